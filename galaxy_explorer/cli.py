@@ -1,0 +1,36 @@
+"""The command line: `galaxy-explorer COMMAND`. Each command is a module of `commands`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import typer
+
+from galaxy_explorer.errors import GalaxyExplorerError
+
+COMMANDS = ("simulate", "ingest", "train", "info", "classify", "serve")
+
+app = typer.Typer(
+    name="galaxy-explorer",
+    help="Learn a discrete vocabulary of galaxy morphology, cluster it, and explore it.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode="rich",
+)
+
+for _name in COMMANDS:
+    _module = importlib.import_module(f"galaxy_explorer.commands.{_name}")
+    app.command(name=_name)(getattr(_module, _name))
+
+
+def main() -> None:
+    """Run the command line; errors raised on purpose become one line and exit status 1."""
+    try:
+        app()
+    except GalaxyExplorerError as error:
+        sys.stderr.write(f"galaxy-explorer: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("galaxy-explorer: interrupted; run the same command again to resume\n")
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""Features of code maps, clusters, the map and their validation."""

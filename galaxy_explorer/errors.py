@@ -1,0 +1,47 @@
+"""Every error the package raises on purpose.
+
+GalaxyExplorerError
+├── BadImage         one picture cannot be used (file and reason)
+├── BadCatalog       a table lacks a column or cannot be read
+├── SurveyError      a survey folder is incomplete or does not fit the request
+├── TrainingError    a training run cannot start, resume or continue
+├── BundleError      a bundle is missing, incomplete or altered
+└── SettingError     a setting is unknown or out of its range
+
+Each message names the file, the field and the cure.
+"""
+
+from __future__ import annotations
+
+
+class GalaxyExplorerError(Exception):
+    """Base class: catch this to catch everything the package raises on purpose."""
+
+
+class BadImage(GalaxyExplorerError):
+    """One picture cannot be used; `source` names it and `reason` says why."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.reason = reason
+
+
+class BadCatalog(GalaxyExplorerError):
+    """A catalogue cannot be read or lacks a column."""
+
+
+class SurveyError(GalaxyExplorerError):
+    """A survey folder is incomplete or does not fit the request."""
+
+
+class TrainingError(GalaxyExplorerError):
+    """A training run cannot start, resume or continue."""
+
+
+class BundleError(GalaxyExplorerError):
+    """A bundle is missing, incomplete or altered; the message names the file."""
+
+
+class SettingError(GalaxyExplorerError):
+    """A setting is unknown or out of its range."""

@@ -1,0 +1,1 @@
+"""The Panel app: reads a bundle, never writes one."""

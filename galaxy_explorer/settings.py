@@ -1,0 +1,65 @@
+"""Every limit and setting of the app: name, default, unit, reason. Read from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from galaxy_explorer.errors import SettingError
+
+PREFIX = "GALAXY_EXPLORER_"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting; its environment variable is `GALAXY_EXPLORER_` and the name in capitals."""
+
+    name: str
+    default: str | int
+    unit: str
+    reason: str
+
+
+SETTINGS = (
+    Setting("bundle", "trained/sdss", "path", "the bundle that the app shows"),
+    Setting("survey", "", "path", "survey with the original stamps; empty: reconstructions only"),
+    Setting("sdss_cutouts", 0, "0 or 1", "1 offers pictures from the SDSS cutout service"),
+    Setting("cutout_timeout", 5, "s", "an unreachable service must not hold a visitor up"),
+    Setting("cache", "", "path", "decoded pictures; empty: the user's cache folder"),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings in force."""
+
+    bundle: str
+    survey: str
+    sdss_cutouts: int
+    cutout_timeout: int
+    cache: str
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from environment variables.
+
+    Raises SettingError for a misspelt name or a value that is not a number where one is due.
+    """
+    environment = os.environ if environment is None else environment
+    known = {PREFIX + setting.name.upper(): setting for setting in SETTINGS}
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            raise SettingError(f"{name}: no such setting; known are {', '.join(sorted(known))}")
+    values = {s.name: _parse(name, s, environment.get(name)) for name, s in known.items()}
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _parse(name: str, setting: Setting, text: str | None) -> str | int:
+    if text is None:
+        return setting.default
+    if isinstance(setting.default, str):
+        return text
+    if not text.isdecimal():
+        raise SettingError(f"{name}={text!r}: a whole number ({setting.unit}) is needed")
+    return int(text)

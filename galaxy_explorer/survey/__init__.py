@@ -1,0 +1,1 @@
+"""Surveys: pixels and catalogues in."""
