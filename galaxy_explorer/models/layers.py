@@ -1,0 +1,127 @@
+"""Encoder and decoder of the report, Table 1, for any number of stride-2 stages.
+
+Two stages bring 64x64 to 16x16 (or 84x84 to 21x21); a third, of kernel 4 and stride 2 on each
+side, gives the 8x8 clustering variant (report, section 4.3.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+HIDDEN = 128  # features inside the autoencoder
+FIRST = 64  # features of the outermost convolutions
+RESIDUAL = 32  # features of the 3x3 convolution of a residual block
+RESIDUAL_BLOCKS = 2  # "Residual layers" of Table 2
+
+
+class ResidualBlock(nn.Module):
+    """ReLU, 3x3 to 32 features, ReLU, 1x1 back to 128, added to the input (Table 1, ResNets)."""
+
+    def __init__(self, features: int = HIDDEN, hidden: int = RESIDUAL) -> None:
+        super().__init__()
+        self.conv_res1 = nn.Conv2d(features, hidden, 3, padding=1)
+        self.conv_res2 = nn.Conv2d(hidden, features, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x plus its residual, (B, 128, h, w) to (B, 128, h, w)."""
+        return x + self.conv_res2(torch.relu(self.conv_res1(torch.relu(x))))
+
+
+def _residual_stack() -> nn.Sequential:
+    blocks = [ResidualBlock() for _ in range(RESIDUAL_BLOCKS)]
+    return nn.Sequential(*blocks, nn.ReLU())
+
+
+class Encoder(nn.Module):
+    """Stamps (B, C, S, S) to code vectors (B, D, h, w), with h = S / 2**stages."""
+
+    def __init__(self, channels: int, embedding_dim: int, stages: int) -> None:
+        super().__init__()
+        widths = [channels, FIRST] + [HIDDEN] * (stages - 1)
+        self.down = nn.ModuleList(
+            nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1)
+            for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.conv = nn.Conv2d(widths[-1], HIDDEN, 3, padding=1)
+        self.residual = _residual_stack()
+        self.to_code = nn.Conv2d(HIDDEN, embedding_dim, 1)  # "Pre-VQ-VAE", no non-linearity
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return z_e(x) of the report, eq. 1."""
+        for conv in self.down:
+            x = torch.relu(conv(x))
+        x = torch.relu(self.conv(x))
+        code: Tensor = self.to_code(self.residual(x))  # (B, D, h, w)
+        return code
+
+
+class Decoder(nn.Module):
+    """Code vectors (B, D, h, w) to stamps (B, C, S, S): the encoder mirrored."""
+
+    def __init__(self, channels: int, embedding_dim: int, stages: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(embedding_dim, HIDDEN, 3, padding=1)
+        self.residual = _residual_stack()
+        widths = [HIDDEN] * (stages - 1) + [FIRST, channels]
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(fan_in, fan_out, 4, stride=2, padding=1)
+            for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True)
+        )
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Return the reconstruction; its last layer is linear (Table 1)."""
+        x = self.residual(torch.relu(self.conv(code)))
+        for up in self.up[:-1]:
+            x = torch.relu(up(x))
+        stamp: Tensor = self.up[-1](x)  # (B, C, S, S)
+        return stamp
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One row of Table 1, read from the layers themselves."""
+
+    name: str
+    features: int
+    filter: str
+    stride: str
+    nonlinearity: str
+    parameters: int
+
+
+def layer_table(encoder: Encoder, decoder: Decoder) -> list[LayerRow]:
+    """The rows of Table 1 in its order: ResNets, encoder, pre-VQ-VAE, decoder."""
+    block = encoder.residual[0]
+    if not isinstance(block, ResidualBlock):  # the stack is built above, blocks first
+        raise TypeError("the residual stack must begin with a residual block")
+    rows = [
+        _row("Conv2D_res1", block.conv_res1, "ReLu"),
+        _row("Conv2D_res2", block.conv_res2, "ReLu"),
+    ]
+    front = [*encoder.down, encoder.conv]
+    rows += [_row(f"Conv2D_{i}", conv, "ReLu") for i, conv in enumerate(front, 1)]
+    rows.append(_row(f"Conv2D_{len(front) + 1}", encoder.to_code, ""))
+    rows.append(_row(f"Conv2D_{len(front) + 2}", decoder.conv, "ReLu"))
+    last = len(decoder.up)
+    rows += [
+        _row(f"Conv2DTranspose_{i}", up, "ReLu" if i < last else "")
+        for i, up in enumerate(decoder.up, 1)
+    ]
+    return rows
+
+
+def _row(name: str, layer: nn.Module, nonlinearity: str) -> LayerRow:
+    if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        raise TypeError(f"{name} is no convolution")
+    kernel, stride = layer.kernel_size, layer.stride
+    return LayerRow(
+        name=name,
+        features=layer.out_channels,
+        filter=f"{kernel[0]}x{kernel[1]}",
+        stride=f"{stride[0]}x{stride[1]}",
+        nonlinearity=nonlinearity,
+        parameters=sum(p.numel() for p in layer.parameters()),
+    )
