@@ -1,0 +1,161 @@
+"""Stamps to pictures: stretch, interval, colour map and sheets. Pure functions and one setting.
+
+Stretches and intervals are those of astropy.visualization. What they act on are the stamps as the
+model sees them, that is already arcsinh-stretched (report, section 2).
+"""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from typing import Any
+
+import numpy as np
+import param
+from astropy.visualization import (
+    AsinhStretch,
+    LinearStretch,
+    LogStretch,
+    PercentileInterval,
+    SqrtStretch,
+    ZScaleInterval,
+)
+from bokeh import palettes
+from numpy.typing import NDArray
+from PIL import Image
+
+from galaxy_explorer.errors import SettingError
+
+STRETCHES = {
+    "linear": LinearStretch(),
+    "sqrt": SqrtStretch(),
+    "log": LogStretch(),
+    "asinh": AsinhStretch(),
+}
+INTERVALS = ("percentile", "zscale", "minmax")
+COLOUR_MAPS = {
+    "grey": palettes.Greys256,
+    "viridis": palettes.Viridis256,
+    "cividis": palettes.Cividis256,
+    "magma": palettes.Magma256,
+    "inferno": palettes.Inferno256,
+    "plasma": palettes.Plasma256,
+}
+SHEET_QUALITY = 80
+"""WebP quality of sheets: below it the grain of the sky turns into blocks."""
+
+
+class DisplaySettings(param.Parameterized):
+    """How every picture of the app is drawn."""
+
+    stretch: Any = param.Selector(default="linear", objects=list(STRETCHES), doc="Transfer curve.")
+    interval: Any = param.Selector(default="percentile", objects=list(INTERVALS), doc="Limits.")
+    percentile = param.Number(
+        default=99.5, bounds=(50, 100), doc="Share of the pixels inside the limits (per cent)."
+    )
+    invert = param.Boolean(default=False, doc="Dark galaxies on a bright sky.")
+    colour_map: Any = param.Selector(default="grey", objects=list(COLOUR_MAPS), doc="Colours.")
+    shared = param.Boolean(default=False, doc="The same limits for every galaxy.")
+
+    def token(self) -> str:
+        """The settings as one short word for addresses: "linear-percentile-99.5-0-grey-0"."""
+        values = (self.stretch, self.interval, f"{self.percentile:g}", int(self.invert))
+        return "-".join(map(str, (*values, self.colour_map, int(self.shared))))
+
+    @classmethod
+    def from_token(cls, token: str) -> DisplaySettings:
+        """The settings of a `token`. Raises SettingError if it was not made by `token`."""
+        try:
+            stretch, interval, percentile, invert, colour_map, shared = token.split("-")
+            settings = cls(
+                stretch=stretch,
+                interval=interval,
+                percentile=float(percentile),
+                invert=invert == "1",
+                colour_map=colour_map,
+                shared=shared == "1",
+            )
+        except ValueError as error:
+            raise SettingError(f"display settings {token!r}: {error}") from error
+        if settings.token() != token:
+            raise SettingError(f"display settings {token!r}: not in the normal form")
+        return settings
+
+
+def limits(stamps: NDArray[Any], settings: DisplaySettings) -> NDArray[np.float64]:
+    """Lower and upper limit of each stamp, (n, 2); one common row if `settings.shared`.
+
+    stamps: (n, S, S). Equal to `get_limits` of the interval of astropy.visualization.
+    """
+    groups = stamps.reshape(1 if settings.shared else len(stamps), -1)
+    if settings.interval == "minmax":
+        found = np.stack([np.nanmin(groups, axis=1), np.nanmax(groups, axis=1)], axis=1)
+    elif settings.interval == "percentile":
+        share = PercentileInterval(settings.percentile)
+        quantiles = (share.lower_percentile, share.upper_percentile)
+        found = np.nanpercentile(groups, quantiles, axis=1).T
+    else:
+        found = np.array([ZScaleInterval().get_limits(group) for group in groups])
+    return np.broadcast_to(found.astype(np.float64), (len(stamps), 2))
+
+
+def normalised(
+    stamps: NDArray[Any], settings: DisplaySettings, between: NDArray[Any] | None = None
+) -> NDArray[np.float32]:
+    """Stamps (n, S, S) stretched to [0, 1] as astropy's `stretch(interval(stamp))` does.
+
+    between: lower and upper limit, (2,) or (n, 2); else from the stamps themselves. A stamp
+    without contrast becomes 0 and so does a pixel that is not finite.
+    """
+    if not len(stamps):
+        return np.zeros(stamps.shape, np.float32)
+    low, high = np.moveaxis(limits(stamps, settings) if between is None else between, -1, 0)
+    low, high = np.reshape(low, (-1, 1, 1)), np.reshape(high, (-1, 1, 1))
+    span = np.where(high > low, high - low, np.inf)
+    unit = np.clip((np.nan_to_num(stamps, nan=-np.inf) - low) / span, 0.0, 1.0)
+    unit = np.where(np.isfinite(unit), unit, 0.0)
+    return np.asarray(STRETCHES[settings.stretch](unit, clip=False), np.float32)
+
+
+@cache
+def colour_table(name: str) -> NDArray[np.uint8]:
+    """The 256 colours of a colour map, (256, 3)."""
+    rgb = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in COLOUR_MAPS[name]]
+    table = np.array(rgb, np.uint8)
+    table.setflags(write=False)
+    return table
+
+
+def render(
+    stamps: NDArray[Any], settings: DisplaySettings, between: NDArray[Any] | None = None
+) -> NDArray[np.uint8]:
+    """Pictures (n, S, S, 3) of stamps (n, S, S); `between` as in `normalised`."""
+    unit = normalised(stamps, settings, between)
+    unit = 1 - unit if settings.invert else unit
+    levels = np.minimum(unit * 256, 255).astype(np.uint8)
+    return np.asarray(colour_table(settings.colour_map)[levels])
+
+
+def sheet(pictures: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
+    """Pictures (n, S, S, 3) side by side in rows of `columns`; empty places are black."""
+    n, side = len(pictures), pictures.shape[1]
+    rows = max(1, -(-n // columns))
+    full = np.zeros((rows * columns, side, side, 3), np.uint8)
+    full[:n] = pictures
+    grid = full.reshape(rows, columns, side, side, 3).swapaxes(1, 2)
+    return grid.reshape(rows * side, columns * side, 3)
+
+
+def encode(picture: NDArray[np.uint8], image_format: str = "WEBP") -> bytes:
+    """A picture (H, W, 3 or 4) as the bytes of a WebP or JPEG file, quickly rather than small."""
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"quality": SHEET_QUALITY}
+    if image_format == "WEBP":
+        options["method"] = 0
+    Image.fromarray(picture).save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def encode_sheet(pictures: NDArray[np.uint8], columns: int, image_format: str = "WEBP") -> bytes:
+    """One sheet of pictures (n, S, S, 3) in rows of `columns` as an image file."""
+    return encode(sheet(pictures, columns), image_format)

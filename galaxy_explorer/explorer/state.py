@@ -1,0 +1,135 @@
+"""What one visitor has chosen. Knows no widgets: views read it, and change it by its methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import param
+from numpy.typing import ArrayLike, NDArray
+
+from galaxy_explorer.explorer.display import DisplaySettings
+from galaxy_explorer.explorer.words import clustering_words, column_words
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle import Bundle
+
+PICTURES = ("reconstruction", "original")
+HIDDEN_COLUMNS = frozenset({"galaxy_id", "ttype_class", "image", "sky", "sky_sigma"})
+N_T_CLASSES = 10
+
+
+class ExplorerState(param.Parameterized):
+    """The choices of one visitor; `selection` is the one truth about what is selected.
+
+    Whatever selects (a lasso, a click on a cluster, a bar) calls `select`; whatever shows the
+    selection reads `selection`: sorted row numbers of the bundle's catalogue.
+    """
+
+    clustering: Any = param.Selector(doc="Key of the clustering that is shown.")
+    compare: Any = param.Selector(doc="Key of the clustering it is compared with.")
+    colour_by: Any = param.Selector(doc="Column that colours the map; 'cluster' for clusters.")
+    selection = param.Array(constant=True, doc="Selected rows: sorted, unique int64, read-only.")
+    selection_label = param.String(constant=True, doc="The selection in words; empty if none.")
+    focus = param.Integer(default=None, allow_None=True, doc="Row of the galaxy in focus.")
+    pictures: Any = param.Selector(default="reconstruction", objects=list(PICTURES))
+    display = param.ClassSelector(class_=DisplaySettings, constant=True)
+
+    def __init__(self, bundle: Bundle, **params: Any) -> None:
+        keys = list(bundle.clusterings)
+        default = bundle.manifest["default_clustering"]
+        super().__init__(
+            selection=_rows(()), display=params.pop("display", None) or DisplaySettings()
+        )
+        self.bundle = bundle
+        self._offer("clustering", keys, default)
+        self._offer("compare", keys, next((key for key in keys if key != default), default))
+        self._offer("colour_by", colour_columns(bundle), "cluster")
+        self.param.update(**params)
+
+    def _offer(self, name: str, objects: list[str], value: str) -> None:
+        self.param[name].objects = objects
+        setattr(self, name, value)
+
+    def select(self, rows: ArrayLike | Iterable[int], label: str) -> None:
+        """Select rows of the catalogue; `label` says in words how. No rows: nothing selected.
+
+        Raises IndexError for a row outside the catalogue.
+        """
+        chosen = _rows(rows)
+        if len(chosen) and not 0 <= chosen[0] <= chosen[-1] < len(self.bundle):
+            raise IndexError(f"rows {chosen[0]}..{chosen[-1]} of a bundle of {len(self.bundle)}")
+        label = label if len(chosen) else ""
+        if np.array_equal(chosen, self.selection) and label == self.selection_label:
+            return
+        with param.edit_constant(self):
+            self.param.update(selection=chosen, selection_label=label)
+
+    def select_cluster(self, cluster: int) -> None:
+        """Select the members of a cluster of the clustering that is shown."""
+        rows = np.flatnonzero(self.labels == cluster)
+        self.select(rows, f"cluster {cluster}")
+
+    def clear(self) -> None:
+        """Select nothing."""
+        self.select((), "")
+
+    @property
+    def labels(self) -> NDArray[np.int16]:
+        """Cluster of each galaxy in the clustering that is shown, (N,)."""
+        return np.asarray(self.bundle.clusterings[self.clustering].labels)
+
+    @cached_property
+    def t_classes(self) -> NDArray[np.int64]:
+        """T class of each galaxy, (N,): 0..9 for T = -3..6, -1 unknown."""
+        return np.asarray(self.bundle.column("ttype_class"), np.int64)
+
+    def ttype_histogram(self, rows: ArrayLike) -> tuple[NDArray[np.int64], int]:
+        """Counts (10,) of T = -3..6 among `rows`, and how many have no T; they sum to len(rows)."""
+        classes = self.t_classes[np.asarray(rows, np.int64)]
+        known = classes[classes >= 0]
+        return np.bincount(known, minlength=N_T_CLASSES), len(classes) - len(known)
+
+    def words(self, key: str) -> str:
+        """A clustering in words: "512 codes, modern, by code vectors"."""
+        clustering = self.bundle.clusterings[key]
+        config = self.bundle.models[clustering.model].config
+        return clustering_words(clustering.model, config, clustering.features)
+
+    def clustering_choices(self) -> dict[str, str]:
+        """Words of every clustering and its key."""
+        return {self.words(key): key for key in self.param.clustering.objects}
+
+    def colour_choices(self) -> dict[str, str]:
+        """Words of everything the map can be coloured by, and its key."""
+        return {column_words(column): column for column in self.param.colour_by.objects}
+
+
+def colour_columns(bundle: Bundle) -> list[str]:
+    """Columns that can colour the map: "cluster", T and source first, then the survey's own.
+
+    Left out: identifiers, the bundle's own columns (their names hold a "/"), text with a different
+    value for nearly every galaxy, and columns without a single value.
+    """
+    first = [name for name in ("ttype", "source") if name in bundle.column_names]
+    rest = [
+        name
+        for name in bundle.column_names
+        if name not in first and name not in HIDDEN_COLUMNS and "/" not in name
+    ]
+    return ["cluster", *(name for name in first + rest if _can_colour(bundle.column(name)))]
+
+
+def _can_colour(values: NDArray[Any]) -> bool:
+    if values.dtype.kind in "iufb":
+        return bool(np.isfinite(values.astype(float)).any())
+    return values.dtype.kind in "USO" and len({str(value) for value in values}) <= len(values) // 4
+
+
+def _rows(rows: ArrayLike | Iterable[int]) -> NDArray[np.int64]:
+    array = rows if isinstance(rows, np.ndarray) else np.asarray(list(rows), np.int64)  # type: ignore[arg-type]
+    chosen = np.unique(array.astype(np.int64))
+    chosen.setflags(write=False)
+    return chosen
