@@ -1,0 +1,168 @@
+"""A survey on disk: `catalog.parquet`, `stamps.zarr`, `survey.json`, `rejects.csv`.
+
+Row i of the catalogue is stamp i. `Survey` reads one, `SurveyWriter` (in `writer`) makes one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import zarr
+from numpy.typing import ArrayLike, NDArray
+
+from galaxy_explorer.errors import SurveyError
+from galaxy_explorer.survey.preprocessing import ArcsinhStretch
+
+CATALOG = "catalog.parquet"
+STAMPS = "stamps.zarr"
+EXTRAS = "extras.zarr"
+META = "survey.json"
+REJECTS = "rejects.csv"
+FORMAT = 1
+CHUNK_ROWS = 256
+
+
+class Survey:
+    """Stamps and catalogue of a finished survey; nothing is loaded before it is asked for."""
+
+    def __init__(self, path: Path, meta: dict[str, Any]) -> None:
+        self.path = path
+        self.meta = meta
+        self._stamps = _open_array(path / STAMPS)
+        self._columns: dict[str, NDArray[Any]] = {}
+
+    @classmethod
+    def open(cls, path: str | Path) -> Survey:
+        """Open a survey folder.
+
+        Raises SurveyError where a file is missing or stamps and catalogue differ in length.
+        """
+        path = Path(path)
+        for name in (META, CATALOG, STAMPS):
+            if not (path / name).exists():
+                cure = "run galaxy-explorer ingest or simulate (again, if it was interrupted)"
+                raise SurveyError(f"{path}: {name} is missing; {cure}")
+        try:
+            meta = json.loads((path / META).read_text())
+        except ValueError as error:
+            raise SurveyError(
+                f"{path / META}: not JSON ({error}); make the survey again"
+            ) from error
+        if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+            raise SurveyError(f"{path / META}: format is not {FORMAT}; make the survey again")
+        survey = cls(path, meta)
+        rows = survey._parquet.metadata.num_rows
+        if rows != len(survey):
+            raise SurveyError(f"{path}: {len(survey)} stamps but {rows} catalogue rows")
+        return survey
+
+    def __len__(self) -> int:
+        return int(self._stamps.shape[0])
+
+    @cached_property
+    def _parquet(self) -> pq.ParquetFile:
+        return pq.ParquetFile(self.path / CATALOG)
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the catalogue columns, in order."""
+        return list(self._parquet.schema_arrow.names)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One catalogue column (N,): text as numpy strings ("" unknown), numbers with NaN.
+
+        Raises SurveyError naming the columns there are.
+        """
+        if name not in self._columns:
+            if name not in self.column_names:
+                raise SurveyError(
+                    f"{self.path / CATALOG}: no column {name!r}; there are "
+                    f"{', '.join(self.column_names)}"
+                )
+            values = self._parquet.read([name])[name].to_numpy()
+            if values.dtype == object:
+                values = np.array(["" if v is None else str(v) for v in values], dtype=str)
+            values.flags.writeable = False
+            self._columns[name] = values
+        return self._columns[name]
+
+    def stamps(self, rows: ArrayLike | None = None) -> NDArray[np.float32]:
+        """Stamps (n, C, S, S) as stored, in the order of `rows` (all without it)."""
+        return _read(self._stamps, rows)
+
+    def model_input(self, rows: ArrayLike | None = None) -> NDArray[np.float32]:
+        """Stamps (n, C, S, S) arcsinh-stretched, as the models take them."""
+        stamps = self.stamps(rows)
+        if self.meta["stretch"]["state"] == "arcsinh":
+            return stamps
+        chosen = slice(None) if rows is None else np.asarray(rows)
+        sky, sigma = self.column("sky")[chosen], self.column("sky_sigma")[chosen]
+        return self.stretch.apply(stamps, sky, sigma).astype(np.float32)
+
+    @property
+    def stretch(self) -> ArcsinhStretch:
+        """The stretch of linear stamps, with the parameters the survey was made with."""
+        stored = self.meta["stretch"]
+        return ArcsinhStretch(stored["softening"], stored["scale"], stored["pedestal"])
+
+    @property
+    def extra_names(self) -> list[str]:
+        """Names of further arrays with one entry a galaxy, for example "truth" and "psf"."""
+        folder = self.path / EXTRAS
+        return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+
+    def extra_array(self, name: str, rows: ArrayLike | None = None) -> NDArray[Any]:
+        """One further array (n, ...) of a simulated survey.
+
+        Raises SurveyError naming those there are.
+        """
+        if name not in self.extra_names:
+            raise SurveyError(f"{self.path}: no array {name!r}; there are {self.extra_names}")
+        return _read(_open_array(self.path / EXTRAS / name), rows)
+
+    def truth(self, rows: ArrayLike | None = None) -> NDArray[np.float32]:
+        """Noise-free, un-convolved pictures (n, C, S, S) of a simulated survey."""
+        return self.extra_array("truth", rows)
+
+
+def _open_array(path: Path) -> Any:
+    try:
+        return zarr.open_array(path, mode="r")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SurveyError(f"{path}: cannot be read ({error}); make the survey again") from error
+
+
+def _read(array: Any, rows: ArrayLike | None) -> NDArray[Any]:
+    if rows is None:
+        return np.asarray(array[:])
+    wanted = np.asarray(rows)
+    if wanted.dtype == bool:
+        wanted = np.flatnonzero(wanted)
+    if wanted.size == 0:
+        return np.empty((0, *array.shape[1:]), array.dtype)
+    return np.asarray(array.oindex[wanted.astype(np.int64)])
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 over each row in order: galaxy_id in UTF-8, then the stamp as little-endian float32.
+
+    Reads a block at a time, so a survey of any size needs little memory.
+    """
+    digest = hashlib.sha256()
+    stamps = _open_array(path / STAMPS)
+    catalogue = pq.ParquetFile(path / CATALOG)
+    start = 0
+    for batch in catalogue.iter_batches(batch_size=CHUNK_ROWS, columns=["galaxy_id"]):
+        ids = batch["galaxy_id"].to_pylist()
+        pixels = np.asarray(stamps[start : start + len(ids)]).astype("<f4")
+        for name, stamp in zip(ids, pixels, strict=True):
+            digest.update(name.encode())
+            digest.update(stamp.tobytes())
+        start += len(ids)
+    return digest.hexdigest()
