@@ -1,0 +1,60 @@
+# make app         the explorer on http://localhost:5006    PORT=  BUNDLE=  SURVEY=
+# make test        lint, types and every test               CHROMIUM=/path/to/a/browser
+# make test-quick  the same without the slow and the browser tests
+# make bench       lists the benchmarks                     NAME=  ARGS=  run one
+#
+# Each sets .venv up first, once; from then on none of them needs the network.
+# PYTHON=/path/to/python3.12 chooses the interpreter that .venv is made with.
+
+PORT ?= 5006
+BUNDLE ?= $(or $(GALAXY_EXPLORER_BUNDLE),trained/sdss)
+SURVEY ?= $(GALAXY_EXPLORER_SURVEY)
+PYTHON ?=
+NAME ?=
+ARGS ?=
+
+RUN := .venv/bin/python
+# The stamp's name changes with what is to be installed and with the folder it is installed in.
+STATE := $(shell { cat pyproject.toml constraints.txt; pwd; } | cksum | cut -d ' ' -f 1)
+READY := .venv/ready-$(STATE)
+
+# Where writing bytecode is switched off, every start would compile all the libraries again.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: app test test-quick lint bench clean
+
+# The interpreter that .venv was made with may have gone from the machine: then no stamp holds.
+ifneq ($(shell test -x .venv/bin/python && echo yes),yes)
+.PHONY: $(READY)-app $(READY)-test
+endif
+
+app: $(READY)-app
+	@$(RUN) tools/port_is_free.py $(PORT)
+	@echo "Galaxy Explorer: http://localhost:$(PORT) shows $(BUNDLE) in a few seconds; Ctrl-C stops it"
+	@GALAXY_EXPLORER_BUNDLE="$(BUNDLE)" GALAXY_EXPLORER_SURVEY="$(SURVEY)" $(RUN) -m panel serve \
+		app.py --plugins galaxy_explorer.explorer.routes --address localhost --port $(PORT) \
+		--warm --log-level warning
+
+test: $(READY)-test lint
+	@$(RUN) tests/browser_path.py --install
+	$(RUN) -m pytest
+
+test-quick: $(READY)-test lint
+	$(RUN) -m pytest -m "not slow and not browser"
+
+lint: $(READY)-test
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+bench: $(READY)-test
+	@$(if $(NAME),$(RUN) -m benchmarks.$(NAME) $(ARGS),sed -n '/^## /p' benchmarks/README.md)
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY)-app:
+	@PYTHON="$(PYTHON)" sh tools/install.sh . $@
+
+$(READY)-test:
+	@PYTHON="$(PYTHON)" sh tools/install.sh '.[test]' $(READY)-app $@
