@@ -1,0 +1,208 @@
+"""Bundle files as they lie on disk: hash first, parse after, numbers only.
+
+Every file is read once into memory, compared with the manifest's size and SHA-256, and only
+then handed to a parser. Each refusal is a BundleError that names the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import re
+import stat
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.numpy import load as parse_safetensors
+
+from galaxy_explorer.errors import BundleError
+
+MANIFEST = "manifest.json"
+SEAL = "manifest.sha256"
+CATALOG = "catalog.parquet"
+CARD = "README.md"
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+MAX_MANIFEST_BYTES = 16 << 20
+MAX_FILE_BYTES = 4 << 30
+MAX_HEADER_BYTES = 1 << 20
+MAX_CATALOG_BYTES = 16 << 30
+NPY_HEADER_BYTES = 1024
+
+
+def read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
+    """Parse manifest.json after comparing it with manifest.sha256; return it and its SHA-256.
+
+    manifest.sha256 is in the format of the `sha256sum` tool.
+    Raises BundleError where the folder or a file is absent, altered or not strict JSON.
+    """
+    if not folder.is_dir():
+        raise BundleError(f"{folder}: no such bundle{_left_aside(folder)}")
+    text = _read_regular(folder / MANIFEST, MAX_MANIFEST_BYTES)
+    seal = _read_regular(folder / SEAL, MAX_HEADER_BYTES)
+    digest = hashlib.sha256(text).hexdigest()
+    if seal != seal_line(digest).encode():
+        raise BundleError(f"{folder / MANIFEST}: altered (its SHA-256 is not the one in {SEAL})")
+    return _strict_json(text, folder / MANIFEST), digest
+
+
+def seal_line(digest: str) -> str:
+    """The text of manifest.sha256."""
+    return f"{digest}  {MANIFEST}\n"
+
+
+def _left_aside(folder: Path) -> str:
+    aside = folder.with_name(f".{folder.name}.old")
+    return f"; the previous one is in {aside}: rename it" if aside.is_dir() else ""
+
+
+def verify_files(folder: Path, files: dict[str, dict[str, Any]]) -> dict[str, bytes]:
+    """Read every file of the manifest, having compared the folder's contents, sizes and hashes.
+
+    Raises BundleError naming the first missing, extra, truncated, altered or linked file.
+    """
+    present = {path.name for path in folder.iterdir()} - {MANIFEST, SEAL}
+    if extra := sorted(present - files.keys()):
+        raise BundleError(f"{folder / extra[0]}: not in {MANIFEST}; remove it")
+    return {name: verified_bytes(folder / name, entry) for name, entry in files.items()}
+
+
+def verified_bytes(path: Path, entry: dict[str, Any]) -> bytes:
+    """The bytes of one file, as large and with the SHA-256 that its manifest entry has."""
+    size = entry["bytes"]
+    data = _read_regular(path, min(size, MAX_FILE_BYTES))
+    if len(data) != size:
+        raise BundleError(f"{path}: {len(data)} bytes where {MANIFEST} has {size}: truncated")
+    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+        raise BundleError(f"{path}: altered (its SHA-256 is not the one in {MANIFEST})")
+    return data
+
+
+def _read_regular(path: Path, limit: int) -> bytes:
+    try:
+        status = path.lstat()
+    except OSError:
+        raise BundleError(f"{path}: missing; copy the whole bundle again") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise BundleError(f"{path}: not a regular file; links and folders are refused")
+    if status.st_size > limit:
+        raise BundleError(f"{path}: {status.st_size} bytes where at most {limit} are expected")
+    return path.read_bytes()
+
+
+def _strict_json(text: bytes, path: Path) -> dict[str, Any]:
+    """Parse JSON, refusing duplicate keys, NaN, infinities and anything but an object."""
+    try:
+        value = json.loads(
+            text.decode(),
+            object_pairs_hook=_unique_keys,
+            parse_constant=_finite,
+            parse_float=_finite,
+        )
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: not strict JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise BundleError(f"{path}: an object is expected")
+    return value
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = dict(pairs)
+    if len(keys) != len(pairs):
+        raise ValueError("a key appears twice")
+    return keys
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
+
+
+def parse_arrays(data: bytes, path: Path) -> dict[str, np.ndarray]:
+    """Parse a verified safetensors file into read-only arrays of finite numbers.
+
+    Raises BundleError for an oversized header, a malformed file or a value that is not finite.
+    """
+    header = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else MAX_HEADER_BYTES + 1
+    if header > min(MAX_HEADER_BYTES, len(data) - 8):
+        raise BundleError(f"{path}: its header is oversized or cut")
+    try:
+        arrays: dict[str, np.ndarray] = parse_safetensors(data)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise BundleError(f"{path}: not a safetensors file: {error}") from None
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise BundleError(f"{path}: {name} holds values that are not finite")
+    return {name: read_only(array) for name, array in arrays.items()}
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The array itself, no longer writable."""
+    array.flags.writeable = False
+    return array
+
+
+def parse_codes(data: bytes, path: Path, shape: tuple[int, ...], codes: int) -> np.ndarray:
+    """Parse verified code maps, shape (N, h, w), uint8 or uint16, each below `codes`.
+
+    Raises BundleError for another shape or type, a code out of range, or a bomb.
+    """
+    limit = 2 * math.prod(shape) + NPY_HEADER_BYTES
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+        if [m.filename for m in members] != ["codes.npy"] or members[0].file_size > limit:
+            raise BundleError(f"{path}: one array named codes of at most {limit} bytes is expected")
+        with np.load(io.BytesIO(data)) as arrays:
+            maps: np.ndarray = arrays["codes"]
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError) as error:
+        raise BundleError(f"{path}: not code maps: {error}") from None
+    if maps.shape != shape or maps.dtype not in (np.uint8, np.uint16):
+        raise BundleError(f"{path}: {maps.dtype} {maps.shape} where unsigned {shape} is expected")
+    if maps.size and maps.max() >= codes:
+        raise BundleError(f"{path}: code {maps.max()} where the codebook has {codes}")
+    return read_only(maps)
+
+
+def parse_catalog(data: bytes, path: Path, rows: int) -> pa.Table:
+    """Parse the verified catalogue, a table of plain columns with `rows` rows.
+
+    Raises BundleError for another row count, a table that would not fit, or malformed Parquet.
+    """
+    try:
+        source = pq.ParquetFile(pa.BufferReader(data))
+        meta = source.metadata
+        size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+        if meta.num_rows != rows or size > MAX_CATALOG_BYTES:
+            raise BundleError(f"{path}: {meta.num_rows} rows where {MANIFEST} has {rows}")
+        table = source.read()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise BundleError(f"{path}: not a Parquet table: {error}") from None
+    if len(set(table.column_names)) != table.num_columns:
+        raise BundleError(f"{path}: a column name appears twice")
+    return table
+
+
+def column_array(table: pa.Table, name: str) -> np.ndarray:
+    """One column as a read-only array; absent numbers become NaN, absent text becomes ""."""
+    column = table.column(name).combine_chunks()
+    kind = column.type
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        if column.null_count == 0:
+            # pyarrow's own to_numpy would import pandas, which takes longer than the whole load
+            return read_only(np.array(np.from_dlpack(column)))
+        return read_only(np.array([np.nan if v is None else v for v in column.to_pylist()]))
+    if pa.types.is_boolean(kind) and column.null_count == 0:
+        return read_only(np.array(column.to_pylist(), dtype=bool))
+    texts = ["" if value is None else str(value) for value in column.to_pylist()]
+    return read_only(np.array(texts, dtype=str))

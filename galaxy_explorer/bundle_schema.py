@@ -1,0 +1,156 @@
+"""What a manifest must say: every field that the package relies on, checked by name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from galaxy_explorer.bundle_files import CARD, CATALOG, FILE_NAME, MANIFEST, SHA256
+from galaxy_explorer.clustering.summary import KINDS, TTYPE_CLASSES, ClusterSummary
+from galaxy_explorer.errors import BundleError
+
+FORMAT = 1
+FEATURES = ("index", "codes")
+MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
+MAX_GALAXIES = 50_000_000
+SCORES = ("ami", "homogeneity", "eta2")
+SCORE_FIELDS = ("value", "low", "high", "chance")
+
+
+class ManifestError(BundleError):
+    """A field of the manifest is missing or out of range."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{MANIFEST}: {field}: {reason}")
+
+
+def check_manifest(manifest: dict[str, Any], folder: Path) -> None:
+    """Raise BundleError naming the folder and the first field that is missing or wrong."""
+    try:
+        if manifest.get("format") != FORMAT:
+            raise ManifestError("format", f"{manifest.get('format')!r}: only {FORMAT} is known")
+        rows = _integer(manifest, "n_galaxies", "", 1, MAX_GALAXIES)
+        _text(manifest, "name", "")
+        _check_survey(_object(manifest, "survey", ""))
+        files = _object(manifest, "files", "")
+        _check_files(files)
+        models = _object(manifest, "models", "")
+        for name, entry in models.items():
+            _check_model(name, entry, files)
+        _check_clusterings(manifest, models, files, rows)
+        _known(manifest, "display_model", models)
+    except ManifestError as error:
+        raise BundleError(f"{folder / MANIFEST}{str(error)[len(MANIFEST) :]}") from None
+
+
+def _check_survey(survey: dict[str, Any]) -> None:
+    _integer(survey, "stamp_size", "survey.", 8, 4096)
+    _integer(survey, "channels", "survey.", 1, 16)
+    _object(survey, "stretch", "survey.")
+
+
+def _check_files(files: dict[str, Any]) -> None:
+    for name in (CATALOG, CARD):
+        if name not in files:
+            raise ManifestError("files", f"{name} is missing")
+    for name, entry in files.items():
+        if not FILE_NAME.fullmatch(name) or name == MANIFEST:
+            raise ManifestError("files", f"{name!r} is not a plain file name")
+        where = f"files.{name}."
+        digest = _text(_object(files, name, "files."), "sha256", where)
+        _integer(entry, "bytes", where, 0, 1 << 40)
+        if not SHA256.fullmatch(digest):
+            raise ManifestError(f"{where}sha256", "64 hexadecimal digits are expected")
+
+
+def _check_model(name: str, entry: Any, files: dict[str, Any]) -> None:
+    if not MODEL_NAME.fullmatch(name) or not isinstance(entry, dict):
+        raise ManifestError("models", f"{name!r} is not a model")
+    where = f"models.{name}."
+    config = _object(entry, "config", where)
+    _integer(config, "num_embeddings", f"{where}config.", 2, 65536)
+    _integer(config, "embedding_dim", f"{where}config.", 1, 4096)
+    _integer(config, "map_size", f"{where}config.", 1, 1024)
+    _integer(entry, "steps", where, 0, 1 << 40)
+    _object(entry, "metrics", where)
+    for field in ("weights", "codes"):
+        _known(entry, field, files, where)
+
+
+def _check_clusterings(
+    manifest: dict[str, Any], models: dict[str, Any], files: dict[str, Any], rows: int
+) -> None:
+    clusterings = _object(manifest, "clusterings", "")
+    for key, entry in clusterings.items():
+        where = f"clusterings.{key}."
+        if not isinstance(entry, dict):
+            raise ManifestError(f"clusterings.{key}", "an object is expected")
+        model = _known(entry, "model", models, where)
+        features = _known(entry, "features", dict.fromkeys(FEATURES), where)
+        if key != f"{model}/{features}":
+            raise ManifestError(f"clusterings.{key}", "is not named <model>/<features>")
+        _known(entry, "file", files, where)
+        _integer(entry, "effective_clusters", where, 0, 65536)
+        _check_agreement(_object(entry, "agreement", where), where)
+        _check_clusters(entry, where, rows)
+    _known(manifest, "default_clustering", clusterings)
+
+
+def _check_agreement(agreement: dict[str, Any], where: str) -> None:
+    for score in SCORES:
+        values = _object(agreement, score, f"{where}agreement.")
+        for field in SCORE_FIELDS:
+            if not isinstance(values.get(field), int | float | None):
+                raise ManifestError(f"{where}agreement.{score}.{field}", "a number is expected")
+
+
+def _check_clusters(entry: dict[str, Any], where: str, rows: int) -> None:
+    count = _integer(entry, "n_components", where, 1, 65536)
+    clusters = entry.get("clusters")
+    if not isinstance(clusters, list) or len(clusters) != count:
+        raise ManifestError(f"{where}clusters", f"{count} summaries are expected")
+    for number, values in enumerate(clusters):
+        field = f"{where}clusters[{number}]"
+        try:
+            summary = ClusterSummary.from_dict(values)
+        except (TypeError, KeyError, ValueError) as error:
+            raise ManifestError(field, f"not a cluster summary ({error})") from None
+        members = (*summary.typical, summary.medoid)
+        counts = (summary.count, summary.n_ttype, *summary.histogram)
+        if not all(type(n) is int for n in (*members, *counts, summary.id)):
+            raise ManifestError(field, "whole numbers are expected")
+        if summary.id != number or summary.kind not in KINDS:
+            raise ManifestError(field, f"id {summary.id} or kind {summary.kind!r} is wrong")
+        if len(summary.histogram) != TTYPE_CLASSES or sum(summary.histogram) != summary.n_ttype:
+            raise ManifestError(f"{field}.histogram", "does not add up to n_ttype")
+        if any(not -1 <= row < rows for row in members):
+            raise ManifestError(field, f"a member is not a row of the {rows} galaxies")
+
+
+def _object(parent: dict[str, Any], field: str, where: str) -> dict[str, Any]:
+    value = parent.get(field)
+    if not isinstance(value, dict):
+        raise ManifestError(f"{where}{field}", "an object is expected")
+    return value
+
+
+def _text(parent: dict[str, Any], field: str, where: str) -> str:
+    value = parent.get(field)
+    if not isinstance(value, str) or not value:
+        raise ManifestError(f"{where}{field}", "text is expected")
+    return value
+
+
+def _integer(parent: dict[str, Any], field: str, where: str, low: int, high: int) -> int:
+    value = parent.get(field)
+    if type(value) is not int or not low <= value <= high:
+        raise ManifestError(f"{where}{field}", f"a whole number {low} to {high} is expected")
+    return value
+
+
+def _known(parent: dict[str, Any], field: str, names: dict[str, Any], where: str = "") -> str:
+    value = parent.get(field)
+    if not isinstance(value, str) or value not in names:
+        raise ManifestError(f"{where}{field}", f"{value!r} is not one of {sorted(names)[:12]}")
+    return value

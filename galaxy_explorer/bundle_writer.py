@@ -1,0 +1,145 @@
+"""Writing a bundle: the folder is whole or absent, the old one stays until the new one is."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.numpy import save as safetensors_bytes
+
+from galaxy_explorer.bundle_files import CARD, CATALOG, MANIFEST, SEAL, seal_line
+from galaxy_explorer.bundle_schema import FORMAT, check_manifest
+from galaxy_explorer.files import atomic_write_bytes, sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class BundleContents:
+    """What `save_bundle` writes.
+
+    manifest: all fields but `format`, `files`, `n_galaxies` and the file names of models and
+    clusterings. columns: catalogue columns (N,) by name. weights: safetensors file of each model.
+    codes: code maps (N, h, w) of each model. arrays: mixture arrays of each clustering, with the
+    principal components and `features` for "codes". card: manifest -> text of the model card.
+    """
+
+    manifest: dict[str, Any]
+    columns: Mapping[str, np.ndarray]
+    weights: Mapping[str, Path]
+    codes: Mapping[str, np.ndarray]
+    arrays: Mapping[str, Mapping[str, np.ndarray]]
+    card: Callable[[dict[str, Any]], str]
+
+
+def save_bundle(path: str | Path, contents: BundleContents) -> Path:
+    """Write a bundle folder beside `path`, check it, then put it in place of what was there.
+
+    Raises BundleError where the contents do not fit together.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _recover(target)
+    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new."))
+    try:
+        _write_files(folder, contents)
+        folder.chmod(0o755)
+        _sync_folder(folder)
+        _swap(folder, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return target
+
+
+def _recover(target: Path) -> None:
+    """Undo what a killed writer left: its temporary folders, an old bundle set aside."""
+    aside = _aside(target)
+    if aside.is_dir() and not target.exists():
+        aside.rename(target)
+    shutil.rmtree(aside, ignore_errors=True)
+    for left in target.parent.glob(f".{target.name}.new.*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
+
+
+def _swap(folder: Path, target: Path) -> None:
+    aside = _aside(target)
+    if target.exists():
+        target.rename(aside)
+    try:
+        folder.rename(target)
+    except OSError:
+        if aside.is_dir():
+            aside.rename(target)
+        raise
+    _sync_folder(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_files(folder: Path, contents: BundleContents) -> None:
+    manifest = json.loads(json.dumps(contents.manifest, allow_nan=False))
+    rows = len(contents.columns["galaxy_id"])
+    manifest = {"format": FORMAT, "n_galaxies": rows, **manifest}
+    for name, entry in manifest["models"].items():
+        entry["weights"], entry["codes"] = f"{name}.safetensors", f"{name}.codes.npz"
+        atomic_write_bytes(folder / entry["weights"], contents.weights[name].read_bytes())
+        atomic_write_bytes(folder / entry["codes"], _codes_bytes(contents.codes[name]))
+    for key, entry in manifest["clusterings"].items():
+        entry["model"], entry["features"] = key.split("/")
+        entry["file"] = f"{key.replace('/', '.')}.safetensors"
+        atomic_write_bytes(folder / entry["file"], safetensors_bytes(dict(contents.arrays[key])))
+    atomic_write_bytes(folder / CATALOG, _catalog_bytes(contents.columns))
+    _write_manifest(folder, manifest, contents.card)
+
+
+def _write_manifest(
+    folder: Path, manifest: dict[str, Any], card: Callable[[dict[str, Any]], str]
+) -> None:
+    """Write the model card, then the manifest with every hash, then its seal."""
+    atomic_write_bytes(folder / CARD, card(manifest).encode())
+    names = sorted(p.name for p in folder.iterdir() if p.name not in (MANIFEST, SEAL))
+    manifest["files"] = {
+        name: {"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size}
+        for name in names
+    }
+    check_manifest(manifest, folder)
+    text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    atomic_write_bytes(folder / MANIFEST, text.encode())
+    digest = sha256_of(folder / MANIFEST)
+    atomic_write_bytes(folder / SEAL, seal_line(digest).encode())
+
+
+def _codes_bytes(codes: np.ndarray) -> bytes:
+    kind = np.uint8 if codes.max(initial=0) < 256 else np.uint16
+    stream = io.BytesIO()
+    np.savez_compressed(stream, codes=codes.astype(kind))
+    return stream.getvalue()
+
+
+def _catalog_bytes(columns: Mapping[str, np.ndarray]) -> bytes:
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    stream = io.BytesIO()
+    pq.write_table(table, stream, compression="zstd")
+    return stream.getvalue()

@@ -1,0 +1,71 @@
+"""Code maps as numbers that a mixture can take: the report's index map, and code vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def index_features(codes: np.ndarray) -> np.ndarray:
+    """The map of code indices (N, h, w) as h w real numbers, float64 (N, h w).
+
+    This is the input of the report's mixture (section 4.3.1). Indices are names, not amounts:
+    renumbering the codebook changes these features, which is why `codes` stands beside them.
+    """
+    return codes.reshape(len(codes), -1).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """Principal components: features = (vectors - mean) components^T.
+
+    mean (F,) and components (P, F) float32; fitted on the training galaxies only.
+    """
+
+    mean: np.ndarray
+    components: np.ndarray
+
+    def apply(self, vectors: np.ndarray) -> np.ndarray:
+        """Project vectors (N, F) on the components, float64 (N, P)."""
+        if vectors.ndim != 2 or vectors.shape[1] != len(self.mean):
+            raise ValueError(f"vectors {vectors.shape} where (N, {len(self.mean)}) is expected")
+        centred = vectors - self.mean
+        projected: np.ndarray = centred.astype(np.float64) @ self.components.T.astype(np.float64)
+        return projected
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The map as plain float32 arrays."""
+        return {"pca_mean": self.mean, "pca_components": self.components}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> FeatureMap:
+        """Rebuild a map. Raises ValueError where the arrays do not fit together."""
+        mean, components = arrays.get("pca_mean"), arrays.get("pca_components")
+        if mean is None or components is None:
+            raise ValueError("pca_mean or pca_components is missing")
+        if mean.ndim != 1 or components.ndim != 2 or components.shape[1] != len(mean):
+            raise ValueError(f"pca_mean {mean.shape} does not fit {components.shape}")
+        if mean.dtype != np.float32 or components.dtype != np.float32:
+            raise ValueError("pca_mean and pca_components must be float32")
+        return cls(mean, components)
+
+
+def fit_pca(vectors: np.ndarray, n: int = 30, *, seed: int = 0) -> FeatureMap:
+    """Principal components of vectors (N, F), at most `n`; deterministic, sign included.
+
+    The entry of largest size of each component is positive.
+    """
+    from sklearn.decomposition import PCA
+
+    n = min(n, len(vectors) - 1, vectors.shape[1])
+    model = PCA(n_components=n, svd_solver="randomized", random_state=seed, iterated_power=7)
+    model.fit(vectors)
+    components = model.components_
+    largest = components[np.arange(n), np.abs(components).argmax(1)]
+    components = components * np.sign(largest)[:, None]
+    return FeatureMap(
+        np.ascontiguousarray(model.mean_, dtype=np.float32),
+        np.ascontiguousarray(components, dtype=np.float32),
+    )

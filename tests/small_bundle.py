@@ -1,0 +1,176 @@
+"""A small valid bundle with random galaxies, untrained models and random clusters.
+
+`write_small_bundle(folder)` writes it with the package's own writer. Models (real, untrained
+VQVAE with rounded weights): k16-modern-8x8, k512-modern-8x8, k512-paper-8x8 and
+k512-modern-16x16; clusterings "<8x8 model>/index" and "/codes", 64 components each.
+Deterministic by seed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from galaxy_explorer.bundle_writer import BundleContents, save_bundle
+from galaxy_explorer.clustering.summary import ClusterSummary
+
+N_COMPONENTS = 64
+N_FEATURES = {"index": 64, "codes": 8}
+MODELS = (
+    ("k16-modern-8x8", 16, "modern", 8),
+    ("k512-modern-8x8", 512, "modern", 8),
+    ("k512-paper-8x8", 512, "paper", 8),
+    ("k512-modern-16x16", 512, "modern", 16),
+)
+SPLITS = ("train", "validation", "test")
+
+
+def write_small_bundle(path: Path, *, n: int = 200, seed: int = 0) -> Path:
+    """Write a random bundle of `n` galaxies to `path`; about a second, imports torch."""
+    rng = np.random.default_rng(seed)
+    columns = _catalog(n, rng)
+    codes = {name: rng.integers(k, size=(n, side, side)) for name, k, _, side in MODELS}
+    arrays, clusterings = {}, {}
+    for name, _, _, side in MODELS:
+        columns[f"{name}/error"] = rng.gamma(4, 1e-4, n).astype(np.float32)
+        for kind in ("index", "codes") if side == 8 else ():
+            key = f"{name}/{kind}"
+            arrays[key] = _mixture(kind, n, rng)
+            columns |= _assignments(key, n, rng)
+            clusterings[key] = _clustering(columns, columns[f"{key}/cluster"])
+    with TemporaryDirectory() as work:
+        weights, models = _models(Path(work))
+        manifest = _manifest(path.name, n, models, clusterings)
+        contents = BundleContents(manifest, columns, weights, codes, arrays, _card)
+        return save_bundle(path, contents)
+
+
+def _card(manifest: dict) -> str:
+    return f"# {manifest['name']}\n\nRandom numbers for tests.\n"
+
+
+def _catalog(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    ttype = rng.uniform(-5, 9, n).round(1)
+    ttype[rng.random(n) < 0.3] = np.nan
+    classes = np.where(np.isnan(ttype), -4, np.floor(np.nan_to_num(ttype) + 0.5).clip(-3, 6)) + 3
+    return {
+        "galaxy_id": np.array([f"galaxy-{i:04d}" for i in range(n)]),
+        "ra": rng.uniform(0, 360, n),
+        "dec": rng.uniform(-10, 60, n),
+        "ttype": ttype,
+        "ttype_class": classes.astype(np.int8),
+        "split": rng.choice(SPLITS, n, p=(0.8, 0.1, 0.1)),
+        "source": rng.choice(("sdss_ngc", "gz1"), n),
+        "name": np.array([f"NGC {i}" for i in range(n)]),
+        "magnitude": rng.normal(15, 1, n),
+    }
+
+
+def _mixture(kind: str, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    k, p = N_COMPONENTS, N_FEATURES[kind]
+    arrays = {
+        "weights": rng.dirichlet(np.ones(k)),
+        "means": rng.normal(size=(k, p)),
+        "precisions_cholesky": rng.uniform(0.5, 2, (k, p)),
+        "log_constants": rng.normal(size=k),
+    }
+    if kind == "codes":
+        arrays["pca_mean"] = np.zeros(64 * 8 * 8, np.float32)
+        arrays["pca_components"] = rng.normal(size=(p, 64 * 8 * 8)).astype(np.float32) / 64
+        arrays["features"] = rng.normal(size=(n, p)).astype(np.float32)
+    return arrays
+
+
+def _assignments(key: str, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    labels = rng.integers(N_COMPONENTS - 2, size=n).astype(np.int16)  # two clusters stay empty
+    angle = 2 * np.pi * labels / N_COMPONENTS
+    return {
+        f"{key}/cluster": labels,
+        f"{key}/responsibility": rng.uniform(0.3, 1, n).astype(np.float32),
+        f"{key}/x": (8 * np.cos(angle) + rng.normal(0, 1, n)).astype(np.float32),
+        f"{key}/y": (8 * np.sin(angle) + rng.normal(0, 1, n)).astype(np.float32),
+    }
+
+
+def _clustering(columns: dict[str, np.ndarray], labels: np.ndarray) -> dict:
+    score = {"value": 0.1, "low": 0.05, "high": 0.15, "chance": 0.01}
+    return {
+        "n_components": N_COMPONENTS,
+        "effective_clusters": len(np.unique(labels)),
+        "agreement": {name: dict(score) for name in ("ami", "homogeneity", "eta2")},
+        "clusters": [_cluster(columns, labels, i) for i in range(N_COMPONENTS)],
+    }
+
+
+def _cluster(columns: dict[str, np.ndarray], labels: np.ndarray, number: int) -> dict:
+    rows = np.flatnonzero(labels == number)
+    ttype = columns["ttype"][rows]
+    known = ttype[~np.isnan(ttype)]
+    classes = columns["ttype_class"][rows]
+    early = float((known <= 0).mean()) if len(known) else float("nan")
+    kind = "unknown" if len(known) < 2 else ("late", "mixed", "early")[int(early * 2.99)]
+    return ClusterSummary(
+        id=number,
+        count=len(rows),
+        n_ttype=len(known),
+        ttype_mean=float(known.mean()) if len(known) else float("nan"),
+        ttype_std=float(known.std()) if len(known) else float("nan"),
+        histogram=tuple(int(c) for c in np.bincount(classes[classes >= 0], minlength=10)),
+        kind=kind,
+        early_fraction=early,
+        early_low=early * 0.8,
+        early_high=float(np.minimum(1.0, early * 1.2)),
+        medoid=int(rows[0]) if len(rows) else -1,
+        typical=tuple(int(row) for row in rows[:16]),
+    ).to_dict()
+
+
+def _models(work: Path) -> tuple[dict[str, Path], dict[str, dict]]:
+    import torch
+
+    from galaxy_explorer.models.inference import save_weights
+    from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig
+
+    weights, models = {}, {}
+    metrics = {"mse": 4e-4, "nmse": 0.02, "psnr_db": 34.0, "used_share": 0.99, "n_test": 20}
+    for name, k, quantizer, side in MODELS:
+        config = VQVAEConfig(map_size=side, num_embeddings=k, quantizer=quantizer)
+        torch.manual_seed(k)
+        weights[name] = work / f"{name}.safetensors"
+        save_weights(VQVAE(config), weights[name])
+        models[name] = {
+            "config": config.to_dict(),
+            "steps": 60,
+            "seconds": 3.0,
+            "metrics": {**metrics, "perplexity": 0.8 * k},
+        }
+    return weights, models
+
+
+def _manifest(name: str, n: int, models: dict, clusterings: dict) -> dict:
+    stretch = {"state": "arcsinh", "softening": 2.5, "scale": 0.1, "pedestal": 0.05}
+    return {
+        "name": name,
+        "software": "galaxy_explorer 0.1.0",
+        "created": "2019-09-01T00:00:00Z",
+        "recipe": {"name": "tiny", "steps": 60},
+        "hardware": "2-core x86-64 CPU, float32",
+        "survey": {
+            "name": "random",
+            "band": "r",
+            "stamp_size": 64,
+            "channels": 1,
+            "pixel_scale_arcsec": None,
+            "stretch": stretch,
+            "fingerprint": "0" * 64,
+            "counts": {"accepted": n, "rejected": 0},
+            "splits": {"train": n - 40, "validation": 20, "test": 20},
+            "sources": [],
+        },
+        "models": models,
+        "clusterings": clusterings,
+        "default_clustering": "k512-modern-8x8/codes",
+        "display_model": "k512-modern-16x16",
+    }
