@@ -27,6 +27,7 @@ SETTINGS = (
     Setting("sdss_cutouts", 0, "0 or 1", "1 offers pictures from the SDSS cutout service"),
     Setting("cutout_timeout", 5, "s", "an unreachable service must not hold a visitor up"),
     Setting("cache", "", "path", "decoded pictures; empty: the user's cache folder"),
+    Setting("picture_cache", 64, "MB", "tiles and sheets kept in memory; each is about 20 kB"),
 )
 
 
@@ -39,6 +40,7 @@ class Settings:
     sdss_cutouts: int
     cutout_timeout: int
     cache: str
+    picture_cache: int
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:

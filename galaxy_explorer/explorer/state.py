@@ -35,7 +35,7 @@ class ExplorerState(param.Parameterized):
     selection_label = param.String(constant=True, doc="The selection in words; empty if none.")
     focus = param.Integer(default=None, allow_None=True, doc="Row of the galaxy in focus.")
     pictures: Any = param.Selector(default="reconstruction", objects=list(PICTURES))
-    display = param.ClassSelector(class_=DisplaySettings, constant=True)
+    display: Any = param.ClassSelector(class_=DisplaySettings, constant=True)
 
     def __init__(self, bundle: Bundle, **params: Any) -> None:
         keys = list(bundle.clusterings)
