@@ -70,8 +70,8 @@ class Mixture:
         """Probability of each component for each galaxy, shape (N, K), rows sum to 1."""
         joint = self.log_joint(features)
         joint = np.exp(joint - joint.max(1, keepdims=True))
-        joint /= joint.sum(1, keepdims=True)
-        return joint
+        shares: np.ndarray = joint / joint.sum(1, keepdims=True)
+        return shares
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Most probable component of each galaxy, int16 (N,)."""

@@ -6,8 +6,17 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
+from galaxy_explorer.clustering.mixture import Mixture
+
 TTYPE_CLASSES = 10
 KINDS = ("early", "mixed", "late", "unknown")
+EARLY_TTYPE = 0.0  # E and S0, S0a included
+MIN_TTYPES = 8  # with fewer, even unanimous members would not decide
+INTERVAL = (0.025, 0.975)
+RESAMPLES = 4000
+TYPICAL = 24
 
 
 @dataclass(frozen=True)
@@ -19,7 +28,8 @@ class ClusterSummary:
     class T = -3..6 (nearest integer, outliers in the end classes). kind: "early", "mixed", "late"
     or "unknown" by the rule of `kind_of`. early_fraction: share of T <= 0, with its 95 % bootstrap
     interval [early_low, early_high]. medoid: catalogue row of the member nearest all others, -1 in
-    an empty cluster. typical: rows of the most typical members, best first.
+    an empty cluster. typical: rows of the most typical members: highest responsibility (to 0.001),
+    then highest density.
     """
 
     id: int
@@ -49,3 +59,81 @@ class ClusterSummary:
             for name in ("ttype_mean", "ttype_std", "early_fraction", "early_low", "early_high")
         }
         return cls(**{**values, **lists, **floats})
+
+
+def cluster_summaries(
+    mixture: Mixture,
+    features: np.ndarray,
+    labels: np.ndarray,
+    ttype: np.ndarray,
+    ttype_class: np.ndarray,
+    *,
+    seed: int = 0,
+) -> list[ClusterSummary]:
+    """Summarise every component of a mixture, empty ones included.
+
+    features (N, P), labels (N,) from the mixture; ttype (N,) with NaN, ttype_class (N,) 0..9 or -1.
+    """
+    joint = mixture.log_joint(features)
+    peak = joint.max(1, keepdims=True)
+    certainty = 1 / np.exp(joint - peak).sum(1)
+    known = ~np.isnan(ttype)
+    overall = float((ttype[known] <= EARLY_TTYPE).mean()) if known.any() else math.nan
+    rng = np.random.default_rng(seed)
+    summaries = []
+    for number in range(mixture.n_components):
+        rows = np.flatnonzero(labels == number)
+        order = np.lexsort((-joint[rows, number], -certainty[rows].round(3)))
+        types = _hubble_types(ttype[rows], ttype_class[rows], overall, rng)
+        medoid = _medoid(features, rows)
+        typical = tuple(int(row) for row in rows[order[:TYPICAL]])
+        summaries.append(
+            ClusterSummary(id=number, count=len(rows), medoid=medoid, typical=typical, **types)
+        )
+    return summaries
+
+
+def _medoid(features: np.ndarray, rows: np.ndarray) -> int:
+    """The member with the least sum of squared distances to all members, -1 without any.
+
+    That sum is n |x - mean|^2 plus a constant, so the medoid is the member nearest the mean.
+    """
+    if len(rows) == 0:
+        return -1
+    members = features[rows].astype(np.float64)
+    return int(rows[np.square(members - members.mean(0)).sum(1).argmin()])
+
+
+def _hubble_types(
+    ttype: np.ndarray, ttype_class: np.ndarray, overall: float, rng: np.random.Generator
+) -> dict[str, Any]:
+    known = ttype[~np.isnan(ttype)]
+    n = len(known)
+    early = float((known <= EARLY_TTYPE).mean()) if n else math.nan
+    # The mean of a resample of n zeros and ones is binomial: no need to draw the members.
+    drawn = rng.binomial(n, early, RESAMPLES) / n if n else np.array([math.nan])
+    low, high = (float(bound) for bound in np.quantile(drawn, INTERVAL))
+    return {
+        "n_ttype": n,
+        "ttype_mean": float(known.mean()) if n else math.nan,
+        "ttype_std": float(known.std()) if n else math.nan,
+        "histogram": tuple(np.bincount(ttype_class[ttype_class >= 0], minlength=10).tolist()),
+        "kind": kind_of(n, low, high, overall),
+        "early_fraction": early,
+        "early_low": low,
+        "early_high": high,
+    }
+
+
+def kind_of(n_ttype: int, early_low: float, early_high: float, overall: float) -> str:
+    """Early, mixed, late or unknown: the rule.
+
+    "early" if the 95 % bootstrap interval of the cluster's share of T <= 0 lies above the share
+    `overall` in the whole sample, "late" if it lies below, "mixed" if it holds it, "unknown" if
+    fewer than 8 members have a T-type.
+    """
+    if n_ttype < MIN_TTYPES:
+        return "unknown"
+    if early_low > overall:
+        return "early"
+    return "late" if early_high < overall else "mixed"
