@@ -1,0 +1,89 @@
+"""The command line: help with examples; what goes wrong is one line and exit status 1."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from galaxy_explorer import cli
+from galaxy_explorer.errors import BadImage, BundleError
+
+ABSENT = "no/such/place"
+WRONG_INPUT = {
+    "simulate": ["--out", "out", "--n", "0"],
+    "ingest": [ABSENT, "--catalog", "no_such.csv", "--out", "out"],
+    "train": [ABSENT, "--out", "out", "--recipe", "tiny"],
+    "info": [ABSENT],
+    "classify": [ABSENT, "image.fits", "--out", "t.csv"],
+    "serve": [ABSENT],
+}
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from galaxy_explorer.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def test_the_command_without_arguments_lists_the_commands() -> None:
+    shown = CliRunner().invoke(cli.app, [], env={"COLUMNS": "100"}).output
+    assert all(command in shown for command in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_the_help_of_every_command_shows_an_example(command: str) -> None:
+    shown = CliRunner().invoke(cli.app, [command, "--help"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    lines = [line.strip(" │$") for line in shown.output.splitlines()]
+    examples = [line for line in lines if line.startswith(f"galaxy-explorer {command} ")]
+    assert [line for line in examples if "[" not in line], shown.output
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_wrong_input_is_one_line_and_status_1(command: str, tmp_path: Path) -> None:
+    done = run(command, *WRONG_INPUT[command], cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("galaxy-explorer: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists(), "something was left behind"
+
+
+def test_every_command_has_its_wrong_input_tried() -> None:
+    assert set(WRONG_INPUT) == set(cli.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "error", [BadImage("m31.fits", "no pixels"), BundleError("manifest.json: absent")]
+)
+def test_an_error_of_the_package_is_one_line_and_status_1(error, monkeypatch, capsys) -> None:
+    def fails() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", fails)
+    with pytest.raises(SystemExit) as exited:
+        cli.main()
+    assert exited.value.code == 1
+    assert capsys.readouterr().err == f"galaxy-explorer: {error}\n"
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    with pytest.raises(SystemExit) as exited:
+        cli.main()
+    assert exited.value.code == 130
+    assert "again to resume" in capsys.readouterr().err
+
+
+def test_an_error_of_the_programmer_is_not_hidden(monkeypatch) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(ZeroDivisionError):
+        cli.main()

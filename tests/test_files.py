@@ -1,0 +1,88 @@
+"""A file is either what it was or what it was to become, never something between."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from galaxy_explorer.files import atomic_path, atomic_write_bytes, atomic_write_text, sha256_of
+
+KILLS = 20
+SIZE = 4_000_000
+
+WRITER = """
+import sys
+from pathlib import Path
+from galaxy_explorer.files import atomic_write_bytes
+path, size = Path(sys.argv[1]), int(sys.argv[2])
+print("ready", flush=True)
+while True:
+    for letter in b"AB":
+        atomic_write_bytes(path, bytes([letter]) * size)
+"""
+
+
+def test_bytes_and_text_come_back(tmp_path: Path) -> None:
+    atomic_write_bytes(tmp_path / "deep" / "er" / "a.bin", b"\x00\xff")
+    atomic_write_text(tmp_path / "a.txt", "pitch angle: 12°\n")
+    assert (tmp_path / "deep" / "er" / "a.bin").read_bytes() == b"\x00\xff"
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "pitch angle: 12°\n"
+
+
+def test_the_temporary_file_has_the_same_suffix_and_folder(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "table.parquet") as temporary:
+        assert temporary.suffix == ".parquet"
+        assert temporary.parent == tmp_path
+        temporary.write_bytes(b"x")
+
+
+def write_half(path: Path) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(b"ne")
+        raise RuntimeError("half way")
+
+
+def test_an_error_while_writing_keeps_the_old_file_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    atomic_write_bytes(path, b"old")
+    with pytest.raises(RuntimeError, match="half way"):
+        write_half(path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_others_may_read_what_was_written(tmp_path: Path) -> None:
+    atomic_write_bytes(tmp_path / "a.bin", b"x")
+    assert (tmp_path / "a.bin").stat().st_mode & 0o777 == 0o644
+
+
+def test_sha256_agrees_with_hashlib_across_the_block_size(tmp_path: Path) -> None:
+    for size in (0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (3 << 20) + 7):
+        data = os.urandom(1) * size
+        (tmp_path / "a.bin").write_bytes(data)
+        assert sha256_of(tmp_path / "a.bin") == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.slow
+def test_a_killed_writer_never_leaves_a_torn_file(tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    whole = {bytes([letter]) * SIZE for letter in b"AB"}
+    atomic_write_bytes(path, b"A" * SIZE)
+    for kill in range(KILLS):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), str(SIZE)], stdout=subprocess.PIPE
+        )
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(0.003 * kill)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        assert path.read_bytes() in whole

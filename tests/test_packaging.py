@@ -1,0 +1,95 @@
+"""What is asked for is pinned, what is pinned is needed, and the set-up says what it needs."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from tools.port_is_free import complaint
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+GROUPS = (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
+REQUIREMENTS = [Requirement(text) for group in GROUPS for text in group]
+PINS = {
+    canonicalize_name(name): Version(version)
+    for name, _, version in (
+        line.partition("==") for line in (ROOT / "constraints.txt").read_text().splitlines()
+    )
+}
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda r: r.name)
+def test_every_dependency_is_pinned_inside_its_range(requirement: Requirement) -> None:
+    assert PINS[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_torch_is_pinned_to_the_release_that_was_tested() -> None:
+    assert PINS["torch"] == Version("2.13.0")
+
+
+def test_the_version_is_one_and_the_changelog_has_it() -> None:
+    from galaxy_explorer import __version__
+
+    assert PROJECT["version"] == __version__
+    assert f"\n## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_an_unsupported_python_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo 'Python 3.9.18' || exit 1\n")
+    old.chmod(0o755)
+    done = subprocess.run(
+        ["sh", ROOT / "tools" / "install.sh", ".", "stamp"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHON": str(old)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Python 3.11, 3.12 or 3.13 is needed" in done.stderr
+    assert "Python 3.9.18" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_an_interrupted_installation_is_begun_anew_and_earns_no_stamp(tmp_path: Path) -> None:
+    for name in ("bin/python", "unfinished", "ready-1-app"):
+        path = tmp_path / ".venv" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("#!/bin/sh\nexit 0\n")
+        path.chmod(0o755)
+    done = subprocess.run(
+        ["sh", ROOT / "tools" / "install.sh", "./absent", ".venv/ready-1-app"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHON": sys.executable, "PIP_NO_INDEX": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "the installation failed" in done.stderr
+    assert (tmp_path / ".venv" / "unfinished").exists()
+    assert not (tmp_path / ".venv" / "ready-1-app").exists()
+
+
+def test_a_port_in_use_is_named_with_a_cure() -> None:
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+        assert f"port {port} is in use" in (complaint(str(port)) or "")
+        assert "PORT=" in (complaint(str(port)) or "")
+    assert complaint(str(port)) is None
+
+
+@pytest.mark.parametrize("text", ["", "http", "-1", "0", "65536", "50 06"])
+def test_what_is_no_port_is_refused(text: str) -> None:
+    assert "is no port" in (complaint(text) or "")
