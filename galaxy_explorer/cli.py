@@ -10,6 +10,8 @@ import typer
 from galaxy_explorer.errors import GalaxyExplorerError
 
 COMMANDS = ("simulate", "ingest", "train", "info", "classify", "serve")
+RESUMABLE = frozenset(("simulate", "ingest", "train"))
+INTERRUPTED = 130  # typer's exit status after Ctrl-C
 
 app = typer.Typer(
     name="galaxy-explorer",
@@ -31,6 +33,7 @@ def main() -> None:
     except GalaxyExplorerError as error:
         sys.stderr.write(f"galaxy-explorer: {error}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("galaxy-explorer: interrupted; run the same command again to resume\n")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED and RESUMABLE.intersection(sys.argv[1:2]):
+            sys.stderr.write("galaxy-explorer: interrupted; the same command again goes on\n")
+        raise

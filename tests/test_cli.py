@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from galaxy_explorer import cli
@@ -21,6 +22,8 @@ WRONG_INPUT = {
     "classify": [ABSENT, "image.fits", "--out", "t.csv"],
     "serve": [ABSENT],
 }
+
+ERRORS = (BadImage("m31.fits", "no pixels"), BundleError("manifest.json: absent"))
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -55,9 +58,7 @@ def test_every_command_has_its_wrong_input_tried() -> None:
     assert set(WRONG_INPUT) == set(cli.COMMANDS)
 
 
-@pytest.mark.parametrize(
-    "error", [BadImage("m31.fits", "no pixels"), BundleError("manifest.json: absent")]
-)
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_an_error_of_the_package_is_one_line_and_status_1(error, monkeypatch, capsys) -> None:
     def fails() -> None:
         raise error
@@ -69,15 +70,22 @@ def test_an_error_of_the_package_is_one_line_and_status_1(error, monkeypatch, ca
     assert capsys.readouterr().err == f"galaxy-explorer: {error}\n"
 
 
-def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys) -> None:
+@pytest.mark.parametrize(("command", "says_so"), [("train", True), ("info", False)])
+def test_an_interrupt_says_how_to_go_on_where_one_can(
+    command: str, says_so: bool, monkeypatch, capsys
+) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "app", interrupted)
+    interruptible = typer.Typer()
+    for name in cli.COMMANDS:
+        interruptible.command(name=name)(interrupted)
+    monkeypatch.setattr(cli, "app", interruptible)
+    monkeypatch.setattr(sys, "argv", ["galaxy-explorer", command])
     with pytest.raises(SystemExit) as exited:
         cli.main()
     assert exited.value.code == 130
-    assert "again to resume" in capsys.readouterr().err
+    assert ("the same command again goes on" in capsys.readouterr().err) is says_so
 
 
 def test_an_error_of_the_programmer_is_not_hidden(monkeypatch) -> None:
