@@ -105,7 +105,10 @@ def forbidden(path: Path) -> Iterator[str]:
         elif top == "galsim":
             allowed = bool(GALSIM_ROOM.match(name))
         else:
-            allowed = top in libraries - LESS.get(name, set()) or top in sys.stdlib_module_names
+            allowed = (
+                top in libraries - LESS.get(name.partition("_")[0], set())
+                or top in sys.stdlib_module_names
+            )
         if not allowed:
             yield f"line {line}: {name} may not import {imported}"
 
