@@ -7,6 +7,7 @@ side, gives the 8x8 clustering variant (report, section 4.3.1).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x plus its residual, (B, 128, h, w) to (B, 128, h, w)."""
-        return x + self.conv_res2(torch.relu(self.conv_res1(torch.relu(x))))
+        residual: Tensor = self.conv_res2(torch.relu(self.conv_res1(torch.relu(x))))
+        return x + residual
 
 
 def _residual_stack() -> nn.Sequential:
@@ -43,7 +45,7 @@ class Encoder(nn.Module):
         widths = [channels, FIRST] + [HIDDEN] * (stages - 1)
         self.down = nn.ModuleList(
             nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1)
-            for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True)
+            for fan_in, fan_out in pairwise(widths)
         )
         self.conv = nn.Conv2d(widths[-1], HIDDEN, 3, padding=1)
         self.residual = _residual_stack()
@@ -68,7 +70,7 @@ class Decoder(nn.Module):
         widths = [HIDDEN] * (stages - 1) + [FIRST, channels]
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(fan_in, fan_out, 4, stride=2, padding=1)
-            for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True)
+            for fan_in, fan_out in pairwise(widths)
         )
 
     def forward(self, code: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ def nearest_code(flat: Tensor, codebook: Tensor) -> Tensor:
     half_norms = 0.5 * codebook.square().sum(1)  # (K,)
     blocks = [
         torch.addmm(half_norms, block, codebook.t(), alpha=-1.0).argmin(1)
-        for block in flat.split(DISTANCE_BLOCK)
+        for block in torch.split(flat, DISTANCE_BLOCK)
     ]
     return torch.cat(blocks) if blocks else flat.new_zeros(0, dtype=torch.int64)
 
@@ -51,6 +51,7 @@ class Quantizer(nn.Module):
     """The law shared by both kinds: nearest code, straight-through gradient, eq. 3."""
 
     codebook: Tensor  # (K, D)
+    starts_from_data = False
 
     def __init__(self, num_embeddings: int, embedding_dim: int, commitment_cost: float) -> None:
         super().__init__()
@@ -114,6 +115,7 @@ class PaperQuantizer(Quantizer):
 class ModernQuantizer(Quantizer):
     """Codebook as moving averages of the vectors assigned to each code."""
 
+    starts_from_data = True
     size: Tensor  # (K,) moving count of the vectors of each code
     total: Tensor  # (K, D) moving sum of these vectors
 

@@ -1,0 +1,107 @@
+"""Trained models at work on numpy arrays, batch by batch, into preallocated results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from galaxy_explorer.errors import BundleError
+from galaxy_explorer.files import atomic_path
+from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig
+
+BATCH = 256
+Stamps = NDArray[np.float32]
+Codes = NDArray[np.uint16]
+
+
+def _device(model: VQVAE) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _stamps_tensor(model: VQVAE, stamps: Stamps) -> torch.Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(stamps, dtype=np.float32))
+    return tensor.to(_device(model), memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def encode_stamps(model: VQVAE, stamps: Stamps, *, batch: int = BATCH) -> Codes:
+    """Code maps (N, h, w) uint16 of stretched stamps (N, C, S, S)."""
+    side = model.config.map_size
+    codes = np.empty((len(stamps), side, side), np.uint16)
+    for start in range(0, len(stamps), batch):
+        part = slice(start, start + batch)
+        codes[part] = model.encode(_stamps_tensor(model, stamps[part])).cpu().numpy()
+    return codes
+
+
+@torch.inference_mode()
+def decode_codes(model: VQVAE, codes: NDArray[np.integer], *, batch: int = BATCH) -> Stamps:
+    """Stamps (N, C, S, S) float32 drawn by the decoder from code maps (N, h, w)."""
+    size, channels = model.config.stamp_size, model.config.channels
+    stamps = np.empty((len(codes), channels, size, size), np.float32)
+    for start in range(0, len(codes), batch):
+        part = slice(start, start + batch)
+        indices = torch.from_numpy(codes[part].astype(np.int64)).to(_device(model))
+        stamps[part] = model.decode(indices).float().cpu().numpy()
+    return stamps
+
+
+def reconstruction_errors(model: VQVAE, stamps: Stamps, codes: Codes) -> NDArray[np.float32]:
+    """Mean squared error (N,) of the reconstruction of each stamp, in stretched units."""
+    errors = np.empty(len(stamps), np.float32)
+    for start in range(0, len(stamps), BATCH):
+        part = slice(start, start + BATCH)
+        drawn = decode_codes(model, codes[part])
+        errors[part] = np.square(drawn - stamps[part]).mean(axis=(1, 2, 3))
+    return errors
+
+
+def orbit_mean_vectors(model: VQVAE, stamps: Stamps) -> NDArray[np.float32]:
+    """Code vectors averaged over the eight orientations of each stamp, (N, D h w).
+
+    The mean runs over the orbit of the stamp under D4, so a stamp turned by 90 degrees or
+    mirrored has the same features, up to rounding.
+    """
+    config = model.config
+    vectors = np.zeros((len(stamps), config.embedding_dim * config.map_size**2), np.float32)
+    codebook = model.codebook.cpu().numpy()
+    for turn in range(8):
+        turned = np.rot90(stamps, turn % 4, axes=(-2, -1))
+        codes = encode_stamps(model, turned[..., ::-1] if turn >= 4 else turned)
+        for start in range(0, len(stamps), BATCH):
+            part = slice(start, start + BATCH)
+            vectors[part] += codebook[codes[part]].reshape(len(codes[part]), -1) / 8
+    return vectors
+
+
+def save_weights(model: VQVAE, path: Path) -> None:
+    """Write the weights in half precision and round the model's own to match.
+
+    What is measured afterwards is therefore measured on the weights that ship.
+    """
+    rounded = {k: v.detach().cpu().half().contiguous() for k, v in model.state_dict().items()}
+    serving = {k: v for k, v in rounded.items() if k not in TRAINING_ONLY}
+    with atomic_path(path) as temporary:
+        save_file(serving, temporary)
+    model.load_state_dict({k: v.float() for k, v in rounded.items()})
+
+
+TRAINING_ONLY = frozenset({"quantizer.size", "quantizer.total"})
+
+
+def load_weights(config: VQVAEConfig, path: Path) -> VQVAE:
+    """Rebuild a model from `save_weights`; raises BundleError naming the file."""
+    model = VQVAE(config)
+    state = {k: v.float() for k, v in load_file(path).items()}
+    expected = {k: v.shape for k, v in model.state_dict().items() if k not in TRAINING_ONLY}
+    if {k: v.shape for k, v in state.items()} != expected:
+        raise BundleError(f"{path}: its tensors are not those of {config.name}")
+    if not all(bool(torch.isfinite(v).all()) for v in state.values()):
+        raise BundleError(f"{path}: a weight is not finite")
+    model.load_state_dict(state, strict=False)
+    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model

@@ -1,0 +1,47 @@
+"""Device and number format: bfloat16 where it is really faster, as measured on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+PROBE_STEPS = 3
+GAIN = 1.1  # bfloat16 must be this much faster to be worth its rounding
+
+
+class Precision:
+    """A device and a number format, such as `cpu bfloat16`; kept in a run's checkpoint."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        kind, self.format = name.split()
+        self.device = torch.device(kind)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Context in which convolutions run in the chosen format."""
+        mixed = self.format == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
+
+
+def choose_precision(loss: Callable[[], Tensor]) -> Precision:
+    """Time forward and backward passes of `loss` in both formats and keep the faster."""
+    if torch.cuda.is_available():
+        return Precision("cuda bfloat16")
+    full, mixed = Precision("cpu float32"), Precision("cpu bfloat16")
+    return mixed if _seconds(full, loss) > GAIN * _seconds(mixed, loss) else full
+
+
+def _seconds(precision: Precision, loss: Callable[[], Tensor]) -> float:
+    def once() -> float:
+        start = time.perf_counter()
+        with precision.autocast():
+            value = loss()
+        value.backward()  # type: ignore[no-untyped-call]
+        return time.perf_counter() - start
+
+    once()  # the first pass pays for set-up
+    return min(once() for _ in range(PROBE_STEPS))
