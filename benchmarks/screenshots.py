@@ -1,0 +1,140 @@
+"""Pictures of the real app: `python -m benchmarks.screenshots FOLDER`, or `--readme`.
+
+FOLDER gets every page, light and dark, at 1440x900 and 1000x700; `--readme` renews the picture of
+the README. Exits with a sentence if a page writes an error to the console or asks another host.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser_path import FLAGS, find
+
+ROOT = Path(__file__).resolve().parent.parent
+README_PICTURE = ROOT / "screenshot.webp"
+PAGES = ("Atlas", "Clusters", "Codebooks")
+SIZES = ((1440, 900), (1000, 700))
+THEMES = ("light", "dark")
+START_LIMIT_S = 120.0
+SETTLE_MS = 4000  # map tiles and sheets that follow the page
+
+
+@contextmanager
+def served(bundle: str) -> Iterator[str]:
+    """Serve the app as `make app` does; yields its address."""
+    with socket.create_server(("localhost", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "panel", "serve", "app.py", "--address", "localhost"]
+    command += ["--plugins", "galaxy_explorer.explorer.routes", "--port", str(port)]
+    environment = {**os.environ, "GALAXY_EXPLORER_BUNDLE": bundle}
+    server = subprocess.Popen(command, cwd=ROOT, env=environment)
+    try:
+        yield answered(f"http://localhost:{port}/app", server)
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def answered(address: str, server: subprocess.Popen[bytes]) -> str:
+    """Return the address once it answers."""
+    end = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            urllib.request.urlopen(address, timeout=30).close()  # noqa: S310
+        except urllib.error.URLError:
+            time.sleep(0.25)
+        else:
+            return address
+    sys.exit(f"{address} did not answer; what the server said is above")
+
+
+def opened(browser: Browser, address: str, size: tuple[int, int], theme: str) -> Page:
+    """Open a new visitor's page and complain of console errors and foreign requests."""
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme="dark" if theme == "dark" else "light",
+    )
+    page = context.new_page()
+    page.on("console", lambda message: message.type == "error" and complain(message.text))
+    page.on("request", lambda request: is_foreign(request.url) and complain(request.url))
+    page.goto(address)
+    page.get_by_text(PAGES[1], exact=True).first.wait_for()
+    page.wait_for_timeout(SETTLE_MS)
+    return page
+
+
+def is_foreign(url: str) -> bool:
+    """Whether a request leaves the machine."""
+    return not url.startswith(("http://localhost:", "ws://localhost:", "data:", "blob:"))
+
+
+COMPLAINTS: list[str] = []
+
+
+def complain(text: str) -> None:
+    """Note what a page should not have done."""
+    COMPLAINTS.append(text)
+
+
+def turn_to(page: Page, name: str) -> None:
+    """Show another page of the app."""
+    page.get_by_text(name, exact=True).first.click()
+    page.wait_for_timeout(SETTLE_MS)
+
+
+def save_all(browser: Browser, address: str, folder: Path) -> None:
+    """Every page, size and theme into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for size in SIZES:
+        for theme in THEMES:
+            page = opened(browser, address, size, theme)
+            for name in PAGES:
+                turn_to(page, name)
+                page.screenshot(path=folder / f"{name.lower()}-{size[0]}x{size[1]}-{theme}.png")
+            page.context.close()
+
+
+def save_readme(browser: Browser, address: str) -> None:
+    """The atlas in light colours as a small WebP."""
+    page = opened(browser, address, SIZES[0], "light")
+    picture = Image.open(io.BytesIO(page.screenshot()))
+    picture.save(README_PICTURE, quality=80, method=6)
+    page.context.close()
+
+
+def main() -> None:
+    """Take the pictures that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, help="where the pictures of all pages go")
+    parser.add_argument("--readme", action="store_true", help="renew the picture of the README")
+    parser.add_argument("--bundle", default="trained/sdss", help="the bundle to show")
+    asked = parser.parse_args()
+    if asked.folder is None and not asked.readme:
+        parser.error("name a folder, or say --readme")
+    with served(asked.bundle) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find(), args=list(FLAGS))
+        if asked.folder is not None:
+            save_all(browser, address, asked.folder)
+        if asked.readme:
+            save_readme(browser, address)
+        browser.close()
+    if COMPLAINTS:
+        sys.exit("the pages complained:\n" + "\n".join(sorted(set(COMPLAINTS))))
+
+
+if __name__ == "__main__":
+    main()
