@@ -105,6 +105,12 @@ class StampStore:
             self._decoder.submit(self._decode, missing[start : start + CHUNK]).result()
         return np.asarray(self._file.pixels[rows], np.float32)
 
+    def decode(self, model: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Reconstructions (n, S, S) of catalogue rows by any model of the bundle. May wait."""
+        if model == self.bundle.manifest["display_model"]:
+            return self.get(rows)
+        return self._decoder.submit(self.bundle.decode, model, rows).result().mean(axis=1)
+
     def _decode(self, rows: NDArray[np.int64]) -> None:
         rows = rows[self._file.done[rows] == 0]
         if len(rows):
