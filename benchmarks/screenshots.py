@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from tests.browser_path import FLAGS, find
 
@@ -31,6 +31,7 @@ SIZES = ((1440, 900), (1000, 700))
 THEMES = ("light", "dark")
 START_LIMIT_S = 120.0
 SETTLE_MS = 4000  # map tiles and sheets that follow the page
+COMPLAINTS: set[str] = set()
 
 
 @contextmanager
@@ -64,30 +65,28 @@ def answered(address: str, server: subprocess.Popen[bytes]) -> str:
 
 def opened(browser: Browser, address: str, size: tuple[int, int], theme: str) -> Page:
     """Open a new visitor's page and complain of console errors and foreign requests."""
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]},
-        color_scheme="dark" if theme == "dark" else "light",
-    )
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]})
     page = context.new_page()
-    page.on("console", lambda message: message.type == "error" and complain(message.text))
-    page.on("request", lambda request: is_foreign(request.url) and complain(request.url))
+    page.on("console", note_error)
+    page.on("request", note_foreign)
     page.goto(address)
     page.get_by_text(PAGES[1], exact=True).first.wait_for()
+    if theme == "dark":
+        page.get_by_label("Toggle theme").click()
     page.wait_for_timeout(SETTLE_MS)
     return page
 
 
-def is_foreign(url: str) -> bool:
-    """Whether a request leaves the machine."""
-    return not url.startswith(("http://localhost:", "ws://localhost:", "data:", "blob:"))
+def note_error(message: ConsoleMessage) -> None:
+    """Note an error that a page wrote to the console."""
+    if message.type == "error":
+        COMPLAINTS.add(message.text)
 
 
-COMPLAINTS: list[str] = []
-
-
-def complain(text: str) -> None:
-    """Note what a page should not have done."""
-    COMPLAINTS.append(text)
+def note_foreign(request: Request) -> None:
+    """Note a request that leaves the machine."""
+    if not request.url.startswith(("http://localhost:", "data:", "blob:")):
+        COMPLAINTS.add(request.url)
 
 
 def turn_to(page: Page, name: str) -> None:
@@ -133,7 +132,7 @@ def main() -> None:
             save_readme(browser, address)
         browser.close()
     if COMPLAINTS:
-        sys.exit("the pages complained:\n" + "\n".join(sorted(set(COMPLAINTS))))
+        sys.exit("the pages complained:\n" + "\n".join(sorted(COMPLAINTS)))
 
 
 if __name__ == "__main__":
