@@ -109,7 +109,8 @@ class StampStore:
         """Reconstructions (n, S, S) of catalogue rows by any model of the bundle. May wait."""
         if model == self.bundle.manifest["display_model"]:
             return self.get(rows)
-        return self._decoder.submit(self.bundle.decode, model, rows).result().mean(axis=1)
+        stamps = self._decoder.submit(self.bundle.decode, model, rows).result()
+        return np.asarray(stamps.mean(axis=1), np.float32)
 
     def _decode(self, rows: NDArray[np.int64]) -> None:
         rows = rows[self._file.done[rows] == 0]
