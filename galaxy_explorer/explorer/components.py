@@ -1,0 +1,146 @@
+"""The gallery: the selected galaxies as pages of pictures, most typical first."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+import param
+from numpy.typing import NDArray
+
+from galaxy_explorer.explorer.captions import caption, medoids, typical_order
+from galaxy_explorer.explorer.display import encode_sheet
+from galaxy_explorer.explorer.esm import PictureSheet
+
+if TYPE_CHECKING:
+    from galaxy_explorer.explorer.stamps import StampStore
+    from galaxy_explorer.explorer.state import ExplorerState
+
+PAGE_SIZE = 96
+SHEET_COLUMNS = 12
+
+
+class Gallery(pn.viewable.Viewer):
+    """Pictures of the selected galaxies; with nothing selected, one galaxy of each cluster.
+
+    One sheet image a page. A click puts its galaxy in `state.focus`; the display settings and the
+    choice of pictures are those of the state.
+    """
+
+    page = param.Integer(default=0, bounds=(0, None), doc="Page that is shown, from 0.")
+
+    def __init__(
+        self,
+        state: ExplorerState,
+        stamps: StampStore,
+        *,
+        page_size: int = PAGE_SIZE,
+        tile_width: int = 72,
+        **params: Any,
+    ) -> None:
+        super().__init__(**params)
+        self.state, self.stamps, self.page_size = state, stamps, page_size
+        self.sheet = PictureSheet(self._on_message, tile_width=tile_width)
+        self.order = np.zeros(0, np.int64)
+        self._drawing = 0
+        state.param.watch(self._start, ["selection", "clustering"])
+        state.param.watch(self._redraw, "pictures")
+        state.display.param.watch(self._redraw, list(state.display.param.values()))
+        state.param.watch(self._mark, "focus")
+        self.param.watch(self._redraw, "page")
+        self._start()
+
+    def __panel__(self) -> PictureSheet:
+        return self.sheet
+
+    @property
+    def pages(self) -> int:
+        """Number of pages, at least 1."""
+        return max(1, -(-len(self.order) // self.page_size))
+
+    def rows(self) -> NDArray[np.int64]:
+        """Rows of the galaxies on the page that is shown, in the order of the pictures."""
+        return self.order[self.page * self.page_size :][: self.page_size]
+
+    def _start(self, *_: param.parameterized.Event) -> None:
+        clustering = self.state.bundle.clusterings[self.state.clustering]
+        selected = self.state.selection
+        self.order = typical_order(clustering, selected) if len(selected) else medoids(clustering)
+        with param.parameterized.discard_events(self):
+            self.page = 0
+        self._redraw()
+
+    def _redraw(self, *_: param.parameterized.Event) -> None:
+        pn.state.execute(self.draw, schedule="auto")
+
+    def _mark(self, *_: param.parameterized.Event) -> None:
+        self.sheet.focus_row = -1 if self.state.focus is None else self.state.focus
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        row, page = message.get("focus"), message.get("page")
+        if isinstance(row, int) and 0 <= row < len(self.state.bundle):
+            self.state.focus = row
+        elif isinstance(page, int) and 0 <= page < self.pages:
+            self.page = page
+
+    async def draw(self) -> None:
+        """Draw the page; a drawing that was overtaken by a later one is dropped."""
+        self._drawing += 1
+        drawing, rows, page = self._drawing, self.rows(), self.page
+        sheet, absent = await asyncio.to_thread(self._make_sheet, rows)
+        if drawing != self._drawing:
+            return
+        bundle, clustering = self.state.bundle, self.state.bundle.clusterings[self.state.clustering]
+        self.sheet.param.update(
+            sheet=sheet,
+            sheet_columns=SHEET_COLUMNS,
+            tiles=[[int(row), caption(bundle, clustering, int(row))] for row in rows],
+            heading=self._heading(len(rows), absent),
+            empty=self._remark(),
+            pictures_words=self._pictures_words().capitalize(),
+            page=page,
+            pages=self.pages,
+            stamp=drawing,
+        )
+
+    def _make_sheet(self, rows: NDArray[np.int64]) -> tuple[bytes | None, int]:
+        if not len(rows):
+            return None, 0
+        absent = 0
+        if self._originals():
+            absent = int(np.isnan(self.stamps.get(rows, "original")).all(axis=(1, 2)).sum())
+        pictures = self.stamps.pictures(rows, self.state.display, self.state.pictures)
+        return encode_sheet(pictures, SHEET_COLUMNS), absent
+
+    def _originals(self) -> bool:
+        return self.state.pictures == "original" and self.stamps.originals is not None
+
+    def _pictures_words(self) -> str:
+        if self._originals():
+            return "original"
+        return "reconstruction by the model"
+
+    def _heading(self, shown: int, absent: int) -> str:
+        first = self.page * self.page_size
+        if len(self.state.selection):
+            total = f"{len(self.order):,} galaxies, {self.state.selection_label}"
+        else:
+            total = f"{len(self.order)} clusters"
+        words = [total, f"{first + 1}–{first + shown}, most typical first"]
+        if self.state.pictures == "original" and not self._originals():
+            words.append("originals are not on this machine: reconstructions by the model")
+        elif self._originals():
+            words.append(f"originals ({absent} not at hand)" if absent else "originals")
+        else:
+            words.append("reconstructions by the model")
+        return " · ".join(words)
+
+    def _remark(self) -> str:
+        if len(self.state.selection):
+            return ""
+        return (
+            "Nothing is selected: this is the most central galaxy of each cluster. Choose a"
+            " cluster, or draw around galaxies on the map."
+        )

@@ -1,0 +1,151 @@
+"""The galaxy in focus, large: original, reconstruction, residual, and what is known about it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+import panel_material_ui as pmui
+import param
+from numpy.typing import NDArray
+
+from galaxy_explorer.explorer.captions import error_percentile, position_words, ttype_words
+from galaxy_explorer.explorer.display import encode
+from galaxy_explorer.explorer.palette import cluster_colour
+from galaxy_explorer.explorer.plots_compare import residual_pictures
+from galaxy_explorer.explorer.text import plain
+from galaxy_explorer.explorer.words import model_words
+
+if TYPE_CHECKING:
+    from galaxy_explorer.explorer.stamps import StampStore
+    from galaxy_explorer.explorer.state import ExplorerState
+
+RESIDUAL_LIMIT = 0.15
+"""End of the residual's colour scale, in stretched units (the brightest centres are near 1)."""
+
+STYLES = """
+:host { color: var(--panel-on-background-color); font-size: 13px; }
+.detail { display: flex; flex-wrap: wrap; gap: 8px 16px; align-items: flex-start; }
+.detail figure { margin: 0; width: 128px; }
+.detail img { display: block; width: 128px; height: 128px; border-radius: 4px; }
+.detail .absent {
+  display: grid; place-items: center; width: 128px; height: 128px; border-radius: 4px;
+  box-sizing: border-box; padding: 8px; text-align: center; font-size: 11px; opacity: 0.7;
+  border: 1px dashed currentColor;
+}
+.detail figcaption { font-size: 11px; opacity: 0.75; margin-top: 2px; }
+.detail .pictures { display: flex; gap: 8px; }
+.detail dl {
+  display: grid; grid-template-columns: auto 1fr; gap: 2px 12px; margin: 0; flex: 1 1 260px;
+  line-height: 1.4;
+}
+.detail dt { opacity: 0.7; }
+.detail dd { margin: 0; overflow-wrap: anywhere; }
+.detail h3 { grid-column: 1 / -1; margin: 0 0 2px; font-size: 15px; font-weight: 600; }
+.detail .dot {
+  display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 5px;
+}
+"""
+
+
+class Detail(pn.viewable.Viewer):
+    """Card of the galaxy in `state.focus`; hidden while there is none."""
+
+    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+        super().__init__(**params)
+        self.state, self.stamps = state, stamps
+        self.card = pn.pane.HTML(
+            "",
+            stylesheets=[STYLES],
+            sizing_mode="stretch_width",
+            margin=0,
+            css_classes=["detail-card"],
+        )
+        close = pmui.IconButton(
+            icon="close", size="small", margin=0, description="Close", on_click=self._close
+        )
+        self.view = pn.Row(
+            self.card, close, sizing_mode="stretch_width", visible=False, margin=(0, 0, 10, 0)
+        )
+        self._drawing = 0
+        state.param.watch(self._redraw, ["focus", "clustering"])
+        state.display.param.watch(self._redraw, list(state.display.param.values()))
+        self._redraw()
+
+    def __panel__(self) -> pn.Row:
+        return self.view
+
+    def _close(self, _: Any) -> None:
+        self.state.focus = None
+
+    def _redraw(self, *_: param.parameterized.Event) -> None:
+        pn.state.execute(self.draw)
+
+    async def draw(self) -> None:
+        """Draw the card; a drawing that was overtaken by a later one is dropped."""
+        self._drawing += 1
+        drawing, row = self._drawing, self.state.focus
+        pictures = "" if row is None else await asyncio.to_thread(self._pictures, row)
+        if drawing != self._drawing:
+            return
+        self.view.visible = row is not None
+        if row is not None:
+            self.card.object = f'<div class="detail">{pictures}{facts(self.state, row)}</div>'
+
+    def _pictures(self, row: int) -> str:
+        rows = np.array([row])
+        bundle = self.state.bundle
+        words = plain(bundle.column("galaxy_id")[row])
+        model = bundle.manifest["display_model"]
+        made = f"Reconstruction ({plain(model_words(model, bundle.models[model].config))})"
+        picture = self.stamps.pictures(rows, self.state.display)[0]
+        parts = [_figure(picture, made, words)]
+        if self.stamps.originals is None:
+            parts.insert(0, _absent("The original is not on this machine", "Original"))
+            return f'<div class="pictures">{"".join(parts)}</div>'
+        original = self.stamps.get(rows, "original")
+        if np.isnan(original).all():
+            parts.insert(0, _absent("No original at hand", "Original"))
+        else:
+            shown = self.stamps.pictures(rows, self.state.display, "original")[0]
+            residual = residual_pictures(original - self.stamps.get(rows), RESIDUAL_LIMIT)[0]
+            parts.insert(0, _figure(shown, "Original", words))
+            scale = f"Residual: original − reconstruction, blue −{RESIDUAL_LIMIT}, white 0, red +"
+            parts.append(_figure(residual, f"{scale}{RESIDUAL_LIMIT}", words))
+        return f'<div class="pictures">{"".join(parts)}</div>'
+
+
+def _figure(picture: NDArray[np.uint8], words: str, galaxy: str) -> str:
+    data = base64.b64encode(encode(picture)).decode("ascii")
+    image = f'<img src="data:image/webp;base64,{data}" alt="{words} of {galaxy}">'
+    return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
+
+
+def _absent(words: str, caption: str) -> str:
+    return f'<figure><div class="absent">{words}</div><figcaption>{caption}</figcaption></figure>'
+
+
+def facts(state: ExplorerState, row: int) -> str:
+    """What is known about a galaxy, as HTML; text of the catalogue is escaped."""
+    bundle, clustering = state.bundle, state.bundle.clusterings[state.clustering]
+    model = bundle.manifest["display_model"]
+    error, percentile = error_percentile(bundle, model, row)
+    cluster = int(clustering.labels[row])
+    source = plain(bundle.column("source")[row])
+    ttype = ttype_words(float(bundle.column("ttype")[row]))
+    dot = f'<span class="dot" style="background:{cluster_colour(cluster)}"></span>'
+    position = position_words(float(bundle.column("ra")[row]), float(bundle.column("dec")[row]))
+    entries = {
+        "Position": position,
+        "Hubble type": f"{ttype}, from {source}" if ttype != "no T" else f"not known ({source})",
+        "Cluster": f"{dot}{cluster}, probability {clustering.responsibility[row]:.3f}",
+        "Clustering": plain(state.words(state.clustering)),
+        "Reconstruction": f"mean squared error {error:.2e} in stretched units, "
+        f"larger than or equal to {percentile:.0f} % of the training galaxies",
+        "Split": plain(bundle.column("split")[row]),
+    }
+    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in entries.items())
+    return f"<dl><h3>{plain(bundle.column('galaxy_id')[row])}</h3>{listed}</dl>"

@@ -1,0 +1,88 @@
+"""Three small browser components: a page of pictures, small multiples, strips of pictures.
+
+Each shows what it is given and reports clicks, always with the number of what was clicked. They
+know nothing of galaxies or clusterings, and load nothing but what is in this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import param
+from panel.custom import JSComponent
+
+_FOLDER = Path(__file__).parent / "js"
+_STYLES = (_FOLDER / "components.css").read_text(encoding="utf-8")
+SHEET_FORMAT = "image/webp"
+
+
+def _script(name: str) -> str:
+    parts = (_FOLDER / part for part in ("grid.js", name))
+    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+
+
+class _Reporting(JSComponent):
+    """A component whose messages from the browser go to one callback."""
+
+    _stylesheets = [_STYLES]  # noqa: RUF012
+    __abstract = True
+
+    def __init__(
+        self, on_message: Callable[[dict[str, Any]], Any] | None = None, **params: Any
+    ) -> None:
+        params.setdefault("sizing_mode", "stretch_width")
+        super().__init__(**params)
+        self._on_message = on_message
+
+    def _handle_msg(self, data: Any) -> Any:
+        if self._on_message is not None and isinstance(data, dict):
+            return self._on_message(data)
+        return None
+
+
+class PictureSheet(_Reporting):
+    """A page of pictures cut from one sheet image; reports {"focus": row} and {"page": number}."""
+
+    sheet = param.Bytes(default=None, doc="All pictures of the page as one image file.")
+    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
+    sheet_columns = param.Integer(default=12, doc="Pictures side by side in the sheet.")
+    tiles = param.List(default=[], doc="[row, caption] of each picture.")
+    tile_width = param.Integer(default=72, doc="Least width of a picture on the page (CSS pixels).")
+    pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
+    heading = param.String(doc="What is shown, in words.")
+    empty = param.String(doc="A remark above the pictures; none if empty.")
+    page = param.Integer(default=0, doc="Page that is shown, from 0.")
+    pages = param.Integer(default=1, doc="Number of pages.")
+    focus_row = param.Integer(default=-1, doc="Row whose picture is marked; -1: none.")
+    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
+
+    _esm = _script("gallery.js")
+
+
+class SmallMultiples(_Reporting):
+    """Little histograms, each a button; reports {"cluster": id}."""
+
+    panels = param.List(default=[], doc="What `plots_types.panels` gives.")
+    panel_width = param.Integer(default=84, doc="Least width of a panel (CSS pixels).")
+    chosen = param.Integer(default=-1, doc="Cluster that is marked; -1: none.")
+    picking = param.Boolean(default=False, doc="Show the selected share of each cluster.")
+    label = param.String(default="Clusters", doc="What the panels are, for screen readers.")
+
+    _esm = _script("multiples.js")
+
+
+class PictureStrips(_Reporting):
+    """Rows of pictures of the same galaxies from one sheet; reports {"focus": row}."""
+
+    sheet = param.Bytes(default=None, doc="All pictures as one image file.")
+    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
+    sheet_columns = param.Integer(default=1, doc="Pictures side by side in the sheet.")
+    sheet_rows = param.Integer(default=1, doc="Rows of pictures in the sheet.")
+    galaxies = param.List(default=[], doc="row, name, type and words of each column.")
+    lines = param.List(default=[], doc="label, note, first place, figures of each line.")
+    heading = param.String(doc="What is shown, in words.")
+    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
+
+    _esm = _script("strips.js")

@@ -1,0 +1,117 @@
+// A page of pictures cut from one sheet image. Each click carries the row of its own galaxy.
+
+export function render({model, el}) {
+  const sheet = {}
+  const root = element("section", "gallery")
+  root.setAttribute("aria-label", "Gallery of galaxies")
+  const bar = element("div", "gallery-bar")
+  const heading = element("div", "gallery-heading")
+  heading.setAttribute("aria-live", "polite")
+  const pager = element("div", "gallery-pager")
+  const [first, back, on, last] = [
+    ["«", "First page (Home)", () => 0],
+    ["‹", "Page back (Page Up)", () => model.page - 1],
+    ["›", "Page on (Page Down)", () => model.page + 1],
+    ["»", "Last page (End)", () => model.pages - 1],
+  ].map(([sign, words, target]) => {
+    const button = element("button", "gallery-turn", sign)
+    button.title = words
+    button.setAttribute("aria-label", words)
+    button.addEventListener("click", () => turn(target()))
+    return button
+  })
+  const where = element("span", "gallery-where")
+  pager.append(first, back, where, on, last)
+  bar.append(heading, pager)
+  const grid = element("div", "gallery-grid")
+  grid.setAttribute("role", "group")
+  const empty = element("p", "gallery-empty")
+  const caption = element("div", "gallery-caption")
+  caption.setAttribute("role", "tooltip")
+  root.append(bar, empty, grid, caption)
+
+  const turn = (page) => {
+    if (page >= 0 && page < model.pages && page !== model.page) model.send_msg({page})
+  }
+
+  const tell = (button) => {
+    caption.textContent = button.dataset.caption
+    caption.classList.add("shown")
+    const box = root.getBoundingClientRect()
+    const tile = button.getBoundingClientRect()
+    const half = caption.offsetWidth / 2
+    const middle = tile.left - box.left + tile.width / 2
+    caption.style.left = `${Math.min(Math.max(middle, half), box.width - half)}px`
+    caption.style.top = `${tile.bottom - box.top + 4}px`
+  }
+
+  const makeTile = () => {
+    const button = element("button", "gallery-tile")
+    button.addEventListener("click", () => model.send_msg({focus: Number(button.dataset.row)}))
+    button.addEventListener("mouseenter", () => tell(button))
+    button.addEventListener("focus", () => tell(button))
+    button.addEventListener("mouseleave", () => caption.classList.remove("shown"))
+    button.addEventListener("blur", () => caption.classList.remove("shown"))
+    return button
+  }
+
+  const mark = () => {
+    for (const button of grid.children) {
+      button.classList.toggle("focused", Number(button.dataset.row) === model.focus_row)
+    }
+  }
+
+  let turnOf = 0
+  const draw = async () => {
+    const mine = ++turnOf
+    const tiles = model.tiles
+    const address = sheetAddress(sheet, model.sheet, model.sheet_format)
+    await decoded(address)
+    if (mine !== turnOf) return
+    while (grid.children.length < tiles.length) grid.append(makeTile())
+    while (grid.children.length > tiles.length) grid.lastChild.remove()
+    const rows = Math.max(1, Math.ceil(tiles.length / model.sheet_columns))
+    tiles.forEach(([row, words], place) => {
+      const button = grid.children[place]
+      button.dataset.row = row
+      button.dataset.caption = words
+      button.setAttribute("aria-label", `${model.pictures_words} of ${words}`)
+      button.tabIndex = place === 0 ? 0 : -1
+      showTile(button, address, place, model.sheet_columns, rows)
+    })
+    letGo(sheet)
+    heading.textContent = model.heading
+    empty.textContent = model.empty
+    where.textContent = model.pages > 1 ? `page ${model.page + 1} of ${model.pages}` : ""
+    pager.hidden = model.pages < 2
+    first.disabled = back.disabled = model.page <= 0
+    last.disabled = on.disabled = model.page >= model.pages - 1
+    caption.classList.remove("shown")
+    mark()
+    root.dataset.page = model.page
+    requestAnimationFrame(() => { root.dataset.painted = model.stamp })
+  }
+
+  root.addEventListener("keydown", (event) => {
+    const target = {
+      PageUp: model.page - 1, PageDown: model.page + 1, Home: 0, End: model.pages - 1,
+    }[event.key]
+    if (target !== undefined) {
+      event.preventDefault()
+      turn(target)
+    } else {
+      moveInside(event, [...grid.children])
+    }
+  })
+  const size = () => root.style.setProperty("--tile", `${model.tile_width}px`)
+  drawOnChange(model, ["sheet", "tiles", "heading", "empty", "page", "pages", "stamp"], draw)
+  model.on("focus_row", mark)
+  model.on("tile_width", size)
+  model.on("remove", () => {
+    sheetAddress(sheet, null)
+    letGo(sheet)
+  })
+  size()
+  draw()
+  return root
+}

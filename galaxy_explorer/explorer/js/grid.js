@@ -1,0 +1,81 @@
+// Helpers that every component here starts with: elements, and arrow keys inside a grid of buttons.
+
+function element(tag, classes, text) {
+  const node = document.createElement(tag)
+  if (classes) node.className = classes
+  if (text !== undefined && text !== null) node.textContent = text
+  return node
+}
+
+function columnsOf(buttons) {
+  const top = buttons[0].offsetTop
+  const second = buttons.findIndex((button) => button.offsetTop > top)
+  return second < 0 ? buttons.length : second
+}
+
+function step(key, buttons) {
+  if (key === "ArrowRight") return 1
+  if (key === "ArrowLeft") return -1
+  if (key === "ArrowDown") return columnsOf(buttons)
+  if (key === "ArrowUp") return -columnsOf(buttons)
+  return 0
+}
+
+// One stop for the Tab key; arrows move inside. Returns whether the key was used.
+function moveInside(event, buttons) {
+  const here = buttons.indexOf(event.target.closest("button"))
+  if (here < 0) return false
+  const by = step(event.key, buttons)
+  if (by === 0) return false
+  event.preventDefault()
+  const next = buttons[here + by]
+  if (next) {
+    buttons[here].tabIndex = -1
+    next.tabIndex = 0
+    next.focus()
+  }
+  return true
+}
+
+// Several properties change in one message: draw once, after the last of them.
+function drawOnChange(model, names, draw) {
+  let waiting = false
+  model.on(names, () => {
+    if (waiting) return
+    waiting = true
+    queueMicrotask(() => {
+      waiting = false
+      draw()
+    })
+  })
+}
+
+// A sheet of pictures as the address of a blob; former ones wait for `letGo`.
+function sheetAddress(holder, bytes, format) {
+  holder.stale = [...(holder.stale || []), holder.address].filter(Boolean)
+  holder.address = bytes ? URL.createObjectURL(new Blob([bytes], {type: format})) : null
+  return holder.address
+}
+
+function letGo(holder) {
+  for (const address of holder.stale || []) URL.revokeObjectURL(address)
+  holder.stale = []
+}
+
+// Shows tile number `place` of a sheet with `columns` x `rows` tiles as the background of a node.
+function showTile(node, sheet, place, columns, rows) {
+  const x = place % columns
+  const y = Math.floor(place / columns)
+  node.style.backgroundImage = sheet ? `url(${sheet})` : "none"
+  node.style.backgroundSize = `${columns * 100}% ${rows * 100}%`
+  node.style.backgroundPosition =
+    `${columns > 1 ? (100 * x) / (columns - 1) : 0}% ${rows > 1 ? (100 * y) / (rows - 1) : 0}%`
+}
+
+// Resolves once the browser holds the pixels, so that new pictures replace old ones in one paint.
+async function decoded(address) {
+  if (!address) return
+  const image = new Image()
+  image.src = address
+  await image.decode()
+}

@@ -1,0 +1,74 @@
+// Small multiples: one little histogram of Hubble types per cluster, each a button.
+
+const SVG = "http://www.w3.org/2000/svg"
+const HEIGHT = 40
+
+function bars(panel) {
+  const svg = document.createElementNS(SVG, "svg")
+  svg.setAttribute("viewBox", `0 0 100 ${HEIGHT}`)
+  svg.setAttribute("preserveAspectRatio", "none")
+  svg.setAttribute("aria-hidden", "true")
+  panel.bars.forEach((height, place) => {
+    const rect = document.createElementNS(SVG, "rect")
+    rect.setAttribute("x", place * 10 + 0.75)
+    rect.setAttribute("width", 8.5)
+    rect.setAttribute("y", HEIGHT * (1 - height))
+    rect.setAttribute("height", HEIGHT * height)
+    rect.setAttribute("fill", panel.tint)
+    svg.append(rect)
+  })
+  return svg
+}
+
+function makePanel(panel) {
+  const button = element("button", `panel ${panel.count ? "" : "none"}`)
+  button.dataset.cluster = panel.id
+  button.title = panel.words
+  button.setAttribute("aria-label", panel.words)
+  const head = element("span", "panel-head")
+  const dot = element("span", "panel-dot")
+  dot.style.background = panel.colour
+  head.append(dot, element("span", "panel-id", panel.id), element("span", "panel-count", panel.n))
+  const foot = element("span", "panel-foot")
+  foot.append(element("span", "", panel.kind), element("span", "", panel.mean))
+  const share = element("span", "panel-share")
+  const fill = element("span", "panel-fill")
+  fill.style.width = `${100 * panel.picked}%`
+  share.append(fill)
+  button.append(head, panel.count ? bars(panel) : element("span", "panel-void", "empty"), foot, share)
+  return button
+}
+
+export function render({model}) {
+  const grid = element("div", "panels")
+  grid.setAttribute("role", "group")
+
+  const mark = () => {
+    const buttons = [...grid.children]
+    const chosen = buttons.find((button) => Number(button.dataset.cluster) === model.chosen)
+    for (const button of buttons) {
+      button.setAttribute("aria-pressed", button === chosen)
+      button.tabIndex = button === (chosen || buttons[0]) ? 0 : -1
+    }
+  }
+
+  const draw = () => {
+    const held = grid.getRootNode().activeElement?.dataset?.cluster
+    grid.setAttribute("aria-label", model.label)
+    grid.style.setProperty("--panel", `${model.panel_width}px`)
+    grid.classList.toggle("picking", model.picking)
+    grid.replaceChildren(...model.panels.map(makePanel))
+    mark()
+    if (held !== undefined) grid.querySelector(`[data-cluster="${held}"]`)?.focus()
+  }
+
+  grid.addEventListener("click", (event) => {
+    const button = event.target.closest("button")
+    if (button) model.send_msg({cluster: Number(button.dataset.cluster)})
+  })
+  grid.addEventListener("keydown", (event) => moveInside(event, [...grid.children]))
+  drawOnChange(model, ["panels", "panel_width", "picking", "label"], draw)
+  model.on("chosen", mark)
+  draw()
+  return grid
+}

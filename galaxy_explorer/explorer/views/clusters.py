@@ -1,0 +1,132 @@
+"""The Clusters page: Hubble types of every cluster, and one cluster in full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+import panel_material_ui as pmui
+import param
+
+from galaxy_explorer.explorer.cluster_words import (
+    STYLES,
+    cluster_heading,
+    selection_heading,
+    type_key,
+)
+from galaxy_explorer.explorer.components import Gallery
+from galaxy_explorer.explorer.detail import Detail
+from galaxy_explorer.explorer.esm import SmallMultiples
+from galaxy_explorer.explorer.palette import SELECTION_COLOUR, cluster_colour
+from galaxy_explorer.explorer.plots_compare import place_figure, update_place
+from galaxy_explorer.explorer.plots_types import (
+    ORDERS,
+    panels,
+    t_histogram,
+    update_t_histogram,
+)
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle import Clustering
+    from galaxy_explorer.clustering.summary import ClusterSummary
+    from galaxy_explorer.explorer.stamps import StampStore
+    from galaxy_explorer.explorer.state import ExplorerState
+
+SCALES = {"counts": False, "share": True}
+PAGE_HEIGHT = "calc(100vh - 96px)"
+"""The page below the application bar: each half scrolls by itself."""
+
+
+class Clusters(pn.viewable.Viewer):
+    """All clusters as small histograms on the left, the selection on the right."""
+
+    order: Any = param.Selector(default="mean T", objects=list(ORDERS), doc="Order of clusters.")
+    scale: Any = param.Selector(default="counts", objects=list(SCALES), doc="What bars show.")
+
+    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+        super().__init__(**params)
+        self.state = state
+        self.multiples = SmallMultiples(self._on_message, panel_width=84)
+        self.gallery = Gallery(state, stamps)
+        self.detail = Detail(state, stamps)
+        self.histogram = t_histogram(np.zeros(10, int), 0, height=210)
+        self.place = place_figure(self._clustering.coordinates, height=210)
+        self.legend, self.heading = (
+            pn.pane.HTML("", margin=(0, 0, 6, 0), sizing_mode="stretch_width", stylesheets=[STYLES])
+            for _ in range(2)
+        )
+        state.param.watch(self._show_all, "clustering")
+        state.param.watch(self._show_selection, ["selection", "clustering"])
+        self.param.watch(self._show_all, ["order", "scale"])
+        self._show_all()
+        self._show_selection()
+        self.view = self._layout()
+
+    def __panel__(self) -> pn.Row:
+        return self.view
+
+    @property
+    def _clustering(self) -> Clustering:
+        clustering: Clustering = self.state.bundle.clusterings[self.state.clustering]
+        return clustering
+
+    def chosen(self) -> ClusterSummary | None:
+        """The cluster whose members are exactly the selection; None if there is no such cluster."""
+        selected = self.state.selection
+        labels = np.unique(self._clustering.labels[selected])
+        if len(labels) != 1:
+            return None
+        cluster = self._clustering.clusters[int(labels[0])]
+        return cluster if cluster.count == len(selected) else None
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        cluster = message.get("cluster")
+        if isinstance(cluster, int) and 0 <= cluster < len(self._clustering.clusters):
+            self.state.select_cluster(cluster)
+
+    def _show_all(self, *_: param.parameterized.Event) -> None:
+        clusters = self._clustering.clusters
+        self.multiples.param.update(
+            panels=panels(clusters, share=SCALES[self.scale], order=self.order),
+            label=f"Hubble types of {len(clusters)} clusters, by {self.order}",
+        )
+        self.legend.object = type_key(clusters)
+
+    def _show_selection(self, *_: param.parameterized.Event) -> None:
+        rows, cluster = self.state.selection, self.chosen()
+        shown = rows if len(rows) else np.arange(len(self.state.bundle))
+        counts, no_t = self.state.ttype_histogram(shown)
+        reference = self.state.ttype_histogram(np.arange(len(self.state.bundle)))[0]
+        update_t_histogram(self.histogram, counts, no_t, reference=reference)
+        colour = SELECTION_COLOUR if cluster is None else cluster_colour(cluster.id)
+        update_place(self.place, self._clustering.coordinates, rows, colour)
+        self.multiples.chosen = -1 if cluster is None else cluster.id
+        if cluster is None:
+            label = self.state.selection_label
+            self.heading.object = selection_heading(label, len(shown), no_t)
+        else:
+            self.heading.object = cluster_heading(cluster)
+
+    def _layout(self) -> pn.Row:
+        order = pmui.RadioButtonGroup.from_param(self.param.order, label="", size="small")
+        scale = pmui.RadioButtonGroup.from_param(self.param.scale, label="", size="small")
+        bar = pn.FlexBox(
+            pn.pane.HTML("sorted by", margin=(6, 6, 0, 0)), order,
+            pn.pane.HTML("bars", margin=(6, 6, 0, 12)), scale, margin=(0, 0, 4, 0),
+        )  # fmt: skip
+        figures = pn.Row(
+            pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", styles={"flex": "3 1 0"}),
+            pn.pane.Bokeh(self.place, sizing_mode="stretch_width", styles={"flex": "2 1 0"}),
+            sizing_mode="stretch_width",
+        )
+        half = {"height": PAGE_HEIGHT, "overflow-y": "auto", "overflow-x": "hidden"}
+        left = pn.Column(
+            bar, self.legend, self.multiples, margin=(0, 12, 0, 0), sizing_mode="stretch_width",
+            styles={**half, "flex": "1 1 0"},
+        )  # fmt: skip
+        right = pn.Column(
+            self.heading, figures, self.detail, self.gallery, sizing_mode="stretch_width",
+            styles={**half, "flex": "1 1 0"},
+        )  # fmt: skip
+        return pn.Row(left, right, sizing_mode="stretch_width", margin=8)
