@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.test_architecture import EVERYTHING, imports, relative
 from tools.port_is_free import complaint
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 GROUPS = (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
 REQUIREMENTS = [Requirement(text) for group in GROUPS for text in group]
+DISTRIBUTIONS = packages_distributions()
 PINS = {
     canonicalize_name(name): Version(version)
     for name, _, version in (
@@ -31,6 +34,17 @@ PINS = {
 @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda r: r.name)
 def test_every_dependency_is_pinned_inside_its_range(requirement: Requirement) -> None:
     assert PINS[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=relative)
+def test_only_what_is_asked_for_is_imported(path: Path) -> None:
+    asked = {canonicalize_name(requirement.name) for requirement in REQUIREMENTS}
+    own = {"galaxy_explorer", "tests", "tools", "benchmarks", *sys.stdlib_module_names}
+    for line, name in imports(path):
+        top = name.partition(".")[0]
+        if top not in own:
+            providers = set(map(canonicalize_name, DISTRIBUTIONS.get(top, [])))
+            assert providers & asked, f"line {line}: {top} is not among the dependencies"
 
 
 def test_torch_is_pinned_to_the_release_that_was_tested() -> None:
