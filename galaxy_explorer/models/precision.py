@@ -27,9 +27,12 @@ class Precision:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
 
 
-def choose_precision(loss: Callable[[], Tensor]) -> Precision:
-    """Time forward and backward passes of `loss` in both formats and keep the faster."""
-    if torch.cuda.is_available():
+def choose_precision(number_format: str, loss: Callable[[], Tensor]) -> Precision:
+    """The format asked for; for `auto` time passes of `loss` in both and keep the faster."""
+    kind = "cuda" if torch.cuda.is_available() else "cpu"
+    if number_format != "auto":
+        return Precision(f"{kind} {number_format}")
+    if kind == "cuda":
         return Precision("cuda bfloat16")
     full, mixed = Precision("cpu float32"), Precision("cpu bfloat16")
     return mixed if _seconds(full, loss) > GAIN * _seconds(mixed, loss) else full

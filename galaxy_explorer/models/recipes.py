@@ -19,6 +19,7 @@ class Recipe:
     warmup_steps: int = 0
     stop_early: bool = False  # end where the stop rule is met, not at `steps`
     seed: int = 0
+    number_format: str = "auto"  # float32, bfloat16, or auto: the faster one on this machine
 
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of step 0, 1, ...: linear warm-up, then half a cosine."""

@@ -88,7 +88,7 @@ class _Run:
         self.rule = StopRule()
         path = work_dir / CHECKPOINT
         facts = read_facts(path) if path.exists() else None
-        self.precision = Precision(facts["precision"]) if facts else choose_precision(self._probe())
+        self.precision = Precision(facts["precision"]) if facts else self._choose()
         device = self.precision.device
         task.model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # fused=True updates all weights in one pass; on CPU too
@@ -96,9 +96,9 @@ class _Run:
         if facts is not None:
             self._resume(path)
 
-    def _probe(self) -> Callable[[], Tensor]:
+    def _choose(self) -> Precision:
         self.task.model.eval()  # so that timing leaves the codebook alone
-        return lambda: self.task.loss(0)
+        return choose_precision(self.recipe.number_format, lambda: self.task.loss(0))
 
     def _resume(self, path: Path) -> None:
         facts, self.task.memory = load_checkpoint(path, self.task.model, self.optimiser)

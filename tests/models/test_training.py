@@ -20,7 +20,14 @@ from galaxy_explorer.models.vqvae import VQVAEConfig
 from galaxy_explorer.models.vqvae_training import VQVAETask, d4, data_variance, train_model
 
 CONFIG = VQVAEConfig(stamp_size=16, map_size=4, num_embeddings=8)
-RECIPE = Recipe("test", steps=40, batch_size=8, learning_rate=1e-3, final_learning_rate=1e-4)
+RECIPE = Recipe(
+    "test",
+    steps=40,
+    batch_size=8,
+    learning_rate=1e-3,
+    final_learning_rate=1e-4,
+    number_format="float32",
+)
 
 
 def blobs(n: int, seed: int = 0) -> np.ndarray:
