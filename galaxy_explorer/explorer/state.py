@@ -62,10 +62,13 @@ class ExplorerState(param.Parameterized):
         if len(chosen) and not 0 <= chosen[0] <= chosen[-1] < len(self.bundle):
             raise IndexError(f"rows {chosen[0]}..{chosen[-1]} of a bundle of {len(self.bundle)}")
         label = label if len(chosen) else ""
-        if np.array_equal(chosen, self.selection) and label == self.selection_label:
-            return
+        changes: dict[str, Any] = {}
+        if not np.array_equal(chosen, self.selection):
+            changes["selection"] = chosen
+        if label != self.selection_label:
+            changes["selection_label"] = label
         with param.edit_constant(self):
-            self.param.update(selection=chosen, selection_label=label)
+            self.param.update(**changes)
 
     def select_cluster(self, cluster: int) -> None:
         """Select the members of a cluster of the clustering that is shown."""

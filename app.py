@@ -1,0 +1,8 @@
+"""The explorer: `panel serve app.py --plugins galaxy_explorer.explorer.routes`."""
+
+import panel as pn
+
+from galaxy_explorer.explorer.shell import main_page
+
+pn.extension()
+main_page().servable()

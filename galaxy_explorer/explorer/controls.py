@@ -1,0 +1,93 @@
+"""Controls that several pages share: which clustering, how pictures are drawn, which pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import panel as pn
+import panel_material_ui as pmui
+import param
+
+from galaxy_explorer.explorer.state import ExplorerState
+
+STRETCH_WORDS = {"Linear": "linear", "Square root": "sqrt", "Log": "log", "Asinh": "asinh"}
+INTERVAL_WORDS = {"Percentile": "percentile", "ZScale": "zscale", "Min-max": "minmax"}
+SOURCE_WORDS = {"Drawn by the model": "reconstruction", "Original": "original"}
+
+
+def clustering_select(state: ExplorerState, name: str = "clustering") -> pmui.Select:
+    """The choice of a clustering in words; `name` is "clustering" or "compare"."""
+    label = "Model" if name == "clustering" else "Compared with"
+    return two_way(
+        pmui.Select(label=label, options=state.clustering_choices(), **_SMALL), state, name
+    )
+
+
+def display_controls(state: ExplorerState) -> pmui.Card:
+    """A folded card: stretch, limits, colours, invert, shared limits."""
+    display = state.display
+    percentile = two_way(
+        pmui.FloatSlider(
+            label="Pixels inside the limits (%)", start=80, end=100, step=0.1, **_SMALL
+        ),
+        display,
+        "percentile",
+        value="value_throttled",
+    )
+    percentile.visible = display.param.interval.rx() == "percentile"
+    return pmui.Card(
+        pn.Row(
+            two_way(
+                pmui.Select(label="Stretch", options=STRETCH_WORDS, **_SMALL), display, "stretch"
+            ),
+            two_way(
+                pmui.Select(label="Limits", options=INTERVAL_WORDS, **_SMALL), display, "interval"
+            ),
+            sizing_mode="stretch_width",
+        ),
+        percentile,
+        two_way(
+            pmui.Select(label="Colours", options=_colour_words(display), **_SMALL),
+            display,
+            "colour_map",
+        ),
+        pn.Row(
+            two_way(pmui.Switch(label="Invert"), display, "invert"),
+            two_way(pmui.Switch(label="Same limits for all"), display, "shared"),
+        ),
+        title="How pictures are drawn",
+        title_variant="subtitle2",
+        collapsed=True,
+        sizing_mode="stretch_width",
+        margin=(5, 10),
+        variant="outlined",
+    )
+
+
+def picture_source(state: ExplorerState) -> pmui.RadioButtonGroup:
+    """The switch between the model's reconstructions and the original pictures."""
+    return two_way(
+        pmui.RadioButtonGroup(label="Pictures", options=SOURCE_WORDS, **_SMALL), state, "pictures"
+    )
+
+
+def two_way(widget: Any, owner: param.Parameterized, name: str, value: str = "value") -> Any:
+    """Tie a widget to a parameter of the state, in both directions."""
+    widget.value = getattr(owner, name)
+
+    def to_state(event: param.parameterized.Event) -> None:
+        setattr(owner, name, event.new)
+
+    def to_widget(event: param.parameterized.Event) -> None:
+        widget.value = event.new
+
+    widget.param.watch(to_state, value)
+    owner.param.watch(to_widget, name)
+    return widget
+
+
+_SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
+
+
+def _colour_words(display: param.Parameterized) -> dict[str, str]:
+    return {name.capitalize(): name for name in display.param.colour_map.objects}
