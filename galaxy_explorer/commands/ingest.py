@@ -2,7 +2,158 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-def ingest() -> None:
-    """Not written yet."""
-    raise NotImplementedError
+import typer
+
+if TYPE_CHECKING:
+    from galaxy_explorer.survey.catalog import ColumnMap
+    from galaxy_explorer.survey.ingest import IngestReport
+
+COLUMNS = "Columns of the catalogue (guessed from usual names where not given)"
+PIXELS = "Pixels"
+
+
+def ingest(  # noqa: PLR0913 - each option of the command is an argument
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of FITS, JPEG or PNG stamps; cube (.npz, .npy, .h5); FITS mosaic with "
+            "WCS, cut at the catalogue's RA and Dec."
+        ),
+    ],
+    *,
+    catalog: Annotated[
+        Path, typer.Option(help="CSV, ECSV, FITS table, VOTable (.vot, .xml) or Parquet.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the survey.")],
+    name: Annotated[str | None, typer.Option(help="Name of the survey; else its folder's.")] = None,
+    source_name: Annotated[
+        str | None, typer.Option(help="Name of this source in the survey; else the file's.")
+    ] = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add to the survey that OUT holds already.")
+    ] = False,
+    galaxy_id: Annotated[
+        str | None, typer.Option("--id", help="Identifier, unique.", rich_help_panel=COLUMNS)
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            help="File of the picture within SOURCE; without such a column: the id, with any "
+            "usual suffix.",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
+    ttype: Annotated[
+        str | None, typer.Option(help="Hubble stage T, -6 to 11.", rich_help_panel=COLUMNS)
+    ] = None,
+    ra: Annotated[
+        str | None, typer.Option(help="Right ascension (deg).", rich_help_panel=COLUMNS)
+    ] = None,
+    dec: Annotated[
+        str | None, typer.Option(help="Declination (deg).", rich_help_panel=COLUMNS)
+    ] = None,
+    band: Annotated[
+        str,
+        typer.Option(
+            help="Channel of a colour picture: r, g, b or rgb; or the number of a plane, from 0. "
+            "In SDSS gri pictures r is i, [bold]g is r[/bold], b is g.",
+            rich_help_panel=PIXELS,
+        ),
+    ] = "g",
+    band_name: Annotated[
+        str | None,
+        typer.Option(help="What that band is called; else the header's.", rich_help_panel=PIXELS),
+    ] = None,
+    size: Annotated[
+        int,
+        typer.Option(help="Side of a stamp (px), 64 or 84 for our models.", rich_help_panel=PIXELS),
+    ] = 64,
+    stretch: Annotated[
+        Literal["auto", "linear", "arcsinh"],
+        typer.Option(
+            help="What the pixels are. auto: FITS and floating-point numbers are linear flux, "
+            "8- and 16-bit pictures arcsinh-stretched.",
+            rich_help_panel=PIXELS,
+        ),
+    ] = "auto",
+    frame: Annotated[
+        Literal["whole", "centre", "auto"],
+        typer.Option(
+            help="whole: resample the picture; centre: cut SIZE px without resampling; "
+            "auto: 1.25 x the extent of the central galaxy.",
+            rich_help_panel=PIXELS,
+        ),
+    ] = "whole",
+    cutout_arcsec: Annotated[
+        float | None,
+        typer.Option(help="Side to cut first (arcsec), then resampled.", rich_help_panel=PIXELS),
+    ] = None,
+    pixel_scale: Annotated[
+        float | None,
+        typer.Option(
+            help="Pixel scale of the pictures (arcsec/px) where their headers are silent.",
+            rich_help_panel=PIXELS,
+        ),
+    ] = None,
+) -> None:
+    """Make a survey from pictures and a catalogue.
+
+    A picture that cannot be used is listed in OUT/rejects.csv with the reason; the others go on.
+    Interrupt it as you like: the same command resumes, with the same result. T goes to the
+    nearest integer and ten classes, -3 to 6; what lies outside goes to the ends.
+
+    [bold]Examples[/bold]
+
+    galaxy-explorer ingest sdss_ngc --catalog sdss_ngc/catalog.csv --out surveys/sdss
+    --id name --image image --ttype ttype_best --band g --band-name r
+
+    galaxy-explorer ingest gz1/stamps_r_64.npz --catalog gz1/catalog.csv --out surveys/sdss
+    --id dr7objid --source-name gz1 --append
+
+    galaxy-explorer ingest mosaic_f160w.fits --catalog sources.fits --out surveys/goods
+    --id NUMBER --ra ALPHA_J2000 --dec DELTA_J2000 --cutout-arcsec 5.04 --size 84
+    """
+    from galaxy_explorer.survey.ingest import IngestOptions
+    from galaxy_explorer.survey.ingest import ingest as run
+
+    options = IngestOptions(
+        name=name,
+        source_name=source_name,
+        columns={"galaxy_id": galaxy_id, "image": image, "ttype": ttype, "ra": ra, "dec": dec},
+        band=band,
+        band_name=band_name,
+        size=size,
+        stretch=stretch,
+        frame=frame,
+        cutout_arcsec=cutout_arcsec,
+        pixel_scale_arcsec=pixel_scale,
+        append=append,
+    )
+    _summary(*run(source, catalog, out, options), out)
+
+
+def _summary(columns: ColumnMap, report: IngestReport, out: Path) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    meta = report.survey.meta
+    if columns.guessed:
+        console.print(f"Columns guessed: {', '.join(columns.guessed)}")
+    console.print(
+        f"{report.catalog_rows} catalogue rows: {report.accepted} accepted, "
+        f"{report.rejected} rejected"
+        + (f" (reasons in {out / 'rejects.csv'})" if report.rejected else "")
+    )
+    if report.unused_pictures:
+        console.print(f"{report.unused_pictures} pictures have no catalogue row and were left out")
+    counts = meta["counts"]
+    console.print(
+        f"Survey {out}: {counts['galaxies']} galaxies, {meta['stamp_size']} x "
+        f"{meta['stamp_size']} px, {meta['channels']} channel(s), band {meta['band'] or '?'}, "
+        f"{meta['stretch']['state']} stamps; {counts['with_ttype']} with a T-type; train "
+        f"{counts['train']}, validation {counts['validation']}, test {counts['test']}"
+    )
+    console.print(f"Fingerprint {meta['fingerprint']}")

@@ -33,18 +33,26 @@ def fit_stamp(
 
     Raises BadImage where the picture is smaller than a centre cut needs.
     """
+    side = frame_side(image, size, frame=frame)
+    return resample(central_square(image, side), size, linear=linear)
+
+
+def frame_side(image: NDArray[np.float32], size: int, *, frame: Frame) -> int:
+    """Side in pixels of the central square that becomes the stamp (see `fit_stamp`).
+
+    Raises BadImage where the picture is smaller than a centre cut needs.
+    """
     height, width = image.shape[-2:]
-    if frame == "centre":
-        if min(height, width) < size:
-            reason = f'{width} x {height} px is less than a centre cut of {size}; use frame "whole"'
-            raise BadImage("stamp", reason)
-        return central_square(image, size).astype(np.float32)
-    side = min(height, width)
+    if frame == "whole":
+        return int(min(height, width))
     if frame == "auto":
         sky, sigma = sky_level(image)
         plane = image if image.ndim == 2 else image.mean(axis=0)
-        side = 2 * auto_frame(plane, sky, sigma)
-    return resample(central_square(image, side), size, linear=linear)
+        return 2 * auto_frame(plane, sky, sigma)
+    if min(height, width) < size:
+        reason = f'{width} x {height} px is less than a centre cut of {size}; use frame "whole"'
+        raise BadImage("stamp", reason)
+    return size
 
 
 def central_square(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:

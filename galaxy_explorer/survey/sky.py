@@ -16,8 +16,10 @@ MAD_TO_SIGMA = 1.4826
 def sky_level(image: ArrayLike) -> tuple[float, float]:
     """Sky and its sigma from the border (a tenth of each side), clipped at 3 sigma.
 
-    `image` is (..., H, W). The centre of each pass is the median and its width the scaled median
-    absolute deviation, so neighbours on the border hardly count. Sigma is never zero.
+    `image` is (..., H, W). Each pass keeps what lies within 3 scaled median absolute deviations of
+    the median, so neighbours on the border hardly count; the sky is the median of what is left and
+    sigma its standard deviation (pixels in whole counts make the median deviation too coarse).
+    Sigma is never zero.
     """
     pixels = np.asarray(image, dtype=np.float64)
     values = pixels[..., border_mask(pixels.shape[-2], pixels.shape[-1])].ravel()
@@ -27,10 +29,10 @@ def sky_level(image: ArrayLike) -> tuple[float, float]:
     for _ in range(SKY_ITERATIONS):
         centre, sigma = _centre_and_width(values)
         kept = values[np.abs(values - centre) <= SKY_CLIP_SIGMA * sigma]
-        if kept.size in (0, values.size):
+        if kept.size == values.size or sigma == 0.0:
             break
         values = kept
-    centre, sigma = _centre_and_width(values)
+    centre, sigma = float(np.median(values)), float(values.std())
     smallest = max(abs(centre), float(np.abs(pixels[np.isfinite(pixels)]).max()), 1e-30) * 1e-6
     return centre, max(sigma, smallest)
 

@@ -82,6 +82,16 @@ class SurveyWriter:
         self._stamps = zarr.open_array(self._work / STAMPS, mode="r+")
 
     @property
+    def stamp_shape(self) -> tuple[int, int, int]:
+        """(C, S, S)."""
+        return (self._spec.channels, self._spec.stamp_size, self._spec.stamp_size)
+
+    @property
+    def state(self) -> str:
+        """Stretch state of the stamps: "arcsinh" or "linear"."""
+        return self._spec.state
+
+    @property
     def rows(self) -> int:
         """Galaxies in the survey so far, earlier sources included."""
         return int(self._state["rows"])
@@ -164,8 +174,7 @@ class SurveyWriter:
         base = Survey.open(self._final) if append else None
         self._progress.mkdir(parents=True)
         if base is None:
-            shape = (0, self._spec.channels, self._spec.stamp_size, self._spec.stamp_size)
-            _create(self._work / STAMPS, shape, np.dtype("<f4"))
+            _create(self._work / STAMPS, (0, *self.stamp_shape), np.dtype("<f4"))
             with (self._progress / REJECTS).open("w", newline="") as stream:
                 csv.writer(stream).writerow(Reject._fields)
         else:

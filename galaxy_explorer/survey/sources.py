@@ -1,0 +1,264 @@
+"""Where stamps come from: a folder of pictures, a cube, or a mosaic that is cut."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxy_explorer.errors import BadImage, SurveyError
+from galaxy_explorer.survey.cubes import Cube, open_cube
+from galaxy_explorer.survey.fits_images import HduSpan, hdu_spans
+from galaxy_explorer.survey.images import COMPRESSED, SUFFIXES, Image, finite, read_image
+from galaxy_explorer.survey.rows import Row
+
+CUBE_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".hdf")
+FITS_SUFFIXES = (".fits", ".fit", ".fts")
+ARCSEC_PER_DEGREE = 3600.0
+
+
+class StampSource(Protocol):
+    """A place to fetch the picture of a catalogue row from."""
+
+    def file_of(self, row: Row) -> str:
+        """Name of the file, or the place in it, for reports."""
+
+    def fetch(self, row: Row) -> Image:
+        """The picture. Raises BadImage where there is none or it cannot be used."""
+
+    def unused(self, rows: Iterable[Row]) -> int:
+        """How many pictures no catalogue row refers to."""
+
+
+def name_hash(text: str) -> int:
+    """64 bits of a name: enough to tell millions apart in 8 bytes each."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+class SeenNames:
+    """The set of names met so far, 8 bytes each."""
+
+    def __init__(self) -> None:
+        self._sorted = np.empty(0, np.uint64)
+        self._recent: set[int] = set()
+
+    def add(self, name: str) -> bool:
+        """Note `name`; False if it was there already."""
+        value = name_hash(name)
+        if value in self._recent or self._holds(value):
+            return False
+        self._recent.add(value)
+        if len(self._recent) >= 4096:
+            self._sorted = np.union1d(self._sorted, np.array(list(self._recent), np.uint64))
+            self._recent.clear()
+        return True
+
+    def _holds(self, value: int) -> bool:
+        place = int(np.searchsorted(self._sorted, np.uint64(value)))
+        return place < self._sorted.size and int(self._sorted[place]) == value
+
+
+class FolderSource:
+    """A folder of FITS, PNG or JPEG: the catalogue's image column, else the id, names the file."""
+
+    def __init__(self, folder: Path, hdu: int | None = None) -> None:
+        self._folder = folder
+        self._root = folder.resolve()
+        self._hdu = hdu
+
+    def file_of(self, row: Row) -> str:
+        """Path within the folder."""
+        return row.image or self._by_id(row.galaxy_id)
+
+    def _by_id(self, galaxy_id: str) -> str:
+        for suffix in SUFFIXES:
+            for ending in (suffix, *(suffix + packed for packed in COMPRESSED)):
+                if (self._folder / (galaxy_id + ending)).is_file():
+                    return galaxy_id + ending
+        return galaxy_id
+
+    def fetch(self, row: Row) -> Image:
+        """Read the row's file, which must lie within the folder."""
+        name = self.file_of(row)
+        try:
+            path = (self._folder / name).resolve()
+            inside = path.is_relative_to(self._root)
+            present = path.is_file()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise BadImage(name, f"is no file name ({error})") from error
+        if not inside:
+            raise BadImage(name, "lies outside the folder")
+        if not present:
+            raise BadImage(name, "no such file in the folder")
+        return read_image(path, name=name, hdu=self._hdu)
+
+    def unused(self, rows: Iterable[Row]) -> int:
+        """Pictures in the folder (and folders in it) that no row names."""
+        used = np.fromiter((name_hash(os.path.normpath(self.file_of(r))) for r in rows), np.uint64)
+        used.sort()
+        return sum(not _in_sorted(used, name_hash(name)) for name in self._pictures())
+
+    def _pictures(self) -> Iterator[str]:
+        for folder, _, names in os.walk(self._folder):
+            for name in names:
+                if Path(name.removesuffix(".gz").removesuffix(".bz2")).suffix.lower() in SUFFIXES:
+                    yield os.path.relpath(Path(folder) / name, self._folder)
+
+
+def _in_sorted(values: NDArray[np.uint64], value: int) -> bool:
+    place = int(np.searchsorted(values, np.uint64(value)))
+    return place < values.size and int(values[place]) == value
+
+
+class CubeSource:
+    """A cube: stamps by the ids in the file, else row by row."""
+
+    def __init__(self, cube: Cube, catalog_rows: int) -> None:
+        self._cube = cube
+        self._places: tuple[NDArray[np.uint64], NDArray[np.intp]] | None = None
+        if cube.ids is not None:
+            hashes = np.fromiter((name_hash(str(name)) for name in cube.ids), np.uint64)
+            order = np.argsort(hashes, kind="stable")
+            self._places = (hashes[order], order)
+        elif cube.count != catalog_rows:
+            raise SurveyError(
+                f"{cube.name}: {cube.count} stamps for {catalog_rows} catalogue rows and no id "
+                "array to match them by; add one named like the id column"
+            )
+
+    def _index(self, row: Row) -> int | None:
+        if self._places is None:
+            return row.row
+        hashes, order = self._places
+        value = name_hash(row.galaxy_id)
+        place = int(np.searchsorted(hashes, np.uint64(value)))
+        found = place < hashes.size and int(hashes[place]) == value
+        return int(order[place]) if found else None
+
+    def file_of(self, row: Row) -> str:
+        """The cube and the place in it."""
+        index = self._index(row)
+        return self._cube.name if index is None else f"{self._cube.name}[{index}]"
+
+    def fetch(self, row: Row) -> Image:
+        """Read one stamp; whole numbers of 8 or 16 bits count as stretched pictures."""
+        index = self._index(row)
+        name = self.file_of(row)
+        if index is None:
+            raise BadImage(name, "the cube holds no stamp of this id")
+        try:
+            values = self._cube.read(index)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise BadImage(name, f"cannot be read ({error})") from error
+        if values.dtype in (np.uint8, np.uint16):
+            return Image(finite(values / np.iinfo(values.dtype).max, name), linear=False)
+        return Image(finite(values, name), linear=True)
+
+    def unused(self, rows: Iterable[Row]) -> int:
+        """Stamps of the cube that no row refers to."""
+        used = np.zeros(self._cube.count, bool)
+        for row in rows:
+            index = self._index(row)
+            if index is not None:
+                used[index] = True
+        return int((~used).sum())
+
+
+class MosaicSource:
+    """A FITS mosaic with WCS, cut at the catalogue's RA and Dec without being loaded."""
+
+    def __init__(self, path: Path, *, side_arcsec: float | None, side_px: int) -> None:
+        from astropy.io import fits
+        from astropy.wcs import WCS
+        from astropy.wcs.utils import proj_plane_pixel_scales
+
+        number = self._image_hdu(path)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._file = fits.open(path, memmap=True, disable_image_compression=True)
+                self._hdu = self._file[number]
+                self._wcs = WCS(self._hdu.header).celestial
+                steps = proj_plane_pixel_scales(self._wcs)
+        except (OSError, ValueError, TypeError, KeyError, MemoryError) as error:
+            raise BadImage(str(path), f"has no celestial WCS ({error})") from error
+        if self._wcs.naxis != 2:
+            raise BadImage(str(path), "has no celestial WCS; give a folder of stamps instead")
+        self._name = path.name
+        self.pixel_scale = float(np.sqrt(np.prod(steps))) * ARCSEC_PER_DEGREE
+        self.side = round(side_arcsec / self.pixel_scale) if side_arcsec else side_px
+
+    @staticmethod
+    def _image_hdu(path: Path) -> int:
+        if path.stat().st_size == 0:
+            raise BadImage(str(path), "empty file")
+        with (
+            path.open("rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        ):
+            numbers = [span.number for span in hdu_spans(mapped, str(path)) if _is_plane(span)]
+        if not numbers:
+            raise BadImage(str(path), "no HDU holds an image of two axes")
+        return numbers[0]
+
+    def file_of(self, row: Row) -> str:
+        """The mosaic and the position in it."""
+        return f"{self._name} at {row.ra:.6f} {row.dec:+.6f} deg"
+
+    def fetch(self, row: Row) -> Image:
+        """Cut a square around the row's position; it must lie within the mosaic as a whole."""
+        from astropy.coordinates import SkyCoord
+        from astropy.nddata import Cutout2D, NoOverlapError, PartialOverlapError
+
+        name = self.file_of(row)
+        if not np.isfinite(row.ra) or not abs(row.dec) <= 90.0:
+            raise BadImage(name, "the catalogue gives no position")
+        where = SkyCoord(row.ra, row.dec, unit="deg")
+        try:
+            cut = Cutout2D(
+                self._hdu.section, where, self.side, wcs=self._wcs, mode="strict", copy=True
+            )
+        except (NoOverlapError, PartialOverlapError, ValueError) as error:
+            raise BadImage(name, f"not wholly within the mosaic ({error})") from error
+        return Image(finite(cut.data[None], name), linear=True, pixel_scale_arcsec=self.pixel_scale)
+
+    def unused(self, rows: Iterable[Row]) -> int:  # noqa: ARG002
+        """A mosaic holds no stamps of its own."""
+        return 0
+
+
+def _is_plane(span: HduSpan) -> bool:
+    return span.is_image and len(span.planes) == 2
+
+
+def open_source(
+    path: Path,
+    *,
+    staging: Path,
+    id_column: str,
+    catalog_rows: int,
+    cutout_arcsec: float | None,
+    cutout_px: int,
+) -> StampSource:
+    """The source that `path` is, by its kind and suffix.
+
+    Raises SurveyError for a path that is none of them.
+    """
+    if path.is_dir():
+        return FolderSource(path)
+    suffix = path.suffix.lower()
+    if path.is_file() and suffix in CUBE_SUFFIXES:
+        return CubeSource(open_cube(path, staging, id_column), catalog_rows)
+    if path.is_file() and suffix in FITS_SUFFIXES:
+        return MosaicSource(path, side_arcsec=cutout_arcsec, side_px=cutout_px)
+    raise SurveyError(
+        f"{path}: neither a folder of pictures, a cube ({', '.join(CUBE_SUFFIXES)}) nor a FITS "
+        "mosaic"
+    )
