@@ -21,6 +21,8 @@ SOURCES = [
 ]
 EVERYTHING = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py")), *(ROOT / "tools").glob("*.py")]
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
 MAX_FILE_LINES = 300
 MAX_APP_LINES = 30
 MAX_FUNCTION_LINES = 40
@@ -43,7 +45,8 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "clustering": (BASE, {"numpy", "scipy", "sklearn", "umap"}),
     "bundle": (BASE | {"models", "clustering"}, {"numpy", "pyarrow", "safetensors", "torch"}),
     "classify": (SCIENCE, {"numpy", "scipy", "pyarrow", "astropy"}),
-    "pipeline": (SCIENCE, {"numpy", "pyarrow"}),
+    "model_card": (BASE, set()),
+    "pipeline": (SCIENCE | {"model_card"}, {"numpy", "pyarrow", "safetensors", "torch"}),
     "explorer": (
         BASE | {"bundle", "survey", "clustering"},
         {
@@ -157,21 +160,27 @@ def test_the_app_only_joins_its_parts() -> None:
     assert next(functions(app), None) is None
 
 
-def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+def functions(path: Path) -> Iterator[Function]:
     for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(node, Function):
             yield node
 
 
-def length_without_docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    length = (function.end_lineno or 0) - function.lineno + 1
-    if ast.get_docstring(function) is not None:
-        docstring = function.body[0]
-        length -= (docstring.end_lineno or 0) - docstring.lineno + 1
-    return length
+def is_command(path: Path, function: Function) -> bool:
+    """Whether a function is a command: its arguments are the options, one each."""
+    return path.parent.name == "commands" and function.name == path.stem
 
 
-def argument_count(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+def length(path: Path, function: Function) -> int:
+    """Lines without the docstring; of a command, without its options too."""
+    documented = ast.get_docstring(function) is not None
+    start = function.body[0].lineno if is_command(path, function) else function.lineno
+    docstring = function.body[0]
+    drop = (docstring.end_lineno or 0) - docstring.lineno + 1 if documented else 0
+    return (function.end_lineno or 0) - start + 1 - drop
+
+
+def argument_count(function: Function) -> int:
     given = function.args
     named = [*given.posonlyargs, *given.args, *given.kwonlyargs]
     return len([argument for argument in named if argument.arg not in {"self", "cls"}])
@@ -181,8 +190,8 @@ def argument_count(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def test_no_function_is_too_long_or_asks_too_much(path: Path) -> None:
     for function in functions(path):
         where = f"{path.name}:{function.lineno} {function.name}"
-        assert length_without_docstring(function) <= MAX_FUNCTION_LINES, where
-        assert argument_count(function) <= MAX_ARGUMENTS, where
+        assert length(path, function) <= MAX_FUNCTION_LINES, where
+        assert is_command(path, function) or argument_count(function) <= MAX_ARGUMENTS, where
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
