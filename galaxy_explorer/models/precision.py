@@ -39,12 +39,12 @@ def choose_precision(number_format: str, loss: Callable[[], Tensor]) -> Precisio
 
 
 def _seconds(precision: Precision, loss: Callable[[], Tensor]) -> float:
-    def once() -> float:
-        start = time.perf_counter()
+    def once() -> float:  # processor time, which other programs on the machine disturb least
+        start = time.process_time()
         with precision.autocast():
             value = loss()
         value.backward()  # type: ignore[no-untyped-call]
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     once()  # the first pass pays for set-up
     return min(once() for _ in range(PROBE_STEPS))
