@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import os
 import socket
 import subprocess
@@ -26,11 +27,12 @@ from tests.browser_path import FLAGS, find
 
 ROOT = Path(__file__).resolve().parent.parent
 README_PICTURE = ROOT / "screenshot.webp"
-PAGES = ("Atlas", "Clusters", "Codebooks")
+PAGES = ("atlas", "clusters", "codebooks")
 SIZES = ((1440, 900), (1000, 700))
 THEMES = ("light", "dark")
 START_LIMIT_S = 120.0
 SETTLE_MS = 4000  # map tiles and sheets that follow the page
+MIDDLE_GREY = 128
 COMPLAINTS: set[str] = set()
 
 
@@ -64,17 +66,24 @@ def answered(address: str, server: subprocess.Popen[bytes]) -> str:
 
 
 def opened(browser: Browser, address: str, size: tuple[int, int], theme: str) -> Page:
-    """Open a new visitor's page and complain of console errors and foreign requests."""
+    """Open one page of the app as a new visitor, in the theme that is asked for."""
     context = browser.new_context(viewport={"width": size[0], "height": size[1]})
     page = context.new_page()
     page.on("console", note_error)
     page.on("request", note_foreign)
     page.goto(address)
-    page.get_by_text(PAGES[1], exact=True).first.wait_for()
-    if theme == "dark":
-        page.get_by_label("Toggle theme").click()
+    page.get_by_label("Toggle theme").wait_for()
     page.wait_for_timeout(SETTLE_MS)
+    if is_dark(page) != (theme == "dark"):
+        page.get_by_label("Toggle theme").click()
+        page.wait_for_timeout(SETTLE_MS)
     return page
+
+
+def is_dark(page: Page) -> bool:
+    """Whether most of what is shown is dark."""
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("L")
+    return picture.resize((1, 1), Image.Resampling.BOX).tobytes()[0] < MIDDLE_GREY
 
 
 def note_error(message: ConsoleMessage) -> None:
@@ -89,27 +98,18 @@ def note_foreign(request: Request) -> None:
         COMPLAINTS.add(request.url)
 
 
-def turn_to(page: Page, name: str) -> None:
-    """Show another page of the app."""
-    page.get_by_text(name, exact=True).first.click()
-    page.wait_for_timeout(SETTLE_MS)
-
-
 def save_all(browser: Browser, address: str, folder: Path) -> None:
     """Every page, size and theme into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    for size in SIZES:
-        for theme in THEMES:
-            page = opened(browser, address, size, theme)
-            for name in PAGES:
-                turn_to(page, name)
-                page.screenshot(path=folder / f"{name.lower()}-{size[0]}x{size[1]}-{theme}.png")
-            page.context.close()
+    for name, size, theme in itertools.product(PAGES, SIZES, THEMES):
+        page = opened(browser, f"{address}?page={name}", size, theme)
+        page.screenshot(path=folder / f"{name}-{size[0]}x{size[1]}-{theme}.png")
+        page.context.close()
 
 
 def save_readme(browser: Browser, address: str) -> None:
-    """The atlas in light colours as a small WebP."""
-    page = opened(browser, address, SIZES[0], "light")
+    """The atlas as a small WebP."""
+    page = opened(browser, address, SIZES[0], "dark")
     picture = Image.open(io.BytesIO(page.screenshot()))
     picture.save(README_PICTURE, quality=80, method=6)
     page.context.close()
