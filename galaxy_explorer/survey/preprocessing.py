@@ -68,9 +68,9 @@ class ArcsinhStretch:
     that the survey's own 8-bit arcsinh pictures have when divided by 255.
     """
 
-    softening: float = 4.0
-    scale: float = 0.12
-    pedestal: float = 0.04
+    softening: float = 4.5
+    scale: float = 0.17
+    pedestal: float = 0.02
 
     def apply(self, flux: ArrayLike, sky: ArrayLike, sky_sigma: ArrayLike) -> Floats:
         """Stretch `flux` (..., H, W); `sky` and `sky_sigma` are scalars or one value a stamp."""
