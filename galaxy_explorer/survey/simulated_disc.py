@@ -17,9 +17,11 @@ from galaxy_explorer.survey.simulated_population import IRREGULAR_FROM, GalaxyPa
 
 Array = NDArray[np.float32]
 
-REACH = 1.6  # half width of the plane drawn, in isophotal radii
+EDGE = (1.15, 2.8)  # of a disc, the larger of these many isophotal radii and scale lengths
+REACH = 1.35  # half width of the plane drawn, in radii of the edge
+FADE = 1.05  # where the light begins to fade to nothing at REACH, in radii of the edge
 BAR_POWER = 2.5  # of the flat profile of a bar, exp(-rho^2.5)
-TEXTURE_MODES = 8
+TEXTURE_MODES = 10
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,14 @@ class Plane:
     step: float
 
 
-def make_plane(radius_arcsec: float, step: float) -> Plane:
-    """The grid that holds a disc of isophotal radius `radius_arcsec`."""
-    half = int(np.ceil(REACH * radius_arcsec / step))
+def edge_radius(galaxy: GalaxyParameters) -> float:
+    """Where the exponential of a disc breaks, in arcsec."""
+    return max(EDGE[0] * galaxy.isophotal_radius_arcsec, EDGE[1] * galaxy.disc_scale_length_arcsec)
+
+
+def make_plane(galaxy: GalaxyParameters, step: float) -> Plane:
+    """The grid that holds the disc of a galaxy; `step` in arcsec."""
+    half = int(np.ceil(REACH * edge_radius(galaxy) / step))
     line = (np.arange(-half, half + 1) * step).astype(np.float32)
     x, y = line[None, :], line[:, None]
     return Plane(x, y, np.sqrt(x**2 + y**2), np.arctan2(y, x), step)
@@ -51,6 +58,7 @@ def draw_plane(
     """
     warped = _warped_radius(galaxy, plane, rng)
     smooth = _smooth_disc(galaxy, warped)
+    smooth *= 1.0 - _step((plane.radius / edge_radius(galaxy) - FADE) / (REACH - FADE))
     modulation = np.exp(galaxy.texture * _texture(galaxy, plane, rng))
     if galaxy.n_arms:
         modulation *= _arm_modulation(galaxy, plane, rng)
@@ -98,7 +106,7 @@ def dust_column(galaxy: GalaxyParameters, plane: Plane) -> Array:
 
 def _smooth_disc(galaxy: GalaxyParameters, radius: Array) -> Array:
     """Exponential to the edge, then falling faster."""
-    edge = 1.15 * galaxy.isophotal_radius_arcsec
+    edge = edge_radius(galaxy)
     outside = np.clip((radius - edge) / (0.12 * edge), -30.0, 30.0)
     light = np.exp(-radius / galaxy.disc_scale_length_arcsec) / (1.0 + np.exp(outside))
     return np.asarray(light, dtype=np.float32)

@@ -21,7 +21,7 @@ OVERSAMPLING = 2
 CORE_PX = 9  # fine pixels across the square at a cusp that is integrated
 CORE_SAMPLES = 9  # samples along one side of a fine pixel there
 BEHIND_DUST = 0.8  # share of a disc's light that its dust can hide
-YOUNG_HEIGHT = 0.4  # scale height of clumps over that of the disc
+YOUNG_HEIGHT = 0.15  # scale height of clumps over that of the disc
 STAR_SIGMA_PX = 0.35
 
 
@@ -50,7 +50,7 @@ def draw_galaxy(telescope: Telescope, galaxy: GalaxyParameters, rng: np.random.G
     disc_flux = galaxy.total_flux * (1.0 - galaxy.bulge_to_total)
     column = None
     if galaxy.disc_scale_length_arcsec:
-        plane = make_plane(galaxy.isophotal_radius_arcsec, canvas.step)
+        plane = make_plane(galaxy, canvas.step)
         height = galaxy.disc_thickness * galaxy.disc_scale_length_arcsec
         stars, clumps = draw_plane(galaxy, plane, rng)
         disc = project(galaxy, stars, plane, scale_height=height)

@@ -32,7 +32,7 @@ class Telescope:
     pixel_scale_arcsec: float
     zero_point: float
     flux_unit: str
-    isophote: float  # mag/arcsec^2 that bounds a galaxy, about the sky noise of one pixel
+    isophote: float  # mag/arcsec^2 that bounds a galaxy, about D25 in B
     brightness_offset: float  # mag/arcsec^2 added to the surface brightness of local discs in r
     psf_size: int  # odd, pixels
     psf_fwhm_arcsec: float  # median
@@ -69,7 +69,7 @@ SDSS = Telescope(
     pixel_scale_arcsec=0.396,
     zero_point=22.5,
     flux_unit="nanomaggy",
-    isophote=24.3,
+    isophote=23.9,
     brightness_offset=0.0,
     psf_size=41,
     psf_fwhm_arcsec=1.3,
@@ -91,7 +91,7 @@ CANDELS = Telescope(
     pixel_scale_arcsec=0.06,
     zero_point=25.946,
     flux_unit="electron/s",
-    isophote=25.0,
+    isophote=24.6,
     brightness_offset=0.8,
     psf_size=61,
     psf_fwhm_arcsec=0.185,
