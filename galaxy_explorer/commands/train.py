@@ -2,7 +2,35 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
 
-def train() -> None:
-    """Not written yet."""
-    raise NotImplementedError
+import typer
+
+
+def train(
+    survey: Annotated[Path, typer.Argument(help="Survey folder, from ingest or simulate.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
+    recipe: Annotated[
+        str, typer.Option(help="tiny (a try), quick (two CPU cores), paper (100,000 steps).")
+    ] = "quick",
+    models: Annotated[
+        str, typer.Option(help="Names such as k512-modern-8x8, separated by commas; all six.")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Name of the bundle; else its folder's.")] = None,
+) -> None:
+    """Make a bundle from a survey: autoencoders, code maps, clusters, maps, scores, model card.
+
+    Interrupt it as you like: the same command resumes, from OUT.work.
+    """
+    from rich.console import Console
+
+    from galaxy_explorer.pipeline import DEFAULT_MODELS, make_plan, train_bundle
+
+    console = Console(highlight=False)
+    chosen = tuple(models.replace(" ", "").split(",")) if models else DEFAULT_MODELS
+    plan = make_plan(survey, out, recipe=recipe, models=chosen, seed=seed, name=name)
+    path = train_bundle(plan, lambda line: console.print(line, markup=False, soft_wrap=True))
+    console.print(f"Bundle written: {path}. Look at it: galaxy-explorer info {path}", markup=False)

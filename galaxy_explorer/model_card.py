@@ -1,0 +1,207 @@
+"""The model card of a bundle: written from its manifest, never by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+CREDITS = {
+    "sdss_ngc": "Pixels: SDSS DR7. Types: EFIGI (Baillard et al. 2011), else OpenNGC"
+    " (CC-BY-SA-4.0), whose Hubble types come from HyperLEDA (Makarov et al. 2014).",
+    "gz1": "Pixels: SDSS. Objects: Galaxy Zoo 1 (Lintott et al. 2011).",
+}
+REPORT = (
+    "Method: T.-Y. Cheng, M. Huertas-Company et al. 2019, Kavli Summer Program report on VQ-VAE"
+    " for emulating and clustering galaxy images; VQ-VAE after van den Oord et al. 2017 and Razavi"
+    " et al. 2019."
+)
+SCORES = {"ami": "AMI", "homogeneity": "homogeneity", "eta2": "η²"}
+
+
+def model_card(manifest: dict[str, Any]) -> str:
+    """Markdown text of the card: data, models, figures with intervals, limits, credits."""
+    parts = (_head, _data, _models, _clusters, _figures, _limits, _credits)
+    return "\n".join(f"{part(manifest).strip()}\n" for part in parts)
+
+
+def _head(manifest: dict[str, Any]) -> str:
+    survey, name = manifest["survey"], manifest["name"]
+    return f"""
+# {name}: a galaxy_explorer bundle
+
+What {len(manifest["models"])} vector-quantised autoencoders learnt from {manifest["n_galaxies"]:,}
+galaxies of the survey `{survey["name"]}`, which were told nothing of their Hubble types: weights,
+a code map for each galaxy, {len(manifest["clusterings"])} clusterings and maps. It holds numbers,
+no pixel of the survey; pictures drawn from it are reconstructions.
+
+This card is generated from `manifest.json` by `{manifest["software"]}` on
+{manifest["created"][:10]}; `galaxy-explorer info` prints the same figures.
+"""
+
+
+def _data(manifest: dict[str, Any]) -> str:
+    survey, splits = manifest["survey"], manifest["survey"]["splits"]
+    size, state = survey["stamp_size"], survey["stretch"].get("state")
+    scale = survey["pixel_scale_arcsec"]
+    rows = [
+        [source["source"], source.get("accepted", ""), source.get("rejected", "")]
+        for source in survey["sources"]
+    ]
+    stored = (
+        "8-bit pictures divided by 255 (already arcsinh-stretched)"
+        if state == "arcsinh"
+        else "linear flux, arcsinh-stretched before the models"
+    )
+    return f"""
+## Data
+
+Stamps of {size} x {size} pixels, {survey["channels"]} channel, band {survey["band"] or "unknown"},
+{f"{scale} arcsec a pixel" if scale else "scale different from galaxy to galaxy"}; {stored}.
+Split by galaxy id: {splits["train"]:,} train, {splits["validation"]:,} validation,
+{splits["test"]:,} test. Weights, principal components and mixtures saw the train split only;
+choices were made on the validation split; every figure below is of the test split unless it says
+otherwise. Fingerprint of ids and pixels: `{survey["fingerprint"][:16]}...`.
+
+{_table(["source", "accepted", "rejected"], rows)}
+"""
+
+
+def _models(manifest: dict[str, Any]) -> str:
+    recipe = manifest["recipe"]
+    rows = []
+    for name, entry in manifest["models"].items():
+        metrics = entry["metrics"]
+        interval = _interval(metrics.get("nmse_low"), metrics.get("nmse_high"))
+        rows.append(
+            [
+                name,
+                f"{entry['steps']:,}",
+                f"{entry.get('seconds', 0) / 60:.0f}",
+                f"{metrics['nmse']:.4f}{interval}",
+                f"{metrics['psnr_db']:.2f}",
+                f"{metrics['perplexity']:.1f} ({_share(metrics, entry):.2f} K)",
+                f"{100 * metrics['used_share']:.1f} %",
+            ]
+        )
+    head = ["model", "steps", "minutes", "NMSE", "PSNR / dB", "perplexity", "codes used"]
+    return f"""
+## Autoencoders
+
+`k512-modern-8x8` is 512 codes, the moving-average codebook, a map of 8 x 8. `paper`: the report's
+gradient codebook. `modern`: moving averages, k-means start, restart of dead codes. Recipe
+`{recipe.get("name")}`, batch {recipe.get("batch_size", "?")}; {manifest["hardware"]}. Weights are
+stored, and were measured, in half precision.
+
+NMSE is the mean squared error divided by the variance of the training pixels, in stretched units,
+with a 95 % bootstrap interval over galaxies; PSNR is for a peak of 1; perplexity and codes used
+are over all test galaxies together.
+
+{_table(head, rows)}
+"""
+
+
+def _share(metrics: dict[str, float], entry: dict[str, Any]) -> float:
+    return float(metrics["perplexity"] / entry["config"]["num_embeddings"])
+
+
+def _clusters(manifest: dict[str, Any]) -> str:
+    entries = manifest["clusterings"]
+    counted = next(iter(entries.values())).get("n_ttype", {})
+    head = ["clustering", "clusters in use", "early / mixed / late", *SCORES.values()]
+    return f"""
+## Clusters against the Hubble type
+
+`index`: the report's features, the 64 code indices as numbers. `codes`: code vectors averaged over
+the eight orientations of the stamp, reduced to principal components. Both go into a Bayesian
+mixture of Gaussians; clusters in use hold more than a tenth of an even share. A cluster is early
+(late) if the 95 % interval of its share of T ≤ 0 lies above (below) that of the sample.
+
+Each score is given with its 95 % bootstrap interval and, after "chance", its mean for shuffled
+labels. Few galaxies per cluster raise homogeneity and η² by chance: compare with that column only.
+
+Held-out test split, {counted.get("test", "?")} galaxies with a type:
+
+{_table(head, [_score_row(k, e, "agreement") for k, e in entries.items()])}
+
+All {counted.get("all", "?")} galaxies with a type, training galaxies included:
+
+{_table(head, [_score_row(k, e, "agreement_all") for k, e in entries.items()])}
+"""
+
+
+def _score_row(key: str, entry: dict[str, Any], field: str) -> list[str]:
+    kinds = [cluster["kind"] for cluster in entry["clusters"]]
+    scores = [_score(entry.get(field, {}).get(name)) for name in SCORES]
+    told = " / ".join(str(kinds.count(kind)) for kind in ("early", "mixed", "late"))
+    return [key, f"{entry['effective_clusters']} of {entry['n_components']}", told, *scores]
+
+
+def _score(values: dict[str, float | None] | None) -> str:
+    if not values or values["value"] is None:
+        return "-"
+    interval = _interval(values["low"], values["high"], digits=3)
+    return f"{values['value']:.3f}{interval}, chance {values['chance']:.3f}"
+
+
+def _interval(low: float | None, high: float | None, digits: int = 4) -> str:
+    return "" if low is None or high is None else f" ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def _figures(manifest: dict[str, Any]) -> str:
+    """How each figure is made, and those that were measured on the finished bundle."""
+    recipe, survey = manifest["recipe"].get("name"), manifest["survey"]["name"]
+    name = manifest["name"]
+    rows = [[f["what"], f["value"], f"`{f['command']}`"] for f in manifest.get("figures", [])]
+    measured = f"\n{_table(['what', 'measured', 'command'], rows)}" if rows else ""
+    return f"""
+## Where the figures come from
+
+Everything above: `galaxy-explorer train surveys/{survey} --out trained/{name} --recipe {recipe}`
+(the same command again resumes and rewrites nothing that is done).
+{measured}
+"""
+
+
+def _limits(manifest: dict[str, Any]) -> str:
+    sizes = sum(entry["bytes"] for entry in manifest.get("files", {}).values())
+    size = f" The bundle has {sizes / 1e6:.1f} MB." if sizes else ""
+    return f"""
+## Limits
+
+One band, one seed: no error bar here holds the scatter between trainings. Hubble types carry an
+error of about one stage or more, which caps every score; galaxies without a type count in the
+clusters but in no score. `index` clusters change if the codebook is renumbered, and no clustering
+here is invariant to rotations other than by 90 degrees. The map is for the eye: distances on it
+mean little and no cluster was made on it. `galaxy-explorer classify` gives the percentile of an
+image's reconstruction error among the training galaxies; above 99 nothing said of it is to be
+trusted. Reconstructions are smoother than the galaxies: do not measure fluxes on them.{size}
+"""
+
+
+def _credits(manifest: dict[str, Any]) -> str:
+    sources = [source["source"] for source in manifest["survey"]["sources"]]
+    known = [f"- {CREDITS[source]}" for source in sources if source in CREDITS]
+    other = [source for source in sources if source not in CREDITS]
+    known += [f"- `{source}`: cite the survey that the stamps came from." for source in other]
+    lines = "\n".join([*known, f"- {REPORT}"])
+    return f"""
+## Credits and licence
+
+{lines}
+
+Weights, code maps and cluster parameters: BSD-3-Clause, as galaxy_explorer. Catalogue facts keep
+the licences of their sources.
+"""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table; text from outside cannot break its cells."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float) and math.isnan(value):
+        return "-"
+    return str(value).replace("|", "/").replace("\n", " ")

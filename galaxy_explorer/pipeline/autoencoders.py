@@ -1,0 +1,222 @@
+"""Stages of one autoencoder: train, round the weights, encode every galaxy, measure."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from galaxy_explorer.clustering.features import fit_pca
+from galaxy_explorer.clustering.summary import INTERVAL
+from galaxy_explorer.files import atomic_write_text, sha256_of
+from galaxy_explorer.pipeline.cache import StageCache, StageResult
+from galaxy_explorer.pipeline.plan import Plan
+from galaxy_explorer.progress import progress
+
+if TYPE_CHECKING:
+    from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig
+
+BLOCK_ROWS = 512
+PCA_COMPONENTS = 30
+PCA_ROWS = 20_000
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Products:
+    """What the later stages need of one trained model.
+
+    codes (N, h, w) uint16, errors (N,) float32. training: steps, seconds and the like.
+    """
+
+    config: VQVAEConfig
+    weights: Path
+    codes: np.ndarray
+    errors: np.ndarray
+    training: dict[str, Any]
+    metrics: dict[str, float]
+
+
+class Autoencoders:
+    """Runs the stages of each model of a plan; everything is cached in the work folder."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.cache = StageCache(plan.work / "stages")
+
+    @cached_property
+    def splits(self) -> np.ndarray:
+        """Split of each galaxy, (N,) text."""
+        return self.plan.survey.column("split")
+
+    def rows(self, split: str) -> np.ndarray:
+        """Rows of a split, ascending."""
+        return np.flatnonzero(self.splits == split)
+
+    @cached_property
+    def _train_stamps(self) -> np.ndarray:
+        return self._stamps(self.rows("train"))
+
+    @cached_property
+    def _validation_stamps(self) -> np.ndarray:
+        return self._stamps(self.rows("validation"))
+
+    def _stamps(self, rows: np.ndarray) -> np.ndarray:
+        meta = self.plan.survey.meta
+        size = meta["stamp_size"]
+        stamps = np.empty((len(rows), meta["channels"], size, size), np.float32)
+        for start in range(0, len(rows), BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            stamps[part] = self.plan.survey.model_input(rows[part])
+        return stamps
+
+    def products(self, config: VQVAEConfig) -> Products:
+        """Run or resume all stages of one model."""
+        weights = self.plan.work / "weights" / f"{config.name}.safetensors"
+        training = self._trained(config, weights)
+        inputs = {"weights": training["sha256"], "pixels": self.plan.pixels}
+        encoded = self.cache.get(
+            f"{config.name}.encoded", inputs, lambda: self._encode(config, weights)
+        )
+        codes, errors = encoded.arrays["codes"], encoded.arrays["errors"]
+        test = self.rows("test")
+        metrics = measure(
+            errors[test], codes[test], config.num_embeddings, variance=training["variance"]
+        )
+        return Products(config, weights, codes, errors, training, metrics)
+
+    def is_trained(self, config: VQVAEConfig) -> bool:
+        """Whether the model's weights lie in the work folder already."""
+        return self.cache.has(f"{config.name}.training", self._training_inputs(config))
+
+    def _training_inputs(self, config: VQVAEConfig) -> dict[str, Any]:
+        return self.plan.inputs(config=config.to_dict())
+
+    def _trained(self, config: VQVAEConfig, weights: Path) -> dict[str, Any]:
+        """Train, then round and write the weights: from here on the rounded weights are it."""
+        stage, inputs = f"{config.name}.training", self._training_inputs(config)
+        result = self.cache.get(stage, inputs, lambda: self._train(config, weights))
+        if not weights.is_file() or sha256_of(weights) != result.facts["sha256"]:
+            result = self._train(config, weights)
+        return dict(result.facts)
+
+    def _train(self, config: VQVAEConfig, weights: Path) -> StageResult:
+        from galaxy_explorer.models.inference import save_weights
+        from galaxy_explorer.models.vqvae_training import data_variance, train_model
+
+        folder = self._training_folder(config)
+        train, validation = self._train_stamps, self._validation_stamps
+        model, result = train_model(config, train, validation, folder, self.plan.recipe)
+        save_weights(model, weights)
+        facts = {
+            "steps": result.steps,
+            "best_step": result.best_step,
+            "seconds": round(result.seconds, 1),
+            "precision": result.precision,
+            "variance": data_variance(train),
+            "sha256": sha256_of(weights),
+        }
+        return StageResult({"rows": np.array([len(train), len(validation)])}, facts)
+
+    def _training_folder(self, config: VQVAEConfig) -> Path:
+        """The model's own training folder, emptied where it belongs to other stamps."""
+        folder = self.plan.work / "models" / config.name
+        mark = folder / "pixels.txt"
+        if mark.is_file() and mark.read_text().strip() != self.plan.pixels:
+            shutil.rmtree(folder)
+        atomic_write_text(mark, f"{self.plan.pixels}\n")
+        return folder
+
+    def _blocks(self, description: str) -> Iterator[tuple[slice, np.ndarray]]:
+        """Stamps of all galaxies, block by block, with progress."""
+        survey = self.plan.survey
+        with progress(len(survey), description) as advance:
+            for start in range(0, len(survey), BLOCK_ROWS):
+                rows = np.arange(start, min(start + BLOCK_ROWS, len(survey)))
+                yield slice(start, start + len(rows)), survey.model_input(rows)
+                advance(len(rows))
+
+    def _model(self, config: VQVAEConfig, weights: Path) -> VQVAE:
+        from galaxy_explorer.models.inference import load_weights
+
+        return load_weights(config, weights)
+
+    def _encode(self, config: VQVAEConfig, weights: Path) -> StageResult:
+        from galaxy_explorer.models.inference import encode_stamps, reconstruction_errors
+
+        model = self._model(config, weights)
+        count, side = len(self.plan.survey), config.map_size
+        codes = np.empty((count, side, side), np.uint16)
+        errors = np.empty(count, np.float32)
+        for block, stamps in self._blocks(f"Encoding with {config.name}"):
+            codes[block] = encode_stamps(model, stamps)
+            errors[block] = reconstruction_errors(model, stamps, codes[block])
+        return StageResult({"codes": codes, "errors": errors}, {})
+
+    def code_features(self, products: Products) -> StageResult:
+        """Orbit-mean code vectors reduced to principal components fitted on the train split."""
+        inputs = {
+            "weights": products.training["sha256"],
+            "pixels": self.plan.pixels,
+            "components": PCA_COMPONENTS,
+            "seed": self.plan.seed,
+        }
+        stage = f"{products.config.name}.features"
+        return self.cache.get(stage, inputs, lambda: self._reduce(products))
+
+    def _reduce(self, products: Products) -> StageResult:
+        from galaxy_explorer.models.inference import orbit_mean_vectors
+
+        config = products.config
+        model = self._model(config, products.weights)
+        width = config.embedding_dim * config.map_size**2
+        # On disk, not in memory: 100,000 galaxies have 1.6 GB of code vectors.
+        path = self.plan.work / f"{config.name}.vectors.npy"
+        shape = (len(self.plan.survey), width)
+        vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        for block, stamps in self._blocks(f"Code vectors of {config.name}"):
+            vectors[block] = orbit_mean_vectors(model, stamps)
+        train = self.rows("train")
+        rng = np.random.default_rng(self.plan.seed)
+        chosen = np.sort(rng.permutation(train)[:PCA_ROWS])
+        pca = fit_pca(vectors[chosen], PCA_COMPONENTS, seed=self.plan.seed)
+        features = np.empty((len(vectors), len(pca.components)), np.float32)
+        for start in range(0, len(vectors), BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            features[part] = pca.apply(vectors[part])
+        path.unlink()
+        return StageResult({**pca.arrays(), "features": features}, {})
+
+
+def measure(
+    errors: np.ndarray, codes: np.ndarray, num_embeddings: int, *, variance: float
+) -> dict[str, float]:
+    """Figures of a model on held-out galaxies: errors (n,), codes (n, h, w).
+
+    mse: mean squared error in stretched units. nmse: mse / variance of the training pixels, with a
+    95 % bootstrap interval over galaxies. psnr_db: for a peak of 1. perplexity: of the use of the
+    codes over all n galaxies. used_share: of codes used at least once.
+    """
+    mse = float(errors.mean(dtype=np.float64))
+    rng = np.random.default_rng(0)
+    drawn = [errors[rng.integers(len(errors), size=len(errors))].mean() for _ in range(RESAMPLES)]
+    low, high = np.quantile(drawn, INTERVAL) / variance
+    counts = np.bincount(codes.ravel(), minlength=num_embeddings)
+    shares = counts[counts > 0] / counts.sum()
+    return {
+        "mse": mse,
+        "nmse": mse / variance,
+        "nmse_low": float(low),
+        "nmse_high": float(high),
+        "psnr_db": -10 * math.log10(max(mse, 1e-12)),
+        "perplexity": float(np.exp(-(shares * np.log(shares)).sum())),
+        "used_share": float((counts > 0).mean()),
+        "n_test": len(errors),
+        "data_variance": variance,
+    }
