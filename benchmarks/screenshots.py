@@ -9,20 +9,13 @@ from __future__ import annotations
 import argparse
 import io
 import itertools
-import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
+from tests.app_server import served
 from tests.browser_path import FLAGS, find
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,39 +23,9 @@ README_PICTURE = ROOT / "screenshot.webp"
 PAGES = ("atlas", "clusters", "codebooks")
 SIZES = ((1440, 900), (1000, 700))
 THEMES = ("light", "dark")
-START_LIMIT_S = 120.0
 SETTLE_MS = 4000  # map tiles and sheets that follow the page
 MIDDLE_GREY = 128
 COMPLAINTS: set[str] = set()
-
-
-@contextmanager
-def served(bundle: str) -> Iterator[str]:
-    """Serve the app as `make app` does; yields its address."""
-    with socket.create_server(("localhost", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "panel", "serve", "app.py", "--address", "localhost"]
-    command += ["--plugins", "galaxy_explorer.explorer.routes", "--port", str(port)]
-    environment = {**os.environ, "GALAXY_EXPLORER_BUNDLE": bundle}
-    server = subprocess.Popen(command, cwd=ROOT, env=environment)
-    try:
-        yield answered(f"http://localhost:{port}/app", server)
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def answered(address: str, server: subprocess.Popen[bytes]) -> str:
-    """Return the address once it answers."""
-    end = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            urllib.request.urlopen(address, timeout=30).close()  # noqa: S310
-        except urllib.error.URLError:
-            time.sleep(0.25)
-        else:
-            return address
-    sys.exit(f"{address} did not answer; what the server said is above")
 
 
 def opened(browser: Browser, address: str, size: tuple[int, int], theme: str) -> Page:
@@ -124,7 +87,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.folder is None and not asked.readme:
         parser.error("name a folder, or say --readme")
-    with served(asked.bundle) as address, sync_playwright() as playwright:
+    with served(bundle=asked.bundle) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find(), args=list(FLAGS))
         if asked.folder is not None:
             save_all(browser, address, asked.folder)

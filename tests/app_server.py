@@ -1,0 +1,53 @@
+"""The real app, served as `make app` does, for the browser tests and the screenshots."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from galaxy_explorer.settings import PREFIX
+
+ROOT = Path(__file__).resolve().parent.parent
+START_LIMIT_S = 120.0
+COMMAND = "serve app.py --plugins galaxy_explorer.explorer.routes --address localhost --warm"
+
+
+@contextmanager
+def served(**settings: str | Path) -> Iterator[str]:
+    """Serve the app with these settings (bundle=, survey=, cache=...); yields its address.
+
+    Raises RuntimeError if it does not answer; what the server says goes to standard error.
+    """
+    with socket.create_server(("localhost", 0)) as probe:
+        port = probe.getsockname()[1]
+    given = {PREFIX + name.upper(): str(value) for name, value in settings.items()}
+    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    command = [sys.executable, "-m", "panel", *COMMAND.split()]
+    command += ["--port", str(port), "--log-level", "warning"]
+    server = subprocess.Popen(command, cwd=ROOT, env={**others, **given})
+    try:
+        yield _answered(f"http://localhost:{port}/app", server)
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _answered(address: str, server: subprocess.Popen[bytes]) -> str:
+    """Return the address once it answers."""
+    end = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            urllib.request.urlopen(address, timeout=30).close()  # noqa: S310
+        except urllib.error.URLError:
+            time.sleep(0.1)
+        else:
+            return address
+    raise RuntimeError(f"{address} did not answer; what the server said is above")
