@@ -5,9 +5,14 @@ Nothing is memory-mapped, so the pages of a large cube never count as this proce
 
 from __future__ import annotations
 
+import lzma
 import math
 import shutil
+import struct
+import tokenize
+import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +28,22 @@ COPY_BYTES = 1 << 20
 IMAGE_NAMES = ("images", "stamps", "data", "image", "x")
 ID_NAMES = ("galaxy_id", "objid", "dr7objid", "id", "ids", "name", "names")
 CUBE_AXES = (3, 4)
+# What zipfile, numpy and h5py raise for damaged files; numpy reads an .npy header with tokenize.
+DAMAGE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    SyntaxError,
+    ArithmeticError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    tokenize.TokenError,
+)
 
 
 @dataclass(frozen=True)
@@ -54,20 +75,20 @@ def open_cube(path: Path, staging: Path, id_column: str) -> Cube:
         if suffix == ".npy":
             return _open_npy(path, path.name, None)
         return _open_hdf5(path, id_column)
-    except (OSError, ValueError, EOFError, KeyError, RuntimeError, SyntaxError) as error:
-        raise BadImage(str(path), f"cannot be read as a cube ({error})") from error
-    except (zipfile.BadZipFile, NotImplementedError, TypeError, ArithmeticError) as error:
+    except DAMAGE as error:
         raise BadImage(str(path), f"cannot be read as a cube ({error})") from error
 
 
 def _npy_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        header = np.lib.format.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        header = np.lib.format.read_array_header_2_0(stream)
-    else:
-        raise BadImage(name, f".npy version {version} is not read")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if version == (1, 0):
+            header = np.lib.format.read_array_header_1_0(stream)
+        elif version == (2, 0):
+            header = np.lib.format.read_array_header_2_0(stream)
+        else:
+            raise BadImage(name, f".npy version {version} is not read")
     if header[2].hasobject:
         raise BadImage(name, "holds Python objects, which are never loaded")
     return header

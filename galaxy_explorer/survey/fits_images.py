@@ -7,6 +7,7 @@ read from the raw 2880-byte blocks first, and only one HDU that passed is handed
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from galaxy_explorer.survey.limits import (
 
 BLOCK = 2880
 CARD = 80
+WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 BITPIX = (8, 16, 32, 64, -32, -64)
 NUMBERS = ("BITPIX", "NAXIS", "PCOUNT", "GCOUNT", *(f"NAXIS{n}" for n in range(1, MAX_AXES + 1)))
 
@@ -106,7 +108,7 @@ def _numbers(cards: dict[str, str], name: str) -> dict[str, int]:
         if keyword not in cards:
             continue
         text = cards[keyword]
-        if not text.lstrip("-").isdecimal() or not text.isascii() or len(text) > 20:
+        if not WHOLE_NUMBER.fullmatch(text):
             raise BadImage(name, f"{keyword} = {text[:20]!r} is no whole number")
         numbers[keyword] = int(text)
     return numbers

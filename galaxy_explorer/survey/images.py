@@ -32,6 +32,8 @@ from galaxy_explorer.survey.sky import sky_level
 SUFFIXES = (".fits", ".fit", ".fts", ".png", ".jpg", ".jpeg")
 COMPRESSED = (".gz", ".bz2")
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+GZIP_MAGIC = b"\x1f\x8b"
+BZIP2_MAGIC = b"BZh"
 JPEG_MAGIC = b"\xff\xd8\xff"
 SCALE_KEYWORDS = ("PIXSCALE", "PIXSCAL1", "PIXELSCL", "SECPIX", "D001SCAL")
 BAND_KEYWORDS = ("FILTER", "BAND", "FILTNAM1", "FILTER1")
@@ -88,11 +90,12 @@ def _bytes(source: str | Path | bytes, name: str) -> bytes:
 
 def _unpacked(data: bytes, name: str) -> bytes:
     """Undo gzip or bzip2, never past the limit."""
-    opener = {b"\x1f\x8b": gzip.GzipFile, b"BZ": bz2.BZ2File}.get(data[:2])
-    if opener is None:
+    if not data.startswith((GZIP_MAGIC, BZIP2_MAGIC)):
         return data
+    packed = io.BytesIO(data)
+    opener = gzip if data.startswith(GZIP_MAGIC) else bz2
     try:
-        with opener(io.BytesIO(data)) as stream:
+        with opener.open(packed) as stream:
             unpacked = stream.read(MAX_FILE_BYTES + 1)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise BadImage(name, f"damaged compressed file ({error})") from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from galaxy_explorer.settings import Setting
 
-MAX_FILE_BYTES = 128 * 2**20
+MAX_FILE_BYTES = 80 * 2**20
 MAX_PIXELS = 16_777_216
 MAX_SIDE_PX = 16_384
 MAX_PLANES = 16
@@ -19,7 +19,12 @@ MAX_FLUX = 1e30
 MAX_ID_CHARACTERS = 200
 
 LIMITS = (
-    Setting("max_file_bytes", MAX_FILE_BYTES, "bytes", "a stamp, also after gzip or bzip2"),
+    Setting(
+        "max_file_bytes",
+        MAX_FILE_BYTES,
+        "bytes",
+        "4096 x 4096 of float32 and a header, also after gzip or bzip2",
+    ),
     Setting("max_pixels", MAX_PIXELS, "pixels", "4096 x 4096 in one picture, decoded in 0.3 s"),
     Setting("max_side_px", MAX_SIDE_PX, "pixels", "no stamp is longer; a mosaic is cut instead"),
     Setting("max_planes", MAX_PLANES, "planes", "bands in one picture"),
