@@ -38,8 +38,8 @@ def position_words(ra: float, dec: float) -> str:
     if not (np.isfinite(ra) and np.isfinite(dec)):
         return "–"
     place = SkyCoord(ra, dec, unit="deg")
-    right = place.ra.to_string("hourangle", sep="hms", precision=1, pad=True)
-    up = place.dec.to_string("deg", sep="dms", precision=0, pad=True, alwayssign=True)
+    right = place.ra.to_string("hourangle", sep=("h ", "m ", "s"), precision=1, pad=True)
+    up = place.dec.to_string("deg", sep=("° ", "′ ", "″"), precision=0, pad=True, alwayssign=True)
     return f"RA {right}, Dec {up} ({ra:.4f}°, {dec:+.4f}°)".replace("-", "−")
 
 

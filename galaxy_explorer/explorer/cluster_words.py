@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+import panel_material_ui as pmui
 
 from galaxy_explorer.explorer.palette import T_COLOURS, cluster_colour
 from galaxy_explorer.explorer.plots_types import mean_words
@@ -20,7 +23,8 @@ KIND_RULE = (
 )
 TYPE_RULE = (
     "Bars run from T = −3 (early, left) to T = 6 (late, right) and have the colour of the cluster's"
-    " mean T. The scale is the same in every panel. Galaxies without a T are counted, not drawn."
+    " mean T. The scale is the same in every panel, that of the highest bar among clusters with at"
+    " least 20 members with a T. Galaxies without a T are counted, not drawn."
 )
 
 STYLES = """
@@ -87,3 +91,17 @@ def selection_heading(label: str, n: int, no_t: int) -> str:
         advice = "Choose a cluster on the left, or draw around galaxies on the map."
     counts = f"<b>{n:,}</b> galaxies · <b>{n - no_t:,}</b> with T · {no_t:,} without"
     return f'<h2>{title}</h2><p>{counts} <span class="soft">{advice}</span></p>'
+
+
+BUTTONS = {"textTransform": "none", "py": "2px", "whiteSpace": "nowrap"}
+
+
+def choice(words: str, parameter: Any, options: dict[str, str] | None = None) -> pn.Row:
+    """A few buttons to choose one value of a parameter, with words before them."""
+    extra = {} if options is None else {"options": options}
+    buttons = pmui.RadioButtonGroup.from_param(
+        parameter, label="", description="", size="small", margin=0,
+        sx={"& .MuiToggleButton-root": BUTTONS}, **extra,
+    )  # fmt: skip
+    head = pn.pane.HTML(words, stylesheets=[STYLES], margin=(4, 8, 0, 0))
+    return pn.Row(head, buttons, margin=0)

@@ -98,7 +98,6 @@ class Gallery(pn.viewable.Viewer):
             sheet_columns=SHEET_COLUMNS,
             tiles=[[int(row), caption(bundle, clustering, int(row))] for row in rows],
             heading=self._heading(len(rows), absent),
-            empty=self._remark(),
             pictures_words=self._pictures_words().capitalize(),
             page=page,
             pages=self.pages,
@@ -126,9 +125,11 @@ class Gallery(pn.viewable.Viewer):
         first = self.page * self.page_size
         if len(self.state.selection):
             total = f"{len(self.order):,} galaxies, {self.state.selection_label}"
+            span = f"{first + 1}–{first + shown}, most typical first"
         else:
-            total = f"{len(self.order)} clusters"
-        words = [total, f"{first + 1}–{first + shown}, most typical first"]
+            total = "Nothing selected: the most central galaxy of each cluster"
+            span = f"{first + 1}–{first + shown}, early to late"
+        words = [total, span]
         if self.state.pictures == "original" and not self._originals():
             words.append("originals are not on this machine: reconstructions by the model")
         elif self._originals():
@@ -136,11 +137,3 @@ class Gallery(pn.viewable.Viewer):
         else:
             words.append("reconstructions by the model")
         return " · ".join(words)
-
-    def _remark(self) -> str:
-        if len(self.state.selection):
-            return ""
-        return (
-            "Nothing is selected: this is the most central galaxy of each cluster. Choose a"
-            " cluster, or draw around galaxies on the map."
-        )

@@ -113,7 +113,7 @@ class Detail(pn.viewable.Viewer):
             shown = self.stamps.pictures(rows, self.state.display, "original")[0]
             residual = residual_pictures(original - self.stamps.get(rows), RESIDUAL_LIMIT)[0]
             parts.insert(0, _figure(shown, "Original", words))
-            scale = f"Residual: original − reconstruction, blue −{RESIDUAL_LIMIT}, white 0, red +"
+            scale = f"Residual: original − reconstruction, blue −{RESIDUAL_LIMIT}, black 0, red +"
             parts.append(_figure(residual, f"{scale}{RESIDUAL_LIMIT}", words))
         return f'<div class="pictures">{"".join(parts)}</div>'
 

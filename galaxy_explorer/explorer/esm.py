@@ -52,7 +52,6 @@ class PictureSheet(_Reporting):
     tile_width = param.Integer(default=72, doc="Least width of a picture on the page (CSS pixels).")
     pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
     heading = param.String(doc="What is shown, in words.")
-    empty = param.String(doc="A remark above the pictures; none if empty.")
     page = param.Integer(default=0, doc="Page that is shown, from 0.")
     pages = param.Integer(default=1, doc="Number of pages.")
     focus_row = param.Integer(default=-1, doc="Row whose picture is marked; -1: none.")
@@ -86,3 +85,12 @@ class PictureStrips(_Reporting):
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
     _esm = _script("strips.js")
+
+
+class ScoreTable(_Reporting):
+    """A table of figures that sorts by any column."""
+
+    columns = param.List(default=[], doc="name, explanation; small: less is better, per column.")
+    rows = param.List(default=[], doc="side and cells (text, sort, note, best) of each row.")
+
+    _esm = _script("scores.js")

@@ -12,7 +12,6 @@ from bokeh.models import (
     ColumnDataSource,
     FixedTicker,
     HoverTool,
-    LinearColorMapper,
     Range1d,
     ResetTool,
     TapTool,
@@ -26,14 +25,15 @@ from galaxy_explorer.explorer.plots_types import MIDDLE_GREY
 CELLS = "cells"
 MEMBERS = "members"
 DENSITY_BINS = 96
+CELL_COLOUR = "#2b8be0"
 DIVERGING = np.array(
-    [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in colorcet.CET_D1A], np.uint8
+    [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in colorcet.CET_D4], np.uint8
 )
-"""Blue, white, red: negative, zero, positive (Kovesi 2015, D1A)."""
+"""Blue, black, red: negative, zero, positive (Kovesi 2015, D4)."""
 
 
 def residual_pictures(residuals: NDArray[Any], limit: float) -> NDArray[np.uint8]:
-    """Residuals (n, S, S) as pictures (n, S, S, 3): white is 0, blue -limit, red +limit.
+    """Residuals (n, S, S) as pictures (n, S, S, 3): black is 0, blue -limit, red +limit.
 
     Values beyond the limits, and those that are not finite, take the colour of the nearest end and
     of zero. Raises ValueError unless limit > 0.
@@ -68,7 +68,7 @@ def cell_columns(
         "left": np.asarray(left, np.int64)[rows],
         "right": np.asarray(right, np.int64)[columns],
         "count": counts,
-        "share": counts / in_left,
+        "strength": 0.06 + 0.94 * np.sqrt(counts / in_left),
         "of_left": [f"{100 * part:.0f} %" for part in counts / in_left],
         "of_right": [f"{100 * part:.0f} %" for part in counts / in_right],
     }
@@ -77,7 +77,8 @@ def cell_columns(
 def contingency_figure(*, side: int = 420) -> figure:
     """An empty heat map of a contingency table; `update_contingency` fills it.
 
-    Colour is the share of the left cluster's galaxies; a tap on a cell selects it in the data
+    The darker (on a light page) or brighter (on a dark one) a cell, the larger its share of the
+    left cluster's galaxies, by the square root; a tap on a cell selects it in the data
     source named "cells".
     """
     source = ColumnDataSource(cell_columns(np.zeros((1, 1), np.int64), [0], [0]), name=CELLS)
@@ -89,12 +90,11 @@ def contingency_figure(*, side: int = 420) -> figure:
         x_range=Range1d(-1, 1),
         y_range=Range1d(-1, 1),
     )
-    ramp = LinearColorMapper(palette=colorcet.CET_L17[24:], low=0, high=1)
     cells = plot.rect(
         "x", "y", 0.94, 0.94, source=source, line_color=None,
-        fill_color={"field": "share", "transform": ramp},
-        nonselection_fill_alpha=0.35, selection_line_color=SELECTION_COLOUR,
-        selection_line_width=2,
+        fill_color=CELL_COLOUR, fill_alpha="strength", nonselection_fill_color=CELL_COLOUR,
+        nonselection_fill_alpha="strength", selection_fill_color=SELECTION_COLOUR,
+        selection_fill_alpha=1.0,
     )  # fmt: skip
     tips = [
         ("galaxies in both", "@count"),

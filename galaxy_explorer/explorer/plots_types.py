@@ -27,7 +27,9 @@ NO_T_PLACE = 8
 MIDDLE_GREY = "#808891"
 """Legible on the light and on the dark page."""
 
-ORDERS = {"mean T": "ttype_mean", "size": "count", "number": "id"}
+ENOUGH_TTYPES = 20
+"""Members with a T from which on the bars of a cluster set the common scale."""
+ORDERS = ("mean T", "size", "number")
 
 
 def wilson_interval(counts: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -51,7 +53,7 @@ def histogram_columns(counts: ArrayLike, reference: ArrayLike | None = None) -> 
     reference: counts (10,) of a larger sample, scaled here to as many galaxies.
     """
     counts = np.asarray(counts, np.int64)
-    larger = np.asarray(counts if reference is None else reference, np.float64)
+    larger = np.full(len(counts), np.nan) if reference is None else np.asarray(reference, float)
     low, high = wilson_interval(counts)
     share = counts / max(1, counts.sum())
     return {
@@ -60,7 +62,7 @@ def histogram_columns(counts: ArrayLike, reference: ArrayLike | None = None) -> 
         "count": counts,
         "text": [f"{count:,}" if count else "" for count in counts],
         "share": [f"{100 * part:.1f} %" for part in share],
-        "expected": larger * counts.sum() / max(1.0, larger.sum()),
+        "expected": larger * counts.sum() / np.maximum(1.0, larger.sum()),
         "low": low,
         "high": high,
         "interval": [f"{a:.1f} to {b:.1f}" for a, b in zip(low, high, strict=True)],
@@ -129,8 +131,8 @@ def update_t_histogram(
     columns = histogram_columns(counts, reference)
     plot.select_one({"name": T_SOURCE}).data = columns
     plot.select_one({"name": "no_t"}).patch({"text": [(0, f"{no_t:,}")]})
-    top = max(float(columns[name].max()) for name in ("high", "expected"))
-    plot.y_range.end = max(1.0, 1.18 * top)
+    top = np.nanmax([columns["high"], columns["expected"]])
+    plot.y_range.end = max(1.0, 1.18 * float(top))
 
 
 def histogram_words(counts: ArrayLike, no_t: int) -> str:
@@ -140,11 +142,16 @@ def histogram_words(counts: ArrayLike, no_t: int) -> str:
     return ", ".join([*parts, f"{no_t} without T"])
 
 
+def number_words(value: float) -> str:
+    """A number with one decimal and a true minus; never "−0.0"."""
+    return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
+
+
 def mean_words(cluster: ClusterSummary) -> str:
     """Mean T and spread: "1.3 ± 2.1"; a dash where no member has a T."""
     if not cluster.n_ttype:
         return "–"
-    return f"{cluster.ttype_mean:.1f} ± {cluster.ttype_std:.1f}".replace("-", "−")
+    return f"{number_words(cluster.ttype_mean)} ± {number_words(cluster.ttype_std)}"
 
 
 def ordered(clusters: Iterable[ClusterSummary], order: str) -> list[ClusterSummary]:
@@ -169,13 +176,15 @@ def panels(
     """What the small multiples draw (report, Figs. 13 and 14), one entry per cluster.
 
     share: bars as share of the cluster's galaxies with T instead of counts. The scale is the same
-    in all panels: the highest bar of all is 1. picked: selected members of each cluster.
+    in all panels: the highest bar of the clusters with enough T to tell is 1; higher ones, of
+    clusters with fewer, are cut off there. picked: selected members of each cluster.
     """
     heights = {c.id: _heights(c.histogram, share) for c in clusters}
-    top = max((float(values.max()) for values in heights.values()), default=0.0) or 1.0
+    told = [heights[c.id].max() for c in clusters if c.n_ttype >= ENOUGH_TTYPES]
+    top = float(max(told or [values.max() for values in heights.values()], default=0.0)) or 1.0
     picked = picked or {}
     return [
-        _panel(cluster, (heights[cluster.id] / top).tolist(), picked.get(cluster.id, 0))
+        _panel(cluster, np.minimum(heights[cluster.id] / top, 1.0), picked.get(cluster.id, 0))
         for cluster in ordered(clusters, order)
     ]
 
@@ -185,17 +194,17 @@ def _heights(histogram: ArrayLike, share: bool) -> NDArray[np.float64]:  # noqa:
     return counts / max(1.0, counts.sum()) if share else counts
 
 
-def _panel(cluster: ClusterSummary, heights: list[float], picked: int) -> dict[str, Any]:
+def _panel(cluster: ClusterSummary, heights: NDArray[np.float64], picked: int) -> dict[str, Any]:
     mean = cluster.ttype_mean if cluster.n_ttype else math.nan
     return {
         "id": cluster.id,
         "count": cluster.count,
         "n": f"{cluster.count:,}",
-        "bars": [round(height, 4) for height in heights],
+        "bars": heights.round(4).tolist(),
         "tint": type_colour(mean),
         "colour": cluster_colour(cluster.id),
         "kind": "" if cluster.kind == "unknown" else cluster.kind,
-        "mean": f"T {mean:.1f}".replace("-", "−") if cluster.n_ttype else "",
+        "mean": f"T {number_words(mean)}" if cluster.n_ttype else "",
         "picked": picked / cluster.count if cluster.count else 0.0,
         "words": panel_words(cluster, picked),
     }

@@ -25,10 +25,9 @@ export function render({model, el}) {
   bar.append(heading, pager)
   const grid = element("div", "gallery-grid")
   grid.setAttribute("role", "group")
-  const empty = element("p", "gallery-empty")
   const caption = element("div", "gallery-caption")
   caption.setAttribute("role", "tooltip")
-  root.append(bar, empty, grid, caption)
+  root.append(bar, grid, caption)
 
   const turn = (page) => {
     if (page >= 0 && page < model.pages && page !== model.page) model.send_msg({page})
@@ -81,7 +80,6 @@ export function render({model, el}) {
     })
     letGo(sheet)
     heading.textContent = model.heading
-    empty.textContent = model.empty
     where.textContent = model.pages > 1 ? `page ${model.page + 1} of ${model.pages}` : ""
     pager.hidden = model.pages < 2
     first.disabled = back.disabled = model.page <= 0
@@ -104,7 +102,7 @@ export function render({model, el}) {
     }
   })
   const size = () => root.style.setProperty("--tile", `${model.tile_width}px`)
-  drawOnChange(model, ["sheet", "tiles", "heading", "empty", "page", "pages", "stamp"], draw)
+  drawOnChange(model, ["sheet", "tiles", "heading", "page", "pages", "stamp"], draw)
   model.on("focus_row", mark)
   model.on("tile_width", size)
   model.on("remove", () => {

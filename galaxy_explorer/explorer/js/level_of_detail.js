@@ -14,8 +14,10 @@ if (!plot.tags.includes("local")) {
   }
 }
 
-const width = plot.inner_width ?? 1
-const height = plot.inner_height ?? 1
+const width = plot.inner_width
+const height = plot.inner_height
+if (!(width > 0 && height > 0)) { return }
+
 // The map is a square: what fits is set by the shorter side.
 const shown = (range.end - range.start) * Math.min(1, height / width)
 const zoom = span / shown
@@ -27,12 +29,12 @@ if (tiles.url !== url) { tiles.setv({url}, local) }
 if (Math.abs(mosaic.alpha - near) > 0.02) { mosaic.setv({alpha: near}, local) }
 if (names.visible !== named) { names.setv({visible: named}, local) }
 
+// Near by the frames of the pictures carry the colours: the points shrink and fade.
 const step = Math.round(near * 4) / 4
 if (points.tags[0] !== step) {
   points.setv({tags: [step]}, local)
-  const size = {value: 4.5 + 2.5 * step}
-  points.glyph.setv({size, fill_alpha: {value: 0.85 * (1 - step)}, line_alpha: {value: step}}, local)
-  points.selection_glyph.setv({size: {value: 6 + 2 * step}, fill_alpha: {value: 1 - step}}, local)
-  points.nonselection_glyph.setv({size, fill_alpha: {value: 0.12 * (1 - step)},
-    line_alpha: {value: 0.25 * step}}, local)
+  const size = {value: 4.5 - 1.5 * step}
+  points.glyph.setv({size, fill_alpha: {value: 0.85 - 0.5 * step}}, local)
+  points.nonselection_glyph.setv({size, fill_alpha: {value: 0.12 + 0.1 * step}}, local)
+  points.selection_glyph.setv({size: {value: 5 + 3 * step}}, local)
 }

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import panel as pn
-import panel_material_ui as pmui
 import param
 
 from galaxy_explorer.explorer.cluster_words import (
     STYLES,
+    choice,
     cluster_heading,
     selection_heading,
     type_key,
 )
 from galaxy_explorer.explorer.components import Gallery
+from galaxy_explorer.explorer.controls import SOURCE_WORDS, clustering_select, display_controls
 from galaxy_explorer.explorer.detail import Detail
 from galaxy_explorer.explorer.esm import SmallMultiples
 from galaxy_explorer.explorer.palette import SELECTION_COLOUR, cluster_colour
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.stamps import StampStore
     from galaxy_explorer.explorer.state import ExplorerState
 
-SCALES = {"counts": False, "share": True}
-PAGE_HEIGHT = "calc(100vh - 96px)"
+SCALES = {"share": True, "counts": False}
+PAGE_HEIGHT = "calc(100vh - 84px)"
 """The page below the application bar: each half scrolls by itself."""
 
 
@@ -42,12 +43,12 @@ class Clusters(pn.viewable.Viewer):
     """All clusters as small histograms on the left, the selection on the right."""
 
     order: Any = param.Selector(default="mean T", objects=list(ORDERS), doc="Order of clusters.")
-    scale: Any = param.Selector(default="counts", objects=list(SCALES), doc="What bars show.")
+    scale: Any = param.Selector(default="share", objects=list(SCALES), doc="What bars show.")
 
     def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
-        self.multiples = SmallMultiples(self._on_message, panel_width=84)
+        self.multiples = SmallMultiples(self._on_message, panel_width=75)
         self.gallery = Gallery(state, stamps)
         self.detail = Detail(state, stamps)
         self.histogram = t_histogram(np.zeros(10, int), 0, height=210)
@@ -97,7 +98,8 @@ class Clusters(pn.viewable.Viewer):
         rows, cluster = self.state.selection, self.chosen()
         shown = rows if len(rows) else np.arange(len(self.state.bundle))
         counts, no_t = self.state.ttype_histogram(shown)
-        reference = self.state.ttype_histogram(np.arange(len(self.state.bundle)))[0]
+        everyone = self.state.ttype_histogram(np.arange(len(self.state.bundle)))[0]
+        reference = everyone if len(rows) else None
         update_t_histogram(self.histogram, counts, no_t, reference=reference)
         colour = SELECTION_COLOUR if cluster is None else cluster_colour(cluster.id)
         update_place(self.place, self._clustering.coordinates, rows, colour)
@@ -109,24 +111,30 @@ class Clusters(pn.viewable.Viewer):
             self.heading.object = cluster_heading(cluster)
 
     def _layout(self) -> pn.Row:
-        order = pmui.RadioButtonGroup.from_param(self.param.order, label="", size="small")
-        scale = pmui.RadioButtonGroup.from_param(self.param.scale, label="", size="small")
         bar = pn.FlexBox(
-            pn.pane.HTML("sorted by", margin=(6, 6, 0, 0)), order,
-            pn.pane.HTML("bars", margin=(6, 6, 0, 12)), scale, margin=(0, 0, 4, 0),
+            clustering_select(self.state),
+            choice("Sorted by", self.param.order),
+            choice("Bars", self.param.scale),
+            align_items="center", gap="4px 12px", margin=(0, 0, 4, 0),
         )  # fmt: skip
         figures = pn.Row(
             pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", styles={"flex": "3 1 0"}),
             pn.pane.Bokeh(self.place, sizing_mode="stretch_width", styles={"flex": "2 1 0"}),
             sizing_mode="stretch_width",
         )
-        half = {"height": PAGE_HEIGHT, "overflow-y": "auto", "overflow-x": "hidden"}
+        half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
         left = pn.Column(
             bar, self.legend, self.multiples, margin=(0, 12, 0, 0), sizing_mode="stretch_width",
             styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
         right = pn.Column(
-            self.heading, figures, self.detail, self.gallery, sizing_mode="stretch_width",
+            self.heading, figures, self.detail,
+            self._sources(), self.gallery, display_controls(self.state), sizing_mode="stretch_width",
             styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
         return pn.Row(left, right, sizing_mode="stretch_width", margin=8)
+
+    def _sources(self) -> pn.Row:
+        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
+        sources.visible = self.gallery.stamps.originals is not None
+        return sources

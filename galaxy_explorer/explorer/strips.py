@@ -1,0 +1,170 @@
+"""Strips: the same galaxies as two models reconstruct them, with what is left over."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+import param
+from numpy.typing import NDArray
+
+from galaxy_explorer.explorer.captions import ttype_words, typical_order
+from galaxy_explorer.explorer.detail import RESIDUAL_LIMIT
+from galaxy_explorer.explorer.display import encode_sheet, limits, render
+from galaxy_explorer.explorer.esm import PictureStrips
+from galaxy_explorer.explorer.plots_compare import residual_pictures
+from galaxy_explorer.explorer.words import model_words
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle import Bundle
+    from galaxy_explorer.explorer.stamps import StampStore
+    from galaxy_explorer.explorer.state import ExplorerState
+
+N_GALAXIES = 10
+RESIDUAL_NOTE = f"blue −{RESIDUAL_LIMIT}, black 0, red +{RESIDUAL_LIMIT}"
+NO_ORIGINALS = (
+    "The originals are not on this machine, so there are no residuals to show: start the app with"
+    " the survey to see them. The error of each galaxy is known from the training."
+)
+
+
+def varied_galaxies(bundle: Bundle, model: str) -> NDArray[np.int64]:
+    """One galaxy of each Hubble type that occurs, T = -3 first: the same at each visit.
+
+    Of each class, the galaxy of the test split (of all, if none is) with the median error of
+    `model`'s reconstruction.
+    """
+    classes, errors = bundle.column("ttype_class"), bundle.column(f"{model}/error")
+    test = bundle.column("split") == "test"
+    chosen = []
+    for number in range(10):
+        members = np.flatnonzero(classes == number)
+        if not len(members):
+            continue
+        members = members[test[members]] if test[members].any() else members
+        chosen.append(members[np.argsort(errors[members], kind="stable")[len(members) // 2]])
+    if not chosen:
+        return np.arange(min(N_GALAXIES, len(bundle)))
+    return np.array(chosen, np.int64)
+
+
+class Strips(pn.viewable.Viewer):
+    """Originals, reconstructions by two models, and residuals (report, Fig. 16)."""
+
+    left = param.String(doc="Model on the left.")
+    right = param.String(doc="Model on the right.")
+
+    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+        super().__init__(**params)
+        self.state, self.stamps = state, stamps
+        self.table = PictureStrips(self._on_message)
+        self._drawing = 0
+        self.param.watch(self._redraw, ["left", "right"])
+        state.param.watch(self._redraw, "selection")
+        state.display.param.watch(self._redraw, list(state.display.param.values()))
+        self._redraw()
+
+    def __panel__(self) -> PictureStrips:
+        return self.table
+
+    def rows(self) -> NDArray[np.int64]:
+        """The galaxies that are shown: the most typical of the selection, else a varied set."""
+        selected = self.state.selection
+        if not len(selected):
+            return varied_galaxies(self.state.bundle, self.state.bundle.manifest["display_model"])
+        clustering = self.state.bundle.clusterings[self.state.clustering]
+        return typical_order(clustering, selected)[:N_GALAXIES]
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        row = message.get("focus")
+        if isinstance(row, int) and 0 <= row < len(self.state.bundle):
+            self.state.focus = row
+
+    def _redraw(self, *_: param.parameterized.Event) -> None:
+        pn.state.execute(self.draw)
+
+    async def draw(self) -> None:
+        """Draw the strips; a drawing that was overtaken by a later one is dropped."""
+        self._drawing += 1
+        drawing, rows, models = self._drawing, self.rows(), (self.left, self.right)
+        lines, pictures = await asyncio.to_thread(self._lines, rows, models)
+        if drawing != self._drawing:
+            return
+        bundle = self.state.bundle
+        self.table.param.update(
+            sheet=await asyncio.to_thread(encode_sheet, pictures, len(rows)),
+            sheet_columns=len(rows),
+            sheet_rows=len(pictures) // len(rows),
+            galaxies=[_galaxy(bundle, int(row)) for row in rows],
+            lines=lines,
+            heading=self._heading(),
+            stamp=drawing,
+        )
+
+    def _heading(self) -> str:
+        if len(self.state.selection):
+            words = f"The most typical galaxies of the selection ({self.state.selection_label})."
+        else:
+            words = "One galaxy of each Hubble type, kept back from training where there is one."
+        return words if self.stamps.originals is not None else f"{words} {NO_ORIGINALS}"
+
+    def _lines(
+        self, rows: NDArray[np.int64], models: tuple[str, str]
+    ) -> tuple[list[dict[str, Any]], NDArray[np.uint8]]:
+        """What the table draws, and all pictures (n, S, S, 3) in the order of the lines."""
+        made = [self.stamps.decode(model, rows) for model in models]
+        original = self.stamps.get(rows, "original") if self.stamps.originals else None
+        settings = self.state.display
+        between = limits(_reference(original, made[0]), settings)
+        if settings.shared:
+            between = self.stamps.common_limits(settings, "reconstruction")
+        lines, sheets = [], []
+        if original is not None:
+            lines.append(_line("Original", "", "Original", []))
+            sheets.append(render(original, settings, between))
+        errors = [self.state.bundle.column(f"{model}/error")[rows] for model in models]
+        for side, stamps, model, own, other in zip(
+            ("Left", "Right"), made, models, errors, errors[::-1], strict=True
+        ):
+            words = model_words(model, self.state.bundle.models[model].config)
+            figures = [
+                (f"MSE {error:.1e}", bool(error < rest))
+                for error, rest in zip(own, other, strict=True)
+            ]
+            lines.append(
+                _line(f"{side}: reconstruction", words, f"Reconstruction, {words},", figures)
+            )
+            sheets.append(render(stamps, settings, between))
+            if original is not None:
+                lines.append(_line(f"{side}: residual", RESIDUAL_NOTE, f"Residual, {words},", []))
+                sheets.append(residual_pictures(original - stamps, RESIDUAL_LIMIT))
+        for place, line in enumerate(lines):
+            line["first"] = place * len(rows)
+        return lines, np.concatenate(sheets)
+
+
+def _reference(original: NDArray[Any] | None, made: NDArray[Any]) -> NDArray[Any]:
+    """The stamps that set the limits: the originals, or the left reconstructions without one."""
+    if original is None:
+        return made
+    absent = np.isnan(original).all(axis=(1, 2), keepdims=True)
+    return np.where(absent, made, original)
+
+
+def _line(label: str, note: str, words: str, figures: list[tuple[str, bool]]) -> dict[str, Any]:
+    return {
+        "label": label,
+        "note": note,
+        "words": words,
+        "pictures": True,
+        "figures": [text for text, _ in figures],
+        "best": [best for _, best in figures],
+    }
+
+
+def _galaxy(bundle: Bundle, row: int) -> dict[str, Any]:
+    name = str(bundle.column("galaxy_id")[row])
+    ttype = ttype_words(float(bundle.column("ttype")[row]))
+    return {"row": row, "name": name, "type": ttype, "words": f"{name}, {ttype}"}
