@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from PIL import Image as Pictures
+
+from galaxy_explorer.errors import BadImage
+from galaxy_explorer.survey.images import finite, pixel_scale, read_image
+
+PLANE = np.random.default_rng(0).normal(10.0, 1.0, (30, 20)).astype(np.float32)
+
+
+def as_fits(*hdus) -> bytes:
+    stream = io.BytesIO()
+    fits.HDUList(list(hdus)).writeto(stream)
+    return stream.getvalue()
+
+
+def test_first_image_of_two_axes_is_read():
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "E", array=np.arange(5.0))])
+    spectrum = fits.ImageHDU(np.arange(50.0))
+    data = as_fits(fits.PrimaryHDU(), table, spectrum, fits.ImageHDU(PLANE), fits.ImageHDU(-PLANE))
+    image = read_image(data)
+    np.testing.assert_array_equal(image.data, PLANE[None])
+    assert image.linear
+    np.testing.assert_array_equal(read_image(data, hdu=4).data, -PLANE[None])
+    with pytest.raises(BadImage, match="HDU 2"):
+        read_image(data, hdu=2)
+
+
+def test_axes_of_length_one_are_dropped_and_cubes_become_planes():
+    np.testing.assert_array_equal(read_image(as_fits(fits.PrimaryHDU(PLANE[None]))).data[0], PLANE)
+    cube = np.stack([PLANE, PLANE + 1, PLANE + 2])
+    np.testing.assert_array_equal(read_image(as_fits(fits.PrimaryHDU(cube))).data, cube)
+
+
+@pytest.mark.parametrize("kind", ["u1", "i2", "u2", "i4", "i8", "f4", "f8"])
+def test_every_pixel_type_of_fits(kind):
+    data = np.arange(600).reshape(30, 20) % 250
+    image = read_image(as_fits(fits.PrimaryHDU(data.astype(kind))))
+    np.testing.assert_array_equal(image.data[0], data)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+def test_compressed_fits(pack):
+    image = read_image(pack(as_fits(fits.PrimaryHDU(PLANE))))
+    np.testing.assert_array_equal(image.data[0], PLANE)
+
+
+def test_isolated_nan_pixels_become_sky():
+    holed = PLANE.copy()
+    holed[15, 10] = np.nan
+    holed[3, 3] = np.inf
+    image = read_image(as_fits(fits.PrimaryHDU(holed)))
+    assert np.isfinite(image.data).all()
+    assert image.data[0, 15, 10] == image.data[0, 3, 3] == pytest.approx(10.0, abs=0.5)
+    kept = np.isfinite(holed)
+    np.testing.assert_array_equal(image.data[0][kept], holed[kept])
+
+
+def test_header_facts():
+    header = fits.Header({"CD1_1": -0.00011, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 0.00011})
+    header["FILTER"] = "r"
+    image = read_image(as_fits(fits.PrimaryHDU(PLANE, header)))
+    assert image.pixel_scale_arcsec == pytest.approx(0.396)
+    assert image.band == "r"
+    silent = read_image(as_fits(fits.PrimaryHDU(PLANE)))
+    assert silent.pixel_scale_arcsec is None
+    assert silent.band is None
+
+
+def test_pixel_scale_from_other_keywords():
+    assert pixel_scale({"CDELT2": 0.06 / 3600, "CTYPE2": "DEC--TAN"}) == pytest.approx(0.06)
+    assert pixel_scale({"PIXSCALE": 0.25}) == 0.25
+    assert pixel_scale({"CDELT2": 1.0}) is None
+    assert pixel_scale({"PIXSCALE": "wide"}) is None
+    assert pixel_scale({"CD1_1": 0.0, "CD2_2": 0.0}) is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "planes"), [("L", 1), ("RGB", 3), ("RGBA", 3), ("P", 3), ("LA", 1)]
+)
+def test_png_is_divided_by_255(mode, planes):
+    pixels = np.random.default_rng(3).integers(0, 256, (12, 14, 3), dtype=np.uint8)
+    picture = Pictures.fromarray(pixels).convert(mode)
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    image = read_image(stream.getvalue())
+    expected = np.asarray(picture.convert("L" if planes == 1 else "RGB"), dtype=np.float64) / 255
+    expected = expected[None] if planes == 1 else np.moveaxis(expected, 2, 0)
+    assert not image.linear
+    np.testing.assert_array_equal(image.data, expected.astype(np.float32))
+
+
+def test_png_of_16_bits_is_divided_by_65535():
+    pixels = np.random.default_rng(3).integers(0, 65536, (12, 14)).astype(np.uint16)
+    stream = io.BytesIO()
+    Pictures.fromarray(pixels).save(stream, "PNG")
+    np.testing.assert_allclose(read_image(stream.getvalue()).data[0], pixels / 65535, rtol=1e-6)
+
+
+def test_missing_file_and_folder_are_badimage(tmp_path):
+    for path in (tmp_path / "absent.fits", tmp_path):
+        with pytest.raises(BadImage, match="cannot be opened"):
+            read_image(path)
+
+
+def test_finite_refuses_what_is_no_picture():
+    for planes in (np.zeros((4, 4)), np.zeros((1, 0, 4)), np.zeros((1, 4, 4), complex)):
+        with pytest.raises(BadImage):
+            finite(planes, "x")
+
+
+def test_every_linear_frame_of_the_real_set_is_read(shared_data):
+    names = [p for p in (shared_data / "sdss_r_fits").rglob("*.fit*") if "mskim" not in p.name]
+    assert len(names) > 40
+    for path in names:
+        image = read_image(path)
+        assert image.linear, path
+        assert np.isfinite(image.data).all(), path
