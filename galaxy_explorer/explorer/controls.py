@@ -15,6 +15,13 @@ INTERVAL_WORDS = {"Percentile": "percentile", "ZScale": "zscale", "Min-max": "mi
 SOURCE_WORDS = {"Drawn by the model": "reconstruction", "Original": "original"}
 
 
+COMPACT_CARD = {
+    "& .MuiCardHeader-root": {"padding": "2px 10px"},
+    "& .MuiCardHeader-title": {"fontSize": "14px"},
+    "& .MuiCardContent-root": {"padding": "4px 0"},
+}
+
+
 def clustering_select(state: ExplorerState, name: str = "clustering") -> pmui.Select:
     """The choice of a clustering in words; `name` is "clustering" or "compare"."""
     label = "Model" if name == "clustering" else "Compared with"
@@ -56,7 +63,7 @@ def display_controls(state: ExplorerState) -> pmui.Card:
             two_way(pmui.Switch(label="Same limits for all"), display, "shared"),
         ),
         title="How pictures are drawn",
-        title_variant="subtitle2",
+        sx=COMPACT_CARD,
         collapsed=True,
         sizing_mode="stretch_width",
         margin=(5, 10),

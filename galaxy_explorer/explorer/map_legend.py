@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from galaxy_explorer.explorer.colouring import Colouring
 from galaxy_explorer.explorer.palette import UNKNOWN_COLOUR
-from galaxy_explorer.explorer.plots_map import Colouring
 from galaxy_explorer.explorer.text import plain
 from galaxy_explorer.explorer.words import column_unit
 

@@ -6,9 +6,9 @@ under the points. That change, pan and zoom happen in the browser alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bokeh.models import (
@@ -19,73 +19,34 @@ from bokeh.models import (
     HoverTool,
     LinearColorMapper,
     Range1d,
+    TapTool,
     TileRenderer,
     TMSTileSource,
 )
-from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
+from galaxy_explorer.explorer.colouring import Colouring
 from galaxy_explorer.explorer.palette import (
     CLUSTER_COLOURS,
     SELECTION_COLOUR,
-    T_COLOURS,
-    T_RANGE,
     UNKNOWN_COLOUR,
-    category_colours,
+    cluster_colour,
 )
-from galaxy_explorer.explorer.tiles import MAX_ZOOM, unit_map
+from galaxy_explorer.explorer.tiles import MAX_ZOOM, MOST_CELLS, finest_side, ranking, unit_map
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle import Clustering
 
 JAVASCRIPT = Path(__file__).parent / "js"
 BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 """Address of a transparent picture: nothing is asked of the server before it is shown."""
 TILE_PIXELS = 256
-CLOSEST = 1 / 256
-"""Smallest width of the view, as a share of the map: a cell then is 250 screen pixels wide."""
-COLOUR_PERCENTILES = (2, 98)
-"""Limits of the colours of a numeric column: outliers must not take all the colours."""
+CLOSEST = 3.2
+"""Smallest width of the view: the map's, times this, over the root of the number of galaxies.
+The finest cells of the pictures are some 120 screen pixels wide then."""
 TOOLS = "pan,wheel_zoom,box_zoom,lasso_select,box_select,tap,reset"
 UNKNOWN_T = "return isNaN(value) ? 'unknown' : value.toFixed(1)"
-
-
-@dataclass(frozen=True)
-class Colouring:
-    """Colour of each galaxy: values (N,) float32, NaN unknown, and the colours they run through.
-
-    categories: names of whole values 0, 1, ...; empty for a numeric column between low and high.
-    """
-
-    values: NDArray[np.float32]
-    palette: tuple[str, ...]
-    low: float
-    high: float
-    categories: tuple[str, ...] = ()
-
-
-def colouring(name: str, values: ArrayLike) -> Colouring:
-    """The colouring by a column: "cluster", "ttype" (as T classes), numbers or words."""
-    array = np.asarray(values)
-    if name == "cluster":
-        return _categories(array, CLUSTER_COLOURS, ())
-    if name == "ttype":
-        first, last = T_RANGE
-        whole = np.clip(np.floor(array + 0.5), first, last) - first
-        names = tuple(str(t) for t in range(first, last + 1))
-        return _categories(whole, T_COLOURS, names)
-    if array.dtype.kind in "iufb":
-        numbers = array.astype(np.float32)
-        known = numbers[np.isfinite(numbers)]
-        low, high = np.percentile(known, COLOUR_PERCENTILES) if len(known) else (0.0, 1.0)
-        return Colouring(numbers, tuple(Viridis256[24:]), float(low), max(float(high), low + 1e-9))
-    words, codes = np.unique(array.astype(str), return_inverse=True)
-    known_words = tuple(str(word) for word in words if word)
-    codes = codes - (len(words) - len(known_words))
-    return _categories(codes, tuple(category_colours(len(known_words))), known_words)
-
-
-def _categories(codes: NDArray[Any], palette: tuple[str, ...], names: tuple[str, ...]) -> Colouring:
-    values = np.where(codes >= 0, codes % max(1, len(palette)), np.nan).astype(np.float32)
-    return Colouring(values, palette, -0.5, len(palette) - 0.5, names)
 
 
 def centres(points: NDArray[np.float64], labels: NDArray[Any]) -> dict[str, list[Any]]:
@@ -96,6 +57,7 @@ def centres(points: NDArray[np.float64], labels: NDArray[Any]) -> dict[str, list
         "x": [float(place[0]) for place in middle],
         "y": [float(place[1]) for place in middle],
         "text": [str(cluster) for cluster in clusters],
+        "colour": [cluster_colour(cluster) for cluster in clusters],
     }
 
 
@@ -106,131 +68,92 @@ class GalaxyMap:
     """
 
     def __init__(self, galaxy_id: ArrayLike, ttype: ArrayLike) -> None:
-        n = len(np.asarray(galaxy_id))
-        empty = np.zeros(n, np.float32)
+        self.n = len(np.asarray(galaxy_id))
+        empty = np.zeros(self.n, np.float32)
         self.source = ColumnDataSource(
             {
                 "x": empty,
                 "y": empty,
                 "colour": empty,
-                "cluster": np.zeros(n, np.int16),
+                "row": np.arange(self.n, dtype=np.int32),
+                "cluster": np.zeros(self.n, np.int16),
                 "t": np.asarray(ttype, np.float32),
                 "id": np.asarray(galaxy_id, str).tolist(),
             }
         )
-        self.names = ColumnDataSource({"x": [], "y": [], "text": []})
-        self.mapper = LinearColorMapper(palette=list(CLUSTER_COLOURS), nan_color=UNKNOWN_COLOUR)
-        self.figure = _empty_figure()
-        self.tiles = TMSTileSource(
-            url=BLANK,
-            tile_size=TILE_PIXELS,
-            initial_resolution=1 / TILE_PIXELS,
-            x_origin_offset=0,
-            y_origin_offset=0,
-            max_zoom=MAX_ZOOM,
-            wrap_around=False,
-        )
-        self._mosaic = TileRenderer(tile_source=self.tiles, alpha=0.0, level="underlay")
-        self.figure.renderers.append(self._mosaic)
-        self._points = self._add_points()
-        self._names = self._add_names()
+        self._names_source = ColumnDataSource({"x": [], "y": [], "text": [], "colour": []})
+        self._ranking = ColumnDataSource({"row": np.arange(self.n, dtype=np.int32)})
         self._address = ColumnDataSource(tags=[BLANK])
-        self._hover = HoverTool(
-            renderers=[self._points],
-            limit=1,
-            point_policy="snap_to_data",
-            attachment="horizontal",
-            formatters={"@t": CustomJSHover(code=UNKNOWN_T)},
-        )
-        self.figure.add_tools(self._hover)
+        self._mapper = LinearColorMapper(palette=list(CLUSTER_COLOURS), nan_color=UNKNOWN_COLOUR)
+        self.figure = empty_map(min(1.0, CLOSEST / max(1.0, math.sqrt(self.n))))
+        self._mosaic = add_mosaic(self.figure)
+        self._points = add_points(self.figure, self.source, self._mapper)
+        self._cells = add_cells(self.figure)
+        self._names = add_names(self.figure, self._names_source)
+        self._hover = add_hover(self.figure, self._points)
         self._follow_zoom()
 
-    def _add_points(self) -> GlyphRenderer:
-        colour = {"field": "colour", "transform": self.mapper}
-        points = self.figure.scatter(
-            "x",
-            "y",
-            source=self.source,
-            size=4.5,
-            fill_color=colour,
-            line_color=colour,
-            fill_alpha=0.85,
-            line_alpha=0.0,
-            line_width=1.5,
-            nonselection_fill_alpha=0.12,
-            nonselection_line_alpha=0.0,
-            selection_line_color=SELECTION_COLOUR,
-            selection_line_alpha=1.0,
-            selection_fill_alpha=1.0,
-        )
-        points.tags = [0]
-        return points
-
-    def _add_names(self) -> GlyphRenderer:
-        return self.figure.text(
-            "x",
-            "y",
-            "text",
-            source=self.names,
-            text_align="center",
-            text_baseline="middle",
-            text_font_size="15px",
-            text_font_style="bold",
-            text_color="#ffffff",
-            text_outline_color="#10141c",
-            visible=False,
-        )
-
     def _follow_zoom(self) -> None:
-        plot = self.figure
-        code = (JAVASCRIPT / "level_of_detail.js").read_text(encoding="utf-8")
-        callback = CustomJS(
-            args={
-                "plot": plot,
-                "tiles": self.tiles,
-                "mosaic": self._mosaic,
-                "points": self._points,
-                "names": self._names,
-                "address": self._address,
-                "blank": BLANK,
-                "span": 1.0,
-            },
-            code=code,
-        )
+        plot, tap = self.figure, self.figure.select_one(TapTool)
+        tap.renderers = [self._points]
+        cell_source = self._cells.data_source
+        arguments = {
+            "plot": plot,
+            "tiles": self._mosaic.tile_source,
+            "mosaic": self._mosaic,
+            "points": self._points,
+            "cells": self._cells,
+            "names": self._names,
+            "source": self.source,
+            "cell_source": cell_source,
+            "hover": self._hover,
+            "tap": tap,
+            "address": self._address,
+            "blank": BLANK,
+            "ranking": self._ranking,
+            "finest": finest_side(self.n),
+            "most": MOST_CELLS,
+        }
+        callback = CustomJS(args=arguments, code=_javascript("level_of_detail.js"))
         for owner, name in (
             (plot.x_range, "end"),
             (plot, "inner_width"),
             (plot, "inner_height"),
             (self._address, "tags"),
+            (self.source.selected, "indices"),
         ):
             owner.js_on_change(name, callback)
+        tapped = CustomJS(
+            args={"cell_source": cell_source, "source": self.source},
+            code=_javascript("tap_picture.js"),
+        )
+        cell_source.selected.js_on_change("indices", tapped)
 
-    def place(
-        self, coordinates: NDArray[np.floating], labels: NDArray[Any], colours: Colouring
-    ) -> None:
-        """Put the galaxies at their coordinates (N, 2) with their clusters (N,) and colours."""
-        points = unit_map(coordinates)
-        self.names.data = centres(points, labels)
-        self.mapper.update(palette=list(colours.palette), low=colours.low, high=colours.high)
-        self.source.data = {
-            **self.source.data,
-            "x": points[:, 0].astype(np.float32),
-            "y": points[:, 1].astype(np.float32),
-            "cluster": labels.astype(np.int16),
-            "colour": colours.values,
-        }
+    def place(self, clustering: Clustering, colours: Colouring) -> None:
+        """Put the galaxies where a clustering's map has them, with its clusters."""
+        points, labels = unit_map(clustering.coordinates), clustering.labels
+        order = ranking(clustering.responsibility).astype(np.int32)
+        self._names_source.data = centres(points, labels)
+        self._ranking.data = {"row": order}
+        self.colour(colours)
+        self.source.data.update(
+            x=points[:, 0].astype(np.float32),
+            y=points[:, 1].astype(np.float32),
+            cluster=labels.astype(np.int16),
+        )
 
     def colour(self, colours: Colouring) -> None:
         """Colour the galaxies."""
-        self.mapper.update(palette=list(colours.palette), low=colours.low, high=colours.high)
+        self._mapper.update(palette=list(colours.palette), low=colours.low, high=colours.high)
         self.source.data["colour"] = colours.values
 
     def show(self, tile_address: str, picture_address: str) -> None:
-        """Take the pictures from these addresses: tiles, and one picture on hover ("$index")."""
+        """Take the pictures from these addresses: tiles, and one picture on hover ("@row")."""
         self._address.tags = [tile_address]
         self._hover.tooltips = (
-            '<div class="thumbnail">'
-            f'<img src="{picture_address}" width="128" height="128" alt="the galaxy">'
+            '<div style="font-size:13px;line-height:1.4">'
+            f'<img src="{picture_address}" width="128" height="128" alt="the galaxy" '
+            'style="display:block;border-radius:6px;margin-bottom:4px">'
             "<div><b>@id</b></div><div>T @t{custom} · cluster @cluster</div></div>"
         )
 
@@ -241,10 +164,16 @@ class GalaxyMap:
             self.source.selected.indices = indices
 
 
-def _empty_figure() -> figure:
+def _javascript(name: str) -> str:
+    return (JAVASCRIPT / name).read_text(encoding="utf-8")
+
+
+def empty_map(closest: float) -> figure:
+    """The map without galaxies; `closest`: the smallest width of the view, of a map of width 1."""
+    extent: dict[str, Any] = {"bounds": (-1.5, 2.5), "min_interval": closest, "max_interval": 3}
     plot = figure(
-        x_range=Range1d(0, 1, bounds=(-1.5, 2.5), min_interval=CLOSEST, max_interval=3),
-        y_range=Range1d(0, 1, bounds=(-1.5, 2.5), min_interval=CLOSEST, max_interval=3),
+        x_range=Range1d(0, 1, **extent),
+        y_range=Range1d(0, 1, **extent),
         tools=TOOLS,
         active_scroll="wheel_zoom",
         active_drag="pan",
@@ -261,3 +190,92 @@ def _empty_figure() -> figure:
     plot.grid.visible = False
     plot.toolbar.logo = None
     return plot
+
+
+def add_mosaic(plot: figure) -> TileRenderer:
+    """The pictures under the points; nothing is asked for before an address is set."""
+    source = TMSTileSource(
+        url=BLANK,
+        tile_size=TILE_PIXELS,
+        initial_resolution=1 / TILE_PIXELS,
+        x_origin_offset=0,
+        y_origin_offset=0,
+        max_zoom=MAX_ZOOM,
+        wrap_around=False,
+    )
+    mosaic = TileRenderer(tile_source=source, alpha=0.0, level="underlay")
+    plot.renderers.append(mosaic)
+    return mosaic
+
+
+def add_points(plot: figure, source: ColumnDataSource, mapper: LinearColorMapper) -> GlyphRenderer:
+    """One point a galaxy."""
+    colour = {"field": "colour", "transform": mapper}
+    points = plot.scatter(
+        "x",
+        "y",
+        source=source,
+        size=4.5,
+        fill_color=colour,
+        line_color=None,
+        fill_alpha=0.85,
+        nonselection_fill_alpha=0.12,
+        selection_fill_alpha=1.0,
+    )
+    points.tags = [0]
+    return points
+
+
+def add_cells(plot: figure) -> GlyphRenderer:
+    """The squares on the pictures: a ring around the selected, a veil over the others."""
+    columns = ("x", "y", "side", "row", "id", "t", "cluster", "ring", "veil")
+    cells = plot.rect(
+        "x",
+        "y",
+        width="side",
+        height="side",
+        source=ColumnDataSource({name: [] for name in columns}),
+        fill_color="#05070c",
+        fill_alpha="veil",
+        line_color=SELECTION_COLOUR,
+        line_alpha="ring",
+        line_width=3,
+        visible=False,
+    )
+    cells.nonselection_glyph = cells.selection_glyph = cells.glyph
+    cells.tags = [""]
+    return cells
+
+
+def add_names(plot: figure, source: ColumnDataSource) -> GlyphRenderer:
+    """The numbers of the clusters, shown while they do not hide the galaxies."""
+    return plot.text(
+        "x",
+        "y",
+        "text",
+        source=source,
+        anchor="center",
+        text_font={"value": "Roboto, sans-serif"},
+        text_font_size="14px",
+        text_font_style="bold",
+        text_color="#ffffff",
+        background_fill_color="#0a0e16",
+        background_fill_alpha=0.72,
+        border_line_color="colour",
+        border_line_width=2,
+        border_radius=9,
+        padding=(2, 7),
+        visible=False,
+    )
+
+
+def add_hover(plot: figure, points: GlyphRenderer) -> HoverTool:
+    """One tooltip at a time, for a point or a picture."""
+    hover = HoverTool(
+        renderers=[points],
+        limit=1,
+        attachment="horizontal",
+        formatters={"@t": CustomJSHover(code=UNKNOWN_T)},
+    )
+    plot.add_tools(hover)
+    return hover

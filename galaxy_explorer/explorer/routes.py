@@ -2,7 +2,8 @@
 
     stamps/one/<view>/<row>.jpg                       one galaxy
     stamps/sheet/<view>/<columns>/<row>,<row>....jpg  many galaxies in one picture
-    stamps/tile/<view>/<clustering>/<z>/<x>/<y>.webp  a tile of the map
+    stamps/tile/<view>/<clustering>/<column>/<z>/<x>/<y>.webp
+                                                      a tile of the map, framed in the colours
 
 <view> is bundle, pictures and display settings: "<hash>.reconstruction.linear-...". An address
 says everything, so its picture never changes and the browser keeps it. Nothing else is accepted.
@@ -15,16 +16,18 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 from tornado.web import HTTPError, RequestHandler
 
 from galaxy_explorer.errors import GalaxyExplorerError
+from galaxy_explorer.explorer.colouring import Colouring, map_colouring
 from galaxy_explorer.explorer.context import AppContext, app_context
 from galaxy_explorer.explorer.display import DisplaySettings, encode, encode_sheet
-from galaxy_explorer.explorer.state import PICTURES
+from galaxy_explorer.explorer.state import PICTURES, colour_columns
 from galaxy_explorer.explorer.tiles import TilePyramid, draw_tile, is_tile, unit_map
 from galaxy_explorer.settings import read_settings
 
@@ -35,6 +38,8 @@ HASH_DIGITS = 16
 MAX_SHEET = 400
 """Galaxies on one sheet: 400 stamps of 64 pixels are a 0.5 MB picture."""
 FOR_EVER = "public, max-age=31536000, immutable"
+KEPT_COLOURINGS = 16
+"""Colourings kept ready: one is 4 bytes a galaxy."""
 RENDERERS = 2
 """Threads that draw: numpy and Pillow let go of the interpreter for most of the work."""
 
@@ -57,8 +62,8 @@ def sheet_url(state: ExplorerState, rows: Iterable[int], columns: int) -> str:
 
 def tile_url(state: ExplorerState) -> str:
     """Address of the map's tiles, with Bokeh's {Z}, {X} and {Y}."""
-    clustering = state.clustering.replace("/", "~")
-    return f"stamps/tile/{view_key(state)}/{clustering}/{{Z}}/{{X}}/{{Y}}.webp"
+    clustering, column = state.clustering.replace("/", "~"), quote(state.colour_by, safe="")
+    return f"stamps/tile/{view_key(state)}/{clustering}/{column}/{{Z}}/{{X}}/{{Y}}.webp"
 
 
 @cache
@@ -77,6 +82,14 @@ def pyramid(context: AppContext, key: str) -> TilePyramid:
     """The tiles of one clustering's map."""
     clustering = context.bundle.clusterings[key]
     return TilePyramid(unit_map(clustering.coordinates), clustering.responsibility)
+
+
+@lru_cache(KEPT_COLOURINGS)
+def frame_colours(context: AppContext, key: str, column: str) -> Colouring:
+    """The colours of one clustering's map by a column. Raises KeyError if it is not offered."""
+    if key not in context.bundle.clusterings or column not in colour_columns(context.bundle):
+        raise KeyError(column)
+    return map_colouring(context.bundle, key, column)
 
 
 class PictureCache:
@@ -166,20 +179,22 @@ async def _answer_sheet(handler: PictureHandler, key: str, columns: int, rows: l
 class TileHandler(PictureHandler):
     """A tile of the map."""
 
-    async def get(self, key: str, clustering: str, zoom: str, x: str, y: str) -> None:
+    async def get(self, key: str, clustering: str, column: str, *place: str) -> None:
         """Answer with a WebP; transparent where there is no galaxy or no such tile."""
         context, pictures, settings = self.view(key)
-        name = clustering.replace("~", "/")
-        place = int(zoom), int(x), int(y)
-        if name not in context.bundle.clusterings:
-            raise HTTPError(404)
+        name, zxy = clustering.replace("~", "/"), [int(number) for number in place]
+        try:
+            colours = frame_colours(context, name, column)
+        except KeyError as error:
+            raise HTTPError(404) from error
 
         def draw() -> bytes:
-            rows = pyramid(context, name).rows(*place) if is_tile(*place) else np.array([-1])
+            rows = pyramid(context, name).rows(*zxy) if is_tile(*zxy) else np.array([-1])
             shown = rows[rows >= 0]
             if not len(shown):
                 return transparent_tile()
-            return encode(draw_tile(context.stamps.pictures(shown, settings, pictures), rows))
+            stamps = context.stamps.pictures(shown, settings, pictures)
+            return encode(draw_tile(stamps, rows, colours.rgb(shown)))
 
         await self.answer("image/webp", draw, keep=pictures == "reconstruction")
 
@@ -189,7 +204,7 @@ ROUTES: list[tuple[str, Any]] = [
     (rf"/stamps/one/{_VIEW}/(\d{{1,9}})\.jpg", OneHandler),
     (rf"/stamps/sheet/{_VIEW}/(\d{{1,3}})/(\d{{1,9}}(?:,\d{{1,9}})*)\.jpg", SheetHandler),
     (
-        rf"/stamps/tile/{_VIEW}/([\w~.-]{{1,100}})/(-?\d{{1,2}})/(-?\d{{1,6}})/(-?\d{{1,6}})\.webp",
+        rf"/stamps/tile/{_VIEW}/([\w~.-]{{1,100}})/([^/]{{1,300}})/(-?\d{{1,2}})/(-?\d{{1,6}})/(-?\d{{1,6}})\.webp",
         TileHandler,
     ),
 ]

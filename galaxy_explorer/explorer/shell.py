@@ -29,6 +29,18 @@ THEME = {
         }
     },
 }
+HEADER_STYLE = {
+    "& .header": {"backgroundColor": "#101b2d", "backgroundImage": "none", "boxShadow": "none"},
+    "& .header .title": {"fontSize": "1.2rem", "fontWeight": 600},
+    "& .header .MuiIconButton-root": {"color": "#ffffff"},
+    "& .MuiToolbar-root": {"minHeight": "52px !important"},
+}
+NAVIGATION_STYLE = """
+.MuiFormLabel-root { position: absolute; clip-path: inset(50%); }
+.MuiToggleButton-root { color: #c5d2e6; border-color: #33445f; padding: 4px 14px; }
+.MuiToggleButton-root.Mui-selected { color: #101b2d; background-color: #cfe3fb; }
+.MuiToggleButton-root:focus-visible { outline: 2px solid #ffffff; }
+"""
 View = Callable[[ExplorerState, StampStore], Any]
 
 
@@ -74,7 +86,7 @@ def build_page(context: AppContext) -> pmui.Page:
         color="default",
         size="small",
         margin=(0, 20),
-        css_classes=["navigation"],
+        stylesheets=[NAVIGATION_STYLE],
     )
     main = pn.Column(sizing_mode="stretch_both", margin=0)
     made: dict[str, pn.viewable.Viewable] = {}
@@ -120,5 +132,5 @@ def _page(
         theme_config=THEME,
         busy_indicator="linear",
         meta_description="A map of galaxies sorted by a model that was never told their types.",
-        sx={"& .title": {"fontSize": "1.25rem"}, "& .MuiToolbar-root": {"minHeight": "52px"}},
+        sx=HEADER_STYLE,
     )

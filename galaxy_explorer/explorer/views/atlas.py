@@ -9,6 +9,7 @@ import panel as pn
 import panel_material_ui as pmui
 from bokeh.events import SelectionGeometry
 
+from galaxy_explorer.explorer.colouring import Colouring, map_colouring
 from galaxy_explorer.explorer.components import Gallery
 from galaxy_explorer.explorer.controls import (
     clustering_select,
@@ -17,7 +18,7 @@ from galaxy_explorer.explorer.controls import (
     two_way,
 )
 from galaxy_explorer.explorer.map_legend import legend
-from galaxy_explorer.explorer.plots_map import Colouring, GalaxyMap, colouring
+from galaxy_explorer.explorer.plots_map import GalaxyMap
 from galaxy_explorer.explorer.plots_types import t_histogram, update_t_histogram
 from galaxy_explorer.explorer.routes import one_url, tile_url
 from galaxy_explorer.explorer.stamps import StampStore
@@ -73,20 +74,19 @@ class Atlas(pn.viewable.Viewer):
         return GESTURES.get(kind, "chosen on the map")
 
     def _colouring(self) -> Colouring:
-        name = self.state.colour_by
-        values = self.state.labels if name == "cluster" else self.state.bundle.column(name)
-        return colouring(name, values)
+        return map_colouring(self.state.bundle, self.state.clustering, self.state.colour_by)
 
     def _place(self) -> None:
         clustering = self.state.bundle.clusterings[self.state.clustering]
-        self.map.place(clustering.coordinates, clustering.labels, self._colouring())
+        self.map.place(clustering, self._colouring())
         self._pictures()
 
     def _colour(self) -> None:
         self.map.colour(self._colouring())
+        self._pictures()
 
     def _pictures(self) -> None:
-        self.map.show(tile_url(self.state), one_url(self.state, "$index"))
+        self.map.show(tile_url(self.state), one_url(self.state, "@row"))
 
     def _counts(self) -> tuple[np.ndarray, int]:
         return self.state.ttype_histogram(self._rows())
@@ -118,7 +118,11 @@ class Atlas(pn.viewable.Viewer):
             pmui.Divider(sizing_mode="stretch_width"),
             self._selection_line(),
             pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", margin=(0, 5)),
-            Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56),
+            pn.Column(
+                Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56),
+                margin=(0, 10),
+                sizing_mode="stretch_width",
+            ),
             width=PANEL_WIDTH,
             sizing_mode="stretch_height",
             scroll="y-auto",

@@ -1,0 +1,96 @@
+"""What colours a galaxy: its cluster, its Hubble type, or any column of the catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from bokeh.palettes import Viridis256
+from numpy.typing import ArrayLike, NDArray
+
+from galaxy_explorer.explorer.palette import (
+    CLUSTER_COLOURS,
+    T_COLOURS,
+    T_RANGE,
+    UNKNOWN_COLOUR,
+    category_colours,
+)
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle import Bundle
+
+COLOUR_PERCENTILES = (2, 98)
+"""Limits of the colours of a numeric column: outliers must not take all the colours."""
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """Colour of each galaxy: values (N,) float32, NaN unknown, and the colours they run through.
+
+    categories: names of whole values 0, 1, ...; empty for a numeric column between low and high.
+    """
+
+    values: NDArray[np.float32]
+    palette: tuple[str, ...]
+    low: float
+    high: float
+    categories: tuple[str, ...] = ()
+
+    def rgb(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Colours (n, 3) of catalogue rows."""
+        n = len(self.palette)
+        values = self.values[rows]
+        known = np.isfinite(values)
+        place = (np.where(known, values, self.low) - self.low) / (self.high - self.low) * n
+        place = np.where(known, np.clip(place, 0, n - 1), n).astype(np.int64)
+        return np.asarray(_rgb_table((*self.palette, UNKNOWN_COLOUR))[place])
+
+
+@cache
+def _rgb_table(palette: tuple[str, ...]) -> NDArray[np.uint8]:
+    return np.array([list(bytes.fromhex(colour[1:])) for colour in palette], np.uint8)
+
+
+def map_colouring(bundle: Bundle, clustering: str, column: str) -> Colouring:
+    """The colouring of a clustering's map by a column of the catalogue or by "cluster"."""
+    if column == "cluster":
+        return colouring(column, bundle.clusterings[clustering].labels)
+    return colouring(column, bundle.column(column))
+
+
+def colouring(name: str, values: ArrayLike) -> Colouring:
+    """The colouring by a column: "cluster", "ttype" (as T classes), numbers or words."""
+    array = np.asarray(values)
+    if name == "cluster":
+        return _categories(array % len(CLUSTER_COLOURS), CLUSTER_COLOURS, ())
+    if name == "ttype":
+        first, last = T_RANGE
+        whole = np.clip(np.floor(array + 0.5), first, last) - first
+        return _categories(whole, T_COLOURS, tuple(str(t) for t in range(first, last + 1)))
+    return _numbers(array) if array.dtype.kind in "iufb" else _words(array)
+
+
+def _numbers(array: NDArray[Any]) -> Colouring:
+    values = array.astype(np.float32)
+    known = values[np.isfinite(values)]
+    low, high = np.percentile(known, COLOUR_PERCENTILES) if len(known) else (0.0, 1.0)
+    if high <= low:
+        high = low + 1
+    return Colouring(values, tuple(Viridis256[24:]), float(low), float(high))
+
+
+def _words(array: NDArray[Any]) -> Colouring:
+    words, codes = np.unique(array.astype(str), return_inverse=True)
+    names = tuple(str(word) for word in words if word)
+    return _categories(codes - (len(words) - len(names)), _many_colours(len(names)), names)
+
+
+def _many_colours(n: int) -> tuple[str, ...]:
+    return tuple(category_colours(max(1, n)))
+
+
+def _categories(codes: NDArray[Any], palette: tuple[str, ...], names: tuple[str, ...]) -> Colouring:
+    values = np.where(codes >= 0, codes, np.nan).astype(np.float32)
+    return Colouring(values, palette, -0.5, len(palette) - 0.5, names)
