@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import zarr
 from numpy.typing import ArrayLike, NDArray
@@ -67,7 +68,10 @@ class Survey:
 
     @cached_property
     def _parquet(self) -> pq.ParquetFile:
-        return pq.ParquetFile(self.path / CATALOG)
+        try:
+            return pq.ParquetFile(self.path / CATALOG)
+        except (OSError, pa.ArrowException) as error:
+            raise SurveyError(f"{self.path / CATALOG}: damaged ({error})") from error
 
     @property
     def column_names(self) -> list[str]:
@@ -139,14 +143,15 @@ def _open_array(path: Path) -> Any:
 
 
 def _read(array: Any, rows: ArrayLike | None) -> NDArray[Any]:
-    if rows is None:
-        return np.asarray(array[:])
-    wanted = np.asarray(rows)
+    wanted = np.arange(len(array)) if rows is None else np.asarray(rows)
     if wanted.dtype == bool:
         wanted = np.flatnonzero(wanted)
     if wanted.size == 0:
         return np.empty((0, *array.shape[1:]), array.dtype)
-    return np.asarray(array.oindex[wanted.astype(np.int64)])
+    try:
+        return np.asarray(array[:] if rows is None else array.oindex[wanted.astype(np.int64)])
+    except (OSError, ValueError, RuntimeError) as error:
+        raise SurveyError(f"{array.store_path}: damaged ({error}); make it again") from error
 
 
 def fingerprint(path: Path) -> str:

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from galaxy_explorer.errors import SurveyError
+from galaxy_explorer.survey.preprocessing import ArcsinhStretch, split_of
+from galaxy_explorer.survey.spec import SurveySpec
+from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.survey.writer import SurveyWriter
+
+COUNT = 300
+
+
+@pytest.fixture(scope="module")
+def stamps() -> np.ndarray:
+    return np.random.default_rng(0).normal(5.0, 1.0, (COUNT, 1, 8, 8)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory, stamps) -> Survey:
+    spec = SurveySpec(name="test", source="made", stamp_size=8, band="r", state="linear")
+    writer = SurveyWriter(tmp_path_factory.mktemp("store") / "survey", spec, recipe={})
+    columns = {
+        "galaxy_id": [f"g{i}" for i in range(COUNT)],
+        "ttype": np.where(np.arange(COUNT) % 3, 4.0, np.nan),
+        "sky": np.full(COUNT, 5.0),
+        "sky_sigma": np.linspace(1.0, 2.0, COUNT),
+        "label": np.arange(COUNT),
+    }
+    writer.append(stamps, columns, cursor=COUNT, extras={"truth": stamps - 5.0})
+    return writer.finish({"catalog_rows": COUNT})
+
+
+def test_reads_back_what_was_written(survey, stamps):
+    assert len(survey) == COUNT
+    np.testing.assert_array_equal(survey.stamps(), stamps)
+    np.testing.assert_array_equal(survey.truth(), stamps - 5.0)
+    assert survey.extra_names == ["truth"]
+    assert survey.column("label").tolist() == list(range(COUNT))
+    assert survey.column("source")[0] == "made"
+    assert np.isnan(survey.column("ra")).all()
+    assert survey.column("split").tolist() == [split_of(f"g{i}") for i in range(COUNT)]
+    assert survey.column("ttype_class")[:3].tolist() == [-1, 7, 7]
+
+
+def test_rows_come_in_the_order_asked(survey, stamps):
+    rows = np.array([299, 0, 256, 0, 17])
+    np.testing.assert_array_equal(survey.stamps(rows), stamps[rows])
+    np.testing.assert_array_equal(survey.stamps([3]), stamps[[3]])
+    assert survey.stamps([]).shape == (0, 1, 8, 8)
+    mask = np.arange(COUNT) % 7 == 0
+    np.testing.assert_array_equal(survey.stamps(mask), stamps[mask])
+
+
+def test_model_input_stretches_linear_stamps_only(survey, stamps):
+    rows = np.array([20, 10])
+    sigma = survey.column("sky_sigma")[rows]
+    expected = ArcsinhStretch().apply(stamps[rows], 5.0, sigma).astype(np.float32)
+    np.testing.assert_array_equal(survey.model_input(rows), expected)
+
+
+def test_fingerprint_is_the_stated_hash(survey, stamps):
+    digest = hashlib.sha256()
+    for i in range(COUNT):
+        digest.update(f"g{i}".encode() + stamps[i].astype("<f4").tobytes())
+    assert survey.meta["fingerprint"] == digest.hexdigest()
+
+
+def test_counts_add_up(survey):
+    counts = survey.meta["counts"]
+    assert counts["galaxies"] == COUNT
+    assert counts["train"] + counts["validation"] + counts["test"] == COUNT
+    assert counts["with_ttype"] == 200
+
+
+def test_columns_are_read_only(survey):
+    with pytest.raises(ValueError, match="read-only"):
+        survey.column("ra")[0] = 1.0
+
+
+def test_unknown_names_are_answered_with_those_there_are(survey):
+    with pytest.raises(SurveyError, match="label"):
+        survey.column("labels")
+    with pytest.raises(SurveyError, match="truth"):
+        survey.extra_array("psf")
+
+
+@pytest.mark.parametrize("name", ["survey.json", "catalog.parquet", "stamps.zarr"])
+def test_incomplete_survey_is_refused_by_name(survey, tmp_path, name):
+    copy = tmp_path / "copy"
+    shutil.copytree(survey.path, copy)
+    assert len(Survey.open(copy)) == COUNT
+    if (copy / name).is_dir():
+        shutil.rmtree(copy / name)
+    else:
+        (copy / name).unlink()
+    with pytest.raises(SurveyError, match=name):
+        Survey.open(copy)
+
+
+def test_damaged_survey_is_refused(survey, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(survey.path, copy)
+    meta = copy / "survey.json"
+    meta.write_text("{")
+    with pytest.raises(SurveyError, match=r"survey\.json"):
+        Survey.open(copy)
+    meta.write_text(json.dumps({"format": 2}))
+    with pytest.raises(SurveyError, match="format"):
+        Survey.open(copy)
+    meta.write_text(json.dumps(survey.meta))
+    (copy / "catalog.parquet").write_bytes(b"PAR1 no more")
+    with pytest.raises(SurveyError, match=r"catalog\.parquet"):
+        Survey.open(copy)
+    shutil.copyfile(survey.path / "catalog.parquet", copy / "catalog.parquet")
+    chunk = copy / "stamps.zarr" / "c" / "0" / "0" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:500])
+    with pytest.raises(SurveyError, match=r"stamps\.zarr"):
+        Survey.open(copy).stamps([3])
+    (copy / "stamps.zarr" / "zarr.json").write_text("[]")
+    with pytest.raises(SurveyError, match=r"stamps\.zarr"):
+        Survey.open(copy)
