@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galaxy_explorer.bundle_files import (
+    CARD,
     CATALOG,
     column_array,
     parse_arrays,
@@ -86,6 +87,7 @@ class Bundle:
     """A verified bundle. `len(bundle)` is the number of galaxies; all arrays are read-only.
 
     hash: SHA-256 of the manifest, and so of everything. models, clusterings: by name and by key.
+    card: the model card, Markdown.
     """
 
     path: Path
@@ -93,8 +95,9 @@ class Bundle:
     manifest: dict[str, Any]
     models: dict[str, ModelEntry]
     clusterings: dict[str, Clustering]
-    _table: pa.Table
-    _codes: dict[str, np.ndarray]
+    card: str = field(repr=False)
+    _table: pa.Table = field(repr=False)
+    _codes: dict[str, np.ndarray] = field(repr=False)
     _loaded: dict[str, VQVAE] = field(default_factory=dict, repr=False)
     _columns: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -178,7 +181,8 @@ def load_bundle(path: str | Path) -> Bundle:
         )
         for key, entry in manifest["clusterings"].items()
     }
-    return Bundle(folder, digest, manifest, models, clusterings, table, codes)
+    card = data[CARD].decode(errors="replace")
+    return Bundle(folder, digest, manifest, models, clusterings, card, table, codes)
 
 
 def _check_weights(data: bytes, path: Path) -> None:
