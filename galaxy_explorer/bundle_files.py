@@ -186,6 +186,7 @@ def parse_catalog(data: bytes, path: Path, rows: int) -> pa.Table:
         if meta.num_rows != rows or size > MAX_CATALOG_BYTES:
             raise BundleError(f"{path}: {meta.num_rows} rows where {MANIFEST} has {rows}")
         table = source.read()
+        table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BundleError(f"{path}: not a Parquet table: {error}") from None
     if len(set(table.column_names)) != table.num_columns:

@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import save as safetensors_bytes
 
-from galaxy_explorer.bundle_files import CARD, CATALOG, MANIFEST, SEAL, seal_line
+from galaxy_explorer.bundle_files import (
+    CARD,
+    CATALOG,
+    MANIFEST,
+    SEAL,
+    read_manifest,
+    seal_line,
+    verify_files,
+)
 from galaxy_explorer.bundle_schema import FORMAT, check_manifest
 from galaxy_explorer.files import atomic_write_bytes, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+Card = Callable[[dict[str, Any]], str]
 
 
 @dataclass(frozen=True)
@@ -40,7 +52,7 @@ class BundleContents:
     weights: Mapping[str, Path]
     codes: Mapping[str, np.ndarray]
     arrays: Mapping[str, Mapping[str, np.ndarray]]
-    card: Callable[[dict[str, Any]], str]
+    card: Card
 
 
 def save_bundle(path: str | Path, contents: BundleContents) -> Path:
@@ -49,17 +61,41 @@ def save_bundle(path: str | Path, contents: BundleContents) -> Path:
     Raises BundleError where the contents do not fit together.
     """
     target = Path(path)
+    with _replacing(target) as folder:
+        _write_files(folder, contents)
+    return target
+
+
+def add_figures(path: str | Path, figures: list[dict[str, str]], card: Card) -> Path:
+    """Write `figures` (what, value, command) into the manifest and the card of a bundle.
+
+    They replace earlier ones. For what can only be measured on the finished bundle.
+    Raises BundleError where the bundle is not intact.
+    """
+    target = Path(path)
+    manifest, _ = read_manifest(target)
+    check_manifest(manifest, target)
+    data = verify_files(target, manifest.pop("files"))
+    with _replacing(target) as folder:
+        for name, content in data.items():
+            atomic_write_bytes(folder / name, content)
+        _write_manifest(folder, {**manifest, "figures": figures}, card)
+    return target
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `target` on success, and is gone otherwise."""
     target.parent.mkdir(parents=True, exist_ok=True)
     _recover(target)
     folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new."))
     try:
-        _write_files(folder, contents)
+        yield folder
         folder.chmod(0o755)
         _sync_folder(folder)
         _swap(folder, target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return target
 
 
 def _recover(target: Path) -> None:
@@ -114,9 +150,7 @@ def _write_files(folder: Path, contents: BundleContents) -> None:
     _write_manifest(folder, manifest, contents.card)
 
 
-def _write_manifest(
-    folder: Path, manifest: dict[str, Any], card: Callable[[dict[str, Any]], str]
-) -> None:
+def _write_manifest(folder: Path, manifest: dict[str, Any], card: Card) -> None:
     """Write the model card, then the manifest with every hash, then its seal."""
     atomic_write_bytes(folder / CARD, card(manifest).encode())
     names = sorted(p.name for p in folder.iterdir() if p.name not in (MANIFEST, SEAL))

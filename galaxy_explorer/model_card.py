@@ -72,19 +72,21 @@ def _models(manifest: dict[str, Any]) -> str:
     rows = []
     for name, entry in manifest["models"].items():
         metrics = entry["metrics"]
-        interval = _interval(metrics.get("nmse_low"), metrics.get("nmse_high"))
         rows.append(
             [
                 name,
                 f"{entry['steps']:,}",
                 f"{entry.get('seconds', 0) / 60:.0f}",
-                f"{metrics['nmse']:.4f}{interval}",
+                f"{metrics['nmse']:.4f}",
+                _interval(metrics.get("nmse_low"), metrics.get("nmse_high")),
                 f"{metrics['psnr_db']:.2f}",
-                f"{metrics['perplexity']:.1f} ({_share(metrics, entry):.2f} K)",
+                f"{metrics['perplexity']:.1f}",
+                f"{_share(metrics, entry):.2f}",
                 f"{100 * metrics['used_share']:.1f} %",
             ]
         )
-    head = ["model", "steps", "minutes", "NMSE", "PSNR / dB", "perplexity", "codes used"]
+    head = ["model", "steps", "minutes", "NMSE", "95 % interval", "PSNR", "perplexity"]
+    head += ["over K", "used"]
     return f"""
 ## Autoencoders
 
@@ -94,8 +96,8 @@ gradient codebook. `modern`: moving averages, k-means start, restart of dead cod
 stored, and were measured, in half precision.
 
 NMSE is the mean squared error divided by the variance of the training pixels, in stretched units,
-with a 95 % bootstrap interval over galaxies; PSNR is for a peak of 1; perplexity and codes used
-are over all test galaxies together.
+with a 95 % bootstrap interval over galaxies; PSNR, in dB, is for a peak of 1; perplexity and share
+of codes used are over all test galaxies together.
 
 {_table(head, rows)}
 """
@@ -108,44 +110,57 @@ def _share(metrics: dict[str, float], entry: dict[str, Any]) -> float:
 def _clusters(manifest: dict[str, Any]) -> str:
     entries = manifest["clusterings"]
     counted = next(iter(entries.values())).get("n_ttype", {})
-    head = ["clustering", "clusters in use", "early / mixed / late", *SCORES.values()]
+    head = ["clustering", "in use", "early", "mixed", "late", "unknown"]
     return f"""
-## Clusters against the Hubble type
+## Clusters
 
 `index`: the report's features, the 64 code indices as numbers. `codes`: code vectors averaged over
 the eight orientations of the stamp, reduced to principal components. Both go into a Bayesian
-mixture of Gaussians; clusters in use hold more than a tenth of an even share. A cluster is early
-(late) if the 95 % interval of its share of T ≤ 0 lies above (below) that of the sample.
+mixture of Gaussians. Clusters in use hold more than a tenth of an even share of the galaxies. A
+cluster is early (late) if the 95 % interval of its share of T ≤ 0 lies above (below) the share in
+the whole sample, unknown if fewer than 8 members have a type.
 
-Each score is given with its 95 % bootstrap interval and, after "chance", its mean for shuffled
-labels. Few galaxies per cluster raise homogeneity and η² by chance: compare with that column only.
+{_table(head, [_kinds_row(key, entry) for key, entry in entries.items()])}
+
+## Agreement with the Hubble type
+
+Each score stands beside its 95 % bootstrap interval over galaxies and its chance level, the mean
+for shuffled labels. With few galaxies a cluster, homogeneity and η² are high by chance.
 
 Held-out test split, {counted.get("test", "?")} galaxies with a type:
 
-{_table(head, [_score_row(k, e, "agreement") for k, e in entries.items()])}
+{_score_table(entries, "agreement")}
 
 All {counted.get("all", "?")} galaxies with a type, training galaxies included:
 
-{_table(head, [_score_row(k, e, "agreement_all") for k, e in entries.items()])}
+{_score_table(entries, "agreement_all")}
 """
 
 
-def _score_row(key: str, entry: dict[str, Any], field: str) -> list[str]:
-    kinds = [cluster["kind"] for cluster in entry["clusters"]]
-    scores = [_score(entry.get(field, {}).get(name)) for name in SCORES]
-    told = " / ".join(str(kinds.count(kind)) for kind in ("early", "mixed", "late"))
-    return [key, f"{entry['effective_clusters']} of {entry['n_components']}", told, *scores]
+def _kinds_row(key: str, entry: dict[str, Any]) -> list[str]:
+    kinds = [cluster["kind"] for cluster in entry["clusters"] if cluster["count"]]
+    counts = [str(kinds.count(kind)) for kind in ("early", "mixed", "late", "unknown")]
+    return [key, f"{entry['effective_clusters']} of {entry['n_components']}", *counts]
 
 
-def _score(values: dict[str, float | None] | None) -> str:
+def _score_table(entries: dict[str, Any], field: str) -> str:
+    rows = [
+        [key, label, *_score(entry.get(field, {}).get(name))]
+        for name, label in SCORES.items()
+        for key, entry in entries.items()
+    ]
+    return _table(["clustering", "score", "value", "95 % interval", "chance"], rows)
+
+
+def _score(values: dict[str, float | None] | None) -> list[str]:
     if not values or values["value"] is None:
-        return "-"
+        return ["-", "-", "-"]
     interval = _interval(values["low"], values["high"], digits=3)
-    return f"{values['value']:.3f}{interval}, chance {values['chance']:.3f}"
+    return [f"{values['value']:.3f}", interval, f"{values['chance']:.3f}"]
 
 
 def _interval(low: float | None, high: float | None, digits: int = 4) -> str:
-    return "" if low is None or high is None else f" ({low:.{digits}f} to {high:.{digits}f})"
+    return "-" if low is None or high is None else f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 def _figures(manifest: dict[str, Any]) -> str:
@@ -163,10 +178,8 @@ Everything above: `galaxy-explorer train surveys/{survey} --out trained/{name} -
 """
 
 
-def _limits(manifest: dict[str, Any]) -> str:
-    sizes = sum(entry["bytes"] for entry in manifest.get("files", {}).values())
-    size = f" The bundle has {sizes / 1e6:.1f} MB." if sizes else ""
-    return f"""
+def _limits(_: dict[str, Any]) -> str:
+    return """
 ## Limits
 
 One band, one seed: no error bar here holds the scatter between trainings. Hubble types carry an
@@ -175,7 +188,7 @@ clusters but in no score. `index` clusters change if the codebook is renumbered,
 here is invariant to rotations other than by 90 degrees. The map is for the eye: distances on it
 mean little and no cluster was made on it. `galaxy-explorer classify` gives the percentile of an
 image's reconstruction error among the training galaxies; above 99 nothing said of it is to be
-trusted. Reconstructions are smoother than the galaxies: do not measure fluxes on them.{size}
+trusted. Reconstructions are smoother than the galaxies: do not measure fluxes on them.
 """
 
 

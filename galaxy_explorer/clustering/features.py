@@ -61,7 +61,8 @@ def fit_pca(vectors: np.ndarray, n: int = 30, *, seed: int = 0) -> FeatureMap:
 
     n = min(n, len(vectors) - 1, vectors.shape[1])
     model = PCA(n_components=n, svd_solver="randomized", random_state=seed, iterated_power=7)
-    model.fit(vectors)
+    with np.errstate(invalid="ignore"):  # vectors that are all alike have no share of variance
+        model.fit(vectors)
     components = model.components_
     largest = components[np.arange(n), np.abs(components).argmax(1)]
     components = components * np.sign(largest)[:, None]
