@@ -138,12 +138,12 @@ class Survey:
 def _open_array(path: Path) -> Any:
     try:
         return zarr.open_array(path, mode="r")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise SurveyError(f"{path}: cannot be read ({error}); make the survey again") from error
 
 
 def _read(array: Any, rows: ArrayLike | None) -> NDArray[Any]:
-    wanted = np.arange(len(array)) if rows is None else np.asarray(rows)
+    wanted = np.arange(array.shape[0]) if rows is None else np.asarray(rows)
     if wanted.dtype == bool:
         wanted = np.flatnonzero(wanted)
     if wanted.size == 0:
