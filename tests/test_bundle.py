@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from galaxy_explorer import bundle_writer, load_bundle
+from galaxy_explorer.bundle_files import column_array
+from galaxy_explorer.bundle_writer import BundleContents, add_figures
+from galaxy_explorer.errors import BundleError
+from tests.small_bundle import write_small_bundle
+
+KEY = "k512-modern-8x8/codes"
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return write_small_bundle(tmp_path_factory.mktemp("bundles") / "small")
+
+
+@pytest.fixture(scope="module")
+def bundle(path):
+    return load_bundle(path)
+
+
+def test_opening_needs_no_heavy_library(path):
+    script = (
+        "import sys, galaxy_explorer\n"
+        "bundle = galaxy_explorer.load_bundle(sys.argv[1])\n"
+        "[bundle.column(name) for name in bundle.column_names]\n"
+        "heavy = {'torch', 'panel', 'bokeh', 'pandas', 'sklearn', 'umap', 'scipy', 'astropy'}\n"
+        "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_it_says_of_itself(bundle, path):
+    assert len(bundle) == 200
+    assert bundle.name == "small"
+    assert bundle.path == path
+    assert bundle.card.startswith("# small")
+    assert bundle.models["k16-modern-8x8"].config["num_embeddings"] == 16
+    assert set(bundle.clusterings) == {
+        f"{model}/{features}"
+        for model in ("k16-modern-8x8", "k512-modern-8x8", "k512-paper-8x8")
+        for features in ("index", "codes")
+    }
+
+
+def test_columns_come_back_with_their_types(bundle):
+    kinds = {name: bundle.column(name).dtype.kind for name in bundle.column_names[:9]}
+    assert kinds == {
+        "galaxy_id": "U",
+        "ra": "f",
+        "dec": "f",
+        "ttype": "f",
+        "ttype_class": "i",
+        "split": "U",
+        "source": "U",
+        "name": "U",
+        "magnitude": "f",
+    }
+    known = ~np.isnan(bundle.column("ttype"))
+    np.testing.assert_array_equal(bundle.column("ttype_class") >= 0, known)
+    with pytest.raises(KeyError):
+        bundle.column("no such column")
+
+
+def test_absent_values_have_one_meaning():
+    import pyarrow as pa
+
+    table = pa.table(
+        {
+            "text": ["a", None],
+            "whole": pa.array([1, None], pa.int64()),
+            "real": pa.array([0.5, None]),
+            "truth": [True, False],
+            "maybe": [True, None],
+        }
+    )
+    assert column_array(table, "text").tolist() == ["a", ""]
+    np.testing.assert_array_equal(column_array(table, "whole"), [1, np.nan])
+    np.testing.assert_array_equal(column_array(table, "real"), [0.5, np.nan])
+    assert column_array(table, "truth").dtype == bool
+    assert column_array(table, "maybe").tolist() == ["True", ""]
+
+
+def test_every_array_is_read_only(bundle):
+    clustering = bundle.clusterings[KEY]
+    arrays = [
+        *(bundle.column(name) for name in bundle.column_names),
+        *(bundle.codes(name) for name in bundle.models),
+        *(clustering.labels, clustering.responsibility, clustering.coordinates),
+        *(clustering.feature_values, clustering.mixture.means, clustering.feature_map.components),
+    ]
+    for array in arrays:
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = array
+
+
+def test_arrays_of_a_clustering_share_the_rows_of_the_catalogue(bundle):
+    for clustering in bundle.clusterings.values():
+        assert clustering.labels.shape == clustering.responsibility.shape == (200,)
+        assert clustering.coordinates.shape == (200, 2)
+        assert clustering.feature_values.shape == (200, clustering.mixture.means.shape[1])
+        assert len(clustering.clusters) == clustering.mixture.n_components
+        counts = np.bincount(clustering.labels, minlength=64)
+        np.testing.assert_array_equal([c.count for c in clustering.clusters], counts)
+
+
+def test_index_features_are_the_codes(bundle):
+    clustering = bundle.clusterings["k16-modern-8x8/index"]
+    assert clustering.feature_map is None
+    codes = bundle.codes("k16-modern-8x8").reshape(200, 64)
+    np.testing.assert_array_equal(clustering.feature_values, codes)
+
+
+def test_small_codebooks_take_one_byte_a_code(bundle):
+    assert bundle.codes("k16-modern-8x8").dtype == np.uint8
+    assert bundle.codes("k512-modern-8x8").dtype == np.uint16
+
+
+def test_decoding_draws_the_code_maps(bundle):
+    from galaxy_explorer.models.inference import decode_codes
+
+    rows = np.array([3, 150, 3])
+    drawn = bundle.decode("k512-modern-16x16", rows)
+    model = bundle.load_model("k512-modern-16x16")
+    np.testing.assert_array_equal(
+        drawn, decode_codes(model, bundle.codes("k512-modern-16x16")[rows])
+    )
+    np.testing.assert_allclose(drawn[0], drawn[2], atol=1e-6)
+    assert drawn.shape == (3, 1, 64, 64)
+
+
+def test_threads_share_one_model(path):
+    fresh = load_bundle(path)
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(fresh.load_model("k16-modern-8x8")))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(model) for model in found}) == 1
+
+
+def test_weights_altered_after_opening_are_refused(path, tmp_path):
+    copy = shutil.copytree(path, tmp_path / "copy")
+    opened = load_bundle(copy)
+    file = copy / "k16-modern-8x8.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(BundleError, match=r"k16-modern-8x8\.safetensors: altered"):
+        opened.load_model("k16-modern-8x8")
+
+
+def test_same_contents_same_hash(path, tmp_path):
+    assert load_bundle(write_small_bundle(tmp_path / "small")).hash == load_bundle(path).hash
+    assert load_bundle(write_small_bundle(tmp_path / "other", seed=1)).hash != (
+        load_bundle(path).hash
+    )
+
+
+def test_manifest_lists_what_sha256sum_would(path):
+    manifest = json.loads((path / "manifest.json").read_text())
+    done = subprocess.run(
+        ["sha256sum", "--check", "manifest.sha256"], cwd=path, capture_output=True, check=False
+    )
+    assert done.returncode == 0
+    present = {file.name for file in path.iterdir()} - {"manifest.json", "manifest.sha256"}
+    assert set(manifest["files"]) == present
+
+
+STEPS = ["_codes_bytes", "_catalog_bytes", "_write_manifest", "check_manifest", "_swap"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_failed_write_leaves_the_old_bundle(path, tmp_path, monkeypatch, step):
+    target = tmp_path / "bundle"
+    shutil.copytree(path, target)
+    before = load_bundle(target).hash
+
+    def fail(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(bundle_writer, step, fail)
+    with pytest.raises(OSError, match="no space left"):
+        write_small_bundle(target, seed=1)
+    assert load_bundle(target).hash == before
+    assert [file.name for file in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_failed_rename_puts_the_old_bundle_back(path, tmp_path, monkeypatch):
+    from pathlib import Path
+
+    target = tmp_path / "bundle"
+    shutil.copytree(path, target)
+    rename = Path.rename
+
+    def fail(self, other):
+        if ".new." in self.name:
+            raise OSError("refused")
+        return rename(self, other)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="refused"):
+        write_small_bundle(target, seed=1)
+    assert load_bundle(target).name == "small"
+
+
+def test_a_kill_between_the_renames_is_told_and_repaired(path, tmp_path):
+    shutil.copytree(path, tmp_path / ".bundle.old")
+    (tmp_path / ".bundle.new.abc").mkdir()
+    with pytest.raises(BundleError, match=r"\.bundle\.old: rename it"):
+        load_bundle(tmp_path / "bundle")
+    write_small_bundle(tmp_path / "bundle")
+    assert [file.name for file in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_contents_that_do_not_fit_are_not_written(tmp_path, monkeypatch):
+    original = bundle_writer.save_bundle
+
+    def spoil(target, contents: BundleContents):
+        manifest = {**contents.manifest, "display_model": "k9-none-8x8"}
+        fields = {**contents.__dict__, "manifest": manifest}
+        return original(target, BundleContents(**fields))
+
+    monkeypatch.setattr("tests.small_bundle.save_bundle", spoil)
+    with pytest.raises(BundleError, match="display_model"):
+        write_small_bundle(tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_are_added_to_manifest_and_card(path, tmp_path):
+    target = shutil.copytree(path, tmp_path / "bundle")
+    before = load_bundle(target)
+    figures = [{"what": "opening", "value": "0.2 s", "command": "make bench"}]
+    add_figures(target, figures, lambda manifest: f"# {manifest['figures'][0]['value']}\n")
+    after = load_bundle(target)
+    assert after.card == "# 0.2 s\n"
+    assert after.manifest["figures"] == figures
+    assert after.hash != before.hash
+    np.testing.assert_array_equal(after.codes("k16-modern-8x8"), before.codes("k16-modern-8x8"))
+    add_figures(target, [], lambda _: "# none\n")
+    assert load_bundle(target).manifest["figures"] == []
