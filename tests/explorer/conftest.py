@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from galaxy_explorer.bundle import Bundle, load_bundle
+from galaxy_explorer.explorer.stamps import StampStore
+from galaxy_explorer.explorer.state import ExplorerState
+from tests.small_bundle import write_small_bundle
+
+SIDE = 64
+
+
+def drawn(rows: np.ndarray, model: str = "") -> np.ndarray:
+    """Stand-in for decoded stamps (n, 1, S, S): a ramp whose slope tells the row and the model."""
+    ramp = np.linspace(0, 1, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)
+    slope = (1 + np.asarray(rows) % 7 + len(model) % 3).astype(np.float32)
+    return (ramp * slope[:, None, None] / 10)[:, None]
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return load_bundle(write_small_bundle(tmp_path_factory.mktemp("bundle") / "small"))
+
+
+@pytest.fixture
+def stamps(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StampStore]:
+    """Stamps that need no torch."""
+    monkeypatch.setattr(Bundle, "decode", lambda _, model, rows: drawn(rows, model))
+    store = StampStore(bundle, tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def state(bundle: Bundle) -> ExplorerState:
+    return ExplorerState(bundle)
