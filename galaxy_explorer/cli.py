@@ -27,10 +27,13 @@ for _name in COMMANDS:
 
 
 def main() -> None:
-    """Run the command line; errors raised on purpose become one line and exit status 1."""
+    """Run the command line.
+
+    Errors raised on purpose, and those of the disk, become one line and exit status 1.
+    """
     try:
         app()
-    except GalaxyExplorerError as error:
+    except (GalaxyExplorerError, OSError) as error:
         sys.stderr.write(f"galaxy-explorer: {error}\n")
         sys.exit(1)
     except SystemExit as end:

@@ -15,7 +15,7 @@ from galaxy_explorer.errors import BadImage, BundleError
 
 ABSENT = "no/such/place"
 WRONG_INPUT = {
-    "simulate": ["--out", "out", "--n", "0"],
+    "simulate": ["--out", "a_file/out", "--n", "1"],
     "ingest": [ABSENT, "--catalog", "no_such.csv", "--out", "out"],
     "train": [ABSENT, "--out", "out", "--recipe", "tiny"],
     "info": [ABSENT],
@@ -47,6 +47,7 @@ def test_the_help_of_every_command_shows_an_example(command: str) -> None:
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_wrong_input_is_one_line_and_status_1(command: str, tmp_path: Path) -> None:
+    (tmp_path / "a_file").touch()
     done = run(command, *WRONG_INPUT[command], cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert done.stderr.startswith("galaxy-explorer: ")

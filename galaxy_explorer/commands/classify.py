@@ -27,6 +27,10 @@ def classify(
     """Say what a bundle makes of your images: codes, clusters, map positions, how unusual.
 
     Centre the galaxy in the image. An image that cannot be used becomes a row with the reason.
+
+    [bold]Example[/bold]
+
+    galaxy-explorer classify trained/sdss my_galaxies/*.fits --out placed.csv
     """
     from rich.console import Console
 

@@ -23,7 +23,14 @@ def info(
         str | None, typer.Option(help="Model for --layers; else the one that draws pictures.")
     ] = None,
 ) -> None:
-    """Print what a bundle is: its model card, or the layers of one of its models."""
+    """Print what a bundle is: its model card, or the layers of one of its models.
+
+    [bold]Examples[/bold]
+
+    galaxy-explorer info trained/sdss
+
+    galaxy-explorer info trained/sdss --layers --model k512-modern-8x8
+    """
     from rich.console import Console
     from rich.markdown import Markdown
 

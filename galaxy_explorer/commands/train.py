@@ -24,6 +24,10 @@ def train(
     """Make a bundle from a survey: autoencoders, code maps, clusters, maps, scores, model card.
 
     Interrupt it as you like: the same command resumes, from OUT.work.
+
+    [bold]Example[/bold]
+
+    galaxy-explorer train surveys/mine --out trained/mine --recipe quick
     """
     from rich.console import Console
 
