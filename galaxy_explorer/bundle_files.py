@@ -14,6 +14,7 @@ import re
 import stat
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -157,21 +158,37 @@ def parse_codes(data: bytes, path: Path, shape: tuple[int, ...], codes: int) -> 
 
     Raises BundleError for another shape or type, a code out of range, or a bomb.
     """
-    limit = 2 * math.prod(shape) + NPY_HEADER_BYTES
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-        if [m.filename for m in members] != ["codes.npy"] or members[0].file_size > limit:
-            raise BundleError(f"{path}: one array named codes of at most {limit} bytes is expected")
-        with np.load(io.BytesIO(data)) as arrays:
-            maps: np.ndarray = arrays["codes"]
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError) as error:
+        maps = _read_codes(data, shape)
+    except _DAMAGED_ARCHIVE as error:
         raise BundleError(f"{path}: not code maps: {error}") from None
-    if maps.shape != shape or maps.dtype not in (np.uint8, np.uint16):
-        raise BundleError(f"{path}: {maps.dtype} {maps.shape} where unsigned {shape} is expected")
     if maps.size and maps.max() >= codes:
         raise BundleError(f"{path}: code {maps.max()} where the codebook has {codes}")
-    return read_only(maps)
+    return read_only(maps.reshape(shape))
+
+
+_DAMAGED_ARCHIVE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, ValueError, OSError, EOFError),
+    *(RuntimeError, SyntaxError, TypeError, KeyError),
+)
+
+
+def _read_codes(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    """The pixels of codes.npy, none allocated before its header has been compared."""
+    limit = 2 * math.prod(shape) + NPY_HEADER_BYTES
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = [(m.filename, m.compress_type) for m in archive.infolist()]
+        if members != [("codes.npy", zipfile.ZIP_DEFLATED)]:
+            raise ValueError("one deflated array named codes is expected")
+        if archive.infolist()[0].file_size > limit:
+            raise ValueError(f"more than {limit} bytes unpacked")
+        stream = io.BytesIO(archive.read("codes.npy"))
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("npy format 1.0 is expected")
+    found, by_columns, kind = np.lib.format.read_array_header_1_0(stream)
+    if found != shape or by_columns or kind not in (np.dtype("u1"), np.dtype("<u2")):
+        raise ValueError(f"{kind} {found} where unsigned {shape} is expected")
+    return np.frombuffer(stream.read(), dtype=kind, count=math.prod(shape))
 
 
 def parse_catalog(data: bytes, path: Path, rows: int) -> pa.Table:

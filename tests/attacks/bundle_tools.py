@@ -1,0 +1,42 @@
+"""The means to spoil a bundle and to make its hashes fit again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from galaxy_explorer import load_bundle
+from galaxy_explorer.errors import BundleError
+
+MODEL = "k16-modern-8x8"
+WEIGHTS, CODES = f"{MODEL}.safetensors", f"{MODEL}.codes.npz"
+MIXTURE = f"{MODEL}.codes.safetensors"
+CATALOG = "catalog.parquet"
+
+
+def read_manifest(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def reseal(folder: Path, manifest: dict | str) -> None:
+    """Write a manifest, text or object, with a seal that fits it."""
+    text = manifest if isinstance(manifest, str) else json.dumps(manifest)
+    (folder / "manifest.json").write_text(text)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    (folder / "manifest.sha256").write_text(f"{digest}  manifest.json\n")
+
+
+def replace_file(folder: Path, name: str, data: bytes) -> None:
+    """Replace a file so that every hash fits, as an attacker would."""
+    (folder / name).write_bytes(data)
+    manifest = read_manifest(folder)
+    manifest["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    reseal(folder, manifest)
+
+
+def refused(folder: Path, message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        load_bundle(folder)
