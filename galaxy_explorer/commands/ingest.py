@@ -15,89 +15,105 @@ COLUMNS = "Columns of the catalogue (guessed from usual names where not given)"
 PIXELS = "Pixels"
 
 
+Source = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of FITS, JPEG or PNG stamps; cube (.npz, .npy, .h5); FITS mosaic with "
+        "WCS, cut at the catalogue's RA and Dec."
+    ),
+]
+Catalog = Annotated[
+    Path, typer.Option(help="CSV, ECSV, FITS table, VOTable (.vot, .xml) or Parquet.")
+]
+Out = Annotated[Path, typer.Option(help="Folder of the survey.")]
+Name = Annotated[str | None, typer.Option(help="Name of the survey; else its folder's.")]
+SourceName = Annotated[
+    str | None, typer.Option(help="Name of this source in the survey; else the file's.")
+]
+Append = Annotated[bool, typer.Option("--append", help="Add to the survey that OUT holds already.")]
+IdColumn = Annotated[
+    str | None, typer.Option("--id", help="Identifier, unique.", rich_help_panel=COLUMNS)
+]
+ImageColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="File of the picture within SOURCE; without such a column: the id, with any "
+        "usual suffix.",
+        rich_help_panel=COLUMNS,
+    ),
+]
+TTypeColumn = Annotated[
+    str | None, typer.Option(help="Hubble stage T, -6 to 11.", rich_help_panel=COLUMNS)
+]
+RaColumn = Annotated[
+    str | None, typer.Option(help="Right ascension (deg).", rich_help_panel=COLUMNS)
+]
+DecColumn = Annotated[str | None, typer.Option(help="Declination (deg).", rich_help_panel=COLUMNS)]
+BandChoice = Annotated[
+    str,
+    typer.Option(
+        help="Channel of a colour picture: r, g, b or rgb; or the number of a plane, from 0. "
+        "In SDSS gri pictures r is i, [bold]g is r[/bold], b is g.",
+        rich_help_panel=PIXELS,
+    ),
+]
+BandName = Annotated[
+    str | None,
+    typer.Option(help="What that band is called; else the header's.", rich_help_panel=PIXELS),
+]
+Size = Annotated[
+    int,
+    typer.Option(help="Side of a stamp (px), 64 or 84 for our models.", rich_help_panel=PIXELS),
+]
+Stretch = Annotated[
+    Literal["auto", "linear", "arcsinh"],
+    typer.Option(
+        help="What the pixels are. auto: FITS and floating-point numbers are linear flux, "
+        "8- and 16-bit pictures arcsinh-stretched.",
+        rich_help_panel=PIXELS,
+    ),
+]
+FrameChoice = Annotated[
+    Literal["whole", "centre", "auto"],
+    typer.Option(
+        help="whole: resample the picture; centre: cut SIZE px without resampling; "
+        "auto: 1.25 x the extent of the central galaxy.",
+        rich_help_panel=PIXELS,
+    ),
+]
+CutoutArcsec = Annotated[
+    float | None,
+    typer.Option(help="Side to cut first (arcsec), then resampled.", rich_help_panel=PIXELS),
+]
+PixelScale = Annotated[
+    float | None,
+    typer.Option(
+        help="Pixel scale of the pictures (arcsec/px) where their headers are silent.",
+        rich_help_panel=PIXELS,
+    ),
+]
+
+
 def ingest(  # noqa: PLR0913 - each option of the command is an argument
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder of FITS, JPEG or PNG stamps; cube (.npz, .npy, .h5); FITS mosaic with "
-            "WCS, cut at the catalogue's RA and Dec."
-        ),
-    ],
+    source: Source,
     *,
-    catalog: Annotated[
-        Path, typer.Option(help="CSV, ECSV, FITS table, VOTable (.vot, .xml) or Parquet.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder of the survey.")],
-    name: Annotated[str | None, typer.Option(help="Name of the survey; else its folder's.")] = None,
-    source_name: Annotated[
-        str | None, typer.Option(help="Name of this source in the survey; else the file's.")
-    ] = None,
-    append: Annotated[
-        bool, typer.Option("--append", help="Add to the survey that OUT holds already.")
-    ] = False,
-    galaxy_id: Annotated[
-        str | None, typer.Option("--id", help="Identifier, unique.", rich_help_panel=COLUMNS)
-    ] = None,
-    image: Annotated[
-        str | None,
-        typer.Option(
-            help="File of the picture within SOURCE; without such a column: the id, with any "
-            "usual suffix.",
-            rich_help_panel=COLUMNS,
-        ),
-    ] = None,
-    ttype: Annotated[
-        str | None, typer.Option(help="Hubble stage T, -6 to 11.", rich_help_panel=COLUMNS)
-    ] = None,
-    ra: Annotated[
-        str | None, typer.Option(help="Right ascension (deg).", rich_help_panel=COLUMNS)
-    ] = None,
-    dec: Annotated[
-        str | None, typer.Option(help="Declination (deg).", rich_help_panel=COLUMNS)
-    ] = None,
-    band: Annotated[
-        str,
-        typer.Option(
-            help="Channel of a colour picture: r, g, b or rgb; or the number of a plane, from 0. "
-            "In SDSS gri pictures r is i, [bold]g is r[/bold], b is g.",
-            rich_help_panel=PIXELS,
-        ),
-    ] = "g",
-    band_name: Annotated[
-        str | None,
-        typer.Option(help="What that band is called; else the header's.", rich_help_panel=PIXELS),
-    ] = None,
-    size: Annotated[
-        int,
-        typer.Option(help="Side of a stamp (px), 64 or 84 for our models.", rich_help_panel=PIXELS),
-    ] = 64,
-    stretch: Annotated[
-        Literal["auto", "linear", "arcsinh"],
-        typer.Option(
-            help="What the pixels are. auto: FITS and floating-point numbers are linear flux, "
-            "8- and 16-bit pictures arcsinh-stretched.",
-            rich_help_panel=PIXELS,
-        ),
-    ] = "auto",
-    frame: Annotated[
-        Literal["whole", "centre", "auto"],
-        typer.Option(
-            help="whole: resample the picture; centre: cut SIZE px without resampling; "
-            "auto: 1.25 x the extent of the central galaxy.",
-            rich_help_panel=PIXELS,
-        ),
-    ] = "whole",
-    cutout_arcsec: Annotated[
-        float | None,
-        typer.Option(help="Side to cut first (arcsec), then resampled.", rich_help_panel=PIXELS),
-    ] = None,
-    pixel_scale: Annotated[
-        float | None,
-        typer.Option(
-            help="Pixel scale of the pictures (arcsec/px) where their headers are silent.",
-            rich_help_panel=PIXELS,
-        ),
-    ] = None,
+    catalog: Catalog,
+    out: Out,
+    name: Name = None,
+    source_name: SourceName = None,
+    append: Append = False,
+    galaxy_id: IdColumn = None,
+    image: ImageColumn = None,
+    ttype: TTypeColumn = None,
+    ra: RaColumn = None,
+    dec: DecColumn = None,
+    band: BandChoice = "g",
+    band_name: BandName = None,
+    size: Size = 64,
+    stretch: Stretch = "auto",
+    frame: FrameChoice = "whole",
+    cutout_arcsec: CutoutArcsec = None,
+    pixel_scale: PixelScale = None,
 ) -> None:
     """Make a survey from pictures and a catalogue.
 

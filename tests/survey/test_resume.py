@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from galaxy_explorer.survey.store import Survey
+from tests.survey.test_ingest import rejects, write_csv
+
+
+def command(source: Path, catalog: Path, out: Path) -> list[str]:
+    program = "from galaxy_explorer.cli import main; main()"
+    return [
+        sys.executable, "-c", program, "ingest", str(source), "--catalog", str(catalog),
+        "--out", str(out), "--size", "16",
+    ]  # fmt: skip
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+def test_killed_ingest_resumes_to_the_same_bytes(tmp_path, blow):
+    count = 2600
+    cube = np.random.default_rng(0).normal(size=(count, 32, 32)).astype(np.float32)
+    cube[::37] = np.nan
+    np.savez(tmp_path / "cube.npz", images=cube)
+    catalog = write_csv(
+        tmp_path / "c.csv", {"id": list(range(count)), "T": [i % 7 for i in range(count)]}
+    )
+    subprocess.run(
+        command(tmp_path / "cube.npz", catalog, tmp_path / "whole" / "s"), check=True, timeout=300
+    )
+    out = tmp_path / "broken" / "s"
+    for goal in (0, 3, 6):
+        process = subprocess.Popen(command(tmp_path / "cube.npz", catalog, out))
+        part = out.with_name("s.partial") / "progress" / f"part-{goal:06d}.parquet"
+        while not part.exists() and process.poll() is None:
+            time.sleep(0.005)
+        os.kill(process.pid, blow)
+        assert process.wait(60) != 0
+        assert not out.exists()
+    subprocess.run(command(tmp_path / "cube.npz", catalog, out), check=True, timeout=300)
+    assert contents(out) == contents(tmp_path / "whole" / "s")
+    assert [entry.name for entry in out.parent.iterdir()] == ["s"]
+    survey = Survey.open(out)
+    assert len(survey) + len(rejects(out)) == count
