@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 DECAY = 0.99  # of the moving averages
 LAPLACE = 1e-5  # keeps the size of an unused code above zero
-DEAD_SHARE = 0.03  # a code used less than this share of the mean use is restarted
+DEAD_SHARE = 0.1  # a code used less than this share of the mean use is restarted
+EVENNESS = 0.02  # weight of even use of the codes; chosen on the validation split
 KMEANS_ROUNDS = 20
 DISTANCE_BLOCK = 16384  # vectors compared at a time: bounds memory at 16384 x K floats
 
@@ -127,9 +128,21 @@ class ModernQuantizer(Quantizer):
         self.register_buffer("total", start.clone())
 
     def codebook_loss(self, z: Tensor, codes: Tensor) -> Tensor:
-        """Zero: the moving averages take the place of this term."""
-        del codes
-        return z.new_zeros(())
+        """How far the use of the codes is from even, as pressure on the encoder.
+
+        The moving averages take the place of the codebook term of eq. 3. Most patches are sky, and
+        nearest codes alone would give them one code of sixteen. The soft use of the codes by the
+        batch, at the scale of the quantization error, is compared with even use: log K minus its
+        entropy.
+        """
+        if not self.training:
+            return z.new_zeros(())
+        flat = z.movedim(1, -1).reshape(-1, self.embedding_dim)  # (M, D)
+        scale = (z - codes).detach().square().sum(1).mean()  # mean squared distance to a code
+        half = 0.5 * self.codebook.square().sum(1) - flat @ self.codebook.t()  # (M, K)
+        use = torch.softmax(-2 * half / scale, 1).mean(0)
+        entropy = -torch.special.xlogy(use, use).sum()
+        return EVENNESS * (math.log(self.num_embeddings) - entropy)
 
     def follow(self, z: Tensor, code_indices: Tensor) -> None:
         """One step of the moving averages (van den Oord et al. 2017, appendix A.1)."""

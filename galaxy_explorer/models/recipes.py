@@ -40,7 +40,7 @@ RECIPES = {
     "tiny": Recipe("tiny", steps=60, learning_rate=1e-3, final_learning_rate=1e-4),
     # Six models and all that follows within about an hour on two cores with bfloat16.
     "quick": Recipe(
-        "quick", steps=4000, learning_rate=1e-3, final_learning_rate=2e-5, warmup_steps=100
+        "quick", steps=3000, learning_rate=1e-3, final_learning_rate=2e-5, warmup_steps=100
     ),
     # Table 2: 100,000 steps of 32 stamps at a constant rate.
     "paper": Recipe("paper", steps=100_000),
