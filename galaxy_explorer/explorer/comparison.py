@@ -18,6 +18,7 @@ from galaxy_explorer.explorer.plots_compare import (
     contingency,
     contingency_figure,
     place_figure,
+    set_map,
     update_contingency,
     update_place,
 )
@@ -103,6 +104,7 @@ class Comparison(pn.viewable.Viewer):
         table = contingency(sides["left"].labels, sides["right"].labels, n=n)
         update_contingency(self.heat, table, order["left"], order["right"])
         for side, clustering in sides.items():
+            set_map(self.maps[side], clustering.coordinates)
             words = plain(self.state.words(clustering.key))
             self.heads[
                 side

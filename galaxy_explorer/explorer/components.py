@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.captions import caption, medoids, typical_order
 from galaxy_explorer.explorer.display import encode_sheet
+from galaxy_explorer.explorer.drawing import Drawing
 from galaxy_explorer.explorer.esm import PictureSheet
 
 if TYPE_CHECKING:
@@ -44,12 +46,12 @@ class Gallery(pn.viewable.Viewer):
         self.state, self.stamps, self.page_size = state, stamps, page_size
         self.sheet = PictureSheet(self._on_message, tile_width=tile_width)
         self.order = np.zeros(0, np.int64)
-        self._drawing = 0
+        self.drawing = Drawing(self._prepare, self._show)
         state.param.watch(self._start, ["selection", "clustering"])
-        state.param.watch(self._redraw, "pictures")
-        state.display.param.watch(self._redraw, list(state.display.param.values()))
+        state.param.watch(self.drawing.ask, "pictures")
+        state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
         state.param.watch(self._mark, "focus")
-        self.param.watch(self._redraw, "page")
+        self.param.watch(self.drawing.ask, "page")
         self._start()
 
     def __panel__(self) -> PictureSheet:
@@ -70,10 +72,7 @@ class Gallery(pn.viewable.Viewer):
         self.order = typical_order(clustering, selected) if len(selected) else medoids(clustering)
         with param.parameterized.discard_events(self):
             self.page = 0
-        self._redraw()
-
-    def _redraw(self, *_: param.parameterized.Event) -> None:
-        pn.state.execute(self.draw, schedule="auto")
+        self.drawing.ask()
 
     def _mark(self, *_: param.parameterized.Event) -> None:
         self.sheet.focus_row = -1 if self.state.focus is None else self.state.focus
@@ -85,44 +84,36 @@ class Gallery(pn.viewable.Viewer):
         elif isinstance(page, int) and 0 <= page < self.pages:
             self.page = page
 
-    async def draw(self) -> None:
-        """Draw the page; a drawing that was overtaken by a later one is dropped."""
-        self._drawing += 1
-        drawing, rows, page = self._drawing, self.rows(), self.page
-        sheet, absent = await asyncio.to_thread(self._make_sheet, rows)
-        if drawing != self._drawing:
-            return
-        bundle, clustering = self.state.bundle, self.state.bundle.clusterings[self.state.clustering]
-        self.sheet.param.update(
-            sheet=sheet,
-            sheet_columns=SHEET_COLUMNS,
-            tiles=[[int(row), caption(bundle, clustering, int(row))] for row in rows],
-            heading=self._heading(len(rows), absent),
-            pictures_words=self._pictures_words().capitalize(),
-            page=page,
-            pages=self.pages,
-            stamp=drawing,
-        )
+    def _prepare(self) -> Callable[[], dict[str, Any]]:
+        return partial(self._page, self.rows(), self.page)
 
-    def _make_sheet(self, rows: NDArray[np.int64]) -> tuple[bytes | None, int]:
-        if not len(rows):
-            return None, 0
-        absent = 0
-        if self._originals():
-            absent = int(np.isnan(self.stamps.get(rows, "original")).all(axis=(1, 2)).sum())
-        pictures = self.stamps.pictures(rows, self.state.display, self.state.pictures)
-        return encode_sheet(pictures, SHEET_COLUMNS), absent
+    def _page(self, rows: NDArray[np.int64], page: int) -> dict[str, Any]:
+        """Everything the sheet shows for the given rows on the given page; may wait for pixels."""
+        bundle, clustering = self.state.bundle, self.state.bundle.clusterings[self.state.clustering]
+        sheet, absent = None, 0
+        if len(rows):
+            if self._originals():
+                stamps = self.stamps.get(rows, "original")
+                absent = int(np.isnan(stamps).all(axis=(1, 2)).sum())
+            pictures = self.stamps.pictures(rows, self.state.display, self.state.pictures)
+            sheet = encode_sheet(pictures, SHEET_COLUMNS)
+        return {
+            "sheet": sheet,
+            "tiles": [[int(row), caption(bundle, clustering, int(row))] for row in rows],
+            "heading": self._heading(page * self.page_size, len(rows), absent),
+            "pictures_words": "Original" if self._originals() else "Reconstruction by the model",
+            "page": page,
+        }
+
+    def _show(self, page: dict[str, Any]) -> None:
+        self.sheet.param.update(
+            **page, sheet_columns=SHEET_COLUMNS, pages=self.pages, stamp=self.drawing.number
+        )
 
     def _originals(self) -> bool:
         return self.state.pictures == "original" and self.stamps.originals is not None
 
-    def _pictures_words(self) -> str:
-        if self._originals():
-            return "original"
-        return "reconstruction by the model"
-
-    def _heading(self, shown: int, absent: int) -> str:
-        first = self.page * self.page_size
+    def _heading(self, first: int, shown: int, absent: int) -> str:
         if len(self.state.selection):
             total = f"{len(self.order):,} galaxies, {self.state.selection_label}"
             span = f"{first + 1}–{first + shown}, most typical first"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import panel as pn
 import panel_material_ui as pmui
-import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.captions import error_percentile, position_words, ttype_words
 from galaxy_explorer.explorer.display import encode
+from galaxy_explorer.explorer.drawing import Drawing
 from galaxy_explorer.explorer.palette import cluster_colour
 from galaxy_explorer.explorer.plots_compare import residual_pictures
 from galaxy_explorer.explorer.text import plain
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.stamps import StampStore
     from galaxy_explorer.explorer.state import ExplorerState
 
-RESIDUAL_LIMIT = 0.15
+RESIDUAL_LIMIT = 0.1
 """End of the residual's colour scale, in stretched units (the brightest centres are near 1)."""
 
 STYLES = """
@@ -70,10 +71,10 @@ class Detail(pn.viewable.Viewer):
         self.view = pn.Row(
             self.card, close, sizing_mode="stretch_width", visible=False, margin=(0, 0, 10, 0)
         )
-        self._drawing = 0
-        state.param.watch(self._redraw, ["focus", "clustering"])
-        state.display.param.watch(self._redraw, list(state.display.param.values()))
-        self._redraw()
+        self.drawing = Drawing(self._prepare, self._show)
+        state.param.watch(self.drawing.ask, ["focus", "clustering"])
+        state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
+        self.drawing.ask()
 
     def __panel__(self) -> pn.Row:
         return self.view
@@ -81,19 +82,17 @@ class Detail(pn.viewable.Viewer):
     def _close(self, _: Any) -> None:
         self.state.focus = None
 
-    def _redraw(self, *_: param.parameterized.Event) -> None:
-        pn.state.execute(self.draw)
+    def _prepare(self) -> Callable[[], str]:
+        return partial(self._content, self.state.focus)
 
-    async def draw(self) -> None:
-        """Draw the card; a drawing that was overtaken by a later one is dropped."""
-        self._drawing += 1
-        drawing, row = self._drawing, self.state.focus
-        pictures = "" if row is None else await asyncio.to_thread(self._pictures, row)
-        if drawing != self._drawing:
-            return
-        self.view.visible = row is not None
-        if row is not None:
-            self.card.object = f'<div class="detail">{pictures}{facts(self.state, row)}</div>'
+    def _content(self, row: int | None) -> str:
+        if row is None:
+            return ""
+        return f'<div class="detail">{self._pictures(row)}{facts(self.state, row)}</div>'
+
+    def _show(self, content: str) -> None:
+        self.card.object = content
+        self.view.visible = bool(content)
 
     def _pictures(self, row: int) -> str:
         rows = np.array([row])
@@ -113,7 +112,7 @@ class Detail(pn.viewable.Viewer):
             shown = self.stamps.pictures(rows, self.state.display, "original")[0]
             residual = residual_pictures(original - self.stamps.get(rows), RESIDUAL_LIMIT)[0]
             parts.insert(0, _figure(shown, "Original", words))
-            scale = f"Residual: original − reconstruction, blue −{RESIDUAL_LIMIT}, black 0, red +"
+            scale = f"Residual: original − reconstruction, blue −{RESIDUAL_LIMIT}, white 0, red +"
             parts.append(_figure(residual, f"{scale}{RESIDUAL_LIMIT}", words))
         return f'<div class="pictures">{"".join(parts)}</div>'
 

@@ -24,16 +24,17 @@ from galaxy_explorer.explorer.plots_types import MIDDLE_GREY
 
 CELLS = "cells"
 MEMBERS = "members"
+DENSITY = "density"
 DENSITY_BINS = 96
 CELL_COLOUR = "#2b8be0"
 DIVERGING = np.array(
-    [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in colorcet.CET_D4], np.uint8
+    [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in colorcet.CET_D9], np.uint8
 )
-"""Blue, black, red: negative, zero, positive (Kovesi 2015, D4)."""
+"""Blue, white, red: negative, zero, positive (Kovesi 2015, D9)."""
 
 
 def residual_pictures(residuals: NDArray[Any], limit: float) -> NDArray[np.uint8]:
-    """Residuals (n, S, S) as pictures (n, S, S, 3): black is 0, blue -limit, red +limit.
+    """Residuals (n, S, S) as pictures (n, S, S, 3): white is 0, blue -limit, red +limit.
 
     Values beyond the limits, and those that are not finite, take the colour of the nearest end and
     of zero. Raises ValueError unless limit > 0.
@@ -158,21 +159,24 @@ def place_figure(coordinates: NDArray[Any], *, height: int = 200) -> figure:
         match_aspect=True, x_axis_type=None, y_axis_type=None, outline_line_color=None,
     )  # fmt: skip
     plot.grid.grid_line_color = None
-    plot.image_rgba("image", "x", "y", "w", "h", source=ColumnDataSource(name="density"))
+    plot.image_rgba("image", "x", "y", "w", "h", source=ColumnDataSource(name=DENSITY))
     dots = ColumnDataSource({"x": [], "y": []}, name=MEMBERS)
     plot.scatter("x", "y", source=dots, size=4, color=SELECTION_COLOUR, alpha=0.8, line_color=None)
-    update_place(plot, coordinates, np.zeros(0, np.int64), SELECTION_COLOUR)
+    set_map(plot, coordinates)
     return plot
+
+
+def set_map(plot: figure, coordinates: NDArray[Any]) -> None:
+    """Show another map (N, 2) in a figure made by `place_figure`."""
+    image, (x, y, w, h) = density(coordinates)
+    columns = {"image": [image], "x": [x], "y": [y], "w": [w], "h": [h]}
+    plot.select_one({"name": DENSITY}).data = columns
 
 
 def update_place(
     plot: figure, coordinates: NDArray[Any], rows: NDArray[np.int64], colour: str
 ) -> None:
     """Show the galaxies in `rows` as dots of `colour` on a figure made by `place_figure`."""
-    image, (x, y, w, h) = density(coordinates)
-    plot.select_one({"name": "density"}).data = {
-        "image": [image], "x": [x], "y": [y], "w": [w], "h": [h]
-    }  # fmt: skip
     members = plot.select_one({"name": MEMBERS})
     members.data = {"x": coordinates[rows, 0], "y": coordinates[rows, 1]}
     glyph = next(r.glyph for r in plot.renderers if r.data_source is members)

@@ -34,9 +34,15 @@ def _metric(name: str, form: str) -> Callable[[ModelEntry, Clustering | None], C
     return cell
 
 
+def _used(model: ModelEntry, _: Clustering | None) -> Cell:
+    share = model.metrics.get("used_share")
+    made = _number(None if share is None else 100 * share, ".1f")
+    return made if share is None else made | {"text": f"{made['text']} %"}
+
+
 def _perplexity(model: ModelEntry, _: Clustering | None) -> Cell:
     value, codes = model.metrics.get("perplexity"), model.config["num_embeddings"]
-    note = "" if value is None else f"{value / codes:.0%} of {codes}"
+    note = "" if value is None else f"{100 * value / codes:.0f} % of {codes}"
     return _number(value, ".0f") | {"note": note}
 
 
@@ -88,7 +94,7 @@ COLUMNS = (
     Column(
         "Codes used",
         "Share of the codebook that occurs at least once in galaxies kept back from training.",
-        _metric("used_share", ".1%"),
+        _used,
     ),
     Column(
         "AMI with T",

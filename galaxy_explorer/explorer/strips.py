@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from galaxy_explorer.explorer.captions import ttype_words, typical_order
 from galaxy_explorer.explorer.detail import RESIDUAL_LIMIT
 from galaxy_explorer.explorer.display import encode_sheet, limits, render
+from galaxy_explorer.explorer.drawing import Drawing
 from galaxy_explorer.explorer.esm import PictureStrips
 from galaxy_explorer.explorer.plots_compare import residual_pictures
 from galaxy_explorer.explorer.words import model_words
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.state import ExplorerState
 
 N_GALAXIES = 10
-RESIDUAL_NOTE = f"blue −{RESIDUAL_LIMIT}, black 0, red +{RESIDUAL_LIMIT}"
+NAME_LENGTH = 11
+"""Longer names lose their beginning: numbers of a survey differ at their end."""
+RESIDUAL_NOTE = f"blue −{RESIDUAL_LIMIT}, white 0, red +{RESIDUAL_LIMIT}"
 NO_ORIGINALS = (
     "The originals are not on this machine, so there are no residuals to show: start the app with"
     " the survey to see them. The error of each galaxy is known from the training."
@@ -60,11 +64,11 @@ class Strips(pn.viewable.Viewer):
         super().__init__(**params)
         self.state, self.stamps = state, stamps
         self.table = PictureStrips(self._on_message)
-        self._drawing = 0
-        self.param.watch(self._redraw, ["left", "right"])
-        state.param.watch(self._redraw, "selection")
-        state.display.param.watch(self._redraw, list(state.display.param.values()))
-        self._redraw()
+        self.drawing = Drawing(self._prepare, self._show)
+        self.param.watch(self.drawing.ask, ["left", "right"])
+        state.param.watch(self.drawing.ask, "selection")
+        state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
+        self.drawing.ask()
 
     def __panel__(self) -> PictureStrips:
         return self.table
@@ -82,26 +86,22 @@ class Strips(pn.viewable.Viewer):
         if isinstance(row, int) and 0 <= row < len(self.state.bundle):
             self.state.focus = row
 
-    def _redraw(self, *_: param.parameterized.Event) -> None:
-        pn.state.execute(self.draw)
+    def _prepare(self) -> Callable[[], dict[str, Any]]:
+        return partial(self._content, self.rows(), (self.left, self.right))
 
-    async def draw(self) -> None:
-        """Draw the strips; a drawing that was overtaken by a later one is dropped."""
-        self._drawing += 1
-        drawing, rows, models = self._drawing, self.rows(), (self.left, self.right)
-        lines, pictures = await asyncio.to_thread(self._lines, rows, models)
-        if drawing != self._drawing:
-            return
-        bundle = self.state.bundle
-        self.table.param.update(
-            sheet=await asyncio.to_thread(encode_sheet, pictures, len(rows)),
-            sheet_columns=len(rows),
-            sheet_rows=len(pictures) // len(rows),
-            galaxies=[_galaxy(bundle, int(row)) for row in rows],
-            lines=lines,
-            heading=self._heading(),
-            stamp=drawing,
-        )
+    def _content(self, rows: NDArray[np.int64], models: tuple[str, str]) -> dict[str, Any]:
+        lines, pictures = self._lines(rows, models)
+        return {
+            "sheet": encode_sheet(pictures, len(rows)),
+            "sheet_columns": len(rows),
+            "sheet_rows": len(lines),
+            "galaxies": [_galaxy(self.state.bundle, int(row)) for row in rows],
+            "lines": lines,
+            "heading": self._heading(),
+        }
+
+    def _show(self, content: dict[str, Any]) -> None:
+        self.table.param.update(**content, stamp=self.drawing.number)
 
     def _heading(self) -> str:
         if len(self.state.selection):
@@ -167,4 +167,5 @@ def _line(label: str, note: str, words: str, figures: list[tuple[str, bool]]) ->
 def _galaxy(bundle: Bundle, row: int) -> dict[str, Any]:
     name = str(bundle.column("galaxy_id")[row])
     ttype = ttype_words(float(bundle.column("ttype")[row]))
-    return {"row": row, "name": name, "type": ttype, "words": f"{name}, {ttype}"}
+    short = name if len(name) <= NAME_LENGTH else f"…{name[1 - NAME_LENGTH :]}"
+    return {"row": row, "name": short, "type": ttype, "words": f"{name}, {ttype}"}

@@ -3,22 +3,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.explorer.stamps import StampStore
 from galaxy_explorer.explorer.state import ExplorerState
+from tests.explorer.fakes import drawn
 from tests.small_bundle import write_small_bundle
-
-SIDE = 64
-
-
-def drawn(rows: np.ndarray, model: str = "") -> np.ndarray:
-    """Stand-in for decoded stamps (n, 1, S, S): a ramp whose slope tells the row and the model."""
-    ramp = np.linspace(0, 1, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)
-    slope = (1 + np.asarray(rows) % 7 + len(model) % 3).astype(np.float32)
-    return (ramp * slope[:, None, None] / 10)[:, None]
 
 
 @pytest.fixture(scope="session")

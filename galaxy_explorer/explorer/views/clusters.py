@@ -20,7 +20,7 @@ from galaxy_explorer.explorer.controls import SOURCE_WORDS, clustering_select, d
 from galaxy_explorer.explorer.detail import Detail
 from galaxy_explorer.explorer.esm import SmallMultiples
 from galaxy_explorer.explorer.palette import SELECTION_COLOUR, cluster_colour
-from galaxy_explorer.explorer.plots_compare import place_figure, update_place
+from galaxy_explorer.explorer.plots_compare import place_figure, set_map, update_place
 from galaxy_explorer.explorer.plots_types import (
     ORDERS,
     panels,
@@ -63,9 +63,13 @@ class Clusters(pn.viewable.Viewer):
         self._show_all()
         self._show_selection()
         self.view = self._layout()
+        self.view.param.watch(self._appear, "visible")
 
     def __panel__(self) -> pn.Row:
         return self.view
+
+    def _appear(self, event: param.parameterized.Event) -> None:
+        self.gallery.drawing.shown = self.detail.drawing.shown = event.new
 
     @property
     def _clustering(self) -> Clustering:
@@ -88,6 +92,7 @@ class Clusters(pn.viewable.Viewer):
 
     def _show_all(self, *_: param.parameterized.Event) -> None:
         clusters = self._clustering.clusters
+        set_map(self.place, self._clustering.coordinates)
         self.multiples.param.update(
             panels=panels(clusters, share=SCALES[self.scale], order=self.order),
             label=f"Hubble types of {len(clusters)} clusters, by {self.order}",
@@ -118,7 +123,7 @@ class Clusters(pn.viewable.Viewer):
             align_items="center", gap="4px 12px", margin=(0, 0, 4, 0),
         )  # fmt: skip
         figures = pn.Row(
-            pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", styles={"flex": "3 1 0"}),
+            pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", styles={"flex": "5 1 0"}),
             pn.pane.Bokeh(self.place, sizing_mode="stretch_width", styles={"flex": "2 1 0"}),
             sizing_mode="stretch_width",
         )
@@ -128,8 +133,8 @@ class Clusters(pn.viewable.Viewer):
             styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
         right = pn.Column(
-            self.heading, figures, self.detail,
-            self._sources(), self.gallery, display_controls(self.state), sizing_mode="stretch_width",
+            self.heading, figures, self.detail, self._sources(), self.gallery,
+            display_controls(self.state), sizing_mode="stretch_width",
             styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
         return pn.Row(left, right, sizing_mode="stretch_width", margin=8)

@@ -53,9 +53,13 @@ class Codebooks(pn.viewable.Viewer):
         state.param.watch(self._follow, ["clustering", "compare"])
         self._show()
         self.view = self._layout()
+        self.view.param.watch(self._appear, "visible")
 
     def __panel__(self) -> pn.Column:
         return self.view
+
+    def _appear(self, event: param.parameterized.Event) -> None:
+        self.strips.drawing.shown = self.detail.drawing.shown = event.new
 
     def model(self, side: str) -> str:
         """Name of the model on a side."""
@@ -89,22 +93,23 @@ class Codebooks(pn.viewable.Viewer):
             )
             for side in ("left", "right")
         ]  # fmt: skip
-        top = pn.FlexBox(
-            pn.Column(
-                _title("Reconstructions"), self.strips, sizing_mode="stretch_width",
-                styles={"flex": "2 1 720px", "min-width": "0"},
-            ),
-            pn.Column(
-                _title("Clusters compared"), self.unclustered, self.comparison.heat_view,
-                sizing_mode="stretch_width", styles={"flex": "1 1 380px", "min-width": "0"},
-            ),
-            gap="0 20px", sizing_mode="stretch_width",
+        pictures = pn.Column(
+            _title("Reconstructions"), self.strips, display_controls(self.state),
+            sizing_mode="stretch_width", styles={"flex": "2 1 720px", "min-width": "0"},
+        )  # fmt: skip
+        agreement = pn.Column(
+            _title("Clusters compared"), self.unclustered, self.comparison.heat_view,
+            sizing_mode="stretch_width", styles={"flex": "1 1 380px", "min-width": "0"},
         )  # fmt: skip
         return pn.Column(
-            pn.Row(*selects, sizing_mode="stretch_width"), top, self.detail,
-            self.comparison,
+            pn.Row(*selects, sizing_mode="stretch_width"),
+            self.detail,
+            pn.FlexBox(
+                pictures, agreement, gap="0 20px", sizing_mode="stretch_width",
+                styles={"flex-shrink": "0"},
+            ),
             _title("Scoreboard"), _note(SCORES_NOTE), self.table,
-            display_controls(self.state),
+            self.comparison,
             sizing_mode="stretch_width", margin=8,
             styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
         )  # fmt: skip

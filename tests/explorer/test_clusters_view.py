@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from galaxy_explorer.explorer.palette import SELECTION_COLOUR, cluster_colour
+from galaxy_explorer.explorer.plots_compare import MEMBERS
+from galaxy_explorer.explorer.plots_types import T_SOURCE
+from galaxy_explorer.explorer.views.clusters import Clusters
+
+
+@pytest.fixture
+def page(state, stamps) -> Clusters:
+    return Clusters(state, stamps)
+
+
+def bars(page: Clusters) -> tuple[int, int]:
+    counts = page.histogram.select_one({"name": T_SOURCE}).data["count"]
+    no_t = page.histogram.select_one({"name": "no_t"}).data["text"][0]
+    return int(counts.sum()), int(no_t.replace(",", ""))
+
+
+def largest(page: Clusters) -> int:
+    clusters = page.state.bundle.clusterings[page.state.clustering].clusters
+    return max(clusters, key=lambda cluster: cluster.count).id
+
+
+def test_every_cluster_has_a_panel(page, state):
+    clusters = state.bundle.clusterings[state.clustering].clusters
+    assert sorted(panel["id"] for panel in page.multiples.panels) == [c.id for c in clusters]
+
+
+def test_a_click_on_a_cluster_selects_its_members_everywhere(page, state):
+    cluster = largest(page)
+    page.multiples._handle_msg({"cluster": cluster})
+    members = np.flatnonzero(state.labels == cluster)
+    np.testing.assert_array_equal(state.selection, members)
+    assert sorted(page.gallery.order) == list(members)
+    assert sum(bars(page)) == len(members)
+    assert page.multiples.chosen == cluster
+    assert f"Cluster {cluster}" in page.heading.object
+    dots = page.place.select_one({"name": MEMBERS})
+    assert len(dots.data["x"]) == len(members)
+    assert _dot_colour(page) == cluster_colour(cluster)
+
+
+def _dot_colour(page: Clusters) -> str:
+    source = page.place.select_one({"name": MEMBERS})
+    return next(r.glyph.fill_color for r in page.place.renderers if r.data_source is source)
+
+
+@pytest.mark.parametrize("message", [{"cluster": 64}, {"cluster": -1}, {"cluster": None}, {}, 3])
+def test_impossible_clusters_change_nothing(page, state, message):
+    page.multiples._handle_msg(message)
+    assert len(state.selection) == 0
+
+
+def test_a_selection_from_elsewhere_is_shown_as_such(page, state):
+    state.select([1, 5, 9, 60], "lasso on the map")
+    assert page.multiples.chosen == -1
+    assert "lasso on the map" in page.heading.object
+    assert sum(bars(page)) == 4
+    assert _dot_colour(page) == SELECTION_COLOUR
+
+
+def test_with_nothing_selected_the_whole_sample_is_shown(page, state):
+    state.select_cluster(largest(page))
+    state.clear()
+    assert sum(bars(page)) == len(state.bundle)
+    assert "All galaxies" in page.heading.object
+    assert page.chosen() is None
+
+
+def test_an_empty_cluster_selects_nothing(page, state):
+    empty = [c.id for c in state.bundle.clusterings[state.clustering].clusters if not c.count]
+    page.multiples._handle_msg({"cluster": empty[0]})
+    assert len(state.selection) == 0
+    assert page.multiples.chosen == -1
+
+
+def test_labels_cannot_bring_html_in(page, state):
+    state.select([1], "<script>alert(1)</script>")
+    assert "<script>" not in page.heading.object
+
+
+def test_order_and_scale_change_the_panels(page):
+    shares = page.multiples.panels
+    page.scale = "counts"
+    assert page.multiples.panels != shares
+    page.order = "number"
+    assert [panel["id"] for panel in page.multiples.panels] == list(range(64))
+
+
+def test_another_clustering_changes_panels_but_not_the_selection(page, state):
+    page.multiples._handle_msg({"cluster": largest(page)})
+    before, selected = page.multiples.panels, state.selection
+    state.clustering = state.compare
+    assert page.multiples.panels != before
+    assert state.selection is selected
+    assert page.multiples.chosen == -1
+
+
+def test_titles_tell_no_lie_about_all_members(page, state):
+    members = np.flatnonzero(state.labels == largest(page))
+    state.select(members[:-1], "nearly a cluster")
+    assert page.chosen() is None

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from galaxy_explorer.explorer.plots_compare import CELLS, MEMBERS
+from galaxy_explorer.explorer.scoreboard import COLUMNS, choice_words, choices, header, scoreboard
+from galaxy_explorer.explorer.stamps import StampStore
+from galaxy_explorer.explorer.strips import Strips, varied_galaxies
+from galaxy_explorer.explorer.views.codebooks import Codebooks
+from tests.explorer.fakes import drawn
+
+UNCLUSTERED = "k512-modern-16x16"
+
+
+@pytest.fixture
+def page(state, stamps) -> Codebooks:
+    return Codebooks(state, stamps)
+
+
+def test_every_clustering_and_every_other_model_can_be_chosen(bundle):
+    offered = choices(bundle)
+    assert offered == [*bundle.clusterings, UNCLUSTERED]
+    assert choice_words(bundle, UNCLUSTERED).endswith("16×16 map, not clustered")
+
+
+def test_choosing_a_side_changes_state_pictures_and_table(page, state):
+    page.right = "k512-paper-8x8/codes"
+    assert state.compare == "k512-paper-8x8/codes"
+    assert page.strips.right == "k512-paper-8x8"
+    assert [row["side"] for row in page.table.rows].count("right") == 1
+    assert "paper" in page.strips.table.lines[1]["note"]
+
+
+def test_the_page_follows_the_state(page, state):
+    state.clustering = "k16-modern-8x8/codes"
+    assert page.left == "k16-modern-8x8/codes"
+    assert "16 codes, modern" in page.comparison.heads["left"].object
+
+
+def test_a_model_without_clusters_shows_pictures_alone(page, state):
+    before = state.clustering
+    page.left = UNCLUSTERED
+    assert state.clustering == before
+    assert page.strips.left == UNCLUSTERED
+    assert page.unclustered.visible
+    assert not page.comparison.view.visible
+    assert not page.comparison.heat_view.visible
+    page.left = before
+    assert page.comparison.view.visible
+    assert not page.unclustered.visible
+
+
+def test_both_sides_may_be_the_same(page):
+    page.right = page.left
+    assert [row["side"] for row in page.table.rows].count("both") == 1
+    assert "ARI" in page.comparison.scores.object
+    assert page.comparison.scores.object.count("<b>1.000</b>") == 2
+
+
+def test_a_cell_selects_the_galaxies_in_both_clusters(page, state):
+    cells = page.comparison.heat.select_one({"name": CELLS})
+    place = int(np.argmax(cells.data["count"]))
+    left, right = int(cells.data["left"][place]), int(cells.data["right"][place])
+    cells.selected.indices = [place]
+    labels = [page.comparison.clustering(side).labels for side in ("left", "right")]
+    expected = np.flatnonzero((labels[0] == left) & (labels[1] == right))
+    np.testing.assert_array_equal(state.selection, expected)
+    assert len(expected) == cells.data["count"][place]
+    assert f"{len(expected):,} selected" in page.comparison.picked.object
+
+
+def test_cells_hold_every_galaxy_once(page, state):
+    cells = page.comparison.heat.select_one({"name": CELLS})
+    assert cells.data["count"].sum() == len(state.bundle)
+    page.left = "k512-paper-8x8/index"
+    assert cells.data["count"].sum() == len(state.bundle)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_cluster_of_either_side_is_highlighted_on_both(page, state, side):
+    labels = page.comparison.clustering(side).labels
+    cluster = int(np.bincount(labels).argmax())
+    page.comparison.multiples[side]._handle_msg({"cluster": cluster})
+    np.testing.assert_array_equal(state.selection, np.flatnonzero(labels == cluster))
+    assert page.comparison.multiples[side].chosen == cluster
+    for other in ("left", "right"):
+        places = page.comparison.maps[other].select_one({"name": MEMBERS}).data["x"]
+        assert len(places) == len(state.selection)
+        shown = page.comparison.multiples[other].panels
+        clusters = page.comparison.clustering(other).clusters
+        picked = sum(panel["picked"] * clusters[panel["id"]].count for panel in shown)
+        assert picked == pytest.approx(len(state.selection))
+
+
+def test_strips_show_one_galaxy_of_each_type(bundle):
+    rows = varied_galaxies(bundle, bundle.manifest["display_model"])
+    classes = bundle.column("ttype_class")[rows]
+    known = np.unique(bundle.column("ttype_class"))
+    assert list(classes) == list(known[known >= 0])
+
+
+def test_strips_without_originals_say_so_and_give_stored_errors(page, state):
+    lines = page.strips.table.lines
+    assert len(lines) == 2
+    assert "not on this machine" in page.strips.table.heading
+    rows = page.strips.rows()
+    errors = state.bundle.column(f"{page.strips.left}/error")[rows]
+    assert lines[0]["figures"] == [f"MSE {error:.1e}" for error in errors]
+    others = state.bundle.column(f"{page.strips.right}/error")[rows]
+    assert lines[0]["best"] == list(errors < others)
+
+
+def test_strips_with_originals_show_residuals(bundle, state, stamps, tmp_path):
+    store = StampStore(bundle, tmp_path / "other", lambda rows: drawn(rows)[:, 0])
+    strips = Strips(state, store, left="k16-modern-8x8", right="k512-modern-8x8")
+    store.close()
+    labels = [line["label"].split(":")[0] for line in strips.table.lines]
+    assert labels == ["Original", "Left", "Left", "Right", "Right"]
+    n = len(strips.table.galaxies)
+    assert [line["first"] for line in strips.table.lines] == [i * n for i in range(5)]
+    assert strips.table.sheet_rows == 5
+
+
+def test_strips_follow_the_selection(page, state):
+    state.select(range(40), "forty")
+    shown = [galaxy["row"] for galaxy in page.strips.table.galaxies]
+    assert len(shown) == 10
+    assert set(shown) <= set(range(40))
+    page.strips.table._handle_msg({"focus": shown[2]})
+    assert state.focus == shown[2]
+
+
+def test_scoreboard_gives_every_figure_with_its_meaning(bundle):
+    rows = scoreboard(bundle, "k16-modern-8x8/index", UNCLUSTERED)
+    assert len(rows) == len(choices(bundle))
+    assert all(len(row["cells"]) == len(COLUMNS) + 1 == len(header()) for row in rows)
+    assert all(column["explanation"] for column in header())
+    ami = [column["name"] for column in header()].index("AMI with T")
+    assert rows[0]["cells"][ami]["note"] == "0.050–0.150, chance 0.010"
+    assert rows[-1]["cells"][ami]["text"] == "–"
+    assert [row["side"] for row in rows if row["side"]] == ["left", "right"]
+
+
+def test_the_best_of_a_column_is_marked(bundle, monkeypatch):
+    monkeypatch.setitem(bundle.models["k16-modern-8x8"].metrics, "nmse", 0.5)
+    monkeypatch.setitem(bundle.models[UNCLUSTERED].metrics, "nmse", 0.001)
+    rows = scoreboard(bundle, "", "")
+    best = [row["cells"][1].get("best", False) for row in rows]
+    assert best == [False] * (len(rows) - 1) + [True]
