@@ -18,6 +18,7 @@ LAPLACE = 1e-5  # keeps the size of an unused code above zero
 DEAD_SHARE = 0.1  # a code used less than this share of the mean use is restarted
 EVENNESS = 0.02  # weight of even use of the codes; chosen on the validation split
 KMEANS_ROUNDS = 20
+TINY = 1e-9
 DISTANCE_BLOCK = 16384  # vectors compared at a time: bounds memory at 16384 x K floats
 
 
@@ -140,8 +141,8 @@ class ModernQuantizer(Quantizer):
         flat = z.movedim(1, -1).reshape(-1, self.embedding_dim)  # (M, D)
         scale = (z - codes).detach().square().sum(1).mean()  # mean squared distance to a code
         half = 0.5 * self.codebook.square().sum(1) - flat @ self.codebook.t()  # (M, K)
-        use = torch.softmax(-2 * half / scale, 1).mean(0)
-        entropy = -torch.special.xlogy(use, use).sum()
+        use = torch.softmax(-2 * half / (scale + TINY), 1).mean(0)
+        entropy = -(use * use.clamp(min=TINY).log()).sum()  # without a slope at a use of 0
         return EVENNESS * (math.log(self.num_embeddings) - entropy)
 
     def follow(self, z: Tensor, code_indices: Tensor) -> None:

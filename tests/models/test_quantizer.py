@@ -9,6 +9,7 @@ import torch
 from galaxy_explorer.models.quantizer import (
     DEAD_SHARE,
     DECAY,
+    EVENNESS,
     LAPLACE,
     ModernQuantizer,
     PaperQuantizer,
@@ -152,3 +153,44 @@ def test_restart_moves_dead_codes_onto_data_and_leaves_the_living() -> None:
 def test_perplexity_of_known_counts() -> None:
     assert perplexity(torch.tensor([5, 5, 5, 5])) == pytest.approx(4)
     assert perplexity(torch.tensor([9, 0, 0])) == pytest.approx(1)
+
+
+def pressure(quantizer: ModernQuantizer, z: torch.Tensor) -> torch.Tensor:
+    codes = quantizer.lookup(quantizer.indices(z))
+    return quantizer.train().codebook_loss(z, codes)
+
+
+def corners(counts: list[int]) -> tuple[ModernQuantizer, torch.Tensor]:
+    """A codebook of far corners and vectors near them, so many at each."""
+    quantizer = ModernQuantizer(len(counts), len(counts), 0.25)
+    quantizer._set(torch.eye(len(counts)) * 100, torch.ones(len(counts)))
+    near = torch.repeat_interleave(torch.eye(len(counts)) * 100, torch.tensor(counts), dim=0)
+    z = near + torch.randn(near.shape, generator=generator())
+    return quantizer, z.t().reshape(1, len(counts), 1, -1)
+
+
+def test_pressure_for_even_use_is_log_k_minus_the_entropy_of_separate_groups() -> None:
+    even, z_even = corners([6, 6, 6])
+    assert float(pressure(even, z_even)) == pytest.approx(0, abs=1e-5)
+    uneven, z_uneven = corners([16, 1, 1])
+    share = np.array([16, 1, 1]) / 18
+    expected = math.log(3) + (share * np.log(share)).sum()
+    assert float(pressure(uneven, z_uneven)) == pytest.approx(EVENNESS * expected, rel=1e-3)
+
+
+def test_pressure_has_a_finite_slope_where_a_code_is_not_used_at_all() -> None:
+    quantizer, z = corners([9, 0, 3])
+    z.requires_grad_()
+    pressure(quantizer, z).backward()
+    assert z.grad is not None
+    assert bool(torch.isfinite(z.grad).all())
+
+
+def test_pressure_moves_vectors_towards_codes_less_used() -> None:
+    quantizer = ModernQuantizer(2, 1, 0.25)
+    quantizer._set(torch.tensor([[0.0], [1.0]]), torch.ones(2))
+    z = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.9]).reshape(1, 1, 1, 5).requires_grad_()
+    pressure(quantizer, z).backward()
+    assert z.grad is not None
+    assert bool((z.grad.flatten()[:4] < 0).all())  # down the slope is towards code 1
+    assert float(quantizer.eval().codebook_loss(z, z)) == 0
