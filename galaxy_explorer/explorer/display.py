@@ -88,6 +88,8 @@ def limits(stamps: NDArray[Any], settings: DisplaySettings) -> NDArray[np.float6
     stamps: (n, S, S). Equal to `get_limits` of the interval of astropy.visualization.
     """
     groups = stamps.reshape(1 if settings.shared else len(stamps), -1)
+    groups = np.where(np.isfinite(groups), groups, np.nan)
+    groups[np.isnan(groups).all(axis=1)] = 0
     if settings.interval == "minmax":
         found = np.stack([np.nanmin(groups, axis=1), np.nanmax(groups, axis=1)], axis=1)
     elif settings.interval == "percentile":
@@ -112,8 +114,7 @@ def normalised(
     low, high = np.moveaxis(limits(stamps, settings) if between is None else between, -1, 0)
     low, high = np.reshape(low, (-1, 1, 1)), np.reshape(high, (-1, 1, 1))
     span = np.where(high > low, high - low, np.inf)
-    unit = np.clip((np.nan_to_num(stamps, nan=-np.inf) - low) / span, 0.0, 1.0)
-    unit = np.where(np.isfinite(unit), unit, 0.0)
+    unit = np.clip((np.where(np.isfinite(stamps), stamps, low) - low) / span, 0.0, 1.0)
     return np.asarray(STRETCHES[settings.stretch](unit, clip=False), np.float32)
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from bokeh.models import (
     ColumnDataSource,
     CustomJS,
-    CustomJSHover,
     GlyphRenderer,
     HoverTool,
     LinearColorMapper,
@@ -46,7 +45,9 @@ CLOSEST = 3.2
 """Smallest width of the view: the map's, times this, over the root of the number of galaxies.
 The finest cells of the pictures are some 120 screen pixels wide then."""
 TOOLS = "pan,wheel_zoom,box_zoom,lasso_select,box_select,tap,reset"
-UNKNOWN_T = "return isNaN(value) ? 'unknown' : value.toFixed(1)"
+TOOLTIP_STYLE = (
+    "background:#101b2d;color:#ffffff;margin:-6px;padding:8px;font-size:13px;line-height:1.4"
+)
 
 
 def centres(points: NDArray[np.float64], labels: NDArray[Any]) -> dict[str, list[Any]]:
@@ -59,6 +60,12 @@ def centres(points: NDArray[np.float64], labels: NDArray[Any]) -> dict[str, list
         "text": [str(cluster) for cluster in clusters],
         "colour": [cluster_colour(cluster) for cluster in clusters],
     }
+
+
+def type_words(ttype: ArrayLike) -> list[str]:
+    """Hubble types as the tooltip shows them: "T −2.5", "no T"."""
+    known = np.asarray(ttype, np.float64)
+    return ["no T" if np.isnan(t) else f"T {t:g}".replace("-", "−") for t in known]
 
 
 class GalaxyMap:
@@ -77,7 +84,7 @@ class GalaxyMap:
                 "colour": empty,
                 "row": np.arange(self.n, dtype=np.int32),
                 "cluster": np.zeros(self.n, np.int16),
-                "t": np.asarray(ttype, np.float32),
+                "t": type_words(ttype),
                 "id": np.asarray(galaxy_id, str).tolist(),
             }
         )
@@ -151,10 +158,10 @@ class GalaxyMap:
         """Take the pictures from these addresses: tiles, and one picture on hover ("@row")."""
         self._address.tags = [tile_address]
         self._hover.tooltips = (
-            '<div style="font-size:13px;line-height:1.4">'
+            f'<div style="{TOOLTIP_STYLE}">'
             f'<img src="{picture_address}" width="128" height="128" alt="the galaxy" '
             'style="display:block;border-radius:6px;margin-bottom:4px">'
-            "<div><b>@id</b></div><div>T @t{custom} · cluster @cluster</div></div>"
+            "<div><b>@id</b></div><div>@t · cluster @cluster</div></div>"
         )
 
     def highlight(self, rows: NDArray[np.int64]) -> None:
@@ -239,7 +246,7 @@ def add_cells(plot: figure) -> GlyphRenderer:
         fill_alpha="veil",
         line_color=SELECTION_COLOUR,
         line_alpha="ring",
-        line_width=3,
+        line_width=2,
         visible=False,
     )
     cells.nonselection_glyph = cells.selection_glyph = cells.glyph
@@ -275,7 +282,6 @@ def add_hover(plot: figure, points: GlyphRenderer) -> HoverTool:
         renderers=[points],
         limit=1,
         attachment="horizontal",
-        formatters={"@t": CustomJSHover(code=UNKNOWN_T)},
     )
     plot.add_tools(hover)
     return hover

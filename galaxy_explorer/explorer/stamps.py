@@ -41,8 +41,11 @@ class StampFile:
     def __init__(self, folder: Path, name: str, shape: tuple[int, int, int]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder, keep=name)
-        self.pixels = _open_array(folder / f"{name}.f16", np.dtype("<f2"), shape)
-        self.done = _open_array(folder / f"{name}.done", np.dtype("u1"), shape[:1])
+        pixels, done = folder / f"{name}.f16", folder / f"{name}.done"
+        if not (pixels.exists() and pixels.stat().st_size == 2 * int(np.prod(shape))):
+            done.unlink(missing_ok=True)
+        self.pixels = _open_array(pixels, np.dtype("<f2"), shape)
+        self.done = _open_array(done, np.dtype("u1"), shape[:1])
 
     def write(self, rows: NDArray[np.int64], stamps: NDArray[np.float32]) -> None:
         """Keep stamps (n, S, S) of `rows`."""
@@ -69,6 +72,18 @@ def sweep(folder: Path, *, keep: str) -> None:
     for path in others[KEPT_BUNDLES - 1 :]:
         path.unlink(missing_ok=True)
         path.with_suffix(".f16").unlink(missing_ok=True)
+
+
+def first_shown(bundle: Bundle) -> NDArray[np.int64]:
+    """Every row once: first the centres of the clusters that are shown first, then typical ones."""
+    default = bundle.clusterings[bundle.manifest["default_clustering"]]
+    centres = [cluster.medoid for cluster in default.clusters if cluster.medoid >= 0]
+    typical = [
+        row for one in bundle.clusterings.values() for k in one.clusters for row in k.typical
+    ]
+    rows = np.concatenate([centres, typical, np.arange(len(bundle))]).astype(np.int64)
+    _, first = np.unique(rows, return_index=True)
+    return rows[np.sort(first)]
 
 
 class StampStore:
@@ -137,12 +152,7 @@ class StampStore:
         threading.Thread(target=self._fill, name="decoder-fill", daemon=True).start()
 
     def _fill(self) -> None:
-        shown = [
-            row for c in self.bundle.clusterings.values() for k in c.clusters for row in k.typical
-        ]
-        order = np.concatenate([np.array(shown, np.int64), np.arange(len(self.bundle))])
-        _, first = np.unique(order, return_index=True)
-        order = order[np.sort(first)]
+        order = first_shown(self.bundle)
         missing = order[self._file.done[order] == 0]
         for start in range(0, len(missing), CHUNK):
             if self._closing.is_set():

@@ -28,9 +28,13 @@ class ExplorerState(param.Parameterized):
     selection reads `selection`: sorted row numbers of the bundle's catalogue.
     """
 
-    clustering: Any = param.Selector(doc="Key of the clustering that is shown.")
-    compare: Any = param.Selector(doc="Key of the clustering it is compared with.")
-    colour_by: Any = param.Selector(doc="Column that colours the map; 'cluster' for clusters.")
+    clustering: Any = param.Selector(check_on_set=True, doc="Key of the clustering that is shown.")
+    compare: Any = param.Selector(
+        check_on_set=True, doc="Key of the clustering it is compared with."
+    )
+    colour_by: Any = param.Selector(
+        check_on_set=True, doc="Column that colours the map; 'cluster' for clusters."
+    )
     selection = param.Array(constant=True, doc="Selected rows: sorted, unique int64, read-only.")
     selection_label = param.String(constant=True, doc="The selection in words; empty if none.")
     focus = param.Integer(default=None, allow_None=True, doc="Row of the galaxy in focus.")

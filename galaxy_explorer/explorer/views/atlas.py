@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import panel as pn
 import panel_material_ui as pmui
-from bokeh.events import SelectionGeometry
 
 from galaxy_explorer.explorer.colouring import Colouring, map_colouring
 from galaxy_explorer.explorer.components import Gallery
@@ -25,7 +24,6 @@ from galaxy_explorer.explorer.stamps import StampStore
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.text import plain
 
-GESTURES = {"poly": "lasso on the map", "rect": "box on the map", "point": "click on the map"}
 PANEL_WIDTH = 400
 GALLERY_PAGE = 48
 
@@ -56,22 +54,13 @@ class Atlas(pn.viewable.Viewer):
         state.param.watch(lambda _: self._pictures(), "pictures")
         state.display.param.watch(lambda _: self._pictures(), list(state.display.param.values()))
         self.map.source.selected.on_change("indices", self._on_map)
-        self.map.figure.on_event(SelectionGeometry, self._on_gesture)
 
     def _on_map(self, _attribute: str, _old: list[int], new: list[int]) -> None:
-        rows = np.array(new, np.int64)
-        if not np.array_equal(np.unique(rows), self.state.selection):
-            self.state.select(rows, self._gesture_words("", rows))
-
-    def _on_gesture(self, event: SelectionGeometry) -> None:
-        if event.final and len(self.state.selection):
-            kind = event.geometry.get("type", "")
-            self.state.select(self.state.selection, self._gesture_words(kind, self.state.selection))
-
-    def _gesture_words(self, kind: str, rows: np.ndarray) -> str:
-        if len(rows) == 1:
-            return str(self.state.bundle.column("galaxy_id")[rows[0]])
-        return GESTURES.get(kind, "chosen on the map")
+        label = "chosen on the map"
+        if len(new) == 1:
+            label = str(self.state.bundle.column("galaxy_id")[new[0]])
+        if not np.array_equal(np.unique(new), self.state.selection):
+            self.state.select(new, label)
 
     def _colouring(self) -> Colouring:
         return map_colouring(self.state.bundle, self.state.clustering, self.state.colour_by)

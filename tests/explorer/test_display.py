@@ -1,0 +1,178 @@
+"""Display: what astropy.visualization would draw, and nothing that is not finite."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from astropy.visualization import (
+    AsinhStretch,
+    LinearStretch,
+    LogStretch,
+    MinMaxInterval,
+    PercentileInterval,
+    SqrtStretch,
+    ZScaleInterval,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from galaxy_explorer.errors import SettingError
+from galaxy_explorer.explorer.display import (
+    COLOUR_MAPS,
+    INTERVALS,
+    STRETCHES,
+    DisplaySettings,
+    colour_table,
+    encode,
+    encode_sheet,
+    limits,
+    normalised,
+    render,
+    sheet,
+)
+
+ASTROPY_STRETCH = {
+    "linear": LinearStretch,
+    "sqrt": SqrtStretch,
+    "log": LogStretch,
+    "asinh": AsinhStretch,
+}
+ASTROPY_INTERVAL = {
+    "percentile": lambda: PercentileInterval(99.5),
+    "zscale": ZScaleInterval,
+    "minmax": MinMaxInterval,
+}
+TOLERANCE = 1e-6  # float32 against float64
+
+
+@pytest.fixture(scope="module")
+def galaxies() -> np.ndarray:
+    """Twelve made-up galaxies: a bright centre on a noisy sky, (12, 64, 64) float32."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[-32:32, -32:32]
+    widths = rng.uniform(2, 10, 12)[:, None, None]
+    made = np.exp(-np.hypot(x, y) / widths) + rng.normal(0.05, 0.02, (12, 64, 64))
+    return made.astype(np.float32)
+
+
+@pytest.mark.parametrize("stretch", list(STRETCHES))
+@pytest.mark.parametrize("interval", list(INTERVALS))
+def test_each_stamp_is_what_astropy_makes_of_it(galaxies, stretch, interval) -> None:
+    display = DisplaySettings(stretch=stretch, interval=interval)
+    expected = [ASTROPY_STRETCH[stretch]()(ASTROPY_INTERVAL[interval]()(s)) for s in galaxies]
+    np.testing.assert_allclose(normalised(galaxies, display), expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("interval", list(INTERVALS))
+def test_shared_limits_are_those_of_all_pixels_together(galaxies, interval) -> None:
+    found = limits(galaxies, DisplaySettings(interval=interval, shared=True))
+    expected = ASTROPY_INTERVAL[interval]().get_limits(galaxies.ravel())
+    np.testing.assert_allclose(found, np.tile(expected, (len(galaxies), 1)), rtol=1e-6)
+
+
+def test_shared_limits_keep_the_order_of_brightness_and_own_limits_do_not(galaxies) -> None:
+    pair = np.stack([galaxies[0], galaxies[0] * 0.5])
+    own = render(pair, DisplaySettings(interval="minmax"))
+    shared = render(pair, DisplaySettings(interval="minmax", shared=True))
+    np.testing.assert_array_equal(own[0], own[1])
+    assert shared[1].max() < shared[0].max()
+
+
+@pytest.mark.parametrize("name", list(COLOUR_MAPS))
+def test_inverted_pictures_run_through_the_colours_backwards(galaxies, name) -> None:
+    plain = normalised(galaxies, DisplaySettings())
+    inverted = render(galaxies, DisplaySettings(invert=True, colour_map=name))
+    levels = np.minimum((1 - plain) * 256, 255).astype(int)
+    np.testing.assert_array_equal(inverted, colour_table(name)[levels])
+
+
+def test_grey_runs_from_black_to_white() -> None:
+    assert colour_table("grey")[[0, 255]].tolist() == [[0, 0, 0], [255, 255, 255]]
+
+
+@pytest.mark.parametrize("chosen", [{}, {"interval": "zscale"}, {"shared": True}])
+@pytest.mark.filterwarnings("error")
+def test_a_flat_or_empty_stamp_is_drawn_without_warnings(chosen) -> None:
+    flat = np.full((2, 8, 8), 0.3, np.float32)
+    assert render(flat, DisplaySettings(**chosen)).shape == (2, 8, 8, 3)
+    assert render(flat[:0], DisplaySettings(**chosen)).shape == (0, 8, 8, 3)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("interval", list(INTERVALS))
+def test_pixels_that_are_not_finite_are_black_and_spoil_nothing(galaxies, interval) -> None:
+    display = DisplaySettings(interval=interval)
+    spoilt = galaxies.copy()
+    spoilt[0] = np.nan
+    spoilt[1, 3, 4] = np.nan
+    pictures = render(spoilt, display)
+    assert pictures[0].max() == 0
+    assert pictures[1, 3, 4].max() == 0
+    np.testing.assert_array_equal(pictures[2:], render(galaxies, display)[2:])
+
+
+settings_of_a_visitor = st.builds(
+    DisplaySettings,
+    stretch=st.sampled_from(list(STRETCHES)),
+    interval=st.sampled_from(list(INTERVALS)),
+    percentile=st.integers(500, 1000).map(lambda tenths: tenths / 10),
+    invert=st.booleans(),
+    colour_map=st.sampled_from(list(COLOUR_MAPS)),
+    shared=st.booleans(),
+)
+
+
+@settings(deadline=None)
+@given(chosen=settings_of_a_visitor)
+def test_the_token_says_everything(chosen) -> None:
+    again = DisplaySettings.from_token(chosen.token())
+    assert again.token() == chosen.token()
+    assert {n: getattr(again, n) for n in again.param if n != "name"} == {
+        n: getattr(chosen, n) for n in chosen.param if n != "name"
+    }
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "linear",
+        "linear-percentile-99.5-0-grey-0-0",
+        "cubic-percentile-99.5-0-grey-0",
+        "linear-percentile-1e9-0-grey-0",
+        "linear-percentile-nan-0-grey-0",
+        "linear-percentile-99.50-0-grey-0",
+        "linear-percentile-99.5-2-grey-0",
+        "linear-percentile-99.5-0-../../etc-0",
+    ],
+)
+def test_other_tokens_are_refused(token) -> None:
+    with pytest.raises(SettingError, match="display settings"):
+        DisplaySettings.from_token(token)
+
+
+def test_a_sheet_holds_each_picture_in_its_place(galaxies) -> None:
+    pictures = render(galaxies[:5], DisplaySettings())
+    whole = sheet(pictures, 3)
+    assert whole.shape == (2 * 64, 3 * 64, 3)
+    np.testing.assert_array_equal(whole[64:, 64:128], pictures[4])
+    assert whole[64:, 128:].max() == 0
+
+
+@pytest.mark.parametrize("image_format", ["WEBP", "JPEG"])
+def test_an_encoded_sheet_opens_as_a_picture_like_the_sheet(galaxies, image_format) -> None:
+    pictures = render(galaxies, DisplaySettings())
+    opened = Image.open(io.BytesIO(encode_sheet(pictures, 4, image_format)))
+    assert (opened.format, opened.size) == (image_format, (256, 192))
+    error = np.abs(np.asarray(opened.convert("RGB"), int) - sheet(pictures, 4))
+    assert error.mean() < 8
+
+
+def test_transparency_survives_encoding() -> None:
+    tile = np.zeros((4, 4, 4), np.uint8)
+    tile[:2, :, 3] = 255
+    opened = np.asarray(Image.open(io.BytesIO(encode(tile))).convert("RGBA"))
+    np.testing.assert_array_equal(opened[..., 3], tile[..., 3])

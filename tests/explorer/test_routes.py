@@ -1,0 +1,170 @@
+"""Picture addresses: they say everything, and nothing else is answered."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application
+
+from galaxy_explorer.errors import BundleError
+from galaxy_explorer.explorer import routes
+from galaxy_explorer.explorer.context import AppContext
+from galaxy_explorer.explorer.routes import (
+    MAX_SHEET,
+    ROUTES,
+    PictureCache,
+    one_url,
+    sheet_url,
+    tile_url,
+    view_key,
+)
+
+Fetch = Callable[[str], HTTPResponse]
+
+
+@pytest.fixture
+def fetch(bundle, stamps, monkeypatch: pytest.MonkeyPatch) -> Fetch:
+    """Ask a server with the picture routes, as a browser would."""
+    context = AppContext(bundle, stamps, None)
+    monkeypatch.setattr(routes, "app_context", lambda: context)
+    return ask
+
+
+def ask(path: str) -> HTTPResponse:
+    import asyncio
+
+    async def answer() -> HTTPResponse:
+        server = HTTPServer(Application(ROUTES))
+        socket, port = bind_unused_port()
+        server.add_sockets([socket])
+        try:
+            address = f"http://127.0.0.1:{port}/{path}"
+            return await AsyncHTTPClient().fetch(address, raise_error=False)
+        finally:
+            server.stop()
+            await server.close_all_connections()
+
+    return asyncio.run(answer())
+
+
+def opened(response: HTTPResponse) -> Image.Image:
+    return Image.open(io.BytesIO(response.body))
+
+
+def test_one_galaxy_is_a_picture_to_keep_for_ever(fetch, state) -> None:
+    response = fetch(one_url(state, 3))
+    assert (response.code, opened(response).size) == (200, (64, 64))
+    assert "immutable" in response.headers["Cache-Control"]
+
+
+def test_a_sheet_holds_the_galaxies_side_by_side(fetch, state) -> None:
+    response = fetch(sheet_url(state, [3, 1, 2], 2))
+    assert (response.headers["Content-Type"], opened(response).size) == ("image/jpeg", (128, 128))
+
+
+def test_the_picture_follows_the_display_settings(fetch, state) -> None:
+    before = np.asarray(opened(fetch(one_url(state, 3))).convert("L"), int)
+    state.display.invert = True
+    after = np.asarray(opened(fetch(one_url(state, 3))).convert("L"), int)
+    assert np.abs(before + after - 255).mean() < 5
+
+
+def test_a_tile_is_transparent_where_no_galaxy_lies(fetch, state) -> None:
+    pattern = tile_url(state)
+    whole = opened(fetch(pattern.format(Z=0, X=0, Y=0))).convert("RGBA")
+    opacity = np.asarray(whole)[..., 3]
+    assert opacity.min() == 0
+    assert opacity.max() == 255
+
+
+@pytest.mark.parametrize("place", [(0, 1, 0), (3, -1, 0), (99, 0, 0), (2, 0, 400)])
+def test_a_tile_beyond_the_map_is_transparent_not_an_error(fetch, state, place) -> None:
+    z, x, y = place
+    response = fetch(tile_url(state).format(Z=z, X=x, Y=y))
+    assert response.code == 200
+    assert np.asarray(opened(response).convert("RGBA"))[..., 3].max() == 0
+
+
+def test_the_frames_of_a_tile_follow_the_colours_of_the_map(fetch, state) -> None:
+    by_cluster = fetch(tile_url(state).format(Z=0, X=0, Y=0)).body
+    state.colour_by = "ttype"
+    assert fetch(tile_url(state).format(Z=0, X=0, Y=0)).body != by_cluster
+
+
+def bad_paths(view: str) -> list[str]:
+    other = "0" * 16 + view[16:]
+    tile = "k512-modern-8x8~codes/cluster/0/0/0.webp"
+    return [
+        f"stamps/one/{view}/200.jpg",
+        f"stamps/one/{view}/-1.jpg",
+        f"stamps/one/{view}/1e3.jpg",
+        f"stamps/one/{other}/1.jpg",
+        f"stamps/one/{view}x/1.jpg",
+        f"stamps/one/{view.replace('reconstruction', 'secret')}/1.jpg",
+        f"stamps/sheet/{view}/0/1,2.jpg",
+        f"stamps/sheet/{view}/4/1,,2.jpg",
+        f"stamps/sheet/{view}/4/1,999.jpg",
+        f"stamps/sheet/{view}/4/{','.join(['1'] * (MAX_SHEET + 1))}.jpg",
+        f"stamps/tile/{view}/no-such/cluster/0/0/0.webp",
+        f"stamps/tile/{view}/{tile.replace('cluster', 'galaxy_id')}",
+        f"stamps/tile/{view}/{tile.replace('cluster', '..%2F..%2Fetc')}",
+        f"stamps/tile/{other}/{tile}",
+    ]
+
+
+@pytest.mark.parametrize("number", range(14))
+def test_everything_else_is_not_found(fetch, state, number) -> None:
+    assert fetch(bad_paths(view_key(state))[number]).code == 404
+
+
+def test_without_a_bundle_there_are_no_pictures(state, monkeypatch) -> None:
+    def fail() -> AppContext:
+        raise BundleError("no such folder")
+
+    monkeypatch.setattr(routes, "app_context", fail)
+    assert ask(one_url(state, 1)).code == 404
+
+
+def test_a_picture_is_drawn_once(fetch, state, stamps, monkeypatch) -> None:
+    drawings = []
+    draw = stamps.pictures
+    monkeypatch.setattr(stamps, "pictures", lambda *a: drawings.append(1) or draw(*a))
+    state.display.colour_map = "plasma"
+    assert fetch(one_url(state, 9)).body == fetch(one_url(state, 9)).body
+    assert len(drawings) == 1
+
+
+def test_an_address_depends_on_bundle_pictures_and_display(state) -> None:
+    first = view_key(state)
+    state.pictures = "original"
+    second = view_key(state)
+    state.display.stretch = "log"
+    assert len({first, second, view_key(state)}) == 3
+    assert first.startswith(state.bundle.hash[:16])
+
+
+def test_a_column_with_any_name_makes_a_safe_address(state) -> None:
+    state.param.colour_by.objects = [*state.param.colour_by.objects, "a/b {X}?"]
+    state.colour_by = "a/b {X}?"
+    address = tile_url(state)
+    assert json.dumps(address).count("{X}") == 1
+    assert "?" not in address
+
+
+def test_the_cache_keeps_the_latest_and_stays_within_its_size() -> None:
+    cache = PictureCache(megabytes=0.003)
+    for key in "abc":
+        cache.put(key, bytes(1000))
+    cache.get("a")
+    cache.put("d", bytes(1000))
+    assert [cache.get(key) is not None for key in "abcd"] == [True, False, True, True]
+    cache.put("e", bytes(5000))
+    assert all(cache.get(key) is None for key in "abcde")

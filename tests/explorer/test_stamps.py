@@ -1,0 +1,153 @@
+"""Stamps: decoded once, kept on disk, the same for every process."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from galaxy_explorer.bundle import Bundle
+from galaxy_explorer.explorer.display import DisplaySettings, render
+from galaxy_explorer.explorer.stamps import KEPT_BUNDLES, StampStore
+from tests.explorer.fakes import drawn
+
+FILL_LIMIT_S = 60
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Every row that was decoded, in order."""
+    calls: list[int] = []
+
+    def decode(_: Bundle, model: str, rows: np.ndarray) -> np.ndarray:
+        calls.extend(rows.tolist())
+        return drawn(rows, model)
+
+    monkeypatch.setattr(Bundle, "decode", decode)
+    return calls
+
+
+@pytest.fixture
+def store(bundle, tmp_path, decoded):
+    made = StampStore(bundle, tmp_path)
+    yield made
+    made.close()
+
+
+def expected(bundle: Bundle, rows: list[int]) -> np.ndarray:
+    return drawn(np.array(rows), bundle.manifest["display_model"])[:, 0].astype(np.float16)
+
+
+def test_stamps_come_in_the_order_asked_for_and_may_repeat(bundle, store) -> None:
+    rows = [5, 2, 5, 199]
+    np.testing.assert_array_equal(store.get(np.array(rows)), expected(bundle, rows))
+
+
+def test_each_galaxy_is_decoded_once(store, decoded) -> None:
+    store.get(np.array([4, 4, 7]))
+    store.get(np.array([7, 4]))
+    assert sorted(decoded) == [4, 7]
+
+
+def test_another_process_finds_what_was_decoded(bundle, store, tmp_path, decoded) -> None:
+    store.get(np.array([1, 2]))
+    other = StampStore(bundle, tmp_path)
+    np.testing.assert_array_equal(other.get(np.array([2])), expected(bundle, [2]))
+    other.close()
+    assert sorted(decoded) == [1, 2]
+
+
+def test_a_stamp_without_its_mark_is_decoded_again(bundle, store, tmp_path, decoded) -> None:
+    store.get(np.array([1, 2]))
+    marks = np.memmap(next(tmp_path.glob("*.done")), np.uint8, "r+")
+    marks[1] = 0
+    store.get(np.array([1, 2]))
+    assert decoded == [1, 2, 1]
+
+
+def test_a_cut_file_is_made_anew(bundle, store, tmp_path, decoded) -> None:
+    store.get(np.array([1]))
+    store.close()
+    for path in tmp_path.iterdir():
+        os.truncate(path, 10)
+    again = StampStore(bundle, tmp_path)
+    np.testing.assert_array_equal(again.get(np.array([1])), expected(bundle, [1]))
+    again.close()
+
+
+def test_cut_pixels_make_the_marks_worthless(bundle, store, tmp_path, decoded) -> None:
+    store.get(np.array([1]))
+    store.close()
+    os.truncate(next(tmp_path.glob("*.f16")), 10)
+    again = StampStore(bundle, tmp_path)
+    np.testing.assert_array_equal(again.get(np.array([1])), expected(bundle, [1]))
+    again.close()
+
+
+def test_the_background_fill_decodes_every_galaxy_once(bundle, store, decoded) -> None:
+    store.start_filling()
+    end = time.monotonic() + FILL_LIMIT_S
+    while store.done_share < 1 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert sorted(decoded) == list(range(len(bundle)))
+
+
+def test_what_the_pages_show_first_is_decoded_first(bundle, store, decoded) -> None:
+    store.start_filling()
+    end = time.monotonic() + FILL_LIMIT_S
+    while store.done_share < 1 and time.monotonic() < end:
+        time.sleep(0.01)
+    clusters = bundle.clusterings[bundle.manifest["default_clustering"]].clusters
+    central = {cluster.medoid for cluster in clusters if cluster.medoid >= 0}
+    assert set(decoded[: len(central)]) == central
+
+
+def test_a_failing_decoder_reaches_who_asked_and_the_next_one_works(
+    bundle, store, monkeypatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bundle, "decode", fail)
+        with pytest.raises(RuntimeError, match="no memory"):
+            store.get(np.array([3]))
+    np.testing.assert_array_equal(store.get(np.array([3])), expected(bundle, [3]))
+
+
+def test_old_bundles_leave_the_cache(bundle, tmp_path, decoded) -> None:
+    for age in range(KEPT_BUNDLES + 3):
+        for suffix in ("done", "f16"):
+            path = tmp_path / f"old{age}.{suffix}"
+            path.touch()
+            os.utime(path, (1e9 - age, 1e9 - age))
+    StampStore(bundle, tmp_path).close()
+    assert {path.stem for path in tmp_path.glob("old*.done")} == {"old0", "old1", "old2"}
+    assert len(list(tmp_path.glob("*.f16"))) == KEPT_BUNDLES
+
+
+def test_originals_come_from_their_source_alone(bundle, tmp_path, decoded) -> None:
+    bright = np.full((2, 64, 64), 0.75, np.float32)
+    store = StampStore(bundle, tmp_path, originals=lambda rows: bright[: len(rows)])
+    np.testing.assert_array_equal(store.get(np.array([8, 9]), "original"), bright)
+    assert decoded == []
+    store.close()
+
+
+def test_pictures_are_the_rendered_stamps(store) -> None:
+    rows, settings = np.array([3, 1]), DisplaySettings(stretch="asinh")
+    np.testing.assert_array_equal(store.pictures(rows, settings), render(store.get(rows), settings))
+
+
+def test_shared_limits_do_not_depend_on_who_else_is_on_the_page(store) -> None:
+    settings = DisplaySettings(shared=True, interval="minmax")
+    both = store.pictures(np.array([0, 6]), settings)
+    np.testing.assert_array_equal(store.pictures(np.array([6]), settings)[0], both[1])
+
+
+def test_the_folder_of_the_cache_may_be_missing(bundle, tmp_path: Path, decoded) -> None:
+    StampStore(bundle, tmp_path / "not" / "there").close()
+    assert list((tmp_path / "not" / "there").glob("*.done"))
