@@ -2,7 +2,77 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Annotated
 
-def serve() -> None:
-    """Not written yet."""
-    raise NotImplementedError
+import typer
+
+
+def serve(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    *,
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 5006,
+    address: Annotated[str, typer.Option(help="Address to listen on.")] = "localhost",
+    survey: Annotated[
+        Path | None, typer.Option(help="Survey with the original stamps of these galaxies.")
+    ] = None,
+    sdss: Annotated[
+        bool, typer.Option("--sdss", help="Offer original pictures from the SDSS, by position.")
+    ] = False,
+) -> None:
+    """Serve the explorer of a bundle to a browser. Ctrl-C stops it.
+
+    [bold]Examples[/bold]
+
+    galaxy-explorer serve trained/sdss
+
+    galaxy-explorer serve trained/sdss --port 5007 --survey surveys/sdss
+    """
+    from galaxy_explorer.settings import PREFIX
+
+    os.environ[f"{PREFIX}BUNDLE"] = str(bundle)
+    if survey is not None:
+        os.environ[f"{PREFIX}SURVEY"] = str(survey)
+    if sdss:
+        os.environ[f"{PREFIX}SDSS_CUTOUTS"] = "1"
+    _run(port, address)
+
+
+def _run(port: int, address: str) -> None:
+    """Load everything, say where the page is, and serve until interrupted."""
+    from rich.console import Console
+
+    from galaxy_explorer.errors import SettingError
+    from galaxy_explorer.explorer.context import app_context
+
+    context = app_context()
+    import panel as pn
+
+    from galaxy_explorer.explorer.routes import ROUTES
+    from galaxy_explorer.explorer.shell import main_page
+
+    pn.extension()
+    try:
+        server = pn.serve(
+            main_page,
+            port=port,
+            address=address,
+            websocket_origin=[f"{address}:{port}"] if port else None,
+            extra_patterns=ROUTES,
+            show=False,
+            start=False,
+            verbose=False,
+        )
+    except OSError as error:
+        raise SettingError(
+            f"--port {port} on {address}: {error.strerror}; choose another --port"
+        ) from error
+    console = Console()
+    console.print(
+        f"{context.bundle.name}: {len(context.bundle):,} galaxies at "
+        f"http://{address}:{server.port} (Ctrl-C stops)",
+        markup=False,
+        soft_wrap=True,
+    )
+    server.run_until_shutdown()

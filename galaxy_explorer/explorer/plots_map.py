@@ -86,7 +86,8 @@ class GalaxyMap:
                 "cluster": np.zeros(self.n, np.int16),
                 "t": type_words(ttype),
                 "id": np.asarray(galaxy_id, str).tolist(),
-            }
+            },
+            name="galaxies",
         )
         self._names_source = ColumnDataSource({"x": [], "y": [], "text": [], "colour": []})
         self._ranking = ColumnDataSource({"row": np.arange(self.n, dtype=np.int32)})
@@ -181,6 +182,7 @@ def empty_map(closest: float) -> figure:
     plot = figure(
         x_range=Range1d(0, 1, **extent),
         y_range=Range1d(0, 1, **extent),
+        name="map",
         tools=TOOLS,
         active_scroll="wheel_zoom",
         active_drag="pan",
@@ -241,7 +243,7 @@ def add_cells(plot: figure) -> GlyphRenderer:
         "y",
         width="side",
         height="side",
-        source=ColumnDataSource({name: [] for name in columns}),
+        source=ColumnDataSource({name: [] for name in columns}, name="cells"),
         fill_color="#05070c",
         fill_alpha="veil",
         line_color=SELECTION_COLOUR,

@@ -1,0 +1,113 @@
+"""The app in a browser: served once, every page watched for complaints and foreign requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.app_server import served
+from tests.browser_path import FLAGS, find
+from tests.small_bundle import write_small_bundle
+
+N_GALAXIES = 600
+SIZE = {"width": 1440, "height": 900}
+PATIENCE_MS = 60_000  # software rendering on a loaded machine
+QUIET = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+)
+OWN = ("http://localhost:", "ws://localhost:", "data:", "blob:")
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the app shows a small bundle."""
+    folder = tmp_path_factory.mktemp("app")
+    bundle = write_small_bundle(folder / "small", n=N_GALAXIES)
+    with served(bundle=bundle, cache=folder / "cache") as where:
+        yield where
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=find(), args=[*FLAGS, *QUIET])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """Errors on the console, failed requests and requests to other hosts, as they happen."""
+    return []
+
+
+@pytest.fixture
+def frames_sent() -> list[str]:
+    """Websocket frames that the page sent."""
+    return []
+
+
+@pytest.fixture
+def requests() -> list[str]:
+    """Addresses that the page asked for."""
+    return []
+
+
+@pytest.fixture
+def open_page(
+    address: str,
+    browser: Browser,
+    complaints: list[str],
+    frames_sent: list[str],
+    requests: list[str],
+) -> Iterator[Callable[..., Page]]:
+    """Open a page of the app by name; at the end nothing may have been complained of."""
+    context = browser.new_context(viewport=SIZE)
+    context.set_default_timeout(PATIENCE_MS)
+
+    def open_named(name: str = "", ready: str = ".gallery[data-painted]") -> Page:
+        page = context.new_page()
+        watch(page, complaints)
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("websocket", lambda ws: ws.on("framesent", frames_sent.append))
+        page.goto(f"{address}?page={name}" if name else address)
+        page.get_by_label("Toggle theme").wait_for()
+        page.locator(ready).first.wait_for()
+        return page
+
+    yield open_named
+    context.close()
+    assert complaints == []
+
+
+def watch(page: Page, complaints: list[str]) -> None:
+    """Note whatever a page complains of, and every request that leaves the machine."""
+    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    page.on(
+        "console",
+        lambda message: (
+            complaints.append(f"console: {message.text}") if message.type == "error" else None
+        ),
+    )
+    page.on(
+        "request",
+        lambda request: (
+            None if request.url.startswith(OWN) else complaints.append(f"foreign: {request.url}")
+        ),
+    )
+    page.on(
+        "response",
+        lambda response: (
+            complaints.append(f"{response.status}: {response.url}")
+            if response.status >= 400
+            else None
+        ),
+    )
