@@ -28,7 +28,8 @@ GALLERY = ".gallery[data-painted]"
 NOTCH = """delta => new Promise(resolve => {
   const map = Bokeh.documents[0].get_model_by_name("map")
   const start = performance.now()
-  const width = map.x_range.end - map.x_range.start, middle = (map.x_range.end + map.x_range.start) / 2
+  const {start: low, end: high} = map.x_range
+  const width = high - low, middle = (high + low) / 2
   map.x_range.setv({start: middle - width * delta / 2, end: middle + width * delta / 2})
   requestAnimationFrame(() => requestAnimationFrame(() => resolve(performance.now() - start)))
 })"""
