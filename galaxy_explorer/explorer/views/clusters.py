@@ -116,11 +116,12 @@ class Clusters(pn.viewable.Viewer):
             self.heading.object = cluster_heading(cluster)
 
     def _layout(self) -> pn.Row:
-        bar = pn.FlexBox(
+        bar = pn.Row(
             clustering_select(self.state),
             choice("Sorted by", self.param.order),
             choice("Bars", self.param.scale),
-            align_items="center", gap="4px 12px", margin=(0, 0, 4, 0),
+            margin=(4, 0, 4, 0), sizing_mode="stretch_width",
+            styles={"flex-wrap": "wrap", "gap": "4px 12px", "align-items": "center"},
         )  # fmt: skip
         figures = pn.Row(
             pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", styles={"flex": "5 1 0"}),

@@ -104,9 +104,9 @@ class Codebooks(pn.viewable.Viewer):
         return pn.Column(
             pn.Row(*selects, sizing_mode="stretch_width"),
             self.detail,
-            pn.FlexBox(
-                pictures, agreement, gap="0 20px", sizing_mode="stretch_width",
-                styles={"flex-shrink": "0"},
+            pn.Row(
+                pictures, agreement, sizing_mode="stretch_width",
+                styles={"flex-wrap": "wrap", "gap": "0 20px"},
             ),
             _title("Scoreboard"), _note(SCORES_NOTE), self.table,
             self.comparison,
