@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from galaxy_explorer import load_bundle
+from galaxy_explorer.errors import SurveyError, TrainingError
+from galaxy_explorer.pipeline import make_plan, train_bundle
+from galaxy_explorer.pipeline.autoencoders import measure
+from galaxy_explorer.pipeline.cache import StageCache, StageResult
+from tests.small_survey import write_small_survey
+
+MODELS = ("k16-modern-8x8", "k64-modern-16x16")
+KEY = "k16-modern-8x8/codes"
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory):
+    return write_small_survey(tmp_path_factory.mktemp("surveys") / "blobs").path
+
+
+class Counter:
+    """A stage that counts how often it is run."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def __call__(self) -> StageResult:
+        self.runs += 1
+        return StageResult({"squares": np.arange(5.0) ** 2}, {"run": self.runs})
+
+
+def test_a_finished_stage_is_not_run_again(tmp_path):
+    cache, stage = StageCache(tmp_path), Counter()
+    first = cache.get("model/stage", {"seed": 1}, stage)
+    second = cache.get("model/stage", {"seed": 1}, stage)
+    assert stage.runs == 1
+    assert cache.has("model/stage", {"seed": 1})
+    np.testing.assert_array_equal(first.arrays["squares"], second.arrays["squares"])
+    assert second.facts == {"run": 1}
+
+
+def test_changed_inputs_are_run_again(tmp_path):
+    cache, stage = StageCache(tmp_path), Counter()
+    cache.get("stage", {"seed": 1}, stage)
+    assert not cache.has("stage", {"seed": 2})
+    cache.get("stage", {"seed": 2}, stage)
+    cache.get("stage", {"seed": 2, "more": None}, stage)
+    assert stage.runs == 3
+
+
+def test_a_damaged_result_is_run_again(tmp_path):
+    cache, stage = StageCache(tmp_path), Counter()
+    cache.get("stage", {}, stage)
+    file = next(tmp_path.iterdir())
+    file.write_bytes(file.read_bytes()[:-3])
+    assert cache.get("stage", {}, stage).facts == {"run": 2}
+    file.write_bytes(b"")
+    assert cache.get("stage", {}, stage).facts == {"run": 3}
+
+
+def test_a_failed_stage_leaves_nothing(tmp_path):
+    def fail() -> StageResult:
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space"):
+        StageCache(tmp_path).get("stage", {}, fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_measures_by_hand():
+    errors = np.array([0.01, 0.03], np.float32)
+    codes = np.array([[[0, 0], [1, 1]], [[2, 2], [3, 3]]])
+    metrics = measure(errors, codes, 8, variance=0.5)
+    assert metrics["mse"] == pytest.approx(0.02)
+    assert metrics["nmse"] == pytest.approx(0.04)
+    assert metrics["psnr_db"] == pytest.approx(16.9897, abs=1e-3)
+    assert metrics["perplexity"] == pytest.approx(4)
+    assert metrics["used_share"] == 0.5
+    assert metrics["n_test"] == 2
+    assert metrics["nmse_low"] <= metrics["nmse"] <= metrics["nmse_high"]
+
+
+def test_one_code_has_perplexity_one():
+    metrics = measure(np.ones(3, np.float32), np.zeros((3, 2, 2), int), 16, variance=1.0)
+    assert metrics["perplexity"] == pytest.approx(1)
+    assert metrics["used_share"] == pytest.approx(1 / 16)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"recipe": "huge"}, "--recipe huge: unknown"),
+        ({"models": ("vae",)}, "--models vae"),
+        ({"models": ("k16-modern-8x16",)}, "--models k16-modern-8x16"),
+        ({"models": ("k16-modern-7x7",)}, "does not follow"),
+        ({"models": ("k16-magic-8x8",)}, "magic"),
+        ({"models": ("k16-modern-16x16",)}, "at least one 8x8 model"),
+    ],
+)
+def test_a_wrong_request_is_refused_before_any_work(survey, tmp_path, options, message):
+    with pytest.raises(TrainingError, match=message):
+        make_plan(survey, tmp_path / "out", **{"recipe": "tiny", **options})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_survey(tmp_path):
+    with pytest.raises(SurveyError, match="nowhere"):
+        make_plan(tmp_path / "nowhere", tmp_path / "out", recipe="tiny")
+
+
+def test_a_survey_of_a_handful_is_refused(tmp_path):
+    tiny = write_small_survey(tmp_path / "few", n=3).path
+    with pytest.raises(TrainingError, match="galaxies in the"):
+        make_plan(tiny, tmp_path / "out", recipe="tiny")
+
+
+def flat_map(features: np.ndarray, seed: int) -> np.ndarray:
+    """Stands in for UMAP, which compiles for half a minute."""
+    return np.asarray(features[:, :2] + seed, dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def trained(survey, tmp_path_factory):
+    """A bundle trained by the shortest recipe, with its plan and its work folder."""
+    out = tmp_path_factory.mktemp("bundles") / "blobs"
+    plan = make_plan(survey, out, recipe="tiny", models=MODELS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("galaxy_explorer.pipeline.clusters.fit_map", flat_map)
+        train_bundle(plan, lambda _: None)
+    return plan
+
+
+@pytest.fixture
+def bundle(trained):
+    return load_bundle(trained.out)
+
+
+@pytest.mark.slow
+def test_the_bundle_agrees_with_itself(bundle, trained):
+    from galaxy_explorer.models.inference import encode_stamps, reconstruction_errors
+
+    survey = trained.survey
+    np.testing.assert_array_equal(bundle.column("galaxy_id"), survey.column("galaxy_id"))
+    stamps = survey.model_input()
+    for name in MODELS:
+        model = bundle.load_model(name)
+        np.testing.assert_array_equal(encode_stamps(model, stamps), bundle.codes(name))
+        errors = reconstruction_errors(model, stamps, bundle.codes(name))
+        np.testing.assert_allclose(errors, bundle.column(f"{name}/error"), rtol=1e-5)
+        test = bundle.column("split") == "test"
+        assert bundle.models[name].metrics["mse"] == pytest.approx(errors[test].mean(), rel=1e-5)
+
+
+@pytest.mark.slow
+def test_clusters_follow_from_features_and_mixture(bundle):
+    assert set(bundle.clusterings) == {"k16-modern-8x8/index", KEY}
+    for clustering in bundle.clusterings.values():
+        shares = clustering.mixture.responsibilities(clustering.feature_values)
+        np.testing.assert_array_equal(shares.argmax(1), clustering.labels)
+        np.testing.assert_allclose(shares.max(1), clustering.responsibility, rtol=1e-5)
+        assert sum(c.count for c in clustering.clusters) == len(bundle)
+
+
+@pytest.mark.slow
+def test_features_do_not_change_when_a_stamp_is_turned(bundle, trained):
+    from galaxy_explorer.models.inference import orbit_mean_vectors
+
+    clustering = bundle.clusterings[KEY]
+    model = bundle.load_model(clustering.model)
+    stamps = trained.survey.model_input(np.arange(8))
+    for turned in (np.rot90(stamps, axes=(-2, -1)), stamps[..., ::-1]):
+        features = clustering.feature_map.apply(orbit_mean_vectors(model, turned))
+        np.testing.assert_allclose(features, clustering.feature_values[:8], atol=1e-3)
+
+
+@pytest.mark.slow
+def test_training_improves_on_the_mean_picture(bundle):
+    assert all(entry.metrics["nmse"] < 1 for entry in bundle.models.values())
+
+
+@pytest.mark.slow
+def test_the_card_has_the_figures_of_the_manifest(bundle):
+    for name, entry in bundle.models.items():
+        assert f"| {name} | {entry.steps:,} |" in bundle.card
+        assert f"{entry.metrics['nmse']:.4f}" in bundle.card
+    for clustering in bundle.clusterings.values():
+        assert f"{clustering.agreement['ami']['value']:.3f}" in bundle.card
+
+
+def refuse(*_, **__):
+    raise RuntimeError("a finished stage ran again")
+
+
+@pytest.mark.slow
+def test_a_rerun_computes_nothing_and_changes_nothing(trained, monkeypatch):
+    before = load_bundle(trained.out)
+    monkeypatch.setattr("galaxy_explorer.models.vqvae_training.train_model", refuse)
+    monkeypatch.setattr("galaxy_explorer.models.inference.encode_stamps", refuse)
+    for name in ("fit_map", "fit_mixture", "agreement", "cluster_summaries"):
+        monkeypatch.setattr(f"galaxy_explorer.pipeline.clusters.{name}", refuse)
+    said: list[str] = []
+    train_bundle(trained, said.append)
+    after = load_bundle(trained.out)
+    assert "0 to train, 2 trained already" in "\n".join(said)
+    kept = {name: entry for name, entry in after.manifest["files"].items() if name != "README.md"}
+    assert kept.items() <= before.manifest["files"].items()
+
+
+@pytest.mark.slow
+def test_new_scores_for_a_new_catalogue_but_no_new_training(trained, tmp_path, monkeypatch):
+    import pyarrow.parquet as pq
+
+    survey = shutil.copytree(trained.survey.path, tmp_path / "blobs")
+    table = pq.read_table(survey / "catalog.parquet")
+    place = table.column_names.index("ttype")
+    table = table.set_column(place, "ttype", table["ttype"].slice(0).combine_chunks())
+    pq.write_table(table, survey / "catalog.parquet", compression="gzip")
+    monkeypatch.setattr("galaxy_explorer.models.vqvae_training.train_model", refuse)
+    monkeypatch.setattr("galaxy_explorer.pipeline.clusters.fit_mixture", refuse)
+    runs = []
+    from galaxy_explorer.pipeline import clusters
+
+    original = clusters.agreement
+    monkeypatch.setattr(
+        clusters, "agreement", lambda *a, **k: runs.append(1) or original(*a, bootstraps=3, **k)
+    )
+    plan = make_plan(survey, trained.out, recipe="tiny", models=MODELS)
+    train_bundle(plan, lambda _: None)
+    assert len(runs) == 4
+
+
+@pytest.mark.slow
+def test_altered_weights_are_exported_again(trained, monkeypatch):
+    weights = trained.work / "weights" / "k16-modern-8x8.safetensors"
+    intact = weights.read_bytes()
+    weights.write_bytes(intact[:-8])
+    monkeypatch.setattr("galaxy_explorer.pipeline.clusters.fit_map", flat_map)
+    train_bundle(trained, lambda _: None)
+    assert weights.read_bytes() == intact
+
+
+@pytest.mark.slow
+def test_other_pixels_start_the_training_anew(trained, tmp_path):
+    from galaxy_explorer.pipeline.autoencoders import Autoencoders
+
+    other = write_small_survey(tmp_path / "other", seed=5).path
+    work = shutil.copytree(trained.work, tmp_path / "bundle.work")
+    plan = make_plan(other, tmp_path / "bundle", recipe="tiny", models=MODELS)
+    stages = Autoencoders(plan)
+    assert not stages.is_trained(plan.configs[0])
+    folder = stages._training_folder(plan.configs[0])
+    assert folder == work / "models" / "k16-modern-8x8"
+    assert [file.name for file in folder.iterdir()] == ["pixels.txt"]
+
+
+@pytest.mark.slow
+def test_manifest_says_what_was_done(bundle):
+    manifest = json.loads((bundle.path / "manifest.json").read_text())
+    assert manifest["recipe"]["name"] == "tiny"
+    assert sum(manifest["survey"]["splits"].values()) == len(bundle)
+    assert manifest["display_model"] == "k64-modern-16x16"
+    assert manifest["default_clustering"] == KEY
