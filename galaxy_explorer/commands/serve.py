@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+PATIENCE_MS = 120_000
+"""How long a session waits for the browser that asked for it: slow machines need more than 15 s."""
+
 
 def serve(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
@@ -60,6 +63,7 @@ def _run(port: int, address: str) -> None:
             address=address,
             websocket_origin=[f"{address}:{port}"] if port else None,
             extra_patterns=ROUTES,
+            unused_session_lifetime_milliseconds=PATIENCE_MS,
             show=False,
             start=False,
             verbose=False,

@@ -7,6 +7,7 @@ from typing import Any
 
 import panel as pn
 import panel_material_ui as pmui
+from panel.io.resources import LOCAL_DIST
 
 from galaxy_explorer.errors import GalaxyExplorerError
 from galaxy_explorer.explorer.context import AppContext, app_context
@@ -68,11 +69,22 @@ PAGES: dict[str, View] = {"atlas": _atlas, "clusters": _clusters, "codebooks": _
 
 def main_page() -> pmui.Page:
     """The app for one visitor; a page with the cure where bundle or survey cannot be used."""
+    _keep_styles_local()
     try:
         context = app_context()
     except GalaxyExplorerError as error:
         return error_page(error)
     return build_page(context)
+
+
+def _keep_styles_local() -> None:
+    """Take Panel's style sheets from this server, whatever happens.
+
+    Panel makes them point elsewhere and turns them round when it renders the page. A visitor whose
+    browser connects so late that the session has expired gets one that was never rendered.
+    """
+    if pn.state.curdoc is not None:
+        pn.state.curdoc.template_variables["dist_url"] = LOCAL_DIST
 
 
 def build_page(context: AppContext) -> pmui.Page:
