@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -74,8 +73,11 @@ def opened(browser: Browser) -> tuple[Page, list[str]]:
     context = browser.new_context(viewport=SIZE)
     context.set_default_timeout(PATIENCE_MS)
     page, frames = context.new_page(), []
-    note: Callable[[str], None] = frames.append
-    page.on("websocket", lambda socket: socket.on("framesent", note))
+
+    def note_frame(frame: str) -> None:  # playwright cannot take a method of a list
+        frames.append(frame)
+
+    page.on("websocket", lambda socket: socket.on("framesent", note_frame))
     return page, frames
 
 

@@ -13,7 +13,7 @@ from tests.small_bundle import write_small_bundle
 
 N_GALAXIES = 600
 SIZE = {"width": 1440, "height": 900}
-PATIENCE_MS = 60_000  # software rendering on a loaded machine
+PATIENCE_MS = 120_000  # software rendering on a loaded machine
 QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
@@ -73,11 +73,14 @@ def open_page(
     context = browser.new_context(viewport=SIZE)
     context.set_default_timeout(PATIENCE_MS)
 
+    def note_frame(frame: str) -> None:  # playwright cannot take a method of a list
+        frames_sent.append(frame)
+
     def open_named(name: str = "", ready: str = ".gallery[data-painted]") -> Page:
         page = context.new_page()
         watch(page, complaints)
         page.on("request", lambda request: requests.append(request.url))
-        page.on("websocket", lambda ws: ws.on("framesent", frames_sent.append))
+        page.on("websocket", lambda socket: socket.on("framesent", note_frame))
         page.goto(f"{address}?page={name}" if name else address)
         page.get_by_label("Toggle theme").wait_for()
         page.locator(ready).first.wait_for()
