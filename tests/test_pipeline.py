@@ -178,8 +178,11 @@ def test_features_do_not_change_when_a_stamp_is_turned(bundle, trained):
 
 
 @pytest.mark.slow
-def test_training_improves_on_the_mean_picture(bundle):
-    assert all(entry.metrics["nmse"] < 1 for entry in bundle.models.values())
+def test_nmse_is_in_units_of_the_variance_of_the_training_pixels(bundle, trained):
+    train = trained.survey.model_input()[bundle.column("split") == "train"]
+    for entry in bundle.models.values():
+        ratio = entry.metrics["mse"] / entry.metrics["nmse"]
+        assert ratio == pytest.approx(train.var(dtype=np.float64), rel=1e-4)
 
 
 @pytest.mark.slow
