@@ -21,7 +21,7 @@ def index_features(codes: np.ndarray) -> np.ndarray:
 class FeatureMap:
     """Principal components: features = (vectors - mean) components^T.
 
-    mean (F,) and components (P, F) float32; fitted on the training galaxies only.
+    mean (F,) and components (P, F) float32, scaled alike; fitted on the training galaxies only.
     """
 
     mean: np.ndarray
@@ -55,7 +55,9 @@ class FeatureMap:
 def fit_pca(vectors: np.ndarray, n: int = 30, *, seed: int = 0) -> FeatureMap:
     """Principal components of vectors (N, F), at most `n`; deterministic, sign included.
 
-    The entry of largest size of each component is positive.
+    The entry of largest size of each component is positive. All components are scaled by one
+    number so that the first has unit variance: code vectors differ in size from model to model,
+    and the mixture's floor on variances should not.
     """
     from sklearn.decomposition import PCA
 
@@ -65,7 +67,8 @@ def fit_pca(vectors: np.ndarray, n: int = 30, *, seed: int = 0) -> FeatureMap:
         model.fit(vectors)
     components = model.components_
     largest = components[np.arange(n), np.abs(components).argmax(1)]
-    components = components * np.sign(largest)[:, None]
+    unit = np.sqrt(model.explained_variance_[0]) or 1.0  # 0 where all vectors are alike
+    components = components * (np.sign(largest)[:, None] / unit)
     return FeatureMap(
         np.ascontiguousarray(model.mean_, dtype=np.float32),
         np.ascontiguousarray(components, dtype=np.float32),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig
 
 BLOCK_ROWS = 512
-PCA_COMPONENTS = 30
+PCA_COMPONENTS = 20
 PCA_ROWS = 20_000
 RESAMPLES = 1000
 
@@ -165,6 +165,7 @@ class Autoencoders:
             "weights": products.training["sha256"],
             "pixels": self.plan.pixels,
             "components": PCA_COMPONENTS,
+            "scale": "first component of unit variance",
             "seed": self.plan.seed,
         }
         stage = f"{products.config.name}.features"

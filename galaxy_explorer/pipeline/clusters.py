@@ -30,7 +30,7 @@ class MixtureSettings:
 
 MIXTURES = {
     "index": MixtureSettings("full", 1e-3, None),
-    "codes": MixtureSettings("full", 1e-3, None),
+    "codes": MixtureSettings("full", 3e-3, None),
 }
 
 
