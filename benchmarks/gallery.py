@@ -1,6 +1,6 @@
 """How long a visitor waits: a page to open, 96 thumbnails from click to painted.
 
-    python benchmarks/gallery.py trained/sdss [--repeats 20]
+    python -m benchmarks.gallery trained/sdss [--repeats 20]
 
 Serves the bundle on a free port, drives a headless Chromium with software rendering, and prints
 medians and 95th percentiles in milliseconds. Pictures are decoded before the clock starts.
@@ -9,22 +9,16 @@ medians and 95th percentiles in milliseconds. Pictures are decoded before the cl
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader")
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.app_server import served
+from tests.browser_path import FLAGS, find
+
+SIZE = {"width": 1440, "height": 900}
+PATIENCE_MS = 120_000
 PAGES = {"clusters": ".gallery[data-painted]", "codebooks": ".strips[data-painted]"}
 # Clicks the button and resolves, after the frame that shows the new pictures, to milliseconds.
 CLICK_TO_PAINTED = """button => new Promise(resolve => {
@@ -42,65 +36,41 @@ CLICK_TO_PAINTED = """button => new Promise(resolve => {
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bundle", type=Path)
+    parser.add_argument("bundle", nargs="?", default="trained/sdss")
     parser.add_argument("--repeats", type=int, default=20)
-    arguments = parser.parse_args()
-    from playwright.sync_api import sync_playwright
-
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
-    with serving(arguments.bundle) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        for name, ready in PAGES.items():
-            waits = [open_time(browser, f"{address}?page={name}", ready) for _ in range(6)]
+    asked = parser.parse_args()
+    with served(bundle=asked.bundle) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find(), args=[*FLAGS, "--use-gl=angle", "--use-angle=swiftshader"]
+        )
+        for name in PAGES:
+            waits = [open_time(browser, address, name) for _ in range(6)]
             report(f"{name} page, open to usable (first: {waits[0]:.0f})", waits[1:])
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.goto(f"{address}?page=clusters")
-        page.wait_for_selector(PAGES["clusters"])
-        report("96 thumbnails, click to painted", turn_pages(page, arguments.repeats))
+        page = visit(browser, address, "clusters")
+        report("96 thumbnails, click to painted", turn_pages(page, asked.repeats))
         browser.close()
 
 
-@contextmanager
-def serving(bundle: Path) -> Iterator[str]:
-    """The app with a bundle, on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "panel", "serve", "app.py", "--port", str(port)]
-    command += ["--plugins", "galaxy_explorer.explorer.routes"]
-    environment = {**os.environ, "GALAXY_EXPLORER_BUNDLE": str(bundle.resolve())}
-    address = f"http://localhost:{port}/app"
-    with subprocess.Popen(command, cwd=ROOT, env=environment) as server:
-        try:
-            wait_for(address)
-            yield address
-        finally:
-            server.terminate()
+def visit(browser: Browser, address: str, name: str) -> Page:
+    """A page of the app in a fresh context, with usable content."""
+    context = browser.new_context(viewport=SIZE)
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    page.goto(f"{address}?page={name}", wait_until="commit")
+    page.locator(PAGES[name]).first.wait_for()
+    return page
 
 
-def wait_for(address: str) -> None:
-    """Return once the address answers."""
-    for _ in range(600):
-        try:
-            with urllib.request.urlopen(address):  # noqa: S310 (localhost)
-                return
-        except urllib.error.URLError:
-            time.sleep(0.1)
-    raise TimeoutError(address)
-
-
-def open_time(browser: Any, address: str, ready: str) -> float:
-    """Milliseconds from asking for a page, in a fresh context, to usable content."""
-    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+def open_time(browser: Browser, address: str, name: str) -> float:
+    """Milliseconds from asking for a page to usable content."""
     start = time.perf_counter()
-    page.goto(address)
-    page.wait_for_selector(ready)
+    page = visit(browser, address, name)
     waited = 1000 * (time.perf_counter() - start)
     page.context.close()
     return waited
 
 
-def turn_pages(page: Any, repeats: int) -> list[float]:
+def turn_pages(page: Page, repeats: int) -> list[float]:
     """Turn the gallery of the largest cluster to and fro; the first turns warm it up."""
     counts = [int(text.replace(",", "")) for text in page.locator(".panel-count").all_inner_texts()]
     page.locator(".panel").nth(counts.index(max(counts))).click()
