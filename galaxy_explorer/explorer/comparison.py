@@ -161,7 +161,9 @@ class Comparison(pn.viewable.Viewer):
                     styles={"flex": "1 1 0", "min-width": "0"},
                 )
             )
-        return pn.Row(*sides, sizing_mode="stretch_width", styles={"gap": "16px"})
+        return pn.Row(
+            *sides, sizing_mode="stretch_width", styles={"gap": "16px", "max-height": "none"}
+        )
 
 
 def _text() -> pn.pane.HTML:

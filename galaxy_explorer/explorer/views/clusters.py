@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import panel as pn
 import param
+from bokeh.plotting import figure
 
 from galaxy_explorer.explorer.cluster_words import (
     STYLES,
@@ -117,21 +118,18 @@ class Clusters(pn.viewable.Viewer):
 
     def _layout(self) -> pn.Row:
         bar = pn.Row(
-            clustering_select(self.state),
             choice("Sorted by", self.param.order),
             choice("Bars", self.param.scale),
             margin=(4, 0, 4, 0), sizing_mode="stretch_width",
-            styles={"flex-wrap": "wrap", "gap": "4px 12px", "align-items": "center"},
+            styles={"flex-wrap": "wrap", "gap": "4px 12px"},
         )  # fmt: skip
         figures = pn.Row(
-            pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", styles={"flex": "5 1 0"}),
-            pn.pane.Bokeh(self.place, sizing_mode="stretch_width", styles={"flex": "2 1 0"}),
-            sizing_mode="stretch_width",
+            _part(self.histogram, 2), _part(self.place, 1), sizing_mode="stretch_width"
         )
         half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
         left = pn.Column(
-            bar, self.legend, self.multiples, margin=(0, 12, 0, 0), sizing_mode="stretch_width",
-            styles={**half, "flex": "1 1 0"},
+            clustering_select(self.state), bar, self.legend, self.multiples,
+            margin=(0, 12, 0, 0), sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
         right = pn.Column(
             self.heading, figures, self.detail, self._sources(), self.gallery,
@@ -144,3 +142,10 @@ class Clusters(pn.viewable.Viewer):
         sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
         sources.visible = self.gallery.stamps.originals is not None
         return sources
+
+
+def _part(plot: figure, share: int) -> pn.Column:
+    """A figure that takes so many parts of the width of its row."""
+    pane = pn.pane.Bokeh(plot, sizing_mode="stretch_width", margin=0)
+    styles = {"flex": f"{share} 1 0", "min-width": "0"}
+    return pn.Column(pane, sizing_mode="stretch_width", margin=0, styles=styles)

@@ -106,7 +106,7 @@ class Codebooks(pn.viewable.Viewer):
             self.detail,
             pn.Row(
                 pictures, agreement, sizing_mode="stretch_width",
-                styles={"flex-wrap": "wrap", "gap": "0 20px"},
+                styles={"flex-wrap": "wrap", "gap": "0 20px", "max-height": "none"},
             ),
             _title("Scoreboard"), _note(SCORES_NOTE), self.table,
             self.comparison,
