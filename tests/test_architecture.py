@@ -62,7 +62,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "": ({"errors", "bundle"}, set()),
 }
 # Modules that may do more than their room, and modules that may do less.
-MORE = {"commands.serve": {"explorer"}}
+MORE = {"commands.serve": {"explorer", "panel"}}
 LESS = {
     "explorer.state": {"panel", "bokeh", "holoviews"},
     "explorer.display": {"panel", "holoviews"},
@@ -110,7 +110,7 @@ def forbidden(path: Path) -> Iterator[str]:
             allowed = bool(GALSIM_ROOM.match(name))
         else:
             allowed = (
-                top in libraries - LESS.get(name.partition("_")[0], set())
+                top in libraries | MORE.get(name, set()) - LESS.get(name.partition("_")[0], set())
                 or top in sys.stdlib_module_names
             )
         if not allowed:

@@ -73,7 +73,11 @@ class Quantizer(nn.Module):
         return nearest_code(flat, self.codebook.detach()).reshape(z.shape[0], *z.shape[2:])
 
     def forward(self, z: Tensor) -> Quantized:
-        """Quantize z (B, D, h, w); distances and losses are computed in full precision."""
+        """Quantize z (B, D, h, w).
+
+        In mixed-precision training, distances are compared in the reduced format, as everything
+        else that is a product of matrices; encoding a survey never is.
+        """
         z = z if z.dtype == torch.float64 else z.float()
         code_indices = self.indices(z)
         codes = self.lookup(code_indices)  # (B, D, h, w)
@@ -140,7 +144,8 @@ class ModernQuantizer(Quantizer):
             return z.new_zeros(())
         flat = z.movedim(1, -1).reshape(-1, self.embedding_dim)  # (M, D)
         scale = (z - codes).detach().square().sum(1).mean()  # mean squared distance to a code
-        half = 0.5 * self.codebook.square().sum(1) - flat @ self.codebook.t()  # (M, K)
+        codebook = self.codebook.clone()  # the moving averages change the original before backward
+        half = 0.5 * codebook.square().sum(1) - flat @ codebook.t()  # (M, K)
         use = torch.softmax(-2 * half / (scale + TINY), 1).mean(0)
         entropy = -(use * use.clamp(min=TINY).log()).sum()  # without a slope at a use of 0
         return EVENNESS * (math.log(self.num_embeddings) - entropy)
