@@ -215,17 +215,13 @@ def _read_clustering(
         raise BundleError(f"{path}: {mixture.n_components} components where {count} are expected")
     if values is None or values.shape != (len(codes), mixture.means.shape[1]):
         raise BundleError(f"{path}: features are missing or of the wrong shape")
-    labels = _key_column(table, f"{key}/cluster", np.int16, folder)
-    if labels.min() < 0 or labels.max() >= count:
-        raise BundleError(f"{folder / CATALOG}: {key}/cluster is not in 0..{count - 1}")
-    x, y = (_key_column(table, f"{key}/{axis}", np.float32, folder) for axis in "xy")
     return Clustering(
         key=key,
         model=entry["model"],
         features=entry["features"],
-        labels=labels,
+        labels=_labels(table, key, count, folder),
         responsibility=_key_column(table, f"{key}/responsibility", np.float32, folder),
-        coordinates=read_only(np.stack([x, y], axis=1)),
+        coordinates=_coordinates(table, key, folder),
         clusters=tuple(ClusterSummary.from_dict(values) for values in entry["clusters"]),
         agreement=entry["agreement"],
         effective_clusters=entry["effective_clusters"],
@@ -233,6 +229,18 @@ def _read_clustering(
         feature_map=feature_map,
         feature_values=read_only(values),
     )
+
+
+def _labels(table: pa.Table, key: str, count: int, folder: Path) -> np.ndarray:
+    labels = _key_column(table, f"{key}/cluster", np.int16, folder)
+    if labels.min() < 0 or labels.max() >= count:
+        raise BundleError(f"{folder / CATALOG}: {key}/cluster is not in 0..{count - 1}")
+    return labels
+
+
+def _coordinates(table: pa.Table, key: str, folder: Path) -> np.ndarray:
+    axes = [_key_column(table, f"{key}/{axis}", np.float32, folder) for axis in "xy"]
+    return read_only(np.stack(axes, axis=1))
 
 
 def _key_column(table: pa.Table, name: str, dtype: type[np.generic], folder: Path) -> np.ndarray:
