@@ -54,9 +54,16 @@ def _rgb_table(palette: tuple[str, ...]) -> NDArray[np.uint8]:
 
 
 def map_colouring(bundle: Bundle, clustering: str, column: str) -> Colouring:
-    """The colouring of a clustering's map by a column of the catalogue or by "cluster"."""
+    """The colouring of a clustering's map by a column of the catalogue or by its clusters.
+
+    "cluster": a colour each; "cluster_ttype": the mean T of its members, which the model never saw.
+    """
+    made = bundle.clusterings[clustering]
     if column == "cluster":
-        return colouring(column, bundle.clusterings[clustering].labels)
+        return colouring(column, made.labels)
+    if column == "cluster_ttype":
+        decided = (c.ttype_mean if c.kind != "unknown" else np.nan for c in made.clusters)
+        return colouring("ttype", np.array([*decided])[made.labels])
     return colouring(column, bundle.column(column))
 
 

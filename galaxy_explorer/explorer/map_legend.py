@@ -18,7 +18,9 @@ def legend(column: str, colours: Colouring) -> str:
     if column == "cluster":
         return _line("One colour per cluster, the same on every page. Zoom in for their numbers.")
     if column == "ttype":
-        return _type_bar(colours)
+        return _type_bar(colours, "no T in the catalogue")
+    if column == "cluster_ttype":
+        return _type_bar(colours, "too few members with a T")
     if colours.categories:
         return _chips(colours)
     return _colour_bar(colours, column_unit(column))
@@ -41,7 +43,7 @@ def _chips(colours: Colouring) -> str:
     return _line("".join([*chips, *more, _chip(UNKNOWN_COLOUR, "unknown")]))
 
 
-def _type_bar(colours: Colouring) -> str:
+def _type_bar(colours: Colouring, unknown: str) -> str:
     box = "flex:1;text-align:center;padding:1px 0;color:#10141c;font-weight:600;background:"
     boxes = "".join(
         f'<span style="{box}{colour}">{plain(t.replace("-", "−"))}</span>'
@@ -51,7 +53,7 @@ def _type_bar(colours: Colouring) -> str:
         f'<div style="display:flex;border-radius:4px;overflow:hidden;font-size:12px">{boxes}</div>'
     )
     ends = '<span>early</span><span style="margin-left:auto">late</span>'
-    return f"{bar}{_line(ends)}{_line(_chip(UNKNOWN_COLOUR, 'no T in the catalogue'))}"
+    return f"{bar}{_line(ends)}{_line(_chip(UNKNOWN_COLOUR, unknown))}"
 
 
 def _colour_bar(colours: Colouring, unit: str) -> str:

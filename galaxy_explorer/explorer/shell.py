@@ -37,10 +37,14 @@ HEADER_STYLE = {
     "& .MuiToolbar-root": {"minHeight": "52px !important"},
 }
 NAVIGATION_STYLE = """
-.MuiFormLabel-root { position: absolute; clip-path: inset(50%); }
-.MuiToggleButton-root { color: #c5d2e6; border-color: #33445f; padding: 4px 14px; }
-.MuiToggleButton-root.Mui-selected { color: #101b2d; background-color: #cfe3fb; }
-.MuiToggleButton-root:focus-visible { outline: 2px solid #ffffff; }
+.MuiFormLabel-root.MuiFormLabel-root { position: absolute; clip-path: inset(50%); }
+.MuiToggleButtonGroup-root .MuiToggleButton-root.MuiToggleButton-root {
+  color: #c5d2e6; border-color: #33445f; padding: 4px 14px;
+}
+.MuiToggleButtonGroup-root .MuiToggleButton-root.MuiToggleButton-root.Mui-selected {
+  color: #101b2d; background-color: #cfe3fb;
+}
+.MuiToggleButtonGroup-root .MuiToggleButton-root:focus-visible { outline: 2px solid #ffffff; }
 """
 View = Callable[[ExplorerState, StampStore], Any]
 

@@ -50,7 +50,8 @@ class ExplorerState(param.Parameterized):
         self.bundle = bundle
         self._offer("clustering", keys, default)
         self._offer("compare", keys, next((key for key in keys if key != default), default))
-        self._offer("colour_by", colour_columns(bundle), "cluster")
+        columns = colour_columns(bundle)
+        self._offer("colour_by", columns, columns[0])
         self.param.update(**params)
 
     def _offer(self, name: str, objects: list[str], value: str) -> None:
@@ -115,7 +116,7 @@ class ExplorerState(param.Parameterized):
 
 
 def colour_columns(bundle: Bundle) -> list[str]:
-    """Columns that can colour the map: "cluster", T and source first, then the survey's own.
+    """What can colour the map: the clusters, T and source first, then the survey's own columns.
 
     Left out: identifiers, the bundle's own columns (their names hold a "/"), text with a different
     value for nearly every galaxy, and columns without a single value.
@@ -126,7 +127,9 @@ def colour_columns(bundle: Bundle) -> list[str]:
         for name in bundle.column_names
         if name not in first and name not in HIDDEN_COLUMNS and "/" not in name
     ]
-    return ["cluster", *(name for name in first + rest if _can_colour(bundle.column(name)))]
+    columns = [name for name in first + rest if _can_colour(bundle.column(name))]
+    clusters = ["cluster_ttype", "cluster"] if "ttype" in columns else ["cluster"]
+    return [*clusters, *columns]
 
 
 def _can_colour(values: NDArray[Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 FEATURE_WORDS = {"codes": "by code vectors", "index": "by index map"}
 COLUMN_WORDS = {
     "cluster": "Cluster",
+    "cluster_ttype": "Mean Hubble type of the cluster",
     "ttype": "Hubble type T",
     "ttype_class": "T class",
     "source": "Source",

@@ -88,7 +88,7 @@ def test_clusterings_are_offered_in_words(state) -> None:
 
 def test_the_map_is_coloured_by_facts_of_the_catalogue_not_by_identifiers(bundle) -> None:
     columns = colour_columns(bundle)
-    assert columns[:3] == ["cluster", "ttype", "source"]
+    assert columns[:4] == ["cluster_ttype", "cluster", "ttype", "source"]
     assert "magnitude" in columns
     assert not {"galaxy_id", "name"} & set(columns)
     assert not any("/" in column for column in columns)
