@@ -130,4 +130,7 @@ def _config(name: str, meta: dict[str, Any]) -> VQVAEConfig:
             quantizer=match[2],
         )
     except ValueError as error:
-        raise TrainingError(f"--models {name}: {error}") from None
+        raise TrainingError(
+            f"--models {name}: {error}; the clusters need maps of 8 x 8:"
+            " ingest the stamps with --size 64"
+        ) from None
