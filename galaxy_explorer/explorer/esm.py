@@ -51,7 +51,7 @@ class PictureSheet(_Reporting):
     tiles = param.List(default=[], doc="[row, caption] of each picture.")
     tile_width = param.Integer(default=72, doc="Least width of a picture on the page (CSS pixels).")
     pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
-    heading = param.String(doc="What is shown, in words.")
+    heading = param.String(default="Drawing …", doc="What is shown, in words.")
     page = param.Integer(default=0, doc="Page that is shown, from 0.")
     pages = param.Integer(default=1, doc="Number of pages.")
     focus_row = param.Integer(default=-1, doc="Row whose picture is marked; -1: none.")
@@ -81,7 +81,7 @@ class PictureStrips(_Reporting):
     sheet_rows = param.Integer(default=1, doc="Rows of pictures in the sheet.")
     galaxies = param.List(default=[], doc="row, name, type and words of each column.")
     lines = param.List(default=[], doc="label, note, first place, figures of each line.")
-    heading = param.String(doc="What is shown, in words.")
+    heading = param.String(default="Drawing …", doc="What is shown, in words.")
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
     _esm = _script("strips.js")

@@ -204,10 +204,16 @@ def _panel(cluster: ClusterSummary, heights: NDArray[np.float64], picked: int) -
         "tint": type_colour(mean),
         "colour": cluster_colour(cluster.id),
         "kind": "" if cluster.kind == "unknown" else cluster.kind,
-        "mean": f"T {number_words(mean)}" if cluster.n_ttype else "",
+        "mean": _mean_note(cluster),
         "picked": picked / cluster.count if cluster.count else 0.0,
         "words": panel_words(cluster, picked),
     }
+
+
+def _mean_note(cluster: ClusterSummary) -> str:
+    if not cluster.count:
+        return ""
+    return f"T {number_words(cluster.ttype_mean)}" if cluster.n_ttype else "no T"
 
 
 def panel_words(cluster: ClusterSummary, picked: int = 0) -> str:

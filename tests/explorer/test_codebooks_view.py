@@ -137,7 +137,7 @@ def test_scoreboard_gives_every_figure_with_its_meaning(bundle):
     assert all(len(row["cells"]) == len(COLUMNS) + 1 == len(header()) for row in rows)
     assert all(column["explanation"] for column in header())
     ami = [column["name"] for column in header()].index("AMI with T")
-    assert rows[0]["cells"][ami]["note"] == "0.050–0.150, chance 0.010"
+    assert rows[0]["cells"][ami]["note"] == "0.050 to 0.150, chance 0.010"
     assert rows[-1]["cells"][ami]["text"] == "–"
     assert [row["side"] for row in rows if row["side"]] == ["left", "right"]
 

@@ -143,6 +143,7 @@ def test_panels_say_what_they_show():
     assert shown[0]["words"].endswith("21 selected")
     assert shown[4]["words"] == "Cluster 4: empty"
     assert shown[2]["kind"] == ""
+    assert [shown[i]["mean"] for i in (0, 3, 4)] == ["T −2.9", "no T", ""]
 
 
 def test_kind_is_a_word_of_its_own():

@@ -87,7 +87,7 @@ export function render({model, el}) {
     caption.classList.remove("shown")
     mark()
     root.dataset.page = model.page
-    requestAnimationFrame(() => { root.dataset.painted = model.stamp })
+    if (model.stamp) requestAnimationFrame(() => { root.dataset.painted = model.stamp })
   }
 
   root.addEventListener("keydown", (event) => {

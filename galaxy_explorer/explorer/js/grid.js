@@ -72,10 +72,12 @@ function showTile(node, sheet, place, columns, rows) {
     `${columns > 1 ? (100 * x) / (columns - 1) : 0}% ${rows > 1 ? (100 * y) / (rows - 1) : 0}%`
 }
 
-// Resolves once the browser holds the pixels, so that new pictures replace old ones in one paint.
+// Resolves once the browser holds the pixels, so that new pictures replace old ones in one paint;
+// after half a second in any case: a page that is not being painted decodes nothing.
 async function decoded(address) {
   if (!address) return
   const image = new Image()
   image.src = address
-  await image.decode()
+  const late = new Promise((resolve) => setTimeout(resolve, 500))
+  await Promise.race([image.decode().catch(() => undefined), late])
 }

@@ -57,8 +57,8 @@ function show_pictures(near, side) {
   const on = near > 0.5
   if (cells.visible !== on) {
     cells.setv({visible: on}, local)
-    hover.setv({renderers: [on ? cells : points]}, local)
-    tap.setv({renderers: [on ? cells : points]}, local)
+    // Silently: the page themes anew, and tells the server of, whatever is put into a list.
+    for (const tool of [hover, tap]) { tool.setv({renderers: [on ? cells : points]}, {silent: true}) }
   }
   const state = `${side} ${address.tags[0]} ${source.selected.indices}`
   if (on && cells.tags[0] !== state) {
@@ -78,8 +78,9 @@ function show_points(near) {
   points.selection_glyph.setv({size: {value: 5.5 - step}}, local)
 }
 
-const width = plot.inner_width
-const height = plot.inner_height
+const known = (name) => plot.properties[name].is_unset ? 0 : plot[name]
+const width = known("inner_width")
+const height = known("inner_height")
 if (width > 0 && height > 0) {
   keep_ranges_local()
   // The map is a square: what fits is set by the shorter side.

@@ -48,7 +48,7 @@ export function render({model}) {
     caption.textContent = model.heading
     letGo(sheet)
     table.dataset.galaxies = model.galaxies.length
-    requestAnimationFrame(() => { table.dataset.painted = model.stamp })
+    if (model.stamp) requestAnimationFrame(() => { table.dataset.painted = model.stamp })
   }
 
   drawOnChange(model, ["sheet", "galaxies", "lines", "heading", "stamp"], draw)
