@@ -20,7 +20,8 @@ PATIENCE_MS = 120_000
 # The map is laid out, its points are painted and the gallery beside it shows galaxies.
 USABLE = """() => {
   const map = globalThis.Bokeh?.documents[0]?.get_model_by_name("map")
-  return map?.inner_width > 0 && Bokeh.index.find_one(map)?.has_finished()
+  if (!map || map.properties.inner_width.is_unset) { return false }
+  return map.inner_width > 0 && Bokeh.index.find_one(map)?.has_finished()
 }"""
 GALLERY = ".gallery[data-painted]"
 # One notch of the wheel, to the frame that shows it.

@@ -46,7 +46,7 @@ class Gallery(pn.viewable.Viewer):
         self.state, self.stamps, self.page_size = state, stamps, page_size
         self.sheet = PictureSheet(self._on_message, tile_width=tile_width)
         self.order = np.zeros(0, np.int64)
-        self.drawing = Drawing(self._prepare, self._show)
+        self.drawing = Drawing(self._prepare, self._show, self._ready)
         state.param.watch(self._start, ["selection", "clustering"])
         state.param.watch(self.drawing.ask, "pictures")
         state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
@@ -73,6 +73,9 @@ class Gallery(pn.viewable.Viewer):
         with param.parameterized.discard_events(self):
             self.page = 0
         self.drawing.ask()
+
+    def _ready(self) -> bool:
+        return self.stamps.ready(self.rows(), self.state.pictures)
 
     def _mark(self, *_: param.parameterized.Event) -> None:
         self.sheet.focus_row = -1 if self.state.focus is None else self.state.focus

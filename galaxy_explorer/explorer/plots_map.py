@@ -98,12 +98,12 @@ class GalaxyMap:
         self._points = add_points(self.figure, self.source, self._mapper)
         self._cells = add_cells(self.figure)
         self._names = add_names(self.figure, self._names_source)
-        self._hover = add_hover(self.figure, self._points)
+        self._hover = add_hover(self.figure, [self._points, self._cells])
         self._follow_zoom()
 
     def _follow_zoom(self) -> None:
         plot, tap = self.figure, self.figure.select_one(TapTool)
-        tap.renderers = [self._points]
+        tap.renderers = [self._points, self._cells]
         cell_source = self._cells.data_source
         arguments = {
             "plot": plot,
@@ -278,10 +278,10 @@ def add_names(plot: figure, source: ColumnDataSource) -> GlyphRenderer:
     )
 
 
-def add_hover(plot: figure, points: GlyphRenderer) -> HoverTool:
+def add_hover(plot: figure, renderers: list[GlyphRenderer]) -> HoverTool:
     """One tooltip at a time, for a point or a picture."""
     hover = HoverTool(
-        renderers=[points],
+        renderers=renderers,
         limit=1,
         attachment="horizontal",
     )

@@ -107,6 +107,11 @@ class StampStore:
         """Share of the galaxies decoded so far, 0..1."""
         return float(self._file.done.mean())
 
+    def ready(self, rows: NDArray[np.int64], pictures: str = "reconstruction") -> bool:
+        """Whether `get` would not have to wait."""
+        from_disk = pictures == "reconstruction" or self.originals is None
+        return from_disk and bool(self._file.done[rows].all())
+
     def get(self, rows: NDArray[np.int64], pictures: str = "reconstruction") -> NDArray[np.float32]:
         """Stamps (n, S, S) of catalogue rows, stretched as the model sees them. May wait.
 
