@@ -29,7 +29,7 @@ ifneq ($(shell test -x .venv/bin/python && echo yes),yes)
 endif
 
 app: $(READY)-app
-	@$(RUN) tools/port_is_free.py $(PORT)
+	@$(RUN) .ci/port_is_free.py $(PORT)
 	@echo "Galaxy Explorer: http://localhost:$(PORT) shows $(BUNDLE) in a few seconds; Ctrl-C stops it"
 	@GALAXY_EXPLORER_BUNDLE="$(BUNDLE)" GALAXY_EXPLORER_SURVEY="$(SURVEY)" $(RUN) -m panel serve \
 		app.py --plugins galaxy_explorer.explorer.routes --address localhost --port $(PORT) \
@@ -54,7 +54,7 @@ clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(READY)-app:
-	@PYTHON="$(PYTHON)" sh tools/install.sh . $@
+	@PYTHON="$(PYTHON)" sh .ci/install.sh . $@
 
 $(READY)-test:
-	@PYTHON="$(PYTHON)" sh tools/install.sh '.[test]' $(READY)-app $@
+	@PYTHON="$(PYTHON)" sh .ci/install.sh '.[test]' $(READY)-app $@

@@ -19,7 +19,7 @@ SOURCES = [
     for path in (*MODULES, *ROOT.glob("*.py"), *(ROOT / "benchmarks").glob("*.py"))
     if path.stat().st_size
 ]
-EVERYTHING = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py")), *(ROOT / "tools").glob("*.py")]
+EVERYTHING = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py")), *(ROOT / ".ci").glob("*.py")]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import socket
 import subprocess
 import sys
@@ -16,9 +17,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.test_architecture import EVERYTHING, imports, relative
-from tools.port_is_free import complaint
 
 ROOT = Path(__file__).resolve().parent.parent
+complaint = runpy.run_path(str(ROOT / ".ci" / "port_is_free.py"))["complaint"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 GROUPS = (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
 REQUIREMENTS = [Requirement(text) for group in GROUPS for text in group]
@@ -39,7 +40,7 @@ def test_every_dependency_is_pinned_inside_its_range(requirement: Requirement) -
 @pytest.mark.parametrize("path", EVERYTHING, ids=relative)
 def test_only_what_is_asked_for_is_imported(path: Path) -> None:
     asked = {canonicalize_name(requirement.name) for requirement in REQUIREMENTS}
-    own = {"galaxy_explorer", "tests", "tools", "benchmarks", *sys.stdlib_module_names}
+    own = {"galaxy_explorer", "tests", "benchmarks", *sys.stdlib_module_names}
     for line, name in imports(path):
         top = name.partition(".")[0]
         if top not in own:
@@ -63,7 +64,7 @@ def test_an_unsupported_python_is_refused_with_a_sentence(tmp_path: Path) -> Non
     old.write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo 'Python 3.9.18' || exit 1\n")
     old.chmod(0o755)
     done = subprocess.run(
-        ["sh", ROOT / "tools" / "install.sh", ".", "stamp"],
+        ["sh", ROOT / ".ci" / "install.sh", ".", "stamp"],
         cwd=tmp_path,
         env={**os.environ, "PYTHON": str(old)},
         capture_output=True,
@@ -83,7 +84,7 @@ def test_an_interrupted_installation_is_begun_anew_and_earns_no_stamp(tmp_path: 
         path.write_text("#!/bin/sh\nexit 0\n")
         path.chmod(0o755)
     done = subprocess.run(
-        ["sh", ROOT / "tools" / "install.sh", "./absent", ".venv/ready-1-app"],
+        ["sh", ROOT / ".ci" / "install.sh", "./absent", ".venv/ready-1-app"],
         cwd=tmp_path,
         env={**os.environ, "PYTHON": sys.executable, "PIP_NO_INDEX": "1"},
         capture_output=True,

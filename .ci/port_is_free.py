@@ -1,4 +1,4 @@
-"""Exit with a sentence unless PORT can be served: `python tools/port_is_free.py PORT`."""
+"""Exit with a sentence unless PORT can be served: `python .ci/port_is_free.py PORT`."""
 
 from __future__ import annotations
 
