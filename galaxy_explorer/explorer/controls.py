@@ -12,14 +12,13 @@ from galaxy_explorer.explorer.state import ExplorerState
 
 STRETCH_WORDS = {"Linear": "linear", "Square root": "sqrt", "Log": "log", "Asinh": "asinh"}
 INTERVAL_WORDS = {"Percentile": "percentile", "ZScale": "zscale", "Min-max": "minmax"}
-SOURCE_WORDS = {"Drawn by the model": "reconstruction", "Original": "original"}
-
-
-COMPACT_CARD = {
-    "& .MuiCardHeader-root": {"padding": "2px 10px"},
-    "& .MuiCardHeader-title": {"fontSize": "14px"},
-    "& .MuiCardContent-root": {"padding": "4px 0"},
+COMPACT = {
+    "& .MuiAccordionSummary-root": {"minHeight": "36px", "padding": "0 10px"},
+    "& .MuiAccordionSummary-content": {"margin": "6px 0"},
+    "& .MuiAccordionSummary-content *": {"fontSize": "14px"},
+    "& .MuiAccordionDetails-root": {"padding": "4px 0"},
 }
+SOURCE_WORDS = {"Drawn by the model": "reconstruction", "Original": "original"}
 
 
 def clustering_select(state: ExplorerState, name: str = "clustering") -> pmui.Select:
@@ -30,8 +29,8 @@ def clustering_select(state: ExplorerState, name: str = "clustering") -> pmui.Se
     )
 
 
-def display_controls(state: ExplorerState) -> pmui.Card:
-    """A folded card: stretch, limits, colours, invert, shared limits."""
+def display_controls(state: ExplorerState) -> pmui.Accordion:
+    """A folded panel: stretch, limits, colours, invert, shared limits."""
     display = state.display
     percentile = two_way(
         pmui.FloatSlider(
@@ -42,32 +41,27 @@ def display_controls(state: ExplorerState) -> pmui.Card:
         value="value_throttled",
     )
     percentile.visible = display.param.interval.rx() == "percentile"
-    return pmui.Card(
-        pn.Row(
-            two_way(
-                pmui.Select(label="Stretch", options=STRETCH_WORDS, **_SMALL), display, "stretch"
-            ),
-            two_way(
-                pmui.Select(label="Limits", options=INTERVAL_WORDS, **_SMALL), display, "interval"
-            ),
-            sizing_mode="stretch_width",
-        ),
+    stretch = pmui.Select(label="Stretch", options=STRETCH_WORDS, **_SMALL)
+    limits = pmui.Select(label="Limits", options=INTERVAL_WORDS, **_SMALL)
+    colours = pmui.Select(label="Colours", options=_colour_words(display), **_SMALL)
+    controls = pn.Column(
+        pn.Row(two_way(stretch, display, "stretch"), two_way(limits, display, "interval")),
         percentile,
-        two_way(
-            pmui.Select(label="Colours", options=_colour_words(display), **_SMALL),
-            display,
-            "colour_map",
-        ),
+        two_way(colours, display, "colour_map"),
         pn.Row(
             two_way(pmui.Switch(label="Invert"), display, "invert"),
             two_way(pmui.Switch(label="Same limits for all"), display, "shared"),
         ),
-        title="How pictures are drawn",
-        sx=COMPACT_CARD,
-        collapsed=True,
+        sizing_mode="stretch_width",
+        margin=0,
+    )
+    return pmui.Accordion(
+        ("How pictures are drawn", controls),
+        active=[],
+        disable_gutters=True,
         sizing_mode="stretch_width",
         margin=(5, 10),
-        variant="outlined",
+        sx=COMPACT,
     )
 
 

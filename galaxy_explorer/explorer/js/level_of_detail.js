@@ -67,15 +67,15 @@ function show_pictures(near, side) {
   }
 }
 
-// Near by the frames of the pictures carry the colours: the points shrink and fade.
+// Near by the frames of the pictures carry the colours: the points shrink and fade away.
 function show_points(near) {
   const step = Math.round(near * 4) / 4
   if (points.tags[0] === step) { return }
   points.setv({tags: [step]}, local)
   const size = {value: 4.5 - 2 * step}
-  points.glyph.setv({size, fill_alpha: {value: 0.85 - 0.5 * step}}, local)
-  points.nonselection_glyph.setv({size, fill_alpha: {value: 0.12 + 0.1 * step}}, local)
-  points.selection_glyph.setv({size: {value: 5.5 - step}}, local)
+  points.glyph.setv({size, fill_alpha: {value: 0.85 * (1 - step)}}, local)
+  points.nonselection_glyph.setv({size, fill_alpha: {value: 0.12 * (1 - step)}}, local)
+  points.selection_glyph.setv({size, fill_alpha: {value: 1 - step}}, local)
 }
 
 const known = (name) => plot.properties[name].is_unset ? 0 : plot[name]

@@ -24,7 +24,7 @@ from galaxy_explorer.explorer.stamps import StampStore
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.text import plain
 
-PANEL_WIDTH = 400
+PANEL_WIDTH = "clamp(330px, 28vw, 440px)"
 GALLERY_PAGE = 48
 
 
@@ -102,7 +102,11 @@ class Atlas(pn.viewable.Viewer):
                 self.state,
                 "colour_by",
             ),
-            pn.pane.HTML(pn.bind(self._legend, self.state.param.colour_by), margin=(0, 10)),
+            pn.pane.HTML(
+                pn.bind(self._legend, self.state.param.colour_by),
+                sizing_mode="stretch_width",
+                margin=(0, 10),
+            ),
             *self._picture_controls(),
             pmui.Divider(sizing_mode="stretch_width"),
             self._selection_line(),
@@ -112,7 +116,7 @@ class Atlas(pn.viewable.Viewer):
                 margin=(0, 10),
                 sizing_mode="stretch_width",
             ),
-            width=PANEL_WIDTH,
+            styles={"width": PANEL_WIDTH, "flex": "none"},
             sizing_mode="stretch_height",
             scroll="y-auto",
             css_classes=["side-panel"],
@@ -126,9 +130,9 @@ class Atlas(pn.viewable.Viewer):
 
     def _introduction(self) -> pn.viewable.Viewable:
         bundle = self.state.bundle
-        band = bundle.manifest["survey"].get("band")
-        words = f"{len(bundle):,} galaxies"
-        words += f" seen in the {band} band" if band else ""
+        survey = bundle.manifest["survey"]
+        words = f"{len(bundle):,} {str(survey.get('name') or '').upper()} galaxies"
+        words += f" in the {survey['band']} band" if survey.get("band") else ""
         return pn.pane.HTML(
             f"<b>{plain(words)}</b>, placed by a model that was never told their types: "
             "neighbours look alike. Scroll to zoom in and the galaxies appear.",
