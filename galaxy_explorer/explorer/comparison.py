@@ -111,7 +111,7 @@ class Comparison(pn.viewable.Viewer):
             ].object = f"<h3>{side.capitalize()}: {words}</h3>{type_key(clustering.clusters)}"
         self.scores.object = "Agreement of left and right: being computed"
         self._show_selection()
-        pn.state.execute(self.score)
+        pn.state.onload(self.score)
 
     async def score(self) -> None:
         """Compute the agreement of both sides in a thread; late results are dropped."""
