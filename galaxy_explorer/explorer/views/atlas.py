@@ -116,8 +116,8 @@ class Atlas(pn.viewable.Viewer):
                 margin=(0, 10),
                 sizing_mode="stretch_width",
             ),
-            styles={"width": PANEL_WIDTH, "flex": "none"},
-            sizing_mode="stretch_height",
+            styles={"flex": f"0 0 {PANEL_WIDTH}"},
+            sizing_mode="stretch_both",
             scroll="y-auto",
             css_classes=["side-panel"],
         )
