@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-SLICE = 1000
+SLICE = 250
 PROGRAM = "from galaxy_explorer.cli import main; main()"
 
 
@@ -26,19 +26,18 @@ def write_source(folder: Path, count: int, side: int) -> None:
     """A cube of `count` noisy discs of `side` px (8 bits) and a catalogue beside it."""
     generator = np.random.default_rng(0)
     y, x = np.mgrid[:side, :side] - (side - 1) / 2
-    cube = np.lib.format.open_memmap(
-        folder / "cube.npy", mode="w+", dtype=np.uint8, shape=(count, side, side)
-    )
-    with (folder / "catalog.csv").open("w") as catalog:
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, side, side)}
+    # Not memory-mapped: the command's peak, as the system reports it, starts at this process's own.
+    with (folder / "cube.npy").open("wb") as cube, (folder / "catalog.csv").open("w") as catalog:
+        np.lib.format.write_array_header_1_0(cube, header)
         catalog.write("id,ra,dec,ttype,magnitude,field\n")
         for start in range(0, count, SLICE):
             stop = min(start + SLICE, count)
             size = generator.uniform(3, 12, (stop - start, 1, 1))
             discs = 200 * np.exp(-np.hypot(x, y) / size)
-            cube[start:stop] = discs + generator.integers(0, 20, discs.shape)
+            cube.write((discs + generator.integers(0, 20, discs.shape)).astype(np.uint8).tobytes())
             for i in range(start, stop):
                 catalog.write(f"galaxy-{i},{i * 0.0036:.6f},{i % 90}.5,{i % 10 - 3},17.5,north\n")
-    cube.flush()
 
 
 def ingest(folder: Path) -> tuple[float, float]:
