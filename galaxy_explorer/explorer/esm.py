@@ -7,9 +7,11 @@ know nothing of galaxies or clusterings, and load nothing but what is in this pa
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import panel as pn
 import param
 from panel.custom import JSComponent
 
@@ -36,10 +38,10 @@ class _Reporting(JSComponent):
         super().__init__(**params)
         self._on_message = on_message
 
-    def _handle_msg(self, data: Any) -> Any:
+    def _handle_msg(self, data: Any) -> None:
+        # Scheduled: events may arrive without the document's lock, which Bokeh's models need.
         if self._on_message is not None and isinstance(data, dict):
-            return self._on_message(data)
-        return None
+            pn.state.execute(partial(self._on_message, data), schedule=True)
 
 
 class PictureSheet(_Reporting):
