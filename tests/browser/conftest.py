@@ -35,8 +35,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield where
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Closed before other tests run: while it is open, its event loop is the thread's."""
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=find(), args=[*FLAGS, *QUIET])
         yield started

@@ -8,11 +8,13 @@ import re
 
 import pytest
 from PIL import Image
+from playwright.sync_api import TimeoutError as NoEffect
 
 from tests.browser.conftest import N_GALAXIES
 
 pytestmark = pytest.mark.browser
 
+TRIES, EFFECT_MS = 8, 10_000
 MAP = "Bokeh.documents[0].get_model_by_name('map')"
 POINTS = "Bokeh.documents[0].get_model_by_name('galaxies')"
 HISTOGRAM = """() => {
@@ -56,7 +58,11 @@ def frame(page) -> tuple[float, float, float, float]:
 
 
 def lasso(page, share: float = 0.3) -> None:
-    """Draw a circle around the middle of the map; `share` of its height is the radius."""
+    """Select what is in a circle around the middle of the map, `share` of its height wide."""
+    until(page, lambda: circle(page, share), f"() => ({N_SELECTED})() > 0")
+
+
+def circle(page, share: float) -> None:
     left, top, width, height = frame(page)
     x, y, radius = left + width / 2, top + height / 2, share * height
     page.locator(".bk-tool-icon-lasso-select").click()
@@ -74,9 +80,20 @@ def zoom_in(page, notches: int) -> tuple[float, float]:
     page.mouse.move(x, y)
     for _ in range(notches):
         before = page.evaluate(SHOWN)
-        page.mouse.wheel(0, -120)
-        page.wait_for_function(f"before => ({SHOWN})() < before", arg=before)
+        until(page, lambda: page.mouse.wheel(0, -120), f"before => ({SHOWN})() < before", before)
     return x, y
+
+
+def until(page, act, condition: str, argument: object = None) -> None:
+    """Act until the page shows it: a page that is still settling swallows gestures."""
+    for _ in range(TRIES):
+        act()
+        try:
+            page.wait_for_function(condition, arg=argument, timeout=EFFECT_MS)
+        except NoEffect:
+            continue
+        return
+    raise AssertionError(f"no effect after {TRIES} tries: {condition}")
 
 
 def number_selected(page) -> int:

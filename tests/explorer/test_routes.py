@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -39,8 +41,6 @@ def fetch(bundle, stamps, monkeypatch: pytest.MonkeyPatch) -> Fetch:
 
 
 def ask(path: str) -> HTTPResponse:
-    import asyncio
-
     async def answer() -> HTTPResponse:
         server = HTTPServer(Application(ROUTES))
         socket, port = bind_unused_port()
@@ -52,7 +52,8 @@ def ask(path: str) -> HTTPResponse:
             server.stop()
             await server.close_all_connections()
 
-    return asyncio.run(answer())
+    with ThreadPoolExecutor(1) as thread:  # a browser test may hold this thread's event loop
+        return thread.submit(lambda: asyncio.run(answer())).result()
 
 
 def opened(response: HTTPResponse) -> Image.Image:
