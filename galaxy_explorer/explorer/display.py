@@ -157,6 +157,6 @@ def encode(picture: NDArray[np.uint8], image_format: str = "WEBP") -> bytes:
     return buffer.getvalue()
 
 
-def encode_sheet(pictures: NDArray[np.uint8], columns: int, image_format: str = "WEBP") -> bytes:
+def encode_sheet(pictures: NDArray[np.uint8], columns: int, image_format: str = "JPEG") -> bytes:
     """One sheet of pictures (n, S, S, 3) in rows of `columns` as an image file."""
     return encode(sheet(pictures, columns), image_format)

@@ -17,7 +17,7 @@ from panel.custom import JSComponent
 
 _FOLDER = Path(__file__).parent / "js"
 _STYLES = (_FOLDER / "components.css").read_text(encoding="utf-8")
-SHEET_FORMAT = "image/webp"
+SHEET_FORMAT = "image/jpeg"
 
 
 def _script(name: str) -> str:
