@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,7 +27,7 @@ from galaxy_explorer.bundle_files import (
     verify_files,
 )
 from galaxy_explorer.bundle_schema import FORMAT, check_manifest
-from galaxy_explorer.files import atomic_write_bytes, sha256_of
+from galaxy_explorer.files import atomic_write_bytes, sha256_of, sync
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +91,7 @@ def _replacing(target: Path) -> Iterator[Path]:
     try:
         yield folder
         folder.chmod(0o755)
-        _sync_folder(folder)
+        sync(folder)
         _swap(folder, target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -122,16 +121,8 @@ def _swap(folder: Path, target: Path) -> None:
         if aside.is_dir():
             aside.rename(target)
         raise
-    _sync_folder(target.parent)
+    sync(target.parent)
     shutil.rmtree(aside, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_files(folder: Path, contents: BundleContents) -> None:

@@ -60,6 +60,12 @@ def reconstruction_errors(model: VQVAE, stamps: Stamps, codes: Codes) -> NDArray
     return errors
 
 
+def d4(stamp: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
+    """One of the eight orientations of a stamp (..., S, S): four rotations, each also mirrored."""
+    turned = np.rot90(stamp, turn % 4, axes=(-2, -1))
+    return turned[..., ::-1] if turn >= 4 else turned
+
+
 def orbit_mean_vectors(model: VQVAE, stamps: Stamps) -> NDArray[np.float32]:
     """Code vectors averaged over the eight orientations of each stamp, (N, D h w).
 
@@ -70,8 +76,7 @@ def orbit_mean_vectors(model: VQVAE, stamps: Stamps) -> NDArray[np.float32]:
     vectors = np.zeros((len(stamps), config.embedding_dim * config.map_size**2), np.float32)
     codebook = model.codebook.cpu().numpy()
     for turn in range(8):
-        turned = np.rot90(stamps, turn % 4, axes=(-2, -1))
-        codes = encode_stamps(model, turned[..., ::-1] if turn >= 4 else turned)
+        codes = encode_stamps(model, d4(stamps, turn))
         for start in range(0, len(stamps), BATCH):
             part = slice(start, start + BATCH)
             vectors[part] += codebook[codes[part]].reshape(len(codes[part]), -1) / 8

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from galaxy_explorer.models.inference import decode_codes, encode_stamps
+from galaxy_explorer.models.inference import d4, decode_codes, encode_stamps
 from galaxy_explorer.models.quantizer import perplexity
 from galaxy_explorer.models.recipes import Recipe
 from galaxy_explorer.models.training import TrainingResult, train
@@ -119,12 +119,6 @@ def data_variance(stamps: Stamps) -> float:
     squares = sum(float(np.square(block, dtype=np.float64).sum()) for block in blocks)
     mean = total / stamps.size
     return squares / stamps.size - mean**2
-
-
-def d4(stamp: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
-    """One of the eight orientations of a stamp (..., S, S): four rotations, each also mirrored."""
-    turned = np.rot90(stamp, turn % 4, axes=(-2, -1))
-    return turned[..., ::-1] if turn >= 4 else turned
 
 
 def train_model(
