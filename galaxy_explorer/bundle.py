@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from galaxy_explorer.bundle_evaluation import EVALUATION, Evaluation, parse_evaluation
 from galaxy_explorer.bundle_files import (
     CARD,
     CATALOG,
@@ -24,6 +25,7 @@ from galaxy_explorer.bundle_files import (
     parse_codes,
     read_manifest,
     read_only,
+    strict_json,
     verified_bytes,
     verify_files,
 )
@@ -87,7 +89,8 @@ class Bundle:
     """A verified bundle. `len(bundle)` is the number of galaxies; all arrays are read-only.
 
     hash: SHA-256 of the manifest, and so of everything. models, clusterings: by name and by key.
-    card: the model card, Markdown.
+    card: the model card, Markdown. evaluation: what `galaxy-explorer evaluate` measured, None
+    where it has not been run.
     """
 
     path: Path
@@ -96,6 +99,7 @@ class Bundle:
     models: dict[str, ModelEntry]
     clusterings: dict[str, Clustering]
     card: str = field(repr=False)
+    evaluation: Evaluation | None = field(repr=False)
     _table: pa.Table = field(repr=False)
     _codes: dict[str, np.ndarray] = field(repr=False)
     _loaded: dict[str, VQVAE] = field(default_factory=dict, repr=False)
@@ -182,7 +186,15 @@ def load_bundle(path: str | Path) -> Bundle:
         for key, entry in manifest["clusterings"].items()
     }
     card = data[CARD].decode(errors="replace")
-    return Bundle(folder, digest, manifest, models, clusterings, card, table, codes)
+    evaluation = _read_evaluation(data, folder)
+    return Bundle(folder, digest, manifest, models, clusterings, card, evaluation, table, codes)
+
+
+def _read_evaluation(data: dict[str, bytes], folder: Path) -> Evaluation | None:
+    if EVALUATION not in data:
+        return None
+    path = folder / EVALUATION
+    return parse_evaluation(strict_json(data[EVALUATION], path), path)
 
 
 def _check_weights(data: bytes, path: Path) -> None:

@@ -52,7 +52,7 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
     digest = hashlib.sha256(text).hexdigest()
     if seal != seal_line(digest).encode():
         raise BundleError(f"{folder / MANIFEST}: altered (its SHA-256 is not the one in {SEAL})")
-    return _strict_json(text, folder / MANIFEST), digest
+    return strict_json(text, folder / MANIFEST), digest
 
 
 def seal_line(digest: str) -> str:
@@ -99,7 +99,7 @@ def _read_regular(path: Path, limit: int) -> bytes:
     return path.read_bytes()
 
 
-def _strict_json(text: bytes, path: Path) -> dict[str, Any]:
+def strict_json(text: bytes, path: Path) -> dict[str, Any]:
     """Parse JSON, refusing duplicate keys, NaN, infinities and anything but an object."""
     try:
         value = json.loads(
