@@ -1,4 +1,4 @@
-"""Three small browser components: a page of pictures, small multiples, strips of pictures.
+"""Small browser components: navigation, pages of pictures, small multiples, strips, tables.
 
 Each shows what it is given and reports clicks, always with the number of what was clicked. They
 know nothing of galaxies or clusterings, and load nothing but what is in this package.
@@ -42,6 +42,16 @@ class _Reporting(JSComponent):
         # Scheduled: events may arrive without the document's lock, which Bokeh's models need.
         if self._on_message is not None and isinstance(data, dict):
             pn.state.execute(partial(self._on_message, data), schedule=True)
+
+
+class Navigation(JSComponent):
+    """The pages as links; the one that is open is `page`, and a click sets it."""
+
+    entries = param.List(default=[], doc="[name, title, first of its group] of each page.")
+    page = param.String(doc="Name of the page that is open.")
+
+    _esm = _script("navigation.js")
+    _stylesheets = [(_FOLDER / "navigation.css").read_text(encoding="utf-8")]  # noqa: RUF012
 
 
 class PictureSheet(_Reporting):

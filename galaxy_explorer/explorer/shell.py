@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import panel as pn
 import panel_material_ui as pmui
 from panel.io.resources import LOCAL_DIST
 
 from galaxy_explorer.errors import GalaxyExplorerError
 from galaxy_explorer.explorer.context import AppContext, app_context
-from galaxy_explorer.explorer.stamps import StampStore
+from galaxy_explorer.explorer.esm import Navigation
+from galaxy_explorer.explorer.pages import PageEntry, offered_pages
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.text import plain
 
@@ -36,39 +34,6 @@ HEADER_STYLE = {
     "& .header .MuiIconButton-root": {"color": "#ffffff"},
     "& .MuiToolbar-root": {"minHeight": "52px !important"},
 }
-NAVIGATION_STYLE = """
-.MuiFormLabel-root.MuiFormLabel-root { position: absolute; clip-path: inset(50%); }
-.MuiToggleButtonGroup-root .MuiToggleButton-root.MuiToggleButton-root {
-  color: #c5d2e6; border-color: #33445f; padding: 4px 14px;
-}
-.MuiToggleButtonGroup-root .MuiToggleButton-root.MuiToggleButton-root.Mui-selected {
-  color: #101b2d; background-color: #cfe3fb;
-}
-.MuiToggleButtonGroup-root .MuiToggleButton-root:focus-visible { outline: 2px solid #ffffff; }
-"""
-View = Callable[[ExplorerState, StampStore], Any]
-
-
-def _atlas(state: ExplorerState, stamps: StampStore) -> Any:
-    from galaxy_explorer.explorer.views.atlas import Atlas
-
-    return Atlas(state, stamps)
-
-
-def _clusters(state: ExplorerState, stamps: StampStore) -> Any:
-    from galaxy_explorer.explorer.views.clusters import Clusters
-
-    return Clusters(state, stamps)
-
-
-def _codebooks(state: ExplorerState, stamps: StampStore) -> Any:
-    from galaxy_explorer.explorer.views.codebooks import Codebooks
-
-    return Codebooks(state, stamps)
-
-
-PAGES: dict[str, View] = {"atlas": _atlas, "clusters": _clusters, "codebooks": _codebooks}
-"""Name in the address (?page=name) and maker of each page; the first is the landing page."""
 
 
 def main_page() -> pmui.Page:
@@ -94,31 +59,32 @@ def _keep_styles_local() -> None:
 def build_page(context: AppContext) -> pmui.Page:
     """The app for one visitor. Each page is made when it is first opened."""
     state = ExplorerState(context.bundle)
-    names = list(PAGES)
-    navigation = pmui.RadioButtonGroup(
-        label="Page",
-        options={name.capitalize(): name for name in names},
-        value=_asked_page(names),
-        color="default",
-        size="small",
-        margin=(0, 20),
-        stylesheets=[NAVIGATION_STYLE],
-    )
+    pages = offered_pages(context)
+    navigation = Navigation(entries=_entries(pages), page=_asked_page(list(pages)), margin=(0, 8))
     main = pn.Column(sizing_mode="stretch_both", margin=0)
     made: dict[str, pn.viewable.Viewable] = {}
 
     def open_page(name: str) -> None:
+        if name not in pages:
+            return
         if name not in made:
-            made[name] = pn.panel(PAGES[name](state, context.stamps))
+            made[name] = pn.panel(pages[name].make(state, context))
             main.append(made[name])
         for other, view in made.items():
             view.visible = other == name
         if pn.state.location is not None:
             pn.state.location.update_query(page=name)
 
-    navigation.param.watch(lambda event: open_page(event.new), "value")
-    open_page(navigation.value)
+    navigation.param.watch(lambda event: open_page(event.new), "page")
+    open_page(navigation.page)
     return _page(main, header=[navigation])
+
+
+def _entries(pages: dict[str, PageEntry]) -> list[tuple[str, str, bool]]:
+    """What the navigation shows; the first page of each group stands a little apart."""
+    groups = [page.group for page in pages.values()]
+    first = [True, *(one != before for one, before in zip(groups[1:], groups, strict=False))]
+    return [(name, page.title, new) for (name, page), new in zip(pages.items(), first, strict=True)]
 
 
 def _asked_page(names: list[str]) -> str:

@@ -213,9 +213,9 @@ def test_another_model_moves_the_map_and_keeps_the_selection(atlas) -> None:
 
 def test_the_pages_are_reached_without_a_reload_and_by_address(atlas, open_page) -> None:
     atlas.evaluate("() => { window.stayed = true }")
-    atlas.get_by_role("button", name="Clusters").click()
+    atlas.get_by_role("link", name="Clusters").click()
     atlas.wait_for_selector(".panel")
     assert atlas.evaluate("() => window.stayed")
     assert "page=clusters" in atlas.url
-    atlas.get_by_role("button", name="Atlas").click()
+    atlas.get_by_role("link", name="Atlas").click()
     atlas.wait_for_function(f"() => Bokeh.index.find_one({MAP}).canvas_view.el.offsetWidth > 0")

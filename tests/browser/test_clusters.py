@@ -86,7 +86,7 @@ def test_pages_hold_each_selected_galaxy_once(open_page):
     page = open_page()
     page.wait_for_function(f"() => {POINTS}")
     page.evaluate(f"() => {{ {POINTS}.selected.indices = [...Array(250).keys()] }}")
-    page.get_by_role("button", name="Clusters").click()
+    page.get_by_role("link", name="Clusters").click()
     gallery = page.locator(".gallery:visible").filter(has_text="250 galaxies")
     where = gallery.locator(".gallery-where")
     seen: set[str] = set()
