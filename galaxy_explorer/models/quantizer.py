@@ -31,16 +31,21 @@ class Quantized(NamedTuple):
 
 
 def nearest_code(flat: Tensor, codebook: Tensor) -> Tensor:
-    """Index of the nearest code of each vector (report, eq. 1): (M, D), (K, D) to (M,).
-
-    The squared norm of the vector is common to all codes and left out.
-    """
-    half_norms = 0.5 * codebook.square().sum(1)  # (K,)
+    """Index of the nearest code of each vector (report, eq. 1): (M, D), (K, D) to (M,)."""
     blocks = [
-        torch.addmm(half_norms, block, codebook.t(), alpha=-1.0).argmin(1)
-        for block in torch.split(flat, DISTANCE_BLOCK)
+        half_distances(block, codebook).argmin(1) for block in torch.split(flat, DISTANCE_BLOCK)
     ]
     return torch.cat(blocks) if blocks else flat.new_zeros(0, dtype=torch.int64)
+
+
+def half_distances(flat: Tensor, codebook: Tensor) -> Tensor:
+    """Half the squared distance of each vector to each code, (M, D), (K, D) to (M, K).
+
+    The squared norm of the vector is common to all codes and left out. Never in a reduced format,
+    whatever the training runs in: bfloat16 would not tell neighbouring codes apart.
+    """
+    with torch.autocast(flat.device.type, enabled=False):
+        return torch.addmm(0.5 * codebook.square().sum(1), flat, codebook.t(), alpha=-1.0)
 
 
 def perplexity(counts: Tensor) -> float:
@@ -73,11 +78,7 @@ class Quantizer(nn.Module):
         return nearest_code(flat, self.codebook.detach()).reshape(z.shape[0], *z.shape[2:])
 
     def forward(self, z: Tensor) -> Quantized:
-        """Quantize z (B, D, h, w).
-
-        In mixed-precision training, distances are compared in the reduced format, as everything
-        else that is a product of matrices; encoding a survey never is.
-        """
+        """Quantize z (B, D, h, w); distances are compared in float32 or better."""
         z = z if z.dtype == torch.float64 else z.float()
         code_indices = self.indices(z)
         codes = self.lookup(code_indices)  # (B, D, h, w)
@@ -145,7 +146,7 @@ class ModernQuantizer(Quantizer):
         flat = z.movedim(1, -1).reshape(-1, self.embedding_dim)  # (M, D)
         scale = (z - codes).detach().square().sum(1).mean()  # mean squared distance to a code
         codebook = self.codebook.clone()  # the moving averages change the original before backward
-        half = 0.5 * codebook.square().sum(1) - flat @ codebook.t()  # (M, K)
+        half = half_distances(flat, codebook)  # (M, K)
         use = torch.softmax(-2 * half / (scale + TINY), 1).mean(0)
         entropy = -(use * use.clamp(min=TINY).log()).sum()  # without a slope at a use of 0
         return EVENNESS * (math.log(self.num_embeddings) - entropy)

@@ -16,6 +16,7 @@ from galaxy_explorer.clustering.features import fit_pca
 from galaxy_explorer.clustering.summary import INTERVAL
 from galaxy_explorer.files import atomic_write_text, sha256_of
 from galaxy_explorer.pipeline.cache import StageCache, StageResult
+from galaxy_explorer.pipeline.lock import exclusive
 from galaxy_explorer.pipeline.plan import Plan
 from galaxy_explorer.progress import progress
 
@@ -110,13 +111,16 @@ class Autoencoders:
         from galaxy_explorer.models.inference import save_weights
         from galaxy_explorer.models.vqvae_training import data_variance, train_model
 
-        folder = self._training_folder(config)
         train, validation = self._train_stamps, self._validation_stamps
-        model, result = train_model(config, train, validation, folder, self.plan.recipe)
-        save_weights(model, weights)
+        with exclusive(self.plan.work / "models" / f"{config.name}.lock"):
+            folder = self._training_folder(config)
+            model, result = train_model(config, train, validation, folder, self.plan.recipe)
+            save_weights(model, weights)
         facts = {
             "steps": result.steps,
             "best_step": result.best_step,
+            "rule_step": result.rule_step,
+            "curve": result.curve,
             "seconds": round(result.seconds, 1),
             "precision": result.precision,
             "variance": data_variance(train),

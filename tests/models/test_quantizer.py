@@ -41,6 +41,16 @@ def test_nearest_code_is_the_brute_force_one_for_10_000_vectors() -> None:
         np.testing.assert_array_equal(found[start : start + 500], distance.argmin(1))
 
 
+def test_nearest_codes_are_the_same_in_mixed_precision() -> None:
+    vectors = 10 + torch.randn(2000, 64, generator=generator())  # a common offset eats bits
+    codebook = 10 + torch.randn(64, 64, generator=generator(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = nearest_code(vectors, codebook)
+    assert torch.equal(mixed, nearest_code(vectors, codebook))
+    rounded = nearest_code(vectors.bfloat16().float(), codebook.bfloat16().float())
+    assert not torch.equal(rounded, mixed)  # so the law has something to forbid
+
+
 def test_nearest_code_of_no_vectors_is_empty() -> None:
     assert nearest_code(torch.zeros(0, 4), torch.zeros(3, 4)).shape == (0,)
 
