@@ -1,0 +1,84 @@
+"""The VQ-VAE with the PSF layer (report, section 4.1): the decoder draws the galaxy un-convolved.
+
+Pixels are in units of the sky's sigma. The encoder sees their arcsinh; the decoder draws positive
+light on a canvas larger than the stamp, and the PSF of the image blurs it. Noise is no part of
+the picture: it belongs in the likelihood.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from galaxy_explorer.models.psf import PSFConvolution, central
+from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig
+
+MARGIN_CELLS = (
+    2  # cells of the code map around the stamp: 8 px, within which 87 % of the light falls
+)
+SOFTENING, SCALE, PEDESTAL = 4.5, 0.17, 0.02  # of the arcsinh stretch, in sigma of the sky
+BRIGHTEST = 12.0  # arcsinh of the brightest pixel, 80,000 sigma: keeps a wild start finite
+DARK = -4.0  # where the decoder begins: 0.02 sigma of light
+
+
+def stretched(pixels: Tensor) -> Tensor:
+    """The encoder's view of pixels in sigma of the sky, sky subtracted."""
+    return SCALE * torch.asinh(pixels / SOFTENING) + PEDESTAL
+
+
+class Scene(NamedTuple):
+    """One forward pass of stamps (B, 1, S, S), in sigma of the sky."""
+
+    light: Tensor  # (B, 1, C, C), un-convolved, on the canvas
+    blurred: Tensor  # (B, 1, S, S), the light through each image's PSF
+    code_indices: Tensor  # (B, h, w) int64
+    quantization_loss: Tensor  # scalar
+
+
+class PSFVQVAE(VQVAE):
+    """A VQ-VAE whose reconstruction is convolved with a PSF of each image (eq. 10).
+
+    `psf`, a buffer (P, P), is the mean PSF of the survey: `decode` shows galaxies through it.
+    """
+
+    psf: Tensor
+
+    def __init__(self, config: VQVAEConfig, psf_size: int = 61) -> None:
+        super().__init__(config)
+        self.blur = PSFConvolution(config.stamp_size)
+        psf = torch.zeros(psf_size, psf_size)
+        psf[psf_size // 2, psf_size // 2] = 1.0
+        self.register_buffer("psf", psf)
+        bias = self.decoder.up[-1].bias
+        if isinstance(bias, Tensor):
+            nn.init.constant_(bias, DARK)
+
+    def draw(self, vectors: Tensor) -> Tensor:
+        """Un-convolved light (B, 1, C, C) of code vectors (B, D, h, w), positive.
+
+        The map is extended by MARGIN_CELLS of zeros, so that the canvas is larger than the stamp.
+        """
+        around = nn.functional.pad(vectors, (MARGIN_CELLS,) * 4)
+        drawn = self.decoder(around).float()  # (B, 1, C, C)
+        return torch.sinh(nn.functional.softplus(drawn).clamp(max=BRIGHTEST))
+
+    def observe(self, stamps: Tensor, psf: Tensor) -> Scene:
+        """Light behind stamps (B, 1, S, S), and its image through psf (B, P, P)."""
+        quantized = self.quantizer(self.encoder(stretched(stamps)))
+        light = self.draw(quantized.vectors)
+        return Scene(light, self.blur(light, psf), quantized.code_indices, quantized.loss)
+
+    def light(self, code_indices: Tensor) -> Tensor:
+        """Un-convolved light (B, 1, S, S) of code maps (B, h, w), within the stamp."""
+        return central(self.canvas(code_indices), self.config.stamp_size)
+
+    def canvas(self, code_indices: Tensor) -> Tensor:
+        """Un-convolved light (B, 1, C, C) of code maps (B, h, w), on the whole canvas."""
+        return self.draw(self.quantizer.lookup(code_indices))
+
+    def decode(self, code_indices: Tensor) -> Tensor:
+        """Stretched stamps (B, 1, S, S) as the survey's mean PSF shows the galaxies."""
+        psf = self.psf.expand(len(code_indices), -1, -1)
+        return stretched(self.blur(self.canvas(code_indices), psf))
