@@ -45,10 +45,11 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "clustering": (BASE, {"numpy", "scipy", "sklearn", "umap"}),
     "bundle": (BASE | {"models", "clustering"}, {"numpy", "pyarrow", "safetensors", "torch"}),
     "classify": (SCIENCE, {"numpy", "scipy", "pyarrow", "astropy"}),
+    "tables": (BASE | {"bundle"}, {"numpy", "astropy"}),
     "model_card": (BASE, set()),
     "pipeline": (SCIENCE | {"model_card"}, {"numpy", "pyarrow", "safetensors", "torch"}),
     "explorer": (
-        BASE | {"bundle", "survey", "clustering"},
+        BASE | {"bundle", "survey", "clustering", "classify", "tables"},
         {
             *("numpy", "scipy", "astropy", "PIL", "bokeh", "colorcet", "holoviews", "panel"),
             *("panel_material_ui", "param", "platformdirs", "tornado"),
