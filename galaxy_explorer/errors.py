@@ -6,6 +6,8 @@ GalaxyExplorerError
 ├── SurveyError      a survey folder is incomplete or does not fit the request
 ├── TrainingError    a training run cannot start, resume or continue
 ├── BundleError      a bundle is missing, incomplete or altered
+├── LabelError       a label is refused, or the label log cannot be used
+│   └── NotSaved     a label could not be written; trying again may help
 └── SettingError     a setting is unknown or out of its range
 
 Each message names the file, the field and the cure.
@@ -41,6 +43,14 @@ class TrainingError(GalaxyExplorerError):
 
 class BundleError(GalaxyExplorerError):
     """A bundle is missing, incomplete or altered; the message names the file."""
+
+
+class LabelError(GalaxyExplorerError):
+    """A label is refused, or the label log cannot be used."""
+
+
+class NotSaved(LabelError):
+    """A label could not be written: disk full, log locked. Nothing of it is stored."""
 
 
 class SettingError(GalaxyExplorerError):

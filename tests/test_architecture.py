@@ -45,18 +45,19 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "clustering": (BASE, {"numpy", "scipy", "sklearn", "umap"}),
     "bundle": (BASE | {"models", "clustering"}, {"numpy", "pyarrow", "safetensors", "torch"}),
     "classify": (SCIENCE, {"numpy", "scipy", "pyarrow", "astropy"}),
+    "labels": (BASE, {"numpy", "astropy", "platformdirs"}),
     "tables": (BASE | {"bundle"}, {"numpy", "astropy"}),
     "model_card": (BASE, set()),
     "pipeline": (SCIENCE | {"model_card"}, {"numpy", "pyarrow", "safetensors", "torch"}),
     "explorer": (
-        BASE | {"bundle", "survey", "clustering", "classify", "tables"},
+        BASE | {"bundle", "survey", "clustering", "classify", "tables", "labels"},
         {
             *("numpy", "scipy", "astropy", "PIL", "bokeh", "colorcet", "holoviews", "panel"),
             *("panel_material_ui", "param", "platformdirs", "tornado"),
         },
     ),
     "commands": (
-        SCIENCE | {"classify", "pipeline"},
+        SCIENCE | {"classify", "pipeline", "tables", "labels"},
         {"numpy", "typer", "rich", "astropy", "pyarrow"},
     ),
     "cli": (BASE | {"commands"}, {"typer"}),

@@ -1,0 +1,1 @@
+"""Labels that astronomers give to galaxies, clusters and selections: an append-only log."""

@@ -1,0 +1,152 @@
+"""An annotator's own groups of galaxies: the model's clusters, merged and split.
+
+The model's clusters stay as they are. A merger or a split is a named event over them that can be
+undone in turn, or reversed by itself as long as nothing was built on it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxy_explorer.errors import LabelError
+from galaxy_explorer.labels.events import CLUSTER, CLUSTERING, SELECTION, Change, Event
+from galaxy_explorer.labels.layers import Layer, Value
+from galaxy_explorer.labels.sample import Sample
+from galaxy_explorer.labels.store import LabelStore, selection_digest
+
+MERGE, SPLIT, REVERSE = "merge", "split", "reverse"
+Names = NDArray[np.object_]
+
+
+class Groups:
+    """The groups of one annotator over one clustering; reads the store, writes nothing."""
+
+    def __init__(self, store: LabelStore, sample: Sample, layer: Layer, clustering: str) -> None:
+        self.store, self.sample, self.clustering = store, sample, clustering
+        self.target = store.provenance.clustering_target(clustering)
+        self.events = _standing(layer, self.target)
+        self.names = self._replay(self.events)
+
+    def _replay(self, events: Iterable[Event]) -> Names:
+        """Group of each galaxy, (N,): the cluster's number as text, or a name that was given."""
+        names = np.array([str(n) for n in self.sample.clusters[self.clustering]], object)
+        for event in events:
+            detail = json.loads(event.detail)
+            if event.aspect == MERGE:
+                names[self._galaxies(names, detail["groups"])] = event.label
+            else:
+                inside = self._galaxies(names, [detail["group"]])
+                names[inside & self._listed(self.store.members(detail["selection"]))] = event.label
+        return names
+
+    def _galaxies(self, names: Names, groups: Sequence[str]) -> NDArray[np.bool_]:
+        known = set(names)
+        for group in groups:
+            if group not in known:
+                raise LabelError(f"group {group[:40]!r}: has no galaxies in {self.clustering}")
+        return np.isin(names.astype(str), list(groups))
+
+    def _listed(self, members: Iterable[str]) -> NDArray[np.bool_]:
+        marked = np.zeros(len(self.sample.ids), bool)
+        rows = [self.sample.rows[galaxy] for galaxy in members if galaxy in self.sample.rows]
+        marked[rows] = True
+        return marked
+
+    def members(self, group: str) -> NDArray[np.int64]:
+        """Rows of a group. Raises LabelError for one without galaxies."""
+        return np.flatnonzero(self._galaxies(self.names, [group]))
+
+    def merge(self, groups: Sequence[str], name: str) -> Change:
+        """The change that makes one group of several. Raises LabelError."""
+        if len(set(groups)) < 2:
+            raise LabelError("merge: name at least two groups")
+        self._galaxies(self.names, groups)
+        self._new(name)
+        return self._change(MERGE, name, {"groups": sorted(set(groups))})
+
+    def split(self, group: str, members: Iterable[str], name: str) -> Change:
+        """The change that takes `members` out of a group and names them. Raises LabelError."""
+        rows = self.members(group)
+        chosen = self._listed(members)[rows]
+        if not chosen.any() or chosen.all():
+            raise LabelError(f"split {group}: select some but not all of its {len(rows)} galaxies")
+        self._new(name)
+        taken = tuple(self.sample.ids[row] for row in rows[chosen])
+        detail = {"group": group, "selection": selection_digest(taken)}
+        return self._change(SPLIT, name, detail, taken)
+
+    def reverse(self, seq: int) -> Change:
+        """The change that undoes one merger or split. Raises LabelError if others stand on it."""
+        found = [event for event in self.events if event.seq == seq]
+        if not found:
+            raise LabelError(f"reverse: no merger or split {seq} stands")
+        name = found[0].label
+        for event in self.events:
+            detail = json.loads(event.detail)
+            if name in {detail.get("group"), *detail.get("groups", ())}:
+                raise LabelError(f"reverse {name}: {event.label} stands on it; reverse that first")
+        return self._change(REVERSE, name, {"seq": seq})
+
+    def _new(self, name: str) -> None:
+        taken = {event.label for event in self.events} | set(self.names)
+        if name in taken or name.isdecimal():
+            raise LabelError(f"name {name[:40]!r}: is taken or a cluster's number; choose another")
+
+    def _change(
+        self, aspect: str, name: str, detail: Mapping[str, object], members: tuple[str, ...] = ()
+    ) -> Change:
+        text = json.dumps(dict(detail), ensure_ascii=False)
+        return Change(self.target, aspect, name, CLUSTERING, members=members, detail=text)
+
+
+def _standing(layer: Layer, target: str) -> list[Event]:
+    """Mergers and splits of one clustering that are neither undone nor reversed."""
+    events = [event for event in layer.regroupings() if event.target == target]
+    gone = {json.loads(event.detail)["seq"] for event in events if event.aspect == REVERSE}
+    return [event for event in events if event.aspect != REVERSE and event.seq not in gone]
+
+
+Spread = dict[str, tuple[Value, str]]
+"""Aspect -> what holds for a galaxy because it is in a cluster or a selection, and which."""
+
+
+def spread(store: LabelStore, sample: Sample, layer: Layer) -> dict[str, Spread]:
+    """What labels of clusters and selections say of their members: galaxy -> aspect -> value.
+
+    The newest label of an aspect wins. Labels of other bundles' clusters say nothing here.
+    """
+    found: dict[str, Spread] = {}
+    said = sorted(
+        (value.seq, kind, target, aspect, value)
+        for (kind, target, aspect), value in layer.values.items()
+        if kind in {CLUSTER, SELECTION} and value.label
+    )
+    groups: dict[str, Groups] = {}
+    for _, kind, target, aspect, value in said:
+        source = f"{kind} {target.partition(':')[2] or target}"
+        for galaxy in _members(store, sample, layer, (kind, target), groups):
+            found.setdefault(galaxy, {})[aspect] = (value, source)
+    return found
+
+
+def _members(
+    store: LabelStore,
+    sample: Sample,
+    layer: Layer,
+    place: tuple[str, str],
+    groups: dict[str, Groups],
+) -> list[str]:
+    kind, target = place
+    if kind == SELECTION:
+        return store.members(target)
+    name, _, group = target.partition("#")
+    for key in sample.clusters:
+        if store.provenance.clustering_target(key) == name:
+            if key not in groups:
+                groups[key] = Groups(store, sample, layer, key)
+            return [sample.ids[row] for row in np.flatnonzero(groups[key].names == group)]
+    return []

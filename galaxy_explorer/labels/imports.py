@@ -1,0 +1,222 @@
+"""Labels from a table of one's own: read, compared with what is there, then stored as events."""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from galaxy_explorer.errors import LabelError
+from galaxy_explorer.labels.events import CONFIDENCES, Change
+from galaxy_explorer.labels.layers import NOTHING, Layer, Value
+from galaxy_explorer.labels.sample import Sample
+from galaxy_explorer.labels.store import LabelStore
+from galaxy_explorer.labels.tables import JOIN, LABEL_COLUMNS
+from galaxy_explorer.labels.text import MAX_NAME, MAX_NOTE, checked
+from galaxy_explorer.labels.vocabulary import NOTE, STAGE, Vocabulary
+
+FORMATS = {
+    ".csv": "",
+    ".ecsv": "ascii.ecsv",
+    ".fits": "fits",
+    ".fit": "fits",
+    ".vot": "votable",
+    ".votable": "votable",
+    ".xml": "votable",
+}
+MAX_ROWS = 50_000
+"""Rows of one import: each may become several events."""
+IDS = ("galaxy_id", "objid", "dr7objid", "dr8objid", "object_id", "id", "name")
+STAGES = (STAGE, "label", "ttype", "t_type", "t", "hubble_stage")
+OWN = frozenset((*IDS, *STAGES, *LABEL_COLUMNS))
+"""Columns that are never taken for a feature's, whatever the vocabulary."""
+Row = dict[str, str]
+
+
+@dataclass
+class ImportPlan:
+    """What an import would change. lines: (line, galaxy, annotator, aspect, before, after)."""
+
+    changes: dict[str, list[Change]] = field(default_factory=dict)
+    lines: list[tuple[int, str, str, str, str, str]] = field(default_factory=list)
+    same: int = 0
+    refused: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def new(self) -> int:
+        """How many of the changes give a label where there is none."""
+        return sum(not before for *_, before, _ in self.lines)
+
+    def words(self) -> str:
+        """The plan in a sentence."""
+        return (
+            f"{self.new:,} new labels, {len(self.lines) - self.new:,} changed, "
+            f"{self.same:,} as they are, {len(self.refused):,} refused"
+        )
+
+    def apply(self, store: LabelStore) -> int:
+        """Store the changes, those of an annotator all or none; return how many."""
+        return sum(len(store.record(name, changes)) for name, changes in self.changes.items())
+
+
+def read_rows(data: bytes, suffix: str, source: str) -> list[Row]:
+    """Rows of a table as text, column names in lower case; numbers that are NaN are empty.
+
+    Raises LabelError for what cannot be read; `source` names it.
+    """
+    if suffix.lower() not in FORMATS:
+        raise LabelError(f"{source}: the extension must be one of {', '.join(FORMATS)}")
+    try:
+        rows = list(_csv_rows(data) if suffix.lower() == ".csv" else _table_rows(data, suffix))
+    except (OSError, ValueError, KeyError, IndexError, TypeError, csv.Error) as error:
+        raise LabelError(f"{source}: cannot be read as a table ({error})") from error
+    if len(rows) > MAX_ROWS:
+        raise LabelError(f"{source}: {len(rows)} rows; at most {MAX_ROWS}, cut it into parts")
+    return rows
+
+
+def _csv_rows(data: bytes) -> Iterator[Row]:
+    reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+    for row in reader:
+        yield {
+            name.strip().lower(): (value or "").strip()
+            for name, value in row.items()
+            if isinstance(name, str)
+        }
+
+
+def _table_rows(data: bytes, suffix: str) -> Iterator[Row]:
+    from astropy.table import Table
+
+    options: dict[str, Any] = {"format": FORMATS[suffix.lower()]}
+    if options["format"] == "fits":
+        options |= {"hdu": 1, "character_as_bytes": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = Table.read(io.BytesIO(data), **options)
+    columns = {str(name).lower(): _texts(table[name]) for name in table.colnames}
+    for i in range(len(table)):
+        yield {name: texts[i] for name, texts in columns.items()}
+
+
+def _texts(column: Any) -> list[str]:
+    values, masked = np.ma.getdata(column), np.ma.getmaskarray(column)
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8")
+    return [
+        "" if gone or value is None or value != value else str(value).strip()  # noqa: PLR0124 (NaN)
+        for value, gone in zip(values.tolist(), masked.ravel().tolist(), strict=True)
+    ]
+
+
+def plan_import(
+    store: LabelStore, rows: Sequence[Row], *, annotator: str = "", sample: Sample | None = None
+) -> ImportPlan:
+    """Compare a table with the log, without changing anything.
+
+    Columns: an identifier; a stage (a label, its words or a number T); features between
+    semicolons or a column named like a feature with 1 or 0; confidence; note; annotator. An empty
+    cell says nothing. annotator: takes the place of that column. sample: galaxies that there are.
+    Raises LabelError without an identifier or without a column of labels.
+    """
+    plan, vocabulary = ImportPlan(), store.vocabulary()
+    if not rows:
+        return plan
+    identifier = _first(rows[0], IDS, "an identifier")
+    usable = {*STAGES, "features", NOTE, *_flags(vocabulary)}
+    if not usable & rows[0].keys():
+        raise LabelError(f"no column of labels; name one {STAGE}, features or {NOTE}")
+    layers = store.layers()
+    for line, row in enumerate(rows, 2):
+        galaxy, name = row.get(identifier, ""), annotator or row.get("annotator", "")
+        try:
+            if sample is not None and galaxy not in sample.rows:
+                raise LabelError(f"galaxy {galaxy[:40]!r}: not in this bundle")
+            checked(name, "annotator", MAX_NAME)
+            values = dict(_values(row, vocabulary))
+        except LabelError as error:
+            plan.refused.append((line, str(error)))
+            continue
+        _compare(plan, layers.get(name, Layer(name)), (line, galaxy), values)
+    return plan
+
+
+def _first(row: Mapping[str, str], names: Sequence[str], words: str) -> str:
+    found = next((name for name in names if name in row), None)
+    if found is None:
+        raise LabelError(f"no column with {words}; name one {names[0]}: {', '.join(row)}")
+    return found
+
+
+def _values(row: Row, vocabulary: Vocabulary) -> Iterator[tuple[str, Value]]:
+    """Aspect and value of everything that a row says. Raises LabelError."""
+    confidence = row.get("confidence", "")
+    if confidence not in CONFIDENCES:
+        raise LabelError(f"confidence {confidence[:40]!r}: one of {', '.join(CONFIDENCES[1:])}")
+    stage = next((row[name] for name in STAGES if row.get(name)), "")
+    labels = [_stage(stage, vocabulary)] if stage else []
+    labels += [part.strip() for part in row.get("features", "").split(JOIN) if part.strip()]
+    labels += [
+        label for name, label in _flags(vocabulary).items() if _yes(row.get(name, ""), label)
+    ]
+    for label in labels:
+        yield vocabulary.find(label).aspect, Value(label, confidence)
+    if row.get(NOTE):
+        yield NOTE, Value(note=checked(row[NOTE], NOTE, MAX_NOTE))
+
+
+def _flags(vocabulary: Vocabulary) -> dict[str, str]:
+    """Column names that say yes or no to a label each."""
+    names = {label.lower(): label for label in vocabulary.by_label}
+    return {name: label for name, label in names.items() if name not in OWN}
+
+
+def _yes(text: str, label: str) -> bool:
+    if text.lower() in {"", "0", "0.0", "false", "no", "n"}:
+        return False
+    if text.lower() in {"1", "1.0", "true", "yes", "y"}:
+        return True
+    raise LabelError(f"{label} {text[:40]!r}: 1 or 0 is needed")
+
+
+def _stage(text: str, vocabulary: Vocabulary) -> str:
+    """The label that a text means: itself, its words, or the stage nearest a number T."""
+    if text in vocabulary.by_label:
+        return text
+    words = {term.words.lower(): term.label for term in vocabulary.terms}
+    if text.lower() in words:
+        return words[text.lower()]
+    stages = {term.ttype: term.label for term in vocabulary.terms if np.isfinite(term.ttype)}
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not np.isfinite(number) or not stages:
+        return vocabulary.find(text).label
+    whole = np.floor(number + 0.5)
+    return stages[min(stages, key=lambda ttype: abs(ttype - whole))]
+
+
+def _compare(
+    plan: ImportPlan, layer: Layer, where: tuple[int, str], values: Mapping[str, Value]
+) -> None:
+    line, galaxy = where
+    said = layer.galaxies().get(galaxy, {})
+    for aspect, value in values.items():
+        before = said.get(aspect, NOTHING)
+        if (before.label, before.confidence, before.note) == (
+            value.label,
+            value.confidence or before.confidence,
+            value.note,
+        ):
+            plan.same += 1
+            continue
+        change = Change(galaxy, aspect, value.label, confidence=value.confidence, note=value.note)
+        plan.changes.setdefault(layer.annotator, []).append(change)
+        texts = (before.text(aspect), value.text(aspect))
+        plan.lines.append((line, galaxy, layer.annotator, aspect, *texts))

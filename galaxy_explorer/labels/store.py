@@ -1,0 +1,269 @@
+"""The label store: takes changes, gives layers. It knows identifiers, not bundles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from galaxy_explorer.errors import LabelError
+from galaxy_explorer.labels.events import (
+    CLUSTERING,
+    CONFIDENCES,
+    GALAXY,
+    HASH_DIGITS,
+    REDO,
+    SELECTION,
+    SET,
+    TARGET_KINDS,
+    UNDO,
+    Change,
+    Event,
+    Provenance,
+)
+from galaxy_explorer.labels.layers import Layer, Step, Value
+from galaxy_explorer.labels.log import EventLog
+from galaxy_explorer.labels.text import MAX_ID, MAX_LABEL, MAX_NAME, MAX_NOTE, checked
+from galaxy_explorer.labels.vocabulary import DEFAULT, Vocabulary
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from galaxy_explorer.labels.sample import Sample
+
+MAX_CHANGES = 100_000
+"""Changes in one transaction: an import of as many takes some seconds."""
+
+
+def selection_digest(members: Iterable[str]) -> str:
+    """Name of a selection: a hash of the sorted identifiers."""
+    return hashlib.sha256(_members_text(members).encode()).hexdigest()[:HASH_DIGITS]
+
+
+def _members_text(members: Iterable[str]) -> str:
+    return json.dumps(sorted(set(members)), ensure_ascii=False)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class LabelStore:
+    """Labels of any number of annotators in one log; safe for threads and processes.
+
+    Whatever a method that writes returns is on the disk. path: made where it is absent.
+    Raises LabelError where the log cannot be used.
+    """
+
+    def __init__(self, path: Path, provenance: Provenance) -> None:
+        self.path, self.provenance = path, provenance
+        self._log = EventLog(path)
+        self._lock = threading.RLock()
+        self._layers: dict[str, Layer] = {}
+        self._vocabularies: dict[int, Vocabulary] = {}
+        self._seen = 0
+
+    def close(self) -> None:
+        """Close the log."""
+        self._log.close()
+
+    def record(self, annotator: str, changes: Sequence[Change]) -> list[Event]:
+        """Store changes, all or none, and return their events.
+
+        A change whose event_id is stored already gives that event. Raises LabelError for a change
+        that is refused, NotSaved where it could not be written.
+        """
+        name = checked(annotator, "annotator", MAX_NAME)
+        if len(changes) > MAX_CHANGES:
+            raise LabelError(f"{len(changes)} changes; at most {MAX_CHANGES} at a time")
+        changes = [self._checked(change) for change in changes]
+        with self._writing():
+            return [self._append(name, change) for change in changes]
+
+    def undo(self, annotator: str, event_id: str) -> Event | None:
+        """Take the annotator's last change back; None if there is none."""
+        return self._compensate(UNDO, annotator, event_id)
+
+    def redo(self, annotator: str, event_id: str) -> Event | None:
+        """Put the change back that was undone last; None if there is none."""
+        return self._compensate(REDO, annotator, event_id)
+
+    def layer(self, annotator: str) -> Layer:
+        """What an annotator has said so far; later events leave it alone."""
+        with self._lock:
+            self._catch_up()
+            return self._layers.get(annotator, Layer(annotator)).copy()
+
+    def said(self, annotator: str, galaxy: str) -> dict[str, Value]:
+        """Aspects and values that an annotator has given to one galaxy."""
+        with self._lock:
+            self._catch_up()
+            return dict(self._layers.get(annotator, Layer(annotator)).galaxies().get(galaxy, {}))
+
+    def layers(self) -> dict[str, Layer]:
+        """The layers of everyone who has labelled, by name in alphabetical order."""
+        with self._lock:
+            self._catch_up()
+            return {name: self._layers[name].copy() for name in sorted(self._layers)}
+
+    def history(self, galaxy: str) -> list[Event]:
+        """Every event on one galaxy, oldest first."""
+        return self._log.events("kind = ? AND target = ?", (GALAXY, galaxy))
+
+    def events(self) -> list[Event]:
+        """The whole log, oldest first."""
+        return self._log.events()
+
+    def table(self, what: str = "labels", sample: Sample | None = None) -> Table:
+        """Labels as a table: what everyone says, the majority, or every event.
+
+        what: "labels", "majority" or "events". sample: adds what was spread from clusters and
+        selections. Raises LabelError for another `what`.
+        """
+        from galaxy_explorer.labels.tables import TABLES
+
+        if what not in TABLES:
+            raise LabelError(f"{what[:40]!r}: no such table; one of {', '.join(TABLES)}")
+        return TABLES[what](self, sample)
+
+    def members(self, digest: str) -> list[str]:
+        """Identifiers of a stored selection. Raises LabelError for an unknown one."""
+        found = self._log.rows("SELECT members FROM selections WHERE digest = ?", (digest,))
+        if not found:
+            raise LabelError(f"{self.path}: no selection {digest[:40]!r}")
+        return [str(member) for member in json.loads(found[0][0])]
+
+    def vocabulary(self, version: int = 0) -> Vocabulary:
+        """A version of the vocabulary; 0: the newest. Raises LabelError for an unknown one."""
+        if not version:
+            newest = self._log.rows("SELECT max(version) FROM vocabularies")[0][0]
+            version = newest or DEFAULT.version
+        if version not in self._vocabularies:
+            query = "SELECT terms FROM vocabularies WHERE version = ?"
+            found = self._log.rows(query, (version,))
+            if not found and version != DEFAULT.version:
+                raise LabelError(f"{self.path}: no version {version} of the vocabulary")
+            made = Vocabulary.from_json(found[0][0], version) if found else DEFAULT
+            self._vocabularies[version] = made
+        return self._vocabularies[version]
+
+    def edit_vocabulary(self, annotator: str, edited: Vocabulary) -> Vocabulary:
+        """Store a new version of the vocabulary and return it; old labels stay as they are."""
+        name = checked(annotator, "annotator", MAX_NAME)
+        with self._writing():
+            version = self.vocabulary().version + 1
+            row = {"version": version, "at": _now(), "annotator": name, "terms": edited.to_json()}
+            self._log.insert("vocabularies", row)
+        return replace(edited, version=version)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction on layers that are up to date; they forget what was not stored."""
+        with self._lock:
+            stored = False
+            try:
+                with self._log.writing():
+                    self._catch_up()
+                    yield
+                stored = True
+            finally:
+                if not stored:
+                    self._layers.clear()
+                    self._seen = 0
+
+    def _catch_up(self) -> None:
+        """Take in what was stored since, by this process or another."""
+        for event in self._log.events("seq > ?", (self._seen,)):
+            self._layers.setdefault(event.annotator, Layer(event.annotator)).apply(event)
+            self._seen = event.seq
+
+    def _checked(self, change: Change) -> Change:
+        """Return the change as it is stored. Raises LabelError if it cannot be."""
+        if change.kind not in TARGET_KINDS or change.confidence not in CONFIDENCES:
+            raise LabelError(f"{change.kind[:40]!r}, {change.confidence[:40]!r}: not possible")
+        vocabulary = self.vocabulary(change.vocabulary)
+        checked(change.event_id, "event id", MAX_NAME)
+        checked(change.note, "note", MAX_NOTE, empty=True)
+        for member in change.members:
+            checked(member, "galaxy", MAX_ID)
+        if change.kind == SELECTION:
+            change = replace(change, target=selection_digest(change.members))
+        checked(change.target, "target", MAX_ID)
+        if change.kind == CLUSTERING:
+            checked(change.label, "name", MAX_LABEL)
+        elif change.label and vocabulary.find(change.label).aspect != change.aspect:
+            raise LabelError(f"label {change.label!r}: says nothing about {change.aspect[:40]!r}")
+        checked(change.aspect, "aspect", MAX_LABEL)
+        return replace(change, vocabulary=vocabulary.version)
+
+    def _append(self, annotator: str, change: Change) -> Event:
+        if stored := self._log.events("event_id = ?", (change.event_id,)):
+            return stored[0]
+        if change.members:
+            digest = selection_digest(change.members)
+            if not self._log.rows("SELECT 1 FROM selections WHERE digest = ?", (digest,)):
+                row = {"digest": digest, "members": _members_text(change.members)}
+                self._log.insert("selections", row)
+        return self._insert(annotator, SET, change, undoes=0)
+
+    def _compensate(self, action: str, annotator: str, event_id: str) -> Event | None:
+        checked(event_id, "event id", MAX_NAME)
+        with self._writing():
+            if stored := self._log.events("event_id = ?", (event_id,)):
+                return stored[0]
+            layer = self._layers.get(annotator)
+            steps = [] if layer is None else layer.done if action == UNDO else layer.undone
+            if not steps:
+                return None
+            step = steps[-1]
+            change = _restoring(step, step.before if action == UNDO else step.after, event_id)
+            return self._insert(annotator, action, change, undoes=step.event.seq)
+
+    def _insert(self, annotator: str, action: str, change: Change, *, undoes: int) -> Event:
+        """Append one event; its order among the annotator's own is that of the commits."""
+        layer = self._layers.get(annotator) or Layer(annotator)
+        before = layer.value(change.place)
+        row = {
+            "event_id": change.event_id,
+            "at": _now(),
+            "annotator": annotator,
+            "action": action,
+            "kind": change.kind,
+            "target": change.target,
+            "aspect": change.aspect,
+            "label": change.label,
+            "previous": before.text(change.aspect),
+            "confidence": change.confidence,
+            "note": change.note,
+            "detail": change.detail,
+            "vocabulary": change.vocabulary,
+            "bundle": self.provenance.bundle_hash,
+            "model": self.provenance.model,
+            "app": self.provenance.app_version,
+            "undoes": undoes,
+        }
+        self._log.insert("events", row)
+        self._catch_up()
+        return self._log.events("event_id = ?", (change.event_id,))[0]
+
+
+def _restoring(step: Step, value: Value, event_id: str) -> Change:
+    """The change that makes `value` hold again where a step was made."""
+    event = step.event
+    return Change(
+        event.target,
+        event.aspect,
+        label=value.label,
+        kind=event.kind,
+        confidence=value.confidence,
+        note=value.note,
+        detail=event.detail,
+        vocabulary=event.vocabulary,
+        event_id=event_id,
+    )
