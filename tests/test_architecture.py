@@ -44,6 +44,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "models": (BASE, {"numpy", "torch", "safetensors"}),
     "clustering": (BASE, {"numpy", "scipy", "sklearn", "umap"}),
     "bundle": (BASE | {"models", "clustering"}, {"numpy", "pyarrow", "safetensors", "torch"}),
+    "emulation": (BASE | {"survey"}, {"numpy", "safetensors", "statmorph"}),
     "classify": (SCIENCE, {"numpy", "scipy", "pyarrow", "astropy"}),
     "labels": (BASE, {"numpy", "astropy", "platformdirs"}),
     "tables": (BASE | {"bundle"}, {"numpy", "astropy"}),
