@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,10 +28,13 @@ class FeatureMap:
     mean: np.ndarray
     components: np.ndarray
 
-    def apply(self, vectors: np.ndarray) -> np.ndarray:
-        """Project vectors (N, F) on the components, float64 (N, P)."""
+    def apply(self, vectors: Any) -> np.ndarray:
+        """Project vectors (N, F), dense or sparse, on the components, float64 (N, P)."""
         if vectors.ndim != 2 or vectors.shape[1] != len(self.mean):
             raise ValueError(f"vectors {vectors.shape} where (N, {len(self.mean)}) is expected")
+        if not isinstance(vectors, np.ndarray):
+            components = self.components.T.astype(np.float64)
+            return np.asarray(vectors @ components - self.mean @ components)
         centred = vectors - self.mean
         projected: np.ndarray = centred.astype(np.float64) @ self.components.T.astype(np.float64)
         return projected
@@ -52,8 +56,13 @@ class FeatureMap:
         return cls(mean, components)
 
 
-def fit_pca(vectors: np.ndarray, n: int = 30, *, seed: int = 0) -> FeatureMap:
+def fit_pca(
+    vectors: Any, n: int = 30, *, seed: int = 0, standardise: bool = False, overwrite: bool = False
+) -> FeatureMap:
     """Principal components of vectors (N, F), at most `n`; deterministic, sign included.
+
+    vectors: dense, or sparse from scipy. standardise: divide each dense column by its standard
+    deviation first. overwrite: use the memory of `vectors` as scratch.
 
     The entry of largest size of each component is positive. All components are scaled by one
     number so that the first has unit variance: code vectors differ in size from model to model,
@@ -61,15 +70,40 @@ def fit_pca(vectors: np.ndarray, n: int = 30, *, seed: int = 0) -> FeatureMap:
     """
     from sklearn.decomposition import PCA
 
-    n = min(n, len(vectors) - 1, vectors.shape[1])
-    model = PCA(n_components=n, svd_solver="randomized", random_state=seed, iterated_power=7)
+    dense = isinstance(vectors, np.ndarray)
+    n = min(n, vectors.shape[0] - 1, vectors.shape[1] - (not dense))
+    spread = _spread(vectors) if standardise else 1.0
+    model = PCA(
+        n_components=n,
+        svd_solver="randomized" if dense else "arpack",
+        random_state=seed,
+        iterated_power=7,
+        copy=not overwrite,
+    )
     with np.errstate(invalid="ignore"):  # vectors that are all alike have no share of variance
-        model.fit(vectors)
-    components = model.components_
+        model.fit(vectors / spread if standardise else vectors)
+    components = model.components_ / spread
     largest = components[np.arange(n), np.abs(components).argmax(1)]
     unit = np.sqrt(model.explained_variance_[0]) or 1.0  # 0 where all vectors are alike
     components = components * (np.sign(largest)[:, None] / unit)
     return FeatureMap(
-        np.ascontiguousarray(model.mean_, dtype=np.float32),
+        np.ascontiguousarray(model.mean_ * spread, dtype=np.float32),
         np.ascontiguousarray(components, dtype=np.float32),
     )
+
+
+def _spread(vectors: np.ndarray) -> np.ndarray:
+    """Standard deviation of each column (F,), 1 where a column never changes."""
+    spread = vectors.std(0)
+    return np.where(spread > 0, spread, 1)
+
+
+def fit_vectors(
+    vectors: np.ndarray, train: np.ndarray, *, n: int = 30, seed: int = 0, standardise: bool = True
+) -> FeatureMap:
+    """Features of vectors that are no code maps: latents, pixels, radial profiles, measurements.
+
+    vectors (N, F); standardised and reduced to at most `n` principal components by the statistics
+    of the rows `train` alone. `FeatureMap.apply` gives the features of all galaxies.
+    """
+    return fit_pca(vectors[train], n, seed=seed, standardise=standardise)

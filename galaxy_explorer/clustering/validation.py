@@ -6,11 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from galaxy_explorer.clustering.summary import INTERVAL
-
-BOOTSTRAPS = 400
-PERMUTATIONS = 100
-Scores = dict[str, dict[str, float]]
+from galaxy_explorer.clustering.intervals import BOOTSTRAPS, NO_SCORE, PERMUTATIONS, Scores, placed
 
 
 def agreement(
@@ -39,14 +35,13 @@ def agreement(
     scores: Scores = {}
     for name, score, truth in _scores(ttype, classes):
         if n < 2:
-            scores[name] = dict.fromkeys(("value", "low", "high", "chance"), float("nan"))
+            scores[name] = dict.fromkeys(NO_SCORE, float("nan"))
             continue
         value = score(truth, labels)
         drawn = np.array([score(truth[rows], labels[rows]) for rows in resamples])
-        low, high = value + np.quantile(drawn, INTERVAL) - drawn.mean()
         chance = float(np.mean([score(truth, labels[rows]) for rows in shuffles]))
-        scores[name] = {"value": value, "low": low, "high": high, "chance": chance}
-    return {name: {k: float(v) for k, v in values.items()} for name, values in scores.items()}
+        scores[name] = {**placed(value, drawn), "chance": chance}
+    return scores
 
 
 Score = Callable[[np.ndarray, np.ndarray], float]

@@ -1,0 +1,117 @@
+"""Are the clusters there at all? Clusterings of resampled galaxies compared, and silhouettes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from galaxy_explorer.clustering.clusterers import Clusterer
+from galaxy_explorer.clustering.intervals import BOOTSTRAPS, Score, bootstrap
+
+RESAMPLES = 20
+SILHOUETTE_ROWS = 3000
+Fit = Callable[[np.ndarray, int], Clusterer]
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How far a clustering repeats itself.
+
+    ari: mean pairwise adjusted Rand index of the resampled clusterings on held-out galaxies, with
+    its 95 % interval over resamples. jaccard (k,): for each cluster of the reference, the mean over
+    resamples of its best overlap |A and B| / |A or B| (Hennig 2007), NaN for a cluster without
+    held-out galaxies. labels (R, M): the resampled clusterings of the held-out galaxies.
+    """
+
+    ari: Score
+    jaccard: np.ndarray
+    labels: np.ndarray
+
+
+def bootstrap_stability(
+    fit: Fit,
+    train: np.ndarray,
+    held_out: np.ndarray,
+    reference: np.ndarray,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Stability:
+    """Fit a clusterer to resampled training galaxies and compare on held-out ones.
+
+    fit: features and seed -> clusterer, for example `lambda x, s: fit_clusterer("gmm", x, 64,
+    seed=s)`. train (N, P), held_out (M, P) features; reference (M,): clusters of the held-out
+    galaxies by the clustering in question, for the Jaccard overlaps.
+    """
+    labels = np.stack(list(resampled_labels(fit, train, held_out, resamples, seed)))
+    return Stability(
+        ari=mean_pairwise_ari(labels, seed=seed),
+        jaccard=np.mean([best_overlap(reference, other) for other in labels], axis=0),
+        labels=labels,
+    )
+
+
+def resampled_labels(
+    fit: Fit, train: np.ndarray, held_out: np.ndarray, resamples: int, seed: int
+) -> Iterator[np.ndarray]:
+    """Clusters (M,) of the held-out galaxies by clusterers of resampled training galaxies."""
+    rng = np.random.default_rng(seed)
+    for number in range(resamples):
+        rows = rng.integers(len(train), size=len(train))
+        yield fit(train[rows], seed + number).predict(held_out)
+
+
+def mean_pairwise_ari(labels: np.ndarray, *, seed: int = 0) -> Score:
+    """Mean adjusted Rand index over all pairs of clusterings (R, M), `value`, `low`, `high`.
+
+    The interval resamples the R clusterings; a pair of one with itself does not count.
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    n = len(labels)
+    pairs = np.full((n, n), np.nan)
+    for i, j in combinations(range(n), 2):
+        pairs[i, j] = pairs[j, i] = adjusted_rand_score(labels[i], labels[j])
+
+    def mean(rows: np.ndarray) -> float:
+        chosen = pairs[np.ix_(rows, rows)]
+        return float(np.nanmean(chosen)) if np.isfinite(chosen).any() else float("nan")
+
+    return bootstrap(mean, n, seed=seed, bootstraps=BOOTSTRAPS)
+
+
+def best_overlap(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Largest Jaccard overlap of each cluster of `reference` with any of `other`, (k,).
+
+    Label -1 is no cluster. NaN for a cluster of `reference` without members.
+    """
+    k = int(reference.max(initial=-1)) + 1
+    m = int(other.max(initial=-1)) + 1
+    both = (reference >= 0) & (other >= 0)
+    flat = reference[both].astype(np.int64) * m + other[both]
+    shared = np.bincount(flat, minlength=k * m).reshape(k, m)
+    sizes = np.bincount(reference[reference >= 0], minlength=k)
+    others = np.bincount(other[other >= 0], minlength=m)
+    union = sizes[:, None] + others - shared
+    best = (shared / np.maximum(union, 1)).max(1, initial=0.0)
+    return np.where(sizes > 0, best, np.nan)
+
+
+def silhouette(features: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> Score:
+    """Mean silhouette of at most 3,000 galaxies: `value`, `low`, `high` over galaxies.
+
+    1: each is much nearer its own cluster than the next; 0: between them; negative: in the wrong
+    one. NaN with fewer than two clusters. Label -1 is left out.
+    """
+    from sklearn.metrics import silhouette_samples
+
+    rows = np.flatnonzero(labels >= 0)
+    if len(rows) > SILHOUETTE_ROWS:
+        rows = np.random.default_rng(seed).choice(rows, SILHOUETTE_ROWS, replace=False)
+    if not 2 <= len(np.unique(labels[rows])) < len(rows):
+        return dict.fromkeys(("value", "low", "high"), float("nan"))
+    values = silhouette_samples(features[rows], labels[rows])
+    return bootstrap(lambda drawn: float(values[drawn].mean()), len(values), seed=seed)
