@@ -155,6 +155,12 @@ class Bundle:
 
         return decode_codes(self.load_model(model), self.codes(model)[rows])
 
+    def draw(self, model: str, codes: np.ndarray) -> np.ndarray:
+        """What a model draws from any code maps (n, h, w): (n, C, S, S) float32, stretched."""
+        from galaxy_explorer.models.inference import decode_codes
+
+        return decode_codes(self.load_model(model), codes)
+
 
 def load_bundle(path: str | Path) -> Bundle:
     """Open a bundle folder: hash every file, then parse it.

@@ -106,3 +106,35 @@ class ScoreTable(_Reporting):
     rows = param.List(default=[], doc="side and cells (text, sort, note, best) of each row.")
 
     _esm = _script("scores.js")
+
+
+class CodeGrid(_Reporting):
+    """The codes of a codebook as pictures from one sheet; reports {"code": number}."""
+
+    sheet = param.Bytes(default=None, doc="All pictures as one image file.")
+    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
+    sheet_columns = param.Integer(default=32, doc="Pictures side by side in the sheet.")
+    codes = param.List(default=[], doc="id, note, colour and words of each code, as drawn.")
+    framed = param.Boolean(default=False, doc="Frame the middle ninth of each picture.")
+    tile_width = param.Integer(default=56, doc="Least width of a picture (CSS pixels).")
+    chosen = param.Integer(default=-1, doc="Code that is marked; -1: none.")
+    heading = param.String(default="Drawing …", doc="What is shown, in words.")
+    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
+
+    _esm = _script("codes.js")
+
+
+class CodeMap(_Reporting):
+    """A picture with a grid of codes over it; reports {"code": number}."""
+
+    picture = param.Bytes(default=None, doc="The galaxy as an image file.")
+    picture_format = param.String(default="image/webp", doc="Media type of the picture.")
+    codes = param.List(default=[], doc="Codes of the cells, line by line from the top.")
+    colours = param.List(default=[], doc="Colour of each code of the codebook.")
+    side = param.Integer(default=8, doc="Cells along a side.")
+    opacity = param.Number(default=0.35, bounds=(0, 1), doc="Opacity of the colours.")
+    chosen = param.Integer(default=-1, doc="Code whose cells are marked; -1: none.")
+    words = param.String(default="", doc="The picture, for alt text.")
+    caption = param.String(default="", doc="What is shown, in words.")
+
+    _esm = _script("code_map.js")

@@ -48,6 +48,9 @@ PAGES: dict[str, PageEntry] = {
     "atlas": PageEntry("Atlas", view("atlas", "Atlas"), "galaxies"),
     "clusters": PageEntry("Clusters", view("clusters", "Clusters"), "galaxies"),
     "codebooks": PageEntry("Codebooks", view("codebooks", "Codebooks"), "models"),
+    "vocabulary": PageEntry(
+        "Vocabulary", view("vocabulary", "Vocabulary"), "models", has_code_maps
+    ),
 }
 """Name in the address (?page=name) and entry of each page; the first is the landing page.
 

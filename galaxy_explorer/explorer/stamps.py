@@ -132,6 +132,11 @@ class StampStore:
         stamps = self._decoder.submit(self.bundle.decode, model, rows).result()
         return np.asarray(stamps.mean(axis=1), np.float32)
 
+    def draw(self, model: str, codes: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Stamps (n, S, S) that a model draws from any code maps (n, h, w). May wait."""
+        stamps = self._decoder.submit(self.bundle.draw, model, codes).result()
+        return np.asarray(stamps.mean(axis=1), np.float32)
+
     def _decode(self, rows: NDArray[np.int64]) -> None:
         rows = rows[self._file.done[rows] == 0]
         if len(rows):
