@@ -3,6 +3,7 @@
 GalaxyExplorerError
 ├── BadImage         one picture cannot be used (file and reason)
 ├── BadCatalog       a table lacks a column or cannot be read
+├── BadQuery         a search cannot be understood
 ├── SurveyError      a survey folder is incomplete or does not fit the request
 ├── TrainingError    a training run cannot start, resume or continue
 ├── BundleError      a bundle is missing, incomplete or altered
@@ -31,6 +32,10 @@ class BadImage(GalaxyExplorerError):
 
 class BadCatalog(GalaxyExplorerError):
     """A catalogue cannot be read or lacks a column."""
+
+
+class BadQuery(GalaxyExplorerError):
+    """A search cannot be understood, or names a column that there is not."""
 
 
 class SurveyError(GalaxyExplorerError):

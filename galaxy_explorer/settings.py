@@ -27,7 +27,11 @@ SETTINGS = (
     Setting("sdss_cutouts", 0, "0 or 1", "1 offers pictures from the SDSS cutout service"),
     Setting("cutout_timeout", 5, "s", "an unreachable service must not hold a visitor up"),
     Setting("cache", "", "path", "decoded pictures; empty: the user's cache folder"),
+    Setting("labels", "", "path", "the log of labels; empty: in the user's data folder"),
     Setting("picture_cache", 64, "MB", "tiles and sheets kept in memory; each is about 20 kB"),
+    Setting("kept_selections", 5000, "selections", "links name them; a bit a galaxy on disk each"),
+    Setting("upload_megabytes", 14, "MB", "a message over 20 MB would end the connection"),
+    Setting("upload_seconds", 60, "s", "a picture that takes longer is given up"),
 )
 
 
@@ -40,7 +44,11 @@ class Settings:
     sdss_cutouts: int
     cutout_timeout: int
     cache: str
+    labels: str
     picture_cache: int
+    kept_selections: int
+    upload_megabytes: int
+    upload_seconds: int
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -15,17 +15,20 @@ from galaxy_explorer.explorer.originals import (
     first_of,
     survey_originals,
 )
+from galaxy_explorer.explorer.selections import SelectionStore
 from galaxy_explorer.explorer.stamps import Originals, StampStore
 from galaxy_explorer.settings import Settings, read_settings
 
 
 @dataclass(frozen=True, eq=False)
 class AppContext:
-    """The bundle, its stamps, and the SDSS service where it was turned on."""
+    """The bundle, its stamps, the selections that links name, and the SDSS where turned on."""
 
     bundle: Bundle
     stamps: StampStore
     cutouts: SdssCutouts | None
+    selections: SelectionStore
+    settings: Settings
 
 
 @cache
@@ -51,7 +54,10 @@ def make_context(settings: Settings) -> AppContext:
         sources.append(cutouts)
     stamps = StampStore(bundle, folder / "stamps", first_of(sources))
     stamps.start_filling()
-    return AppContext(bundle, stamps, cutouts)
+    selections = SelectionStore(
+        folder / "selections", bundle.hash, len(bundle), settings.kept_selections
+    )
+    return AppContext(bundle, stamps, cutouts, selections, settings)
 
 
 def _cutouts(bundle: Bundle, folder: Path, settings: Settings) -> SdssCutouts:

@@ -1,0 +1,133 @@
+"""Links and the selections they name: what is reopened, and that rubbish only warns."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import parse_qsl
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from galaxy_explorer.explorer.permalink import MAX_LINK, link_query, restore
+from galaxy_explorer.explorer.selections import SelectionStore
+from galaxy_explorer.explorer.state import ExplorerState
+
+WORDS = (
+    "page",
+    "bundle",
+    "model",
+    "compare",
+    "colour",
+    "pictures",
+    "display",
+    "selection",
+    "galaxy",
+)
+
+
+@pytest.fixture
+def selections(bundle, tmp_path) -> SelectionStore:
+    return SelectionStore(tmp_path / "selections", bundle.hash, len(bundle), kept=5)
+
+
+def changed(state: ExplorerState) -> ExplorerState:
+    state.clustering = "k16-modern-8x8/index"
+    state.compare = "k512-paper-8x8/codes"
+    state.colour_by, state.pictures, state.focus = "magnitude", "original", 17
+    state.display.param.update(stretch="log", percentile=97.5, invert=True, colour_map="magma")
+    state.select(range(0, 200, 3), "every third <galaxy>")
+    return state
+
+
+def test_a_link_reopens_the_same_state(bundle, state, selections) -> None:
+    query = link_query(changed(state), "clusters", selections)
+    assert len(query) <= MAX_LINK
+    asked = dict(parse_qsl(query))
+    assert asked["page"] == "clusters"
+    fresh = ExplorerState(bundle)
+    assert restore(fresh, asked, selections) == []
+    for name in ("clustering", "compare", "colour_by", "pictures", "focus", "selection_label"):
+        assert getattr(fresh, name) == getattr(state, name)
+    np.testing.assert_array_equal(fresh.selection, state.selection)
+    assert fresh.display.token() == state.display.token()
+    assert link_query(fresh, "clusters", selections) == query
+
+
+@given(words=st.dictionaries(st.sampled_from(WORDS), st.text(max_size=60)))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_rubbish_is_said_and_changes_nothing(bundle, selections, words) -> None:
+    fresh = ExplorerState(bundle)
+    complaints = restore(fresh, words, selections)
+    assert len(complaints) == len(set(words) - {"page"})
+    assert all(len(complaint) < 200 for complaint in complaints)
+    untouched = ExplorerState(bundle)
+    for name in ("clustering", "compare", "colour_by", "pictures", "focus"):
+        assert getattr(fresh, name) == getattr(untouched, name)
+    assert len(fresh.selection) == 0
+
+
+def test_a_link_of_another_bundle_says_so(bundle, selections) -> None:
+    (complaint,) = restore(ExplorerState(bundle), {"bundle": "0" * 12}, selections)
+    assert "another bundle" in complaint
+
+
+def test_a_link_is_never_too_long(state, selections, monkeypatch) -> None:
+    ids = np.array(["é" * 200] * len(state.bundle))
+    monkeypatch.setitem(state.bundle._columns, "galaxy_id", ids)
+    state.focus = 0
+    query = link_query(state, "atlas", selections)
+    assert len(query) <= MAX_LINK
+    assert dict(parse_qsl(query))["model"] == state.clustering
+
+
+@given(st.sets(st.integers(0, 199)), st.text(max_size=300))
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_selection_comes_back_under_its_hash(selections, rows, words) -> None:
+    try:
+        digest = selections.put(sorted(rows), words)
+    except UnicodeEncodeError:
+        pytest.fail("words that cannot be stored")
+    back, said = selections.get(digest)
+    assert back.tolist() == sorted(rows)
+    assert said == words[:200]
+    assert selections.put(sorted(rows), words) == digest
+
+
+def test_only_the_last_used_selections_stay(selections, tmp_path) -> None:
+    digests = []
+    for row in range(6):
+        digests.append(selections.put([row], ""))
+        os.utime(tmp_path / "selections" / digests[-1], (row, row))
+    selections.get(digests[1])  # used: stays
+    selections.put([100], "")
+    left = {path.name for path in (tmp_path / "selections").iterdir()}
+    assert len(left) == 5
+    assert digests[1] in left
+    assert digests[2] not in left
+
+
+@pytest.mark.parametrize("digest", ["", "../../etc/passwd", "0" * 24, "Z" * 24, "0" * 23])
+def test_what_was_never_kept_is_not_there(selections, digest) -> None:
+    with pytest.raises(KeyError):
+        selections.get(digest)
+
+
+def test_a_damaged_selection_is_not_there(selections, tmp_path) -> None:
+    digest = selections.put([1, 2], "two")
+    path = tmp_path / "selections" / digest
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(KeyError):
+        selections.get(digest)
+
+
+def test_the_selections_of_another_bundle_are_not_there(bundle, selections, tmp_path) -> None:
+    digest = selections.put([1], "")
+    other = SelectionStore(tmp_path / "selections", "1" * 64, len(bundle), kept=5)
+    with pytest.raises(KeyError):
+        other.get(digest)
