@@ -45,7 +45,8 @@ class Change:
     target: a galaxy's identifier, a cluster's name, or "" for a selection, whose galaxies are in
     `members`. label: empty takes the label of the aspect away. event_id comes from the browser:
     the same change sent twice is stored once. vocabulary: version that was on the screen; 0: the
-    newest. detail: what a split or a merger of clusters is made of (JSON).
+    newest. model: clustering that was on the screen; empty: that of the store. detail: what a
+    split or a merger of clusters is made of (JSON).
     """
 
     target: str
@@ -57,6 +58,7 @@ class Change:
     members: tuple[str, ...] = ()
     detail: str = ""
     vocabulary: int = 0
+    model: str = ""
     event_id: str = field(default_factory=new_event_id)
 
     @property

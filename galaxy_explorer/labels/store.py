@@ -82,7 +82,7 @@ class LabelStore:
         name = checked(annotator, "annotator", MAX_NAME)
         if len(changes) > MAX_CHANGES:
             raise LabelError(f"{len(changes)} changes; at most {MAX_CHANGES} at a time")
-        changes = [self._checked(change) for change in changes]
+        changes = [self.checked(change) for change in changes]
         with self._writing():
             return [self._append(name, change) for change in changes]
 
@@ -183,7 +183,7 @@ class LabelStore:
             self._layers.setdefault(event.annotator, Layer(event.annotator)).apply(event)
             self._seen = event.seq
 
-    def _checked(self, change: Change) -> Change:
+    def checked(self, change: Change) -> Change:
         """Return the change as it is stored. Raises LabelError if it cannot be."""
         if change.kind not in TARGET_KINDS or change.confidence not in CONFIDENCES:
             raise LabelError(f"{change.kind[:40]!r}, {change.confidence[:40]!r}: not possible")
@@ -200,6 +200,7 @@ class LabelStore:
         elif change.label and vocabulary.find(change.label).aspect != change.aspect:
             raise LabelError(f"label {change.label!r}: says nothing about {change.aspect[:40]!r}")
         checked(change.aspect, "aspect", MAX_LABEL)
+        checked(change.model, "model", MAX_ID, empty=True)
         return replace(change, vocabulary=vocabulary.version)
 
     def _append(self, annotator: str, change: Change) -> Event:
@@ -244,7 +245,7 @@ class LabelStore:
             "detail": change.detail,
             "vocabulary": change.vocabulary,
             "bundle": self.provenance.bundle_hash,
-            "model": self.provenance.model,
+            "model": change.model or self.provenance.model,
             "app": self.provenance.app_version,
             "undoes": undoes,
         }
@@ -265,5 +266,6 @@ def _restoring(step: Step, value: Value, event_id: str) -> Change:
         note=value.note,
         detail=event.detail,
         vocabulary=event.vocabulary,
+        model=event.model,
         event_id=event_id,
     )

@@ -61,7 +61,7 @@ class Vocabulary:
         keys: dict[str, str] = {}
         for term in self.terms:
             _check(term)
-            if (other := keys.setdefault(term.key, term.label)) != term.label:
+            if (other := keys.setdefault(term.key.lower(), term.label)) != term.label:
                 raise LabelError(f"key {term.key!r}: both {other} and {term.label} want it")
         if len(self.by_label) != len(self.terms):
             raise LabelError("vocabulary: a label appears twice; give each term its own")
@@ -114,7 +114,7 @@ def _check(term: Term) -> None:
         raise LabelError(f"label {term.label!r}: choose another word, without a semicolon")
     if term.kind not in KINDS:
         raise LabelError(f"kind {term.kind[:40]!r} of {term.label}: one of {', '.join(KINDS)}")
-    if len(term.key) != 1 or not term.key.isprintable() or term.key in RESERVED_KEYS:
+    if len(term.key) != 1 or not term.key.isprintable() or term.key.lower() in RESERVED_KEYS:
         raise LabelError(
             f"key {term.key[:40]!r} of {term.label}: one character, none of "
             f"{' '.join(sorted(RESERVED_KEYS - {' '}))} or the space bar"

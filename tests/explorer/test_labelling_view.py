@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import uuid
+
+import numpy as np
+import pytest
+
+from galaxy_explorer.explorer.label_session import WINDOW, LabelSession
+from galaxy_explorer.explorer.views.labelling import Labelling
+from galaxy_explorer.labels.events import Provenance
+from galaxy_explorer.labels.queues import DISAGREEMENTS, EVERYTHING, SELECTED, UNCERTAIN
+from galaxy_explorer.labels.store import LabelStore
+
+
+@pytest.fixture
+def store(bundle, tmp_path):
+    store = LabelStore(tmp_path / "labels.db", Provenance(bundle.hash, "m", "0.1.0"))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def session(store, state) -> LabelSession:
+    session = LabelSession(store, state)
+    session.begin("Ada")
+    session.refill()
+    return session
+
+
+@pytest.fixture
+def page(state, stamps, store, monkeypatch) -> Labelling:
+    page = Labelling(state, stamps, store)
+    page.told = []
+    monkeypatch.setattr(page.desk, "tell", page.told.append)
+    page.desk._handle_msg({"do": "name", "name": "Ada"})
+    return page
+
+
+def item(galaxy: str, label: str = "T3", aspect: str = "stage", **more: str) -> dict[str, str]:
+    made = {"do": "set", "galaxy": galaxy, "aspect": aspect, "label": label}
+    return made | {"event_id": uuid.uuid4().hex} | more
+
+
+def test_a_change_is_acknowledged_by_its_event_after_the_commit(session, store):
+    sent = [item("galaxy-0001"), item("galaxy-0002", "bar", "bar", confidence="low")]
+    answer = session.save(sent)
+    assert answer["saved"] == [one["event_id"] for one in sent]
+    assert answer["said"]["galaxy-0002"] == {"bar": "bar"}
+    assert [event.target for event in store.events()] == ["galaxy-0001", "galaxy-0002"]
+    assert {event.model for event in store.events()} == {session.state.clustering}
+
+
+def test_the_same_parcel_twice_is_stored_once(session, store):
+    sent = [item(f"galaxy-{i:04d}") for i in range(5)]
+    assert session.save(sent)["saved"] == session.save(sent)["saved"]
+    assert len(store.events()) == 5
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"galaxy": "no such galaxy"},
+        {"galaxy": None},
+        {"label": "no such label"},
+        {"label": ["T3"]},
+        {"aspect": "bar"},
+        {"aspect": "no such aspect", "label": ""},
+        {"confidence": "sure"},
+        {"do": "drop"},
+        {"note": "x" * 501},
+        {"event_id": ""},
+    ],
+)
+def test_what_is_refused_is_said_and_the_rest_is_stored(session, store, bad):
+    sent = [item("galaxy-0001"), item("galaxy-0002") | bad, item("galaxy-0003")]
+    answer = session.save(sent)
+    assert answer["saved"] == [sent[0]["event_id"], sent[2]["event_id"]]
+    assert list(answer["refused"]) == [sent[1]["event_id"]]
+    assert len(store.events()) == 2
+
+
+def test_undo_names_the_galaxy_to_go_back_to(session):
+    session.save([item("galaxy-0007")])
+    answer = session.save([{"do": "undo", "event_id": "u1"}])
+    assert answer["show"][:2] == [7, "galaxy-0007"]
+    assert answer["said"] == {"galaxy-0007": {}}
+    refused = session.save([{"do": "undo", "event_id": "u2"}])["refused"]
+    assert refused == {"u2": "nothing to undo"}
+
+
+def test_a_full_disk_is_said_and_nothing_is_acknowledged(session, store):
+    store._log._connection.set_authorizer(None)
+    store._log._connection.execute("PRAGMA max_page_count=1")
+    many = [item(f"galaxy-{i:04d}", note="x" * 500) for i in range(100)]
+    answer = session.save(many)
+    assert "not saved" in answer["failed"]
+    assert answer["saved"] == []
+    assert store.events() == []
+
+
+def test_each_queue_holds_what_it_promises(session, store, state):
+    assert sorted(session.order) == list(range(len(state.bundle)))
+    session.save([item("galaxy-0003"), item("galaxy-0004", "T-3")])
+    session.refill()
+    assert len(session.order) == len(state.bundle) - 2
+    session.queue = UNCERTAIN
+    session.refill()
+    responsibility = state.bundle.clusterings[state.clustering].responsibility[session.order]
+    assert (np.diff(responsibility) >= 0).all()
+    assert not {3, 4} & set(session.order)
+    session.queue = DISAGREEMENTS
+    session.refill()
+    assert len(session.order) == 0
+    other = LabelSession(store, state)
+    other.begin("Bo")
+    other.save([item("galaxy-0003", "T5"), item("galaxy-0004", "T-3")])
+    session.refill()
+    assert list(session.order) == [3]
+    state.select([9, 2], "lasso")
+    session.queue = SELECTED
+    session.refill()
+    assert list(session.order) == [2, 9]
+
+
+def test_two_visitors_have_their_own_queue_and_layer(session, store, state):
+    other = LabelSession(store, state)
+    other.begin("Bo")
+    other.queue = EVERYTHING
+    other.refill()
+    other.save([item("galaxy-0001", "T5")])
+    session.save([item("galaxy-0001", "T3")])
+    assert session.said("galaxy-0001") == {"stage": "T3"}
+    assert other.said("galaxy-0001") == {"stage": "T5"}
+    assert list(session.order) != list(other.order)
+
+
+def test_a_window_is_a_part_of_the_queue(session):
+    part = session.window(3)
+    assert [row for row, *_ in part["items"]] == list(session.order[3 : 3 + WINDOW])
+    assert part["total"] == len(session.order)
+
+
+def test_blind_mode_shows_neither_t_nor_cluster(session, page):
+    assert session.item(5)[2] == "galaxy-0005"
+    session.blind = False
+    assert "cluster" in session.item(5)[2]
+    page.session.save([item("galaxy-0005")])
+    other = LabelSession(page.session.store, page.state)
+    other.begin("Bo")
+    other.save([item("galaxy-0005", "T-2")])
+    page.session.blind = True
+    assert "Bo" not in page._words(5, "Ada", blind=True)[0]
+    assert "T-2" not in page._words(5, "Ada", blind=True)[0]
+    assert "T-2" in page._words(5, "Ada", blind=False)[0]
+
+
+def test_the_page_asks_for_a_name_once(page):
+    assert page.desk.annotator == "Ada"
+    assert page.desk.window["total"] == len(page.state.bundle)
+
+
+def test_a_name_that_cannot_be_stored_is_refused_with_a_reason(page):
+    page.desk._handle_msg({"do": "name", "name": " \x00 "})
+    assert "name" in page.told[-1]["name_error"]
+    assert page.desk.annotator == "Ada"
+
+
+@pytest.mark.parametrize(
+    "message", [{}, {"do": "save", "items": 3}, {"do": "more", "first": "x", "serial": 1},
+                {"do": "at", "row": 10**9}, {"do": "at"}]
+)  # fmt: skip
+def test_impossible_messages_change_nothing(page, message):
+    page.desk._handle_msg(message)
+    assert page.session.store.events() == []
+
+
+def test_words_of_annotators_are_escaped(page):
+    page.session.save([item("galaxy-0005", "", "note", note="<script>x</script>")])
+    about, _ = page._words(5, "Ada", blind=False)
+    assert "&lt;script&gt;" in about
+    assert "<script>" not in about
+
+
+def test_many_are_labelled_after_a_question_that_states_the_number(page):
+    page.state.select([1, 2, 3], "lasso <b>")
+    tool = page.tools["Label many at once"]
+    tool.target.value, tool.label.value = "", "merger"
+    tool.ask.clicks += 1
+    assert "3 galaxies" in tool.words.object
+    assert "<b>)" not in tool.words.object
+    assert page.session.store.events() == []
+    tool.sure.clicks += 1
+    assert [event.kind for event in page.session.store.events()] == ["selection"]
+    assert not tool.sure.visible
+    table = page.session.store.table("labels", page.session.sample)
+    assert list(table["derived_features"]) == ["merger"] * 3
+    assert set(table["stage"]) == {""}
+
+
+def test_clusters_are_merged_split_and_reversed(page):
+    tool = page.tools["Merge and split clusters"]
+    tool.chosen.value, tool.title.value = ["1", "2"], "discs"
+    merged = np.flatnonzero(np.isin(page.state.labels, (1, 2)))
+    tool.view[2][0].clicks += 1
+    assert list(tool.groups().members("discs")) == list(merged)
+    page.state.select(merged[:1], "one")
+    tool.chosen.value, tool.title.value = ["discs"], "odd"
+    tool.view[2][1].clicks += 1
+    assert list(tool.groups().members("odd")) == [merged[0]]
+    tool.back.clicks += 1
+    tool.back.clicks += 1
+    assert set(tool.groups().names) == {str(k) for k in page.state.labels}
+
+
+def test_a_vocabulary_with_a_collision_is_refused_and_a_good_one_is_used(page):
+    tool = page.tools["Vocabulary"]
+    good = tool.lines.value
+    tool.lines.value = good + "\nshell; b; shell; feature"
+    tool.view[1].clicks += 1
+    assert "bar" in tool.words.object
+    assert page.session.vocabulary.version == 1
+    tool.lines.value = good + "\nshell; s; shell; feature"
+    tool.view[1].clicks += 1
+    assert page.session.vocabulary.version == 2
+    assert page.desk.terms[-1]["label"] == "shell"
+
+
+def test_an_import_is_shown_before_it_is_stored(page):
+    tool = page.tools["Import"]
+    tool.file.filename = "mine.csv"
+    tool.file.value = b"id,ttype\ngalaxy-0001,3\ngalaxy-0002,x\nelsewhere,1\n"
+    assert "1 new labels" in tool.words.object
+    assert "2 refused" in tool.words.object
+    assert page.session.store.events() == []
+    tool.store.clicks += 1
+    assert page.session.said("galaxy-0001") == {"stage": "T3"}
+
+
+def test_the_export_is_the_table(page):
+    page.session.save([item("galaxy-0001")])
+    data = page.tools["Export"].data().getvalue().decode()
+    assert "galaxy-0001" in data
+    assert "T3" in data
