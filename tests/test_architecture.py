@@ -53,8 +53,8 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "explorer": (
         BASE | {"bundle", "survey", "clustering", "classify", "tables", "labels"},
         {
-            *("numpy", "scipy", "astropy", "PIL", "bokeh", "colorcet", "holoviews", "panel"),
-            *("panel_material_ui", "param", "platformdirs", "tornado"),
+            *("numpy", "scipy", "astropy", "PIL", "bokeh", "colorcet", "holoviews", "matplotlib"),
+            *("panel", "panel_material_ui", "param", "platformdirs", "tornado"),
         },
     ),
     "commands": (

@@ -20,8 +20,8 @@ _STYLES = (_FOLDER / "components.css").read_text(encoding="utf-8")
 SHEET_FORMAT = "image/jpeg"
 
 
-def _script(name: str) -> str:
-    parts = (_FOLDER / part for part in ("grid.js", name))
+def _script(*names: str) -> str:
+    parts = (_FOLDER / name for name in ("grid.js", *names))
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)
 
 
@@ -54,13 +54,33 @@ class Navigation(JSComponent):
     _stylesheets = [(_FOLDER / "navigation.css").read_text(encoding="utf-8")]  # noqa: RUF012
 
 
+class SearchField(_Reporting):
+    """A search field; reports {"ask": text} when the visitor asks."""
+
+    text = param.String(default="", doc="What is written into the field from here.")
+    hint = param.String(default="", doc="What the empty field shows.")
+    label = param.String(default="Find galaxies", doc="What the field is, for screen readers.")
+    explanation = param.String(default="", doc="Shown when pointed at.")
+    slim = param.Boolean(default=False, doc="For the header: without a button, on dark.")
+
+    _esm = _script("search.js")
+
+
+class CopyTexts(_Reporting):
+    """Texts to take along, each with a button that copies it."""
+
+    texts = param.List(default=[], doc="label, text ({page}: this page's address), lines of each.")
+
+    _esm = _script("copy_texts.js")
+
+
 class PictureSheet(_Reporting):
     """A page of pictures cut from one sheet image; reports {"focus": row} and {"page": number}."""
 
     sheet = param.Bytes(default=None, doc="All pictures of the page as one image file.")
     sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
     sheet_columns = param.Integer(default=12, doc="Pictures side by side in the sheet.")
-    tiles = param.List(default=[], doc="[row, caption] of each picture.")
+    tiles = param.List(default=[], doc="[row, caption, note on it] of each picture.")
     tile_width = param.Integer(default=72, doc="Least width of a picture on the page (CSS pixels).")
     pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
     heading = param.String(default="Drawing …", doc="What is shown, in words.")
@@ -81,7 +101,7 @@ class SmallMultiples(_Reporting):
     picking = param.Boolean(default=False, doc="Show the selected share of each cluster.")
     label = param.String(default="Clusters", doc="What the panels are, for screen readers.")
 
-    _esm = _script("multiples.js")
+    _esm = _script("bars.js", "multiples.js")
 
 
 class PictureStrips(_Reporting):
@@ -138,3 +158,53 @@ class CodeMap(_Reporting):
     caption = param.String(default="", doc="What is shown, in words.")
 
     _esm = _script("code_map.js")
+
+
+class LabelDesk(_Reporting):
+    """One galaxy after the other, with keys that assign labels.
+
+    Reports {"do": "name", "save", "more" or "at", ...}; what it is told by `_send_msg` answers
+    "save" ("saved", "refused", "failed", "said", "show") and "name" ("name_error").
+    """
+
+    annotator = param.String(default="", doc="Who labels; empty: the page asks.")
+    login = param.Boolean(default=False, doc="Whether the name is that of a login.")
+    terms = param.List(default=[], doc="label, key, words, kind, aspect, colour, note of each.")
+    window = param.Dict(default={}, doc="serial, cursor, first, total and items of the queue.")
+    picture = param.String(default="", doc="Address of a picture, with @row for the row.")
+    pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
+    empty = param.String(default="", doc="What is said at the end of the queue.")
+
+    _esm = _script("labelling.js")
+    _stylesheets = [_STYLES, (_FOLDER / "labelling.css").read_text(encoding="utf-8")]  # noqa: RUF012
+
+    def tell(self, answer: dict[str, Any]) -> None:
+        """Send the browser an answer."""
+        self._send_msg(answer)
+
+
+class TrendColumns(_Reporting):
+    """Clusters side by side; reports {"move": [from, to]}, "remove", "cluster" and "focus"."""
+
+    sheet = param.Bytes(default=None, doc="All pictures as one image file.")
+    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
+    sheet_columns = param.Integer(default=1, doc="Pictures side by side in the sheet.")
+    sheet_rows = param.Integer(default=1, doc="Rows of pictures in the sheet.")
+    columns = param.List(default=[], doc="What `plots_types.panels` gives, and tiles, per column.")
+    pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
+    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
+
+    _esm = _script("bars.js", "trend.js")
+
+
+class DownloadButtons(_Reporting):
+    """Buttons that ask for a file, {"kind": name}; the file goes to the browser with `stamp`."""
+
+    label = param.String(default="Download", doc="Words before the buttons.")
+    kinds = param.List(default=[], doc="[kind, title] of each button.")
+    data = param.Bytes(default=None, doc="The file; None: there is none to hand over.")
+    file_name = param.String(default="", doc="Name of the file.")
+    media_type = param.String(default="", doc="Media type of the file.")
+    stamp = param.Integer(default=0, doc="Counts the files.")
+
+    _esm = _script("downloads.js")

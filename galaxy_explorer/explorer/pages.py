@@ -34,6 +34,15 @@ def view(module: str, name: str) -> Maker:
     return make
 
 
+def wide_view(module: str, name: str) -> Maker:
+    """As `view`, for a view `name(state, context)` that needs more than the stamps."""
+
+    def make(state: ExplorerState, context: AppContext) -> Any:
+        return getattr(import_module(f"{VIEWS}.{module}"), name)(state, context)
+
+    return make
+
+
 @dataclass(frozen=True)
 class PageEntry:
     """One page: its title, its maker, the group it stands with, and whether it is offered."""
@@ -47,6 +56,9 @@ class PageEntry:
 PAGES: dict[str, PageEntry] = {
     "atlas": PageEntry("Atlas", view("atlas", "Atlas"), "galaxies"),
     "clusters": PageEntry("Clusters", view("clusters", "Clusters"), "galaxies"),
+    "trend": PageEntry("Trend", view("trend", "Trend"), "galaxies"),
+    "find": PageEntry("Find", wide_view("find", "Find"), "galaxies"),
+    "labels": PageEntry("Labels", view("labelling", "Labelling"), "galaxies"),
     "codebooks": PageEntry("Codebooks", view("codebooks", "Codebooks"), "models"),
     "vocabulary": PageEntry(
         "Vocabulary", view("vocabulary", "Vocabulary"), "models", has_code_maps

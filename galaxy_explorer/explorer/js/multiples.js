@@ -1,25 +1,5 @@
 // Small multiples: one little histogram of Hubble types per cluster, each a button.
 
-const SVG = "http://www.w3.org/2000/svg"
-const HEIGHT = 40
-
-function bars(panel) {
-  const svg = document.createElementNS(SVG, "svg")
-  svg.setAttribute("viewBox", `0 0 100 ${HEIGHT}`)
-  svg.setAttribute("preserveAspectRatio", "none")
-  svg.setAttribute("aria-hidden", "true")
-  panel.bars.forEach((height, place) => {
-    const rect = document.createElementNS(SVG, "rect")
-    rect.setAttribute("x", place * 10 + 0.75)
-    rect.setAttribute("width", 8.5)
-    rect.setAttribute("y", HEIGHT * (1 - height))
-    rect.setAttribute("height", HEIGHT * height)
-    rect.setAttribute("fill", panel.tint)
-    svg.append(rect)
-  })
-  return svg
-}
-
 function makePanel(panel) {
   const button = element("button", `panel ${panel.count ? "" : "none"}`)
   button.dataset.cluster = panel.id
