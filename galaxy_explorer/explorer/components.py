@@ -66,10 +66,22 @@ class Gallery(pn.viewable.Viewer):
         """Rows of the galaxies on the page that is shown, in the order of the pictures."""
         return self.order[self.page * self.page_size :][: self.page_size]
 
-    def _start(self, *_: param.parameterized.Event) -> None:
+    def ordered(self) -> NDArray[np.int64]:
+        """Rows of all galaxies that are shown, in the order of the pictures."""
         clustering = self.state.bundle.clusterings[self.state.clustering]
         selected = self.state.selection
-        self.order = typical_order(clustering, selected) if len(selected) else medoids(clustering)
+        return typical_order(clustering, selected) if len(selected) else medoids(clustering)
+
+    def note(self, _row: int) -> str:
+        """What is written on the picture of a galaxy; empty for nothing."""
+        return ""
+
+    def order_words(self) -> str:
+        """What the order of the selected galaxies is."""
+        return "most typical first"
+
+    def _start(self, *_: param.parameterized.Event) -> None:
+        self.order = self.ordered()
         with param.parameterized.discard_events(self):
             self.page = 0
         self.drawing.ask()
@@ -102,7 +114,10 @@ class Gallery(pn.viewable.Viewer):
             sheet = encode_sheet(pictures, SHEET_COLUMNS)
         return {
             "sheet": sheet,
-            "tiles": [[int(row), caption(bundle, clustering, int(row))] for row in rows],
+            "tiles": [
+                [int(row), caption(bundle, clustering, int(row)), self.note(int(row))]
+                for row in rows
+            ],
             "heading": self._heading(page * self.page_size, len(rows), absent),
             "pictures_words": "Original" if self._originals() else "Reconstruction by the model",
             "page": page,
@@ -119,7 +134,7 @@ class Gallery(pn.viewable.Viewer):
     def _heading(self, first: int, shown: int, absent: int) -> str:
         if len(self.state.selection):
             total = f"{len(self.order):,} galaxies, {self.state.selection_label}"
-            span = f"{first + 1}–{first + shown}, most typical first"
+            span = f"{first + 1}–{first + shown}, {self.order_words()}"
         else:
             total = "Nothing selected: the most central galaxy of each cluster"
             span = f"{first + 1}–{first + shown}, early to late"

@@ -17,6 +17,7 @@ from galaxy_explorer.explorer.display import encode
 from galaxy_explorer.explorer.drawing import Drawing
 from galaxy_explorer.explorer.palette import cluster_colour
 from galaxy_explorer.explorer.plots_compare import residual_pictures
+from galaxy_explorer.explorer.sky_links import sky_links
 from galaxy_explorer.explorer.text import plain
 from galaxy_explorer.explorer.words import model_words
 
@@ -45,6 +46,7 @@ STYLES = """
 }
 .detail dt { opacity: 0.7; }
 .detail dd { margin: 0; overflow-wrap: anywhere; }
+.detail a { color: inherit; }
 .detail h3 { grid-column: 1 / -1; margin: 0 0 2px; font-size: 15px; font-weight: 600; }
 .detail .dot {
   display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 5px;
@@ -136,9 +138,10 @@ def facts(state: ExplorerState, row: int) -> str:
     source = plain(bundle.column("source")[row])
     ttype = ttype_words(float(bundle.column("ttype")[row]))
     dot = f'<span class="dot" style="background:{cluster_colour(cluster)}"></span>'
-    position = position_words(float(bundle.column("ra")[row]), float(bundle.column("dec")[row]))
+    place = float(bundle.column("ra")[row]), float(bundle.column("dec")[row])
     entries = {
-        "Position": position,
+        "Position": position_words(*place),
+        "Look up in": _links(*place),
         "Hubble type": f"{ttype}, from {source}" if ttype != "no T" else f"not known ({source})",
         "Cluster": f"{dot}{cluster}, probability {clustering.responsibility[row]:.3f}",
         "Clustering": plain(state.words(state.clustering)),
@@ -146,5 +149,14 @@ def facts(state: ExplorerState, row: int) -> str:
         f"larger than or equal to {percentile:.0f} % of the training galaxies",
         "Split": plain(bundle.column("split")[row]),
     }
-    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in entries.items())
+    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in entries.items() if value)
     return f"<dl><h3>{plain(bundle.column('galaxy_id')[row])}</h3>{listed}</dl>"
+
+
+def _links(ra: float, dec: float) -> str:
+    """Links to services that know the sky at a position; empty without one."""
+    made = (
+        f'<a href="{plain(address)}" target="_blank" rel="noopener noreferrer">{name}</a>'
+        for name, address in sky_links(ra, dec).items()
+    )
+    return " · ".join(made)

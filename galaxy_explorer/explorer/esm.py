@@ -25,6 +25,14 @@ def _script(*names: str) -> str:
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)
 
 
+def when_loaded(change: Callable[[], Any]) -> None:
+    """Make a change that the browser asked for, under the document's lock.
+
+    Between sending a page and hearing that it is there, Panel drops changes: they have to wait.
+    """
+    pn.state.onload(partial(pn.state.execute, change, schedule=True))
+
+
 class _Reporting(JSComponent):
     """A component whose messages from the browser go to one callback."""
 
@@ -39,9 +47,8 @@ class _Reporting(JSComponent):
         self._on_message = on_message
 
     def _handle_msg(self, data: Any) -> None:
-        # Scheduled: events may arrive without the document's lock, which Bokeh's models need.
         if self._on_message is not None and isinstance(data, dict):
-            pn.state.execute(partial(self._on_message, data), schedule=True)
+            when_loaded(partial(self._on_message, data))
 
 
 class Navigation(JSComponent):

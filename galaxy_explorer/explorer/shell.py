@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import panel as pn
 import panel_material_ui as pmui
 from panel.io.resources import LOCAL_DIST
 
 from galaxy_explorer.errors import GalaxyExplorerError
 from galaxy_explorer.explorer.context import AppContext, app_context
-from galaxy_explorer.explorer.esm import Navigation
+from galaxy_explorer.explorer.esm import Navigation, when_loaded
+from galaxy_explorer.explorer.header import HeaderTools
+from galaxy_explorer.explorer.notices import notify
 from galaxy_explorer.explorer.pages import PageEntry, offered_pages
+from galaxy_explorer.explorer.permalink import restore
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.text import plain
 
@@ -75,9 +80,21 @@ def build_page(context: AppContext) -> pmui.Page:
         if pn.state.location is not None:
             pn.state.location.update_query(page=name)
 
-    navigation.param.watch(lambda event: open_page(event.new), "page")
+    navigation.param.watch(lambda event: when_loaded(partial(open_page, event.new)), "page")
+    _reopen(state, context)
     open_page(navigation.page)
-    return _page(main, header=[navigation])
+    # A click before the page is loaded would change what is chosen but not what is shown.
+    main.styles = {"pointer-events": "none"}
+    pn.state.onload(partial(main.param.update, styles={}))
+    return _page(main, header=[navigation, HeaderTools(state, context, lambda: navigation.page)])
+
+
+def _reopen(state: ExplorerState, context: AppContext) -> None:
+    """Bring the state to what the address asks for; say what could not be had."""
+    given = pn.state.session_args.items()
+    asked = {word: values[0].decode(errors="replace") for word, values in given}
+    for complaint in restore(state, asked, context.selections):
+        pn.state.onload(partial(notify, complaint, warning=True))
 
 
 def _entries(pages: dict[str, PageEntry]) -> list[tuple[str, str, bool]]:

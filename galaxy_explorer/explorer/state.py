@@ -37,6 +37,9 @@ class ExplorerState(param.Parameterized):
     )
     selection = param.Array(constant=True, doc="Selected rows: sorted, unique int64, read-only.")
     selection_label = param.String(constant=True, doc="The selection in words; empty if none.")
+    answer: Any = param.Parameter(
+        doc="The last answer to a search (`results.Answer`), in its order."
+    )
     focus = param.Integer(default=None, allow_None=True, doc="Row of the galaxy in focus.")
     pictures: Any = param.Selector(default="reconstruction", objects=list(PICTURES))
     display: Any = param.ClassSelector(class_=DisplaySettings, constant=True)

@@ -27,7 +27,7 @@ def gallery(state, stamps) -> Gallery:
 
 
 def shown(gallery: Gallery) -> list[int]:
-    return [row for row, _ in gallery.sheet.tiles]
+    return [row for row, _, _ in gallery.sheet.tiles]
 
 
 def clustering_of(state):

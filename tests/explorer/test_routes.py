@@ -28,14 +28,17 @@ from galaxy_explorer.explorer.routes import (
     tile_url,
     view_key,
 )
+from galaxy_explorer.explorer.selections import SelectionStore
+from galaxy_explorer.settings import read_settings
 
 Fetch = Callable[[str], HTTPResponse]
 
 
 @pytest.fixture
-def fetch(bundle, stamps, monkeypatch: pytest.MonkeyPatch) -> Fetch:
+def fetch(bundle, stamps, tmp_path, monkeypatch: pytest.MonkeyPatch) -> Fetch:
     """Ask a server with the picture routes, as a browser would."""
-    context = AppContext(bundle, stamps, None)
+    selections = SelectionStore(tmp_path / "selections", bundle.hash, len(bundle), 10)
+    context = AppContext(bundle, stamps, None, selections, read_settings({}))
     monkeypatch.setattr(routes, "app_context", lambda: context)
     return ask
 

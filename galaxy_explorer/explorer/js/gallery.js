@@ -46,6 +46,7 @@ export function render({model, el}) {
 
   const makeTile = () => {
     const button = element("button", "gallery-tile")
+    button.append(element("span", "gallery-note"))
     button.addEventListener("click", () => model.send_msg({focus: Number(button.dataset.row)}))
     button.addEventListener("mouseenter", () => tell(button))
     button.addEventListener("focus", () => tell(button))
@@ -70,8 +71,9 @@ export function render({model, el}) {
     while (grid.children.length < tiles.length) grid.append(makeTile())
     while (grid.children.length > tiles.length) grid.lastChild.remove()
     const rows = Math.max(1, Math.ceil(tiles.length / model.sheet_columns))
-    tiles.forEach(([row, words], place) => {
+    tiles.forEach(([row, words, note], place) => {
       const button = grid.children[place]
+      button.firstChild.textContent = note || ""
       button.dataset.row = row
       button.dataset.caption = words
       button.setAttribute("aria-label", `${model.pictures_words} of ${words}`)

@@ -1,0 +1,29 @@
+// A search field; what is asked travels with the question, so that nothing typed later mixes in.
+
+export function render({model}) {
+  const form = element("form", "search-form")
+  form.setAttribute("role", "search")
+  const input = element("input", "search-input")
+  input.type = "search"
+  input.maxLength = 500
+  input.spellcheck = false
+  input.autocomplete = "off"
+  const go = element("button", "search-go", "Find")
+  form.append(input, go)
+
+  const dress = () => {
+    input.placeholder = model.hint
+    input.setAttribute("aria-label", model.label)
+    input.title = model.explanation
+    form.classList.toggle("slim", model.slim)
+  }
+  form.addEventListener("submit", (event) => {
+    event.preventDefault()
+    if (input.value.trim()) model.send_msg({ask: input.value})
+  })
+  model.on("text", () => { input.value = model.text })
+  model.on(["hint", "label", "slim", "explanation"], dress)
+  input.value = model.text
+  dress()
+  return form
+}

@@ -1,0 +1,142 @@
+"""The Find page: every answer is the selection, in the order and with the figures it came in."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from galaxy_explorer.explorer import label_search
+from galaxy_explorer.explorer.context import AppContext
+from galaxy_explorer.explorer.header import HeaderTools
+from galaxy_explorer.explorer.neighbours import error_percentiles, nearest
+from galaxy_explorer.explorer.results import current_answer
+from galaxy_explorer.explorer.selections import SelectionStore
+from galaxy_explorer.explorer.views.find import Find, searchable
+from galaxy_explorer.settings import read_settings
+
+
+@pytest.fixture
+def context(bundle, stamps, tmp_path) -> AppContext:
+    store = SelectionStore(tmp_path / "selections", bundle.hash, len(bundle), 10)
+    return AppContext(bundle, stamps, None, store, read_settings({}))
+
+
+@pytest.fixture
+def view(state, context, monkeypatch) -> Find:
+    spoken = np.array(["bar" if row in (3, 5) else "" for row in range(len(state.bundle))])
+    monkeypatch.setattr(
+        "galaxy_explorer.explorer.views.find.label_columns", lambda _: {"label": spoken}
+    )
+    return Find(state, context)
+
+
+def ask(view: Find, text: str) -> None:
+    asyncio.run(view._on_message({"ask": text}))
+
+
+def test_an_answer_is_the_selection(view, state) -> None:
+    ask(view, "T < 0")
+    assert state.selection.tolist() == np.flatnonzero(state.bundle.column("ttype") < 0).tolist()
+    assert state.selection_label == "T < 0"
+    ask(view, "label = bar")
+    assert state.selection.tolist() == [3, 5]
+
+
+def test_one_galaxy_alone_comes_into_focus(view, state) -> None:
+    ask(view, "galaxy-0012")
+    assert state.focus == 12
+
+
+@pytest.mark.parametrize("text", ["no such galaxy", "nothing < 3", "T < <script>alert(1)</script>"])
+def test_a_question_in_vain_changes_nothing_and_says_so(view, state, text) -> None:
+    ask(view, "T < 0")
+    before = state.selection
+    ask(view, text)
+    assert state.selection is before
+    assert "<script>" not in view.said.object
+    assert view.said.object.count("<p") == 1
+
+
+def test_a_cone_comes_nearest_first_with_its_distances(view, state) -> None:
+    ra, dec = state.bundle.column("ra")[7], state.bundle.column("dec")[7]
+    ask(view, f"{ra:.5f} {dec:.5f} r=30 deg")
+    answer = current_answer(state)
+    assert answer.rows[0] == 7
+    assert (np.diff(answer.columns["separation"]) >= 0).all()
+    assert view.gallery.ordered()[0] == 7
+    assert view.gallery.note(7) == "0.00′"
+
+
+def test_look_alikes_are_the_nearest_in_code_space(view, state) -> None:
+    asyncio.run(view.look_alikes())
+    assert "Click a galaxy first" in view.said.object
+    state.focus = 9
+    asyncio.run(view.look_alikes())
+    features = state.bundle.clusterings[state.clustering].feature_values
+    rows, far = nearest(features, features[9], 25)
+    np.testing.assert_array_equal(current_answer(state).rows, rows)
+    np.testing.assert_allclose(current_answer(state).columns["code_distance"], far)
+    assert view.gallery.ordered()[0] == 9
+
+
+def test_odd_ones_show_both_figures(view, state) -> None:
+    view.odd_by = "error"
+    asyncio.run(view.odd_ones())
+    answer = current_answer(state)
+    model = state.bundle.clusterings[state.clustering].model
+    assert len(answer.rows) == 24
+    assert set(answer.columns) == {"error_percentile", "sparsity"}
+    assert answer.columns["error_percentile"][0] == error_percentiles(state.bundle, model).max()
+    assert (np.diff(answer.columns["error_percentile"]) <= 0).all()
+
+
+def test_another_selection_ends_the_answer(view, state) -> None:
+    ask(view, "T < 0")
+    state.select([1, 2, 3], "elsewhere")
+    assert current_answer(state) is None
+    assert view.gallery.note(1) == ""
+    assert set(view.gallery.ordered()) == {1, 2, 3}
+
+
+def test_conditions_can_name_every_column_of_the_catalogue(state) -> None:
+    assert {"ttype", "cluster", "magnitude", "ra"} <= set(searchable(state))
+    assert not any("/" in name for name in searchable(state))
+
+
+def test_the_header_finds_from_every_page(state, context, monkeypatch) -> None:
+    said = []
+    monkeypatch.setattr("galaxy_explorer.explorer.header.label_columns", lambda _: {})
+    monkeypatch.setattr(
+        "galaxy_explorer.explorer.header.notify", lambda words, warning=False: said.append(warning)
+    )
+    tools = HeaderTools(state, context, lambda: "atlas")
+    asyncio.run(tools._on_message({"ask": "cluster = 5"}))
+    labels = state.bundle.clusterings[state.clustering].labels
+    np.testing.assert_array_equal(state.selection, np.flatnonzero(labels == 5))
+    asyncio.run(tools._on_message({"ask": "wrong < 1"}))
+    asyncio.run(tools._on_message({"other": 1}))
+    assert said == [False, True]
+
+
+def test_labels_of_all_annotators_are_one_column(bundle, monkeypatch) -> None:
+    class Value:
+        def __init__(self, label):
+            self.label = label
+
+    class Layer:
+        def __init__(self, said):
+            self.said = said
+
+        def galaxies(self):
+            return {
+                f"galaxy-{row:04d}": {"stage": Value(label)} for row, label in self.said.items()
+            }
+
+    class Store:
+        def layers(self):
+            return {"a": Layer({0: "Sa", 1: "E"}), "b": Layer({0: "S0", 2: ""})}
+
+    monkeypatch.setattr(label_search, "label_store", lambda _: Store())
+    assert label_search.label_columns(bundle)["label"][:4].tolist() == ["S0;Sa", "E", "", ""]
