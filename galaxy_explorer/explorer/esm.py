@@ -177,7 +177,10 @@ class LabelDesk(_Reporting):
     annotator = param.String(default="", doc="Who labels; empty: the page asks.")
     login = param.Boolean(default=False, doc="Whether the name is that of a login.")
     terms = param.List(default=[], doc="label, key, words, kind, aspect, colour, note of each.")
-    window = param.Dict(default={}, doc="serial, cursor, first, total and items of the queue.")
+    window = param.Dict(
+        default={"serial": 0, "cursor": 0, "first": 0, "total": 0, "items": []},
+        doc="Part of the queue: items from place first on, and the place that is shown.",
+    )
     picture = param.String(default="", doc="Address of a picture, with @row for the row.")
     pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
     empty = param.String(default="", doc="What is said at the end of the queue.")
@@ -215,3 +218,12 @@ class DownloadButtons(_Reporting):
     stamp = param.Integer(default=0, doc="Counts the files.")
 
     _esm = _script("downloads.js")
+
+
+class ScoreGroups(_Reporting):
+    """Figures in groups with their intervals drawn; every column sorts."""
+
+    groups = param.List(default=[], doc="What `scores.groups` gives.")
+
+    _esm = _script("score_groups.js")
+    _stylesheets = [_STYLES, (_FOLDER / "intervals.css").read_text(encoding="utf-8")]  # noqa: RUF012

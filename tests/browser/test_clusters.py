@@ -110,9 +110,15 @@ def test_arrow_keys_walk_through_clusters_and_enter_selects(clusters):
     second = clusters.locator(".panel").nth(1)
     assert second.evaluate("node => node.getRootNode().activeElement === node")
     clusters.keyboard.press("Enter")
-    clusters.wait_for_function(
-        "node => node.getAttribute('aria-pressed') === 'true'", arg=second.element_handle()
-    )
+    number = second.get_attribute("data-cluster")
+    clusters.locator(f".panel[data-cluster='{number}'][aria-pressed=true]").wait_for()
+
+
+def test_a_click_before_the_page_is_loaded_is_not_lost(open_page):
+    page = open_page("clusters", ready=".panel")
+    panel = page.locator(".panel").first
+    panel.evaluate("node => node.click()")  # does not wait until the page takes clicks
+    page.locator(".panel[aria-pressed=true]").wait_for()
 
 
 def test_order_and_scale_can_be_changed(clusters):
