@@ -63,6 +63,8 @@ PAGES: dict[str, PageEntry] = {
     "vocabulary": PageEntry(
         "Vocabulary", view("vocabulary", "Vocabulary"), "models", has_code_maps
     ),
+    "scoreboard": PageEntry("Scoreboard", view("scoreboard", "Scoreboard"), "evidence"),
+    "claims": PageEntry("Claims", view("claims", "Claims"), "evidence"),
 }
 """Name in the address (?page=name) and entry of each page; the first is the landing page.
 
