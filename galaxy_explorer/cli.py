@@ -9,7 +9,7 @@ import typer
 
 from galaxy_explorer.errors import GalaxyExplorerError
 
-COMMANDS = ("simulate", "ingest", "train", "info", "classify", "serve")
+COMMANDS = ("simulate", "ingest", "train", "info", "classify", "labels", "serve")
 RESUMABLE = frozenset(("simulate", "ingest", "train"))
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 

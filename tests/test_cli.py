@@ -20,6 +20,7 @@ WRONG_INPUT = {
     "train": [ABSENT, "--out", "out", "--recipe", "tiny"],
     "info": [ABSENT],
     "classify": [ABSENT, "image.fits", "--out", "t.csv"],
+    "labels": ["import", "no_such.csv", "--bundle", ABSENT],
     "serve": [ABSENT],
 }
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from galaxy_explorer import __version__
 from galaxy_explorer.errors import LabelError, NotSaved
 from galaxy_explorer.explorer.captions import caption
+from galaxy_explorer.explorer.state import PICTURES
 from galaxy_explorer.labels import queues
 from galaxy_explorer.labels.events import GALAXY, REDO, SET, UNDO, Change, Event, Provenance
 from galaxy_explorer.labels.place import log_path
@@ -59,6 +60,7 @@ class LabelSession(param.Parameterized):
 
     annotator = param.String(default="", doc="Who labels; empty: not known yet.")
     queue: Any = param.Selector(default=queues.UNLABELLED, objects=list(queues.QUEUES))
+    pictures: Any = param.Selector(default="original", objects=list(PICTURES))
     blind = param.Boolean(default=True, doc="Hide T, clusters and what others say.")
 
     def __init__(self, store: LabelStore, state: ExplorerState, **params: Any) -> None:
@@ -71,6 +73,10 @@ class LabelSession(param.Parameterized):
     def begin(self, name: object) -> None:
         """Take the annotator's name. Raises LabelError for one that cannot be stored."""
         self.annotator = checked(name, "name", MAX_NAME)
+
+    def leave(self) -> None:
+        """Make room for another annotator."""
+        self.annotator = ""
 
     def refill(self) -> None:
         """Put the queue in order anew; it stays as it is until the next call."""

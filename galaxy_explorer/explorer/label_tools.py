@@ -174,7 +174,9 @@ class Regroup(Tool):
             self.standing.value = list(done.values())[-1]
 
     async def _merge(self) -> str:
-        await self.record(self.groups().merge([str(g) for g in self.chosen.value], self.title.value))
+        await self.record(
+            self.groups().merge([str(g) for g in self.chosen.value], self.title.value)
+        )
         return self._done("Merged")
 
     async def _split(self) -> str:

@@ -44,15 +44,15 @@ RENDERERS = 2
 """Threads that draw: numpy and Pillow let go of the interpreter for most of the work."""
 
 
-def view_key(state: ExplorerState) -> str:
-    """The <view> of an address: bundle, pictures and display settings of a visitor."""
-    parts = (state.bundle.hash[:HASH_DIGITS], state.pictures, state.display.token())
+def view_key(state: ExplorerState, pictures: str = "") -> str:
+    """The <view> of an address: bundle, pictures (else the visitor's), display settings."""
+    parts = (state.bundle.hash[:HASH_DIGITS], pictures or state.pictures, state.display.token())
     return ".".join(parts)
 
 
-def one_url(state: ExplorerState, row: int | str) -> str:
+def one_url(state: ExplorerState, row: int | str, pictures: str = "") -> str:
     """Address of the picture of one galaxy; `row` may be a placeholder such as "@row"."""
-    return f"stamps/one/{view_key(state)}/{row}.jpg"
+    return f"stamps/one/{view_key(state, pictures)}/{row}.jpg"
 
 
 def sheet_url(state: ExplorerState, rows: Iterable[int], columns: int) -> str:

@@ -123,7 +123,7 @@ def _check(term: Term) -> None:
 
 DEFAULT = Vocabulary(
     (
-        Term("T-3", "e", "E, S0− (T ≤ −3)", "stage"),
+        Term("T-3", "e", "E, S0−", "stage"),
         Term("T-2", "w", "S0", "stage"),
         Term("T-1", "q", "S0+", "stage"),
         Term("T0", "0", "S0/a", "stage"),
@@ -132,7 +132,7 @@ DEFAULT = Vocabulary(
         Term("T3", "3", "Sb", "stage"),
         Term("T4", "4", "Sbc", "stage"),
         Term("T5", "5", "Sc", "stage"),
-        Term("T6", "6", "Scd and later (T ≥ 6)", "stage"),
+        Term("T6", "6", "Scd and later", "stage"),
         Term("bar", "b", "bar", "feature"),
         Term("ring", "r", "ring", "feature"),
         Term("merger", "m", "merger", "feature"),

@@ -94,10 +94,19 @@ export function render({model}) {
 
   const bar = element("div", "desk-bar")
   const place = element("span", "desk-place")
+  const name = element("span", "desk-who")
+  const leave = element("button", "desk-button small", "change name")
+  leave.addEventListener("click", () => {
+    remember(localStorage, NAME, "")
+    model.send_msg({do: "leave"})
+  })
   const badge = element("span", "desk-badge")
   badge.setAttribute("role", "status")
-  bar.append(place, badge)
+  bar.append(place, name, leave, badge)
+  const frame = element("figure", "desk-frame")
   const picture = element("img", "desk-picture")
+  const origin = element("figcaption", "desk-words")
+  frame.append(picture, origin)
   const title = element("h2", "desk-title")
   const words = element("p", "desk-words")
   const stages = element("div", "desk-terms stages")
@@ -126,7 +135,7 @@ export function render({model}) {
   const stage = element("div", "desk-stage")
   const side = element("div", "desk-side")
   side.append(title, words, stages, features, note, tools, message)
-  stage.append(picture, side)
+  stage.append(frame, side)
   const help = element("dialog", "desk-help")
   help.setAttribute("aria-label", "Keys")
   root.append(who, bar, stage, help)
@@ -139,6 +148,9 @@ export function render({model}) {
     const named = Boolean(model.annotator)
     who.hidden = named
     bar.hidden = stage.hidden = !named
+    name.textContent = `labelling as ${model.annotator}`
+    leave.hidden = model.login
+    origin.textContent = model.pictures_words
     const item = here()
     root.dataset.galaxy = item ? item[1] : ""
     root.dataset.place = cursor

@@ -14,9 +14,9 @@ import panel_material_ui as pmui
 from galaxy_explorer.errors import LabelError
 from galaxy_explorer.explorer.controls import (
     COMPACT,
+    SOURCE_WORDS,
     clustering_select,
     display_controls,
-    picture_source,
     two_way,
 )
 from galaxy_explorer.explorer.drawing import Drawing
@@ -34,7 +34,6 @@ from galaxy_explorer.explorer.label_words import (
     agreement_words,
     bad,
     history_words,
-    soft,
     who_said_what,
 )
 from galaxy_explorer.explorer.palette import type_colour
@@ -94,9 +93,9 @@ class Labelling(pn.viewable.Viewer):
         login = pn.state.user if pn.state.user not in {None, GUEST} else ""
         self.desk = LabelDesk(self.on_message, login=bool(login))
         self.row, self.serial, self.login = -1, 0, login
-        self.about, self.agreement, self.hello = (
+        self.about, self.agreement = (
             pn.pane.HTML("", stylesheets=[STYLES], margin=(4, 10), sizing_mode="stretch_width")
-            for _ in range(3)
+            for _ in range(2)
         )
         self.drawing = Drawing(self._prepare, self._show)
         self.tools = self._make_tools()
@@ -117,7 +116,7 @@ class Labelling(pn.viewable.Viewer):
         session.param.watch(self._again, "blind")
         state.param.watch(self._again, "clustering")
         state.param.watch(self._refresh, ["selection", "clustering"])
-        state.param.watch(self._picture, "pictures")
+        session.param.watch(self._picture, "pictures")
         state.display.param.watch(self._picture, list(state.display.param.values()))
 
     async def on_message(self, message: dict[str, Any]) -> None:
@@ -125,6 +124,9 @@ class Labelling(pn.viewable.Viewer):
         kind = message.get("do")
         if kind == "name" and not self.login:
             await self._begin(message.get("name"))
+        elif kind == "leave" and not self.login:
+            self.session.leave()
+            self.desk.annotator = ""
         elif kind == "save" and self.session.annotator:
             items = message.get("items")
             answer = await asyncio.to_thread(
@@ -173,9 +175,10 @@ class Labelling(pn.viewable.Viewer):
         )
 
     def _picture(self, *_: Any) -> None:
-        original = self.state.pictures == "original" and self.stamps.originals is not None
-        words = "Original" if original else "Reconstruction by the model"
-        self.desk.param.update(picture=one_url(self.state, "@row"), pictures_words=words)
+        original = self.session.pictures == "original" and self.stamps.originals is not None
+        words = "Original" if original else "Reconstruction by the model, no survey pixels"
+        source = "original" if original else "reconstruction"
+        self.desk.param.update(picture=one_url(self.state, "@row", source), pictures_words=words)
 
     def _terms(self) -> None:
         terms = [term_values(term) for term in self.session.vocabulary.terms]
@@ -202,10 +205,6 @@ class Labelling(pn.viewable.Viewer):
 
     def _show(self, words: tuple[str, str]) -> None:
         self.about.object, self.agreement.object = words
-        name = self.session.annotator
-        self.hello.object = (
-            soft(f"You label as {name}. Each name has its own layer.") if name else ""
-        )
 
     def _refresh(self, *_: Any) -> None:
         self._terms()
@@ -250,10 +249,17 @@ class Labelling(pn.viewable.Viewer):
             margin=(5, 10),
             sx=COMPACT,
         )
-        sources = [picture_source(self.state)] if self.stamps.originals is not None else []
+        sources = two_way(
+            pmui.RadioButtonGroup(
+                label="Pictures", options=SOURCE_WORDS, size="small", sizing_mode="stretch_width"
+            ),
+            session,
+            "pictures",
+        )
+        sources.visible = self.stamps.originals is not None
         side = pn.Column(
-            self.hello, pn.Row(queue, again, sizing_mode="stretch_width"), blind, self.about,
-            self.agreement, tools, clustering_select(self.state), *sources,
+            pn.Row(queue, again, sizing_mode="stretch_width"), blind, self.about,
+            self.agreement, tools, clustering_select(self.state), sources,
             display_controls(self.state),
             styles={"flex": f"0 0 {PANEL_WIDTH}"}, sizing_mode="stretch_both", scroll="y-auto",
             css_classes=["side-panel"], margin=0,
