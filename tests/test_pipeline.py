@@ -8,9 +8,10 @@ import pytest
 
 from galaxy_explorer import load_bundle
 from galaxy_explorer.errors import SurveyError, TrainingError
+from galaxy_explorer.models.vqvae import VQVAEConfig
 from galaxy_explorer.pipeline import make_plan, train_bundle
-from galaxy_explorer.pipeline.autoencoders import measure
 from galaxy_explorer.pipeline.cache import StageCache, StageResult
+from galaxy_explorer.pipeline.measures import measure
 from tests.small_survey import write_small_survey
 
 MODELS = ("k16-modern-8x8", "k64-modern-16x16")
@@ -74,7 +75,7 @@ def test_a_failed_stage_leaves_nothing(tmp_path):
 def test_measures_by_hand():
     errors = np.array([0.01, 0.03], np.float32)
     codes = np.array([[[0, 0], [1, 1]], [[2, 2], [3, 3]]])
-    metrics = measure(errors, codes, 8, variance=0.5)
+    metrics = measure(errors, codes, VQVAEConfig(num_embeddings=8), variance=0.5)
     assert metrics["mse"] == pytest.approx(0.02)
     assert metrics["nmse"] == pytest.approx(0.04)
     assert metrics["psnr_db"] == pytest.approx(16.9897, abs=1e-3)
@@ -85,7 +86,8 @@ def test_measures_by_hand():
 
 
 def test_one_code_has_perplexity_one():
-    metrics = measure(np.ones(3, np.float32), np.zeros((3, 2, 2), int), 16, variance=1.0)
+    one_code, config = np.zeros((3, 2, 2), int), VQVAEConfig(num_embeddings=16)
+    metrics = measure(np.ones(3, np.float32), one_code, config, variance=1.0)
     assert metrics["perplexity"] == pytest.approx(1)
     assert metrics["used_share"] == pytest.approx(1 / 16)
 
@@ -201,7 +203,7 @@ def refuse(*_, **__):
 @pytest.mark.slow
 def test_a_rerun_computes_nothing_and_changes_nothing(trained, monkeypatch):
     before = load_bundle(trained.out)
-    monkeypatch.setattr("galaxy_explorer.models.vqvae_training.train_model", refuse)
+    monkeypatch.setattr("galaxy_explorer.models.autoencoder_training.train_model", refuse)
     monkeypatch.setattr("galaxy_explorer.models.inference.encode_stamps", refuse)
     for name in ("fit_map", "fit_mixture", "agreement", "cluster_summaries"):
         monkeypatch.setattr(f"galaxy_explorer.pipeline.clusters.{name}", refuse)
@@ -222,7 +224,7 @@ def test_new_scores_for_a_new_catalogue_but_no_new_training(trained, tmp_path, m
     place = table.column_names.index("ttype")
     table = table.set_column(place, "ttype", table["ttype"].slice(0).combine_chunks())
     pq.write_table(table, survey / "catalog.parquet", compression="gzip")
-    monkeypatch.setattr("galaxy_explorer.models.vqvae_training.train_model", refuse)
+    monkeypatch.setattr("galaxy_explorer.models.autoencoder_training.train_model", refuse)
     monkeypatch.setattr("galaxy_explorer.pipeline.clusters.fit_mixture", refuse)
     runs = []
     from galaxy_explorer.pipeline import clusters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,27 +12,33 @@ from safetensors.torch import load_file, save_file
 
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.files import atomic_path
-from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig
+from galaxy_explorer.models.kinds import Config, Model, build_model
+from galaxy_explorer.models.rounding import restored, rounded
+from galaxy_explorer.models.vqvae import VQVAE
 
 BATCH = 256
 Stamps = NDArray[np.float32]
-Codes = NDArray[np.uint16]
+Codes = NDArray[Any]  # code maps (N, h, w) uint16, or what else the kind of model encodes to
 
 
-def _device(model: VQVAE) -> torch.device:
+def _device(model: Model) -> torch.device:
     return next(model.parameters()).device
 
 
-def _stamps_tensor(model: VQVAE, stamps: Stamps) -> torch.Tensor:
+def _stamps_tensor(model: Model, stamps: Stamps) -> torch.Tensor:
     tensor = torch.from_numpy(np.ascontiguousarray(stamps, dtype=np.float32))
     return tensor.to(_device(model), memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
-def encode_stamps(model: VQVAE, stamps: Stamps, *, batch: int = BATCH) -> Codes:
-    """Code maps (N, h, w) uint16 of stretched stamps (N, C, S, S)."""
-    side = model.config.map_size
-    codes = np.empty((len(stamps), side, side), np.uint16)
+def encode_stamps(model: Model, stamps: Stamps, *, batch: int = BATCH) -> Codes:
+    """What stretched stamps (N, C, S, S) are encoded to.
+
+    Code maps (N, h, w) uint16 of a VQ-VAE, latents (N, 64) float16 of a ConvAE, both code maps row
+    by row (N, F) uint16 of a VQ-VAE-2.
+    """
+    config = model.config
+    codes = np.empty((len(stamps), *config.code_shape), config.code_dtype)
     for start in range(0, len(stamps), batch):
         part = slice(start, start + batch)
         codes[part] = model.encode(_stamps_tensor(model, stamps[part])).cpu().numpy()
@@ -39,18 +46,19 @@ def encode_stamps(model: VQVAE, stamps: Stamps, *, batch: int = BATCH) -> Codes:
 
 
 @torch.inference_mode()
-def decode_codes(model: VQVAE, codes: NDArray[np.integer], *, batch: int = BATCH) -> Stamps:
-    """Stamps (N, C, S, S) float32 drawn by the decoder from code maps (N, h, w)."""
+def decode_codes(model: Model, codes: Codes, *, batch: int = BATCH) -> Stamps:
+    """Stamps (N, C, S, S) float32 drawn by the decoder from what `encode_stamps` returns."""
     size, channels = model.config.stamp_size, model.config.channels
+    number = np.float32 if model.config.code_dtype == "float16" else np.int64
     stamps = np.empty((len(codes), channels, size, size), np.float32)
     for start in range(0, len(codes), batch):
         part = slice(start, start + batch)
-        indices = torch.from_numpy(codes[part].astype(np.int64)).to(_device(model))
-        stamps[part] = model.decode(indices).float().cpu().numpy()
+        encoded = torch.from_numpy(codes[part].astype(number)).to(_device(model))
+        stamps[part] = model.decode(encoded).float().cpu().numpy()
     return stamps
 
 
-def reconstruction_errors(model: VQVAE, stamps: Stamps, codes: Codes) -> NDArray[np.float32]:
+def reconstruction_errors(model: Model, stamps: Stamps, codes: Codes) -> NDArray[np.float32]:
     """Mean squared error (N,) of the reconstruction of each stamp, in stretched units."""
     errors = np.empty(len(stamps), np.float32)
     for start in range(0, len(stamps), BATCH):
@@ -83,27 +91,28 @@ def orbit_mean_vectors(model: VQVAE, stamps: Stamps) -> NDArray[np.float32]:
     return vectors
 
 
-def save_weights(model: VQVAE, path: Path) -> None:
-    """Write the weights in half precision and round the model's own to match.
+def save_weights(model: Model, path: Path) -> None:
+    """Write the weights rounded and round the model's own to match.
 
-    What is measured afterwards is therefore measured on the weights that ship.
+    What is measured afterwards is therefore measured on the weights that ship. Half precision;
+    models with dense layers in eight bits (see `rounding`).
     """
-    rounded = {k: v.detach().cpu().half().contiguous() for k, v in model.state_dict().items()}
-    serving = {k: v for k, v in rounded.items() if k not in TRAINING_ONLY}
+    stored = rounded(model)
+    serving = {k: v for k, v in stored.items() if not k.endswith(TRAINING_ONLY)}
     with atomic_path(path) as temporary:
         save_file(serving, temporary)
-    model.load_state_dict({k: v.float() for k, v in rounded.items()})
+    model.load_state_dict(restored(stored))
 
 
-TRAINING_ONLY = frozenset({"quantizer.size", "quantizer.total"})
+TRAINING_ONLY = ("quantizer.size", "quantizer.total")
 
 
-def load_weights(config: VQVAEConfig, path: Path) -> VQVAE:
+def load_weights(config: Config, path: Path) -> Model:
     """Rebuild a model from `save_weights`; raises BundleError naming the file."""
-    model = VQVAE(config)
-    state = {k: v.float() for k, v in load_file(path).items()}
-    expected = {k: v.shape for k, v in model.state_dict().items() if k not in TRAINING_ONLY}
-    if {k: v.shape for k, v in state.items()} != expected:
+    model = build_model(config)
+    state = restored(load_file(path))
+    names = {k: v.shape for k, v in model.state_dict().items() if not k.endswith(TRAINING_ONLY)}
+    if {k: v.shape for k, v in state.items()} != names:
         raise BundleError(f"{path}: its tensors are not those of {config.name}")
     if not all(bool(torch.isfinite(v).all()) for v in state.values()):
         raise BundleError(f"{path}: a weight is not finite")

@@ -37,17 +37,30 @@ def _residual_stack() -> nn.Sequential:
     return nn.Sequential(*blocks, nn.ReLU())
 
 
+def halving_convolutions(channels: int, stages: int) -> nn.ModuleList:
+    """Stride-2 convolutions from stamps (B, C, S, S) to (B, 128, h, w); of one stage, to 64."""
+    widths = [channels, FIRST] + [HIDDEN] * (stages - 1)
+    return nn.ModuleList(
+        nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1) for fan_in, fan_out in pairwise(widths)
+    )
+
+
+def doubling_convolutions(channels: int, stages: int) -> nn.ModuleList:
+    """Transposed convolutions from (B, 128, h, w) to stamps (B, C, S, S)."""
+    widths = [HIDDEN] * max(1, stages - 1) + [FIRST] * (stages > 1) + [channels]
+    return nn.ModuleList(
+        nn.ConvTranspose2d(fan_in, fan_out, 4, stride=2, padding=1)
+        for fan_in, fan_out in pairwise(widths)
+    )
+
+
 class Encoder(nn.Module):
     """Stamps (B, C, S, S) to code vectors (B, D, h, w), with h = S / 2**stages."""
 
     def __init__(self, channels: int, embedding_dim: int, stages: int) -> None:
         super().__init__()
-        widths = [channels, FIRST] + [HIDDEN] * (stages - 1)
-        self.down = nn.ModuleList(
-            nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1)
-            for fan_in, fan_out in pairwise(widths)
-        )
-        self.conv = nn.Conv2d(widths[-1], HIDDEN, 3, padding=1)
+        self.down = halving_convolutions(channels, stages)
+        self.conv = nn.Conv2d(HIDDEN if stages > 1 else FIRST, HIDDEN, 3, padding=1)
         self.residual = _residual_stack()
         self.to_code = nn.Conv2d(HIDDEN, embedding_dim, 1)  # "Pre-VQ-VAE", no non-linearity
 
@@ -67,11 +80,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(embedding_dim, HIDDEN, 3, padding=1)
         self.residual = _residual_stack()
-        widths = [HIDDEN] * (stages - 1) + [FIRST, channels]
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(fan_in, fan_out, 4, stride=2, padding=1)
-            for fan_in, fan_out in pairwise(widths)
-        )
+        self.up = doubling_convolutions(channels, stages)
 
     def forward(self, code: Tensor) -> Tensor:
         """Return the reconstruction; its last layer is linear (Table 1)."""
@@ -100,30 +109,28 @@ def layer_table(encoder: Encoder, decoder: Decoder) -> list[LayerRow]:
     if not isinstance(block, ResidualBlock):  # the stack is built above, blocks first
         raise TypeError("the residual stack must begin with a residual block")
     rows = [
-        _row("Conv2D_res1", block.conv_res1, "ReLu"),
-        _row("Conv2D_res2", block.conv_res2, "ReLu"),
+        layer_row("Conv2D_res1", block.conv_res1, "ReLu"),
+        layer_row("Conv2D_res2", block.conv_res2, "ReLu"),
     ]
     front = [*encoder.down, encoder.conv]
-    rows += [_row(f"Conv2D_{i}", conv, "ReLu") for i, conv in enumerate(front, 1)]
-    rows.append(_row(f"Conv2D_{len(front) + 1}", encoder.to_code, ""))
-    rows.append(_row(f"Conv2D_{len(front) + 2}", decoder.conv, "ReLu"))
+    rows += [layer_row(f"Conv2D_{i}", conv, "ReLu") for i, conv in enumerate(front, 1)]
+    rows.append(layer_row(f"Conv2D_{len(front) + 1}", encoder.to_code, ""))
+    rows.append(layer_row(f"Conv2D_{len(front) + 2}", decoder.conv, "ReLu"))
     last = len(decoder.up)
     rows += [
-        _row(f"Conv2DTranspose_{i}", up, "ReLu" if i < last else "")
+        layer_row(f"Conv2DTranspose_{i}", up, "ReLu" if i < last else "")
         for i, up in enumerate(decoder.up, 1)
     ]
     return rows
 
 
-def _row(name: str, layer: nn.Module, nonlinearity: str) -> LayerRow:
-    if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        raise TypeError(f"{name} is no convolution")
-    kernel, stride = layer.kernel_size, layer.stride
-    return LayerRow(
-        name=name,
-        features=layer.out_channels,
-        filter=f"{kernel[0]}x{kernel[1]}",
-        stride=f"{stride[0]}x{stride[1]}",
-        nonlinearity=nonlinearity,
-        parameters=sum(p.numel() for p in layer.parameters()),
-    )
+def layer_row(name: str, layer: nn.Module, nonlinearity: str) -> LayerRow:
+    """The row of one layer; a dense layer has neither filter nor stride."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        kernel, stride = layer.kernel_size, layer.stride
+        shape = (layer.out_channels, f"{kernel[0]}x{kernel[1]}", f"{stride[0]}x{stride[1]}")
+    elif isinstance(layer, nn.Linear):
+        shape = (layer.out_features, "", "")
+    else:
+        raise TypeError(f"{name} is neither a convolution nor a dense layer")
+    return LayerRow(name, *shape, nonlinearity, sum(p.numel() for p in layer.parameters()))

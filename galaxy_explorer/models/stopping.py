@@ -2,7 +2,8 @@
 
 The report's loss converged long before its reconstructions did (section 5.1); so the rule asks
 for all three: the error has stopped falling, the vocabulary has stopped growing, and the codes of
-held-out galaxies have stopped changing.
+held-out galaxies have stopped changing. An autoencoder without codes has no vocabulary; its
+latents stand for the codes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class StopRule:
         if before is None or self.step is not None:
             return
         gain = 1 - figures["score"] / before["score"]
-        drift = abs(figures["perplexity"] / before["perplexity"] - 1)
-        moved = figures["codes_changed"]
+        grown = figures.get("perplexity", 1.0) / before.get("perplexity", 1.0)
+        drift = abs(grown - 1)
+        moved = figures.get("codes_changed", 0.0)
         if gain < SCORE_GAIN and drift < PERPLEXITY_CHANGE and moved < CODES_CHANGED:
             self.step = step

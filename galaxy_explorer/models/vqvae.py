@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -18,6 +18,9 @@ class VQVAEConfig:
 
     Raises ValueError if the map does not follow from the stamp by halving.
     """
+
+    kind: ClassVar[str] = "vqvae"
+    code_dtype: ClassVar[str] = "uint16"
 
     stamp_size: int = 64
     channels: int = 1
@@ -43,6 +46,11 @@ class VQVAEConfig:
         return (self.stamp_size // self.map_size).bit_length() - 1
 
     @property
+    def code_shape(self) -> tuple[int, ...]:
+        """Shape of what one stamp is encoded to."""
+        return (self.map_size, self.map_size)
+
+    @property
     def name(self) -> str:
         """Short name, such as k512-modern-8x8."""
         return f"k{self.num_embeddings}-{self.quantizer}-{self.map_size}x{self.map_size}"
@@ -55,6 +63,10 @@ class VQVAEConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> VQVAEConfig:
         """The inverse of `to_dict`; raises TypeError for an unknown field."""
         return cls(**values)
+
+    def code_maps(self, codes: Any) -> dict[str, Any]:
+        """The code maps (N, h, w) themselves, under ""."""
+        return {"": codes}
 
 
 class VQVAEOutput(NamedTuple):

@@ -1,69 +1,43 @@
-"""What the training loop needs to know of a VQ-VAE: loss, rotations, codebook, validation."""
+"""What the training loop needs to know of models with codebooks: loss, starts, restarts."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from galaxy_explorer.models.inference import d4, decode_codes, encode_stamps
-from galaxy_explorer.models.quantizer import perplexity
+from galaxy_explorer.models.quantizer import Quantizer, perplexity
 from galaxy_explorer.models.recipes import Recipe
-from galaxy_explorer.models.training import TrainingResult, train
+from galaxy_explorer.models.stamp_task import Stamps, StampTask
 from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig
+from galaxy_explorer.models.vqvae2 import VQVAE2, VQVAE2Config
 
 START_VECTORS = 40_000  # encoder outputs for the k-means start
 LONGEST_LEAD_IN = 300  # steps without quantization before the k-means start
 RESTART_INTERVAL = 100  # steps; about the memory of the moving averages
 RESTART_UNTIL = 0.8  # of the training: the last fifth leaves the codebook in peace
 
-Stamps = NDArray[np.float32]
 
+class CodebookTask(StampTask):
+    """Codebooks that may start from data and have their dead codes restarted.
 
-class VQVAETask:
-    """Train a VQ-VAE on stretched stamps (N, C, S, S).
-
-    The loss is eq. 3 with the reconstruction error divided by the variance of the training
-    pixels, so that a model that draws the mean scores 1. Each stamp is shown in one of its eight
-    orientations (D4), drawn anew.
+    `quantizers` and `outputs` are of the same length: the encoder outputs (B, D, h, w) that each
+    quantizer sees.
     """
 
-    def __init__(
-        self, config: VQVAEConfig, stamps: Stamps, validation: Stamps, recipe: Recipe
-    ) -> None:
-        torch.manual_seed(recipe.seed)  # the initial weights
-        self.model = VQVAE(config)
-        self.stamps, self.validation, self.recipe = stamps, validation, recipe
-        self.variance = data_variance(stamps)
-        self._encoded: Tensor | None = None  # of the last step, for restarts
-        self.memory: dict[str, Tensor] = {}
+    _encoded: Sequence[Tensor] = ()  # of the last step, for restarts
 
-    def batch(self, step: int) -> Tensor:
-        """The stamps of a step, (B, C, S, S), as a function of (seed, step) alone."""
-        rng = np.random.default_rng((self.recipe.seed, step))
-        rows = rng.integers(len(self.stamps), size=self.recipe.batch_size)
-        turns = rng.integers(8, size=len(rows))
-        stamps = np.stack([d4(self.stamps[r], t) for r, t in zip(rows, turns, strict=True)])
-        device = next(self.model.parameters()).device
-        return torch.from_numpy(stamps).to(device, memory_format=torch.channels_last)
+    @property
+    def quantizers(self) -> Sequence[Quantizer]:
+        """The quantizers, in the order in which a stamp meets them."""
+        raise NotImplementedError
 
-    def loss(self, step: int) -> Tensor:
-        """Report, eq. 3."""
-        stamps = self.batch(step)
-        encoded = self.model.encoder(stamps)
-        self._encoded = encoded.detach()
-        if step < self.lead_in:
-            return self._error(encoded, stamps)
-        quantized = self.model.quantizer(encoded)
-        loss: Tensor = self._error(quantized.vectors, stamps) + quantized.loss
-        return loss
-
-    def _error(self, vectors: Tensor, stamps: Tensor) -> Tensor:
-        drawn: Tensor = self.model.decoder(vectors).float()  # (B, C, S, S)
-        return (drawn - stamps).square().mean() / self.variance
+    def outputs(self, stamps: Tensor) -> Sequence[Tensor]:
+        """What each quantizer would be given, before any codebook has been started."""
+        raise NotImplementedError
 
     @property
     def lead_in(self) -> int:
@@ -71,64 +45,110 @@ class VQVAETask:
 
         Started at step 0, all but a few codes were left behind by the encoder's first steps.
         """
-        waits = self.model.quantizer.starts_from_data
+        waits = self.quantizers[0].starts_from_data
         return min(LONGEST_LEAD_IN, self.recipe.steps // 10) if waits else 0
 
     def _generator(self, step: int) -> torch.Generator:
         return torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
 
     def after_step(self, step: int, steps: int) -> None:
-        """Start the codebook after the lead-in; later restart codes out of use, at intervals."""
+        """Start the codebooks after the lead-in; later restart codes out of use, at intervals."""
         if step + 1 == self.lead_in:
-            self._start_codebook()
+            self._start_codebooks()
         due = (step + 1) % RESTART_INTERVAL == 0 and self.lead_in <= step < RESTART_UNTIL * steps
-        if due and self._encoded is not None:
-            self.model.quantizer.restart_dead(self._encoded, self._generator(step))
+        if due:
+            for quantizer, encoded in zip(self.quantizers, self._encoded, strict=True):
+                quantizer.restart_dead(encoded, self._generator(step))
 
     @torch.no_grad()
-    def _start_codebook(self) -> None:
+    def _start_codebooks(self) -> None:
         self.model.eval()
-        per_stamp = self.model.config.map_size**2
-        count = -(-START_VECTORS // (per_stamp * self.recipe.batch_size))
-        outputs = [self.model.encoder(self.batch(step)).float() for step in range(count)]
-        vectors = torch.cat(outputs).movedim(1, -1).reshape(-1, self.model.config.embedding_dim)
-        self.model.quantizer.start_from(vectors, self._generator(0))
+        count = -(-START_VECTORS // (self._smallest_map() * self.recipe.batch_size))
+        batches = [self.outputs(self.batch(step)) for step in range(count)]
+        for quantizer, outputs in zip(self.quantizers, zip(*batches, strict=True), strict=True):
+            flat = torch.cat([z.float() for z in outputs]).movedim(1, -1)
+            vectors = flat.reshape(-1, quantizer.embedding_dim)
+            quantizer.start_from(vectors, self._generator(0))
 
-    def validate(self) -> dict[str, float]:
-        """NMSE, perplexity, codes used and codes changed since the check before."""
-        codes = encode_stamps(self.model, self.validation)
-        drawn = decode_codes(self.model, codes)
-        nmse = float(np.square(drawn - self.validation).mean(dtype=np.float64)) / self.variance
-        counts = np.bincount(codes.ravel(), minlength=self.model.config.num_embeddings)
+    def _smallest_map(self) -> int:
+        """Vectors that a stamp gives the quantizer with the fewest."""
+        maps = self.model.config.code_maps(np.empty((1, *self.model.config.code_shape)))
+        return min(int(codes.size) for codes in maps.values())
+
+    def vocabulary(self, codes: NDArray[np.generic]) -> dict[str, float]:
+        """Perplexity and share of the codes used, level by level, and codes changed."""
+        figures = {}
+        for level, maps in self.model.config.code_maps(codes).items():
+            counts = np.bincount(maps.ravel(), minlength=self.quantizers[0].num_embeddings)
+            figures[f"perplexity{level}"] = perplexity(torch.from_numpy(counts))
+            figures[f"used_share{level}"] = float((counts > 0).mean())
         now, before = torch.from_numpy(codes.astype(np.int32)), self.memory.get("codes")
         self.memory["codes"] = now
         changed = 1.0 if before is None else float((before != now).double().mean())
-        return {
-            "score": nmse,
-            "nmse": nmse,
-            "perplexity": perplexity(torch.from_numpy(counts)),
-            "used_share": float((counts > 0).mean()),
-            "codes_changed": changed,
-        }
+        return {**figures, "codes_changed": changed}
 
 
-def data_variance(stamps: Stamps) -> float:
-    """Variance of all pixels of stamps (N, C, S, S), in float64 block by block."""
-    blocks = np.array_split(stamps, max(1, len(stamps) // 1024))
-    total = sum(float(block.sum(dtype=np.float64)) for block in blocks)
-    squares = sum(float(np.square(block, dtype=np.float64).sum()) for block in blocks)
-    mean = total / stamps.size
-    return squares / stamps.size - mean**2
+class VQVAETask(CodebookTask):
+    """Train a VQ-VAE on stretched stamps (N, C, S, S); the loss is eq. 3."""
+
+    model: VQVAE
+
+    def __init__(
+        self, config: VQVAEConfig, stamps: Stamps, validation: Stamps, recipe: Recipe
+    ) -> None:
+        torch.manual_seed(recipe.seed)  # the initial weights
+        super().__init__(VQVAE(config), stamps, validation, recipe)
+
+    @property
+    def quantizers(self) -> Sequence[Quantizer]:
+        """The one quantizer."""
+        return (self.model.quantizer,)
+
+    def outputs(self, stamps: Tensor) -> Sequence[Tensor]:
+        """z_e (B, D, h, w)."""
+        return (self.model.encoder(stamps),)
+
+    def loss(self, step: int) -> Tensor:
+        """Report, eq. 3."""
+        stamps = self.batch(step)
+        encoded = self.model.encoder(stamps)
+        self._encoded = (encoded.detach(),)
+        if step < self.lead_in:
+            return self.error(self.model.decoder(encoded), stamps)
+        quantized = self.model.quantizer(encoded)
+        drawn = self.model.decoder(quantized.vectors)
+        loss: Tensor = self.error(drawn, stamps) + quantized.loss
+        return loss
 
 
-def train_model(
-    config: VQVAEConfig,
-    stamps_train: Stamps,
-    stamps_validation: Stamps,
-    work_dir: Path,
-    recipe: Recipe,
-) -> tuple[VQVAE, TrainingResult]:
-    """Train one VQ-VAE on stretched stamps (N, C, S, S), resumable in `work_dir`."""
-    task = VQVAETask(config, stamps_train, stamps_validation, recipe)
-    result = train(task, recipe, work_dir, name=config.name)
-    return task.model.cpu(), result
+class VQVAE2Task(CodebookTask):
+    """Train the hierarchical model: one reconstruction error, eq. 3's terms of both levels."""
+
+    model: VQVAE2
+
+    def __init__(
+        self, config: VQVAE2Config, stamps: Stamps, validation: Stamps, recipe: Recipe
+    ) -> None:
+        torch.manual_seed(recipe.seed)  # the initial weights
+        super().__init__(VQVAE2(config), stamps, validation, recipe)
+
+    @property
+    def quantizers(self) -> Sequence[Quantizer]:
+        """Top, then bottom."""
+        return self.model.quantizers
+
+    def outputs(self, stamps: Tensor) -> Sequence[Tensor]:
+        """Vectors of top and bottom, neither quantized."""
+        fine, top = self.model.encode_top(stamps)
+        return top, self.model.encode_bottom(fine, top)
+
+    def loss(self, step: int) -> Tensor:
+        """Eq. 3 with two levels."""
+        stamps = self.batch(step)
+        if step < self.lead_in:
+            top, bottom = self.outputs(stamps)
+            return self.error(self.model.draw(top, bottom), stamps)
+        levels = self.model.quantize(stamps)
+        self._encoded = levels.encoded
+        drawn = self.model.draw(levels.top, levels.bottom)
+        return self.error(drawn, stamps) + levels.loss

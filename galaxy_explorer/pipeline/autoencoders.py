@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,21 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galaxy_explorer.clustering.features import fit_pca
-from galaxy_explorer.clustering.summary import INTERVAL
+from galaxy_explorer.clustering.features import fit_pca, fit_vectors, index_features
 from galaxy_explorer.files import atomic_write_text, sha256_of
 from galaxy_explorer.pipeline.cache import StageCache, StageResult
 from galaxy_explorer.pipeline.lock import exclusive
-from galaxy_explorer.pipeline.plan import Plan
+from galaxy_explorer.pipeline.measures import measure
+from galaxy_explorer.pipeline.plan import PIXELS_MARK, Plan
 from galaxy_explorer.progress import progress
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig
+    from galaxy_explorer.models.kinds import Config, Model
 
 BLOCK_ROWS = 512
 PCA_COMPONENTS = 20
 PCA_ROWS = 20_000
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Products:
     codes (N, h, w) uint16, errors (N,) float32. training: steps, seconds and the like.
     """
 
-    config: VQVAEConfig
+    config: Config
     weights: Path
     codes: np.ndarray
     errors: np.ndarray
@@ -77,7 +75,7 @@ class Autoencoders:
             stamps[part] = self.plan.survey.model_input(rows[part])
         return stamps
 
-    def products(self, config: VQVAEConfig) -> Products:
+    def products(self, config: Config) -> Products:
         """Run or resume all stages of one model."""
         weights = self.plan.work / "weights" / f"{config.name}.safetensors"
         training = self._trained(config, weights)
@@ -87,19 +85,17 @@ class Autoencoders:
         )
         codes, errors = encoded.arrays["codes"], encoded.arrays["errors"]
         test = self.rows("test")
-        metrics = measure(
-            errors[test], codes[test], config.num_embeddings, variance=training["variance"]
-        )
+        metrics = measure(errors[test], codes[test], config, variance=training["variance"])
         return Products(config, weights, codes, errors, training, metrics)
 
-    def is_trained(self, config: VQVAEConfig) -> bool:
+    def is_trained(self, config: Config) -> bool:
         """Whether the model's weights lie in the work folder already."""
         return self.cache.has(f"{config.name}.training", self._training_inputs(config))
 
-    def _training_inputs(self, config: VQVAEConfig) -> dict[str, Any]:
+    def _training_inputs(self, config: Config) -> dict[str, Any]:
         return self.plan.inputs(config=config.to_dict())
 
-    def _trained(self, config: VQVAEConfig, weights: Path) -> dict[str, Any]:
+    def _trained(self, config: Config, weights: Path) -> dict[str, Any]:
         """Train, then round and write the weights: from here on the rounded weights are it."""
         stage, inputs = f"{config.name}.training", self._training_inputs(config)
         result = self.cache.get(stage, inputs, lambda: self._train(config, weights))
@@ -107,9 +103,10 @@ class Autoencoders:
             result = self._train(config, weights)
         return dict(result.facts)
 
-    def _train(self, config: VQVAEConfig, weights: Path) -> StageResult:
+    def _train(self, config: Config, weights: Path) -> StageResult:
+        from galaxy_explorer.models.autoencoder_training import train_model
         from galaxy_explorer.models.inference import save_weights
-        from galaxy_explorer.models.vqvae_training import data_variance, train_model
+        from galaxy_explorer.models.stamp_task import data_variance
 
         train, validation = self._train_stamps, self._validation_stamps
         with exclusive(self.plan.work / "models" / f"{config.name}.lock"):
@@ -128,10 +125,10 @@ class Autoencoders:
         }
         return StageResult({"rows": np.array([len(train), len(validation)])}, facts)
 
-    def _training_folder(self, config: VQVAEConfig) -> Path:
+    def _training_folder(self, config: Config) -> Path:
         """The model's own training folder, emptied where it belongs to other stamps."""
         folder = self.plan.work / "models" / config.name
-        mark = folder / "pixels.txt"
+        mark = folder / PIXELS_MARK
         if mark.is_file() and mark.read_text().strip() != self.plan.pixels:
             shutil.rmtree(folder)
         atomic_write_text(mark, f"{self.plan.pixels}\n")
@@ -146,29 +143,51 @@ class Autoencoders:
                 yield slice(start, start + len(rows)), survey.model_input(rows)
                 advance(len(rows))
 
-    def _model(self, config: VQVAEConfig, weights: Path) -> VQVAE:
+    def _model(self, config: Config, weights: Path) -> Model:
         from galaxy_explorer.models.inference import load_weights
 
         return load_weights(config, weights)
 
-    def _encode(self, config: VQVAEConfig, weights: Path) -> StageResult:
+    def _encode(self, config: Config, weights: Path) -> StageResult:
         from galaxy_explorer.models.inference import encode_stamps, reconstruction_errors
 
         model = self._model(config, weights)
-        count, side = len(self.plan.survey), config.map_size
-        codes = np.empty((count, side, side), np.uint16)
+        count = len(self.plan.survey)
+        codes = np.empty((count, *config.code_shape), config.code_dtype)
         errors = np.empty(count, np.float32)
         for block, stamps in self._blocks(f"Encoding with {config.name}"):
             codes[block] = encode_stamps(model, stamps)
             errors[block] = reconstruction_errors(model, stamps, codes[block])
         return StageResult({"codes": codes, "errors": errors}, {})
 
+    def features(self, products: Products, kind: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Features (N, P) of a model, and the arrays by which the bundle makes them again.
+
+        index: the map of code indices, of which nothing is kept. codes: code vectors averaged over
+        the eight orientations, as principal components. latents: those of an autoencoder without
+        codes, as standardised principal components.
+        """
+        if kind == "index":
+            return index_features(products.codes), {}
+        if kind == "latents":
+            latents = products.codes.astype(np.float32)
+            fitted = fit_vectors(
+                latents, self.rows("train"), n=latents.shape[1], seed=self.plan.seed
+            )
+            return fitted.apply(latents), fitted.arrays()
+        arrays = dict(self.code_features(products).arrays)
+        return arrays["features"].astype(np.float64), arrays
+
     def code_features(self, products: Products) -> StageResult:
-        """Orbit-mean code vectors reduced to principal components fitted on the train split."""
+        """Orbit-mean code vectors reduced to principal components fitted on the train split.
+
+        Half precision, in the bundle too: mixtures see what is stored.
+        """
         inputs = {
             "weights": products.training["sha256"],
             "pixels": self.plan.pixels,
             "components": PCA_COMPONENTS,
+            "precision": "float16",
             "scale": "first component of unit variance",
             "seed": self.plan.seed,
         }
@@ -177,10 +196,13 @@ class Autoencoders:
 
     def _reduce(self, products: Products) -> StageResult:
         from galaxy_explorer.models.inference import orbit_mean_vectors
+        from galaxy_explorer.models.vqvae import VQVAE
 
         config = products.config
         model = self._model(config, products.weights)
-        width = config.embedding_dim * config.map_size**2
+        if not isinstance(model, VQVAE):
+            raise TypeError(f"{config.name} has no map of code vectors")
+        width = model.config.embedding_dim * model.config.map_size**2
         # On disk, not in memory: 100,000 galaxies have 1.6 GB of code vectors.
         path = self.plan.work / f"{config.name}.vectors.npy"
         shape = (len(self.plan.survey), width)
@@ -191,37 +213,9 @@ class Autoencoders:
         rng = np.random.default_rng(self.plan.seed)
         chosen = np.sort(rng.permutation(train)[:PCA_ROWS])
         pca = fit_pca(vectors[chosen], PCA_COMPONENTS, seed=self.plan.seed)
-        features = np.empty((len(vectors), len(pca.components)), np.float32)
+        features = np.empty((len(vectors), len(pca.components)), np.float16)
         for start in range(0, len(vectors), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
             features[part] = pca.apply(vectors[part])
         path.unlink()
         return StageResult({**pca.arrays(), "features": features}, {})
-
-
-def measure(
-    errors: np.ndarray, codes: np.ndarray, num_embeddings: int, *, variance: float
-) -> dict[str, float]:
-    """Figures of a model on held-out galaxies: errors (n,), codes (n, h, w).
-
-    mse: mean squared error in stretched units. nmse: mse / variance of the training pixels, with a
-    95 % bootstrap interval over galaxies. psnr_db: for a peak of 1. perplexity: of the use of the
-    codes over all n galaxies. used_share: of codes used at least once.
-    """
-    mse = float(errors.mean(dtype=np.float64))
-    rng = np.random.default_rng(0)
-    drawn = [errors[rng.integers(len(errors), size=len(errors))].mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(drawn, INTERVAL) / variance
-    counts = np.bincount(codes.ravel(), minlength=num_embeddings)
-    shares = counts[counts > 0] / counts.sum()
-    return {
-        "mse": mse,
-        "nmse": mse / variance,
-        "nmse_low": float(low),
-        "nmse_high": float(high),
-        "psnr_db": -10 * math.log10(max(mse, 1e-12)),
-        "perplexity": float(np.exp(-(shares * np.log(shares)).sum())),
-        "used_share": float((counts > 0).mean()),
-        "n_test": len(errors),
-        "data_variance": variance,
-    }

@@ -35,6 +35,10 @@ class StageCache:
         """Whether the stage has been finished with these inputs."""
         return self._read(stage, _key(inputs), arrays=False) is not None
 
+    def peek(self, stage: str) -> StageResult | None:
+        """What the stage last left, whatever its inputs were; None if it never finished."""
+        return self._read(stage, None)
+
     def get(
         self, stage: str, inputs: Mapping[str, Any], compute: Callable[[], StageResult]
     ) -> StageResult:
@@ -53,14 +57,14 @@ class StageCache:
     def _path(self, stage: str) -> Path:
         return self.folder / f"{stage.replace('/', '.')}.safetensors"
 
-    def _read(self, stage: str, key: str, *, arrays: bool = True) -> StageResult | None:
+    def _read(self, stage: str, key: str | None, *, arrays: bool = True) -> StageResult | None:
         path = self._path(stage)
         if not path.is_file():
             return None
         try:
             with safe_open(path, framework="numpy") as stored:
                 metadata = stored.metadata() or {}
-                if metadata.get("key") != key:
+                if "facts" not in metadata or key not in (None, metadata.get("key")):
                     return None
                 names = list(stored.keys()) if arrays else []
                 values = {name: stored.get_tensor(name) for name in names}

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from galaxy_explorer.clustering.embedding import fit_map
-from galaxy_explorer.clustering.features import index_features
 from galaxy_explorer.clustering.mixture import Mixture, effective_number, fit_mixture
 from galaxy_explorer.clustering.summary import cluster_summaries
 from galaxy_explorer.clustering.validation import agreement
@@ -31,6 +30,7 @@ class MixtureSettings:
 MIXTURES = {
     "index": MixtureSettings("full", 1e-3, None),
     "codes": MixtureSettings("full", 3e-3, None),
+    "latents": MixtureSettings("full", 3e-3, None),
 }
 
 
@@ -44,10 +44,9 @@ class ClusteringProducts:
 
 
 def cluster(stages: Autoencoders, products: Products, kind: str) -> ClusteringProducts:
-    """Run or resume the stages of the clustering of one model by "index" or "codes"."""
+    """Run or resume the stages of the clustering of one model by one kind of features."""
     key = f"{products.config.name}/{kind}"
-    extra = dict(stages.code_features(products).arrays) if kind == "codes" else {}
-    features = extra["features"] if kind == "codes" else index_features(products.codes)
+    features, extra = stages.features(products, kind)
     seed, settings = stages.plan.seed, MIXTURES[kind]
     inputs = {
         "weights": products.training["sha256"],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +13,51 @@ from galaxy_explorer.files import sha256_of
 from galaxy_explorer.survey.store import CATALOG, Survey
 
 if TYPE_CHECKING:
+    from galaxy_explorer.models.kinds import Config
     from galaxy_explorer.models.recipes import Recipe
-    from galaxy_explorer.models.vqvae import VQVAEConfig
 
+# What ships: both ends of the codebook sizes with both quantizers at the 8 x 8 that the report
+# clusters, all six sizes of the better one, the finer maps for the pictures, both ConvAEs.
 DEFAULT_MODELS = (
     "k16-paper-8x8",
     "k16-modern-8x8",
+    "k32-modern-8x8",
+    "k64-modern-8x8",
+    "k128-modern-8x8",
+    "k256-modern-8x8",
     "k512-paper-8x8",
     "k512-modern-8x8",
     "k512-paper-16x16",
     "k512-modern-16x16",
+    "convae-conv",
+    "convae-dense",
+)
+# What the study of the report needs besides; only their figures ship, for the size of the bundle.
+STUDY_MODELS = (
+    "k32-paper-8x8",
+    "k64-paper-8x8",
+    "k128-paper-8x8",
+    "k256-paper-8x8",
+    "k16-paper-16x16",
+    "k16-modern-16x16",
+    "k512-modern-4x4",
+    "k512-modern-2x2",
+    "k512-hierarchical-16x16",
+)
+SIZES = (16, 512, 64, 128, 32, 256)  # the ends of the trend first
+# What is trained again with other seeds: everything that a claim about a trend in K rests on.
+TREND_MODELS = (
+    *(f"k{size}-modern-8x8" for size in SIZES),
+    "convae-conv",
+    "convae-dense",
+    *(f"k{size}-paper-8x8" for size in SIZES),
 )
 MODEL_NAME = re.compile(r"k(\d{1,5})-([a-z]+)-(\d{1,4})x\3")
+CONVAE_NAME = re.compile(r"convae-([a-z]+)")
+HIERARCHICAL = "hierarchical"
+PIXELS_MARK = "pixels.txt"  # in a training's folder: which stamps it saw
 CLUSTERED_SIDE = 8  # the report clusters the 8 x 8 maps
-FEATURES = ("index", "codes")
+INDEX_SIZES = (16, 512)  # codebooks whose indices are clustered as the report did
 SPLITS = ("train", "validation", "test")
 STEP_S = 0.1  # a training step on two CPU cores
 CLUSTERING_S = 90.0  # one clustering with its map, for about 10,000 galaxies
@@ -33,14 +65,20 @@ CLUSTERING_S = 90.0  # one clustering with its map, for about 10,000 galaxies
 
 @dataclass(frozen=True)
 class Plan:
-    """A run of the pipeline: inputs, outputs and choices."""
+    """A run of the pipeline: inputs, outputs and choices.
+
+    configs: models that ship. further: models of which only the figures ship. seeds: how often
+    the models of the trends are trained.
+    """
 
     survey: Survey
     out: Path
     name: str
     recipe: Recipe
-    configs: tuple[VQVAEConfig, ...]
+    configs: tuple[Config, ...]
     seed: int
+    further: tuple[Config, ...] = ()
+    seeds: int = 1
 
     @property
     def work(self) -> Path:
@@ -60,15 +98,23 @@ class Plan:
     @property
     def clusterings(self) -> list[str]:
         """Keys "<model>/<features>" of the clusterings to make."""
-        small = [c.name for c in self.configs if c.map_size <= CLUSTERED_SIDE]
-        return [f"{name}/{features}" for name in small for features in FEATURES]
+        return [f"{c.name}/{features}" for c in self.configs for features in features_of(c)]
 
     @property
     def minutes(self) -> float:
         """Rough duration on two CPU cores."""
-        training = len(self.configs) * self.recipe.steps * STEP_S
+        repeated = (self.seeds - 1) * len(TREND_MODELS)
+        count = len(self.configs) + len(self.further) + repeated
         galaxies = len(self.survey) / 10_000
-        return (training + len(self.clusterings) * CLUSTERING_S * max(galaxies, 0.3)) / 60
+        clustering = len(self.clusterings) * CLUSTERING_S * max(galaxies, 0.3)
+        return (count * self.recipe.steps * STEP_S + clustering) / 60
+
+    def with_seed(self, seed: int) -> Plan:
+        """The plan of the models of the trends with another seed, in a folder of its own."""
+        configs = tuple(config_of(name, self.survey.meta) for name in TREND_MODELS)
+        recipe = replace(self.recipe, seed=seed)
+        out = self.work / f"seed-{seed}"
+        return replace(self, out=out, recipe=recipe, seed=seed, configs=configs, further=())
 
     def inputs(self, **further: Any) -> dict[str, Any]:
         """Key of a stage: the survey's pixels, the recipe, and `further`."""
@@ -82,27 +128,40 @@ def make_plan(
     recipe: str,
     models: tuple[str, ...] = DEFAULT_MODELS,
     seed: int = 0,
+    seeds: int = 1,
     name: str | None = None,
 ) -> Plan:
-    """Check the request.
+    """Check the request; more than one of `seeds` adds the models of the study.
 
     Raises TrainingError for an unknown recipe or model or too few galaxies, SurveyError for a
     survey that cannot be opened.
     """
-    from dataclasses import replace
-
     from galaxy_explorer.models.recipes import RECIPES
 
     if recipe not in RECIPES:
         raise TrainingError(f"--recipe {recipe}: unknown; choose {', '.join(RECIPES)}")
     survey = Survey.open(survey_path)
     _check_splits(survey)
-    configs = tuple(_config(model, survey.meta) for model in dict.fromkeys(models))
-    if not any(config.map_size <= CLUSTERED_SIDE for config in configs):
+    configs = tuple(config_of(model, survey.meta) for model in dict.fromkeys(models))
+    if not any(features_of(config) for config in configs):
         raise TrainingError("--models: at least one 8x8 model is needed, for the clusters")
+    study = dict.fromkeys(STUDY_MODELS) if seeds > 1 else {}
+    further = tuple(config_of(model, survey.meta) for model in study if model not in models)
     out = Path(out).absolute()
     chosen = replace(RECIPES[recipe], seed=seed)
-    return Plan(survey, out, name or out.name, chosen, configs, seed)
+    return Plan(survey, out, name or out.name, chosen, configs, seed, further, seeds)
+
+
+def features_of(config: Config) -> tuple[str, ...]:
+    """The features by which the galaxies are clustered, of one model: none of a large map."""
+    from galaxy_explorer.models.convae import ConvAEConfig
+    from galaxy_explorer.models.vqvae import VQVAEConfig
+
+    if isinstance(config, ConvAEConfig):
+        return ("latents",)
+    if not isinstance(config, VQVAEConfig) or config.map_size > CLUSTERED_SIDE:
+        return ()
+    return ("index", "codes") if config.num_embeddings in INDEX_SIZES else ("codes",)
 
 
 def _check_splits(survey: Survey) -> None:
@@ -115,20 +174,24 @@ def _check_splits(survey: Survey) -> None:
             )
 
 
-def _config(name: str, meta: dict[str, Any]) -> VQVAEConfig:
-    from galaxy_explorer.models.vqvae import VQVAEConfig
+def config_of(name: str, meta: Mapping[str, Any]) -> Config:
+    """The config of a model's name for stamps such as the survey's.
 
-    match = MODEL_NAME.fullmatch(name)
-    if match is None:
-        raise TrainingError(f"--models {name}: a name such as k512-modern-8x8 is expected")
+    Raises TrainingError for another name or a map that does not fit the stamps.
+    """
+    from galaxy_explorer.models.kinds import config_from
+
+    match, convae = MODEL_NAME.fullmatch(name), CONVAE_NAME.fullmatch(name)
+    shape = {"stamp_size": meta["stamp_size"], "channels": meta["channels"]}
     try:
-        return VQVAEConfig(
-            stamp_size=meta["stamp_size"],
-            channels=meta["channels"],
-            map_size=int(match[3]),
-            num_embeddings=int(match[1]),
-            quantizer=match[2],
-        )
+        if convae is not None:
+            return config_from("convae", {**shape, "design": convae[1]})
+        if match is None:
+            raise TrainingError(f"--models {name}: a name such as k512-modern-8x8 is expected")
+        shape["num_embeddings"] = int(match[1])
+        if match[2] == HIERARCHICAL:
+            return config_from("vqvae2", {**shape, "bottom_size": int(match[3])})
+        return config_from("vqvae", {**shape, "map_size": int(match[3]), "quantizer": match[2]})
     except ValueError as error:
         raise TrainingError(
             f"--models {name}: {error}; the clusters need maps of 8 x 8:"

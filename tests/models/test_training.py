@@ -13,11 +13,14 @@ import pytest
 import torch
 
 from galaxy_explorer.errors import TrainingError
+from galaxy_explorer.models.autoencoder_training import train_model
+from galaxy_explorer.models.inference import d4
 from galaxy_explorer.models.recipes import RECIPES, Recipe
+from galaxy_explorer.models.stamp_task import data_variance
 from galaxy_explorer.models.stopping import StopRule
 from galaxy_explorer.models.training import CHECKPOINT, CURVE
 from galaxy_explorer.models.vqvae import VQVAEConfig
-from galaxy_explorer.models.vqvae_training import VQVAETask, d4, data_variance, train_model
+from galaxy_explorer.models.vqvae_training import VQVAETask
 
 CONFIG = VQVAEConfig(stamp_size=16, map_size=4, num_embeddings=8)
 RECIPE = Recipe(
@@ -65,7 +68,7 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(
     stamps, held_out = blobs(64), blobs(16, 1)
     whole, result = train_model(config, stamps, held_out, tmp_path / "whole", RECIPE)
     with monkeypatch.context() as patch:
-        patch.setattr("galaxy_explorer.models.vqvae_training.VQVAETask", _InterruptedTask)
+        patch.setattr("galaxy_explorer.models.autoencoder_training.VQVAETask", _InterruptedTask)
         with pytest.raises(KeyboardInterrupt):
             train_model(config, stamps, held_out, tmp_path / "cut", RECIPE)
     resumed, again = train_model(config, stamps, held_out, tmp_path / "cut", RECIPE)
@@ -82,7 +85,7 @@ sys.path.insert(0, sys.argv[2])
 from tests.models.test_training import CONFIG, RECIPE, blobs
 import galaxy_explorer.models.training as training
 training.SAVE_INTERVAL_S = 0.0
-from galaxy_explorer.models.vqvae_training import train_model
+from galaxy_explorer.models.autoencoder_training import train_model
 train_model(CONFIG, blobs(64), blobs(16, 1), Path(sys.argv[1]), RECIPE)
 """
 
