@@ -158,14 +158,16 @@ def _values(row: Row, vocabulary: Vocabulary) -> Iterator[tuple[str, Value]]:
     confidence = row.get("confidence", "")
     if confidence not in CONFIDENCES:
         raise LabelError(f"confidence {confidence[:40]!r}: one of {', '.join(CONFIDENCES[1:])}")
-    stage = next((row[name] for name in STAGES if row.get(name)), "")
+    given = [row[name] for name in STAGES if row.get(name)]
+    stage = next((t for t in given if t in vocabulary.by_label or t.lower() != "nan"), "")
     labels = [_stage(stage, vocabulary)] if stage else []
     labels += [part.strip() for part in row.get("features", "").split(JOIN) if part.strip()]
     labels += [
         label for name, label in _flags(vocabulary).items() if _yes(row.get(name, ""), label)
     ]
-    for label in labels:
-        yield vocabulary.find(label).aspect, Value(label, confidence)
+    for i, label in enumerate(labels):
+        # As exported: the confidence is that of the stage where there is one.
+        yield vocabulary.find(label).aspect, Value(label, "" if stage and i else confidence)
     if row.get(NOTE):
         yield NOTE, Value(note=checked(row[NOTE], NOTE, MAX_NOTE))
 
