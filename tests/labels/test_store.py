@@ -114,13 +114,11 @@ STEPS = st.lists(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, deadline=None)
 @given(steps=STEPS)
-def test_replaying_the_log_gives_what_a_plain_editor_gives(tmp_path_factory, store, steps):
+def test_replaying_the_log_gives_what_a_plain_editor_gives(tmp_path_factory, steps):
     """A model of an editor with undo: a list of states and a place in it."""
-    fresh = LabelStore(tmp_path_factory.mktemp("log") / "l.db", store.provenance)
+    fresh = LabelStore(tmp_path_factory.mktemp("log") / "l.db", GIVEN)
     states, place = [{}], 0
     for kind, galaxy, label in steps:
         if kind == "set":
