@@ -20,7 +20,7 @@ from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from galaxy_explorer.survey.rows import Row
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.vqvae import VQVAE
+    from galaxy_explorer.models.kinds import Model
 
 BATCH = 32
 UNUSUAL_PERCENTILE = 99.0
@@ -28,8 +28,10 @@ UNUSUAL_PERCENTILE = 99.0
 
 @dataclass(frozen=True)
 class ModelReading:
-    """One autoencoder's view of an image: code map (h, w), mean squared error of the
-    reconstruction in stretched units, and the percentile of that among the training galaxies.
+    """One autoencoder's view of an image.
+
+    codes: code map (h, w), or latents (64,) where there is no codebook. error: mean squared error
+    of the reconstruction in stretched units; percentile: of that among the training galaxies.
     """
 
     codes: np.ndarray
@@ -39,13 +41,17 @@ class ModelReading:
 
 @dataclass(frozen=True)
 class Membership:
-    """One clustering's view of an image: cluster, its probability, all of them (K,), place."""
+    """One clustering's view of an image: cluster, its probability, all of them (K,), place.
+
+    features: (P,) in the clustering's code space.
+    """
 
     cluster: int
     probability: float
     responsibilities: np.ndarray
     x: float
     y: float
+    features: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -69,14 +75,14 @@ def classify_images(
     are, and takes 8-bit pictures whole. hdu: extension of a FITS file, else its first image.
     Raises SettingError for another frame.
     """
-    prepare = _Preparation(bundle, frame, hdu)
+    check_frame(frame)
     for start in range(0, len(paths), BATCH):
         batch = paths[start : start + BATCH]
         stamps: dict[int, np.ndarray] = {}
         reasons: dict[int, str] = {}
         for i, path in enumerate(batch):
             try:
-                stamps[i] = prepare.stamp(path)
+                stamps[i] = prepare_image(bundle, path, frame=frame, hdu=hdu).stamp
             except BadImage as error:
                 reasons[i] = error.reason
         found = iter(classify_stamps(bundle, np.stack(list(stamps.values()))) if stamps else ())
@@ -109,37 +115,62 @@ def _is_picture(path: Path) -> bool:
     return name.endswith(SUFFIXES)
 
 
-class _Preparation:
-    """From a file to a stamp as the bundle's own survey has them: (C, S, S) float32, stretched."""
+@dataclass(frozen=True)
+class Prepared:
+    """An image as the models of a bundle see it.
 
-    def __init__(self, bundle: Bundle, frame: str, hdu: int | None) -> None:
-        survey = bundle.manifest["survey"]
-        stored = survey["stretch"]
-        self._stretch = ArcsinhStretch(stored["softening"], stored["scale"], stored["pedestal"])
-        self._size, self._channels = survey["stamp_size"], survey["channels"]
-        self._frame, self._hdu = frame, hdu
-        if frame not in {"auto", "whole"} and not (frame.isdecimal() and int(frame) >= 8):
-            raise SettingError(f"--frame {frame}: auto, whole or a number of pixels from 8")
+    stamp: (C, S, S) float32, stretched. flux: the same before the stretch, None where the image
+    came stretched. image: (C, H, W) as read. side: pixels of its central square that were taken.
+    """
 
-    def stamp(self, path: str | Path) -> np.ndarray:
-        """Read, frame, resample and, where linear, stretch. Raises BadImage."""
-        image = read_image(path, hdu=self._hdu)
-        band = "rgb" if self._channels == 3 else "g"
-        pixels = float(self._frame) if self._frame.isdecimal() else None
-        auto = self._frame == "auto" and image.linear
-        options = IngestOptions(size=self._size, band=band, frame="auto" if auto else "whole")
-        row = Row(0, str(path), str(path), math.nan, math.nan, math.nan)
-        # With a scale of 1 arcsec a pixel the cut is counted in pixels.
-        if pixels and pixels > min(image.data.shape[1:]):
-            height, width = image.data.shape[1:]
-            raise BadImage(str(path), f"{width} x {height} px is less than --frame {pixels:.0f}")
-        made = make_stamp(replace(image, pixel_scale_arcsec=1.0), row, options, cut=pixels)
-        if len(made.pixels) != self._channels:
-            raise BadImage(str(path), f"{len(made.pixels)} channels, {self._channels} are expected")
-        if made.state == "arcsinh":
-            return made.pixels
-        stretched = self._stretch.apply(made.pixels, made.sky, made.sky_sigma)
-        return np.asarray(stretched, dtype=np.float32)
+    stamp: np.ndarray
+    flux: np.ndarray | None
+    image: np.ndarray
+    side: int
+
+
+def prepare_image(
+    bundle: Bundle,
+    source: str | Path | bytes,
+    *,
+    name: str = "",
+    frame: str = "auto",
+    hdu: int | None = None,
+) -> Prepared:
+    """Read, frame, resample and, where linear, stretch an image as the bundle's own survey was.
+
+    frame and hdu: as in `classify_images`. Raises BadImage for what cannot be used, SettingError
+    for another frame.
+    """
+    check_frame(frame)
+    name = name or (str(source) if not isinstance(source, bytes) else "image")
+    survey = bundle.manifest["survey"]
+    image = read_image(source, name=name, hdu=hdu)
+    pixels = float(frame) if frame.isdecimal() else None
+    height, width = image.data.shape[1:]
+    if pixels and pixels > min(height, width):
+        raise BadImage(name, f"{width} x {height} px is less than --frame {pixels:.0f}")
+    auto = frame == "auto" and image.linear
+    band, size = "rgb" if survey["channels"] == 3 else "g", survey["stamp_size"]
+    options = IngestOptions(size=size, band=band, frame="auto" if auto else "whole")
+    row = Row(0, name, name, math.nan, math.nan, math.nan)
+    # With a scale of 1 arcsec a pixel the cut is counted in pixels.
+    made = make_stamp(replace(image, pixel_scale_arcsec=1.0), row, options, cut=pixels)
+    if len(made.pixels) != survey["channels"]:
+        raise BadImage(name, f"{len(made.pixels)} channels, {survey['channels']} are expected")
+    side = round(made.scale * size)
+    if made.state == "arcsinh":
+        return Prepared(made.pixels, None, image.data, side)
+    stored = survey["stretch"]
+    stretch = ArcsinhStretch(stored["softening"], stored["scale"], stored["pedestal"])
+    stamp = np.asarray(stretch.apply(made.pixels, made.sky, made.sky_sigma), np.float32)
+    return Prepared(stamp, made.pixels, image.data, side)
+
+
+def check_frame(frame: str) -> None:
+    """Raise SettingError for a frame that is not "auto", "whole" or a number of pixels from 8."""
+    if frame not in {"auto", "whole"} and not (frame.isdecimal() and int(frame) >= 8):
+        raise SettingError(f"--frame {frame}: auto, whole or a number of pixels from 8")
 
 
 def classify_stamps(bundle: Bundle, stamps: np.ndarray) -> list[Classification]:
@@ -180,23 +211,36 @@ def _training_errors(bundle: Bundle, name: str) -> np.ndarray:
 def _join(
     bundle: Bundle, clustering: Clustering, stamps: np.ndarray, readings: list[ModelReading]
 ) -> list[Membership]:
-    if clustering.feature_map is None:
-        features = index_features(np.stack([reading.codes for reading in readings]))
-    else:
-        model = bundle.load_model(clustering.model)
-        features = clustering.feature_map.apply(_orbit_mean(model, stamps))
+    features = _features(bundle, clustering, stamps, readings)
     shares = clustering.mixture.responsibilities(features)
     places = place_on_map(features, clustering.feature_values, clustering.coordinates)
     best = shares.argmax(1)
     return [
         Membership(
-            int(best[i]), float(shares[i, best[i]]), shares[i], float(place[0]), float(place[1])
+            int(best[i]),
+            float(shares[i, best[i]]),
+            shares[i],
+            float(place[0]),
+            float(place[1]),
+            features[i],
         )
         for i, place in enumerate(places)
     ]
 
 
-def _orbit_mean(model: VQVAE, stamps: np.ndarray) -> np.ndarray:
+def _features(
+    bundle: Bundle, clustering: Clustering, stamps: np.ndarray, readings: list[ModelReading]
+) -> np.ndarray:
+    """Features (N, P) of new galaxies, made as those of the bundle's own were."""
+    codes = np.stack([reading.codes for reading in readings])
+    if clustering.feature_map is None:
+        return index_features(codes)
+    if clustering.features == "latents":
+        return clustering.feature_map.apply(codes.astype(np.float32))
+    return clustering.feature_map.apply(_orbit_mean(bundle.load_model(clustering.model), stamps))
+
+
+def _orbit_mean(model: Model, stamps: np.ndarray) -> np.ndarray:
     from galaxy_explorer.models.inference import orbit_mean_vectors
 
     return orbit_mean_vectors(model, stamps)
