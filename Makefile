@@ -1,5 +1,6 @@
 # make app         the explorer on http://localhost:5006    PORT=  BUNDLE=  SURVEY=
-# make test        lint, types and every test               CHROMIUM=/path/to/a/browser
+# make test        lint, types and the tests                CHROMIUM=/path/to/a/browser
+# make test-all    the same and the attacks that take minutes
 # make test-quick  the same without the slow and the browser tests
 # make bench       lists the benchmarks                     NAME=  ARGS=  run one
 #
@@ -21,7 +22,7 @@ READY := .venv/ready-$(STATE)
 # Where writing bytecode is switched off, every start would compile all the libraries again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: app test test-quick lint bench clean
+.PHONY: app test test-all test-quick lint bench clean
 
 # The interpreter that .venv was made with may have gone from the machine: then no stamp holds.
 ifneq ($(shell test -x .venv/bin/python && echo yes),yes)
@@ -37,10 +38,14 @@ app: $(READY)-app
 
 test: $(READY)-test lint
 	@$(RUN) tests/browser_path.py --install
+	$(RUN) -m pytest -m "not long"
+
+test-all: $(READY)-test lint
+	@$(RUN) tests/browser_path.py --install
 	$(RUN) -m pytest
 
 test-quick: $(READY)-test lint
-	$(RUN) -m pytest -m "not slow and not browser"
+	$(RUN) -m pytest -m "not slow and not browser and not long"
 
 lint: $(READY)-test
 	$(RUN) -m ruff check .
