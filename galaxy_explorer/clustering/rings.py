@@ -16,7 +16,8 @@ class Rings:
     """Rings about the centre of a square map of side S.
 
     mean (R, S S): weights that average over each ring, rows sum 1. waves (R, m, S S): the same
-    times exp(-i m phi) for the azimuthal orders m = 1..4. radii (R,): mean radius in cells.
+    times exp(-i m phi) for the azimuthal orders m = 1..4, less their mean over the ring: the few
+    cells of an inner ring would make a wave of a uniform map. radii (R,): mean radius in cells.
     """
 
     mean: np.ndarray
@@ -40,6 +41,7 @@ def rings_of(side: int, width: float, *, full: bool = True) -> Rings:
         member &= radius <= side / 2
     mean = member / member.sum(1, keepdims=True)
     waves = mean[:, None] * np.exp(-1j * np.array(ORDERS)[:, None] * angle)
+    waves -= mean[:, None] * waves.sum(2, keepdims=True)
     return Rings(mean.astype(np.float32), waves.astype(np.complex64), mean @ radius)
 
 
