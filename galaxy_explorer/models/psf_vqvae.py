@@ -7,7 +7,8 @@ the picture: it belongs in the likelihood.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,27 @@ MARGIN_CELLS = (
 SOFTENING, SCALE, PEDESTAL = 4.5, 0.17, 0.02  # of the arcsinh stretch, in sigma of the sky
 BRIGHTEST = 12.0  # arcsinh of the brightest pixel, 80,000 sigma: keeps a wild start finite
 DARK = -4.0  # where the decoder begins: 0.02 sigma of light
+RINGS = 24  # of spatial frequency, in which the error of the light is known
+LEVELS = 3  # of peak S/N, likewise
+
+
+@dataclass(frozen=True)
+class PSFVQVAEConfig(VQVAEConfig):
+    """A VQ-VAE with the PSF layer; the defaults are those of CANDELS F160W stamps.
+
+    psf_size: pixels of a side of the PSFs that it is trained with.
+    """
+
+    kind: ClassVar[str] = "psf-vqvae"
+
+    stamp_size: int = 84
+    map_size: int = 21
+    psf_size: int = 61
+
+    @property
+    def name(self) -> str:
+        """Short name, such as k512-psf-21x21."""
+        return f"k{self.num_embeddings}-psf-{self.map_size}x{self.map_size}"
 
 
 def stretched(pixels: Tensor) -> Tensor:
@@ -40,17 +62,26 @@ class Scene(NamedTuple):
 class PSFVQVAE(VQVAE):
     """A VQ-VAE whose reconstruction is convolved with a PSF of each image (eq. 10).
 
-    `psf`, a buffer (P, P), is the mean PSF of the survey: `decode` shows galaxies through it.
+    Buffers: `psf` (P, P), the mean PSF of the survey, through which `decode` shows galaxies. How
+    far the light is from the truth, measured after the training (see `deconvolution.prior`):
+    `error_levels` (LEVELS,), ln of peak S/N, and by level and ring of frequency `error_gain` and
+    `error_power` (LEVELS, RINGS), the latter as a logarithm.
     """
 
     psf: Tensor
+    error_levels: Tensor
+    error_gain: Tensor
+    error_power: Tensor
 
-    def __init__(self, config: VQVAEConfig, psf_size: int = 61) -> None:
+    def __init__(self, config: PSFVQVAEConfig) -> None:
         super().__init__(config)
         self.blur = PSFConvolution(config.stamp_size)
-        psf = torch.zeros(psf_size, psf_size)
-        psf[psf_size // 2, psf_size // 2] = 1.0
+        psf = torch.zeros(config.psf_size, config.psf_size)
+        psf[config.psf_size // 2, config.psf_size // 2] = 1.0
         self.register_buffer("psf", psf)
+        self.register_buffer("error_levels", torch.arange(float(LEVELS)))
+        self.register_buffer("error_gain", torch.ones(LEVELS, RINGS))
+        self.register_buffer("error_power", torch.zeros(LEVELS, RINGS))
         bias = self.decoder.up[-1].bias
         if isinstance(bias, Tensor):
             nn.init.constant_(bias, DARK)

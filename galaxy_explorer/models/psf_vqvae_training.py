@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,15 +14,14 @@ from torch import Tensor
 
 from galaxy_explorer.models.inference import d4
 from galaxy_explorer.models.psf import PSFConvolution, central
-from galaxy_explorer.models.psf_vqvae import PSFVQVAE, stretched
+from galaxy_explorer.models.psf_vqvae import PSFVQVAE, PSFVQVAEConfig, stretched
 from galaxy_explorer.models.quantizer import perplexity
 from galaxy_explorer.models.recipes import Recipe
 from galaxy_explorer.models.training import TrainingResult, train
-from galaxy_explorer.models.vqvae import VQVAEConfig
 from galaxy_explorer.models.vqvae_training import VQVAETask
 
 PEAK_SN = (10.0, 400.0)  # of galaxies that are observed anew
-TRUTH_WEIGHT = 1.0  # of the un-convolved truth beside the likelihood
+CORE_WEIGHT = 0.5  # of the logarithm of the light's error beside its arcsinh
 VALIDATION_BATCH = 64
 
 Array = NDArray[np.float32]
@@ -71,24 +71,25 @@ class PSFVQVAETask(VQVAETask):
     """Train on galaxies with known truth, seen through the PSF layer.
 
     The loss: `log_chi2` of the blurred light, eq. 3 of the codes, and the error of the light itself
-    against the truth (arcsinh of both, over the variance of the truth), weighted TRUTH_WEIGHT;
-    without the last, what the PSF removes would be left to chance. Every second galaxy is the
+    against the truth: of its arcsinh, over the variance of the truth's, which the faint parts
+    decide, and the logarithm of its mean square, which the core decides, weighted CORE_WEIGHT.
+    Without the truth, what the PSF removes would be left to chance. Every second galaxy is the
     survey's own stamp, light from beyond its edge and correlated noise included. The others are
     observed anew, with white noise that gives them a peak S/N between the two of PEAK_SN.
     """
 
     def __init__(
-        self, config: VQVAEConfig, train: Observations, validation: Observations, recipe: Recipe
+        self, config: PSFVQVAEConfig, train: Observations, validation: Observations, recipe: Recipe
     ) -> None:
         torch.manual_seed(recipe.seed)  # the initial weights
-        self.model: PSFVQVAE = PSFVQVAE(config, train.psf.shape[-1])
+        self.model: PSFVQVAE = PSFVQVAE(config)
         self.model.psf.copy_(torch.from_numpy(train.psf.mean(0)))
         self.train, self.recipe = train, recipe
         light = train.truth / train.sky_sigma[:, None, None]
         self.variance = float(np.arcsinh(light).var(dtype=np.float64))
         rows = np.arange(len(validation))
         self.held_out = _assemble(validation, rows, np.zeros_like(rows), np.random.default_rng(0))
-        self._encoded: Tensor | None = None
+        self._encoded = ()
         self.memory: dict[str, Tensor] = {}
 
     def batch(self, step: int) -> Tensor:
@@ -106,7 +107,7 @@ class PSFVQVAETask(VQVAETask):
         """Likelihood, truth and quantization."""
         scene = self._scene(step)
         encoded = self.model.encoder(stretched(scene.pixels))
-        self._encoded = encoded.detach()
+        self._encoded = (encoded.detach(),)
         if step < self.lead_in:
             return self._misfit(encoded, scene).mean()
         quantized = self.model.quantizer(encoded)
@@ -115,11 +116,15 @@ class PSFVQVAETask(VQVAETask):
     def _misfit(self, vectors: Tensor, scene: Batch) -> Tensor:
         light = self.model.draw(vectors)
         likelihood = log_chi2(scene.pixels, self.model.blur(light, scene.psf), scene.variance)
-        return likelihood + TRUTH_WEIGHT * self._truth_error(light, scene.truth)
+        faint, core = self._light_errors(light, scene.truth)
+        return likelihood + faint + CORE_WEIGHT * core
 
-    def _truth_error(self, light: Tensor, truth: Tensor) -> Tensor:
+    def _light_errors(self, light: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Error of the arcsinh, and logarithm of the squared error over the squared peak, (B,)."""
         inner = central(light, truth.shape[-1])
-        return (inner.asinh() - truth.asinh()).square().mean((1, 2, 3)) / self.variance
+        faint = (inner.asinh() - truth.asinh()).square().mean((1, 2, 3)) / self.variance
+        error = (inner - truth).square().mean((1, 2, 3))
+        return faint, (error / truth.amax((1, 2, 3)).square()).log()
 
     def validate(self) -> dict[str, float]:
         """Reduced chi^2, error of the light, perplexity, codes used and changed."""
@@ -129,19 +134,20 @@ class PSFVQVAETask(VQVAETask):
             indices = self.model.encode(stretched(scene.pixels))
             light = self.model.canvas(indices)
             fit = log_chi2(scene.pixels, self.model.blur(light, scene.psf), scene.variance)
-            misfits.append(torch.stack([fit, self._truth_error(light, scene.truth)]))
+            misfits.append(torch.stack([fit, *self._light_errors(light, scene.truth)]))
             codes.append(indices)
-        return self._figures(torch.cat(codes), torch.cat(misfits, 1))
+        return self._figures(torch.cat(codes), torch.cat(misfits, 1).mean(1))
 
     def _figures(self, codes: Tensor, misfits: Tensor) -> dict[str, float]:
         counts = torch.bincount(codes.ravel(), minlength=self.model.config.num_embeddings)
         now, before = codes.int(), self.memory.get("codes")
         self.memory["codes"] = now
-        chi2, truth = float(misfits[0].mean().exp()), float(misfits[1].mean())
+        fit, faint, core = (float(value) for value in misfits)
         return {
-            "score": chi2 + TRUTH_WEIGHT * truth,
-            "chi2": chi2,
-            "truth_nmse": truth,
+            "score": math.exp(fit + faint + CORE_WEIGHT * core),
+            "chi2": math.exp(fit),
+            "nmse": faint,
+            "psnr_db": -10 * core / math.log(10),
             "perplexity": perplexity(counts),
             "used_share": float((counts > 0).double().mean()),
             "codes_changed": 1.0 if before is None else float((before != now).double().mean()),
@@ -178,7 +184,7 @@ def _turned(images: Tensor, turns: NDArray[np.int64]) -> Tensor:
 
 
 def train_psf_model(
-    config: VQVAEConfig,
+    config: PSFVQVAEConfig,
     galaxies: Observations,
     validation: Observations,
     work_dir: Path,
@@ -186,5 +192,5 @@ def train_psf_model(
 ) -> tuple[PSFVQVAE, TrainingResult]:
     """Train one model on galaxies with known truth, resumable in `work_dir`."""
     task = PSFVQVAETask(config, galaxies, validation, recipe)
-    result = train(task, recipe, work_dir, name=f"{config.name} with PSF layer")
+    result = train(task, recipe, work_dir, name=config.name)
     return task.model.cpu(), result

@@ -1,0 +1,68 @@
+"""What a deconvolution is given: pixels, their sigma and the PSF of each galaxy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from galaxy_explorer.models.psf import PSFConvolution
+
+Array = NDArray[np.float32]
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Observed:
+    """N stamps in linear flux, sky subtracted. All sizes in pixels of the stamps.
+
+    pixels, sigma (N, S, S), sigma is the standard deviation of each pixel's noise; sky_sigma (N,)
+    that of the sky alone; psf (N, P, P). free_sky: what the subtraction left of the sky is not
+    known, and a constant is fitted along.
+    """
+
+    pixels: Array
+    sigma: Array
+    sky_sigma: Array
+    psf: Array
+    free_sky: bool = True
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def part(self, rows: slice | NDArray[np.int64]) -> Observed:
+        """The galaxies of `rows`."""
+        arrays = (self.pixels[rows], self.sigma[rows], self.sky_sigma[rows], self.psf[rows])
+        return Observed(*arrays, free_sky=self.free_sky)
+
+    @property
+    def peak_sn(self) -> Array:
+        """Brightest pixel of each stamp over the sky's sigma, (N,)."""
+        return np.asarray(self.pixels.max((1, 2)) / self.sky_sigma, np.float32)
+
+
+def blur(light: Array, psf: Array, size: int | None = None) -> Array:
+    """Light (N, C, C) through psf (N, P, P); the central `size` pixels where given."""
+    layer = PSFConvolution(size)
+    side = light.shape[-1] if size is None else size
+    blurred = np.empty((len(light), side, side), np.float32)
+    for start in range(0, len(light), BATCH):
+        rows = slice(start, start + BATCH)
+        images = torch.from_numpy(np.ascontiguousarray(light[rows], np.float32))[:, None]
+        psfs = torch.from_numpy(np.ascontiguousarray(psf[rows], np.float32))
+        blurred[rows] = layer(images, psfs)[:, 0].numpy()
+    return blurred
+
+
+def observe(truth: Array, psf: Array, peak_sn: float, seed: int) -> Observed:
+    """Observe truth (N, S, S) through psf (N, P, P) with white noise and no sky.
+
+    The brightest pixel of each blurred galaxy is `peak_sn` sigma. Same seed, same noise.
+    """
+    blurred = blur(truth, psf)
+    sky_sigma = blurred.max((1, 2)) / np.float32(peak_sn)  # (N,)
+    noise = np.random.default_rng(seed).standard_normal(blurred.shape, dtype=np.float32)
+    sigma = np.broadcast_to(sky_sigma[:, None, None], blurred.shape)
+    return Observed(blurred + sigma * noise, sigma, sky_sigma, psf, free_sky=False)
