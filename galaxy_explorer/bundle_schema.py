@@ -10,8 +10,17 @@ from galaxy_explorer.bundle_files import CARD, CATALOG, FILE_NAME, MANIFEST, SHA
 from galaxy_explorer.clustering.summary import KINDS, TTYPE_CLASSES, ClusterSummary
 from galaxy_explorer.errors import BundleError
 
-FORMAT = 1
-FEATURES = ("index", "codes")
+FORMAT = 2
+FEATURES = ("index", "codes", "latents")
+# Kind of model: the file of what it encodes the galaxies to, and its sizes with their limits.
+MODEL_KINDS: dict[str, tuple[str, dict[str, tuple[int, int]]]] = {
+    "vqvae": (
+        "codes",
+        {"num_embeddings": (2, 65536), "embedding_dim": (1, 4096), "map_size": (1, 1024)},
+    ),
+    "convae": ("latents", {}),
+}
+MAX_CURVE = 1000
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
 MAX_GALAXIES = 50_000_000
 SCORES = ("ami", "homogeneity", "eta2")
@@ -38,6 +47,7 @@ def check_manifest(manifest: dict[str, Any], folder: Path) -> None:
         models = _object(manifest, "models", "")
         for name, entry in models.items():
             _check_model(name, entry, files)
+        _check_trainings(manifest)
         _check_clusterings(manifest, models, files, rows)
         _known(manifest, "display_model", models)
     except ManifestError as error:
@@ -68,14 +78,50 @@ def _check_model(name: str, entry: Any, files: dict[str, Any]) -> None:
     if not MODEL_NAME.fullmatch(name) or not isinstance(entry, dict):
         raise ManifestError("models", f"{name!r} is not a model")
     where = f"models.{name}."
+    encoded, sizes = MODEL_KINDS[_known(entry, "kind", MODEL_KINDS, where)]
     config = _object(entry, "config", where)
-    _integer(config, "num_embeddings", f"{where}config.", 2, 65536)
-    _integer(config, "embedding_dim", f"{where}config.", 1, 4096)
-    _integer(config, "map_size", f"{where}config.", 1, 1024)
-    _integer(entry, "steps", where, 0, 1 << 40)
-    _object(entry, "metrics", where)
-    for field in ("weights", "codes"):
+    for field, limits in sizes.items():
+        _integer(config, field, f"{where}config.", *limits)
+    for field in ("weights", encoded):
         _known(entry, field, files, where)
+    _check_training(entry, where)
+
+
+def _check_training(entry: dict[str, Any], where: str) -> None:
+    """Steps, figures and curve of a training; `best_step` and `rule_step` may be absent."""
+    _integer(entry, "steps", where, 0, 1 << 40)
+    _check_numbers(_object(entry, "metrics", where), f"{where}metrics")
+    for field in ("best_step", "rule_step"):
+        if entry.get(field) is not None:
+            _integer(entry, field, where, 0, 1 << 40)
+    curve = entry.get("curve", [])
+    if not isinstance(curve, list) or len(curve) > MAX_CURVE:
+        raise ManifestError(f"{where}curve", f"a list of at most {MAX_CURVE} rows is expected")
+    for row in curve:
+        if not isinstance(row, dict) or not {"step", "nmse"} <= row.keys():
+            raise ManifestError(f"{where}curve", "rows with step and nmse are expected")
+        _check_numbers(row, f"{where}curve")
+
+
+def _check_numbers(values: dict[str, Any], where: str) -> None:
+    for field, value in values.items():
+        if type(value) not in (int, float):
+            raise ManifestError(f"{where}.{field}", "a number is expected")
+
+
+def _check_trainings(manifest: dict[str, Any]) -> None:
+    """Models of which only the figures are kept: name, seed, kind and training of each."""
+    trainings = manifest.get("trainings", [])
+    if not isinstance(trainings, list):
+        raise ManifestError("trainings", "a list is expected")
+    for number, entry in enumerate(trainings):
+        where = f"trainings[{number}]."
+        if not isinstance(entry, dict) or not MODEL_NAME.fullmatch(str(entry.get("name"))):
+            raise ManifestError(f"trainings[{number}]", "is not a training")
+        _text(entry, "kind", where)
+        _integer(entry, "seed", where, 0, 1 << 40)
+        _object(entry, "config", where)
+        _check_training(entry, where)
 
 
 def _check_clusterings(

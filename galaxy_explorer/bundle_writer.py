@@ -17,16 +17,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import save as safetensors_bytes
 
+from galaxy_explorer.bundle_clusterings import packed
 from galaxy_explorer.bundle_files import (
     CARD,
     CATALOG,
+    FILE_NAME,
     MANIFEST,
     SEAL,
     read_manifest,
     seal_line,
     verify_files,
 )
+from galaxy_explorer.bundle_models import LATENTS
 from galaxy_explorer.bundle_schema import FORMAT, check_manifest
+from galaxy_explorer.errors import BundleError
 from galaxy_explorer.files import atomic_write_bytes, sha256_of, sync
 
 if TYPE_CHECKING:
@@ -42,8 +46,9 @@ class BundleContents:
 
     manifest: all fields but `format`, `files`, `n_galaxies` and the file names of models and
     clusterings. columns: catalogue columns (N,) by name. weights: safetensors file of each model.
-    codes: code maps (N, h, w) of each model. arrays: mixture arrays of each clustering, with the
-    principal components and `features` for "codes". card: manifest -> text of the model card.
+    codes: code maps (N, h, w) or latents (N, 64) of each model. arrays: mixture arrays of each
+    clustering, with the principal components, and `features` where they cannot be made again
+    quickly. card: manifest -> text of the model card.
     """
 
     manifest: dict[str, Any]
@@ -65,21 +70,39 @@ def save_bundle(path: str | Path, contents: BundleContents) -> Path:
     return target
 
 
-def add_figures(path: str | Path, figures: list[dict[str, str]], card: Card) -> Path:
-    """Write `figures` (what, value, command) into the manifest and the card of a bundle.
+def add_files(
+    path: str | Path,
+    files: Mapping[str, bytes],
+    card: Card,
+    *,
+    figures: list[dict[str, str]] | None = None,
+) -> Path:
+    """Put further files into a finished bundle, and its card anew, each under its hash.
 
-    They replace earlier ones. For what can only be measured on the finished bundle.
-    Raises BundleError where the bundle is not intact.
+    For what can only be measured on the finished bundle. Files of the same names are replaced.
+    figures: rows (what, value, command) of the card, in place of earlier ones.
+    Raises BundleError where the bundle is not intact or a name is in use by the bundle itself.
     """
     target = Path(path)
     manifest, _ = read_manifest(target)
     check_manifest(manifest, target)
+    for name in files:
+        if name in _own_files(manifest) or not FILE_NAME.fullmatch(name):
+            raise BundleError(f"{target / name}: not free, or no plain name; choose another")
     data = verify_files(target, manifest.pop("files"))
+    if figures is not None:
+        manifest["figures"] = figures
     with _replacing(target) as folder:
-        for name, content in data.items():
+        for name, content in {**data, **files}.items():
             atomic_write_bytes(folder / name, content)
-        _write_manifest(folder, {**manifest, "figures": figures}, card)
+        _write_manifest(folder, manifest, card)
     return target
+
+
+def _own_files(manifest: dict[str, Any]) -> set[str]:
+    entries = (*manifest["models"].values(), *manifest["clusterings"].values())
+    named = {entry.get(f) for entry in entries for f in ("weights", "codes", LATENTS, "file")}
+    return {CARD, CATALOG, MANIFEST, SEAL} | (named - {None})
 
 
 @contextmanager
@@ -130,15 +153,26 @@ def _write_files(folder: Path, contents: BundleContents) -> None:
     rows = len(contents.columns["galaxy_id"])
     manifest = {"format": FORMAT, "n_galaxies": rows, **manifest}
     for name, entry in manifest["models"].items():
-        entry["weights"], entry["codes"] = f"{name}.safetensors", f"{name}.codes.npz"
+        entry["weights"] = f"{name}.safetensors"
         atomic_write_bytes(folder / entry["weights"], contents.weights[name].read_bytes())
-        atomic_write_bytes(folder / entry["codes"], _codes_bytes(contents.codes[name]))
+        _write_encoded(folder, name, entry, contents.codes[name])
     for key, entry in manifest["clusterings"].items():
         entry["model"], entry["features"] = key.split("/")
         entry["file"] = f"{key.replace('/', '.')}.safetensors"
-        atomic_write_bytes(folder / entry["file"], safetensors_bytes(dict(contents.arrays[key])))
+        atomic_write_bytes(folder / entry["file"], safetensors_bytes(packed(contents.arrays[key])))
     atomic_write_bytes(folder / CATALOG, _catalog_bytes(contents.columns))
     _write_manifest(folder, manifest, contents.card)
+
+
+def _write_encoded(folder: Path, name: str, entry: dict[str, Any], encoded: np.ndarray) -> None:
+    """Code maps as a compressed archive, latents as half-precision numbers."""
+    if encoded.dtype.kind == "f":
+        entry[LATENTS] = f"{name}.encoded.safetensors"
+        latents = np.ascontiguousarray(encoded, np.float16)
+        atomic_write_bytes(folder / entry[LATENTS], safetensors_bytes({LATENTS: latents}))
+    else:
+        entry["codes"] = f"{name}.codes.npz"
+        atomic_write_bytes(folder / entry["codes"], _codes_bytes(encoded))
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any], card: Card) -> None:

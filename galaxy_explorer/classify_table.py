@@ -44,7 +44,7 @@ def make_table(bundle: Bundle, records: list[Classification]) -> Table:
     table["reason"] = np.array([r.reason for r in records], dtype=str)
     table["out_of_distribution"] = np.array([r.out_of_distribution for r in records], dtype=str)
     for name, entry in bundle.models.items():
-        _add_model(table, name, entry.config["num_embeddings"], records)
+        _add_model(table, name, entry.config.get("num_embeddings"), records)
     for key, clustering in bundle.clusterings.items():
         _add_clustering(table, key, clustering.mixture.n_components, records)
     table.meta["bundle"] = bundle.name
@@ -52,10 +52,12 @@ def make_table(bundle: Bundle, records: list[Classification]) -> Table:
     return table
 
 
-def _add_model(table: Table, name: str, size: int, records: list[Classification]) -> None:
+def _add_model(table: Table, name: str, size: int | None, records: list[Classification]) -> None:
+    """Columns of one model; latents, where there is no codebook of `size`, stay out."""
     readings = [record.models.get(name) for record in records]
-    maps = ["" if r is None else codes_text(r.codes, size) for r in readings]
-    table[f"{name}/codes"] = np.array(maps, dtype=str)
+    if size is not None:
+        maps = ["" if r is None else codes_text(r.codes, size) for r in readings]
+        table[f"{name}/codes"] = np.array(maps, dtype=str)
     for field in ("error", "percentile"):
         values = [np.nan if r is None else getattr(r, field) for r in readings]
         table[f"{name}/{field}"] = np.array(values)

@@ -1,9 +1,9 @@
 """A small valid bundle with random galaxies, untrained models and random clusters.
 
-`write_small_bundle(folder)` writes it with the package's own writer. Models (real, untrained
-VQVAE with rounded weights): k16-modern-8x8, k512-modern-8x8, k512-paper-8x8 and
-k512-modern-16x16; clusterings "<8x8 model>/index" and "/codes", 64 components each.
-Deterministic by seed.
+`write_small_bundle(folder)` writes it with the package's own writer. Models (real, untrained,
+with rounded weights): k16-modern-8x8, k512-modern-8x8, k512-paper-8x8, k512-modern-16x16 and
+convae-conv; clusterings "<8x8 model>/index" and "/codes" and "convae-conv/latents", 64 components
+each. Deterministic by seed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from galaxy_explorer.bundle_writer import BundleContents, save_bundle
 from galaxy_explorer.clustering.summary import ClusterSummary
 
 N_COMPONENTS = 64
-N_FEATURES = {"index": 64, "codes": 8}
+N_FEATURES = {"index": 64, "codes": 8, "latents": 8}
 MODELS = (
     ("k16-modern-8x8", 16, "modern", 8),
     ("k512-modern-8x8", 512, "modern", 8),
     ("k512-paper-8x8", 512, "paper", 8),
     ("k512-modern-16x16", 512, "modern", 16),
 )
+CONVAE = "convae-conv"
 SPLITS = ("train", "validation", "test")
 
 
@@ -32,19 +33,29 @@ def write_small_bundle(path: Path, *, n: int = 200, seed: int = 0) -> Path:
     rng = np.random.default_rng(seed)
     columns = _catalog(n, rng)
     codes = {name: rng.integers(k, size=(n, side, side)) for name, k, _, side in MODELS}
+    keys = [f"{name}/{f}" for name, _, _, side in MODELS if side == 8 for f in ("index", "codes")]
     arrays, clusterings = {}, {}
-    for name, _, _, side in MODELS:
+    for name in codes:
         columns[f"{name}/error"] = rng.gamma(4, 1e-4, n).astype(np.float32)
-        for kind in ("index", "codes") if side == 8 else ():
-            key = f"{name}/{kind}"
-            arrays[key] = _mixture(kind, n, rng)
-            columns |= _assignments(key, n, rng)
-            clusterings[key] = _clustering(columns, columns[f"{key}/cluster"])
+    for key in keys:
+        _add_clustering(key, columns, arrays, clusterings, rng)
+    codes[CONVAE] = rng.normal(size=(n, 64)).astype(np.float16)
+    columns[f"{CONVAE}/error"] = rng.gamma(4, 1e-4, n).astype(np.float32)
+    _add_clustering(f"{CONVAE}/latents", columns, arrays, clusterings, rng)
     with TemporaryDirectory() as work:
         weights, models = _models(Path(work))
         manifest = _manifest(path.name, n, models, clusterings)
         contents = BundleContents(manifest, columns, weights, codes, arrays, _card)
         return save_bundle(path, contents)
+
+
+def _add_clustering(
+    key: str, columns: dict, arrays: dict, clusterings: dict, rng: np.random.Generator
+) -> None:
+    n = len(columns["galaxy_id"])
+    arrays[key] = _mixture(key.split("/")[1], n, rng)
+    columns |= _assignments(key, n, rng)
+    clusterings[key] = _clustering(columns, columns[f"{key}/cluster"])
 
 
 def _card(manifest: dict) -> str:
@@ -79,7 +90,11 @@ def _mixture(kind: str, n: int, rng: np.random.Generator) -> dict[str, np.ndarra
     if kind == "codes":
         arrays["pca_mean"] = np.zeros(64 * 8 * 8, np.float32)
         arrays["pca_components"] = rng.normal(size=(p, 64 * 8 * 8)).astype(np.float32) / 64
-        arrays["features"] = rng.normal(size=(n, p)).astype(np.float32)
+        arrays["features"] = rng.normal(size=(n, p)).astype(np.float16)
+    if kind == "latents":
+        arrays["precisions_cholesky"] = np.triu(rng.uniform(0.5, 2, (k, p, p)))
+        arrays["pca_mean"] = np.zeros(64, np.float32)
+        arrays["pca_components"] = rng.normal(size=(p, 64)).astype(np.float32) / 8
     return arrays
 
 
@@ -130,23 +145,38 @@ def _cluster(columns: dict[str, np.ndarray], labels: np.ndarray, number: int) ->
 def _models(work: Path) -> tuple[dict[str, Path], dict[str, dict]]:
     import torch
 
+    from galaxy_explorer.models.convae import ConvAEConfig
     from galaxy_explorer.models.inference import save_weights
-    from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig
+    from galaxy_explorer.models.kinds import build_model
+    from galaxy_explorer.models.vqvae import VQVAEConfig
 
+    configs = [
+        *(VQVAEConfig(map_size=side, num_embeddings=k, quantizer=q) for _, k, q, side in MODELS),
+        ConvAEConfig("conv"),
+    ]
     weights, models = {}, {}
-    metrics = {"mse": 4e-4, "nmse": 0.02, "psnr_db": 34.0, "used_share": 0.99, "n_test": 20}
-    for name, k, quantizer, side in MODELS:
-        config = VQVAEConfig(map_size=side, num_embeddings=k, quantizer=quantizer)
-        torch.manual_seed(k)
-        weights[name] = work / f"{name}.safetensors"
-        save_weights(VQVAE(config), weights[name])
-        models[name] = {
-            "config": config.to_dict(),
-            "steps": 60,
-            "seconds": 3.0,
-            "metrics": {**metrics, "perplexity": 0.8 * k},
-        }
+    for config in configs:
+        torch.manual_seed(config.num_embeddings)
+        weights[config.name] = work / f"{config.name}.safetensors"
+        save_weights(build_model(config), weights[config.name])
+        models[config.name] = _training(config)
     return weights, models
+
+
+def _training(config) -> dict:
+    metrics = {"mse": 4e-4, "nmse": 0.02, "psnr_db": 34.0, "n_test": 20}
+    if config.num_embeddings:
+        metrics |= {"used_share": 0.99, "perplexity": 0.8 * config.num_embeddings}
+    return {
+        "kind": config.kind,
+        "config": config.to_dict(),
+        "steps": 60,
+        "best_step": 60,
+        "rule_step": 57,
+        "seconds": 3.0,
+        "metrics": metrics,
+        "curve": [{"step": 3 * i, "nmse": 0.4 / i, "codes_changed": 1 / i} for i in range(1, 21)],
+    }
 
 
 def _manifest(name: str, n: int, models: dict, clusterings: dict) -> dict:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 
 from galaxy_explorer import bundle_writer, load_bundle
+from galaxy_explorer.bundle_clusterings import FULL, PACKED, packed, unpacked
 from galaxy_explorer.bundle_files import column_array
-from galaxy_explorer.bundle_writer import BundleContents, add_figures
+from galaxy_explorer.bundle_writer import BundleContents, add_files
 from galaxy_explorer.errors import BundleError
 from tests.small_bundle import write_small_bundle
 
@@ -52,7 +54,7 @@ def test_what_it_says_of_itself(bundle, path):
         f"{model}/{features}"
         for model in ("k16-modern-8x8", "k512-modern-8x8", "k512-paper-8x8")
         for features in ("index", "codes")
-    }
+    } | {"convae-conv/latents"}
 
 
 def test_columns_come_back_with_their_types(bundle):
@@ -97,7 +99,7 @@ def test_every_array_is_read_only(bundle):
     clustering = bundle.clusterings[KEY]
     arrays = [
         *(bundle.column(name) for name in bundle.column_names),
-        *(bundle.codes(name) for name in bundle.models),
+        *(bundle.encoded(name) for name in bundle.models),
         *(clustering.labels, clustering.responsibility, clustering.coordinates),
         *(clustering.feature_values, clustering.mixture.means, clustering.feature_map.components),
     ]
@@ -126,6 +128,49 @@ def test_index_features_are_the_codes(bundle):
 def test_small_codebooks_take_one_byte_a_code(bundle):
     assert bundle.codes("k16-modern-8x8").dtype == np.uint8
     assert bundle.codes("k512-modern-8x8").dtype == np.uint16
+
+
+def test_code_maps_and_latents_are_told_apart(bundle):
+    assert bundle.models["convae-conv"].kind == "convae"
+    assert bundle.latents("convae-conv").shape == (200, 64)
+    assert bundle.codes("k16-modern-8x8").shape == (200, 8, 8)
+    with pytest.raises(KeyError, match="latents instead"):
+        bundle.codes("convae-conv")
+    with pytest.raises(KeyError, match="code maps instead"):
+        bundle.latents("k16-modern-8x8")
+
+
+def test_features_of_latents_are_made_again_from_them(bundle):
+    clustering = bundle.clusterings["convae-conv/latents"]
+    latents = bundle.latents("convae-conv").astype(np.float32)
+    made = latents @ clustering.feature_map.components.T
+    np.testing.assert_allclose(clustering.feature_values, made, rtol=1e-4, atol=1e-5)
+
+
+def test_decoding_draws_the_latents(bundle):
+    from galaxy_explorer.models.inference import decode_codes
+
+    drawn = bundle.decode("convae-conv", np.array([7, 0]))
+    model = bundle.load_model("convae-conv")
+    np.testing.assert_array_equal(drawn, decode_codes(model, bundle.latents("convae-conv")[[7, 0]]))
+
+
+def test_triangular_factors_come_back_as_they_were():
+    rng = np.random.default_rng(0)
+    full = {"means": rng.normal(size=(3, 5)), FULL: np.triu(rng.normal(size=(3, 5, 5)))}
+    stored = packed(full)
+    assert stored[PACKED].shape == (3, 15)
+    np.testing.assert_array_equal(unpacked(stored)[FULL], full[FULL])
+    diagonal = {"means": full["means"], FULL: rng.uniform(size=(3, 5))}
+    assert packed(diagonal) == unpacked(diagonal) == diagonal
+
+
+def test_what_stopping_by_the_rule_would_have_cost(bundle):
+    entry = bundle.models["k16-modern-8x8"]
+    assert len(entry.curve) == 20
+    assert (entry.best_step, entry.rule_step) == (60, 57)
+    assert entry.rule_cost == pytest.approx(20 / 19 - 1)
+    assert dataclasses.replace(entry, rule_step=None).rule_cost is None
 
 
 def test_decoding_draws_the_code_maps(bundle):
@@ -243,15 +288,31 @@ def test_contents_that_do_not_fit_are_not_written(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_figures_are_added_to_manifest_and_card(path, tmp_path):
+def test_files_and_figures_are_added_under_their_hash(path, tmp_path):
     target = shutil.copytree(path, tmp_path / "bundle")
     before = load_bundle(target)
     figures = [{"what": "opening", "value": "0.2 s", "command": "make bench"}]
-    add_figures(target, figures, lambda manifest: f"# {manifest['figures'][0]['value']}\n")
+    more = {"CLAIMS.md": b"# Claims", "more.json": b"{}"}
+    add_files(target, more, lambda m: f"# {m['figures'][0]['value']}\n", figures=figures)
     after = load_bundle(target)
     assert after.card == "# 0.2 s\n"
     assert after.manifest["figures"] == figures
+    assert (target / "CLAIMS.md").read_bytes() == b"# Claims"
     assert after.hash != before.hash
     np.testing.assert_array_equal(after.codes("k16-modern-8x8"), before.codes("k16-modern-8x8"))
-    add_figures(target, [], lambda _: "# none\n")
-    assert load_bundle(target).manifest["figures"] == []
+    add_files(target, {"CLAIMS.md": b"# None"}, lambda _: "# none\n")
+    assert load_bundle(target).manifest["figures"] == figures
+    assert (target / "CLAIMS.md").read_bytes() == b"# None"
+    (target / "more.json").write_bytes(b"[]")
+    with pytest.raises(BundleError, match=r"more\.json: altered"):
+        load_bundle(target)
+
+
+@pytest.mark.parametrize("name", ["catalog.parquet", "convae-conv.encoded.safetensors", "../out"])
+def test_added_files_cannot_replace_the_bundles_own_or_go_elsewhere(path, tmp_path, name):
+    target = shutil.copytree(path, tmp_path / "bundle")
+    before = load_bundle(target).hash
+    with pytest.raises(BundleError, match=name):
+        add_files(target, {name: b"x"}, lambda _: "# none\n")
+    assert load_bundle(target).hash == before
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]

@@ -74,12 +74,15 @@ def d4(stamp: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
     return turned[..., ::-1] if turn >= 4 else turned
 
 
-def orbit_mean_vectors(model: VQVAE, stamps: Stamps) -> NDArray[np.float32]:
+def orbit_mean_vectors(model: Model, stamps: Stamps) -> NDArray[np.float32]:
     """Code vectors averaged over the eight orientations of each stamp, (N, D h w).
 
     The mean runs over the orbit of the stamp under D4, so a stamp turned by 90 degrees or
-    mirrored has the same features, up to rounding.
+    mirrored has the same features, up to rounding. Raises TypeError for a model without one map of
+    codes.
     """
+    if not isinstance(model, VQVAE):
+        raise TypeError(f"{model.config.name} has no map of code vectors")
     config = model.config
     vectors = np.zeros((len(stamps), config.embedding_dim * config.map_size**2), np.float32)
     codebook = model.codebook.cpu().numpy()

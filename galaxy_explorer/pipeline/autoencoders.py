@@ -196,13 +196,10 @@ class Autoencoders:
 
     def _reduce(self, products: Products) -> StageResult:
         from galaxy_explorer.models.inference import orbit_mean_vectors
-        from galaxy_explorer.models.vqvae import VQVAE
 
         config = products.config
         model = self._model(config, products.weights)
-        if not isinstance(model, VQVAE):
-            raise TypeError(f"{config.name} has no map of code vectors")
-        width = model.config.embedding_dim * model.config.map_size**2
+        width = orbit_mean_vectors(model, self._train_stamps[:1]).shape[1]
         # On disk, not in memory: 100,000 galaxies have 1.6 GB of code vectors.
         path = self.plan.work / f"{config.name}.vectors.npy"
         shape = (len(self.plan.survey), width)

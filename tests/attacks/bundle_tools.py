@@ -14,6 +14,8 @@ from galaxy_explorer.errors import BundleError
 MODEL = "k16-modern-8x8"
 WEIGHTS, CODES = f"{MODEL}.safetensors", f"{MODEL}.codes.npz"
 MIXTURE = f"{MODEL}.codes.safetensors"
+LATENTS = "convae-conv.encoded.safetensors"
+FULL_MIXTURE = "convae-conv.latents.safetensors"
 CATALOG = "catalog.parquet"
 
 

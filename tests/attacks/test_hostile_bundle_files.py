@@ -23,6 +23,8 @@ from galaxy_explorer.errors import BundleError
 from tests.attacks.bundle_tools import (
     CATALOG,
     CODES,
+    FULL_MIXTURE,
+    LATENTS,
     MIXTURE,
     MODEL,
     WEIGHTS,
@@ -104,7 +106,7 @@ BAD_ARRAYS = {
 }
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, MIXTURE])
+@pytest.mark.parametrize("name", [WEIGHTS, MIXTURE, LATENTS])
 @pytest.mark.parametrize("attack", BAD_ARRAYS)
 def test_bad_tensor_files_are_refused(bundle, attack, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -127,18 +129,31 @@ def test_bad_tensor_files_are_refused(bundle, attack, name, tmp_path, monkeypatc
         (MIXTURE, "pca_components", lambda a: a.astype(np.float64)),
         (MIXTURE, "features", lambda a: a[:-1]),
         (MIXTURE, "features", with_nan),
+        (MIXTURE, "features", lambda a: a.astype(np.int32)),
+        (FULL_MIXTURE, "precisions_packed", lambda a: a[:, :-1]),
+        (FULL_MIXTURE, "precisions_packed", lambda a: a[:-1]),
+        (FULL_MIXTURE, "precisions_packed", with_nan),
+        (FULL_MIXTURE, "means", lambda a: a[0]),
+        (FULL_MIXTURE, "pca_components", lambda a: a[:, :-1]),
+        (LATENTS, "latents", lambda a: a[:-1]),
+        (LATENTS, "latents", lambda a: a[:, :-1]),
+        (LATENTS, "latents", lambda a: a[..., None]),
+        (LATENTS, "latents", lambda a: a.astype(np.float32)),
+        (LATENTS, "latents", with_nan),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(bundle, name, array, change):
     replace_file(bundle, name, edited(bundle, name, **{array: change}))
-    refused(bundle, name)
+    refused(bundle, "convae-conv" if name == LATENTS else name)
 
 
 def first_array(folder: Path) -> str:
     return min(load((folder / WEIGHTS).read_bytes()))
 
 
-@pytest.mark.parametrize("change", [with_nan, lambda a: a.astype(np.float32)])
+@pytest.mark.parametrize(
+    "change", [with_nan, lambda a: a.astype(np.float32), lambda a: a.astype(np.int8)]
+)
 def test_weights_of_no_use_are_refused_at_once(bundle, change):
     replace_file(bundle, WEIGHTS, edited(bundle, WEIGHTS, **{first_array(bundle): change}))
     refused(bundle, WEIGHTS)
@@ -195,7 +210,7 @@ def test_bad_catalogues_are_refused(bundle, attack):
     refused(bundle, CATALOG)
 
 
-@pytest.mark.parametrize("name", [CATALOG, CODES, MIXTURE])
+@pytest.mark.parametrize("name", [CATALOG, CODES, MIXTURE, LATENTS, FULL_MIXTURE])
 @pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.slow)])
 def test_mutants_with_a_fitting_hash_raise_nothing_else(bundle, name, count):
     rng = np.random.default_rng(count)
@@ -212,4 +227,4 @@ def test_mutants_with_a_fitting_hash_raise_nothing_else(bundle, name, count):
             for column in opened.column_names:
                 opened.column(column)
         except BundleError as error:
-            assert name in str(error)  # noqa: PT017
+            assert str(bundle) in str(error)  # noqa: PT017

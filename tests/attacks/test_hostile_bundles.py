@@ -138,7 +138,7 @@ def test_a_huge_manifest_is_not_read(bundle):
 
 
 CHANGES = {
-    "format": lambda m: m.update(format=2),
+    "format": lambda m: m.update(format=1),
     "format ": lambda m: m.pop("format"),
     "n_galaxies": lambda m: m.update(n_galaxies=True),
     "n_galaxies ": lambda m: m.update(n_galaxies=10**12),
@@ -152,6 +152,20 @@ CHANGES = {
     f"models.{MODEL}.weights": lambda m: m["models"][MODEL].update(weights="other.safetensors"),
     f"models.{MODEL}.config": lambda m: m["models"][MODEL].update(config=3),
     f"models.{MODEL}.config.map_size": lambda m: m["models"][MODEL]["config"].update(map_size=1e3),
+    f"models.{MODEL}.kind": lambda m: m["models"][MODEL].update(kind="pickle"),
+    f"models.{MODEL}.codes": lambda m: m["models"][MODEL].pop("codes"),
+    "models.convae-conv.latents": lambda m: m["models"]["convae-conv"].update(
+        kind="convae", latents=0
+    ),
+    f"models.{MODEL}.curve": lambda m: m["models"][MODEL].update(curve=[[1, 2]]),
+    f"models.{MODEL}.curve.nmse": lambda m: m["models"][MODEL]["curve"][3].update(nmse="low"),
+    f"models.{MODEL}.rule_step": lambda m: m["models"][MODEL].update(rule_step=1.5),
+    f"models.{MODEL}.metrics.nmse": lambda m: m["models"][MODEL]["metrics"].update(nmse=None),
+    "trainings": lambda m: m.update(trainings={}),
+    "trainings[0]": lambda m: m.update(trainings=[{"name": "<b>"}]),
+    "trainings[0].seed": lambda m: m.update(
+        trainings=[{"name": "k16-modern-8x8", "kind": "vqvae"}]
+    ),
     f"models.{MODEL}.steps": lambda m: m["models"][MODEL].update(steps="60"),
     "display_model": lambda m: m.update(display_model=["k16"]),
     "default_clustering": lambda m: m.update(default_clustering="none/index"),
