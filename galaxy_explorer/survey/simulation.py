@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import wait
@@ -27,7 +27,7 @@ from galaxy_explorer.errors import SettingError
 from galaxy_explorer.files import sha256_of
 from galaxy_explorer.progress import progress
 from galaxy_explorer.survey.simulated_galaxy import draw_companions, draw_galaxy
-from galaxy_explorer.survey.simulated_population import draw_parameters
+from galaxy_explorer.survey.simulated_population import GalaxyParameters, draw_parameters
 from galaxy_explorer.survey.spec import SurveySpec
 from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.survey.telescopes import (
@@ -114,8 +114,25 @@ def simulate_galaxy(
     stamp = sky + (truth convolved with psf) + noise of `noise_sigma`; the truth holds companions.
     """
     streams = np.random.SeedSequence(seed, spawn_key=(index,)).spawn(5)
-    population, structure, company, camera, noise = map(np.random.default_rng, streams)
+    population, *others = map(np.random.default_rng, streams)
     galaxy = draw_parameters(telescope, population)
+    observed = observe_galaxy(telescope, galaxy, others, psf_file=psf_file)
+    observed.row["galaxy_id"] = f"sim-{telescope.name}-{seed}-{index:06d}"
+    return observed
+
+
+def observe_galaxy(
+    telescope: Telescope,
+    galaxy: GalaxyParameters,
+    streams: Sequence[np.random.Generator],
+    *,
+    psf_file: Path | None = None,
+) -> SimulatedGalaxy:
+    """A galaxy of known parameters as the telescope sees it.
+
+    streams: random numbers of its structure, its companions, the camera and the noise.
+    """
+    structure, company, camera, noise = streams
     light = draw_galaxy(telescope, galaxy, structure)
     companions, counts = draw_companions(telescope, galaxy, company)
     psf, psf_facts = draw_psf(telescope, camera, psf_file)
@@ -127,7 +144,7 @@ def simulate_galaxy(
     flux = float(light.sum(dtype=np.float64))
     magnitude = telescope.zero_point - 2.5 * float(np.log10(flux))
     row = {
-        "galaxy_id": f"sim-{telescope.name}-{seed}-{index:06d}",
+        "galaxy_id": "",
         **asdict(galaxy),
         "flux": flux,
         f"magnitude_{telescope.band.lower()}": magnitude,
