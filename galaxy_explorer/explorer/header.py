@@ -24,6 +24,10 @@ EXPLANATION = (
     " cluster = 5); what is found becomes the selection"
 )
 
+FIELD_WIDTH = "clamp(112px, 13vw, 230px)"
+OWN_WIDTH = f":host {{ flex: 0 0 calc({FIELD_WIDTH} + 46px) !important; min-width: 0; }}"
+"""Field and button; what is left of the header belongs to the navigation."""
+
 
 class HeaderTools(pn.viewable.Viewer):
     """Search field and take-home button; page: name of the page that is open."""
@@ -35,10 +39,12 @@ class HeaderTools(pn.viewable.Viewer):
         self.state = state
         self.field = SearchField(
             self._on_message, hint="Find: name, position, T < 0", slim=True, margin=(0, 4),
-            explanation=EXPLANATION, sizing_mode=None, styles={"width": "clamp(120px, 15vw, 230px)"}
+            explanation=EXPLANATION, sizing_mode=None, styles={"width": FIELD_WIDTH}
         )  # fmt: skip
         self.take_home = TakeHome(state, context, page)
-        self._view = pn.Row(self.field, self.take_home, margin=0, align="center")
+        self._view = pn.Row(
+            self.field, self.take_home, margin=0, align="center", stylesheets=[OWN_WIDTH]
+        )
 
     def __panel__(self) -> pn.Row:
         return self._view

@@ -10,7 +10,7 @@ export function render({model}) {
       link.tabIndex = current ? 0 : -1
       if (current) link.setAttribute("aria-current", "page")
       else link.removeAttribute("aria-current")
-      if (current) link.scrollIntoView({block: "nearest", inline: "nearest"})
+      if (current) link.scrollIntoView({block: "nearest", inline: "center"})
     }
   }
 
@@ -40,6 +40,12 @@ export function render({model}) {
     event.preventDefault()
     next.focus()
   })
+  // Pages that do not fit can be scrolled to; an edge that fades says that there are more.
+  const fade = () => {
+    nav.classList.toggle("more", nav.scrollLeft + nav.clientWidth < nav.scrollWidth - 2)
+  }
+  nav.addEventListener("scroll", fade)
+  new ResizeObserver(fade).observe(nav)
   model.on("entries", draw)
   model.on("page", mark)
   draw()
