@@ -16,18 +16,33 @@ def train(
         str, typer.Option(help="tiny (a try), quick (two CPU cores), paper (100,000 steps).")
     ] = "quick",
     models: Annotated[
-        str, typer.Option(help="Names such as k512-modern-8x8, separated by commas; all six.")
+        str,
+        typer.Option(
+            help="Names such as k512-modern-8x8, k16-paper-8x8, convae-dense, separated by commas;"
+            " else the twelve that show every comparison of the report."
+        ),
     ] = "",
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            help="With 2 or more, the models of the whole study are trained besides, and those of"
+            " the trends so many times; of them only the figures go into the bundle."
+        ),
+    ] = 1,
     name: Annotated[str | None, typer.Option(help="Name of the bundle; else its folder's.")] = None,
 ) -> None:
     """Make a bundle from a survey: autoencoders, code maps, clusters, maps, scores, model card.
 
     Interrupt it as you like: the same command resumes, from OUT.work.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
     galaxy-explorer train surveys/mine --out trained/mine --recipe quick
+
+    galaxy-explorer train surveys/mine --out trained/mine --models k64-modern-8x8,convae-conv
+
+    galaxy-explorer train surveys/sdss --out trained/sdss --seeds 3
     """
     from rich.console import Console
 
@@ -35,6 +50,6 @@ def train(
 
     console = Console(highlight=False)
     chosen = tuple(models.replace(" ", "").split(",")) if models else DEFAULT_MODELS
-    plan = make_plan(survey, out, recipe=recipe, models=chosen, seed=seed, name=name)
+    plan = make_plan(survey, out, recipe=recipe, models=chosen, seed=seed, seeds=seeds, name=name)
     path = train_bundle(plan, lambda line: console.print(line, markup=False, soft_wrap=True))
     console.print(f"Bundle written: {path}. Look at it: galaxy-explorer info {path}", markup=False)

@@ -1,8 +1,9 @@
 """From a survey to a bundle, stage by stage.
 
-Train each autoencoder, round its weights to half precision, encode every galaxy with the rounded
-weights, make features, fit the mixtures, draw the maps, score, write the bundle. Each stage leaves
-its output in `OUT.work` under a key of its inputs: a rerun resumes, changed inputs are redone.
+Train each autoencoder, round its weights, encode every galaxy with the rounded weights, make
+features, fit the mixtures, draw the maps, score, write the bundle. Models of the study and other
+seeds are trained too where asked for; of them only the figures ship. Each stage leaves its output
+in `OUT.work` under a key of its inputs: a rerun resumes, changed inputs are redone.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,13 +41,14 @@ def train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
     for line in outline(plan, stages):
         announce(line)
     products = {config.name: stages.products(config) for config in plan.configs}
+    trainings = _further_trainings(plan, stages)
     clusterings = _cluster_all(plan, stages, products)
     columns = {name: plan.survey.column(name) for name in plan.survey.column_names}
     columns |= {f"{name}/error": made.errors for name, made in products.items()}
     for made in clusterings.values():
         columns |= made.columns
     contents = BundleContents(
-        manifest=_manifest(plan, products, clusterings),
+        manifest={**_manifest(plan, products, clusterings), "trainings": trainings},
         columns=columns,
         weights={name: made.weights for name, made in products.items()},
         codes={name: made.codes for name, made in products.items()},
@@ -59,17 +60,49 @@ def train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
 
 def outline(plan: Plan, stages: Autoencoders) -> list[str]:
     """What a run will do, what is done already, and how long it may take."""
-    todo = [config for config in plan.configs if not stages.is_trained(config)]
-    done = len(plan.configs) - len(todo)
-    rest = replace(plan, configs=tuple(todo)).minutes if todo else 0.0
+    every = [(stages, config) for config in plan.configs + plan.further]
+    for other in _other_seeds(plan):
+        every += [(other, config) for config in other.plan.configs]
+    todo = sum(not where.is_trained(config) for where, config in every)
+    rest = plan.minutes_of(todo)
+    names = ", ".join(config.name for config in plan.configs)
     return [
         f"{len(plan.survey)} galaxies of {plan.survey.path} into {plan.out}",
-        f"Autoencoders: {len(todo)} to train, {done} trained already,"
-        f" {plan.recipe.steps} steps each: {', '.join(c.name for c in plan.configs)}",
+        f"Autoencoders: {todo} to train, {len(every) - todo} trained already,"
+        f" {plan.recipe.steps} steps each; these ship: {names}",
         f"Clusterings: {len(plan.clusterings)}, each with a mixture, a map and its scores",
         f"About {max(1, round(rest))} min on two CPU cores; Ctrl-C at any time,"
         f" the same command resumes (work in {plan.work})",
     ]
+
+
+def _other_seeds(plan: Plan) -> list[Autoencoders]:
+    """The stages of every seed after the first."""
+    return [Autoencoders(plan.with_seed(plan.seed + i)) for i in range(1, plan.seeds)]
+
+
+def _further_trainings(plan: Plan, stages: Autoencoders) -> list[dict[str, Any]]:
+    """Train what does not ship; the figures of each training."""
+    made = [stages.products(config) for config in plan.further]
+    entries = [{**_training(products), "seed": plan.seed} for products in made]
+    for other in _other_seeds(plan):
+        made = [other.products(config) for config in other.plan.configs]
+        entries += [{**_training(products), "seed": other.plan.seed} for products in made]
+    return entries
+
+
+def _training(made: Products) -> dict[str, Any]:
+    """What the manifest says of a training: figures, curve, where it stopped."""
+    kept = ("steps", "best_step", "rule_step", "seconds")
+    curve = [{k: v for k, v in row.items() if k != "score"} for row in made.training["curve"]]
+    return {
+        "name": made.config.name,
+        "kind": made.config.kind,
+        "config": made.config.to_dict(),
+        **{field: made.training[field] for field in kept},
+        "metrics": made.metrics,
+        "curve": curve,
+    }
 
 
 def _cluster_all(
@@ -87,16 +120,7 @@ def _cluster_all(
 def _manifest(
     plan: Plan, products: dict[str, Products], clusterings: dict[str, ClusteringProducts]
 ) -> dict[str, Any]:
-    models = {
-        name: {
-            "config": made.config.to_dict(),
-            "steps": made.training["steps"],
-            "best_step": made.training["best_step"],
-            "seconds": made.training["seconds"],
-            "metrics": made.metrics,
-        }
-        for name, made in products.items()
-    }
+    models = {name: _training(made) for name, made in products.items()}
     return {
         "name": plan.name,
         "software": f"galaxy_explorer {__version__}",

@@ -17,10 +17,12 @@ from galaxy_explorer.pipeline.cache import StageCache, StageResult
 from galaxy_explorer.pipeline.lock import exclusive
 from galaxy_explorer.pipeline.measures import measure
 from galaxy_explorer.pipeline.plan import PIXELS_MARK, Plan
+from galaxy_explorer.pipeline.psf import train_with_psf
 from galaxy_explorer.progress import progress
 
 if TYPE_CHECKING:
     from galaxy_explorer.models.kinds import Config, Model
+    from galaxy_explorer.models.training import TrainingResult
 
 BLOCK_ROWS = 512
 PCA_COMPONENTS = 20
@@ -86,6 +88,8 @@ class Autoencoders:
         codes, errors = encoded.arrays["codes"], encoded.arrays["errors"]
         test = self.rows("test")
         metrics = measure(errors[test], codes[test], config, variance=training["variance"])
+        if config.kind == "vqvae2":
+            metrics |= self._levels(config, weights, codes, training)
         return Products(config, weights, codes, errors, training, metrics)
 
     def is_trained(self, config: Config) -> bool:
@@ -104,14 +108,13 @@ class Autoencoders:
         return dict(result.facts)
 
     def _train(self, config: Config, weights: Path) -> StageResult:
-        from galaxy_explorer.models.autoencoder_training import train_model
         from galaxy_explorer.models.inference import save_weights
         from galaxy_explorer.models.stamp_task import data_variance
 
         train, validation = self._train_stamps, self._validation_stamps
         with exclusive(self.plan.work / "models" / f"{config.name}.lock"):
             folder = self._training_folder(config)
-            model, result = train_model(config, train, validation, folder, self.plan.recipe)
+            model, result = self._run(config, folder)
             save_weights(model, weights)
         facts = {
             "steps": result.steps,
@@ -124,6 +127,15 @@ class Autoencoders:
             "sha256": sha256_of(weights),
         }
         return StageResult({"rows": np.array([len(train), len(validation)])}, facts)
+
+    def _run(self, config: Config, folder: Path) -> tuple[Model, TrainingResult]:
+        from galaxy_explorer.models.autoencoder_training import train_model
+        from galaxy_explorer.models.psf_vqvae import PSFVQVAEConfig
+
+        if isinstance(config, PSFVQVAEConfig):
+            return train_with_psf(config, self.plan.survey, folder, self.plan.recipe)
+        train, validation = self._train_stamps, self._validation_stamps
+        return train_model(config, train, validation, folder, self.plan.recipe)
 
     def _training_folder(self, config: Config) -> Path:
         """The model's own training folder, emptied where it belongs to other stamps."""
@@ -159,6 +171,23 @@ class Autoencoders:
             codes[block] = encode_stamps(model, stamps)
             errors[block] = reconstruction_errors(model, stamps, codes[block])
         return StageResult({"codes": codes, "errors": errors}, {})
+
+    def _levels(
+        self, config: Config, weights: Path, codes: np.ndarray, training: dict[str, Any]
+    ) -> dict[str, float]:
+        """Errors of a hierarchical model with one level spoilt, on the test split."""
+        inputs = {"weights": training["sha256"], "pixels": self.plan.pixels}
+
+        def spoil() -> StageResult:
+            from galaxy_explorer.models.ablation import level_ablation
+
+            model, test = self._model(config, weights), self.rows("test")
+            figures = level_ablation(
+                model, self._stamps(test), codes[test], variance=training["variance"]
+            )
+            return StageResult({"rows": test}, figures)
+
+        return dict(self.cache.get(f"{config.name}.levels", inputs, spoil).facts)
 
     def features(self, products: Products, kind: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Features (N, P) of a model, and the arrays by which the bundle makes them again.

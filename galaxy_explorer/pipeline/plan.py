@@ -55,11 +55,14 @@ TREND_MODELS = (
 MODEL_NAME = re.compile(r"k(\d{1,5})-([a-z]+)-(\d{1,4})x\3")
 CONVAE_NAME = re.compile(r"convae-([a-z]+)")
 HIERARCHICAL = "hierarchical"
+WITH_PSF = "psf"
 PIXELS_MARK = "pixels.txt"  # in a training's folder: which stamps it saw
 CLUSTERED_SIDE = 8  # the report clusters the 8 x 8 maps
+MAX_SEEDS = 20
 INDEX_SIZES = (16, 512)  # codebooks whose indices are clustered as the report did
 SPLITS = ("train", "validation", "test")
 STEP_S = 0.1  # a training step on two CPU cores
+ENCODING_S = 30.0  # encoding and drawing again 10,000 galaxies
 CLUSTERING_S = 90.0  # one clustering with its map, for about 10,000 galaxies
 
 
@@ -100,14 +103,12 @@ class Plan:
         """Keys "<model>/<features>" of the clusterings to make."""
         return [f"{c.name}/{features}" for c in self.configs for features in features_of(c)]
 
-    @property
-    def minutes(self) -> float:
-        """Rough duration on two CPU cores."""
-        repeated = (self.seeds - 1) * len(TREND_MODELS)
-        count = len(self.configs) + len(self.further) + repeated
+    def minutes_of(self, trainings: int) -> float:
+        """Rough duration on two CPU cores of so many trainings and all clusterings."""
         galaxies = len(self.survey) / 10_000
+        training = trainings * (self.recipe.steps * STEP_S + ENCODING_S * galaxies)
         clustering = len(self.clusterings) * CLUSTERING_S * max(galaxies, 0.3)
-        return (count * self.recipe.steps * STEP_S + clustering) / 60
+        return (training + clustering) / 60
 
     def with_seed(self, seed: int) -> Plan:
         """The plan of the models of the trends with another seed, in a folder of its own."""
@@ -140,6 +141,8 @@ def make_plan(
 
     if recipe not in RECIPES:
         raise TrainingError(f"--recipe {recipe}: unknown; choose {', '.join(RECIPES)}")
+    if not 1 <= seeds <= MAX_SEEDS:
+        raise TrainingError(f"--seeds {seeds}: 1 to {MAX_SEEDS} are possible")
     survey = Survey.open(survey_path)
     _check_splits(survey)
     configs = tuple(config_of(model, survey.meta) for model in dict.fromkeys(models))
@@ -155,10 +158,13 @@ def make_plan(
 def features_of(config: Config) -> tuple[str, ...]:
     """The features by which the galaxies are clustered, of one model: none of a large map."""
     from galaxy_explorer.models.convae import ConvAEConfig
+    from galaxy_explorer.models.psf_vqvae import PSFVQVAEConfig
     from galaxy_explorer.models.vqvae import VQVAEConfig
 
     if isinstance(config, ConvAEConfig):
         return ("latents",)
+    if isinstance(config, PSFVQVAEConfig):
+        return ("codes",)
     if not isinstance(config, VQVAEConfig) or config.map_size > CLUSTERED_SIDE:
         return ()
     return ("index", "codes") if config.num_embeddings in INDEX_SIZES else ("codes",)
@@ -189,6 +195,8 @@ def config_of(name: str, meta: Mapping[str, Any]) -> Config:
         if match is None:
             raise TrainingError(f"--models {name}: a name such as k512-modern-8x8 is expected")
         shape["num_embeddings"] = int(match[1])
+        if match[2] == WITH_PSF:
+            return config_from("psf-vqvae", {**shape, "map_size": int(match[3])})
         if match[2] == HIERARCHICAL:
             return config_from("vqvae2", {**shape, "bottom_size": int(match[3])})
         return config_from("vqvae", {**shape, "map_size": int(match[3]), "quantizer": match[2]})
