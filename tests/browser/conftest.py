@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -27,11 +28,23 @@ OWN = ("http://localhost:", "ws://localhost:", "data:", "blob:")
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the app shows a small bundle."""
+def label_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The log that the app writes labels to."""
+    return tmp_path_factory.mktemp("labels") / "labels.db"
+
+
+@pytest.fixture(scope="session")
+def small_app(tmp_path_factory: pytest.TempPathFactory, label_log: Path) -> dict[str, Path]:
+    """Settings of an app that shows a small bundle."""
     folder = tmp_path_factory.mktemp("app")
     bundle = write_small_bundle(folder / "small", n=N_GALAXIES)
-    with served(bundle=bundle, cache=folder / "cache") as where:
+    return {"bundle": bundle, "cache": folder / "cache", "labels": label_log}
+
+
+@pytest.fixture(scope="session")
+def address(small_app: dict[str, Path]) -> Iterator[str]:
+    """Where the app shows a small bundle."""
+    with served(**small_app) as where:
         yield where
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import uuid
 
 import numpy as np
+import panel as pn
 import pytest
 
 from galaxy_explorer.explorer.label_session import WINDOW, LabelSession
@@ -157,6 +158,29 @@ def test_blind_mode_shows_neither_t_nor_cluster(session, page):
 def test_the_page_asks_for_a_name_once(page):
     assert page.desk.annotator == "Ada"
     assert page.desk.window["total"] == len(page.state.bundle)
+
+
+def test_a_login_is_the_annotator_and_cannot_be_changed(state, stamps, store, monkeypatch):
+    monkeypatch.setattr(type(pn.state), "user", property(lambda _: "grace"))
+    page = Labelling(state, stamps, store)
+    assert page.desk.login
+    assert page.desk.annotator == "grace"
+    page.desk._handle_msg({"do": "name", "name": "Ada"})
+    page.desk._handle_msg({"do": "leave"})
+    assert page.session.annotator == "grace"
+
+
+def test_another_name_has_to_be_given_before_anything_is_stored(page):
+    page.desk._handle_msg({"do": "leave"})
+    page.desk._handle_msg({"do": "save", "items": [item("galaxy-0001")]})
+    assert page.session.store.events() == []
+
+
+def test_a_log_that_cannot_be_used_is_said_on_the_page(state, stamps, tmp_path, monkeypatch):
+    path = tmp_path / "labels.db"
+    path.write_bytes(b"something else, and long enough to be read" * 40)
+    monkeypatch.setenv("GALAXY_EXPLORER_LABELS", str(path))
+    assert "labels.db" in Labelling(state, stamps).view[0].object
 
 
 def test_a_name_that_cannot_be_stored_is_refused_with_a_reason(page):

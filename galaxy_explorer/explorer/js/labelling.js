@@ -309,7 +309,7 @@ export function render({model}) {
 
   function pressed(event) {
     if (!root.isConnected || !root.checkVisibility() || !model.annotator) return
-    if (event.defaultPrevented || event.altKey || within(event, TYPING)) return
+    if (event.defaultPrevented || event.altKey || help.open || within(event, TYPING)) return
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key
     if (event.ctrlKey || event.metaKey) {
       if (key !== "z" && key !== "y") return
@@ -386,6 +386,7 @@ export function render({model}) {
       remember(localStorage, KEYS, {...remembered(localStorage, KEYS, {}), [term.label]: event.key})
       drawTerms()
       show()
+      help.querySelector(`[aria-label="${CSS.escape(button.ariaLabel)}"]`)?.focus()
     }, {once: true})
   }
 
