@@ -40,6 +40,9 @@ h2 .dot {
 }
 h3 { margin: 0 0 2px; font-size: 14px; font-weight: 600; }
 p { margin: 0; }
+.facts { border-collapse: collapse; }
+.facts th, .facts td { padding: 1px 16px 1px 0; text-align: left; font-weight: 400; }
+.facts th { opacity: 0.72; font-size: 12px; }
 """
 
 

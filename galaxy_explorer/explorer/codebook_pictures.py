@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import colorcet
 import numpy as np
@@ -58,7 +58,8 @@ _LOCK = threading.Lock()
 
 @lru_cache(KEPT)
 def _codebook(bundle: Bundle, model: str) -> Codebook:
-    vectors = np.asarray(bundle.load_model(model).codebook.detach().cpu().numpy(), np.float32)
+    autoencoder: Any = bundle.load_model(model)
+    vectors = np.asarray(autoencoder.codebook.cpu().numpy(), np.float32)
     classes = np.asarray(bundle.column("ttype_class"), np.int64)
     use = code_use(bundle.codes(model), len(vectors), bundle.column("ttype"), classes)
     similar = similarity_order(vectors)

@@ -1,4 +1,4 @@
-"""Strips: the same galaxies as two models reconstruct them, with what is left over."""
+"""Strips: the same galaxies as several models reconstruct them, with what is left over."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ def varied_galaxies(bundle: Bundle, model: str) -> NDArray[np.int64]:
 
 
 class Strips(pn.viewable.Viewer):
-    """Originals, reconstructions by two models, and residuals (report, Fig. 16)."""
+    """Originals, reconstructions by several models, and residuals (report, Fig. 16)."""
 
-    left = param.String(doc="Model on the left.")
-    right = param.String(doc="Model on the right.")
+    models = param.List(default=[], doc="Names of the models, from top to bottom.")
+    picked = param.List(default=[], doc="Rows that the visitor picked; empty: the selection.")
 
     def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
         super().__init__(**params)
         self.state, self.stamps = state, stamps
         self.table = PictureStrips(self._on_message)
         self.drawing = Drawing(self._prepare, self._show)
-        self.param.watch(self.drawing.ask, ["left", "right"])
+        self.param.watch(self.drawing.ask, ["models", "picked"])
         state.param.watch(self.drawing.ask, "selection")
         state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
         self.drawing.ask()
@@ -74,7 +74,9 @@ class Strips(pn.viewable.Viewer):
         return self.table
 
     def rows(self) -> NDArray[np.int64]:
-        """The galaxies that are shown: the most typical of the selection, else a varied set."""
+        """What is shown: the picked galaxies, else the most typical selected, else a varied set."""
+        if self.picked:
+            return np.array(self.picked[:N_GALAXIES], np.int64)
         selected = self.state.selection
         if not len(selected):
             return varied_galaxies(self.state.bundle, self.state.bundle.manifest["display_model"])
@@ -87,12 +89,12 @@ class Strips(pn.viewable.Viewer):
             self.state.focus = row
 
     def _prepare(self) -> Callable[[], dict[str, Any]]:
-        return partial(self._content, self.rows(), (self.left, self.right))
+        return partial(self._content, self.rows(), list(self.models))
 
-    def _content(self, rows: NDArray[np.int64], models: tuple[str, str]) -> dict[str, Any]:
+    def _content(self, rows: NDArray[np.int64], models: list[str]) -> dict[str, Any]:
         lines, pictures = self._lines(rows, models)
         return {
-            "sheet": encode_sheet(pictures, len(rows)),
+            "sheet": encode_sheet(pictures, len(rows)) if len(pictures) else None,
             "sheet_columns": len(rows),
             "sheet_rows": len(lines),
             "galaxies": [_galaxy(self.state.bundle, int(row)) for row in rows],
@@ -104,51 +106,67 @@ class Strips(pn.viewable.Viewer):
         self.table.param.update(**content, stamp=self.drawing.number)
 
     def _heading(self) -> str:
-        if len(self.state.selection):
+        if self.picked:
+            words = "The galaxies that you picked."
+        elif len(self.state.selection):
             words = f"The most typical galaxies of the selection ({self.state.selection_label})."
         else:
             words = "One galaxy of each Hubble type, kept back from training where there is one."
         return words if self.stamps.originals is not None else f"{words} {NO_ORIGINALS}"
 
     def _lines(
-        self, rows: NDArray[np.int64], models: tuple[str, str]
+        self, rows: NDArray[np.int64], models: list[str]
     ) -> tuple[list[dict[str, Any]], NDArray[np.uint8]]:
         """What the table draws, and all pictures (n, S, S, 3) in the order of the lines."""
-        made = [self.stamps.decode(model, rows) for model in models]
+        made = {model: self.stamps.decode(model, rows) for model in models}
         original = self.stamps.get(rows, "original") if self.stamps.originals else None
-        settings = self.state.display
-        between = limits(_reference(original, made[0]), settings)
-        if settings.shared:
-            between = self.stamps.common_limits(settings, "reconstruction")
+        between = self._limits(original, list(made.values()))
         lines, sheets = [], []
         if original is not None:
             lines.append(_line("Original", "", "Original", []))
-            sheets.append(render(original, settings, between))
-        errors = [self.state.bundle.column(f"{model}/error")[rows] for model in models]
-        for side, stamps, model, own, other in zip(
-            ("Left", "Right"), made, models, errors, errors[::-1], strict=True
-        ):
+            sheets.append(render(original, self.state.display, between))
+        errors = {model: self.state.bundle.column(f"{model}/error")[rows] for model in models}
+        least = np.min([*errors.values(), np.full(len(rows), np.inf)], axis=0)
+        for model, stamps in made.items():
             words = model_words(model, self.state.bundle.models[model].config)
             figures = [
-                (f"MSE {error:.1e}", bool(error < rest))
-                for error, rest in zip(own, other, strict=True)
+                (mse_words(error), bool(error == best) and len(models) > 1)
+                for error, best in zip(errors[model], least, strict=True)
             ]
-            lines.append(
-                _line(f"{side}: reconstruction", words, f"Reconstruction, {words},", figures)
-            )
-            sheets.append(render(stamps, settings, between))
+            note = f"mean {mse_words(errors[model].mean())}"
+            lines.append(_line(words, note, f"Reconstruction, {words},", figures))
+            sheets.append(render(stamps, self.state.display, between))
             if original is not None:
-                lines.append(_line(f"{side}: residual", RESIDUAL_NOTE, f"Residual, {words},", []))
+                lines.append(_line("residual", RESIDUAL_NOTE, f"Residual, {words},", []))
                 sheets.append(residual_pictures(original - stamps, RESIDUAL_LIMIT))
         for place, line in enumerate(lines):
             line["first"] = place * len(rows)
-        return lines, np.concatenate(sheets)
+        side = self.stamps.side
+        empty = np.zeros((0, side, side, 3), np.uint8)
+        return lines, np.concatenate([empty, *sheets])
+
+    def _limits(
+        self, original: NDArray[Any] | None, made: list[NDArray[np.float32]]
+    ) -> NDArray[np.float64] | None:
+        """The limits of all pictures of a galaxy: those of its original, else of the first."""
+        if self.state.display.shared:
+            return self.stamps.common_limits(self.state.display, "reconstruction")
+        if original is None and not made:
+            return None
+        first = made[0] if made else original
+        return limits(_reference(original, first), self.state.display)
 
 
-def _reference(original: NDArray[Any] | None, made: NDArray[Any]) -> NDArray[Any]:
-    """The stamps that set the limits: the originals, or the left reconstructions without one."""
+def mse_words(error: float) -> str:
+    """A mean squared error, as "MSE 3.9e−4"."""
+    mantissa, _, power = f"{error:.1e}".partition("e")
+    return f"MSE {mantissa}e{int(power)}".replace("-", "−")
+
+
+def _reference(original: NDArray[Any] | None, made: Any) -> NDArray[Any]:
+    """The stamps that set the limits: the originals, or the first reconstructions without one."""
     if original is None:
-        return made
+        return np.asarray(made)
     absent = np.isnan(original).all(axis=(1, 2), keepdims=True)
     return np.where(absent, made, original)
 

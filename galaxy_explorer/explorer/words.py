@@ -6,7 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-FEATURE_WORDS = {"codes": "by code vectors", "index": "by index map"}
+FEATURE_WORDS = {
+    "codes": "by code vectors",
+    "index": "by index map",
+    "latents": "by latents",
+    "rings": "by rings of code vectors",
+}
+DESIGN_WORDS = {"conv": "ConvAE without dense layers", "dense": "ConvAE with dense layers"}
 COLUMN_WORDS = {
     "cluster": "Cluster",
     "cluster_ttype": "Mean Hubble type of the cluster",
@@ -31,6 +37,8 @@ UNIT_SUFFIXES = {
 
 def model_words(model: str, config: Mapping[str, Any]) -> str:
     """A model in words: "512 codes, modern, 8×8 map". The key itself if the config is unusual."""
+    if config.get("design") in DESIGN_WORDS:
+        return DESIGN_WORDS[config["design"]]
     if not {"num_embeddings", "quantizer", "map_size"} <= config.keys():
         return model
     size = config["map_size"]
