@@ -9,8 +9,11 @@ import typer
 
 from galaxy_explorer.errors import GalaxyExplorerError
 
-COMMANDS = ("simulate", "ingest", "train", "info", "classify", "labels", "serve")
-RESUMABLE = frozenset(("simulate", "ingest", "train"))
+COMMANDS = (
+    *("simulate", "ingest", "train", "info", "classify", "deconvolve"),
+    *("evaluate_deconvolution", "labels", "report", "serve"),
+)
+RESUMABLE = frozenset(("simulate", "ingest", "train", "evaluate-deconvolution"))
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 
 app = typer.Typer(
@@ -23,7 +26,7 @@ app = typer.Typer(
 
 for _name in COMMANDS:
     _module = importlib.import_module(f"galaxy_explorer.commands.{_name}")
-    app.command(name=_name)(getattr(_module, _name))
+    app.command(name=_name.replace("_", "-"))(getattr(_module, _name))
 
 
 def main() -> None:

@@ -50,7 +50,10 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "labels": (BASE, {"numpy", "astropy", "platformdirs"}),
     "tables": (BASE | {"bundle"}, {"numpy", "astropy"}),
     "model_card": (BASE, set()),
-    "pipeline": (SCIENCE | {"deconvolution", "model_card"}, {"numpy", "pyarrow", "safetensors", "torch"}),
+    "pipeline": (
+        SCIENCE | {"deconvolution", "model_card"},
+        {"numpy", "pyarrow", "safetensors", "torch"},
+    ),
     "explorer": (
         BASE
         | {"bundle", "survey", "clustering", "classify", "deconvolution", "tables", "labels"}

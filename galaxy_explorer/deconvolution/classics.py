@@ -44,7 +44,7 @@ class Wiener:
         light = np.empty_like(observed.pixels)
         for row, psf in enumerate(observed.psf):
             padded = np.pad(observed.pixels[row], BORDER).astype(np.float64)
-            made = wiener(padded, psf / psf.sum(), self.balance, clip=False)
+            made = wiener(padded, psf / psf.sum(), self.balance, clip=False)  # type: ignore[no-untyped-call]
             light[row] = made[BORDER:-BORDER, BORDER:-BORDER]
         return np.maximum(light, 0) if self.positive else light
 
@@ -69,7 +69,7 @@ class RichardsonLucy:
             level = self.pedestal * float(observed.sky_sigma[row])
             padded = np.pad(observed.pixels[row] + level, BORDER, constant_values=level)
             whole = np.maximum(padded, 0).astype(np.float64)
-            made = richardson_lucy(whole, psf / psf.sum(), self.iterations, clip=False)
+            made = richardson_lucy(whole, psf / psf.sum(), self.iterations, clip=False)  # type: ignore[no-untyped-call]
             light[row] = made[BORDER:-BORDER, BORDER:-BORDER] - level
         return light
 

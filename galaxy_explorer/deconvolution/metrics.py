@@ -61,13 +61,13 @@ def ellipticity(light: Images, weight_radius: Floats) -> Floats:
     weight = np.exp(-0.5 * (x**2 + y**2) / weight_radius[:, None, None] ** 2)  # (N, S, S)
     weighted = weight * light
     qxx, qyy, qxy = ((weighted * m).sum((1, 2)) for m in (x * x, y * y, x * y))
-    return np.stack([qxx - qyy, 2 * qxy], 1) / (qxx + qyy)[:, None]
+    return np.asarray(np.stack([qxx - qyy, 2 * qxy], 1) / (qxx + qyy)[:, None])
 
 
 def psnr(light: Images, truth: Images) -> Floats:
     """Peak of the truth squared over the mean squared error, (N,), in dB."""
     mse = np.square(light - truth, dtype=np.float64).mean((1, 2))
-    return np.asarray(10 * np.log10(truth.max((1, 2)) ** 2 / mse))
+    return np.asarray(10 * np.log10(truth.max((1, 2)) ** 2 / mse), np.float64)
 
 
 def nmse(image: Images, truth: Images) -> Floats:

@@ -54,8 +54,13 @@ def deconvolve(
         parts.append(_deconvolve(model, part))
         if advance is not None:
             advance(len(part))
-    names = Deconvolved.__dataclass_fields__
-    return Deconvolved(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return Deconvolved(
+        light=np.concatenate([part.light for part in parts]),
+        network=np.concatenate([part.network for part in parts]),
+        blurred=np.concatenate([part.blurred for part in parts]),
+        network_blurred=np.concatenate([part.network_blurred for part in parts]),
+        codes=np.concatenate([part.codes for part in parts]),
+    )
 
 
 @torch.inference_mode()
@@ -70,8 +75,9 @@ def _deconvolve(model: PSFVQVAE, observed: Observed) -> Deconvolved:
     light = posterior_light(PriorError.of(model), network, telescope, pixels, precision, free=free)
     seen = [telescope.forward(image) for image in (light, network)]
     seen = [image + fitted_sky(pixels - image, precision, free=free) for image in seen]
-    made = [central(light, size), central(network, size), *seen]
-    return Deconvolved(*(image.numpy() * unit for image in made), codes.numpy())
+    within = [central(image, size) for image in (light, network)]
+    made = [np.asarray(image.numpy() * unit, np.float32) for image in (*within, *seen)]
+    return Deconvolved(made[0], made[1], made[2], made[3], codes.numpy())
 
 
 def posterior_light(
@@ -126,7 +132,8 @@ class Telescope:
         far = self.side - self.stamp - near
         canvas = torch.nn.functional.pad(stamps, (near, far, near, far))
         spectrum = torch.fft.rfft2(canvas, self.size) * self.transfer.conj()
-        return torch.fft.irfft2(spectrum, self.size)[..., : self.side, : self.side]
+        image: Tensor = torch.fft.irfft2(spectrum, self.size)
+        return image[..., : self.side, : self.side]
 
 
 def fitted_sky(residual: Tensor, precision: Tensor, *, free: bool) -> Tensor:

@@ -12,6 +12,7 @@ from galaxy_explorer.models.psf import PSFConvolution
 
 Array = NDArray[np.float32]
 BATCH = 64
+PHOTON_SMOOTHING_PX = 1.0  # sigma of the Gaussian
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,32 @@ def observe(truth: Array, psf: Array, peak_sn: float, seed: int) -> Observed:
     The brightest pixel of each blurred galaxy is `peak_sn` sigma. Same seed, same noise.
     """
     blurred = blur(truth, psf)
-    sky_sigma = blurred.max((1, 2)) / np.float32(peak_sn)  # (N,)
+    sky_sigma = np.asarray(blurred.max((1, 2)) / peak_sn, np.float32)  # (N,)
     noise = np.random.default_rng(seed).standard_normal(blurred.shape, dtype=np.float32)
     sigma = np.broadcast_to(sky_sigma[:, None, None], blurred.shape)
-    return Observed(blurred + sigma * noise, sigma, sky_sigma, psf, free_sky=False)
+    pixels = np.asarray(blurred + sigma * noise, np.float32)
+    return Observed(pixels, sigma, sky_sigma, psf, free_sky=False)
+
+
+def stamps_observed(
+    stamps: Array,
+    sky: NDArray[np.floating],
+    sky_sigma: NDArray[np.floating],
+    psf: Array,
+    electrons: NDArray[np.floating] | None = None,
+) -> Observed:
+    """A survey's own stamps (N, S, S), linear, with sky and sky_sigma (N,) and psf (N, P, P).
+
+    electrons: photo-electrons per unit of flux, (N,); the light then adds its own photon noise,
+    taken from the stamp smoothed by PHOTON_SMOOTHING_PX. Without it the noise is the sky's alone.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    pixels = (stamps - sky[:, None, None]).astype(np.float32)
+    variance = np.broadcast_to(sky_sigma[:, None, None] ** 2, pixels.shape)
+    if electrons is not None:
+        width = (0, PHOTON_SMOOTHING_PX, PHOTON_SMOOTHING_PX)
+        light = np.maximum(gaussian_filter(pixels, width), 0)
+        variance = variance + light / electrons[:, None, None]
+    sigma = np.sqrt(variance).astype(np.float32)
+    return Observed(pixels, sigma, sky_sigma.astype(np.float32), psf.astype(np.float32))

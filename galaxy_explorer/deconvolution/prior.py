@@ -17,10 +17,10 @@ from torch import Tensor
 
 from galaxy_explorer.deconvolution.observations import BATCH, Array, Observed
 from galaxy_explorer.models.psf import central
-from galaxy_explorer.models.psf_vqvae import RINGS, PSFVQVAE, stretched
+from galaxy_explorer.models.psf_vqvae import PSFVQVAE, RINGS, stretched
 
 FLOOR = 0.3  # size of the error where the light is dark, in sigma of the sky
-SHARE = 1.0  # and as a share of the light around a pixel; chosen on the validation split
+SHARE = 0.3  # and as a share of the light around a pixel; chosen on the validation split
 SMOOTHING_PX = 1.0  # sigma of the Gaussian over which "around" is meant
 CORNER = np.sqrt(0.5)  # highest frequency of an image, cycles a pixel
 
@@ -42,7 +42,8 @@ def local_size(light: Tensor) -> Tensor:
 def filtered(field: Tensor, transfer: Tensor, size: tuple[int, int]) -> Tensor:
     """Fields (B, C, C) times a real transfer (B, P, Q / 2 + 1) in frequency, padded with zeros."""
     spectrum = torch.fft.rfft2(field, size) * transfer
-    return torch.fft.irfft2(spectrum, size)[..., : field.shape[-2], : field.shape[-1]]
+    image: Tensor = torch.fft.irfft2(spectrum, size)
+    return image[..., : field.shape[-2], : field.shape[-1]]
 
 
 @torch.inference_mode()

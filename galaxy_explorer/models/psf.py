@@ -56,7 +56,8 @@ def transfer_function(psf: Tensor, size: tuple[int, int]) -> Tensor:
     psf = psf / psf.sum((-2, -1), keepdim=True)
     rows, columns = psf.shape[-2:]
     canvas = nn.functional.pad(psf, (0, size[1] - columns, 0, size[0] - rows))  # (B, P, Q)
-    return torch.fft.rfft2(torch.roll(canvas, (-(rows // 2), -(columns // 2)), (-2, -1)))
+    transfer: Tensor = torch.fft.rfft2(canvas.roll((-(rows // 2), -(columns // 2)), (-2, -1)))
+    return transfer
 
 
 def central(images: Tensor, size: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,7 +111,8 @@ class PSFVQVAETask(VQVAETask):
         if step < self.lead_in:
             return self._misfit(encoded, scene).mean()
         quantized = self.model.quantizer(encoded)
-        return self._misfit(quantized.vectors, scene).mean() + quantized.loss
+        loss: Tensor = self._misfit(quantized.vectors, scene).mean() + quantized.loss
+        return loss
 
     def _misfit(self, vectors: Tensor, scene: Batch) -> Tensor:
         light = self.model.draw(vectors)
@@ -129,8 +130,8 @@ class PSFVQVAETask(VQVAETask):
     def validate(self) -> dict[str, float]:
         """Reduced chi^2, error of the light, perplexity, codes used and changed."""
         codes, misfits = [], []
-        for part in zip(*(x.split(VALIDATION_BATCH) for x in self.held_out), strict=True):
-            scene = Batch(*part)
+        for start in range(0, len(self.held_out.pixels), VALIDATION_BATCH):
+            scene = Batch(*(part[start : start + VALIDATION_BATCH] for part in self.held_out))
             indices = self.model.encode(stretched(scene.pixels))
             light = self.model.canvas(indices)
             fit = log_chi2(scene.pixels, self.model.blur(light, scene.psf), scene.variance)
@@ -170,7 +171,8 @@ def _assemble(
     photons = torch.from_numpy(galaxies.electrons_per_flux[rows, None, None] * sigma)[:, None]
     variance = 1 + blurred.clamp(min=0) / photons
     anew = torch.from_numpy(rng.random(len(rows)) < 0.5)[:, None, None, None]
-    peak_sn = np.exp(rng.uniform(*np.log(PEAK_SN), size=len(rows))).astype(np.float32)
+    low, high = (math.log(sn) for sn in PEAK_SN)
+    peak_sn = np.exp(rng.uniform(low, high, size=len(rows))).astype(np.float32)
     scale = torch.from_numpy(peak_sn)[:, None, None, None] / blurred.amax((2, 3), keepdim=True)
     noise = torch.from_numpy(rng.standard_normal(blurred.shape, dtype=np.float32))
     seen = torch.where(anew, scale * blurred + noise, torch.from_numpy(pixels)[:, None])
@@ -181,6 +183,11 @@ def _assemble(
 def _turned(images: Tensor, turns: NDArray[np.int64]) -> Tensor:
     arrays = images.numpy()
     return torch.from_numpy(np.stack([d4(a, t) for a, t in zip(arrays, turns, strict=True)]))
+
+
+def psf_recipe(recipe: Recipe) -> Recipe:
+    """A recipe for stamps of 84 pixels on a larger canvas: half the batch, a quarter more steps."""
+    return replace(recipe, batch_size=recipe.batch_size // 2, steps=recipe.steps * 5 // 4)
 
 
 def train_psf_model(
