@@ -4,5 +4,5 @@ import panel as pn
 
 from galaxy_explorer.explorer.shell import main_page
 
-pn.extension(notifications=True)
+pn.extension(notifications=True, reconnect=True)
 main_page().servable()

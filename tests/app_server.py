@@ -21,8 +21,8 @@ COMMAND = "serve app.py --plugins galaxy_explorer.explorer.routes --address loca
 
 
 @contextmanager
-def served(**settings: str | Path) -> Iterator[str]:
-    """Serve the app with these settings (bundle=, survey=, cache=...); yields its address.
+def served(*options: str, **settings: str | Path) -> Iterator[str]:
+    """Serve the app with these options and settings (bundle=, cache=...); yields its address.
 
     Raises RuntimeError if it does not answer; what the server says goes to standard error.
     """
@@ -31,7 +31,7 @@ def served(**settings: str | Path) -> Iterator[str]:
     given = {PREFIX + name.upper(): str(value) for name, value in settings.items()}
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     command = [sys.executable, "-m", "panel", *COMMAND.split()]
-    command += ["--port", str(port), "--log-level", "warning"]
+    command += ["--port", str(port), "--log-level", "warning", *options]
     server = subprocess.Popen(command, cwd=ROOT, env={**others, **given})
     try:
         yield _answered(f"http://localhost:{port}/app", server)

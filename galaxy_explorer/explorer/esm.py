@@ -61,6 +61,16 @@ class Navigation(JSComponent):
     _stylesheets = [(_FOLDER / "navigation.css").read_text(encoding="utf-8")]  # noqa: RUF012
 
 
+class Presence(_Reporting):
+    """Shows nothing; reports {"left": true} when the page is left for good, {"back": true} when
+    a dropped connection is there again.
+    """
+
+    visit = param.String(doc="Names the session; no other has it.")
+
+    _esm = _script("presence.js")
+
+
 class SearchField(_Reporting):
     """A search field; reports {"ask": text} when the visitor asks."""
 
@@ -79,6 +89,17 @@ class CopyTexts(_Reporting):
     texts = param.List(default=[], doc="label, text ({page}: this page's address), lines of each.")
 
     _esm = _script("copy_texts.js")
+
+
+class DropZone(_Reporting):
+    """Where a file is dropped or chosen; reports its name, size and data (None if too large)."""
+
+    words = param.String(default="Drop a file here", doc="What the zone asks for.")
+    accept = param.String(default="", doc="Kinds of file that the chooser offers.")
+    limit = param.Integer(default=1_000_000, doc="Bytes above which a file is not read.")
+    busy = param.Boolean(default=False, doc="Whether nothing is taken just now.")
+
+    _esm = _script("drop_zone.js")
 
 
 class PictureSheet(_Reporting):
@@ -227,3 +248,12 @@ class ScoreGroups(_Reporting):
 
     _esm = _script("score_groups.js")
     _stylesheets = [_STYLES, (_FOLDER / "intervals.css").read_text(encoding="utf-8")]  # noqa: RUF012
+
+
+class MergerTreeView(_Reporting):
+    """A tree of mergers that the visitor cuts; `k` is the number of groups."""
+
+    branches = param.List(default=[], doc="What `merger.branches` gives.")
+    k = param.Integer(default=8, bounds=(1, None), doc="Number of groups.")
+
+    _esm = _script("merger_tree.js")

@@ -15,6 +15,7 @@ from galaxy_explorer.explorer.header import HeaderTools
 from galaxy_explorer.explorer.notices import notify
 from galaxy_explorer.explorer.pages import PageEntry, offered_pages
 from galaxy_explorer.explorer.permalink import restore
+from galaxy_explorer.explorer.sessions import busy_page, has_seat, presence
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.text import plain
 
@@ -38,17 +39,20 @@ HEADER_STYLE = {
     "& .header .title": {"fontSize": "1.2rem", "fontWeight": 600},
     "& .header .MuiIconButton-root": {"color": "#ffffff"},
     "& .MuiToolbar-root": {"minHeight": "52px !important"},
+    "& .MuiToolbar-root > .MuiBox-root": {"minWidth": 0},
+    "& .MuiToolbar-root > .MuiBox-root:has(.title)": {"flexShrink": 0},
+    "@media (max-width: 1150px)": {"& .header .title": {"display": "none"}},
 }
 
 
-def main_page() -> pmui.Page:
-    """The app for one visitor; a page with the cure where bundle or survey cannot be used."""
+def main_page() -> pn.viewable.Viewable:
+    """The app for one visitor; else a page that asks to wait, or says what is wrong and helps."""
     _keep_styles_local()
     try:
         context = app_context()
     except GalaxyExplorerError as error:
         return error_page(error)
-    return build_page(context)
+    return build_page(context) if has_seat() else busy_page()
 
 
 def _keep_styles_local() -> None:
@@ -86,7 +90,8 @@ def build_page(context: AppContext) -> pmui.Page:
     # A click before the page is loaded would change what is chosen but not what is shown.
     main.styles = {"pointer-events": "none"}
     pn.state.onload(partial(main.param.update, styles={}))
-    return _page(main, header=[navigation, HeaderTools(state, context, lambda: navigation.page)])
+    tools = HeaderTools(state, context, lambda: navigation.page)
+    return _page(main, header=[navigation, tools, presence()])
 
 
 def _reopen(state: ExplorerState, context: AppContext) -> None:

@@ -1,0 +1,40 @@
+// The page's tie to its place on the server. Leaving frees the place at once. After a dropped
+// connection Bokeh would draw the page anew from what the server knows: what was typed meanwhile
+// would be gone. Here the page stays as it is, and what it had to say is said on coming back.
+
+export function render({model, view}) {
+  const {document: page} = view.model
+  const waiting = []
+  let connection = null
+
+  const speak = (message) => {
+    if (connection.socket?.readyState === WebSocket.OPEN) message.send(connection.socket)
+    else waiting.push(message)
+  }
+  page.on_event("connection_lost", (_, event) => {
+    connection = event.connection.deref()
+    connection.send = speak
+  })
+  // A server that was started anew knows nothing of this page.
+  page.replace_with_json = (json) => {
+    if (!JSON.stringify(json).includes(model.visit)) location.reload()
+  }
+  page.on_event("client_reconnected", () => {
+    waiting.splice(0).forEach(speak)
+    model.send_msg({back: true})
+  })
+
+  const retry = () => {
+    if (connection && !connection.socket && !document.hidden) connection.reconnect()
+  }
+  const leave = (event) => { if (!event.persisted) model.send_msg({left: true}) }
+  addEventListener("online", retry)
+  addEventListener("pagehide", leave)
+  document.addEventListener("visibilitychange", retry)
+  model.on("remove", () => {
+    removeEventListener("online", retry)
+    removeEventListener("pagehide", leave)
+    document.removeEventListener("visibilitychange", retry)
+  })
+  return element("span", "")
+}

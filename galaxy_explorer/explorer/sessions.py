@@ -1,0 +1,164 @@
+"""Who has an explorer open: at most so many at once, and whoever leaves makes room.
+
+A visitor without a seat gets a small page without scripts that tries again by itself. A visitor
+whose connection drops keeps the seat, and finds everything as it was on coming back; only where
+others wait does a seat go that nobody has used for a while.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from secrets import token_hex
+from typing import Any
+from weakref import WeakSet
+
+import panel as pn
+from bokeh.application.application import SessionContext
+from bokeh.server.contexts import BokehSessionContext
+from bokeh.server.session import ServerSession
+
+from galaxy_explorer.explorer.esm import Presence
+from galaxy_explorer.explorer.notices import notify
+from galaxy_explorer.settings import read_settings
+
+KEPT_MS = 600_000
+"""How long a session without a connection is kept (ms): a laptop is opened again, a train leaves
+its tunnel. Also how long it waits for the browser that asked for it."""
+TOKEN_S = 86_400
+"""How long the address of a session's connection holds (s): a day at the desk."""
+RETRY_S = 15
+"""How often the page for those who wait tries again (s)."""
+
+MISSED = "The connection was gone while this page changed; reload it to see the change."
+
+BUSY_PAGE = """
+{% block head %}
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="refresh" content="{{ retry }}">
+<title>All places are taken</title>
+<style>
+  :root { color-scheme: light dark }
+  body { font: 1.1rem/1.6 system-ui, sans-serif; margin: 18vh auto 0; padding: 0 1.5rem;
+         max-width: 34rem }
+  a { display: inline-block; margin-top: .4rem; padding: .5rem 1.2rem; border-radius: .4rem;
+      background: #0b62a8; color: #fff; text-decoration: none }
+</style>
+</head>
+{% endblock %}
+{% block body %}
+<body>
+<main>
+<h1>All places are taken</h1>
+<p>{{ places }} of {{ places }} explorers are open on this server. A place is free as soon as
+somebody leaves; this page tries again every {{ retry }} seconds.</p>
+<p><a href="">Try again now</a></p>
+</main>
+</body>
+{% endblock %}
+"""
+
+
+class Seats:
+    """The explorers that are open, at most `limit`.
+
+    One without a connection for `absence` seconds gives way when somebody else comes.
+    """
+
+    def __init__(self, limit: int, absence: float) -> None:
+        self.limit = limit
+        self._absence_ms = 1000 * absence
+        self._taken: WeakSet[BokehSessionContext] = WeakSet()
+
+    def take(self, visitor: SessionContext | None) -> bool:
+        """Give a visitor a seat if there is one; what is no session of a server needs none."""
+        if not isinstance(visitor, BokehSessionContext):
+            return True
+        sessions = [one.session for one in self._taken if one.session and _is_held(one.session)]
+        if len(sessions) >= self.limit and not self._free_one(sessions):
+            return False
+        self._taken.add(visitor)
+        return True
+
+    def _free_one(self, sessions: list[ServerSession]) -> bool:
+        """Send away the session that was without a connection for longest, if long enough."""
+        absent = [one for one in sessions if not one.connection_count]
+        longest = max(absent, key=_absence, default=None)
+        if longest is None or _absence(longest) < self._absence_ms:
+            return False
+        longest.request_expiration()
+        return True
+
+
+def _absence(session: ServerSession) -> float:
+    return float(session.milliseconds_since_last_unsubscribe)
+
+
+def _is_held(session: ServerSession) -> bool:
+    """Whether a session holds its seat: until it is gone, or its visitor said goodbye and went."""
+    going = session.expiration_requested and not session.connection_count
+    return not (session.destroyed or going)
+
+
+@cache
+def seats() -> Seats:
+    """The seats of this process, from the settings."""
+    settings = read_settings()
+    return Seats(settings.max_explorers, settings.absence)
+
+
+def has_seat() -> bool:
+    """Whether the visitor whose page is being made gets an explorer."""
+    return seats().take(pn.state.curdoc and pn.state.curdoc.session_context)
+
+
+def busy_page() -> pn.Spacer:
+    """What a visitor without a seat sees; its session ends by itself."""
+    document = pn.state.curdoc
+    document.template = BUSY_PAGE
+    document.template_variables.update(places=seats().limit, retry=RETRY_S)
+    document.add_next_tick_callback(_let_go)
+    return pn.Spacer()
+
+
+class Visit:
+    """One visitor's session: it ends when the page is left, and outlives a dropped connection."""
+
+    def __init__(self) -> None:
+        self.presence = Presence(
+            self._on_message, visit=token_hex(16),
+            sizing_mode=None, margin=0, styles={"position": "absolute"},
+        )  # fmt: skip
+        self._missed = False
+        if pn.state.curdoc is not None:
+            pn.state.curdoc.on_change(self._on_change)
+
+    def _on_change(self, _: object) -> None:
+        """Note what is drawn while nobody sees it."""
+        session = _session()
+        self._missed |= session is not None and not session.connection_count
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        if message.get("left"):
+            _let_go()
+        elif message.get("back") and self._missed:
+            self._missed = False
+            notify(MISSED, warning=True)
+
+
+def presence() -> Presence:
+    """The component that ties the visitor's page to the session; it shows nothing."""
+    return Visit().presence
+
+
+def _let_go() -> None:
+    """End this session once it has no connection, without waiting for anybody to come back."""
+    if (session := _session()) is not None:
+        session.request_expiration()
+
+
+def _session() -> ServerSession | None:
+    """The session whose document is at work; None while it is being made, or without a server."""
+    visitor = pn.state.curdoc and pn.state.curdoc.session_context
+    return visitor.session if isinstance(visitor, BokehSessionContext) else None
