@@ -10,10 +10,10 @@ import typer
 from galaxy_explorer.errors import GalaxyExplorerError
 
 COMMANDS = (
-    *("simulate", "ingest", "train", "info", "classify", "deconvolve"),
+    *("simulate", "ingest", "train", "evaluate", "info", "classify", "deconvolve"),
     *("evaluate_deconvolution", "labels", "report", "serve"),
 )
-RESUMABLE = frozenset(("simulate", "ingest", "train", "evaluate-deconvolution"))
+RESUMABLE = frozenset(("simulate", "ingest", "train", "evaluate", "evaluate-deconvolution"))
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 
 app = typer.Typer(

@@ -31,7 +31,9 @@ SETTINGS = (
     Setting("picture_cache", 64, "MB", "tiles and sheets kept in memory; each is about 20 kB"),
     Setting("kept_selections", 5000, "selections", "links name them; a bit a galaxy on disk each"),
     Setting("upload_megabytes", 14, "MB", "a message over 20 MB would end the connection"),
-    Setting("upload_seconds", 60, "s", "a picture that takes longer is given up"),
+    Setting("upload_seconds", 120, "s", "a picture that takes longer is given up"),
+    Setting("max_explorers", 8, "explorers", "each takes memory; the next one is asked to wait"),
+    Setting("absence", 30, "s", "a dropped connection keeps its place so long when others wait"),
 )
 
 
@@ -49,6 +51,8 @@ class Settings:
     kept_selections: int
     upload_megabytes: int
     upload_seconds: int
+    max_explorers: int
+    absence: int
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -54,6 +54,10 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         SCIENCE | {"deconvolution", "model_card"},
         {"numpy", "pyarrow", "safetensors", "torch"},
     ),
+    "evaluation": (
+        SCIENCE | {"emulation", "pipeline", "model_card"},
+        {"numpy", "scipy", "skimage", "torch"},
+    ),
     "explorer": (
         BASE
         | {"bundle", "survey", "clustering", "classify", "deconvolution", "tables", "labels"}
@@ -64,7 +68,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         },
     ),
     "commands": (
-        SCIENCE | {"classify", "deconvolution", "pipeline", "tables", "labels"},
+        SCIENCE | {"classify", "deconvolution", "evaluation", "pipeline", "tables", "labels"},
         {"numpy", "typer", "rich", "astropy", "pyarrow"},
     ),
     "cli": (BASE | {"commands"}, {"typer"}),

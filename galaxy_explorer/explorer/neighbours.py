@@ -5,6 +5,7 @@ Code space is that of a clustering's features (N, P); distances are Euclidean, e
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,6 +53,19 @@ def sparsity(features: ArrayLike) -> Floats:
         squared = norms - 2 * block @ reference.T + np.square(block).sum(1)[:, None]
         kth = np.partition(squared, k, axis=1)[:, k]
         found[start : start + BLOCK] = np.sqrt(np.maximum(kth, 0.0))
+    return found
+
+
+def kth_distance(features: ArrayLike, vector: ArrayLike) -> float:
+    """Distance of a vector (P,) that is no galaxy's own to its 15th neighbour among features."""
+    return float(nearest(features, vector, DENSITY_NEIGHBOUR)[1][-1])
+
+
+@cache
+def bundle_sparsity(bundle: Bundle, key: str) -> Floats:
+    """`sparsity` in the code space of a clustering, computed once a process."""
+    found = sparsity(bundle.clusterings[key].feature_values)
+    found.setflags(write=False)
     return found
 
 

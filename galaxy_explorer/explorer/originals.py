@@ -103,9 +103,17 @@ class SdssCutouts:
 
     def address(self, row: int) -> str:
         """Address of the picture of a catalogue row."""
+        return self.address_at(float(self.ra[row]), float(self.dec[row]))
+
+    def picture_at(self, ra: float, dec: float) -> bytes:
+        """The JPEG of a position (degrees, ICRS), not kept. Raises OSError, ValueError."""
+        return self._download(self.address_at(ra, dec))
+
+    def address_at(self, ra: float, dec: float) -> str:
+        """Address of the picture of a position (degrees, ICRS)."""
         query = {
-            "ra": f"{self.ra[row]:.6f}",
-            "dec": f"{self.dec[row]:.6f}",
+            "ra": f"{ra:.6f}",
+            "dec": f"{dec:.6f}",
             "scale": f"{self.scale_arcsec:g}",
             "width": str(self.side),
             "height": str(self.side),

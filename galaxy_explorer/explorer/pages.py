@@ -58,6 +58,7 @@ PAGES: dict[str, PageEntry] = {
     "clusters": PageEntry("Clusters", view("clusters", "Clusters"), "galaxies"),
     "trend": PageEntry("Trend", view("trend", "Trend"), "galaxies"),
     "find": PageEntry("Find", wide_view("find", "Find"), "galaxies"),
+    "my_galaxy": PageEntry("My galaxy", wide_view("my_galaxy", "MyGalaxy"), "galaxies"),
     "labels": PageEntry("Labels", view("labelling", "Labelling"), "galaxies"),
     "codebooks": PageEntry("Codebooks", view("codebooks", "Codebooks"), "models"),
     "vocabulary": PageEntry(

@@ -7,9 +7,9 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ KEPT_BUNDLES = 4
 REFERENCE_STAMPS = 256
 """Galaxies that set the common limits of the "shared" display."""
 
+Result = TypeVar("Result")
 Originals = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 
@@ -136,6 +137,10 @@ class StampStore:
         """Stamps (n, S, S) that a model draws from any code maps (n, h, w). May wait."""
         stamps = self._decoder.submit(self.bundle.draw, model, codes).result()
         return np.asarray(stamps.mean(axis=1), np.float32)
+
+    def submit(self, work: Callable[..., Result], *arguments: Any) -> Future[Result]:
+        """Let the decoder's thread, the one in which torch works, do something else."""
+        return self._decoder.submit(work, *arguments)
 
     def _decode(self, rows: NDArray[np.int64]) -> None:
         rows = rows[self._file.done[rows] == 0]

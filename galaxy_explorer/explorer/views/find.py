@@ -9,7 +9,6 @@ import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 import param
-from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadQuery
 from galaxy_explorer.explorer.cluster_words import STYLES, choice
@@ -17,7 +16,12 @@ from galaxy_explorer.explorer.controls import SOURCE_WORDS, clustering_select, d
 from galaxy_explorer.explorer.detail import Detail
 from galaxy_explorer.explorer.esm import SearchField
 from galaxy_explorer.explorer.label_search import label_columns
-from galaxy_explorer.explorer.neighbours import error_percentiles, nearest, percentiles, sparsity
+from galaxy_explorer.explorer.neighbours import (
+    bundle_sparsity,
+    error_percentiles,
+    nearest,
+    percentiles,
+)
 from galaxy_explorer.explorer.results import (
     Answer,
     ResultGallery,
@@ -67,7 +71,6 @@ class Find(pn.viewable.Viewer):
         self.said = pn.pane.HTML(
             "", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 10)
         )
-        self._sparsity: dict[str, NDArray[np.float64]] = {}
         self.view = self._layout()
         self.view.param.watch(self._appear, "visible")
 
@@ -112,11 +115,9 @@ class Find(pn.viewable.Viewer):
     async def odd_ones(self, *_: Any) -> None:
         """Select the galaxies that the model draws worst, or that have the fewest look-alikes."""
         clustering = self.state.bundle.clusterings[self.state.clustering]
-        if clustering.key not in self._sparsity:
-            self._say("Measuring how dense code space is around every galaxy …")
-            found = await self._slowly(sparsity, clustering.feature_values)
-            self._sparsity[clustering.key] = percentiles(found)
-        thin = self._sparsity[clustering.key]
+        self._say("Measuring how dense code space is around every galaxy …")
+        found = await self._slowly(bundle_sparsity, self.state.bundle, clustering.key)
+        thin = percentiles(found)
         bad = error_percentiles(self.state.bundle, clustering.model)
         rank = {"error": bad, "sparse": thin, "both": np.minimum(bad, thin)}[self.odd_by]
         rows = np.argsort(-rank, kind="stable")[: int(self.number.value)]
