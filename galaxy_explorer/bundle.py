@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galaxy_explorer.bundle_clusterings import Clustering, read_clustering
-from galaxy_explorer.bundle_evaluation import EVALUATION, Evaluation, parse_evaluation
+from galaxy_explorer.bundle_evaluation import EVALUATION, Evaluation
+from galaxy_explorer.bundle_evaluation_parser import parse_evaluation
 from galaxy_explorer.bundle_files import (
     CARD,
     CATALOG,

@@ -11,7 +11,7 @@ from galaxy_explorer.clustering.summary import KINDS, TTYPE_CLASSES, ClusterSumm
 from galaxy_explorer.errors import BundleError
 
 FORMAT = 2
-FEATURES = ("index", "codes", "latents")
+FEATURES = ("index", "codes", "latents", "rings")
 # Kind of model: the file of what it encodes the galaxies to, and its sizes with their limits.
 MODEL_KINDS: dict[str, tuple[str, dict[str, tuple[int, int]]]] = {
     "vqvae": (

@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from galaxy_explorer.bundle import Bundle, Clustering
 from galaxy_explorer.clustering.embedding import place_on_map
+from galaxy_explorer.clustering.feature_kinds import ring_vectors
 from galaxy_explorer.clustering.features import index_features
 from galaxy_explorer.errors import BadImage, SettingError
 from galaxy_explorer.survey.images import SUFFIXES, read_image
@@ -237,7 +238,11 @@ def _features(
         return index_features(codes)
     if clustering.features == "latents":
         return clustering.feature_map.apply(codes.astype(np.float32))
-    return clustering.feature_map.apply(_orbit_mean(bundle.load_model(clustering.model), stamps))
+    model: Any = bundle.load_model(clustering.model)
+    if clustering.features == "rings":
+        codebook = model.codebook.cpu().numpy()
+        return clustering.feature_map.apply(ring_vectors(codes[:, None], codebook))
+    return clustering.feature_map.apply(_orbit_mean(model, stamps))
 
 
 def _orbit_mean(model: Model, stamps: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ def _head(manifest: dict[str, Any]) -> str:
     return f"""
 # {name}: a galaxy_explorer bundle
 
-What {len(manifest["models"])} vector-quantised autoencoders learnt from {manifest["n_galaxies"]:,}
+What {len(manifest["models"])} autoencoders learnt from {manifest["n_galaxies"]:,}
 galaxies of the survey `{survey["name"]}`, which were told nothing of their Hubble types: weights,
 a code map for each galaxy, {len(manifest["clusterings"])} clusterings and maps. It holds numbers,
 no pixel of the survey; pictures drawn from it are reconstructions.
@@ -63,7 +63,7 @@ Split by galaxy id: {splits["train"]:,} train, {splits["validation"]:,} validati
 choices were made on the validation split; every figure below is of the test split unless it says
 otherwise. Fingerprint of ids and pixels: `{survey["fingerprint"][:16]}...`.
 
-{_table(["source", "accepted", "rejected"], rows)}
+{table(["source", "accepted", "rejected"], rows)}
 """
 
 
@@ -80,9 +80,7 @@ def _models(manifest: dict[str, Any]) -> str:
                 f"{metrics['nmse']:.4f}",
                 _interval(metrics.get("nmse_low"), metrics.get("nmse_high")),
                 f"{metrics['psnr_db']:.2f}",
-                f"{metrics['perplexity']:.1f}",
-                f"{_share(metrics, entry):.2f}",
-                f"{100 * metrics['used_share']:.1f} %",
+                *_vocabulary(metrics, entry),
             ]
         )
     head = ["model", "steps", "minutes", "NMSE", "95 % interval", "PSNR", "perplexity"]
@@ -99,12 +97,17 @@ NMSE is the mean squared error divided by the variance of the training pixels, i
 with a 95 % bootstrap interval over galaxies; PSNR, in dB, is for a peak of 1; perplexity and share
 of codes used are over all test galaxies together.
 
-{_table(head, rows)}
+{table(head, rows)}
 """
 
 
-def _share(metrics: dict[str, float], entry: dict[str, Any]) -> float:
-    return float(metrics["perplexity"] / entry["config"]["num_embeddings"])
+def _vocabulary(metrics: dict[str, float], entry: dict[str, Any]) -> list[str]:
+    """Perplexity, the same over K, share of codes used; nothing where there are no codes."""
+    if "perplexity" not in metrics:
+        return ["-", "-", "-"]
+    share = metrics["perplexity"] / entry["config"]["num_embeddings"]
+    used = f"{100 * metrics['used_share']:.1f} %"
+    return [f"{metrics['perplexity']:.1f}", f"{share:.2f}", used]
 
 
 def _clusters(manifest: dict[str, Any]) -> str:
@@ -120,7 +123,7 @@ mixture of Gaussians. Clusters in use hold more than a tenth of an even share of
 cluster is early (late) if the 95 % interval of its share of T ≤ 0 lies above (below) the share in
 the whole sample, unknown if fewer than 8 members have a type.
 
-{_table(head, [_kinds_row(key, entry) for key, entry in entries.items()])}
+{table(head, [_kinds_row(key, entry) for key, entry in entries.items()])}
 
 ## Agreement with the Hubble type
 
@@ -149,7 +152,7 @@ def _score_table(entries: dict[str, Any], field: str) -> str:
         for name, label in SCORES.items()
         for key, entry in entries.items()
     ]
-    return _table(["clustering", "score", "value", "95 % interval", "chance"], rows)
+    return table(["clustering", "score", "value", "95 % interval", "chance"], rows)
 
 
 def _score(values: dict[str, float | None] | None) -> list[str]:
@@ -168,7 +171,7 @@ def _figures(manifest: dict[str, Any]) -> str:
     recipe, survey = manifest["recipe"].get("name"), manifest["survey"]["name"]
     name = manifest["name"]
     rows = [[f["what"], f["value"], f"`{f['command']}`"] for f in manifest.get("figures", [])]
-    measured = f"\n{_table(['what', 'measured', 'command'], rows)}" if rows else ""
+    measured = f"\n{table(['what', 'measured', 'command'], rows)}" if rows else ""
     return f"""
 ## Where the figures come from
 
@@ -208,7 +211,7 @@ the licences of their sources.
 """
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A Markdown table; text from outside cannot break its cells."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)

@@ -1,0 +1,134 @@
+"""Reading `evaluation.json`: every field by name and type, before anything is used."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from galaxy_explorer.bundle_evaluation import (
+    FORMAT,
+    QUESTIONS,
+    ROW_FIELDS,
+    VERDICTS,
+    Claim,
+    ClaimFigure,
+    ClusterStability,
+    Cost,
+    Evaluation,
+    MergerTree,
+    NumberOfClusters,
+    Row,
+    Target,
+    TradeoffPoint,
+    TrainingCurve,
+)
+from galaxy_explorer.errors import BundleError
+
+MAX_TEXT = 4000
+MAX_ITEMS = 20_000_000
+
+Made = TypeVar("Made")
+
+
+def parse_evaluation(values: Mapping[str, Any], path: Path) -> Evaluation:
+    """Check and rebuild an evaluation from its JSON values.
+
+    Raises BundleError naming `path` and the first field that is missing, unknown or wrong.
+    """
+    try:
+        return _evaluation(dict(values))
+    except _WrongField as error:
+        cure = "run galaxy-explorer evaluate again"
+        raise BundleError(f"{path}: {error}; {cure}") from None
+
+
+def _evaluation(values: dict[str, Any]) -> Evaluation:
+    if values.pop("format", None) != FORMAT:
+        raise _WrongField("format", f"only {FORMAT} is known")
+    table = values.get("rows")
+    if not isinstance(table, dict) or table.get("fields") != ROW_FIELDS:
+        raise _WrongField("rows.fields", f"{ROW_FIELDS} are expected")
+    lists = _listed(table.get("values"), "rows.values")
+    if any(not isinstance(row, list) or len(row) != len(ROW_FIELDS) for row in lists):
+        raise _WrongField("rows.values", f"lists of {len(ROW_FIELDS)} are expected")
+    values["rows"] = [dict(zip(ROW_FIELDS, row, strict=True)) for row in lists]
+    return _build(Evaluation, values, "")
+
+
+class _WrongField(ValueError):
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+
+
+def _build(kind: type[Made], values: Any, where: str) -> Made:
+    """An instance of one of the dataclasses above, each field checked by its annotation."""
+    if not isinstance(values, dict):
+        raise _WrongField(where.rstrip("."), "an object is expected")
+    known = {field.name: str(field.type) for field in fields(kind)}  # type: ignore[arg-type]
+    if wrong := sorted(known.keys() ^ values.keys()):
+        raise _WrongField(f"{where}{wrong[0]}", "missing or unknown")
+    made = kind(**{n: _value(known[n], values[n], f"{where}{n}") for n in known})
+    if choices := CHOICES.get(kind.__name__):
+        name, allowed = choices
+        if getattr(made, name) not in allowed:
+            raise _WrongField(f"{where}{name}", f"is none of {', '.join(allowed)}")
+    return made
+
+
+def _value(annotation: str, value: Any, where: str) -> Any:
+    if annotation.startswith("tuple["):
+        inner = annotation.removeprefix("tuple[").removesuffix(", ...]")
+        items = enumerate(_listed(value, where))
+        return tuple(_value(inner, item, f"{where}[{i}]") for i, item in items)
+    if annotation.startswith("dict[str, "):
+        if not isinstance(value, dict):
+            raise _WrongField(where, "an object is expected")
+        inner = annotation.removeprefix("dict[str, ").removesuffix("]")
+        return {_text(k, where): _value(inner, v, f"{where}.{k}") for k, v in value.items()}
+    if annotation in NESTED:
+        return _build(NESTED[annotation], value, f"{where}.")
+    return SCALARS[annotation](value, where)
+
+
+def _listed(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list) or len(value) > MAX_ITEMS:
+        raise _WrongField(where, "a list is expected")
+    return value
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise _WrongField(where, f"text of at most {MAX_TEXT} characters is expected")
+    return value
+
+
+def _number(value: Any, where: str) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise _WrongField(where, "a number is expected")
+    return float(value)
+
+
+def _integer(value: Any, where: str) -> int:
+    if type(value) is not int:
+        raise _WrongField(where, "a whole number is expected")
+    return value
+
+
+SCALARS: dict[str, Callable[[Any, str], Any]] = {
+    "str": _text,
+    "float": _number,
+    "int": _integer,
+    "float | None": lambda value, where: None if value is None else _number(value, where),
+    "int | None": lambda value, where: None if value is None else _integer(value, where),
+}
+NESTED: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Row, ClaimFigure, Claim, NumberOfClusters, ClusterStability, TradeoffPoint),
+        *(TrainingCurve, MergerTree, Target, Cost),
+    )
+}
+CHOICES = {"Row": ("question", QUESTIONS), "Claim": ("verdict", VERDICTS)}

@@ -1,0 +1,58 @@
+"""`galaxy-explorer evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder, from train.")],
+    *,
+    survey: Annotated[
+        Path | None,
+        typer.Option(help="Survey it was made from; else surveys/<its name>."),
+    ] = None,
+    grid: Annotated[
+        str, typer.Option(help="How much: tiny (a try), quick (half an hour), full (hours).")
+    ] = "quick",
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Trainings of each model at most; all there are.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes for the morphology.")] = 2,
+    out: Annotated[
+        Path | None, typer.Option(help="Write into a copy of the bundle, here; else into itself.")
+    ] = None,
+) -> None:
+    """Measure a bundle on held-out galaxies: the scoreboard, the report's claims, the model card.
+
+    Writes evaluation.json, CLAIMS.md and the card. Interrupt it as you like: the same command
+    resumes, from BUNDLE.work. Further trainings in that folder (train --seeds) are used.
+
+    [bold]Examples[/bold]
+
+    galaxy-explorer evaluate trained/sdss --survey surveys/sdss
+
+    galaxy-explorer evaluate trained/mine --grid full --seeds 3
+    """
+    from rich.console import Console
+
+    from galaxy_explorer.bundle import load_bundle
+    from galaxy_explorer.evaluation import evaluate_bundle
+
+    console = Console(highlight=False)
+    opened = load_bundle(bundle)
+    source = survey or Path("surveys") / str(opened.manifest["survey"]["name"])
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
+    made = evaluate_bundle(
+        bundle, source, out=out, grid=grid, seeds=seeds, workers=workers, say=say
+    )
+    total = made.costs[-1]
+    say(f"{len(made.rows)} figures, {len(made.claims)} claims, {len(made.targets)} goals")
+    say(f"{total.seconds / 60:.1f} min in all stages, at most {total.peak_mib:.0f} MiB")
+    say(f"Written into {out or bundle}; look at it: galaxy-explorer info {out or bundle}")

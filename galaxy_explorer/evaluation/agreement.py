@@ -1,0 +1,166 @@
+"""Do clusters follow the Hubble type, or something else? Scores of labels as rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from galaxy_explorer.bundle_evaluation import Row
+from galaxy_explorer.clustering.dependence import dependence, ideal_clusters, undecided_share
+from galaxy_explorer.clustering.mixture import effective_number
+from galaxy_explorer.clustering.summary import EARLY_TTYPE, INTERVAL, MIN_TTYPES, kind_of
+from galaxy_explorer.clustering.two_class import two_class
+from galaxy_explorer.evaluation.columns import Column, other_columns
+from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.evaluation.rows import Subset, make_row
+
+LABELS = {"ami": "AMI", "homogeneity": "homogeneity", "v_measure": "V-measure", "eta2": "eta^2"}
+TWO_CLASS = {"accuracy": "two-class accuracy", "balanced_accuracy": "balanced accuracy"}
+RESAMPLES = 1000
+SHUFFLES = 20
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Scores labels of the sample (M,) against T and against the other columns."""
+
+    context: Context
+
+    @cached_property
+    def test(self) -> np.ndarray:
+        """Places of the test galaxies in the sample."""
+        return self.context.places(self.context.rows("test"))
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """What else clusters might follow."""
+        return other_columns(self.context)
+
+    @cached_property
+    def _ceilings(self) -> dict[int, dict[str, float]]:
+        return {}
+
+    def ceiling(self, k: int) -> dict[str, float]:
+        """Scores of the best k clusters where T is known to one stage only."""
+        if k not in self._ceilings:
+            ttype = self.context.ttype[self.context.rows("test")]
+            scores = self._agreement(ideal_clusters(ttype, k), bootstraps=1, permutations=1)
+            self._ceilings[k] = {name: score["value"] for name, score in scores.items()}
+        return self._ceilings[k]
+
+    def _agreement(
+        self, labels: np.ndarray, *, bootstraps: int, permutations: int
+    ) -> dict[str, dict[str, float]]:
+        rows = self.context.rows("test")
+        options = {"bootstraps": bootstraps, "permutations": permutations}
+        classes = dependence(labels, self.context.ttype_class[rows], "categorical", **options)
+        numbers = dependence(labels, self.context.ttype[rows], "continuous", **options)
+        return {**classes, "eta2": numbers["eta2"]}
+
+    def ttype_rows(self, subset: Subset, labels: np.ndarray) -> list[Row]:
+        """AMI, homogeneity, V-measure, eta squared, two-class accuracies, early and late clusters.
+
+        labels: (M,) clusters of the sample.
+        """
+        grid, test = self.context.grid, labels[self.test]
+        scores = self._agreement(test, bootstraps=grid.bootstraps, permutations=grid.permutations)
+        ceiling = self.ceiling(subset.clusters or 1)
+        n = int(np.isfinite(self.context.ttype[self.context.rows("test")]).sum())
+        rows = [
+            make_row(subset, "agreement", LABELS[name], {**score, "ceiling": ceiling[name]}, n=n)
+            for name, score in scores.items()
+        ]
+        rows += self._two_class_rows(subset, labels, n)
+        return [*rows, *self._kind_rows(subset, labels), *self._use_rows(subset, labels)]
+
+    def _two_class_rows(self, subset: Subset, labels: np.ndarray, n: int) -> list[Row]:
+        context = self.context
+        scores, _ = two_class(
+            labels,
+            context.ttype[context.sample],
+            train=context.places(context.rows("train")),
+            validation=context.places(context.rows("validation")),
+            test=self.test,
+        )
+        note = "merged to early and late by train galaxies; threshold chosen on validation"
+        return [
+            make_row(subset, "agreement", TWO_CLASS[name], score, n=n, note=note)
+            for name, score in scores.items()
+        ]
+
+    def _kind_rows(self, subset: Subset, labels: np.ndarray) -> list[Row]:
+        """Numbers of early and late clusters by the rule of `summary.kind_of`, all with a T."""
+        ttype = self.context.ttype[self.context.sample]
+        known = np.isfinite(ttype) & (labels >= 0)
+        early, members = ttype[known] <= EARLY_TTYPE, labels[known]
+        rng = np.random.default_rng(0)
+        found = count_kinds(early, members)
+        chance = np.mean([count_kinds(rng.permutation(early), members) for _ in range(SHUFFLES)], 0)
+        drawn = np.array(
+            [
+                count_kinds(early[rows], members[rows])
+                for rows in rng.integers(len(early), size=(SHUFFLES, len(early)))
+            ]
+        )
+        low, high = np.quantile(drawn, INTERVAL, axis=0)
+        rows = []
+        for place, name in enumerate(("early clusters", "late clusters")):
+            score = {
+                "value": float(found[place]),
+                "low": float(min(low[place], found[place])),
+                "high": float(max(high[place], found[place])),
+                "chance": float(chance[place]),
+            }
+            row = make_row(subset, "agreement", name, score, n=len(early), split="all")
+            rows.append(replace(row, note=KIND_NOTE))
+        return rows
+
+    def _use_rows(self, subset: Subset, labels: np.ndarray) -> list[Row]:
+        decided = labels[labels >= 0]
+        used = effective_number(decided, max(subset.clusters or 1, 1)) if len(decided) else 0
+        scores = {"clusters in use": float(used), "undecided": undecided_share(labels)}
+        return [
+            make_row(subset, "agreement", name, {"value": value}, n=len(labels), split="all")
+            for name, value in scores.items()
+        ]
+
+    def other_rows(self, subset: Subset, labels: np.ndarray) -> list[Row]:
+        """How far clusters follow anything else; labels: (n,) clusters of the test galaxies."""
+        grid = self.context.grid
+        rows = []
+        for column in self.columns:
+            scores = dependence(
+                labels,
+                column.values,
+                column.kind,
+                bootstraps=max(2, grid.bootstraps // 4),
+                permutations=max(2, grid.permutations // 2),
+            )
+            kept = "ami" if column.kind == "categorical" else "eta2"
+            figure = f"{LABELS[kept]} with {column.name}"
+            known = column.values != "" if column.kind == "categorical" else column.values
+            n = int(np.sum(known)) if column.kind == "categorical" else len(known)
+            rows.append(make_row(subset, "other columns", figure, scores[kept], n=n))
+        return rows
+
+
+KIND_NOTE = (
+    "clusters whose share of T <= 0 is above (below) that of the sample by its 95 % interval;"
+    f" at least {MIN_TTYPES} members with a type"
+)
+
+
+def count_kinds(early: np.ndarray, labels: np.ndarray) -> tuple[int, int]:
+    """Numbers of early and of late clusters among clusters labels (n,) of galaxies early (n,)."""
+    overall = float(early.mean()) if len(early) else 0.0
+    counts = np.bincount(labels)
+    shares = np.bincount(labels, weights=early) / np.maximum(counts, 1)
+    drawn = np.random.default_rng(0).binomial(counts, shares, (RESAMPLES, len(counts)))
+    low, high = np.quantile(drawn / np.maximum(counts, 1), INTERVAL, axis=0)
+    kinds = [
+        kind_of(int(n), float(a), float(b), overall)
+        for n, a, b in zip(counts, low, high, strict=True)
+    ]
+    return kinds.count("early"), kinds.count("late")

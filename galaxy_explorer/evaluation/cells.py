@@ -1,0 +1,209 @@
+"""Every clusterer on every feature set of a model: who belongs where, also after transforms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from galaxy_explorer.clustering.clusterers import (
+    CLUSTERERS,
+    VOTES,
+    Clusterer,
+    Consensus,
+    fit_clusterer,
+    match_labels,
+)
+from galaxy_explorer.clustering.feature_kinds import (
+    FEATURE_KINDS,
+    CodeFeatures,
+    fit_code_features,
+)
+from galaxy_explorer.clustering.features import FeatureMap, fit_vectors
+from galaxy_explorer.clustering.invariance import renumber
+from galaxy_explorer.clustering.stability import bootstrap_stability, silhouette
+from galaxy_explorer.evaluation.context import CLUSTERS, Context
+from galaxy_explorer.evaluation.encoding import ORBIT, orbits
+from galaxy_explorer.evaluation.subjects import Subject
+from galaxy_explorer.evaluation.transforms import ORIENTATIONS, TRANSFORMS, reorient
+from galaxy_explorer.pipeline.cache import StageResult
+
+LATENTS = "latents"
+VOTERS = ("kmeans", "gmm", "ward")  # of the consensus
+SLOW = frozenset({"gmm", "consensus"})  # a fit takes seconds
+RENUMBERED = "renumbered"
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """A kind of features, of the stamp as it is or averaged over its eight orientations."""
+
+    kind: str
+    orbit: bool = False
+
+    @property
+    def name(self) -> str:
+        """As the scoreboard shows it."""
+        return f"{self.kind}, orbit mean" if self.orbit else self.kind
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The clusterers of one feature set of a model.
+
+    resampled: those whose stability is measured. transformed: whether galaxies transformed are
+    clustered too.
+    """
+
+    subject: Subject
+    features: FeatureSet
+    clusterers: tuple[str, ...]
+    resampled: tuple[str, ...] = ()
+    transformed: bool = False
+
+
+ALL = tuple(CLUSTERERS)
+FEW = ("gmm", "kmeans")
+
+
+def plan_cells(subject: Subject, *, thorough: bool) -> list[Cell]:
+    """What is measured of a model.
+
+    All kinds of features and all clusterers for the report's two ends of the codebook sizes; all
+    clusterers on the orbit mean of the others; of further trainings what the claims on trends need.
+    thorough: the stability of mixtures on every feature set, not only where they are quick.
+    """
+    if not subject.clustered:
+        return []
+    resampled = tuple(name for name in ALL if thorough or name not in SLOW)
+    moved = subject.seed == 0
+    if not subject.shipped:
+        kinds = ("index", "codes", "rings") if subject.has_maps else (LATENTS,)
+        return [Cell(subject, FeatureSet(kind), FEW) for kind in kinds]
+    if not subject.main and subject.has_maps:
+        cells = [Cell(subject, FeatureSet(k), FEW, (), moved) for k in ("index", "codes", "rings")]
+        return [*cells, Cell(subject, FeatureSet("codes", orbit=True), ALL, resampled, moved)]
+    everything = FEATURE_KINDS if subject.has_maps else (LATENTS,)
+    sets = [FeatureSet(kind, orbit=orbit) for kind in everything for orbit in (False, True)]
+    return [Cell(subject, features, ALL, resampled, moved) for features in sets]
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of the sample (M, P), and of the test galaxies transformed, by transform."""
+
+    sample: np.ndarray
+    transformed: dict[str, np.ndarray]
+    renumbered: list[np.ndarray]  # of the sample, with the codebook renumbered and all fitted anew
+
+
+def cell_features(context: Context, cell: Cell) -> Features:
+    """Fit the features of a cell on `context.fit_rows` and apply them to everything."""
+    subject, places = cell.subject, context.places(context.fit_rows)
+    stored = orbits(context, subject).arrays if cell.transformed else {}
+    sample = _views(stored[ORBIT] if stored else subject.codes[context.sample][:, None], cell)
+    fitted = _fit(cell, sample, subject.codebook if subject.has_maps else None, places)
+    transformed = {}
+    if stored:
+        test = stored[ORBIT][context.places(context.rows("test"))]
+        views = {name: reorient(test, turn) for name, turn in ORIENTATIONS.items()}
+        views |= {name: stored[name] for name in TRANSFORMS}
+        transformed = {name: fitted.apply(_views(maps, cell)) for name, maps in views.items()}
+    renumbered = _renumbered(context, cell, sample, places) if subject.has_maps else []
+    return Features(fitted.apply(sample), transformed, renumbered)
+
+
+def _views(maps: np.ndarray, cell: Cell) -> np.ndarray:
+    """The orientations that the features look at: (n, O, h, w), or latents (n, F)."""
+    seen = maps if cell.features.orbit else maps[:, :1]
+    return seen if cell.subject.has_maps else seen.mean(1, dtype=np.float32)
+
+
+def _fit(
+    cell: Cell, sample: np.ndarray, codebook: np.ndarray | None, places: np.ndarray
+) -> CodeFeatures | FeatureMap:
+    if codebook is None:
+        return fit_vectors(sample, places)
+    return fit_code_features(cell.features.kind, sample, codebook, places)
+
+
+def _renumbered(
+    context: Context, cell: Cell, sample: np.ndarray, places: np.ndarray
+) -> list[np.ndarray]:
+    """Features of the sample where the codes carry other numbers, fitted from the start."""
+    features, codebook = [], cell.subject.codebook
+    for seed in range(context.grid.renumberings if cell.subject.seed == 0 else 1):
+        order = np.random.default_rng(seed + 1).permutation(len(codebook))
+        maps, renamed = renumber(sample, codebook, order)
+        features.append(_fit(cell, maps, renamed, places).apply(maps))
+    return features
+
+
+def cluster_cell(context: Context, cell: Cell) -> StageResult:
+    """Clusters of the sample by every clusterer of a cell, and of the test galaxies transformed.
+
+    Arrays "<clusterer>" (M,), "<clusterer>/<transform>" (n,), "<clusterer>/renumbered" (R, M) and
+    "<clusterer>/jaccard"; facts "stability" and "silhouette" by clusterer.
+    """
+    subject = cell.subject
+    stage = f"{subject.name}.{subject.seed}.clusters.{cell.features.name.replace(', ', '-')}"
+    inputs = {**subject.inputs, "clusterers": cell.clusterers, "resampled": cell.resampled}
+    return context.stage(stage, inputs, lambda: _cluster(context, cell))
+
+
+def _cluster(context: Context, cell: Cell) -> StageResult:
+    features = cell_features(context, cell)
+    train = features.sample[context.places(context.fit_rows)]
+    test = features.sample[context.places(context.rows("test"))]
+    arrays: dict[str, np.ndarray] = {}
+    facts: dict[str, Any] = {"stability": {}, "silhouette": {}}
+    fitted: dict[str, Clusterer] = {}
+    for name in cell.clusterers:
+        fitted[name] = _fit_one(name, train, fitted)
+        arrays[name] = fitted[name].predict(features.sample)
+        for transform, values in features.transformed.items():
+            arrays[f"{name}/{transform}"] = fitted[name].predict(values)
+        labels = arrays[name][context.places(context.rows("test"))]
+        facts["silhouette"][name] = silhouette(test, labels)
+        if name in cell.resampled:
+            stable = _stability(context, name, train, test, labels)
+            facts["stability"][name] = stable[0]
+            arrays[f"{name}/jaccard"] = stable[1]
+    if features.renumbered and "kmeans" in cell.clusterers:
+        name = "gmm" if cell.features.kind == "index" else "kmeans"
+        again = [_refitted(context, name, values) for values in features.renumbered]
+        arrays[f"{name}/{RENUMBERED}"] = np.stack(again)
+    return StageResult(arrays, facts)
+
+
+def _fit_one(name: str, train: np.ndarray, fitted: dict[str, Clusterer]) -> Clusterer:
+    """Fit a clusterer; the consensus votes with those that are fitted already."""
+    k = min(CLUSTERS, len(train))
+    if name != "consensus" or not all(voter in fitted for voter in VOTERS):
+        return fit_clusterer(name, train, k)
+    voters = tuple(fitted[voter] for voter in VOTERS)
+    reference = voters[0].predict(train)
+    renamed = tuple(match_labels(voter.predict(train), reference, k) for voter in voters)
+    return Consensus(voters, renamed, VOTES)
+
+
+def _stability(
+    context: Context, name: str, train: np.ndarray, test: np.ndarray, labels: np.ndarray
+) -> tuple[dict[str, Any], np.ndarray]:
+    slow = name in SLOW
+    resamples = context.grid.slow_resamples if slow else context.grid.resamples
+    k = min(CLUSTERS, len(train))
+    found = bootstrap_stability(
+        lambda x, seed: fit_clusterer(name, x, k, seed=seed),
+        train,
+        test,
+        labels,
+        resamples=resamples,
+    )
+    return {**found.ari, "resamples": resamples}, found.jaccard
+
+
+def _refitted(context: Context, name: str, values: np.ndarray) -> np.ndarray:
+    train = values[context.places(context.fit_rows)]
+    return fit_clusterer(name, train, min(CLUSTERS, len(train))).predict(values)

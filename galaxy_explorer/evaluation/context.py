@@ -1,0 +1,140 @@
+"""What every stage of an evaluation shares: bundle, survey, sample, sizes, and the stage cache."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galaxy_explorer.bundle import Bundle
+from galaxy_explorer.bundle_evaluation import Cost
+from galaxy_explorer.errors import SettingError, SurveyError
+from galaxy_explorer.files import sha256_of
+from galaxy_explorer.pipeline.cache import StageCache, StageResult
+from galaxy_explorer.survey.store import CATALOG, Survey
+
+CLUSTERS = 64  # as many as features: the report's choice (section 4.3.1)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How much is measured.
+
+    fit_rows: training galaxies that clusterers are fitted to. bootstraps, permutations: of each
+    interval and chance level. resamples: fits behind a stability; slow_resamples: of the mixture.
+    typed: held-out galaxies whose morphology is measured. simulated: galaxies a simulated survey,
+    trials: surveys for each true number of classes. renumberings: of the codebook.
+    """
+
+    fit_rows: int
+    bootstraps: int
+    permutations: int
+    resamples: int
+    slow_resamples: int
+    typed: int
+    simulated: int
+    trials: int
+    renumberings: int
+    judge_steps: int
+
+
+GRIDS = {
+    "tiny": Grid(300, 20, 5, 3, 2, 24, 240, 1, 2, 60),  # a try
+    "quick": Grid(4000, 100, 20, 20, 3, 160, 900, 2, 3, 1500),
+    "full": Grid(30_000, 400, 100, 20, 20, 1000, 1500, 5, 10, 3000),
+}
+
+
+class Context:
+    """One evaluation of one bundle on the survey that it was made from.
+
+    work: the folder of its finished stages. Raises SettingError for an unknown grid, SurveyError
+    where the survey holds other galaxies than the bundle.
+    """
+
+    def __init__(self, bundle: Bundle, survey: Survey, work: Path, grid: str) -> None:
+        if grid not in GRIDS:
+            raise SettingError(f"--grid {grid}: unknown; choose {', '.join(GRIDS)}")
+        expected, found = bundle.manifest["survey"]["fingerprint"], survey.meta["fingerprint"]
+        if expected != found:
+            raise SurveyError(
+                f"{survey.path}: its galaxies are not those of {bundle.path}"
+                " (another fingerprint); give --survey the one that the bundle was made from"
+            )
+        self.bundle, self.survey, self.work = bundle, survey, work
+        self.grid_name, self.grid = grid, GRIDS[grid]
+        self.cache = StageCache(work / "stages")
+        self.costs: list[Cost] = []
+
+    @cached_property
+    def splits(self) -> np.ndarray:
+        """Split of each galaxy (N,), text."""
+        return self.survey.column("split")
+
+    @cached_property
+    def ttype(self) -> np.ndarray:
+        """T of each galaxy (N,), NaN where unknown."""
+        return np.asarray(self.survey.column("ttype"), dtype=np.float64)
+
+    @cached_property
+    def ttype_class(self) -> np.ndarray:
+        """Class of T of each galaxy (N,), 0 to 9, -1 unknown."""
+        return np.asarray(self.survey.column("ttype_class"))
+
+    @cached_property
+    def fit_rows(self) -> np.ndarray:
+        """Catalogue rows of the training galaxies that clusterers see, drawn at random."""
+        train = np.flatnonzero(self.splits == "train")
+        return np.sort(np.random.default_rng(0).permutation(train)[: self.grid.fit_rows])
+
+    @cached_property
+    def sample(self) -> np.ndarray:
+        """Catalogue rows of all galaxies that are measured: `fit_rows`, validation and test."""
+        held_out = np.flatnonzero(np.isin(self.splits, ("validation", "test")))
+        return np.sort(np.concatenate([self.fit_rows, held_out]))
+
+    def rows(self, split: str, *, typed: bool = False) -> np.ndarray:
+        """Catalogue rows of the sample in a split, with a T-type only if `typed`."""
+        rows: np.ndarray = self.sample[self.splits[self.sample] == split]
+        return rows[np.isfinite(self.ttype[rows])] if typed else rows
+
+    def places(self, rows: np.ndarray) -> np.ndarray:
+        """Where catalogue rows lie in the sample."""
+        return np.searchsorted(self.sample, rows)
+
+    @cached_property
+    def sample_key(self) -> dict[str, Any]:
+        """What every stage depends on: pixels, catalogue, and the sizes of the grid."""
+        return {
+            "pixels": self.survey.meta["fingerprint"],
+            "catalog": sha256_of(self.survey.path / CATALOG),
+            "grid": repr(self.grid),
+        }
+
+    def stage(
+        self, name: str, inputs: Mapping[str, Any], compute: Callable[[], StageResult]
+    ) -> StageResult:
+        """Run a stage or read its result; what it took is noted in `costs`."""
+
+        def timed() -> StageResult:
+            start = time.monotonic()
+            result = compute()
+            cost = {"seconds": round(time.monotonic() - start, 2), "peak_mib": peak_mib()}
+            return StageResult(result.arrays, {**result.facts, "cost": cost})
+
+        result = self.cache.get(name, {**self.sample_key, **inputs}, timed)
+        self.costs.append(Cost(name, **result.facts["cost"]))
+        return result
+
+
+def peak_mib() -> float:
+    """Largest memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)

@@ -1,0 +1,95 @@
+"""Training curves with the stop rule, and reconstruction against distinction model by model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from galaxy_explorer.bundle import Bundle
+from galaxy_explorer.bundle_evaluation import Row, TradeoffPoint, TrainingCurve
+from galaxy_explorer.evaluation.rows import Subset, find_row, make_row
+from galaxy_explorer.evaluation.subjects import Subject
+
+DISTINCTIONS = (("index", "gmm"), ("codes", "kmeans"), ("latents", "gmm"))
+
+
+def training_curves(bundle: Bundle) -> list[TrainingCurve]:
+    """Of every training that the bundle knows, other seeds included."""
+    shipped = [{**entry, "name": name} for name, entry in bundle.manifest["models"].items()]
+    seed = int(bundle.manifest["recipe"].get("seed", 0))
+    entries = [{"seed": seed, **entry} for entry in shipped]
+    entries += bundle.manifest.get("trainings", [])
+    return [_curve(entry) for entry in entries if entry.get("curve")]
+
+
+def _curve(entry: dict[str, Any]) -> TrainingCurve:
+    curve = entry["curve"]
+
+    def column(name: str) -> tuple[float | None, ...]:
+        return tuple(row.get(name) for row in curve)
+
+    rule, best = entry.get("rule_step"), min(row["nmse"] for row in curve)
+    at_rule = next((row["nmse"] for row in curve if row["step"] == rule), None)
+    return TrainingCurve(
+        model=entry["name"],
+        seed=int(entry["seed"]),
+        step=column("step"),
+        nmse=column("nmse"),
+        perplexity=column("perplexity"),
+        codes_changed=column("codes_changed"),
+        rule_step=rule,
+        best_step=int(entry.get("best_step") or curve[-1]["step"]),
+        cost=None if at_rule is None else at_rule / best - 1,
+    )
+
+
+def trained_rows(bundle: Bundle, measured: Iterable[Subject]) -> list[tuple[Row, int]]:
+    """NMSE of trainings whose weights and codes are not at hand, from the manifest, with seeds."""
+    known = {(subject.name, subject.seed) for subject in measured}
+    rows = []
+    for entry in bundle.manifest.get("trainings", []):
+        if (entry["name"], entry["seed"]) in known:
+            continue
+        metrics = entry["metrics"]
+        names = {"value": "nmse", "low": "nmse_low", "high": "nmse_high"}
+        score = {field: metrics.get(name) for field, name in names.items()}
+        row = make_row(
+            Subset(entry["name"]),
+            "reconstruction",
+            "NMSE",
+            score,
+            n=int(metrics.get("n_test", 0)),
+            note="measured when the bundle was made",
+        )
+        rows.append((row, int(entry["seed"])))
+    return rows
+
+
+def tradeoff(rows: list[Row], subjects: Iterable[Subject]) -> list[TradeoffPoint]:
+    """One point for each clustered model and feature set; rows joined over seeds."""
+    models = {subject.name: subject for subject in subjects if subject.clustered}
+    points = []
+    for name, subject in models.items():
+        error = find_row(rows, model=name, figure="NMSE")
+        for features, clusterer in DISTINCTIONS:
+            wanted = {"model": name, "features": features, "clusterer": clusterer}
+            eta2 = find_row(rows, figure="eta^2", **wanted)
+            ami = find_row(rows, figure="AMI", **wanted)
+            if error is None or eta2 is None or ami is None:
+                continue
+            point = TradeoffPoint(
+                model=name,
+                features=features,
+                clusterer=clusterer,
+                codes=subject.num_embeddings,
+                **_interval("nmse", error),
+                **_interval("eta2", eta2),
+                **_interval("ami", ami),
+                seed_count=min(error.seed_count, eta2.seed_count),
+            )
+            points.append(point)
+    return points
+
+
+def _interval(name: str, row: Row) -> dict[str, float | None]:
+    return {name: row.value, f"{name}_low": row.low, f"{name}_high": row.high}

@@ -1,0 +1,147 @@
+"""What verdicts rest on: figures of models, differences, and trends in the codebook size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from galaxy_explorer.bundle_evaluation import ClaimFigure, Row
+from galaxy_explorer.clustering.summary import INTERVAL
+from galaxy_explorer.evaluation.rows import find_row, join_seeds
+from galaxy_explorer.evaluation.subjects import Subject
+
+SEEDS_FOR_A_TREND = 3
+QUANTIZERS = ("paper", "modern")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval, of `n` galaxies or trainings; value None: not measured."""
+
+    name: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    unit: str = ""
+
+    def figure(self) -> ClaimFigure:
+        """For the page of claims."""
+        return ClaimFigure(self.name, self.value, self.low, self.high, self.n, self.unit)
+
+    @property
+    def below_zero(self) -> bool:
+        """Whether the whole interval lies below zero."""
+        return self.high is not None and self.high < 0
+
+    @property
+    def above_zero(self) -> bool:
+        """Whether the whole interval lies above zero."""
+        return self.low is not None and self.low > 0
+
+
+class Evidence:
+    """All rows of an evaluation, by training and joined over trainings."""
+
+    def __init__(self, rows: Iterable[Row], seeds: Iterable[int], subjects: list[Subject]) -> None:
+        self.pairs = list(zip(rows, seeds, strict=True))
+        self.joined = join_seeds(row for row, _ in self.pairs)
+        self.subjects = {subject.name: subject for subject in subjects}
+
+    def estimate(self, name: str, **wanted: object) -> Estimate:
+        """The joined figure of a row, for example model=..., figure="eta^2"."""
+        row = find_row(self.joined, **wanted)
+        if row is None:
+            return Estimate(name, None)
+        return Estimate(name, row.value, row.low, row.high, row.n, row.unit)
+
+    def seed_count(self, **wanted: object) -> int:
+        """Trainings behind a joined figure, 0 where there is none."""
+        row = find_row(self.joined, **wanted)
+        return row.seed_count if row else 0
+
+    def trend(self, name: str, quantizer: str, **wanted: object) -> tuple[Estimate, int]:
+        """Change of a figure for each doubling of the codebook, and the fewest trainings of a size.
+
+        Least squares over all trainings of the 8 x 8 models, with Student's interval: its scatter
+        is that between trainings and about a straight line in log K.
+        """
+        points: list[tuple[float, float]] = []
+        for row, _ in self.pairs:
+            subject = self.subjects.get(row.model)
+            if subject is None or not subject.clustered or not subject.has_maps:
+                continue
+            if subject.config.quantizer != quantizer or row.value is None:
+                continue
+            if all(getattr(row, field) == value for field, value in wanted.items()):
+                points.append((math.log2(subject.config.num_embeddings), row.value))
+        sizes = [size for size, _ in points]
+        fewest = min((sizes.count(size) for size in sizes), default=0)
+        return _slope(name, points), fewest
+
+
+def _slope(name: str, points: list[tuple[float, float]]) -> Estimate:
+    from scipy.stats import linregress, t
+
+    x = np.array([size for size, _ in points])
+    y = np.array([value for _, value in points])
+    if len(np.unique(x)) < 3:
+        return Estimate(name, None)
+    fit = linregress(x, y)
+    half = float(t.ppf(INTERVAL[1], len(x) - 2)) * float(fit.stderr)
+    slope = float(fit.slope)
+    return Estimate(name, slope, slope - half, slope + half, len(x), "per doubling of K")
+
+
+def difference(name: str, one: Estimate, other: Estimate) -> Estimate:
+    """The first less the other, their half intervals added as squares.
+
+    The galaxies are the same, so the interval is rather too wide than too narrow.
+    """
+    if one.value is None or other.value is None:
+        return Estimate(name, None)
+    value = one.value - other.value
+    below = math.hypot(_below(one), _above(other))
+    above = math.hypot(_above(one), _below(other))
+    return Estimate(name, value, value - below, value + above, min(one.n, other.n), one.unit)
+
+
+def _below(estimate: Estimate) -> float:
+    if estimate.value is None or estimate.low is None:
+        return 0.0
+    return estimate.value - estimate.low
+
+
+def _above(estimate: Estimate) -> float:
+    if estimate.value is None or estimate.high is None:
+        return 0.0
+    return estimate.high - estimate.value
+
+
+def verdict_of(signs: Iterable[bool | None]) -> str:
+    """Of tests that are for (True), against (False) or undecided (None): the verdict.
+
+    All for: holds. Some for: partly. None for, some against: does not hold. All undecided: cannot
+    be told.
+    """
+    found = list(signs)
+    if found and all(found):
+        return "holds"
+    if any(found):
+        return "partly"
+    return "does not hold" if False in found else "cannot be told"
+
+
+def sign(estimate: Estimate, *, positive: bool, enough: bool = True) -> bool | None:
+    """Whether an estimate has the expected sign; None where its interval holds zero.
+
+    Also None where it was not measured, or not often `enough`.
+    """
+    if estimate.value is None or not enough:
+        return None
+    if estimate.above_zero or estimate.below_zero:
+        return estimate.above_zero == positive
+    return None

@@ -1,0 +1,131 @@
+"""The clusterings that ship, as they ship: served by the bundle's own mixtures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from galaxy_explorer.bundle import Bundle, Clustering
+from galaxy_explorer.bundle_evaluation import ClusterStability, Row
+from galaxy_explorer.clustering.serving import serve_features
+from galaxy_explorer.clustering.stability import bootstrap_stability
+from galaxy_explorer.evaluation.agreement import Judging
+from galaxy_explorer.evaluation.cell_rows import invariance_rows, jaccard_rows
+from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.evaluation.encoding import ORBIT, orbits
+from galaxy_explorer.evaluation.rows import Subset, make_row
+from galaxy_explorer.evaluation.subjects import Subject
+from galaxy_explorer.evaluation.transforms import ORIENTATIONS, TRANSFORMS, reorient
+from galaxy_explorer.pipeline.cache import StageResult
+from galaxy_explorer.pipeline.clusters import fit_served
+
+SHIPPED = "as shipped"
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """One shipped clustering and the model that it stands on."""
+
+    clustering: Clustering
+    subject: Subject
+    entry: dict[str, Any]
+
+    @property
+    def stage(self) -> str:
+        """Start of the names of its stages."""
+        return f"shipped.{self.clustering.key.replace('/', '.')}"
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What its stages depend on: weights, features and mixture."""
+        return {**self.subject.inputs, "file": self.entry["file"], "sha256": self.entry["sha256"]}
+
+    @property
+    def clusterer(self) -> str:
+        """Name of the clusterer: gmm or kmeans."""
+        return str(self.entry["mixture"].get("clusterer", "gmm"))
+
+    @cached_property
+    def subset(self) -> Subset:
+        """Its name on the scoreboard."""
+        name = f"{self.clusterer}, {SHIPPED}"
+        clustering = self.clustering
+        return Subset(clustering.model, clustering.features, name, clustering.mixture.n_components)
+
+
+def find_shipped(bundle: Bundle, subjects: list[Subject]) -> list[Shipped]:
+    """All clusterings of a bundle, each with its model."""
+    models = {subject.name: subject for subject in subjects if subject.shipped}
+    files = bundle.manifest["files"]
+    found = []
+    for key, clustering in bundle.clusterings.items():
+        entry = bundle.manifest["clusterings"][key]
+        entry = {**entry, "sha256": files[entry["file"]]["sha256"]}
+        found.append(Shipped(clustering, models[clustering.model], entry))
+    return found
+
+
+def shipped_rows(judging: Judging, shipped: Shipped) -> tuple[list[Row], ClusterStability]:
+    """Agreement, other columns, invariance, stability and Jaccard of each cluster."""
+    context = judging.context
+    measured = context.stage(
+        f"{shipped.stage}.stability", shipped.inputs, lambda: _stability(context, shipped)
+    )
+    scored = context.stage(
+        f"{shipped.stage}.scores", shipped.inputs, lambda: _score(judging, shipped)
+    )
+    jaccard, ari = measured.arrays["jaccard"], measured.facts["ari"]
+    note = f"{ari['resamples']} resamples of the training galaxies"
+    n = len(context.rows("test"))
+    rows = [Row(**values) for values in scored.facts["rows"]]
+    rows.append(make_row(shipped.subset, "stability", "bootstrap ARI", ari, n=n, note=note))
+    rows += jaccard_rows(shipped.subset, jaccard, note)
+    values = tuple(float(j) if np.isfinite(j) else None for j in jaccard)
+    return rows, ClusterStability(shipped.clustering.key, values)
+
+
+def _score(judging: Judging, shipped: Shipped) -> StageResult:
+    context, subset = judging.context, shipped.subset
+    labels = shipped.clustering.labels[context.sample].astype(np.int64)
+    rows = judging.ttype_rows(subset, labels)
+    rows += judging.other_rows(subset, labels[judging.test])
+    rows += _invariance(context, shipped)
+    return StageResult({"rows": np.array([len(rows)])}, {"rows": [vars(row) for row in rows]})
+
+
+def _invariance(context: Context, shipped: Shipped) -> list[Row]:
+    """Clusters of the test galaxies, encoded anew, against those of the same transformed."""
+    stored = orbits(context, shipped.subject).arrays
+    test = stored[ORBIT][context.places(context.rows("test"))]
+
+    clustering, subject = shipped.clustering, shipped.subject
+    codebook = subject.codebook if subject.has_maps else None
+
+    def labels(codes: np.ndarray) -> np.ndarray:
+        features = serve_features(clustering.features, codes, codebook, clustering.feature_map)
+        return clustering.mixture.predict(features)
+
+    seen = {name: labels(reorient(test, turn)) for name, turn in ORIENTATIONS.items()}
+    seen |= {name: labels(stored[name]) for name in TRANSFORMS}
+    return invariance_rows(context, shipped.subset, labels(test), seen)
+
+
+def _stability(context: Context, shipped: Shipped) -> StageResult:
+    settings, grid = shipped.entry["mixture"], context.grid
+    resamples = grid.slow_resamples if shipped.clusterer == "gmm" else grid.resamples
+    values = np.asarray(shipped.clustering.feature_values, dtype=np.float64)
+    k = shipped.clustering.mixture.n_components
+    test = context.rows("test")
+    found = bootstrap_stability(
+        lambda x, seed: fit_served(settings, x, min(k, len(x)), seed),
+        values[context.fit_rows],
+        values[test],
+        shipped.clustering.labels[test].astype(np.int64),
+        resamples=resamples,
+    )
+    jaccard = np.full(k, np.nan)
+    jaccard[: len(found.jaccard)] = found.jaccard
+    return StageResult({"jaccard": jaccard}, {"ari": {**found.ari, "resamples": resamples}})
