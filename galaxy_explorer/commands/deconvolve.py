@@ -43,6 +43,7 @@ def deconvolve(
     from rich.console import Console
 
     from galaxy_explorer.bundle import load_bundle
+    from galaxy_explorer.bundle_deconvolution import psf_model
     from galaxy_explorer.classify import expand
     from galaxy_explorer.commands.deconvolve_files import (
         observed_stamp,
@@ -52,7 +53,6 @@ def deconvolve(
     )
     from galaxy_explorer.deconvolution.network import deconvolve as take_off
     from galaxy_explorer.errors import BadImage
-    from galaxy_explorer.pipeline.psf_evaluation import psf_model
     from galaxy_explorer.progress import progress
 
     opened, console = load_bundle(bundle), Console(highlight=False)

@@ -46,9 +46,9 @@ def read_stamp(path: Path, size: int, hdu: int | None) -> Stamp:
     image = read_image(path, hdu=hdu)
     if not image.linear:
         raise BadImage(str(path), "a linear FITS image is needed; pictures have lost their flux")
-    pixels = fit_stamp(image.planes, size, frame="centre", linear=True)[0]
+    pixels = fit_stamp(image.data, size, frame="centre", linear=True)[0]
     sky, sigma = sky_level(pixels)
-    return Stamp(path, _header(path, size, image.planes.shape[-2:], hdu), pixels, sky, sigma)
+    return Stamp(path, _header(path, size, image.data.shape[-2:], hdu), pixels, sky, sigma)
 
 
 def _header(path: Path, size: int, shape: tuple[int, ...], hdu: int | None) -> fits.Header:
@@ -72,7 +72,7 @@ def read_psf(path: Path, hdu: int | None = None) -> Array:
 
     Negative pixels, which stacks of stars have, become zero. Raises BadImage.
     """
-    psf = np.maximum(read_image(path, hdu=hdu).planes[0], 0)
+    psf = np.maximum(read_image(path, hdu=hdu).data[0], 0)
     y, x = (int(i) for i in np.unravel_index(psf.argmax(), psf.shape))
     half = min(y, x, psf.shape[0] - 1 - y, psf.shape[1] - 1 - x)
     square = psf[y - half : y + half + 1, x - half : x + half + 1]

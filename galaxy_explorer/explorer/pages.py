@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from galaxy_explorer.bundle_deconvolution import psf_model_name
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.state import ExplorerState
 
@@ -23,6 +24,11 @@ def has_code_maps(context: AppContext) -> bool:
     """Whether a model of the bundle has a codebook."""
     models = context.bundle.models.values()
     return any("num_embeddings" in model.config for model in models)
+
+
+def has_psf_model(context: AppContext) -> bool:
+    """Whether a model of the bundle has the PSF layer."""
+    return psf_model_name(context.bundle) is not None
 
 
 def view(module: str, name: str) -> Maker:
@@ -66,6 +72,9 @@ PAGES: dict[str, PageEntry] = {
     ),
     "scoreboard": PageEntry("Scoreboard", view("scoreboard", "Scoreboard"), "evidence"),
     "claims": PageEntry("Claims", view("claims", "Claims"), "evidence"),
+    "deconvolution": PageEntry(
+        "Deconvolution", wide_view("deconvolution", "Deconvolution"), "models", has_psf_model
+    ),
 }
 """Name in the address (?page=name) and entry of each page; the first is the landing page.
 

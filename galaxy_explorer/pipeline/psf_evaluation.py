@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from galaxy_explorer.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle_deconvolution import DECONVOLUTION, FORMAT, psf_model, psf_model_name
 from galaxy_explorer.bundle_writer import add_files
 from galaxy_explorer.deconvolution.classics import (
     Deconvolver,
@@ -36,19 +37,12 @@ from galaxy_explorer.deconvolution.evaluation import (
 from galaxy_explorer.deconvolution.metrics import band_limit, mtf, reduced_chi2
 from galaxy_explorer.deconvolution.network import deconvolve
 from galaxy_explorer.deconvolution.observations import Array, Observed, observe, stamps_observed
-from galaxy_explorer.errors import BundleError
 from galaxy_explorer.model_card import model_card
 from galaxy_explorer.pipeline.cache import StageCache, StageResult
 from galaxy_explorer.pipeline.psf import truth_and_psf
 from galaxy_explorer.progress import progress
 from galaxy_explorer.survey.store import Survey
 
-if TYPE_CHECKING:
-    from galaxy_explorer.models.psf_vqvae import PSFVQVAE
-
-DECONVOLUTION = "deconvolution.json"
-FORMAT = 1
-PSF_KIND = "psf-vqvae"
 TUNED_ON = 16  # validation galaxies on which the classics' settings are chosen
 MTF_POINTS = 60
 
@@ -67,33 +61,13 @@ class Request:
     exposure_s: float | None = None
 
 
-def psf_model_name(bundle: Bundle) -> str:
-    """Name of the model with the PSF layer; raises BundleError where the bundle has none."""
-    for name, entry in bundle.models.items():
-        if entry.kind == PSF_KIND:
-            return name
-    raise BundleError(
-        f"{bundle.path}: no model with the PSF layer; train one with --models k512-psf-21x21"
-    )
-
-
-def psf_model(bundle: Bundle) -> PSFVQVAE:
-    """The model with the PSF layer; raises BundleError where the bundle has none."""
-    from galaxy_explorer.models.psf_vqvae import PSFVQVAE
-
-    model = bundle.load_model(psf_model_name(bundle))
-    if not isinstance(model, PSFVQVAE):
-        raise BundleError(f"{bundle.path}: {psf_model_name(bundle)} has no PSF layer")
-    return model
-
-
 def evaluate_deconvolution(request: Request) -> dict[str, Any]:
     """Measure, write deconvolution.json and the card; returns what was written.
 
     Each peak S/N is a stage of its own, kept in BUNDLE.work: an interrupted run goes on.
     """
     bundle = load_bundle(request.bundle)
-    run = _Run(request, bundle, psf_model_name(bundle))
+    run = _Run(request, bundle)
     found: dict[str, Any] = {"format": FORMAT, "model": run.name, "costs": []}
     levels = [run.stage(f"at-{sn:g}", partial(run.at, sn)) for sn in PEAK_SN]
     figures = [Figure(**row) for level in levels for row in level["figures"]]
@@ -118,9 +92,9 @@ def evaluate_deconvolution(request: Request) -> dict[str, Any]:
 
 
 class _Run:
-    def __init__(self, request: Request, bundle: Bundle, name: str) -> None:
-        self.request, self.bundle, self.name = request, bundle, name
-        self.model = psf_model(bundle)
+    def __init__(self, request: Request, bundle: Bundle) -> None:
+        self.request, self.bundle = request, bundle
+        self.model, self.name = psf_model(bundle), psf_model_name(bundle)
         self.survey = Survey.open(request.survey)
         self.scale = float(self.survey.meta["pixel_scale_arcsec"])
         folder = request.bundle.with_name(f"{request.bundle.name}.work") / "deconvolution"
