@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
 import panel_material_ui as pmui
 
 from galaxy_explorer.explorer.palette import T_COLOURS, cluster_colour
-from galaxy_explorer.explorer.plots_types import mean_words
+from galaxy_explorer.explorer.plots_types import STEADY, mean_words
 from galaxy_explorer.explorer.text import plain
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ TYPE_RULE = (
     "Bars run from T = −3 (early, left) to T = 6 (late, right) and have the colour of the cluster's"
     " mean T. The scale is the same in every panel, that of the highest bar among clusters with at"
     " least 20 members with a T. Galaxies without a T are counted, not drawn."
+)
+
+JACCARD_RULE = (
+    "Mean Jaccard similarity of the cluster and its likeness in bootstraps of the galaxies: 1 if it"
+    " comes back with the same members every time. Below 0.5 it is drawn faintly: it may not be"
+    " there at all."
 )
 
 STYLES = """
@@ -51,8 +57,11 @@ def hint(words: str, explanation: str) -> str:
     return f'<span class="hint" tabindex="0" title="{plain(explanation)}">{plain(words)}</span>'
 
 
-def type_key(clusters: Iterable[ClusterSummary]) -> str:
-    """Key of the small multiples and the number of clusters of each kind, as HTML."""
+def type_key(clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None] = ()) -> str:
+    """Key of the small multiples and the number of clusters of each kind, as HTML.
+
+    jaccard: how well each cluster comes back in bootstraps; empty where that was not measured.
+    """
     ramp = "".join(f'<i style="background:{colour}"></i>' for colour in T_COLOURS)
     clusters = list(clusters)
     kinds = Counter(cluster.kind for cluster in clusters if cluster.count)
@@ -60,22 +69,29 @@ def type_key(clusters: Iterable[ClusterSummary]) -> str:
     parts = [f"{kinds[kind]} {kind}" for kind in ("early", "mixed", "late")]
     parts += [f"{kinds['unknown']} with too few T"] * bool(kinds["unknown"])
     parts += [f"{empty} empty"] * bool(empty)
+    faint = sum(value is not None and value < STEADY for value in jaccard)
+    steady = f"<span>{hint(f'faint: {faint} not stable', JACCARD_RULE)}</span>" if jaccard else ""
     return (
         f'<div class="key"><span>{hint("colour: mean T", TYPE_RULE)}'
         f' <span class="soft">early</span><span class="ramp">{ramp}</span>'
         f'<span class="soft">late</span></span>'
-        f"<span>{hint(' · '.join(parts), KIND_RULE)}</span></div>"
+        f"<span>{hint(' · '.join(parts), KIND_RULE)}</span>{steady}</div>"
     )
 
 
-def cluster_heading(cluster: ClusterSummary) -> str:
-    """One cluster in a heading and a line of figures, as HTML."""
+def cluster_heading(cluster: ClusterSummary, jaccard: float | None = None) -> str:
+    """One cluster in a heading and a line of figures, as HTML.
+
+    jaccard: how well it comes back in bootstraps, None where that was not measured.
+    """
     dot = f'<span class="dot" style="background:{cluster_colour(cluster.id)}"></span>'
     n, known = cluster.count, cluster.n_ttype
     kind = "too few T to call" if cluster.kind == "unknown" else cluster.kind
     parts = [f"<b>{n:,}</b> galaxies", f"<b>{known:,}</b> with T", f"{n - known:,} without"]
     if known:
         parts += [f"mean T <b>{mean_words(cluster)}</b>", _early_share(cluster)]
+    if jaccard is not None:
+        parts.append(hint(f"Jaccard {jaccard:.2f}", JACCARD_RULE))
     line = " · ".join(parts)
     return f"<h2>{dot}Cluster {cluster.id}: {hint(kind, KIND_RULE)}</h2><p>{line}</p>"
 

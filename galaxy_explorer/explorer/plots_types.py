@@ -29,6 +29,8 @@ MIDDLE_GREY = "#808891"
 
 ENOUGH_TTYPES = 20
 """Members with a T from which on the bars of a cluster set the common scale."""
+STEADY = 0.5
+"""Mean Jaccard similarity in bootstraps below which a cluster may not be there (Hennig 2007)."""
 ORDERS = ("mean T", "size", "number")
 
 
@@ -172,12 +174,14 @@ def panels(
     share: bool = False,
     order: str = "mean T",
     picked: Mapping[int, int] | None = None,
+    jaccard: Sequence[float | None] = (),
 ) -> list[dict[str, Any]]:
     """What the small multiples draw (report, Figs. 13 and 14), one entry per cluster.
 
     share: bars as share of the cluster's galaxies with T instead of counts. The scale is the same
     in all panels: the highest bar of the clusters with enough T to tell is 1; higher ones, of
-    clusters with fewer, are cut off there. picked: selected members of each cluster.
+    clusters with fewer, are cut off there. picked: selected members of each cluster. jaccard: how
+    well each cluster comes back in bootstraps; below STEADY it is drawn faintly.
     """
     heights = {c.id: _heights(c.histogram, share) for c in clusters}
     told = [heights[c.id].max() for c in clusters if c.n_ttype >= ENOUGH_TTYPES]
@@ -185,6 +189,7 @@ def panels(
     picked = picked or {}
     return [
         _panel(cluster, np.minimum(heights[cluster.id] / top, 1.0), picked.get(cluster.id, 0))
+        | _steadiness(jaccard[cluster.id] if cluster.id < len(jaccard) else None)
         for cluster in ordered(clusters, order)
     ]
 
@@ -208,6 +213,14 @@ def _panel(cluster: ClusterSummary, heights: NDArray[np.float64], picked: int) -
         "picked": picked / cluster.count if cluster.count else 0.0,
         "words": panel_words(cluster, picked),
     }
+
+
+def _steadiness(jaccard: float | None) -> dict[str, Any]:
+    """Whether a cluster is drawn faintly, and why."""
+    if jaccard is None:
+        return {"unsteady": False, "steady_words": ""}
+    words = f"Jaccard {jaccard:.2f} in bootstraps"
+    return {"unsteady": jaccard < STEADY, "steady_words": words}
 
 
 def _mean_note(cluster: ClusterSummary) -> str:

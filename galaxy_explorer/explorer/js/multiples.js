@@ -1,10 +1,12 @@
 // Small multiples: one little histogram of Hubble types per cluster, each a button.
 
 function makePanel(panel) {
-  const button = element("button", `panel ${panel.count ? "" : "none"}`)
+  const kinds = `${panel.count ? "" : "none"} ${panel.unsteady ? "unsteady" : ""}`
+  const button = element("button", `panel ${kinds}`)
+  const words = panel.steady_words ? `${panel.words}; ${panel.steady_words}` : panel.words
   button.dataset.cluster = panel.id
-  button.title = panel.words
-  button.setAttribute("aria-label", panel.words)
+  button.title = words
+  button.setAttribute("aria-label", words)
   const head = element("span", "panel-head")
   const dot = element("span", "panel-dot")
   dot.style.background = panel.colour

@@ -20,6 +20,7 @@ from galaxy_explorer.explorer.components import Gallery
 from galaxy_explorer.explorer.controls import SOURCE_WORDS, clustering_select, display_controls
 from galaxy_explorer.explorer.detail import Detail
 from galaxy_explorer.explorer.esm import SmallMultiples
+from galaxy_explorer.explorer.merger_view import MergerGroups
 from galaxy_explorer.explorer.palette import SELECTION_COLOUR, cluster_colour
 from galaxy_explorer.explorer.plots_compare import place_figure, set_map, update_place
 from galaxy_explorer.explorer.plots_types import (
@@ -31,11 +32,13 @@ from galaxy_explorer.explorer.plots_types import (
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Clustering
+    from galaxy_explorer.bundle_evaluation import Evaluation
     from galaxy_explorer.clustering.summary import ClusterSummary
     from galaxy_explorer.explorer.stamps import StampStore
     from galaxy_explorer.explorer.state import ExplorerState
 
 SCALES = {"share": True, "counts": False}
+SHOWN = ("clusters", "merger tree")
 PAGE_HEIGHT = "calc(100vh - 84px)"
 """The page below the application bar: each half scrolls by itself."""
 
@@ -45,11 +48,14 @@ class Clusters(pn.viewable.Viewer):
 
     order: Any = param.Selector(default="mean T", objects=list(ORDERS), doc="Order of clusters.")
     scale: Any = param.Selector(default="share", objects=list(SCALES), doc="What bars show.")
+    show: Any = param.Selector(default=SHOWN[0], objects=list(SHOWN), doc="What is on the left.")
 
     def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
         self.multiples = SmallMultiples(self._on_message, panel_width=75)
+        trees = state.bundle.evaluation.trees if state.bundle.evaluation else ()
+        self.merger = MergerGroups(state, trees) if trees else None
         self.gallery = Gallery(state, stamps)
         self.detail = Detail(state, stamps)
         self.histogram = t_histogram(np.zeros(10, int), 0, height=210)
@@ -77,6 +83,12 @@ class Clusters(pn.viewable.Viewer):
         clustering: Clustering = self.state.bundle.clusterings[self.state.clustering]
         return clustering
 
+    @property
+    def _jaccard(self) -> tuple[float | None, ...]:
+        """How well each cluster comes back in bootstraps; empty where that was not measured."""
+        evaluation: Evaluation | None = self.state.bundle.evaluation
+        return () if evaluation is None else evaluation.jaccard(self.state.clustering)
+
     def chosen(self) -> ClusterSummary | None:
         """The cluster whose members are exactly the selection; None if there is no such cluster."""
         selected = self.state.selection
@@ -95,10 +107,12 @@ class Clusters(pn.viewable.Viewer):
         clusters = self._clustering.clusters
         set_map(self.place, self._clustering.coordinates)
         self.multiples.param.update(
-            panels=panels(clusters, share=SCALES[self.scale], order=self.order),
+            panels=panels(
+                clusters, share=SCALES[self.scale], order=self.order, jaccard=self._jaccard
+            ),
             label=f"Hubble types of {len(clusters)} clusters, by {self.order}",
         )
-        self.legend.object = type_key(clusters)
+        self.legend.object = type_key(clusters, self._jaccard)
 
     def _show_selection(self, *_: param.parameterized.Event) -> None:
         rows, cluster = self.state.selection, self.chosen()
@@ -114,7 +128,8 @@ class Clusters(pn.viewable.Viewer):
             label = self.state.selection_label
             self.heading.object = selection_heading(label, len(shown), no_t)
         else:
-            self.heading.object = cluster_heading(cluster)
+            jaccard = self._jaccard[cluster.id] if cluster.id < len(self._jaccard) else None
+            self.heading.object = cluster_heading(cluster, jaccard)
 
     def _layout(self) -> pn.Row:
         bar = pn.Row(
@@ -128,7 +143,7 @@ class Clusters(pn.viewable.Viewer):
         )
         half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
         left = pn.Column(
-            clustering_select(self.state), bar, self.legend, self.multiples,
+            *self._switched(clustering_select(self.state), bar, self.legend, self.multiples),
             margin=(0, 12, 0, 0), sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
         right = pn.Column(
@@ -137,6 +152,24 @@ class Clusters(pn.viewable.Viewer):
             styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
         return pn.Row(left, right, sizing_mode="stretch_width", margin=8)
+
+    def _switched(self, *clusters: pn.viewable.Viewable) -> list[pn.viewable.Viewable]:
+        """The clusters, and where there is a merger tree the switch between them and it."""
+        parts, merger = [pn.panel(part) for part in clusters], self.merger
+        if merger is None:
+            return parts
+
+        def switch(*_: param.parameterized.Event) -> None:
+            tree = self.show == SHOWN[1]
+            merger.view.visible = tree
+            for part in parts:
+                part.visible = not tree
+
+        self.param.watch(switch, "show")
+        switch()
+        shown = choice("Show", self.param.show)
+        shown.margin = (0, 0, 8, 0)
+        return [shown, *parts, merger.view]
 
     def _sources(self) -> pn.Row:
         sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
