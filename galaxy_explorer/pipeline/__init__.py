@@ -121,6 +121,7 @@ def _manifest(
     plan: Plan, products: dict[str, Products], clusterings: dict[str, ClusteringProducts]
 ) -> dict[str, Any]:
     models = {name: _training(made) for name, made in products.items()}
+    drawers = [name for name, entry in models.items() if entry["kind"] == "vqvae"]
     return {
         "name": plan.name,
         "software": f"galaxy_explorer {__version__}",
@@ -131,7 +132,7 @@ def _manifest(
         "models": models,
         "clusterings": {key: made.entry for key, made in clusterings.items()},
         "default_clustering": _preferred(DEFAULT_CLUSTERING, plan.clusterings),
-        "display_model": _preferred(DISPLAY_MODEL, list(models)),
+        "display_model": _preferred(DISPLAY_MODEL, drawers or list(models)),
     }
 
 
