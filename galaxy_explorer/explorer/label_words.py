@@ -22,7 +22,9 @@ STYLES = """
 h3 { margin: 0 0 3px; font-size: 14px; font-weight: 600; }
 p { margin: 0 0 4px; }
 .soft { opacity: 0.72; }
-.bad { color: #d3382c; font-weight: 500; }
+.bad {
+  color: color-mix(in srgb, #d3382c 72%, var(--panel-on-background-color)); font-weight: 500;
+}
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: 2px 8px 2px 0; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
 th { font-weight: 500; opacity: 0.72; }

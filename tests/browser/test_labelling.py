@@ -20,8 +20,6 @@ BURST = """(desk, keys) => [...keys].map((key) => {
   document.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}))
   return [galaxy, key]
 })"""
-POINTS = "Bokeh.documents[0].get_model_by_name('galaxies')"
-SELECT = f"() => {{ {POINTS}.selected.indices = [...Array(25).keys()] }}"
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -192,16 +190,15 @@ def test_two_annotators_disagree_see_it_and_export_it(desk, name, browser, addre
 
 
 def test_a_selection_is_labelled_after_a_question_that_states_the_number(open_page, name, stored):
-    page = open_page()
-    page.wait_for_function(f"() => {POINTS}")
-    page.evaluate(SELECT)
-    page.locator(".gallery-heading", has_text="25 galaxies").first.wait_for()
+    page = open_page("clusters")
+    page.locator(".panel").first.click()
+    page.locator(".panel[aria-pressed=true]").wait_for()
+    count = page.locator(".panel-count").first.inner_text()
     page.get_by_role("link", name="Labels").click()
-    page.locator(".desk").wait_for()
     begin(page, name)
     page.get_by_role("button", name="Label many at once").click()
     page.get_by_role("button", name="Label …").click()
-    page.get_by_role("button", name="Label 25 galaxies").click()
+    page.get_by_role("button", name=f"Label {count} galaxies").click()
     expect(page.get_by_text("z undoes it")).to_be_visible()
     (event,) = stored(name)
     assert (event.kind, event.label) == ("selection", "T-3")

@@ -16,7 +16,8 @@ const PAGE_KEYS = [
   ["n", "write a note; Enter stores it, Esc leaves it"], ["?", "these keys"],
 ]
 const RESERVED = new Set(["?", "n", "c", "z", "y", " ", "/"])
-const TYPING = 'input, textarea, select, dialog, [contenteditable="true"], [role="combobox"], '
+const TYPING = 'input:not([type="checkbox"], [type="radio"]), textarea, select, dialog, '
+  + '[contenteditable="true"], [role="combobox"][aria-expanded="true"], '
   + '[role="listbox"], [role="option"], [role="menu"], [role="dialog"], [role="textbox"]'
 const OWN_ARROWS = '[role="radiogroup"], [role="group"], [role="tablist"], [role="slider"], '
   + '[role="toolbar"]'
@@ -237,9 +238,11 @@ export function render({model}) {
 
   function answered({saved, refused, failed, said, show: goto}) {
     const settled = new Set([...saved, ...Object.keys(refused)])
-    outbox = outbox.filter((item) => !settled.has(item.event_id))
+    const waiting = outbox.filter((item) => !settled.has(item.event_id))
+    if (waiting.length === outbox.length && !failed) return  // the answer to a parcel sent twice
+    stored += outbox.filter((item) => saved.includes(item.event_id)).length
+    outbox = waiting
     remember(sessionStorage, OUTBOX, {name: model.annotator, items: outbox})
-    stored += saved.length
     failure = failed
     clearTimeout(timers.retry)
     flying = []
@@ -397,6 +400,7 @@ export function render({model}) {
   })
   function named() {
     if (!model.annotator) return show()
+    nameField.blur()  // what is hidden may keep the keyboard until the next frame
     if (!model.login) remember(localStorage, NAME, model.annotator)
     if (left?.name === model.annotator) outbox = [...left.items, ...outbox]
     left = null
