@@ -117,9 +117,9 @@ def within_instability(labels: np.ndarray) -> float:
 
 
 def _parted(first: np.ndarray, second: np.ndarray) -> float:
-    m = int(second.max()) + 1
-    shared = np.bincount(first.astype(np.int64) * m + second, minlength=(int(first.max()) + 1) * m)
-    table = shared.reshape(-1, m).astype(np.float64)
+    rows, columns = (np.unique(labels, return_inverse=True)[1] for labels in (first, second))
+    table = np.zeros((rows.max() + 1, columns.max() + 1))
+    np.add.at(table, (rows, columns), 1)
     sizes = table.sum(1)
     kept = sizes > 1
     together = (np.square(table).sum(1) - sizes)[kept] / (sizes * (sizes - 1))[kept]

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from galaxy_explorer.clustering.clusterers import Clusterer
-from galaxy_explorer.clustering.intervals import BOOTSTRAPS, Score, bootstrap
+from galaxy_explorer.clustering.intervals import BOOTSTRAPS, Score, bootstrap, placed
 
 RESAMPLES = 20
 SILHOUETTE_ROWS = 3000
@@ -67,7 +67,8 @@ def resampled_labels(
 def mean_pairwise_ari(labels: np.ndarray, *, seed: int = 0) -> Score:
     """Mean adjusted Rand index over all pairs of clusterings (R, M), `value`, `low`, `high`.
 
-    The interval resamples the R clusterings; a pair of one with itself does not count.
+    The interval resamples the R clusterings; a pair of one with itself does not count. Label -1
+    counts as one more cluster.
     """
     from sklearn.metrics import adjusted_rand_score
 
@@ -75,12 +76,10 @@ def mean_pairwise_ari(labels: np.ndarray, *, seed: int = 0) -> Score:
     pairs = np.full((n, n), np.nan)
     for i, j in combinations(range(n), 2):
         pairs[i, j] = pairs[j, i] = adjusted_rand_score(labels[i], labels[j])
-
-    def mean(rows: np.ndarray) -> float:
-        chosen = pairs[np.ix_(rows, rows)]
-        return float(np.nanmean(chosen)) if np.isfinite(chosen).any() else float("nan")
-
-    return bootstrap(mean, n, seed=seed, bootstraps=BOOTSTRAPS)
+    rng = np.random.default_rng(seed)
+    resamples = (rng.integers(n, size=n) for _ in range(BOOTSTRAPS))
+    chosen = [pairs[np.ix_(rows, rows)] for rows in resamples if len(np.unique(rows)) > 1]
+    return placed(float(np.nanmean(pairs)), np.array([np.nanmean(part) for part in chosen]))
 
 
 def best_overlap(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
