@@ -55,7 +55,7 @@ def _run(port: int, address: str) -> None:
     from galaxy_explorer.explorer.routes import ROUTES
     from galaxy_explorer.explorer.shell import main_page
 
-    pn.extension(notifications=True)
+    pn.extension(notifications=True, reconnect=True)
     try:
         server = pn.serve(
             main_page,
