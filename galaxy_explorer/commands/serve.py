@@ -23,6 +23,9 @@ def serve(
     sdss: Annotated[
         bool, typer.Option("--sdss", help="Offer original pictures from the SDSS, by position.")
     ] = False,
+    labels: Annotated[
+        Path | None, typer.Option(help="Label log; else labels.db in your data folder.")
+    ] = None,
 ) -> None:
     """Serve the explorer of a bundle to a browser. Ctrl-C stops it.
 
@@ -37,6 +40,8 @@ def serve(
     os.environ[f"{PREFIX}BUNDLE"] = str(bundle)
     if survey is not None:
         os.environ[f"{PREFIX}SURVEY"] = str(survey)
+    if labels is not None:
+        os.environ[f"{PREFIX}LABELS"] = str(labels)
     if sdss:
         os.environ[f"{PREFIX}SDSS_CUTOUTS"] = "1"
     _run(port, address)
