@@ -1,0 +1,211 @@
+"""My galaxy: a picture is examined or refused with a sentence, and nothing of it stays."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import tempfile
+import threading
+import time
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from PIL import Image
+
+from galaxy_explorer.bundle import Bundle
+from galaxy_explorer.classify import Classification, Membership, ModelReading
+from galaxy_explorer.explorer import examination
+from galaxy_explorer.explorer.examination import Measured, in_words, look_alikes, read, thinness
+from galaxy_explorer.explorer.examination_words import MEASURES, preview
+from galaxy_explorer.explorer.neighbours import bundle_sparsity
+from galaxy_explorer.explorer.views import my_galaxy
+from galaxy_explorer.explorer.views.my_galaxy import MyGalaxy
+from tests.explorer.fakes import SIDE
+from tests.explorer.test_find_view import context
+
+__all__ = ["context"]
+HOSTILE_NAME = '"><img src=x onerror=alert(1)>.png'
+
+
+def galaxy_picture() -> bytes:
+    y, x = np.mgrid[-40:40, -40:40]
+    pixels = (
+        40
+        + 200 * np.exp(-np.hypot(x, y / 0.6) / 8)
+        + np.random.default_rng(0).normal(0, 2, x.shape)
+    )
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def galaxy_fits() -> bytes:
+    y, x = np.mgrid[-60:60, -60:60]
+    flux = 900 * np.exp(-np.hypot(x, y / 0.6) / 5) + np.random.default_rng(0).normal(
+        100, 3, x.shape
+    )
+    buffer = io.BytesIO()
+    fits.PrimaryHDU(flux.astype(np.float32)).writeto(buffer)
+    return buffer.getvalue()
+
+
+def classified(bundle: Bundle, stamps: np.ndarray) -> list[Classification]:
+    """A stand-in for the models: random codes, the third galaxy's place in code space."""
+    readings = {
+        name: ModelReading(np.ones((m.config["map_size"],) * 2, np.uint16), 0.001, 50.0)
+        for name, m in bundle.models.items()
+        if "num_embeddings" in m.config
+    }
+    members = {
+        key: Membership(
+            1, 0.7, np.eye(64)[1] * 0.7, 0.0, 0.0, one.feature_values[3].astype(np.float64)
+        )
+        for key, one in bundle.clusterings.items()
+    }
+    return [Classification("", "", "no", readings, members)]
+
+
+@pytest.fixture
+def view(state, context, monkeypatch) -> MyGalaxy:
+    monkeypatch.setattr(examination, "classify_stamps", classified)
+    drawn = lambda _, model, codes: np.zeros((1, 1, SIDE, SIDE), np.float32)  # noqa: E731
+    monkeypatch.setattr(Bundle, "draw", drawn, raising=False)
+    statistics = Measured(dict.fromkeys(MEASURES, 0.5), 0, linear=True)
+    monkeypatch.setattr(examination, "measure", lambda _: statistics)
+    return MyGalaxy(state, context)
+
+
+def drop(view: MyGalaxy, name: str, data: bytes | None, size: int = 0) -> None:
+    async def message() -> None:
+        await view._on_message({"name": name, "size": size or len(data or b""), "data": data})
+        view._show(await asyncio.to_thread(view._prepare()))
+
+    asyncio.run(message())
+
+
+@pytest.mark.parametrize("data", [galaxy_picture(), galaxy_fits()], ids=["png", "fits"])
+def test_a_picture_is_examined(view, state, data) -> None:
+    drop(view, HOSTILE_NAME, data)
+    assert view.results.visible
+    shown = view.shots.object + view.words.object + view.clusters.object + view.measures.object
+    assert "<img src=x" not in shown
+    assert "Nothing unusual" in view.words.object
+    assert view.clusters.object.count("<tr>") == 1 + len(state.bundle.clusterings)
+    assert len(view.code_map.codes) == view.code_map.side**2
+    assert view.alike.tiles[0][0] == 3
+
+
+def test_look_alikes_and_thinness_are_those_of_code_space(bundle) -> None:
+    key = bundle.manifest["default_clustering"]
+    member = classified(bundle, np.zeros(1))[0].clusterings[key]
+    rows, far = look_alikes(bundle, key, member)
+    assert (rows[0], far[0]) == (3, 0.0)
+    known = bundle_sparsity(bundle, key)
+    assert thinness(bundle, key, member) <= 100 * (known <= known[3]).mean()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("empty.fits", b"", "empty file"),
+        ("text.png", b"no picture at all", "neither FITS, PNG nor JPEG"),
+        ("cut.png", galaxy_picture()[:200], "damaged picture"),
+        ("cut.fits", galaxy_fits()[:4000], "truncated"),
+        (HOSTILE_NAME, b"SIMPLE  = <script>", ""),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_a_sentence(view, name, data, words) -> None:
+    drop(view, "good.png", galaxy_picture())
+    drop(view, name, data)
+    assert words in view.said.object
+    assert "<img" not in view.said.object
+    assert "<script" not in view.said.object
+    assert view.found is None
+    assert not view.results.visible
+    assert not view.zone.busy
+
+
+def test_what_is_too_large_is_refused_unread(view) -> None:
+    drop(view, "large.fits", None, size=10**9)
+    assert "more than 14 MB" in view.said.object
+    drop(view, "liar.fits", b"\0" * (view.limit + 1))
+    assert "more than 14 MB" in view.said.object
+
+
+@pytest.mark.parametrize("message", [{}, {"size": 3}, {"size": 1, "data": "text"}, {"focus": -1}])
+def test_a_message_that_is_none_does_nothing(view, message) -> None:
+    asyncio.run(view._on_message(message))
+    assert view.found is None
+
+
+def test_what_takes_too_long_is_given_up(view, monkeypatch) -> None:
+    done = threading.Event()
+    monkeypatch.setattr(my_galaxy, "read", lambda *_: done.wait(30))
+    object.__setattr__(view.context.settings, "upload_seconds", 0.05)
+    start = time.monotonic()
+    asyncio.run(view.take("slow.png", b"x"))
+    done.set()
+    assert time.monotonic() - start < 25
+    assert "given up" in view.said.object
+    assert not view.zone.busy
+
+
+def test_nothing_stays(view, tmp_path, monkeypatch) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    before = set(tmp_path.rglob("*"))
+    drop(view, "mine.png", galaxy_picture())
+    image = weakref.ref(view.found.prepared.image)
+    view.forget()
+    view._show(None)
+    gc.collect()
+    assert image() is None
+    assert view._source is None
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_the_position_needs_the_network_option(view, state) -> None:
+    asyncio.run(view.fetch("10 10"))
+    assert "Type a position" in view.said.object
+    assert view._position_part() == []
+
+    class Cutouts:
+        def picture_at(self, ra, dec):
+            assert (ra, dec) == (10.0, -0.5)
+            return galaxy_picture()
+
+    object.__setattr__(view.context, "cutouts", Cutouts())
+    asyncio.run(view.fetch("10 -0.5"))
+    assert view.found.name == "SDSS 10 -0.5"
+
+
+def test_the_preview_frames_what_is_cut(bundle, state, monkeypatch) -> None:
+    monkeypatch.setattr(examination, "measure", lambda _: None)
+    prepared, _ = read(bundle, galaxy_fits(), "a", "64")
+    assert prepared.side == 64
+    assert prepared.stamp.shape == (1, SIDE, SIDE)
+    shown = preview(prepared, state.display)
+    gold = (shown == [255, 176, 0]).all(axis=-1)
+    rows, columns = np.nonzero(gold)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (28, 91, 28, 91)
+
+
+def test_words_follow_the_worse_of_the_two_figures() -> None:
+    assert in_words(50, 50).startswith("Nothing unusual")
+    assert in_words(95, 10).startswith("Unusual")
+    assert in_words(10, 99.5).startswith("Unlike")
+
+
+def test_a_real_linear_fits_is_framed_and_measured(bundle, shared_data: Path) -> None:
+    path = sorted((shared_data / "sdss_r_fits" / "efigi_15" / "img-r").glob("*.fits"))[1]
+    prepared, measured = read(bundle, path.read_bytes(), path.name, "auto")
+    assert prepared.flux is not None
+    assert 20 < prepared.side <= min(prepared.image.shape[1:])
+    assert 0 <= prepared.stamp.min() < prepared.stamp.max() <= 1.5
+    assert measured.flag <= 1
+    assert 2 < measured.values["concentration"] < 5.5
