@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.labels.vocabulary import Term
 
 PANEL_WIDTH = "clamp(300px, 27vw, 400px)"
+SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 BEHIND = 20
 """Galaxies before the one on the screen that can be gone back to after a change of view."""
 GUEST = "guest"
@@ -228,19 +229,6 @@ class Labelling(pn.viewable.Viewer):
         return {title: make(self.session, self._changed) for title, make in makers.items()}
 
     def _layout(self) -> pn.Row:
-        session = self.session
-        queue = two_way(
-            pmui.Select(
-                label="Queue", options=QUEUE_WORDS, size="small", sizing_mode="stretch_width"
-            ),
-            session,
-            "queue",
-        )
-        again = pmui.Button(label="Fill anew", size="small", variant="outlined")
-        again.on_click(self._fill)
-        blind = two_way(
-            pmui.Switch(label="Blind: hide T, clusters and what others say"), session, "blind"
-        )
         tools = pmui.Accordion(
             *((title, tool.view) for title, tool in self.tools.items()),
             active=[],
@@ -249,18 +237,9 @@ class Labelling(pn.viewable.Viewer):
             margin=(5, 10),
             sx=COMPACT,
         )
-        sources = two_way(
-            pmui.RadioButtonGroup(
-                label="Pictures", options=SOURCE_WORDS, size="small", sizing_mode="stretch_width"
-            ),
-            session,
-            "pictures",
-        )
-        sources.visible = self.stamps.originals is not None
         side = pn.Column(
-            pn.Row(queue, again, sizing_mode="stretch_width"), blind, self.about,
-            self.agreement, tools, clustering_select(self.state), sources,
-            display_controls(self.state),
+            *self._queue_controls(), self.about, self.agreement, tools,
+            clustering_select(self.state), self._sources(), display_controls(self.state),
             styles={"flex": f"0 0 {PANEL_WIDTH}"}, sizing_mode="stretch_both", scroll="y-auto",
             css_classes=["side-panel"], margin=0,
         )  # fmt: skip
@@ -268,3 +247,17 @@ class Labelling(pn.viewable.Viewer):
             self.desk, sizing_mode="stretch_both", scroll="y-auto", margin=(12, 8, 0, 16)
         )
         return pn.Row(stage, side, sizing_mode="stretch_both", margin=0)
+
+    def _queue_controls(self) -> tuple[pn.Row, pmui.Switch]:
+        session = self.session
+        queue = pmui.Select(label="Queue", options=QUEUE_WORDS, **SMALL)
+        again = pmui.Button(label="Fill anew", size="small", variant="outlined")
+        again.on_click(self._fill)
+        blind = pmui.Switch(label="Blind: hide T, clusters and what others say")
+        row = pn.Row(two_way(queue, session, "queue"), again, sizing_mode="stretch_width")
+        return row, two_way(blind, session, "blind")
+
+    def _sources(self) -> pmui.RadioButtonGroup:
+        sources = pmui.RadioButtonGroup(label="Pictures", options=SOURCE_WORDS, **SMALL)
+        sources.visible = self.stamps.originals is not None
+        return two_way(sources, self.session, "pictures")
