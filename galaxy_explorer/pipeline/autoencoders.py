@@ -19,6 +19,7 @@ from galaxy_explorer.pipeline.measures import measure
 from galaxy_explorer.pipeline.plan import PIXELS_MARK, Plan
 from galaxy_explorer.pipeline.psf import train_with_psf
 from galaxy_explorer.progress import progress
+from galaxy_explorer.survey.colours import bands_of, colour_figures
 
 if TYPE_CHECKING:
     from galaxy_explorer.models.kinds import Config, Model
@@ -90,6 +91,8 @@ class Autoencoders:
         metrics = measure(errors[test], codes[test], config, variance=training["variance"])
         if config.kind == "vqvae2":
             metrics |= self._levels(config, weights, codes, training)
+        if config.channels > 1:
+            metrics |= self._colours(config, weights, codes, training)
         return Products(config, weights, codes, errors, training, metrics)
 
     def is_trained(self, config: Config) -> bool:
@@ -188,6 +191,27 @@ class Autoencoders:
             return StageResult({"rows": test}, figures)
 
         return dict(self.cache.get(f"{config.name}.levels", inputs, spoil).facts)
+
+    def _colours(
+        self, config: Config, weights: Path, codes: np.ndarray, training: dict[str, Any]
+    ) -> dict[str, float]:
+        """What is kept of each band and of the colour, on the test split."""
+        plan, test = self.plan, self.rows("test")
+        inputs = {"weights": training["sha256"], "pixels": plan.pixels, "catalog": plan.catalog}
+
+        def compare() -> StageResult:
+            from galaxy_explorer.models.inference import decode_codes
+
+            drawn = decode_codes(self._model(config, weights), codes[test])
+            bands = bands_of(plan.survey.meta["band"])
+            if len(bands) != config.channels:
+                bands = [str(plane) for plane in range(config.channels)]
+            variance = self._train_stamps.var(axis=(0, 2, 3), dtype=np.float64)
+            ttype = plan.survey.column("ttype")[test]
+            figures = colour_figures(self._stamps(test), drawn, ttype, bands, variance)
+            return StageResult({"rows": test}, figures)
+
+        return dict(self.cache.get(f"{config.name}.colours", inputs, compare).facts)
 
     def features(self, products: Products, kind: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Features (N, P) of a model, and the arrays by which the bundle makes them again.
