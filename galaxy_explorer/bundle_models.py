@@ -19,10 +19,11 @@ SCALE = ".scale"  # of a matrix stored in eight bits: one number for each of its
 class ModelEntry:
     """One trained autoencoder as the manifest describes it.
 
-    kind: "vqvae" has code maps, "convae" has latents. metrics: measured on the held-out test split
-    (mse, nmse, psnr_db, n_test; with codes also perplexity and used_share). steps, seconds: what
-    the training ran. curve: figures on the validation split every 5 % of the steps. best_step:
-    whose weights are kept. rule_step: where the stop rule was first met, None if never.
+    kind: "vqvae" and "psf-vqvae" have code maps, "convae" has latents. metrics: measured on the
+    held-out test split (mse, nmse, psnr_db, n_test; with codes also perplexity and used_share).
+    steps, seconds: what the training ran. curve: figures on the validation split every 5 % of the
+    steps. best_step: whose weights are kept. rule_step: where the stop rule was first met, None if
+    never.
     """
 
     name: str

@@ -215,7 +215,7 @@ def _turn(words: str, page: Deconvolution, step: int) -> pmui.Button:
         page.page = (page.page + step) % page.pages
 
     return pmui.Button(
-        name=words, size="small", variant="outlined", margin=(0, 8, 0, 0), on_click=turn
+        label=words, size="small", variant="outlined", margin=(0, 8, 0, 0), on_click=turn
     )
 
 

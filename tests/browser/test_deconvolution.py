@@ -1,0 +1,37 @@
+"""The Deconvolution page in a browser: live pictures, another page of them, a profile."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.app_server import served
+from tests.small_psf_bundle import write_small_hst_survey, write_small_psf_bundle
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """Where the app shows a small bundle with a PSF model, and its survey."""
+    folder = tmp_path_factory.mktemp("hst")
+    survey = write_small_hst_survey(folder / "survey")
+    bundle = write_small_psf_bundle(folder / "bundle", survey)
+    with served(bundle=bundle, survey=folder / "survey", cache=folder / "cache") as where:
+        yield where
+
+
+def test_galaxies_are_deconvolved_page_by_page(open_page):
+    page = open_page("deconvolution", ".strips[data-painted]")
+    lines = page.locator(".strip-line")
+    lines.filter(has_text="Truth").wait_for()
+    assert lines.count() == 6
+    assert page.locator(".strip-figure", has_text="χ²").count() == 16
+    first = page.locator(".strip-name").first.text_content()
+    page.get_by_text("Radial profile of").wait_for()
+    page.locator(".strip-tile").nth(2).click()
+    second = page.locator(".strip-tile").nth(2).get_attribute("title")
+    page.get_by_text(f"Radial profile of {second}").wait_for()
+    page.get_by_role("button", name="Next").click()
+    page.locator(".strips[data-galaxies='4']").wait_for()
+    assert page.locator(".strip-name").first.text_content() != first
+    page.locator(".deconvolution-figures td").first.wait_for()

@@ -1,0 +1,106 @@
+"""`galaxy-explorer deconvolve`, and what a bundle says of its model with the PSF layer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from typer.testing import CliRunner
+
+from galaxy_explorer.bundle import load_bundle
+from galaxy_explorer.bundle_deconvolution import (
+    DECONVOLUTION,
+    psf_model,
+    psf_model_name,
+    read_deconvolution,
+)
+from galaxy_explorer.bundle_writer import add_files
+from galaxy_explorer.cli import app
+from galaxy_explorer.commands.deconvolve_files import PLANES, read_psf
+from galaxy_explorer.errors import BadImage, BundleError
+from tests.deconvolution.scenes import galaxies, psfs
+from tests.small_bundle import write_small_bundle
+from tests.small_psf_bundle import NAME, write_small_hst_survey, write_small_psf_bundle
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("psf")
+    survey = write_small_hst_survey(folder / "survey")
+    write_small_psf_bundle(folder / "bundle", survey)
+    return folder
+
+
+def write_image(path: Path, side: int = 101) -> Path:
+    rng = np.random.default_rng(0)
+    margin = (side - 84) // 2
+    pixels = 0.3 + np.pad(1000 * galaxies(1)[0], (margin, side - 84 - margin))
+    place = {"CRPIX1": 51.0, "CRPIX2": 51.0, "CRVAL1": 53.1, "CRVAL2": -27.8}
+    words = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "BUNIT": "ELECTRONS/S"}
+    header = fits.Header({**place, **words})
+    noisy = (pixels + rng.normal(0, 0.2, pixels.shape)).astype(np.float32)
+    fits.PrimaryHDU(noisy, header).writeto(path)
+    return path
+
+
+def test_an_image_becomes_a_fits_file_that_says_everything(folder: Path, tmp_path: Path) -> None:
+    image = write_image(tmp_path / "mine.fits")
+    fits.PrimaryHDU(psfs(1)[0]).writeto(tmp_path / "psf.fits")
+    (tmp_path / "bad.fits").write_bytes(b"SIMPLE")
+    out = tmp_path / "out"
+    command = ["deconvolve", str(folder / "bundle"), str(image), str(tmp_path / "bad.fits")]
+    done = CliRunner().invoke(
+        app, [*command, "--psf", str(tmp_path / "psf.fits"), "--out", str(out)]
+    )
+    assert done.exit_code == 0, done.output
+    assert "1 deconvolved, 1 could not be used" in done.output
+    with fits.open(out / "mine_deconvolved.fits") as made:
+        assert [hdu.name for hdu in made[1:]] == [*PLANES, "PSF"]
+        light, header = made["DECONVOLVED"].data, made["DECONVOLVED"].header
+        assert light.shape == (84, 84)
+        assert (header["CRPIX1"], header["CRVAL1"]) == (51.0 - 8, 53.1)
+        assert header["BUNIT"] == "ELECTRONS/S"
+        assert made[0].header["SKY"] == pytest.approx(0.3, abs=0.05)
+        residual = made["RESIDUAL"].data
+        assert made[0].header["CHI2RED"] == pytest.approx(np.square(residual).mean(), rel=1e-3)
+        assert made[0].header["PSFFILE"] == "psf.fits"
+        expected = (made["INPUT"].data - made["RECONVOLVED"].data) / made["SIGMA"].data
+        assert residual == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_psf_is_cut_to_an_odd_square_around_its_peak(tmp_path: Path) -> None:
+    psf = np.zeros((30, 40))
+    psf[14, 22] = 3.0
+    psf[14, 23] = -1.0
+    fits.PrimaryHDU(psf).writeto(tmp_path / "psf.fits")
+    found = read_psf(tmp_path / "psf.fits")
+    assert found.shape == (29, 29)
+    assert found[14, 14] == 1.0
+    fits.PrimaryHDU(np.eye(3)).writeto(tmp_path / "small.fits")
+    with pytest.raises(BadImage, match="two pixels from the edge"):
+        read_psf(tmp_path / "small.fits")
+
+
+def test_a_bundle_knows_its_model_with_the_psf_layer(folder: Path, tmp_path: Path) -> None:
+    bundle = load_bundle(folder / "bundle")
+    assert psf_model_name(bundle) == NAME
+    assert psf_model(bundle).psf.sum() == pytest.approx(1, abs=1e-2)
+    other = load_bundle(write_small_bundle(tmp_path / "other", n=60))
+    assert psf_model_name(other) is None
+    assert read_deconvolution(other) is None
+    with pytest.raises(BundleError, match="no model with the PSF layer"):
+        psf_model(other)
+
+
+def test_figures_that_are_none_are_refused(folder: Path, tmp_path: Path) -> None:
+    survey = write_small_hst_survey(tmp_path / "survey")
+    path = write_small_psf_bundle(tmp_path / "bundle", survey)
+    found = read_deconvolution(load_bundle(path))
+    assert found is not None
+    found["figures"][1]["value"] = "<b>1</b>"
+    add_files(path, {DECONVOLUTION: json.dumps(found).encode()}, lambda _: "card")
+    with pytest.raises(BundleError, match=r"figures\[1\]"):
+        read_deconvolution(load_bundle(path))
