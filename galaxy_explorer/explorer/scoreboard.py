@@ -41,8 +41,8 @@ def _used(model: ModelEntry, _: Clustering | None) -> Cell:
 
 
 def _perplexity(model: ModelEntry, _: Clustering | None) -> Cell:
-    value, codes = model.metrics.get("perplexity"), model.config["num_embeddings"]
-    note = "" if value is None else f"{100 * value / codes:.0f} % of {codes}"
+    value, codes = model.metrics.get("perplexity"), model.config.get("num_embeddings")
+    note = "" if value is None or not codes else f"{100 * value / codes:.0f} % of {codes}"
     return _number(value, ".0f") | {"note": note}
 
 

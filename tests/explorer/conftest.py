@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,19 @@ from galaxy_explorer.explorer.stamps import StampStore
 from galaxy_explorer.explorer.state import ExplorerState
 from tests.explorer.fakes import drawn
 from tests.small_bundle import write_small_bundle
+from tests.small_evaluation import small_evaluation
 
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return load_bundle(write_small_bundle(tmp_path_factory.mktemp("bundle") / "small"))
+
+
+@pytest.fixture(scope="session")
+def evaluated(bundle: Bundle) -> Bundle:
+    """The bundle with an evaluation of random numbers."""
+    keys = {key: len(one.clusters) for key, one in bundle.clusterings.items()}
+    return replace(bundle, evaluation=small_evaluation(len(bundle), keys))
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from galaxy_explorer.explorer.model_choice import report_models
 from galaxy_explorer.explorer.plots_compare import CELLS, MEMBERS
 from galaxy_explorer.explorer.scoreboard import COLUMNS, choice_words, choices, header, scoreboard
 from galaxy_explorer.explorer.stamps import StampStore
-from galaxy_explorer.explorer.strips import Strips, varied_galaxies
+from galaxy_explorer.explorer.strips import Strips, mse_words, varied_galaxies
 from galaxy_explorer.explorer.views.codebooks import Codebooks
 from tests.explorer.fakes import drawn
 
@@ -24,12 +25,24 @@ def test_every_clustering_and_every_other_model_can_be_chosen(bundle):
     assert choice_words(bundle, UNCLUSTERED).endswith("16×16 map, not clustered")
 
 
-def test_choosing_a_side_changes_state_pictures_and_table(page, state):
+def test_choosing_a_side_changes_state_and_table(page, state):
     page.right = "k512-paper-8x8/codes"
     assert state.compare == "k512-paper-8x8/codes"
-    assert page.strips.right == "k512-paper-8x8"
     assert [row["side"] for row in page.table.rows].count("right") == 1
-    assert "paper" in page.strips.table.lines[1]["note"]
+
+
+def test_the_page_opens_with_the_models_of_the_report(page, bundle):
+    assert page.models == report_models(bundle)
+    assert page.models == ["k512-paper-8x8", "k16-modern-8x8", "convae-conv"]
+    assert page.strips.models == page.training.models == page.models
+
+
+def test_any_set_of_models_can_be_shown(page):
+    page.models = ["k512-modern-16x16"]
+    assert [line["label"] for line in page.strips.table.lines] == ["512 codes, modern, 16×16 map"]
+    page.models = []
+    assert page.strips.table.lines == []
+    assert page.strips.table.sheet is None
 
 
 def test_the_page_follows_the_state(page, state):
@@ -38,11 +51,10 @@ def test_the_page_follows_the_state(page, state):
     assert "16 codes, modern" in page.comparison.heads["left"].object
 
 
-def test_a_model_without_clusters_shows_pictures_alone(page, state):
+def test_a_model_without_clusters_is_not_compared(page, state):
     before = state.clustering
     page.left = UNCLUSTERED
     assert state.clustering == before
-    assert page.strips.left == UNCLUSTERED
     assert page.unclustered.visible
     assert not page.comparison.view.visible
     assert not page.comparison.heat_view.visible
@@ -101,25 +113,45 @@ def test_strips_show_one_galaxy_of_each_type(bundle):
 
 
 def test_strips_without_originals_say_so_and_give_stored_errors(page, state):
-    lines = page.strips.table.lines
-    assert len(lines) == 2
+    lines, models = page.strips.table.lines, page.strips.models
+    assert len(lines) == len(models)
     assert "not on this machine" in page.strips.table.heading
     rows = page.strips.rows()
-    errors = state.bundle.column(f"{page.strips.left}/error")[rows]
-    assert lines[0]["figures"] == [f"MSE {error:.1e}" for error in errors]
-    others = state.bundle.column(f"{page.strips.right}/error")[rows]
-    assert lines[0]["best"] == list(errors < others)
+    errors = np.array([state.bundle.column(f"{model}/error")[rows] for model in models])
+    for line, own in zip(lines, errors, strict=True):
+        assert line["figures"] == [mse_words(error) for error in own]
+        assert line["best"] == (own == errors.min(0)).tolist()
+        assert line["note"] == f"mean {mse_words(own.mean())}"
+
+
+def test_an_error_is_written_with_a_true_minus():
+    assert mse_words(3.91e-4) == "MSE 3.9e−4"
 
 
 def test_strips_with_originals_show_residuals(bundle, state, stamps, tmp_path):
     store = StampStore(bundle, tmp_path / "other", lambda rows: drawn(rows)[:, 0])
-    strips = Strips(state, store, left="k16-modern-8x8", right="k512-modern-8x8")
+    strips = Strips(state, store, models=["k16-modern-8x8", "convae-conv"])
     store.close()
-    labels = [line["label"].split(":")[0] for line in strips.table.lines]
-    assert labels == ["Original", "Left", "Left", "Right", "Right"]
+    labels = [line["label"] for line in strips.table.lines]
+    words = ["16 codes, modern, 8×8 map", "ConvAE without dense layers"]
+    assert labels == ["Original", words[0], "residual", words[1], "residual"]
     n = len(strips.table.galaxies)
     assert [line["first"] for line in strips.table.lines] == [i * n for i in range(5)]
     assert strips.table.sheet_rows == 5
+
+
+def test_galaxies_are_picked_by_name(page, state):
+    page.pick("galaxy-0007, GALAXY - 0003; ngc5, nothing")
+    assert [galaxy["row"] for galaxy in page.strips.table.galaxies] == [7, 3, 5]
+    assert "nothing" in page.missing.object
+    page.pick("")
+    assert not page.missing.visible
+    assert page.strips.picked == []
+
+
+def test_a_name_that_nothing_has_is_shown_as_it_is(page):
+    page.pick("<b>x</b>")
+    assert "&lt;b&gt;x&lt;/b&gt;" in page.missing.object
 
 
 def test_strips_follow_the_selection(page, state):
@@ -138,7 +170,9 @@ def test_scoreboard_gives_every_figure_with_its_meaning(bundle):
     assert all(column["explanation"] for column in header())
     ami = [column["name"] for column in header()].index("AMI with T")
     assert rows[0]["cells"][ami]["note"] == "0.050 to 0.150, chance 0.010"
-    assert rows[-1]["cells"][ami]["text"] == "–"
+    unclustered = next(row for row in rows if row["cells"][0]["text"].endswith("not clustered"))
+    assert unclustered["cells"][ami]["text"] == "–"
+    assert unclustered is rows[-1]
     assert [row["side"] for row in rows if row["side"]] == ["left", "right"]
 
 

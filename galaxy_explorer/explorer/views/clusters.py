@@ -32,7 +32,7 @@ from galaxy_explorer.explorer.plots_types import (
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Clustering
-    from galaxy_explorer.bundle_evaluation import Evaluation
+    from galaxy_explorer.bundle_evaluation import Evaluation, MergerTree
     from galaxy_explorer.clustering.summary import ClusterSummary
     from galaxy_explorer.explorer.stamps import StampStore
     from galaxy_explorer.explorer.state import ExplorerState
@@ -54,8 +54,7 @@ class Clusters(pn.viewable.Viewer):
         super().__init__(**params)
         self.state = state
         self.multiples = SmallMultiples(self._on_message, panel_width=75)
-        trees = state.bundle.evaluation.trees if state.bundle.evaluation else ()
-        self.merger = MergerGroups(state, trees) if trees else None
+        self.merger: MergerGroups | None = None
         self.gallery = Gallery(state, stamps)
         self.detail = Detail(state, stamps)
         self.histogram = t_histogram(np.zeros(10, int), 0, height=210)
@@ -142,34 +141,38 @@ class Clusters(pn.viewable.Viewer):
             _part(self.histogram, 2), _part(self.place, 1), sizing_mode="stretch_width"
         )
         half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
-        left = pn.Column(
-            *self._switched(clustering_select(self.state), bar, self.legend, self.multiples),
+        self.all_clusters = pn.Column(
+            clustering_select(self.state), bar, self.legend, self.multiples,
+            margin=0, sizing_mode="stretch_width", styles={"max-height": "none"},
+        )  # fmt: skip
+        shown = choice("Show", self.param.show)
+        shown.param.update(visible=bool(self._trees), margin=(0, 0, 8, 0))
+        self.left = pn.Column(
+            shown, self.all_clusters,
             margin=(0, 12, 0, 0), sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
+        self.param.watch(self._switch, "show")
         right = pn.Column(
             self.heading, figures, self.detail, self._sources(), self.gallery,
             display_controls(self.state), sizing_mode="stretch_width",
             styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
-        return pn.Row(left, right, sizing_mode="stretch_width", margin=8)
+        return pn.Row(self.left, right, sizing_mode="stretch_width", margin=8)
 
-    def _switched(self, *clusters: pn.viewable.Viewable) -> list[pn.viewable.Viewable]:
-        """The clusters, and where there is a merger tree the switch between them and it."""
-        parts, merger = [pn.panel(part) for part in clusters], self.merger
-        if merger is None:
-            return parts
+    def _switch(self, *_: param.parameterized.Event) -> None:
+        """Show the clusters or the merger tree, which is made when it is first asked for."""
+        tree = self.show == SHOWN[1]
+        if tree and self.merger is None:
+            self.merger = MergerGroups(self.state, self._trees)
+            self.left.append(self.merger.view)
+        if self.merger is not None:
+            self.merger.view.visible = tree
+        self.all_clusters.visible = not tree
 
-        def switch(*_: param.parameterized.Event) -> None:
-            tree = self.show == SHOWN[1]
-            merger.view.visible = tree
-            for part in parts:
-                part.visible = not tree
-
-        self.param.watch(switch, "show")
-        switch()
-        shown = choice("Show", self.param.show)
-        shown.margin = (0, 0, 8, 0)
-        return [shown, *parts, merger.view]
+    @property
+    def _trees(self) -> tuple[MergerTree, ...]:
+        evaluation: Evaluation | None = self.state.bundle.evaluation
+        return () if evaluation is None else evaluation.trees
 
     def _sources(self) -> pn.Row:
         sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PAGE_HEIGHT = "calc(100vh - 84px)"
 NOT_CLUSTERED = (
-    "Only models with an 8×8 code map are clustered, as in the report (64 codes, 64 clusters)."
+    "Only models with 64 features, an 8×8 code map or 64 latents, are clustered, as in the report."
     " Choose such a model on both sides to compare clusters."
 )
 SCORES_NOTE = (

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from galaxy_explorer.explorer.model_choice import model_choices, named_galaxies, report_models
+from galaxy_explorer.explorer.model_figures import Tradeoff, Training, rule_table
+from galaxy_explorer.explorer.plots_models import (
+    POINTS,
+    SERIES,
+    tradeoff_columns,
+    tradeoff_figure,
+    tradeoff_points,
+    update_tradeoff,
+)
+from galaxy_explorer.explorer.plots_training import CURVES, RULE, curve_columns, rule_columns
+
+
+def test_points_come_from_the_evaluation_where_there_is_one(bundle, evaluated):
+    assert tradeoff_points(evaluated) == list(evaluated.evaluation.tradeoff)
+    points = tradeoff_points(bundle)
+    assert [f"{point.model}/{point.features}" for point in points] == list(bundle.clusterings)
+    assert (
+        points[0].eta2
+        == bundle.clusterings[next(iter(bundle.clusterings))].agreement["eta2"]["value"]
+    )
+
+
+@pytest.mark.parametrize("distinction", ["eta2", "ami"])
+def test_bars_hold_their_points(evaluated, distinction):
+    columns = tradeoff_columns(evaluated, tradeoff_points(evaluated), distinction)
+    for x, left, right in zip(columns["x"], columns["left"], columns["right"], strict=True):
+        assert left <= x <= right
+    for y, low, high in zip(columns["y"], columns["low"], columns["high"], strict=True):
+        assert low <= y <= high
+    assert len({len(values) for values in columns.values()}) == 1
+
+
+def test_points_without_a_figure_are_left_out(evaluated):
+    points = tradeoff_points(evaluated)
+    some = [replace(points[0], nmse=None), replace(points[1], eta2=None), *points[2:]]
+    assert len(tradeoff_columns(evaluated, some, "eta2")["x"]) == len(points) - 2
+
+
+def test_the_axes_hold_every_bar_and_lines_run_from_few_codes_to_many(bundle):
+    plot = tradeoff_figure()
+    columns = tradeoff_columns(bundle, tradeoff_points(bundle), "eta2")
+    update_tradeoff(plot, columns, "η² of T")
+    update_tradeoff(plot, columns, "η² of T")
+    assert plot.x_range.start <= min(columns["left"]) <= max(columns["right"]) <= plot.x_range.end
+    assert plot.y_range.start <= min(columns["low"]) <= max(columns["high"]) <= plot.y_range.end
+    assert sum(type(layer).__name__ == "Arrow" for layer in plot.center) == 1
+    assert len(plot.select_one({"name": SERIES}).data["x"]) == len(set(columns["kind"]))
+    assert len(plot.select_one({"name": POINTS}).data["x"]) == len(columns["x"])
+
+
+def test_models_without_a_codebook_are_always_among_the_points(bundle):
+    view = Tradeoff(bundle)
+    view.features = "index"
+    words = view.figure.select_one({"name": POINTS}).data["words"]
+    assert any("ConvAE" in text for text in words)
+    assert all("index" in text or "ConvAE" in text for text in words)
+
+
+def test_each_training_has_a_curve_and_a_ring_where_the_rule_was_met(bundle):
+    models = list(bundle.models.values())
+    curves, rings = curve_columns(models, "nmse"), rule_columns(models, "nmse")
+    assert len(curves["x"]) == len(models)
+    met = [model for model in models if model.rule_step is not None]
+    assert rings["x"] == [model.rule_step for model in met]
+    without = [model for model in models if model.kind == "convae"]
+    assert curve_columns(without, "perplexity")["x"] == []
+
+
+def test_the_table_says_what_stopping_would_have_cost(bundle):
+    entry = bundle.models["k16-modern-8x8"]
+    table = rule_table([entry, replace(entry, rule_step=None)])
+    assert f"step {entry.rule_step:,}" in table
+    assert f"{100 * entry.rule_cost:.1f} % more error" in table
+    assert "not within these steps" in table
+
+
+def test_curves_follow_the_models_and_the_switch(bundle):
+    view = Training(bundle, models=["k16-modern-8x8"])
+    assert view.view.visible
+    view.models = ["k16-modern-8x8", "k512-modern-8x8"]
+    assert len(view.figure.select_one({"name": CURVES}).data["x"]) == 2
+    view.figure_of = "Codes that changed"
+    assert view.figure.yaxis.axis_label == "Codes that changed"
+    met = [view.bundle.models[name].rule_step for name in view.models]
+    assert view.figure.select_one({"name": RULE}).data["x"] == [step for step in met if step]
+
+
+def test_the_models_of_the_report_are_found_where_there_are_any(bundle):
+    assert report_models(bundle) == ["k512-paper-8x8", "k16-modern-8x8", "convae-conv"]
+    other = replace(bundle, models={"k64-modern-8x8": bundle.models["k16-modern-8x8"]})
+    assert report_models(other) == ["k64-modern-8x8"]
+    assert set(model_choices(bundle).values()) == set(bundle.models)
+
+
+def test_names_are_found_whatever_their_case_and_blanks(bundle):
+    assert named_galaxies(bundle, "GALAXY-0001,ngc 7 ; Galaxy - 0001") == ([1, 7], [])
+    assert named_galaxies(bundle, "m 31, galaxy-0002") == ([2], ["m 31"])
+    assert named_galaxies(bundle, " , ") == ([], [])

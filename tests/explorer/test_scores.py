@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from astropy.table import Table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from galaxy_explorer.bundle_evaluation import ROW_FIELDS, VERDICTS
+from galaxy_explorer.explorer.claim_cards import cards, verdict_counts
+from galaxy_explorer.explorer.evaluation_parts import costs_table, curves, targets_table
+from galaxy_explorer.explorer.intervals import (
+    common_axis,
+    figure_words,
+    interval_html,
+    interval_words,
+)
+from galaxy_explorer.explorer.scores import (
+    ALL,
+    csv_bytes,
+    ecsv_bytes,
+    groups,
+    matching,
+    values_of,
+)
+from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.views.claims import Claims
+from galaxy_explorer.explorer.views.scoreboard import Scoreboard
+from tests.small_evaluation import small_evaluation
+
+HOSTILE = "<script>alert(1)</script>"
+numbers = st.floats(-1e6, 1e6)
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    return small_evaluation()
+
+
+@pytest.fixture
+def page(evaluated, stamps) -> Scoreboard:
+    return Scoreboard(ExplorerState(evaluated), stamps)
+
+
+@given(st.lists(st.none() | numbers))
+def test_an_axis_holds_zero_and_every_value(values):
+    low, high = common_axis(values)
+    known = [value for value in values if value is not None]
+    assert low < high
+    assert low <= min([0, *known])
+    assert max([0, *known]) <= high
+
+
+@given(numbers, numbers, numbers, st.none() | numbers, st.none() | numbers)
+def test_marks_stay_on_the_axis_and_nothing_but_numbers_gets_in(value, low, high, chance, ceiling):
+    axis = common_axis([value, low, high, chance, ceiling])
+    drawn = interval_html(value, low, high, axis=axis, chance=chance, ceiling=ceiling)
+    places = [float(text) for text in re.findall(r"left:([-\d.]+)%", drawn)]
+    assert all(0 <= place <= 100 for place in places)
+    assert drawn.count('class="chance"') == (chance is not None)
+    assert drawn.count('class="ceiling"') == (ceiling is not None)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(None, "–"), (float("nan"), "–"), (-0.1234, "−0.123"), (12.345, "12.3"), (345.6, "346"),
+     (12345.6, "12,346"), (0.00012, "1.2e−04"), (0.0, "0.000")],
+)  # fmt: skip
+def test_figures_in_words(value, words):
+    assert figure_words(value) == words
+
+
+def test_an_interval_in_words():
+    assert interval_words(-0.1, 0.25) == "−0.100 to 0.250"
+    assert interval_words(None, 0.25) == ""
+
+
+def test_each_row_is_in_one_group_and_the_best_comes_first(bundle, evaluation):
+    made = groups(bundle, evaluation.rows, "")
+    assert sum(len(group["rows"]) for group in made) == len(evaluation.rows)
+    assert len({(group["question"], group["figure"]) for group in made}) == len(made)
+    for group in made:
+        values = [row["sort"][-1] for row in group["rows"]]
+        worst_last = sorted(values, reverse="less is better" not in group["note"])
+        assert values == worst_last
+
+
+def test_a_row_without_a_value_comes_last(bundle, evaluation):
+    rows = [replace(evaluation.rows[0], value=None), *evaluation.rows[7:21:7]]
+    made = groups(bundle, rows, "")
+    assert [row["cells"][-1] for group in made for row in group["rows"]][-1] == "–"
+
+
+def test_filters_keep_what_has_every_chosen_value(evaluation):
+    chosen = {"question": "agreement", "clusterer": "ward", "model": ALL}
+    found = matching(evaluation.rows, chosen)
+    assert found
+    assert {(row.question, row.clusterer) for row in found} == {("agreement", "ward")}
+    assert len({row.model for row in found}) == len(values_of(evaluation.rows, "model"))
+
+
+def test_the_recommended_clustering_is_marked(bundle, evaluation):
+    made = groups(
+        bundle, matching(evaluation.rows, {"question": "agreement"}), "k16-modern-8x8/codes"
+    )
+    marked = [row["sort"][:2] for group in made for row in group["rows"] if row["recommended"]]
+    assert marked
+    assert {tuple(pair) for pair in marked} == {("k16-modern-8x8", "codes")}
+
+
+def test_a_csv_file_reads_back_equal(evaluation):
+    rows = [replace(evaluation.rows[0], note='a "quoted", note\nwith a line'), *evaluation.rows[1:]]
+    read = list(csv.DictReader(io.StringIO(csv_bytes(rows).decode(), newline="")))
+    assert list(read[0]) == ROW_FIELDS
+    assert [row["note"] for row in read] == [row.note for row in rows]
+    values = [float(row["value"]) if row["value"] else None for row in read]
+    assert values == [row.value for row in rows]
+
+
+def test_an_ecsv_file_reads_back_equal(bundle, evaluation):
+    table = Table.read(
+        ecsv_bytes(evaluation.rows, evaluation, bundle).decode(), format="ascii.ecsv"
+    )
+    assert table.colnames == ROW_FIELDS
+    assert table.meta["hash"] == bundle.hash
+    for name in ("value", "chance", "clusters"):
+        read = [None if value is None or str(value) == "--" else value for value in table[name]]
+        assert read == pytest.approx([getattr(row, name) for row in evaluation.rows])
+    assert list(table["model"]) == [row.model for row in evaluation.rows]
+
+
+def test_the_page_opens_with_the_hubble_type(page):
+    assert page.question == "agreement"
+    assert {row.question for row in page.rows()} == {"agreement"}
+    page.question = ALL
+    assert len(page.rows()) == len(page.evaluation.rows)
+    page.features = "index"
+    shown = [row for group in page.tables.groups for row in group["rows"]]
+    assert len(shown) == len(page.rows()) < len(page.evaluation.rows)
+
+
+def test_downloads_hold_what_is_shown(page):
+    page.param.update(question="stability", clusterer="ward")
+    asyncio.run(page.downloads.deliver("csv"))
+    read = list(csv.DictReader(io.StringIO(page.downloads.buttons.data.decode())))
+    assert len(read) == len(page.rows()) > 0
+    assert {row["clusterer"] for row in read} == {"ward"}
+    assert page.downloads.buttons.file_name == "scoreboard.csv"
+
+
+def test_parts_show_targets_curves_and_costs(bundle, evaluation):
+    table = targets_table(evaluation.targets)
+    assert table.count("<tr") == len(evaluation.targets) + 1
+    assert "✓ met" in table
+    assert "✗ missed" in table
+    drawn = curves(bundle, evaluation.number_of_clusters)
+    assert drawn.count("<polyline") == len(evaluation.number_of_clusters[0].curves)
+    assert "k = 5" in drawn
+    assert f"{sum(cost.seconds for cost in evaluation.costs):,.1f} s" in costs_table(
+        evaluation.costs
+    )
+
+
+def test_no_text_of_an_evaluation_becomes_html(bundle, evaluation):
+    claim = replace(evaluation.claims[0], id='"', words=HOSTILE, test=HOSTILE, rule=HOSTILE,
+                    explanation=HOSTILE, section=HOSTILE)  # fmt: skip
+    claim = replace(claim, figures=(replace(claim.figures[0], name=HOSTILE, unit=HOSTILE),))
+    target = replace(evaluation.targets[0], name=HOSTILE, note=HOSTILE)
+    choice = replace(evaluation.number_of_clusters[0], verdict=HOSTILE, rule=HOSTILE, model=HOSTILE)
+    cost = replace(evaluation.costs[0], stage=HOSTILE)
+    shown = (
+        cards([claim]) + targets_table([target]) + curves(bundle, [choice]) + costs_table([cost])
+    )
+    assert "<script" not in shown
+    assert shown.count("&lt;script") >= 10
+
+
+def test_each_verdict_is_counted_and_can_be_chosen(evaluated, stamps):
+    page = Claims(ExplorerState(evaluated), stamps)
+    claims = evaluated.evaluation.claims
+    counts = verdict_counts(claims)
+    assert list(counts) == list(VERDICTS)
+    assert sum(counts.values()) == len(claims) == page.cards.object.count("<article")
+    page.verdict = "partly"
+    assert page.cards.object.count("<article") == counts["partly"]
+
+
+@pytest.mark.parametrize("view", [Claims, Scoreboard])
+def test_without_an_evaluation_the_command_is_named(view, state, stamps):
+    shown = view(state, stamps).view.objects[0].object
+    assert "galaxy-explorer evaluate" in shown
+    assert str(state.bundle.path) in shown
