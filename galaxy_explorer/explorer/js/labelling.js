@@ -16,7 +16,7 @@ const PAGE_KEYS = [
   ["n", "write a note; Enter stores it, Esc leaves it"], ["?", "these keys"],
 ]
 const RESERVED = new Set(["?", "n", "c", "z", "y", " ", "/"])
-const TYPING = 'input:not([type="checkbox"], [type="radio"]), textarea, select, dialog, '
+const TYPING = 'input:not([type="checkbox"], [type="radio"]), textarea, select, dialog[open], '
   + '[contenteditable="true"], [role="combobox"][aria-expanded="true"], '
   + '[role="listbox"], [role="option"], [role="menu"], [role="dialog"], [role="textbox"]'
 const OWN_ARROWS = '[role="radiogroup"], [role="group"], [role="tablist"], [role="slider"], '
