@@ -22,17 +22,25 @@ def blobs(ttype: np.ndarray, rng: np.random.Generator, size: int = 64) -> np.nda
     return stamps[:, None].astype(np.float32)
 
 
-def write_small_survey(path: Path, *, n: int = 160, seed: int = 0) -> Survey:
-    """Write `n` galaxies, three in ten of them without a type, already stretched."""
+def write_small_survey(path: Path, *, n: int = 160, seed: int = 0, band: str = "r") -> Survey:
+    """Write `n` galaxies, three in ten of them without a type, already stretched.
+
+    With several bands, such as "r, g", each is fainter than the one before, more so for late types.
+    """
     rng = np.random.default_rng(seed)
     ttype = rng.uniform(-5, 8, n)
     ttype[rng.random(n) < 0.3] = np.nan
-    spec = SurveySpec(name="blobs", source="drawn", band="r", state="arcsinh")
+    spec = SurveySpec(
+        name="blobs", source="drawn", band=band, state="arcsinh", channels=len(band.split(","))
+    )
     writer = SurveyWriter(path, spec, recipe={"n": n, "seed": seed})
     columns = {
         "galaxy_id": np.array([f"blob-{seed}-{i}" for i in range(n)]),
         "ttype": ttype,
         "magnitude": rng.normal(15, 1, n),
     }
-    writer.append(blobs(ttype, rng), columns, cursor=n)
+    fading = 0.8 + 0.01 * np.nan_to_num(ttype)[:, None, None, None]
+    light = blobs(ttype, rng)
+    stamps = [light * fading**plane for plane in range(len(band.split(",")))]
+    writer.append(np.concatenate(stamps, axis=1).astype(np.float32), columns, cursor=n)
     return writer.finish({"catalog_rows": n})

@@ -10,6 +10,7 @@ from galaxy_explorer import load_bundle
 from galaxy_explorer.errors import SurveyError, TrainingError
 from galaxy_explorer.models.vqvae import VQVAEConfig
 from galaxy_explorer.pipeline import make_plan, train_bundle
+from galaxy_explorer.pipeline.autoencoders import Autoencoders
 from galaxy_explorer.pipeline.cache import StageCache, StageResult
 from galaxy_explorer.pipeline.lock import exclusive
 from galaxy_explorer.pipeline.measures import measure
@@ -304,8 +305,6 @@ def test_altered_weights_are_exported_again(trained, monkeypatch):
 
 @pytest.mark.slow
 def test_other_pixels_start_the_training_anew(trained, tmp_path):
-    from galaxy_explorer.pipeline.autoencoders import Autoencoders
-
     other = write_small_survey(tmp_path / "other", seed=5).path
     work = shutil.copytree(trained.work, tmp_path / "bundle.work")
     plan = make_plan(other, tmp_path / "bundle", recipe="tiny", models=MODELS)
@@ -314,6 +313,17 @@ def test_other_pixels_start_the_training_anew(trained, tmp_path):
     folder = stages._training_folder(plan.configs[0])
     assert folder == work / "models" / "k16-modern-8x8"
     assert [file.name for file in folder.iterdir()] == ["pixels.txt"]
+
+
+@pytest.mark.slow
+def test_bands_and_colour_are_measured_where_there_are_several(tmp_path):
+    survey = write_small_survey(tmp_path / "colour", n=80, band="r, g").path
+    plan = make_plan(survey, tmp_path / "out", recipe="tiny", models=("k16-modern-8x8",))
+    metrics = Autoencoders(plan).products(plan.configs[0]).metrics
+    assert 0 < metrics["nmse_r"] < 2
+    assert 0 < metrics["nmse_g"] < 2
+    assert metrics["g_r_kept_low"] <= metrics["g_r_kept"] <= metrics["g_r_kept_high"]
+    assert metrics["g_r_slope_real"] < 0
 
 
 @pytest.mark.slow
