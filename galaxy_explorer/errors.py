@@ -4,6 +4,7 @@ GalaxyExplorerError
 ├── BadImage         one picture cannot be used (file and reason)
 ├── BadCatalog       a table lacks a column or cannot be read
 ├── BadQuery         a search cannot be understood
+├── NoHub            no program on this machine listens to SAMP
 ├── SurveyError      a survey folder is incomplete or does not fit the request
 ├── TrainingError    a training run cannot start, resume or continue
 ├── BundleError      a bundle is missing, incomplete or altered
@@ -32,6 +33,10 @@ class BadImage(GalaxyExplorerError):
 
 class BadCatalog(GalaxyExplorerError):
     """A catalogue cannot be read or lacks a column."""
+
+
+class NoHub(GalaxyExplorerError):
+    """No program on this machine listens to SAMP."""
 
 
 class BadQuery(GalaxyExplorerError):

@@ -29,6 +29,7 @@ SETTINGS = (
     Setting("cache", "", "path", "decoded pictures; empty: the user's cache folder"),
     Setting("labels", "", "path", "the log of labels; empty: in the user's data folder"),
     Setting("picture_cache", 64, "MB", "tiles and sheets kept in memory; each is about 20 kB"),
+    Setting("samp", 0, "0 or 1", "1 offers SAMP: where server and browser share one machine"),
     Setting("kept_selections", 5000, "selections", "links name them; a bit a galaxy on disk each"),
     Setting("upload_megabytes", 14, "MB", "a message over 20 MB would end the connection"),
     Setting("upload_seconds", 120, "s", "a picture that takes longer is given up"),
@@ -48,6 +49,7 @@ class Settings:
     cache: str
     labels: str
     picture_cache: int
+    samp: int
     kept_selections: int
     upload_megabytes: int
     upload_seconds: int

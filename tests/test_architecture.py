@@ -64,7 +64,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         | {"emulation"},
         {
             *("numpy", "scipy", "astropy", "PIL", "bokeh", "colorcet", "holoviews", "matplotlib"),
-            *("panel", "panel_material_ui", "param", "platformdirs", "tornado"),
+            *("panel", "panel_material_ui", "param", "platformdirs", "pyvo", "tornado"),
         },
     ),
     "commands": (

@@ -83,7 +83,7 @@ def preview(prepared: Prepared, display: DisplaySettings) -> NDArray[np.uint8]:
     colour = [int(SELECTION_COLOUR[i : i + 2], 16) for i in (1, 3, 5)]
     shown[[top, bottom], left : right + 1] = colour
     shown[top : bottom + 1, [left, right]] = colour
-    return shown
+    return np.asarray(shown)
 
 
 def _settings(display: DisplaySettings) -> dict[str, object]:
@@ -117,7 +117,7 @@ def probabilities(state: ExplorerState, found: Examination) -> str:
 def _picks(state: ExplorerState, key: str, member: Membership) -> str:
     clusters = state.bundle.clusterings[key].clusters
     best = np.argsort(-member.responsibilities, kind="stable")[:SHOWN_CLUSTERS]
-    parts = []
+    parts: list[str] = []
     for cluster in best.tolist():
         share = float(member.responsibilities[cluster])
         if share < 0.005 and parts:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import panel as pn
 from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.components import Gallery
@@ -32,6 +34,12 @@ class Answer:
 
 
 def give(state: ExplorerState, answer: Answer) -> None:
+    """Make an answer the selection, as soon as the page may change."""
+    # Scheduled: answers are found off the document's lock, which the map's models need.
+    pn.state.execute(partial(take, state, answer), schedule=True)
+
+
+def take(state: ExplorerState, answer: Answer) -> None:
     """Make an answer the selection; one galaxy alone comes into focus."""
     state.answer = answer
     state.select(answer.rows, answer.words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from functools import partial
@@ -12,11 +13,14 @@ import panel as pn
 import panel_material_ui as pmui
 from numpy.typing import NDArray
 
+from galaxy_explorer.errors import NoHub
 from galaxy_explorer.explorer.cluster_words import STYLES
 from galaxy_explorer.explorer.downloads import Downloads, Made
 from galaxy_explorer.explorer.esm import CopyTexts
+from galaxy_explorer.explorer.notices import notify
 from galaxy_explorer.explorer.permalink import link_query
 from galaxy_explorer.explorer.results import current_answer
+from galaxy_explorer.explorer.samp import SampLink, samp_installed
 from galaxy_explorer.explorer.text import plain
 from galaxy_explorer.tables import PAPER, SOFTWARE, galaxy_table
 from galaxy_explorer.tables_io import FORMATS, encode_table
@@ -47,7 +51,9 @@ class TakeHome(pn.viewable.Viewer):
         self.types = Downloads("Hubble types", PICTURES, self._prepare_types)
         parts = [self.table.buttons, self.map.buttons, self.types.buttons]
         self.dialog = pmui.Dialog(
-            pn.Column(self.heading, *parts, self.texts, sizing_mode="stretch_width"),
+            pn.Column(
+                self.heading, *parts, *self._samp_part(), self.texts, sizing_mode="stretch_width"
+            ),
             title="Take it home", show_close_button=True, close_on_click=True, width_option="md",
             sx=PAPER_STYLE,
         )  # fmt: skip
@@ -84,6 +90,38 @@ class TakeHome(pn.viewable.Viewer):
         rows = self.state.selection if answer is None else answer.rows
         return rows, self.state.selection_label or "a selection"
 
+    def _samp_part(self) -> list[Any]:
+        if not (self.context.settings.samp and samp_installed()):
+            return []
+        document = pn.state.curdoc
+
+        def focus(row: int) -> None:
+            if document is not None:
+                document.add_next_tick_callback(partial(setattr, self.state, "focus", row))
+
+        link = SampLink(focus)
+        if document is not None and document.session_context:
+            document.on_session_destroyed(lambda _: link.close())
+
+        async def send(_: Any) -> None:
+            rows, words = self._chosen()
+            table = galaxy_table(
+                self.state.bundle, rows, clustering=self.state.clustering, words=words
+            )
+            await _said(link.send, table, rows, words)
+
+        async def point(_: Any) -> None:
+            row, bundle = self.state.focus, self.state.bundle
+            if row is not None and np.isfinite(bundle.column("ra")[row]):
+                place = float(bundle.column("ra")[row]), float(bundle.column("dec")[row])
+                await _said(link.point, *place)
+
+        buttons = [
+            pmui.Button(label=label, on_click=work, variant="outlined", size="small")
+            for label, work in (("Send the table by SAMP", send), ("Point at the galaxy", point))
+        ]
+        return [pn.Row(*buttons)]
+
     def _prepare_table(self, kind: str) -> Callable[[], Made]:
         rows, words = self._chosen()
         answer = current_answer(self.state)
@@ -119,6 +157,14 @@ class TakeHome(pn.viewable.Viewer):
         draw = partial(types_figure, counts, no_t, words, source, kind)
         name = file_name(self.state.bundle.name, f"types-{words}")
         return lambda: (name, draw())
+
+
+async def _said(work: Callable[..., None], *arguments: Any) -> None:
+    """Do something off the event loop and tell the visitor if no hub is there."""
+    try:
+        await asyncio.to_thread(work, *arguments)
+    except NoHub as error:
+        notify(str(error), warning=True)
 
 
 def galaxies(count: int) -> str:

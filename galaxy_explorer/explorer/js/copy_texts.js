@@ -1,7 +1,7 @@
 // Texts to take along, each with a button that copies it. "{page}" stands for this page's address.
 
 export function render({model}) {
-  const root = element("div", "copy-texts")
+  const root = element("div", "copy-list")
 
   const copy = async (field, button) => {
     field.select()

@@ -1,7 +1,7 @@
 // Where a picture is dropped or chosen. One that is too large is not even read: its size is told.
 
 export function render({model}) {
-  const zone = element("label", "drop-zone")
+  const zone = element("label", "drop-field")
   const words = element("span", "drop-words")
   const input = element("input", "drop-input")
   input.type = "file"

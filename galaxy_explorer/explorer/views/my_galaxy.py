@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,7 +67,7 @@ class MyGalaxy(pn.viewable.Viewer):
         self.limit = context.settings.upload_megabytes * MEGABYTE
         self.zone = DropZone(
             self._on_message, words=f"Drop a galaxy here, or choose a file (at most"
-            f" {context.settings.upload_megabytes} MB)", limit=self.limit, margin=(0, 10),
+            f" {context.settings.upload_megabytes} MB)", limit=self.limit, margin=(0, 10, 12, 10),
             accept=".fits,.fit,.fts,.gz,.bz2,.png,.jpg,.jpeg",
         )  # fmt: skip
         self.said = _html("")
@@ -195,11 +195,14 @@ class MyGalaxy(pn.viewable.Viewer):
             return
         for name in ("shots", "words", "clusters", "measures"):
             getattr(self, name).object = content[name]
-        set_map(self.place, self._clustering.coordinates)
-        x, y = content["place"]
-        self.place.select_one({"name": "mine"}).data_source.data = {"x": [x], "y": [y]}
         self._show_alike(*content["alike"])
         self._show_codes(content["seen"], *content["codes"])
+        # Scheduled: drawings arrive without the document's lock, which Bokeh's models need.
+        pn.state.execute(partial(self._show_place, *content["place"]), schedule=True)
+
+    def _show_place(self, x: float, y: float) -> None:
+        set_map(self.place, self._clustering.coordinates)
+        self.place.select_one({"name": "mine"}).data_source.data = {"x": [x], "y": [y]}
 
     def _show_alike(self, rows: np.ndarray, far: np.ndarray, sheet: bytes) -> None:
         ids = self.state.bundle.column("galaxy_id")
@@ -248,7 +251,8 @@ class MyGalaxy(pn.viewable.Viewer):
         )  # fmt: skip
         return pn.Column(
             self.words, self.shots, pn.Row(codes, beside, sizing_mode="stretch_width"),
-            self.clusters, self.measures, self.detail, self.alike, select, visible=False,
+            pn.Column(self.alike, select, margin=(0, 10), sizing_mode="stretch_width"),
+            self.detail, self.clusters, self.measures, visible=False,
             sizing_mode="stretch_width", scroll="y-auto",
             styles={"height": PAGE_HEIGHT, "flex": "1 1 0", "min-width": "0"},
         )  # fmt: skip
