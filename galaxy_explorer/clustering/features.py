@@ -1,4 +1,4 @@
-"""Code maps as numbers that a mixture can take: the report's index map, and code vectors."""
+"""Vectors as features: the report's index map, and principal components of any vectors."""
 
 from __future__ import annotations
 

@@ -17,12 +17,11 @@ class Rings:
 
     mean (R, S S): weights that average over each ring, rows sum 1. waves (R, m, S S): the same
     times exp(-i m phi) for the azimuthal orders m = 1..4, less their mean over the ring: the few
-    cells of an inner ring would make a wave of a uniform map. radii (R,): mean radius in cells.
+    cells of an inner ring would make a wave of a uniform map.
     """
 
     mean: np.ndarray
     waves: np.ndarray
-    radii: np.ndarray
 
 
 @lru_cache(maxsize=16)
@@ -42,7 +41,7 @@ def rings_of(side: int, width: float, *, full: bool = True) -> Rings:
     mean = member / member.sum(1, keepdims=True)
     waves = mean[:, None] * np.exp(-1j * np.array(ORDERS)[:, None] * angle)
     waves -= mean[:, None] * waves.sum(2, keepdims=True)
-    return Rings(mean.astype(np.float32), waves.astype(np.complex64), mean @ radius)
+    return Rings(mean.astype(np.float32), waves.astype(np.complex64))
 
 
 def pool_rings(values: np.ndarray, rings: Rings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

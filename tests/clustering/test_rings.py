@@ -12,7 +12,8 @@ def test_every_cell_belongs_to_one_ring(side):
     rings = rings_of(side, 1.0)
     assert ((rings.mean > 0).sum(0) == 1).all()
     np.testing.assert_allclose(rings.mean.sum(1), 1, rtol=1e-6)
-    assert (np.diff(rings.radii) > 0).all()
+    y, x = np.indices((side, side)) - (side - 1) / 2
+    assert (np.diff(rings.mean @ np.hypot(x, y).ravel()) > 0).all(), "from the centre outwards"
 
 
 def test_rings_without_corners_leave_out_what_a_turn_brings_in():
