@@ -37,9 +37,9 @@ from galaxy_explorer.deconvolution.evaluation import (
 from galaxy_explorer.deconvolution.metrics import band_limit, mtf, reduced_chi2
 from galaxy_explorer.deconvolution.network import deconvolve
 from galaxy_explorer.deconvolution.observations import Array, Observed, observe, stamps_observed
-from galaxy_explorer.model_card import model_card
 from galaxy_explorer.pipeline.cache import StageCache, StageResult
 from galaxy_explorer.pipeline.psf import truth_and_psf
+from galaxy_explorer.pipeline.psf_card import deconvolution_card
 from galaxy_explorer.progress import progress
 from galaxy_explorer.survey.store import Survey
 
@@ -59,6 +59,17 @@ class Request:
     n: int
     real: Path | None = None
     exposure_s: float | None = None
+
+    @property
+    def command(self) -> str:
+        """The command line that asks for this, with the bundle's and surveys' names alone."""
+        words = [f"trained/{self.bundle.name}", f"--survey surveys/{self.survey.name}"]
+        words.append(f"--n {self.n}")
+        if self.real is not None:
+            words.append(f"--real surveys/{self.real.name}")
+        if self.exposure_s is not None:
+            words.append(f"--exposure {self.exposure_s:g}")
+        return " ".join(["galaxy-explorer evaluate-deconvolution", *words])
 
 
 def evaluate_deconvolution(request: Request) -> dict[str, Any]:
@@ -84,10 +95,8 @@ def evaluate_deconvolution(request: Request) -> dict[str, Any]:
     if request.real is not None:
         found["real"] = run.stage("real", run.real_stamps)
     data = json.dumps(found, indent=1, allow_nan=False).encode()
-    card = {**bundle.manifest, "deconvolution": found}
-    add_files(
-        request.bundle, {DECONVOLUTION: data}, lambda manifest: model_card({**card, **manifest})
-    )
+    card = partial(deconvolution_card, found=found, command=request.command)
+    add_files(request.bundle, {DECONVOLUTION: data}, card)
     return found
 
 
