@@ -30,7 +30,7 @@ class Grid:
     fit_rows: training galaxies that clusterers are fitted to. bootstraps, permutations: of each
     interval and chance level. resamples: fits behind a stability; slow_resamples: of the mixture.
     typed: held-out galaxies whose morphology is measured. simulated: galaxies a simulated survey,
-    trials: surveys for each true number of classes. renumberings: of the codebook.
+    trials: surveys for each true number of classes in true_classes. renumberings: of the codebook.
     """
 
     fit_rows: int
@@ -43,10 +43,11 @@ class Grid:
     trials: int
     renumberings: int
     judge_steps: int
+    true_classes: tuple[int, ...] = (3, 5, 8, 12)
 
 
 GRIDS = {
-    "tiny": Grid(300, 20, 5, 3, 2, 24, 240, 1, 2, 60),  # a try
+    "tiny": Grid(300, 20, 5, 3, 2, 12, 100, 1, 2, 60, true_classes=(3,)),  # a try
     "quick": Grid(4000, 100, 20, 20, 3, 160, 900, 2, 3, 1500),
     "full": Grid(30_000, 400, 100, 20, 20, 1000, 1500, 5, 10, 3000),
 }

@@ -17,7 +17,6 @@ from galaxy_explorer.pipeline.cache import StageResult
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from galaxy_explorer.survey.simulated_classes import simulate_classes
 
-TRUE_CLASSES = (3, 5, 8, 12)
 TOLERANCE = 1
 K_MAX = 20
 Z_95 = 1.96
@@ -29,7 +28,7 @@ def simulated_rows(context: Context, subject: Subject) -> list[Row]:
     """
     subset = Subset(subject.name, "rings", "kmeans")
     rows, hits, runs = [], 0, 0
-    for classes in (*TRUE_CLASSES, 0):
+    for classes in (*context.grid.true_classes, 0):
         found = [_trial(context, subject, classes, trial) for trial in range(context.grid.trials)]
         right = [is_right(classes, structure, k) for structure, k in found]
         if classes:
@@ -37,7 +36,7 @@ def simulated_rows(context: Context, subject: Subject) -> list[Row]:
         said = ", ".join("a continuum" if s == "continuum" else str(k) for s, k in found)
         name = f"simulated, {classes} classes" if classes else "simulated, a continuum"
         rows.append(_share_row(subset, name, sum(right), len(right), f"found: {said}"))
-    note = f"{', '.join(map(str, TRUE_CLASSES))} true classes"
+    note = f"{', '.join(map(str, context.grid.true_classes))} true classes"
     return [_share_row(subset, "true classes found within 1", hits, runs, note), *rows]
 
 

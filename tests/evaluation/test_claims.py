@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from galaxy_explorer.evaluation.claims import CLAIMS, LARGE, SMALL, smaller_reconstructs_worse
+from galaxy_explorer.evaluation.evidence import (
+    Estimate,
+    Evidence,
+    difference,
+    sign,
+    verdict_of,
+)
+from galaxy_explorer.evaluation.more_claims import (
+    MORE_CLAIMS,
+    dense_reconstructs_worst,
+    rotation,
+)
+from galaxy_explorer.evaluation.report import claims_text
+from galaxy_explorer.evaluation.rows import Subset, make_row
+from tests.small_evaluation import small_evaluation
+
+SIZES = (16, 32, 64, 128, 256, 512)
+
+
+def model(quantizer, size):
+    config = SimpleNamespace(quantizer=quantizer, num_embeddings=size)
+    name = f"k{size}-{quantizer}-8x8"
+    return SimpleNamespace(name=name, clustered=True, has_maps=True, config=config)
+
+
+def evidence(rows):
+    subjects = [model(q, size) for q in ("paper", "modern") for size in SIZES]
+    return Evidence([row for row, _ in rows], [seed for _, seed in rows], subjects)
+
+
+def errors(slope, seeds=3, scatter=0.0002):
+    """NMSE that changes by `slope` for each doubling of K."""
+    rows = []
+    for quantizer in ("paper", "modern"):
+        for number, size in enumerate(SIZES):
+            for seed in range(seeds):
+                value = 0.05 + slope * number + scatter * (seed - 1)
+                score = {"value": value, "low": value - 0.001, "high": value + 0.001}
+                subset = Subset(f"k{size}-{quantizer}-8x8")
+                rows.append((make_row(subset, "reconstruction", "NMSE", score, n=100), seed))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("slope", "verdict"),
+    [(-0.003, "holds"), (0.003, "does not hold"), (0.0, "cannot be told")],
+)
+def test_a_trend_is_judged_by_its_interval(slope, verdict):
+    claim = smaller_reconstructs_worse(evidence(errors(slope)))
+    assert claim.verdict == verdict
+    assert claim.seeds == 3
+    assert claim.figures[0].value == pytest.approx(slope, abs=2e-4)
+
+
+def test_one_training_each_is_not_enough_for_a_trend():
+    claim = smaller_reconstructs_worse(evidence(errors(-0.003, seeds=1)))
+    assert claim.verdict == "cannot be told"
+    assert "Fewer than 3 trainings" in claim.explanation
+
+
+def test_nothing_measured_is_no_verdict_and_no_error():
+    empty = evidence([])
+    for judge in (*CLAIMS, *MORE_CLAIMS):
+        assert judge(empty).verdict == "cannot be told"
+
+
+def figure(name, subset, value, half=0.01):
+    score = {"value": value, "low": value - half, "high": value + half}
+    return make_row(subset, "reconstruction", name, score, n=50), 0
+
+
+@pytest.mark.parametrize(
+    ("dense", "verdict"), [(0.2, "holds"), (0.045, "partly"), (0.01, "does not hold")]
+)
+def test_the_worst_of_four(dense, verdict):
+    values = {SMALL: 0.06, LARGE: 0.03, "convae-conv": 0.03, "convae-dense": dense}
+    rows = [figure("NMSE", Subset(name), value, 0.001) for name, value in values.items()]
+    assert dense_reconstructs_worst(evidence(rows)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("codes", "latents", "verdict"),
+    [(0.95, 0.3, "holds"), (0.1, 0.3, "does not hold"), (0.95, 0.95, "partly")],
+)
+def test_rotation(codes, latents, verdict):
+    name = "ARI, rotated by 90 degrees"
+    rows = [figure(name, Subset(m, "index", "gmm", 64), codes) for m in (SMALL, LARGE)]
+    convaes = ("convae-conv", "convae-dense")
+    rows += [figure(name, Subset(m, "latents", "gmm", 64), latents) for m in convaes]
+    assert rotation(evidence(rows)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("signs", "verdict"),
+    [
+        ([True, True], "holds"),
+        ([True, False], "partly"),
+        ([True, None], "partly"),
+        ([False, None], "does not hold"),
+        ([None, None], "cannot be told"),
+        ([], "cannot be told"),
+    ],
+)
+def test_verdicts(signs, verdict):
+    assert verdict_of(signs) == verdict
+
+
+def test_difference_and_its_sign():
+    one, other = Estimate("a", 0.5, 0.4, 0.6, 9), Estimate("b", 0.1, 0.05, 0.15, 8)
+    found = difference("a less b", one, other)
+    assert found.value == pytest.approx(0.4)
+    assert found.low == pytest.approx(0.4 - np.hypot(0.1, 0.05))
+    assert sign(found, positive=True) is True
+    assert sign(found, positive=False) is False
+    assert sign(Estimate("c", 0.01, -0.1, 0.1), positive=True) is None
+    assert sign(difference("none", one, Estimate("d", None)), positive=True) is None
+
+
+def test_the_text_has_every_claim_with_its_verdict_and_figures():
+    evaluation = small_evaluation()
+    text = claims_text("random", evaluation)
+    for claim in evaluation.claims:
+        assert f"Verdict: **{claim.verdict}**" in text
+        assert f"{claim.figures[0].value:.4g}" in text
+    assert json.loads(evaluation.to_bytes())["claims"][0]["words"] in text

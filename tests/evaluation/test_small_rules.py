@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from galaxy_explorer.evaluation.agreement import count_kinds
+from galaxy_explorer.evaluation.rows import Subset, make_row
+from galaxy_explorer.evaluation.simulated import is_right, wilson
+from galaxy_explorer.evaluation.supervised import JUDGE, best_threshold
+from galaxy_explorer.evaluation.targets import judge_targets
+
+
+def test_pure_clusters_are_early_and_late():
+    early = np.repeat([True, False], 50)
+    labels = np.repeat([0, 1, 2, 3], 25)
+    assert count_kinds(early, labels) == (2, 2)
+
+
+def test_clusters_of_shuffled_types_are_neither():
+    early = np.tile([True, False], 50)
+    assert count_kinds(early, np.repeat([0, 1, 2, 3], 25)) == (0, 0)
+
+
+def test_clusters_of_a_few_members_are_not_counted():
+    assert count_kinds(np.repeat([True, False], 4), np.arange(8) // 4) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("classes", "structure", "k", "right"),
+    [
+        (5, "clusters", 5, True),
+        (5, "clusters", 6, True),
+        (5, "clusters", 7, False),
+        (5, "continuum", 5, False),
+        (0, "continuum", 9, True),
+        (0, "clusters", 2, False),
+    ],
+)
+def test_what_counts_as_found(classes, structure, k, right):
+    assert is_right(classes, structure, k) is right
+
+
+def test_interval_of_a_share():
+    # Wilson's interval of 8 in 10
+    low, high = wilson(8, 10)
+    assert (low, high) == (pytest.approx(0.490, abs=0.002), pytest.approx(0.943, abs=0.002))
+    assert wilson(10, 10)[1] == 1
+
+
+def test_threshold_with_the_fewest_errors():
+    odds = np.array([0.1, 0.2, 0.3, 0.35, 0.9])
+    early = np.array([False, False, False, True, True])
+    threshold = best_threshold(odds, early)
+    assert ((odds >= threshold) == early).all()
+
+
+def test_goals_are_reached_or_not():
+    own = Subset("m", "rings", "kmeans, as shipped", 8)
+    rows = [
+        make_row(own, "invariance", "ARI, renumbered", {"value": 1.0}, n=9),
+        make_row(own, "invariance", "ARI, rotated by 45 degrees", {"value": 0.6}, n=9),
+        make_row(own, "agreement", "eta^2", {"value": 0.5}, n=9),
+        make_row(JUDGE, "ceiling", "R^2 of T", {"value": 0.6}, n=9),
+    ]
+    targets = {target.name: target for target in judge_targets(rows, own)}
+    assert targets["ARI, renumbered"].met == 1
+    assert targets["ARI, rotated by 45 degrees"].met == 0
+    assert targets["bootstrap ARI"].met is None
+    assert targets["eta^2"].goal == pytest.approx(0.45)
+    assert targets["eta^2"].met == 1
