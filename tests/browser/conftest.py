@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from galaxy_explorer.bundle_evaluation import CLAIMS, EVALUATION
+from galaxy_explorer.bundle_writer import add_files
 from tests.app_server import served
+from tests.attacks.payloads import PAYLOADS
 from tests.browser_path import FLAGS, find
 from tests.small_bundle import write_small_bundle
+from tests.small_evaluation import small_evaluation
 
 N_GALAXIES = 600
 SIZE = {"width": 1440, "height": 900}
@@ -37,7 +41,10 @@ def label_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_app(tmp_path_factory: pytest.TempPathFactory, label_log: Path) -> dict[str, Path]:
     """Settings of an app that shows a small bundle."""
     folder = tmp_path_factory.mktemp("app")
-    bundle = write_small_bundle(folder / "small", n=N_GALAXIES)
+    bundle = write_small_bundle(folder / "small", n=N_GALAXIES, names=PAYLOADS)
+    evaluation = small_evaluation(N_GALAXIES, {"k512-modern-8x8/codes": 64}).to_bytes()
+    files = {EVALUATION: evaluation, CLAIMS: b"# Claims\n\nRandom numbers.\n"}
+    add_files(bundle, files, lambda manifest: f"# {manifest['name']}\n")
     return {"bundle": bundle, "cache": folder / "cache", "labels": label_log}
 
 

@@ -28,27 +28,43 @@ def choose(page, side: str, words: str) -> None:
 
 
 def test_pictures_figures_and_clusters_are_there(codebooks):
-    assert codebooks.locator(".strips tbody tr").count() >= 3
-    assert codebooks.locator(".strip-figure", has_text="MSE").count() >= 2
+    assert codebooks.locator(".strips .strip-line").count() == 3
+    assert codebooks.locator(".strip-figure", has_text="MSE").count() >= 3
     assert codebooks.locator(".panels").count() == 2
     assert codebooks.locator(".panel").count() == 128
     codebooks.get_by_text(re.compile("Agreement of left and right: ARI [−-]?[0-9.]+")).wait_for()
 
 
-def test_another_codebook_changes_scoreboard_pictures_and_contingency(codebooks):
+def test_another_codebook_changes_scoreboard_and_contingency(codebooks):
     before = codebooks.evaluate(f"() => Array.from(({CELLS})().data.count).length")
     choose(codebooks, "Right", "512 codes, paper, 8×8 map, by code vectors")
     row = codebooks.locator(".scores tr.right th")
     row.filter(has_text="512 codes, paper, 8×8 map, by code vectors").wait_for()
-    codebooks.locator(".strip-note", has_text="512 codes, paper").first.wait_for()
     codebooks.wait_for_function(f"n => Array.from(({CELLS})().data.count).length !== n", arg=before)
 
 
 def test_a_model_without_clusters_says_so(codebooks):
     choose(codebooks, "Left", "512 codes, modern, 16×16 map, not clustered")
-    codebooks.get_by_text("Only models with an 8×8 code map are clustered").wait_for()
+    codebooks.get_by_text("Only models with 64 features").wait_for()
     codebooks.locator(".panels").first.wait_for(state="hidden")
-    codebooks.locator(".strip-note", has_text="16×16 map").first.wait_for()
+
+
+def test_any_galaxies_are_shown_by_any_models(codebooks):
+    field = codebooks.get_by_label("Galaxies by name, separated by commas")
+    field.fill("galaxy-0004, NGC 9, galaxy-9999")
+    field.press("Enter")
+    codebooks.get_by_text("Not in this survey: galaxy-9999.").wait_for()
+    codebooks.locator(".strips[data-galaxies='2']").wait_for()
+    codebooks.locator(".MuiChip-root").first.locator("svg").click()
+    codebooks.locator(".strips .strip-line").nth(2).wait_for(state="detached")
+    assert codebooks.locator(".strips .strip-line").count() == 2
+
+
+def test_the_tradeoff_switches_between_two_distinctions(codebooks):
+    axis = "() => Bokeh.documents[0].get_model_by_name('tradeoff').data.y.join(' ')"
+    before = codebooks.evaluate(axis)
+    codebooks.get_by_role("button", name="AMI with T", exact=True).first.click()
+    codebooks.wait_for_function(f"before => ({axis})() !== before", arg=before)
 
 
 def test_a_cell_selects_as_many_galaxies_as_it_says(codebooks):

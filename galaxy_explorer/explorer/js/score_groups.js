@@ -4,7 +4,7 @@ const SHOWN = 12
 const COLUMNS = ["Model", "Features", "Clusterer", "k", "Value"]
 
 export function render({model}) {
-  const root = element("section", "score-groups")
+  const root = element("section", "score-list")
   let by = null
   let falling = true
   const open = new Set()
