@@ -99,7 +99,7 @@ def test_error_percentile_counts_the_training_galaxies_below(bundle, stamps):
 def test_what_no_training_galaxy_looks_like_is_flagged(bundle, stamps):
     noise = np.random.default_rng(0).uniform(0, 1, stamps.shape).astype(np.float32)
     for record in classify_stamps(bundle, noise):
-        assert record.out_of_distribution.startswith("yes: 4 of 4 models")
+        assert record.out_of_distribution.startswith("yes: 5 of 5 models")
 
 
 def test_what_is_reconstructed_well_is_not_flagged(bundle, stamps, monkeypatch):
