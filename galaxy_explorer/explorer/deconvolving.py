@@ -24,6 +24,7 @@ Images = NDArray[np.float32]
 
 ORIGINAL, RECONSTRUCTION, DECONVOLVED = "original", "reconstruction", "deconvolved"
 RECONVOLVED, RESIDUAL, TRUTH = "re-convolved", "residual", "truth"
+ELECTRONS = "electrons_per_flux"
 LIGHT_KINDS = (ORIGINAL, RECONSTRUCTION, DECONVOLVED, RECONVOLVED, TRUTH)
 
 
@@ -95,10 +96,7 @@ class SceneSource:
         from galaxy_explorer.deconvolution.observations import stamps_observed
 
         columns = (survey.column("sky")[rows], survey.column("sky_sigma")[rows])
-        electrons = None
-        if "electrons_per_flux" in survey.column_names:
-            electrons = survey.column("electrons_per_flux")[rows]
-        stamps = survey.stamps(rows)[:, 0]
+        stamps, electrons = survey.stamps(rows)[:, 0], self._electrons(survey, rows)
         observed = stamps_observed(stamps, *columns, self._psf(survey, rows), electrons)
         made = deconvolve(self.model, observed)
         unit = observed.sky_sigma[:, None, None]
@@ -112,6 +110,26 @@ class SceneSource:
             pictures[TRUTH] = survey.truth(rows)[:, 0] / unit
         chi2 = {RECONSTRUCTION: _reduced(first), RECONVOLVED: _reduced(residual)}
         return Scenes(names, pictures, chi2)
+
+    @cached_property
+    def usual_electrons(self) -> float | None:
+        """Median photo-electrons per unit of flux of the bundle's galaxies; None if not known."""
+        if ELECTRONS not in self.bundle.column_names:
+            return None
+        return float(np.nanmedian(self.bundle.column(ELECTRONS)))
+
+    @property
+    def assumes_photons(self) -> bool:
+        """Whether the photon noise of the stamps is taken to be as in the bundle's survey."""
+        known = self.survey is None or ELECTRONS in self.survey.column_names
+        return not known and self.usual_electrons is not None
+
+    def _electrons(self, survey: Survey, rows: NDArray[np.int64]) -> NDArray[np.floating] | None:
+        """Photo-electrons per unit of flux, (n,); as in the bundle's survey where not stated."""
+        if ELECTRONS in survey.column_names:
+            return np.asarray(survey.column(ELECTRONS)[rows], np.float64)
+        usual = self.usual_electrons
+        return None if usual is None else np.full(len(rows), usual)
 
     def _psf(self, survey: Survey, rows: NDArray[np.int64]) -> Images:
         if "psf" in survey.extra_names:

@@ -25,13 +25,13 @@ def test_galaxies_are_deconvolved_page_by_page(open_page):
     lines = page.locator(".strip-line")
     lines.filter(has_text="Truth").wait_for()
     assert lines.count() == 6
-    assert page.locator(".strip-figure", has_text="χ²").count() == 16
+    assert page.locator(".strip-figure", has_text="χ²").count() == 20
     first = page.locator(".strip-name").first.text_content()
     page.get_by_text("Radial profile of").wait_for()
     page.locator(".strip-tile").nth(2).click()
     second = page.locator(".strip-tile").nth(2).get_attribute("title")
     page.get_by_text(f"Radial profile of {second}").wait_for()
     page.get_by_role("button", name="Next").click()
-    page.locator(".strips[data-galaxies='4']").wait_for()
+    page.locator(".strips[data-galaxies='2']").wait_for()
     assert page.locator(".strip-name").first.text_content() != first
     page.locator(".deconvolution-figures td").first.wait_for()

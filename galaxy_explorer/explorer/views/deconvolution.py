@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
-N_GALAXIES = 8
+N_GALAXIES = 10
 RESIDUAL_LIMIT = 5
 PAGE_HEIGHT = "calc(100vh - 84px)"
 HALF = {"flex": "1 1 420px", "min-width": "0"}
@@ -55,13 +55,17 @@ NOTES = {
     ORIGINAL: "as observed; bar: 1 arcsec",
     RECONSTRUCTION: "by the network, through the PSF",
     DECONVOLVED: "the light without the PSF",
+    TRUTH: "simulated, un-convolved",
     RECONVOLVED: "deconvolved, through the PSF",
     RESIDUAL: f"original − re-convolved, over σ: blue −{RESIDUAL_LIMIT}, red +{RESIDUAL_LIMIT}",
-    TRUTH: "simulated, un-convolved",
 }
 LIVE = (
     "Deconvolved here and now: the network reads the stamp, the data correct it. Click a picture"
     " for the galaxy's profile."
+)
+ASSUMED = (
+    "The stamps state no exposure: their light has the photon noise that is usual in the survey"
+    " that the model was trained on, and their PSF is that survey's mean."
 )
 DRAWN = (
     "The stamps are not on this machine: the galaxies are drawn from their code maps, with the"
@@ -140,9 +144,14 @@ class Deconvolution(pn.viewable.Viewer):
             "sheet_rows": len(lines),
             "galaxies": [_galaxy(place, name) for place, name in enumerate(scenes.names)],
             "lines": lines,
-            "heading": LIVE if self.source.survey is not None else DRAWN,
+            "heading": self._heading(),
         }
         return scenes, content
+
+    def _heading(self) -> str:
+        if self.source.survey is None:
+            return DRAWN
+        return f"{LIVE} {ASSUMED}" if self.source.assumes_photons else LIVE
 
     def _show(self, made: tuple[Scenes, dict[str, Any]]) -> None:
         self.scenes, content = made
