@@ -8,6 +8,7 @@ each. Deterministic by seed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,10 +29,17 @@ CONVAE = "convae-conv"
 SPLITS = ("train", "validation", "test")
 
 
-def write_small_bundle(path: Path, *, n: int = 200, seed: int = 0) -> Path:
-    """Write a random bundle of `n` galaxies to `path`; about a second, imports torch."""
+def write_small_bundle(
+    path: Path, *, n: int = 200, seed: int = 0, names: Sequence[str] = ()
+) -> Path:
+    """Write a random bundle of `n` galaxies to `path`; about a second, imports torch.
+
+    names: identifiers of the last galaxies, in place of "galaxy-0123".
+    """
     rng = np.random.default_rng(seed)
     columns = _catalog(n, rng)
+    if names:
+        columns["galaxy_id"] = np.array([*columns["galaxy_id"][: -len(names)], *names])
     codes = {name: rng.integers(k, size=(n, side, side)) for name, k, _, side in MODELS}
     keys = [f"{name}/{f}" for name, _, _, side in MODELS if side == 8 for f in ("index", "codes")]
     arrays, clusterings = {}, {}

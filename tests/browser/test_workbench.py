@@ -1,0 +1,134 @@
+"""Find, take home, My galaxy in a browser; and text that must never run as a script."""
+
+from __future__ import annotations
+
+import io
+import re
+from urllib.parse import parse_qs, quote, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from galaxy_explorer.tables_io import decode_table
+from tests.attacks.payloads import PAYLOADS, RAN
+from tests.browser.conftest import PATIENCE_MS, SIZE, watch
+
+pytestmark = pytest.mark.browser
+FIELD = "Name, position or condition"
+HEADER = "Find galaxies"
+
+
+def ask(page, text: str, field: str = FIELD) -> None:
+    box = page.get_by_role("searchbox", name=field)
+    box.fill(text)
+    box.press("Enter")
+
+
+@pytest.fixture
+def find(open_page):
+    page = open_page("find")
+    expect.set_options(timeout=PATIENCE_MS)
+    return page
+
+
+def test_a_search_is_shown_selected_and_taken_home(find, browser, complaints):
+    ask(find, "T < 0 and cluster < 9")
+    said = find.locator("[role=status]", has_text="galaxies: T < 0 and cluster < 9")
+    count = re.match("[0-9]+", said.inner_text())[0]
+    find.get_by_text(f"{count} galaxies, T < 0 and cluster < 9").first.wait_for()
+    find.locator(".gallery-tile").first.click()
+    galaxy = find.locator(".detail h3").inner_text()
+    assert find.get_by_role("link", name="SIMBAD").get_attribute("href").startswith("https://")
+    find.get_by_role("button", name="Take it home: table, figures, link, citation").click()
+    find.get_by_text("Link that reopens this view").wait_for()
+    with find.expect_download() as download:
+        find.get_by_role("button", name="Table ECSV").click()
+    table = decode_table(download.value.path().read_bytes(), "ecsv")
+    assert len(table) == int(count)
+    assert (table["ttype"] < 0).all()
+    assert table.meta["selection"] == "T < 0 and cluster < 9"
+    link = find.get_by_role("textbox", name="Link that reopens this view").input_value()
+    assert len(link) < 2048
+    assert link in find.get_by_role("textbox", name="Cite this view").input_value()
+    reopened = browser.new_context(viewport=SIZE)
+    reopened.set_default_timeout(PATIENCE_MS)
+    page = reopened.new_page()
+    watch(page, complaints)
+    page.goto(link)
+    page.get_by_text(f"{count} galaxies, T < 0 and cluster < 9").first.wait_for()
+    expect(page.locator(".detail h3")).to_have_text(galaxy)
+    reopened.close()
+
+
+def test_look_alikes_and_odd_ones_carry_their_figures(find):
+    ask(find, "galaxy-0007")
+    find.locator(".detail h3", has_text="galaxy-0007").wait_for()
+    find.get_by_role("button", name="Show look-alikes").click()
+    expect(find.locator(".gallery-note").first).to_have_text("d 0.00")
+    find.get_by_text("look-alikes of galaxy-0007").first.wait_for()
+    find.get_by_role("button", name="Show odd ones").click()
+    expect(find.locator(".gallery-note").first).to_have_text(re.compile(r"err [0-9.]+ · thin"))
+
+
+def test_the_header_finds_on_the_map(open_page):
+    page = open_page()
+    ask(page, "cluster = 5", HEADER)
+    page.get_by_text(re.compile(r"^[0-9]+ selected, cluster = 5$")).wait_for()
+    ask(page, "nonsense < 5", HEADER)
+    page.get_by_text("there is no column 'nonsense'").wait_for()
+
+
+def test_a_picture_of_mine_is_examined(open_page):
+    page = open_page("my_galaxy", ".drop-field")
+    y, x = np.mgrid[-32:32, -32:32]
+    buffer = io.BytesIO()
+    Image.fromarray((220 * np.exp(-np.hypot(x, 2 * y) / 9)).astype(np.uint8)).save(buffer, "PNG")
+    field = page.locator("input[type=file]")
+    field.set_input_files({"name": "no.png", "mimeType": "image/png", "buffer": b"nothing"})
+    page.get_by_text("neither FITS, PNG nor JPEG").wait_for()
+    field.set_input_files({"name": "m.png", "mimeType": "image/png", "buffer": buffer.getvalue()})
+    expect(page.locator(".shots figure")).to_have_count(4, timeout=PATIENCE_MS)
+    page.locator(".code-map-cell").first.wait_for()
+    page.locator(".gallery-note", has_text="d ").first.wait_for()
+    page.get_by_role("button", name="Select these look-alikes").click()
+    page.get_by_role("button", name="Forget it").click()
+    page.locator(".shots").wait_for(state="hidden")
+
+
+def test_script_in_text_runs_nowhere(browser, address, complaints):
+    """Ten texts in every field: address, searches, names of files and galaxies, link, citation."""
+    context = browser.new_context(viewport=SIZE)
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    watch(page, complaints)
+    words = ("model", "compare", "colour", "pictures", "display", "selection", "galaxy", "bundle")
+    query = "&".join(f"{w}={quote(p)}" for w, p in zip(words, PAYLOADS, strict=False))
+    page.goto(f"{address}?page=find&{query}&extra={quote(PAYLOADS[8])}")
+    page.get_by_text("The link asks for model").first.wait_for()
+    page.locator(".gallery[data-painted]").first.wait_for()
+    for payload in PAYLOADS:
+        ask(page, f"galaxy_id ~ {payload}" if "and" not in payload else payload)
+        page.locator("[role=status]", has_text=payload[:12]).wait_for()
+    ask(page, PAYLOADS[1], HEADER)
+    ask(page, "galaxy_id ~ itRan")  # the galaxies whose names are such texts
+    page.get_by_text(f"{len(PAYLOADS)} galaxies, galaxy_id ~ itRan").first.wait_for()
+    page.locator(".gallery-tile").first.click()
+    page.locator(".detail h3", has_text="itRan").wait_for()
+    page.get_by_role("button", name="Show look-alikes").click()
+    page.get_by_text("look-alikes of").first.wait_for()
+    page.get_by_role("button", name="Take it home: table, figures, link, citation").click()
+    link = page.get_by_role("textbox", name="Link that reopens this view").input_value()
+    assert "itRan" in parse_qs(urlsplit(link).query)["galaxy"][0]
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="My galaxy", exact=True).click()
+    for payload in (PAYLOADS[1], PAYLOADS[3]):
+        name = f"{payload.replace('/', '')}.png"
+        file = {"name": name, "mimeType": "image/png", "buffer": b"no picture"}
+        page.locator("input[type=file]").set_input_files(file)
+        page.locator("[role=status]", has_text="neither FITS, PNG nor JPEG").wait_for()
+    assert page.evaluate(RAN) is None
+    assert page.locator("[onerror], [onload], [ontoggle], [onfocus]").count() == 0
+    context.close()
+    assert complaints == []
