@@ -8,9 +8,6 @@ from typing import Annotated
 
 import typer
 
-PATIENCE_MS = 120_000
-"""How long a session waits for the browser that asked for it: slow machines need more than 15 s."""
-
 
 def serve(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
@@ -58,6 +55,7 @@ def _run(port: int, address: str) -> None:
     import panel as pn
 
     from galaxy_explorer.explorer.routes import ROUTES
+    from galaxy_explorer.explorer.sessions import KEPT_MS, TOKEN_S
     from galaxy_explorer.explorer.shell import main_page
 
     pn.extension(notifications=True, reconnect=True)
@@ -68,7 +66,8 @@ def _run(port: int, address: str) -> None:
             address=address,
             websocket_origin=[f"{address}:{port}"] if port else None,
             extra_patterns=ROUTES,
-            unused_session_lifetime_milliseconds=PATIENCE_MS,
+            unused_session_lifetime_milliseconds=KEPT_MS,
+            session_token_expiration=TOKEN_S,
             show=False,
             start=False,
             verbose=False,

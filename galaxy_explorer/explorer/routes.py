@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
-from tornado.web import HTTPError, RequestHandler
+from bokeh.server.views.auth_request_handler import AuthRequestHandler
+from tornado.web import HTTPError
 
 from galaxy_explorer.errors import GalaxyExplorerError
 from galaxy_explorer.explorer.colouring import Colouring, map_colouring
@@ -119,8 +120,14 @@ def _picture_cache() -> PictureCache:
     return PictureCache(read_settings().picture_cache)
 
 
-class PictureHandler(RequestHandler):
+class PictureHandler(AuthRequestHandler):
     """Draws off the event loop, answers with a picture that the browser may keep for ever."""
+
+    async def prepare(self) -> None:
+        """Refuse, where the server asks for a login, whoever has none."""
+        await super().prepare()
+        if self.current_user is None:
+            raise HTTPError(403)
 
     async def answer(self, content_type: str, draw: Callable[[], bytes], *, keep: bool) -> None:
         """Send what `draw` returns; `keep`: the address determines the picture."""

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from bokeh.server.auth_provider import NullAuth
 from PIL import Image
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
@@ -45,7 +46,9 @@ def fetch(bundle, stamps, tmp_path, monkeypatch: pytest.MonkeyPatch) -> Fetch:
 
 def ask(path: str) -> HTTPResponse:
     async def answer() -> HTTPResponse:
-        server = HTTPServer(Application(ROUTES))
+        application = Application(ROUTES)
+        application.auth_provider = NullAuth()
+        server = HTTPServer(application)
         socket, port = bind_unused_port()
         server.add_sockets([socket])
         try:

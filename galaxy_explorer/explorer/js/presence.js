@@ -6,23 +6,25 @@ export function render({model, view}) {
   const {document: page} = view.model
   const waiting = []
   let connection = null
+  let away = false
 
+  // Before the server has greeted and shown its state it takes nothing else.
   const speak = (message) => {
-    if (connection.socket?.readyState === WebSocket.OPEN) message.send(connection.socket)
-    else waiting.push(message)
+    if (away && message.msgtype() !== "PULL-DOC-REQ") waiting.push(message)
+    else message.send(connection.socket)
   }
   page.on_event("connection_lost", (_, event) => {
+    away = true
     connection = event.connection.deref()
     connection.send = speak
   })
-  // A server that was started anew knows nothing of this page.
   page.replace_with_json = (json) => {
-    if (!JSON.stringify(json).includes(model.visit)) location.reload()
-  }
-  page.on_event("client_reconnected", () => {
+    // A server that was started anew knows nothing of this page.
+    if (!JSON.stringify(json).includes(model.visit)) return location.reload()
+    away = false
     waiting.splice(0).forEach(speak)
     model.send_msg({back: true})
-  })
+  }
 
   const retry = () => {
     if (connection && !connection.socket && !document.hidden) connection.reconnect()

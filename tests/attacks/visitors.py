@@ -1,0 +1,120 @@
+"""A visitor without a browser: opens the page, holds its websocket, says what a page would say."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+PATIENCE_S = 120.0
+TOKEN = re.compile(r'"token":"([^"]+)"')
+BUSY = "All places are taken"
+
+
+def page_of(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=PATIENCE_S) as answer:  # noqa: S310
+        return answer.read().decode()
+
+
+async def read_page(address: str) -> str:
+    return await asyncio.to_thread(page_of, address)
+
+
+async def connect(address: str, token: str, origin: str | None = None) -> WebSocketClientConnection:
+    headers = {"Origin": origin} if origin else {}
+    request = HTTPRequest(
+        f"{address.replace('http', 'ws', 1)}/ws", headers=headers, request_timeout=PATIENCE_S
+    )
+    return await websocket_connect(
+        request, subprotocols=["bokeh", token], max_message_size=100_000_000
+    )
+
+
+class Visitor:
+    """An open page: `models` are all objects of the document by id."""
+
+    def __init__(self, socket: WebSocketClientConnection) -> None:
+        self.socket = socket
+        self.models: dict[str, dict[str, Any]] = {}
+
+    @classmethod
+    async def open(cls, address: str) -> Visitor | None:
+        """Come in; None where all places are taken."""
+        page = await read_page(address)
+        if BUSY in page:
+            return None
+        visitor = cls(await connect(address, TOKEN.search(page)[1]))
+        assert (await visitor.hear())["header"]["msgtype"] == "ACK"
+        reply = await visitor.ask("PULL-DOC-REQ", {})
+        visitor.models = {one["id"]: one for one in objects(reply["content"])}
+        return visitor
+
+    async def hear(self) -> dict[str, Any]:
+        """The next whole message."""
+        async with asyncio.timeout(PATIENCE_S):
+            header, _, content = [json.loads(await self.frame()) for _ in range(3)]
+            for _ in range(2 * header.get("num_buffers", 0)):
+                await self.frame()
+        return {"header": header, "content": content}
+
+    async def frame(self) -> str | bytes:
+        frame = await self.socket.read_message()
+        if frame is None:
+            raise ConnectionError("the server closed the connection")
+        return frame
+
+    async def ask(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        """Send a message and wait for the reply to it, whatever else is heard before."""
+        number = uuid.uuid4().hex
+        for part in ({"msgid": number, "msgtype": kind}, {}, content):
+            await self.socket.write_message(json.dumps(part))
+        while (heard := await self.hear())["header"].get("reqid") != number:
+            continue
+        return heard
+
+    async def change(self, model: str, attribute: str, value: object) -> str:
+        """Set a property, as a widget does; the kind of the reply."""
+        event = {"kind": "ModelChanged", "model": {"id": model}, "attr": attribute, "new": value}
+        return (await self.ask("PATCH-DOC", {"events": [event]}))["header"]["msgtype"]
+
+    async def say(self, model: str, **data: object) -> str:
+        """Send a component's message; the kind of the reply."""
+        entries = [["model", {"id": model}], ["data", {"type": "map", "entries": [*data.items()]}]]
+        values = {"type": "map", "entries": entries}
+        event = {
+            "kind": "MessageSent",
+            "msg_type": "bokeh_event",
+            "msg_data": {"type": "event", "name": "data_event", "values": values},
+        }
+        return (await self.ask("PATCH-DOC", {"events": [event]}))["header"]["msgtype"]
+
+    def find(self, attribute: str) -> str:
+        """Id of the component whose data have an attribute of this name."""
+        return next(
+            one["id"]
+            for one in self.models.values()
+            if attribute in one.get("attributes", {}).get("data", {}).get("attributes", {})
+        )
+
+    def leave(self) -> None:
+        """Close the connection without a word."""
+        self.socket.close()
+
+
+def objects(content: object) -> Iterator[dict[str, Any]]:
+    """Every object with an id anywhere inside a message."""
+    if isinstance(content, dict):
+        if content.get("type") == "object" and "id" in content:
+            yield content
+        for value in content.values():
+            yield from objects(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from objects(value)
