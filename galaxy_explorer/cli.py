@@ -11,7 +11,7 @@ from galaxy_explorer.errors import GalaxyExplorerError
 
 COMMANDS = (
     *("simulate", "ingest", "train", "evaluate", "info", "classify", "deconvolve"),
-    *("evaluate_deconvolution", "labels", "report", "serve"),
+    *("evaluate-deconvolution", "labels", "report", "serve"),
 )
 RESUMABLE = frozenset(("simulate", "ingest", "train", "evaluate", "evaluate-deconvolution"))
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
@@ -25,8 +25,9 @@ app = typer.Typer(
 )
 
 for _name in COMMANDS:
-    _module = importlib.import_module(f"galaxy_explorer.commands.{_name}")
-    app.command(name=_name.replace("_", "-"))(getattr(_module, _name))
+    _word = _name.replace("-", "_")
+    _module = importlib.import_module(f"galaxy_explorer.commands.{_word}")
+    app.command(name=_name)(getattr(_module, _word))
 
 
 def main() -> None:

@@ -20,6 +20,8 @@ WRONG_INPUT = {
     "train": [ABSENT, "--out", "out", "--recipe", "tiny"],
     "info": [ABSENT],
     "classify": [ABSENT, "image.fits", "--out", "t.csv"],
+    "deconvolve": [ABSENT, "image.fits", "--out", "out"],
+    "evaluate-deconvolution": [ABSENT, "--survey", ABSENT],
     "labels": ["import", "no_such.csv", "--bundle", ABSENT],
     "serve": [ABSENT],
 }

@@ -64,6 +64,17 @@ def deconvolve(
 
 
 @torch.inference_mode()
+def drawn_light(model: PSFVQVAE, codes: NDArray[np.integer]) -> tuple[Array, Array]:
+    """What code maps (N, h, w) alone say: light, and light through the mean PSF, (N, S, S) each.
+
+    In sigma of the sky.
+    """
+    canvas = model.canvas(torch.from_numpy(codes.astype(np.int64)))  # (N, 1, C, C)
+    seen = model.blur(canvas, model.psf.expand(len(canvas), -1, -1))
+    return central(canvas, model.config.stamp_size)[:, 0].numpy(), seen[:, 0].numpy()
+
+
+@torch.inference_mode()
 def _deconvolve(model: PSFVQVAE, observed: Observed) -> Deconvolved:
     size, unit = observed.pixels.shape[-1], observed.sky_sigma[:, None, None]
     pixels = torch.from_numpy(observed.pixels / unit)  # (B, S, S)

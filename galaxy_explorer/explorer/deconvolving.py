@@ -79,15 +79,11 @@ class SceneSource:
         return self._deconvolved(self.survey, names, rows)
 
     def _drawn(self, rows: NDArray[np.int64]) -> dict[str, Images]:
-        import torch
+        from galaxy_explorer.deconvolution.network import drawn_light
 
-        model = self.model
         codes = self.bundle.codes(psf_model_name(self.bundle) or "")[rows]
-        with torch.inference_mode():
-            canvas = model.canvas(torch.from_numpy(codes.astype(np.int64)))
-            seen = model.blur(canvas, model.psf.expand(len(canvas), -1, -1))
-            light = model.light(torch.from_numpy(codes.astype(np.int64)))
-        return {RECONSTRUCTION: seen[:, 0].numpy(), DECONVOLVED: light[:, 0].numpy()}
+        light, seen = drawn_light(self.model, codes)
+        return {RECONSTRUCTION: seen, DECONVOLVED: light}
 
     def _deconvolved(
         self, survey: Survey, names: tuple[str, ...], rows: NDArray[np.int64]
