@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,8 @@ class Gallery(pn.viewable.Viewer):
         self.state, self.stamps, self.page_size = state, stamps, page_size
         self.sheet = PictureSheet(self._on_message, tile_width=tile_width)
         self.order = np.zeros(0, np.int64)
-        self.drawing = Drawing(self._prepare, self._show, self._ready)
+        self.drawing = Drawing(self._prepare, self._show, self._ready, self._at_hand)
+        self._ahead: dict[tuple[Any, ...], bytes] = {}
         state.param.watch(self._start, ["selection", "clustering"])
         state.param.watch(self.drawing.ask, "pictures")
         state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
@@ -89,6 +91,32 @@ class Gallery(pn.viewable.Viewer):
     def _ready(self) -> bool:
         return self.stamps.ready(self.rows(), self.state.pictures)
 
+    def _at_hand(self) -> bool:
+        return self._key(self.rows()) in self._ahead
+
+    def _key(self, rows: NDArray[np.int64]) -> tuple[Any, ...]:
+        return rows.tobytes(), self.state.pictures, self.state.display.token()
+
+    async def _look_ahead(self) -> None:
+        """Draw the pages beside the one that is shown, so that turning to them takes no time."""
+        ahead = {}
+        for page in {self.page - 1, self.page + 1} & set(range(self.pages)):
+            rows = self.order[page * self.page_size :][: self.page_size]
+            if self.stamps.ready(rows, self.state.pictures):
+                key = self._key(rows)
+                sheet = await asyncio.to_thread(self._sheet, rows)
+                if key == self._key(rows):  # the visitor may have changed how pictures are drawn
+                    ahead[key] = sheet
+        self._ahead = ahead
+
+    def _sheet(self, rows: NDArray[np.int64]) -> bytes:
+        """The pictures of some galaxies as one image file."""
+        made = self._ahead.get(self._key(rows))
+        if made is not None:
+            return made
+        pictures = self.stamps.pictures(rows, self.state.display, self.state.pictures)
+        return encode_sheet(pictures, SHEET_COLUMNS)
+
     def _mark(self, *_: param.parameterized.Event) -> None:
         self.sheet.focus_row = -1 if self.state.focus is None else self.state.focus
 
@@ -110,8 +138,7 @@ class Gallery(pn.viewable.Viewer):
             if self._originals():
                 stamps = self.stamps.get(rows, "original")
                 absent = int(np.isnan(stamps).all(axis=(1, 2)).sum())
-            pictures = self.stamps.pictures(rows, self.state.display, self.state.pictures)
-            sheet = encode_sheet(pictures, SHEET_COLUMNS)
+            sheet = self._sheet(rows)
         return {
             "sheet": sheet,
             "tiles": [
@@ -127,6 +154,8 @@ class Gallery(pn.viewable.Viewer):
         self.sheet.param.update(
             **page, sheet_columns=SHEET_COLUMNS, pages=self.pages, stamp=self.drawing.number
         )
+        if self.pages > 1:
+            pn.state.onload(self._look_ahead)
 
     def _originals(self) -> bool:
         return self.state.pictures == "original" and self.stamps.originals is not None

@@ -16,7 +16,8 @@ class Drawing(param.Parameterized):
     prepare: reads the state and returns the slow step, which runs in a thread; show: gets its
     result. A drawing that was overtaken by a later one is dropped. While nothing is to be seen
     (`shown` is false) asking only notes that a drawing is due. Where `ready` says that the slow
-    step is quick, a page that is being made contains its drawing from the start.
+    step is quick, a page that is being made contains its drawing from the start; where `at_hand`
+    says that its result is known already, it is shown at once.
     """
 
     shown = param.Boolean(default=True, doc="Whether the drawing can be seen.")
@@ -26,23 +27,28 @@ class Drawing(param.Parameterized):
         prepare: Callable[[], Callable[[], Any]],
         show: Callable[[Any], None],
         ready: Callable[[], bool] = lambda: False,
+        at_hand: Callable[[], bool] = lambda: False,
         **params: Any,
     ) -> None:
         super().__init__(**params)
         self.number = 0
-        self._prepare, self._show, self._ready, self._due = prepare, show, ready, False
+        self._prepare, self._show, self._ready, self._at_hand = prepare, show, ready, at_hand
+        self._due = False
         self.param.watch(self._appear, "shown")
 
     def ask(self, *_: param.parameterized.Event) -> None:
         """Draw soon, or once it can be seen. Takes and ignores the events of watchers."""
         if not self.shown:
             self._due = True
-        elif pn.state.curdoc is not None and not pn.state.loaded and self._ready():
+        elif pn.state.curdoc is not None and self._may_draw_now():
             self.number += 1
             self._show(self._prepare()())
         else:
             # A browser that is still opening the page would miss a drawing made meanwhile.
             pn.state.onload(self.draw)
+
+    def _may_draw_now(self) -> bool:
+        return self._at_hand() if pn.state.loaded else self._ready()
 
     def _appear(self, *_: param.parameterized.Event) -> None:
         if self.shown and self._due:

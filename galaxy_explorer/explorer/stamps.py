@@ -8,12 +8,14 @@ import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxy_explorer.errors import BundleError
 from galaxy_explorer.explorer.display import DisplaySettings, limits, render
 
 if TYPE_CHECKING:
@@ -163,7 +165,10 @@ class StampStore:
         return np.asarray(limits(stamps, settings)[0])
 
     def start_filling(self) -> None:
-        """Decode every galaxy in the background, those that the pages show first first."""
+        """Decode every galaxy in the background, those that the pages show first first.
+
+        Then load the other models, so that no visitor waits for torch and their weights.
+        """
         threading.Thread(target=self._fill, name="decoder-fill", daemon=True).start()
 
     def _fill(self) -> None:
@@ -177,6 +182,16 @@ class StampStore:
             except (RuntimeError, CancelledError):
                 log.exception("decoding in the background stopped")
                 return
+        for name in self.bundle.models:
+            if not self._closing.is_set():
+                with suppress(RuntimeError):  # of an executor that was closed meanwhile
+                    self._decoder.submit(self._load, name)
+
+    def _load(self, name: str) -> None:
+        try:
+            self.bundle.load_model(name)
+        except BundleError:
+            log.exception("a model could not be loaded")
 
     def close(self) -> None:
         """Stop the background work."""

@@ -17,6 +17,7 @@ from galaxy_explorer.explorer.captions import (
 )
 from galaxy_explorer.explorer.components import SHEET_COLUMNS, Gallery
 from galaxy_explorer.explorer.detail import Detail, facts
+from galaxy_explorer.explorer.display import encode_sheet
 from galaxy_explorer.explorer.stamps import StampStore
 from tests.explorer.fakes import drawn
 
@@ -49,6 +50,31 @@ def test_clusters_take_turns(state):
     labels = clustering.labels[order]
     n = len(np.unique(labels))
     assert len(np.unique(labels[:n])) == n
+
+
+def test_the_pages_beside_the_one_that_is_shown_are_drawn_ahead(gallery, state, stamps):
+    state.select(range(100), "a hundred")
+    stamps.get(gallery.order)  # what is not decoded yet is not drawn ahead
+    gallery.page = 1
+    asyncio.run(gallery._look_ahead())
+    before, after = gallery.order[:24], gallery.order[48:72]
+    assert set(gallery._ahead) == {gallery._key(before), gallery._key(after)}
+    ahead = gallery._ahead[gallery._key(after)]
+    pictures = stamps.pictures(after, state.display)
+    assert ahead == encode_sheet(pictures, SHEET_COLUMNS)
+    gallery.page = 2
+    assert gallery.sheet.sheet == ahead
+
+
+def test_pictures_drawn_ahead_are_not_shown_in_other_colours(gallery, state, stamps):
+    state.select(range(100), "a hundred")
+    stamps.get(gallery.order)
+    gallery.page = 1
+    asyncio.run(gallery._look_ahead())
+    state.display.invert = True
+    gallery.page = 0
+    rows = gallery.order[:24]
+    assert gallery.sheet.sheet == encode_sheet(stamps.pictures(rows, state.display), SHEET_COLUMNS)
 
 
 def test_without_a_selection_one_galaxy_of_each_cluster_is_shown(gallery, state):

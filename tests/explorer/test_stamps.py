@@ -95,6 +95,17 @@ def test_the_background_fill_decodes_every_galaxy_once(bundle, store, decoded) -
     assert sorted(decoded) == list(range(len(bundle)))
 
 
+def test_then_every_model_is_loaded(bundle, store, decoded, monkeypatch) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr(type(bundle), "load_model", lambda _, name: loaded.append(name))
+    store.start_filling()
+    end = time.monotonic() + FILL_LIMIT_S
+    while len(loaded) < len(bundle.models) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert sorted(loaded) == sorted(bundle.models)
+    assert store.done_share == 1
+
+
 def test_what_the_pages_show_first_is_decoded_first(bundle, store, decoded) -> None:
     store.start_filling()
     end = time.monotonic() + FILL_LIMIT_S
