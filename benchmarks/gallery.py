@@ -19,7 +19,12 @@ from tests.browser_path import FLAGS, find
 
 SIZE = {"width": 1440, "height": 900}
 PATIENCE_MS = 120_000
-PAGES = {"clusters": ".gallery[data-painted]", "codebooks": ".strips[data-painted]"}
+PAGES = {
+    "clusters": ".gallery[data-painted]",
+    "codebooks": ".strips[data-painted]",
+    "trend": ".trend[data-painted]",
+    "vocabulary": ".codes[data-painted]",
+}
 # Clicks the button and resolves, after the frame that shows the new pictures, to milliseconds.
 CLICK_TO_PAINTED = """button => new Promise(resolve => {
   const root = button.getRootNode().querySelector('.gallery')

@@ -1,6 +1,7 @@
 """Pictures of the real app: `python -m benchmarks.screenshots FOLDER`, or `--readme`.
 
-FOLDER gets every page, light and dark, at 1440x900 and 1000x700; `--readme` renews the picture of
+FOLDER gets every page, light and dark, at 1440x900 and 1000x700 (a page that the bundle has
+nothing for shows the atlas); `--readme` renews the picture of
 the README. Exits with a sentence if a page writes an error to the console or asks another host.
 """
 
@@ -15,12 +16,12 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
+from galaxy_explorer.explorer.pages import PAGES
 from tests.app_server import served
 from tests.browser_path import FLAGS, find
 
 ROOT = Path(__file__).resolve().parent.parent
 README_PICTURE = ROOT / "screenshot.webp"
-PAGES = ("atlas", "clusters", "codebooks")
 SIZES = ((1440, 900), (1000, 700))
 THEMES = ("light", "dark")
 SETTLE_MS = 4000  # map tiles and sheets that follow the page

@@ -70,11 +70,11 @@ PAGES: dict[str, PageEntry] = {
     "vocabulary": PageEntry(
         "Vocabulary", view("vocabulary", "Vocabulary"), "models", has_code_maps
     ),
-    "scoreboard": PageEntry("Scoreboard", view("scoreboard", "Scoreboard"), "evidence"),
-    "claims": PageEntry("Claims", view("claims", "Claims"), "evidence"),
     "deconvolution": PageEntry(
         "Deconvolution", wide_view("deconvolution", "Deconvolution"), "models", has_psf_model
     ),
+    "scoreboard": PageEntry("Scoreboard", view("scoreboard", "Scoreboard"), "evidence"),
+    "claims": PageEntry("Claims", view("claims", "Claims"), "evidence"),
 }
 """Name in the address (?page=name) and entry of each page; the first is the landing page.
 
