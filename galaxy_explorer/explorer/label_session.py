@@ -111,7 +111,7 @@ class LabelSession(param.Parameterized):
         words = galaxy
         if not self.blind:
             clustering = self.state.bundle.clusterings[self.state.clustering]
-            words = caption(self.state.bundle, clustering, row)
+            words = caption(self.state.bundle, clustering, row).removeprefix(f"{galaxy} · ")
         return [row, galaxy, words, self.said(galaxy)]
 
     def said(self, galaxy: str) -> dict[str, str]:

@@ -86,6 +86,13 @@ def group_options(groups: Groups) -> dict[str, str]:
     return {f"{'cluster ' * name.isdecimal()}{name} ({counts[name]:,})": name for name in order}
 
 
+def offer(select: pmui.Select, options: dict[str, Any]) -> None:
+    """Offer other options and choose the first; the same ones again would blank the field."""
+    if options != select.options:
+        select.options = options
+        select.value = next(iter(options.values()), None)
+
+
 class LabelMany(Tool):
     """Label the selection or a whole cluster, after a question that states the number."""
 
@@ -105,12 +112,10 @@ class LabelMany(Tool):
         """Offer the selection and the groups as they are now."""
         state = self.session.state
         terms = self.session.vocabulary.terms
-        self.label.options = {f"{term.label}: {term.words}": term.label for term in terms}
+        offer(self.label, {f"{term.label}: {term.words}": term.label for term in terms})
         chosen = {f"the selection ({len(state.selection):,})": THE_SELECTION}
-        options = (chosen if len(state.selection) else {}) | group_options(self.groups())
-        if options != self.target.options:
-            self.target.options = options
-            self.target.value = next(iter(options.values()))
+        chosen = chosen if len(state.selection) else {}
+        offer(self.target, chosen | group_options(self.groups()))
         self._show(self.asked)
 
     def _show(self, asked: Change | None) -> None:
@@ -161,17 +166,17 @@ class Regroup(Tool):
         merge = self.button("Merge them", self._merge)
         split = self.button("Split the selection out", self._split)
         self.back = self.button("Reverse", self._reverse)
-        return self.chosen, self.title, pn.Row(merge, split), self.standing, self.back
+        buttons = pn.Row(merge, split, styles={"flex-wrap": "wrap"}, sizing_mode="stretch_width")
+        return self.chosen, self.title, buttons, self.standing, self.back
 
     def refresh(self) -> None:
         """Offer the groups and what can be reversed."""
         groups = self.groups()
-        self.chosen.options = group_options(groups)
+        if (options := group_options(groups)) != self.chosen.options:
+            self.chosen.options = options
         done = {f"{event.aspect} into {event.label}": event.seq for event in groups.events}
-        self.standing.options = done
+        offer(self.standing, dict(reversed(done.items())))
         self.standing.visible = self.back.visible = bool(done)
-        if done:
-            self.standing.value = list(done.values())[-1]
 
     async def _merge(self) -> str:
         await self.record(

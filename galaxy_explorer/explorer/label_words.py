@@ -28,7 +28,9 @@ p { margin: 0 0 4px; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: 2px 8px 2px 0; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
 th { font-weight: 500; opacity: 0.72; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.pairs th { overflow-wrap: normal; text-align: right; }
+.pairs th:first-child { text-align: left; }
 ol { margin: 0; padding-left: 18px; }
 """
 MAX_PAIRS = 12
@@ -106,10 +108,11 @@ def agreement_words(layers: Mapping[str, Layer], order: Sequence[str], me: str) 
     heads = (
         ("Pair", "Two annotators"), ("n", "Galaxies to which both gave a stage"),
         ("same", "Share with the same stage"), ("κ", "Cohen’s kappa: 0 chance, 1 full agreement"),
-        ("κ weighted", "Cohen’s kappa with squared steps of T"),
+        ("κ of T", "Cohen’s kappa weighted by the squares of the steps of T"),
     )  # fmt: skip
     titles = "".join(f'<th title="{words}">{name}</th>' for name, words in heads)
-    return f"<h3>Agreement on the stage</h3><p>{head}</p><table><tr>{titles}</tr>{lines}</table>"
+    table = f'<table class="pairs"><tr>{titles}</tr>{lines}</table>'
+    return f"<h3>Agreement on the stage</h3><p>{head}</p>{table}"
 
 
 def _number(value: float) -> str:

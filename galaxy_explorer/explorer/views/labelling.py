@@ -241,7 +241,7 @@ class Labelling(pn.viewable.Viewer):
             *self._queue_controls(), self.about, self.agreement, tools,
             clustering_select(self.state), self._sources(), display_controls(self.state),
             styles={"flex": f"0 0 {PANEL_WIDTH}"}, sizing_mode="stretch_both", scroll="y-auto",
-            css_classes=["side-panel"], margin=0,
+            css_classes=["side-panel"], margin=(10, 0, 0, 0),
         )  # fmt: skip
         stage = pn.Column(
             self.desk, sizing_mode="stretch_both", scroll="y-auto", margin=(12, 8, 0, 16)
