@@ -8,17 +8,15 @@ the picture: it belongs in the likelihood.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from galaxy_explorer.models.psf import PSFConvolution, central
-from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig
+from galaxy_explorer.models.psf import PSFConvolution
+from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig, VQVAEOutput
 
-MARGIN_CELLS = (
-    2  # cells of the code map around the stamp: 8 px, within which 87 % of the light falls
-)
+MARGIN_CELLS = 2  # cells of the code map around the stamp: 8 px hold 87 % of a PSF's light
 SOFTENING, SCALE, PEDESTAL = 4.5, 0.17, 0.02  # of the arcsinh stretch, in sigma of the sky
 BRIGHTEST = 12.0  # arcsinh of the brightest pixel, 80,000 sigma: keeps a wild start finite
 DARK = -4.0  # where the decoder begins: 0.02 sigma of light
@@ -48,15 +46,6 @@ class PSFVQVAEConfig(VQVAEConfig):
 def stretched(pixels: Tensor) -> Tensor:
     """The encoder's view of pixels in sigma of the sky, sky subtracted."""
     return SCALE * torch.asinh(pixels / SOFTENING) + PEDESTAL
-
-
-class Scene(NamedTuple):
-    """One forward pass of stamps (B, 1, S, S), in sigma of the sky."""
-
-    light: Tensor  # (B, 1, C, C), un-convolved, on the canvas
-    blurred: Tensor  # (B, 1, S, S), the light through each image's PSF
-    code_indices: Tensor  # (B, h, w) int64
-    quantization_loss: Tensor  # scalar
 
 
 class PSFVQVAE(VQVAE):
@@ -95,15 +84,12 @@ class PSFVQVAE(VQVAE):
         drawn = self.decoder(around).float()  # (B, 1, C, C)
         return torch.sinh(nn.functional.softplus(drawn).clamp(max=BRIGHTEST))
 
-    def observe(self, stamps: Tensor, psf: Tensor) -> Scene:
-        """Light behind stamps (B, 1, S, S), and its image through psf (B, P, P)."""
-        quantized = self.quantizer(self.encoder(stretched(stamps)))
-        light = self.draw(quantized.vectors)
-        return Scene(light, self.blur(light, psf), quantized.code_indices, quantized.loss)
-
-    def light(self, code_indices: Tensor) -> Tensor:
-        """Un-convolved light (B, 1, S, S) of code maps (B, h, w), within the stamp."""
-        return central(self.canvas(code_indices), self.config.stamp_size)
+    def forward(self, stamps: Tensor, psf: Tensor | None = None) -> VQVAEOutput:
+        """Reconstruct stretched stamps (B, 1, S, S) through psf (B, P, P), or the mean PSF."""
+        quantized = self.quantizer(self.encoder(stamps))
+        psf = self.psf.expand(len(stamps), -1, -1) if psf is None else psf
+        blurred = self.blur(self.draw(quantized.vectors), psf)
+        return VQVAEOutput(stretched(blurred), quantized.code_indices, quantized.loss)
 
     def canvas(self, code_indices: Tensor) -> Tensor:
         """Un-convolved light (B, 1, C, C) of code maps (B, h, w), on the whole canvas."""

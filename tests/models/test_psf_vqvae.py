@@ -41,13 +41,14 @@ def task() -> PSFVQVAETask:
 def test_name_and_shapes_are_those_of_candels() -> None:
     assert PSFVQVAEConfig().name == "k512-psf-21x21"
     model = network()
-    pixels = torch.randn(2, 1, 84, 84)
-    scene = model.observe(pixels, torch.from_numpy(psfs(2)))
-    assert scene.light.shape == (2, 1, 100, 100)
-    assert scene.blurred.shape == (2, 1, 84, 84)
-    assert scene.code_indices.shape == (2, 21, 21)
-    assert model.light(scene.code_indices).shape == (2, 1, 84, 84)
-    assert bool((scene.light > 0).all())
+    stamps = stretched(torch.randn(2, 1, 84, 84))
+    made = model(stamps, torch.from_numpy(psfs(2)))
+    assert made.reconstruction.shape == (2, 1, 84, 84)
+    assert made.code_indices.shape == (2, 21, 21)
+    light = model.canvas(made.code_indices)
+    assert light.shape == (2, 1, 100, 100)
+    assert bool((light > 0).all())
+    torch.testing.assert_close(model(stamps).reconstruction, made.reconstruction)
 
 
 def test_it_sees_stamps_as_the_surveys_stretch_shows_them() -> None:
