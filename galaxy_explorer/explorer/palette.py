@@ -26,15 +26,16 @@ CLUSTER_COLOURS = (
 )  # fmt: skip
 
 T_COLOURS = (
-    "#e5484d", "#e8683f", "#e88735", "#dfa437", "#c2b23f",
-    "#8fb257", "#55ad82", "#35a0ab", "#3c8fd0", "#4a76ee",
+    "#b72930", "#cd4630", "#e3612e", "#e58b37", "#e5b140",
+    "#84c2d2", "#62a8d0", "#328fce", "#3172c5", "#2956bb",
 )  # fmt: skip
-"""T = -3 (early, red) to T = 6 (late, blue)."""
+"""T = -3 (early, red) to T = 6 (late, blue): two ramps in CIELAB, lightest in the middle, which keep
+their order for every kind of colour vision."""
 
 KIND_COLOURS = {
-    "early": "#e8683f",
-    "mixed": "#8fb257",
-    "late": "#4a86ee",
+    "early": "#cd4630",
+    "mixed": "#c8b13e",
+    "late": "#3172c5",
     "unknown": UNKNOWN_COLOUR,
 }
 

@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from skimage.color import deltaE_ciede2000, rgb2lab
 
 from galaxy_explorer.explorer.palette import (
     CLUSTER_COLOURS,
@@ -18,14 +19,33 @@ from galaxy_explorer.explorer.palette import (
 )
 
 DARK, LIGHT = "#0a0e16", "#ffffff"
+VISIONS = {
+    "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "tritanopia": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+    "none missing": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+}
+"""Linear RGB as seen by people without one kind of cone (Machado et al. 2009, severity 1)."""
+NEIGHBOURS, OTHERS, KINDS = 5.0, 10.0, 15.0
+"""Least differences (CIEDE2000): about 2 is just seen side by side, 10 at a glance."""
 LEAST_CONTRAST = 1.9
+
+
+def linear(colour: str) -> np.ndarray:
+    rgb = np.array(list(bytes.fromhex(colour[1:]))) / 255
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
 
 
 def luminance(colour: str) -> float:
     """Relative luminance (WCAG 2.2)."""
-    rgb = np.array(list(bytes.fromhex(colour[1:]))) / 255
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
+    return float(linear(colour) @ [0.2126, 0.7152, 0.0722])
+
+
+def differences(colours: list[str], vision: str) -> np.ndarray:
+    """CIEDE2000 between every two colours as seen with a kind of colour vision."""
+    seen = np.clip([linear(colour) @ np.array(VISIONS[vision]).T for colour in colours], 0, 1)
+    lab = rgb2lab(np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055))
+    return deltaE_ciede2000(lab[:, None], lab[None])
 
 
 def contrast(first: str, second: str) -> float:
@@ -61,3 +81,20 @@ def test_a_type_has_the_colour_of_its_class(ttype, place) -> None:
 
 def test_what_is_unknown_is_grey() -> None:
     assert type_colour(float("nan")) == kind_colour("unknown") == UNKNOWN_COLOUR
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_types_keep_apart_and_in_order_for_every_kind_of_colour_vision(vision: str) -> None:
+    apart = differences(list(T_COLOURS), vision)
+    n = len(T_COLOURS)
+    assert min(apart[i, i + 1] for i in range(n - 1)) > NEIGHBOURS
+    assert apart[np.triu_indices(n, 2)].min() > OTHERS
+    for half in (apart[:5, :5], apart[5:, 5:]):
+        assert (np.diff(half[0]) > 0).all()
+    assert apart[:5, 5:].min() > OTHERS
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_early_mixed_late_and_unknown_are_told_apart_by_everybody(vision: str) -> None:
+    apart = differences(list(KIND_COLOURS.values()), vision)
+    assert apart[np.triu_indices(len(KIND_COLOURS), 1)].min() > KINDS
