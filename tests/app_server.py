@@ -16,7 +16,7 @@ from pathlib import Path
 from galaxy_explorer.settings import PREFIX
 
 ROOT = Path(__file__).resolve().parent.parent
-START_LIMIT_S = 120.0
+START_LIMIT_S = 300.0
 COMMAND = "serve app.py --plugins galaxy_explorer.explorer.routes --address localhost --warm"
 
 
@@ -37,7 +37,7 @@ def served(*options: str, **settings: str | Path) -> Iterator[str]:
         yield _answered(f"http://localhost:{port}/app", server)
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(START_LIMIT_S)
 
 
 def _answered(address: str, server: subprocess.Popen[bytes]) -> str:

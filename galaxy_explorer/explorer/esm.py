@@ -70,6 +70,11 @@ class Presence(_Reporting):
 
     _esm = _script("presence.js")
 
+    def _handle_msg(self, data: Any) -> None:
+        # A page that is left before it was loaded never is: this cannot wait.
+        if self._on_message is not None and isinstance(data, dict):
+            self._on_message(data)
+
 
 class SearchField(_Reporting):
     """A search field; reports {"ask": text} when the visitor asks."""

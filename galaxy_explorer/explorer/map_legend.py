@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from galaxy_explorer.explorer.colouring import Colouring
-from galaxy_explorer.explorer.palette import UNKNOWN_COLOUR
+from galaxy_explorer.explorer.palette import UNKNOWN_COLOUR, ink_on
 from galaxy_explorer.explorer.text import plain
 from galaxy_explorer.explorer.words import column_unit
 
@@ -44,9 +44,10 @@ def _chips(colours: Colouring) -> str:
 
 
 def _type_bar(colours: Colouring, unknown: str) -> str:
-    box = "flex:1;text-align:center;padding:1px 0;color:#10141c;font-weight:600;background:"
+    box = "flex:1;text-align:center;padding:1px 0;font-weight:600;"
     boxes = "".join(
-        f'<span style="{box}{colour}">{plain(t.replace("-", "−"))}</span>'
+        f'<span style="{box}color:{ink_on(colour)};background:{colour}">'
+        f"{plain(t.replace('-', '−'))}</span>"
         for colour, t in zip(colours.palette, colours.categories, strict=True)
     )
     bar = (

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 T_RANGE = (-3, 6)
 UNKNOWN_COLOUR = "#8b93a1"
 SELECTION_COLOUR = "#ffb000"
+INKS = ("#10141c", "#ffffff")
 
 CLUSTER_COLOURS = (
     "#2fa1da", "#f90000", "#31d400", "#dd00ff", "#caaa5e", "#ef72aa", "#01bd89", "#4d6eff",
@@ -29,7 +30,7 @@ T_COLOURS = (
     "#b72930", "#cd4630", "#e3612e", "#e58b37", "#e5b140",
     "#84c2d2", "#62a8d0", "#328fce", "#3172c5", "#2956bb",
 )  # fmt: skip
-"""T = -3 (early, red) to T = 6 (late, blue): two ramps in CIELAB, lightest in the middle, which keep
+"""T = -3 (early, red) to T = 6 (late, blue): two ramps in CIELAB, lightest in the middle, that keep
 their order for every kind of colour vision."""
 
 KIND_COLOURS = {
@@ -61,6 +62,22 @@ def type_colour(ttype: float) -> str:
 def kind_colour(kind: str) -> str:
     """Colour of "early", "mixed", "late" or "unknown"."""
     return KIND_COLOURS.get(kind, UNKNOWN_COLOUR)
+
+
+def ink_on(colour: str) -> str:
+    """Colour of text on a colour: dark or white, whichever stands out more (WCAG 2.2)."""
+    return max(INKS, key=lambda ink: _contrast(ink, colour))
+
+
+def _contrast(first: str, second: str) -> float:
+    low, high = sorted(map(_luminance, (first, second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    rgb = np.array(list(bytes.fromhex(colour[1:]))) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def colours_of(codes: NDArray[np.integer], colours: list[str]) -> NDArray[np.str_]:

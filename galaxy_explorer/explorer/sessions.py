@@ -7,7 +7,7 @@ others wait does a seat go that nobody has used for a while.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from secrets import token_hex
 from typing import Any
 from weakref import WeakSet
@@ -17,7 +17,7 @@ from bokeh.application.application import SessionContext
 from bokeh.server.contexts import BokehSessionContext
 from bokeh.server.session import ServerSession
 
-from galaxy_explorer.explorer.esm import Presence
+from galaxy_explorer.explorer.esm import Presence, when_loaded
 from galaxy_explorer.explorer.notices import notify
 from galaxy_explorer.settings import read_settings
 
@@ -144,7 +144,7 @@ class Visit:
             _let_go()
         elif message.get("back") and self._missed:
             self._missed = False
-            notify(MISSED, warning=True)
+            when_loaded(partial(notify, MISSED, warning=True))
 
 
 def presence() -> Presence:

@@ -54,6 +54,7 @@ class Visitor:
         assert (await visitor.hear())["header"]["msgtype"] == "ACK"
         reply = await visitor.ask("PULL-DOC-REQ", {})
         visitor.models = {one["id"]: one for one in objects(reply["content"])}
+        await visitor.event("document_ready", {"type": "map"})
         return visitor
 
     async def hear(self) -> dict[str, Any]:
@@ -87,11 +88,14 @@ class Visitor:
     async def say(self, model: str, **data: object) -> str:
         """Send a component's message; the kind of the reply."""
         entries = [["model", {"id": model}], ["data", {"type": "map", "entries": [*data.items()]}]]
-        values = {"type": "map", "entries": entries}
+        return await self.event("data_event", {"type": "map", "entries": entries})
+
+    async def event(self, name: str, values: dict[str, Any]) -> str:
+        """Send an event; the kind of the reply."""
         event = {
             "kind": "MessageSent",
             "msg_type": "bokeh_event",
-            "msg_data": {"type": "event", "name": "data_event", "values": values},
+            "msg_data": {"type": "event", "name": name, "values": values},
         }
         return (await self.ask("PATCH-DOC", {"events": [event]}))["header"]["msgtype"]
 

@@ -14,6 +14,7 @@ from galaxy_explorer.explorer.palette import (
     T_COLOURS,
     UNKNOWN_COLOUR,
     cluster_colour,
+    ink_on,
     kind_colour,
     type_colour,
 )
@@ -70,6 +71,11 @@ def test_a_cluster_has_its_colour_whatever_the_others() -> None:
 @pytest.mark.parametrize("colour", sorted({*CLUSTER_COLOURS, *T_COLOURS, *KIND_COLOURS.values()}))
 def test_each_colour_stands_out_on_dark_and_on_light(colour) -> None:
     assert min(contrast(colour, DARK), contrast(colour, LIGHT)) > LEAST_CONTRAST
+
+
+@pytest.mark.parametrize("colour", T_COLOURS)
+def test_figures_on_a_type_can_be_read(colour: str) -> None:
+    assert contrast(ink_on(colour), colour) > 4.5
 
 
 @pytest.mark.parametrize(
