@@ -82,7 +82,7 @@ def wiener_settings() -> Iterator[Wiener]:
 
 def richardson_lucy_settings() -> Iterator[RichardsonLucy]:
     """The settings that are tried."""
-    for pedestal, iterations in product((0.0, 3.0), (3, 6, 12, 25, 50, 100)):
+    for pedestal, iterations in product((0.0, 3.0), (3, 6, 12, 25, 50, 100, 200, 400)):
         yield RichardsonLucy(iterations, pedestal)
 
 

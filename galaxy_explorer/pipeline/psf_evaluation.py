@@ -117,6 +117,8 @@ class _Run:
             "n": self.request.n,
             "real": str(self.request.real),
             "exposure": self.request.exposure_s,
+            "classics": [str(s) for s in (*wiener_settings(), *richardson_lucy_settings())],
+            "tuned_on": TUNED_ON,
         }
         result = self.cache.get(name, inputs, lambda: StageResult({"n": np.array([1])}, compute()))
         return dict(result.facts)
