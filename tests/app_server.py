@@ -17,18 +17,21 @@ from galaxy_explorer.settings import PREFIX
 
 ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT_S = 300.0
+PLENTY = 100
+"""Explorers: a browser that is driven closes pages without saying goodbye."""
 COMMAND = "serve app.py --plugins galaxy_explorer.explorer.routes --address localhost --warm"
 
 
 @contextmanager
-def served(*options: str, **settings: str | Path) -> Iterator[str]:
+def served(*options: str, **settings: str | int | Path) -> Iterator[str]:
     """Serve the app with these options and settings (bundle=, cache=...); yields its address.
 
     Raises RuntimeError if it does not answer; what the server says goes to standard error.
     """
     with socket.create_server(("localhost", 0)) as probe:
         port = probe.getsockname()[1]
-    given = {PREFIX + name.upper(): str(value) for name, value in settings.items()}
+    everything = {"max_explorers": PLENTY, **settings}
+    given = {PREFIX + name.upper(): str(value) for name, value in everything.items()}
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     command = [sys.executable, "-m", "panel", *COMMAND.split()]
     command += ["--port", str(port), "--log-level", "warning", *options]

@@ -13,7 +13,7 @@ from typing import Any
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 TOKEN = re.compile(r'"token":"([^"]+)"')
 BUSY = "All places are taken"
 

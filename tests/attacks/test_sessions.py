@@ -1,0 +1,198 @@
+"""The served app against many visitors, rude visitors and visitors whose connection drops."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tornado.httpclient import HTTPClientError
+
+from tests.app_server import served
+from tests.attacks.visitors import BUSY, PATIENCE_S, TOKEN, Visitor, connect, objects, page_of
+from tests.small_bundle import write_small_bundle
+
+LIMIT = 3
+QUICK = ("--check-unused-sessions", "300", "--unused-session-lifetime", "600000")
+HOSTILE = (
+    *(None, True, -1, 10**12, -1e308, {"type": "number", "value": "nan"}, "", "x" * 10_000),
+    *("<script>alert(1)</script>", [], [1] * 1000, {"type": "map", "entries": [["a", 1]]}),
+    *("../../etc/passwd", [["a", "b"]], {"id": "p1"}),
+)
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="what a process holds is read from /proc"
+)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where at most LIMIT explorers are served; who is gone for a second may lose the place."""
+    folder = tmp_path_factory.mktemp("visitors")
+    bundle = write_small_bundle(folder / "small", n=60)
+    settings = {"cache": folder / "cache", "labels": folder / "labels.db"}
+    with served(*QUICK, bundle=bundle, max_explorers=LIMIT, absence=1, **settings) as where:
+        yield where
+
+
+@pytest.fixture
+def party(address: str) -> Iterator[list[Visitor]]:
+    """Visitors that have gone at the end, whatever happens."""
+    visitors: list[Visitor] = []
+    yield visitors
+    for visitor in visitors:
+        visitor.leave()
+
+
+async def come_in(address: str) -> Visitor:
+    """Try until there is a place, as the page for those who wait does."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (visitor := await Visitor.open(address)) is None:
+            await asyncio.sleep(0.2)
+    return visitor
+
+
+async def go(visitor: Visitor) -> None:
+    """Leave as a browser does."""
+    await visitor.say(visitor.find("visit"), left=True)
+    visitor.leave()
+
+
+def server_process(address: str) -> Path:
+    """Folder under /proc of the server, which is a child of this process."""
+    port = address.split(":")[2].partition("/")[0]
+    children = Path("/proc/self/task").glob("*/children")
+    found = {Path("/proc", child) for path in children for child in path.read_text().split()}
+    return next(one for one in found if port in (one / "cmdline").read_text().split("\0"))
+
+
+def held(process: Path) -> tuple[int, int, float]:
+    """File descriptors, threads and resident memory (MB) of a process."""
+    status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+    memory = int(status["VmRSS"].split()[0]) / 1000
+    return len(list((process / "fd").iterdir())), int(status["Threads"]), memory
+
+
+def test_the_next_visitor_is_asked_to_wait_until_somebody_leaves(address, party) -> None:
+    async def visit() -> None:
+        party.extend([await come_in(address) for _ in range(LIMIT)])
+        page = await asyncio.to_thread(page_of, f"{address}?page=clusters")
+        assert BUSY in page
+        assert f"{LIMIT} of {LIMIT} explorers" in page
+        assert "Try again" in page
+        assert "<script" not in page
+        await go(party[0])
+        party.append(await come_in(address))
+        party[1].leave()  # without a word, as a machine that is switched off
+        party.append(await come_in(address))
+
+    asyncio.run(visit())
+
+
+def test_a_dropped_connection_finds_everything_as_it_was(address, party) -> None:
+    async def visit() -> None:
+        party.append(await come_in(address))
+        page = await asyncio.to_thread(page_of, address)
+        token = TOKEN.search(page)[1]
+        shown = []
+        for _ in range(2):
+            visitor = Visitor(await connect(address, token))
+            party.append(visitor)
+            await visitor.hear()
+            reply = await visitor.ask("PULL-DOC-REQ", {})
+            visitor.models = {one["id"]: one for one in objects(reply["content"])}
+            data = visitor.models[visitor.find("entries")]["attributes"]["data"]
+            shown.append((visitor.find("visit"), data["attributes"]["page"]))
+            await visitor.change(data["id"], "page", "clusters")
+            visitor.leave()
+        assert shown[1] == (shown[0][0], "clusters")
+        assert shown[0][1] == "atlas"
+
+    asyncio.run(visit())
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost.evil.example"])
+def test_pages_of_others_may_not_connect(address, origin: str) -> None:
+    with pytest.raises(HTTPClientError, match="403"):
+        asyncio.run(connect(address, "a.token", origin))
+
+
+def test_hostile_values_harm_nobody(address, party) -> None:
+    async def visit() -> None:
+        party.extend([await come_in(address) for _ in range(2)])
+        rude, kind = party
+        replies = []
+        for number, (model, name) in enumerate(inputs(rude) * 12):
+            replies.append(await rude.change(model, name, HOSTILE[number % len(HOSTILE)]))
+        assert len(replies) > 100
+        assert set(replies) <= {"OK", "ERROR"}
+        navigation = kind.models[kind.find("entries")]["attributes"]["data"]["id"]
+        assert await kind.change(navigation, "page", "clusters") == "OK"
+        await go(rude)
+        party.append(await come_in(address))
+
+    asyncio.run(visit())
+
+
+def inputs(visitor: Visitor) -> list[tuple[str, str]]:
+    """What a page may change: data model and property."""
+    return [
+        (data["id"], name)
+        for one in visitor.models.values()
+        if isinstance(data := one.get("attributes", {}).get("data"), dict)
+        for name in ("value", "active", "page", "options", "stamp")
+        if name in data.get("attributes", {})
+    ]
+
+
+@needs_proc
+def test_a_flood_of_requests_leaves_the_place_of_a_visitor_alone(address, party) -> None:
+    async def visit() -> None:
+        party.append(await come_in(address))
+        visitor, process = party[0], server_process(address)
+        navigation = visitor.models[visitor.find("entries")]["attributes"]["data"]["id"]
+        before = held(process)[2]
+        with ThreadPoolExecutor(4) as pool:
+            flood = [pool.submit(page_of, address) for _ in range(60)]
+            for name in ("trend", "atlas"):
+                assert await visitor.change(navigation, "page", name) == "OK"
+            answers = await asyncio.to_thread(lambda: [one.result() for one in flood])
+        assert sum(BUSY in page for page in answers) > 0
+        assert held(process)[2] < before + 50
+
+    asyncio.run(visit())
+
+
+@needs_proc
+@pytest.mark.parametrize("cycles", [15, pytest.param(50, marks=pytest.mark.long)])
+def test_who_leaves_gives_everything_back(address, cycles: int) -> None:
+    async def visit(times: int) -> None:
+        for _ in range(times):
+            visitor = await come_in(address)
+            data = visitor.models[visitor.find("entries")]["attributes"]["data"]["id"]
+            assert await visitor.change(data, "page", "clusters") == "OK"
+            await go(visitor)
+
+    process = server_process(address)
+    asyncio.run(visit(8))
+    before = settled(process)
+    asyncio.run(visit(cycles))
+    after = settled(process)
+    sys.stderr.write(f"descriptors, threads, MB: {before}, after {cycles} visits {after}\n")
+    assert np.abs(np.subtract(after[:2], before[:2])).max() <= 2
+    assert after[2] - before[2] <= max(20, cycles)
+
+
+def settled(process: Path) -> tuple[int, int, float]:
+    """What is held once nothing has changed for two seconds: sessions end a little later."""
+    last, since, end = held(process), time.monotonic(), time.monotonic() + 30
+    while time.monotonic() < min(since + 2, end):
+        time.sleep(0.2)
+        if (now := held(process))[:2] != last[:2]:
+            since = time.monotonic()
+        last = now
+    return last
