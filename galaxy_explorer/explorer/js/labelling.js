@@ -5,6 +5,7 @@
 const RETRY_MS = 2500
 const IDLE_MS = 250
 const AHEAD = 6
+const HELD = 30
 const REFILL = 60
 const CONFIDENCES = ["", "low", "medium", "high"]
 const OUTBOX = "galaxy-explorer-outbox"
@@ -80,6 +81,7 @@ export function render({model}) {
   let stored = 0
   let asked = -1
   const timers = {}
+  const held = new Map()
 
   // What is on the page.
   const who = element("form", "desk-name")
@@ -192,10 +194,19 @@ export function render({model}) {
     }[state]
   }
 
+  // Held, so that the browser asks for each picture once even where it may not be cached.
+  function fetchPicture(address) {
+    if (held.has(address)) return
+    if (held.size >= HELD) held.delete(held.keys().next().value)
+    const image = new Image()
+    image.src = address
+    held.set(address, image)
+  }
+
   function fetchAhead() {
     for (let i = 1; i <= AHEAD; i++) {
       const next = items.get(cursor + i)
-      if (next) new Image().src = tile(next)
+      if (next) fetchPicture(tile(next))
     }
     let end = cursor
     while (items.has(end)) end++
