@@ -115,15 +115,17 @@ def _clusterings(bundle: Bundle) -> str:
 
 
 def _score(score: dict[str, float]) -> str:
-    value, low, high = (number(score.get(name)) for name in ("value", "low", "high"))
-    return f"{value} ({low} to {high}); chance {number(score.get('chance'))}"
+    value, low, high, chance = (
+        number(score.get(name), ".3f") for name in ("value", "low", "high", "chance")
+    )
+    return f"{value} ({low} to {high}); chance {chance}"
 
 
-def number(value: float | None) -> str:
-    """A figure with four significant digits; a dash where there is none."""
+def number(value: float | None, digits: str = ".4g") -> str:
+    """A figure, with four significant digits if not said otherwise; a dash where there is none."""
     if not isinstance(value, int | float) or not math.isfinite(value):
         return "–"
-    return f"{value:.4g}".replace("-", "−")
+    return f"{value:{digits}}".replace("-", "−")
 
 
 def _table(heads: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
