@@ -12,8 +12,8 @@ import numpy as np
 
 from galaxy_explorer.bundle import Bundle, Clustering
 from galaxy_explorer.clustering.embedding import place_on_map
-from galaxy_explorer.clustering.feature_kinds import ring_vectors
 from galaxy_explorer.clustering.features import index_features
+from galaxy_explorer.clustering.serving import serve_features
 from galaxy_explorer.errors import BadImage, SettingError
 from galaxy_explorer.survey.images import SUFFIXES, read_image
 from galaxy_explorer.survey.ingest import IngestOptions, make_stamp
@@ -239,16 +239,14 @@ def _features(
     if clustering.features == "latents":
         return clustering.feature_map.apply(codes.astype(np.float32))
     model: Any = bundle.load_model(clustering.model)
-    if clustering.features == "rings":
-        codebook = model.codebook.cpu().numpy()
-        return clustering.feature_map.apply(ring_vectors(codes[:, None], codebook))
-    return clustering.feature_map.apply(_orbit_mean(model, stamps))
+    maps, codebook = _orbit(model, stamps), model.codebook.cpu().numpy()
+    return serve_features(clustering.features, maps, codebook, clustering.feature_map)
 
 
-def _orbit_mean(model: Model, stamps: np.ndarray) -> np.ndarray:
-    from galaxy_explorer.models.inference import orbit_mean_vectors
+def _orbit(model: Model, stamps: np.ndarray) -> np.ndarray:
+    from galaxy_explorer.models.inference import encode_orbit
 
-    return orbit_mean_vectors(model, stamps)
+    return encode_orbit(model, stamps)
 
 
 def _in_words(percentiles: list[float]) -> str:

@@ -63,7 +63,9 @@ def test_the_bundle_agrees_with_itself(bundle, trained):
 
 @pytest.mark.slow
 def test_clusters_follow_from_features_and_mixture(bundle):
-    assert set(bundle.clusterings) == {"k16-modern-8x8/index", KEY, "convae-conv/latents"}
+    kinds = ("index", "codes", "rings")
+    expected = {f"k16-modern-8x8/{kind}" for kind in kinds}
+    assert set(bundle.clusterings) == {*expected, "convae-conv/latents"}
     for clustering in bundle.clusterings.values():
         shares = clustering.mixture.responsibilities(clustering.feature_values)
         np.testing.assert_array_equal(shares.argmax(1), clustering.labels)

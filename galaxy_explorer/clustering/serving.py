@@ -13,8 +13,8 @@ def serve_features(
 ) -> np.ndarray:
     """Features (n, P) of galaxies by what they are encoded to, (n, O, ...) in O orientations.
 
-    kind "codes" averages over all orientations, which must be the eight of the stamp; "index",
-    "latents" and "rings" look at the first. codebook (K, D) is needed for "codes" and "rings".
+    kinds "codes" and "rings" average over all orientations, which must be the eight of the stamp,
+    and need the codebook (K, D); "index" and "latents" look at the first.
     """
     first = codes[:, 0]
     if feature_map is None:
@@ -22,5 +22,5 @@ def serve_features(
     if kind == "latents" or codebook is None:
         return feature_map.apply(first.astype(np.float32))
     if kind == "rings":
-        return feature_map.apply(ring_vectors(codes[:, :1], codebook))
+        return feature_map.apply(ring_vectors(codes, codebook))
     return feature_map.apply(code_vectors(codes, codebook))

@@ -10,6 +10,7 @@ from galaxy_explorer.bundle_evaluation import Row, TradeoffPoint, TrainingCurve
 from galaxy_explorer.evaluation.rows import Subset, find_row, make_row
 from galaxy_explorer.evaluation.subjects import Subject
 
+FROM_MANIFEST = "measured when the bundle was made"
 DISTINCTIONS = (("index", "gmm"), ("codes", "kmeans"), ("latents", "gmm"))
 
 
@@ -44,24 +45,27 @@ def _curve(entry: dict[str, Any]) -> TrainingCurve:
 
 
 def trained_rows(bundle: Bundle, measured: Iterable[Subject]) -> list[tuple[Row, int]]:
-    """NMSE of trainings whose weights and codes are not at hand, from the manifest, with seeds."""
+    """Figures of the manifest that are not measured anew, with their seeds.
+
+    NMSE of trainings whose weights and codes are not at hand, and of the ablations of hierarchical
+    models: codes of one level permuted among galaxies, or replaced by their mean.
+    """
     known = {(subject.name, subject.seed) for subject in measured}
     rows = []
     for entry in bundle.manifest.get("trainings", []):
-        if (entry["name"], entry["seed"]) in known:
-            continue
-        metrics = entry["metrics"]
-        names = {"value": "nmse", "low": "nmse_low", "high": "nmse_high"}
-        score = {field: metrics.get(name) for field, name in names.items()}
-        row = make_row(
-            Subset(entry["name"]),
-            "reconstruction",
-            "NMSE",
-            score,
-            n=int(metrics.get("n_test", 0)),
-            note="measured when the bundle was made",
-        )
-        rows.append((row, int(entry["seed"])))
+        metrics, seed = entry["metrics"], int(entry["seed"])
+        ablations = [name for name in metrics if name.startswith(("nmse_top", "nmse_bottom"))]
+        figures = {name: f"NMSE, {name[5:].replace('_', ' ')}" for name in ablations}
+        if (entry["name"], entry["seed"]) not in known:
+            figures["nmse"] = "NMSE"
+        for name, figure in figures.items():
+            score = {"value": metrics.get(name)}
+            if name == "nmse":
+                score |= {"low": metrics.get("nmse_low"), "high": metrics.get("nmse_high")}
+            n = int(metrics.get("n_test", 0))
+            subset = Subset(entry["name"])
+            row = make_row(subset, "reconstruction", figure, score, n=n, note=FROM_MANIFEST)
+            rows.append((row, seed))
     return rows
 
 

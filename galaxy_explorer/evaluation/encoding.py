@@ -45,7 +45,7 @@ def _encode_all(context: Context, subject: Subject) -> StageResult:
             found: Any = None
             for start in range(0, len(rows), BLOCK_ROWS):
                 stamps = context.survey.model_input(rows[start : start + BLOCK_ROWS])
-                codes = encode_orbit(model, TRANSFORMS[name](stamps) if name != ORBIT else stamps)
+                codes = encode_fast(model, TRANSFORMS[name](stamps) if name != ORBIT else stamps)
                 if found is None:
                     found = np.empty((len(rows), *codes.shape[1:]), codes.dtype)
                 found[start : start + len(codes)] = codes
@@ -54,18 +54,12 @@ def _encode_all(context: Context, subject: Subject) -> StageResult:
     return StageResult(arrays, {})
 
 
-def encode_orbit(model: Model, stamps: np.ndarray) -> np.ndarray:
+def encode_fast(model: Model, stamps: np.ndarray) -> np.ndarray:
     """What stamps (N, C, S, S) are encoded to in eight orientations, (N, 8, ...)."""
-    from galaxy_explorer.models.inference import d4, encode_stamps
+    from galaxy_explorer.models.inference import encode_orbit
 
-    codes: Any = None
     with fast_format(model):
-        for turn in range(TURNS):
-            found = encode_stamps(model, d4(stamps, turn))
-            if codes is None:
-                codes = np.empty((len(found), TURNS, *found.shape[1:]), found.dtype)
-            codes[:, turn] = found
-    return np.asarray(codes)
+        return encode_orbit(model, stamps)
 
 
 def fast_format(model: Model) -> AbstractContextManager[None]:

@@ -10,7 +10,7 @@ from galaxy_explorer.bundle_evaluation import Row
 from galaxy_explorer.clustering.choose_k import choose_k
 from galaxy_explorer.clustering.feature_kinds import fit_code_features
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.encoding import encode_orbit
+from galaxy_explorer.evaluation.encoding import encode_fast
 from galaxy_explorer.evaluation.rows import Subset, make_row
 from galaxy_explorer.evaluation.subjects import Subject
 from galaxy_explorer.pipeline.cache import StageResult
@@ -74,7 +74,7 @@ def _choose(context: Context, subject: Subject, classes: int, trial: int) -> Sta
     stored = context.bundle.manifest["survey"]["stretch"]
     stretch = ArcsinhStretch(stored["softening"], stored["scale"], stored["pedestal"])
     stamps = stretch.apply(made.stamps, made.sky, made.sky_sigma).astype(np.float32)
-    maps = encode_orbit(subject.load(), stamps)
+    maps = encode_fast(subject.load(), stamps)
     fitted = fit_code_features("rings", maps, subject.codebook, np.arange(len(maps)))
     choice = choose_k(fitted.apply(maps), k_max=K_MAX, seed=trial)
     facts = {"structure": choice.structure, "k": choice.recommended}

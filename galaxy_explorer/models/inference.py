@@ -74,6 +74,12 @@ def d4(stamp: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
     return turned[..., ::-1] if turn >= 4 else turned
 
 
+def encode_orbit(model: Model, stamps: Stamps) -> Codes:
+    """What stamps (N, C, S, S) are encoded to in each of their eight orientations, (N, 8, ...)."""
+    turns = [encode_stamps(model, d4(stamps, turn)) for turn in range(8)]
+    return np.stack(turns, axis=1)
+
+
 def orbit_mean_vectors(model: Model, stamps: Stamps) -> NDArray[np.float32]:
     """Code vectors averaged over the eight orientations of each stamp, (N, D h w).
 

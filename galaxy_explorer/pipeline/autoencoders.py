@@ -149,7 +149,7 @@ class Autoencoders:
         atomic_write_text(mark, f"{self.plan.pixels}\n")
         return folder
 
-    def _blocks(self, description: str) -> Iterator[tuple[slice, np.ndarray]]:
+    def blocks(self, description: str) -> Iterator[tuple[slice, np.ndarray]]:
         """Stamps of all galaxies, block by block, with progress."""
         survey = self.plan.survey
         with progress(len(survey), description) as advance:
@@ -170,7 +170,7 @@ class Autoencoders:
         count = len(self.plan.survey)
         codes = np.empty((count, *config.code_shape), config.code_dtype)
         errors = np.empty(count, np.float32)
-        for block, stamps in self._blocks(f"Encoding with {config.name}"):
+        for block, stamps in self.blocks(f"Encoding with {config.name}"):
             codes[block] = encode_stamps(model, stamps)
             errors[block] = reconstruction_errors(model, stamps, codes[block])
         return StageResult({"codes": codes, "errors": errors}, {})
@@ -257,7 +257,7 @@ class Autoencoders:
         path = self.plan.work / f"{config.name}.vectors.npy"
         shape = (len(self.plan.survey), width)
         vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-        for block, stamps in self._blocks(f"Code vectors of {config.name}"):
+        for block, stamps in self.blocks(f"Code vectors of {config.name}"):
             vectors[block] = orbit_mean_vectors(model, stamps)
         train = self.rows("train")
         rng = np.random.default_rng(self.plan.seed)

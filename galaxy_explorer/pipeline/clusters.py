@@ -16,7 +16,7 @@ from galaxy_explorer.clustering.features import fit_vectors
 from galaxy_explorer.clustering.mixture import Mixture, effective_number, fit_mixture
 from galaxy_explorer.clustering.summary import cluster_summaries
 from galaxy_explorer.clustering.validation import agreement
-from galaxy_explorer.pipeline.autoencoders import BLOCK_ROWS, Autoencoders, Products
+from galaxy_explorer.pipeline.autoencoders import Autoencoders, Products
 from galaxy_explorer.pipeline.cache import StageResult
 
 FIT_ROWS = 30_000
@@ -43,10 +43,9 @@ MIXTURES = {
     "latents": MixtureSettings(),
     # By benchmarks/choose_clustering.py: of the candidates that repeat themselves and are about
     # the galaxy, the one that holds the most of T on the validation galaxies.
-    "rings": MixtureSettings(clusterer="kmeans", n_components=8),
+    "rings": MixtureSettings(clusterer="kmeans", n_components=10),
 }
-RING_COMPONENTS = 5
-RING_WHITENED = True
+RING_COMPONENTS = 30
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def cluster(stages: Autoencoders, products: Products, kind: str) -> ClusteringPr
 def ring_features(
     stages: Autoencoders, products: Products
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Code vectors pooled over rings, as principal components of equal variance.
+    """Code vectors pooled over rings in eight orientations, as principal components.
 
     Half precision, in the bundle too: clusters see what is stored.
     """
@@ -109,7 +108,7 @@ def ring_features(
         "weights": products.training["sha256"],
         "pixels": stages.plan.pixels,
         "components": RING_COMPONENTS,
-        "whitened": RING_WHITENED,
+        "orientations": 8,
         "seed": stages.plan.seed,
     }
     stage = f"{products.config.name}.rings"
@@ -118,17 +117,18 @@ def ring_features(
 
 
 def _pool(stages: Autoencoders, products: Products) -> StageResult:
+    from galaxy_explorer.models.inference import encode_orbit, load_weights
+
+    name = products.config.name
+    model = load_weights(products.config, products.weights)
     codebook = load_file(products.weights)["quantizer.codebook"].astype(np.float32)
-    blocks = range(0, len(products.codes), BLOCK_ROWS)
-    vectors = np.concatenate(
-        [ring_vectors(products.codes[i : i + BLOCK_ROWS, None], codebook) for i in blocks]
-    )
-    train = stages.rows("train")
-    fitted = fit_vectors(
-        vectors, train, n=RING_COMPONENTS, seed=stages.plan.seed, standardise=False
-    )
-    if RING_WHITENED:
-        fitted = fitted.whitened(fitted.apply(vectors[train]))
+    blocks = [
+        ring_vectors(encode_orbit(model, stamps), codebook)
+        for _, stamps in stages.blocks(f"Rings of {name}")
+    ]
+    vectors = np.concatenate(blocks)
+    train, seed = stages.rows("train"), stages.plan.seed
+    fitted = fit_vectors(vectors, train, n=RING_COMPONENTS, seed=seed, standardise=False)
     features = fitted.apply(vectors).astype(np.float16)
     return StageResult({**fitted.arrays(), "features": features}, {})
 

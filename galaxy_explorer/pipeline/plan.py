@@ -156,7 +156,10 @@ def make_plan(
 
 
 def features_of(config: Config) -> tuple[str, ...]:
-    """The features by which the galaxies are clustered, of one model: none of a large map."""
+    """The features by which the galaxies are clustered, of one model: none of a large map.
+
+    `rings` where the recommended clustering may stand on them.
+    """
     from galaxy_explorer.models.convae import ConvAEConfig
     from galaxy_explorer.models.psf_vqvae import PSFVQVAEConfig
     from galaxy_explorer.models.vqvae import VQVAEConfig
@@ -167,7 +170,9 @@ def features_of(config: Config) -> tuple[str, ...]:
         return ("codes",)
     if not isinstance(config, VQVAEConfig) or config.map_size > CLUSTERED_SIDE:
         return ()
-    return ("index", "codes") if config.num_embeddings in INDEX_SIZES else ("codes",)
+    if config.num_embeddings not in INDEX_SIZES:
+        return ("codes",)
+    return ("index", "codes", "rings") if config.quantizer == "modern" else ("index", "codes")
 
 
 def _check_splits(survey: Survey) -> None:

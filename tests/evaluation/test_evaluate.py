@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from galaxy_explorer import load_bundle
+from galaxy_explorer.bundle_evaluation import QUESTIONS, VERDICTS
+from galaxy_explorer.cli import app
+from galaxy_explorer.errors import SettingError, SurveyError
+from galaxy_explorer.evaluation import evaluate_bundle
+from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.pipeline import make_plan, train_bundle
+from galaxy_explorer.survey.simulation import simulate_survey
+from galaxy_explorer.survey.store import Survey
+from tests.small_survey import write_small_survey
+from tests.test_pipeline import flat_map
+
+MODELS = ("k16-modern-8x8", "k512-paper-8x8", "convae-conv")
+N = 280
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory):
+    return simulate_survey(tmp_path_factory.mktemp("surveys") / "sky", like="sdss", n=N).path
+
+
+@pytest.fixture(scope="module")
+def bundle(survey, tmp_path_factory):
+    out = tmp_path_factory.mktemp("bundles") / "sky"
+    plan = make_plan(survey, out, recipe="tiny", models=MODELS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("galaxy_explorer.pipeline.clusters.fit_map", flat_map)
+        train_bundle(plan, lambda _: None)
+    return out
+
+
+@pytest.fixture(scope="module")
+def said():
+    return []
+
+
+@pytest.fixture(scope="module")
+def evaluation(bundle, survey, said):
+    return evaluate_bundle(bundle, survey, grid="tiny", say=said.append)
+
+
+def figures(evaluation):
+    return {
+        (row.model, row.features, row.clusterer, row.clusters, row.figure): row.value
+        for row in evaluation.rows
+    }
+
+
+@pytest.mark.slow
+def test_every_question_has_its_figures(evaluation):
+    assert {row.question for row in evaluation.rows} == set(QUESTIONS)
+    assert {row.model for row in evaluation.rows} >= {*MODELS, "baseline", "supervised network"}
+    for row in evaluation.rows:
+        assert row.value is None or np.isfinite(row.value)
+        if row.low is not None and row.high is not None:
+            assert row.low <= row.high, row
+    assert len(figures(evaluation)) == len(evaluation.rows)  # no figure twice
+
+
+@pytest.mark.slow
+def test_what_must_be_exact_is_exact(evaluation):
+    found = figures(evaluation)
+    turned = "ARI, rotated by 90 degrees"
+    for key, value in found.items():
+        if key[-1] == turned and "orbit mean" in key[1] and key[2] != "hdbscan":
+            assert value > 0.99, key
+    assert found["k16-modern-8x8", "codes", "kmeans", 64, "ARI, renumbered"] > 0.99
+    assert found["k16-modern-8x8", "index", "gmm", 64, "ARI, renumbered"] < 0.9
+
+
+@pytest.mark.slow
+def test_random_clusters_are_at_the_level_of_chance(evaluation):
+    rows = [row for row in evaluation.rows if row.clusterer == "random" and row.figure == "eta^2"]
+    for row in rows:
+        assert row.value == pytest.approx(row.chance, abs=0.35)
+
+
+@pytest.mark.slow
+def test_the_bundle_keeps_it(evaluation, bundle):
+    opened = load_bundle(bundle)
+    assert opened.evaluation == evaluation
+    claims = (bundle / "CLAIMS.md").read_text()
+    for claim in evaluation.claims:
+        assert claim.verdict in VERDICTS
+        assert claim.words in claims
+        assert claim.words in opened.card
+    key = evaluation.recommended
+    assert key == opened.manifest["default_clustering"]
+    assert len(evaluation.jaccard(key)) == opened.clusterings[key].mixture.n_components
+    assert len(evaluation.trees[0].leaf) == N
+
+
+@pytest.mark.slow
+def test_trends_are_not_told_from_one_training(evaluation):
+    claim = next(claim for claim in evaluation.claims if claim.id == "reconstruction-k")
+    assert claim.verdict == "cannot be told"
+
+
+@pytest.mark.slow
+def test_a_rerun_measures_nothing_and_says_the_same(evaluation, bundle, survey, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a finished stage ran again")
+
+    for name in ("cells._cluster", "encoding._encode_all", "supervised._judge", "shipped._score"):
+        monkeypatch.setattr(f"galaxy_explorer.evaluation.{name}", refuse)
+    again = evaluate_bundle(bundle, survey, grid="tiny", say=lambda _: None)
+    assert again.rows == evaluation.rows
+    assert again.claims == evaluation.claims
+
+
+@pytest.mark.slow
+def test_the_command_writes_into_a_copy(evaluation, bundle, survey, tmp_path):
+    shutil.copytree(bundle, tmp_path / "sky")
+    shutil.copytree(bundle.with_name("sky.work"), tmp_path / "sky.work")
+    before = (tmp_path / "sky" / "manifest.sha256").read_text()
+    out = tmp_path / "measured"
+    options = ["--survey", str(survey), "--grid", "tiny", "--workers", "1", "--out", str(out)]
+    done = CliRunner().invoke(app, ["evaluate", str(tmp_path / "sky"), *options])
+    assert done.exit_code == 0, done.output
+    assert f"{len(evaluation.rows)} figures" in done.output
+    assert load_bundle(out).evaluation.rows == evaluation.rows
+    assert (tmp_path / "sky" / "manifest.sha256").read_text() == before
+    with pytest.raises(SettingError, match="--out"):
+        evaluate_bundle(tmp_path / "sky", survey, grid="tiny", out=out, say=lambda _: None)
+
+
+@pytest.mark.slow
+def test_another_survey_or_grid_is_refused(bundle, survey, tmp_path):
+    other = write_small_survey(tmp_path / "other", n=20)
+    opened = load_bundle(bundle)
+    with pytest.raises(SurveyError, match="not those of"):
+        Context(opened, other, tmp_path, "tiny")
+    with pytest.raises(SettingError, match="--grid huge"):
+        Context(opened, Survey.open(survey), tmp_path, "huge")
