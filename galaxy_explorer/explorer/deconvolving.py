@@ -18,7 +18,6 @@ from galaxy_explorer.survey.store import Survey
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle
-    from galaxy_explorer.models.psf_vqvae import PSFVQVAE
 
 Images = NDArray[np.float32]
 
@@ -49,11 +48,6 @@ class SceneSource:
         self.survey = survey if survey is not None and _fits(survey, bundle) else None
 
     @cached_property
-    def model(self) -> PSFVQVAE:
-        """The model with the PSF layer."""
-        return psf_model(self.bundle)
-
-    @cached_property
     def names(self) -> NDArray[np.str_]:
         """Identifiers of all galaxies, (N,)."""
         table = self.bundle if self.survey is None else self.survey
@@ -82,7 +76,7 @@ class SceneSource:
         from galaxy_explorer.deconvolution.network import drawn_light
 
         codes = self.bundle.codes(psf_model_name(self.bundle) or "")[rows]
-        light, seen = drawn_light(self.model, codes)
+        light, seen = drawn_light(psf_model(self.bundle), codes)
         return {RECONSTRUCTION: seen, DECONVOLVED: light}
 
     def _deconvolved(
@@ -94,7 +88,7 @@ class SceneSource:
         columns = (survey.column("sky")[rows], survey.column("sky_sigma")[rows])
         stamps, electrons = survey.stamps(rows)[:, 0], self._electrons(survey, rows)
         observed = stamps_observed(stamps, *columns, self._psf(survey, rows), electrons)
-        made = deconvolve(self.model, observed)
+        made = deconvolve(psf_model(self.bundle), observed)
         unit = observed.sky_sigma[:, None, None]
         residual = (observed.pixels - made.blurred) / observed.sigma
         first = (observed.pixels - made.network_blurred) / observed.sigma
@@ -130,7 +124,7 @@ class SceneSource:
     def _psf(self, survey: Survey, rows: NDArray[np.int64]) -> Images:
         if "psf" in survey.extra_names:
             return np.asarray(survey.extra_array("psf", rows), np.float32)
-        return np.repeat(self.model.psf.numpy()[None], len(rows), 0)
+        return np.repeat(psf_model(self.bundle).psf.numpy()[None], len(rows), 0)
 
 
 def _reduced(residual: Images) -> NDArray[np.float64]:
