@@ -47,9 +47,9 @@ class Tradeoff(pn.viewable.Viewer):
     def __init__(self, bundle: Bundle, **params: Any) -> None:
         super().__init__(**params)
         self.bundle, self.points = bundle, tradeoff_points(bundle)
-        kinds = list(dict.fromkeys(point.features for point in self.points))
+        kinds = list(dict.fromkeys(point.features for point in self.points if point.codes))
         self.param["features"].objects = [*kinds, "all"]
-        self.features = next((kind for kind in ("codes", *kinds) if kind in kinds), "all")
+        self.features = next((kind for kind in ("index", *kinds) if kind in kinds), "all")
         self.figure = tradeoff_figure()
         self.param.watch(self._show, ["distinction", "features"])
         self._show()
@@ -73,7 +73,7 @@ class Tradeoff(pn.viewable.Viewer):
         shown = [
             point
             for point in self.points
-            if self.features in ("all", point.features) or point.codes is None
+            if self.features in ("all", point.features) or not point.codes
         ]
         columns = tradeoff_columns(self.bundle, shown, DISTINCTIONS[self.distinction])
         update_tradeoff(self.figure, columns, self.distinction)

@@ -19,9 +19,10 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from galaxy_explorer.bundle_evaluation import TradeoffPoint
+from galaxy_explorer.explorer.evaluation_words import CLUSTERER_WORDS, config_of, entry_words
 from galaxy_explorer.explorer.palette import category_colours
 from galaxy_explorer.explorer.plots_types import MIDDLE_GREY
-from galaxy_explorer.explorer.words import FEATURE_WORDS, model_words
+from galaxy_explorer.explorer.words import FEATURE_WORDS
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle
@@ -89,11 +90,8 @@ def _end(bound: float | None, value: float | None) -> float | None:
 
 def _recipe(bundle: Bundle, point: TradeoffPoint) -> str:
     """What a series of points has in common: the quantizer, or the design without a codebook."""
-    entry = bundle.models.get(point.model)
-    if entry is None:
-        return point.model
-    quantizer = entry.config.get("quantizer")
-    return str(quantizer) if quantizer else model_words(point.model, entry.config)
+    quantizer = config_of(bundle, point.model).get("quantizer")
+    return str(quantizer) if quantizer else entry_words(bundle, point.model)
 
 
 def _features(point: TradeoffPoint) -> str:
@@ -101,9 +99,8 @@ def _features(point: TradeoffPoint) -> str:
 
 
 def _words(bundle: Bundle, point: TradeoffPoint) -> str:
-    entry = bundle.models.get(point.model)
-    model = point.model if entry is None else model_words(point.model, entry.config)
-    return f"{model}, {_features(point)}, {point.clusterer}"
+    clusterer = CLUSTERER_WORDS.get(point.clusterer, point.clusterer)
+    return f"{entry_words(bundle, point.model)}, {_features(point)}, {clusterer}"
 
 
 def tradeoff_figure(*, height: int = 340) -> figure:

@@ -126,7 +126,7 @@ COLUMNS = (
     ),
     Column(
         "Clusters in use",
-        "Clusters that hold more than a tenth of an even share of the galaxies, of 64 offered.",
+        "Clusters that hold more than a tenth of an even share of the galaxies.",
         _effective,
     ),
     Column("Steps", "Training steps, one batch of stamps each.", _steps),

@@ -9,7 +9,13 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from galaxy_explorer.bundle_evaluation import QUESTIONS, ROW_FIELDS, Evaluation, Row
-from galaxy_explorer.explorer.evaluation_words import QUESTION_WORDS, entry_words
+from galaxy_explorer.explorer.evaluation_words import (
+    CLUSTERER_WORDS,
+    QUESTION_WORDS,
+    entry_words,
+    explanation,
+    figure_title,
+)
 from galaxy_explorer.explorer.intervals import (
     Axis,
     common_axis,
@@ -62,7 +68,8 @@ def _group(
     notes = [first.unit, BETTER.get(first.better, ""), f"split: {first.split}"]
     return {
         "question": QUESTION_WORDS[question],
-        "figure": figure,
+        "figure": figure_title(figure),
+        "explanation": explanation(figure),
         "note": " · ".join(note for note in notes if note),
         "axis": [figure_words(axis[0]), figure_words(axis[1])],
         "rows": [_row(bundle, row, axis, recommended) for row in _best_first(rows)],
@@ -82,7 +89,7 @@ def _row(bundle: Bundle, row: Row, axis: Axis, recommended: str) -> dict[str, An
         "cells": [
             entry_words(bundle, row.model),
             row.features or "–",
-            row.clusterer or "–",
+            CLUSTERER_WORDS.get(row.clusterer, row.clusterer) or "–",
             "" if row.clusters is None else str(row.clusters),
             figure_words(row.value),
         ],

@@ -67,8 +67,24 @@ def _figure(columns: Sequence[TrendColumn], title: str, source: str) -> Figure:
     width = edge["left"] + COLUMN_INCH * len(columns) + edge["right"]
     height = edge["top"] + HISTOGRAM_INCH + edge["gap"] + COLUMN_INCH * members + edge["bottom"]
     plot = Figure(figsize=(width, height))
-    plot.text(edge["left"] / width, 1 - 0.14 / height, title, va="top", size=8, weight="bold")
-    plot.text(edge["left"] / width, 0.1 / height, source, va="bottom", size=5.5, color="#555555")
+    plot.text(
+        edge["left"] / width,
+        1 - 0.14 / height,
+        title,
+        va="top",
+        size=8,
+        weight="bold",
+        parse_math=False,
+    )
+    plot.text(
+        edge["left"] / width,
+        0.1 / height,
+        source,
+        va="bottom",
+        size=5.5,
+        color="#555555",
+        parse_math=False,
+    )
     top = max(_shares(column.counts).max() for column in columns) * 1.08 or 1.0
     for place, column in enumerate(columns):
         left = (edge["left"] + COLUMN_INCH * place) / width
@@ -91,7 +107,7 @@ def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 def _draw_bars(axes: Axes, column: TrendColumn, top: float, *, first: bool) -> None:
     axes.bar(range(-3, 7), _shares(column.counts), width=0.86, color=column.colour, linewidth=0)
     axes.set(xlim=(-3.8, 6.8), ylim=(0, top), xticks=[-3, 0, 3, 6])
-    axes.set_title(column.title, size=6.5, pad=3, linespacing=1.1)
+    axes.set_title(column.title, size=6.5, pad=3, linespacing=1.1, parse_math=False)
     axes.tick_params(length=2, width=0.5, pad=1.5, labelsize=6, labelleft=first)
     axes.spines[["top", "right"]].set_visible(b=False)
     if first:

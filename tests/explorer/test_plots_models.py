@@ -57,6 +57,7 @@ def test_the_axes_hold_every_bar_and_lines_run_from_few_codes_to_many(bundle):
 
 def test_models_without_a_codebook_are_always_among_the_points(bundle):
     view = Tradeoff(bundle)
+    view.features = "codes"
     view.features = "index"
     words = view.figure.select_one({"name": POINTS}).data["words"]
     assert any("ConvAE" in text for text in words)

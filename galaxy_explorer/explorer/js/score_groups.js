@@ -64,6 +64,7 @@ export function render({model}) {
     const shown = open.has(name) ? rows : rows.slice(0, SHOWN)
     const title = element("h3", "", group.figure)
     title.append(element("span", "score-note", group.note))
+    const meaning = group.explanation ? [element("p", "score-note", group.explanation)] : []
     if (place === 0 || model.groups[place - 1].question !== group.question) {
       box.append(element("h2", "", group.question))
     }
@@ -75,7 +76,7 @@ export function render({model}) {
     table.append(head, body)
     const scroll = element("div", "scores-scroll")
     scroll.append(table)
-    box.append(title, scroll)
+    box.append(title, ...meaning, scroll)
     if (rows.length > SHOWN) {
       const words = open.has(name) ? `Show the first ${SHOWN}` : `Show all ${rows.length}`
       const more = element("button", "plain-button", words)

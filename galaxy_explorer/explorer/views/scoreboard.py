@@ -14,7 +14,12 @@ from galaxy_explorer.bundle_evaluation import Evaluation, Row
 from galaxy_explorer.explorer.downloads import Downloads, Made
 from galaxy_explorer.explorer.esm import ScoreGroups
 from galaxy_explorer.explorer.evaluation_parts import costs_table, curves, targets_table
-from galaxy_explorer.explorer.evaluation_words import NOT_EVALUATED, QUESTION_WORDS, entry_words
+from galaxy_explorer.explorer.evaluation_words import (
+    CLUSTERER_WORDS,
+    NOT_EVALUATED,
+    QUESTION_WORDS,
+    entry_words,
+)
 from galaxy_explorer.explorer.scores import (
     ALL,
     FILTERS,
@@ -109,7 +114,9 @@ class Scoreboard(pn.viewable.Viewer):
     def _words(self, name: str, value: str) -> str:
         if name == "question":
             return QUESTION_WORDS[value]
-        return entry_words(self.state.bundle, value) if name == "model" else value
+        if name == "model":
+            return entry_words(self.state.bundle, value)
+        return CLUSTERER_WORDS.get(value, value)
 
     def _layout(self) -> pn.Column:
         bar = pn.Row(
