@@ -29,9 +29,9 @@ from galaxy_explorer.evaluation.transforms import TRANSFORMS
 from galaxy_explorer.pipeline.replicas import Replica, find_replicas
 from galaxy_explorer.survey.store import Survey
 
-MODELS = ("k512-modern-16x16", "k512-modern-8x8", "k16-modern-8x8")
+MODELS = ("k512-modern-16x16", "k512-modern-8x8")
 COMPONENTS = (3, 5, 8, 30)
-CLUSTERS = (4, 5, 6, 8, 10, 12, 16, 24)
+CLUSTERS = (5, 6, 8, 10, 12, 16)
 RESAMPLES = 20
 FIT_ROWS = 4000
 BLOCK_ROWS = 512
