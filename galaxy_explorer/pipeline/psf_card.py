@@ -53,7 +53,7 @@ def _against_truth(found: dict[str, Any]) -> str:
         for sn, methods in found["settings"].items()
     )
     costs = ", ".join(
-        f"{method} {np.mean([level[method] for level in found['costs'].values()]):.2f}"
+        f"{method} {np.mean([level[method] for level in found['costs'].values()]):.2g}"
         for method in next(iter(found["costs"].values()))
     )
     head = ["peak S/N", "figure", "method", "value", "95 % interval", "control"]
