@@ -91,6 +91,7 @@ def build_page(context: AppContext) -> pmui.Page:
     main.styles = {"pointer-events": "none"}
     pn.state.onload(partial(main.param.update, styles={}))
     tools = HeaderTools(state, context, lambda: navigation.page)
+    main.append(tools.take_home.dialog)
     return _page(main, header=[navigation, tools, presence()])
 
 

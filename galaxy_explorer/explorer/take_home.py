@@ -31,13 +31,10 @@ if TYPE_CHECKING:
 
 PICTURES = ["png", "svg", "pdf"]
 MAX_NAME = 60
-PAPER_STYLE = {
-    "& .MuiDialog-paper": {"backgroundColor": "background.paper", "color": "text.primary"}
-}
 
 
 class TakeHome(pn.viewable.Viewer):
-    """A button for the header and the dialog that it opens; made anew at each opening."""
+    """A button for the header; the `dialog` that it opens has its place in the page below."""
 
     def __init__(
         self, state: ExplorerState, context: AppContext, page: Callable[[], str], **params: Any
@@ -55,15 +52,15 @@ class TakeHome(pn.viewable.Viewer):
                 self.heading, *parts, *self._samp_part(), self.texts, sizing_mode="stretch_width"
             ),
             title="Take it home", show_close_button=True, close_on_click=True, width_option="md",
-            sx=PAPER_STYLE,
+            margin=0,
         )  # fmt: skip
         self.button = pmui.IconButton(
             icon="ios_share", description="Take it home: table, figures, link, citation",
-            on_click=self.open, size="small", margin=(0, 4),
+            on_click=self.open, size="small", margin=(0, 4), sx={"color": "#ffffff"},
         )  # fmt: skip
 
-    def __panel__(self) -> pn.Row:
-        return pn.Row(self.button, self.dialog, margin=0)
+    def __panel__(self) -> pmui.IconButton:
+        return self.button
 
     def open(self, *_: Any) -> None:
         """Say what there is to take, keep the selection for the link, and show the dialog."""
