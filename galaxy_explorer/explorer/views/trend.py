@@ -203,7 +203,7 @@ def _of(clustering: Clustering, chosen: list[int]) -> list[ClusterSummary]:
 
 def _members(clustering: Clustering, number: int) -> str:
     cluster = clustering.clusters[number]
-    return f"{cluster.count:,} galaxies, {cluster.n_ttype:,} with T"
+    return f"{cluster.count:,} ({cluster.n_ttype:,} with T)"
 
 
 def _option(cluster: ClusterSummary) -> str:

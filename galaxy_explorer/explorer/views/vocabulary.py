@@ -63,7 +63,7 @@ class Vocabulary(pn.viewable.Viewer):
         self.model = asked if asked in names else names[0]
         self.grid = CodeGrid(self._on_code, sheet_columns=SHEET_COLUMNS)
         self.users = PictureSheet(self._on_user, tile_width=84, heading="")
-        self.code_map = CodeMap(self._on_code)
+        self.code_map = CodeMap(self._on_code, margin=0)
         self.heading = pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
         self.histogram = t_histogram(np.zeros(10, int), 0, height=200)
         self.drawings = (
@@ -228,7 +228,7 @@ class Vocabulary(pn.viewable.Viewer):
             styles={"flex-wrap": "wrap", "gap": "4px 12px"},
         )  # fmt: skip
         opacity = pmui.FloatSlider(
-            label="Opacity of the code map", start=0, end=1, step=0.05, value=0.35, size="small",
+            label="Opacity", start=0, end=1, step=0.05, value=0.35, size="small",
             margin=(4, 16), sizing_mode="stretch_width", sx={"& *": {"fontSize": "13px"}},
         )  # fmt: skip
         opacity.link(self.code_map, value="opacity")
@@ -239,11 +239,11 @@ class Vocabulary(pn.viewable.Viewer):
         )  # fmt: skip
         types = pn.Column(
             pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", margin=0), opacity,
-            sizing_mode="stretch_width", styles={"flex": "1 1 220px", "min-width": "0"},
+            margin=0, sizing_mode="stretch_width", styles={"flex": "1 1 250px", "min-width": "0"},
         )  # fmt: skip
         mapped = pn.Column(
-            self.code_map, sizing_mode="stretch_width",
-            styles={"flex": "1 1 220px", "min-width": "0", "max-height": "none"},
+            self.code_map, sizing_mode="stretch_width", margin=0,
+            styles={"flex": "1 1 205px", "min-width": "0", "max-height": "none"},
         )  # fmt: skip
         right = pn.Column(
             self.heading,
