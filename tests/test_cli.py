@@ -18,6 +18,7 @@ WRONG_INPUT = {
     "simulate": ["--out", "a_file/out", "--n", "1"],
     "ingest": [ABSENT, "--catalog", "no_such.csv", "--out", "out"],
     "train": [ABSENT, "--out", "out", "--recipe", "tiny"],
+    "evaluate": [ABSENT],
     "info": [ABSENT],
     "classify": [ABSENT, "image.fits", "--out", "t.csv"],
     "deconvolve": [ABSENT, "image.fits", "--out", "out"],
