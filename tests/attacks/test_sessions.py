@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,13 +39,19 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield where
 
 
-@pytest.fixture
-def party(address: str) -> Iterator[list[Visitor]]:
-    """Visitors that have gone at the end, whatever happens."""
-    visitors: list[Visitor] = []
-    yield visitors
-    for visitor in visitors:
-        visitor.leave()
+def run(story: Callable[[list[Visitor]], Awaitable[None]]) -> None:
+    """Tell a story of visitors; at its end all have left, whatever happened."""
+
+    async def tell() -> None:
+        party: list[Visitor] = []
+        try:
+            await story(party)
+        finally:
+            for visitor in party:
+                visitor.leave()
+            await asyncio.sleep(0.1)
+
+    asyncio.run(tell())
 
 
 async def come_in(address: str) -> Visitor:
@@ -77,8 +83,8 @@ def held(process: Path) -> tuple[int, int, float]:
     return len(list((process / "fd").iterdir())), int(status["Threads"]), memory
 
 
-def test_the_next_visitor_is_asked_to_wait_until_somebody_leaves(address, party) -> None:
-    async def visit() -> None:
+def test_the_next_visitor_is_asked_to_wait_until_somebody_leaves(address) -> None:
+    async def story(party: list[Visitor]) -> None:
         party.extend([await come_in(address) for _ in range(LIMIT)])
         page = await asyncio.to_thread(page_of, f"{address}?page=clusters")
         assert BUSY in page
@@ -90,11 +96,11 @@ def test_the_next_visitor_is_asked_to_wait_until_somebody_leaves(address, party)
         party[1].leave()  # without a word, as a machine that is switched off
         party.append(await come_in(address))
 
-    asyncio.run(visit())
+    run(story)
 
 
-def test_a_dropped_connection_finds_everything_as_it_was(address, party) -> None:
-    async def visit() -> None:
+def test_a_dropped_connection_finds_everything_as_it_was(address) -> None:
+    async def story(party: list[Visitor]) -> None:
         party.append(await come_in(address))
         page = await asyncio.to_thread(page_of, address)
         token = TOKEN.search(page)[1]
@@ -112,7 +118,7 @@ def test_a_dropped_connection_finds_everything_as_it_was(address, party) -> None
         assert shown[1] == (shown[0][0], "clusters")
         assert shown[0][1] == "atlas"
 
-    asyncio.run(visit())
+    run(story)
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost.evil.example"])
@@ -121,8 +127,8 @@ def test_pages_of_others_may_not_connect(address, origin: str) -> None:
         asyncio.run(connect(address, "a.token", origin))
 
 
-def test_hostile_values_harm_nobody(address, party) -> None:
-    async def visit() -> None:
+def test_hostile_values_harm_nobody(address) -> None:
+    async def story(party: list[Visitor]) -> None:
         party.extend([await come_in(address) for _ in range(2)])
         rude, kind = party
         replies = []
@@ -135,7 +141,7 @@ def test_hostile_values_harm_nobody(address, party) -> None:
         await go(rude)
         party.append(await come_in(address))
 
-    asyncio.run(visit())
+    run(story)
 
 
 def inputs(visitor: Visitor) -> list[tuple[str, str]]:
@@ -150,8 +156,8 @@ def inputs(visitor: Visitor) -> list[tuple[str, str]]:
 
 
 @needs_proc
-def test_a_flood_of_requests_leaves_the_place_of_a_visitor_alone(address, party) -> None:
-    async def visit() -> None:
+def test_a_flood_of_requests_leaves_the_place_of_a_visitor_alone(address) -> None:
+    async def story(party: list[Visitor]) -> None:
         party.append(await come_in(address))
         visitor, process = party[0], server_process(address)
         navigation = visitor.models[visitor.find("entries")]["attributes"]["data"]["id"]
@@ -164,7 +170,7 @@ def test_a_flood_of_requests_leaves_the_place_of_a_visitor_alone(address, party)
         assert sum(BUSY in page for page in answers) > 0
         assert held(process)[2] < before + 50
 
-    asyncio.run(visit())
+    run(story)
 
 
 @needs_proc

@@ -2,6 +2,17 @@
 // connection Bokeh would draw the page anew from what the server knows: what was typed meanwhile
 // would be gone. Here the page stays as it is, and what it had to say is said on coming back.
 
+// What Panel's frame around the pages leaves without a name for screen readers gets one.
+function nameFrame(frame) {
+  frame.querySelector(".MuiLinearProgress-root")?.setAttribute("aria-label", "At work")
+  const title = frame.querySelector(".title")
+  title?.setAttribute("role", "heading")
+  title?.setAttribute("aria-level", "1")
+  for (const spacer of frame.querySelectorAll("h5")) {
+    if (!spacer.textContent.trim()) spacer.setAttribute("aria-hidden", "true")
+  }
+}
+
 export function render({model, view}) {
   const {document: page} = view.model
   const waiting = []
@@ -38,5 +49,7 @@ export function render({model, view}) {
     removeEventListener("pagehide", leave)
     document.removeEventListener("visibilitychange", retry)
   })
+  const frame = document.querySelector(".bk-panel-models-esm-ReactComponent")
+  requestAnimationFrame(() => nameFrame(frame.shadowRoot))
   return element("span", "")
 }

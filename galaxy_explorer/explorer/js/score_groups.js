@@ -35,7 +35,7 @@ export function render({model}) {
       cell.append(button)
       line.append(cell)
     })
-    const axis = element("th", "score-axis")
+    const axis = element("td", "score-axis")
     axis.append(element("span", "", group.axis[0]), element("span", "", group.axis[1]))
     line.append(element("th", "number", "95 % interval"), axis)
     return line
