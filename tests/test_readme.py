@@ -14,7 +14,13 @@ from galaxy_explorer.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-TEXTS = ("README.md", "DEPLOYMENT.md", "CHANGELOG.md", "benchmarks/README.md", "trained/sdss/README.md")
+TEXTS = (
+    "README.md",
+    "DEPLOYMENT.md",
+    "CHANGELOG.md",
+    "benchmarks/README.md",
+    "trained/sdss/README.md",
+)
 COMMAND = r"(?:^ {4}|`)galaxy-explorer ([a-z]+ [^`\n]+)"
 MAKE = r"(?:^ {4}|`)make ([a-z][a-z-]+)"
 
