@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,19 @@ import pytest
 from tornado.httpclient import HTTPClientError
 
 from tests.app_server import served
-from tests.attacks.visitors import BUSY, PATIENCE_S, TOKEN, Visitor, connect, objects, page_of
+from tests.attacks.visitors import (
+    BUSY,
+    TOKEN,
+    Visitor,
+    come_in,
+    connect,
+    go,
+    held,
+    objects,
+    page_of,
+    server_process,
+    settled,
+)
 from tests.small_bundle import write_small_bundle
 
 LIMIT = 3
@@ -52,35 +63,6 @@ def run(story: Callable[[list[Visitor]], Awaitable[None]]) -> None:
             await asyncio.sleep(0.1)
 
     asyncio.run(tell())
-
-
-async def come_in(address: str) -> Visitor:
-    """Try until there is a place, as the page for those who wait does."""
-    async with asyncio.timeout(PATIENCE_S):
-        while (visitor := await Visitor.open(address)) is None:
-            await asyncio.sleep(0.2)
-    return visitor
-
-
-async def go(visitor: Visitor) -> None:
-    """Leave as a browser does."""
-    await visitor.say(visitor.find("visit"), left=True)
-    visitor.leave()
-
-
-def server_process(address: str) -> Path:
-    """Folder under /proc of the server, which is a child of this process."""
-    port = address.split(":")[2].partition("/")[0]
-    children = Path("/proc/self/task").glob("*/children")
-    found = {Path("/proc", child) for path in children for child in path.read_text().split()}
-    return next(one for one in found if port in (one / "cmdline").read_text().split("\0"))
-
-
-def held(process: Path) -> tuple[int, int, float]:
-    """File descriptors, threads and resident memory (MB) of a process."""
-    status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
-    memory = int(status["VmRSS"].split()[0]) / 1000
-    return len(list((process / "fd").iterdir())), int(status["Threads"]), memory
 
 
 def test_the_next_visitor_is_asked_to_wait_until_somebody_leaves(address) -> None:
@@ -191,14 +173,3 @@ def test_who_leaves_gives_everything_back(address, cycles: int) -> None:
     sys.stderr.write(f"descriptors, threads, MB: {before}, after {cycles} visits {after}\n")
     assert np.abs(np.subtract(after[:2], before[:2])).max() <= 2
     assert after[2] - before[2] <= max(20, cycles)
-
-
-def settled(process: Path) -> tuple[int, int, float]:
-    """What is held once nothing has changed for two seconds: sessions end a little later."""
-    last, since, end = held(process), time.monotonic(), time.monotonic() + 30
-    while time.monotonic() < min(since + 2, end):
-        time.sleep(0.2)
-        if (now := held(process))[:2] != last[:2]:
-            since = time.monotonic()
-        last = now
-    return last

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tornado.httpclient import HTTPRequest
@@ -122,3 +124,43 @@ def objects(content: object) -> Iterator[dict[str, Any]]:
     elif isinstance(content, list):
         for value in content:
             yield from objects(value)
+
+
+async def come_in(address: str) -> Visitor:
+    """Try until there is a place, as the page for those who wait does."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (visitor := await Visitor.open(address)) is None:
+            await asyncio.sleep(0.2)
+    return visitor
+
+
+async def go(visitor: Visitor) -> None:
+    """Leave as a browser does."""
+    await visitor.say(visitor.find("visit"), left=True)
+    visitor.leave()
+
+
+def server_process(address: str) -> Path:
+    """Folder under /proc of the server, which is a child of this process."""
+    port = address.split(":")[2].partition("/")[0]
+    children = Path("/proc/self/task").glob("*/children")
+    found = {Path("/proc", child) for path in children for child in path.read_text().split()}
+    return next(one for one in found if port in (one / "cmdline").read_text().split("\0"))
+
+
+def held(process: Path) -> tuple[int, int, float]:
+    """File descriptors, threads and resident memory (MB) of a process."""
+    status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+    memory = int(status["VmRSS"].split()[0]) / 1000
+    return len(list((process / "fd").iterdir())), int(status["Threads"]), memory
+
+
+def settled(process: Path) -> tuple[int, int, float]:
+    """What is held once nothing has changed for two seconds: sessions end a little later."""
+    last, since, end = held(process), time.monotonic(), time.monotonic() + 30
+    while time.monotonic() < min(since + 2, end):
+        time.sleep(0.2)
+        if (now := held(process))[:2] != last[:2]:
+            since = time.monotonic()
+        last = now
+    return last
