@@ -227,16 +227,24 @@ class Vocabulary(pn.viewable.Viewer):
             self._sources(), margin=(4, 0), sizing_mode="stretch_width",
             styles={"flex-wrap": "wrap", "gap": "4px 12px"},
         )  # fmt: skip
-        opacity = pmui.FloatSlider(
-            label="Opacity", start=0, end=1, step=0.05, value=0.35, size="small",
-            margin=(4, 16), sizing_mode="stretch_width", sx={"& *": {"fontSize": "13px"}},
-        )  # fmt: skip
-        opacity.link(self.code_map, value="opacity")
         half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
         left = pn.Column(
             model, bar, self.grid,
             sizing_mode="stretch_width", margin=(0, 14, 0, 0), styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
+        right = pn.Column(
+            self.heading, self._chosen_code(), self.users,
+            sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
+        )  # fmt: skip
+        return pn.Row(left, right, sizing_mode="stretch_width", margin=8)
+
+    def _chosen_code(self) -> pn.Row:
+        """A galaxy's code map, how strongly it covers the picture, and the types of the code."""
+        opacity = pmui.FloatSlider(
+            label="Opacity", start=0, end=1, step=0.05, value=0.35, size="small",
+            margin=(4, 16), sizing_mode="stretch_width", sx={"& *": {"fontSize": "13px"}},
+        )  # fmt: skip
+        opacity.link(self.code_map, value="opacity")
         types = pn.Column(
             pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", margin=0), opacity,
             margin=0, sizing_mode="stretch_width", styles={"flex": "1 1 250px", "min-width": "0"},
@@ -245,16 +253,10 @@ class Vocabulary(pn.viewable.Viewer):
             self.code_map, sizing_mode="stretch_width", margin=0,
             styles={"flex": "1 1 205px", "min-width": "0", "max-height": "none"},
         )  # fmt: skip
-        right = pn.Column(
-            self.heading,
-            pn.Row(
-                mapped, types, sizing_mode="stretch_width", margin=(8, 0),
-                styles={"flex-wrap": "wrap", "gap": "8px 14px", "max-height": "none"},
-            ),
-            self.users,
-            sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
+        return pn.Row(
+            mapped, types, sizing_mode="stretch_width", margin=(8, 0),
+            styles={"flex-wrap": "wrap", "gap": "8px 14px", "max-height": "none"},
         )  # fmt: skip
-        return pn.Row(left, right, sizing_mode="stretch_width", margin=8)
 
     def _sources(self) -> pn.Row:
         sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
