@@ -200,5 +200,9 @@ def _codes_bytes(codes: np.ndarray) -> bytes:
 def _catalog_bytes(columns: Mapping[str, np.ndarray]) -> bytes:
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
     stream = io.BytesIO()
-    pq.write_table(table, stream, compression="zstd")
+    real = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    rest = [name for name in table.column_names if name not in real]
+    # Sorted by their bytes, real numbers take two thirds of the room.
+    options = {"use_dictionary": rest, "use_byte_stream_split": real}
+    pq.write_table(table, stream, compression="zstd", **options)
     return stream.getvalue()

@@ -39,6 +39,7 @@ class ConvAEConfig:
 
     kind: ClassVar[str] = "convae"
     code_dtype: ClassVar[str] = "float16"
+    eight_bit: ClassVar[bool] = True  # how its weights are stored, see `rounding`
     num_embeddings: ClassVar[int] = 0  # no codebook
 
     design: str

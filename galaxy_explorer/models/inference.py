@@ -103,8 +103,7 @@ def orbit_mean_vectors(model: Model, stamps: Stamps) -> NDArray[np.float32]:
 def save_weights(model: Model, path: Path) -> None:
     """Write the weights rounded and round the model's own to match.
 
-    What is measured afterwards is therefore measured on the weights that ship. Half precision;
-    models with dense layers in eight bits (see `rounding`).
+    What is measured afterwards is therefore measured on the weights that ship (see `rounding`).
     """
     stored = rounded(model)
     serving = {k: v for k, v in stored.items() if not k.endswith(TRAINING_ONLY)}

@@ -32,6 +32,7 @@ class PSFVQVAEConfig(VQVAEConfig):
     """
 
     kind: ClassVar[str] = "psf-vqvae"
+    eight_bit: ClassVar[bool] = False  # its output is an exponent: rounding shows in bright cores
 
     stamp_size: int = 84
     map_size: int = 21

@@ -21,6 +21,7 @@ class VQVAEConfig:
 
     kind: ClassVar[str] = "vqvae"
     code_dtype: ClassVar[str] = "uint16"
+    eight_bit: ClassVar[bool] = True  # how its weights are stored, see `rounding`
 
     stamp_size: int = 64
     channels: int = 1

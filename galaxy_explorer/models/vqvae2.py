@@ -26,6 +26,7 @@ class VQVAE2Config:
 
     kind: ClassVar[str] = "vqvae2"
     code_dtype: ClassVar[str] = "uint16"
+    eight_bit: ClassVar[bool] = True  # how its weights are stored, see `rounding`
 
     stamp_size: int = 64
     channels: int = 1

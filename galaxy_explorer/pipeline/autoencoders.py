@@ -100,7 +100,8 @@ class Autoencoders:
         return self.cache.has(f"{config.name}.training", self._training_inputs(config))
 
     def _training_inputs(self, config: Config) -> dict[str, Any]:
-        return self.plan.inputs(config=config.to_dict())
+        stored = {"weights": "eight bits"} if config.eight_bit else {}
+        return self.plan.inputs(config=config.to_dict(), **stored)
 
     def _trained(self, config: Config, weights: Path) -> dict[str, Any]:
         """Train, then round and write the weights: from here on the rounded weights are it."""

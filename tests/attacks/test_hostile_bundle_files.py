@@ -159,7 +159,14 @@ def test_weights_of_no_use_are_refused_at_once(bundle, change):
     refused(bundle, WEIGHTS)
 
 
-@pytest.mark.parametrize("attack", ["shape", "missing", "extra", "config"])
+def test_an_eight_bit_kernel_without_its_scale_is_refused_at_once(bundle):
+    arrays = load((bundle / WEIGHTS).read_bytes())
+    del arrays["decoder.conv.weight.scale"]
+    replace_file(bundle, WEIGHTS, save(arrays))
+    refused(bundle, r"decoder\.conv\.weight is int8")
+
+
+@pytest.mark.parametrize("attack", ["shape", "missing", "extra", "config", "scale"])
 def test_weights_of_another_model_are_refused_when_loaded(bundle, attack):
     arrays = load((bundle / WEIGHTS).read_bytes())
     manifest = read_manifest(bundle)
@@ -168,6 +175,8 @@ def test_weights_of_another_model_are_refused_when_loaded(bundle, attack):
         arrays[name] = arrays[name][None]
     elif attack == "missing":
         del arrays[name]
+    elif attack == "scale":
+        arrays["decoder.conv.weight.scale"] = np.ones(3, np.float32)
     elif attack == "extra":
         arrays["more"] = np.zeros(2, np.float16)
     else:

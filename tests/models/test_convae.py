@@ -106,7 +106,7 @@ def test_batches_do_not_change_the_latents(design: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("design", "megabytes"), [("conv", 2.3), ("dense", 10.1)])
+@pytest.mark.parametrize(("design", "megabytes"), [("conv", 1.2), ("dense", 10.1)])
 def test_what_is_measured_is_what_is_stored(design: str, megabytes: float, tmp_path: Path) -> None:
     """After `save_weights` the model's own weights are the stored ones, rounded, bit for bit."""
     torch.manual_seed(1)
@@ -119,7 +119,7 @@ def test_what_is_measured_is_what_is_stored(design: str, megabytes: float, tmp_p
     for name, value in model.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
         largest = float(before[name].abs().max())
-        steps = 127 if design == "dense" and value.ndim > 1 else 1024
+        steps = 127 if value.ndim > 1 else 1024
         assert float((value - before[name]).abs().max()) <= 0.51 * largest / steps
     assert any(not torch.equal(before[k], v) for k, v in model.state_dict().items())
 

@@ -78,6 +78,11 @@ def test_weights_of_another_model_and_nan_are_refused(model: VQVAE, tmp_path: Pa
     with pytest.raises(BundleError, match="not those of k21"):
         load_weights(other, path)
     tensors = load_file(path)
+    scale = tensors["decoder.conv.weight.scale"]
+    for wrong in (scale[:-1], scale[:, None]):
+        save_file({**tensors, "decoder.conv.weight.scale": wrong.clone()}, path)
+        with pytest.raises(KeyError, match=r"decoder\.conv\.weight"):
+            load_weights(CONFIG, path)
     tensors["quantizer.codebook"][0, 0] = float("nan")
     save_file(tensors, path)
     with pytest.raises(BundleError, match="not finite"):
