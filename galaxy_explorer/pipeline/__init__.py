@@ -131,9 +131,16 @@ def _manifest(
         "survey": _survey_facts(plan),
         "models": models,
         "clusterings": {key: made.entry for key, made in clusterings.items()},
-        "default_clustering": _preferred(DEFAULT_CLUSTERING, plan.clusterings),
+        "default_clustering": _default(plan.clusterings),
         "display_model": _preferred(DISPLAY_MODEL, drawers or list(models)),
     }
+
+
+def _default(clusterings: list[str]) -> str:
+    """The recommended clustering, else the last by the best kind of features that there is."""
+    kinds = [key.split("/")[1] for key in clusterings]
+    best = next(kind for kind in ("rings", "codes", "latents") if kind in kinds)
+    return _preferred(DEFAULT_CLUSTERING, [key for key in clusterings if key.endswith(best)])
 
 
 def _preferred(wanted: str, present: list[str]) -> str:
