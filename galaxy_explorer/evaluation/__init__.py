@@ -138,7 +138,9 @@ class Evaluator:
 
     def _numbers(self) -> list[NumberOfClusters]:
         self.say("How many clusters: real galaxies, and simulated ones of known classes")
-        self._add(simulated_rows(self.context, self.recommended.subject))
+        mapped = [s for s in (self.recommended.subject, *self.subjects) if s.shipped and s.has_maps]
+        if mapped:
+            self._add(simulated_rows(self.context, mapped[0]))
         chosen = []
         for shipped in self.shipped:
             if shipped is self.recommended or shipped.subject.main:

@@ -10,6 +10,7 @@ import numpy as np
 
 from galaxy_explorer.bundle import Bundle, Clustering
 from galaxy_explorer.bundle_evaluation import ClusterStability, Row
+from galaxy_explorer.clustering.invariance import invariance, renumber
 from galaxy_explorer.clustering.serving import serve_features
 from galaxy_explorer.clustering.stability import bootstrap_stability
 from galaxy_explorer.evaluation.agreement import Judging
@@ -74,9 +75,8 @@ def shipped_rows(judging: Judging, shipped: Shipped) -> tuple[list[Row], Cluster
     measured = context.stage(
         f"{shipped.stage}.stability", shipped.inputs, lambda: _stability(context, shipped)
     )
-    scored = context.stage(
-        f"{shipped.stage}.scores", shipped.inputs, lambda: _score(judging, shipped)
-    )
+    inputs = {**shipped.inputs, "renumbered": True}
+    scored = context.stage(f"{shipped.stage}.scores", inputs, lambda: _score(judging, shipped))
     jaccard, ari = measured.arrays["jaccard"], measured.facts["ari"]
     note = f"{ari['resamples']} resamples of the training galaxies"
     n = len(context.rows("test"))
@@ -104,13 +104,23 @@ def _invariance(context: Context, shipped: Shipped) -> list[Row]:
     clustering, subject = shipped.clustering, shipped.subject
     codebook = subject.codebook if subject.has_maps else None
 
-    def labels(codes: np.ndarray) -> np.ndarray:
+    def labels(codes: np.ndarray, codebook: np.ndarray | None = codebook) -> np.ndarray:
         features = serve_features(clustering.features, codes, codebook, clustering.feature_map)
         return clustering.mixture.predict(features)
 
     seen = {name: labels(reorient(test, turn)) for name, turn in ORIENTATIONS.items()}
     seen |= {name: labels(stored[name]) for name in TRANSFORMS}
-    return invariance_rows(context, shipped.subset, labels(test), seen)
+    rows = invariance_rows(context, shipped.subset, labels(test), seen)
+    if codebook is not None:
+        order = np.random.default_rng(1).permutation(len(codebook))
+        again = labels(*renumber(test, codebook, order))
+        score = invariance(labels(test), again, bootstraps=context.grid.bootstraps)
+        note = "the codebook renumbered at random, clusters served by the same mixture"
+        row = make_row(
+            shipped.subset, "invariance", "ARI, renumbered", score, n=len(test), note=note
+        )
+        rows.append(row)
+    return rows
 
 
 def _stability(context: Context, shipped: Shipped) -> StageResult:
