@@ -19,7 +19,6 @@ from galaxy_explorer.evaluation.rows import Subset, make_row
 LABELS = {"ami": "AMI", "homogeneity": "homogeneity", "v_measure": "V-measure", "eta2": "eta^2"}
 TWO_CLASS = {"accuracy": "two-class accuracy", "balanced_accuracy": "balanced accuracy"}
 RESAMPLES = 1000
-SHUFFLES = 20
 
 
 @dataclass(frozen=True)
@@ -95,13 +94,13 @@ class Judging:
         ttype = self.context.ttype[self.context.sample]
         known = np.isfinite(ttype) & (labels >= 0)
         early, members = ttype[known] <= EARLY_TTYPE, labels[known]
-        rng = np.random.default_rng(0)
+        rng, draws = np.random.default_rng(0), self.context.grid.permutations
         found = count_kinds(early, members)
-        chance = np.mean([count_kinds(rng.permutation(early), members) for _ in range(SHUFFLES)], 0)
+        chance = np.mean([count_kinds(rng.permutation(early), members) for _ in range(draws)], 0)
         drawn = np.array(
             [
                 count_kinds(early[rows], members[rows])
-                for rows in rng.integers(len(early), size=(SHUFFLES, len(early)))
+                for rows in rng.integers(len(early), size=(draws, len(early)))
             ]
         )
         low, high = np.quantile(drawn, INTERVAL, axis=0)

@@ -18,7 +18,7 @@ from galaxy_explorer.survey.store import Survey
 from tests.small_survey import write_small_survey
 from tests.test_pipeline import flat_map
 
-MODELS = ("k16-modern-8x8", "k512-paper-8x8", "convae-conv")
+MODELS = ("k16-modern-8x8", "convae-conv")
 N = 280
 
 
