@@ -163,7 +163,7 @@ def _fits_bytes(table: Table) -> bytes:
 
 def _votable_bytes(table: Table) -> bytes:
     """VOTable, with the provenance as INFO elements."""
-    from astropy.io.votable import from_table
+    from astropy.io.votable import from_table, writeto
     from astropy.io.votable.tree import Info
 
     plain = table.copy(copy_data=False)
@@ -172,7 +172,8 @@ def _votable_bytes(table: Table) -> bytes:
     for key, value in table.meta.items():
         document.infos.append(Info(name=key, value=str(value)))
     buffer = io.BytesIO()
-    document.to_xml(buffer)
+    # Not document.to_xml: its compiled writer runs over the end of its buffer at some lengths.
+    writeto(document, buffer)
     return buffer.getvalue()
 
 

@@ -220,7 +220,7 @@ def test_bad_catalogues_are_refused(bundle, attack):
 
 
 @pytest.mark.parametrize("name", [CATALOG, CODES, MIXTURE, LATENTS, FULL_MIXTURE])
-@pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.long)])
 def test_mutants_with_a_fitting_hash_raise_nothing_else(bundle, name, count):
     rng = np.random.default_rng(count)
     data = (bundle / name).read_bytes()
