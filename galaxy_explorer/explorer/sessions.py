@@ -13,9 +13,12 @@ from typing import Any
 from weakref import WeakSet
 
 import panel as pn
+import panel_material_ui as pmui
+import param
 from bokeh.application.application import SessionContext
 from bokeh.server.contexts import BokehSessionContext
 from bokeh.server.session import ServerSession
+from panel.util import edit_readonly
 
 from galaxy_explorer.explorer.esm import Presence, when_loaded
 from galaxy_explorer.explorer.notices import notify
@@ -122,6 +125,12 @@ def busy_page() -> pn.Spacer:
     return pn.Spacer()
 
 
+class Idle(param.Parameterized):
+    """What a page listens to once its session has ended."""
+
+    busy = param.Boolean(default=False)
+
+
 class Visit:
     """One visitor's session: it ends when the page is left, and outlives a dropped connection."""
 
@@ -150,6 +159,26 @@ class Visit:
 def presence() -> Presence:
     """The component that ties the visitor's page to the session; it shows nothing."""
     return Visit().presence
+
+
+def forget_at_the_end(page: pmui.Page) -> pmui.Page:
+    """Have Panel let go of what it would keep for ever of a session that has ended.
+
+    That is the page, which listens to whether the server is at work, and the roots of the notices
+    and of the browser, which are not given up with the page. Returns the page.
+    """
+    document = pn.state.curdoc
+
+    def forget(_: SessionContext) -> None:
+        with edit_readonly(page):
+            page.busy = Idle().param.busy
+        views = pn.state._views  # noqa: SLF001 (no other way leads there)
+        for key in [key for key, view in views.items() if document in view]:
+            del views[key]
+
+    if document is not None:
+        document.on_session_destroyed(forget)
+    return page
 
 
 def _let_go() -> None:

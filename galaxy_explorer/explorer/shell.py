@@ -15,7 +15,7 @@ from galaxy_explorer.explorer.header import HeaderTools
 from galaxy_explorer.explorer.notices import notify
 from galaxy_explorer.explorer.pages import PageEntry, offered_pages
 from galaxy_explorer.explorer.permalink import restore
-from galaxy_explorer.explorer.sessions import busy_page, has_seat, presence
+from galaxy_explorer.explorer.sessions import busy_page, forget_at_the_end, has_seat, presence
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.text import plain
 
@@ -129,7 +129,7 @@ def error_page(error: Exception) -> pmui.Page:
 def _page(
     main: pn.viewable.Viewable, header: list[pn.viewable.Viewable] | None = None
 ) -> pmui.Page:
-    return pmui.Page(
+    page = pmui.Page(
         title=TITLE,
         main=[main],
         header=header or [],
@@ -139,3 +139,4 @@ def _page(
         meta_description="A map of galaxies sorted by a model that was never told their types.",
         sx=HEADER_STYLE,
     )
+    return forget_at_the_end(page)
