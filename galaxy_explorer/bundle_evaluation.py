@@ -20,7 +20,6 @@ QUESTIONS = (
     "stability",
     "invariance",
     "number of clusters",
-    "baseline",
     "ceiling",
 )
 VERDICTS = ("holds", "partly", "does not hold", "cannot be told")

@@ -72,7 +72,7 @@ def baseline_rows(judging: Judging, ks: tuple[int, ...]) -> list[Row]:
     for baseline in BASELINES:
         stage = f"baseline.{baseline.name.lower().replace(', ', '-').replace(' ', '-')}"
         made = context.stage(stage, {"ks": ks}, lambda b=baseline: _cluster(context, b, ks))  # type: ignore[misc]
-        for key, labels in made.arrays.items():
+        for key, labels in sorted(made.arrays.items()):
             clusterer, _, k = key.partition("-")
             rows += judging.ttype_rows(Subset(MODEL, baseline.name, clusterer, int(k)), labels)
     for count in ks:
