@@ -12,6 +12,7 @@ from tests.browser.conftest import PATIENCE_MS, SIZE
 
 pytestmark = pytest.mark.browser
 
+GROUND = "() => getComputedStyle(document.body).backgroundColor"
 RULES = "axe.run({resultTypes: ['violations']}).then((found) => found.violations)"
 NAMES = "() => [...document.querySelectorAll('*')].flatMap(function deep(one) {" + (
     "return one.shadowRoot ? [...one.shadowRoot.querySelectorAll('*')].flatMap(deep)"
@@ -86,11 +87,9 @@ def test_axe_finds_nothing_on_any_page_in_either_theme(tour) -> None:
                 for rule in tour.evaluate(RULES)
                 for node in rule["nodes"]
             ]
-            dark = tour.evaluate("() => document.documentElement.classList.contains('dark')")
+            before = tour.evaluate(GROUND)
             tour.get_by_label("Toggle theme").click()
-            tour.wait_for_function(
-                "(dark) => document.documentElement.classList.contains('dark') !== dark", arg=dark
-            )
+            tour.wait_for_function(f"(before) => ({GROUND})() !== before", arg=before)
             settle(tour, name)
     assert found == []
 
