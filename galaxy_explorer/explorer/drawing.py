@@ -58,7 +58,13 @@ class Drawing(param.Parameterized):
     async def draw(self) -> None:
         """Draw now."""
         self.number += 1
-        number = self.number
+        number, document = self.number, pn.state.curdoc
+        had_visitor = has_visitor(document)
         result = await asyncio.to_thread(self._prepare())
-        if number == self.number:
+        if number == self.number and has_visitor(document) == had_visitor:
             self._show(result)
+
+
+def has_visitor(document: Any) -> bool:
+    """Whether a document belongs to a session; one that has ended has let go of it."""
+    return document is not None and document.session_context is not None
