@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import PATIENCE_MS, SIZE
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 GROUND = "() => getComputedStyle(document.body).backgroundColor"
 RULES = "axe.run({resultTypes: ['violations']}).then((found) => found.violations)"
