@@ -29,7 +29,7 @@ def test_every_row_draws_its_figure(scores):
 
 def test_filters_and_a_download_hold_the_same_rows(scores):
     before = scores.locator(".score-list").get_attribute("data-rows")
-    choose(scores, "Clusterer", "ward")
+    choose(scores, "Clusterer", "Ward")
     scores.locator(f".score-list:not([data-rows='{before}'])").wait_for()
     shown = int(scores.locator(".score-list").get_attribute("data-rows"))
     with scores.expect_download() as download:
