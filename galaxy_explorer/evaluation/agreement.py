@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from galaxy_explorer.clustering.summary import EARLY_TTYPE, INTERVAL, MIN_TTYPES
 from galaxy_explorer.clustering.two_class import two_class
 from galaxy_explorer.evaluation.columns import Column, other_columns
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.rows import Subset, make_row
+from galaxy_explorer.evaluation.rows import Subset, make_row, over_galaxies
 
 LABELS = {"ami": "AMI", "homogeneity": "homogeneity", "v_measure": "V-measure", "eta2": "eta^2"}
 TWO_CLASS = {"accuracy": "two-class accuracy", "balanced_accuracy": "balanced accuracy"}
@@ -71,8 +72,28 @@ class Judging:
             make_row(subset, "agreement", LABELS[name], {**score, "ceiling": ceiling[name]}, n=n)
             for name, score in scores.items()
         ]
+        rows.append(self._predicted_row(subset, labels, n))
         rows += self._two_class_rows(subset, labels, n)
         return [*rows, *self._kind_rows(subset, labels), *self._use_rows(subset, labels)]
+
+    def _predicted_row(self, subset: Subset, labels: np.ndarray, n: int) -> Row:
+        """R^2 of T where each test galaxy is given the mean T of its cluster's train galaxies.
+
+        Eta squared is high by chance where clusters are small; this is not.
+        """
+        context = self.context
+        train = context.places(context.rows("train", typed=True))
+        test = context.places(context.rows("test", typed=True))
+        guess = cluster_means(context.ttype[context.sample], labels, train)[test]
+        truth = context.ttype[context.sample[test]]
+
+        def explained(rows: np.ndarray) -> float:
+            residual = np.square(truth[rows] - guess[rows]).mean()
+            return float(1 - residual / max(truth[rows].var(), 1e-12))
+
+        score = over_galaxies(explained, len(test), context.grid.bootstraps)
+        note = "each test galaxy is given the mean T of its cluster's train galaxies"
+        return make_row(subset, "agreement", "R^2 by cluster means", score, n=n, note=note)
 
     def _two_class_rows(self, subset: Subset, labels: np.ndarray, n: int) -> list[Row]:
         context = self.context
@@ -143,6 +164,20 @@ class Judging:
             n = int(np.sum(known)) if column.kind == "categorical" else len(known)
             rows.append(make_row(subset, "other columns", figure, scores[kept], n=n))
         return rows
+
+
+def cluster_means(ttype: np.ndarray, labels: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Mean T (M,) of the train galaxies in the cluster of each galaxy, else of all train galaxies.
+
+    ttype (M,), labels (M,) clusters or -1, train: places of galaxies with a type.
+    """
+    overall = float(ttype[train].mean()) if len(train) else math.nan
+    members = train[labels[train] >= 0]
+    k = int(labels.max(initial=-1)) + 1
+    counts = np.bincount(labels[members], minlength=k)
+    sums = np.bincount(labels[members], ttype[members], minlength=k)
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), overall)
+    return np.asarray(np.append(means, overall)[labels])
 
 
 KIND_NOTE = (

@@ -12,7 +12,10 @@ from galaxy_explorer.evaluation.supervised import JUDGE
 from galaxy_explorer.model_card import model_card, table
 
 RECONSTRUCTION = ("NMSE", "SSIM", "fine structure kept", "C kept", "Gini kept", "M20 kept")
-AGREEMENT = ("AMI", "eta^2", "two-class accuracy", "early clusters", "late clusters")
+AGREEMENT = (
+    *("AMI", "eta^2", "R^2 by cluster means", "two-class accuracy"),
+    *("early clusters", "late clusters"),
+)
 LIKE_FOR_LIKE = (("index", "gmm"), ("codes", "kmeans"), ("rings", "kmeans"), ("latents", "kmeans"))
 
 

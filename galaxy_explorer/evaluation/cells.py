@@ -133,7 +133,8 @@ def _renumbered(
 ) -> list[np.ndarray]:
     """Features of the sample where the codes carry other numbers, fitted from the start."""
     features, codebook = [], cell.subject.codebook
-    for seed in range(context.grid.renumberings if cell.subject.seed == 0 else 1):
+    several = cell.subject.seed == 0 and cell.features.kind == "index"
+    for seed in range(context.grid.renumberings if several else 1):
         order = np.random.default_rng(seed + 1).permutation(len(codebook))
         maps, renamed = renumber(sample, codebook, order)
         features.append(_fit(cell, maps, renamed, places).apply(maps))
@@ -191,8 +192,9 @@ def _fit_one(name: str, train: np.ndarray, fitted: dict[str, Clusterer]) -> Clus
 def _stability(
     context: Context, name: str, train: np.ndarray, test: np.ndarray, labels: np.ndarray
 ) -> tuple[dict[str, Any], np.ndarray]:
-    slow = name in SLOW
-    resamples = context.grid.slow_resamples if slow else context.grid.resamples
+    grid = context.grid
+    resamples = grid.resamples if name == "kmeans" else grid.few_resamples
+    resamples = grid.slow_resamples if name in SLOW else resamples
     k = min(CLUSTERS, len(train))
     found = bootstrap_stability(
         lambda x, seed: fit_clusterer(name, x, k, seed=seed),

@@ -28,7 +28,8 @@ class Grid:
     """How much is measured.
 
     fit_rows: training galaxies that clusterers are fitted to. bootstraps, permutations: of each
-    interval and chance level. resamples: fits behind a stability; slow_resamples: of the mixture.
+    interval and chance level. resamples: fits behind a stability of k-means; few_resamples: of
+    other quick clusterers; slow_resamples: of mixtures.
     typed: held-out galaxies whose morphology is measured. simulated: galaxies a simulated survey,
     trials: surveys for each true number of classes in true_classes. renumberings: of the codebook.
     """
@@ -37,6 +38,7 @@ class Grid:
     bootstraps: int
     permutations: int
     resamples: int
+    few_resamples: int
     slow_resamples: int
     typed: int
     simulated: int
@@ -47,9 +49,9 @@ class Grid:
 
 
 GRIDS = {
-    "tiny": Grid(300, 20, 5, 3, 2, 8, 100, 1, 1, 30, true_classes=(3,)),  # a try
-    "quick": Grid(4000, 100, 20, 20, 3, 160, 900, 2, 3, 1500),
-    "full": Grid(30_000, 400, 100, 20, 20, 1000, 1500, 5, 10, 3000),
+    "tiny": Grid(300, 20, 5, 3, 2, 2, 8, 100, 1, 1, 30, true_classes=(3,)),  # a try
+    "quick": Grid(3000, 100, 20, 20, 5, 3, 160, 600, 2, 3, 1500),
+    "full": Grid(30_000, 400, 100, 20, 20, 20, 1000, 1500, 5, 10, 3000),
 }
 
 

@@ -57,8 +57,15 @@ FIELDS = ("value", "low", "high", "chance", "ceiling")
 LOWER = ("NMSE", "chi^2 of the sky", "chi^2 of the core", "undecided")
 HIGHER = (
     *("PSNR", "SSIM", "C kept", "Gini kept", "M20 kept", "perplexity", "perplexity / K"),
-    *("codes used", "AMI", "homogeneity", "V-measure", "eta^2", "two-class accuracy"),
-    *("balanced accuracy", "bootstrap ARI", "median Jaccard", "stable clusters", "silhouette"),
+    *("codes used", "AMI", "homogeneity", "V-measure", "eta^2", "R^2 by cluster means"),
+    *(
+        "two-class accuracy",
+        "balanced accuracy",
+        "bootstrap ARI",
+        "median Jaccard",
+        "stable clusters",
+        "silhouette",
+    ),
     *("ARI, renumbered", "ARI, rotated by 90 degrees", "ARI, rotated by 45 degrees"),
     *("ARI, mirrored", "ARI, shifted by 1 pixel", "ARI, other noise"),
 )

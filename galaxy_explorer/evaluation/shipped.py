@@ -125,13 +125,15 @@ def _invariance(context: Context, shipped: Shipped) -> list[Row]:
 
 def _stability(context: Context, shipped: Shipped) -> StageResult:
     settings, grid = shipped.entry["mixture"], context.grid
-    resamples = grid.slow_resamples if shipped.clusterer == "gmm" else grid.resamples
+    slow = shipped.clusterer == "gmm"
+    resamples = grid.slow_resamples if slow else grid.resamples
+    train = context.fit_rows if slow else np.flatnonzero(context.splits == "train")
     values = np.asarray(shipped.clustering.feature_values, dtype=np.float64)
     k = shipped.clustering.mixture.n_components
     test = context.rows("test")
     found = bootstrap_stability(
         lambda x, seed: fit_served(settings, x, min(k, len(x)), seed),
-        values[context.fit_rows],
+        values[train],
         values[test],
         shipped.clustering.labels[test].astype(np.int64),
         resamples=resamples,

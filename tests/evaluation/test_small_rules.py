@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.evaluation.agreement import count_kinds
+from galaxy_explorer.evaluation.agreement import cluster_means, count_kinds
 from galaxy_explorer.evaluation.rows import Subset, make_row
 from galaxy_explorer.evaluation.simulated import is_right, wilson
 from galaxy_explorer.evaluation.supervised import JUDGE, best_threshold
@@ -14,6 +14,13 @@ def test_pure_clusters_are_early_and_late():
     early = np.repeat([True, False], 50)
     labels = np.repeat([0, 1, 2, 3], 25)
     assert count_kinds(early, labels) == (2, 2)
+
+
+def test_a_galaxy_is_given_the_mean_of_its_cluster_in_the_train_split():
+    ttype = np.array([1.0, 3.0, 5.0, np.nan, 9.0])
+    labels = np.array([0, 0, 1, 0, -1])
+    found = cluster_means(ttype, labels, train=np.array([0, 1, 2]))
+    np.testing.assert_allclose(found, [2, 2, 5, 2, 3])
 
 
 def test_clusters_of_shuffled_types_are_neither():
