@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,6 +97,14 @@ def test_of_further_trainings_the_figures_ship_and_the_rest_stays_in_the_work_fo
     assert found["convae-conv", 0].codes.shape == (len(bundle), 64)
     assert found["convae-conv", 0].codebook is None
     assert found[FURTHER, 0].load().config.name == FURTHER
+
+
+@pytest.mark.slow
+def test_a_later_run_still_tells_of_the_trainings_of_an_earlier_one(bundle, trained, tmp_path):
+    shutil.copytree(trained.work, tmp_path / "blobs.work")
+    later = replace(trained, out=tmp_path / "blobs", further=(), seeds=1)
+    made = load_bundle(train_bundle(later, lambda _: None))
+    assert made.manifest["trainings"] == bundle.manifest["trainings"]
 
 
 @pytest.mark.slow

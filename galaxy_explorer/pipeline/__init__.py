@@ -23,6 +23,7 @@ from galaxy_explorer.model_card import model_card
 from galaxy_explorer.pipeline.autoencoders import Autoencoders, Products
 from galaxy_explorer.pipeline.clusters import ClusteringProducts, cluster
 from galaxy_explorer.pipeline.plan import DEFAULT_MODELS, SPLITS, Plan, make_plan
+from galaxy_explorer.pipeline.replicas import find_replicas
 from galaxy_explorer.progress import progress
 
 __all__ = ["DEFAULT_MODELS", "Plan", "make_plan", "train_bundle"]
@@ -82,13 +83,19 @@ def _other_seeds(plan: Plan) -> list[Autoencoders]:
 
 
 def _further_trainings(plan: Plan, stages: Autoencoders) -> list[dict[str, Any]]:
-    """Train what does not ship; the figures of each training."""
-    made = [stages.products(config) for config in plan.further]
-    entries = [{**_training(products), "seed": plan.seed} for products in made]
+    """Train what does not ship; the figures of it and of what earlier runs left finished."""
+    wanted = [(stages, config) for config in plan.further]
     for other in _other_seeds(plan):
-        made = [other.products(config) for config in other.plan.configs]
-        entries += [{**_training(products), "seed": other.plan.seed} for products in made]
-    return entries
+        wanted += [(other, config) for config in other.plan.configs]
+    made = {(where.plan.seed, config.name): where.products(config) for where, config in wanted}
+    shipped = {config.name for config in plan.configs}
+    for replica in find_replicas(plan.work, plan.survey):
+        seed, config = replica.seed or plan.seed, replica.config
+        where = Autoencoders(plan.with_seed(seed)) if replica.seed else stages
+        known = (seed, config.name) in made or (where is stages and config.name in shipped)
+        if not known and where.is_trained(config):
+            made[seed, config.name] = where.products(config)
+    return [{**_training(products), "seed": seed} for (seed, _), products in sorted(made.items())]
 
 
 def _training(made: Products) -> dict[str, Any]:
