@@ -29,6 +29,7 @@ from galaxy_explorer.bundle_files import (
     verify_files,
 )
 from galaxy_explorer.bundle_models import LATENTS, ModelEntry, read_models
+from galaxy_explorer.bundle_priors import PriorEntry, open_prior, read_priors
 from galaxy_explorer.bundle_schema import check_manifest
 from galaxy_explorer.bundle_writer import BundleContents, save_bundle
 from galaxy_explorer.errors import BundleError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from galaxy_explorer.models.kinds import Model
+    from galaxy_explorer.models.pixelcnn import PixelCNN
 
 __all__ = ["Bundle", "BundleContents", "Clustering", "ModelEntry", "load_bundle", "save_bundle"]
 
@@ -49,7 +51,7 @@ class Bundle:
 
     hash: SHA-256 of the manifest, and so of everything. models, clusterings: by name and by key.
     card: the model card, Markdown. evaluation: what `galaxy-explorer evaluate` measured, None
-    where it has not been run.
+    where it has not been run. priors: by the model whose code maps they draw; none of most.
     """
 
     path: Path
@@ -61,7 +63,9 @@ class Bundle:
     evaluation: Evaluation | None = field(repr=False)
     _table: pa.Table = field(repr=False)
     _encoded: dict[str, np.ndarray] = field(repr=False)
+    priors: dict[str, PriorEntry] = field(default_factory=dict, repr=False)
     _loaded: dict[str, Model] = field(default_factory=dict, repr=False)
+    _loaded_priors: dict[str, PixelCNN] = field(default_factory=dict, repr=False)
     _columns: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -126,6 +130,18 @@ class Bundle:
                 self._loaded[name] = model
             return self._loaded[name]
 
+    def load_prior(self, model: str) -> PixelCNN:
+        """The prior over the code maps of a model, in evaluation mode; loads torch.
+
+        Raises KeyError where there is none, BundleError where the weights do not fit the config.
+        """
+        with self._lock:
+            if model not in self._loaded_priors:
+                entry, file = self.priors[model], self.manifest["priors"][model]["file"]
+                verified_bytes(self.path / file, self.manifest["files"][file])
+                self._loaded_priors[model] = open_prior(entry, self.path / file)
+            return self._loaded_priors[model]
+
     def decode(self, model: str, rows: np.ndarray) -> np.ndarray:
         """Reconstruct galaxies from code maps or latents: (n, C, S, S) float32, stretched units."""
         return self.draw(model, self.encoded(model)[rows])
@@ -160,7 +176,9 @@ def load_bundle(path: str | Path) -> Bundle:
     }
     card = data[CARD].decode(errors="replace")
     evaluation = _read_evaluation(data, folder)
-    return Bundle(folder, digest, manifest, models, clusterings, card, evaluation, table, encoded)
+    priors = read_priors(manifest, data, folder)
+    parts = (models, clusterings, card, evaluation, table, encoded, priors)
+    return Bundle(folder, digest, manifest, *parts)
 
 
 def _read_evaluation(data: dict[str, bytes], folder: Path) -> Evaluation | None:

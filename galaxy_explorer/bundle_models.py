@@ -58,7 +58,7 @@ def read_models(
     rows = manifest["n_galaxies"]
     models, encoded = {}, {}
     for name, entry in manifest["models"].items():
-        _check_weights(data[entry["weights"]], folder / entry["weights"])
+        check_weights(data[entry["weights"]], folder / entry["weights"])
         read = _read_latents if entry["kind"] == "convae" else _read_codes
         encoded[name] = read(entry, rows, data, folder)
         models[name] = _entry(name, entry)
@@ -99,7 +99,7 @@ def _read_latents(
     return latents
 
 
-def _check_weights(data: bytes, path: Path) -> None:
+def check_weights(data: bytes, path: Path) -> None:
     """Weights are float16, or int8 with a float32 scale beside; finite.
 
     Their shapes are compared when the model is loaded.

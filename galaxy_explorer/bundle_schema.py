@@ -19,6 +19,20 @@ MODEL_KINDS: dict[str, tuple[str, dict[str, tuple[int, int]]]] = {
     "psf-vqvae": ("codes", {**CODED, "psf_size": (3, 1024)}),
     "convae": ("latents", {}),
 }
+PRIOR_SIZES = {
+    "height": (1, 1024),
+    "width": (1, 1024),
+    "num_embeddings": (2, 65536),
+    "layers": (1, 256),
+    "features": (1, 4096),
+    "first_kernel": (3, 31),
+    "kernel": (1, 31),
+    "n_fields": (0, 64),
+    "condition_dim": (1, 4096),
+    "octaves": (0, 32),
+}
+FIELD_TEXTS = {"name", "label", "unit", "column", "over"}
+FIELD_NUMBERS = {"low", "high", "default", "mean", "spread"}
 MAX_CURVE = 1000
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
 MAX_GALAXIES = 50_000_000
@@ -46,6 +60,7 @@ def check_manifest(manifest: dict[str, Any], folder: Path) -> None:
         models = _object(manifest, "models", "")
         for name, entry in models.items():
             _check_model(name, entry, files)
+        _check_priors(manifest, models, files)
         _check_trainings(manifest)
         _check_clusterings(manifest, models, files, rows)
         _known(manifest, "display_model", models)
@@ -86,7 +101,7 @@ def _check_model(name: str, entry: Any, files: dict[str, Any]) -> None:
     _check_training(entry, where)
 
 
-def _check_training(entry: dict[str, Any], where: str) -> None:
+def _check_training(entry: dict[str, Any], where: str, score: str = "nmse") -> None:
     """Steps, figures and curve of a training; `best_step` and `rule_step` may be absent."""
     _integer(entry, "steps", where, 0, 1 << 40)
     _check_numbers(_object(entry, "metrics", where), f"{where}metrics")
@@ -97,9 +112,59 @@ def _check_training(entry: dict[str, Any], where: str) -> None:
     if not isinstance(curve, list) or len(curve) > MAX_CURVE:
         raise ManifestError(f"{where}curve", f"a list of at most {MAX_CURVE} rows is expected")
     for row in curve:
-        if not isinstance(row, dict) or not {"step", "nmse"} <= row.keys():
-            raise ManifestError(f"{where}curve", "rows with step and nmse are expected")
+        if not isinstance(row, dict) or not {"step", score} <= row.keys():
+            raise ManifestError(f"{where}curve", f"rows with step and {score} are expected")
         _check_numbers(row, f"{where}curve")
+
+
+def _check_priors(manifest: dict[str, Any], models: dict[str, Any], files: dict[str, Any]) -> None:
+    """Priors by the model whose code maps they draw; there may be none."""
+    priors = manifest.get("priors", {})
+    if not isinstance(priors, dict):
+        raise ManifestError("priors", "an object is expected")
+    for name, entry in priors.items():
+        where = f"priors.{name}."
+        if name not in models or not isinstance(entry, dict):
+            raise ManifestError(f"priors.{name}", "is not the prior of a model of this bundle")
+        config, coded = _object(entry, "config", where), models[name]["config"]
+        for field, limits in PRIOR_SIZES.items():
+            _integer(config, field, f"{where}config.", *limits)
+        shape = tuple(config[field] for field in ("height", "width", "num_embeddings"))
+        if shape != (coded.get("map_size"), coded.get("map_size"), coded.get("num_embeddings")):
+            raise ManifestError(f"{where}config", f"{shape} are not the codes of {name}")
+        _known(entry, "file", files, where)
+        _check_fields(entry, where, config["n_fields"])
+        _number(entry, "default_guidance", where, 1, 5)
+        _check_training(entry, where, score="nll")
+
+
+def _check_fields(entry: dict[str, Any], where: str, count: int) -> None:
+    fields = entry.get("fields")
+    if not isinstance(fields, list) or len(fields) != count:
+        raise ManifestError(f"{where}fields", f"{count} are expected")
+    for number, values in enumerate(fields):
+        place = f"{where}fields[{number}]."
+        if not isinstance(values, dict) or values.keys() - FIELD_TEXTS - FIELD_NUMBERS - {"log"}:
+            raise ManifestError(place[:-1], "is not a field")
+        for text in ("name", "label", "column"):
+            _text(values, text, place)
+        if any(not isinstance(values.get(text), str) for text in ("unit", "over")):
+            raise ManifestError(place[:-1], "unit and over are texts")
+        for figure in sorted(FIELD_NUMBERS):
+            _number(values, figure, place, -1e9, 1e9)
+        sound = values["low"] <= values["default"] <= values["high"] and values["spread"] > 0
+        if (
+            not sound
+            or type(values.get("log")) is not bool
+            or (values["log"] and values["low"] <= 0)
+        ):
+            raise ManifestError(place[:-1], "low, default, high or spread contradict each other")
+
+
+def _number(parent: dict[str, Any], field: str, where: str, low: float, high: float) -> None:
+    value = parent.get(field)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+        raise ManifestError(f"{where}{field}", f"a number {low:g} to {high:g} is expected")
 
 
 def _check_numbers(values: dict[str, Any], where: str) -> None:

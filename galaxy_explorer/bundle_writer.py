@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,8 @@ class BundleContents:
     clusterings. columns: catalogue columns (N,) by name. weights: safetensors file of each model.
     codes: code maps (N, h, w) or latents (N, 64) of each model. arrays: mixture arrays of each
     clustering, with the principal components, and `features` where they cannot be made again
-    quickly. card: manifest -> text of the model card.
+    quickly. card: manifest -> text of the model card. priors: safetensors file of each prior by
+    the name of its model.
     """
 
     manifest: dict[str, Any]
@@ -57,6 +58,7 @@ class BundleContents:
     codes: Mapping[str, np.ndarray]
     arrays: Mapping[str, Mapping[str, np.ndarray]]
     card: Card
+    priors: Mapping[str, Path] = field(default_factory=dict)
 
 
 def save_bundle(path: str | Path, contents: BundleContents) -> Path:
@@ -101,6 +103,7 @@ def add_files(
 
 def _own_files(manifest: dict[str, Any]) -> set[str]:
     entries = (*manifest["models"].values(), *manifest["clusterings"].values())
+    entries += tuple(manifest.get("priors", {}).values())
     named = {entry.get(f) for entry in entries for f in ("weights", "codes", LATENTS, "file")}
     return {CARD, CATALOG, MANIFEST, SEAL} | (named - {None})
 
@@ -160,6 +163,9 @@ def _write_files(folder: Path, contents: BundleContents) -> None:
         entry["model"], entry["features"] = key.split("/")
         entry["file"] = f"{key.replace('/', '.')}.safetensors"
         atomic_write_bytes(folder / entry["file"], safetensors_bytes(packed(contents.arrays[key])))
+    for name, entry in manifest.get("priors", {}).items():
+        entry["file"] = f"{name}.prior.safetensors"
+        atomic_write_bytes(folder / entry["file"], contents.priors[name].read_bytes())
     atomic_write_bytes(folder / CATALOG, _catalog_bytes(contents.columns))
     _write_manifest(folder, manifest, contents.card)
 

@@ -4,10 +4,12 @@ GalaxyExplorerError
 ├── BadImage         one picture cannot be used (file and reason)
 ├── BadCatalog       a table lacks a column or cannot be read
 ├── BadQuery         a search cannot be understood
+├── Busy             the server has as much to do as it takes
 ├── NoHub            no program on this machine listens to SAMP
 ├── SurveyError      a survey folder is incomplete or does not fit the request
 ├── TrainingError    a training run cannot start, resume or continue
 ├── BundleError      a bundle is missing, incomplete or altered
+├── RequestError     galaxies are asked for that the emulator cannot make
 ├── LabelError       a label is refused, or the label log cannot be used
 │   └── NotSaved     a label could not be written; trying again may help
 └── SettingError     a setting is unknown or out of its range
@@ -39,6 +41,10 @@ class NoHub(GalaxyExplorerError):
     """No program on this machine listens to SAMP."""
 
 
+class Busy(GalaxyExplorerError):
+    """The server has as much to do as it takes; trying again helps."""
+
+
 class BadQuery(GalaxyExplorerError):
     """A search cannot be understood, or names a column that there is not."""
 
@@ -53,6 +59,10 @@ class TrainingError(GalaxyExplorerError):
 
 class BundleError(GalaxyExplorerError):
     """A bundle is missing, incomplete or altered; the message names the file."""
+
+
+class RequestError(GalaxyExplorerError):
+    """Galaxies are asked for that the emulator cannot make; names field, value and range."""
 
 
 class LabelError(GalaxyExplorerError):

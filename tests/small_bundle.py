@@ -26,15 +26,22 @@ MODELS = (
     ("k512-modern-16x16", 512, "modern", 16),
 )
 CONVAE = "convae-conv"
+PRIOR = "k512-modern-8x8"
 SPLITS = ("train", "validation", "test")
 
 
 def write_small_bundle(
-    path: Path, *, n: int = 200, seed: int = 0, names: Sequence[str] = ()
+    path: Path,
+    *,
+    n: int = 200,
+    seed: int = 0,
+    names: Sequence[str] = (),
+    prior: str | None = PRIOR,
 ) -> Path:
     """Write a random bundle of `n` galaxies to `path`; about a second, imports torch.
 
-    names: identifiers of the last galaxies, in place of "galaxy-0123".
+    names: identifiers of the last galaxies, in place of "galaxy-0123". prior: the model that has
+    an untrained prior, conditioned on ttype and magnitude; None for none.
     """
     rng = np.random.default_rng(seed)
     columns = _catalog(n, rng)
@@ -53,7 +60,8 @@ def write_small_bundle(
     with TemporaryDirectory() as work:
         weights, models = _models(Path(work))
         manifest = _manifest(path.name, n, models, clusterings)
-        contents = BundleContents(manifest, columns, weights, codes, arrays, _card)
+        priors = {} if prior is None else {prior: _prior(Path(work), prior, manifest, columns)}
+        contents = BundleContents(manifest, columns, weights, codes, arrays, _card, priors)
         return save_bundle(path, contents)
 
 
@@ -169,6 +177,35 @@ def _models(work: Path) -> tuple[dict[str, Path], dict[str, dict]]:
         save_weights(build_model(config), weights[config.name])
         models[config.name] = _training(config)
     return weights, models
+
+
+def _prior(work: Path, name: str, manifest: dict, columns: dict) -> Path:
+    """Write a tiny untrained prior and its entry in the manifest."""
+    import torch
+
+    from galaxy_explorer.models.inference import save_weights
+    from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
+    from galaxy_explorer.models.prior_fields import fit_fields
+
+    fields = fit_fields(columns.__getitem__, list(columns), columns["split"] == "train")
+    config = PriorConfig(layers=2, features=8, condition_dim=8, n_fields=len(fields))
+    torch.manual_seed(0)
+    path = work / f"{name}.prior.safetensors"
+    save_weights(PixelCNN(config), path)
+    manifest["priors"] = {
+        name: {
+            "config": config.to_dict(),
+            "fields": [field.to_dict() for field in fields],
+            "recipe": {"name": "tiny", "steps": 60},
+            "steps": 60,
+            "seconds": 2.0,
+            "best_step": 60,
+            "metrics": {"nll": 400.0, "bits": 9.0, "label_gain": 0.0, "n_test": 20, "n_typed": 14},
+            "curve": [{"step": 3 * i, "nll": 400 + 9 / i} for i in range(1, 21)],
+            "default_guidance": 1.0,
+        }
+    }
+    return path
 
 
 def _training(config) -> dict:

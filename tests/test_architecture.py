@@ -45,7 +45,13 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "clustering": (BASE, {"numpy", "scipy", "sklearn", "umap"}),
     "bundle": (BASE | {"models", "clustering"}, {"numpy", "pyarrow", "safetensors", "torch"}),
     "deconvolution": (BASE | {"models"}, {"numpy", "scipy", "skimage", "torch"}),
-    "emulation": (BASE | {"survey"}, {"numpy", "safetensors", "statmorph"}),
+    "emulation": (
+        BASE | {"survey", "models", "bundle", "deconvolution"},
+        {
+            *("numpy", "scipy", "sklearn", "torch", "safetensors", "statmorph"),
+            *("astropy", "PIL", "galsim"),
+        },
+    ),
     "classify": (SCIENCE, {"numpy", "scipy", "pyarrow", "astropy"}),
     "labels": (BASE, {"numpy", "astropy", "platformdirs"}),
     "tables": (BASE | {"bundle"}, {"numpy", "astropy"}),
@@ -68,7 +74,8 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         },
     ),
     "commands": (
-        SCIENCE | {"classify", "deconvolution", "evaluation", "pipeline", "tables", "labels"},
+        SCIENCE
+        | {"classify", "deconvolution", "emulation", "evaluation", "pipeline", "tables", "labels"},
         {"numpy", "typer", "rich", "astropy", "pyarrow"},
     ),
     "cli": (BASE | {"commands"}, {"typer"}),
@@ -81,7 +88,7 @@ LESS = {
     "explorer.display": {"panel", "holoviews"},
     "explorer.plots": {"panel"},
 }
-GALSIM_ROOM = re.compile(r"survey\.(simulat|telescopes)")
+GALSIM_ROOM = re.compile(r"survey\.(simulat|telescopes)|emulation\.(observe|output)")
 
 
 def module_name(path: Path) -> str:

@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.files import atomic_path
 from galaxy_explorer.models.kinds import Config, Model, build_model
+from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
+from galaxy_explorer.models.prior_fields import Condition
 from galaxy_explorer.models.rounding import restored, rounded
 from galaxy_explorer.models.vqvae import VQVAE
 
@@ -58,6 +60,30 @@ def decode_codes(model: Model, codes: Codes, *, batch: int = BATCH) -> Stamps:
     return stamps
 
 
+@torch.inference_mode()
+def draw_vectors(model: VQVAE, vectors: NDArray[np.float32], *, batch: int = BATCH) -> Stamps:
+    """Stamps (N, C, S, S) float32 drawn from any vectors (N, D, h, w), codes or not."""
+    parts = [
+        model.decode_vectors(torch.from_numpy(vectors[start : start + batch]).to(_device(model)))
+        for start in range(0, len(vectors), batch)
+    ]
+    return torch.cat(parts).float().cpu().numpy()
+
+
+@torch.inference_mode()
+def prior_log_prob(
+    prior: PixelCNN, codes: Codes, condition: Condition, *, batch: int = BATCH
+) -> NDArray[np.float64]:
+    """Log-likelihood (N,) of code maps (N, h, w), in nats a map."""
+    found = np.empty(len(codes))
+    values, states = (torch.from_numpy(part) for part in condition)
+    for start in range(0, len(codes), batch):
+        part = slice(start, start + batch)
+        maps = torch.from_numpy(codes[part].astype(np.int64))
+        found[part] = prior.log_prob(maps, values[part], states[part]).double().numpy()
+    return found
+
+
 def reconstruction_errors(model: Model, stamps: Stamps, codes: Codes) -> NDArray[np.float32]:
     """Mean squared error (N,) of the reconstruction of each stamp, in stretched units."""
     errors = np.empty(len(stamps), np.float32)
@@ -100,7 +126,7 @@ def orbit_mean_vectors(model: Model, stamps: Stamps) -> NDArray[np.float32]:
     return vectors
 
 
-def save_weights(model: Model, path: Path) -> None:
+def save_weights(model: Model | PixelCNN, path: Path) -> None:
     """Write the weights rounded and round the model's own to match.
 
     What is measured afterwards is therefore measured on the weights that ship (see `rounding`).
@@ -118,12 +144,23 @@ TRAINING_ONLY = ("quantizer.size", "quantizer.total")
 def load_weights(config: Config, path: Path) -> Model:
     """Rebuild a model from `save_weights`; raises BundleError naming the file."""
     model = build_model(config)
+    _fill(model, path, config.name)
+    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def load_prior(config: PriorConfig, path: Path) -> PixelCNN:
+    """Rebuild a prior from `save_weights`; raises BundleError naming the file."""
+    prior = PixelCNN(config)
+    _fill(prior, path, "the prior")
+    return prior.eval()
+
+
+def _fill(model: Model | PixelCNN, path: Path, name: str) -> None:
     state = restored(load_file(path))
     names = {k: v.shape for k, v in model.state_dict().items() if not k.endswith(TRAINING_ONLY)}
     if {k: v.shape for k, v in state.items()} != names:
-        raise BundleError(f"{path}: its tensors are not those of {config.name}")
+        raise BundleError(f"{path}: its tensors are not those of {name}")
     if not all(bool(torch.isfinite(v).all()) for v in state.values()):
         raise BundleError(f"{path}: a weight is not finite")
     model.load_state_dict(state, strict=False)
-    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model

@@ -96,7 +96,7 @@ class PSFVQVAE(VQVAE):
         """Un-convolved light (B, 1, C, C) of code maps (B, h, w), on the whole canvas."""
         return self.draw(self.quantizer.lookup(code_indices))
 
-    def decode(self, code_indices: Tensor) -> Tensor:
+    def decode_vectors(self, vectors: Tensor) -> Tensor:
         """Stretched stamps (B, 1, S, S) as the survey's mean PSF shows the galaxies."""
-        psf = self.psf.expand(len(code_indices), -1, -1)
-        return stretched(self.blur(self.canvas(code_indices), psf))
+        psf = self.psf.expand(len(vectors), -1, -1)
+        return stretched(self.blur(self.draw(vectors), psf))

@@ -108,7 +108,11 @@ class VQVAE(nn.Module):
 
     def decode(self, code_indices: Tensor) -> Tensor:
         """Stamps (B, C, S, S) drawn from code indices (B, h, w)."""
-        stamps: Tensor = self.decoder(self.quantizer.lookup(code_indices))
+        return self.decode_vectors(self.quantizer.lookup(code_indices))
+
+    def decode_vectors(self, vectors: Tensor) -> Tensor:
+        """Stamps (B, C, S, S) drawn from any vectors (B, D, h, w), codes or not."""
+        stamps: Tensor = self.decoder(vectors)
         return stamps
 
     def layer_table(self) -> list[LayerRow]:

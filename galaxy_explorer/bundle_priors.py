@@ -1,0 +1,78 @@
+"""The priors of a bundle: what the manifest says of each, and the networks themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from galaxy_explorer.bundle_models import check_weights
+from galaxy_explorer.errors import BundleError
+from galaxy_explorer.models.prior_fields import Field
+
+if TYPE_CHECKING:
+    from galaxy_explorer.models.pixelcnn import PixelCNN
+
+
+@dataclass(frozen=True)
+class PriorEntry:
+    """The prior over the code maps of one model as the manifest describes it.
+
+    fields: what it may be asked for. default_guidance: chosen on the validation split. metrics: of
+    the held-out test split: nll, in nats a map; bits, a code; label_gain, the nats a map that
+    shuffled conditions cost; n_test, n_typed. curve: validation figures every 5 % of the steps.
+    """
+
+    model: str
+    config: dict[str, Any]
+    fields: tuple[Field, ...]
+    steps: int
+    seconds: float
+    default_guidance: float
+    metrics: dict[str, float]
+    recipe: dict[str, Any]
+    curve: tuple[dict[str, float], ...] = ()
+    best_step: int | None = None
+
+
+def read_priors(
+    manifest: dict[str, Any], data: dict[str, bytes], folder: Path
+) -> dict[str, PriorEntry]:
+    """Entries by the name of their model; none of a bundle without priors.
+
+    Raises BundleError naming the file whose weights are not numbers.
+    """
+    priors = {}
+    for model, entry in manifest.get("priors", {}).items():
+        check_weights(data[entry["file"]], folder / entry["file"])
+        priors[model] = _entry(model, entry)
+    return priors
+
+
+def _entry(model: str, entry: dict[str, Any]) -> PriorEntry:
+    return PriorEntry(
+        model=model,
+        config=entry["config"],
+        fields=tuple(Field(**field) for field in entry["fields"]),
+        steps=entry["steps"],
+        seconds=float(entry.get("seconds", 0)),
+        default_guidance=float(entry["default_guidance"]),
+        metrics=entry["metrics"],
+        recipe=entry.get("recipe", {}),
+        curve=tuple(entry.get("curve", ())),
+        best_step=entry.get("best_step"),
+    )
+
+
+def open_prior(entry: PriorEntry, path: Path) -> PixelCNN:
+    """The network of a verified file, in evaluation mode; raises BundleError where it does not fit.
+
+    Loads torch at the first call.
+    """
+    from galaxy_explorer.models.inference import load_prior
+    from galaxy_explorer.models.pixelcnn import PriorConfig
+
+    try:
+        return load_prior(PriorConfig.from_dict(entry.config), path)
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise BundleError(f"{path}: does not fit the prior of {entry.model}: {error}") from None

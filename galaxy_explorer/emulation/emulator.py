@@ -1,0 +1,186 @@
+"""The emulator of a bundle: from a request to code maps, and from these to stamps.
+
+Everything that it draws is synthetic.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from galaxy_explorer.bundle import Bundle
+from galaxy_explorer.emulation.request import Request
+from galaxy_explorer.errors import BundleError, RequestError
+from galaxy_explorer.models.prior_fields import Condition, Field, condition_of
+
+if TYPE_CHECKING:
+    from galaxy_explorer.models.pixelcnn import PixelCNN
+    from galaxy_explorer.models.vqvae import VQVAE
+
+__all__ = ["Emulator", "Field", "Partial", "Request"]
+
+CURE = "galaxy-explorer train SURVEY --out BUNDLE makes one where an 8x8 model is among --models"
+UNDRAWN = -1
+BATCH = 256
+Stamps = NDArray[np.float32]
+
+
+def never() -> bool:
+    """Nobody has cancelled."""
+    return False
+
+
+@dataclass(frozen=True)
+class Partial:
+    """Code maps on the way: codes (n, h, w), -1 where not drawn yet; finished rows of the map."""
+
+    codes: NDArray[np.int64]
+    rows: int
+
+
+class Emulator:
+    """The prior over the code maps of one model, and that model's decoder.
+
+    model: its name. fields: what a request may ask for, `ttype` first where there is one.
+    code_shape, num_embeddings: of the code maps. default_guidance: chosen on the validation split.
+    """
+
+    def __init__(self, bundle: Bundle, model: str) -> None:
+        entry, config = bundle.priors[model], bundle.models[model].config
+        self.bundle, self.model, self.fields = bundle, model, entry.fields
+        self.code_shape = (entry.config["height"], entry.config["width"])
+        self.num_embeddings = int(config["num_embeddings"])
+        self.default_guidance = entry.default_guidance
+        self._lock = threading.Lock()
+        self._double: PixelCNN | None = None
+
+    @classmethod
+    def open(cls, bundle: Bundle, model: str | None = None) -> Emulator:
+        """The emulator of a model's code maps, by default of the only prior there is.
+
+        Raises BundleError where the bundle has no such prior.
+        """
+        if not bundle.priors:
+            raise BundleError(f"{bundle.path}: no prior to draw galaxies from; {CURE}")
+        name = next(iter(bundle.priors)) if model is None else model
+        if name not in bundle.priors:
+            raise BundleError(f"{bundle.path}: no prior of {name}; of {', '.join(bundle.priors)}")
+        return cls(bundle, name)
+
+    def stream(
+        self,
+        request: Request,
+        *,
+        fixed: ArrayLike | None = None,
+        cancelled: Callable[[], bool] = never,
+    ) -> Iterator[Partial]:
+        """The code maps after each row.
+
+        fixed: codes (h, w) or (n, h, w) that are given, -1 where they are free. Ends early once
+        `cancelled()` is true, which is asked before every code. Raises RequestError at the call.
+        """
+        request.checked(self.fields)
+        return self._stream(request, self._fixed(request, fixed), cancelled)
+
+    def _stream(
+        self, request: Request, fixed: NDArray[np.int64] | None, cancelled: Callable[[], bool]
+    ) -> Iterator[Partial]:
+        from galaxy_explorer.emulation.sampler import Draw, naive_rows
+
+        guidance = self.default_guidance if request.guidance is None else request.guidance
+        draw = Draw(
+            seed=request.seed,
+            numbers=tuple(range(request.first, request.first + request.count)),
+            condition=self._condition(request.condition, request.count),
+            temperature=request.temperature,
+            guidance=guidance,
+            fixed=fixed,
+        )
+        for rows, codes in enumerate(naive_rows(self._prior(), draw, cancelled), 1):
+            yield Partial(codes, rows)
+
+    def _fixed(self, request: Request, fixed: ArrayLike | None) -> NDArray[np.int64] | None:
+        if fixed is None:
+            return None
+        codes, shape = np.asarray(fixed), (request.count, *self.code_shape)
+        if codes.dtype.kind not in "iu" or codes.shape not in (shape, self.code_shape):
+            raise RequestError(f"fixed {codes.shape}: whole numbers of shape {shape} are possible")
+        if codes.min() < UNDRAWN or codes.max() >= self.num_embeddings:
+            raise RequestError(f"fixed: codes from -1 (free) to {self.num_embeddings - 1}")
+        return np.broadcast_to(codes, shape).astype(np.int64)
+
+    def codes(
+        self,
+        request: Request,
+        *,
+        fixed: ArrayLike | None = None,
+        cancelled: Callable[[], bool] = never,
+    ) -> NDArray[np.uint16]:
+        """Code maps (n, h, w), the end of the stream; raises RequestError where cancelled."""
+        parts = deque(self.stream(request, fixed=fixed, cancelled=cancelled), maxlen=1)
+        if not parts or parts[0].rows < self.code_shape[0]:
+            raise RequestError("cancelled before the last row was drawn")
+        return parts[0].codes.astype(np.uint16)
+
+    def decode(self, codes: NDArray[np.integer]) -> Stamps:
+        """Stamps (n, C, S, S), stretched, of whole code maps (n, h, w)."""
+        return self.bundle.draw(self.model, np.asarray(codes))
+
+    def preview(self, partial: Partial) -> Stamps:
+        """Stamps (n, C, S, S), codes not drawn yet shown as the mean code vector."""
+        from galaxy_explorer.models.inference import draw_vectors
+
+        vectors, mean = self.vectors
+        drawn = (partial.codes >= 0)[..., None]
+        chosen = np.where(drawn, vectors[np.maximum(partial.codes, 0)], mean)  # (n, h, w, D)
+        return draw_vectors(self._coder(), np.moveaxis(chosen, -1, 1))
+
+    @cached_property
+    def vectors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The code vectors (K, D), and their mean (D,) weighted by how often they are used."""
+        vectors = self._coder().codebook.cpu().numpy()
+        uses = np.bincount(self.bundle.codes(self.model).ravel(), minlength=len(vectors))
+        return vectors, (uses @ vectors / uses.sum()).astype(np.float32)
+
+    def _coder(self) -> VQVAE:
+        from galaxy_explorer.models.vqvae import VQVAE
+
+        model = self.bundle.load_model(self.model)
+        if not isinstance(model, VQVAE):
+            raise BundleError(f"{self.bundle.path}: {self.model} has no map of codes to draw")
+        return model
+
+    def log_prob(
+        self, codes: NDArray[np.integer], condition: Mapping[str, ArrayLike]
+    ) -> NDArray[np.float64]:
+        """Log-likelihood (n,) of code maps (n, h, w), in nats a map.
+
+        condition: by field, a number or one a galaxy; NaN: the catalogue does not know it.
+        """
+        from galaxy_explorer.models.inference import prior_log_prob
+
+        asked = self._condition(condition, len(codes))
+        return prior_log_prob(self.bundle.load_prior(self.model), np.asarray(codes), asked)
+
+    def values(self, field: Field) -> NDArray[np.float64]:
+        """The field of every galaxy of the bundle (N,), NaN where unknown."""
+        return field.values(self.bundle.column)
+
+    def _condition(self, given: Mapping[str, ArrayLike], count: int) -> Condition:
+        return condition_of(self.fields, given, count)
+
+    def _prior(self) -> PixelCNN:
+        """The prior in double precision, a copy of the bundle's."""
+        import copy
+
+        with self._lock:
+            if self._double is None:
+                self._double = copy.deepcopy(self.bundle.load_prior(self.model)).double()
+            return self._double

@@ -1,0 +1,84 @@
+"""What a user may ask of an emulator, and the refusals; numpy only, so that it loads fast."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from galaxy_explorer.errors import RequestError
+from galaxy_explorer.models.prior_fields import Field
+
+MAX_SAMPLES = 4096
+MAX_SEED = 2**32 - 1
+MAX_FIRST = 2**40
+TEMPERATURE = (0.1, 2.0)
+GUIDANCE = (1.0, 5.0)
+Value = float | tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """So many galaxies of some kind.
+
+    condition: any of the prior's fields, in the catalogue's unit: one number, or a tuple of as many
+    as there are galaxies; none: the fields are left to the prior. first: number of the first sample; sample i has noise
+    of its own, a function of (seed, i) alone, so a long run may be made in pieces. guidance: 1 is
+    the plain prior; None is the prior's default.
+    """
+
+    count: int
+    seed: int = 0
+    condition: Mapping[str, Value] = field(default_factory=dict)
+    temperature: float = 1.0
+    guidance: float | None = None
+    first: int = 0
+
+    def checked(self, fields: Sequence[Field]) -> Request:
+        """The request itself; raises RequestError naming field, value and permitted range."""
+        _whole("count", self.count, 1, MAX_SAMPLES)
+        _whole("seed", self.seed, 0, MAX_SEED)
+        _whole("first", self.first, 0, MAX_FIRST)
+        _number("temperature", self.temperature, *TEMPERATURE)
+        if self.guidance is not None:
+            _number("guidance", self.guidance, *GUIDANCE)
+        known = {known.name: known for known in fields}
+        for name, value in self.condition.items():
+            if name not in known:
+                has = ", ".join(known) or "no field: it is unconditional"
+                raise RequestError(f"{name}: not a field of this prior, which has {has}")
+            for number in self._numbers(name, value):
+                _number(name, number, known[name].low, known[name].high)
+        return self
+
+    def _numbers(self, name: str, value: Value) -> tuple[Any, ...]:
+        if not isinstance(value, tuple):
+            return (value,)
+        if len(value) != self.count:
+            raise RequestError(f"{name}: {len(value)} values for {self.count} galaxies")
+        return value
+
+    @property
+    def identity(self) -> str:
+        """Short hash of everything here that decides the pictures."""
+        plain = {**asdict(self), "condition": {k: _plain(v) for k, v in self.condition.items()}}
+        text = json.dumps(plain, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _plain(value: Value) -> float | list[float]:
+    return [float(v) for v in value] if isinstance(value, tuple) else float(value)
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise RequestError(f"{name} {value!r}: a whole number from {low} to {high} is possible")
+
+
+def _number(name: str, value: Any, low: float, high: float) -> None:
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    if not real or not math.isfinite(value) or not low <= value <= high:
+        raise RequestError(f"{name} {value!r}: a number from {low:g} to {high:g} is possible")

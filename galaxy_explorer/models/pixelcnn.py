@@ -1,0 +1,175 @@
+"""Gated PixelCNN over code maps (report, section 2.2; van den Oord et al. 2016).
+
+Two stacks of masked convolutions, so that there is no blind spot: the vertical one sees all rows
+above, the horizontal one the codes to the left. Codes enter as embedded indices, never as numbers.
+What is asked for enters before both gates of every layer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from galaxy_explorer.models.prior_fields import GIVEN, UNKNOWN, WITHHELD
+
+FIRST_PERIOD = 8.0  # of the slowest Fourier feature, in standard deviations of the field
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """Everything that fixes the shape of a prior; the defaults are the recipe `modern`.
+
+    Raises ValueError for a shape that the layers cannot have.
+    """
+
+    kind: ClassVar[str] = "pixelcnn"
+    eight_bit: ClassVar[bool] = True  # how its weights are stored, see `rounding`
+
+    height: int = 8
+    width: int = 8
+    num_embeddings: int = 512
+    layers: int = 8
+    features: int = 96
+    first_kernel: int = 5
+    kernel: int = 3
+    dropout: float = 0.2
+    n_fields: int = 1
+    condition_dim: int = 64
+    octaves: int = 4
+    positions: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        if min(self.height, self.width, self.num_embeddings, self.layers, self.features) < 1:
+            raise ValueError("map, codebook, layers and features must be at least 1")
+        if self.kernel % 2 == 0 or self.first_kernel % 2 == 0 or min(self.first_kernel, 3) < 3:
+            raise ValueError("kernels must be odd, the first at least 3")
+        if not 0 <= self.dropout < 1 or self.n_fields < 0 or self.octaves < 0:
+            raise ValueError("dropout lies in [0, 1); fields and octaves are counts")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a manifest."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PriorConfig:
+        """The inverse of `to_dict`; raises TypeError for an unknown field."""
+        return cls(**values)
+
+
+class ConditionEncoder(nn.Module):
+    """Standardised fields (B, F) to one vector (B, E).
+
+    Each field as Fourier features through its own matrix, or as its embedding of "withheld" or
+    "unknown"; their sum goes through two layers. No value of a field that is not given passes.
+    """
+
+    periods: Tensor
+
+    def __init__(self, config: PriorConfig) -> None:
+        super().__init__()
+        self.size = size = config.condition_dim
+        width = 1 + 2 * config.octaves
+        waves = 2 * math.pi / FIRST_PERIOD * 2.0 ** torch.arange(config.octaves)
+        self.register_buffer("periods", waves, persistent=False)
+        self.fields = nn.ModuleList(nn.Linear(width, size) for _ in range(config.n_fields))
+        self.missing = nn.ModuleList(nn.Embedding(2, size) for _ in range(config.n_fields))
+        self.mlp = nn.Sequential(nn.Linear(size, size), nn.SiLU(), nn.Linear(size, size))
+
+    def forward(self, values: Tensor, states: Tensor) -> Tensor:
+        """Return the vector (B, E) of values (B, F) with states (B, F)."""
+        total = values.new_zeros(len(values), self.size)
+        for number, (linear, missing) in enumerate(zip(self.fields, self.missing, strict=True)):
+            state = states[:, number]
+            given = (state == GIVEN)[:, None]
+            value = values[:, number, None].where(given, values.new_zeros(()))
+            waves = value * self.periods.to(value.dtype)
+            shown = linear(torch.cat([value, waves.sin(), waves.cos()], 1))
+            total = total + torch.where(given, shown, missing((state == UNKNOWN).long()))
+        vector: Tensor = self.mlp(total)
+        return vector
+
+
+class GatedLayer(nn.Module):
+    """One layer of both stacks. The first sees nothing of the code itself, and adds no residual."""
+
+    def __init__(self, config: PriorConfig, *, first: bool) -> None:
+        super().__init__()
+        features = config.features
+        self.first, self.kernel = first, config.first_kernel if first else config.kernel
+        reach = self.kernel // 2
+        self.across = reach + (not first)  # columns that the horizontal stack sees
+        self.vertical = nn.Conv2d(features, 2 * features, (reach + 1, self.kernel))
+        self.horizontal = nn.Conv2d(features, 2 * features, (1, self.across))
+        self.down = nn.Conv2d(2 * features, 2 * features, 1)  # from the row above
+        self.out = nn.Conv2d(features, features, 1)
+        self.condition = nn.Linear(config.condition_dim, 4 * features, bias=False)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, v: Tensor, h: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """Both stacks (B, C, h, w); asked (B or 1, h or 1, w or 1, E)."""
+        reach = self.kernel // 2
+        above, beside = self.condition(asked).movedim(-1, 1).chunk(2, 1)  # (B, 2C, h, w)
+        seen = self.vertical(functional.pad(self.dropout(v), (reach, reach, reach, 0)))
+        from_above = functional.pad(seen, (0, 0, 1, 0))[:, :, :-1]  # one row down: strictly above
+        left = functional.pad(self.dropout(h), (self.kernel // 2, 0))
+        left = left[..., : left.shape[-1] - 1] if self.first else left
+        row = self.horizontal(left) + self.down(from_above) + beside
+        inward = self.out(gate(row))
+        return v + gate(seen + above), inward if self.first else h + inward
+
+
+def gate(x: Tensor, dim: int = 1) -> Tensor:
+    """Return tanh of one half of the features, times the sigmoid of the other."""
+    signal, opening = x.chunk(2, dim)
+    return signal.tanh() * opening.sigmoid()
+
+
+class PixelCNN(nn.Module):
+    """The prior p(codes | condition), code by code in raster order (report, eq. 4 and 5)."""
+
+    def __init__(self, config: PriorConfig) -> None:
+        super().__init__()
+        self.config = config
+        features = config.features
+        self.embedding = nn.Embedding(config.num_embeddings, features)
+        self.encoder = ConditionEncoder(config)
+        shape = (config.height, config.width, config.condition_dim)
+        self.position = nn.Parameter(torch.zeros(shape), requires_grad=config.positions)
+        self.layers = nn.ModuleList(
+            GatedLayer(config, first=number == 0) for number in range(config.layers)
+        )
+        self.head = nn.Conv2d(features, 2 * features, 1)
+        self.logits = nn.Conv2d(2 * features, config.num_embeddings, 1)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def asked(self, values: Tensor, states: Tensor) -> Tensor:
+        """What enters before every gate, (B, h, w, E): the condition and the place on the map."""
+        vector: Tensor = self.encoder(values, states)[:, None, None]
+        return vector + self.position
+
+    def forward(self, codes: Tensor, values: Tensor, states: Tensor) -> Tensor:
+        """Logits (B, K, h, w) of codes (B, h, w); those at a place depend on earlier codes only."""
+        v = h = self.embedding(codes).movedim(-1, 1)  # (B, C, h, w)
+        asked = self.asked(values, states)
+        for layer in self.layers:
+            v, h = layer(v, h, asked)
+        hidden = torch.relu(self.head(torch.relu(h)))
+        logits: Tensor = self.logits(self.dropout(hidden))
+        return logits
+
+    def log_prob(self, codes: Tensor, values: Tensor, states: Tensor) -> Tensor:
+        """Log-likelihood (B,) of maps (B, h, w), in nats, summed over the codes."""
+        logits = self(codes, values, states).float()
+        return -functional.cross_entropy(logits, codes, reduction="none").sum((1, 2))
+
+
+def withheld(states: Tensor, hidden: Tensor) -> Tensor:
+    """States (B, F) with the fields `hidden` (B, F) withheld; what is unknown stays so."""
+    return torch.where(hidden & (states == GIVEN), WITHHELD, states)

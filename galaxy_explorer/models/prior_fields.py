@@ -1,0 +1,118 @@
+"""What a prior may be conditioned on: fields of the catalogue, their ranges, their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+GIVEN, WITHHELD, UNKNOWN = 0, 1, 2  # state of a field of one galaxy
+Floats = NDArray[np.float64]
+Columns = Callable[[str], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One quantity that a request may ask for.
+
+    low, high: the permitted range, default: the median, in the catalogue's unit, all of the train
+    split. column: where the catalogue has it; over: the column that it is divided by, "" for none.
+    log: whether the network is given its logarithm. mean, spread: of what it is given.
+    """
+
+    name: str
+    label: str
+    unit: str
+    low: float
+    high: float
+    default: float
+    column: str
+    over: str = ""
+    log: bool = False
+    mean: float = 0.0
+    spread: float = 1.0
+
+    def values(self, columns: Columns) -> Floats:
+        """The quantity of every galaxy (N,), NaN where unknown; columns: name to column (N,)."""
+        return quantity(columns, self.column, self.over)
+
+    def standardised(self, values: ArrayLike) -> Floats:
+        """What the network is given for values in the catalogue's unit."""
+        numbers = np.asarray(values, dtype=np.float64)
+        shown = np.log(np.maximum(numbers, self.low)) if self.log else numbers
+        return np.asarray((shown - self.mean) / self.spread, dtype=np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a manifest."""
+        return asdict(self)
+
+
+def quantity(columns: Columns, column: str, over: str = "") -> Floats:
+    """A column (N,) as numbers, divided by the column `over` where one is named."""
+    values = np.asarray(columns(column), dtype=np.float64)
+    if not over:
+        return values
+    below = np.asarray(columns(over), dtype=np.float64)
+    return np.divide(values, below, out=np.full(len(values), np.nan), where=below > 0)
+
+
+class Condition(NamedTuple):
+    """What is asked of n galaxies: standardised values (n, F) and their states (n, F)."""
+
+    values: NDArray[np.float32]
+    states: NDArray[np.int64]
+
+
+def condition_of(fields: Sequence[Field], given: Mapping[str, ArrayLike], count: int) -> Condition:
+    """Condition of `count` galaxies; given: a number, or one a galaxy, by the field's name.
+
+    A field that is not given is withheld, NaN is unknown: the catalogue has no such value.
+    """
+    values = np.zeros((count, len(fields)), np.float32)
+    states = np.full((count, len(fields)), WITHHELD, np.int64)
+    for number, field in enumerate(fields):
+        if field.name not in given:
+            continue
+        asked = np.broadcast_to(np.asarray(given[field.name], dtype=np.float64), (count,))
+        known = np.isfinite(asked)
+        states[:, number] = np.where(known, GIVEN, UNKNOWN)
+        values[known, number] = field.standardised(asked[known])
+    return Condition(values, states)
+
+
+# name, label, unit, column, divided by, whether the network sees the logarithm
+CANDIDATES = (
+    ("ttype", "Hubble stage T", "", "ttype", "", False),
+    ("axis_ratio", "Axis ratio", "", "axis_ratio", "", False),
+    ("axis_ratio", "Axis ratio", "", "minax_arcmin", "majax_arcmin", False),
+    ("magnitude", "Magnitude", "mag", "magnitude", "", False),
+    ("magnitude", "B magnitude", "mag", "bmag", "", False),
+    ("size", "Half-light radius", "arcsec", "r_half_arcsec", "", True),
+    ("size", "Isophotal diameter", "arcmin", "majax_arcmin", "", True),
+    ("redshift", "Redshift", "", "redshift", "", False),
+)
+MIN_KNOWN = 100  # galaxies of the train split that must have a value
+RANGE = (0.5, 99.5)  # percentiles of the train split that may be asked for
+
+
+def fit_fields(columns: Columns, names: Sequence[str], train: NDArray[np.bool_]) -> list[Field]:
+    """The fields that a catalogue has for enough galaxies of the train split (N,).
+
+    names: of its columns. Of two columns for the same field the first is taken.
+    """
+    fields: dict[str, Field] = {}
+    for name, label, unit, column, over, log in CANDIDATES:
+        if name in fields or column not in names or (over and over not in names):
+            continue
+        values = quantity(columns, column, over)[train]
+        values = values[np.isfinite(values) & ((values > 0) | (not log))]
+        if len(values) < MIN_KNOWN or not values.std() > 0:
+            continue
+        low, middle, high = (float(v) for v in np.percentile(values, (RANGE[0], 50, RANGE[1])))
+        shown = np.log(np.maximum(values, low)) if log else values
+        mean, spread = float(shown.mean()), float(shown.std())
+        fields[name] = Field(name, label, unit, low, high, middle, column, over, log, mean, spread)
+    return list(fields.values())
