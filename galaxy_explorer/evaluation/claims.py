@@ -25,7 +25,8 @@ FEWER_SEEDS = (
 )
 SLOPE_TEST = (
     "least-squares slope against log2 K over all trainings of the 8 x 8 models with"
-    " K = 16 to 512, both quantizers"
+    f" K = 16 to 512 (of those sizes trained {SEEDS_FOR_A_TREND} times, where there are three such"
+    " sizes), both quantizers"
 )
 SLOPE_RULE = "for: interval of the slope {}; against: on the other side of 0; paper and modern"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from galaxy_explorer.evaluation.rows import find_row, join_seeds
 from galaxy_explorer.evaluation.subjects import Subject
 
 SEEDS_FOR_A_TREND = 3
+SIZES_FOR_A_TREND = 3
 QUANTIZERS = ("paper", "modern")
 
 
@@ -67,7 +69,8 @@ class Evidence:
         """Change of a figure for each doubling of the codebook, and the fewest trainings of a size.
 
         Least squares over all trainings of the 8 x 8 models, with Student's interval: its scatter
-        is that between trainings and about a straight line in log K.
+        is that between trainings and about a straight line in log K. Where three sizes or more were
+        trained often enough for a trend, only those count.
         """
         points: list[tuple[float, float]] = []
         for row, _ in self.pairs:
@@ -78,8 +81,11 @@ class Evidence:
                 continue
             if all(getattr(row, field) == value for field, value in wanted.items()):
                 points.append((math.log2(subject.config.num_embeddings), row.value))
-        sizes = [size for size, _ in points]
-        fewest = min((sizes.count(size) for size in sizes), default=0)
+        times = Counter(size for size, _ in points)
+        often = {size for size, count in times.items() if count >= SEEDS_FOR_A_TREND}
+        if len(often) >= SIZES_FOR_A_TREND:
+            points = [point for point in points if point[0] in often]
+        fewest = min((times[size] for size, _ in points), default=0)
         return _slope(name, points), fewest
 
 
@@ -88,7 +94,7 @@ def _slope(name: str, points: list[tuple[float, float]]) -> Estimate:
 
     x = np.array([size for size, _ in points])
     y = np.array([value for _, value in points])
-    if len(np.unique(x)) < 3:
+    if len(np.unique(x)) < SIZES_FOR_A_TREND:
         return Estimate(name, None)
     fit = linregress(x, y)
     half = float(t.ppf(INTERVAL[1], len(x) - 2)) * float(fit.stderr)

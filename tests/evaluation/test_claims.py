@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -65,6 +66,18 @@ def test_one_training_each_is_not_enough_for_a_trend():
     claim = smaller_reconstructs_worse(evidence(errors(-0.003, seeds=1)))
     assert claim.verdict == "cannot be told"
     assert "Fewer than 3 trainings" in claim.explanation
+
+
+def test_sizes_trained_once_do_not_count_where_three_were_trained_often():
+    seldom = (32, 128, 256)  # their errors are off the trend by far
+    rows = []
+    for row, seed in errors(-0.003):
+        if int(row.model[1:].split("-")[0]) not in seldom:
+            rows.append((row, seed))
+        elif seed == 0:
+            rows.append((replace(row, value=1.0), seed))
+    claim = smaller_reconstructs_worse(evidence(rows))
+    assert (claim.verdict, claim.seeds) == ("holds", 3)
 
 
 def test_nothing_measured_is_no_verdict_and_no_error():
