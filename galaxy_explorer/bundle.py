@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galaxy_explorer.bundle_clusterings import Clustering, read_clustering
+from galaxy_explorer.bundle_emulation import EMULATION, Emulation
 from galaxy_explorer.bundle_evaluation import EVALUATION, Evaluation
-from galaxy_explorer.bundle_evaluation_parser import parse_evaluation
+from galaxy_explorer.bundle_evaluation_parser import parse_emulation, parse_evaluation
 from galaxy_explorer.bundle_files import (
     CARD,
     CATALOG,
@@ -52,6 +53,7 @@ class Bundle:
     hash: SHA-256 of the manifest, and so of everything. models, clusterings: by name and by key.
     card: the model card, Markdown. evaluation: what `galaxy-explorer evaluate` measured, None
     where it has not been run. priors: by the model whose code maps they draw; none of most.
+    emulation: what `evaluate --emulator` measured of a prior, None where it has not been run.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Bundle:
     _table: pa.Table = field(repr=False)
     _encoded: dict[str, np.ndarray] = field(repr=False)
     priors: dict[str, PriorEntry] = field(default_factory=dict, repr=False)
+    emulation: Emulation | None = field(default=None, repr=False)
     _loaded: dict[str, Model] = field(default_factory=dict, repr=False)
     _loaded_priors: dict[str, PixelCNN] = field(default_factory=dict, repr=False)
     _columns: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
@@ -177,7 +180,8 @@ def load_bundle(path: str | Path) -> Bundle:
     card = data[CARD].decode(errors="replace")
     evaluation = _read_evaluation(data, folder)
     priors = read_priors(manifest, data, folder)
-    parts = (models, clusterings, card, evaluation, table, encoded, priors)
+    emulation = _read_emulation(data, folder)
+    parts = (models, clusterings, card, evaluation, table, encoded, priors, emulation)
     return Bundle(folder, digest, manifest, *parts)
 
 
@@ -186,3 +190,10 @@ def _read_evaluation(data: dict[str, bytes], folder: Path) -> Evaluation | None:
         return None
     path = folder / EVALUATION
     return parse_evaluation(strict_json(data[EVALUATION], path), path)
+
+
+def _read_emulation(data: dict[str, bytes], folder: Path) -> Emulation | None:
+    if EMULATION not in data:
+        return None
+    path = folder / EMULATION
+    return parse_emulation(strict_json(data[EMULATION], path), path)

@@ -1,4 +1,4 @@
-"""Reading `evaluation.json`: every field by name and type, before anything is used."""
+"""Reading `evaluation.json`, `emulation.json`: every field by name and type, before any is used."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from galaxy_explorer import bundle_emulation
+from galaxy_explorer.bundle_emulation import (
+    Emulation,
+    EmulationFigure,
+    GuidancePoint,
+    Histogram,
+    Trend,
+)
 from galaxy_explorer.bundle_evaluation import (
     FORMAT,
     QUESTIONS,
@@ -45,6 +53,30 @@ def parse_evaluation(values: Mapping[str, Any], path: Path) -> Evaluation:
         raise BundleError(f"{path}: {error}; {cure}") from None
 
 
+def parse_emulation(values: Mapping[str, Any], path: Path) -> Emulation:
+    """Check and rebuild what `evaluate --emulator` measured; errors as of `parse_evaluation`."""
+    try:
+        if values.get("format") != bundle_emulation.FORMAT:
+            raise _WrongField("format", f"only {bundle_emulation.FORMAT} is known")
+        plain = {name: value for name, value in values.items() if name != "format"}
+        made = _build(Emulation, plain, "")
+        _check_lengths(made)
+    except _WrongField as error:
+        cure = "run galaxy-explorer evaluate --emulator again"
+        raise BundleError(f"{path}: {error}; {cure}") from None
+    return made
+
+
+def _check_lengths(made: Emulation) -> None:
+    for number, histogram in enumerate(made.histograms):
+        bins = len(histogram.edges) - 1
+        if bins < 1 or any(len(shares) != bins for shares in histogram.shares.values()):
+            raise _WrongField(f"histograms[{number}]", "as many shares as bins are expected")
+    for number, trend in enumerate(made.trends):
+        if not len(trend.means) == len(trend.counts) == bundle_emulation.CLASSES:
+            raise _WrongField(f"trends[{number}]", "a mean and a count for each class")
+
+
 def _evaluation(values: dict[str, Any]) -> Evaluation:
     if values.pop("format", None) != FORMAT:
         raise _WrongField("format", f"only {FORMAT} is known")
@@ -71,8 +103,7 @@ def _build(kind: type[Made], values: Any, where: str) -> Made:
     if wrong := sorted(known.keys() ^ values.keys()):
         raise _WrongField(f"{where}{wrong[0]}", "missing or unknown")
     made = kind(**{n: _value(known[n], values[n], f"{where}{n}") for n in known})
-    if choices := CHOICES.get(kind.__name__):
-        name, allowed = choices
+    for name, allowed in CHOICES.get(kind.__name__, {}).items():
         if getattr(made, name) not in allowed:
             raise _WrongField(f"{where}{name}", f"is none of {', '.join(allowed)}")
     return made
@@ -129,6 +160,15 @@ NESTED: dict[str, type[Any]] = {
     for kind in (
         *(Row, ClaimFigure, Claim, NumberOfClusters, ClusterStability, TradeoffPoint),
         *(TrainingCurve, MergerTree, Target, Cost),
+        *(EmulationFigure, Trend, Histogram, GuidancePoint),
     )
 }
-CHOICES = {"Row": ("question", QUESTIONS), "Claim": ("verdict", VERDICTS)}
+CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
+    "Row": {"question": QUESTIONS},
+    "Claim": {"verdict": VERDICTS},
+    "EmulationFigure": {
+        "group": bundle_emulation.GROUPS,
+        "verdict": bundle_emulation.VERDICTS,
+    },
+    "Trend": {"kind": bundle_emulation.KINDS},
+}

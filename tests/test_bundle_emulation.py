@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from galaxy_explorer import load_bundle
+from galaxy_explorer.bundle_emulation import EMULATION
+from galaxy_explorer.bundle_evaluation_parser import parse_emulation
+from galaxy_explorer.bundle_writer import add_files
+from galaxy_explorer.errors import BundleError
+from tests.small_bundle import write_small_bundle
+from tests.small_emulation import small_emulation
+from tests.test_bundle_evaluation import put
+
+PATH = Path("somewhere/emulation.json")
+
+
+@pytest.fixture
+def values() -> dict:
+    return json.loads(small_emulation().to_bytes())
+
+
+def test_what_is_written_is_read(values):
+    assert parse_emulation(values, PATH) == small_emulation()
+
+
+def test_a_bundle_keeps_it(tmp_path):
+    path = write_small_bundle(tmp_path / "sky", n=60)
+    assert load_bundle(path).emulation is None
+    add_files(path, {EMULATION: small_emulation().to_bytes()}, lambda _: "card\n")
+    assert load_bundle(path).emulation == small_emulation()
+    broken = small_emulation().to_bytes().replace(b'"within error"', b'"perfect"')
+    add_files(path, {EMULATION: broken}, lambda _: "card\n")
+    with pytest.raises(BundleError, match=r"emulation.json: figures\[4\].verdict"):
+        load_bundle(path)
+
+
+def test_trends_and_histograms_by_name():
+    emulation = small_emulation()
+    assert emulation.trend("gini", "control").slope == 0
+    assert emulation.trend("gini", "nothing") is None
+    assert emulation.histogram("gini").statistic == "gini"
+    assert emulation.histogram("m20") is None
+
+
+def test_a_number_that_is_none_is_not_written():
+    with pytest.raises(ValueError, match="JSON"):
+        replace(small_emulation(), guidance=float("nan")).to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("format", 2, "format"),
+        ("model", None, "model"),
+        ("figures.0.value", "1", r"figures\[0\].value"),
+        ("figures.1.n", 2.5, r"figures\[1\].n"),
+        ("figures.2.verdict", "good", r"figures\[2\].verdict"),
+        ("figures.2.group", "beauty", r"figures\[2\].group"),
+        ("figures.2.extra", 1, r"figures\[2\].extra"),
+        ("trends.3.kind", "dream", r"trends\[3\].kind"),
+        ("trends.0.means", [1.0], r"trends\[0\]"),
+        ("trends.0.counts.4", -0.5, r"trends\[0\].counts\[4\]"),
+        ("histograms.0.edges", [0, 1], r"histograms\[0\]"),
+        ("histograms.1.shares.real", 3, r"histograms\[1\].shares.real"),
+        ("curve.0.judged", True, r"curve\[0\].judged"),
+        ("settings.survey", "x" * 5000, "settings.survey"),
+        ("guidance", [], "guidance"),
+    ],
+)
+def test_the_wrong_field_is_named(values, path, value, named):
+    put(values, path, value)
+    with pytest.raises(BundleError, match=rf"emulation.json: {named}: .*--emulator again"):
+        parse_emulation(values, PATH)
+
+
+@pytest.mark.parametrize("field", ["figures", "trends", "curve", "guidance_rule", "model"])
+def test_a_missing_field_is_named(values, field):
+    del values[field]
+    with pytest.raises(BundleError, match=field):
+        parse_emulation(values, PATH)
