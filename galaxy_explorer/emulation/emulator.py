@@ -95,9 +95,10 @@ class Emulator:
         from galaxy_explorer.emulation.sampler import Draw, naive_rows
 
         guidance = self.default_guidance if request.guidance is None else request.guidance
+        step = 0 if request.same_noise else 1
         draw = Draw(
             seed=request.seed,
-            numbers=tuple(range(request.first, request.first + request.count)),
+            numbers=tuple(request.first + step * sample for sample in range(request.count)),
             condition=self._condition(request.condition, request.count),
             temperature=request.temperature,
             guidance=guidance,

@@ -24,10 +24,11 @@ Value = float | tuple[float, ...]
 class Request:
     """So many galaxies of some kind.
 
-    condition: any of the prior's fields, in the catalogue's unit: one number, or a tuple of as many
-    as there are galaxies; none: the fields are left to the prior. first: number of the first sample; sample i has noise
-    of its own, a function of (seed, i) alone, so a long run may be made in pieces. guidance: 1 is
-    the plain prior; None is the prior's default.
+    condition: any of the prior's fields, in the catalogue's unit: one number, or a tuple of as
+    many as there are galaxies; none: the fields are left to the prior. first: number of the first
+    sample; sample i has noise of its own, a function of (seed, i) alone, so a long run may be made
+    in pieces. same_noise: every sample has the noise of number `first`, so that they differ in
+    their condition alone. guidance: 1 is the plain prior; None is the prior's default.
     """
 
     count: int
@@ -36,6 +37,7 @@ class Request:
     temperature: float = 1.0
     guidance: float | None = None
     first: int = 0
+    same_noise: bool = False
 
     def checked(self, fields: Sequence[Field]) -> Request:
         """The request itself; raises RequestError naming field, value and permitted range."""
