@@ -12,7 +12,7 @@ from galaxy_explorer.errors import BadQuery
 from galaxy_explorer.explorer.esm import SearchField
 from galaxy_explorer.explorer.label_search import label_columns
 from galaxy_explorer.explorer.notices import notify
-from galaxy_explorer.explorer.results import as_answer, count_words, give, search
+from galaxy_explorer.explorer.results import as_answer, ask, count_words, give, search
 from galaxy_explorer.explorer.take_home import TakeHome
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class HeaderTools(pn.viewable.Viewer):
 
     async def search(self, asked: str) -> None:
         """Select what a question finds, and say how many; a question in vain changes nothing."""
+        latest = ask(self.state)
         try:
             derived = await asyncio.to_thread(label_columns, self.state.bundle)
             found = await asyncio.to_thread(search, self.state, asked, derived)
@@ -63,5 +64,5 @@ class HeaderTools(pn.viewable.Viewer):
             notify(str(error), warning=True)
             return
         notify(count_words(found), warning=not len(found.rows))
-        if len(found.rows):
+        if len(found.rows) and latest():
             give(self.state, as_answer(found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,16 @@ class Answer:
     order: str
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     notes: Mapping[int, str] = field(default_factory=dict)
+
+
+def ask(state: ExplorerState) -> Callable[[], bool]:
+    """Note that something is asked for; returns whether nothing else was asked for since.
+
+    Answers are found in threads: an earlier question may be answered after a later one.
+    """
+    state.questions += 1
+    number = state.questions
+    return lambda: bool(state.questions == number)
 
 
 def give(state: ExplorerState, answer: Answer) -> None:

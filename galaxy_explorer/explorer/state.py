@@ -40,6 +40,7 @@ class ExplorerState(param.Parameterized):
     answer: Any = param.Parameter(
         doc="The last answer to a search (`results.Answer`), in its order."
     )
+    questions = param.Integer(default=0, doc="Counts what was asked for; see `results.ask`.")
     focus = param.Integer(default=None, allow_None=True, doc="Row of the galaxy in focus.")
     pictures: Any = param.Selector(default="reconstruction", objects=list(PICTURES))
     display: Any = param.ClassSelector(class_=DisplaySettings, constant=True)

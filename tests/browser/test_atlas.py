@@ -167,9 +167,14 @@ def test_pointing_at_a_picture_shows_the_galaxy_and_a_click_selects_it(atlas, re
     atlas.mouse.move(x + 1, y + 1)
     row, galaxy_id, *_ = atlas.evaluate(CELL_OF_FIRST)
     atlas.get_by_text(galaxy_id).first.wait_for()
-    assert len({url for url in requests if "/one/" in url}) <= 2  # on the way in, and here
-    atlas.mouse.click(x + 1, y + 1)
+    atlas.locator(f"img[src$='/{row}.jpg']:visible").first.wait_for()
+    atlas.wait_for_load_state("networkidle")
+    passed_on_the_way = len(requests)
+    atlas.mouse.move(x + 2, y + 2)
+    atlas.mouse.click(x + 2, y + 2)
     atlas.get_by_text("1 selected").wait_for()
+    asked = {url for url in requests[passed_on_the_way:] if "/one/" in url}
+    assert {url.rsplit("/", 1)[1] for url in asked} <= {f"{row}.jpg"}
     assert atlas.evaluate(f"() => Array.from({POINTS}.selected.indices)") == [row]
 
 

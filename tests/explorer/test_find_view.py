@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import numpy as np
 import pytest
@@ -118,6 +119,27 @@ def test_the_header_finds_from_every_page(state, context, monkeypatch) -> None:
     asyncio.run(tools._on_message({"ask": "wrong < 1"}))
     asyncio.run(tools._on_message({"other": 1}))
     assert said == [False, True]
+
+
+def test_an_earlier_question_does_not_overtake_a_later_one(
+    view, state, context, monkeypatch
+) -> None:
+    later_is_answered = threading.Event()
+    monkeypatch.setattr(
+        "galaxy_explorer.explorer.header.label_columns",
+        lambda _: later_is_answered.wait(60) and {},
+    )
+    header = HeaderTools(state, context, lambda: "find")
+
+    async def ask_both() -> None:
+        earlier = asyncio.create_task(header.search("galaxy-0001"))
+        await asyncio.sleep(0)
+        await view.search("galaxy-0002")
+        later_is_answered.set()
+        await earlier
+
+    asyncio.run(ask_both())
+    assert state.selection.tolist() == [2]
 
 
 def test_labels_of_all_annotators_are_one_column(bundle, monkeypatch) -> None:

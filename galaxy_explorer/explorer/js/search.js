@@ -17,11 +17,15 @@ export function render({model}) {
     input.title = model.explanation
     form.classList.toggle("slim", model.slim)
   }
+  let asked = null
   form.addEventListener("submit", (event) => {
     event.preventDefault()
-    if (input.value.trim()) model.send_msg({ask: input.value})
+    if (!input.value.trim()) return
+    asked = input.value
+    model.send_msg({ask: asked})
   })
-  model.on("text", () => { input.value = model.text })
+  // The echo of what was asked is old news: the next question may be half typed by now.
+  model.on("text", () => { if (model.text !== asked) input.value = model.text })
   model.on(["hint", "label", "slim", "explanation"], dress)
   input.value = model.text
   dress()

@@ -26,6 +26,7 @@ from galaxy_explorer.explorer.results import (
     Answer,
     ResultGallery,
     as_answer,
+    ask,
     count_words,
     give,
     search,
@@ -87,14 +88,17 @@ class Find(pn.viewable.Viewer):
 
     async def search(self, asked: str) -> None:
         """Answer a question."""
-        self.question.text = asked
+        self.question.text, latest = asked, ask(self.state)
         try:
             found = await self._slowly(search, self.state, asked, label_columns(self.state.bundle))
         except BadQuery as error:
-            self._say(str(error))
+            found, words = None, str(error)
+        else:
+            words = count_words(found)
+        if not latest():
             return
-        self._say(count_words(found))
-        if len(found.rows):
+        self._say(words)
+        if found is not None and len(found.rows):
             give(self.state, as_answer(found))
 
     async def look_alikes(self, *_: Any) -> None:
@@ -103,8 +107,11 @@ class Find(pn.viewable.Viewer):
         if row is None:
             self._say("Click a galaxy first: its look-alikes are nearest to it in code space.")
             return
+        latest = ask(self.state)
         features = self.state.bundle.clusterings[self.state.clustering].feature_values
         rows, far = await self._slowly(nearest, features, features[row], int(self.number.value) + 1)
+        if not latest():
+            return
         name = str(self.state.bundle.column("galaxy_id")[row])
         words = f"the {len(rows) - 1} look-alikes of {name}"
         self._say(f"{words[0].upper()}{words[1:]}, by {self.state.words(self.state.clustering)}")
@@ -114,9 +121,12 @@ class Find(pn.viewable.Viewer):
 
     async def odd_ones(self, *_: Any) -> None:
         """Select the galaxies that the model draws worst, or that have the fewest look-alikes."""
+        latest = ask(self.state)
         clustering = self.state.bundle.clusterings[self.state.clustering]
         self._say("Measuring how dense code space is around every galaxy …")
         found = await self._slowly(bundle_sparsity, self.state.bundle, clustering.key)
+        if not latest():
+            return
         thin = percentiles(found)
         bad = error_percentiles(self.state.bundle, clustering.model)
         rank = {"error": bad, "sparse": thin, "both": np.minimum(bad, thin)}[self.odd_by]
