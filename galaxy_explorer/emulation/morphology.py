@@ -1,7 +1,8 @@
-"""C, A, S, Gini and M20 of stamps by statmorph (Rodriguez-Gomez et al. 2019), many at a time.
+"""C, A, S, Gini, M20, Sersic index, half-light radius, ellipticity of stamps, many at a time.
 
-Measured in the units of the stamp. Arcsinh-stretched stamps are not linear flux: their values can
-be compared with each other, original with reconstruction, not with the literature.
+By statmorph (Rodriguez-Gomez et al. 2019), but for the index, which is that of `sersic`. In the
+units of the stamp: arcsinh-stretched stamps are not linear flux, their values can be compared with
+each other, original with reconstruction, not with the literature.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from galaxy_explorer.emulation.sersic import sersic_index
 from galaxy_explorer.files import atomic_path
 from galaxy_explorer.progress import progress
 from galaxy_explorer.survey.photometry import segment
@@ -26,16 +28,18 @@ from galaxy_explorer.survey.photometry import segment
 Floats = NDArray[np.float64]
 
 STATISTICS = ("concentration", "asymmetry", "smoothness", "gini", "m20")
+MEASURED = (*STATISTICS, "sersic_n", "r_half", "ellipticity")  # r_half in pixels
 WORST_FLAG = 1  # 0 good, 1 suspect, 2 bad, 4 nothing could be measured
 BLOCK = 64  # stamps between two writes of the cache
 # Neither the Sersic fit nor the multimode search is used here: both end at once.
 OPTIONS = {"sersic_fitting_args": {"maxiter": 1}, "niter_bh_mid": 0}
-METHOD = b"statmorph C A S Gini M20, segmentation 1"
+NAMES = {"r_half": "rhalf_circ", "ellipticity": "ellipticity_asymmetry"}  # statmorph's
+METHOD = b"statmorph C A S Gini M20 n r_half ellipticity, segmentation 1"
 
 
 @dataclass(frozen=True)
 class Morphology:
-    """Statistics (N,) by name, NaN where the flag is above 1; flag (N,) 0 to 4."""
+    """Each of MEASURED (N,) by name, NaN where the flag is above 1; flag (N,) 0 to 4."""
 
     values: dict[str, Floats]
     flag: NDArray[np.int16]
@@ -68,10 +72,10 @@ def measure_morphology(
             known |= {keys[row]: values for row, values in part}
             _write(cache, known)
             advance(len(part))
-    table = np.stack([known[key] for key in keys]) if keys else np.empty((0, len(STATISTICS) + 1))
+    table = np.stack([known[key] for key in keys]) if keys else np.empty((0, len(MEASURED) + 1))
     flag = table[:, -1].astype(np.int16)
     values = np.where((flag <= WORST_FLAG)[:, None], table[:, :-1], np.nan)
-    return Morphology(dict(zip(STATISTICS, values.T, strict=True)), flag)
+    return Morphology(dict(zip(MEASURED, values.T, strict=True)), flag)
 
 
 def _measured(
@@ -92,25 +96,31 @@ def _measured(
 
 
 def measure_one(stamp: NDArray[np.float32]) -> Floats:
-    """The five statistics of one stamp (S, S) and statmorph's flag, (6,) float64."""
+    """Each of MEASURED of one stamp (S, S), then statmorph's flag, (9,) float64."""
     from statmorph import SourceMorphology
 
     image = stamp.astype(np.float64)
     segments = segment(image)
+    light, member, others = image - segments.sky, segments.labels == 1, segments.labels > 1
     with warnings.catch_warnings():
         # What statmorph warns of it also flags.
         warnings.simplefilter("ignore")
         found = SourceMorphology(
-            image - segments.sky,
-            (segments.labels == 1).astype(int),
+            light,
+            member.astype(int),
             1,
-            mask=segments.labels > 1,
+            mask=others,
             weightmap=np.full(image.shape, segments.sky_sigma),
             **OPTIONS,
         )
-    values = np.array([float(getattr(found, name)) for name in STATISTICS])
+    index = sersic_index(light, member, others)
+    values = np.array([_value(found, index, name) for name in MEASURED])
     flag = found.flag if np.isfinite(values).all() else 4
     return np.append(values, flag)
+
+
+def _value(found: object, index: float, name: str) -> float:
+    return index if name == "sersic_n" else float(getattr(found, NAMES.get(name, name)))
 
 
 def _key(stamp: NDArray[np.float32]) -> bytes:

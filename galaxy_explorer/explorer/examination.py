@@ -76,7 +76,7 @@ def measure(prepared: Prepared) -> Measured:
     linear = prepared.flux is not None
     pixels = prepared.flux if prepared.flux is not None else prepared.stamp
     *values, flag = measure_one(pixels.mean(axis=0)).tolist()
-    return Measured(dict(zip(STATISTICS, values, strict=True)), int(flag), linear)
+    return Measured(dict(zip(STATISTICS, values, strict=False)), int(flag), linear)
 
 
 def examine(bundle: Bundle, name: str, prepared: Prepared, measured: Measured) -> Examination:
