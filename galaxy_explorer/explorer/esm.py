@@ -62,11 +62,13 @@ class Navigation(JSComponent):
 
 
 class Presence(_Reporting):
-    """Shows nothing; reports {"left": true} when the page is left for good, {"back": true} when
-    a dropped connection is there again.
+    """Nothing to be seen; reports {"left": true} when the page is left for good.
+
+    When a dropped connection is there again it reports {"back": true}.
     """
 
     visit = param.String(doc="Names the session; no other has it.")
+    heading = param.String(doc="Title of the page that is open, for screen readers.")
 
     _esm = _script("presence.js")
 

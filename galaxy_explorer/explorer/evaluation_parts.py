@@ -30,7 +30,7 @@ def targets_table(targets: Sequence[Target]) -> str:
             f'<td class="verdict">{sign} {words}</td>'
             f'<td class="soft">{plain(target.note)}</td></tr>'
         )
-    heads = ("Target", "goal", "reached", "95 % interval", "", "")
+    heads = ("Target", "goal", "reached", "95 % interval", "verdict", "note")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     return f'<table class="targets"><thead><tr>{head}</tr></thead>{"".join(lines)}</table>'
 

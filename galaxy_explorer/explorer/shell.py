@@ -72,6 +72,7 @@ def build_page(context: AppContext) -> pmui.Page:
     navigation = Navigation(entries=_entries(pages), page=_asked_page(list(pages)), margin=(0, 8))
     main = pn.Column(sizing_mode="stretch_both", margin=0)
     made: dict[str, pn.viewable.Viewable] = {}
+    here = presence()
 
     def open_page(name: str) -> None:
         if name not in pages:
@@ -81,6 +82,7 @@ def build_page(context: AppContext) -> pmui.Page:
             main.append(made[name])
         for other, view in made.items():
             view.visible = other == name
+        here.heading = pages[name].title
         if pn.state.location is not None:
             pn.state.location.update_query(page=name)
 
@@ -92,7 +94,7 @@ def build_page(context: AppContext) -> pmui.Page:
     pn.state.onload(partial(main.param.update, styles={}))
     tools = HeaderTools(state, context, lambda: navigation.page)
     main.append(tools.take_home.dialog)
-    return _page(main, header=[navigation, tools, presence()])
+    return _page(main, header=[navigation, tools, here])
 
 
 def _reopen(state: ExplorerState, context: AppContext) -> None:

@@ -51,5 +51,9 @@ export function render({model, view}) {
   })
   const frame = document.querySelector(".bk-panel-models-esm-ReactComponent")
   requestAnimationFrame(() => nameFrame(frame.shadowRoot))
-  return element("span", "")
+  const heading = element("h2", "")
+  heading.style = "position: absolute; width: 1px; overflow: hidden; clip-path: inset(50%); margin: 0"
+  drawOnChange(model, ["heading"], () => { heading.textContent = model.heading })
+  heading.textContent = model.heading
+  return heading
 }

@@ -27,7 +27,7 @@ export function render({model}) {
     if (address !== sheet.address) return
     const body = element("tbody", "")
     const top = element("tr", "")
-    top.append(element("th", ""))
+    top.append(element("td", ""))
     for (const row of model.galaxies) {
       const head = element("th", "strip-name", row.name)
       head.scope = "col"
