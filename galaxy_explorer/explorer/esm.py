@@ -16,11 +16,12 @@ import param
 from panel.custom import JSComponent
 
 _FOLDER = Path(__file__).parent / "js"
-_STYLES = (_FOLDER / "components.css").read_text(encoding="utf-8")
+STYLES = (_FOLDER / "components.css").read_text(encoding="utf-8")
 SHEET_FORMAT = "image/jpeg"
 
 
-def _script(*names: str) -> str:
+def script(*names: str) -> str:
+    """The code of a component: the helpers, then these files."""
     parts = (_FOLDER / name for name in ("grid.js", *names))
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)
 
@@ -33,10 +34,10 @@ def when_loaded(change: Callable[[], Any]) -> None:
     pn.state.onload(partial(pn.state.execute, change, schedule=True))
 
 
-class _Reporting(JSComponent):
+class Reporting(JSComponent):
     """A component whose messages from the browser go to one callback."""
 
-    _stylesheets = [_STYLES]  # noqa: RUF012
+    _stylesheets = [STYLES]  # noqa: RUF012
     __abstract = True
 
     def __init__(
@@ -57,11 +58,11 @@ class Navigation(JSComponent):
     entries = param.List(default=[], doc="[name, title, first of its group] of each page.")
     page = param.String(doc="Name of the page that is open.")
 
-    _esm = _script("navigation.js")
+    _esm = script("navigation.js")
     _stylesheets = [(_FOLDER / "navigation.css").read_text(encoding="utf-8")]  # noqa: RUF012
 
 
-class Presence(_Reporting):
+class Presence(Reporting):
     """Nothing to be seen; reports {"left": true} when the page is left for good.
 
     When a dropped connection is there again it reports {"back": true}.
@@ -70,7 +71,7 @@ class Presence(_Reporting):
     visit = param.String(doc="Names the session; no other has it.")
     heading = param.String(doc="Title of the page that is open, for screen readers.")
 
-    _esm = _script("presence.js")
+    _esm = script("presence.js")
 
     def _handle_msg(self, data: Any) -> None:
         # A page that is left before it was loaded never is: this cannot wait.
@@ -78,7 +79,7 @@ class Presence(_Reporting):
             self._on_message(data)
 
 
-class SearchField(_Reporting):
+class SearchField(Reporting):
     """A search field; reports {"ask": text} when the visitor asks."""
 
     text = param.String(default="", doc="What is written into the field from here.")
@@ -87,18 +88,18 @@ class SearchField(_Reporting):
     explanation = param.String(default="", doc="Shown when pointed at.")
     slim = param.Boolean(default=False, doc="For the header: without a button, on dark.")
 
-    _esm = _script("search.js")
+    _esm = script("search.js")
 
 
-class CopyTexts(_Reporting):
+class CopyTexts(Reporting):
     """Texts to take along, each with a button that copies it."""
 
     texts = param.List(default=[], doc="label, text ({page}: this page's address), lines of each.")
 
-    _esm = _script("copy_texts.js")
+    _esm = script("copy_texts.js")
 
 
-class DropZone(_Reporting):
+class DropZone(Reporting):
     """Where a file is dropped or chosen; reports its name, size and data (None if too large)."""
 
     words = param.String(default="Drop a file here", doc="What the zone asks for.")
@@ -106,10 +107,10 @@ class DropZone(_Reporting):
     limit = param.Integer(default=1_000_000, doc="Bytes above which a file is not read.")
     busy = param.Boolean(default=False, doc="Whether nothing is taken just now.")
 
-    _esm = _script("drop_zone.js")
+    _esm = script("drop_zone.js")
 
 
-class PictureSheet(_Reporting):
+class PictureSheet(Reporting):
     """A page of pictures cut from one sheet image; reports {"focus": row} and {"page": number}."""
 
     sheet = param.Bytes(default=None, doc="All pictures of the page as one image file.")
@@ -124,10 +125,10 @@ class PictureSheet(_Reporting):
     focus_row = param.Integer(default=-1, doc="Row whose picture is marked; -1: none.")
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
-    _esm = _script("gallery.js")
+    _esm = script("gallery.js")
 
 
-class SmallMultiples(_Reporting):
+class SmallMultiples(Reporting):
     """Little histograms, each a button; reports {"cluster": id}."""
 
     panels = param.List(default=[], doc="What `plots_types.panels` gives.")
@@ -136,10 +137,10 @@ class SmallMultiples(_Reporting):
     picking = param.Boolean(default=False, doc="Show the selected share of each cluster.")
     label = param.String(default="Clusters", doc="What the panels are, for screen readers.")
 
-    _esm = _script("bars.js", "multiples.js")
+    _esm = script("bars.js", "multiples.js")
 
 
-class PictureStrips(_Reporting):
+class PictureStrips(Reporting):
     """Rows of pictures of the same galaxies from one sheet; reports {"focus": row}."""
 
     sheet = param.Bytes(default=None, doc="All pictures as one image file.")
@@ -151,19 +152,19 @@ class PictureStrips(_Reporting):
     heading = param.String(default="Drawing …", doc="What is shown, in words.")
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
-    _esm = _script("strips.js")
+    _esm = script("strips.js")
 
 
-class ScoreTable(_Reporting):
+class ScoreTable(Reporting):
     """A table of figures that sorts by any column."""
 
     columns = param.List(default=[], doc="name, explanation; small: less is better, per column.")
     rows = param.List(default=[], doc="side and cells (text, sort, note, best) of each row.")
 
-    _esm = _script("scores.js")
+    _esm = script("scores.js")
 
 
-class CodeGrid(_Reporting):
+class CodeGrid(Reporting):
     """The codes of a codebook as pictures from one sheet; reports {"code": number}."""
 
     sheet = param.Bytes(default=None, doc="All pictures as one image file.")
@@ -176,10 +177,10 @@ class CodeGrid(_Reporting):
     heading = param.String(default="Drawing …", doc="What is shown, in words.")
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
-    _esm = _script("codes.js")
+    _esm = script("codes.js")
 
 
-class CodeMap(_Reporting):
+class CodeMap(Reporting):
     """A picture with a grid of codes over it; reports {"code": number}."""
 
     picture = param.Bytes(default=None, doc="The galaxy as an image file.")
@@ -192,10 +193,10 @@ class CodeMap(_Reporting):
     words = param.String(default="", doc="The picture, for alt text.")
     caption = param.String(default="", doc="What is shown, in words.")
 
-    _esm = _script("code_map.js")
+    _esm = script("code_map.js")
 
 
-class LabelDesk(_Reporting):
+class LabelDesk(Reporting):
     """One galaxy after the other, with keys that assign labels.
 
     Reports {"do": "name", "save", "more" or "at", ...}; what it is told by `_send_msg` answers
@@ -213,15 +214,15 @@ class LabelDesk(_Reporting):
     pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
     empty = param.String(default="", doc="What is said at the end of the queue.")
 
-    _esm = _script("labelling.js")
-    _stylesheets = [_STYLES, (_FOLDER / "labelling.css").read_text(encoding="utf-8")]  # noqa: RUF012
+    _esm = script("labelling.js")
+    _stylesheets = [STYLES, (_FOLDER / "labelling.css").read_text(encoding="utf-8")]  # noqa: RUF012
 
     def tell(self, answer: dict[str, Any]) -> None:
         """Send the browser an answer."""
         self._send_msg(answer)
 
 
-class TrendColumns(_Reporting):
+class TrendColumns(Reporting):
     """Clusters side by side; reports {"move": [from, to]}, "remove", "cluster" and "focus"."""
 
     sheet = param.Bytes(default=None, doc="All pictures as one image file.")
@@ -232,10 +233,10 @@ class TrendColumns(_Reporting):
     pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
-    _esm = _script("bars.js", "trend.js")
+    _esm = script("bars.js", "trend.js")
 
 
-class DownloadButtons(_Reporting):
+class DownloadButtons(Reporting):
     """Buttons that ask for a file, {"kind": name}; the file goes to the browser with `stamp`."""
 
     label = param.String(default="Download", doc="Words before the buttons.")
@@ -245,22 +246,22 @@ class DownloadButtons(_Reporting):
     media_type = param.String(default="", doc="Media type of the file.")
     stamp = param.Integer(default=0, doc="Counts the files.")
 
-    _esm = _script("downloads.js")
+    _esm = script("downloads.js")
 
 
-class ScoreGroups(_Reporting):
+class ScoreGroups(Reporting):
     """Figures in groups with their intervals drawn; every column sorts."""
 
     groups = param.List(default=[], doc="What `scores.groups` gives.")
 
-    _esm = _script("score_groups.js")
-    _stylesheets = [_STYLES, (_FOLDER / "intervals.css").read_text(encoding="utf-8")]  # noqa: RUF012
+    _esm = script("score_groups.js")
+    _stylesheets = [STYLES, (_FOLDER / "intervals.css").read_text(encoding="utf-8")]  # noqa: RUF012
 
 
-class MergerTreeView(_Reporting):
+class MergerTreeView(Reporting):
     """A tree of mergers that the visitor cuts; `k` is the number of groups."""
 
     branches = param.List(default=[], doc="What `merger.branches` gives.")
     k = param.Integer(default=8, bounds=(1, None), doc="Number of groups.")
 
-    _esm = _script("merger_tree.js")
+    _esm = script("merger_tree.js")
