@@ -1,0 +1,91 @@
+"""Trends with T, distributions, and the guidance curve: what the figures of the proof rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from galaxy_explorer.bundle_emulation import CLASSES, KINDS, GuidancePoint, Histogram, Trend
+from galaxy_explorer.emulation import comparison as compare
+from galaxy_explorer.emulation.proof import FEWEST, LEADING, Sets, known
+from galaxy_explorer.emulation.sets import Galaxies
+
+LOWEST_CLASS = -3
+BINS = 24
+WIDEST = (0.005, 0.995)  # quantiles of the real galaxies that a histogram spans
+
+
+def trends(sets: Sets) -> list[Trend]:
+    """Every statistic against T, on each kind of galaxies."""
+    kinds = (sets.real.typed, sets.redrawn.typed, sets.asked, sets.control)
+    return [
+        _trend(galaxies, kind, name)
+        for name in sets.names
+        for kind, galaxies in zip(KINDS, kinds, strict=True)
+        if galaxies is not None and len(galaxies) >= FEWEST
+    ]
+
+
+def _trend(galaxies: Galaxies, kind: str, name: str) -> Trend:
+    slope = compare.slope_of(galaxies, name)
+    values = galaxies.statistics[name]
+    place = np.floor(galaxies.ttype + 0.5).clip(LOWEST_CLASS, LOWEST_CLASS + CLASSES - 1)
+    means: list[float | None] = []
+    counts: list[int] = []
+    for number in range(CLASSES):
+        members = values[(place == LOWEST_CLASS + number) & np.isfinite(values)]
+        counts.append(len(members))
+        means.append(float(members.mean()) if len(members) else None)
+    return Trend(
+        statistic=name,
+        kind=kind,
+        slope=known(slope.value),
+        low=known(slope.low),
+        high=known(slope.high),
+        sigmas=known(slope.value / slope.error) if slope.error > 0 else None,
+        n=int(np.isfinite(values).sum()),
+        means=tuple(means),
+        counts=tuple(counts),
+        failed=galaxies.failed,
+    )
+
+
+def histograms(sets: Sets) -> list[Histogram]:
+    """Each statistic on real galaxies, reconstructions and samples."""
+    return [_histogram(sets, name) for name in sets.names]
+
+
+def _histogram(sets: Sets, name: str) -> Histogram:
+    real = sets.real.statistics[name]
+    low, high = np.nanquantile(real, WIDEST) if np.isfinite(real).any() else (0.0, 1.0)
+    edges = np.linspace(low, max(high, low + 1e-9), BINS + 1)
+    shares = {}
+    for kind, galaxies in zip(KINDS, (sets.real, sets.redrawn, sets.made), strict=False):
+        values = galaxies.statistics[name]
+        known = values[np.isfinite(values)].clip(edges[0], edges[-1])
+        counts = np.histogram(known, edges)[0] / max(len(known), 1)
+        shares[kind] = tuple(round(float(share), 5) for share in counts)
+    return Histogram(name, tuple(float(edge) for edge in edges), shares)
+
+
+def guidance_point(guidance: float, redrawn: Galaxies, made: Galaxies) -> GuidancePoint:
+    """What one guidance does, on validation galaxies: reconstructions, and samples of their T."""
+    ratios = [compare.slope_ratio(made, redrawn, name).value for name in LEADING]
+    names = list(redrawn.statistics)
+    distance = compare.mean_distance(made, redrawn, names, compare.sigmas_of(redrawn)).value
+    judged = compare.correlation(made).value if made.judged is not None else None
+    return GuidancePoint(
+        guidance=guidance,
+        slope_ratio=float(np.mean(ratios)),
+        distance=distance,
+        diversity=compare.spread(made.vectors) / compare.spread(redrawn.vectors),
+        judged=judged,
+        cost=float(np.mean(np.abs(np.array(ratios) - 1))) + distance,
+        n=len(made),
+    )
+
+
+def best_guidance(curve: Sequence[GuidancePoint]) -> float:
+    """The guidance of the smallest cost, of equal ones the smallest."""
+    return min(curve, key=lambda point: (point.cost, point.guidance)).guidance
