@@ -19,7 +19,7 @@ from galaxy_explorer.bundle_deconvolution import (
 )
 from galaxy_explorer.bundle_writer import add_files
 from galaxy_explorer.cli import app
-from galaxy_explorer.commands.deconvolve_files import PLANES, read_psf
+from galaxy_explorer.commands.deconvolve_files import PLANES, read_psf, result_names
 from galaxy_explorer.errors import BadImage, BundleError
 from tests.deconvolution.scenes import galaxies, psfs
 from tests.small_bundle import write_small_bundle
@@ -69,6 +69,23 @@ def test_an_image_becomes_a_fits_file_that_says_everything(folder: Path, tmp_pat
         assert made[0].header["PSFFILE"] == "psf.fits"
         expected = (made["INPUT"].data - made["RECONVOLVED"].data) / made["SIGMA"].data
         assert residual == pytest.approx(expected, abs=1e-3)
+
+
+def test_images_of_one_name_have_a_result_each(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "north").mkdir()
+    (tmp_path / "south").mkdir()
+    images = [write_image(tmp_path / place / "mine.fits") for place in ("north", "south")]
+    command = ["deconvolve", str(folder / "bundle"), *map(str, images)]
+    done = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert made == ["mine-2_deconvolved.fits", "mine_deconvolved.fits"]
+
+
+def test_names_of_results_are_those_of_the_images_and_never_twice_the_same() -> None:
+    given = ["a/m31.r.fits", "a/m31.g.fits", "b/M31.R.fits.gz", "b/m31.r-2.fit", "c/x.FTS"]
+    names = [name.removesuffix("_deconvolved.fits") for name in result_names(map(Path, given))]
+    assert names == ["m31.r", "m31.g", "M31.R-2", "m31.r-2-2", "x"]
 
 
 def test_a_psf_is_cut_to_an_odd_square_around_its_peak(tmp_path: Path) -> None:

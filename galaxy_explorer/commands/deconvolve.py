@@ -34,7 +34,8 @@ def deconvolve(
 
     Centre the galaxy; the central 84 pixels are used (as many as the model's stamps have), at the
     pixel scale of the bundle's survey. Sky and its sigma are measured on the border. An image that
-    cannot be used is named with the reason; the others go on.
+    cannot be used is named with the reason; the others go on. Images of the same name in several
+    folders get results with numbers: mine_deconvolved.fits, mine-2_deconvolved.fits.
 
     [bold]Example[/bold]
 
@@ -49,6 +50,7 @@ def deconvolve(
         observed_stamp,
         read_psf,
         read_stamp,
+        result_names,
         write_result,
     )
     from galaxy_explorer.deconvolution.network import deconvolve as take_off
@@ -62,7 +64,7 @@ def deconvolve(
     facts["PSFFILE"] = "mean PSF of the survey" if psf is None else psf.name
     files, done = expand(stamps), 0
     with progress(len(files), "Deconvolving", unit="images") as advance:
-        for path in files:
+        for path, name in zip(files, result_names(files), strict=True):
             try:
                 stamp = read_stamp(path, model.config.stamp_size, hdu)
             except BadImage as error:
@@ -70,9 +72,9 @@ def deconvolve(
             else:
                 observed = observed_stamp(stamp, blur, exposure)
                 made = take_off(model, observed)
-                target = out / f"{path.name.split('.')[0]}_deconvolved.fits"
-                chi2 = write_result(target, stamp, observed, made, facts)
-                console.print(f"{target}: reduced chi^2 {chi2:.3f}", markup=False, soft_wrap=True)
+                chi2 = write_result(out / name, stamp, observed, made, facts)
+                line = f"{path}: {out / name}, reduced chi^2 {chi2:.3f}"
+                console.print(line, markup=False, soft_wrap=True)
                 done += 1
             advance(1)
     console.print(f"{done} deconvolved, {len(files) - done} could not be used", markup=False)

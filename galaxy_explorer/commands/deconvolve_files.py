@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +28,25 @@ PLANES = {
     "SIGMA": "standard deviation of the noise",
     "RESIDUAL": "(INPUT - RECONVOLVED) / SIGMA",
 }
+
+ENDING = re.compile(r"\.(fits?|fts)(\.(gz|bz2))?$", re.IGNORECASE)
+
+
+def result_names(files: Iterable[Path]) -> list[str]:
+    """A file name for the result of each image; images of one name in several folders are numbered.
+
+    Names differ in more than capitals: some file systems do not tell those apart.
+    """
+    taken: set[str] = set()
+    names = []
+    for path in files:
+        stem = ENDING.sub("", path.name)
+        name, number = stem, count(2)
+        while name.lower() in taken:
+            name = f"{stem}-{next(number)}"
+        taken.add(name.lower())
+        names.append(f"{name}_deconvolved.fits")
+    return names
 
 
 @dataclass(frozen=True)
