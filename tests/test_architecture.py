@@ -88,7 +88,7 @@ LESS = {
     "explorer.display": {"panel", "holoviews"},
     "explorer.plots": {"panel"},
 }
-GALSIM_ROOM = re.compile(r"survey\.(simulat|telescopes)|emulation\.(observe|output)")
+GALSIM_ROOM = re.compile(r"survey\.(simulat|telescopes)|emulation\.(cameras|output)")
 
 
 def module_name(path: Path) -> str:

@@ -19,8 +19,9 @@ from galaxy_explorer.bundle_deconvolution import (
 )
 from galaxy_explorer.bundle_writer import add_files
 from galaxy_explorer.cli import app
-from galaxy_explorer.commands.deconvolve_files import PLANES, read_psf, result_names
+from galaxy_explorer.commands.deconvolve_files import PLANES, result_names
 from galaxy_explorer.errors import BadImage, BundleError
+from galaxy_explorer.survey.psf_files import read_psf
 from tests.deconvolution.scenes import galaxies, psfs
 from tests.small_bundle import write_small_bundle
 from tests.small_psf_bundle import NAME, write_small_hst_survey, write_small_psf_bundle
@@ -93,9 +94,10 @@ def test_a_psf_is_cut_to_an_odd_square_around_its_peak(tmp_path: Path) -> None:
     psf[14, 22] = 3.0
     psf[14, 23] = -1.0
     fits.PrimaryHDU(psf).writeto(tmp_path / "psf.fits")
-    found = read_psf(tmp_path / "psf.fits")
+    found, scale = read_psf(tmp_path / "psf.fits")
     assert found.shape == (29, 29)
     assert found[14, 14] == 1.0
+    assert scale is None
     fits.PrimaryHDU(np.eye(3)).writeto(tmp_path / "small.fits")
     with pytest.raises(BadImage, match="two pixels from the edge"):
         read_psf(tmp_path / "small.fits")

@@ -48,7 +48,6 @@ def deconvolve(
     from galaxy_explorer.classify import expand
     from galaxy_explorer.commands.deconvolve_files import (
         observed_stamp,
-        read_psf,
         read_stamp,
         result_names,
         write_result,
@@ -56,10 +55,11 @@ def deconvolve(
     from galaxy_explorer.deconvolution.network import deconvolve as take_off
     from galaxy_explorer.errors import BadImage
     from galaxy_explorer.progress import progress
+    from galaxy_explorer.survey.psf_files import read_psf
 
     opened, console = load_bundle(bundle), Console(highlight=False)
     model = psf_model(opened)
-    blur = model.psf.numpy() if psf is None else read_psf(psf)
+    blur = model.psf.numpy() if psf is None else read_psf(psf)[0]
     facts = {"BUNDLE": opened.name, "BUNDHASH": opened.hash[:16]}
     facts["PSFFILE"] = "mean PSF of the survey" if psf is None else psf.name
     files, done = expand(stamps), 0

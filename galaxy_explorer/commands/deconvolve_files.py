@@ -89,20 +89,6 @@ def _header(path: Path, size: int, shape: tuple[int, ...], hdu: int | None) -> f
     return header
 
 
-def read_psf(path: Path, hdu: int | None = None) -> Array:
-    """A PSF at the scale of the stamps as a square of odd size around its peak, of unit sum.
-
-    Negative pixels, which stacks of stars have, become zero. Raises BadImage.
-    """
-    psf = np.maximum(read_image(path, hdu=hdu).data[0], 0)
-    y, x = (int(i) for i in np.unravel_index(psf.argmax(), psf.shape))
-    half = min(y, x, psf.shape[0] - 1 - y, psf.shape[1] - 1 - x)
-    square = psf[y - half : y + half + 1, x - half : x + half + 1]
-    if half < 2 or not square.sum() > 0:
-        raise BadImage(str(path), "no PSF: the peak must be at least two pixels from the edge")
-    return np.asarray(square / square.sum(), np.float32)
-
-
 def observed_stamp(stamp: Stamp, psf: Array, exposure: float | None) -> Observed:
     """A stamp as a deconvolution takes it; `exposure` in s for photon noise of electrons/s."""
     sky, sigma = np.array([stamp.sky]), np.array([stamp.sky_sigma])

@@ -22,28 +22,39 @@ DEFAULT_PSF = Path("psfs/egg_hst-f160w.fits")
 PSF_CANVAS = 167  # pixels of the synthetic HST PSF before the cut to `psf_size`
 
 
-@dataclass(frozen=True)
-class Telescope:
-    """One camera. Fluxes are linear: magnitude = zero_point - 2.5 log10(flux)."""
+@dataclass(frozen=True, kw_only=True)
+class Camera:
+    """How one camera sees. Fluxes are linear: magnitude = zero_point - 2.5 log10(flux)."""
 
     name: str
     band: str
-    stamp_size: int
     pixel_scale_arcsec: float
     zero_point: float
     flux_unit: str
-    isophote: float  # mag/arcsec^2 that bounds a galaxy, about D25 in B
-    brightness_offset: float  # mag/arcsec^2 added to the surface brightness of local discs in r
     psf_size: int  # odd, pixels
     psf_fwhm_arcsec: float  # median
-    psf_scatter: float  # of ln(FWHM)
-    psf_ellipticity: float  # per component
     sky_brightness: float  # mag/arcsec^2
-    sky_scatter: float  # mag
     electrons_per_flux: float  # median
-    exposure_scatter: float  # of ln(electrons_per_flux)
     read_noise_electrons: float
     noise_correlation: float  # weight of the next pixels in the drizzle kernel; 0: white
+
+    @property
+    def sky_sigma(self) -> float:
+        """Standard deviation of the median sky, per pixel, in flux."""
+        return sky_noise(self, self.sky_brightness, self.electrons_per_flux)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telescope(Camera):
+    """A camera with the stamps that a survey cuts from it, and how its sky and PSF vary."""
+
+    stamp_size: int
+    isophote: float  # mag/arcsec^2 that bounds a galaxy, about D25 in B
+    brightness_offset: float  # mag/arcsec^2 added to the surface brightness of local discs in r
+    psf_scatter: float  # of ln(FWHM)
+    psf_ellipticity: float  # per component
+    sky_scatter: float  # mag
+    exposure_scatter: float  # of ln(electrons_per_flux)
     mean_neighbours: float
     star_probability: float
 
@@ -182,9 +193,7 @@ def draw_sky(telescope: Telescope, rng: np.random.Generator) -> dict[str, float]
     """
     brightness = telescope.sky_brightness + telescope.sky_scatter * rng.normal()
     electrons = telescope.electrons_per_flux * np.exp(telescope.exposure_scatter * rng.normal())
-    area = telescope.pixel_scale_arcsec**2
-    flux = 10.0 ** (-0.4 * (brightness - telescope.zero_point)) * area
-    sigma = np.sqrt(flux / electrons + (telescope.read_noise_electrons / electrons) ** 2)
+    sigma = sky_noise(telescope, brightness, electrons)
     return {
         "sky": float(0.05 * sigma * rng.normal()),
         "sky_sigma": float(sigma),
@@ -193,17 +202,24 @@ def draw_sky(telescope: Telescope, rng: np.random.Generator) -> dict[str, float]
     }
 
 
+def sky_noise(camera: Camera, brightness: float, electrons: float) -> float:
+    """Sigma of a sky of `brightness` (mag/arcsec^2) a pixel, in flux; electrons: per unit flux."""
+    area = camera.pixel_scale_arcsec**2
+    flux = 10.0 ** (-0.4 * (brightness - camera.zero_point)) * area
+    return float(np.sqrt(flux / electrons + (camera.read_noise_electrons / electrons) ** 2))
+
+
 def noise_sigma(light: Array, sky_sigma: float, electrons_per_flux: float) -> Array:
     """Standard deviation of each pixel: sky and the photons of the light itself."""
     variance = sky_sigma**2 + np.maximum(light, 0.0) / electrons_per_flux
     return np.sqrt(variance).astype(np.float32)
 
 
-def unit_noise(telescope: Telescope, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+def unit_noise(camera: Camera, shape: tuple[int, int], rng: np.random.Generator) -> Array:
     """Gaussian noise of unit variance; drizzling correlates that of neighbouring pixels."""
     from scipy.ndimage import convolve
 
-    weight = telescope.noise_correlation
+    weight = camera.noise_correlation
     if weight == 0.0:
         return rng.standard_normal(shape, dtype=np.float32)
     line = np.array([weight, 1.0, weight])
