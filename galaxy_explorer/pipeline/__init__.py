@@ -28,7 +28,7 @@ from galaxy_explorer.progress import progress
 
 __all__ = ["DEFAULT_MODELS", "Plan", "make_plan", "train_bundle"]
 
-DEFAULT_CLUSTERING = "k512-modern-8x8/rings"
+DEFAULT_CLUSTERING = "k512-modern-16x16/rings"
 DISPLAY_MODEL = "k512-modern-16x16"
 
 

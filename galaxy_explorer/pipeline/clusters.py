@@ -43,9 +43,9 @@ MIXTURES = {
     "latents": MixtureSettings(),
     # By benchmarks/choose_clustering.py: of the candidates that repeat themselves and are about
     # the galaxy, the one that holds the most of T on the validation galaxies.
-    "rings": MixtureSettings(clusterer="kmeans", n_components=10),
+    "rings": MixtureSettings(clusterer="kmeans", n_components=8),
 }
-RING_COMPONENTS = 30
+RING_COMPONENTS = 8  # likewise
 
 
 @dataclass(frozen=True)

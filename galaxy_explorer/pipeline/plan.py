@@ -156,9 +156,9 @@ def make_plan(
 
 
 def features_of(config: Config) -> tuple[str, ...]:
-    """The features by which the galaxies are clustered, of one model: none of a large map.
+    """The features by which the galaxies are clustered, of one model.
 
-    `rings` where the recommended clustering may stand on them.
+    `rings` where the recommended clustering may stand on them; no other features of a large map.
     """
     from galaxy_explorer.models.convae import ConvAEConfig
     from galaxy_explorer.models.psf_vqvae import PSFVQVAEConfig
@@ -168,11 +168,13 @@ def features_of(config: Config) -> tuple[str, ...]:
         return ("latents",)
     if isinstance(config, PSFVQVAEConfig):
         return ("codes",)
-    if not isinstance(config, VQVAEConfig) or config.map_size > CLUSTERED_SIDE:
+    if not isinstance(config, VQVAEConfig):
         return ()
-    if config.num_embeddings not in INDEX_SIZES:
-        return ("codes",)
-    return ("index", "codes", "rings") if config.quantizer == "modern" else ("index", "codes")
+    compared = config.num_embeddings in INDEX_SIZES
+    rings = ("rings",) if compared and config.quantizer == "modern" else ()
+    if config.map_size > CLUSTERED_SIDE:
+        return rings
+    return ("index", "codes", *rings) if compared else ("codes",)
 
 
 def _check_splits(survey: Survey) -> None:
