@@ -34,8 +34,8 @@ class PriorConfig:
     height: int = 8
     width: int = 8
     num_embeddings: int = 512
-    layers: int = 8
-    features: int = 96
+    layers: int = 6
+    features: int = 64
     first_kernel: int = 5
     kernel: int = 3
     dropout: float = 0.2
@@ -112,17 +112,26 @@ class GatedLayer(nn.Module):
         self.condition = nn.Linear(config.condition_dim, 4 * features, bias=False)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, v: Tensor, h: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
-        """Both stacks (B, C, h, w); asked (B or 1, h or 1, w or 1, E)."""
+    def forward(
+        self, v: Tensor, h: Tensor, asked: Tensor, position: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Both stacks (B, C, h, w); what is asked (B, E), and the place on the map (E, h, w)."""
         reach = self.kernel // 2
-        above, beside = self.condition(asked).movedim(-1, 1).chunk(2, 1)  # (B, 2C, h, w)
-        seen = self.vertical(functional.pad(self.dropout(v), (reach, reach, reach, 0)))
+        above, beside = self.bias(asked, position)
+        seen = self.vertical(functional.pad(v, (reach, reach, reach, 0)))
         from_above = functional.pad(seen, (0, 0, 1, 0))[:, :, :-1]  # one row down: strictly above
-        left = functional.pad(self.dropout(h), (self.kernel // 2, 0))
+        left = functional.pad(h, (reach, 0))
         left = left[..., : left.shape[-1] - 1] if self.first else left
         row = self.horizontal(left) + self.down(from_above) + beside
-        inward = self.out(gate(row))
+        inward = self.out(self.dropout(gate(row)))
         return v + gate(seen + above), inward if self.first else h + inward
+
+    def bias(self, asked: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """What enters before the gates of the vertical and the horizontal stack, (B, 2C, h, w)."""
+        everywhere = self.condition(asked)[:, :, None, None]
+        here = self.condition(position.movedim(0, -1)).movedim(-1, 0)
+        above, beside = (everywhere + here).chunk(2, 1)
+        return above, beside
 
 
 def gate(x: Tensor, dim: int = 1) -> Tensor:
@@ -140,7 +149,7 @@ class PixelCNN(nn.Module):
         features = config.features
         self.embedding = nn.Embedding(config.num_embeddings, features)
         self.encoder = ConditionEncoder(config)
-        shape = (config.height, config.width, config.condition_dim)
+        shape = (config.condition_dim, config.height, config.width)
         self.position = nn.Parameter(torch.zeros(shape), requires_grad=config.positions)
         self.layers = nn.ModuleList(
             GatedLayer(config, first=number == 0) for number in range(config.layers)
@@ -149,19 +158,22 @@ class PixelCNN(nn.Module):
         self.logits = nn.Conv2d(2 * features, config.num_embeddings, 1)
         self.dropout = nn.Dropout(config.dropout)
 
-    def asked(self, values: Tensor, states: Tensor) -> Tensor:
-        """What enters before every gate, (B, h, w, E): the condition and the place on the map."""
-        vector: Tensor = self.encoder(values, states)[:, None, None]
-        return vector + self.position
+    @torch.no_grad()
+    def start_from(self, codebook: Tensor) -> None:
+        """Let the embedding start from code vectors (K, D), so that like codes begin alike."""
+        standard = (codebook - codebook.mean(0)) / codebook.std()
+        mixing = torch.empty(codebook.shape[1], self.config.features)
+        nn.init.orthogonal_(mixing)
+        self.embedding.weight.copy_(standard @ mixing)
 
     def forward(self, codes: Tensor, values: Tensor, states: Tensor) -> Tensor:
         """Logits (B, K, h, w) of codes (B, h, w); those at a place depend on earlier codes only."""
         v = h = self.embedding(codes).movedim(-1, 1)  # (B, C, h, w)
-        asked = self.asked(values, states)
+        asked = self.encoder(values, states)  # (B, E)
         for layer in self.layers:
-            v, h = layer(v, h, asked)
-        hidden = torch.relu(self.head(torch.relu(h)))
-        logits: Tensor = self.logits(self.dropout(hidden))
+            v, h = layer(v, h, asked, self.position)
+        hidden = torch.relu(self.head(self.dropout(torch.relu(h))))
+        logits: Tensor = self.logits(hidden)
         return logits
 
     def log_prob(self, codes: Tensor, values: Tensor, states: Tensor) -> Tensor:

@@ -41,9 +41,11 @@ class Field:
 
     def standardised(self, values: ArrayLike) -> Floats:
         """What the network is given for values in the catalogue's unit."""
-        numbers = np.asarray(values, dtype=np.float64)
-        shown = np.log(np.maximum(numbers, self.low)) if self.log else numbers
-        return np.asarray((shown - self.mean) / self.spread, dtype=np.float64)
+        shown: Floats = np.asarray(values, dtype=np.float64)
+        if self.log:
+            shown = np.log(np.maximum(shown, self.low))
+        standardised: Floats = (shown - self.mean) / self.spread
+        return standardised
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a manifest."""
@@ -56,7 +58,8 @@ def quantity(columns: Columns, column: str, over: str = "") -> Floats:
     if not over:
         return values
     below = np.asarray(columns(over), dtype=np.float64)
-    return np.divide(values, below, out=np.full(len(values), np.nan), where=below > 0)
+    ratio: Floats = np.divide(values, below, out=np.full(len(values), np.nan), where=below > 0)
+    return ratio
 
 
 class Condition(NamedTuple):
@@ -64,6 +67,10 @@ class Condition(NamedTuple):
 
     values: NDArray[np.float32]
     states: NDArray[np.int64]
+
+    def rows(self, rows: NDArray[np.int64]) -> Condition:
+        """The condition of some of the galaxies."""
+        return Condition(self.values[rows], self.states[rows])
 
 
 def condition_of(fields: Sequence[Field], given: Mapping[str, ArrayLike], count: int) -> Condition:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch.nn import Parameter
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,9 @@ class Recipe:
         fall = 0.5 * (1 + math.cos(math.pi * along))
         high, low = self.learning_rate, self.final_learning_rate
         return ramp * (low + (high - low) * fall)
+
+    def clip(self, parameters: Iterable[Parameter]) -> None:
+        """Bound the gradients before the optimiser's step; not in this schedule."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a manifest."""

@@ -145,6 +145,7 @@ class _Run:
         with self.precision.autocast():
             loss = self.task.loss(self.step)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.recipe.clip(self.task.model.parameters())
         self.optimiser.step()
         self.task.after_step(self.step, self.recipe.steps)
         self.step += 1

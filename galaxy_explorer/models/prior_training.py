@@ -1,0 +1,214 @@
+"""Training of a prior over code maps by the one training loop.
+
+Codes and conditions of a batch are drawn by one set of rows, so that they belong together. The
+report's own code took the labels of the next batch: its samples could not follow the type.
+`mismatched` does the same here, for a control that must fail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from galaxy_explorer.models.inference import prior_log_prob
+from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
+from galaxy_explorer.models.prior_fields import GIVEN, WITHHELD, Condition
+from galaxy_explorer.models.recipes import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch.nn import Parameter
+
+Codes = NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class PriorRecipe(Recipe):
+    """The schedule of a prior, and how much of what is asked is withheld in training.
+
+    clip_norm, clip_value: bounds of the gradient, of its norm or of each number; 0 for none.
+    halving_steps: the learning rate is halved every so many steps, instead of the cosine.
+    drop_each, drop_all: how often one field, or every field of a galaxy, is withheld.
+    """
+
+    clip_norm: float = 0.0
+    clip_value: float = 0.0
+    halving_steps: int = 0
+    drop_each: float = 0.1
+    drop_all: float = 0.1
+
+    def learning_rate_at(self, step: int) -> float:
+        """Halved every `halving_steps` (eq. 11, with its exponent), else a cosine."""
+        if not self.halving_steps:
+            return super().learning_rate_at(step)
+        return float(self.learning_rate * 0.5 ** (step / self.halving_steps))
+
+    def clip(self, parameters: Iterable[Parameter]) -> None:
+        """Bound the gradients."""
+        if self.clip_norm:
+            torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+        if self.clip_value:
+            torch.nn.utils.clip_grad_value_(parameters, self.clip_value)
+
+
+class PriorData(NamedTuple):
+    """Code maps with what is known of each galaxy.
+
+    codes (N, V, h, w): V views of each galaxy, its orientations; condition: N rows; weights (N,):
+    how often each galaxy is drawn, relative to others.
+    """
+
+    codes: Codes
+    condition: Condition
+    weights: NDArray[np.float64]
+
+
+class PriorTask:
+    """Train a prior; the score is the likelihood of held-out maps whose first field is known.
+
+    jitter (F,): standard deviation of the errors of the fields, standardised; noise of this size
+    is added in training. codebook (K, D): code vectors from which the embedding starts.
+    """
+
+    def __init__(
+        self,
+        config: PriorConfig,
+        data: PriorData,
+        validation: PriorData,
+        recipe: PriorRecipe,
+        *,
+        jitter: NDArray[np.float64],
+        codebook: NDArray[np.float32] | None = None,
+        mismatched: bool = False,
+    ) -> None:
+        torch.manual_seed(recipe.seed)  # the initial weights
+        self.model = PixelCNN(config)
+        if codebook is not None:
+            self.model.start_from(torch.from_numpy(codebook))
+        self.data, self.validation, self.recipe = data, validation, recipe
+        self.jitter, self.mismatched = jitter, mismatched
+        self.memory: dict[str, Tensor] = {}
+        self._chances = data.weights / data.weights.sum()
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """The galaxies of a step (B,), as a function of (seed, step) alone."""
+        rng = np.random.default_rng((self.recipe.seed, step))
+        return rng.choice(len(self._chances), self.recipe.batch_size, p=self._chances)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Codes (B, h, w), values (B, F) and states (B, F) of a step."""
+        rows, rng = self.rows(step), np.random.default_rng((self.recipe.seed, step, 1))
+        labelled = self.rows(step + 1) if self.mismatched else rows
+        codes = self.data.codes[rows, rng.integers(self.data.codes.shape[1], size=len(rows))]
+        values, states = (part[labelled] for part in self.data.condition)
+        jittered = values + rng.normal(size=values.shape) * self.jitter
+        hidden = rng.random(states.shape) < self.recipe.drop_each
+        hidden |= rng.random((len(rows), 1)) < self.recipe.drop_all
+        states = np.where(hidden & (states == GIVEN), WITHHELD, states)
+        device = next(self.model.parameters()).device
+        parts = (codes.astype(np.int64), jittered.astype(np.float32), states)
+        maps, asked, known = (torch.from_numpy(part).to(device) for part in parts)
+        return maps, asked, known
+
+    def loss(self, step: int) -> Tensor:
+        """Negative log-likelihood, in nats a code."""
+        codes, values, states = self.batch(step)
+        torch.manual_seed(step)  # dropout is a function of the step too
+        return -self.model.log_prob(codes, values, states).mean() / codes[0].numel()
+
+    def after_step(self, step: int, steps: int) -> None:
+        """Nothing follows a step."""
+
+    def validate(self) -> dict[str, float]:
+        """Likelihood of the validation maps."""
+        figures = likelihood(self.model, self.validation, seed=0)
+        return {"score": figures["nll"], **figures}
+
+
+def likelihood(prior: PixelCNN, data: PriorData, *, seed: int) -> dict[str, float]:
+    """Held-out figures over the galaxies whose first field is known, in their first view.
+
+    nll: nats a map, asked for with all that is known; bits: the same a code. nll_first: asked for
+    with the first field alone; label_gain: by how many nats a map shuffling that field raises it,
+    with its standard error over galaxies. nll_withheld: asked for nothing.
+    """
+    states = data.condition.states
+    known = np.flatnonzero((states[:, :1] == GIVEN).all(1))
+    codes = data.codes[known, 0]
+    full = data.condition.rows(known)
+    first = Condition(full.values, np.where(np.arange(states.shape[1]) > 0, WITHHELD, full.states))
+    order = np.random.default_rng(seed).permutation(len(known))
+    asked = {
+        "nll": full,
+        "nll_first": first,
+        "shuffled": Condition(first.values[order], first.states),
+        "nll_withheld": Condition(full.values, np.full_like(full.states, WITHHELD)),
+    }
+    nats = {name: -prior_log_prob(prior, codes, condition) for name, condition in asked.items()}
+    gain = nats.pop("shuffled") - nats["nll_first"]
+    figures = {name: float(values.mean()) for name, values in nats.items()}
+    return {
+        **figures,
+        "bits": figures["nll"] / (codes[0].size * float(np.log(2))),
+        "label_gain": float(gain.mean()),
+        "label_gain_error": float(gain.std() / np.sqrt(len(gain))),
+        "n_known": float(len(known)),
+    }
+
+
+@dataclass(frozen=True)
+class PriorPlan:
+    """Shape and schedule of a prior."""
+
+    recipe: PriorRecipe
+    shape: dict[str, int | float | bool]  # fields of PriorConfig that differ from its defaults
+
+
+PRIOR_RECIPES = {
+    "tiny": PriorPlan(
+        PriorRecipe("tiny", 60, 32, 3e-3, 3e-4, clip_norm=1.0),
+        {"layers": 2, "features": 16, "condition_dim": 16},
+    ),
+    "modern": PriorPlan(
+        PriorRecipe("modern", 3000, 64, 2e-3, 2e-5, warmup_steps=100, clip_norm=1.0),
+        {},
+    ),
+    # Table 3: 18 layers; 100,000 steps; 3e-4 halved every 50,000; clipped by value at 5. Features:
+    # the side of the map squared (`features` is set from the map).
+    "paper": PriorPlan(
+        PriorRecipe(
+            "paper",
+            100_000,
+            32,
+            3e-4,
+            3e-4,
+            clip_value=5.0,
+            halving_steps=50_000,
+            drop_each=0.0,
+            drop_all=0.0,
+        ),
+        {"layers": 18, "first_kernel": 7, "dropout": 0.0, "positions": False},
+    ),
+}
+
+
+def prior_plan(
+    name: str, code_shape: tuple[int, int], num_embeddings: int, n_fields: int
+) -> tuple[PriorConfig, PriorRecipe]:
+    """Config and recipe of a prior for maps of this kind; raises KeyError for an unknown name."""
+    plan = PRIOR_RECIPES[name]
+    shape = dict(plan.shape)
+    if name == "paper":
+        shape["features"] = code_shape[0] * code_shape[1]
+    height, width = code_shape
+    config = PriorConfig.from_dict(
+        {"height": height, "width": width, "num_embeddings": num_embeddings, "n_fields": n_fields}
+        | shape
+    )
+    return config, plan.recipe

@@ -1,0 +1,222 @@
+"""Stages of the prior over one model's code maps: orientations, training, figures.
+
+The codes come from the rounded weights that ship. Of each training galaxy all eight orientations
+are encoded: a code map turned by itself is not the code map of the turned stamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from galaxy_explorer.files import sha256_of
+from galaxy_explorer.models.prior_fields import condition_of, fit_fields
+from galaxy_explorer.pipeline.cache import StageCache, StageResult
+from galaxy_explorer.pipeline.lock import exclusive
+from galaxy_explorer.progress import progress
+from galaxy_explorer.survey.preprocessing import ttype_class
+from galaxy_explorer.survey.store import Survey
+
+if TYPE_CHECKING:
+    from galaxy_explorer.models.kinds import Model
+    from galaxy_explorer.models.pixelcnn import PixelCNN
+    from galaxy_explorer.models.prior_training import PriorData, PriorTask
+    from galaxy_explorer.models.training import TrainingResult
+
+# Guidance of a request that names none: the one number to change when a comparison on the
+# validation split chooses another.
+DEFAULT_GUIDANCE = 1.0
+TYPE_ERROR = 0.4  # stages; the catalogue's types are whole numbers, each at least so uncertain
+OTHER_ERROR = 0.1  # of the spread of any other field
+TYPED_SHARE = 0.6  # of the galaxies drawn in training that have a type
+EVENNESS = 0.5  # 0: every type as often as in the survey, 1: all ten classes equally often
+CONTROL_SHARE = 0.5  # of the steps: enough for a control that learns no label at all
+BLOCK = 512
+
+
+@dataclass(frozen=True)
+class CodedSurvey:
+    """A survey as one trained model encodes it.
+
+    weights: SHA-256 of the model's stored weights. codes (N, h, w): of every galaxy. load: opens
+    the model. work: folder of stages and trainings.
+    """
+
+    survey: Survey
+    model: str
+    weights: str
+    codes: np.ndarray
+    num_embeddings: int
+    load: Callable[[], Model]
+    work: Path
+
+    def rows(self, split: str) -> np.ndarray:
+        """Rows of a split, ascending."""
+        return np.flatnonzero(self.survey.column("split") == split)
+
+
+@dataclass(frozen=True)
+class PriorProducts:
+    """A trained prior: its entry in the manifest, its stored weights."""
+
+    entry: dict[str, Any]
+    weights: Path
+
+    def load(self) -> PixelCNN:
+        """The network itself, in evaluation mode."""
+        from galaxy_explorer.models.inference import load_prior
+        from galaxy_explorer.models.pixelcnn import PriorConfig
+
+        return load_prior(PriorConfig.from_dict(self.entry["config"]), self.weights)
+
+
+def train_prior(
+    coded: CodedSurvey, recipe: str, *, seed: int = 0, control: bool = False
+) -> PriorProducts:
+    """Train or resume the prior of a coded survey, round its weights, measure it.
+
+    control: a prior whose labels are those of the next batch, as in the report's own code; half
+    as long. It must not follow the type: what it measures is the noise of the other figures.
+    """
+    made = _Prior(coded, recipe, seed, control=control)
+    result = made.cache.get(made.stage, made.inputs, made.train)
+    if not made.weights.is_file() or sha256_of(made.weights) != result.facts["sha256"]:
+        result = made.train()
+    return PriorProducts(dict(result.facts["entry"]), made.weights)
+
+
+class _Prior:
+    """One prior between its inputs and its figures."""
+
+    def __init__(self, coded: CodedSurvey, recipe: str, seed: int, *, control: bool) -> None:
+        from galaxy_explorer.models.prior_training import prior_plan
+
+        self.coded, self.control = coded, control
+        self.cache = StageCache(coded.work / "stages")
+        self.stage = f"{coded.model}.prior{'-control' if control else ''}"
+        self.weights = coded.work / "weights" / f"{self.stage}.safetensors"
+        survey = coded.survey
+        train = survey.column("split") == "train"
+        self.fields = fit_fields(survey.column, survey.column_names, train)
+        height, width = coded.codes.shape[1:]
+        self.config, self.recipe = prior_plan(
+            recipe, (height, width), coded.num_embeddings, len(self.fields)
+        )
+        steps = int(self.recipe.steps * CONTROL_SHARE) if control else self.recipe.steps
+        self.recipe = replace(self.recipe, steps=steps, seed=seed)
+        given = {field.name: field.values(survey.column) for field in self.fields}
+        self.condition = condition_of(self.fields, given, len(survey))
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Everything that decides the result."""
+        return {
+            "weights": self.coded.weights,
+            "pixels": self.coded.survey.meta["fingerprint"],
+            "config": self.config.to_dict(),
+            "recipe": self.recipe.to_dict(),
+            "fields": [field.to_dict() for field in self.fields],
+            "condition": [sha256(part.tobytes()).hexdigest() for part in self.condition],
+            "drawn": [TYPED_SHARE, EVENNESS, TYPE_ERROR, OTHER_ERROR],
+            "control": self.control,
+        }
+
+    def train(self) -> StageResult:
+        from galaxy_explorer.models.inference import save_weights
+        from galaxy_explorer.models.training import train
+
+        with exclusive(self.coded.work / "models" / f"{self.stage}.lock"):
+            task = self._task()
+            folder = self.coded.work / "models" / self.stage
+            result = train(task, self.recipe, folder, name=f"prior of {self.coded.model}")
+            prior = task.model.cpu()
+            save_weights(prior, self.weights)
+        entry = {**self._entry(prior), **_facts(result)}
+        return StageResult(
+            {"rows": self.coded.rows("train")}, {"entry": entry, "sha256": sha256_of(self.weights)}
+        )
+
+    def _task(self) -> PriorTask:
+        from galaxy_explorer.models.prior_training import PriorTask
+        from galaxy_explorer.models.vqvae import VQVAE
+
+        model, train = self.coded.load(), self.coded.rows("train")
+        data = self._data(train, self._orbit(model).arrays["codes"])
+        spread = [TYPE_ERROR / f.spread if f.name == "ttype" else OTHER_ERROR for f in self.fields]
+        return PriorTask(
+            self.config,
+            data,
+            self._data(self.coded.rows("validation")),
+            self.recipe,
+            jitter=np.array(spread),
+            codebook=model.codebook.cpu().numpy() if isinstance(model, VQVAE) else None,
+            mismatched=self.control,
+        )
+
+    def _orbit(self, model: Model) -> StageResult:
+        """Codes (n, 8, h, w) of the training galaxies in their eight orientations."""
+        rows, survey = self.coded.rows("train"), self.coded.survey
+
+        def encode() -> StageResult:
+            from galaxy_explorer.models.inference import encode_orbit
+
+            codes = np.empty((len(rows), 8, *self.coded.codes.shape[1:]), np.uint16)
+            words = f"Orientations of {self.coded.model}"
+            with progress(len(rows), words) as advance:
+                for start in range(0, len(rows), BLOCK):
+                    part = rows[start : start + BLOCK]
+                    codes[start : start + BLOCK] = encode_orbit(model, survey.model_input(part))
+                    advance(len(part))
+            return StageResult({"codes": codes}, {})
+
+        inputs = {"weights": self.coded.weights, "pixels": survey.meta["fingerprint"]}
+        return self.cache.get(f"{self.coded.model}.orbit", inputs, encode)
+
+    def _data(self, rows: np.ndarray, views: np.ndarray | None = None) -> PriorData:
+        from galaxy_explorer.models.prior_training import PriorData
+
+        codes = self.coded.codes[rows][:, None] if views is None else views
+        classes = ttype_class(self.coded.survey.column("ttype")[rows])
+        return PriorData(codes, self.condition.rows(rows), draw_weights(classes))
+
+    def _entry(self, prior: PixelCNN) -> dict[str, Any]:
+        """What the manifest says of it, with figures of the rounded weights on the test split."""
+        from galaxy_explorer.models.prior_training import likelihood
+
+        return {
+            "config": self.config.to_dict(),
+            "fields": [field.to_dict() for field in self.fields],
+            "recipe": self.recipe.to_dict(),
+            "default_guidance": DEFAULT_GUIDANCE,
+            "metrics": likelihood(prior, self._data(self.coded.rows("test")), seed=0),
+        }
+
+
+def _facts(result: TrainingResult) -> dict[str, Any]:
+    return {
+        "steps": result.steps,
+        "best_step": result.best_step,
+        "seconds": round(result.seconds, 1),
+        "precision": result.precision,
+        "curve": [{k: v for k, v in row.items() if k != "score"} for row in result.curve],
+    }
+
+
+def draw_weights(classes: np.ndarray) -> np.ndarray:
+    """How often each galaxy of classes (N,), -1 unknown, is drawn in training, relative to others.
+
+    The report drew all ten classes equally often; here `EVENNESS` is the way between that and the
+    survey's own shares, and galaxies with a type are `TYPED_SHARE` of a batch.
+    """
+    weights, typed = np.ones(len(classes)), classes >= 0
+    share = float(typed[0]) if typed.all() or not typed.any() else TYPED_SHARE
+    counts = np.bincount(classes[typed], minlength=1).astype(float)
+    weights[typed] = counts[classes[typed]] ** -EVENNESS
+    weights[typed] *= share / max(weights[typed].sum(), 1e-12)
+    weights[~typed] *= (1 - share) / max(weights[~typed].sum(), 1e-12)
+    return weights
