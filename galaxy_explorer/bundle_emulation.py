@@ -12,7 +12,10 @@ from dataclasses import asdict, dataclass
 EMULATION = "emulation.json"
 FORMAT = 1
 GROUPS = ("label", "judge", "distribution", "memory")
-VERDICTS = ("reached", "not reached", "within error", "no goal", "not measured")
+VERDICTS = (
+    *("reached", "within error", "at the floor", "not reached"),
+    *("no goal", "not measured"),
+)
 CLASSES = 10  # T = -3..6
 KINDS = ("real", "reconstruction", "sample", "control")
 
@@ -25,10 +28,11 @@ class EmulationFigure:
     "memory" (is training data copied?). name: what it is; statistic: of which statistic, "" for
     none. value with its 95 % interval low, high over galaxies; n: galaxies a side. goal_low,
     goal_high: the range asked for, None for an open end. verdict: "reached" where the value lies
-    in that range; "within error" where it does not but the interval touches it. floor: the same
-    figure of real galaxies against real ones, the best that a perfect emulator could have with n
-    galaxies; collapsed: of an emulator that repeats 8 galaxies; control: of a prior trained with
-    mismatched labels; reference: of what the value is divided by or compared with. None: has none.
+    in that range; "within error" where only its interval touches it; "at the floor" where the
+    goal is below the floor and the interval is not. floor: the same figure of real galaxies
+    against real ones, the best that a perfect emulator could have with n galaxies; collapsed: of
+    an emulator that repeats 8 galaxies; control: of a prior trained with mismatched labels;
+    reference: of what the value is divided by or compared with. None: has none.
     """
 
     group: str

@@ -59,8 +59,14 @@ class Sets:
         return list(self.real.statistics)
 
 
-def verdict(value: float | None, low: float | None, high: float | None, goal: Goal) -> str:
-    """Whether a value reaches its goal; "within error": it does not, but its interval does."""
+def verdict(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    goal: Goal,
+    floor: float | None = None,
+) -> str:
+    """Whether a value reaches its goal, in the words of `bundle_emulation.EmulationFigure`."""
     if goal == NO_GOAL:
         return "no goal"
     if value is None or not math.isfinite(value):
@@ -69,8 +75,11 @@ def verdict(value: float | None, low: float | None, high: float | None, goal: Go
     most = math.inf if goal[1] is None else goal[1]
     if least <= value <= most:
         return "reached"
-    touches = low is not None and high is not None and low <= most and high >= least
-    return "within error" if touches else "not reached"
+    if low is None or high is None:
+        return "not reached"
+    if low <= most and high >= least:
+        return "within error"
+    return "at the floor" if floor is not None and low <= floor else "not reached"
 
 
 def _figure(
@@ -78,7 +87,7 @@ def _figure(
 ) -> EmulationFigure:
     """A figure; others: statistic, floor, collapsed, control, reference, note."""
     if isinstance(score, Score):
-        value, low, high = (known(v) for v in (score.value, score.low, score.high))
+        value, low, high = (known(v) for v in (score.value, *score.interval))
     else:
         value, low, high = known(score), None, None
     return EmulationFigure(
@@ -90,7 +99,7 @@ def _figure(
         n=n,
         goal_low=goal[0],
         goal_high=goal[1],
-        verdict=verdict(value, low, high, goal),
+        verdict=verdict(value, low, high, goal, others.get("floor")),
         **{**BLANK, **others},
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,30 +60,40 @@ class Galaxies:
 
 @dataclass(frozen=True)
 class Score:
-    """A value with its 95 % interval, and its standard error."""
-
-    value: float
-    low: float
-    high: float
-    error: float
-
-
-def scored(value: float, drawn: Floats, *, centred: bool = False) -> Score:
-    """A value with the interval of its resamples.
+    """A value; its 95 % interval and its standard error are computed when they are asked for.
 
     centred: the resamples' scatter about their mean, placed about the value, for figures that
     resampling raises, as it does every distance.
     """
-    shift = value - drawn.mean() if centred else 0.0
-    low, high = np.quantile(drawn, INTERVAL) + shift
-    return Score(float(value), float(low), float(high), float(drawn.std()))
+
+    value: float
+    resample: Callable[[], Floats]
+    centred: bool = False
+
+    @cached_property
+    def _drawn(self) -> Floats:
+        return self.resample()
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its ends."""
+        shift = self.value - self._drawn.mean() if self.centred else 0.0
+        low, high = np.quantile(self._drawn, INTERVAL) + shift
+        return float(low), float(high)
+
+    @property
+    def error(self) -> float:
+        """Standard deviation of the resamples."""
+        return float(self._drawn.std())
 
 
-def resampled(
-    figure: Callable[..., float], *sizes: int, seed: int = 0, centred: bool = False
-) -> Score:
+def resampled(figure: Callable[..., float], *sizes: int, centred: bool = False) -> Score:
     """A figure of the rows of one or more sets, each set resampled by itself."""
-    rng = np.random.default_rng(seed)
-    whole = figure(*(np.arange(n) for n in sizes))
-    drawn = [figure(*(rng.integers(n, size=n) for n in sizes)) for _ in range(BOOTSTRAPS)]
-    return scored(whole, np.array(drawn), centred=centred)
+
+    def draw() -> Floats:
+        rng = np.random.default_rng(0)
+        rows = ([rng.integers(n, size=n) for n in sizes] for _ in range(BOOTSTRAPS))
+        return np.array([figure(*part) for part in rows])
+
+    whole = float(figure(*(np.arange(n) for n in sizes)))
+    return Score(whole, draw, centred)

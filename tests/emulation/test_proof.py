@@ -1,0 +1,176 @@
+"""The machinery of the proof on simulated galaxies of known T: what is sound passes, what is broken
+in a known way fails where it must."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from galaxy_explorer.emulation import comparison
+from galaxy_explorer.emulation import sets as scores
+from galaxy_explorer.emulation.proof import (
+    Sets,
+    all_figures,
+    distribution_figures,
+    judge_figures,
+    label_figures,
+    memory_figures,
+    verdict,
+)
+from galaxy_explorer.emulation.trends import best_guidance, guidance_point, histograms, trends
+from tests.emulation.simulated_sets import as_galaxies, blurred, simulated_stamps
+
+N = 120
+FAILED = "not reached"
+
+
+def rolled(galaxies):
+    """The same pictures, each with the T of another."""
+    return replace(galaxies, ttype=np.roll(galaxies.ttype, 7))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scores, "BOOTSTRAPS", 60)
+        patch.setattr(comparison, "TREES", 40)
+        yield
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """Training, held-out and, as samples of a perfect emulator, further held-out galaxies."""
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    train, real, made = (simulated_stamps(N * i, N) for i in range(3))
+    taught = as_galaxies(*train)
+    forest = ExtraTreesRegressor(100, min_samples_leaf=3, random_state=0)
+    judge = forest.fit(taught.features, taught.ttype).predict
+    return {
+        "taught": taught,
+        "real": as_galaxies(*real, judge),
+        "made": as_galaxies(*made, judge),
+        "blurred": as_galaxies(blurred(made[0]), made[1], judge),
+    }
+
+
+@pytest.fixture(scope="module")
+def perfect(parts):
+    """Held-out truth in place of samples; an autoencoder that loses nothing."""
+    taught, real, made = parts["taught"], parts["real"], parts["made"]
+    return Sets(real, real, made, made, rolled(made), taught, taught.vectors, real.vectors)
+
+
+def failed(*figures):
+    return {figure.name for part in figures for figure in part if figure.verdict == FAILED}
+
+
+SLOPE = "slope against T, sample over reconstruction"
+SIGMAS = "slope of samples, in its errors"
+JUDGED = "correlation with the judge's T, sample over reconstruction"
+DISTANCES = {"mean W1 / sigma from real", "mean W1 / sigma from reconstructions"}
+AUC = "classifier, samples from reconstructions: AUC on radial profiles"
+NEIGHBOURS = "nearest neighbours in code space, training over held-out"
+
+
+@pytest.fixture(scope="module")
+def figures(perfect):
+    return all_figures(perfect)
+
+
+def test_a_perfect_emulator_passes(figures):
+    assert [f for f in figures if f.verdict in (FAILED, "not measured")] == []
+    assert {f.group for f in figures} == {"label", "judge", "distribution", "memory"}
+    controls = [f for f in figures if f.name == SLOPE]
+    assert all(abs(f.control) < 0.4 < f.value for f in controls)
+
+
+def test_its_floor_and_a_collapsed_one_stand_beside_it(figures):
+    for figure in figures:
+        if figure.name in DISTANCES:
+            assert figure.value < 1.5 * figure.floor < figure.collapsed
+        if figure.name == AUC:
+            assert figure.floor < 0.65
+            assert figure.collapsed > 0.95
+        if figure.name == NEIGHBOURS:
+            assert figure.collapsed < 0.5 < figure.value
+
+
+def test_mismatched_labels_fail(perfect):
+    wrong = rolled(perfect.made)
+    sets = replace(perfect, asked=wrong)
+    assert failed(label_figures(sets), judge_figures(sets)) >= {SLOPE, SIGMAS, JUDGED}
+
+
+def test_labels_that_do_work_are_no_control(perfect):
+    words = "slope with mismatched labels, in its errors"
+    assert words in failed(label_figures(replace(perfect, control=perfect.made)))
+
+
+def test_a_collapsed_emulator_fails(perfect):
+    sets = replace(perfect, made=perfect.made.collapsed)
+    assert failed(distribution_figures(sets)) >= {*DISTANCES, AUC}
+
+
+def test_a_blurred_emulator_fails(perfect, parts):
+    sets = replace(perfect, made=parts["blurred"])
+    assert failed(distribution_figures(sets)) >= {*DISTANCES, AUC}
+
+
+def test_a_copying_emulator_fails(perfect, parts):
+    assert NEIGHBOURS in failed(memory_figures(replace(perfect, made=parts["taught"])))
+
+
+def test_without_types_nothing_is_said_of_types(perfect):
+    def untyped(galaxies):
+        return replace(galaxies, ttype=np.full(len(galaxies), np.nan))
+
+    real, made = untyped(perfect.real), untyped(perfect.made)
+    sets = replace(perfect, real=real, redrawn=real, asked=made.typed, control=None, taught=None)
+    assert {f.group for f in all_figures(sets)} == {"distribution", "memory"}
+    assert trends(sets) == []
+
+
+def test_trends_show_the_chain_and_the_control(perfect):
+    found = {(t.statistic, t.kind): t for t in trends(perfect)}
+    assert len(found) == 4 * len(perfect.names)
+    assert abs(found["concentration", "sample"].sigmas) > 5
+    assert abs(found["concentration", "control"].sigmas) < 3
+    assert sum(found["gini", "real"].counts) == found["gini", "real"].n == N
+
+
+def test_histograms_hold_every_galaxy(perfect):
+    for histogram in histograms(perfect):
+        assert set(histogram.shares) == {"real", "reconstruction", "sample"}
+        for shares in histogram.shares.values():
+            assert sum(shares) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_guidance_that_follows_best_is_chosen(perfect):
+    labels = perfect.made.ttype
+    weak = replace(perfect.made, ttype=labels + np.random.default_rng(0).normal(0, 4, N))
+    curve = [guidance_point(w, perfect.real, m) for w, m in ((1.0, weak), (1.5, perfect.made))]
+    assert curve[0].slope_ratio < curve[1].slope_ratio
+    assert best_guidance(curve) == 1.5
+    assert best_guidance([replace(curve[1], guidance=w) for w in (3.0, 2.0)]) == 2.0
+    assert guidance_point(1.0, perfect.real, perfect.real).cost == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "goal", "floor", "word"),
+    [
+        (1.0, 0.8, 1.2, (0.9, 1.1), None, "reached"),
+        (0.8, 0.7, 0.95, (0.9, 1.1), None, "within error"),
+        (0.8, 0.7, 0.85, (0.9, 1.1), None, "not reached"),
+        (0.08, 0.07, 0.09, (None, 0.06), 0.075, "at the floor"),
+        (0.08, 0.07, 0.09, (None, 0.06), 0.05, "not reached"),
+        (6.0, None, None, (5.0, None), None, "reached"),
+        (4.0, None, None, (5.0, None), None, "not reached"),
+        (4.0, None, None, (None, None), None, "no goal"),
+        (None, None, None, (5.0, None), None, "not measured"),
+    ],
+)
+def test_verdicts(value, low, high, goal, floor, word):  # noqa: PLR0917
+    assert verdict(value, low, high, goal, floor) == word
