@@ -19,6 +19,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
+from galaxy_explorer.explorer.describe import describe
 from galaxy_explorer.explorer.palette import SELECTION_COLOUR
 from galaxy_explorer.explorer.plots_types import MIDDLE_GREY
 
@@ -91,6 +92,7 @@ def contingency_figure(*, side: int = 420) -> figure:
         x_range=Range1d(-1, 1),
         y_range=Range1d(-1, 1),
     )
+    describe(plot, "Galaxies that a cluster of one model and a cluster of the other share")
     cells = plot.rect(
         "x", "y", 0.94, 0.94, source=source, line_color=None,
         fill_color=CELL_COLOUR, fill_alpha="strength", nonselection_fill_color=CELL_COLOUR,
@@ -158,6 +160,7 @@ def place_figure(coordinates: NDArray[Any], *, height: int = 200) -> figure:
         height=height, sizing_mode="stretch_width", tools="", toolbar_location=None,
         match_aspect=True, x_axis_type=None, y_axis_type=None, outline_line_color=None,
     )  # fmt: skip
+    describe(plot, "Small map of all galaxies, with those in question marked")
     plot.grid.grid_line_color = None
     plot.image_rgba("image", "x", "y", "w", "h", source=ColumnDataSource(name=DENSITY))
     dots = ColumnDataSource({"x": [], "y": []}, name=MEMBERS)

@@ -9,6 +9,7 @@ from bokeh.models import ColumnDataSource, HoverTool, Span
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
+from galaxy_explorer.explorer.describe import describe
 from galaxy_explorer.explorer.plots_types import MIDDLE_GREY
 
 COLOURS = {
@@ -28,6 +29,7 @@ def profile_figure(*, height: int = 300) -> figure:
         y_axis_type="log", x_axis_label="radius (arcsec)",
         y_axis_label="mean brightness (σ of the sky per pixel)",
     )  # fmt: skip
+    describe(plot, "Radial profiles of the galaxy: data, drawings and, where known, the truth")
     for kind, colour in COLOURS.items():
         source = ColumnDataSource({"r": [], "v": []}, name=kind)
         line = plot.line("r", "v", source=source, color=colour, line_width=2, legend_label=kind)
@@ -59,6 +61,7 @@ def mtf_figure(band: dict[str, Any], *, height: int = 300) -> figure:
         y_range=(0, 1.02), x_axis_label="spatial frequency (cycles/arcsec)",
         y_axis_label="modulation transfer",
     )  # fmt: skip
+    describe(plot, "How much of each spatial frequency the mean PSF lets through")
     source = ColumnDataSource({"f": band["frequency"], "m": band["mtf"]})
     line = plot.line("f", "m", source=source, color=COLOURS["reconstruction"], line_width=2)
     tips = [("frequency", "@f{0.00} cycles/arcsec"), ("transfer", "@m{0.000}")]

@@ -26,6 +26,7 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.explorer.colouring import Colouring
+from galaxy_explorer.explorer.describe import describe
 from galaxy_explorer.explorer.palette import (
     CLUSTER_COLOURS,
     SELECTION_COLOUR,
@@ -100,6 +101,8 @@ class GalaxyMap:
         self._names = add_names(self.figure, self._names_source)
         self._hover = add_hover(self.figure, [self._points, self._cells])
         self._follow_zoom()
+        words = f"Map of {self.n:,} galaxies, neighbours look alike; Find and Clusters list them"
+        describe(self.figure, words)
 
     def _follow_zoom(self) -> None:
         plot, tap = self.figure, self.figure.select_one(TapTool)

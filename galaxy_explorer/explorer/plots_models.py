@@ -19,6 +19,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from galaxy_explorer.bundle_evaluation import TradeoffPoint
+from galaxy_explorer.explorer.describe import describe
 from galaxy_explorer.explorer.evaluation_words import CLUSTERER_WORDS, config_of, entry_words
 from galaxy_explorer.explorer.palette import category_colours
 from galaxy_explorer.explorer.plots_types import MIDDLE_GREY
@@ -115,6 +116,7 @@ def tradeoff_figure(*, height: int = 340) -> figure:
         toolbar_location="above", x_range=Range1d(0, 1), y_range=Range1d(0, 1),
     )  # fmt: skip
     plot.toolbar.logo = None
+    describe(plot, "Agreement of each model's clusters with T against its reconstruction error")
     lines = ColumnDataSource({"x": [], "y": [], "colour": []}, name=SERIES)
     plot.multi_line("x", "y", source=lines, line_color="colour", line_alpha=0.5)
     _error_bars(plot, source)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
 from bokeh.plotting import figure
 
+from galaxy_explorer.explorer.describe import describe
 from galaxy_explorer.explorer.palette import category_colours
 from galaxy_explorer.explorer.plots_models import legend_above
 from galaxy_explorer.explorer.words import model_words
@@ -54,6 +55,7 @@ def training_figure(*, height: int = 300) -> figure:
         toolbar_location="above", x_range=Range1d(0, 1), y_range=Range1d(0, 1),
     )  # fmt: skip
     plot.toolbar.logo = None
+    describe(plot, "Training curves of the models, figure against training step")
     lines = ColumnDataSource({"x": [], "y": [], "colour": [], "words": []}, name=CURVES)
     drawn = plot.multi_line(
         "x", "y", source=lines, line_color="colour", line_width=2, legend_field="words"

@@ -15,6 +15,7 @@ from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d, Whis
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
+from galaxy_explorer.explorer.describe import describe
 from galaxy_explorer.explorer.palette import T_COLOURS, cluster_colour, type_colour
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def t_histogram(
         toolbar_location=None,
         outline_line_color=None,
     )
+    describe(plot, "Histogram of the Hubble types T, with 95 % intervals")
     bars = plot.vbar("t", 0.86, "count", source=source, color="colour", line_color=None)
     ends = Whisker(base="t", lower="low", upper="high", source=source, line_color=MIDDLE_GREY)
     for head in (ends.upper_head, ends.lower_head):
