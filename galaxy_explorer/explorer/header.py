@@ -38,7 +38,7 @@ class HeaderTools(pn.viewable.Viewer):
         super().__init__(**params)
         self.state = state
         self.field = SearchField(
-            self._on_message, hint="Find: name, position, T < 0", slim=True, margin=(0, 4),
+            self._on_message, hint="Name, position, T < 0", slim=True, margin=(0, 4),
             explanation=EXPLANATION, sizing_mode=None, styles={"width": FIELD_WIDTH}
         )  # fmt: skip
         self.take_home = TakeHome(state, context, page)
