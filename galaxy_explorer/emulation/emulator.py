@@ -21,6 +21,7 @@ from galaxy_explorer.errors import BundleError, RequestError
 from galaxy_explorer.models.prior_fields import Condition, Field, condition_of
 
 if TYPE_CHECKING:
+    from galaxy_explorer.emulation.sampler import Sampler
     from galaxy_explorer.models.pixelcnn import PixelCNN
     from galaxy_explorer.models.vqvae import VQVAE
 
@@ -52,14 +53,16 @@ class Emulator:
     code_shape, num_embeddings: of the code maps. default_guidance: chosen on the validation split.
     """
 
-    def __init__(self, bundle: Bundle, model: str) -> None:
+    def __init__(self, bundle: Bundle, model: str, prior: PixelCNN | None = None) -> None:
+        """Of a model that has a prior; prior: another of the same shape, such as a control."""
         entry, config = bundle.priors[model], bundle.models[model].config
         self.bundle, self.model, self.fields = bundle, model, entry.fields
         self.code_shape = (entry.config["height"], entry.config["width"])
         self.num_embeddings = int(config["num_embeddings"])
         self.default_guidance = entry.default_guidance
         self._lock = threading.Lock()
-        self._double: PixelCNN | None = None
+        self._prior = prior
+        self._made: Sampler | None = None
 
     @classmethod
     def open(cls, bundle: Bundle, model: str | None = None) -> Emulator:
@@ -92,7 +95,7 @@ class Emulator:
     def _stream(
         self, request: Request, fixed: NDArray[np.int64] | None, cancelled: Callable[[], bool]
     ) -> Iterator[Partial]:
-        from galaxy_explorer.emulation.sampler import Draw, naive_rows
+        from galaxy_explorer.emulation.sampler import Draw
 
         guidance = self.default_guidance if request.guidance is None else request.guidance
         step = 0 if request.same_noise else 1
@@ -104,7 +107,7 @@ class Emulator:
             guidance=guidance,
             fixed=fixed,
         )
-        for rows, codes in enumerate(naive_rows(self._prior(), draw, cancelled), 1):
+        for rows, codes in enumerate(self._sampler().rows(draw, cancelled), 1):
             yield Partial(codes, rows)
 
     def _fixed(self, request: Request, fixed: ArrayLike | None) -> NDArray[np.int64] | None:
@@ -168,7 +171,12 @@ class Emulator:
         from galaxy_explorer.models.inference import prior_log_prob
 
         asked = self._condition(condition, len(codes))
-        return prior_log_prob(self.bundle.load_prior(self.model), np.asarray(codes), asked)
+        return prior_log_prob(self.prior, np.asarray(codes), asked)
+
+    @property
+    def prior(self) -> PixelCNN:
+        """The network itself."""
+        return self.bundle.load_prior(self.model) if self._prior is None else self._prior
 
     def values(self, field: Field) -> NDArray[np.float64]:
         """The field of every galaxy of the bundle (N,), NaN where unknown."""
@@ -177,11 +185,10 @@ class Emulator:
     def _condition(self, given: Mapping[str, ArrayLike], count: int) -> Condition:
         return condition_of(self.fields, given, count)
 
-    def _prior(self) -> PixelCNN:
-        """The prior in double precision, a copy of the bundle's."""
-        import copy
+    def _sampler(self) -> Sampler:
+        from galaxy_explorer.emulation.sampler import Sampler
 
         with self._lock:
-            if self._double is None:
-                self._double = copy.deepcopy(self.bundle.load_prior(self.model)).double()
-            return self._double
+            if self._made is None:
+                self._made = Sampler(self.prior)
+            return self._made

@@ -158,6 +158,11 @@ class PixelCNN(nn.Module):
         self.logits = nn.Conv2d(2 * features, config.num_embeddings, 1)
         self.dropout = nn.Dropout(config.dropout)
 
+    @property
+    def stack(self) -> list[GatedLayer]:
+        """The layers in order."""
+        return [layer for layer in self.layers if isinstance(layer, GatedLayer)]
+
     @torch.no_grad()
     def start_from(self, codebook: Tensor) -> None:
         """Let the embedding start from code vectors (K, D), so that like codes begin alike."""

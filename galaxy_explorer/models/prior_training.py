@@ -34,13 +34,16 @@ class PriorRecipe(Recipe):
 
     clip_norm, clip_value: bounds of the gradient, of its norm or of each number; 0 for none.
     halving_steps: the learning rate is halved every so many steps, instead of the cosine.
-    drop_each, drop_all: how often one field, or every field of a galaxy, is withheld.
+    drop_each: how often a field is withheld; of the share `subset` of the galaxies, as often as a
+    number drawn anew for each says. alone: how often all but the first field are, drop_all: all.
     """
 
     clip_norm: float = 0.0
     clip_value: float = 0.0
     halving_steps: int = 0
     drop_each: float = 0.1
+    subset: float = 0.3
+    alone: float = 0.2
     drop_all: float = 0.1
 
     def learning_rate_at(self, step: int) -> float:
@@ -106,15 +109,23 @@ class PriorTask:
         rows, rng = self.rows(step), np.random.default_rng((self.recipe.seed, step, 1))
         labelled = self.rows(step + 1) if self.mismatched else rows
         codes = self.data.codes[rows, rng.integers(self.data.codes.shape[1], size=len(rows))]
-        values, states = (part[labelled] for part in self.data.condition)
+        values, states = self.data.condition.rows(labelled)
         jittered = values + rng.normal(size=values.shape) * self.jitter
-        hidden = rng.random(states.shape) < self.recipe.drop_each
-        hidden |= rng.random((len(rows), 1)) < self.recipe.drop_all
-        states = np.where(hidden & (states == GIVEN), WITHHELD, states)
+        states = np.where(self._hidden(states, rng) & (states == GIVEN), WITHHELD, states)
         device = next(self.model.parameters()).device
         parts = (codes.astype(np.int64), jittered.astype(np.float32), states)
         maps, asked, known = (torch.from_numpy(part).to(device) for part in parts)
         return maps, asked, known
+
+    def _hidden(self, states: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
+        """Which fields (B, F) are withheld from the network in this step."""
+        recipe, shape = self.recipe, (len(states), 1)
+        subset, alone, everything = rng.random((3, *shape))
+        rate = np.where(subset < recipe.subset, rng.random(shape), recipe.drop_each)
+        hidden = rng.random(states.shape) < rate
+        hidden |= (alone < recipe.alone) & (np.arange(states.shape[1]) > 0)
+        hidden |= everything < recipe.drop_all
+        return hidden
 
     def loss(self, step: int) -> Tensor:
         """Negative log-likelihood, in nats a code."""
@@ -191,6 +202,8 @@ PRIOR_RECIPES = {
             clip_value=5.0,
             halving_steps=50_000,
             drop_each=0.0,
+            subset=0.0,
+            alone=0.0,
             drop_all=0.0,
         ),
         {"layers": 18, "first_kernel": 7, "dropout": 0.0, "positions": False},

@@ -6,6 +6,8 @@ are encoded: a code map turned by itself is not the code map of the turned stamp
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galaxy_explorer.files import sha256_of
+from galaxy_explorer.files import atomic_write_text, sha256_of
 from galaxy_explorer.models.prior_fields import condition_of, fit_fields
 from galaxy_explorer.pipeline.cache import StageCache, StageResult
 from galaxy_explorer.pipeline.lock import exclusive
@@ -37,6 +39,7 @@ TYPED_SHARE = 0.6  # of the galaxies drawn in training that have a type
 EVENNESS = 0.5  # 0: every type as often as in the survey, 1: all ten classes equally often
 CONTROL_SHARE = 0.5  # of the steps: enough for a control that learns no label at all
 BLOCK = 512
+INPUTS_MARK = "inputs.json"  # in the training's folder: what it was made from
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,7 @@ class _Prior:
         from galaxy_explorer.models.training import train
 
         with exclusive(self.coded.work / "models" / f"{self.stage}.lock"):
-            task = self._task()
-            folder = self.coded.work / "models" / self.stage
+            task, folder = self._task(), self._folder()
             result = train(task, self.recipe, folder, name=f"prior of {self.coded.model}")
             prior = task.model.cpu()
             save_weights(prior, self.weights)
@@ -140,6 +142,15 @@ class _Prior:
         return StageResult(
             {"rows": self.coded.rows("train")}, {"entry": entry, "sha256": sha256_of(self.weights)}
         )
+
+    def _folder(self) -> Path:
+        """The training's own folder, emptied where it belongs to other inputs."""
+        folder = self.coded.work / "models" / self.stage
+        mark, text = folder / INPUTS_MARK, json.dumps(self.inputs, sort_keys=True)
+        if folder.is_dir() and not (mark.is_file() and mark.read_text() == text):
+            shutil.rmtree(folder)
+        atomic_write_text(mark, text)
+        return folder
 
     def _task(self) -> PriorTask:
         from galaxy_explorer.models.prior_training import PriorTask
