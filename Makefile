@@ -15,6 +15,8 @@ NAME ?=
 ARGS ?=
 
 RUN := .venv/bin/python
+# Several tests at once, a file each; more threads than cores would only wait for each other.
+TOGETHER := OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
 # The stamp's name changes with what is to be installed and with the folder it is installed in.
 STATE := $(shell { cat pyproject.toml constraints.txt; pwd; } | cksum | cut -d ' ' -f 1)
 READY := .venv/ready-$(STATE)
@@ -38,14 +40,16 @@ app: $(READY)-app
 
 test: $(READY)-test lint
 	@$(RUN) tests/browser_path.py --install
-	$(RUN) -m pytest -m "not long"
+	$(TOGETHER) -m "not browser and not long"
+	$(RUN) -m pytest -m "browser and not long"
 
 test-all: $(READY)-test lint
 	@$(RUN) tests/browser_path.py --install
-	$(RUN) -m pytest
+	$(TOGETHER) -m "not browser"
+	$(RUN) -m pytest -m browser
 
 test-quick: $(READY)-test lint
-	$(RUN) -m pytest -m "not slow and not browser and not long"
+	$(TOGETHER) -m "not slow and not browser and not long"
 
 lint: $(READY)-test
 	$(RUN) -m ruff check .
