@@ -21,7 +21,7 @@ SCORES = {"ami": "AMI", "homogeneity": "homogeneity", "eta2": "η²"}
 
 def model_card(manifest: dict[str, Any]) -> str:
     """Markdown text of the card: data, models, figures with intervals, limits, credits."""
-    parts = (_head, _data, _models, _clusters, _figures, _limits, _credits)
+    parts = (_head, _data, _models, _priors, _clusters, _figures, _limits, _credits)
     return "\n".join(f"{part(manifest).strip()}\n" for part in parts)
 
 
@@ -108,6 +108,53 @@ def _vocabulary(metrics: dict[str, float], entry: dict[str, Any]) -> list[str]:
     share = metrics["perplexity"] / entry["config"]["num_embeddings"]
     used = f"{100 * metrics['used_share']:.1f} %"
     return [f"{metrics['perplexity']:.1f}", f"{share:.2f}", used]
+
+
+def _priors(manifest: dict[str, Any]) -> str:
+    """The priors: what they may be asked for, their likelihoods; nothing where there are none."""
+    priors = manifest.get("priors", {})
+    head = ["prior of", "layers x features", "steps", "minutes", "all known", "bits a code"]
+    head += ["T alone", "nothing asked", "T shuffled costs", "n"]
+    rows = [_prior_row(name, entry) for name, entry in priors.items()]
+    fields = [
+        [name, field["label"], f"{field['low']:.3g} to {field['high']:.3g} {field['unit']}"]
+        for name, entry in priors.items()
+        for field in entry["fields"]
+    ]
+    if not priors:
+        return ""
+    return f"""
+## Prior of the emulator
+
+A gated PixelCNN over the code maps draws new galaxies, code by code. Its own code maps are those of
+the stored autoencoder, every training galaxy in all eight orientations; its weights are stored, and
+were measured, in eight bits. Negative log-likelihoods are in nats a map, over the held-out galaxies
+with a known T: asked for with all that the catalogue has, with T alone, with nothing, and by how
+much shuffling T raises the second, with its standard error.
+
+{table(head, rows)}
+
+It may be asked for any of these, within the range of the train split:
+
+{table(["prior of", "field", "range"], fields)}
+"""
+
+
+def _prior_row(name: str, entry: dict[str, Any]) -> list[str]:
+    config, metrics = entry["config"], entry["metrics"]
+    numbers = [metrics.get(key) for key in ("nll", "bits", "nll_first", "nll_withheld")]
+    shown = ["-" if number is None else f"{number:.2f}" for number in numbers]
+    gain, error = metrics.get("label_gain"), metrics.get("label_gain_error")
+    cost = "-" if gain is None else f"{gain:.2f}" if error is None else f"{gain:.2f} ± {error:.2f}"
+    return [
+        name,
+        f"{config['layers']} x {config['features']}",
+        f"{entry['steps']:,}",
+        f"{entry.get('seconds', 0) / 60:.0f}",
+        *shown,
+        cost,
+        f"{metrics.get('n_known', 0):.0f}",
+    ]
 
 
 def _clusters(manifest: dict[str, Any]) -> str:

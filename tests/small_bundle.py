@@ -187,7 +187,7 @@ def _prior(work: Path, name: str, manifest: dict, columns: dict) -> Path:
     from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
     from galaxy_explorer.models.prior_fields import fit_fields
 
-    fields = fit_fields(columns.__getitem__, list(columns), columns["split"] == "train")
+    fields = fit_fields(columns.__getitem__, list(columns), columns["split"] == "train", least=5)
     config = PriorConfig(layers=2, features=8, condition_dim=8, n_fields=len(fields))
     torch.manual_seed(0)
     path = work / f"{name}.prior.safetensors"

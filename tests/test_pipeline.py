@@ -14,6 +14,7 @@ from galaxy_explorer.pipeline.replicas import find_replicas
 from tests.small_survey import write_small_survey
 
 MODELS = ("k16-modern-8x8", "k64-modern-16x16", "convae-conv")
+PRIOR = MODELS[0]
 FURTHER = "k16-hierarchical-8x8"
 KEY = "k16-modern-8x8/codes"
 
@@ -149,6 +150,23 @@ def test_the_card_has_the_figures_of_the_manifest(bundle):
         assert f"{clustering.agreement['ami']['value']:.3f}" in bundle.card
 
 
+@pytest.mark.slow
+def test_the_prior_ships_with_the_weights_that_were_measured(bundle, trained):
+    from galaxy_explorer.emulation.emulator import Emulator, Request
+    from galaxy_explorer.models.prior_fields import condition_of
+    from galaxy_explorer.models.prior_training import PriorData, likelihood
+
+    assert list(bundle.priors) == trained.with_prior == [PRIOR]
+    entry, test = bundle.priors[PRIOR], np.flatnonzero(bundle.column("split") == "test")
+    given = {field.name: field.values(bundle.column)[test] for field in entry.fields}
+    condition = condition_of(entry.fields, given, len(test))
+    data = PriorData(bundle.codes(PRIOR)[test][:, None], condition, np.ones(len(test)))
+    figures = likelihood(bundle.load_prior(PRIOR), data, seed=0)
+    assert figures == pytest.approx(entry.metrics, rel=1e-4, abs=1e-4)
+    assert f"{entry.metrics['nll']:.2f}" in bundle.card
+    assert Emulator.open(bundle).codes(Request(2)).shape == (2, *bundle.codes(PRIOR).shape[1:])
+
+
 def refuse(*_, **__):
     raise RuntimeError("a finished stage ran again")
 
@@ -158,6 +176,7 @@ def test_a_rerun_computes_nothing_and_changes_nothing(trained, monkeypatch):
     before = load_bundle(trained.out)
     monkeypatch.setattr("galaxy_explorer.models.autoencoder_training.train_model", refuse)
     monkeypatch.setattr("galaxy_explorer.models.inference.encode_stamps", refuse)
+    monkeypatch.setattr("galaxy_explorer.pipeline.prior._Prior.train", refuse)
     for name in ("fit_map", "fit_mixture", "agreement", "cluster_summaries"):
         monkeypatch.setattr(f"galaxy_explorer.pipeline.clusters.{name}", refuse)
     said: list[str] = []

@@ -105,8 +105,10 @@ MIN_KNOWN = 100  # galaxies of the train split that must have a value
 RANGE = (0.5, 99.5)  # percentiles of the train split that may be asked for
 
 
-def fit_fields(columns: Columns, names: Sequence[str], train: NDArray[np.bool_]) -> list[Field]:
-    """The fields that a catalogue has for enough galaxies of the train split (N,).
+def fit_fields(
+    columns: Columns, names: Sequence[str], train: NDArray[np.bool_], *, least: int = MIN_KNOWN
+) -> list[Field]:
+    """The fields that a catalogue has for at least `least` galaxies of the train split (N,).
 
     names: of its columns. Of two columns for the same field the first is taken.
     """
@@ -116,7 +118,7 @@ def fit_fields(columns: Columns, names: Sequence[str], train: NDArray[np.bool_])
             continue
         values = quantity(columns, column, over)[train]
         values = values[np.isfinite(values) & ((values > 0) | (not log))]
-        if len(values) < MIN_KNOWN or not values.std() > 0:
+        if len(values) < least or not values.std() > 0:
             continue
         low, middle, high = (float(v) for v in np.percentile(values, (RANGE[0], 50, RANGE[1])))
         shown = np.log(np.maximum(values, low)) if log else values

@@ -143,7 +143,7 @@ class PriorTask:
 
 
 def likelihood(prior: PixelCNN, data: PriorData, *, seed: int) -> dict[str, float]:
-    """Held-out figures over the galaxies whose first field is known, in their first view.
+    """Held-out figures over the galaxies whose first field is known (if none, over all).
 
     nll: nats a map, asked for with all that is known; bits: the same a code. nll_first: asked for
     with the first field alone; label_gain: by how many nats a map shuffling that field raises it,
@@ -151,6 +151,7 @@ def likelihood(prior: PixelCNN, data: PriorData, *, seed: int) -> dict[str, floa
     """
     states = data.condition.states
     known = np.flatnonzero((states[:, :1] == GIVEN).all(1))
+    known = known if len(known) else np.arange(len(states))
     codes = data.codes[known, 0]
     full = data.condition.rows(known)
     first = Condition(full.values, np.where(np.arange(states.shape[1]) > 0, WITHHELD, full.states))

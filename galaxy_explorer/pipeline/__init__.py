@@ -1,9 +1,10 @@
 """From a survey to a bundle, stage by stage.
 
-Train each autoencoder, round its weights, encode every galaxy with the rounded weights, make
-features, fit the mixtures, draw the maps, score, write the bundle. Models of the study and other
-seeds are trained too where asked for; of them only the figures ship. Each stage leaves its output
-in `OUT.work` under a key of its inputs: a rerun resumes, changed inputs are redone.
+Train each autoencoder, round its weights, encode every galaxy with the rounded weights, train the
+prior over the code maps of one, make features, fit the mixtures, draw the maps, score, write the
+bundle. Models of the study and other seeds are trained too where asked for; of them only the
+figures ship. Each stage leaves its output in `OUT.work` under a key of its inputs: a rerun
+resumes, changed inputs are redone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from galaxy_explorer.model_card import model_card
 from galaxy_explorer.pipeline.autoencoders import Autoencoders, Products
 from galaxy_explorer.pipeline.clusters import ClusteringProducts, cluster
 from galaxy_explorer.pipeline.plan import DEFAULT_MODELS, SPLITS, Plan, make_plan
+from galaxy_explorer.pipeline.prior import PriorProducts, train_prior
 from galaxy_explorer.pipeline.replicas import find_replicas
 from galaxy_explorer.progress import progress
 
@@ -30,6 +32,7 @@ __all__ = ["DEFAULT_MODELS", "Plan", "make_plan", "train_bundle"]
 
 DEFAULT_CLUSTERING = "k512-modern-16x16/rings"
 DISPLAY_MODEL = "k512-modern-16x16"
+PRIOR_RECIPE = {"tiny": "tiny", "quick": "modern", "paper": "paper"}  # by that of the models
 
 
 def train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
@@ -43,20 +46,38 @@ def train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
         announce(line)
     products = {config.name: stages.products(config) for config in plan.configs}
     trainings = _further_trainings(plan, stages)
+    priors = _priors(plan, stages, products)
     clusterings = _cluster_all(plan, stages, products)
     columns = {name: plan.survey.column(name) for name in plan.survey.column_names}
     columns |= {f"{name}/error": made.errors for name, made in products.items()}
     for made in clusterings.values():
         columns |= made.columns
     contents = BundleContents(
-        manifest={**_manifest(plan, products, clusterings), "trainings": trainings},
+        manifest={
+            **_manifest(plan, products, clusterings),
+            "trainings": trainings,
+            "priors": {name: made.entry for name, made in priors.items()},
+        },
         columns=columns,
         weights={name: made.weights for name, made in products.items()},
         codes={name: made.codes for name, made in products.items()},
         arrays={key: made.arrays for key, made in clusterings.items()},
         card=model_card,
+        priors={name: made.weights for name, made in priors.items()},
     )
     return save_bundle(plan.out, contents)
+
+
+def _priors(
+    plan: Plan, stages: Autoencoders, products: dict[str, Products]
+) -> dict[str, PriorProducts]:
+    """The prior of the model that has one in this plan."""
+    made = {name: products[name] for name in plan.with_prior}
+    recipe = PRIOR_RECIPE[plan.recipe.name]
+    return {
+        name: train_prior(stages.coded(product), recipe, seed=plan.seed)
+        for name, product in made.items()
+    }
 
 
 def outline(plan: Plan, stages: Autoencoders) -> list[str]:
@@ -71,6 +92,7 @@ def outline(plan: Plan, stages: Autoencoders) -> list[str]:
         f"{len(plan.survey)} galaxies of {plan.survey.path} into {plan.out}",
         f"Autoencoders: {todo} to train, {len(every) - todo} trained already,"
         f" {plan.recipe.steps} steps each; these ship: {names}",
+        f"Priors to draw new galaxies from: of {' '.join(plan.with_prior) or 'no model'}",
         f"Clusterings: {len(plan.clusterings)}, each with a mixture, a map and its scores",
         f"About {max(1, round(rest))} min on two CPU cores; Ctrl-C at any time,"
         f" the same command resumes (work in {plan.work})",

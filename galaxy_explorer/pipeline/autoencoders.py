@@ -17,6 +17,7 @@ from galaxy_explorer.pipeline.cache import StageCache, StageResult
 from galaxy_explorer.pipeline.lock import exclusive
 from galaxy_explorer.pipeline.measures import measure
 from galaxy_explorer.pipeline.plan import PIXELS_MARK, Plan
+from galaxy_explorer.pipeline.prior import CodedSurvey
 from galaxy_explorer.pipeline.psf import train_with_psf
 from galaxy_explorer.progress import progress
 from galaxy_explorer.survey.colours import bands_of, colour_figures
@@ -94,6 +95,19 @@ class Autoencoders:
         if config.channels > 1:
             metrics |= self._colours(config, weights, codes, training)
         return Products(config, weights, codes, errors, training, metrics)
+
+    def coded(self, products: Products) -> CodedSurvey:
+        """The survey as one model encodes it, for a prior."""
+        config = products.config
+        return CodedSurvey(
+            survey=self.plan.survey,
+            model=config.name,
+            weights=products.training["sha256"],
+            codes=products.codes,
+            num_embeddings=config.num_embeddings,
+            load=lambda: self._model(config, products.weights),
+            work=self.plan.work,
+        )
 
     def is_trained(self, config: Config) -> bool:
         """Whether the model's weights lie in the work folder already."""

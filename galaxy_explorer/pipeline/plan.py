@@ -63,6 +63,7 @@ INDEX_SIZES = (16, 512)  # codebooks whose indices are clustered as the report d
 SPLITS = ("train", "validation", "test")
 STEP_S = 0.1  # a training step on two CPU cores
 ENCODING_S = 30.0  # encoding and drawing again 10,000 galaxies
+PRIOR_S = 900.0  # a prior, with the eight orientations of every training galaxy
 CLUSTERING_S = 90.0  # one clustering with its map, for about 10,000 galaxies
 
 
@@ -103,12 +104,26 @@ class Plan:
         """Keys "<model>/<features>" of the clusterings to make."""
         return [f"{c.name}/{features}" for c in self.configs for features in features_of(c)]
 
+    @property
+    def with_prior(self) -> list[str]:
+        """Names of the models that get a prior: the one with the largest codebook at 8 x 8.
+
+        Of two of a size the quantizer `modern` is taken.
+        """
+        from galaxy_explorer.models.vqvae import VQVAEConfig
+
+        coded = [c for c in self.configs if isinstance(c, VQVAEConfig) and c.kind == "vqvae"]
+        small = [c for c in coded if c.map_size == CLUSTERED_SIDE]
+        best = max(small, key=lambda c: (c.num_embeddings, c.quantizer == "modern"), default=None)
+        return [] if best is None else [best.name]
+
     def minutes_of(self, trainings: int) -> float:
         """Rough duration on two CPU cores of so many trainings and all clusterings."""
         galaxies = len(self.survey) / 10_000
         training = trainings * (self.recipe.steps * STEP_S + ENCODING_S * galaxies)
         clustering = len(self.clusterings) * CLUSTERING_S * max(galaxies, 0.3)
-        return (training + clustering) / 60
+        prior = len(self.with_prior) * min(PRIOR_S, training)
+        return (training + clustering + prior) / 60
 
     def with_seed(self, seed: int) -> Plan:
         """The plan of the models of the trends with another seed, in a folder of its own."""
