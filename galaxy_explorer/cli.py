@@ -11,9 +11,11 @@ from galaxy_explorer.errors import GalaxyExplorerError
 
 COMMANDS = (
     *("simulate", "ingest", "train", "evaluate", "info", "classify", "deconvolve"),
-    *("evaluate-deconvolution", "labels", "report", "serve"),
+    *("evaluate-deconvolution", "generate", "labels", "report", "serve"),
 )
-RESUMABLE = frozenset(("simulate", "ingest", "train", "evaluate", "evaluate-deconvolution"))
+RESUMABLE = frozenset(
+    ("simulate", "ingest", "train", "evaluate", "evaluate-deconvolution", "generate")
+)
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 
 app = typer.Typer(

@@ -45,7 +45,7 @@ HST_F814W = Camera(
     noise_correlation=0.0,
 )
 MOFFAT_BETA = 3.5
-MAX_SIDE_PX = 2048
+MAX_SIDE_PX = 1024
 SCALE_RANGE = (1e-3, 100.0)  # arcsec
 MAGNITUDE_RANGE = (-10.0, 40.0)
 

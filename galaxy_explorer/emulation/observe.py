@@ -86,6 +86,20 @@ def observe(
     return Observed(pixels, setup, scale, shown)
 
 
+def check_flux(units: Units, zero_point: float, *, magnitude: bool) -> None:
+    """Raise RequestError where flux of a zero point (NaN: none) cannot be told from the light.
+
+    magnitude: whether the galaxies have one.
+    """
+    if magnitude and math.isnan(zero_point):
+        raise RequestError("zero point: a magnitude needs one; name a camera or give the number")
+    if not magnitude and units.zero_point is None and not math.isnan(zero_point):
+        raise RequestError(
+            f"magnitude: the light of this bundle is in units of {units.unit!r}, without a zero"
+            " point; give the total magnitude of a galaxy"
+        )
+
+
 def checked_scale(units: Units, given: float | None) -> float:
     """Pixel scale of a stamp in arcsec: the given one, else the survey's; raises RequestError."""
     scale = units.pixel_scale_arcsec if given is None else given
@@ -101,21 +115,17 @@ def _flux_factor(
     light: NDArray[Any], units: Units, zero_point: float, magnitude: ArrayLike | None
 ) -> NDArray[np.float64]:
     """What brings each stamp (n,) to the flux of a camera."""
+    check_flux(units, zero_point, magnitude=magnitude is not None)
     if magnitude is None:
-        if math.isnan(zero_point) and units.zero_point is None:
+        if units.zero_point is None or math.isnan(zero_point):
             return np.ones(len(light))
-        if units.zero_point is None:
-            raise RequestError(
-                f"magnitude: the light of this bundle is in units of {units.unit!r}, without a zero"
-                " point; give the total magnitude of a galaxy"
-            )
         return np.full(len(light), 10 ** (0.4 * (zero_point - units.zero_point)))
-    if math.isnan(zero_point):
-        raise RequestError("zero point: a magnitude needs one; name a camera or give the number")
     wanted = np.broadcast_to(np.asarray(magnitude, np.float64), (len(light),))
     for value in wanted.tolist():
         within("magnitude", value, MAGNITUDE_RANGE)
     total = light[:, 0].sum((1, 2), dtype=np.float64)
+    # Where a sky below zero outweighs a faint galaxy, its light is what is above zero.
+    total = np.where(total > 0, total, np.maximum(light[:, 0], 0).sum((1, 2), dtype=np.float64))
     if not (total > 0).all():
         raise RequestError("magnitude: a galaxy without light cannot be scaled to a magnitude")
     return np.asarray(10 ** (0.4 * (zero_point - wanted)) / total, np.float64)
@@ -129,16 +139,23 @@ def resampled(images: NDArray[Any], scale: float, wanted: float) -> NDArray[np.f
     Raises RequestError where that would be more than MAX_SIDE_PX pixels a side.
     """
     side = images.shape[-1]
-    size = max(int(np.ceil(side * scale / wanted - 1e-6)), 1)
-    if size > MAX_SIDE_PX:
-        raise RequestError(
-            f"pixel scale {wanted:g} arcsec: {size} pixels a side; at most {MAX_SIDE_PX}. Draw the"
-            " galaxies smaller (--pixel-scale) or observe them with larger pixels"
-        )
+    size = picture_side(side, scale, wanted)
     if size == side and abs(scale / wanted - 1) < 1e-6:
         return np.asarray(images, np.float64)
     weights = _weights(side, scale, size, wanted)
     return np.asarray(weights @ np.asarray(images, np.float64) @ weights.T, np.float64)
+
+
+def picture_side(side: int, scale: float, wanted: float) -> int:
+    """Pixels of scale `wanted` across `side` pixels of `scale`; RequestError above MAX_SIDE_PX."""
+    size = max(int(np.ceil(side * scale / wanted - 1e-6)), 1)
+    if size > MAX_SIDE_PX:
+        raise RequestError(
+            f"pixel scale {wanted:g} arcsec: {size} pixels a side; at most {MAX_SIDE_PX}. Draw the"
+            f" galaxies smaller, with stamp pixels of less than {scale * MAX_SIDE_PX / size:.3g}"
+            " arcsec, or observe them with larger pixels"
+        )
+    return size
 
 
 @lru_cache(maxsize=16)

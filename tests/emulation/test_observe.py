@@ -195,7 +195,7 @@ def test_what_is_not_possible_is_refused(changes: dict, words: str) -> None:
 
 
 def test_a_picture_of_too_many_pixels_is_refused() -> None:
-    with pytest.raises(RequestError, match="at most 2048"):
+    with pytest.raises(RequestError, match="at most 1024"):
         observe(light(), FLUX, setup_of("euclid-vis"), pixel_scale_arcsec=4.0)
     with pytest.raises(RequestError, match="pixel scale 1000"):
         checked_scale(FLUX, 1000.0)

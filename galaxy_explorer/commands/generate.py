@@ -1,0 +1,160 @@
+"""`galaxy-explorer generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from galaxy_explorer.emulation.maker import Maker
+
+
+OBSERVATION = "Observation"
+
+
+def generate(  # noqa: PLR0913 - each option of the command is an argument
+    bundle: Annotated[Path, typer.Argument(help="Bundle with a prior.")],
+    *,
+    out: Annotated[
+        Path,
+        typer.Option(help="A file .fits (cube, catalogue, codes) or .png (a sheet), or a folder."),
+    ],
+    n: Annotated[int, typer.Option("--n", "-n", help="Number of galaxies.")] = 16,
+    seed: Annotated[int, typer.Option(help="Same seed, same galaxies.")] = 0,
+    ttype: Annotated[
+        float | None, typer.Option(help="Hubble stage T, whole or not, such as 3.5.")
+    ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE of another field of the prior; may be repeated."),
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option(help="Below 1: closer to the most likely galaxies; 0.1 to 2.")
+    ] = 1.0,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="1 to 5: how strongly the condition is held to; else the bundle's own."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model whose prior draws; else the only one.")
+    ] = None,
+    observe: Annotated[
+        str | None,
+        typer.Option(
+            help="Camera: sdss, candels-f160w, euclid-vis or hst-f814w. None: no noise.",
+            rich_help_panel=OBSERVATION,
+        ),
+    ] = None,
+    psf: Annotated[
+        Path | None,
+        typer.Option(
+            help="FITS image of a PSF.", rich_help_panel=OBSERVATION, exists=True, dir_okay=False
+        ),
+    ] = None,
+    pixel_scale: Annotated[
+        float | None,
+        typer.Option(
+            help="Arcsec of a stamp's pixel: how large the galaxies appear.",
+            rich_help_panel=OBSERVATION,
+        ),
+    ] = None,
+    observed_scale: Annotated[
+        float | None,
+        typer.Option(
+            help="Arcsec of a pixel of the camera; else its own.", rich_help_panel=OBSERVATION
+        ),
+    ] = None,
+    magnitude: Annotated[
+        float | None,
+        typer.Option(
+            help="Total magnitude of each galaxy; else what is asked for.",
+            rich_help_panel=OBSERVATION,
+        ),
+    ] = None,
+    zero_point: Annotated[
+        float | None,
+        typer.Option(
+            help="mag = zero point - 2.5 log10(flux); else the camera's.",
+            rich_help_panel=OBSERVATION,
+        ),
+    ] = None,
+    sky_sigma: Annotated[
+        float | None,
+        typer.Option(
+            help="Noise of the sky, in flux a pixel; 0: no noise at all.",
+            rich_help_panel=OBSERVATION,
+        ),
+    ] = None,
+    psf_layer: Annotated[
+        bool | None,
+        typer.Option(
+            "--psf-layer/--no-psf-layer",
+            help="Draw through the PSF layer of the model, where it has one; else unless a PSF"
+            " follows.",
+            rich_help_panel=OBSERVATION,
+        ),
+    ] = None,
+) -> None:
+    """Draw galaxies that do not exist from a bundle's prior.
+
+    Everything written says SYNTHETIC. Pixels are linear light: flux where the survey's stamps were
+    linear; of 8-bit pictures, such as those of trained/sdss, relative light without a zero point,
+    to which --magnitude gives one. The header says which, and how each number was chosen.
+    Thousands are made in blocks; interrupted, the same command again goes on.
+
+    [bold]Examples[/bold]
+
+    galaxy-explorer generate trained/sdss --ttype 4 -n 16 --seed 1 --out g.fits
+
+    galaxy-explorer generate trained/sdss --ttype 3.5 --guidance 1.5 --out spirals.png
+
+    galaxy-explorer generate trained/sdss --observe euclid-vis --pixel-scale 0.2 --magnitude 19 --out far.fits
+
+    galaxy-explorer generate trained/sdss -n 5000 --psf psf.fits --pixel-scale 0.4 --out many.fits
+    """  # noqa: E501
+    from rich.console import Console
+
+    from galaxy_explorer.bundle import load_bundle
+    from galaxy_explorer.emulation.batch import generate as make
+    from galaxy_explorer.emulation.emulator import Emulator
+    from galaxy_explorer.emulation.maker import Maker, Wish
+    from galaxy_explorer.emulation.request import Request
+
+    emulator = Emulator.open(load_bundle(bundle), model)
+    condition = _condition(ttype, given or [])
+    request = Request(n, seed, condition, temperature, guidance)
+    sizes, flux = (pixel_scale, observed_scale), (magnitude, zero_point, sky_sigma)
+    maker = Maker(emulator, Wish(observe, psf, *sizes, *flux, psf_layer))
+    make(maker, request, out)
+    Console(highlight=False).print(_summary(maker, n, out), markup=False, soft_wrap=True)
+
+
+def _condition(ttype: float | None, given: list[str]) -> dict[str, float]:
+    """What is asked for, by field; raises RequestError for a text that is no NAME=VALUE."""
+    from galaxy_explorer.errors import RequestError
+
+    condition = {} if ttype is None else {"ttype": ttype}
+    for text in given:
+        name, sign, value = text.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            sign = ""
+        if not sign or not name:
+            raise RequestError(f"--set {text}: NAME=VALUE with a number is possible")
+        if name in condition:
+            raise RequestError(f"--set {text}: {name} is given twice")
+        condition[name] = number
+    return condition
+
+
+def _summary(maker: Maker, count: int, out: Path) -> str:
+    camera = maker.setup.camera
+    seen = "as the model draws them" if camera.name == "none" else f"observed as {camera.name}"
+    scale = f"{camera.pixel_scale_arcsec:g} arcsec/px" if maker.scale else "pixel scale unknown"
+    return (
+        f"{out}: {count} synthetic galaxies, {seen}, {maker.side} x {maker.side} px, {scale},"
+        f" unit {camera.flux_unit}"
+    )

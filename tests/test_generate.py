@@ -1,0 +1,182 @@
+"""`galaxy-explorer generate`: files, refusals, and a run that goes on where it was killed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from astropy.io import fits
+from astropy.table import Table
+from PIL import Image
+from typer.testing import CliRunner
+
+from galaxy_explorer.cli import app
+from galaxy_explorer.emulation import batch
+from galaxy_explorer.emulation.emulator import Emulator
+from galaxy_explorer.errors import RequestError
+from tests.small_bundle import write_small_bundle
+
+KILLED = """
+import os, signal, sys, torch
+from galaxy_explorer.cli import app
+from galaxy_explorer.emulation import batch
+from galaxy_explorer.emulation.emulator import Emulator
+torch.set_num_threads(int(sys.argv.pop()))
+batch.BLOCK, codes = 8, Emulator.codes
+def dies(self, request, **options):
+    if request.first == 16:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return codes(self, request, **options)
+Emulator.codes = dies
+app()
+"""
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_bundle(tmp_path_factory.mktemp("generate") / "small", n=200)
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "BLOCK", 8)
+
+
+def run(*words: object):
+    return CliRunner().invoke(app, ["generate", *map(str, words)])
+
+
+def test_a_run_that_was_killed_ends_in_the_same_file(bundle: Path, tmp_path: Path) -> None:
+    words = (bundle, "--ttype", "4", "-n", "20", "--seed", "3")
+    whole, cut = tmp_path / "whole.fits", tmp_path / "cut.fits"
+    done = run(*words, "--out", whole)
+    assert done.exit_code == 0, done.output
+    assert "20 synthetic galaxies" in done.output
+    command = [sys.executable, "-c", KILLED, "generate", *map(str, words), "--out", str(cut)]
+    killed = subprocess.run(
+        [*command, str(torch.get_num_threads())], capture_output=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    work = tmp_path / "cut.fits.work"
+    kept = {path: path.stat().st_mtime_ns for path in work.glob("block-*")}
+    assert len(kept) == 2
+    assert not cut.exists()
+    damaged = min(kept)
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    done = run(*words, "--out", cut)
+    assert done.exit_code == 0, done.output
+    assert cut.read_bytes() == whole.read_bytes()
+    assert not work.exists()
+    with fits.open(cut) as opened:
+        assert opened[0].data.shape == (20, 64, 64)
+        assert opened[0].header["NGALAXY"] == 20
+        assert list(opened["CATALOG"].data["number"]) == list(range(20))
+
+
+def test_ctrl_c_loses_no_finished_block(bundle: Path, tmp_path: Path, monkeypatch) -> None:
+    made, codes = [], Emulator.codes
+
+    def counted(self, request, **options):
+        made.append(request.first)
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        return codes(self, request, **options)
+
+    monkeypatch.setattr(Emulator, "codes", counted)
+    words = (bundle, "-n", "20", "--out", tmp_path / "g.png")
+    assert run(*words).exit_code == 130
+    assert run(*words).exit_code == 0
+    assert made == [0, 8, 8, 16]
+    other = (bundle, "-n", "8", "--seed", "1", "--out", tmp_path / "g.png")
+    (tmp_path / "g.png.work").mkdir()
+    (tmp_path / "g.png.work" / batch.RUN).write_text("another request")
+    assert run(*other).exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["g.png"]
+
+
+def test_the_first_galaxies_do_not_depend_on_how_many_there_are(
+    bundle: Path, tmp_path: Path
+) -> None:
+    for n in (3, 11):
+        assert run(bundle, "-n", n, "--out", tmp_path / f"{n}.fits").exit_code == 0
+    few, many = (fits.getdata(tmp_path / f"{n}.fits", "CODES") for n in (3, 11))
+    assert np.array_equal(few, many[:3])
+
+
+def test_a_folder_has_a_file_and_a_picture_for_each(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "made"
+    options = ("--observe", "euclid-vis", "--pixel-scale", "0.1", "--set", "magnitude=15")
+    done = run(bundle, "-n", "9", "--ttype", "2", *options, "--out", out)
+    assert done.exit_code == 0, done.output
+    assert all("synthetic" in path.name for path in out.iterdir())
+    images, pictures = sorted(out.glob("*.fits")), sorted(out.glob("*.png"))
+    assert (len(images), len(pictures)) == (9, 9)
+    header = fits.getheader(images[8])
+    assert (header["FIRST"], header["NGALAXY"], header["SYNTHETIC"]) == (8, 1, True)
+    assert (header["MAGNITUD"], header["MAGFROM"]) == (15.0, "Magnitude asked for")
+    with Image.open(pictures[8]) as picture:
+        assert (picture.text["SYNTHETIC"], picture.text["FIRST"]) == ("T", "8")
+    table = Table.read(next(out.glob("*.ecsv")))
+    assert len(table) == 9
+    assert table.meta["SYNTHETIC"] is True
+    # The folder holds what the cube of the same request holds.
+    cube = tmp_path / "g.fits"
+    assert run(bundle, "-n", "9", "--ttype", "2", *options, "--out", cube).exit_code == 0
+    assert np.array_equal(fits.getdata(images[8])[0], fits.getdata(cube)[8])
+
+
+def test_a_psf_of_ones_own(bundle: Path, tmp_path: Path) -> None:
+    sharp = np.zeros((9, 9))
+    sharp[4, 4] = 1.0
+    fits.PrimaryHDU(sharp).writeto(tmp_path / "psf.fits")
+    plain = ("-n", "2", "--pixel-scale", "0.4")
+    assert run(bundle, *plain, "--out", tmp_path / "a.fits").exit_code == 0
+    with_psf = ("--psf", tmp_path / "psf.fits", "--out", tmp_path / "b.fits")
+    assert run(bundle, *plain, *with_psf).exit_code == 0
+    a, b = fits.getdata(tmp_path / "a.fits"), fits.getdata(tmp_path / "b.fits")
+    assert b == pytest.approx(a, abs=1e-4 * float(np.abs(a).max()))
+    assert fits.getheader(tmp_path / "b.fits")["PSFFROM"] == "psf.fits"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--ttype", "40"), r"ttype 40\.0: a number from"),
+        (("-n", "0"), "count 0: a whole number from 1 to 100000 is possible"),
+        (("--seed", "-1"), "seed -1: a whole number from 0"),
+        (("--temperature", "9"), r"temperature 9\.0: a number from 0\.1 to 2"),
+        (("--guidance", "nan"), r"guidance nan: a number from 1 to 5"),
+        (("--set", "colour=1"), "colour: not a field of this prior, which has ttype"),
+        (("--set", "ttype"), "NAME=VALUE"),
+        (("--set", "ttype=x"), "NAME=VALUE"),
+        (("--ttype", "1", "--set", "ttype=2"), "ttype is given twice"),
+        (("--observe", "hubble"), "known cameras are sdss"),
+        (("--observe", "sdss"), "pixel scale: the survey states none"),
+        (("--pixel-scale", "0"), r"pixel scale 0\.0: a number from"),
+        (("--observe", "sdss", "--pixel-scale", "60"), "at most 1024"),
+        (("--magnitude", "15"), "zero point: a magnitude needs one"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_a_sentence(
+    bundle: Path, tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    done = run(bundle, *options, "--out", tmp_path / "g.fits")
+    assert done.exit_code == 1
+    assert isinstance(done.exception, RequestError)
+    with pytest.raises(RequestError, match=words):
+        raise done.exception
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("n", "name"), [(5, "g.jpg"), (9000, "g.png")])
+def test_a_file_that_cannot_be_is_refused_at_once(
+    bundle: Path, tmp_path: Path, n: int, name: str
+) -> None:
+    done = run(bundle, "-n", n, "--out", tmp_path / name)
+    assert isinstance(done.exception, RequestError)
+    assert list(tmp_path.iterdir()) == []
