@@ -73,6 +73,7 @@ PAGES: dict[str, PageEntry] = {
     "deconvolution": PageEntry(
         "Deconvolution", wide_view("deconvolution", "Deconvolution"), "models", has_psf_model
     ),
+    "emulator": PageEntry("Emulator", wide_view("emulator", "Emulator"), "models"),
     "scoreboard": PageEntry("Scoreboard", view("scoreboard", "Scoreboard"), "evidence"),
     "claims": PageEntry("Claims", view("claims", "Claims"), "evidence"),
 }

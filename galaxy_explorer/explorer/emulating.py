@@ -1,0 +1,142 @@
+"""Slow work for visitors, one piece after the other, step by step; who waits knows for how many.
+
+One thread works for the whole server. Whoever enters the line is told at once how many are before
+them; the line is bounded, work can be cancelled between two of its steps, and nothing here waits
+on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from galaxy_explorer.errors import Busy
+
+PLACES = 12
+"""Jobs at a time, the one that is worked on included: a job takes a second or a few."""
+
+Work = Callable[[Callable[[], bool]], Iterator[Any]]
+"""Given a function that says whether it was cancelled, yields its results step by step."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many jobs are before this one; 0: it is its turn."""
+
+    before: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """A step of the work is done, and this is what it made."""
+
+    part: Any
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Nothing more follows; with the error that ended the work, if one did."""
+
+    error: Exception | None = None
+
+
+News = Waiting | Made | Ended
+
+
+class Job:
+    """A piece of work in the line. Made by `Line.enter`, on the event loop."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self._loop = asyncio.get_running_loop()
+        self._news: asyncio.Queue[News] = asyncio.Queue()
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """Stop after the step that is being worked on; its result is dropped."""
+        self._cancelled.set()
+        self._news.put_nowait(Ended())
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._cancelled.is_set()
+
+    def tell(self, news: News) -> None:
+        """Hand news over to the event loop, from any thread; nobody listens once that is closed."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._news.put_nowait, news)
+
+    async def news(self) -> AsyncIterator[Waiting | Made]:
+        """What happens, as it happens. Raises what ended the work, if an error did."""
+        while not self.cancelled():
+            news = await self._news.get()
+            if self.cancelled():
+                return
+            if isinstance(news, Ended):
+                if news.error is not None:
+                    raise news.error
+                return
+            yield news
+
+
+class Line:
+    """Jobs one after the other, in the order in which they came; at most `places` of them."""
+
+    def __init__(self, places: int = PLACES) -> None:
+        self._places = places
+        self._jobs: list[Job] = []  # the first is worked on
+        self._lock = threading.Lock()
+        self._worker = ThreadPoolExecutor(1, "emulator")
+
+    def enter(self, work: Work) -> Job:
+        """Queue work at the end. Raises Busy where the line is full."""
+        job = Job(work)
+        with self._lock:
+            if len(self._jobs) >= self._places:
+                raise Busy(
+                    f"{len(self._jobs)} requests are waiting already; try again in a few seconds"
+                )
+            job.tell(Waiting(len(self._jobs)))
+            self._jobs.append(job)
+        self._worker.submit(self._do, job)
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """Cancel a job; if it is still waiting, those behind it move up."""
+        job.cancel()
+        with self._lock:
+            waiting = job in self._jobs[1:]
+        if waiting:
+            self._leave(job)
+
+    def _do(self, job: Job) -> None:
+        error = None
+        try:
+            if not job.cancelled():
+                for part in job.work(job.cancelled):
+                    if job.cancelled():
+                        break
+                    job.tell(Made(part))
+        except Exception as caught:  # raised by whoever waits for the job
+            error = caught
+        self._leave(job)
+        job.tell(Ended(error))
+
+    def _leave(self, job: Job) -> None:
+        with self._lock:
+            if job in self._jobs:
+                self._jobs.remove(job)
+                for before, other in enumerate(self._jobs):
+                    other.tell(Waiting(before))
+
+    def close(self) -> None:
+        """Cancel everything and let the thread end."""
+        with self._lock:
+            jobs = list(self._jobs)
+        for job in jobs:
+            self.cancel(job)
+        self._worker.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,197 @@
+"""What the Emulator page shows, made step by step; shared by all visitors of a process.
+
+Everything here may be slow and belongs into the thread of `emulating.Line`.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from galaxy_explorer.emulation.maker import Maker, Wish
+from galaxy_explorer.emulation.request import Request
+from galaxy_explorer.errors import RequestError
+from galaxy_explorer.explorer.display import SHEET_QUALITY, DisplaySettings, render, sheet
+from galaxy_explorer.explorer.emulating import Line
+
+if TYPE_CHECKING:
+    from galaxy_explorer.emulation.emulator import Emulator
+    from galaxy_explorer.explorer.context import AppContext
+
+KEPT_MAPS = 200
+"""Requests whose code maps are kept: 16 maps of 8 x 8 are 2 kB."""
+REFERENCES = 256
+"""Real galaxies, unknown to the prior, that samples are compared with."""
+COMMENT = b"SYNTHETIC=T galaxies that do not exist"
+
+MAX_SIDE_PX = 400
+"""Pixels of an observed galaxy on the page: 64 of them are a picture of 10 megapixels."""
+
+Stamps = NDArray[np.float32]
+Codes = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How galaxies are shown: the display settings of the page, and how they are observed."""
+
+    display: DisplaySettings
+    wish: Wish = field(default_factory=Wish)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of n samples.
+
+    rows, distances (n,): nearest galaxy of the train split in code-vector space, and how far it
+    is. usual: median of such distances of held-out real galaxies. log_prob (n,): nats a map;
+    percentile (n,): share (%) of held-out real galaxies that are less likely.
+    """
+
+    rows: NDArray[np.int64]
+    distances: NDArray[np.float64]
+    usual: float
+    log_prob: NDArray[np.float64]
+    percentile: NDArray[np.float64]
+
+
+@lru_cache(2)
+def emulator_source(context: AppContext) -> EmulatorSource:
+    """The source of a process."""
+    return EmulatorSource(context)
+
+
+class EmulatorSource:
+    """Draws, decodes and judges; `line` is where visitors wait for it."""
+
+    def __init__(self, context: AppContext) -> None:
+        self.bundle, self.stamps = context.bundle, context.stamps
+        self.line = Line()
+        self._kept: OrderedDict[str, Codes] = OrderedDict()
+        self._typical: dict[tuple[str, ...], NDArray[np.float64]] = {}
+
+    @cached_property
+    def emulator(self) -> Emulator:
+        """The emulator of the bundle. Raises BundleError where it has no prior."""
+        from galaxy_explorer.emulation.emulator import Emulator
+
+        return Emulator.open(self.bundle)
+
+    def drawn(
+        self, request: Request, cancelled: Callable[[], bool]
+    ) -> Iterator[tuple[float, Codes, Stamps]]:
+        """Share that is done, code maps and stamps (n, S, S) after each row of the maps."""
+        emulator, known = self.emulator, self._kept.get(request.identity)
+        if known is not None:
+            self._kept.move_to_end(request.identity)
+            yield 1.0, known, self._mean(emulator.decode(known))
+            return
+        rows = emulator.code_shape[0]
+        for part in emulator.stream(request, cancelled=cancelled):
+            if part.rows < rows:
+                yield part.rows / rows, part.codes, self._mean(emulator.preview(part))
+                continue
+            self._kept[request.identity] = part.codes
+            if len(self._kept) > KEPT_MAPS:
+                self._kept.popitem(last=False)
+            yield 1.0, part.codes, self._mean(emulator.decode(part.codes))
+
+    @staticmethod
+    def _mean(stamps: Stamps) -> Stamps:
+        return np.asarray(stamps.mean(axis=1), np.float32)
+
+    def check(self, wish: Wish) -> None:
+        """Raise RequestError where galaxies cannot be observed so, or would be too large here."""
+        side = Maker(self.emulator, wish).side
+        if side > MAX_SIDE_PX:
+            raise RequestError(
+                f"{side} pixels a side: at most {MAX_SIDE_PX} on this page; fewer arcsec a pixel"
+                " make the galaxies smaller, and galaxy-explorer generate makes larger ones"
+            )
+
+    def observed(
+        self, codes: Codes, request: Request, wish: Wish, cancelled: Callable[[], bool]
+    ) -> Stamps:
+        """Stamps (n, T, T), stretched for the eye, as a camera would see the galaxies."""
+        seen = Maker(self.emulator, wish).observe(codes, request, cancelled=cancelled)
+        return self._mean(seen.stretched)
+
+    @cached_property
+    def _squared(self) -> NDArray[np.float32]:
+        """Squared distances (K, K) between the vectors of the codebook."""
+        model: Any = self.bundle.load_model(self.emulator.model)
+        vectors = model.codebook.cpu().numpy()
+        norms = np.square(vectors).sum(1)
+        squared = norms[:, None] + norms - 2 * vectors @ vectors.T
+        return np.asarray(np.maximum(squared, 0), np.float32)
+
+    @cached_property
+    def _training(self) -> tuple[NDArray[np.int64], Codes]:
+        rows = np.flatnonzero(np.asarray(self.bundle.column("split")) == "train")
+        return rows, self.bundle.codes(self.emulator.model)[rows].reshape(len(rows), -1)
+
+    def nearest(self, codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Nearest training galaxy of each code map (n, h, w): its row, and the distance.
+
+        Euclidean distance of the maps of code vectors, over the root of their number of codes.
+        """
+        rows, known = self._training
+        found = np.empty(len(codes), np.int64)
+        far = np.empty(len(codes))
+        for i, flat in enumerate(codes.reshape(len(codes), -1)):
+            squared = self._squared[flat, known].mean(axis=1, dtype=np.float64)
+            found[i] = rows[best := int(squared.argmin())]
+            far[i] = math.sqrt(squared[best])
+        return found, far
+
+    @cached_property
+    def _held_out(self) -> NDArray[np.int64]:
+        rows = np.flatnonzero(np.asarray(self.bundle.column("split")) == "test")
+        return rows[np.linspace(0, len(rows) - 1, min(len(rows), REFERENCES)).astype(np.int64)]
+
+    @cached_property
+    def _usual_distance(self) -> float:
+        codes = self.bundle.codes(self.emulator.model)[self._held_out]
+        return float(np.median(self.nearest(codes)[1]))
+
+    def _usual_log_prob(self, names: tuple[str, ...]) -> NDArray[np.float64]:
+        """Log-likelihood of held-out real galaxies, ascending, given their own fields `names`."""
+        if names not in self._typical:
+            emulator, rows = self.emulator, self._held_out
+            fields = [field for field in emulator.fields if field.name in names]
+            values = {field.name: emulator.values(field)[rows] for field in fields}
+            known = np.isfinite(np.array([*values.values(), np.zeros(len(rows))])).all(axis=0)
+            given = {name: value[known] for name, value in values.items()}
+            found = emulator.log_prob(self.bundle.codes(emulator.model)[rows[known]], given)
+            self._typical[names] = np.sort(found)
+        return self._typical[names]
+
+    def facts(self, request: Request, codes: Codes) -> Facts:
+        """What is known of samples that were asked for so."""
+        rows, far = self.nearest(codes)
+        log_prob = self.emulator.log_prob(codes, request.condition)
+        usual = self._usual_log_prob(tuple(sorted(request.condition)))
+        below = np.searchsorted(usual, log_prob)
+        share = 100 * below / max(1, len(usual))
+        return Facts(rows, far, self._usual_distance, log_prob, share)
+
+    def reconstructions(self, rows: NDArray[np.int64]) -> Stamps:
+        """Stamps (n, S, S) of real galaxies, from their own code maps."""
+        return self.stamps.decode(self.emulator.model, rows)
+
+
+def synthetic_sheet(stamps: Stamps, display: DisplaySettings, columns: int) -> bytes:
+    """One JPEG of synthetic stamps (n, S, S); its comment says what they are."""
+    buffer = io.BytesIO()
+    pictures = sheet(render(stamps, display), columns)
+    Image.fromarray(pictures).save(buffer, "JPEG", quality=SHEET_QUALITY, comment=COMMENT)
+    return buffer.getvalue()

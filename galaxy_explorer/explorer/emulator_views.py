@@ -1,0 +1,257 @@
+"""Samples, ladder and morph of the Emulator page: what each asks for, and how it is shown.
+
+Each has a `work(request, look)` for the line and a `show` for what a step of it made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxy_explorer.emulation.emulator import Field
+from galaxy_explorer.emulation.maker import Wish
+from galaxy_explorer.emulation.request import Request
+from galaxy_explorer.explorer.captions import ttype_words
+from galaxy_explorer.explorer.display import encode_sheet, render
+from galaxy_explorer.explorer.emulator_esm import LadderTable, SampleCards, TypeMorph
+from galaxy_explorer.explorer.emulator_source import EmulatorSource, Facts, Look, synthetic_sheet
+from galaxy_explorer.explorer.emulator_wishes import TTYPE, whole_types
+from galaxy_explorer.explorer.job_runner import Step
+from galaxy_explorer.explorer.palette import type_colour
+
+if TYPE_CHECKING:
+    from galaxy_explorer.explorer.emulating import Work
+
+COLUMNS = 8
+LADDER_LINES, REAL_LINES = 4, 2
+MORPH_STEP = 0.25
+WITHIN = 0.5
+LN2 = math.log(2)
+SAMPLES_HEADING = (
+    "None of these galaxies exists. Beside each: the real galaxy of the training set whose code"
+    " vectors are nearest, drawn from its codes; d is the distance"
+)
+LADDER_HEADING = (
+    "Above: real galaxies of each type, drawn from their codes. Below: synthetic ones; along a line"
+    " the random numbers are the same, only T differs."
+)
+MORPH_HEADING = (
+    "The random numbers stay, T changes. What does not depend on the type stays too; codes jump"
+    " one by one, so the galaxy changes in small steps."
+)
+DISTANCE_HINT = "Root mean square distance of the code vectors from those of this real galaxy"
+LIKELY_HINT = "Share of held-out real galaxies that the prior finds less likely than this sample"
+
+
+class Samples:
+    """Galaxies of one request, each beside its nearest real galaxy."""
+
+    def __init__(self, source: EmulatorSource, focus: Callable[[int], None]) -> None:
+        self.source, self._focus = source, focus
+        self.view = SampleCards(self._on_message, margin=0, sheet_columns=COLUMNS)
+        self.made: tuple[Request, NDArray[np.integer], NDArray[np.float32]] | None = None
+        self.facts: Facts | None = None
+
+    def begin(self, request: Request, words: str) -> None:
+        """Make room for what is coming."""
+        self.made = self.facts = None
+        self.view.param.update(
+            count=request.count, cards=[], real_sheet=None, chosen=-1,
+            words=f"Synthetic galaxy, {words}", heading=f"{SAMPLES_HEADING}.",
+        )  # fmt: skip
+
+    def work(self, request: Request, look: Look) -> Work:
+        """The galaxies row by row, then what is known of them."""
+        return partial(self._work, request, look)
+
+    def _work(self, request: Request, look: Look, cancelled: Callable[[], bool]) -> Iterator[Step]:
+        self.source.check(look.wish)
+        for share, codes, drawn in self.source.drawn(request, cancelled):
+            stamps = drawn
+            if share == 1 and look.wish != Wish():
+                stamps = self.source.observed(codes, request, look.wish, cancelled)
+            shown = synthetic_sheet(stamps, look.display, COLUMNS)
+            words = f"{share:.0%} of the rows of the code maps"
+            made = (request, codes, stamps) if share == 1 else None
+            yield Step(0.9 * share, words, (shown, made, None, None))
+            if share == 1 and not cancelled():
+                facts = self.source.facts(request, codes)
+                real = render(self.source.reconstructions(facts.rows), look.display)
+                yield Step(1.0, "compared", (shown, made, facts, encode_sheet(real, COLUMNS)))
+
+    def show(self, content: tuple[bytes, Any, Facts | None, bytes | None]) -> None:
+        """Show a step of the work."""
+        sheet, self.made, self.facts, real = content
+        known: dict[str, Any] = {}
+        if self.facts is not None:
+            usual = f", of held-out real galaxies {self.facts.usual:.2f} in the median."
+            known = {
+                "cards": self._cards(self.facts), "real_sheet": real,
+                "heading": SAMPLES_HEADING + usual,
+            }  # fmt: skip
+        self.view.param.update(sheet=sheet, stamp=self.view.stamp + 1, **known)
+
+    def _cards(self, facts: Facts) -> list[dict[str, Any]]:
+        bundle = self.source.bundle
+        ids, ttype = bundle.column("galaxy_id"), bundle.column("ttype")
+        figures = zip(facts.rows.tolist(), facts.distances, facts.percentile, strict=True)
+        return [
+            {
+                "row": row, "words": f"{ids[row]}, {ttype_words(ttype[row])}",
+                "lines": [
+                    [str(ids[row]), ""], [f"{ttype_words(ttype[row])}", ""],
+                    [f"d {far:.2f}", DISTANCE_HINT],
+                    [f"likelier than {share:.0f} %", LIKELY_HINT],
+                ],
+            }
+            for row, far, share in figures
+        ]  # fmt: skip
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        row = message.get("focus")
+        if isinstance(row, int) and 0 <= row < len(self.source.bundle):
+            self._focus(row)
+
+
+class Ladder:
+    """Types from left to right (report, Fig 12): real galaxies above, synthetic ones below."""
+
+    def __init__(self, source: EmulatorSource, field: Field, focus: Callable[[int], None]) -> None:
+        self.source, self._focus = source, focus
+        self.types = whole_types(field)
+        columns = [{"words": _signed(t), "colour": type_colour(t)} for t in self.types]
+        self.view = LadderTable(self._on_message, margin=0, columns=columns, heading=LADDER_HEADING)
+        self._real: list[int] = []
+
+    def begin(self, request: Request, _words: str) -> None:
+        """Make room for what is coming."""
+        self._real = self._real_rows(request.seed)
+        ids = self.source.bundle.column("galaxy_id")
+        real = [
+            {"label": "Real", "note": "drawn from their codes", "synthetic": False, "first": first}
+            for first in range(0, REAL_LINES * len(self.types), len(self.types))
+        ]
+        made = [
+            {"label": "Synthetic", "note": f"seed {request.seed}, number {line + 1}",
+             "synthetic": True, "first": line * len(self.types)}
+            for line in range(LADDER_LINES)
+        ]  # fmt: skip
+        self.view.param.update(
+            lines=[*real, *made],
+            ready=0,
+            real_names=[str(ids[row]) if row >= 0 else "" for row in self._real],
+        )
+
+    def _real_rows(self, seed: int) -> list[int]:
+        """Galaxies of each type, chosen by the seed, line after line; -1 where there is none."""
+        ttype = np.asarray(self.source.bundle.column("ttype"), np.float64)
+        chosen = np.full((REAL_LINES, len(self.types)), -1)
+        for place, t in enumerate(self.types):
+            rows = np.flatnonzero(np.abs(ttype - t) <= WITHIN)
+            order = np.random.default_rng((seed, place)).permutation(rows)[:REAL_LINES]
+            chosen[: len(order), place] = order
+        return [int(row) for row in chosen.ravel()]
+
+    def work(self, request: Request, look: Look) -> Work:
+        """Real galaxies first, then the synthetic ones line by line, row by row."""
+        return partial(self._work, request, look, np.array(self._real))
+
+    def _work(
+        self, request: Request, look: Look, real: NDArray[np.int64], cancelled: Callable[[], bool]
+    ) -> Iterator[Step]:
+        stamps = self.source.reconstructions(np.maximum(real, 0))
+        shown = render(np.where((real >= 0)[:, None, None], stamps, 0.0), look.display)
+        yield Step(0.0, "real galaxies", {"real_sheet": encode_sheet(shown, len(self.types))})
+        self.source.check(look.wish)
+        done: list[NDArray[np.float32]] = []
+        maps: list[tuple[Request, NDArray[np.integer]]] = []
+        for line in range(LADDER_LINES):
+            asked = along_types(request, self.types, first=line)
+            for share, codes, stamps in self.source.drawn(asked, cancelled):
+                drawn = np.concatenate([*done, stamps])
+                words = f"line {line + 1} of {LADDER_LINES}"
+                yield Step((line + share) / LADDER_LINES, words, self._content(drawn, look))
+                if share == 1:
+                    done.append(stamps)
+                    maps.append((asked, codes))
+            if cancelled():
+                return
+        if look.wish != Wish():
+            seen = [self.source.observed(codes, one, look.wish, cancelled) for one, codes in maps]
+            yield Step(1.0, "observed", self._content(np.concatenate(seen), look))
+
+    def _content(self, stamps: NDArray[np.float32], look: Look) -> dict[str, Any]:
+        ready = len(stamps)
+        missing = LADDER_LINES * len(self.types) - ready
+        stamps = np.pad(stamps, ((0, missing), (0, 0), (0, 0)))
+        sheet = synthetic_sheet(stamps, look.display, len(self.types))
+        return {"sheet": sheet, "ready": ready}
+
+    def show(self, content: dict[str, Any]) -> None:
+        """Show a step of the work."""
+        self.view.param.update(**content, stamp=self.view.stamp + 1)
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        place = message.get("real")
+        if isinstance(place, int) and 0 <= place < len(self._real) and self._real[place] >= 0:
+            self._focus(self._real[place])
+
+
+class MorphView:
+    """One galaxy of fixed noise at every type, for the visitor to drag."""
+
+    def __init__(self, source: EmulatorSource, field: Field) -> None:
+        self.source = source
+        types = whole_types(field)
+        steps = round((types[-1] - types[0]) / MORPH_STEP)
+        self.values = [types[0] + MORPH_STEP * step for step in range(steps + 1)]
+        self.view = TypeMorph(
+            margin=0, sheet_columns=COLUMNS, values=self.values, low=self.values[0],
+            high=self.values[-1], step=MORPH_STEP, start=_middle(self.values),
+            colours=[type_colour(t) for t in types], heading=MORPH_HEADING,
+        )  # fmt: skip
+
+    def begin(self, request: Request, _words: str) -> None:
+        """Make room for what is coming."""
+        self.view.param.update(words=f"seed {request.seed}")
+
+    def work(self, request: Request, look: Look) -> Work:
+        """All frames, row by row."""
+        return partial(self._work, request, look)
+
+    def _work(self, request: Request, look: Look, cancelled: Callable[[], bool]) -> Iterator[Step]:
+        self.source.check(look.wish)
+        asked = along_types(request, self.values)
+        for share, codes, drawn in self.source.drawn(asked, cancelled):
+            stamps = drawn
+            if share == 1 and look.wish != Wish():
+                stamps = self.source.observed(codes, asked, look.wish, cancelled)
+            sheet = synthetic_sheet(stamps, look.display, COLUMNS)
+            yield Step(share, f"{len(self.values)} frames", {"sheet": sheet})
+
+    def show(self, content: dict[str, Any]) -> None:
+        """Show a step of the work."""
+        self.view.param.update(**content, stamp=self.view.stamp + 1)
+
+
+def along_types(request: Request, types: Iterable[float], first: int = 0) -> Request:
+    """The request at several types, with the noise of sample number `first` at each."""
+    types = tuple(float(value) for value in types)
+    return replace(
+        request, count=len(types), first=first, same_noise=True,
+        condition={**request.condition, TTYPE: types},
+    )  # fmt: skip
+
+
+def _middle(values: list[float]) -> float:
+    return values[len(values) // 2]
+
+
+def _signed(value: float) -> str:
+    return f"{value:g}".replace("-", "−")

@@ -1,0 +1,181 @@
+"""What a visitor asks of the emulator: the controls, and the request that they make up."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import panel as pn
+import panel_material_ui as pmui
+import param
+
+from galaxy_explorer.emulation.emulator import Field
+from galaxy_explorer.emulation.request import GUIDANCE, TEMPERATURE, Request
+from galaxy_explorer.errors import RequestError
+from galaxy_explorer.explorer.controls import COMPACT
+from galaxy_explorer.explorer.emulator_esm import ConditionField
+from galaxy_explorer.explorer.palette import T_RANGE, type_colour
+
+TTYPE = "ttype"
+FIRST_COUNT, MAX_COUNT = 16, 64
+FIRST_TYPE = 4.0
+SEED_BITS = 16
+STEPS = 100
+ANY_WORDS = "Not fixed: left to the prior, as it comes among the training galaxies"
+HEAT = (
+    "1: as the prior has learned it. Below: more alike and more typical. Above: wilder, more often"
+    " broken."
+)
+PULL = (
+    "How many times as far as the prior itself goes towards what is asked for. 1: the prior."
+    " More: clearer types, less variety."
+)
+SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
+
+
+class Wishes(pn.viewable.Viewer):
+    """Conditions, number, seed, temperature and guidance; `changed` counts what was changed.
+
+    Everything that the browser sends is checked here, on the server; what is out of its range is
+    told to `refuse` and changes nothing.
+    """
+
+    changed = param.Integer(default=0, doc="Counts the changes.")
+
+    def __init__(
+        self, fields: Sequence[Field], guidance: float, refuse: Callable[[str], None], **params: Any
+    ) -> None:
+        super().__init__(**params)
+        self.fields, self._refuse = tuple(fields), refuse
+        self.conditions = {field.name: _condition(field) for field in fields}
+        self.count = pmui.IntInput(label="How many", value=FIRST_COUNT, **SMALL)
+        self.seed = pmui.IntInput(label="Seed", value=1, **SMALL)
+        self.temperature = ConditionField(
+            label="Temperature", low=TEMPERATURE[0], high=TEMPERATURE[1], step=0.05, value=1.0,
+            free="", explanation=HEAT, margin=(6, 10),
+        )  # fmt: skip
+        self.guidance = ConditionField(
+            label="Guidance", low=GUIDANCE[0], high=GUIDANCE[1], step=0.25, value=None,
+            rest=guidance, free=f"default ({guidance:g})", explanation=PULL, margin=(6, 10),
+            free_words="Chosen on validation galaxies",
+        )  # fmt: skip
+        self._good = self._asked()
+        for name, slider in self._sliders().items():
+            slider._on_message = partial(self._on_message, name)  # noqa: SLF001
+        for number in (self.count, self.seed):
+            number.param.watch(self._change, "value")
+
+    def _sliders(self) -> dict[str, ConditionField]:
+        own = {"temperature": self.temperature, "guidance": self.guidance}
+        return {**self.conditions, **own}
+
+    def _on_message(self, name: str, message: dict[str, Any]) -> None:
+        slider, value = self._sliders()[name], message.get("value")
+        before = slider.value
+        if isinstance(value, int | float | None):
+            slider.value = value
+        if not self._change():
+            slider.param.update(value=before, refusals=slider.refusals + 1)
+
+    def _change(self, *_: param.parameterized.Event) -> bool:
+        """Take over what the controls say if it can be had; whether it can."""
+        try:
+            self._good = self._asked()
+        except RequestError as error:
+            self._refuse(str(error))
+            return False
+        self.changed += 1
+        return True
+
+    def _asked(self) -> Request:
+        count = self.count.value
+        if isinstance(count, int) and count > MAX_COUNT:
+            raise RequestError(
+                f"count {count}: a whole number from 1 to {MAX_COUNT} is possible on this page;"
+                " galaxy-explorer generate makes any number"
+            )
+        values = {name: slider.value for name, slider in self.conditions.items()}
+        temperature: Any = self.temperature.value
+        return Request(
+            count=count,
+            seed=self.seed.value,
+            condition={name: value for name, value in values.items() if value is not None},
+            temperature=temperature,
+            guidance=self.guidance.value,
+        ).checked(self.fields)
+
+    @property
+    def request(self) -> Request:
+        """What was last asked for and can be had."""
+        return self._good
+
+    def words(self, *, typed: bool) -> str:
+        """What is asked for, in words: "T 4, redshift 0.05, seed 1"; typed: with the type."""
+        fields = [field for field in self.fields if typed or field.name != TTYPE]
+        values = [(field, self._good.condition.get(field.name)) for field in fields]
+        parts = [condition_words(field, v) for field, v in values if isinstance(v, float | int)]
+        return ", ".join([*parts, f"seed {self._good.seed}"])
+
+    def __panel__(self) -> pn.Column:
+        numbers = pn.Row(self.count, self.seed, self._dice(), sizing_mode="stretch_width")
+        first = [self.conditions[TTYPE]] if TTYPE in self.conditions else []
+        rest = [slider for name, slider in self.conditions.items() if name != TTYPE]
+        further = [folded("Further conditions", rest)] if rest else []
+        return pn.Column(
+            *first, numbers, *further,
+            folded("Temperature and guidance", [self.temperature, self.guidance]),
+            sizing_mode="stretch_width", margin=0,
+        )  # fmt: skip
+
+    def _dice(self) -> pmui.IconButton:
+        def roll(_: Any) -> None:
+            self.seed.value = secrets.randbits(SEED_BITS)
+
+        return pmui.IconButton(
+            icon="casino", description="New seed", on_click=roll, margin=(10, 6, 0, 0)
+        )
+
+
+def condition_words(field: Field, value: float) -> str:
+    """A condition in words: "T 4", "Redshift 0.05"."""
+    label = "T" if field.name == TTYPE else field.label
+    return f"{label} {value:g}{f' {field.unit}' if field.unit else ''}".replace("-", "−")
+
+
+def _condition(field: Field) -> ConditionField:
+    look: dict[str, Any] = {"step": step_of(field), "value": None, "rest": field.default}
+    label = field.label[:1].upper() + field.label[1:]
+    if field.name == TTYPE:
+        chips = whole_types(field)
+        middle = min(max(FIRST_TYPE, chips[0]), chips[-1])
+        look |= {"step": 0.1, "value": middle, "rest": middle, "chips": chips}
+        look |= {"colours": [type_colour(chip) for chip in chips]}
+    low, high = (chips[0], chips[-1]) if field.name == TTYPE else (field.low, field.high)
+    return ConditionField(
+        label=label, unit=field.unit, low=low, high=high, free_words=ANY_WORDS, margin=(6, 10),
+        **look,
+    )  # fmt: skip
+
+
+def whole_types(field: Field) -> list[int]:
+    """The classes of the Hubble type, -3 to 6, as far as a prior may be asked for them."""
+    low, high = T_RANGE
+    return list(range(max(low, math.ceil(field.low)), min(high, math.floor(field.high)) + 1))
+
+
+def step_of(field: Field) -> float:
+    """A round step that divides the range of a field into about a hundred."""
+    raw = (field.high - field.low) / STEPS
+    power = 10.0 ** math.floor(math.log10(raw)) if raw > 0 else 1.0
+    return power * next((m for m in (1, 2, 5) if m * power >= raw), 10)
+
+
+def folded(words: str, parts: list[Any]) -> pmui.Accordion:
+    """Parts that a click on the words unfolds."""
+    return pmui.Accordion(
+        (words, pn.Column(*parts, sizing_mode="stretch_width", margin=0)), active=[],
+        disable_gutters=True, sizing_mode="stretch_width", margin=(5, 10), sx=COMPACT,
+    )  # fmt: skip

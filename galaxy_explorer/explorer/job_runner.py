@@ -1,0 +1,112 @@
+"""A visitor's place in the line of slow work: one job at a time, its progress, and Cancel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import panel as pn
+
+from galaxy_explorer.errors import Busy, GalaxyExplorerError
+from galaxy_explorer.explorer.drawing import has_visitor
+from galaxy_explorer.explorer.emulating import Job, Line, Waiting, Work
+from galaxy_explorer.explorer.emulator_esm import JobBar
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step of the work made: the share that is done, in words too, and what to show."""
+
+    share: float
+    words: str
+    content: Any
+
+
+class JobRunner(pn.viewable.Viewer):
+    """Runs jobs whose steps are `Step`s; a new one takes the place of the one before.
+
+    A job ends with the session that asked for it.
+    """
+
+    def __init__(self, line: Line, **params: Any) -> None:
+        super().__init__(**params)
+        self.line = line
+        self.bar = JobBar(self._on_message, margin=0)
+        self._job: Job | None = None
+        self._number = 0
+        if pn.state.curdoc is not None:
+            pn.state.curdoc.on_session_destroyed(self._leave)
+
+    def __panel__(self) -> JobBar:
+        return self.bar
+
+    def start(self, work: Work, show: Callable[[Any], None], title: str) -> None:
+        """Do some work, in place of what is being done. title: what it makes, in words."""
+        self._drop()
+        self._number += 1
+        # A browser that is still opening the page would miss what is shown meanwhile.
+        pn.state.onload(partial(self._run, self._number, work, show, title))
+
+    def refuse(self, words: str) -> None:
+        """Stop, and say why."""
+        self._drop()
+        self._number += 1
+        self._end(words, refused=True)
+
+    async def _run(self, number: int, work: Work, show: Callable[[Any], None], title: str) -> None:
+        if number != self._number:
+            return
+        try:
+            job = self._job = self.line.enter(work)
+        except Busy as error:
+            self._end(str(error), refused=True)
+            return
+        self.bar.param.update(running=True, refused=False, share=0.0, words=f"{title} …")
+        started = time.monotonic()
+        try:
+            await self._follow(job, show, title)
+            words, refused = f"{title}: {time.monotonic() - started:.1f} s", False
+        except GalaxyExplorerError as error:
+            words, refused = str(error), True
+        finally:
+            self.line.cancel(job)
+        if job is self._job:
+            self._end(words, refused=refused)
+
+    async def _follow(self, job: Job, show: Callable[[Any], None], title: str) -> None:
+        document = pn.state.curdoc
+        had_visitor = has_visitor(document)
+        async for news in job.news():
+            if job is not self._job or has_visitor(document) != had_visitor:
+                return
+            if isinstance(news, Waiting):
+                self._wait(news.before, title)
+            else:
+                step: Step = news.part
+                show(step.content)
+                self.bar.param.update(share=step.share, words=f"{title}: {step.words}")
+
+    def _wait(self, before: int, title: str) -> None:
+        if before:
+            self.bar.words = f"Busy: {before} before you. {title} comes then."
+
+    def _end(self, words: str, *, refused: bool = False) -> None:
+        self._job = None
+        self.bar.param.update(
+            running=False, refused=refused, share=0.0, words=words, done=self.bar.done + 1
+        )
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        if message.get("cancel") and self._job is not None:
+            self.refuse(f"Cancelled. {self.bar.words}")
+
+    def _drop(self) -> None:
+        if self._job is not None:
+            self.line.cancel(self._job)
+            self._job = None
+
+    def _leave(self, _: Any) -> None:
+        self._drop()

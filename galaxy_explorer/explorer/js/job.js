@@ -1,0 +1,31 @@
+// How far slow work is, and the button that stops it.
+
+export function render({model}) {
+  const root = element("div", "job")
+  const words = element("div", "job-words")
+  words.setAttribute("role", "status")
+  const bar = element("div", "job-track")
+  bar.setAttribute("role", "progressbar")
+  bar.setAttribute("aria-label", "Progress")
+  const fill = element("div", "job-fill")
+  bar.append(fill)
+  const stop = element("button", "plain-button", "Cancel")
+  stop.addEventListener("click", () => model.send_msg({cancel: true}))
+  const line = element("div", "job-line")
+  line.append(bar, stop)
+  root.append(words, line)
+
+  const draw = () => {
+    words.textContent = model.words
+    words.classList.toggle("refused", model.refused)
+    line.style.visibility = model.running ? "visible" : "hidden"
+    const share = Math.round(100 * model.share)
+    fill.style.width = `${share}%`
+    bar.setAttribute("aria-valuenow", share)
+    root.dataset.state = model.running ? "running" : model.refused ? "refused" : "idle"
+    root.dataset.done = model.done
+  }
+  drawOnChange(model, ["words", "refused", "running", "share", "done"], draw)
+  draw()
+  return root
+}

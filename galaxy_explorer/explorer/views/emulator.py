@@ -1,0 +1,164 @@
+"""The Emulator page: galaxies that do not exist, of the types that are asked for.
+
+Controls on the left; on the right samples beside their nearest real galaxies, a ladder of types
+(report, Fig 12), one galaxy from type to type, and the proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+import param
+
+from galaxy_explorer.bundle_deconvolution import PSF_KIND
+from galaxy_explorer.emulation.light import units_of
+from galaxy_explorer.errors import BundleError, RequestError
+from galaxy_explorer.explorer.cluster_words import STYLES, choice
+from galaxy_explorer.explorer.controls import display_controls
+from galaxy_explorer.explorer.detail import Detail
+from galaxy_explorer.explorer.display import DisplaySettings
+from galaxy_explorer.explorer.downloads import Downloads, Made
+from galaxy_explorer.explorer.emulator_camera import CameraWishes
+from galaxy_explorer.explorer.emulator_evidence import evidence_html
+from galaxy_explorer.explorer.emulator_files import KINDS, made_file
+from galaxy_explorer.explorer.emulator_source import Look, emulator_source
+from galaxy_explorer.explorer.emulator_views import Ladder, MorphView, Samples
+from galaxy_explorer.explorer.emulator_wishes import TTYPE, Wishes, folded
+from galaxy_explorer.explorer.job_runner import JobRunner
+from galaxy_explorer.explorer.text import plain
+from galaxy_explorer.explorer.views.claims import CARD_STYLES
+
+if TYPE_CHECKING:
+    from galaxy_explorer.explorer.context import AppContext
+    from galaxy_explorer.explorer.state import ExplorerState
+
+PAGE_HEIGHT = "calc(100vh - 84px)"
+SAMPLES, LADDER, MORPH, EVIDENCE = "Samples", "Ladder", "Morph", "Evidence"
+TITLES = {SAMPLES: "{count} galaxies", LADDER: "Ladder of types", MORPH: "Morph"}
+LEAD = (
+    "Synthetic galaxies: the prior writes a code map for the type that you ask for, the model draws"
+    " it. Change anything, and they are drawn anew."
+)
+
+
+class Emulator(pn.viewable.Viewer):
+    """Wishes, the job that fulfils them, and four ways to look at what comes."""
+
+    mode: Any = param.Selector(default=SAMPLES, doc="Which way to look.")
+
+    def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
+        super().__init__(**params)
+        self.state, self.context = state, context
+        self.source = emulator_source(context)
+        try:
+            self.emulator = self.source.emulator
+        except BundleError as error:
+            self.view = _column(_html(f"<h2>Emulator</h2><p>{plain(error)}</p>"))
+            return
+        self.runner = JobRunner(self.source.line)
+        self.wishes = Wishes(
+            self.emulator.fields, self.emulator.default_guidance, self.runner.refuse
+        )
+        kind = state.bundle.models[self.emulator.model].kind
+        self.camera = CameraWishes(units_of(state.bundle), has_layer=kind == PSF_KIND)
+        self.downloads = Downloads("Download", KINDS, self._prepare_file)
+        self.detail = Detail(state, context.stamps)
+        self.parts = self._parts()
+        self.param.mode.objects = [*self.parts, EVIDENCE]
+        self._shown: dict[str, tuple[Any, ...]] = {}
+        self.view = self._layout()
+        self._listen()
+        self.ask()
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self.view
+
+    def _parts(self) -> dict[str, Samples | Ladder | MorphView]:
+        parts: dict[str, Any] = {SAMPLES: Samples(self.source, self._focus)}
+        field = next((one for one in self.emulator.fields if one.name == TTYPE), None)
+        if field is not None:
+            parts[LADDER] = Ladder(self.source, field, self._focus)
+            parts[MORPH] = MorphView(self.source, field)
+        return parts
+
+    def _listen(self) -> None:
+        self.wishes.param.watch(self.ask, "changed")
+        self.camera.param.watch(self.ask, "wish")
+        self.param.watch(self.ask, "mode")
+        self.state.display.param.watch(self.ask, list(self.state.display.param.values()))
+        self.view.param.watch(self._appear, "visible")
+
+    def _appear(self, event: param.parameterized.Event) -> None:
+        self.detail.drawing.shown = event.new
+        if event.new:
+            self.ask()
+
+    def _focus(self, row: int) -> None:
+        self.state.focus = row
+
+    def ask(self, *_: param.parameterized.Event) -> None:
+        """Draw what is asked for, where it is not what is shown already."""
+        part, request = self.parts.get(self.mode), self.wishes.request
+        look = Look(DisplaySettings.from_token(self.state.display.token()), self.camera.wish)
+        asked = (request, self.state.display.token(), look.wish)
+        if part is None or not self.view.visible or self._shown.get(self.mode) == asked:
+            return
+        self._shown[self.mode] = asked
+        words = self.wishes.words(typed=self.mode == SAMPLES)
+        part.begin(request, words)
+        camera = f", {self.camera.words()}" if self.camera.words() else ""
+        title = f"{TITLES[self.mode].format(count=request.count)}, {words}{camera}"
+        self.runner.start(part.work(request, look), part.show, title)
+
+    def _prepare_file(self, kind: str) -> Callable[[], Made]:
+        samples = self.parts[SAMPLES]
+        if not isinstance(samples, Samples) or samples.made is None:
+            raise RequestError("the galaxies are still being drawn; try again when they are there")
+        request, codes, _ = samples.made
+        made = partial(made_file, self.source, request, codes, samples.facts)
+        return partial(made, wish=self.camera.wish, kind=kind)
+
+    def _layout(self) -> pn.Row:
+        left = pn.Column(
+            _html(f"<h2>Emulator</h2><p class='soft'>{LEAD}</p>"), self.wishes,
+            folded("Camera", [self.camera]),
+            display_controls(self.state), margin=(0, 14, 0, 0), sizing_mode="stretch_width",
+            styles={"height": PAGE_HEIGHT, "flex": "0 0 clamp(290px, 25vw, 370px)",
+                    "overflow": "hidden auto"},
+        )  # fmt: skip
+        bar = pn.Row(
+            choice("", self.param.mode), self.runner, sizing_mode="stretch_width",
+            margin=(4, 0, 8, 0),
+            styles={"gap": "18px", "align-items": "center", "max-height": "none"},
+        )  # fmt: skip
+        views = {
+            **{name: [part.view] for name, part in self.parts.items()},
+            EVIDENCE: [_html(evidence_html(self.state.bundle))],
+        }
+        views[SAMPLES].append(pn.Column(self.downloads.buttons, margin=(12, 0)))
+        shown = []
+        for name, parts in views.items():
+            column = pn.Column(*parts, sizing_mode="stretch_width", margin=0)
+            column.visible = self.param.mode.rx() == name
+            shown.append(column)
+        return pn.Row(
+            left, _column(bar, self.detail, *shown), sizing_mode="stretch_width", margin=8
+        )
+
+
+def _column(*parts: Any) -> pn.Column:
+    return pn.Column(
+        *parts, sizing_mode="stretch_width", margin=(0, 8, 0, 0),
+        styles={
+            "height": PAGE_HEIGHT, "flex": "1 1 0", "min-width": "0", "overflow": "hidden auto",
+        },
+    )  # fmt: skip
+
+
+def _html(text: str) -> pn.pane.HTML:
+    return pn.pane.HTML(
+        text, stylesheets=[STYLES, *CARD_STYLES], sizing_mode="stretch_width", margin=(4, 10)
+    )

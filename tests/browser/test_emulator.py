@@ -1,0 +1,133 @@
+"""The Emulator page in a browser: the same seed, cancelling, two visitors, refusals, a morph."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PATIENCE_MS, SIZE, watch
+
+pytestmark = pytest.mark.browser
+
+PICTURE = """async (samples) => {
+  const sheet = samples.querySelector(".sample-picture").style.backgroundImage
+  const bytes = await (await fetch(sheet.slice(5, -2))).arrayBuffer()
+  const digest = await crypto.subtle.digest("SHA-256", bytes)
+  return Array.from(new Uint8Array(digest)).join(" ")
+}"""
+STOP_AT_ONCE = """(job) => new Promise((resolve) => {
+  const stop = job.querySelector("button")
+  const look = setInterval(() => {
+    if (job.dataset.state !== "running") return
+    clearInterval(look)
+    const started = performance.now()
+    new MutationObserver(() => {
+      if (job.dataset.state !== "running") resolve(performance.now() - started)
+    }).observe(job, {attributes: true})
+    stop.click()
+  }, 1)
+})"""
+BEYOND = """(slider) => {
+  slider.max = 99
+  slider.value = 99
+  slider.dispatchEvent(new Event("change"))
+}"""
+
+
+@pytest.fixture
+def emulator(open_page) -> Page:
+    expect.set_options(timeout=PATIENCE_MS)
+    return opened(open_page("emulator", ".samples[data-painted]"))
+
+
+def opened(page: Page) -> Page:
+    page.locator(".samples[data-compared='16']").wait_for()
+    return page
+
+
+def give(page: Page, name: str, number: int) -> None:
+    field = page.get_by_role("textbox", name=name, exact=True)
+    field.fill(str(number))
+    field.press("Enter")
+
+
+def picture(page: Page, seed: int, count: int = 16) -> str:
+    """The finished picture of a seed, as a digest."""
+    samples = page.locator(f".samples[data-compared='{count}'][data-words$=' seed {seed}']")
+    samples.wait_for()
+    return samples.evaluate(PICTURE)
+
+
+def test_the_same_seed_gives_the_same_galaxies_to_everybody(emulator, browser, complaints) -> None:
+    first = picture(emulator, 1)
+    give(emulator, "Seed", 2)
+    assert picture(emulator, 2) != first
+    other = browser.new_context(viewport=SIZE)
+    other.set_default_timeout(PATIENCE_MS)
+    page = other.new_page()
+    watch(page, complaints)
+    page.goto(emulator.url)
+    opened(page)
+    give(emulator, "Seed", 3)
+    give(page, "Seed", 4)
+    assert picture(emulator, 3) != picture(page, 4)
+    give(page, "Seed", 3)
+    assert picture(page, 3) == picture(emulator, 3)
+    give(page, "Seed", 1)
+    assert picture(page, 1) == first
+    other.close()
+
+
+def test_everything_says_that_it_is_synthetic(emulator) -> None:
+    pictures = emulator.locator(".sample-picture")
+    assert pictures.count() == 16
+    assert emulator.locator(".sample-picture .synthetic-mark:visible").count() == 16
+    name = re.compile(r"^Synthetic galaxy, T 4, seed 1, 16 of 16$")
+    expect(pictures.last).to_have_accessible_name(name)
+
+
+def test_cancel_stops_at_once(emulator) -> None:
+    job = emulator.locator(".job")
+    give(emulator, "How many", 64)
+    job.evaluate(STOP_AT_ONCE)
+    expect(job.locator(".job-words")).to_contain_text("Cancelled.")
+    give(emulator, "How many", 4)
+    picture(emulator, 1, 4)
+
+
+def test_what_is_out_of_range_is_refused_at_the_server(emulator) -> None:
+    said = emulator.locator(".job-words.refused")
+    emulator.get_by_role("slider", name="Hubble stage T").evaluate(BEYOND)
+    expect(said).to_contain_text("ttype 99: a number from")
+    expect(emulator.get_by_role("button", name="Hubble stage T 4")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    give(emulator, "How many", 1000)
+    expect(said).to_contain_text("count 1000: a whole number from 1 to 64")
+    picture(emulator, 1)
+
+
+def test_a_ladder_and_a_morph_that_is_dragged_without_the_server(emulator, frames_sent) -> None:
+    emulator.get_by_role("button", name="Ladder", exact=True).click()
+    tiles = emulator.locator(".ladder[data-ready] .ladder-tile.synthetic")
+    tiles.first.wait_for()
+    emulator.get_by_role("button", name="Morph", exact=True).click()
+    stage = emulator.locator(".morph[data-painted] .morph-stage")
+    stage.wait_for()
+    expect(emulator.locator(".job")).to_have_attribute("data-state", "idle")
+    sent = len(frames_sent)
+    slider = emulator.get_by_role("slider", name="Hubble type T of the galaxy")
+    slider.focus()
+    before = stage.get_attribute("data-value")
+    slider.press("ArrowRight")
+    expect(stage).not_to_have_attribute("data-value", before)
+    assert len(frames_sent) == sent
+
+
+def test_a_real_neighbour_comes_into_focus(emulator) -> None:
+    real = emulator.locator(".sample-real").first
+    name = real.get_attribute("title").split(",")[0]
+    real.click()
+    emulator.locator(".detail h3", has_text=name).wait_for()

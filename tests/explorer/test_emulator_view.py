@@ -1,0 +1,212 @@
+"""The Emulator page: what is asked for is checked, drawn, compared and handed over as files."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from PIL import Image
+
+from galaxy_explorer.bundle import load_bundle
+from galaxy_explorer.emulation.maker import Wish
+from galaxy_explorer.emulation.request import Request
+from galaxy_explorer.errors import RequestError
+from galaxy_explorer.explorer.context import AppContext
+from galaxy_explorer.explorer.display import DisplaySettings
+from galaxy_explorer.explorer.emulator_evidence import evidence_html
+from galaxy_explorer.explorer.emulator_files import made_file
+from galaxy_explorer.explorer.emulator_source import EmulatorSource, Look
+from galaxy_explorer.explorer.emulator_views import LADDER_LINES, Ladder, MorphView, Samples
+from galaxy_explorer.explorer.emulator_wishes import Wishes, step_of
+from galaxy_explorer.explorer.selections import SelectionStore
+from galaxy_explorer.explorer.stamps import StampStore
+from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.views.emulator import Emulator
+from galaxy_explorer.settings import read_settings
+from tests.small_bundle import write_small_bundle
+from tests.small_emulation import small_emulation
+
+LOOK = Look(DisplaySettings())
+CAMERA = Wish(telescope="sdss", pixel_scale_arcsec=0.4, magnitude=16.0)
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture(scope="module")
+def context(bundle, tmp_path_factory) -> AppContext:
+    folder = tmp_path_factory.mktemp("emulator")
+    store = SelectionStore(folder / "selections", bundle.hash, len(bundle), 10)
+    stamps = StampStore(bundle, folder / "stamps")
+    return AppContext(bundle, stamps, None, store, read_settings({}))
+
+
+@pytest.fixture(scope="module")
+def source(context) -> EmulatorSource:
+    return EmulatorSource(context)
+
+
+def done(part, request: Request, look: Look = LOOK) -> list:
+    """Let a part of the page do its work; the steps."""
+    part.begin(request, "so asked")
+    steps = list(part.work(request, look)(never))
+    for step in steps:
+        part.show(step.content)
+    return steps
+
+
+def test_galaxies_come_row_by_row_and_then_with_their_neighbours(source) -> None:
+    focused = []
+    samples = Samples(source, focused.append)
+    steps = done(samples, Request(3, 1, {"ttype": 4.0}))
+    shares = [step.share for step in steps]
+    assert shares == sorted(shares)
+    assert len(steps) == source.emulator.code_shape[0] + 1
+    assert len(samples.view.cards) == samples.view.count == 3
+    samples._on_message({"focus": samples.view.cards[0]["row"]})
+    samples._on_message({"focus": 10**9})
+    samples._on_message({"focus": "0"})
+    assert focused == [samples.view.cards[0]["row"]]
+    assert Image.open(io.BytesIO(samples.view.sheet)).info["comment"].startswith(b"SYNTHETIC=T")
+    again = done(samples, Request(3, 1, {"ttype": 4.0}))
+    assert len(again) == 2
+    assert again[-1].content[0] == steps[-1].content[0]
+
+
+def test_the_nearest_galaxy_is_the_nearest_in_code_vectors(source) -> None:
+    emulator = source.emulator
+    codes = emulator.codes(Request(2, 9))
+    vectors = source.bundle.load_model(emulator.model).codebook.numpy()
+    train = np.flatnonzero(source.bundle.column("split") == "train")
+    known = vectors[source.bundle.codes(emulator.model)[train]]
+    offset = known[None] - vectors[codes][:, None]
+    far = np.sqrt(np.square(offset).sum(-1).mean((2, 3)))
+    rows, found = source.nearest(codes)
+    np.testing.assert_array_equal(rows, train[far.argmin(1)])
+    np.testing.assert_allclose(found, far.min(1), rtol=1e-4)
+    itself = source.nearest(source.bundle.codes(emulator.model)[train[:2]])
+    np.testing.assert_array_equal(itself[0], train[:2])
+
+
+def test_likelihoods_are_ranked_among_held_out_galaxies(source) -> None:
+    request = Request(4, 2, {"ttype": 1.0})
+    facts = source.facts(request, source.emulator.codes(request))
+    usual = source._usual_log_prob(("ttype",))
+    np.testing.assert_allclose(facts.percentile, [(usual < x).mean() * 100 for x in facts.log_prob])
+
+
+def test_a_ladder_has_real_galaxies_above_and_one_noise_along_a_line(source) -> None:
+    focused = []
+    field = source.emulator.fields[0]
+    ladder = Ladder(source, field, focused.append)
+    steps = done(ladder, Request(16, 5, {"ttype": 4.0}))
+    assert ladder.view.ready == LADDER_LINES * len(ladder.types)
+    ttype = source.bundle.column("ttype")
+    for place, row in enumerate(ladder._real):
+        assert row < 0 or abs(ttype[row] - ladder.types[place % len(ladder.types)]) <= 0.5
+    ladder._on_message({"real": 0})
+    assert focused == [ladder._real[0]]
+    assert steps[-1].share == 1
+    side = Image.open(io.BytesIO(ladder.view.sheet)).size
+    assert side == (64 * len(ladder.types), 64 * LADDER_LINES)
+
+
+def test_a_morph_has_a_frame_for_every_quarter_of_a_type(source) -> None:
+    field = source.emulator.fields[0]
+    morph = MorphView(source, field)
+    done(morph, Request(16, 5))
+    np.testing.assert_allclose(np.diff(morph.view.values), 0.25)
+    assert field.low <= morph.view.values[0]
+    assert morph.view.values[-1] <= field.high
+
+
+def test_a_camera_gives_its_own_pixels_and_refuses_what_is_too_large(source) -> None:
+    samples = Samples(source, lambda _: None)
+    done(samples, Request(2, 1, {"ttype": 4.0}), Look(DisplaySettings(), CAMERA))
+    stamps = samples.made[2]
+    assert stamps.shape == (2, 65, 65)  # 64 pixels of 0.4 arcsec on those of 0.396
+    with pytest.raises(RequestError, match="pixels a side: at most"):
+        done(samples, Request(2, 1), Look(DisplaySettings(), Wish("hst-f814w", None, 0.4)))
+
+
+def test_files_say_that_they_are_synthetic(source) -> None:
+    request = Request(2, 7, {"ttype": -2.0})
+    codes = source.emulator.codes(request)
+    facts = source.facts(request, codes)
+    made = {
+        kind: made_file(source, request, codes, facts, wish=Wish(), kind=kind)
+        for kind in ("fits", "png", "ecsv")
+    }
+    assert all(name.startswith("synthetic") for name, _ in made.values())
+    with fits.open(io.BytesIO(made["fits"][1])) as opened:
+        assert opened[0].header["SYNTHETIC"] is True
+        assert opened[0].data.shape == (2, 64, 64)
+        assert "nearest_real" in opened["CATALOG"].columns.names
+    assert Image.open(io.BytesIO(made["png"][1])).text["SYNTHETIC"] == "T"
+    assert b"SYNTHETIC" in made["ecsv"][1]
+
+
+@pytest.fixture
+def wishes(source) -> tuple[Wishes, list[str]]:
+    refused = []
+    return Wishes(source.emulator.fields, 1.0, refused.append), refused
+
+
+@pytest.mark.parametrize("value", [99, -99.0, float("nan"), float("inf")])
+def test_what_the_browser_sends_is_checked(wishes, value) -> None:
+    made, refused = wishes
+    before = made.request
+    made._on_message("ttype", {"value": value})
+    assert "ttype" in refused[0]
+    assert made.request is before
+    assert made.conditions["ttype"].value == before.condition["ttype"]
+    made._on_message("temperature", {"value": value})
+    assert "temperature" in refused[1]
+
+
+def test_more_than_the_page_shows_is_refused_with_the_way_to_get_it(wishes) -> None:
+    made, refused = wishes
+    made.count.value = 65
+    assert "galaxy-explorer generate" in refused[0]
+    made.count.value = 64
+    assert made.request.count == 64
+    made.seed.value = -1
+    assert "seed -1" in refused[1]
+
+
+def test_a_field_is_fixed_or_left_to_the_prior(wishes) -> None:
+    made, refused = wishes
+    made._on_message("ttype", {"value": None})
+    assert "ttype" not in made.request.condition
+    made._on_message("magnitude", {"value": made.fields[1].default})
+    assert set(made.request.condition) == {"magnitude"}
+    assert refused == []
+    assert made.changed == 2
+
+
+def test_steps_are_round(source) -> None:
+    for field in source.emulator.fields:
+        count = (field.high - field.low) / step_of(field)
+        assert 20 <= count <= 100
+
+
+def test_a_bundle_without_a_prior_says_how_to_make_one(tmp_path) -> None:
+    bundle = load_bundle(write_small_bundle(tmp_path / "none", n=60, prior=None))
+    store = SelectionStore(tmp_path / "selections", bundle.hash, len(bundle), 10)
+    context = AppContext(
+        bundle, StampStore(bundle, tmp_path / "stamps"), None, store, read_settings({})
+    )
+    page = Emulator(ExplorerState(bundle), context)
+    assert "galaxy-explorer train" in page.view[0].object
+    context.stamps.close()
+
+
+def test_the_proof_is_shown_with_goals_floors_and_control(bundle) -> None:
+    assert "--emulator" in evidence_html(bundle)
+    shown = evidence_html(replace(bundle, emulation=small_emulation()))
+    for words in ("0.900 to 1.10", "mismatched labels", "floor", "met", "Guidance", "T −3"):
+        assert words in shown
