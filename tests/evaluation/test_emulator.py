@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from galaxy_explorer import load_bundle
+from galaxy_explorer.cli import app
+from galaxy_explorer.emulation import comparison, morphology
+from galaxy_explorer.emulation import sets as scores
+from galaxy_explorer.emulation.morphology import MEASURED
+from galaxy_explorer.errors import BundleError
+from galaxy_explorer.evaluation.emulator import GUIDANCES, evaluate_emulator
+from tests.small_bundle import write_small_bundle
+from tests.small_proof import write_proof_bundle
+from tests.small_survey import write_small_survey
+
+SAMPLES = 72
+
+
+def simple_measure(stamp: np.ndarray) -> np.ndarray:
+    """Stands in for statmorph, which takes 0.2 s a stamp."""
+    part = np.sort(stamp.ravel())
+    values = [part[-1], part[-100:].mean(), *part[[-200, -50, -500, -10]], part.std()]
+    return np.array([*values, stamp[32].mean(), 0.0])
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory):
+    return write_small_survey(tmp_path_factory.mktemp("surveys") / "blobs", n=400)
+
+
+@pytest.fixture(scope="module")
+def bundle(survey, tmp_path_factory):
+    return write_proof_bundle(tmp_path_factory.mktemp("bundles") / "sky", survey)
+
+
+@pytest.fixture(scope="module")
+def _quick():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scores, "BOOTSTRAPS", 20)
+        patch.setattr(comparison, "TREES", 10)
+        patch.setattr(morphology, "measure_one", simple_measure)
+        yield
+
+
+@pytest.fixture(scope="module")
+def proof(_quick, bundle, survey):
+    said: list[str] = []
+    return evaluate_emulator(bundle, survey.path, samples=SAMPLES, grid="tiny", say=said.append)
+
+
+def test_the_bundle_keeps_the_proof(proof, bundle):
+    opened = load_bundle(bundle)
+    assert opened.emulation == proof
+    assert opened.priors[proof.model].default_guidance == proof.guidance
+    assert {figure.group for figure in proof.figures} == {
+        *("label", "judge", "distribution", "memory")
+    }
+    assert {trend.kind for trend in proof.trends} == {
+        *("real", "reconstruction"),
+        "sample",
+        "control",
+    }
+    assert [point.guidance for point in proof.curve] == list(GUIDANCES)
+    assert {histogram.statistic for histogram in proof.histograms} == set(MEASURED)
+
+
+def test_the_card_names_every_figure(proof, bundle):
+    card = (bundle / "README.md").read_text()
+    assert "--emulator`" in card
+    for figure in proof.figures:
+        assert figure.name in card
+        assert figure.verdict in card
+
+
+def test_the_command_resumes_and_writes_into_a_copy(proof, bundle, survey, tmp_path, monkeypatch):
+    """What was drawn and measured before is neither drawn nor measured again."""
+    monkeypatch.setattr(morphology, "measure_one", None)
+    monkeypatch.setattr("galaxy_explorer.emulation.sampler.Sampler.rows", None)
+    out = tmp_path / "copy"
+    options = ["--emulator", "--emulator-samples", str(SAMPLES), "--grid", "tiny"]
+    options += ["--survey", str(survey.path), "--out", str(out)]
+    found = CliRunner().invoke(app, ["evaluate", str(bundle), *options])
+    assert found.exit_code == 0, found.output
+    assert load_bundle(out).emulation == proof
+    assert all(figure.name in found.output for figure in proof.figures)
+
+
+def test_a_bundle_without_a_prior_says_what_makes_one(tmp_path, survey):
+    path = write_small_bundle(tmp_path / "plain", n=60, prior=None)
+    with pytest.raises(BundleError, match="no prior"):
+        evaluate_emulator(path, survey.path, say=lambda _: None)
