@@ -78,11 +78,13 @@ def add_files(
     card: Card,
     *,
     figures: list[dict[str, str]] | None = None,
+    guidance: Mapping[str, float] | None = None,
 ) -> Path:
     """Put further files into a finished bundle, and its card anew, each under its hash.
 
     For what can only be measured on the finished bundle. Files of the same names are replaced.
-    figures: rows (what, value, command) of the card, in place of earlier ones.
+    figures: rows (what, value, command) of the card, in place of earlier ones. guidance: the new
+    default of the prior of each model.
     Raises BundleError where the bundle is not intact or a name is in use by the bundle itself.
     """
     target = Path(path)
@@ -94,6 +96,8 @@ def add_files(
     data = verify_files(target, manifest.pop("files"))
     if figures is not None:
         manifest["figures"] = figures
+    for model, value in (guidance or {}).items():
+        manifest["priors"][model]["default_guidance"] = value
     with _replacing(target) as folder:
         for name, content in {**data, **files}.items():
             atomic_write_bytes(folder / name, content)

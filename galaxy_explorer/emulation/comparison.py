@@ -166,6 +166,12 @@ def neighbour_ratio(
     return resampled(lambda rows: float(near[rows].mean() / far[rows].mean()), len(near))
 
 
+def diversity(made: Galaxies, redrawn: Galaxies) -> float:
+    """Mean distance between two samples in code space over that between two reconstructions."""
+    below = spread(redrawn.vectors)
+    return spread(made.vectors) / below if below > 0 else 0.0
+
+
 def spread(vectors: NDArray[np.floating]) -> float:
     """Mean distance between two random ones of vectors (n, V)."""
     rng = np.random.default_rng(3)

@@ -270,8 +270,8 @@ def memory_figures(sets: Sets) -> list[EmulationFigure]:
         return []
     score = compare.neighbour_ratio(sets.made.vectors, sets.train, sets.held_out)
     copied = compare.neighbour_ratio(sets.train, sets.train, sets.held_out).value
-    near = compare.spread(sets.made.vectors) / compare.spread(sets.redrawn.vectors)
-    collapsed = compare.spread(sets.made.collapsed.vectors) / compare.spread(sets.redrawn.vectors)
+    near = compare.diversity(sets.made, sets.redrawn)
+    collapsed = compare.diversity(sets.made.collapsed, sets.redrawn)
     return [
         _figure(
             "memory", "nearest neighbours in code space, training over held-out", score,

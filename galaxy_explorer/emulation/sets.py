@@ -47,6 +47,24 @@ class Galaxies:
             judged=None if self.judged is None else self.judged[rows],
         )
 
+    def joined(self, others: Galaxies) -> Galaxies:
+        """These and others of the same kind."""
+        both = None
+        if self.judged is not None and others.judged is not None:
+            both = np.concatenate([self.judged, others.judged])
+        n, m = len(self), len(others)
+        return Galaxies(
+            ttype=np.concatenate([self.ttype, others.ttype]),
+            statistics={
+                name: np.concatenate([values, others.statistics[name]])
+                for name, values in self.statistics.items()
+            },
+            features=np.concatenate([self.features, others.features]),
+            vectors=np.concatenate([self.vectors, others.vectors]),
+            judged=both,
+            failed=(n * self.failed + m * others.failed) / max(n + m, 1),
+        )
+
     @property
     def typed(self) -> Galaxies:
         """Those with a T."""

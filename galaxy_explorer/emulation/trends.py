@@ -79,7 +79,7 @@ def guidance_point(guidance: float, redrawn: Galaxies, made: Galaxies) -> Guidan
         guidance=guidance,
         slope_ratio=float(np.mean(ratios)),
         distance=distance,
-        diversity=compare.spread(made.vectors) / compare.spread(redrawn.vectors),
+        diversity=compare.diversity(made, redrawn),
         judged=judged,
         cost=float(np.mean(np.abs(np.array(ratios) - 1))) + distance,
         n=len(made),

@@ -26,7 +26,7 @@ from galaxy_explorer.bundle_writer import add_files
 from galaxy_explorer.errors import SettingError
 from galaxy_explorer.evaluation.agreement import Judging
 from galaxy_explorer.evaluation.baselines import baseline_rows
-from galaxy_explorer.evaluation.card import evaluated_card
+from galaxy_explorer.evaluation.card import card_of
 from galaxy_explorer.evaluation.cell_rows import cell_rows
 from galaxy_explorer.evaluation.cells import plan_cells
 from galaxy_explorer.evaluation.claims import CLAIMS as FIRST_CLAIMS
@@ -229,12 +229,12 @@ def evaluate_bundle(
     if all(subject.shipped for subject in subjects):
         say(f"No further trainings in {work}: figures are of one training each")
     evaluation = Evaluator(context, subjects, workers, say).run()
-    target = path if out is None else _copied(path, out)
+    target = path if out is None else copied(path, out)
     write_evaluation(load_bundle(target), evaluation)
     return evaluation
 
 
-def _copied(path: Path, out: Path) -> Path:
+def copied(path: Path, out: Path) -> Path:
     """A copy of a bundle at `out`, which must not exist yet."""
     if out.exists():
         raise SettingError(f"--out {out}: exists already; give a new folder")
@@ -248,4 +248,4 @@ def write_evaluation(bundle: Bundle, evaluation: Evaluation) -> None:
         EVALUATION: evaluation.to_bytes(),
         CLAIMS: claims_text(bundle.name, evaluation).encode(),
     }
-    add_files(bundle.path, files, lambda manifest: evaluated_card(manifest, evaluation))
+    add_files(bundle.path, files, lambda m: card_of(m, evaluation, bundle.emulation))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from galaxy_explorer.bundle_emulation import Emulation
 from galaxy_explorer.bundle_evaluation import Evaluation, Row, TrainingCurve
 from galaxy_explorer.evaluation.baselines import MODEL as BASELINE
+from galaxy_explorer.evaluation.emulator_card import emulator_section
 from galaxy_explorer.evaluation.rows import find_row
 from galaxy_explorer.evaluation.supervised import JUDGE
 from galaxy_explorer.model_card import model_card, table
@@ -17,6 +19,16 @@ AGREEMENT = (
     *("early clusters", "late clusters"),
 )
 LIKE_FOR_LIKE = (("index", "gmm"), ("codes", "kmeans"), ("rings", "kmeans"), ("latents", "kmeans"))
+
+
+def card_of(
+    manifest: dict[str, Any], evaluation: Evaluation | None, emulation: Emulation | None
+) -> str:
+    """The card of a bundle with whatever has been measured of it."""
+    card = model_card(manifest) if evaluation is None else evaluated_card(manifest, evaluation)
+    if emulation is None:
+        return card
+    return f"{card.rstrip()}\n{emulator_section(manifest['name'], emulation)}"
 
 
 def evaluated_card(manifest: dict[str, Any], evaluation: Evaluation) -> str:

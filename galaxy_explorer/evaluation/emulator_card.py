@@ -1,0 +1,105 @@
+"""The model card's part on the emulator: each figure with goal, verdict, interval and controls."""
+
+from __future__ import annotations
+
+from galaxy_explorer.bundle_emulation import KINDS, Emulation, EmulationFigure
+from galaxy_explorer.emulation.proof import LEADING
+from galaxy_explorer.model_card import table
+
+
+def emulator_section(name: str, emulation: Emulation) -> str:
+    """Markdown text; name: the bundle's."""
+    survey = emulation.settings["survey"]
+    command = f"`galaxy-explorer evaluate trained/{name} --survey surveys/{survey} --emulator`"
+    settings = ", ".join(
+        f"{word}: {emulation.settings[word]}"
+        for word in ("held-out galaxies", "with a T", "samples", "asked for a T", "control samples")
+    )
+    return f"""
+# Emulator
+
+The prior over the code maps of `{emulation.model}`, by {command}. Real galaxies, reconstructions
+and samples are measured under the same noise, sky and segmentation, in stretched units; {settings}.
+Control: a prior trained with the labels of the next batch, which must not follow T. Collapsed: the
+first eight samples again and again (of nearest neighbours: an emulator that copies training
+galaxies). Floor: real against real, with as many galaxies. "Within error": the 95 % interval
+reaches the goal, the value does not; "at the floor": the goal is below the floor and the interval
+is not.
+
+{_figures(emulation)}
+
+## The chain: slope against T
+
+A stage of T; in brackets the 95 % interval over galaxies. Asymmetry and smoothness are dominated by
+noise.
+
+{_chain(emulation)}
+
+## Guidance
+
+{emulation.guidance:g} is the default. {emulation.guidance_rule}
+
+{_curve(emulation)}
+"""
+
+
+def _figures(emulation: Emulation) -> str:
+    head = ["figure", "goal", "measured", "verdict", "n", "floor", "collapsed", "control", "note"]
+    rows = [
+        [
+            f"{f.name}{f', {f.statistic}' if f.statistic else ''}",
+            goal_text(f),
+            _value(f.value, f.low, f.high),
+            f.verdict,
+            str(f.n),
+            _value(f.floor),
+            _value(f.collapsed),
+            _value(f.control),
+            f.note + (f"; {f.reference:.3f}" if f.reference is not None else ""),
+        ]
+        for f in emulation.figures
+    ]
+    return table(head, rows)
+
+
+def goal_text(figure: EmulationFigure) -> str:
+    """The range asked for, in words."""
+    low, high = figure.goal_low, figure.goal_high
+    if low is None:
+        return "" if high is None else f"at most {high:g}"
+    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+
+
+def _value(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    if value is None:
+        return "-"
+    interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
+    return f"{value:.3f}{interval}"
+
+
+def _chain(emulation: Emulation) -> str:
+    names = list(dict.fromkeys(trend.statistic for trend in emulation.trends))
+    names.sort(key=lambda name: name not in LEADING)
+    rows = []
+    for name in names:
+        found = [emulation.trend(name, kind) for kind in KINDS]
+        cells = ["-" if t is None else f"{_value(t.slope, t.low, t.high)}" for t in found]
+        rows.append([name, *cells])
+    return table(["statistic", *KINDS], rows)
+
+
+def _curve(emulation: Emulation) -> str:
+    head = ["guidance", "slope ratio", "W1 / sigma", "diversity", "r of judged T", "cost", "n"]
+    rows = [
+        [
+            f"{p.guidance:g}",
+            f"{p.slope_ratio:.3f}",
+            f"{p.distance:.3f}",
+            f"{p.diversity:.3f}",
+            _value(p.judged),
+            f"{p.cost:.3f}",
+            str(p.n),
+        ]
+        for p in emulation.curve
+    ]
+    return table(head, rows)

@@ -1,0 +1,233 @@
+"""Held-out galaxies, their reconstructions and samples, each measured in the same way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from galaxy_explorer.clustering.radial_profiles import radial_profile_vectors
+from galaxy_explorer.emulation.morphology import measure_morphology
+from galaxy_explorer.emulation.noise import Noise, left_out_noise
+from galaxy_explorer.emulation.sets import Galaxies
+from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.evaluation.kept_morphology import MORPHOLOGY_CACHE
+from galaxy_explorer.evaluation.supervised import LEAST_TYPED
+from galaxy_explorer.models.prior_fields import Field, condition_of
+from galaxy_explorer.pipeline.cache import StageResult
+from galaxy_explorer.progress import progress
+
+if TYPE_CHECKING:
+    from galaxy_explorer.models.judge import Judge
+    from galaxy_explorer.models.pixelcnn import PixelCNN
+
+TTYPE = "ttype"
+SEED = 0
+BATCH = 64  # samples drawn at a time
+JUDGED_TURNS = 4
+MOST_TAUGHT = 3000
+
+
+@dataclass(frozen=True)
+class Source:
+    """A prior with a key of its weights, for results that are kept."""
+
+    key: str
+    prior: PixelCNN
+
+
+class Measurer:
+    """Galaxies of one bundle, survey and model, measured alike.
+
+    workers: processes for the morphology.
+    """
+
+    def __init__(
+        self, context: Context, model: str, fields: tuple[Field, ...], workers: int
+    ) -> None:
+        self.context, self.model, self.workers = context, model, workers
+        self.fields = fields
+
+    @cached_property
+    def codebook(self) -> np.ndarray:
+        """Code vectors (K, D)."""
+        from galaxy_explorer.models.vqvae import VQVAE
+
+        model = self.context.bundle.load_model(self.model)
+        if not isinstance(model, VQVAE):
+            raise TypeError(f"{self.model} has no map of code vectors")
+        return np.asarray(model.codebook.cpu().numpy(), np.float32)
+
+    @property
+    def asks_type(self) -> bool:
+        """Whether the prior may be asked for a T."""
+        return any(field.name == TTYPE for field in self.fields)
+
+    @cached_property
+    def judge(self) -> Judge | None:
+        """A network that has learnt T from real stamps; None where too few have a type."""
+        typed = np.isfinite(self.context.ttype)
+        rows = [np.flatnonzero(typed & (self.context.splits == s)) for s in ("train", "validation")]
+        if min(map(len, rows)) < LEAST_TYPED:
+            return None
+        return _trained_judge(self.context, *rows)
+
+    def vectors(self, codes: np.ndarray) -> np.ndarray:
+        """Code vectors (n, h w D) of code maps (n, h, w)."""
+        return np.asarray(self.codebook[codes].reshape(len(codes), -1))
+
+    def galaxies(
+        self, stamps: np.ndarray, codes: np.ndarray, ttype: np.ndarray, words: str
+    ) -> Galaxies:
+        """Stamps (n, C, S, S) with their noise, measured; words: what they are."""
+        from galaxy_explorer.models.judge import judge_stamps
+
+        found = measure_morphology(
+            np.ascontiguousarray(stamps.mean(1), dtype=np.float32),
+            self.context.work / MORPHOLOGY_CACHE,
+            workers=self.workers,
+            description=f"Morphology of {words}",
+        )
+        judged = None
+        if self.judge is not None:
+            judged, _ = judge_stamps(self.judge, stamps, turns=JUDGED_TURNS)
+        return Galaxies(
+            ttype=ttype,
+            statistics=found.values,
+            features=radial_profile_vectors(stamps),
+            vectors=self.vectors(codes),
+            judged=judged,
+            failed=found.failed_share,
+        )
+
+    def held_out(self, rows: np.ndarray, words: str) -> HeldOut:
+        """Galaxies of the catalogue, as they are and as the model redraws them."""
+        bundle = self.context.bundle
+        stamps, codes = self.context.survey.model_input(rows), bundle.codes(self.model)[rows]
+        drawn = bundle.draw(self.model, codes)
+        noise, ttype = left_out_noise(stamps, drawn), self.context.ttype[rows]
+        redrawn = drawn + noise.draw(noise.sigma, seed=0)
+        return HeldOut(
+            self.galaxies(stamps, codes, ttype, words),
+            self.galaxies(redrawn, codes, ttype, f"reconstructions of {words}"),
+            noise,
+        )
+
+    def reconstructed(self, rows: np.ndarray, words: str) -> tuple[Galaxies, Noise]:
+        """Reconstructions alone, and the noise that was put back."""
+        bundle = self.context.bundle
+        codes = bundle.codes(self.model)[rows]
+        drawn = bundle.draw(self.model, codes)
+        noise = left_out_noise(self.context.survey.model_input(rows), drawn)
+        stamps = drawn + noise.draw(noise.sigma, seed=0)
+        return self.galaxies(stamps, codes, self.context.ttype[rows], words), noise
+
+    def sampled(
+        self,
+        source: Source,
+        ttype: np.ndarray,
+        noise: tuple[Noise, np.ndarray],
+        guidance: float,
+        *,
+        first: int = 0,
+        words: str,
+    ) -> Galaxies:
+        """Samples asked for T (n,), NaN: of a galaxy whose T the catalogue does not know.
+
+        noise: what is added, and its sigma (n,). first: number of the first sample.
+        """
+        codes = self._codes(source, ttype, guidance, first, words)
+        level, sigma = noise
+        stamps = self.context.bundle.draw(self.model, codes) + level.draw(sigma, seed=1 + first)
+        return self.galaxies(stamps, codes, ttype, words)
+
+    def _codes(
+        self, source: Source, ttype: np.ndarray, guidance: float, first: int, words: str
+    ) -> np.ndarray:
+        asked = {TTYPE: self._permitted(ttype)} if self.asks_type else {}
+        inputs = {"prior": source.key, "guidance": guidance, "first": first}
+        inputs |= {"asked": ttype.tolist(), "model": self.model}
+
+        def draw() -> StageResult:
+            numbers = np.arange(first, first + len(ttype))
+            return StageResult({"codes": self._draw(source.prior, asked, numbers, guidance)}, {})
+
+        stage = f"emulator.{words.replace(' ', '-')}.{guidance:g}"
+        return np.asarray(self.context.stage(stage, inputs, draw).arrays["codes"])
+
+    def _permitted(self, ttype: np.ndarray) -> np.ndarray:
+        """T within the range that may be asked for; NaN stays."""
+        field = next(field for field in self.fields if field.name == TTYPE)
+        return np.asarray(np.clip(ttype, field.low, field.high))
+
+    def _draw(
+        self, prior: PixelCNN, asked: dict[str, np.ndarray], numbers: np.ndarray, guidance: float
+    ) -> np.ndarray:
+        from galaxy_explorer.emulation.sampler import Draw, Sampler
+
+        sampler, parts = Sampler(prior), []
+        with progress(len(numbers), f"Drawing samples, guidance {guidance:g}") as advance:
+            for start in range(0, len(numbers), BATCH):
+                part = slice(start, start + BATCH)
+                given = {name: values[part] for name, values in asked.items()}
+                drawn = tuple(numbers[part].tolist())
+                condition = condition_of(self.fields, given, len(drawn))
+                *_, codes = sampler.rows(Draw(SEED, drawn, condition, guidance=guidance))
+                parts.append(codes.astype(np.uint16))
+                advance(len(drawn))
+        return np.concatenate(parts)
+
+    def taught(self, seed: int = 0) -> Galaxies | None:
+        """Training galaxies with a T, for a classifier alone; None where there are too few."""
+        context = self.context
+        rows = np.flatnonzero((context.splits == "train") & np.isfinite(context.ttype))
+        if len(rows) < LEAST_TYPED:
+            return None
+        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST_TAUGHT])
+        features = radial_profile_vectors(context.survey.model_input(rows))
+        nothing = np.empty((len(rows), 0), np.float32)
+        return Galaxies(context.ttype[rows], {}, features, nothing)
+
+    def orbit(self, rows: np.ndarray, words: str) -> np.ndarray:
+        """Code vectors (8 n, V) of galaxies in all eight orientations."""
+        from galaxy_explorer.models.inference import encode_orbit
+
+        inputs = {"model": self.model, "rows": rows.tolist()}
+
+        def encode() -> StageResult:
+            model = self.context.bundle.load_model(self.model)
+            parts = []
+            with progress(len(rows), f"Orientations of {words}") as advance:
+                for start in range(0, len(rows), BATCH):
+                    part = rows[start : start + BATCH]
+                    parts.append(encode_orbit(model, self.context.survey.model_input(part)))
+                    advance(len(part))
+            return StageResult({"codes": np.concatenate(parts)}, {})
+
+        stage = f"emulator.orbit.{words.replace(' ', '-')}"
+        codes = self.context.stage(stage, inputs, encode).arrays["codes"]  # (n, 8, h, w)
+        return self.vectors(codes.reshape(-1, *codes.shape[2:]))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Galaxies as they are, as the model redraws them, and the noise that was put back."""
+
+    real: Galaxies
+    redrawn: Galaxies
+    noise: Noise
+
+
+def _trained_judge(context: Context, train: np.ndarray, validation: np.ndarray) -> Judge:
+    from galaxy_explorer.models.judge import JUDGE_RECIPE, train_judge
+
+    read, steps = context.survey.model_input, context.grid.judge_steps
+    return train_judge(
+        read(train),
+        context.ttype[train],
+        (read(validation), context.ttype[validation]),
+        context.work / f"judge-{steps}",
+        replace(JUDGE_RECIPE, steps=steps),
+    )
