@@ -31,7 +31,7 @@ is not.
 ## The chain: slope against T
 
 A stage of T; in brackets the 95 % interval over galaxies. Asymmetry and smoothness are dominated by
-noise.
+noise. Stamps that could not be measured: {_failed(emulation)}.
 
 {_chain(emulation)}
 
@@ -86,6 +86,11 @@ def _chain(emulation: Emulation) -> str:
         cells = ["-" if t is None else f"{_value(t.slope, t.low, t.high)}" for t in found]
         rows.append([name, *cells])
     return table(["statistic", *KINDS], rows)
+
+
+def _failed(emulation: Emulation) -> str:
+    shares = {trend.kind: trend.failed for trend in emulation.trends}
+    return ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in shares.items()) or "none"
 
 
 def _curve(emulation: Emulation) -> str:
