@@ -167,6 +167,13 @@ class Sampler:
                 embedded = state.end_row(row, embedded)
             yield canvas.copy()
 
+    def kept_bytes(self, passes: int) -> int:
+        """Memory that the layers keep of maps being drawn: no more for a higher map."""
+        dtype, width = self.prior.position.dtype, self.prior.config.width
+        asked = torch.zeros(passes, self.prior.config.condition_dim, dtype=dtype)
+        states = [_State(layer, asked, width) for layer in self._layers]
+        return sum(state.kept_bytes for state in states)
+
     def _logits(self, states: list[_State], column: int) -> Tensor:
         """Logits (P, K) of one place, all earlier codes being known to the states."""
         h = states[0].beside(column)
@@ -213,6 +220,12 @@ class _State:
         self._rows = asked.new_zeros(passes, reach + 1, width + 2 * reach, features)
         self._row = asked.new_zeros(passes, (width + reach) * features)
         self._from_above = layer.down_bias.expand(passes, width, -1)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory of the rows above, of this row, and of what comes from above."""
+        parts = (self._rows, self._row, self._from_above, self._above, self._beside)
+        return sum(part.numel() * part.element_size() for part in parts)
 
     def begin_row(self, row: int) -> None:
         """All that the horizontal stack adds to this row's convolution."""

@@ -90,7 +90,8 @@ def train_prior(
     result = made.cache.get(made.stage, made.inputs, made.train)
     if not made.weights.is_file() or sha256_of(made.weights) != result.facts["sha256"]:
         result = made.train()
-    return PriorProducts(dict(result.facts["entry"]), made.weights)
+    entry = {**result.facts["entry"], "default_guidance": DEFAULT_GUIDANCE}
+    return PriorProducts(entry, made.weights)
 
 
 class _Prior:
@@ -203,7 +204,6 @@ class _Prior:
             "config": self.config.to_dict(),
             "fields": [field.to_dict() for field in self.fields],
             "recipe": self.recipe.to_dict(),
-            "default_guidance": DEFAULT_GUIDANCE,
             "metrics": likelihood(prior, self._data(self.coded.rows("test")), seed=0),
         }
 

@@ -132,14 +132,6 @@ def test_noise_belongs_to_the_sample() -> None:
 
 
 def test_memory_follows_the_width_of_the_map_not_its_height() -> None:
-    from galaxy_explorer.emulation.sampler import _State
-
-    def kept(height: int) -> int:
-        sampler = Sampler(small(height, 6))
-        asked = torch.zeros(2, 5, dtype=torch.float64)
-        states = [_State(layer, asked, 6) for layer in sampler._layers]
-        return sum(
-            value.numel() for s in states for value in vars(s).values() if torch.is_tensor(value)
-        )
-
-    assert kept(4) == kept(40)
+    kept = {size: Sampler(small(*size)).kept_bytes(2) for size in ((4, 6), (40, 6), (4, 12))}
+    assert kept[4, 6] == kept[40, 6]
+    assert kept[4, 6] < kept[4, 12] < 2 * kept[4, 6]
