@@ -11,6 +11,7 @@ from galaxy_explorer.bundle_emulation import (
     Histogram,
     Trend,
 )
+from galaxy_explorer.emulation.proof import verdict
 
 STATISTICS = ("concentration", "gini", "m20")
 
@@ -25,7 +26,13 @@ def small_emulation(model: str = "k512-modern-8x8") -> Emulation:
             _figure(
                 "judge", "judged T: r on samples over r on reconstructions", 0.97, (0.95, None)
             ),
-            _figure("distribution", "W1 / sigma from reconstructions", 0.07, (None, 0.06)),
+            _figure(
+                "distribution", "W1 / sigma from reconstructions", 0.12, (None, 0.06), floor=0.09
+            ),
+            _figure("distribution", "W1 / sigma from real", 0.3, (None, 0.1), floor=0.09),
+            _figure("distribution", "AUC", 0.62, (None, 0.6)),
+            _figure("memory", "diversity", 0.9, (None, None)),
+            _figure("memory", "likelihood", None, (0.95, 1.05)),
             _figure("memory", "nearest neighbours: training over held-out", 1.01, (0.95, 1.05)),
         ),
         trends=tuple(_trend(s, kind) for s in STATISTICS for kind in KINDS),
@@ -40,31 +47,36 @@ def small_emulation(model: str = "k512-modern-8x8") -> Emulation:
 
 def _slope(statistic: str) -> EmulationFigure:
     return _figure(
-        "label", "slope against T, sample over reconstruction", 1.04, (0.9, 1.1), statistic
+        "label",
+        "slope against T, sample over reconstruction",
+        1.04,
+        (0.9, 1.1),
+        statistic=statistic,
     )
 
 
 def _figure(
     group: str,
     name: str,
-    value: float,
+    value: float | None,
     goal: tuple[float | None, float | None],
+    *,
     statistic: str = "",
+    floor: float | None = None,
 ) -> EmulationFigure:
-    low, high = goal
-    within = (low is None or value >= low) and (high is None or value <= high)
+    ends = (None, None) if value is None else (value - 0.05, value + 0.05)
     return EmulationFigure(
         group=group,
         name=name,
         statistic=statistic,
         value=value,
-        low=value - 0.05,
-        high=value + 0.05,
+        low=ends[0],
+        high=ends[1],
         n=20,
-        goal_low=low,
-        goal_high=high,
-        verdict="reached" if within else "within error",
-        floor=0.05,
+        goal_low=goal[0],
+        goal_high=goal[1],
+        verdict=verdict(value, *ends, goal, floor),
+        floor=floor,
         collapsed=0.6,
         control=0.01,
         reference=None,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from galaxy_explorer import load_bundle
-from galaxy_explorer.bundle_emulation import EMULATION
+from galaxy_explorer.bundle_emulation import EMULATION, VERDICTS
 from galaxy_explorer.bundle_evaluation_parser import parse_emulation
 from galaxy_explorer.bundle_writer import add_files
 from galaxy_explorer.errors import BundleError
@@ -34,8 +34,12 @@ def test_a_bundle_keeps_it(tmp_path):
     assert load_bundle(path).emulation == small_emulation()
     broken = small_emulation().to_bytes().replace(b'"within error"', b'"perfect"')
     add_files(path, {EMULATION: broken}, lambda _: "card\n")
-    with pytest.raises(BundleError, match=r"emulation.json: figures\[4\].verdict"):
+    with pytest.raises(BundleError, match=r"emulation.json: figures\[6\].verdict"):
         load_bundle(path)
+
+
+def test_the_small_one_has_every_verdict():
+    assert {figure.verdict for figure in small_emulation().figures} == set(VERDICTS)
 
 
 def test_trends_and_histograms_by_name():

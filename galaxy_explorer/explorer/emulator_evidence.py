@@ -25,7 +25,8 @@ GROUP_WORDS = {
 }
 VERDICTS = {
     "reached": ("✓", "met"), "not reached": ("✗", "missed"), "within error": ("≈", "not-measured"),
-    "no goal": ("", "not-measured"), "not measured": ("–", "not-measured"),
+    "at the floor": ("≈", "not-measured"), "no goal": ("", "not-measured"),
+    "not measured": ("–", "not-measured"),
 }  # fmt: skip
 COLOURS = {
     "real": "#8b93a1", "reconstruction": "#2fa1da", "sample": "#ffb000", "control": "#db05b1",
