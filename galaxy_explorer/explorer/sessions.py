@@ -126,7 +126,7 @@ def busy_page() -> pn.Spacer:
 
 
 class Idle(param.Parameterized):
-    """What a page listens to once its session has ended."""
+    """What a page listens to in place of Panel's notice that the server is at work."""
 
     busy = param.Boolean(default=False)
 
@@ -161,17 +161,19 @@ def presence() -> Presence:
     return Visit().presence
 
 
-def forget_at_the_end(page: pmui.Page) -> pmui.Page:
-    """Have Panel let go of what it would keep for ever of a session that has ended.
+def on_its_own(page: pmui.Page) -> pmui.Page:
+    """Cut what ties a page to things of Panel that outlive its session. Returns the page.
 
-    That is the page, which listens to whether the server is at work, and the roots of the notices
-    and of the browser, which are not given up with the page. Returns the page.
+    With every message of any visitor Panel would tell every page twice whether the server is at
+    work, and walk through all that the page shows each time: two thirds of what a key costs. It
+    would also keep the page for ever, and the roots of the notices and of the browser, which are
+    not given up with the page.
     """
     document = pn.state.curdoc
+    with edit_readonly(page):
+        page.busy = Idle().param.busy
 
     def forget(_: SessionContext) -> None:
-        with edit_readonly(page):
-            page.busy = Idle().param.busy
         views = pn.state._views  # noqa: SLF001 (no other way leads there)
         for key in [key for key, view in views.items() if document in view]:
             del views[key]

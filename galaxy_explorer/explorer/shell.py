@@ -15,7 +15,7 @@ from galaxy_explorer.explorer.header import HeaderTools
 from galaxy_explorer.explorer.notices import notify
 from galaxy_explorer.explorer.pages import PageEntry, offered_pages
 from galaxy_explorer.explorer.permalink import restore
-from galaxy_explorer.explorer.sessions import busy_page, forget_at_the_end, has_seat, presence
+from galaxy_explorer.explorer.sessions import busy_page, has_seat, on_its_own, presence
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.text import plain
 
@@ -137,8 +137,8 @@ def _page(
         header=header or [],
         dark_theme=True,
         theme_config=THEME,
-        busy_indicator="linear",
+        busy_indicator=None,
         meta_description="A map of galaxies sorted by a model that was never told their types.",
         sx=HEADER_STYLE,
     )
-    return forget_at_the_end(page)
+    return on_its_own(page)

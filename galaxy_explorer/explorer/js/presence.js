@@ -4,7 +4,6 @@
 
 // What Panel's frame around the pages leaves without a name for screen readers gets one.
 function nameFrame(frame) {
-  frame.querySelector(".MuiLinearProgress-root")?.setAttribute("aria-label", "At work")
   const title = frame.querySelector(".title")
   title?.setAttribute("role", "heading")
   title?.setAttribute("aria-level", "1")
