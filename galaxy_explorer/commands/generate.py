@@ -126,7 +126,7 @@ def generate(  # noqa: PLR0913 - each option of the command is an argument
     condition = _condition(ttype, given or [])
     request = Request(n, seed, condition, temperature, guidance)
     sizes, flux = (pixel_scale, observed_scale), (magnitude, zero_point, sky_sigma)
-    maker = Maker(emulator, Wish(observe, psf, *sizes, *flux, psf_layer))
+    maker = Maker(emulator, Wish(observe, psf, *sizes, *flux, psf_layer), condition)
     make(maker, request, out)
     Console(highlight=False).print(_summary(maker, n, out), markup=False, soft_wrap=True)
 

@@ -142,6 +142,27 @@ def light_without_psf(bundle: Bundle, codes: NDArray[np.integer[Any]]) -> Array:
     return np.asarray(drawn * units_of(bundle).sky_sigma, np.float32)
 
 
+def implied_scale(
+    bundle: Bundle, fields: Sequence[Field], condition: Mapping[str, Any]
+) -> float | None:
+    """Pixel scale (arcsec) of stamps that were framed by the size asked for; None: there is none.
+
+    Where stamps are cut in proportion to the galaxy, as SDSS pictures of NGC galaxies are, its size
+    is in the pixel scale alone.
+    """
+    field = next((f for f in fields if f.name == "size"), None)
+    asked = condition.get("size")
+    if (
+        field is None
+        or not isinstance(asked, int | float)
+        or SCALE_COLUMN not in bundle.column_names
+    ):
+        return None
+    ratio = bundle.column(SCALE_COLUMN) / field.values(bundle.column)
+    known = ratio[np.isfinite(ratio)]
+    return float(asked * np.median(known)) if len(known) else None
+
+
 def usual_magnitude(
     fields: Sequence[Field], condition: Mapping[str, Any]
 ) -> tuple[Any, str] | None:

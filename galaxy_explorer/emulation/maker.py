@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from galaxy_explorer.bundle_deconvolution import PSF_KIND
 from galaxy_explorer.emulation.cameras import Setup, plain_setup, setup_of
 from galaxy_explorer.emulation.emulator import Emulator
-from galaxy_explorer.emulation.light import light_without_psf, units_of, usual_magnitude
+from galaxy_explorer.emulation.light import (
+    implied_scale,
+    light_without_psf,
+    units_of,
+    usual_magnitude,
+)
 from galaxy_explorer.emulation.observe import Observed, checked_scale, observe, picture_side
 from galaxy_explorer.emulation.request import Request
 
@@ -59,13 +64,20 @@ def numbers_of(request: Request) -> NDArray[np.int64]:
 class Maker:
     """Draws and observes the galaxies of one emulator; raises RequestError for an impossible wish.
 
-    units: of the bundle's light. setup: the camera. scale: arcsec of a stamp's pixel, with where it
+    condition: of the requests that follow; a size that is asked for gives the pixel scale. units:
+    of the bundle's light. setup: the camera. scale: arcsec of a stamp's pixel, with where it
     is from; None where nobody said. has_layer: whether the model has a PSF layer; through_psf:
     whether the light goes through it.
     """
 
-    def __init__(self, emulator: Emulator, wish: Wish | None = None) -> None:
+    def __init__(
+        self,
+        emulator: Emulator,
+        wish: Wish | None = None,
+        condition: Mapping[str, Any] | None = None,
+    ) -> None:
         self.emulator, self.wish = emulator, wish or Wish()
+        self._implied = implied_scale(emulator.bundle, emulator.fields, condition or {})
         self.units = units_of(emulator.bundle)
         camera = None if self.wish.telescope is None else self._camera(self.wish.telescope)
         self.scale, self.scale_from = self._scale()
@@ -79,6 +91,8 @@ class Maker:
         wish = self.wish
         if wish.pixel_scale_arcsec is not None:
             return checked_scale(self.units, wish.pixel_scale_arcsec), "chosen"
+        if self._implied is not None:
+            return checked_scale(self.units, self._implied), "size asked for, as the survey frames"
         if wish.telescope is None and wish.psf is None and wish.observed_scale_arcsec is None:
             return self.units.pixel_scale_arcsec, self.units.scale_from
         return checked_scale(self.units, None), self.units.scale_from
@@ -155,4 +169,4 @@ class Maker:
             if cancelled():
                 break
         pixels = np.concatenate([part.pixels for part in parts])
-        return Observed(pixels, self.setup, self.scale or 1.0, parts[0].display_sigma)
+        return replace(parts[0], pixels=pixels)

@@ -37,18 +37,18 @@ NOISE_STREAM = 1  # of the random numbers of a sample; its codes have another
 class Observed:
     """Pixels (n, C, T, T) as a camera has them, in its flux unit, sky subtracted.
 
-    stamp_scale: arcsec of a pixel of the stamps that were observed.
+    stretch, display_sigma: how the survey shows its own pictures, and the sigma of this sky.
     """
 
     pixels: Array
     setup: Setup
-    stamp_scale: float
+    stretch: ArcsinhStretch
     display_sigma: float
 
     @property
     def stretched(self) -> Array:
         """The pixels stretched for the eye: the survey's arcsinh, by the sigma of this sky."""
-        return ArcsinhStretch().apply(self.pixels, 0.0, self.display_sigma).astype(np.float32)
+        return self.stretch.apply(self.pixels, 0.0, self.display_sigma).astype(np.float32)
 
 
 def observe(
@@ -83,7 +83,7 @@ def observe(
     sigma = setup.sigma or setup.camera.sky_sigma
     # A camera without a sky shows its pixels as the survey's sky would have them.
     shown = sigma if sigma > 0 else units.sky_sigma * float(np.median(factor))
-    return Observed(pixels, setup, scale, shown)
+    return Observed(pixels, setup, units.stretch, shown)
 
 
 def check_flux(units: Units, zero_point: float, *, magnitude: bool) -> None:

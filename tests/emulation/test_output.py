@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 from galaxy_explorer.bundle import load_bundle
 from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.header import Card, cards, facts, file_stem, names
+from galaxy_explorer.emulation.light import implied_scale
 from galaxy_explorer.emulation.maker import Maker, Wish
 from galaxy_explorer.emulation.output import (
     catalogue,
@@ -25,8 +27,10 @@ from galaxy_explorer.emulation.output import (
 )
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
+from galaxy_explorer.models.prior_fields import Field
 from galaxy_explorer.survey.images import read_image
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
+from galaxy_explorer.survey.spec import SCALE_COLUMN
 from tests.deconvolution.scenes import gaussian
 from tests.small_bundle import write_small_bundle
 
@@ -135,6 +139,18 @@ def test_samples_of_one_noise_have_the_pixels_noise_in_common(
     table = catalogue(maker, ladder, same, np.zeros(3))
     assert list(table["asked_ttype"]) == [1, 2, 3]
     assert len(set(table["name"])) == 3
+
+
+def test_a_size_that_is_asked_for_is_the_pixel_scale(emulator: Emulator) -> None:
+    """Of stamps that are framed by the size of the galaxy."""
+    size = Field("size", "Diameter", "arcmin", 0.2, 9.0, 1.0, "majax_arcmin", log=True)
+    framed = {"majax_arcmin": np.array([0.5, 2.0, np.nan])}
+    framed[SCALE_COLUMN] = 1.2 * framed["majax_arcmin"]
+    bundle = SimpleNamespace(column_names=list(framed), column=framed.__getitem__)
+    assert implied_scale(bundle, [size], {"size": 0.3}) == pytest.approx(0.36)
+    assert implied_scale(bundle, [size], {"size": (0.3, 0.4)}) is None
+    assert implied_scale(bundle, [size], {}) is None
+    assert implied_scale(emulator.bundle, [size], {"size": 0.3}) is None
 
 
 def test_a_cancelled_observation_ends_early(emulator: Emulator) -> None:
