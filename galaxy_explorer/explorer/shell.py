@@ -41,7 +41,10 @@ HEADER_STYLE = {
     "& .MuiToolbar-root": {"minHeight": "52px !important"},
     "& .MuiToolbar-root > .MuiBox-root": {"minWidth": 0},
     "& .MuiToolbar-root > .MuiBox-root:has(.title)": {"flexShrink": 0},
-    "@media (max-width: 1150px)": {"& .header .title": {"display": "none"}},
+    "@media (max-width: 1150px)": {
+        "& .header .title": {"display": "none"},
+        "& .MuiToolbar-root": {"padding": "0 8px !important"},
+    },
 }
 
 

@@ -70,7 +70,7 @@ class Find(pn.viewable.Viewer):
             self._on_message, label="Name, position or condition", margin=(0, 10), hint="NGC 4565"
         )
         self.said = pn.pane.HTML(
-            "", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 10)
+            "", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 8, 0)
         )
         self.view = self._layout()
         self.view.param.watch(self._appear, "visible")
@@ -165,8 +165,8 @@ class Find(pn.viewable.Viewer):
     def _search_part(self) -> list[Any]:
         examples = " · ".join(f"<code>{example}</code>" for example in EXAMPLES)
         words = pn.pane.HTML(
-            f'<p class="soft">For example: {examples}</p>', stylesheets=[STYLES], margin=(4, 10),
-            sizing_mode="stretch_width",
+            f'<p class="soft">For example: {examples}</p>', stylesheets=[STYLES],
+            margin=(4, 10, 14, 10), sizing_mode="stretch_width",
         )  # fmt: skip
         return [_heading("Search"), self.question, words, *self._builder()]
 

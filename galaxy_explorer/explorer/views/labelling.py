@@ -12,6 +12,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from galaxy_explorer.errors import LabelError
+from galaxy_explorer.explorer.cluster_words import choice
 from galaxy_explorer.explorer.controls import (
     COMPACT,
     SOURCE_WORDS,
@@ -250,14 +251,17 @@ class Labelling(pn.viewable.Viewer):
 
     def _queue_controls(self) -> tuple[pn.Row, pmui.Switch]:
         session = self.session
-        queue = pmui.Select(label="Queue", options=QUEUE_WORDS, **SMALL)
-        again = pmui.Button(label="Fill anew", size="small", variant="outlined")
+        queue = pmui.Select(label="Queue", options=QUEUE_WORDS, margin=(10, 10, 5, 10), **SMALL)
+        again = pmui.Button(
+            label="Fill anew", size="small", variant="outlined", margin=(10, 10, 5, 0)
+        )
         again.on_click(self._fill)
         blind = pmui.Switch(label="Blind: hide T, clusters and what others say")
         row = pn.Row(two_way(queue, session, "queue"), again, sizing_mode="stretch_width")
         return row, two_way(blind, session, "blind")
 
-    def _sources(self) -> pmui.RadioButtonGroup:
-        sources = pmui.RadioButtonGroup(label="Pictures", options=SOURCE_WORDS, **SMALL)
+    def _sources(self) -> pn.Row:
+        sources = choice("Pictures", self.session.param.pictures, SOURCE_WORDS)
+        sources.margin = (6, 10)
         sources.visible = self.stamps.originals is not None
-        return two_way(sources, self.session, "pictures")
+        return sources

@@ -92,7 +92,7 @@ class Scoreboard(pn.viewable.Viewer):
         self.tables.groups = groups(self.state.bundle, rows, self.evaluation.recommended)
         total = len(self.evaluation.rows)
         words = f"{len(rows):,} of {total:,} figures" if rows else "No figure passes these filters."
-        self.count.object = f"<p>{words} {KEY}</p>"
+        self.count.object = f"<p>{words}&emsp;{KEY}</p>"
 
     def _prepare_file(self, kind: str) -> Callable[[], Made]:
         return partial(self._file, kind, self.rows())
