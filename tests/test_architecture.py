@@ -71,6 +71,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         {
             *("numpy", "scipy", "astropy", "PIL", "bokeh", "colorcet", "holoviews", "matplotlib"),
             *("panel", "panel_material_ui", "param", "platformdirs", "pyvo", "tornado"),
+            "threadpoolctl",
         },
     ),
     "commands": (

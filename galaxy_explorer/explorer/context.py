@@ -57,7 +57,12 @@ def make_context(settings: Settings) -> AppContext:
     selections = SelectionStore(
         folder / "selections", bundle.hash, len(bundle), settings.kept_selections
     )
-    return AppContext(bundle, stamps, cutouts, selections, settings)
+    context = AppContext(bundle, stamps, cutouts, selections, settings)
+    if bundle.priors:
+        from galaxy_explorer.explorer.emulator_source import emulator_source
+
+        emulator_source(context).warm()
+    return context
 
 
 def _cutouts(bundle: Bundle, folder: Path, settings: Settings) -> SdssCutouts:

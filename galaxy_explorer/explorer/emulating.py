@@ -83,6 +83,16 @@ class Job:
             yield news
 
 
+def _on_one_core() -> None:
+    """Keep torch on one core in this thread: short steps on a busy machine wait long for a second.
+
+    On two busy cores a request took a tenth of the time so.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    threadpool_limits(1, user_api="openmp")
+
+
 class Line:
     """Jobs one after the other, in the order in which they came; at most `places` of them."""
 
@@ -90,7 +100,7 @@ class Line:
         self._places = places
         self._jobs: list[Job] = []  # the first is worked on
         self._lock = threading.Lock()
-        self._worker = ThreadPoolExecutor(1, "emulator")
+        self._worker = ThreadPoolExecutor(1, "emulator", initializer=_on_one_core)
 
     def enter(self, work: Work) -> Job:
         """Queue work at the end. Raises Busy where the line is full."""
@@ -104,6 +114,10 @@ class Line:
             self._jobs.append(job)
         self._worker.submit(self._do, job)
         return job
+
+    def prepare(self, work: Callable[[], object]) -> None:
+        """Do something that nobody waits for, before the jobs that come later."""
+        self._worker.submit(work)
 
     def cancel(self, job: Job) -> None:
         """Cancel a job; if it is still waiting, those behind it move up."""

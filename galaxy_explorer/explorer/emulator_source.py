@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import io
 import math
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,9 @@ from PIL import Image
 from galaxy_explorer.emulation.maker import Maker, Wish
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
-from galaxy_explorer.explorer.display import SHEET_QUALITY, DisplaySettings, render, sheet
+from galaxy_explorer.explorer.display import SHEET_QUALITY, DisplaySettings, limits, render, sheet
 from galaxy_explorer.explorer.emulating import Line
+from galaxy_explorer.explorer.emulator_wishes import first_request
 
 if TYPE_CHECKING:
     from galaxy_explorer.emulation.emulator import Emulator
@@ -31,6 +32,7 @@ KEPT_MAPS = 200
 """Requests whose code maps are kept: 16 maps of 8 x 8 are 2 kB."""
 REFERENCES = 256
 """Real galaxies, unknown to the prior, that samples are compared with."""
+REFERENCE_STAMPS = 32
 COMMENT = b"SYNTHETIC=T galaxies that do not exist"
 
 MAX_SIDE_PX = 400
@@ -46,6 +48,14 @@ class Look:
 
     display: DisplaySettings
     wish: Wish = field(default_factory=Wish)
+
+
+class Drawn(NamedTuple):
+    """Share that is done, code maps (n, h, w), -1 where not drawn yet, and stamps (n, S, S)."""
+
+    share: float
+    codes: Codes
+    stamps: Stamps
 
 
 @dataclass(frozen=True)
@@ -86,24 +96,42 @@ class EmulatorSource:
 
         return Emulator.open(self.bundle)
 
-    def drawn(
-        self, request: Request, cancelled: Callable[[], bool]
-    ) -> Iterator[tuple[float, Codes, Stamps]]:
-        """Share that is done, code maps and stamps (n, S, S) after each row of the maps."""
+    def warm(self) -> None:
+        """Get ready what the page shows first, so that its first visitor does not wait for it."""
+        self.line.prepare(self._warm)
+
+    def _warm(self) -> None:
+        request = first_request(self.emulator.fields)
+        codes = deque(self.drawn(request, lambda: False), maxlen=1)[0].codes
+        self.facts(request, codes)
+
+    def drawn(self, request: Request, cancelled: Callable[[], bool]) -> Iterator[Drawn]:
+        """Code maps and stamps (n, S, S) after each row of the maps.
+
+        Where no code is drawn yet there is sky.
+        """
         emulator, known = self.emulator, self._kept.get(request.identity)
         if known is not None:
             self._kept.move_to_end(request.identity)
-            yield 1.0, known, self._mean(emulator.decode(known))
+            yield Drawn(1.0, known, self._mean(emulator.decode(known)))
             return
         rows = emulator.code_shape[0]
         for part in emulator.stream(request, cancelled=cancelled):
-            if part.rows < rows:
-                yield part.rows / rows, part.codes, self._mean(emulator.preview(part))
-                continue
-            self._kept[request.identity] = part.codes
-            if len(self._kept) > KEPT_MAPS:
-                self._kept.popitem(last=False)
-            yield 1.0, part.codes, self._mean(emulator.decode(part.codes))
+            if part.rows == rows:
+                self._keep(request, part.codes)
+            shown = np.where(part.codes < 0, self._sky, part.codes)
+            yield Drawn(part.rows / rows, part.codes, self._mean(emulator.decode(shown)))
+
+    def _keep(self, request: Request, codes: Codes) -> None:
+        self._kept[request.identity] = codes
+        if len(self._kept) > KEPT_MAPS:
+            self._kept.popitem(last=False)
+
+    @cached_property
+    def _sky(self) -> int:
+        """The code that is found most often in the corners of the maps."""
+        corners = self.bundle.codes(self.emulator.model)[:, :: self.emulator.code_shape[0] - 1]
+        return int(np.bincount(corners[:, :, :: self.emulator.code_shape[1] - 1].ravel()).argmax())
 
     @staticmethod
     def _mean(stamps: Stamps) -> Stamps:
@@ -117,6 +145,16 @@ class EmulatorSource:
                 f"{side} pixels a side: at most {MAX_SIDE_PX} on this page; fewer arcsec a pixel"
                 " make the galaxies smaller, and galaxy-explorer generate makes larger ones"
             )
+
+    def seen(self, request: Request, wish: Wish, cancelled: Callable[[], bool]) -> Iterator[Drawn]:
+        """As `drawn`; at the end as a camera sees the galaxies, where one is wished for."""
+        self.check(wish)
+        for drawn in self.drawn(request, cancelled):
+            if drawn.share < 1 or wish == Wish():
+                yield drawn
+            else:
+                stamps = self.observed(drawn.codes, request, wish, cancelled)
+                yield drawn._replace(stamps=stamps)
 
     def observed(
         self, codes: Codes, request: Request, wish: Wish, cancelled: Callable[[], bool]
@@ -188,10 +226,30 @@ class EmulatorSource:
         """Stamps (n, S, S) of real galaxies, from their own code maps."""
         return self.stamps.decode(self.emulator.model, rows)
 
+    def sheet(self, drawn: Drawn, display: DisplaySettings, columns: int) -> bytes:
+        """One JPEG of galaxies; those that are not whole in the limits usual for galaxies."""
+        if drawn.share == 1:
+            return synthetic_sheet(drawn.stamps, display, columns)
+        return synthetic_sheet(drawn.stamps, display, columns, self.usual_limits(display))
 
-def synthetic_sheet(stamps: Stamps, display: DisplaySettings, columns: int) -> bytes:
+    def usual_limits(self, display: DisplaySettings) -> NDArray[np.float64]:
+        """Lower and upper limit (2,) in which a real galaxy is usually drawn."""
+        own = limits(self._reference_stamps, display)
+        return np.asarray(np.median(own, axis=0))
+
+    @cached_property
+    def _reference_stamps(self) -> Stamps:
+        return self.reconstructions(self._held_out[:REFERENCE_STAMPS])
+
+
+def synthetic_sheet(
+    stamps: Stamps,
+    display: DisplaySettings,
+    columns: int,
+    between: NDArray[np.float64] | None = None,
+) -> bytes:
     """One JPEG of synthetic stamps (n, S, S); its comment says what they are."""
     buffer = io.BytesIO()
-    pictures = sheet(render(stamps, display), columns)
+    pictures = sheet(render(stamps, display, between), columns)
     Image.fromarray(pictures).save(buffer, "JPEG", quality=SHEET_QUALITY, comment=COMMENT)
     return buffer.getvalue()

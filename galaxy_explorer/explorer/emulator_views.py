@@ -18,7 +18,7 @@ from galaxy_explorer.emulation.emulator import Field
 from galaxy_explorer.emulation.maker import Wish
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.explorer.captions import ttype_words
-from galaxy_explorer.explorer.display import encode_sheet, render
+from galaxy_explorer.explorer.display import encode_sheet, limits, render
 from galaxy_explorer.explorer.emulator_esm import LadderTable, SampleCards, TypeMorph
 from galaxy_explorer.explorer.emulator_source import EmulatorSource, Facts, Look, synthetic_sheet
 from galaxy_explorer.explorer.emulator_wishes import TTYPE, whole_types
@@ -71,12 +71,9 @@ class Samples:
         return partial(self._work, request, look)
 
     def _work(self, request: Request, look: Look, cancelled: Callable[[], bool]) -> Iterator[Step]:
-        self.source.check(look.wish)
-        for share, codes, drawn in self.source.drawn(request, cancelled):
-            stamps = drawn
-            if share == 1 and look.wish != Wish():
-                stamps = self.source.observed(codes, request, look.wish, cancelled)
-            shown = synthetic_sheet(stamps, look.display, COLUMNS)
+        for drawn in self.source.seen(request, look.wish, cancelled):
+            share, codes, stamps = drawn
+            shown = self.source.sheet(drawn, look.display, COLUMNS)
             words = f"{share:.0%} of the rows of the code maps"
             made = (request, codes, stamps) if share == 1 else None
             yield Step(0.9 * share, words, (shown, made, None, None))
@@ -174,9 +171,10 @@ class Ladder:
         for line in range(LADDER_LINES):
             asked = along_types(request, self.types, first=line)
             for share, codes, stamps in self.source.drawn(asked, cancelled):
+                words, on_the_way = f"line {line + 1} of {LADDER_LINES}", share < 1
                 drawn = np.concatenate([*done, stamps])
-                words = f"line {line + 1} of {LADDER_LINES}"
-                yield Step((line + share) / LADDER_LINES, words, self._content(drawn, look))
+                content = self._content(drawn, look, len(stamps) * on_the_way)
+                yield Step((line + share) / LADDER_LINES, words, content)
                 if share == 1:
                     done.append(stamps)
                     maps.append((asked, codes))
@@ -186,12 +184,16 @@ class Ladder:
             seen = [self.source.observed(codes, one, look.wish, cancelled) for one, codes in maps]
             yield Step(1.0, "observed", self._content(np.concatenate(seen), look))
 
-    def _content(self, stamps: NDArray[np.float32], look: Look) -> dict[str, Any]:
-        ready = len(stamps)
-        missing = LADDER_LINES * len(self.types) - ready
+    def _content(
+        self, stamps: NDArray[np.float32], look: Look, unfinished: int = 0
+    ) -> dict[str, Any]:
+        """The sheet; the last `unfinished` stamps are drawn in the limits usual for galaxies."""
+        ready, columns = len(stamps), len(self.types)
+        missing = LADDER_LINES * columns - ready
         stamps = np.pad(stamps, ((0, missing), (0, 0), (0, 0)))
-        sheet = synthetic_sheet(stamps, look.display, len(self.types))
-        return {"sheet": sheet, "ready": ready}
+        between = limits(stamps, look.display).copy()
+        between[ready - unfinished : ready] = self.source.usual_limits(look.display)
+        return {"sheet": synthetic_sheet(stamps, look.display, columns, between), "ready": ready}
 
     def show(self, content: dict[str, Any]) -> None:
         """Show a step of the work."""
@@ -226,14 +228,10 @@ class MorphView:
         return partial(self._work, request, look)
 
     def _work(self, request: Request, look: Look, cancelled: Callable[[], bool]) -> Iterator[Step]:
-        self.source.check(look.wish)
         asked = along_types(request, self.values)
-        for share, codes, drawn in self.source.drawn(asked, cancelled):
-            stamps = drawn
-            if share == 1 and look.wish != Wish():
-                stamps = self.source.observed(codes, asked, look.wish, cancelled)
-            sheet = synthetic_sheet(stamps, look.display, COLUMNS)
-            yield Step(share, f"{len(self.values)} frames", {"sheet": sheet})
+        for drawn in self.source.seen(asked, look.wish, cancelled):
+            sheet = self.source.sheet(drawn, look.display, COLUMNS)
+            yield Step(drawn.share, f"{len(self.values)} frames", {"sheet": sheet})
 
     def show(self, content: dict[str, Any]) -> None:
         """Show a step of the work."""

@@ -21,6 +21,7 @@ from galaxy_explorer.explorer.palette import T_RANGE, type_colour
 
 TTYPE = "ttype"
 FIRST_COUNT, MAX_COUNT = 16, 64
+FIRST_SEED = 1
 FIRST_TYPE = 4.0
 SEED_BITS = 16
 STEPS = 100
@@ -52,7 +53,7 @@ class Wishes(pn.viewable.Viewer):
         self.fields, self._refuse = tuple(fields), refuse
         self.conditions = {field.name: _condition(field) for field in fields}
         self.count = pmui.IntInput(label="How many", value=FIRST_COUNT, **SMALL)
-        self.seed = pmui.IntInput(label="Seed", value=1, **SMALL)
+        self.seed = pmui.IntInput(label="Seed", value=FIRST_SEED, **SMALL)
         self.temperature = ConditionField(
             label="Temperature", low=TEMPERATURE[0], high=TEMPERATURE[1], step=0.05, value=1.0,
             free="", explanation=HEAT, margin=(6, 10),
@@ -139,6 +140,19 @@ class Wishes(pn.viewable.Viewer):
         )
 
 
+def first_request(fields: Sequence[Field]) -> Request:
+    """What the page asks for when it is opened."""
+    typed = [field for field in fields if field.name == TTYPE]
+    condition = {field.name: first_type(field) for field in typed}
+    return Request(FIRST_COUNT, FIRST_SEED, condition)
+
+
+def first_type(field: Field) -> float:
+    """The type that the page shows first."""
+    types = whole_types(field)
+    return min(max(FIRST_TYPE, types[0]), types[-1])
+
+
 def condition_words(field: Field, value: float) -> str:
     """A condition in words: "T 4", "Redshift 0.05"."""
     label = "T" if field.name == TTYPE else field.label
@@ -150,7 +164,7 @@ def _condition(field: Field) -> ConditionField:
     label = field.label[:1].upper() + field.label[1:]
     if field.name == TTYPE:
         chips = whole_types(field)
-        middle = min(max(FIRST_TYPE, chips[0]), chips[-1])
+        middle = first_type(field)
         look |= {"step": 0.1, "value": middle, "rest": middle, "chips": chips}
         look |= {"colours": [type_colour(chip) for chip in chips]}
     low, high = (chips[0], chips[-1]) if field.name == TTYPE else (field.low, field.high)
