@@ -159,6 +159,7 @@ def test_a_psf_of_ones_own(bundle: Path, tmp_path: Path) -> None:
         (("--observe", "sdss"), "pixel scale: the survey states none"),
         (("--pixel-scale", "0"), r"pixel scale 0\.0: a number from"),
         (("--observe", "sdss", "--pixel-scale", "60"), "at most 1024"),
+        (("--no-psf-layer",), "psf layer: k512-modern-8x8 has none"),
         (("--magnitude", "15"), "zero point: a magnitude needs one"),
     ],
 )

@@ -22,6 +22,7 @@ from galaxy_explorer.emulation.light import (
 )
 from galaxy_explorer.emulation.observe import Observed, checked_scale, observe, picture_side
 from galaxy_explorer.emulation.request import Request
+from galaxy_explorer.errors import RequestError
 
 Array = NDArray[np.float32]
 
@@ -86,6 +87,8 @@ class Maker:
         wanted = self.wish.psf_layer
         follows = self.wish.telescope is not None or self.wish.psf is not None
         self.through_psf = not (self.has_layer and follows) if wanted is None else wanted
+        if not (self.through_psf or self.has_layer):
+            raise RequestError(f"psf layer: {emulator.model} has none that could be left out")
 
     def _scale(self) -> tuple[float | None, str]:
         wish = self.wish

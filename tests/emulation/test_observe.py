@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from galaxy_explorer.emulation.cameras import (
     psf_on_pixels,
     setup_of,
 )
+from galaxy_explorer.emulation.header import cards, facts
 from galaxy_explorer.emulation.light import (
     RELATIVE,
     Units,
@@ -24,7 +27,9 @@ from galaxy_explorer.emulation.light import (
     units_of,
     usual_magnitude,
 )
+from galaxy_explorer.emulation.maker import Maker, Wish
 from galaxy_explorer.emulation.observe import checked_scale, observe, resampled
+from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import BadImage, BundleError, RequestError
 from galaxy_explorer.models.prior_fields import Field
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
@@ -247,6 +252,22 @@ def test_the_psf_layer_can_be_left_out(hst: Path) -> None:
     assert again[inner] == pytest.approx(through[inner], rel=0.05)
     with pytest.raises(RequestError, match="21 x 21"):
         light_without_psf(bundle, codes[:, :8, :8])
+
+
+def test_the_psf_layer_is_left_out_where_another_psf_follows(hst: Path) -> None:
+    bundle = load_bundle(hst)
+    emulator: Any = SimpleNamespace(
+        bundle=bundle, model=NAME, fields=(), default_guidance=1.0,
+        decode=lambda codes: bundle.draw(NAME, codes),
+    )  # fmt: skip
+    codes, drawn, seen = bundle.codes(NAME)[:2], Maker(emulator), Maker(emulator, Wish("sdss"))
+    through = units_of(bundle).light(bundle.draw(NAME, codes))
+    assert np.array_equal(drawn.light(codes), through)
+    assert np.array_equal(seen.light(codes), light_without_psf(bundle, codes))
+    kept = Maker(emulator, Wish("sdss", psf_layer=True))
+    assert np.array_equal(kept.light(codes), through)
+    layers = [facts(cards(maker, Request(2)))["PSFLAYER"] for maker in (drawn, seen, kept)]
+    assert layers == [True, False, True]
 
 
 def test_the_usual_magnitude_is_the_one_asked_for_or_the_median() -> None:
