@@ -105,6 +105,26 @@ def add_files(
     return target
 
 
+def add_prior_files(
+    path: str | Path, model: str, entry: Mapping[str, Any], weights: bytes, card: Card
+) -> Path:
+    """Put a prior into a finished bundle, or in place of the one that it has, and the card anew.
+
+    Raises BundleError where the bundle is not intact or the prior does not fit its model.
+    """
+    target = Path(path)
+    manifest, _ = read_manifest(target)
+    check_manifest(manifest, target)
+    data = verify_files(target, manifest.pop("files"))
+    file = f"{model}.prior.safetensors"
+    manifest.setdefault("priors", {})[model] = {**entry, "file": file}
+    with _replacing(target) as folder:
+        for name, content in {**data, file: weights}.items():
+            atomic_write_bytes(folder / name, content)
+        _write_manifest(folder, manifest, card)
+    return target
+
+
 def _own_files(manifest: dict[str, Any]) -> set[str]:
     entries = (*manifest["models"].values(), *manifest["clusterings"].values())
     entries += tuple(manifest.get("priors", {}).values())

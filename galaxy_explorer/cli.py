@@ -11,10 +11,10 @@ from galaxy_explorer.errors import GalaxyExplorerError
 
 COMMANDS = (
     *("simulate", "ingest", "train", "evaluate", "info", "classify", "deconvolve"),
-    *("evaluate-deconvolution", "generate", "labels", "report", "serve"),
+    *("evaluate-deconvolution", "prior", "generate", "labels", "report", "serve"),
 )
 RESUMABLE = frozenset(
-    ("simulate", "ingest", "train", "evaluate", "evaluate-deconvolution", "generate")
+    ("simulate", "ingest", "train", "evaluate", "evaluate-deconvolution", "prior", "generate")
 )
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 

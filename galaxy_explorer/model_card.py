@@ -16,6 +16,7 @@ REPORT = (
     " for emulating and clustering galaxy images; VQ-VAE after van den Oord et al. 2017 and Razavi"
     " et al. 2019."
 )
+PRIOR_HEAD = "Prior of the emulator"
 SCORES = {"ami": "AMI", "homogeneity": "homogeneity", "eta2": "η²"}
 
 
@@ -124,7 +125,7 @@ def _priors(manifest: dict[str, Any]) -> str:
     if not priors:
         return ""
     return f"""
-## Prior of the emulator
+## {PRIOR_HEAD}
 
 A gated PixelCNN over the code maps draws new galaxies, code by code. Its own code maps are those of
 the stored autoencoder, every training galaxy in all eight orientations; its weights are stored, and
@@ -138,6 +139,14 @@ It may be asked for any of these, within the range of the train split:
 
 {table(["prior of", "field", "range"], fields)}
 """
+
+
+def card_with_priors(card: str, manifest: dict[str, Any]) -> str:
+    """A finished card with the section on priors in its place, everything else as it was."""
+    parts = [part for part in f"\n{card}".split("\n## ") if not part.startswith(PRIOR_HEAD)]
+    place = next((i for i, part in enumerate(parts) if part.startswith("Clusters")), len(parts))
+    parts.insert(place, _priors(manifest).strip().removeprefix("## ") + "\n")
+    return "\n## ".join(parts).lstrip("\n")
 
 
 def _prior_row(name: str, entry: dict[str, Any]) -> list[str]:

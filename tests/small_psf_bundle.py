@@ -71,7 +71,7 @@ def _manifest(name: str, survey: Survey, config, clusterings: dict) -> dict:
         "recipe": {"name": "tiny", "steps": 0},
         "hardware": "2-core x86-64 CPU, float32",
         "survey": {
-            **facts, "fingerprint": "0" * 64, "counts": {}, "sources": [],
+            **facts, "fingerprint": survey.meta["fingerprint"], "counts": {}, "sources": [],
             "splits": {"train": 0, "validation": 0, "test": len(survey)},
         },
         "models": {NAME: entry},

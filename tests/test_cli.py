@@ -23,6 +23,7 @@ WRONG_INPUT = {
     "classify": [ABSENT, "image.fits", "--out", "t.csv"],
     "deconvolve": [ABSENT, "image.fits", "--out", "out"],
     "evaluate-deconvolution": [ABSENT, "--survey", ABSENT],
+    "prior": [ABSENT, "--survey", ABSENT],
     "generate": [ABSENT, "--out", "out"],
     "report": [ABSENT, "--out", "out"],
     "labels": ["import", "no_such.csv", "--bundle", ABSENT],

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Emulator", "Field", "Partial", "Request"]
 
-CURE = "galaxy-explorer train SURVEY --out BUNDLE makes one where an 8x8 model is among --models"
+CURE = "galaxy-explorer prior BUNDLE --survey SURVEY makes one"
 UNDRAWN = -1
 BATCH = 256
 Stamps = NDArray[np.float32]

@@ -97,7 +97,8 @@ CANDIDATES = (
     ("axis_ratio", "Axis ratio", "", "minax_arcmin", "majax_arcmin", False),
     ("magnitude", "Magnitude", "mag", "magnitude", "", False),
     ("magnitude", "B magnitude", "mag", "bmag", "", False),
-    ("size", "Half-light radius", "arcsec", "r_half_arcsec", "", True),
+    ("magnitude", "F160W magnitude", "mag", "magnitude_f160w", "", False),
+    ("size", "Half-light radius", "arcsec", "half_light_radius_arcsec", "", True),
     ("size", "Isophotal diameter", "arcmin", "majax_arcmin", "", True),
     ("redshift", "Redshift", "", "redshift", "", False),
 )

@@ -7,7 +7,7 @@ report's own code took the labels of the next batch: its samples could not follo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -212,6 +212,10 @@ PRIOR_RECIPES = {
 }
 
 
+CODES_A_STEP = 64 * 64  # of large maps fewer are taken at a time, so that a step costs the same
+LEAST_BATCH = 16
+
+
 def prior_plan(
     name: str, code_shape: tuple[int, int], num_embeddings: int, n_fields: int
 ) -> tuple[PriorConfig, PriorRecipe]:
@@ -225,4 +229,7 @@ def prior_plan(
         {"height": height, "width": width, "num_embeddings": num_embeddings, "n_fields": n_fields}
         | shape
     )
-    return config, plan.recipe
+    if name == "paper":
+        return config, plan.recipe
+    fewer = max(LEAST_BATCH, CODES_A_STEP // (height * width))
+    return config, replace(plan.recipe, batch_size=min(plan.recipe.batch_size, fewer))

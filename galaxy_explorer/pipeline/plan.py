@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,15 +106,8 @@ class Plan:
 
     @property
     def with_prior(self) -> list[str]:
-        """Names of the models that get a prior: the one with the largest codebook at 8 x 8.
-
-        Of two of a size the quantizer `modern` is taken.
-        """
-        from galaxy_explorer.models.vqvae import VQVAEConfig
-
-        coded = [c for c in self.configs if isinstance(c, VQVAEConfig) and c.kind == "vqvae"]
-        small = [c for c in coded if c.map_size == CLUSTERED_SIDE]
-        best = max(small, key=lambda c: (c.num_embeddings, c.quantizer == "modern"), default=None)
+        """Names of the models that get a prior: one, or none."""
+        best = best_for_prior(self.configs)
         return [] if best is None else [best.name]
 
     def minutes_of(self, trainings: int) -> float:
@@ -190,6 +183,21 @@ def features_of(config: Config) -> tuple[str, ...]:
     if config.map_size > CLUSTERED_SIDE:
         return rings
     return ("index", "codes", *rings) if compared else ("codes",)
+
+
+def best_for_prior(configs: Sequence[Config]) -> Config | None:
+    """The model that gets a prior: the one with the largest codebook at 8 x 8.
+
+    Of two of a size the quantizer `modern` is taken; without maps of 8 x 8 the model with the PSF
+    layer.
+    """
+    from galaxy_explorer.models.psf_vqvae import PSFVQVAEConfig
+    from galaxy_explorer.models.vqvae import VQVAEConfig
+
+    coded = [c for c in configs if isinstance(c, VQVAEConfig)]
+    small = [c for c in coded if c.map_size == CLUSTERED_SIDE]
+    chosen = small or [c for c in coded if isinstance(c, PSFVQVAEConfig)]
+    return max(chosen, key=lambda c: (c.num_embeddings, c.quantizer == "modern"), default=None)
 
 
 def _check_splits(survey: Survey) -> None:

@@ -126,7 +126,7 @@ def test_likelihoods_add_up(emulator) -> None:
 
 def test_a_bundle_without_a_prior_says_how_to_make_one(tmp_path) -> None:
     bundle = load_bundle(write_small_bundle(tmp_path / "b", prior=None))
-    with pytest.raises(BundleError, match="galaxy-explorer train"):
+    with pytest.raises(BundleError, match="galaxy-explorer prior"):
         Emulator.open(bundle)
 
 

@@ -1,0 +1,41 @@
+"""`galaxy-explorer prior`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def prior(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder; the prior is put into it.")],
+    *,
+    survey: Annotated[Path, typer.Option(help="Survey that the bundle was made from.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model whose code maps it draws; else the one that train would take."),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(help="tiny (a try), modern, paper (Table 3: 100,000 steps).")
+    ] = "modern",
+) -> None:
+    """Give a finished bundle a prior, from which new galaxies are drawn.
+
+    `galaxy-explorer train` makes one by itself; this is for bundles that have none. Interrupt it
+    as you like: the same command resumes, from BUNDLE.work.
+
+    [bold]Example[/bold]
+
+    galaxy-explorer prior trained/candels --survey surveys/sim_candels
+    """
+    from rich.console import Console
+
+    from galaxy_explorer.pipeline.add_prior import add_prior
+
+    name = add_prior(bundle, survey, model=model, recipe=recipe)
+    Console(highlight=False).print(
+        f"Prior of {name} put into {bundle}. Draw from it: galaxy-explorer generate {bundle}"
+        " -n 16 --out g.fits",
+        markup=False,
+    )

@@ -1,0 +1,81 @@
+"""A prior for a finished bundle: trained on its code maps, put into it, drawn from."""
+
+from __future__ import annotations
+
+import pytest
+
+from galaxy_explorer import load_bundle
+from galaxy_explorer.bundle_writer import add_prior_files
+from galaxy_explorer.emulation.emulator import Emulator, Request
+from galaxy_explorer.errors import BundleError, TrainingError
+from galaxy_explorer.model_card import card_with_priors, model_card
+from galaxy_explorer.pipeline.add_prior import add_prior
+from galaxy_explorer.pipeline.plan import best_for_prior, config_of
+from tests.small_bundle import PRIOR, write_small_bundle
+from tests.small_psf_bundle import NAME, write_small_hst_survey, write_small_psf_bundle
+from tests.small_survey import write_small_survey
+
+STAMPS = {"stamp_size": 64, "channels": 1}
+
+
+@pytest.mark.parametrize(
+    ("models", "chosen"),
+    [
+        (["k16-modern-8x8", "k512-paper-8x8", "k512-modern-8x8"], "k512-modern-8x8"),
+        (["k512-modern-16x16", "k16-paper-8x8", "convae-conv"], "k16-paper-8x8"),
+        (["k512-modern-16x16", "convae-conv", "k16-hierarchical-16x16"], None),
+    ],
+)
+def test_the_model_with_the_largest_codebook_at_8_x_8_gets_it(models, chosen) -> None:
+    best = best_for_prior([config_of(name, STAMPS) for name in models])
+    assert (None if best is None else best.name) == chosen
+
+
+@pytest.mark.slow
+def test_a_bundle_with_the_psf_layer_is_given_a_prior(tmp_path) -> None:
+    """Without T the prior has no field, and draws all the same, with un-convolved twins."""
+    survey = write_small_hst_survey(tmp_path / "survey", 40)
+    path = write_small_psf_bundle(tmp_path / "bundle", survey)
+    before = load_bundle(path)
+    with pytest.raises(BundleError, match="galaxy-explorer prior"):
+        Emulator.open(before)
+    assert add_prior(path, survey.path, recipe="tiny") == NAME
+    after = load_bundle(path)
+    emulator = Emulator.open(after)
+    codes = emulator.codes(Request(2))
+    assert codes.shape == (2, 21, 21)
+    assert emulator.decode(codes).shape == (2, 1, 84, 84)
+    assert emulator.fields == ()
+    assert after.card != before.card
+    others = before.manifest["files"].keys() - {"README.md"}
+    assert all(after.manifest["files"][f] == before.manifest["files"][f] for f in others)
+    again = add_prior(path, survey.path, recipe="tiny")
+    assert load_bundle(path).manifest["files"] == after.manifest["files"]
+    assert again == NAME
+
+
+def test_the_card_keeps_all_but_the_section_on_priors(tmp_path) -> None:
+    bundle = load_bundle(write_small_bundle(tmp_path / "b"))
+    bare = {key: value for key, value in bundle.manifest.items() if key != "priors"}
+    whole = model_card(bundle.manifest)
+    assert "## Prior of the emulator" in whole
+    assert card_with_priors(model_card(bare), bundle.manifest).split() == whole.split()
+    assert card_with_priors(whole, bundle.manifest).split() == whole.split()
+
+
+def test_a_prior_that_does_not_fit_leaves_the_bundle_as_it_was(tmp_path) -> None:
+    path = write_small_bundle(tmp_path / "b")
+    bundle = load_bundle(path)
+    entry = {**bundle.manifest["priors"][PRIOR], "n": 1}
+    entry["config"] = {**entry["config"], "num_embeddings": 17}
+    with pytest.raises(BundleError, match="are not the codes of"):
+        add_prior_files(path, PRIOR, entry, b"", lambda _: "")
+    assert load_bundle(path).hash == bundle.hash
+
+
+@pytest.mark.parametrize("wrong", [{"recipe": "long"}, {"model": "convae-conv"}, {}])
+def test_what_cannot_be_trained_is_refused_at_once(tmp_path, wrong) -> None:
+    path = write_small_bundle(tmp_path / "b")
+    survey = write_small_survey(tmp_path / "s").path
+    with pytest.raises(TrainingError, match=r"unknown|not the survey"):
+        add_prior(path, survey, **wrong)
