@@ -86,7 +86,7 @@ def t_histogram(
     plot = figure(
         height=height,
         sizing_mode="stretch_width",
-        x_range=Range1d(-3.7, NO_T_PLACE + 0.9),
+        x_range=Range1d(-3.7, NO_T_PLACE + 1.2),
         y_range=Range1d(0, 1),
         tools="",
         toolbar_location=None,
@@ -119,6 +119,7 @@ def _label_axes(plot: figure) -> None:
     plot.xaxis.ticker = FixedTicker(ticks=[*T_VALUES, NO_T_PLACE])
     names = dict(zip(T_VALUES, T_NAMES, strict=True))
     plot.xaxis.major_label_overrides = {**names, NO_T_PLACE: "no T"}
+    plot.xaxis.major_label_text_font_size = "10px"  # narrow panels
     plot.xaxis.axis_label = "early  ←  Hubble type T  →  late"
     plot.xgrid.grid_line_color = None
     plot.yaxis.ticker.desired_num_ticks = 4

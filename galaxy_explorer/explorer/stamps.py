@@ -178,9 +178,14 @@ class StampStore:
             if self._closing.is_set():
                 return
             try:
-                self._decoder.submit(self._decode, missing[start : start + CHUNK]).result()
+                work = self._decoder.submit(self._decode, missing[start : start + CHUNK])
+            except RuntimeError:  # the process ends
+                return
+            try:
+                work.result()
             except (RuntimeError, CancelledError):
-                log.exception("decoding in the background stopped")
+                if not self._closing.is_set():
+                    log.exception("decoding in the background stopped")
                 return
         for name in self.bundle.models:
             if not self._closing.is_set():

@@ -32,7 +32,10 @@ SCORES_NOTE = (
     "Measured on galaxies kept back from training. Point at a heading for what it means; click it"
     " to sort. Bold: the best of a column. Small: 95 % interval and chance level."
 )
-SMALL_CHIPS = {"& .MuiSelect-select": {"py": "6px"}, "& .MuiChip-root": {"height": "24px"}}
+SMALL_CHIPS = {
+    "& .MuiSelect-select": {"pt": "9px", "pb": "5px"},
+    "& .MuiChip-root": {"height": "24px"},
+}
 PICK_HINT = "NGC 4565, IC 750; empty: the selection, or one of each type"
 
 

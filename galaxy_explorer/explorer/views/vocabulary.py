@@ -241,7 +241,7 @@ class Vocabulary(pn.viewable.Viewer):
     def _chosen_code(self) -> pn.Row:
         """A galaxy's code map, how strongly it covers the picture, and the types of the code."""
         opacity = pmui.FloatSlider(
-            label="Opacity", start=0, end=1, step=0.05, value=0.35, size="small",
+            label="Opacity of the colours", start=0, end=1, step=0.05, value=0.35, size="small",
             margin=(4, 16), sizing_mode="stretch_width", sx={"& *": {"fontSize": "13px"}},
         )  # fmt: skip
         opacity.link(self.code_map, value="opacity")
