@@ -33,9 +33,9 @@ MEASURES = {
 EXAMINATION_STYLES = (
     STYLES
     + """
-.shots { display: flex; flex-wrap: wrap; gap: 10px; }
-.shots figure { margin: 0; width: 168px; }
-.shots img { display: block; width: 168px; height: 168px; object-fit: contain; background: #000;
+.shots { display: grid; grid-template-columns: repeat(4, minmax(0, 168px)); gap: 10px; }
+.shots figure { margin: 0; }
+.shots img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; background: #000;
   border-radius: 4px; image-rendering: pixelated; }
 .shots figcaption { font-size: 11.5px; opacity: 0.8; margin-top: 3px; }
 table { border-collapse: collapse; width: 100%; }
