@@ -71,17 +71,21 @@ def _histogram(sets: Sets, name: str) -> Histogram:
 
 def guidance_point(guidance: float, redrawn: Galaxies, made: Galaxies) -> GuidancePoint:
     """What one guidance does, on validation galaxies: reconstructions, and samples of their T."""
-    ratios = [compare.slope_ratio(made, redrawn, name).value for name in LEADING]
+    ratios = np.array([compare.slope_ratio(made, redrawn, name).value for name in LEADING])
+    misses = list(np.abs(ratios - 1))
     names = list(redrawn.statistics)
     distance = compare.mean_distance(made, redrawn, names, compare.sigmas_of(redrawn)).value
-    judged = compare.correlation(made).value if made.judged is not None else None
+    judged = None
+    if made.judged is not None and redrawn.judged is not None:
+        judged = compare.correlation(made).value
+        misses.append(max(0.0, 1 - compare.correlation_ratio(made, redrawn).value))
     return GuidancePoint(
         guidance=guidance,
-        slope_ratio=float(np.mean(ratios)),
+        slope_ratio=float(ratios.mean()),
         distance=distance,
         diversity=compare.diversity(made, redrawn),
         judged=judged,
-        cost=float(np.mean(np.abs(np.array(ratios) - 1))) + distance,
+        cost=float(np.mean(misses)) + distance,
         n=len(made),
     )
 

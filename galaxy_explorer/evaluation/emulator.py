@@ -37,9 +37,10 @@ GUIDANCES = (1.0, 1.25, 1.5, 2.0, 3.0)
 GUIDANCE_ROWS = 200  # validation galaxies with a T behind each point of the curve
 FURTHER = 3  # a third as many samples more are asked for a known T, and at each guidance
 RULE = (
-    "On validation galaxies, the guidance with the smallest sum of the mean miss of the slopes of"
-    " C, Gini and M20 against T (sample over reconstruction, from 1) and the mean Wasserstein-1"
-    " distance over sigma from the reconstructions; of equal ones the smallest."
+    "On validation galaxies, the guidance with the smallest sum of two numbers: the mean miss of"
+    " the slopes of C, Gini and M20 against T (sample over reconstruction, from 1) and of the"
+    " correlation with the judge's T (sample over reconstruction, below 1), and the mean"
+    " Wasserstein-1 distance over sigma from the reconstructions; of equal ones the smallest."
 )
 
 
