@@ -25,6 +25,7 @@ from galaxy_explorer.explorer.emulating import Line
 from galaxy_explorer.explorer.emulator_wishes import first_request
 
 if TYPE_CHECKING:
+    from galaxy_explorer.bundle_emulation import Emulation
     from galaxy_explorer.emulation.emulator import Emulator
     from galaxy_explorer.explorer.context import AppContext
 
@@ -88,6 +89,11 @@ class EmulatorSource:
         self.line = Line()
         self._kept: OrderedDict[str, Codes] = OrderedDict()
         self._typical: dict[tuple[str, ...], NDArray[np.float64]] = {}
+
+    @property
+    def proof(self) -> Emulation | None:
+        """What was measured of the emulator."""
+        return self.bundle.emulation
 
     @cached_property
     def emulator(self) -> Emulator:

@@ -18,7 +18,8 @@ from galaxy_explorer.emulation.emulator import Field
 from galaxy_explorer.emulation.maker import Wish
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.explorer.captions import ttype_words
-from galaxy_explorer.explorer.display import encode_sheet, limits, render
+from galaxy_explorer.explorer.display import DisplaySettings, encode_sheet, limits, render
+from galaxy_explorer.explorer.emulator_detail import Chosen, SampleDetail
 from galaxy_explorer.explorer.emulator_esm import LadderTable, SampleCards, TypeMorph
 from galaxy_explorer.explorer.emulator_source import EmulatorSource, Facts, Look, synthetic_sheet
 from galaxy_explorer.explorer.emulator_wishes import TTYPE, whole_types
@@ -52,8 +53,11 @@ LIKELY_HINT = "Share of held-out real galaxies that the prior finds less likely 
 class Samples:
     """Galaxies of one request, each beside its nearest real galaxy."""
 
-    def __init__(self, source: EmulatorSource, focus: Callable[[int], None]) -> None:
+    def __init__(
+        self, source: EmulatorSource, focus: Callable[[int], None], display: DisplaySettings
+    ) -> None:
         self.source, self._focus = source, focus
+        self.detail = SampleDetail(source, display, self.close)
         self.view = SampleCards(self._on_message, margin=0, sheet_columns=COLUMNS)
         self.made: tuple[Request, NDArray[np.integer], NDArray[np.float32]] | None = None
         self.facts: Facts | None = None
@@ -61,6 +65,7 @@ class Samples:
     def begin(self, request: Request, words: str) -> None:
         """Make room for what is coming."""
         self.made = self.facts = None
+        self.close()
         self.view.param.update(
             count=request.count, cards=[], real_sheet=None, chosen=-1,
             words=f"Synthetic galaxy, {words}", heading=f"{SAMPLES_HEADING}.",
@@ -111,9 +116,25 @@ class Samples:
         ]  # fmt: skip
 
     def _on_message(self, message: dict[str, Any]) -> None:
-        row = message.get("focus")
+        row, place = message.get("focus"), message.get("sample")
         if isinstance(row, int) and 0 <= row < len(self.source.bundle):
             self._focus(row)
+        elif isinstance(place, int) and 0 <= place < len(self.view.cards):
+            self.choose(place)
+
+    def choose(self, place: int) -> None:
+        """Show a sample large, with what it measures; the one that is shown: close it."""
+        if self.made is None or self.facts is None or place == self.view.chosen:
+            self.close()
+            return
+        words = self.view.words.removeprefix("Synthetic galaxy, ")
+        self.view.chosen = place
+        self.detail.show(Chosen(self.made[2][place], self.facts, place, words))
+
+    def close(self) -> None:
+        """Show no sample large."""
+        self.view.chosen = -1
+        self.detail.show(None)
 
 
 class Ladder:

@@ -16,6 +16,7 @@ from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.display import DisplaySettings
+from galaxy_explorer.explorer.emulator_detail import measures_html, quantiles
 from galaxy_explorer.explorer.emulator_evidence import evidence_html
 from galaxy_explorer.explorer.emulator_files import made_file
 from galaxy_explorer.explorer.emulator_source import EmulatorSource, Look
@@ -61,7 +62,7 @@ def done(part, request: Request, look: Look = LOOK) -> list:
 
 def test_galaxies_come_row_by_row_and_then_with_their_neighbours(source) -> None:
     focused = []
-    samples = Samples(source, focused.append)
+    samples = Samples(source, focused.append, DisplaySettings())
     steps = done(samples, Request(3, 1, {"ttype": 4.0}))
     shares = [step.share for step in steps]
     assert shares == sorted(shares)
@@ -75,6 +76,26 @@ def test_galaxies_come_row_by_row_and_then_with_their_neighbours(source) -> None
     again = done(samples, Request(3, 1, {"ttype": 4.0}))
     assert len(again) == 2
     assert again[-1].content[0] == steps[-1].content[0]
+
+
+def test_a_sample_is_measured_beside_its_real_neighbour_on_the_real_distribution(source) -> None:
+    samples = Samples(source, lambda _: None, DisplaySettings())
+    done(samples, Request(2, 1, {"ttype": 4.0}))
+    samples._on_message({"sample": 1})
+    assert samples.view.chosen == 1
+    shown = samples.detail._prepare()()
+    assert shown.count("<img") == 2
+    assert "SYNTHETIC" in shown
+    assert "Concentration C" in shown
+    samples._on_message({"sample": 1})
+    assert samples.view.chosen == -1
+    assert samples.detail._prepare()() == ""
+    values = {"concentration": 1.2, "gini": 0.5}
+    assert measures_html(values, values, small_emulation()).count('class="dot"') == 2
+
+
+def test_shares_in_bins_have_quantiles() -> None:
+    np.testing.assert_allclose(quantiles((0, 1, 2), (0.5, 0.5)), (0.32, 1.68))
 
 
 def test_the_nearest_galaxy_is_the_nearest_in_code_vectors(source) -> None:
@@ -125,7 +146,7 @@ def test_a_morph_has_a_frame_for_every_quarter_of_a_type(source) -> None:
 
 
 def test_a_camera_gives_its_own_pixels_and_refuses_what_is_too_large(source) -> None:
-    samples = Samples(source, lambda _: None)
+    samples = Samples(source, lambda _: None, DisplaySettings())
     done(samples, Request(2, 1, {"ttype": 4.0}), Look(DisplaySettings(), CAMERA))
     stamps = samples.made[2]
     assert stamps.shape == (2, 65, 65)  # 64 pixels of 0.4 arcsec on those of 0.396
@@ -194,6 +215,24 @@ def test_steps_are_round(source) -> None:
         assert 20 <= count <= 100
 
 
+def test_the_page_asks_for_what_is_shown_and_only_once(bundle, context, monkeypatch) -> None:
+    page = Emulator(ExplorerState(bundle), context)
+    asked = []
+    monkeypatch.setattr(page.runner, "start", lambda work, show, title: asked.append(title))
+    page.ask()
+    assert asked == []
+    page.mode = "Ladder"
+    page.mode = "Evidence"
+    page.mode = "Samples"
+    assert asked == ["Ladder of types, seed 1"]
+    page.wishes.seed.value = 2
+    assert asked[1:] == ["16 galaxies, T 4, seed 2"]
+    page.camera.camera.value = "euclid-vis"
+    assert asked[2:] == ["16 galaxies, T 4, seed 2, Euclid VIS, wide survey"]
+    with pytest.raises(RequestError, match="still being drawn"):
+        page._prepare_file("fits")
+
+
 def test_a_bundle_without_a_prior_says_how_to_make_one(tmp_path) -> None:
     bundle = load_bundle(write_small_bundle(tmp_path / "none", n=60, prior=None))
     store = SelectionStore(tmp_path / "selections", bundle.hash, len(bundle), 10)
@@ -201,7 +240,7 @@ def test_a_bundle_without_a_prior_says_how_to_make_one(tmp_path) -> None:
         bundle, StampStore(bundle, tmp_path / "stamps"), None, store, read_settings({})
     )
     page = Emulator(ExplorerState(bundle), context)
-    assert "galaxy-explorer train" in page.view[0].object
+    assert "galaxy-explorer prior" in page.view[0].object
     context.stamps.close()
 
 

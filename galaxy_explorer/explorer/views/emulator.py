@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 PAGE_HEIGHT = "calc(100vh - 84px)"
 SAMPLES, LADDER, MORPH, EVIDENCE = "Samples", "Ladder", "Morph", "Evidence"
 TITLES = {SAMPLES: "{count} galaxies", LADDER: "Ladder of types", MORPH: "Morph"}
+NO_PRIOR = "<h2>Emulator</h2><p>{error}; then restart the app.</p>"
 LEAD = (
     "Synthetic galaxies: the prior writes a code map for the type that you ask for, the model draws"
     " it. Change anything, and they are drawn anew."
@@ -56,7 +57,7 @@ class Emulator(pn.viewable.Viewer):
         try:
             self.emulator = self.source.emulator
         except BundleError as error:
-            self.view = _column(_html(f"<h2>Emulator</h2><p>{plain(error)}</p>"))
+            self.view = _column(_html(NO_PRIOR.format(error=plain(error))))
             return
         self.runner = JobRunner(self.source.line)
         self.wishes = Wishes(
@@ -66,6 +67,7 @@ class Emulator(pn.viewable.Viewer):
         self.camera = CameraWishes(units_of(state.bundle), has_layer=kind == PSF_KIND)
         self.downloads = Downloads("Download", KINDS, self._prepare_file)
         self.detail = Detail(state, context.stamps)
+        self.samples = Samples(self.source, self._focus, state.display)
         self.parts = self._parts()
         self.param.mode.objects = [*self.parts, EVIDENCE]
         self._shown: dict[str, tuple[Any, ...]] = {}
@@ -77,7 +79,7 @@ class Emulator(pn.viewable.Viewer):
         return self.view
 
     def _parts(self) -> dict[str, Samples | Ladder | MorphView]:
-        parts: dict[str, Any] = {SAMPLES: Samples(self.source, self._focus)}
+        parts: dict[str, Any] = {SAMPLES: self.samples}
         field = next((one for one in self.emulator.fields if one.name == TTYPE), None)
         if field is not None:
             parts[LADDER] = Ladder(self.source, field, self._focus)
@@ -114,18 +116,22 @@ class Emulator(pn.viewable.Viewer):
         self.runner.start(part.work(request, look), part.show, title)
 
     def _prepare_file(self, kind: str) -> Callable[[], Made]:
-        samples = self.parts[SAMPLES]
-        if not isinstance(samples, Samples) or samples.made is None:
+        if self.samples.made is None:
             raise RequestError("the galaxies are still being drawn; try again when they are there")
-        request, codes, _ = samples.made
-        made = partial(made_file, self.source, request, codes, samples.facts)
+        request, codes, _ = self.samples.made
+        made = partial(made_file, self.source, request, codes, self.samples.facts)
         return partial(made, wish=self.camera.wish, kind=kind)
 
     def _layout(self) -> pn.Row:
+        files = pn.Column(self.downloads.buttons, margin=(10, 10))
+        is_samples = self.param.mode.rx() == SAMPLES
+        files.visible = is_samples
+        if TTYPE in self.wishes.conditions:
+            self.wishes.conditions[TTYPE].visible = is_samples
         left = pn.Column(
             _html(f"<h2>Emulator</h2><p class='soft'>{LEAD}</p>"), self.wishes,
             folded("Camera", [self.camera]),
-            display_controls(self.state), margin=(0, 14, 0, 0), sizing_mode="stretch_width",
+            display_controls(self.state), files, margin=(0, 14, 0, 0), sizing_mode="stretch_width",
             styles={"height": PAGE_HEIGHT, "flex": "0 0 clamp(290px, 25vw, 370px)",
                     "overflow": "hidden auto"},
         )  # fmt: skip
@@ -138,7 +144,7 @@ class Emulator(pn.viewable.Viewer):
             **{name: [part.view] for name, part in self.parts.items()},
             EVIDENCE: [_html(evidence_html(self.state.bundle))],
         }
-        views[SAMPLES].append(pn.Column(self.downloads.buttons, margin=(12, 0)))
+        views[SAMPLES].insert(0, self.samples.detail)
         shown = []
         for name, parts in views.items():
             column = pn.Column(*parts, sizing_mode="stretch_width", margin=0)

@@ -1,0 +1,157 @@
+"""One synthetic galaxy, large, beside its nearest real one: what both measure."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import panel as pn
+import panel_material_ui as pmui
+from numpy.typing import NDArray
+
+from galaxy_explorer.bundle_emulation import Emulation, Histogram
+from galaxy_explorer.explorer.display import DisplaySettings, encode, render
+from galaxy_explorer.explorer.drawing import Drawing
+from galaxy_explorer.explorer.emulator_source import EmulatorSource, Facts
+from galaxy_explorer.explorer.intervals import figure_words, interval_html
+from galaxy_explorer.explorer.text import plain
+from galaxy_explorer.explorer.views.claims import CARD_STYLES
+
+USUAL = (0.16, 0.84)
+MEASURES = {
+    "concentration": "Concentration C", "asymmetry": "Asymmetry A", "smoothness": "Smoothness S",
+    "gini": "Gini", "m20": "M20", "sersic_n": "Sérsic index n", "r_half": "Half-light radius (px)",
+    "ellipticity": "Ellipticity",
+}  # fmt: skip
+NOTE = (
+    "statmorph, on the pictures as drawn: both without noise. Bar: two thirds of held-out real"
+    " galaxies, reconstructed, with the noise of the survey put back."
+)
+STYLES = """
+.pair { display: flex; flex-wrap: wrap; gap: 12px 20px; align-items: flex-start; }
+.pair figure { margin: 0; width: 190px; position: relative; }
+.pair img { display: block; width: 190px; height: 190px; border-radius: 4px; }
+.pair figcaption { font-size: 11.5px; margin-top: 3px; }
+.pair .mark {
+  position: absolute; left: 5px; top: 168px; padding: 1px 5px; border-radius: 2px;
+  font: 700 10px/14px Roboto, Helvetica, Arial, sans-serif; letter-spacing: 0.06em;
+  color: #1a1200; background: #ffb000;
+}
+.pair .mark.real { color: #ffffff; background: rgb(16 27 45 / 82%); }
+.pair .measures { flex: 1 1 300px; min-width: 0; }
+.pair .marks { width: 34%; min-width: 80px; }
+"""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A sample: its stamp (S, S), what is known of the samples, its number, what was asked for."""
+
+    stamp: NDArray[np.float32]
+    facts: Facts
+    place: int
+    words: str
+
+
+class SampleDetail(pn.viewable.Viewer):
+    """The card of the sample that was clicked; hidden while there is none."""
+
+    def __init__(
+        self, source: EmulatorSource, display: DisplaySettings, close: Callable[[], None]
+    ) -> None:
+        super().__init__()
+        self.source, self.display = source, display
+        self.chosen: Chosen | None = None
+        self.card = pn.pane.HTML(
+            "", stylesheets=[*CARD_STYLES, STYLES], margin=0, sizing_mode="stretch_width"
+        )
+        shut = pmui.IconButton(
+            icon="close", size="small", margin=0, description="Close", on_click=lambda _: close()
+        )
+        self.view = pn.Row(
+            self.card, shut, sizing_mode="stretch_width", visible=False, margin=(0, 0, 12, 0)
+        )
+        self.drawing = Drawing(self._prepare, self._show)
+
+    def __panel__(self) -> pn.Row:
+        return self.view
+
+    def show(self, chosen: Chosen | None) -> None:
+        """Show a sample; None: nothing."""
+        self.chosen = chosen
+        self.drawing.ask()
+
+    def _prepare(self) -> Callable[[], str]:
+        settings = DisplaySettings.from_token(self.display.token())
+        return partial(self._content, self.chosen, settings)
+
+    def _show(self, content: str) -> None:
+        self.card.object = content
+        self.view.visible = bool(content)
+
+    def _content(self, chosen: Chosen | None, display: DisplaySettings) -> str:
+        if chosen is None:
+            return ""
+        row = int(chosen.facts.rows[chosen.place])
+        real = self.source.reconstructions(np.array([row]))[0]
+        name = str(self.source.bundle.column("galaxy_id")[row])
+        pictures = [
+            _figure(chosen.stamp, display, f"Synthetic galaxy, {chosen.words}", "SYNTHETIC"),
+            _figure(real, display, f"Nearest real galaxy: {name}", "REAL"),
+        ]
+        measured = measures_html(_measured(chosen.stamp), _measured(real), self.source.proof)
+        return f'<div class="pair">{"".join(pictures)}<div class="measures">{measured}</div></div>'
+
+
+def _measured(stamp: NDArray[np.float32]) -> dict[str, float]:
+    from galaxy_explorer.emulation.morphology import MEASURED, measure_one
+
+    *values, _flag = measure_one(stamp).tolist()
+    return dict(zip(MEASURED, values, strict=True))
+
+
+def _figure(stamp: NDArray[np.float32], display: DisplaySettings, words: str, mark: str) -> str:
+    data = base64.b64encode(encode(render(stamp[None], display)[0])).decode("ascii")
+    kind = "mark" if mark == "SYNTHETIC" else "mark real"
+    return (
+        f'<figure><img src="data:image/webp;base64,{data}" alt="{plain(words)}">'
+        f'<span class="{kind}">{mark}</span><figcaption>{plain(words)}</figcaption></figure>'
+    )
+
+
+def measures_html(sample: dict[str, float], real: dict[str, float], proof: Emulation | None) -> str:
+    """A table of what both galaxies measure, on the distribution of real ones where it is known."""
+    lines = []
+    for name, words in MEASURES.items():
+        histogram = None if proof is None else proof.histogram(name)
+        lines.append(
+            f'<tr><th scope="row">{words}</th>'
+            f'<td class="number"><b>{figure_words(sample.get(name))}</b></td>'
+            f'<td class="number">{figure_words(real.get(name))}</td>'
+            f'<td class="marks">{_marks(sample.get(name), histogram)}</td></tr>'
+        )
+    heads = ("", "synthetic", "real", "among real galaxies")
+    head = "".join(f'<th scope="col">{words or "<span>Statistic</span>"}</th>' for words in heads)
+    return (
+        f'<table class="targets"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
+        f'</table><p class="soft">{NOTE}</p>'
+    )
+
+
+def _marks(value: float | None, histogram: Histogram | None) -> str:
+    shares = histogram.shares.get("reconstruction") if histogram else None
+    if histogram is None or not shares or value is None or not np.isfinite(value):
+        return '<span class="soft">–</span>'
+    low, high = quantiles(histogram.edges, shares)
+    return interval_html(value, low, high, axis=(histogram.edges[0], histogram.edges[-1]))
+
+
+def quantiles(edges: Any, shares: Any) -> tuple[float, float]:
+    """Values below which 16 and 84 % of a distribution in bins lie."""
+    total = np.concatenate([[0.0], np.cumsum(np.asarray(shares, np.float64))])
+    low, high = np.interp(np.array(USUAL) * total[-1], total, np.asarray(edges, np.float64))
+    return float(low), float(high)
