@@ -39,10 +39,11 @@ class ConditionField(_Dressed):
 
 
 class JobBar(_Dressed):
-    """How far slow work is; reports {"cancel": true}."""
+    """How far slow work is; reports {"cancel": true} and {"again": true}."""
 
     words = param.String(doc="What is going on.")
     refused = param.Boolean(default=False, doc="Whether the words refuse something.")
+    resumable = param.Boolean(default=False, doc="Whether what was stopped can be begun again.")
     running = param.Boolean(default=False, doc="Whether there is anything to cancel.")
     share = param.Number(default=0.0, bounds=(0, 1), doc="Share of the work that is done.")
     done = param.Integer(default=0, doc="Counts the pieces of work that have ended.")

@@ -17,18 +17,21 @@ PICTURE = """async (samples) => {
   const digest = await crypto.subtle.digest("SHA-256", bytes)
   return Array.from(new Uint8Array(digest)).join(" ")
 }"""
-STOP_AT_ONCE = """(job) => new Promise((resolve) => {
-  const stop = job.querySelector("button")
-  const look = setInterval(() => {
-    if (job.dataset.state !== "running") return
-    clearInterval(look)
-    const started = performance.now()
-    new MutationObserver(() => {
-      if (job.dataset.state !== "running") resolve(performance.now() - started)
-    }).observe(job, {attributes: true})
-    stop.click()
-  }, 1)
-})"""
+STOP_AT_ONCE = """(job) => {
+  window.cancelling = new Promise((resolve) => {
+    const look = () => {
+      if (job.dataset.state !== "running") return
+      job.querySelector("button").click()
+      const started = performance.now()
+      watch.disconnect()
+      new MutationObserver(() => {
+        if (job.dataset.state !== "running") resolve(performance.now() - started)
+      }).observe(job, {attributes: true})
+    }
+    const watch = new MutationObserver(look)
+    watch.observe(job, {attributes: true})
+  })
+}"""
 BEYOND = """(slider) => {
   slider.max = 99
   slider.value = 99
@@ -88,11 +91,13 @@ def test_everything_says_that_it_is_synthetic(emulator) -> None:
     expect(pictures.last).to_have_accessible_name(name)
 
 
-def test_cancel_stops_at_once(emulator) -> None:
+def test_cancel_stops_what_is_being_drawn(emulator) -> None:
     job = emulator.locator(".job")
-    give(emulator, "How many", 64)
     job.evaluate(STOP_AT_ONCE)
+    give(emulator, "How many", 64)
+    assert emulator.evaluate("() => window.cancelling") > 0
     expect(job.locator(".job-words")).to_contain_text("Cancelled.")
+    assert emulator.locator(".samples[data-compared='64']").count() == 0
     give(emulator, "How many", 4)
     picture(emulator, 1, 4)
 
@@ -124,6 +129,12 @@ def test_a_ladder_and_a_morph_that_is_dragged_without_the_server(emulator, frame
     slider.press("ArrowRight")
     expect(stage).not_to_have_attribute("data-value", before)
     assert len(frames_sent) == sent
+
+
+def test_a_sample_is_measured_when_it_is_clicked(emulator) -> None:
+    emulator.locator(".sample-picture").nth(2).click()
+    emulator.get_by_role("rowheader", name="Concentration C").wait_for()
+    emulator.locator(".sample-picture[aria-pressed=true]").wait_for()
 
 
 def test_a_real_neighbour_comes_into_focus(emulator) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from galaxy_explorer.errors import BundleError, Busy
 from galaxy_explorer.explorer.emulating import Line, Made, Waiting
-from galaxy_explorer.explorer.job_runner import JobRunner, Step
+from galaxy_explorer.explorer.job_runner import JobRunner, Step, Task
 
 AT_ONCE_S = 0.2
 
@@ -109,9 +109,9 @@ def test_an_error_of_the_work_reaches_who_waits_and_the_line_goes_on(line) -> No
 def test_a_visitor_has_one_job_and_a_new_one_takes_its_place(line) -> None:
     async def visit() -> None:
         runner, gate, shown = JobRunner(line), Gate(), []
-        runner.start(gate, shown.append, "Old")
+        runner.start(Task(gate, shown.append, "Old"))
         await asyncio.to_thread(gate.begun.wait)
-        runner.start(quick, shown.append, "New")
+        runner.start(Task(quick, shown.append, "New"))
         while runner.bar.running or not runner.bar.done:
             await asyncio.sleep(0.01)
         assert shown[-1] == "quick"
@@ -124,15 +124,19 @@ def test_a_visitor_has_one_job_and_a_new_one_takes_its_place(line) -> None:
 def test_cancel_is_said_at_once(line) -> None:
     async def visit() -> None:
         runner, gate, shown = JobRunner(line), Gate(), []
-        runner.start(gate, shown.append, "Galaxies")
+        runner.start(Task(gate, shown.append, "Galaxies"))
         await asyncio.to_thread(gate.begun.wait)
         while not shown:
             await asyncio.sleep(0.01)
         runner._on_message({"cancel": True})
         assert not runner.bar.running
         assert runner.bar.words == "Cancelled. Galaxies: half"
-        await asyncio.to_thread(line.close)
         assert shown == ["first"]
+        gate.open.set()
+        runner._on_message({"again": True})
+        while runner.bar.done < 2:
+            await asyncio.sleep(0.01)
+        assert shown == ["first", "first", "second"]
 
     asyncio.run(visit())
 
@@ -141,7 +145,7 @@ def test_a_visitor_behind_others_is_told_so(line) -> None:
     async def visit() -> None:
         gate, runner = Gate(), JobRunner(line)
         line.enter(gate)
-        runner.start(quick, lambda _: None, "Galaxies")
+        runner.start(Task(quick, lambda _: None, "Galaxies"))
         started = time.monotonic()
         while not runner.bar.words.startswith("Busy: 1 before you"):
             await asyncio.sleep(0.005)

@@ -218,7 +218,13 @@ def test_steps_are_round(source) -> None:
 def test_the_page_asks_for_what_is_shown_and_only_once(bundle, context, monkeypatch) -> None:
     page = Emulator(ExplorerState(bundle), context)
     asked = []
-    monkeypatch.setattr(page.runner, "start", lambda work, show, title: asked.append(title))
+
+    def start(task) -> None:
+        asked.append(task.title)
+        task.finished()
+
+    page._finish(page._begun)
+    monkeypatch.setattr(page.runner, "start", start)
     page.ask()
     assert asked == []
     page.mode = "Ladder"

@@ -10,7 +10,9 @@ export function render({model}) {
   const fill = element("div", "job-fill")
   bar.append(fill)
   const stop = element("button", "plain-button", "Cancel")
-  stop.addEventListener("click", () => model.send_msg({cancel: true}))
+  stop.addEventListener("click", () => {
+    model.send_msg(model.running ? {cancel: true} : {again: true})
+  })
   const line = element("div", "job-line")
   line.append(bar, stop)
   root.append(words, line)
@@ -18,14 +20,15 @@ export function render({model}) {
   const draw = () => {
     words.textContent = model.words
     words.classList.toggle("refused", model.refused)
-    line.style.visibility = model.running ? "visible" : "hidden"
+    line.style.visibility = model.running || model.resumable ? "visible" : "hidden"
+    stop.textContent = model.running ? "Cancel" : "Draw them"
     const share = Math.round(100 * model.share)
     fill.style.width = `${share}%`
     bar.setAttribute("aria-valuenow", share)
     root.dataset.state = model.running ? "running" : model.refused ? "refused" : "idle"
     root.dataset.done = model.done
   }
-  drawOnChange(model, ["words", "refused", "running", "share", "done"], draw)
+  drawOnChange(model, ["words", "refused", "running", "resumable", "share", "done"], draw)
   draw()
   return root
 }

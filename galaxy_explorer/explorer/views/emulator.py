@@ -27,7 +27,7 @@ from galaxy_explorer.explorer.emulator_files import KINDS, made_file
 from galaxy_explorer.explorer.emulator_source import Look, emulator_source
 from galaxy_explorer.explorer.emulator_views import Ladder, MorphView, Samples
 from galaxy_explorer.explorer.emulator_wishes import TTYPE, Wishes, folded
-from galaxy_explorer.explorer.job_runner import JobRunner
+from galaxy_explorer.explorer.job_runner import JobRunner, Task
 from galaxy_explorer.explorer.text import plain
 from galaxy_explorer.explorer.views.claims import CARD_STYLES
 
@@ -71,6 +71,7 @@ class Emulator(pn.viewable.Viewer):
         self.parts = self._parts()
         self.param.mode.objects = [*self.parts, EVIDENCE]
         self._shown: dict[str, tuple[Any, ...]] = {}
+        self._begun: tuple[Any, ...] = ()
         self.view = self._layout()
         self._listen()
         self.ask()
@@ -105,15 +106,21 @@ class Emulator(pn.viewable.Viewer):
         """Draw what is asked for, where it is not what is shown already."""
         part, request = self.parts.get(self.mode), self.wishes.request
         look = Look(DisplaySettings.from_token(self.state.display.token()), self.camera.wish)
-        asked = (request, self.state.display.token(), look.wish)
-        if part is None or not self.view.visible or self._shown.get(self.mode) == asked:
+        asked = (self.mode, request.identity, self.state.display.token(), look.wish)
+        known = {self._begun, self._shown.get(self.mode)}
+        if part is None or not self.view.visible or asked in known:
             return
-        self._shown[self.mode] = asked
+        self._begun = asked
+        self._shown.pop(self.mode, None)
         words = self.wishes.words(typed=self.mode == SAMPLES)
         part.begin(request, words)
         camera = f", {self.camera.words()}" if self.camera.words() else ""
         title = f"{TITLES[self.mode].format(count=request.count)}, {words}{camera}"
-        self.runner.start(part.work(request, look), part.show, title)
+        finished = partial(self._finish, asked)
+        self.runner.start(Task(part.work(request, look), part.show, title, finished))
+
+    def _finish(self, asked: tuple[Any, ...]) -> None:
+        self._shown[asked[0]] = asked
 
     def _prepare_file(self, kind: str) -> Callable[[], Made]:
         if self.samples.made is None:
@@ -126,6 +133,7 @@ class Emulator(pn.viewable.Viewer):
         files = pn.Column(self.downloads.buttons, margin=(10, 10))
         is_samples = self.param.mode.rx() == SAMPLES
         files.visible = is_samples
+        self.runner.bar.visible = self.param.mode.rx() != EVIDENCE
         if TTYPE in self.wishes.conditions:
             self.wishes.conditions[TTYPE].visible = is_samples
         left = pn.Column(
