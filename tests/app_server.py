@@ -49,7 +49,7 @@ def _answered(address: str, server: subprocess.Popen[bytes]) -> str:
     while time.monotonic() < end and server.poll() is None:
         try:
             urllib.request.urlopen(address, timeout=30).close()  # noqa: S310
-        except urllib.error.URLError:
+        except (urllib.error.URLError, TimeoutError):
             time.sleep(0.1)
         else:
             return address
