@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class PriorEntry:
     """The prior over the code maps of one model as the manifest describes it.
 
-    fields: what it may be asked for. default_guidance: chosen on the validation split. metrics: of
+    fields: what it may be asked for. default_guidance: 1 until `evaluate --emulator` chooses it. metrics: of
     the held-out test split: nll, in nats a map; bits, a code; label_gain, the nats a map that
     shuffled conditions cost; n_test, n_typed. curve: validation figures every 5 % of the steps.
     """

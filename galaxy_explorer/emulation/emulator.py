@@ -50,7 +50,7 @@ class Emulator:
     """The prior over the code maps of one model, and that model's decoder.
 
     model: its name. fields: what a request may ask for, `ttype` first where there is one.
-    code_shape, num_embeddings: of the code maps. default_guidance: chosen on the validation split.
+    code_shape, num_embeddings: of the code maps. default_guidance: of a request without one.
     """
 
     def __init__(self, bundle: Bundle, model: str, prior: PixelCNN | None = None) -> None:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from galaxy_explorer.models.prior_training import PriorData, PriorTask
     from galaxy_explorer.models.training import TrainingResult
 
-# Guidance of a request that names none: the one number to change when a comparison on the
-# validation split chooses another.
+# Guidance of a request that names none, until `evaluate --emulator` chooses one on the validation
+# split and writes it into the bundle.
 DEFAULT_GUIDANCE = 1.0
 TYPE_ERROR = 0.4  # stages; the catalogue's types are whole numbers, each at least so uncertain
 OTHER_ERROR = 0.1  # of the spread of any other field
