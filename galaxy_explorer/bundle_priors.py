@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 class PriorEntry:
     """The prior over the code maps of one model as the manifest describes it.
 
-    fields: what it may be asked for. default_guidance: 1 until `evaluate --emulator` chooses it. metrics: of
-    the held-out test split: nll, in nats a map; bits, a code; label_gain, the nats a map that
-    shuffled conditions cost; n_test, n_typed. curve: validation figures every 5 % of the steps.
+    fields: what it may be asked for. default_guidance: 1 until `evaluate --emulator` chooses it.
+    metrics: of the held-out galaxies with a known T: nll, nats a map asked for all that is known;
+    bits, the same a code; nll_first, asked for T alone; nll_withheld, for nothing; label_gain, the
+    nats that shuffling T costs nll_first, and its error; n_known, how many they are. curve: the
+    same on the validation split every 5 % of the steps.
     """
 
     model: str
