@@ -35,8 +35,9 @@ MORPH_STEP = 0.25
 WITHIN = 0.5
 LN2 = math.log(2)
 SAMPLES_HEADING = (
-    "None of these galaxies exists. Beside each: the real galaxy of the training set whose code"
-    " vectors are nearest, drawn from its codes; d is the distance"
+    "None of these galaxies exists. Beside each: the training galaxy nearest in code vectors, drawn"
+    " from its codes, at distance d; and the share of held-out real galaxies that the prior finds"
+    " less likely"
 )
 LADDER_HEADING = (
     "Above: real galaxies of each type, drawn from their codes. Below: synthetic ones; along a line"
@@ -92,7 +93,7 @@ class Samples:
         sheet, self.made, self.facts, real = content
         known: dict[str, Any] = {}
         if self.facts is not None:
-            usual = f", of held-out real galaxies {self.facts.usual:.2f} in the median."
+            usual = f". Held-out real galaxies have d {self.facts.usual:.2f} in the median."
             known = {
                 "cards": self._cards(self.facts), "real_sheet": real,
                 "heading": SAMPLES_HEADING + usual,
