@@ -33,6 +33,7 @@ from tests.attacks.bundle_tools import (
     replace_file,
     reseal,
 )
+from tests.attacks.test_hostile_bundles import CHANGES
 
 
 class Canary:
@@ -237,3 +238,8 @@ def test_mutants_with_a_fitting_hash_raise_nothing_else(bundle, name, count):
                 opened.column(column)
         except BundleError as error:
             assert str(bundle) in str(error)  # noqa: PT017
+
+
+def test_there_are_over_thirty_kinds_of_hostile_bundle():
+    """Those that are lists of changes; missing, cut, swapped and linked files come on top."""
+    assert sum(map(len, (CHANGES, BAD_CODES, BAD_ARRAYS, BAD_TABLES))) > 30
