@@ -31,14 +31,14 @@ class Noise:
     sigma: Floats
     filter: Floats
 
-    def draw(self, sigma: Floats, seed: int) -> Stamps:
-        """Noise (n, 1, S, S) of these sigmas (n,)."""
+    def draw(self, sigma: Floats, numbers: NDArray[np.int64], kind: int = 0) -> Stamps:
+        """Noise (n, 1, S, S) of these sigmas (n,), a function of (kind, number) of each alone."""
         side = len(self.filter)
-        rng = np.random.default_rng((seed, 7))
         out = np.empty((len(sigma), 1, side, side), np.float32)
-        for number, level in enumerate(sigma):
-            white = np.fft.rfft2(rng.standard_normal((side, side)))
-            out[number, 0] = level * np.fft.irfft2(white * self.filter, s=(side, side))
+        for place, (level, number) in enumerate(zip(sigma, numbers, strict=True)):
+            white = np.random.default_rng((kind, int(number))).standard_normal((side, side))
+            shaped = np.fft.rfft2(white) * self.filter
+            out[place, 0] = level * np.fft.irfft2(shaped, s=(side, side))
         return out
 
 

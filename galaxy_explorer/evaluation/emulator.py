@@ -18,12 +18,12 @@ from galaxy_explorer.bundle_emulation import EMULATION, Emulation, GuidancePoint
 from galaxy_explorer.bundle_writer import add_files
 from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.proof import FEWEST, Sets, all_figures
-from galaxy_explorer.emulation.sets import Galaxies
 from galaxy_explorer.emulation.trends import best_guidance, guidance_point, histograms, trends
 from galaxy_explorer.evaluation import copied
 from galaxy_explorer.evaluation.card import card_of
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.emulator_sets import HeldOut, Measurer, Source
+from galaxy_explorer.evaluation.emulator_sets import Asked, HeldOut, Measurer, Source
+from galaxy_explorer.files import sha256_of
 from galaxy_explorer.survey.store import Survey
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ SAMPLES = 1000
 GUIDANCES = (1.0, 1.25, 1.5, 2.0, 3.0)
 GUIDANCE_ROWS = 200  # validation galaxies with a T behind each point of the curve
 FURTHER = 3  # a third as many samples more are asked for a known T, and at each guidance
+FURTHER_ROUNDS = 1000  # numbers of the further samples lie beyond those of the others
 RULE = (
     "On validation galaxies, the guidance with the smallest sum of two numbers: the mean miss of"
     " the slopes of C, Gini and M20 against T (sample over reconstruction, from 1) and of the"
@@ -88,17 +89,12 @@ class EmulatorEvaluation:
         if len(rows) < FEWEST:
             return []
         redrawn, noise = self.measurer.reconstructed(rows, "validation reconstructions")
+        asked = Asked(redrawn.ttype, rows, noise, noise.sigma)
         return [
             guidance_point(
                 guidance,
                 redrawn,
-                self.measurer.sampled(
-                    self.source,
-                    redrawn.ttype,
-                    (noise, noise.sigma),
-                    guidance,
-                    words="validation samples",
-                ),
+                self.measurer.sampled(self.source, asked, guidance, "validation samples"),
             )
             for guidance in GUIDANCES
         ]
@@ -106,35 +102,43 @@ class EmulatorEvaluation:
     def _sets(self, guidance: float) -> Sets:
         rows = self._rows("test", self.samples)
         held_out = self.measurer.held_out(rows, "test galaxies")
-        made = self._made(held_out, np.arange(self.samples) % len(rows), guidance, "samples")
+        asked = self._asked(held_out, rows, np.arange(self.samples) % len(rows))
+        made = self.measurer.sampled(self.source, asked, guidance, "samples")
         typed = np.flatnonzero(np.isfinite(held_out.real.ttype))
-        asked, control = made.typed, None
+        obeying, control = made.typed, None
         if self.measurer.asks_type and len(typed) >= FEWEST:
             more = np.resize(typed, max(len(typed), self.samples // FURTHER))
-            further = self._made(held_out, more, guidance, "further samples", first=self.samples)
-            asked, control = asked.joined(further), self._control(held_out, more, guidance)
+            further = self._asked(held_out, rows, more, first_round=FURTHER_ROUNDS)
+            obeying = obeying.joined(
+                self.measurer.sampled(self.source, further, guidance, "further samples")
+            )
+            control = self.measurer.sampled(self._control(), further, guidance, "control samples")
         train = self._rows("train", len(rows))
         return Sets(
             real=held_out.real,
             redrawn=held_out.redrawn,
             made=made,
-            asked=asked,
+            asked=obeying,
             control=control,
             taught=self.measurer.taught(),
             train=self.measurer.orbit(train, "train galaxies"),
             held_out=self.measurer.orbit(rows[: len(train)], "test galaxies"),
         )
 
-    def _made(
-        self, held_out: HeldOut, places: np.ndarray, guidance: float, words: str, first: int = 0
-    ) -> Galaxies:
-        """Samples asked for the T of held-out galaxies, with the noise of the same."""
-        noise = (held_out.noise, held_out.noise.sigma[places])
-        ttype = held_out.real.ttype[places]
-        return self.measurer.sampled(self.source, ttype, noise, guidance, first=first, words=words)
+    def _asked(
+        self, held_out: HeldOut, rows: np.ndarray, places: np.ndarray, first_round: int = 0
+    ) -> Asked:
+        """Samples for held-out galaxies: their T, their noise, a number of each one's own."""
+        rounds = first_round + np.arange(len(places)) // len(np.unique(places))
+        return Asked(
+            ttype=held_out.real.ttype[places],
+            numbers=rows[places] + rounds * len(self.context.splits),
+            noise=held_out.noise,
+            sigma=held_out.noise.sigma[places],
+        )
 
-    def _control(self, held_out: HeldOut, places: np.ndarray, guidance: float) -> Galaxies:
-        """Samples of a prior that was trained with the labels of the next batch."""
+    def _control(self) -> Source:
+        """A prior that was trained with the labels of the next batch."""
         from galaxy_explorer.pipeline.prior import train_prior
 
         recipe = self.context.bundle.priors[self.emulator.model].recipe
@@ -142,10 +146,7 @@ class EmulatorEvaluation:
         made = train_prior(
             self._coded(), str(recipe["name"]), seed=int(recipe.get("seed", 0)), control=True
         )
-        source = Source(made.weights.name + str(made.entry["metrics"]), made.load())
-        noise = (held_out.noise, held_out.noise.sigma[places])
-        ttype = held_out.real.ttype[places]
-        return self.measurer.sampled(source, ttype, noise, guidance, words="control samples")
+        return Source(sha256_of(made.weights), made.load())
 
     def _coded(self) -> CodedSurvey:
         from galaxy_explorer.pipeline.prior import CodedSurvey
@@ -168,6 +169,7 @@ class EmulatorEvaluation:
             "bundle": bundle.name,
             "survey": str(bundle.manifest["survey"]["name"]),
             "software": str(bundle.manifest["software"]),
+            "light": self.measurer.units.unit,
             "held-out galaxies": str(len(sets.real)),
             "with a T": str(len(sets.real.typed)),
             "samples": str(len(sets.made)),

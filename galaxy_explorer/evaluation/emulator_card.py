@@ -19,7 +19,8 @@ def emulator_section(name: str, emulation: Emulation) -> str:
 # Emulator
 
 The prior over the code maps of `{emulation.model}`, by {command}. Real galaxies, reconstructions
-and samples are measured under the same noise, sky and segmentation, in stretched units; {settings}.
+and samples are measured under the same noise, sky and segmentation, in linear light by the inverse
+of the survey's stretch ({emulation.settings["light"]}); {settings}.
 Control: a prior trained with the labels of the next batch, which must not follow T. Collapsed: the
 first eight samples again and again (of nearest neighbours: an emulator that copies training
 galaxies). Floor: real against real, with as many galaxies. "Within error": the 95 % interval

@@ -1,4 +1,9 @@
-"""Held-out galaxies, their reconstructions and samples, each measured in the same way."""
+"""Held-out galaxies, their reconstructions and samples, each measured in the same way.
+
+In linear light, by the inverse of the survey's stretch: the arcsinh of a stamp takes away most of
+what concentration and Gini tell of T. Noise is added before, in stretched units, where the sky's is
+known.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galaxy_explorer.clustering.radial_profiles import radial_profile_vectors
+from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.emulation.morphology import measure_morphology
 from galaxy_explorer.emulation.noise import Noise, left_out_noise
 from galaxy_explorer.emulation.sets import Galaxies
@@ -38,6 +44,21 @@ class Source:
     prior: PixelCNN
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What samples are asked for.
+
+    ttype (n,): NaN as of a galaxy whose T the catalogue does not know. numbers (n,): each sample
+    and its noise are functions of its number and what is asked, however many others are drawn.
+    noise: what is added, of sigma (n,).
+    """
+
+    ttype: np.ndarray
+    numbers: np.ndarray
+    noise: Noise
+    sigma: np.ndarray
+
+
 class Measurer:
     """Galaxies of one bundle, survey and model, measured alike.
 
@@ -48,7 +69,7 @@ class Measurer:
         self, context: Context, model: str, fields: tuple[Field, ...], workers: int
     ) -> None:
         self.context, self.model, self.workers = context, model, workers
-        self.fields = fields
+        self.fields, self.units = fields, units_of(context.bundle)
 
     @cached_property
     def codebook(self) -> np.ndarray:
@@ -85,7 +106,7 @@ class Measurer:
         from galaxy_explorer.models.judge import judge_stamps
 
         found = measure_morphology(
-            np.ascontiguousarray(stamps.mean(1), dtype=np.float32),
+            np.ascontiguousarray(self.units.light(stamps).mean(1)),
             self.context.work / MORPHOLOGY_CACHE,
             workers=self.workers,
             description=f"Morphology of {words}",
@@ -108,7 +129,7 @@ class Measurer:
         stamps, codes = self.context.survey.model_input(rows), bundle.codes(self.model)[rows]
         drawn = bundle.draw(self.model, codes)
         noise, ttype = left_out_noise(stamps, drawn), self.context.ttype[rows]
-        redrawn = drawn + noise.draw(noise.sigma, seed=0)
+        redrawn = drawn + noise.draw(noise.sigma, rows)
         return HeldOut(
             self.galaxies(stamps, codes, ttype, words),
             self.galaxies(redrawn, codes, ttype, f"reconstructions of {words}"),
@@ -121,38 +142,25 @@ class Measurer:
         codes = bundle.codes(self.model)[rows]
         drawn = bundle.draw(self.model, codes)
         noise = left_out_noise(self.context.survey.model_input(rows), drawn)
-        stamps = drawn + noise.draw(noise.sigma, seed=0)
+        stamps = drawn + noise.draw(noise.sigma, rows)
         return self.galaxies(stamps, codes, self.context.ttype[rows], words), noise
 
-    def sampled(
-        self,
-        source: Source,
-        ttype: np.ndarray,
-        noise: tuple[Noise, np.ndarray],
-        guidance: float,
-        *,
-        first: int = 0,
-        words: str,
-    ) -> Galaxies:
-        """Samples asked for T (n,), NaN: of a galaxy whose T the catalogue does not know.
+    def sampled(self, source: Source, asked: Asked, guidance: float, words: str) -> Galaxies:
+        """Samples of a prior, with noise, measured."""
+        codes = self._codes(source, asked, guidance, words)
+        noise = asked.noise.draw(asked.sigma, asked.numbers, kind=1)
+        stamps = self.context.bundle.draw(self.model, codes) + noise
+        return self.galaxies(stamps, codes, asked.ttype, words)
 
-        noise: what is added, and its sigma (n,). first: number of the first sample.
-        """
-        codes = self._codes(source, ttype, guidance, first, words)
-        level, sigma = noise
-        stamps = self.context.bundle.draw(self.model, codes) + level.draw(sigma, seed=1 + first)
-        return self.galaxies(stamps, codes, ttype, words)
-
-    def _codes(
-        self, source: Source, ttype: np.ndarray, guidance: float, first: int, words: str
-    ) -> np.ndarray:
-        asked = {TTYPE: self._permitted(ttype)} if self.asks_type else {}
-        inputs = {"prior": source.key, "guidance": guidance, "first": first}
-        inputs |= {"asked": ttype.tolist(), "model": self.model}
+    def _codes(self, source: Source, asked: Asked, guidance: float, words: str) -> np.ndarray:
+        given = {TTYPE: self._permitted(asked.ttype)} if self.asks_type else {}
+        inputs = {"prior": source.key, "guidance": guidance, "model": self.model}
+        inputs |= {"asked": asked.ttype.tolist(), "numbers": asked.numbers.tolist()}
 
         def draw() -> StageResult:
-            numbers = np.arange(first, first + len(ttype))
-            return StageResult({"codes": self._draw(source.prior, asked, numbers, guidance)}, {})
+            return StageResult(
+                {"codes": self._draw(source.prior, given, asked.numbers, guidance)}, {}
+            )
 
         stage = f"emulator.{words.replace(' ', '-')}.{guidance:g}"
         return np.asarray(self.context.stage(stage, inputs, draw).arrays["codes"])

@@ -8,9 +8,13 @@ from galaxy_explorer import load_bundle
 from galaxy_explorer.cli import app
 from galaxy_explorer.emulation import comparison, morphology
 from galaxy_explorer.emulation import sets as scores
+from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.morphology import MEASURED
+from galaxy_explorer.emulation.noise import Noise
 from galaxy_explorer.errors import BundleError
-from galaxy_explorer.evaluation.emulator import GUIDANCES, evaluate_emulator
+from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.evaluation.emulator import GUIDANCES, EmulatorEvaluation, evaluate_emulator
+from galaxy_explorer.evaluation.emulator_sets import HeldOut
 from tests.small_bundle import write_small_bundle
 from tests.small_proof import write_proof_bundle
 from tests.small_survey import write_small_survey
@@ -91,3 +95,17 @@ def test_a_bundle_without_a_prior_says_what_makes_one(tmp_path, survey):
     path = write_small_bundle(tmp_path / "plain", n=60, prior=None)
     with pytest.raises(BundleError, match="no prior"):
         evaluate_emulator(path, survey.path, say=lambda _: None)
+
+
+def test_every_sample_has_a_number_of_its_own(proof, bundle, survey):
+    context = Context(load_bundle(bundle), survey, bundle.with_name("sky.work"), "tiny")
+    evaluation = EmulatorEvaluation(
+        context, Emulator.open(context.bundle), SAMPLES, 1, lambda _: None
+    )
+    rows, places = np.arange(10, 30), np.resize([3, 5, 8], 10)
+    real = evaluation.measurer.taught().rows(np.arange(20))
+    held_out = HeldOut(real, real, Noise(np.arange(20.0), np.ones((64, 33))))
+    asked = evaluation._asked(held_out, rows, places, first_round=2)
+    assert len(set(asked.numbers)) == 10
+    np.testing.assert_array_equal(asked.numbers % len(survey), rows[places])
+    np.testing.assert_array_equal(asked.sigma, places)
