@@ -15,6 +15,7 @@ from tests.attacks.payloads import PAYLOADS
 from tests.browser_path import FLAGS, find
 from tests.small_bundle import write_small_bundle
 from tests.small_evaluation import small_evaluation
+from tests.small_psf_bundle import write_small_hst_survey, write_small_psf_bundle
 
 N_GALAXIES = 600
 SIZE = {"width": 1440, "height": 900}
@@ -52,6 +53,23 @@ def small_app(tmp_path_factory: pytest.TempPathFactory, label_log: Path) -> dict
 def address(small_app: dict[str, Path]) -> Iterator[str]:
     """Where the app shows a small bundle."""
     with served(**small_app) as where:
+        yield where
+
+
+@pytest.fixture(scope="session")
+def hst_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small bundle with a PSF model, and its survey."""
+    folder = tmp_path_factory.mktemp("hst")
+    survey = write_small_hst_survey(folder / "survey")
+    write_small_psf_bundle(folder / "bundle", survey)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hst_address(hst_folder: Path) -> Iterator[str]:
+    """Where the app shows it."""
+    places = {name: hst_folder / name for name in ("bundle", "survey", "cache")}
+    with served(labels=hst_folder / "labels.db", **places) as where:
         yield where
 
 

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.app_server import served
-from tests.small_psf_bundle import write_small_hst_survey, write_small_psf_bundle
-
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """Where the app shows a small bundle with a PSF model, and its survey."""
-    folder = tmp_path_factory.mktemp("hst")
-    survey = write_small_hst_survey(folder / "survey")
-    bundle = write_small_psf_bundle(folder / "bundle", survey)
-    with served(bundle=bundle, survey=folder / "survey", cache=folder / "cache") as where:
-        yield where
+@pytest.fixture
+def address(hst_address):
+    """The app that has the page."""
+    return hst_address
 
 
 def test_galaxies_are_deconvolved_page_by_page(open_page):

@@ -8,7 +8,7 @@ import uuid
 import pytest
 from playwright.sync_api import Page, expect
 
-from galaxy_explorer.labels.events import Change, Provenance
+from galaxy_explorer.labels.events import Provenance
 from galaxy_explorer.labels.store import LabelStore
 from tests.app_server import served
 from tests.browser.conftest import PATIENCE_MS, SIZE, watch
@@ -20,18 +20,6 @@ BURST = """(desk, keys) => [...keys].map((key) => {
   document.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}))
   return [galaxy, key]
 })"""
-PAYLOADS = (
-    "<img src=x onerror=hit=1>",
-    "<script>hit=1</script>",
-    "<svg onload=hit=1>",
-    "<iframe srcdoc='<script>parent.hit=1</script>'>",
-    "<a href=javascript:hit=1>a</a>",
-    '"><img src=x onerror=hit=1>',
-    "</td></table><script>hit=1</script>",
-    "<details open ontoggle=hit=1>",
-    "{{constructor.constructor('hit=1')()}}",
-    "&lt;script&gt;hit=1&lt;/script&gt;",
-)
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -199,29 +187,6 @@ def test_two_annotators_disagree_see_it_and_export_it(desk, name, browser, addre
     assert sorted(both["stage"]) == ["T3", "T5"]
     assert sorted(both["ttype"]) == [3, 5]
     other.close()
-
-
-def test_script_in_names_notes_and_labels_runs_nowhere(open_page, label_log, name):
-    store = LabelStore(label_log, Provenance("0" * 64, "none", "0"))
-    for payload in PAYLOADS:
-        changes = [
-            Change("galaxy-0130", "stage", "T1"),
-            Change("galaxy-0130", "note", note=payload),
-        ]
-        store.record(payload, changes)
-    store.close()
-    page = open_page("labels", ".desk")
-    begin(page, f"{PAYLOADS[0]} {name}")
-    page.get_by_role("switch").first.click()
-    words = page.get_by_text("Who said what").locator("..")
-    for payload in PAYLOADS:
-        expect(words).to_contain_text(payload)
-    page.keyboard.press("n")
-    page.keyboard.type(PAYLOADS[0])
-    page.keyboard.press("Enter")
-    wait_saved(page, 1)
-    expect(words).to_contain_text(f"{PAYLOADS[0]} {name}")
-    assert page.evaluate("window.hit") is None
 
 
 def test_a_selection_is_labelled_after_a_question_that_states_the_number(open_page, name, stored):
