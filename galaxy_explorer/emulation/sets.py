@@ -72,8 +72,9 @@ class Galaxies:
 
     @property
     def collapsed(self) -> Galaxies:
-        """As many galaxies, but the first eight again and again."""
-        return self.rows(np.arange(len(self)) % COLLAPSED_TO)
+        """As many galaxies, the first eight again and again, whatever T was asked for."""
+        few = self.rows(np.arange(len(self)) % COLLAPSED_TO)
+        return replace(few, ttype=self.ttype)
 
 
 @dataclass(frozen=True)

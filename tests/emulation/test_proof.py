@@ -91,6 +91,8 @@ def test_its_floor_and_a_collapsed_one_stand_beside_it(figures):
     for figure in figures:
         if figure.name in DISTANCES:
             assert figure.value < 1.5 * figure.floor < figure.collapsed
+        if figure.name in (SLOPE, JUDGED):
+            assert abs(figure.collapsed) < 0.6 < figure.value
         if figure.name == AUC:
             assert figure.floor < 0.65
             assert figure.collapsed > 0.95
