@@ -92,7 +92,8 @@ def _models(manifest: dict[str, Any]) -> str:
 `k512-modern-8x8` is 512 codes, the moving-average codebook, a map of 8 x 8. `paper`: the report's
 gradient codebook. `modern`: moving averages, k-means start, restart of dead codes. Recipe
 `{recipe.get("name")}`, batch {recipe.get("batch_size", "?")}; {manifest["hardware"]}. Weights are
-stored, and were measured, in half precision.
+stored, and were measured, in eight bits with a scale for each row of a kernel, the rest in half
+precision.
 
 NMSE is the mean squared error divided by the variance of the training pixels, in stretched units,
 with a 95 % bootstrap interval over galaxies; PSNR, in dB, is for a peak of 1; perplexity and share
