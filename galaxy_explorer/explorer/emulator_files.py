@@ -34,7 +34,7 @@ def made_file(
     kind: "fits" (cube, catalogue, codes), "png" (a sheet) or "ecsv" (the catalogue alone). Raises
     RequestError for what cannot be observed.
     """
-    maker = Maker(source.emulator, wish)
+    maker = Maker(source.emulator, wish, request.condition)
     stem, lines = file_stem(maker, request), cards(maker, request)
     observed = maker.observe(codes, request)
     if kind == "png":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -143,9 +143,9 @@ class EmulatorSource:
     def _mean(stamps: Stamps) -> Stamps:
         return np.asarray(stamps.mean(axis=1), np.float32)
 
-    def check(self, wish: Wish) -> None:
+    def check(self, wish: Wish, condition: Mapping[str, Any]) -> None:
         """Raise RequestError where galaxies cannot be observed so, or would be too large here."""
-        side = Maker(self.emulator, wish).side
+        side = Maker(self.emulator, wish, condition).side
         if side > MAX_SIDE_PX:
             raise RequestError(
                 f"{side} pixels a side: at most {MAX_SIDE_PX} on this page; fewer arcsec a pixel"
@@ -154,7 +154,7 @@ class EmulatorSource:
 
     def seen(self, request: Request, wish: Wish, cancelled: Callable[[], bool]) -> Iterator[Drawn]:
         """As `drawn`; at the end as a camera sees the galaxies, where one is wished for."""
-        self.check(wish)
+        self.check(wish, request.condition)
         for drawn in self.drawn(request, cancelled):
             if drawn.share < 1 or wish == Wish():
                 yield drawn
@@ -166,7 +166,8 @@ class EmulatorSource:
         self, codes: Codes, request: Request, wish: Wish, cancelled: Callable[[], bool]
     ) -> Stamps:
         """Stamps (n, T, T), stretched for the eye, as a camera would see the galaxies."""
-        seen = Maker(self.emulator, wish).observe(codes, request, cancelled=cancelled)
+        maker = Maker(self.emulator, wish, request.condition)
+        seen = maker.observe(codes, request, cancelled=cancelled)
         return self._mean(seen.stretched)
 
     @cached_property

@@ -187,7 +187,7 @@ class Ladder:
         stamps = self.source.reconstructions(np.maximum(real, 0))
         shown = render(np.where((real >= 0)[:, None, None], stamps, 0.0), look.display)
         yield Step(0.0, "real galaxies", {"real_sheet": encode_sheet(shown, len(self.types))})
-        self.source.check(look.wish)
+        self.source.check(look.wish, request.condition)
         done: list[NDArray[np.float32]] = []
         maps: list[tuple[Request, NDArray[np.integer]]] = []
         for line in range(LADDER_LINES):
