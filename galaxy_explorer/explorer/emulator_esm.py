@@ -38,6 +38,16 @@ class ConditionField(_Dressed):
     _esm = script("condition.js")
 
 
+class NumberField(_Dressed):
+    """A number that is typed; reports {"value": number, or text that is none}."""
+
+    label = param.String(doc="What it is.")
+    value = param.Integer(default=0, doc="The number.")
+    refusals = param.Integer(default=0, doc="Counts what was refused; the value is shown again.")
+
+    _esm = script("number.js")
+
+
 class JobBar(_Dressed):
     """How far slow work is; reports {"cancel": true} and {"again": true}."""
 

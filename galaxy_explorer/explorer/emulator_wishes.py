@@ -16,7 +16,7 @@ from galaxy_explorer.emulation.emulator import Field
 from galaxy_explorer.emulation.request import GUIDANCE, TEMPERATURE, Request
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.explorer.controls import COMPACT
-from galaxy_explorer.explorer.emulator_esm import ConditionField
+from galaxy_explorer.explorer.emulator_esm import ConditionField, NumberField
 from galaxy_explorer.explorer.palette import T_RANGE, type_colour
 
 TTYPE = "ttype"
@@ -34,7 +34,6 @@ PULL = (
     "How many times as far as the prior itself goes towards what is asked for. 1: the prior."
     " More: clearer types, less variety."
 )
-SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 
 
 class Wishes(pn.viewable.Viewer):
@@ -52,8 +51,8 @@ class Wishes(pn.viewable.Viewer):
         super().__init__(**params)
         self.fields, self._refuse = tuple(fields), refuse
         self.conditions = {field.name: _condition(field) for field in fields}
-        self.count = pmui.IntInput(label="How many", value=FIRST_COUNT, **SMALL)
-        self.seed = pmui.IntInput(label="Seed", value=FIRST_SEED, **SMALL)
+        self.count = NumberField(label="How many", value=FIRST_COUNT, margin=(4, 10))
+        self.seed = NumberField(label="Seed", value=FIRST_SEED, margin=(4, 10))
         self.temperature = ConditionField(
             label="Temperature", low=TEMPERATURE[0], high=TEMPERATURE[1], step=0.05, value=1.0,
             free="", explanation=HEAT, margin=(6, 10),
@@ -64,48 +63,41 @@ class Wishes(pn.viewable.Viewer):
             free_words="Chosen on validation galaxies",
         )  # fmt: skip
         self._good = self._asked()
-        for name, slider in self._sliders().items():
-            slider._on_message = partial(self._on_message, name)  # noqa: SLF001
-        for number in (self.count, self.seed):
-            number.param.watch(self._change, "value")
+        for name, control in self._controls().items():
+            control._on_message = partial(self._on_message, name)  # noqa: SLF001
 
-    def _sliders(self) -> dict[str, ConditionField]:
+    def _controls(self) -> dict[str, ConditionField | NumberField]:
         own = {"temperature": self.temperature, "guidance": self.guidance}
-        return {**self.conditions, **own}
+        return {**self.conditions, **own, "count": self.count, "seed": self.seed}
 
     def _on_message(self, name: str, message: dict[str, Any]) -> None:
-        slider, value = self._sliders()[name], message.get("value")
-        before = slider.value
-        if isinstance(value, int | float | None):
-            slider.value = value
-        if not self._change():
-            slider.param.update(value=before, refusals=slider.refusals + 1)
-
-    def _change(self, *_: param.parameterized.Event) -> bool:
-        """Take over what the controls say if it can be had; whether it can."""
+        """Take over what the browser sends if it can be had; else say why not."""
+        control, value = self._controls()[name], message.get("value")
         try:
-            self._good = self._asked()
+            self._good = self._asked(**{name: value})
         except RequestError as error:
+            control.refusals += 1
             self._refuse(str(error))
-            return False
+            return
+        control.value = value
         self.changed += 1
-        return True
 
-    def _asked(self) -> Request:
-        count = self.count.value
+    def _asked(self, **new: Any) -> Request:
+        """What the controls ask for, with a new value of one; raises RequestError."""
+        said = {name: control.value for name, control in self._controls().items()} | new
+        count = said["count"]
         if isinstance(count, int) and count > MAX_COUNT:
             raise RequestError(
                 f"count {count}: a whole number from 1 to {MAX_COUNT} is possible on this page;"
                 " galaxy-explorer generate makes any number"
             )
-        values = {name: slider.value for name, slider in self.conditions.items()}
-        temperature: Any = self.temperature.value
+        values = {name: said[name] for name in self.conditions}
         return Request(
             count=count,
-            seed=self.seed.value,
+            seed=said["seed"],
             condition={name: value for name, value in values.items() if value is not None},
-            temperature=temperature,
-            guidance=self.guidance.value,
+            temperature=said["temperature"],
+            guidance=said["guidance"],
         ).checked(self.fields)
 
     @property
@@ -133,10 +125,10 @@ class Wishes(pn.viewable.Viewer):
 
     def _dice(self) -> pmui.IconButton:
         def roll(_: Any) -> None:
-            self.seed.value = secrets.randbits(SEED_BITS)
+            self._on_message("seed", {"value": secrets.randbits(SEED_BITS)})
 
         return pmui.IconButton(
-            icon="casino", description="New seed", on_click=roll, margin=(10, 6, 0, 0)
+            icon="casino", description="New seed", on_click=roll, margin=(22, 6, 0, 0)
         )
 
 

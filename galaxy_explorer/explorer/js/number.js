@@ -1,0 +1,24 @@
+// A number that is typed; reports {value} once it is complete, whatever it is.
+
+export function render({model}) {
+  const root = element("label", "number")
+  const name = element("span", "number-name")
+  const input = element("input", "number-input")
+  input.inputMode = "numeric"
+  input.autocomplete = "off"
+  input.maxLength = 20
+  root.append(name, input)
+
+  const dress = () => {
+    name.textContent = model.label
+    input.setAttribute("aria-label", model.label)
+    input.value = model.value
+  }
+  input.addEventListener("change", () => {
+    const text = input.value.trim()
+    model.send_msg({value: text && Number.isFinite(Number(text)) ? Number(text) : text})
+  })
+  drawOnChange(model, ["value", "label", "refusals"], dress)
+  dress()
+  return root
+}
