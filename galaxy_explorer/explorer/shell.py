@@ -38,6 +38,7 @@ HEADER_STYLE = {
     "& .header": {"backgroundColor": "#101b2d", "backgroundImage": "none", "boxShadow": "none"},
     "& .header .title": {"fontSize": "1.2rem", "fontWeight": 600},
     "& .header .MuiIconButton-root": {"color": "#ffffff"},
+    "& .MuiLinearProgress-root": {"display": "none"},  # would never move: see `on_its_own`
     "& .MuiToolbar-root": {"minHeight": "52px !important"},
     "& .MuiToolbar-root > .MuiBox-root": {"minWidth": 0},
     "& .MuiToolbar-root > .MuiBox-root:has(.title)": {"flexShrink": 0},
