@@ -173,6 +173,6 @@ def _column(*parts: Any) -> pn.Column:
 
 
 def _html(text: str) -> pn.pane.HTML:
-    return pn.pane.HTML(
-        text, stylesheets=[STYLES, *CARD_STYLES], sizing_mode="stretch_width", margin=(4, 10)
-    )
+    # Both sheets make soft words paler: together too pale to read.
+    sheets = [STYLES, *CARD_STYLES, ".soft { opacity: 1; }"]
+    return pn.pane.HTML(text, stylesheets=sheets, sizing_mode="stretch_width", margin=(4, 10))
