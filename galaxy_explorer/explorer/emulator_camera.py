@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import Any
 
 import panel as pn
@@ -12,6 +14,7 @@ from galaxy_explorer.emulation.cameras import PROFILES
 from galaxy_explorer.emulation.light import Units
 from galaxy_explorer.emulation.maker import Wish
 from galaxy_explorer.explorer.cluster_words import STYLES
+from galaxy_explorer.explorer.emulator_esm import NumberField
 from galaxy_explorer.explorer.esm import DropZone
 from galaxy_explorer.explorer.text import plain
 
@@ -38,11 +41,13 @@ class CameraWishes(pn.viewable.Viewer):
         cameras = {AS_DRAWN: "", **{_title(name): name for name in PROFILES}}
         self.camera = pmui.Select(label="Observe with", options=cameras, value="", **SMALL)
         scale = units.pixel_scale_arcsec
-        self.scale = pmui.FloatInput(
-            label="Arcsec a pixel", value=None, step=0.05, **SMALL,
-            placeholder="" if scale is None else f"{scale:.3g}",
+        self.scale = NumberField(
+            partial(self._on_number, "scale"), label="Arcsec a pixel", margin=(4, 10),
+            hint="" if scale is None else f"{scale:.3g}",
         )  # fmt: skip
-        self.magnitude = pmui.FloatInput(label="Magnitude", value=None, step=0.5, **SMALL)
+        self.magnitude = NumberField(
+            partial(self._on_number, "magnitude"), label="Magnitude", margin=(4, 10)
+        )
         self.layer = pmui.Switch(label="With the survey's own PSF", value=True, visible=has_layer)
         self.zone = DropZone(
             self._on_message, words="A PSF of your own (FITS)", accept=".fits,.fit,.fts,.gz",
@@ -54,8 +59,17 @@ class CameraWishes(pn.viewable.Viewer):
             on_click=lambda _: self._take(None),
         )  # fmt: skip
         self._has_layer = has_layer
-        for widget in (self.camera, self.scale, self.magnitude, self.layer):
+        for widget in (self.camera, self.layer):
             widget.param.watch(self._change, "value")
+
+    def _on_number(self, name: str, message: dict[str, Any]) -> None:
+        field, value = getattr(self, name), message.get("value")
+        if value is None or (isinstance(value, int | float) and math.isfinite(value)):
+            field.value = value
+            self._change()
+        else:
+            field.refusals += 1
+            self.said.object = f"<p>{field.label}: a number, or nothing.</p>"
 
     def _on_message(self, message: dict[str, Any]) -> None:
         data = message.get("data")

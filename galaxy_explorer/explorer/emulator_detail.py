@@ -27,9 +27,10 @@ MEASURES = {
     "gini": "Gini", "m20": "M20", "sersic_n": "Sérsic index n", "r_half": "Half-light radius (px)",
     "ellipticity": "Ellipticity",
 }  # fmt: skip
-NOTE = (
-    "statmorph, on the pictures as drawn: both without noise. Bar: two thirds of held-out real"
-    " galaxies, reconstructed, with the noise of the survey put back."
+NOTE = "statmorph, on the pictures as the model draws them: both without noise."
+BAR_NOTE = (
+    " Bar: two thirds of held-out real galaxies, reconstructed, with the noise of the survey put"
+    " back."
 )
 STYLES = """
 .pair { display: flex; flex-wrap: wrap; gap: 12px 20px; align-items: flex-start; }
@@ -49,9 +50,10 @@ STYLES = """
 
 @dataclass(frozen=True)
 class Chosen:
-    """A sample: its stamp (S, S), what is known of the samples, its number, what was asked for."""
+    """A sample: how it is seen (T, T), its code map (h, w), facts of all, number, words."""
 
     stamp: NDArray[np.float32]
+    codes: NDArray[np.integer]
     facts: Facts
     place: int
     words: str
@@ -103,7 +105,8 @@ class SampleDetail(pn.viewable.Viewer):
             _figure(chosen.stamp, display, f"Synthetic galaxy, {chosen.words}", "SYNTHETIC"),
             _figure(real, display, f"Nearest real galaxy: {name}", "REAL"),
         ]
-        measured = measures_html(_measured(chosen.stamp), _measured(real), self.source.proof)
+        drawn = self.source.stamps_of(chosen.codes[None])[0]
+        measured = measures_html(_measured(drawn), _measured(real), self.source.proof)
         return f'<div class="pair">{"".join(pictures)}<div class="measures">{measured}</div></div>'
 
 
@@ -125,20 +128,21 @@ def _figure(stamp: NDArray[np.float32], display: DisplaySettings, words: str, ma
 
 def measures_html(sample: dict[str, float], real: dict[str, float], proof: Emulation | None) -> str:
     """A table of what both galaxies measure, on the distribution of real ones where it is known."""
+    histograms = {name: proof.histogram(name) if proof else None for name in MEASURES}
+    known = any(histograms.values())
     lines = []
     for name, words in MEASURES.items():
-        histogram = None if proof is None else proof.histogram(name)
+        marks = f'<td class="marks">{_marks(sample.get(name), histograms[name])}</td>'
         lines.append(
             f'<tr><th scope="row">{words}</th>'
             f'<td class="number"><b>{figure_words(sample.get(name))}</b></td>'
-            f'<td class="number">{figure_words(real.get(name))}</td>'
-            f'<td class="marks">{_marks(sample.get(name), histogram)}</td></tr>'
+            f'<td class="number">{figure_words(real.get(name))}</td>{marks if known else ""}</tr>'
         )
-    heads = ("", "synthetic", "real", "among real galaxies")
-    head = "".join(f'<th scope="col">{words or "<span>Statistic</span>"}</th>' for words in heads)
+    heads = ("Statistic", "synthetic", "real", *(["among real galaxies"] if known else []))
+    head = "".join(f'<th scope="col">{words}</th>' for words in heads)
     return (
         f'<table class="targets"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
-        f'</table><p class="soft">{NOTE}</p>'
+        f'</table><p class="soft">{NOTE}{BAR_NOTE if known else ""}</p>'
     )
 
 

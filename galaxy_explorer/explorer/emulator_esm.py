@@ -39,10 +39,11 @@ class ConditionField(_Dressed):
 
 
 class NumberField(_Dressed):
-    """A number that is typed; reports {"value": number, or text that is none}."""
+    """A number that is typed; reports {"value": number, text that is none, or None if empty}."""
 
     label = param.String(doc="What it is.")
-    value = param.Integer(default=0, doc="The number.")
+    hint = param.String(doc="What the empty field shows.")
+    value = param.Number(default=None, allow_None=True, doc="The number; None: the field is empty.")
     refusals = param.Integer(default=0, doc="Counts what was refused; the value is shown again.")
 
     _esm = script("number.js")

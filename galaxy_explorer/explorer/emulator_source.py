@@ -36,8 +36,10 @@ REFERENCES = 256
 REFERENCE_STAMPS = 32
 COMMENT = b"SYNTHETIC=T galaxies that do not exist"
 
-MAX_SIDE_PX = 400
-"""Pixels of an observed galaxy on the page: 64 of them are a picture of 10 megapixels."""
+MAX_SIDE_PX = 800
+"""Pixels a side of an observed galaxy: 64 of them take 160 MB."""
+SHOWN_PX = 256
+"""Pixels a side of what is shown of it: more are averaged."""
 
 Stamps = NDArray[np.float32]
 Codes = NDArray[np.integer]
@@ -119,14 +121,14 @@ class EmulatorSource:
         emulator, known = self.emulator, self._kept.get(request.identity)
         if known is not None:
             self._kept.move_to_end(request.identity)
-            yield Drawn(1.0, known, self._mean(emulator.decode(known)))
+            yield Drawn(1.0, known, self.stamps_of(known))
             return
         rows = emulator.code_shape[0]
         for part in emulator.stream(request, cancelled=cancelled):
             if part.rows == rows:
                 self._keep(request, part.codes)
             shown = np.where(part.codes < 0, self._sky, part.codes)
-            yield Drawn(part.rows / rows, part.codes, self._mean(emulator.decode(shown)))
+            yield Drawn(part.rows / rows, part.codes, self.stamps_of(shown))
 
     def _keep(self, request: Request, codes: Codes) -> None:
         self._kept[request.identity] = codes
@@ -139,9 +141,9 @@ class EmulatorSource:
         corners = self.bundle.codes(self.emulator.model)[:, :: self.emulator.code_shape[0] - 1]
         return int(np.bincount(corners[:, :, :: self.emulator.code_shape[1] - 1].ravel()).argmax())
 
-    @staticmethod
-    def _mean(stamps: Stamps) -> Stamps:
-        return np.asarray(stamps.mean(axis=1), np.float32)
+    def stamps_of(self, codes: Codes) -> Stamps:
+        """Stamps (n, S, S) that the model draws of code maps (n, h, w)."""
+        return np.asarray(self.emulator.decode(codes).mean(axis=1), np.float32)
 
     def check(self, wish: Wish, condition: Mapping[str, Any]) -> None:
         """Raise RequestError where galaxies cannot be observed so, or would be too large here."""
@@ -168,7 +170,7 @@ class EmulatorSource:
         """Stamps (n, T, T), stretched for the eye, as a camera would see the galaxies."""
         maker = Maker(self.emulator, wish, request.condition)
         seen = maker.observe(codes, request, cancelled=cancelled)
-        return self._mean(seen.stretched)
+        return reduced(seen.stretched.mean(axis=1), SHOWN_PX)
 
     @cached_property
     def _squared(self) -> NDArray[np.float32]:
@@ -247,6 +249,14 @@ class EmulatorSource:
     @cached_property
     def _reference_stamps(self) -> Stamps:
         return self.reconstructions(self._held_out[:REFERENCE_STAMPS])
+
+
+def reduced(stamps: Stamps, side: int) -> Stamps:
+    """Stamps (n, T, T) of at most `side` pixels a side: means of whole blocks, edges cut."""
+    factor = -(-stamps.shape[-1] // side)
+    kept = stamps.shape[-1] // factor * factor
+    blocks = stamps[:, :kept, :kept].reshape(len(stamps), kept // factor, factor, -1, factor)
+    return np.asarray(blocks.mean(axis=(2, 4)), np.float32)
 
 
 def synthetic_sheet(

@@ -130,7 +130,8 @@ class Samples:
             return
         words = self.view.words.removeprefix("Synthetic galaxy, ")
         self.view.chosen = place
-        self.detail.show(Chosen(self.made[2][place], self.facts, place, words))
+        _, codes, stamps = self.made
+        self.detail.show(Chosen(stamps[place], codes[place], self.facts, place, words))
 
     def close(self) -> None:
         """Show no sample large."""

@@ -19,7 +19,7 @@ from galaxy_explorer.explorer.display import DisplaySettings
 from galaxy_explorer.explorer.emulator_detail import measures_html, quantiles
 from galaxy_explorer.explorer.emulator_evidence import evidence_html
 from galaxy_explorer.explorer.emulator_files import made_file
-from galaxy_explorer.explorer.emulator_source import EmulatorSource, Look
+from galaxy_explorer.explorer.emulator_source import EmulatorSource, Look, reduced
 from galaxy_explorer.explorer.emulator_views import LADDER_LINES, Ladder, MorphView, Samples
 from galaxy_explorer.explorer.emulator_wishes import Wishes, step_of
 from galaxy_explorer.explorer.selections import SelectionStore
@@ -94,6 +94,12 @@ def test_a_sample_is_measured_beside_its_real_neighbour_on_the_real_distribution
     assert measures_html(values, values, small_emulation()).count('class="dot"') == 2
 
 
+def test_what_is_too_large_to_show_is_averaged() -> None:
+    stamps = np.arange(2 * 25, dtype=np.float32).reshape(2, 5, 5)
+    np.testing.assert_array_equal(reduced(stamps, 5), stamps)
+    np.testing.assert_allclose(reduced(stamps, 3)[0, 0], [(0 + 1 + 5 + 6) / 4, (2 + 3 + 7 + 8) / 4])
+
+
 def test_shares_in_bins_have_quantiles() -> None:
     np.testing.assert_allclose(quantiles((0, 1, 2), (0.5, 0.5)), (0.32, 1.68))
 
@@ -151,7 +157,7 @@ def test_a_camera_gives_its_own_pixels_and_refuses_what_is_too_large(source) -> 
     stamps = samples.made[2]
     assert stamps.shape == (2, 65, 65)  # 64 pixels of 0.4 arcsec on those of 0.396
     with pytest.raises(RequestError, match="pixels a side: at most"):
-        done(samples, Request(2, 1), Look(DisplaySettings(), Wish("hst-f814w", None, 0.4)))
+        done(samples, Request(2, 1), Look(DisplaySettings(), Wish("hst-f814w", None, 0.7)))
 
 
 def test_files_say_that_they_are_synthetic(source) -> None:

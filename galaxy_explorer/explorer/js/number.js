@@ -4,7 +4,7 @@ export function render({model}) {
   const root = element("label", "number")
   const name = element("span", "number-name")
   const input = element("input", "number-input")
-  input.inputMode = "numeric"
+  input.inputMode = "decimal"
   input.autocomplete = "off"
   input.maxLength = 20
   root.append(name, input)
@@ -12,11 +12,13 @@ export function render({model}) {
   const dress = () => {
     name.textContent = model.label
     input.setAttribute("aria-label", model.label)
-    input.value = model.value
+    input.placeholder = model.hint
+    input.value = model.value ?? ""
   }
   input.addEventListener("change", () => {
     const text = input.value.trim()
-    model.send_msg({value: text && Number.isFinite(Number(text)) ? Number(text) : text})
+    const value = Number.isFinite(Number(text)) ? Number(text) : text
+    model.send_msg({value: text ? value : null})
   })
   drawOnChange(model, ["value", "label", "refusals"], dress)
   dress()
