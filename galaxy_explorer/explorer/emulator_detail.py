@@ -6,17 +6,15 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 from numpy.typing import NDArray
 
-from galaxy_explorer.bundle_emulation import Emulation, Histogram
 from galaxy_explorer.explorer.display import DisplaySettings, encode, render
 from galaxy_explorer.explorer.drawing import Drawing
-from galaxy_explorer.explorer.emulator_source import EmulatorSource, Facts
+from galaxy_explorer.explorer.emulator_source import EmulatorSource, Facts, measured
 from galaxy_explorer.explorer.intervals import figure_words, interval_html
 from galaxy_explorer.explorer.text import plain
 from galaxy_explorer.explorer.views.claims import CARD_STYLES
@@ -27,10 +25,9 @@ MEASURES = {
     "gini": "Gini", "m20": "M20", "sersic_n": "Sérsic index n", "r_half": "Half-light radius (px)",
     "ellipticity": "Ellipticity",
 }  # fmt: skip
-NOTE = "statmorph, on the pictures as the model draws them: both without noise."
+NOTE = "statmorph, on the pictures as the model draws them, without noise."
 BAR_NOTE = (
-    " Bar: two thirds of held-out real galaxies, reconstructed, with the noise of the survey put"
-    " back."
+    " Bar: two thirds of {n} held-out real galaxies, drawn from their codes and measured likewise."
 )
 STYLES = """
 .pair { display: flex; flex-wrap: wrap; gap: 12px 20px; align-items: flex-start; }
@@ -106,15 +103,8 @@ class SampleDetail(pn.viewable.Viewer):
             _figure(real, display, f"Nearest real galaxy: {name}", "REAL"),
         ]
         drawn = self.source.stamps_of(chosen.codes[None])[0]
-        measured = measures_html(_measured(drawn), _measured(real), self.source.proof)
-        return f'<div class="pair">{"".join(pictures)}<div class="measures">{measured}</div></div>'
-
-
-def _measured(stamp: NDArray[np.float32]) -> dict[str, float]:
-    from galaxy_explorer.emulation.morphology import MEASURED, measure_one
-
-    *values, _flag = measure_one(stamp).tolist()
-    return dict(zip(MEASURED, values, strict=True))
+        table = measures_html(measured(drawn), measured(real), self.source.references)
+        return f'<div class="pair">{"".join(pictures)}<div class="measures">{table}</div></div>'
 
 
 def _figure(stamp: NDArray[np.float32], display: DisplaySettings, words: str, mark: str) -> str:
@@ -126,36 +116,32 @@ def _figure(stamp: NDArray[np.float32], display: DisplaySettings, words: str, ma
     )
 
 
-def measures_html(sample: dict[str, float], real: dict[str, float], proof: Emulation | None) -> str:
-    """A table of what both galaxies measure, on the distribution of real ones where it is known."""
-    histograms = {name: proof.histogram(name) if proof else None for name in MEASURES}
-    known = any(histograms.values())
+def measures_html(
+    sample: dict[str, float], real: dict[str, float], references: list[dict[str, float]]
+) -> str:
+    """A table of what both galaxies measure; among other real galaxies where these are known."""
     lines = []
     for name, words in MEASURES.items():
-        marks = f'<td class="marks">{_marks(sample.get(name), histograms[name])}</td>'
+        others = np.array([one[name] for one in references])
+        marks = f'<td class="marks">{_marks(sample[name], others)}</td>' if references else ""
         lines.append(
             f'<tr><th scope="row">{words}</th>'
-            f'<td class="number"><b>{figure_words(sample.get(name))}</b></td>'
-            f'<td class="number">{figure_words(real.get(name))}</td>{marks if known else ""}</tr>'
+            f'<td class="number"><b>{figure_words(sample[name])}</b></td>'
+            f'<td class="number">{figure_words(real[name])}</td>{marks}</tr>'
         )
-    heads = ("Statistic", "synthetic", "real", *(["among real galaxies"] if known else []))
+    heads = ("Statistic", "synthetic", "real", *(["among real galaxies"] if references else []))
     head = "".join(f'<th scope="col">{words}</th>' for words in heads)
+    note = BAR_NOTE.format(n=len(references)) if references else ""
     return (
         f'<table class="targets"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
-        f'</table><p class="soft">{NOTE}{BAR_NOTE if known else ""}</p>'
+        f'</table><p class="soft">{NOTE}{note}</p>'
     )
 
 
-def _marks(value: float | None, histogram: Histogram | None) -> str:
-    shares = histogram.shares.get("reconstruction") if histogram else None
-    if histogram is None or not shares or value is None or not np.isfinite(value):
+def _marks(value: float, others: NDArray[np.float64]) -> str:
+    others = others[np.isfinite(others)]
+    if not len(others) or not np.isfinite(value):
         return '<span class="soft">–</span>'
-    low, high = quantiles(histogram.edges, shares)
-    return interval_html(value, low, high, axis=(histogram.edges[0], histogram.edges[-1]))
-
-
-def quantiles(edges: Any, shares: Any) -> tuple[float, float]:
-    """Values below which 16 and 84 % of a distribution in bins lie."""
-    total = np.concatenate([[0.0], np.cumsum(np.asarray(shares, np.float64))])
-    low, high = np.interp(np.array(USUAL) * total[-1], total, np.asarray(edges, np.float64))
-    return float(low), float(high)
+    low, high = np.quantile(others, USUAL).tolist()
+    ends = np.append(others, value)
+    return interval_html(value, low, high, axis=(float(ends.min()), float(ends.max()) + 1e-9))

@@ -25,7 +25,6 @@ from galaxy_explorer.explorer.emulating import Line
 from galaxy_explorer.explorer.emulator_wishes import first_request
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle_emulation import Emulation
     from galaxy_explorer.emulation.emulator import Emulator
     from galaxy_explorer.explorer.context import AppContext
 
@@ -91,11 +90,8 @@ class EmulatorSource:
         self.line = Line()
         self._kept: OrderedDict[str, Codes] = OrderedDict()
         self._typical: dict[tuple[str, ...], NDArray[np.float64]] = {}
-
-    @property
-    def proof(self) -> Emulation | None:
-        """What was measured of the emulator."""
-        return self.bundle.emulation
+        self._measured: list[dict[str, float]] = []
+        self._measuring = False
 
     @cached_property
     def emulator(self) -> Emulator:
@@ -246,9 +242,35 @@ class EmulatorSource:
         own = limits(self._reference_stamps, display)
         return np.asarray(np.median(own, axis=0))
 
+    def measure_references(self) -> None:
+        """Measure some held-out real galaxies, one at a time, so that no visitor waits for it."""
+        if not self._measuring:
+            self._measuring = True
+            self.line.prepare(self._measure_next)
+
+    def _measure_next(self) -> None:
+        stamps, done = self._reference_stamps, len(self._measured)
+        if done < len(stamps):
+            self._measured.append(measured(stamps[done]))
+            self.line.prepare(self._measure_next)
+
+    @property
+    def references(self) -> list[dict[str, float]]:
+        """What held-out real galaxies measure, drawn from their codes; empty until all are done."""
+        whole = len(self._measured) == min(REFERENCE_STAMPS, len(self._held_out))
+        return self._measured if whole else []
+
     @cached_property
     def _reference_stamps(self) -> Stamps:
         return self.reconstructions(self._held_out[:REFERENCE_STAMPS])
+
+
+def measured(stamp: Stamps) -> dict[str, float]:
+    """What statmorph measures of a stamp (S, S), by name; NaN where it cannot."""
+    from galaxy_explorer.emulation.morphology import MEASURED, measure_one
+
+    *values, _flag = measure_one(stamp).tolist()
+    return dict(zip(MEASURED, values, strict=True))
 
 
 def reduced(stamps: Stamps, side: int) -> Stamps:

@@ -110,7 +110,7 @@ class Samples:
                 "lines": [
                     [str(ids[row]), ""], [f"{ttype_words(ttype[row])}", ""],
                     [f"d {far:.2f}", DISTANCE_HINT],
-                    [f"likelier than {share:.0f} %", LIKELY_HINT],
+                    [f"likelier than {share:.0f}\u00a0%", LIKELY_HINT],
                 ],
             }
             for row, far, share in figures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.display import DisplaySettings
-from galaxy_explorer.explorer.emulator_detail import measures_html, quantiles
+from galaxy_explorer.explorer.emulator_detail import MEASURES, measures_html
 from galaxy_explorer.explorer.emulator_evidence import evidence_html
 from galaxy_explorer.explorer.emulator_files import made_file
 from galaxy_explorer.explorer.emulator_source import EmulatorSource, Look, reduced
@@ -90,18 +91,34 @@ def test_a_sample_is_measured_beside_its_real_neighbour_on_the_real_distribution
     samples._on_message({"sample": 1})
     assert samples.view.chosen == -1
     assert samples.detail._prepare()() == ""
-    values = {"concentration": 1.2, "gini": 0.5}
-    assert measures_html(values, values, small_emulation()).count('class="dot"') == 2
+
+
+def test_the_bar_holds_two_thirds_of_the_real_galaxies() -> None:
+    references = [dict.fromkeys(MEASURES, float(value)) for value in range(11)]
+    references[3]["gini"] = float("nan")
+    shown = measures_html(dict.fromkeys(MEASURES, 5.0), references[0], references)
+    assert shown.count('class="dot"') == len(MEASURES)
+    assert 'style="left:16.0%;width:68.0%"' in shown
+    assert "two thirds of 11" in shown
+    assert 'class="dot"' not in measures_html(references[0], references[0], [])
+
+
+def test_real_galaxies_are_measured_one_at_a_time(source, monkeypatch) -> None:
+    monkeypatch.setattr(
+        "galaxy_explorer.explorer.emulator_source.measured", lambda stamp: {"gini": stamp.max()}
+    )
+    assert source.references == []
+    source.measure_references()
+    end = time.monotonic() + 60
+    while not source.references and time.monotonic() < end:
+        time.sleep(0.01)
+    assert len(source.references) == len(source._reference_stamps)
 
 
 def test_what_is_too_large_to_show_is_averaged() -> None:
     stamps = np.arange(2 * 25, dtype=np.float32).reshape(2, 5, 5)
     np.testing.assert_array_equal(reduced(stamps, 5), stamps)
     np.testing.assert_allclose(reduced(stamps, 3)[0, 0], [(0 + 1 + 5 + 6) / 4, (2 + 3 + 7 + 8) / 4])
-
-
-def test_shares_in_bins_have_quantiles() -> None:
-    np.testing.assert_allclose(quantiles((0, 1, 2), (0.5, 0.5)), (0.32, 1.68))
 
 
 def test_the_nearest_galaxy_is_the_nearest_in_code_vectors(source) -> None:

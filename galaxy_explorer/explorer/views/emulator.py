@@ -75,6 +75,7 @@ class Emulator(pn.viewable.Viewer):
         self.view = self._layout()
         self._listen()
         self.ask()
+        self.source.measure_references()
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self.view
