@@ -105,7 +105,7 @@ def test_one_code_has_perplexity_one():
         ({"models": ("k16-magic-8x8",)}, "magic"),
         ({"models": ("convae-round",)}, "round"),
         ({"seeds": 0}, "--seeds 0"),
-        ({"models": ("k16-modern-16x16",)}, "at least one 8x8 model"),
+        ({"models": ("k64-modern-16x16",)}, "at least one 8x8 model"),
     ],
 )
 def test_a_wrong_request_is_refused_before_any_work(survey, tmp_path, options, message):

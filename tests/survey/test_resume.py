@@ -30,7 +30,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.slow
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
 def test_killed_ingest_resumes_to_the_same_bytes(tmp_path, blow):
-    count = 4200  # so that the last blow comes long before the end
+    count = 7000  # so that the last blow comes long before the end
     cube = np.random.default_rng(0).normal(size=(count, 32, 32)).astype(np.float32)
     cube[::37] = np.nan
     np.savez(tmp_path / "cube.npz", images=cube)
