@@ -14,10 +14,10 @@ class Drawing(param.Parameterized):
     """Something that is drawn in two steps, whenever it is asked for.
 
     prepare: reads the state and returns the slow step, which runs in a thread; show: gets its
-    result. A drawing that was overtaken by a later one is dropped. While nothing is to be seen
-    (`shown` is false) asking only notes that a drawing is due. Where `ready` says that the slow
-    step is quick, a page that is being made contains its drawing from the start; where `at_hand`
-    says that its result is known already, it is shown at once.
+    result, under the document's lock. A drawing that was overtaken by a later one is dropped.
+    While nothing is to be seen (`shown` is false) asking only notes that a drawing is due. Where
+    `ready` says that the slow step is quick, a page that is being made contains its drawing from
+    the start; where `at_hand` says that its result is known already, it is shown at once.
     """
 
     shown = param.Boolean(default=True, doc="Whether the drawing can be seen.")
@@ -61,8 +61,13 @@ class Drawing(param.Parameterized):
         number, document = self.number, pn.state.curdoc
         had_visitor = has_visitor(document)
         result = await asyncio.to_thread(self._prepare())
-        if number == self.number and has_visitor(document) == had_visitor:
-            self._show(result)
+
+        def finish() -> None:
+            if number == self.number and has_visitor(document) == had_visitor:
+                self._show(result)
+
+        # Under the document's lock: else an earlier drawing may arrive after a later one.
+        pn.state.execute(finish, schedule=True)
 
 
 def has_visitor(document: Any) -> bool:

@@ -162,7 +162,7 @@ class Deconvolution(pn.viewable.Viewer):
             self._show_profile()
 
     def _show_profile(self) -> None:
-        # Scheduled: a drawing ends without the document's lock, which Bokeh's figures need.
+        # Scheduled: a choice may come from a thread, without the lock that Bokeh's figures need.
         pn.state.execute(self._fill_profile, schedule=True)
 
     def _fill_profile(self) -> None:

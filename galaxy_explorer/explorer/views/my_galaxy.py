@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -197,8 +197,7 @@ class MyGalaxy(pn.viewable.Viewer):
             getattr(self, name).object = content[name]
         self._show_alike(*content["alike"])
         self._show_codes(content["seen"], *content["codes"])
-        # Scheduled: drawings arrive without the document's lock, which Bokeh's models need.
-        pn.state.execute(partial(self._show_place, *content["place"]), schedule=True)
+        self._show_place(*content["place"])
 
     def _show_place(self, x: float, y: float) -> None:
         set_map(self.place, self._clustering.coordinates)

@@ -166,8 +166,7 @@ class Vocabulary(pn.viewable.Viewer):
         }
 
     def _show_code(self, content: dict[str, Any]) -> None:
-        # Scheduled: a drawing ends without the document's lock, which Bokeh's figures need.
-        pn.state.execute(partial(self._show_types, *content["histogram"]), schedule=True)
+        self._show_types(*content["histogram"])
         self.heading.object = content["heading"]
         self.users.param.update(**content["users"], sheet_columns=12, stamp=self.drawings[1].number)
         self.grid.chosen = self.code_map.chosen = content["code"]
