@@ -7,7 +7,8 @@
 
 <view> is bundle, pictures and display settings: "<hash>.reconstruction.linear-...". An address
 says everything, so its picture never changes and the browser keeps it. Nothing else is accepted.
-`panel serve app.py --plugins galaxy_explorer.explorer.routes` serves `ROUTES`.
+`panel serve app.py --plugins galaxy_explorer.explorer.routes` serves `ROUTES`, and lets nobody in
+for whom there is no place.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from galaxy_explorer.errors import GalaxyExplorerError
 from galaxy_explorer.explorer.colouring import Colouring, map_colouring
 from galaxy_explorer.explorer.context import AppContext, app_context
 from galaxy_explorer.explorer.display import DisplaySettings, encode, encode_sheet
+from galaxy_explorer.explorer.entrance import keep_the_door
 from galaxy_explorer.explorer.state import PICTURES, colour_columns
 from galaxy_explorer.explorer.tiles import TilePyramid, draw_tile, is_tile, unit_map
 from galaxy_explorer.settings import read_settings
@@ -215,3 +217,4 @@ ROUTES: list[tuple[str, Any]] = [
         TileHandler,
     ),
 ]
+keep_the_door()

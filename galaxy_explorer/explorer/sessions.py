@@ -1,8 +1,8 @@
 """Who has an explorer open: at most so many at once, and whoever leaves makes room.
 
-A visitor without a seat gets a small page without scripts that tries again by itself. A visitor
-whose connection drops keeps the seat, and finds everything as it was on coming back; only where
-others wait does a seat go that nobody has used for a while.
+A visitor without a seat is asked to wait at the entrance (`entrance.py`). A visitor whose
+connection drops keeps the seat, and finds everything as it was on coming back; only where others
+wait does a seat go that nobody has used for a while.
 """
 
 from __future__ import annotations
@@ -29,38 +29,7 @@ KEPT_MS = 600_000
 its tunnel. Also how long it waits for the browser that asked for it."""
 TOKEN_S = 86_400
 """How long the address of a session's connection holds (s): a day at the desk."""
-RETRY_S = 15
-"""How often the page for those who wait tries again (s)."""
-
 MISSED = "The connection was gone while this page changed; reload it to see the change."
-
-BUSY_PAGE = """
-{% block head %}
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta http-equiv="refresh" content="{{ retry }}">
-<title>All places are taken</title>
-<style>
-  :root { color-scheme: light dark }
-  body { font: 1.1rem/1.6 system-ui, sans-serif; margin: 18vh auto 0; padding: 0 1.5rem;
-         max-width: 34rem }
-  a { display: inline-block; margin-top: .4rem; padding: .5rem 1.2rem; border-radius: .4rem;
-      background: #0b62a8; color: #fff; text-decoration: none }
-</style>
-</head>
-{% endblock %}
-{% block body %}
-<body>
-<main>
-<h1>All places are taken</h1>
-<p>{{ places }} of {{ places }} explorers are open on this server. A place is free as soon as
-somebody leaves; this page tries again every {{ retry }} seconds.</p>
-<p><a href="">Try again now</a></p>
-</main>
-</body>
-{% endblock %}
-"""
 
 
 class Seats:
@@ -78,20 +47,26 @@ class Seats:
         """Give a visitor a seat if there is one; what is no session of a server needs none."""
         if not isinstance(visitor, BokehSessionContext):
             return True
-        sessions = [one.session for one in self._taken if one.session and _is_held(one.session)]
-        if len(sessions) >= self.limit and not self._free_one(sessions):
+        if not self.is_free():
             return False
+        if len(self._held) >= self.limit:
+            max(self._away, key=_absence).request_expiration()
         self._taken.add(visitor)
         return True
 
-    def _free_one(self, sessions: list[ServerSession]) -> bool:
-        """Send away the session that was without a connection for longest, if long enough."""
-        absent = [one for one in sessions if not one.connection_count]
-        longest = max(absent, key=_absence, default=None)
-        if longest is None or _absence(longest) < self._absence_ms:
-            return False
-        longest.request_expiration()
-        return True
+    def is_free(self) -> bool:
+        """Whether the next visitor gets a seat."""
+        return len(self._held) < self.limit or bool(self._away)
+
+    @property
+    def _held(self) -> list[ServerSession]:
+        return [one.session for one in self._taken if one.session and _is_held(one.session)]
+
+    @property
+    def _away(self) -> list[ServerSession]:
+        """Sessions that have been without a connection for long enough to give way."""
+        absent = [one for one in self._held if not one.connection_count]
+        return [one for one in absent if _absence(one) >= self._absence_ms]
 
 
 def _absence(session: ServerSession) -> float:
@@ -116,12 +91,12 @@ def has_seat() -> bool:
     return seats().take(pn.state.curdoc and pn.state.curdoc.session_context)
 
 
-def busy_page() -> pn.Spacer:
-    """What a visitor without a seat sees; its session ends by itself."""
-    document = pn.state.curdoc
-    document.template = BUSY_PAGE
-    document.template_variables.update(places=seats().limit, retry=RETRY_S)
-    document.add_next_tick_callback(_let_go)
+def late_page() -> pn.Spacer:
+    """What a visitor without a seat gets whose page came from an earlier session: nothing.
+
+    Its browser connects so late that the session is over; reloading leads to the `Entrance`.
+    """
+    pn.state.curdoc.add_next_tick_callback(_let_go)
     return pn.Spacer()
 
 

@@ -15,7 +15,7 @@ from galaxy_explorer.explorer.header import HeaderTools
 from galaxy_explorer.explorer.notices import notify
 from galaxy_explorer.explorer.pages import PageEntry, offered_pages
 from galaxy_explorer.explorer.permalink import restore
-from galaxy_explorer.explorer.sessions import busy_page, has_seat, on_its_own, presence
+from galaxy_explorer.explorer.sessions import has_seat, late_page, on_its_own, presence
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.text import plain
 
@@ -50,13 +50,13 @@ HEADER_STYLE = {
 
 
 def main_page() -> pn.viewable.Viewable:
-    """The app for one visitor; else a page that asks to wait, or says what is wrong and helps."""
+    """The app for one visitor, or a page that says what is wrong and what helps."""
     _keep_styles_local()
     try:
         context = app_context()
     except GalaxyExplorerError as error:
         return error_page(error)
-    return build_page(context) if has_seat() else busy_page()
+    return build_page(context) if has_seat() else late_page()
 
 
 def _keep_styles_local() -> None:

@@ -73,6 +73,7 @@ def test_the_next_visitor_is_asked_to_wait_until_somebody_leaves(address) -> Non
         assert f"{LIMIT} of {LIMIT} explorers" in page
         assert "Try again" in page
         assert "<script" not in page
+        assert TOKEN.search(page) is None, "no session is made for who waits"
         await go(party[0])
         party.append(await come_in(address))
         party[1].leave()  # without a word, as a machine that is switched off

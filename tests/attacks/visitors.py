@@ -9,8 +9,10 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
@@ -21,8 +23,14 @@ BUSY = "All places are taken"
 
 
 def page_of(address: str) -> str:
-    with urllib.request.urlopen(address, timeout=PATIENCE_S) as answer:  # noqa: S310
-        return answer.read().decode()
+    """The page; where all places are taken, the one that asks to wait."""
+    try:
+        with urllib.request.urlopen(address, timeout=PATIENCE_S) as answer:  # noqa: S310
+            return answer.read().decode()
+    except HTTPError as refusal:
+        if refusal.code != HTTPStatus.SERVICE_UNAVAILABLE:
+            raise
+        return refusal.read().decode()
 
 
 async def read_page(address: str) -> str:
