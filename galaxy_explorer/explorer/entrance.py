@@ -6,6 +6,7 @@ The visitor gets a small page without scripts that tries again by itself; no ses
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from bokeh.server.urls import per_app_patterns
@@ -70,10 +71,15 @@ class Entrance(DocHandler):
         return session
 
     def _ask_to_wait(self) -> None:
-        self.set_status(503)
+        self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
         self.set_header("Retry-After", str(RETRY_S))
         self.finish(BUSY_PAGE.render(places=seats().limit, retry=RETRY_S))
         raise Finish
+
+    def _log(self) -> None:
+        """Note a request in the server's log, but no refusal: a flood would fill it with errors."""
+        if self.get_status() != HTTPStatus.SERVICE_UNAVAILABLE:
+            super()._log()
 
 
 def keep_the_door() -> None:
