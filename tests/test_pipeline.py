@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from galaxy_explorer import load_bundle
+from galaxy_explorer.evaluation.curves import further_trainings
 from galaxy_explorer.pipeline import make_plan, train_bundle
 from galaxy_explorer.pipeline.autoencoders import Autoencoders
 from galaxy_explorer.pipeline.replicas import find_replicas
@@ -106,6 +107,20 @@ def test_a_later_run_still_tells_of_the_trainings_of_an_earlier_one(bundle, trai
     later = replace(trained, out=tmp_path / "blobs", further=(), seeds=1)
     made = load_bundle(train_bundle(later, lambda _: None))
     assert made.manifest["trainings"] == bundle.manifest["trainings"]
+
+
+@pytest.mark.slow
+def test_an_evaluation_tells_of_trainings_that_the_bundle_does_not_know(bundle, trained):
+    replicas = find_replicas(trained.work, trained.survey)
+    known = bundle.manifest["trainings"]
+    assert further_trainings(bundle, replicas) == known
+    alone = replace(bundle, manifest={**bundle.manifest, "trainings": []})
+    found = further_trainings(alone, replicas)
+    assert [entry["name"] for entry in found] == [entry["name"] for entry in known]
+    assert found[1] == known[1]
+    earlier = {**known[1], "curve": known[1]["curve"][:3]}
+    other = replace(bundle, manifest={**bundle.manifest, "trainings": [earlier]})
+    assert further_trainings(other, replicas)[1] == known[1]
 
 
 @pytest.mark.slow

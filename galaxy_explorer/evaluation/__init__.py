@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle_evaluation import (
@@ -31,7 +32,12 @@ from galaxy_explorer.evaluation.cell_rows import cell_rows
 from galaxy_explorer.evaluation.cells import plan_cells
 from galaxy_explorer.evaluation.claims import CLAIMS as FIRST_CLAIMS
 from galaxy_explorer.evaluation.context import CLUSTERS, Context, peak_mib
-from galaxy_explorer.evaluation.curves import tradeoff, trained_rows, training_curves
+from galaxy_explorer.evaluation.curves import (
+    further_trainings,
+    tradeoff,
+    trained_rows,
+    training_curves,
+)
 from galaxy_explorer.evaluation.evidence import Evidence
 from galaxy_explorer.evaluation.how_many import merger_tree, number_of_clusters
 from galaxy_explorer.evaluation.kept_morphology import morphology_rows
@@ -44,6 +50,7 @@ from galaxy_explorer.evaluation.simulated import simulated_rows
 from galaxy_explorer.evaluation.subjects import Subject, find_subjects
 from galaxy_explorer.evaluation.supervised import ceiling_rows
 from galaxy_explorer.evaluation.targets import judge_targets
+from galaxy_explorer.pipeline.replicas import find_replicas
 from galaxy_explorer.survey.store import Survey
 
 __all__ = ["evaluate_bundle"]
@@ -60,8 +67,16 @@ RECOMMENDED_RULE = (
 class Evaluator:
     """One evaluation; `run` measures everything and returns it."""
 
-    def __init__(self, context: Context, subjects: list[Subject], workers: int, say: Say) -> None:
-        self.context, self.subjects, self.workers, self.say = context, subjects, workers, say
+    def __init__(
+        self,
+        context: Context,
+        subjects: list[Subject],
+        trainings: list[dict[str, Any]],
+        workers: int,
+        say: Say,
+    ) -> None:
+        self.context, self.subjects, self.trainings = context, subjects, trainings
+        self.workers, self.say = workers, say
         self.judging = Judging(context)
         self.shipped = find_shipped(context.bundle, subjects)
         self.rows: list[tuple[Row, int]] = []
@@ -93,7 +108,7 @@ class Evaluator:
             number_of_clusters=tuple(chosen),
             stability=tuple(self.stability),
             tradeoff=tuple(tradeoff(evidence.joined, self.subjects)),
-            training=tuple(training_curves(self.context.bundle)),
+            training=tuple(training_curves(self.context.bundle, self.trainings)),
             trees=trees,
             targets=tuple(judge_targets(evidence.joined, self.recommended.subset)),
             costs=self._costs(time.monotonic() - start),
@@ -106,7 +121,7 @@ class Evaluator:
         self.say(f"Reconstruction and vocabulary of {len(self.subjects)} trainings")
         for subject in self.subjects:
             self._add(reconstruction_rows(self.context, subject), subject.seed)
-        self.rows += trained_rows(self.context.bundle, self.subjects)
+        self.rows += trained_rows(self.trainings, self.subjects)
         if not self._typed:
             return
         for subject in self.subjects:
@@ -226,11 +241,12 @@ def evaluate_bundle(
     work = path.absolute().with_name(f"{path.absolute().name}.work")
     context = Context(bundle, survey, work / "evaluation", grid)
     subjects = find_subjects(bundle, survey, work, seeds)
+    trainings = further_trainings(bundle, find_replicas(work, survey))
     if all(subject.shipped for subject in subjects):
         say(f"No further trainings in {work}: figures are of one training each")
-    evaluation = Evaluator(context, subjects, workers, say).run()
+    evaluation = Evaluator(context, subjects, trainings, workers, say).run()
     target = path if out is None else copied(path, out)
-    write_evaluation(load_bundle(target), evaluation)
+    write_evaluation(load_bundle(target), evaluation, trainings)
     return evaluation
 
 
@@ -242,10 +258,16 @@ def copied(path: Path, out: Path) -> Path:
     return out
 
 
-def write_evaluation(bundle: Bundle, evaluation: Evaluation) -> None:
-    """Put an evaluation, the claims and the new card into a bundle."""
+def write_evaluation(
+    bundle: Bundle, evaluation: Evaluation, trainings: list[dict[str, Any]]
+) -> None:
+    """Put an evaluation, the claims, the trainings behind them and the new card into a bundle."""
     files = {
         EVALUATION: evaluation.to_bytes(),
         CLAIMS: claims_text(bundle.name, evaluation).encode(),
     }
-    add_files(bundle.path, files, lambda m: card_of(m, evaluation, bundle.emulation))
+
+    def card(manifest: dict[str, Any]) -> str:
+        return card_of(manifest, evaluation, bundle.emulation)
+
+    add_files(bundle.path, files, card, trainings=trainings)

@@ -14,7 +14,7 @@ from galaxy_explorer.clustering.radial_profiles import pixel_vectors, radial_pro
 from galaxy_explorer.emulation.morphology import STATISTICS
 from galaxy_explorer.evaluation.agreement import Judging
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.kept_morphology import original_morphology
+from galaxy_explorer.evaluation.kept_morphology import LIGHT, original_morphology
 from galaxy_explorer.evaluation.rows import Subset
 from galaxy_explorer.pipeline.cache import StageResult
 
@@ -71,7 +71,8 @@ def baseline_rows(judging: Judging, ks: tuple[int, ...]) -> list[Row]:
     rows: list[Row] = []
     for baseline in BASELINES:
         stage = f"baseline.{baseline.name.lower().replace(', ', '-').replace(' ', '-')}"
-        made = context.stage(stage, {"ks": ks}, lambda b=baseline: _cluster(context, b, ks))  # type: ignore[misc]
+        inputs = {"ks": ks, "light": LIGHT}
+        made = context.stage(stage, inputs, lambda b=baseline: _cluster(context, b, ks))  # type: ignore[misc]
         for key, labels in sorted(made.arrays.items()):
             clusterer, _, k = key.partition("-")
             rows += judging.ttype_rows(Subset(MODEL, baseline.name, clusterer, int(k)), labels)

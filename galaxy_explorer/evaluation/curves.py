@@ -9,17 +9,32 @@ from galaxy_explorer.bundle import Bundle
 from galaxy_explorer.bundle_evaluation import Row, TradeoffPoint, TrainingCurve
 from galaxy_explorer.evaluation.rows import Subset, find_row, make_row
 from galaxy_explorer.evaluation.subjects import Subject
+from galaxy_explorer.pipeline.replicas import Replica, training_entry
 
 FROM_MANIFEST = "measured when the bundle was made"
 DISTINCTIONS = (("index", "gmm"), ("codes", "kmeans"), ("latents", "gmm"))
 
 
-def training_curves(bundle: Bundle) -> list[TrainingCurve]:
-    """Of every training that the bundle knows, other seeds included."""
+def further_trainings(bundle: Bundle, replicas: Iterable[Replica]) -> list[dict[str, Any]]:
+    """Entries of all trainings that do not ship: those of the manifest, and those of `replicas`.
+
+    Of one and the same training the manifest's entry stays, which may hold more figures.
+    """
+    seed = int(bundle.manifest["recipe"].get("seed", 0))
+    known = {(one["name"], one["seed"]): one for one in bundle.manifest.get("trainings", [])}
+    for replica in replicas:
+        key, entry = (replica.name, replica.seed or seed), training_entry(replica)
+        same = key in known and known[key]["curve"] == entry["curve"]
+        if not same and not (key[1] == seed and replica.name in bundle.models):
+            known[key] = {**entry, "seed": key[1]}
+    return [known[key] for key in sorted(known)]
+
+
+def training_curves(bundle: Bundle, trainings: list[dict[str, Any]]) -> list[TrainingCurve]:
+    """Of every training, shipped or not."""
     shipped = [{**entry, "name": name} for name, entry in bundle.manifest["models"].items()]
     seed = int(bundle.manifest["recipe"].get("seed", 0))
-    entries = [{"seed": seed, **entry} for entry in shipped]
-    entries += bundle.manifest.get("trainings", [])
+    entries = [{"seed": seed, **entry} for entry in shipped] + trainings
     return [_curve(entry) for entry in entries if entry.get("curve")]
 
 
@@ -44,15 +59,17 @@ def _curve(entry: dict[str, Any]) -> TrainingCurve:
     )
 
 
-def trained_rows(bundle: Bundle, measured: Iterable[Subject]) -> list[tuple[Row, int]]:
-    """Figures of the manifest that are not measured anew, with their seeds.
+def trained_rows(
+    trainings: list[dict[str, Any]], measured: Iterable[Subject]
+) -> list[tuple[Row, int]]:
+    """Figures of trainings that are not measured anew, with their seeds.
 
     NMSE of trainings whose weights and codes are not at hand, and of the ablations of hierarchical
     models: codes of one level permuted among galaxies, or replaced by their mean.
     """
     known = {(subject.name, subject.seed) for subject in measured}
     rows = []
-    for entry in bundle.manifest.get("trainings", []):
+    for entry in trainings:
         metrics, seed = entry["metrics"], int(entry["seed"])
         ablations = [name for name in metrics if name.startswith(("nmse_top", "nmse_bottom"))]
         figures = {name: f"NMSE, {name[5:].replace('_', ' ')}" for name in ablations}

@@ -17,6 +17,7 @@ from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle_emulation import EMULATION, Emulation, GuidancePoint
 from galaxy_explorer.bundle_writer import add_files
 from galaxy_explorer.emulation.emulator import Emulator
+from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.emulation.proof import FEWEST, Sets, all_figures
 from galaxy_explorer.emulation.trends import best_guidance, guidance_point, histograms, trends
 from galaxy_explorer.evaluation import copied
@@ -169,7 +170,7 @@ class EmulatorEvaluation:
             "bundle": bundle.name,
             "survey": str(bundle.manifest["survey"]["name"]),
             "software": str(bundle.manifest["software"]),
-            "light": self.measurer.units.unit,
+            "light": units_of(self.context.bundle).unit,
             "held-out galaxies": str(len(sets.real)),
             "with a T": str(len(sets.real.typed)),
             "samples": str(len(sets.made)),

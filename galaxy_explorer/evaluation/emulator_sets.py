@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galaxy_explorer.clustering.radial_profiles import radial_profile_vectors
-from galaxy_explorer.emulation.light import units_of
-from galaxy_explorer.emulation.morphology import measure_morphology
 from galaxy_explorer.emulation.noise import Noise, left_out_noise
 from galaxy_explorer.emulation.sets import Galaxies
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.kept_morphology import MORPHOLOGY_CACHE
+from galaxy_explorer.evaluation.kept_morphology import light_morphology
 from galaxy_explorer.evaluation.supervised import LEAST_TYPED
 from galaxy_explorer.models.prior_fields import Field, condition_of
 from galaxy_explorer.pipeline.cache import StageResult
@@ -69,7 +67,7 @@ class Measurer:
         self, context: Context, model: str, fields: tuple[Field, ...], workers: int
     ) -> None:
         self.context, self.model, self.workers = context, model, workers
-        self.fields, self.units = fields, units_of(context.bundle)
+        self.fields = fields
 
     @cached_property
     def codebook(self) -> np.ndarray:
@@ -105,12 +103,7 @@ class Measurer:
         """Stamps (n, C, S, S) with their noise, measured; words: what they are."""
         from galaxy_explorer.models.judge import judge_stamps
 
-        found = measure_morphology(
-            np.ascontiguousarray(self.units.light(stamps).mean(1)),
-            self.context.work / MORPHOLOGY_CACHE,
-            workers=self.workers,
-            description=f"Morphology of {words}",
-        )
+        found = light_morphology(self.context, stamps, self.workers, words)
         judged = None
         if self.judge is not None:
             judged, _ = judge_stamps(self.judge, stamps, turns=JUDGED_TURNS)

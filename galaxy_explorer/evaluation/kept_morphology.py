@@ -9,15 +9,16 @@ import numpy as np
 
 from galaxy_explorer.bundle_evaluation import Row
 from galaxy_explorer.clustering.summary import INTERVAL
+from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.emulation.morphology import Morphology, measure_morphology, slope
+from galaxy_explorer.emulation.noise import left_out_noise
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.reconstruction import STRETCHED
 from galaxy_explorer.evaluation.rows import Subset, make_row
 from galaxy_explorer.evaluation.subjects import Subject
 from galaxy_explorer.pipeline.cache import StageResult
-from galaxy_explorer.survey.sky import sky_level
 
 KEPT = {"concentration": "C kept", "gini": "Gini kept", "m20": "M20 kept"}
+LIGHT = "linear, as the emulator's proof measures it"
 MORPHOLOGY_CACHE = "morphology.safetensors"
 DRAWS = 10  # resamples of a ratio for each of the grid's bootstraps: they cost nothing
 
@@ -29,21 +30,22 @@ def typed_test_rows(context: Context) -> np.ndarray:
 
 
 def original_morphology(context: Context, rows: np.ndarray, workers: int) -> Morphology:
-    """C, A, S, Gini and M20 of the survey's stamps."""
-    stamps = context.survey.model_input(rows).mean(1)
+    """C, A, S, Gini and M20 of the survey's stamps, in linear light."""
+    return light_morphology(context, context.survey.model_input(rows), workers, "stamps")
+
+
+def light_morphology(context: Context, stamps: np.ndarray, workers: int, words: str) -> Morphology:
+    """The same of the linear light of stretched stamps (n, C, S, S), as the mean of their bands."""
+    light = np.ascontiguousarray(units_of(context.bundle).light(stamps).mean(1))
     cache = context.work / MORPHOLOGY_CACHE
-    return measure_morphology(stamps, cache, workers=workers, description="Morphology of stamps")
+    return measure_morphology(light, cache, workers=workers, description=f"Morphology of {words}")
 
 
 def morphology_rows(context: Context, subject: Subject, workers: int) -> list[Row]:
     """Slopes of C, Gini and M20 against T on reconstructions, over those on the stamps."""
-    stage = f"{subject.name}.{subject.seed}.morphology"
-    return [
-        Row(**values)
-        for values in context.stage(
-            stage, subject.inputs, lambda: _morphology(context, subject, workers)
-        ).facts["rows"]
-    ]
+    stage, inputs = f"{subject.name}.{subject.seed}.morphology", {**subject.inputs, "light": LIGHT}
+    measured = context.stage(stage, inputs, lambda: _morphology(context, subject, workers))
+    return [Row(**values) for values in measured.facts["rows"]]
 
 
 def _morphology(context: Context, subject: Subject, workers: int) -> StageResult:
@@ -52,14 +54,10 @@ def _morphology(context: Context, subject: Subject, workers: int) -> StageResult
     rows = typed_test_rows(context)
     stamps = context.survey.model_input(rows)
     drawn = decode_codes(subject.load(), np.asarray(subject.codes[rows]))
-    noisy = _with_noise_of(stamps, drawn)
+    noise = left_out_noise(stamps, drawn)
+    noisy = drawn + noise.draw(noise.sigma, rows)
     real = original_morphology(context, rows, workers)
-    redrawn = measure_morphology(
-        noisy.mean(1),
-        context.work / MORPHOLOGY_CACHE,
-        workers=workers,
-        description=f"Morphology of {subject.name}",
-    )
+    redrawn = light_morphology(context, noisy, workers, subject.name)
     pair = Pair(context.ttype[rows], real, redrawn)
     made = [vars(kept_row(context, subject, name, pair)) for name in KEPT]
     return StageResult({"flag": redrawn.flag}, {"rows": made})
@@ -72,15 +70,6 @@ class Pair:
     ttype: np.ndarray
     real: Morphology
     redrawn: Morphology
-
-
-def _with_noise_of(stamps: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Reconstructions with the noise that they leave out: as much as the stamps' sky has."""
-    sigma = np.array([sky_level(stamp[0])[1] for stamp in stamps])
-    left = np.array([sky_level(picture[0])[1] for picture in drawn])
-    missing = np.sqrt(np.clip(np.square(sigma) - np.square(left), 0, None))
-    noise = np.random.default_rng(0).standard_normal(drawn.shape, dtype=np.float32)
-    return np.asarray(drawn + noise * missing[:, None, None, None].astype(np.float32))
 
 
 def kept_row(context: Context, subject: Subject, name: str, pair: Pair) -> Row:
@@ -99,8 +88,8 @@ def kept_row(context: Context, subject: Subject, name: str, pair: Pair) -> Row:
         drawn = [kept(rng.integers(n, size=n)) for _ in range(DRAWS * context.grid.bootstraps)]
         score["low"], score["high"] = (float(q) for q in np.nanquantile(drawn, INTERVAL))
     note = (
-        f"slope against T, reconstruction over original, noise of the sky added again;"
-        f" {STRETCHED}; not measurable: {100 * real.failed_share:.0f} % of the originals,"
+        f"slope against T, reconstruction over original, noise of the sky added again; in"
+        f" linear light; not measurable: {100 * real.failed_share:.0f} % of the originals,"
         f" {100 * redrawn.failed_share:.0f} % of the reconstructions"
     )
     return make_row(Subset(subject.name), "reconstruction", KEPT[name], score, n=n, note=note)

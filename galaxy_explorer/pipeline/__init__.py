@@ -25,7 +25,7 @@ from galaxy_explorer.pipeline.autoencoders import Autoencoders, Products
 from galaxy_explorer.pipeline.clusters import ClusteringProducts, cluster
 from galaxy_explorer.pipeline.plan import DEFAULT_MODELS, SPLITS, Plan, make_plan
 from galaxy_explorer.pipeline.prior import PriorProducts, train_prior
-from galaxy_explorer.pipeline.replicas import find_replicas
+from galaxy_explorer.pipeline.replicas import find_replicas, training_entry
 from galaxy_explorer.progress import progress
 
 __all__ = ["DEFAULT_MODELS", "Plan", "make_plan", "train_bundle"]
@@ -117,21 +117,9 @@ def _further_trainings(plan: Plan, stages: Autoencoders) -> list[dict[str, Any]]
         known = (seed, config.name) in made or (where is stages and config.name in shipped)
         if not known and where.is_trained(config):
             made[seed, config.name] = where.products(config)
-    return [{**_training(products), "seed": seed} for (seed, _), products in sorted(made.items())]
-
-
-def _training(made: Products) -> dict[str, Any]:
-    """What the manifest says of a training: figures, curve, where it stopped."""
-    kept = ("steps", "best_step", "rule_step", "seconds")
-    curve = [{k: v for k, v in row.items() if k != "score"} for row in made.training["curve"]]
-    return {
-        "name": made.config.name,
-        "kind": made.config.kind,
-        "config": made.config.to_dict(),
-        **{field: made.training[field] for field in kept},
-        "metrics": made.metrics,
-        "curve": curve,
-    }
+    return [
+        {**training_entry(products), "seed": seed} for (seed, _), products in sorted(made.items())
+    ]
 
 
 def _cluster_all(
@@ -149,7 +137,7 @@ def _cluster_all(
 def _manifest(
     plan: Plan, products: dict[str, Products], clusterings: dict[str, ClusteringProducts]
 ) -> dict[str, Any]:
-    models = {name: _training(made) for name, made in products.items()}
+    models = {name: training_entry(made) for name, made in products.items()}
     drawers = [name for name, entry in models.items() if entry["kind"] == "vqvae"]
     return {
         "name": plan.name,

@@ -25,6 +25,7 @@ from galaxy_explorer.survey.store import Survey
 
 if TYPE_CHECKING:
     from galaxy_explorer.models.kinds import Config, Model
+    from galaxy_explorer.pipeline.autoencoders import Products
 
 TRAINED = ".training.safetensors"
 SEED_FOLDER = re.compile(r"seed-(\d+)\.work")
@@ -96,6 +97,20 @@ def find_replicas(work: Path, survey: Survey) -> list[Replica]:
         folders |= found
     replicas = [r for seed, folder in folders.items() for r in _finished(folder, seed, survey)]
     return sorted(replicas, key=lambda replica: (replica.name, replica.seed))
+
+
+def training_entry(made: Products | Replica) -> dict[str, Any]:
+    """What a manifest says of a training: figures, curve, where it stopped."""
+    kept = ("steps", "best_step", "rule_step", "seconds")
+    curve = [{k: v for k, v in row.items() if k != "score"} for row in made.training["curve"]]
+    return {
+        "name": made.config.name,
+        "kind": made.config.kind,
+        "config": made.config.to_dict(),
+        **{field: made.training[field] for field in kept},
+        "metrics": made.metrics,
+        "curve": curve,
+    }
 
 
 def _finished(work: Path, seed: int, survey: Survey) -> list[Replica]:
