@@ -39,12 +39,6 @@ class FeatureMap:
         projected: np.ndarray = centred.astype(np.float64) @ self.components.T.astype(np.float64)
         return projected
 
-    def whitened(self, features: np.ndarray) -> FeatureMap:
-        """The same components, each scaled to unit variance over features (n, P) of this map."""
-        spread = features.std(0)
-        scale = np.where(spread > 0, spread, 1)[:, None]
-        return FeatureMap(self.mean, (self.components / scale).astype(np.float32))
-
     def arrays(self) -> dict[str, np.ndarray]:
         """The map as plain float32 arrays."""
         return {"pca_mean": self.mean, "pca_components": self.components}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 POINTS, SERIES = "tradeoff", "series"
 DISTINCTIONS = {"η² of T": "eta2", "AMI with T": "ami"}
 MARKERS = ("circle", "square", "triangle", "diamond", "hex", "star")
+DESIGNS = {"conv": "ConvAE", "dense": "dense ConvAE"}
 CLAIM_COLOUR = "#b0760a"
 WHISKER = 5
 
@@ -81,7 +82,7 @@ def tradeoff_columns(
         "codes": [p.codes or 0 for p in known],
         "words": [_words(bundle, p) for p in known],
         "seeds": [p.seed_count for p in known],
-        "kind": [f"{_recipe(bundle, p)}, {_features(p)}" for p in known],
+        "kind": [_kind(bundle, p) for p in known],
     }
 
 
@@ -91,8 +92,15 @@ def _end(bound: float | None, value: float | None) -> float | None:
 
 def _recipe(bundle: Bundle, point: TradeoffPoint) -> str:
     """What a series of points has in common: the quantizer, or the design without a codebook."""
-    quantizer = config_of(bundle, point.model).get("quantizer")
-    return str(quantizer) if quantizer else entry_words(bundle, point.model)
+    config = config_of(bundle, point.model)
+    short = str(config.get("quantizer") or DESIGNS.get(str(config.get("design")), ""))
+    return short or entry_words(bundle, point.model)
+
+
+def _kind(bundle: Bundle, point: TradeoffPoint) -> str:
+    """A series in the legend: without a codebook there is one kind of features only."""
+    recipe = _recipe(bundle, point)
+    return f"{recipe}, {_features(point)}" if point.codes else recipe
 
 
 def _features(point: TradeoffPoint) -> str:
@@ -180,15 +188,26 @@ def update_tradeoff(plot: figure, columns: dict[str, Any], words: str) -> None:
     plot.yaxis.axis_label = f"{words}    better →"
     if not columns["x"]:
         return
-    for span, low, high in (
-        (plot.x_range, columns["left"], columns["right"]),
-        (plot.y_range, columns["low"], columns["high"]),
+    for span, values, low, high in (
+        (plot.x_range, columns["x"], columns["left"], columns["right"]),
+        (plot.y_range, columns["y"], columns["low"], columns["high"]),
     ):
-        start, end = float(np.min(low)), float(np.max(high))
+        start, end = _extent(np.array(values), np.array(low), np.array(high))
         margin = 0.15 * max(end - start, 1e-4)
         span.update(start=start - margin, end=end + 2 * margin)
         span.update(reset_start=span.start, reset_end=span.end)
     _mark_claim(plot)
+
+
+def _extent(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
+    """Ends (low, high) of what is shown of values with intervals.
+
+    An interval far wider than the differences between the models, as of two trainings, runs out of
+    the picture instead of making all models one point.
+    """
+    spread = float(np.ptp(values)) or float((high - low).max())
+    start = max(float(low.min()), float(values.min()) - 0.5 * spread)
+    return start, min(float(high.max()), float(values.max()) + 0.5 * spread)
 
 
 def _mark_claim(plot: figure) -> None:

@@ -31,10 +31,3 @@ def test_index_and_latents_look_at_the_stamp_as_it_is():
     fitted = fit_vectors(latents[:, 0], np.arange(20), n=3)
     served = serve_features("latents", latents, None, fitted)
     np.testing.assert_allclose(served, fitted.apply(latents[:, 0]))
-
-
-def test_whitened_features_have_unit_variance():
-    vectors = RNG.normal(size=(200, 6)) * np.arange(1, 7)
-    fitted = fit_vectors(vectors, np.arange(200), n=4, standardise=False)
-    whitened = fitted.whitened(fitted.apply(vectors))
-    np.testing.assert_allclose(whitened.apply(vectors).std(0), 1, rtol=1e-4)
