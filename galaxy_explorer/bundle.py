@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from galaxy_explorer.models.kinds import Model
-    from galaxy_explorer.models.pixelcnn import PixelCNN
+    from galaxy_explorer.models.priors import Prior
 
 __all__ = ["Bundle", "BundleContents", "Clustering", "ModelEntry", "load_bundle", "save_bundle"]
 
@@ -52,7 +52,7 @@ class Bundle:
 
     hash: SHA-256 of the manifest, and so of everything. models, clusterings: by name and by key.
     card: the model card, Markdown. evaluation: what `galaxy-explorer evaluate` measured, None
-    where it has not been run. priors: by the model whose code maps they draw; none of most.
+    where it has not been run. priors: by the model whose code maps or latents they draw.
     emulation: what `evaluate --emulator` measured of a prior, None where it has not been run.
     """
 
@@ -68,7 +68,7 @@ class Bundle:
     priors: dict[str, PriorEntry] = field(default_factory=dict, repr=False)
     emulation: Emulation | None = field(default=None, repr=False)
     _loaded: dict[str, Model] = field(default_factory=dict, repr=False)
-    _loaded_priors: dict[str, PixelCNN] = field(default_factory=dict, repr=False)
+    _loaded_priors: dict[str, Prior] = field(default_factory=dict, repr=False)
     _columns: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -133,8 +133,8 @@ class Bundle:
                 self._loaded[name] = model
             return self._loaded[name]
 
-    def load_prior(self, model: str) -> PixelCNN:
-        """The prior over the code maps of a model, in evaluation mode; loads torch.
+    def load_prior(self, model: str) -> Prior:
+        """The prior over the code maps or latents of a model, in evaluation mode; loads torch.
 
         Raises KeyError where there is none, BundleError where the weights do not fit the config.
         """
@@ -179,7 +179,7 @@ def load_bundle(path: str | Path) -> Bundle:
     }
     card = data[CARD].decode(errors="replace")
     evaluation = _read_evaluation(data, folder)
-    priors = read_priors(manifest, data, folder)
+    priors = read_priors(manifest, data, folder, encoded)
     emulation = _read_emulation(data, folder)
     parts = (models, clusterings, card, evaluation, table, encoded, priors, emulation)
     return Bundle(folder, digest, manifest, *parts)

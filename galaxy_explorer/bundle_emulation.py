@@ -102,11 +102,11 @@ class GuidancePoint:
 
 
 @dataclass(frozen=True)
-class Emulation:
+class Proof:
     """Everything measured of one prior.
 
-    model: whose code maps it draws. settings: how it was run, name -> text. guidance: the default
-    chosen on validation by guidance_rule.
+    model: whose code maps or latents it draws. settings: how it was run, name -> text. guidance:
+    the default chosen on validation by guidance_rule.
     """
 
     model: str
@@ -123,11 +123,25 @@ class Emulation:
         found = (t for t in self.trends if (t.statistic, t.kind) == (statistic, kind))
         return next(found, None)
 
+    def figure(self, like: EmulationFigure) -> EmulationFigure | None:
+        """The figure that another prior's figure compares with; None where not measured."""
+        named = (like.group, like.name, like.statistic)
+        return next((f for f in self.figures if (f.group, f.name, f.statistic) == named), None)
+
     def histogram(self, statistic: str) -> Histogram | None:
         """The distribution of a statistic; None where not measured."""
         return next((h for h in self.histograms if h.statistic == statistic), None)
 
+
+@dataclass(frozen=True)
+class Emulation(Proof):
+    """What was measured of the prior that draws where none is named; others: of the other ones."""
+
+    others: tuple[Proof, ...] = ()
+
     def to_bytes(self) -> bytes:
         """The file; NaN is refused."""
         values = {"format": FORMAT, **asdict(self)}
+        if not self.others:
+            del values["others"]
         return (json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n").encode()

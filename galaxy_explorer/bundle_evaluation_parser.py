@@ -14,6 +14,7 @@ from galaxy_explorer.bundle_emulation import (
     EmulationFigure,
     GuidancePoint,
     Histogram,
+    Proof,
     Trend,
 )
 from galaxy_explorer.bundle_evaluation import (
@@ -59,15 +60,16 @@ def parse_emulation(values: Mapping[str, Any], path: Path) -> Emulation:
         if values.get("format") != bundle_emulation.FORMAT:
             raise _WrongField("format", f"only {bundle_emulation.FORMAT} is known")
         plain = {name: value for name, value in values.items() if name != "format"}
-        made = _build(Emulation, plain, "")
-        _check_lengths(made)
+        made = _build(Emulation, {"others": [], **plain}, "")
+        for proof in (made, *made.others):
+            _check_lengths(proof)
     except _WrongField as error:
         cure = "run galaxy-explorer evaluate --emulator again"
         raise BundleError(f"{path}: {error}; {cure}") from None
     return made
 
 
-def _check_lengths(made: Emulation) -> None:
+def _check_lengths(made: Proof) -> None:
     for number, histogram in enumerate(made.histograms):
         bins = len(histogram.edges) - 1
         if bins < 1 or any(len(shares) != bins for shares in histogram.shares.values()):
@@ -160,7 +162,7 @@ NESTED: dict[str, type[Any]] = {
     for kind in (
         *(Row, ClaimFigure, Claim, NumberOfClusters, ClusterStability, TradeoffPoint),
         *(TrainingCurve, MergerTree, Target, Cost),
-        *(EmulationFigure, Trend, Histogram, GuidancePoint),
+        *(EmulationFigure, Trend, Histogram, GuidancePoint, Proof),
     )
 }
 CHOICES: dict[str, dict[str, tuple[str, ...]]] = {

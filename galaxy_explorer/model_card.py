@@ -17,6 +17,7 @@ REPORT = (
     " et al. 2019."
 )
 PRIOR_HEAD = "Prior of the emulator"
+FLOW = "flow"
 SCORES = {"ami": "AMI", "homogeneity": "homogeneity", "eta2": "η²"}
 
 
@@ -115,31 +116,42 @@ def _vocabulary(metrics: dict[str, float], entry: dict[str, Any]) -> list[str]:
 def _priors(manifest: dict[str, Any]) -> str:
     """The priors: what they may be asked for, their likelihoods; nothing where there are none."""
     priors = manifest.get("priors", {})
-    head = ["prior of", "layers x features", "steps", "minutes", "all known", "bits a code"]
-    head += ["T alone", "nothing asked", "T shuffled costs", "n"]
-    rows = [_prior_row(name, entry) for name, entry in priors.items()]
+    if not priors:
+        return ""
+    flows = {name: entry for name, entry in priors.items() if entry.get("kind") == FLOW}
+    others = {name: entry for name, entry in priors.items() if name not in flows}
+    parts = _prior_part(others, CODE_WORDS, "layers x features", "bits a code")
+    parts += _prior_part(flows, FLOW_WORDS, "splines x hidden units", "a Gaussian")
     fields = [
         [name, field["label"], f"{field['low']:.3g} to {field['high']:.3g} {field['unit']}"]
         for name, entry in priors.items()
         for field in entry["fields"]
     ]
-    if not priors:
-        return ""
     return f"""
 ## {PRIOR_HEAD}
 
-A gated PixelCNN over the code maps draws new galaxies, code by code. Its own code maps are those of
-the stored autoencoder, every training galaxy in all eight orientations; its weights are stored, and
-were measured, in eight bits. Negative log-likelihoods are in nats a map, over the held-out galaxies
-with a known T: asked for with all that the catalogue has, with T alone, with nothing, and by how
-much shuffling T raises the second, with its standard error.
+Every training galaxy was encoded by the stored autoencoder in all eight orientations. A prior's
+weights are stored, and were measured, in eight bits. Negative log-likelihoods are over the held-out
+galaxies with a known T: asked for with all that the catalogue has, with T alone, with nothing, and
+by how much shuffling T raises the second, with its standard error.
 
-{table(head, rows)}
-
-It may be asked for any of these, within the range of the train split:
+{parts}It may be asked for any of these, within the range of the train split:
 
 {table(["prior of", "field", "range"], fields)}
 """
+
+
+CODE_WORDS = "A gated PixelCNN draws code maps, code by code; likelihoods in nats a map."
+FLOW_WORDS = """A neural spline flow draws latents. Its likelihoods are of a density over latents,
+in nats a galaxy: they may be below 0 and compare only with each other and with a Gaussian of the
+same mean and covariance, not with those of code maps or of another model's latents."""
+
+
+def _prior_part(priors: dict[str, Any], words: str, sizes: str, beside: str) -> str:
+    """Words and the table of one kind of prior; nothing where there is none."""
+    head = ["prior of", sizes, "steps", "minutes", "all known", beside, "T alone", "nothing asked"]
+    rows = [_prior_row(name, entry) for name, entry in priors.items()]
+    return f"{words}\n\n{table([*head, 'T shuffled costs', 'n'], rows)}\n\n" if rows else ""
 
 
 def card_with_priors(card: str, manifest: dict[str, Any]) -> str:
@@ -152,13 +164,15 @@ def card_with_priors(card: str, manifest: dict[str, Any]) -> str:
 
 def _prior_row(name: str, entry: dict[str, Any]) -> list[str]:
     config, metrics = entry["config"], entry["metrics"]
-    numbers = [metrics.get(key) for key in ("nll", "bits", "nll_first", "nll_withheld")]
-    shown = ["-" if number is None else f"{number:.2f}" for number in numbers]
+    flow = entry.get("kind") == FLOW
+    keys = ("nll", "nll_gaussian" if flow else "bits", "nll_first", "nll_withheld")
+    shown = [f"{metrics[key]:.2f}" if key in metrics else "-" for key in keys]
     gain, error = metrics.get("label_gain"), metrics.get("label_gain_error")
     cost = "-" if gain is None else f"{gain:.2f}" if error is None else f"{gain:.2f} ± {error:.2f}"
+    sizes = ("transforms", "hidden") if flow else ("layers", "features")
     return [
         name,
-        f"{config['layers']} x {config['features']}",
+        " x ".join(str(config[size]) for size in sizes),
         f"{entry['steps']:,}",
         f"{entry.get('seconds', 0) / 60:.0f}",
         *shown,

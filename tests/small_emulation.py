@@ -9,6 +9,7 @@ from galaxy_explorer.bundle_emulation import (
     EmulationFigure,
     GuidancePoint,
     Histogram,
+    Proof,
     Trend,
 )
 from galaxy_explorer.emulation.proof import verdict
@@ -16,11 +17,24 @@ from galaxy_explorer.emulation.proof import verdict
 STATISTICS = ("concentration", "gini", "m20")
 
 
-def small_emulation(model: str = "k512-modern-8x8") -> Emulation:
-    """Figures of every group, trends of three statistics, two histograms, a guidance curve."""
-    return Emulation(
+def small_emulation(model: str = "k512-modern-8x8", *, beside: bool = False) -> Emulation:
+    """Figures of every group, trends of three statistics, two histograms, a guidance curve.
+
+    beside: with the proof of another prior.
+    """
+    others = (_proof("convae-conv", "neural spline flow over latents"),) if beside else ()
+    return Emulation(**vars(_proof(model)), others=others)
+
+
+def _proof(model: str, prior: str = "gated PixelCNN over code maps") -> Proof:
+    return Proof(
         model=model,
-        settings={"survey": "random", "samples": "20", "control": "labels of the next batch"},
+        settings={
+            "survey": "random",
+            "prior": prior,
+            "samples": "20",
+            "control": "labels of the next batch",
+        },
         figures=(
             *(_slope(statistic) for statistic in STATISTICS),
             _figure(

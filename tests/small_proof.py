@@ -1,4 +1,4 @@
-"""A bundle of a small survey with an autoencoder that was hardly trained and the shortest prior."""
+"""A bundle of a small survey with autoencoders that were hardly trained and the shortest prior."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from galaxy_explorer.bundle_writer import BundleContents, save_bundle
 from galaxy_explorer.files import sha256_of
+from galaxy_explorer.models.convae import ConvAEConfig
 from galaxy_explorer.models.inference import encode_stamps, load_weights, save_weights
 from galaxy_explorer.models.kinds import build_model
 from galaxy_explorer.models.vqvae import VQVAEConfig
@@ -19,36 +20,38 @@ COLUMNS = ("galaxy_id", "ra", "dec", "ttype", "ttype_class", "source", "split")
 
 
 def write_proof_bundle(path: Path, survey: Survey) -> Path:
-    """Write the bundle of a survey to `path`; seconds."""
+    """Write the bundle of a survey to `path`, one model with codes, one without; seconds."""
     import torch
 
     work = path.with_name(f"{path.name}.work")
-    config = VQVAEConfig(map_size=8, num_embeddings=16, quantizer="modern")
-    torch.manual_seed(0)
-    weights = work / "weights" / f"{config.name}.safetensors"
-    weights.parent.mkdir(parents=True)
-    save_weights(_drawn_from(build_model(config), survey), weights)
-    model = load_weights(config, weights)
-    codes = encode_stamps(model, survey.model_input())
+    (work / "weights").mkdir(parents=True)
     columns = {name: survey.column(name) for name in COLUMNS if name in survey.column_names}
-    n = len(codes)
-    columns |= {name: np.zeros(n) for name in COLUMNS if name not in columns}
-    columns[f"{config.name}/error"] = np.full(n, 1e-3, np.float32)
+    columns |= {name: np.zeros(len(survey)) for name in COLUMNS if name not in columns}
+    weights, codes, models = {}, {}, {}
+    coded = VQVAEConfig(map_size=8, num_embeddings=16, quantizer="modern")
+    for config in (coded, ConvAEConfig("conv")):
+        torch.manual_seed(0)
+        name, made = config.name, build_model(config)
+        weights[name] = work / "weights" / f"{name}.safetensors"
+        save_weights(_drawn_from(made, survey) if config is coded else made, weights[name])
+        codes[name] = encode_stamps(load_weights(config, weights[name]), survey.model_input())
+        models[name] = small_bundle._training(config)
+        columns[f"{name}/error"] = np.full(len(survey), 1e-3, np.float32)
     arrays: dict = {}
     clusterings: dict = {}
-    rng, key = np.random.default_rng(0), f"{config.name}/codes"
+    rng, key = np.random.default_rng(0), f"{coded.name}/codes"
     small_bundle._add_clustering(key, columns, arrays, clusterings, rng)
-    coded = CodedSurvey(survey, config.name, sha256_of(weights), codes, 16, lambda: model, work)
-    prior = train_prior(coded, "tiny")
-    models = {config.name: small_bundle._training(config)}
-    manifest = small_bundle._manifest(path.name, n, models, clusterings)
+    named = (survey, coded.name, sha256_of(weights[coded.name]), codes[coded.name], 16)
+    load = lambda: load_weights(coded, weights[coded.name])  # noqa: E731
+    prior = train_prior(CodedSurvey(*named, load, work), "tiny")
+    manifest = small_bundle._manifest(path.name, len(survey), models, clusterings)
     manifest["survey"] |= {key: survey.meta[key] for key in ("name", "fingerprint")}
-    manifest |= {"default_clustering": key, "display_model": config.name}
-    manifest["priors"] = {config.name: prior.entry}
-    named = {config.name: weights}, {config.name: codes}
-    priors = {config.name: prior.weights}
+    manifest |= {"default_clustering": key, "display_model": coded.name}
+    manifest["priors"] = {coded.name: prior.entry}
+    priors = {coded.name: prior.weights}
     return save_bundle(
-        path, BundleContents(manifest, columns, *named, arrays, small_bundle._card, priors)
+        path,
+        BundleContents(manifest, columns, weights, codes, arrays, small_bundle._card, priors),
     )
 
 

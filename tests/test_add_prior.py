@@ -12,6 +12,7 @@ from galaxy_explorer.model_card import card_with_priors, model_card
 from galaxy_explorer.pipeline.add_prior import add_prior
 from galaxy_explorer.pipeline.plan import best_for_prior, config_of
 from tests.small_bundle import PRIOR, write_small_bundle
+from tests.small_proof import write_proof_bundle
 from tests.small_psf_bundle import NAME, write_small_hst_survey, write_small_psf_bundle
 from tests.small_survey import write_small_survey
 
@@ -71,6 +72,27 @@ def test_a_prior_that_does_not_fit_leaves_the_bundle_as_it_was(tmp_path) -> None
     with pytest.raises(BundleError, match="are not the codes of"):
         add_prior_files(path, PRIOR, entry, b"", lambda _: "")
     assert load_bundle(path).hash == bundle.hash
+
+
+@pytest.mark.slow
+def test_a_flow_is_put_beside_the_prior_that_is_there(tmp_path) -> None:
+    survey = write_small_survey(tmp_path / "survey", n=220)
+    path = write_proof_bundle(tmp_path / "bundle", survey)
+    before = load_bundle(path)
+    first = Emulator.open(before).model
+    assert add_prior(path, survey.path, model="convae-conv", recipe="tiny") == "convae-conv"
+    after = load_bundle(path)
+    assert list(after.priors) == [first, "convae-conv"]
+    assert after.manifest["priors"][first] == before.manifest["priors"][first]
+    assert Emulator.open(after).model == first
+    metrics = after.priors["convae-conv"].metrics
+    assert {"nll", "nll_gaussian", "label_gain", "label_gain_error"} <= metrics.keys()
+    flow = Emulator.open(after, "convae-conv")
+    assert flow.decode(flow.codes(Request(2, condition={"ttype": 1.0}))).shape == (2, 1, 64, 64)
+    add_prior(path, survey.path, model="convae-conv", recipe="tiny")
+    assert load_bundle(path).manifest["files"] == after.manifest["files"]
+    with pytest.raises(TrainingError, match="for the latents of convae-conv choose tiny, modern"):
+        add_prior(path, survey.path, model="convae-conv", recipe="paper")
 
 
 @pytest.mark.parametrize("wrong", [{"recipe": "long"}, {"model": "convae-conv"}, {}])

@@ -41,7 +41,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         BASE,
         {"numpy", "scipy", "astropy", "PIL", "zarr", "pyarrow", "h5py", "galsim", "threadpoolctl"},
     ),
-    "models": (BASE, {"numpy", "torch", "safetensors"}),
+    "models": (BASE, {"numpy", "torch", "safetensors", "zuko"}),
     "clustering": (BASE, {"numpy", "scipy", "sklearn", "umap"}),
     "bundle": (BASE | {"models", "clustering"}, {"numpy", "pyarrow", "safetensors", "torch"}),
     "deconvolution": (BASE | {"models"}, {"numpy", "scipy", "skimage", "torch"}),

@@ -27,6 +27,30 @@ def test_what_is_written_is_read(values):
     assert parse_emulation(values, PATH) == small_emulation()
 
 
+def test_what_is_beside_it_is_read_and_may_be_absent(values):
+    """Files of before have no word of other priors, and none is written where there is none."""
+    assert "others" not in values
+    beside = small_emulation(beside=True)
+    assert parse_emulation(json.loads(beside.to_bytes()), PATH) == beside
+    assert beside.others[0].model == "convae-conv"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("others", {}, "others"),
+        ("others.0.figures.2.verdict", "good", r"others\[0\].figures\[2\].verdict"),
+        ("others.0.others", [], r"others\[0\].others"),
+        ("others.0.trends.0.means", [1.0], r"trends\[0\]"),
+    ],
+)
+def test_the_wrong_field_beside_it_is_named(path, value, named):
+    values = json.loads(small_emulation(beside=True).to_bytes())
+    put(values, path, value)
+    with pytest.raises(BundleError, match=rf"emulation.json: {named}: .*--emulator again"):
+        parse_emulation(values, PATH)
+
+
 def test_a_bundle_keeps_it(tmp_path):
     path = write_small_bundle(tmp_path / "sky", n=60)
     assert load_bundle(path).emulation is None

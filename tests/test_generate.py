@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from galaxy_explorer.cli import app
 from galaxy_explorer.emulation import batch
-from galaxy_explorer.emulation.emulator import Emulator
+from galaxy_explorer.emulation.emulator import CodeEmulator
 from galaxy_explorer.errors import RequestError
 from tests.small_bundle import write_small_bundle
 
@@ -25,14 +25,14 @@ KILLED = """
 import os, signal, sys, torch
 from galaxy_explorer.cli import app
 from galaxy_explorer.emulation import batch
-from galaxy_explorer.emulation.emulator import Emulator
+from galaxy_explorer.emulation.emulator import CodeEmulator
 torch.set_num_threads(int(sys.argv.pop()))
-batch.BLOCK, codes = 8, Emulator.codes
+batch.BLOCK, codes = 8, CodeEmulator.codes
 def dies(self, request, **options):
     if request.first == 16:
         os.kill(os.getpid(), signal.SIGKILL)
     return codes(self, request, **options)
-Emulator.codes = dies
+CodeEmulator.codes = dies
 app()
 """
 
@@ -79,7 +79,7 @@ def test_a_run_that_was_killed_ends_in_the_same_file(bundle: Path, tmp_path: Pat
 
 
 def test_ctrl_c_loses_no_finished_block(bundle: Path, tmp_path: Path, monkeypatch) -> None:
-    made, codes = [], Emulator.codes
+    made, codes = [], CodeEmulator.codes
 
     def counted(self, request, **options):
         made.append(request.first)
@@ -87,7 +87,7 @@ def test_ctrl_c_loses_no_finished_block(bundle: Path, tmp_path: Path, monkeypatc
             raise KeyboardInterrupt
         return codes(self, request, **options)
 
-    monkeypatch.setattr(Emulator, "codes", counted)
+    monkeypatch.setattr(CodeEmulator, "codes", counted)
     words = (bundle, "-n", "20", "--out", tmp_path / "g.png")
     assert run(*words).exit_code == 130
     assert run(*words).exit_code == 0

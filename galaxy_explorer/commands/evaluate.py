@@ -38,9 +38,9 @@ def evaluate(
     """Measure a bundle on held-out galaxies: the scoreboard, the report's claims, the model card.
 
     Writes evaluation.json, CLAIMS.md and the card; with --emulator, emulation.json, the card and
-    the guidance that samples obey best (about 15 minutes of one core). Interrupt it as you like:
-    the same command resumes, from BUNDLE.work. Further trainings in that folder (train --seeds) are
-    used.
+    the guidance that samples obey best (about 15 minutes of one core for each prior of the bundle).
+    Interrupt it as you like: the same command resumes, from BUNDLE.work. Further trainings in that
+    folder (train --seeds) are used.
 
     [bold]Examples[/bold]
 
@@ -68,8 +68,10 @@ def evaluate(
         proof = evaluate_emulator(
             bundle, source, samples=emulator_samples, grid=grid, workers=workers, out=out, say=say
         )
-        for figure in proof.figures:
-            say(in_line(figure))
+        for part in (proof, *proof.others):
+            say(f"Prior of {part.model}: {part.settings['prior']}")
+            for figure in part.figures:
+                say(in_line(figure))
         say(f"Written into {out or bundle}; look at it: galaxy-explorer info {out or bundle}")
         return
     made = evaluate_bundle(

@@ -38,7 +38,8 @@ def generate(  # noqa: PLR0913 - each option of the command is an argument
         typer.Option(help="1 to 5: how strongly the condition is held to; else the bundle's own."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Model whose prior draws; else the only one.")
+        str | None,
+        typer.Option(help="Model whose prior draws; else the first that has one over code maps."),
     ] = None,
     observe: Annotated[
         str | None,

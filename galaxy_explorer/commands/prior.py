@@ -14,20 +14,27 @@ def prior(
     survey: Annotated[Path, typer.Option(help="Survey that the bundle was made from.")],
     model: Annotated[
         str | None,
-        typer.Option(help="Model whose code maps it draws; else the one that train would take."),
+        typer.Option(
+            help="Model whose code maps or latents it draws; else the one that train would take."
+        ),
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="tiny (a try), modern, paper (Table 3: 100,000 steps).")
+        str,
+        typer.Option(help="tiny (a try), modern, paper (Table 3: 100,000 steps; of code maps)."),
     ] = "modern",
 ) -> None:
     """Give a finished bundle a prior, from which new galaxies are drawn.
 
-    `galaxy-explorer train` makes one by itself; this is for bundles that have none. Interrupt it
-    as you like: the same command resumes, from BUNDLE.work.
+    `galaxy-explorer train` makes one by itself; this is for bundles that have none, and for the
+    prior of another model: a gated PixelCNN over code maps, a neural spline flow over the latents
+    of a model without codes. Priors that are there stay. Interrupt it as you like: the same command
+    resumes, from BUNDLE.work.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
     galaxy-explorer prior trained/candels --survey surveys/sim_candels
+
+    galaxy-explorer prior trained/sdss --survey surveys/sdss --model convae-conv
     """
     from rich.console import Console
 
@@ -36,6 +43,6 @@ def prior(
     name = add_prior(bundle, survey, model=model, recipe=recipe)
     Console(highlight=False).print(
         f"Prior of {name} put into {bundle}. Draw from it: galaxy-explorer generate {bundle}"
-        " -n 16 --out g.fits",
+        f" --model {name} -n 16 --out g.fits",
         markup=False,
     )

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 Array = NDArray[np.float32]
+Codes = NDArray[Any]  # code maps (n, h, w) uint16 or latents (n, D) float16
 
 BLOCK = 64  # galaxies between two writes
 MAX_COUNT = 100_000
@@ -46,11 +47,11 @@ RUN = "run.json"
 
 
 class Block(NamedTuple):
-    """A run of galaxies: pixels (n, C, T, T), also stretched for the eye, code maps (n, h, w)."""
+    """Galaxies: pixels (n, C, T, T), also stretched for the eye, code maps or latents (n, ...)."""
 
     pixels: Array
     shown: Array
-    codes: NDArray[np.uint16]
+    codes: Codes
     log_prob: NDArray[np.float64]
 
 
@@ -75,7 +76,7 @@ def check(maker: Maker, request: Request, out: Path) -> None:
             f"count {request.count!r}: a whole number from 1 to {MAX_COUNT} is possible"
         )
     for start in range(0, request.count, BLOCK):
-        part(request, start, BLOCK).checked(maker.emulator.fields)
+        maker.emulator.check(part(request, start, BLOCK))
     if out.suffix not in WRITERS:
         raise RequestError(f"--out {out}: a file .fits or .png, or a folder, is possible")
     with_magnitude = maker.magnitude(request) is not None
@@ -169,8 +170,8 @@ class _Blocks:
             self.folder.rmdir()
 
 
-def _table(maker: Maker, request: Request, blocks: _Blocks) -> tuple[Table, NDArray[np.uint16]]:
-    """The catalogue and the code maps of all blocks."""
+def _table(maker: Maker, request: Request, blocks: _Blocks) -> tuple[Table, Codes]:
+    """The catalogue and the code maps or latents of all blocks."""
     kept = [(b.codes, b.pixels.sum((2, 3), dtype=np.float64), b.log_prob) for b in blocks]
     codes, flux, likelihood = (np.concatenate(values) for values in zip(*kept, strict=True))
     flux = flux[:, 0] if flux.shape[1] == 1 else flux

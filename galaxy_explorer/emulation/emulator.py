@@ -1,4 +1,4 @@
-"""The emulator of a bundle: from a request to code maps, and from these to stamps.
+"""The emulator of a bundle: from a request to code maps or latents, and from these to stamps.
 
 Everything that it draws is synthetic.
 """
@@ -6,6 +6,7 @@ Everything that it draws is synthetic.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,16 +17,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.bundle import Bundle
+from galaxy_explorer.bundle_prior_schema import FLOW
+from galaxy_explorer.bundle_priors import main_prior
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import BundleError, RequestError
-from galaxy_explorer.models.prior_fields import Condition, Field, condition_of
+from galaxy_explorer.models.prior_fields import Field, condition_of
 
 if TYPE_CHECKING:
-    from galaxy_explorer.emulation.sampler import Sampler
-    from galaxy_explorer.models.pixelcnn import PixelCNN
+    from galaxy_explorer.emulation.flow_sampler import FlowSampler
+    from galaxy_explorer.emulation.sampler import Draw, Sampler
+    from galaxy_explorer.models.priors import Prior
     from galaxy_explorer.models.vqvae import VQVAE
 
-__all__ = ["Emulator", "Field", "Partial", "Request"]
+__all__ = ["CodeEmulator", "Emulator", "Field", "LatentEmulator", "Partial", "Request"]
 
 CURE = "galaxy-explorer prior BUNDLE --survey SURVEY makes one"
 UNDRAWN = -1
@@ -46,36 +50,109 @@ class Partial:
     rows: int
 
 
-class Emulator:
-    """The prior over the code maps of one model, and that model's decoder.
+def sampler_of(prior: Prior) -> Sampler | FlowSampler:
+    """What draws from a prior: `drawn(draw)` gives code maps (n, h, w) or latents (n, D)."""
+    from galaxy_explorer.emulation.flow_sampler import FlowSampler
+    from galaxy_explorer.emulation.sampler import Sampler
+    from galaxy_explorer.models.flow import LatentFlow
+
+    return FlowSampler(prior) if isinstance(prior, LatentFlow) else Sampler(prior)
+
+
+class Emulator(ABC):
+    """The prior over what one model encodes galaxies to, and that model's decoder.
 
     model: its name. fields: what a request may ask for, `ttype` first where there is one.
-    code_shape, num_embeddings: of the code maps. default_guidance: of a request without one.
+    code_shape: of what is drawn of a galaxy. default_guidance: of a request without one.
     """
 
-    def __init__(self, bundle: Bundle, model: str, prior: PixelCNN | None = None) -> None:
+    code_shape: tuple[int, ...]
+
+    def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
         """Of a model that has a prior; prior: another of the same shape, such as a control."""
-        entry, config = bundle.priors[model], bundle.models[model].config
+        entry = bundle.priors[model]
         self.bundle, self.model, self.fields = bundle, model, entry.fields
-        self.code_shape = (entry.config["height"], entry.config["width"])
-        self.num_embeddings = int(config["num_embeddings"])
         self.default_guidance = entry.default_guidance
         self._lock = threading.Lock()
         self._prior = prior
-        self._made: Sampler | None = None
 
-    @classmethod
-    def open(cls, bundle: Bundle, model: str | None = None) -> Emulator:
-        """The emulator of a model's code maps, by default of the only prior there is.
+    @staticmethod
+    def open(bundle: Bundle, model: str | None = None) -> Emulator:
+        """The emulator of a model, by default of the first that has a prior over code maps.
 
         Raises BundleError where the bundle has no such prior.
         """
-        if not bundle.priors:
+        main = main_prior(bundle.priors.values())
+        if main is None:
             raise BundleError(f"{bundle.path}: no prior to draw galaxies from; {CURE}")
-        name = next(iter(bundle.priors)) if model is None else model
+        name = main.model if model is None else model
         if name not in bundle.priors:
             raise BundleError(f"{bundle.path}: no prior of {name}; of {', '.join(bundle.priors)}")
-        return cls(bundle, name)
+        kind = LatentEmulator if bundle.priors[name].kind == FLOW else CodeEmulator
+        return kind(bundle, name)
+
+    def check(self, request: Request) -> None:
+        """Raise RequestError where the request is not possible."""
+        request.checked(self.fields)
+
+    @abstractmethod
+    def codes(
+        self, request: Request, *, cancelled: Callable[[], bool] = never
+    ) -> NDArray[np.generic]:
+        """What is drawn of each galaxy, (n, ...); raises RequestError."""
+
+    def decode(self, codes: NDArray[np.generic]) -> Stamps:
+        """Stamps (n, C, S, S), stretched, of whole code maps or latents (n, ...)."""
+        return self.bundle.draw(self.model, np.asarray(codes))
+
+    def log_prob(
+        self, codes: NDArray[np.generic], condition: Mapping[str, ArrayLike]
+    ) -> NDArray[np.float64]:
+        """Log-likelihood (n,) of code maps or latents (n, ...), in nats a galaxy.
+
+        condition: by field, a number or one a galaxy; NaN: the catalogue does not know it.
+        """
+        from galaxy_explorer.models.inference import prior_log_prob
+
+        asked = condition_of(self.fields, condition, len(codes))
+        return prior_log_prob(self.prior, np.asarray(codes), asked)
+
+    @property
+    def prior(self) -> Prior:
+        """The network itself."""
+        return self.bundle.load_prior(self.model) if self._prior is None else self._prior
+
+    def values(self, field: Field) -> NDArray[np.float64]:
+        """The field of every galaxy of the bundle (N,), NaN where unknown."""
+        return field.values(self.bundle.column)
+
+    def _draw(self, request: Request, fixed: NDArray[np.int64] | None = None) -> Draw:
+        from galaxy_explorer.emulation.sampler import Draw
+
+        guidance = self.default_guidance if request.guidance is None else request.guidance
+        step = 0 if request.same_noise else 1
+        return Draw(
+            seed=request.seed,
+            numbers=tuple(request.first + step * sample for sample in range(request.count)),
+            condition=condition_of(self.fields, request.condition, request.count),
+            temperature=request.temperature,
+            guidance=guidance,
+            fixed=fixed,
+        )
+
+
+class CodeEmulator(Emulator):
+    """Draws code maps, row by row.
+
+    code_shape, num_embeddings: of the code maps.
+    """
+
+    def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
+        super().__init__(bundle, model, prior)
+        config = bundle.priors[model].config
+        self.code_shape: tuple[int, int] = (config["height"], config["width"])
+        self.num_embeddings = int(config["num_embeddings"])
+        self._made: Sampler | None = None
 
     def stream(
         self,
@@ -89,24 +166,13 @@ class Emulator:
         fixed: codes (h, w) or (n, h, w) that are given, -1 where they are free. Ends early once
         `cancelled()` is true, which is asked before every code. Raises RequestError at the call.
         """
-        request.checked(self.fields)
+        self.check(request)
         return self._stream(request, self._fixed(request, fixed), cancelled)
 
     def _stream(
         self, request: Request, fixed: NDArray[np.int64] | None, cancelled: Callable[[], bool]
     ) -> Iterator[Partial]:
-        from galaxy_explorer.emulation.sampler import Draw
-
-        guidance = self.default_guidance if request.guidance is None else request.guidance
-        step = 0 if request.same_noise else 1
-        draw = Draw(
-            seed=request.seed,
-            numbers=tuple(request.first + step * sample for sample in range(request.count)),
-            condition=self._condition(request.condition, request.count),
-            temperature=request.temperature,
-            guidance=guidance,
-            fixed=fixed,
-        )
+        draw = self._draw(request, fixed)
         for rows, codes in enumerate(self._sampler().rows(draw, cancelled), 1):
             yield Partial(codes, rows)
 
@@ -124,18 +190,14 @@ class Emulator:
         self,
         request: Request,
         *,
-        fixed: ArrayLike | None = None,
         cancelled: Callable[[], bool] = never,
+        fixed: ArrayLike | None = None,
     ) -> NDArray[np.uint16]:
         """Code maps (n, h, w), the end of the stream; raises RequestError where cancelled."""
         parts = deque(self.stream(request, fixed=fixed, cancelled=cancelled), maxlen=1)
         if not parts or parts[0].rows < self.code_shape[0]:
             raise RequestError("cancelled before the last row was drawn")
         return parts[0].codes.astype(np.uint16)
-
-    def decode(self, codes: NDArray[np.integer]) -> Stamps:
-        """Stamps (n, C, S, S), stretched, of whole code maps (n, h, w)."""
-        return self.bundle.draw(self.model, np.asarray(codes))
 
     def preview(self, partial: Partial) -> Stamps:
         """Stamps (n, C, S, S), codes not drawn yet shown as the mean code vector."""
@@ -161,34 +223,53 @@ class Emulator:
             raise BundleError(f"{self.bundle.path}: {self.model} has no map of codes to draw")
         return model
 
-    def log_prob(
-        self, codes: NDArray[np.integer], condition: Mapping[str, ArrayLike]
-    ) -> NDArray[np.float64]:
-        """Log-likelihood (n,) of code maps (n, h, w), in nats a map.
-
-        condition: by field, a number or one a galaxy; NaN: the catalogue does not know it.
-        """
-        from galaxy_explorer.models.inference import prior_log_prob
-
-        asked = self._condition(condition, len(codes))
-        return prior_log_prob(self.prior, np.asarray(codes), asked)
-
-    @property
-    def prior(self) -> PixelCNN:
-        """The network itself."""
-        return self.bundle.load_prior(self.model) if self._prior is None else self._prior
-
-    def values(self, field: Field) -> NDArray[np.float64]:
-        """The field of every galaxy of the bundle (N,), NaN where unknown."""
-        return field.values(self.bundle.column)
-
-    def _condition(self, given: Mapping[str, ArrayLike], count: int) -> Condition:
-        return condition_of(self.fields, given, count)
-
     def _sampler(self) -> Sampler:
         from galaxy_explorer.emulation.sampler import Sampler
+        from galaxy_explorer.models.pixelcnn import PixelCNN
 
         with self._lock:
             if self._made is None:
-                self._made = Sampler(self.prior)
+                prior = self.prior
+                if not isinstance(prior, PixelCNN):
+                    raise TypeError(f"{self.model}: not a prior over code maps")
+                self._made = Sampler(prior)
+            return self._made
+
+
+class LatentEmulator(Emulator):
+    """Draws the latents of a model without codes, by a flow; it has no guidance."""
+
+    def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
+        super().__init__(bundle, model, prior)
+        self.code_shape = (bundle.priors[model].config["latents"],)
+        self._made: FlowSampler | None = None
+
+    def check(self, request: Request) -> None:
+        """Raise RequestError where the request is not possible."""
+        super().check(request)
+        if request.guidance not in (None, 1):
+            raise RequestError(
+                f"guidance {request.guidance:g}: the flow of {self.model} has none; leave it out"
+            )
+
+    def codes(
+        self, request: Request, *, cancelled: Callable[[], bool] = never
+    ) -> NDArray[np.float16]:
+        """Latents (n, D); raises RequestError, also where cancelled."""
+        self.check(request)
+        parts = list(self._sampler().parts(self._draw(request), cancelled))
+        if sum(map(len, parts)) < request.count:
+            raise RequestError("cancelled before the last galaxy was drawn")
+        return np.concatenate(parts)
+
+    def _sampler(self) -> FlowSampler:
+        from galaxy_explorer.emulation.flow_sampler import FlowSampler
+        from galaxy_explorer.models.flow import LatentFlow
+
+        with self._lock:
+            if self._made is None:
+                prior = self.prior
+                if not isinstance(prior, LatentFlow):
+                    raise TypeError(f"{self.model}: not a flow over latents")
+                self._made = FlowSampler(prior)
             return self._made

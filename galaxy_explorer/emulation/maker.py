@@ -1,4 +1,4 @@
-"""What becomes of code maps: the light that they draw, and how it shall be observed."""
+"""What becomes of code maps or latents: the light that they draw, and how it shall be observed."""
 
 from __future__ import annotations
 
@@ -135,20 +135,20 @@ class Maker:
             return None
         return usual_magnitude(self.emulator.fields, request.condition)
 
-    def light(self, codes: NDArray[np.integer[Any]]) -> Array:
-        """Linear light (n, C, S, S) of code maps (n, h, w), in the bundle's units."""
+    def light(self, codes: NDArray[Any]) -> Array:
+        """Linear light (n, C, S, S) of code maps or latents (n, ...), in the bundle's units."""
         if self.through_psf:
             return self.units.light(self.emulator.decode(codes))
         return light_without_psf(self.emulator.bundle, codes)
 
     def observe(
         self,
-        codes: NDArray[np.integer[Any]],
+        codes: NDArray[Any],
         request: Request,
         *,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Observed:
-        """The galaxies of a request as the wish has them, from its code maps (n, h, w).
+        """The galaxies of a request as the wish has them, from its code maps or latents.
 
         Ends early, with fewer galaxies, once `cancelled()` is true.
         """

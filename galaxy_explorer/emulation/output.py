@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 Array = NDArray[np.float32]
+Codes = NDArray[Any]  # code maps (n, h, w), or latents (n, D) of a model without codes
 
 GAP_PX = 2  # between the pictures of a sheet
 CAPTION_PX = 14
@@ -32,7 +33,7 @@ MAX_SHEET_PIXELS = 16_777_216
 def catalogue(
     maker: Maker,
     request: Request,
-    codes: NDArray[np.integer[Any]],
+    codes: Codes,
     flux: ArrayLike,
     *,
     log_prob: ArrayLike | None = None,
@@ -58,7 +59,7 @@ def catalogue(
     if log_prob is None:
         log_prob = maker.emulator.log_prob(codes, request.condition)
     table["log_prob"] = Column(
-        np.asarray(log_prob), description="of the code map under the prior, nats"
+        np.asarray(log_prob), description=f"of {_drawn(codes)[1]} under the prior, nats"
     )
     table["flux"] = Column(np.asarray(flux, np.float64), description="sum of the pixels, BUNIT")
     for name, column in (measured or {}).items():
@@ -75,20 +76,28 @@ def header(lines: Sequence[Card]) -> fits.Header:
 
 
 def extensions(
-    table: Table, codes: NDArray[np.integer[Any]], psf: Array | None
+    table: Table, codes: Codes, psf: Array | None
 ) -> list[fits.BinTableHDU | fits.ImageHDU]:
-    """What follows the cube of pixels: CATALOG, CODES and, where there is one, PSF."""
+    """What follows the cube of pixels: CATALOG, CODES or LATENTS and, where there is one, PSF."""
     from astropy.io import fits
 
     rows = table.copy(copy_data=False)
     rows.meta.clear()
-    made: list[Any] = [fits.table_to_hdu(rows), fits.ImageHDU(codes.astype(np.int16), name="CODES")]
+    name, _, kind = _drawn(codes)
+    made: list[Any] = [fits.table_to_hdu(rows), fits.ImageHDU(codes.astype(kind), name=name)]
     made[0].name = "CATALOG"
     if psf is not None:
         made.append(fits.ImageHDU(psf, name="PSF"))
     for hdu in made:
         hdu.header["HIERARCH SYNTHETIC"] = (True, "no real galaxy")
     return made
+
+
+def _drawn(codes: Codes) -> tuple[str, str, type[np.generic]]:
+    """Name of the extension of what a prior draws, words for it, and its numbers in FITS."""
+    if codes.dtype.kind == "f":
+        return "LATENTS", "the latents (a density)", np.float32
+    return "CODES", "the code map", np.int16
 
 
 def cube(pixels: Array) -> Array:
@@ -99,11 +108,11 @@ def cube(pixels: Array) -> Array:
 def fits_bytes(
     pixels: Array,
     table: Table,
-    codes: NDArray[np.integer[Any]],
+    codes: Codes,
     lines: Sequence[Card],
     psf: Array | None = None,
 ) -> bytes:
-    """A FITS file: the cube of pixels (n, T, T), CATALOG, CODES (n, h, w) and PSF."""
+    """A FITS file: the cube of pixels (n, T, T), CATALOG, CODES or LATENTS (n, ...) and PSF."""
     from astropy.io import fits
 
     primary = fits.PrimaryHDU(np.asarray(cube(pixels), np.float32), header(lines))

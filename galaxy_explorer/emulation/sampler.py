@@ -167,6 +167,11 @@ class Sampler:
                 embedded = state.end_row(row, embedded)
             yield canvas.copy()
 
+    def drawn(self, draw: Draw) -> Codes:
+        """Whole code maps (n, h, w)."""
+        *_, codes = self.rows(draw)
+        return codes
+
     def kept_bytes(self, passes: int) -> int:
         """Memory that the layers keep of maps being drawn: no more for a higher map."""
         dtype, width = self.prior.position.dtype, self.prior.config.width

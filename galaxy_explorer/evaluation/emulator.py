@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galaxy_explorer.bundle import Bundle, load_bundle
-from galaxy_explorer.bundle_emulation import EMULATION, Emulation, GuidancePoint
+from galaxy_explorer.bundle_emulation import EMULATION, Emulation, GuidancePoint, Proof
+from galaxy_explorer.bundle_prior_schema import CODE_PRIOR, FLOW
 from galaxy_explorer.bundle_writer import add_files
-from galaxy_explorer.emulation.emulator import Emulator
+from galaxy_explorer.emulation.emulator import CodeEmulator, Emulator
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.emulation.proof import FEWEST, Sets, all_figures
 from galaxy_explorer.emulation.trends import best_guidance, guidance_point, histograms, trends
@@ -27,14 +27,13 @@ from galaxy_explorer.evaluation.emulator_sets import Asked, HeldOut, Measurer, S
 from galaxy_explorer.files import sha256_of
 from galaxy_explorer.survey.store import Survey
 
-if TYPE_CHECKING:
-    from galaxy_explorer.pipeline.prior import CodedSurvey
-
 __all__ = ["evaluate_emulator"]
 
 Say = Callable[[str], None]
 SAMPLES = 1000
 GUIDANCES = (1.0, 1.25, 1.5, 2.0, 3.0)
+NO_GUIDANCE = "A flow has no guidance."
+PRIORS = {CODE_PRIOR: "gated PixelCNN over code maps", FLOW: "neural spline flow over latents"}
 GUIDANCE_ROWS = 200  # validation galaxies with a T behind each point of the curve
 FURTHER = 3  # a third as many samples more are asked for a known T, and at each guidance
 FURTHER_ROUNDS = 1000  # numbers of the further samples lie beyond those of the others
@@ -50,23 +49,32 @@ class EmulatorEvaluation:
     """One proof; `run` measures everything and returns it."""
 
     def __init__(
-        self, context: Context, emulator: Emulator, samples: int, workers: int, say: Say
+        self,
+        context: Context,
+        emulator: Emulator,
+        samples: int,
+        workers: int,
+        say: Say,
+        *,
+        stage: str = "emulator",
     ) -> None:
         self.context, self.emulator, self.samples, self.say = context, emulator, samples, say
-        self.measurer = Measurer(context, emulator.model, emulator.fields, workers)
+        self.guided = isinstance(emulator, CodeEmulator)
+        self.measurer = Measurer(context, emulator.model, emulator.fields, workers, stage=stage)
         bundle, file = context.bundle, context.bundle.manifest["priors"][emulator.model]["file"]
         self.source = Source(
             bundle.manifest["files"][file]["sha256"], bundle.load_prior(emulator.model)
         )
 
-    def run(self) -> Emulation:
+    def run(self) -> Proof:
         """Measure what is not measured yet; put everything together."""
-        curve = self._curve() if self.measurer.asks_type else []
+        curve = self._curve() if self.measurer.asks_type and self.guided else []
         guidance = best_guidance(curve) if curve else 1.0
-        self.say(f"Guidance {guidance:g}, chosen on {curve[0].n if curve else 0} galaxies")
+        if self.guided:
+            self.say(f"Guidance {guidance:g}, chosen on {curve[0].n if curve else 0} galaxies")
         sets = self._sets(guidance)
         self.say("Figures")
-        return Emulation(
+        return Proof(
             model=self.emulator.model,
             settings=self._settings(sets),
             figures=tuple(all_figures(sets)),
@@ -74,7 +82,7 @@ class EmulatorEvaluation:
             histograms=tuple(histograms(sets)),
             curve=tuple(curve),
             guidance=guidance,
-            guidance_rule=RULE,
+            guidance_rule=RULE if self.guided else NO_GUIDANCE,
         )
 
     def _rows(self, split: str, most: int, *, typed: bool = False) -> np.ndarray:
@@ -140,37 +148,25 @@ class EmulatorEvaluation:
 
     def _control(self) -> Source:
         """A prior that was trained with the labels of the next batch."""
+        from galaxy_explorer.pipeline.add_prior import coded_bundle
         from galaxy_explorer.pipeline.prior import train_prior
 
-        recipe = self.context.bundle.priors[self.emulator.model].recipe
+        bundle, model = self.context.bundle, self.emulator.model
+        recipe = bundle.priors[model].recipe
         self.say("Control: a prior trained with mismatched labels")
-        made = train_prior(
-            self._coded(), str(recipe["name"]), seed=int(recipe.get("seed", 0)), control=True
-        )
+        coded = coded_bundle(bundle, self.context.survey, model)
+        seed = int(recipe.get("seed", 0))
+        made = train_prior(coded, str(recipe["name"]), seed=seed, control=True)
         return Source(sha256_of(made.weights), made.load())
-
-    def _coded(self) -> CodedSurvey:
-        from galaxy_explorer.pipeline.prior import CodedSurvey
-
-        bundle, name = self.context.bundle, self.emulator.model
-        weights = bundle.manifest["models"][name]["weights"]
-        return CodedSurvey(
-            survey=self.context.survey,
-            model=name,
-            weights=bundle.manifest["files"][weights]["sha256"],
-            codes=bundle.codes(name),
-            num_embeddings=self.emulator.num_embeddings,
-            load=lambda: bundle.load_model(name),
-            work=self.context.work.parent,
-        )
 
     def _settings(self, sets: Sets) -> dict[str, str]:
         bundle = self.context.bundle
         return {
             "bundle": bundle.name,
+            "prior": PRIORS[bundle.priors[self.emulator.model].kind],
             "survey": str(bundle.manifest["survey"]["name"]),
             "software": str(bundle.manifest["software"]),
-            "light": units_of(self.context.bundle).unit,
+            "light": units_of(bundle).unit,
             "held-out galaxies": str(len(sets.real)),
             "with a T": str(len(sets.real.typed)),
             "samples": str(len(sets.made)),
@@ -189,16 +185,24 @@ def evaluate_emulator(
     out: Path | None = None,
     say: Say,
 ) -> Emulation:
-    """Measure a bundle's emulator; write emulation.json, the card and the guidance into it.
+    """Measure a bundle's priors; write emulation.json, the card and the guidance into it.
 
     samples: how many are drawn, and at most how many held-out galaxies they are compared with.
     out: a copy of the bundle to write into instead. Raises BundleError, SurveyError, SettingError.
     """
     bundle, survey = load_bundle(path), Survey.open(survey_path)
-    emulator = Emulator.open(bundle)
+    emulators = [Emulator.open(bundle)]
+    emulators += [Emulator.open(bundle, m) for m in bundle.priors if m != emulators[0].model]
     work = path.absolute().with_name(f"{path.absolute().name}.work")
     context = Context(bundle, survey, work / "evaluation", grid)
-    made = EmulatorEvaluation(context, emulator, samples, workers, say).run()
+    proofs = []
+    for number, emulator in enumerate(emulators):
+        say(f"The prior of {emulator.model}")
+        stage = f"emulator-{emulator.model}" if number else "emulator"
+        proofs.append(
+            EmulatorEvaluation(context, emulator, samples, workers, say, stage=stage).run()
+        )
+    made = Emulation(**vars(proofs[0]), others=tuple(proofs[1:]))
     target = path if out is None else copied(path, out)
     write_emulation(load_bundle(target), made)
     return made
@@ -210,5 +214,5 @@ def write_emulation(bundle: Bundle, emulation: Emulation) -> None:
         bundle.path,
         {EMULATION: emulation.to_bytes()},
         lambda manifest: card_of(manifest, bundle.evaluation, emulation),
-        guidance={emulation.model: emulation.guidance},
+        guidance={proof.model: proof.guidance for proof in (emulation, *emulation.others)},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from galaxy_explorer.bundle_emulation import KINDS, Emulation, EmulationFigure
+from galaxy_explorer.bundle_emulation import KINDS, Emulation, EmulationFigure, Proof
 from galaxy_explorer.emulation.proof import LEADING
 from galaxy_explorer.model_card import table
 
@@ -41,10 +41,28 @@ noise. Stamps that could not be measured: {_failed(emulation)}.
 {emulation.guidance:g} is the default. {emulation.guidance_rule}
 
 {_curve(emulation)}
+{"".join(_beside(emulation, other) for other in emulation.others)}"""
+
+
+def _beside(emulation: Emulation, other: Proof) -> str:
+    """Another prior by the same figures, those of the first beside them."""
+    settings = other.settings
+    return f"""
+## Beside it: the prior of `{other.model}`
+
+A {settings.get("prior", "prior")}, measured by the same figures on the same held-out galaxies,
+against the reconstructions of its own model; last, the same figure of `{emulation.model}`.
+Samples: {settings["samples"]}, asked for a T: {settings["asked for a T"]}, control samples:
+{settings["control samples"]}; {other.guidance_rule} Stamps that could not be measured:
+{_failed(other)}.
+
+{_figures(other, emulation)}
+
+{_chain(other)}
 """
 
 
-def _figures(emulation: Emulation) -> str:
+def _figures(emulation: Proof, beside: Proof | None = None) -> str:
     head = ["figure", "goal", "measured", "verdict", "n", "floor", "collapsed", "control", "note"]
     rows = [
         [
@@ -60,6 +78,11 @@ def _figures(emulation: Emulation) -> str:
         ]
         for f in emulation.figures
     ]
+    if beside is not None:
+        head.append(beside.model)
+        for row, figure in zip(rows, emulation.figures, strict=True):
+            same = beside.figure(figure)
+            row.append("-" if same is None else _value(same.value, same.low, same.high))
     return table(head, rows)
 
 
@@ -78,7 +101,7 @@ def _value(value: float | None, low: float | None = None, high: float | None = N
     return f"{value:.3f}{interval}"
 
 
-def _chain(emulation: Emulation) -> str:
+def _chain(emulation: Proof) -> str:
     names = list(dict.fromkeys(trend.statistic for trend in emulation.trends))
     names.sort(key=lambda name: name not in LEADING)
     rows = []
@@ -89,12 +112,12 @@ def _chain(emulation: Emulation) -> str:
     return table(["statistic", *KINDS], rows)
 
 
-def _failed(emulation: Emulation) -> str:
+def _failed(emulation: Proof) -> str:
     shares = {trend.kind: trend.failed for trend in emulation.trends}
     return ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in shares.items()) or "none"
 
 
-def _curve(emulation: Emulation) -> str:
+def _curve(emulation: Proof) -> str:
     head = ["guidance", "slope ratio", "W1 / sigma", "diversity", "r of judged T", "cost", "n"]
     rows = [
         [

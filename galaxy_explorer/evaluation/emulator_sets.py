@@ -25,7 +25,7 @@ from galaxy_explorer.progress import progress
 
 if TYPE_CHECKING:
     from galaxy_explorer.models.judge import Judge
-    from galaxy_explorer.models.pixelcnn import PixelCNN
+    from galaxy_explorer.models.priors import Prior
 
 TTYPE = "ttype"
 SEED = 0
@@ -39,7 +39,7 @@ class Source:
     """A prior with a key of its weights, for results that are kept."""
 
     key: str
-    prior: PixelCNN
+    prior: Prior
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,19 @@ class Asked:
 class Measurer:
     """Galaxies of one bundle, survey and model, measured alike.
 
-    workers: processes for the morphology.
+    workers: processes for the morphology. stage: what the names of its kept results begin with.
     """
 
     def __init__(
-        self, context: Context, model: str, fields: tuple[Field, ...], workers: int
+        self,
+        context: Context,
+        model: str,
+        fields: tuple[Field, ...],
+        workers: int,
+        *,
+        stage: str = "emulator",
     ) -> None:
-        self.context, self.model, self.workers = context, model, workers
+        self.context, self.model, self.workers, self.stage = context, model, workers, stage
         self.fields = fields
 
     @cached_property
@@ -94,7 +100,9 @@ class Measurer:
         return _trained_judge(self.context, *rows)
 
     def vectors(self, codes: np.ndarray) -> np.ndarray:
-        """Code vectors (n, h w D) of code maps (n, h, w)."""
+        """Code vectors (n, h w D) of code maps (n, h, w); latents (n, D) are their own."""
+        if codes.dtype.kind == "f":
+            return np.asarray(codes, np.float32)
         return np.asarray(self.codebook[codes].reshape(len(codes), -1))
 
     def galaxies(
@@ -119,7 +127,7 @@ class Measurer:
     def held_out(self, rows: np.ndarray, words: str) -> HeldOut:
         """Galaxies of the catalogue, as they are and as the model redraws them."""
         bundle = self.context.bundle
-        stamps, codes = self.context.survey.model_input(rows), bundle.codes(self.model)[rows]
+        stamps, codes = self.context.survey.model_input(rows), bundle.encoded(self.model)[rows]
         drawn = bundle.draw(self.model, codes)
         noise, ttype = left_out_noise(stamps, drawn), self.context.ttype[rows]
         redrawn = drawn + noise.draw(noise.sigma, rows)
@@ -132,7 +140,7 @@ class Measurer:
     def reconstructed(self, rows: np.ndarray, words: str) -> tuple[Galaxies, Noise]:
         """Reconstructions alone, and the noise that was put back."""
         bundle = self.context.bundle
-        codes = bundle.codes(self.model)[rows]
+        codes = bundle.encoded(self.model)[rows]
         drawn = bundle.draw(self.model, codes)
         noise = left_out_noise(self.context.survey.model_input(rows), drawn)
         stamps = drawn + noise.draw(noise.sigma, rows)
@@ -155,7 +163,7 @@ class Measurer:
                 {"codes": self._draw(source.prior, given, asked.numbers, guidance)}, {}
             )
 
-        stage = f"emulator.{words.replace(' ', '-')}.{guidance:g}"
+        stage = f"{self.stage}.{words.replace(' ', '-')}.{guidance:g}"
         return np.asarray(self.context.stage(stage, inputs, draw).arrays["codes"])
 
     def _permitted(self, ttype: np.ndarray) -> np.ndarray:
@@ -164,19 +172,20 @@ class Measurer:
         return np.asarray(np.clip(ttype, field.low, field.high))
 
     def _draw(
-        self, prior: PixelCNN, asked: dict[str, np.ndarray], numbers: np.ndarray, guidance: float
+        self, prior: Prior, asked: dict[str, np.ndarray], numbers: np.ndarray, guidance: float
     ) -> np.ndarray:
-        from galaxy_explorer.emulation.sampler import Draw, Sampler
+        from galaxy_explorer.emulation.emulator import sampler_of
+        from galaxy_explorer.emulation.sampler import Draw
 
-        sampler, parts = Sampler(prior), []
+        sampler, parts = sampler_of(prior), []
         with progress(len(numbers), f"Drawing samples, guidance {guidance:g}") as advance:
             for start in range(0, len(numbers), BATCH):
                 part = slice(start, start + BATCH)
                 given = {name: values[part] for name, values in asked.items()}
                 drawn = tuple(numbers[part].tolist())
                 condition = condition_of(self.fields, given, len(drawn))
-                *_, codes = sampler.rows(Draw(SEED, drawn, condition, guidance=guidance))
-                parts.append(codes.astype(np.uint16))
+                codes = sampler.drawn(Draw(SEED, drawn, condition, guidance=guidance))
+                parts.append(codes if codes.dtype.kind == "f" else codes.astype(np.uint16))
                 advance(len(drawn))
         return np.concatenate(parts)
 
@@ -207,7 +216,7 @@ class Measurer:
                     advance(len(part))
             return StageResult({"codes": np.concatenate(parts)}, {})
 
-        stage = f"emulator.orbit.{words.replace(' ', '-')}"
+        stage = f"{self.stage}.orbit.{words.replace(' ', '-')}"
         codes = self.context.stage(stage, inputs, encode).arrays["codes"]  # (n, 8, h, w)
         return self.vectors(codes.reshape(-1, *codes.shape[2:]))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import platformdirs
 
 from galaxy_explorer.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle_prior_schema import CODE_PRIOR
 from galaxy_explorer.explorer.originals import (
     DEFAULT_SCALE_ARCSEC,
     SdssCutouts,
@@ -58,7 +59,7 @@ def make_context(settings: Settings) -> AppContext:
         folder / "selections", bundle.hash, len(bundle), settings.kept_selections
     )
     context = AppContext(bundle, stamps, cutouts, selections, settings)
-    if bundle.priors:
+    if any(prior.kind == CODE_PRIOR for prior in bundle.priors.values()):
         from galaxy_explorer.explorer.emulator_source import emulator_source
 
         emulator_source(context).warm()

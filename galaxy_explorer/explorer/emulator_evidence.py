@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from galaxy_explorer.bundle_emulation import KINDS, Emulation, EmulationFigure, Histogram, Trend
+from galaxy_explorer.bundle_emulation import (
+    KINDS,
+    Emulation,
+    EmulationFigure,
+    Histogram,
+    Proof,
+    Trend,
+)
 from galaxy_explorer.explorer.intervals import figure_words, interval_words
 from galaxy_explorer.explorer.text import plain
 
@@ -48,6 +55,7 @@ def evidence_html(bundle: Bundle) -> str:
     run = ", ".join(f"{plain(n)}: {plain(v)}" for n, v in found.settings.items())
     return (
         f"{_trends(found)}{groups}{_histograms(found.histograms)}{_curve(found)}"
+        f"{''.join(_beside(found, other) for other in found.others)}"
         f"<h2>How it was measured</h2><p class='soft'>{run}</p>"
     )
 
@@ -67,6 +75,38 @@ def _group(name: str, words: str, figures: Iterable[EmulationFigure]) -> str:
     return (
         f'<h2>{words}</h2><div class="wide"><table class="targets"><thead><tr>{head}</tr></thead>'
         f"{''.join(lines)}</table></div>"
+    )
+
+
+def _beside(found: Emulation, other: Proof) -> str:
+    """Another prior, by the same figures, beside the one of this page."""
+    lines = "".join(_pair(figure, found.figure(figure)) for figure in other.figures)
+    heads = ("Figure", "goal", plain(other.model), "95 % interval", "verdict", "control",
+             plain(found.model), "verdict")  # fmt: skip
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    return (
+        f"<h2>Beside it: the prior of {plain(other.model)}</h2><p class='soft'>A"
+        f" {plain(other.settings.get('prior', 'prior'))}, by the same figures on the same galaxies,"
+        " each against the reconstructions of its own model.</p>"
+        f'<div class="wide"><table class="targets"><thead><tr>{head}</tr></thead>{lines}</table>'
+        "</div>"
+    )
+
+
+def _pair(figure: EmulationFigure, same: EmulationFigure | None) -> str:
+    """A figure of another prior, and the same figure of the prior of this page."""
+    sign, kind = VERDICTS[figure.verdict]
+    statistic = f", {plain(_spaced(figure.statistic))}" if figure.statistic else ""
+    value, verdict = (None, "not measured") if same is None else (same.value, same.verdict)
+    return (
+        f'<tr class="{kind}"><th scope="row" title="{plain(figure.note)}">{plain(figure.name)}'
+        f'{statistic}</th><td class="number">{_goal(figure)}</td>'
+        f'<td class="number"><b>{figure_words(figure.value)}</b></td>'
+        f'<td class="number soft">{interval_words(figure.low, figure.high)}</td>'
+        f'<td class="verdict">{sign} {figure.verdict}</td>'
+        f'<td class="number soft">{figure_words(figure.control)}</td>'
+        f'<td class="number">{figure_words(value)}</td>'
+        f'<td class="verdict">{VERDICTS[verdict][0]} {verdict}</td></tr>'
     )
 
 

@@ -19,13 +19,13 @@ from PIL import Image
 
 from galaxy_explorer.emulation.maker import Maker, Wish
 from galaxy_explorer.emulation.request import Request
-from galaxy_explorer.errors import RequestError
+from galaxy_explorer.errors import BundleError, RequestError
 from galaxy_explorer.explorer.display import SHEET_QUALITY, DisplaySettings, limits, render, sheet
 from galaxy_explorer.explorer.emulating import Line
 from galaxy_explorer.explorer.emulator_wishes import first_request
 
 if TYPE_CHECKING:
-    from galaxy_explorer.emulation.emulator import Emulator
+    from galaxy_explorer.emulation.emulator import CodeEmulator
     from galaxy_explorer.explorer.context import AppContext
 
 KEPT_MAPS = 200
@@ -33,6 +33,7 @@ KEPT_MAPS = 200
 REFERENCES = 256
 """Real galaxies, unknown to the prior, that samples are compared with."""
 REFERENCE_STAMPS = 32
+NO_MAPS = "this page needs one over code maps: galaxy-explorer prior BUNDLE --survey SURVEY"
 COMMENT = b"SYNTHETIC=T galaxies that do not exist"
 
 MAX_SIDE_PX = 800
@@ -94,11 +95,14 @@ class EmulatorSource:
         self._measuring = False
 
     @cached_property
-    def emulator(self) -> Emulator:
-        """The emulator of the bundle. Raises BundleError where it has no prior."""
-        from galaxy_explorer.emulation.emulator import Emulator
+    def emulator(self) -> CodeEmulator:
+        """The emulator of the bundle. Raises BundleError where it has no prior over code maps."""
+        from galaxy_explorer.emulation.emulator import CodeEmulator, Emulator
 
-        return Emulator.open(self.bundle)
+        found = Emulator.open(self.bundle)
+        if not isinstance(found, CodeEmulator):
+            raise BundleError(f"{self.bundle.path}: its prior draws latents; {NO_MAPS}")
+        return found
 
     def warm(self) -> None:
         """Get ready what the page shows first, so that its first visitor does not wait for it."""

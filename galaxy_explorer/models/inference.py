@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.files import atomic_path
+from galaxy_explorer.models.flow import LatentFlow, fits_masks
 from galaxy_explorer.models.kinds import Config, Model, build_model
-from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
 from galaxy_explorer.models.prior_fields import Condition
+from galaxy_explorer.models.priors import AnyConfig, Prior, build_prior
 from galaxy_explorer.models.rounding import restored, rounded
 from galaxy_explorer.models.vqvae import VQVAE
 
@@ -72,15 +73,16 @@ def draw_vectors(model: VQVAE, vectors: NDArray[np.float32], *, batch: int = BAT
 
 @torch.inference_mode()
 def prior_log_prob(
-    prior: PixelCNN, codes: Codes, condition: Condition, *, batch: int = BATCH
+    prior: Prior, codes: Codes, condition: Condition, *, batch: int = BATCH
 ) -> NDArray[np.float64]:
-    """Log-likelihood (N,) of code maps (N, h, w), in nats a map."""
+    """Log-likelihood (N,) of code maps (N, h, w) or latents (N, D), in nats a galaxy."""
     found = np.empty(len(codes))
-    values, states = (torch.from_numpy(part) for part in condition)
+    device = next(prior.parameters()).device
+    values, states = (torch.from_numpy(part).to(device) for part in condition)
     for start in range(0, len(codes), batch):
         part = slice(start, start + batch)
-        maps = torch.from_numpy(codes[part].astype(np.int64))
-        found[part] = prior.log_prob(maps, values[part], states[part]).double().numpy()
+        maps = torch.from_numpy(codes[part].astype(prior.config.reads)).to(device)
+        found[part] = prior.log_prob(maps, values[part], states[part]).double().cpu().numpy()
     return found
 
 
@@ -126,19 +128,20 @@ def orbit_mean_vectors(model: Model, stamps: Stamps) -> NDArray[np.float32]:
     return vectors
 
 
-def save_weights(model: Model | PixelCNN, path: Path) -> None:
+def save_weights(model: Model | Prior, path: Path) -> None:
     """Write the weights rounded and round the model's own to match.
 
     What is measured afterwards is therefore measured on the weights that ship (see `rounding`).
     """
     stored = rounded(model)
-    serving = {k: v for k, v in stored.items() if not k.endswith(TRAINING_ONLY)}
+    serving = {k: v for k, v in stored.items() if not k.endswith(NOT_STORED)}
     with atomic_path(path) as temporary:
         save_file(serving, temporary)
     model.load_state_dict(restored(stored))
 
 
-TRAINING_ONLY = ("quantizer.size", "quantizer.total")
+# What only training needs, and what a flow makes anew from its config.
+NOT_STORED = ("quantizer.size", "quantizer.total", ".mask", ".order", "base.loc", "base.scale")
 
 
 def load_weights(config: Config, path: Path) -> Model:
@@ -149,16 +152,18 @@ def load_weights(config: Config, path: Path) -> Model:
     return model
 
 
-def load_prior(config: PriorConfig, path: Path) -> PixelCNN:
+def load_prior(config: AnyConfig, path: Path) -> Prior:
     """Rebuild a prior from `save_weights`; raises BundleError naming the file."""
-    prior = PixelCNN(config)
+    prior = build_prior(config)
     _fill(prior, path, "the prior")
+    if isinstance(prior, LatentFlow) and not fits_masks(prior):
+        raise BundleError(f"{path}: made with a release of zuko whose masks are others")
     return prior.eval()
 
 
-def _fill(model: Model | PixelCNN, path: Path, name: str) -> None:
+def _fill(model: Model | Prior, path: Path, name: str) -> None:
     state = restored(load_file(path))
-    names = {k: v.shape for k, v in model.state_dict().items() if not k.endswith(TRAINING_ONLY)}
+    names = {k: v.shape for k, v in model.state_dict().items() if not k.endswith(NOT_STORED)}
     if {k: v.shape for k, v in state.items()} != names:
         raise BundleError(f"{path}: its tensors are not those of {name}")
     if not all(bool(torch.isfinite(v).all()) for v in state.values()):

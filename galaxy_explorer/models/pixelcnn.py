@@ -7,7 +7,6 @@ What is asked for enters before both gates of every layer.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -16,9 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from galaxy_explorer.models.prior_fields import GIVEN, UNKNOWN, WITHHELD
-
-FIRST_PERIOD = 8.0  # of the slowest Fourier feature, in standard deviations of the field
+from galaxy_explorer.models.condition_encoder import ConditionEncoder
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,7 @@ class PriorConfig:
 
     kind: ClassVar[str] = "pixelcnn"
     eight_bit: ClassVar[bool] = True  # how its weights are stored, see `rounding`
+    reads: ClassVar[str] = "int64"  # what log_prob is given
 
     height: int = 8
     width: int = 8
@@ -61,39 +59,6 @@ class PriorConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> PriorConfig:
         """The inverse of `to_dict`; raises TypeError for an unknown field."""
         return cls(**values)
-
-
-class ConditionEncoder(nn.Module):
-    """Standardised fields (B, F) to one vector (B, E).
-
-    Each field as Fourier features through its own matrix, or as its embedding of "withheld" or
-    "unknown"; their sum goes through two layers. No value of a field that is not given passes.
-    """
-
-    periods: Tensor
-
-    def __init__(self, config: PriorConfig) -> None:
-        super().__init__()
-        self.size = size = config.condition_dim
-        width = 1 + 2 * config.octaves
-        waves = 2 * math.pi / FIRST_PERIOD * 2.0 ** torch.arange(config.octaves)
-        self.register_buffer("periods", waves, persistent=False)
-        self.fields = nn.ModuleList(nn.Linear(width, size) for _ in range(config.n_fields))
-        self.missing = nn.ModuleList(nn.Embedding(2, size) for _ in range(config.n_fields))
-        self.mlp = nn.Sequential(nn.Linear(size, size), nn.SiLU(), nn.Linear(size, size))
-
-    def forward(self, values: Tensor, states: Tensor) -> Tensor:
-        """Return the vector (B, E) of values (B, F) with states (B, F)."""
-        total = values.new_zeros(len(values), self.size)
-        for number, (linear, missing) in enumerate(zip(self.fields, self.missing, strict=True)):
-            state = states[:, number]
-            given = (state == GIVEN)[:, None]
-            value = values[:, number, None].where(given, values.new_zeros(()))
-            waves = value * self.periods.to(value.dtype)
-            shown = linear(torch.cat([value, waves.sin(), waves.cos()], 1))
-            total = total + torch.where(given, shown, missing((state == UNKNOWN).long()))
-        vector: Tensor = self.mlp(total)
-        return vector
 
 
 class GatedLayer(nn.Module):
@@ -185,8 +150,3 @@ class PixelCNN(nn.Module):
         """Log-likelihood (B,) of maps (B, h, w), in nats, summed over the codes."""
         logits = self(codes, values, states).float()
         return -functional.cross_entropy(logits, codes, reduction="none").sum((1, 2))
-
-
-def withheld(states: Tensor, hidden: Tensor) -> Tensor:
-    """States (B, F) with the fields `hidden` (B, F) withheld; what is unknown stays so."""
-    return torch.where(hidden & (states == GIVEN), WITHHELD, states)

@@ -1,4 +1,4 @@
-"""Training of a prior over code maps by the one training loop.
+"""Training of a prior over code maps or latents by the one training loop.
 
 Codes and conditions of a batch are drawn by one set of rows, so that they belong together. The
 report's own code took the labels of the next batch: its samples could not follow the type.
@@ -7,7 +7,7 @@ report's own code took the labels of the next batch: its samples could not follo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from galaxy_explorer.models.flow import LatentFlow
 from galaxy_explorer.models.inference import prior_log_prob
-from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
 from galaxy_explorer.models.prior_fields import GIVEN, WITHHELD, Condition
+from galaxy_explorer.models.priors import Prior
 from galaxy_explorer.models.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -61,10 +62,10 @@ class PriorRecipe(Recipe):
 
 
 class PriorData(NamedTuple):
-    """Code maps with what is known of each galaxy.
+    """Code maps or latents with what is known of each galaxy.
 
-    codes (N, V, h, w): V views of each galaxy, its orientations; condition: N rows; weights (N,):
-    how often each galaxy is drawn, relative to others.
+    codes (N, V, ...): V views of each galaxy, its orientations, as maps (h, w) or latents (D,);
+    condition: N rows; weights (N,): how often each galaxy is drawn, relative to others.
     """
 
     codes: Codes
@@ -73,27 +74,23 @@ class PriorData(NamedTuple):
 
 
 class PriorTask:
-    """Train a prior; the score is the likelihood of held-out maps whose first field is known.
+    """Train a prior; the score is the likelihood of held-out galaxies whose first field is known.
 
     jitter (F,): standard deviation of the errors of the fields, standardised; noise of this size
-    is added in training. codebook (K, D): code vectors from which the embedding starts.
+    is added in training.
     """
 
     def __init__(
         self,
-        config: PriorConfig,
+        model: Prior,
         data: PriorData,
         validation: PriorData,
         recipe: PriorRecipe,
         *,
         jitter: NDArray[np.float64],
-        codebook: NDArray[np.float32] | None = None,
         mismatched: bool = False,
     ) -> None:
-        torch.manual_seed(recipe.seed)  # the initial weights
-        self.model = PixelCNN(config)
-        if codebook is not None:
-            self.model.start_from(torch.from_numpy(codebook))
+        self.model = model
         self.data, self.validation, self.recipe = data, validation, recipe
         self.jitter, self.mismatched = jitter, mismatched
         self.memory: dict[str, Tensor] = {}
@@ -105,7 +102,7 @@ class PriorTask:
         return rng.choice(len(self._chances), self.recipe.batch_size, p=self._chances)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Codes (B, h, w), values (B, F) and states (B, F) of a step."""
+        """Codes (B, ...), values (B, F) and states (B, F) of a step."""
         rows, rng = self.rows(step), np.random.default_rng((self.recipe.seed, step, 1))
         labelled = self.rows(step + 1) if self.mismatched else rows
         codes = self.data.codes[rows, rng.integers(self.data.codes.shape[1], size=len(rows))]
@@ -113,7 +110,7 @@ class PriorTask:
         jittered = values + rng.normal(size=values.shape) * self.jitter
         states = np.where(self._hidden(states, rng) & (states == GIVEN), WITHHELD, states)
         device = next(self.model.parameters()).device
-        parts = (codes.astype(np.int64), jittered.astype(np.float32), states)
+        parts = (codes.astype(self.model.config.reads), jittered.astype(np.float32), states)
         maps, asked, known = (torch.from_numpy(part).to(device) for part in parts)
         return maps, asked, known
 
@@ -128,7 +125,7 @@ class PriorTask:
         return hidden
 
     def loss(self, step: int) -> Tensor:
-        """Negative log-likelihood, in nats a code."""
+        """Negative log-likelihood, in nats a code or latent."""
         codes, values, states = self.batch(step)
         torch.manual_seed(step)  # dropout is a function of the step too
         return -self.model.log_prob(codes, values, states).mean() / codes[0].numel()
@@ -137,17 +134,18 @@ class PriorTask:
         """Nothing follows a step."""
 
     def validate(self) -> dict[str, float]:
-        """Likelihood of the validation maps."""
+        """Likelihood of the validation galaxies."""
         figures = likelihood(self.model, self.validation, seed=0)
         return {"score": figures["nll"], **figures}
 
 
-def likelihood(prior: PixelCNN, data: PriorData, *, seed: int) -> dict[str, float]:
+def likelihood(prior: Prior, data: PriorData, *, seed: int) -> dict[str, float]:
     """Held-out figures over the galaxies whose first field is known (if none, over all).
 
-    nll: nats a map, asked for with all that is known; bits: the same a code. nll_first: asked for
-    with the first field alone; label_gain: by how many nats a map shuffling that field raises it,
-    with its standard error over galaxies. nll_withheld: asked for nothing.
+    nll: nats a galaxy, asked for with all that is known; of code maps also bits: the same a code;
+    of latents nll_gaussian: that of a Gaussian in their place. nll_first: asked for with the first
+    field alone; label_gain: by how many nats a galaxy shuffling that field raises it, with its
+    standard error over galaxies. nll_withheld: asked for nothing.
     """
     states = data.condition.states
     known = np.flatnonzero((states[:, :1] == GIVEN).all(1))
@@ -167,69 +165,17 @@ def likelihood(prior: PixelCNN, data: PriorData, *, seed: int) -> dict[str, floa
     figures = {name: float(values.mean()) for name, values in nats.items()}
     return {
         **figures,
-        "bits": figures["nll"] / (codes[0].size * float(np.log(2))),
+        **_of_kind(prior, codes, figures["nll"]),
         "label_gain": float(gain.mean()),
         "label_gain_error": float(gain.std() / np.sqrt(len(gain))),
         "n_known": float(len(known)),
     }
 
 
-@dataclass(frozen=True)
-class PriorPlan:
-    """Shape and schedule of a prior."""
-
-    recipe: PriorRecipe
-    shape: dict[str, int | float | bool]  # fields of PriorConfig that differ from its defaults
-
-
-PRIOR_RECIPES = {
-    "tiny": PriorPlan(
-        PriorRecipe("tiny", 60, 32, 3e-3, 3e-4, clip_norm=1.0),
-        {"layers": 2, "features": 16, "condition_dim": 16},
-    ),
-    "modern": PriorPlan(
-        PriorRecipe("modern", 3000, 64, 2e-3, 2e-5, warmup_steps=100, clip_norm=1.0),
-        {},
-    ),
-    # Table 3: 18 layers; 100,000 steps; 3e-4 halved every 50,000; clipped by value at 5. Features:
-    # the side of the map squared (`features` is set from the map).
-    "paper": PriorPlan(
-        PriorRecipe(
-            "paper",
-            100_000,
-            32,
-            3e-4,
-            3e-4,
-            clip_value=5.0,
-            halving_steps=50_000,
-            drop_each=0.0,
-            subset=0.0,
-            alone=0.0,
-            drop_all=0.0,
-        ),
-        {"layers": 18, "first_kernel": 7, "dropout": 0.0, "positions": False},
-    ),
-}
-
-
-CODES_A_STEP = 64 * 64  # of large maps fewer are taken at a time, so that a step costs the same
-LEAST_BATCH = 16
-
-
-def prior_plan(
-    name: str, code_shape: tuple[int, int], num_embeddings: int, n_fields: int
-) -> tuple[PriorConfig, PriorRecipe]:
-    """Config and recipe of a prior for maps of this kind; raises KeyError for an unknown name."""
-    plan = PRIOR_RECIPES[name]
-    shape = dict(plan.shape)
-    if name == "paper":
-        shape["features"] = code_shape[0] * code_shape[1]
-    height, width = code_shape
-    config = PriorConfig.from_dict(
-        {"height": height, "width": width, "num_embeddings": num_embeddings, "n_fields": n_fields}
-        | shape
-    )
-    if name == "paper":
-        return config, plan.recipe
-    fewer = max(LEAST_BATCH, CODES_A_STEP // (height * width))
-    return config, replace(plan.recipe, batch_size=min(plan.recipe.batch_size, fewer))
+def _of_kind(prior: Prior, codes: Codes, nll: float) -> dict[str, float]:
+    """Figures that only codes, or only latents, have."""
+    if not isinstance(prior, LatentFlow):
+        return {"bits": nll / (codes[0].size * float(np.log(2)))}
+    device = prior.center.device
+    latents = torch.from_numpy(codes.astype(prior.config.reads)).to(device)
+    return {"nll_gaussian": -float(prior.gaussian_log_prob(latents).mean())}

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from galaxy_explorer.models.kinds import Model
-from galaxy_explorer.models.pixelcnn import PixelCNN
+from galaxy_explorer.models.priors import Prior
 
 KERNEL, SCALE = ".weight", ".scale"
 LARGEST = 127.0
 
 
-def rounded(model: Model | PixelCNN) -> dict[str, Tensor]:
+def rounded(model: Model | Prior) -> dict[str, Tensor]:
     """The tensors to store of a model; all in half precision if its config is not `eight_bit`."""
     stored: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():

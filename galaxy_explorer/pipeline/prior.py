@@ -1,4 +1,4 @@
-"""Stages of the prior over one model's code maps: orientations, training, figures.
+"""Stages of the prior over one model's code maps or latents: orientations, training, figures.
 
 The codes come from the rounded weights that ship. Of each training galaxy all eight orientations
 are encoded: a code map turned by itself is not the code map of the turned stamp.
@@ -26,8 +26,8 @@ from galaxy_explorer.survey.store import Survey
 
 if TYPE_CHECKING:
     from galaxy_explorer.models.kinds import Model
-    from galaxy_explorer.models.pixelcnn import PixelCNN
     from galaxy_explorer.models.prior_training import PriorData, PriorTask
+    from galaxy_explorer.models.priors import Prior
     from galaxy_explorer.models.training import TrainingResult
 
 # Guidance of a request that names none, until `evaluate --emulator` chooses one on the validation
@@ -39,6 +39,7 @@ TYPED_SHARE = 0.6  # of the galaxies drawn in training that have a type
 EVENNESS = 0.5  # 0: every type as often as in the survey, 1: all ten classes equally often
 CONTROL_SHARE = 0.5  # of the steps: enough for a control that learns no label at all
 BLOCK = 512
+CODE_PRIOR = "pixelcnn"  # the kind of a prior whose entry names none
 INPUTS_MARK = "inputs.json"  # in the training's folder: what it was made from
 
 
@@ -46,8 +47,9 @@ INPUTS_MARK = "inputs.json"  # in the training's folder: what it was made from
 class CodedSurvey:
     """A survey as one trained model encodes it.
 
-    weights: SHA-256 of the model's stored weights. codes (N, h, w): of every galaxy. load: opens
-    the model. work: folder of stages and trainings.
+    weights: SHA-256 of the model's stored weights. codes: maps (N, h, w) or latents (N, D) of
+    every galaxy; num_embeddings: 0 of latents. load: opens the model. work: folder of stages and
+    trainings.
     """
 
     survey: Survey
@@ -70,12 +72,13 @@ class PriorProducts:
     entry: dict[str, Any]
     weights: Path
 
-    def load(self) -> PixelCNN:
+    def load(self) -> Prior:
         """The network itself, in evaluation mode."""
         from galaxy_explorer.models.inference import load_prior
-        from galaxy_explorer.models.pixelcnn import PriorConfig
+        from galaxy_explorer.models.priors import prior_config
 
-        return load_prior(PriorConfig.from_dict(self.entry["config"]), self.weights)
+        kind = self.entry.get("kind", CODE_PRIOR)
+        return load_prior(prior_config(kind, self.entry["config"]), self.weights)
 
 
 def train_prior(
@@ -98,7 +101,7 @@ class _Prior:
     """One prior between its inputs and its figures."""
 
     def __init__(self, coded: CodedSurvey, recipe: str, seed: int, *, control: bool) -> None:
-        from galaxy_explorer.models.prior_training import prior_plan
+        from galaxy_explorer.models.prior_recipes import plan_for
 
         self.coded, self.control = coded, control
         self.cache = StageCache(coded.work / "stages")
@@ -107,9 +110,8 @@ class _Prior:
         survey = coded.survey
         train = survey.column("split") == "train"
         self.fields = fit_fields(survey.column, survey.column_names, train)
-        height, width = coded.codes.shape[1:]
-        self.config, self.recipe = prior_plan(
-            recipe, (height, width), coded.num_embeddings, len(self.fields)
+        self.config, self.recipe = plan_for(
+            recipe, coded.codes.shape[1:], coded.num_embeddings, len(self.fields)
         )
         steps = int(self.recipe.steps * CONTROL_SHARE) if control else self.recipe.steps
         self.recipe = replace(self.recipe, steps=steps, seed=seed)
@@ -155,29 +157,31 @@ class _Prior:
 
     def _task(self) -> PriorTask:
         from galaxy_explorer.models.prior_training import PriorTask
-        from galaxy_explorer.models.vqvae import VQVAE
+        from galaxy_explorer.models.priors import build_prior
 
         model, train = self.coded.load(), self.coded.rows("train")
         data = self._data(train, self._orbit(model).arrays["codes"])
         spread = [TYPE_ERROR / f.spread if f.name == "ttype" else OTHER_ERROR for f in self.fields]
+        prior = build_prior(self.config, self.recipe.seed)
+        _start(prior, model, data)
         return PriorTask(
-            self.config,
+            prior,
             data,
             self._data(self.coded.rows("validation")),
             self.recipe,
             jitter=np.array(spread),
-            codebook=model.codebook.cpu().numpy() if isinstance(model, VQVAE) else None,
             mismatched=self.control,
         )
 
     def _orbit(self, model: Model) -> StageResult:
-        """Codes (n, 8, h, w) of the training galaxies in their eight orientations."""
+        """Codes (n, 8, ...) of the training galaxies in their eight orientations."""
         rows, survey = self.coded.rows("train"), self.coded.survey
 
         def encode() -> StageResult:
             from galaxy_explorer.models.inference import encode_orbit
 
-            codes = np.empty((len(rows), 8, *self.coded.codes.shape[1:]), np.uint16)
+            kind = np.uint16 if self.coded.num_embeddings else np.float16
+            codes = np.empty((len(rows), 8, *self.coded.codes.shape[1:]), kind)
             words = f"Orientations of {self.coded.model}"
             with progress(len(rows), words) as advance:
                 for start in range(0, len(rows), BLOCK):
@@ -196,16 +200,31 @@ class _Prior:
         classes = ttype_class(self.coded.survey.column("ttype")[rows])
         return PriorData(codes, self.condition.rows(rows), draw_weights(classes))
 
-    def _entry(self, prior: PixelCNN) -> dict[str, Any]:
+    def _entry(self, prior: Prior) -> dict[str, Any]:
         """What the manifest says of it, with figures of the rounded weights on the test split."""
         from galaxy_explorer.models.prior_training import likelihood
 
         return {
+            "kind": self.config.kind,
             "config": self.config.to_dict(),
             "fields": [field.to_dict() for field in self.fields],
             "recipe": self.recipe.to_dict(),
             "metrics": likelihood(prior, self._data(self.coded.rows("test")), seed=0),
         }
+
+
+def _start(prior: Prior, model: Model, data: PriorData) -> None:
+    """Let the prior begin with what is known: the code vectors, or the spread of the latents."""
+    import torch
+
+    from galaxy_explorer.models.flow import LatentFlow
+    from galaxy_explorer.models.vqvae import VQVAE
+
+    if isinstance(prior, LatentFlow):
+        latents = data.codes.reshape(-1, data.codes.shape[-1])
+        prior.start_from(torch.from_numpy(latents.astype(np.float32)))
+    elif isinstance(model, VQVAE):
+        prior.start_from(model.codebook.cpu())
 
 
 def _facts(result: TrainingResult) -> dict[str, Any]:

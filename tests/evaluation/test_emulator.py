@@ -15,6 +15,7 @@ from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.emulator import GUIDANCES, EmulatorEvaluation, evaluate_emulator
 from galaxy_explorer.evaluation.emulator_sets import HeldOut
+from galaxy_explorer.pipeline.add_prior import add_prior
 from tests.small_bundle import write_small_bundle
 from tests.small_proof import write_proof_bundle
 from tests.small_survey import write_small_survey
@@ -34,9 +35,14 @@ def survey(tmp_path_factory):
     return write_small_survey(tmp_path_factory.mktemp("surveys") / "blobs", n=400)
 
 
+FLOW = "convae-conv"
+
+
 @pytest.fixture(scope="module")
 def bundle(survey, tmp_path_factory):
-    return write_proof_bundle(tmp_path_factory.mktemp("bundles") / "sky", survey)
+    path = write_proof_bundle(tmp_path_factory.mktemp("bundles") / "sky", survey)
+    add_prior(path, survey.path, model=FLOW, recipe="tiny")
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +76,25 @@ def test_the_bundle_keeps_the_proof(proof, bundle):
     assert {histogram.statistic for histogram in proof.histograms} == set(MEASURED)
 
 
+def test_the_flow_stands_beside_it_by_the_same_figures(proof, bundle):
+    (flow,) = proof.others
+    assert flow.model == FLOW
+    assert "flow" in flow.settings["prior"]
+    named = [[(f.name, f.statistic) for f in part.figures] for part in (proof, flow)]
+    assert named[0] == named[1]
+    assert all(proof.figure(figure).goal_high == figure.goal_high for figure in flow.figures)
+    assert {trend.kind for trend in flow.trends} == {trend.kind for trend in proof.trends}
+    assert (flow.curve, flow.guidance) == ((), 1.0)
+    assert load_bundle(bundle).priors[FLOW].default_guidance == 1.0
+    different = [f.value for f in flow.figures] != [f.value for f in proof.figures]
+    assert different
+
+
 def test_the_card_names_every_figure(proof, bundle):
     card = (bundle / "README.md").read_text()
     assert "--emulator`" in card
-    for figure in proof.figures:
+    assert f"Beside it: the prior of `{FLOW}`" in card
+    for figure in (*proof.figures, *proof.others[0].figures):
         assert figure.name in card
         assert figure.verdict in card
 
@@ -82,6 +103,7 @@ def test_the_command_resumes_and_writes_into_a_copy(proof, bundle, survey, tmp_p
     """What was drawn and measured before is neither drawn nor measured again."""
     monkeypatch.setattr(morphology, "measure_one", None)
     monkeypatch.setattr("galaxy_explorer.emulation.sampler.Sampler.rows", None)
+    monkeypatch.setattr("galaxy_explorer.emulation.flow_sampler.FlowSampler.parts", None)
     out = tmp_path / "copy"
     options = ["--emulator", "--emulator-samples", str(SAMPLES), "--grid", "tiny"]
     options += ["--survey", str(survey.path), "--out", str(out)]

@@ -30,6 +30,7 @@ from galaxy_explorer.explorer.views.emulator import Emulator
 from galaxy_explorer.settings import read_settings
 from tests.small_bundle import write_small_bundle
 from tests.small_emulation import small_emulation
+from tests.small_flow import add_small_flow
 
 LOOK = Look(DisplaySettings())
 CAMERA = Wish(telescope="sdss", pixel_scale_arcsec=0.4, magnitude=16.0)
@@ -280,3 +281,19 @@ def test_the_proof_is_shown_with_goals_floors_and_control(bundle) -> None:
     shown = evidence_html(replace(bundle, emulation=small_emulation()))
     for words in ("0.900 to 1.10", "mismatched labels", "floor", "met", "Guidance", "T −3"):
         assert words in shown
+    assert "Beside it" not in shown
+    both = evidence_html(replace(bundle, emulation=small_emulation(beside=True)))
+    assert "Beside it: the prior of convae-conv" in both
+    assert "neural spline flow over latents" in both
+
+
+def test_a_bundle_whose_only_prior_draws_latents_says_what_the_page_needs(tmp_path) -> None:
+    path = write_small_bundle(tmp_path / "latents", n=60, prior=None)
+    bundle = load_bundle(add_small_flow(path))
+    store = SelectionStore(tmp_path / "selections", bundle.hash, len(bundle), 10)
+    context = AppContext(
+        bundle, StampStore(bundle, tmp_path / "stamps"), None, store, read_settings({})
+    )
+    page = Emulator(ExplorerState(bundle), context)
+    assert "needs one over code maps" in page.view[0].object
+    context.stamps.close()

@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+from galaxy_explorer.models.condition_encoder import ConditionEncoder
 from galaxy_explorer.models.inference import load_prior, save_weights
-from galaxy_explorer.models.pixelcnn import ConditionEncoder, PixelCNN, PriorConfig
+from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
 from galaxy_explorer.models.prior_fields import GIVEN, UNKNOWN, WITHHELD, Condition
+from galaxy_explorer.models.prior_recipes import prior_plan
 from galaxy_explorer.models.prior_training import (
     PriorData,
     PriorRecipe,
     PriorTask,
     likelihood,
-    prior_plan,
 )
+from galaxy_explorer.models.priors import build_prior
 from galaxy_explorer.models.training import train
 
 K = 6
@@ -116,9 +118,8 @@ QUICK = PriorRecipe("t", 50, 32, 1e-2, 1e-3, clip_norm=1.0, number_format="float
 
 def task(mismatched: bool = False, recipe: PriorRecipe = QUICK) -> PriorTask:
     data, held_out = labelled(400, 0), labelled(100, 1)
-    return PriorTask(
-        LABELLED, data, held_out, recipe, jitter=np.full(1, 0.1), mismatched=mismatched
-    )
+    prior = build_prior(LABELLED, recipe.seed)
+    return PriorTask(prior, data, held_out, recipe, jitter=np.full(1, 0.1), mismatched=mismatched)
 
 
 def test_codes_and_labels_of_a_batch_belong_together() -> None:
@@ -154,7 +155,8 @@ def test_eight_maps_are_learnt_by_heart(tmp_path) -> None:
     data = PriorData(rng.integers(K, size=(8, 1, 4, 4)), which, np.ones(8))
     always = {"drop_each": 0.0, "subset": 0.0, "alone": 0.0, "drop_all": 0.0}
     recipe = replace(QUICK, steps=200, batch_size=16, **always)
-    made = PriorTask(replace(LABELLED, features=24), data, data, recipe, jitter=np.zeros(1))
+    prior = build_prior(replace(LABELLED, features=24), recipe.seed)
+    made = PriorTask(prior, data, data, recipe, jitter=np.zeros(1))
     train(made, recipe, tmp_path)
     assert likelihood(made.model, data, seed=0)["nll"] < 0.2
 
