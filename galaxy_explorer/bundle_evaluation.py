@@ -57,6 +57,14 @@ class Row:
 
 
 @dataclass(frozen=True)
+class TrainingRow:
+    """A figure of one training of a model, by its seed."""
+
+    seed: int
+    row: Row
+
+
+@dataclass(frozen=True)
 class ClaimFigure:
     """One figure on which a verdict rests."""
 
@@ -197,7 +205,8 @@ class Evaluation:
     """Everything measured of one bundle.
 
     settings: how it was run, name -> text. recommended: key of the recommended clustering, "" for
-    none, and the rule that chose it.
+    none, and the rule that chose it. rows: joined over trainings. further: of each training that
+    does not ship, by itself, so that a later evaluation without it can still tell a trend.
     """
 
     settings: dict[str, str]
@@ -212,6 +221,7 @@ class Evaluation:
     trees: tuple[MergerTree, ...]
     targets: tuple[Target, ...]
     costs: tuple[Cost, ...]
+    further: tuple[TrainingRow, ...] = ()
 
     def jaccard(self, key: str) -> tuple[float | None, ...]:
         """Bootstrap Jaccard of each cluster of a shipped clustering; empty where not measured."""
@@ -220,9 +230,14 @@ class Evaluation:
     def to_bytes(self) -> bytes:
         """The file. Rows go one to a line, without their field names; NaN is refused."""
         values = {"format": FORMAT, **asdict(self)}
-        rows = [[getattr(row, name) for name in ROW_FIELDS] for row in self.rows]
-        values["rows"] = {"fields": ROW_FIELDS, "values": rows}
+        values["rows"] = {"fields": ROW_FIELDS, "values": [_listed(row) for row in self.rows]}
+        further = [[one.seed, *_listed(one.row)] for one in self.further]
+        values["further"] = {"fields": ["seed", *ROW_FIELDS], "values": further}
         return (json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 ROW_FIELDS = [field.name for field in fields(Row)]
+
+
+def _listed(row: Row) -> list[object]:
+    return [getattr(row, name) for name in ROW_FIELDS]

@@ -33,6 +33,7 @@ from galaxy_explorer.bundle_evaluation import (
     Target,
     TradeoffPoint,
     TrainingCurve,
+    TrainingRow,
 )
 from galaxy_explorer.errors import BundleError
 
@@ -82,14 +83,22 @@ def _check_lengths(made: Proof) -> None:
 def _evaluation(values: dict[str, Any]) -> Evaluation:
     if values.pop("format", None) != FORMAT:
         raise _WrongField("format", f"only {FORMAT} is known")
-    table = values.get("rows")
-    if not isinstance(table, dict) or table.get("fields") != ROW_FIELDS:
-        raise _WrongField("rows.fields", f"{ROW_FIELDS} are expected")
-    lists = _listed(table.get("values"), "rows.values")
-    if any(not isinstance(row, list) or len(row) != len(ROW_FIELDS) for row in lists):
-        raise _WrongField("rows.values", f"lists of {len(ROW_FIELDS)} are expected")
-    values["rows"] = [dict(zip(ROW_FIELDS, row, strict=True)) for row in lists]
+    values["rows"] = _table(values, "rows", ROW_FIELDS)
+    # An evaluation of an earlier version knows of none.
+    further = _table(values, "further", ["seed", *ROW_FIELDS]) if "further" in values else []
+    values["further"] = [{"seed": one.pop("seed"), "row": one} for one in further]
     return _build(Evaluation, values, "")
+
+
+def _table(values: dict[str, Any], name: str, columns: list[str]) -> list[dict[str, Any]]:
+    """The rows of a table that is stored without its field names."""
+    table = values.get(name)
+    if not isinstance(table, dict) or table.get("fields") != columns:
+        raise _WrongField(f"{name}.fields", f"{columns} are expected")
+    lists = _listed(table.get("values"), f"{name}.values")
+    if any(not isinstance(row, list) or len(row) != len(columns) for row in lists):
+        raise _WrongField(f"{name}.values", f"lists of {len(columns)} are expected")
+    return [dict(zip(columns, row, strict=True)) for row in lists]
 
 
 class _WrongField(ValueError):
@@ -161,7 +170,7 @@ NESTED: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
         *(Row, ClaimFigure, Claim, NumberOfClusters, ClusterStability, TradeoffPoint),
-        *(TrainingCurve, MergerTree, Target, Cost),
+        *(TrainingCurve, MergerTree, Target, Cost, TrainingRow),
         *(EmulationFigure, Trend, Histogram, GuidancePoint, Proof),
     )
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from galaxy_explorer.bundle_evaluation import TrainingRow
 from galaxy_explorer.bundle_evaluation_parser import parse_evaluation
 from galaxy_explorer.errors import BundleError
 from tests.small_evaluation import small_evaluation
@@ -20,6 +21,18 @@ def values() -> dict:
 
 def test_what_is_written_is_read(values):
     assert parse_evaluation(values, PATH) == small_evaluation()
+
+
+def test_figures_of_single_trainings_are_read_and_may_be_missing(values):
+    row = small_evaluation().rows[0]
+    further = replace(small_evaluation(), further=(TrainingRow(2, row),))
+    stored = json.loads(further.to_bytes())
+    assert parse_evaluation(stored, PATH) == further
+    put(stored, "further.values.0.0", "two")
+    with pytest.raises(BundleError, match=r"further\[0\].seed"):
+        parse_evaluation(stored, PATH)
+    del values["further"]
+    assert parse_evaluation(values, PATH).further == ()
 
 
 def test_jaccard_of_a_clustering():

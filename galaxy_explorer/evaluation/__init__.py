@@ -1,7 +1,8 @@
 """Everything that is measured of a finished bundle, stage by stage, and what is written into it.
 
 Each stage leaves its result in the work folder beside the bundle under a key of its inputs: a
-rerun resumes. Where further trainings lie in that folder, figures are means over trainings.
+rerun resumes. Where further trainings lie in that folder, or were measured by an earlier
+evaluation, figures are means over trainings.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from galaxy_explorer.bundle_evaluation import (
     Evaluation,
     NumberOfClusters,
     Row,
+    TrainingRow,
 )
 from galaxy_explorer.bundle_writer import add_files
 from galaxy_explorer.errors import SettingError
@@ -33,7 +35,9 @@ from galaxy_explorer.evaluation.cells import plan_cells
 from galaxy_explorer.evaluation.claims import CLAIMS as FIRST_CLAIMS
 from galaxy_explorer.evaluation.context import CLUSTERS, Context, peak_mib
 from galaxy_explorer.evaluation.curves import (
+    FROM_MANIFEST,
     further_trainings,
+    taken_over,
     tradeoff,
     trained_rows,
     training_curves,
@@ -79,7 +83,8 @@ class Evaluator:
         self.workers, self.say = workers, say
         self.judging = Judging(context)
         self.shipped = find_shipped(context.bundle, subjects)
-        self.rows: list[tuple[Row, int]] = []
+        self.taken = taken_over(context.bundle, subjects, context.grid_name)
+        self.rows = [(one.row, one.seed) for one in self.taken]
         self.stability: list[ClusterStability] = []
 
     @property
@@ -112,6 +117,7 @@ class Evaluator:
             trees=trees,
             targets=tuple(judge_targets(evidence.joined, self.recommended.subset)),
             costs=self._costs(time.monotonic() - start),
+            further=self._further(),
         )
 
     def _add(self, rows: list[Row], seed: int = 0) -> None:
@@ -121,7 +127,7 @@ class Evaluator:
         self.say(f"Reconstruction and vocabulary of {len(self.subjects)} trainings")
         for subject in self.subjects:
             self._add(reconstruction_rows(self.context, subject), subject.seed)
-        self.rows += trained_rows(self.trainings, self.subjects)
+        self.rows += trained_rows(self.trainings, self._known)
         if not self._typed:
             return
         for subject in self.subjects:
@@ -131,6 +137,22 @@ class Evaluator:
     @property
     def _typed(self) -> bool:
         return len(self.context.rows("test", typed=True)) > 1
+
+    @property
+    def _known(self) -> set[tuple[str, int]]:
+        """Name and seed of every training with figures."""
+        measured = {(subject.name, subject.seed) for subject in self.subjects}
+        return measured | {(one.row.model, one.seed) for one in self.taken}
+
+    def _further(self) -> tuple[TrainingRow, ...]:
+        """What is known of trainings that do not ship, but for what the manifest says of them."""
+        shipped = {(one.name, one.seed) for one in self.subjects if one.shipped}
+        further = self._known - shipped
+        return tuple(
+            TrainingRow(seed, row)
+            for row, seed in self.rows
+            if (row.model, seed) in further and row.note != FROM_MANIFEST
+        )
 
     def _clusterings(self) -> None:
         thorough = self.context.grid_name == "full"
@@ -169,14 +191,15 @@ class Evaluator:
         return [*claims, clusters_equal_features(evidence, chosen)]
 
     def _settings(self) -> dict[str, str]:
-        bundle, counts = self.context.bundle, [subject.seed for subject in self.subjects]
+        bundle, known = self.context.bundle, self._known
         return {
             "bundle": bundle.name,
             "survey": str(bundle.manifest["survey"]["name"]),
             "software": str(bundle.manifest["software"]),
             "grid": self.context.grid_name,
-            "trainings": str(len(self.subjects)),
-            "seeds": str(len(set(counts))),
+            "trainings": str(len(known)),
+            "of an earlier evaluation": str(len(known) - len(self.subjects)),
+            "seeds": str(len({seed for _, seed in known})),
             "test galaxies": str(len(self.context.rows("test"))),
             "with a type": str(len(self.context.rows("test", typed=True))),
         }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from galaxy_explorer.bundle import Bundle
-from galaxy_explorer.bundle_evaluation import Row, TradeoffPoint, TrainingCurve
+from galaxy_explorer.bundle_evaluation import Row, TradeoffPoint, TrainingCurve, TrainingRow
 from galaxy_explorer.evaluation.rows import Subset, find_row, make_row
 from galaxy_explorer.evaluation.subjects import Subject
 from galaxy_explorer.pipeline.replicas import Replica, training_entry
@@ -59,15 +59,24 @@ def _curve(entry: dict[str, Any]) -> TrainingCurve:
     )
 
 
+def taken_over(bundle: Bundle, subjects: Iterable[Subject], grid: str) -> tuple[TrainingRow, ...]:
+    """Figures that an earlier evaluation on the same grid has of trainings not at hand now."""
+    earlier = bundle.evaluation
+    if earlier is None or earlier.settings.get("grid") != grid:
+        return ()
+    known = {(subject.name, subject.seed) for subject in subjects}
+    return tuple(one for one in earlier.further if (one.row.model, one.seed) not in known)
+
+
 def trained_rows(
-    trainings: list[dict[str, Any]], measured: Iterable[Subject]
+    trainings: list[dict[str, Any]], known: Collection[tuple[str, int]]
 ) -> list[tuple[Row, int]]:
     """Figures of trainings that are not measured anew, with their seeds.
 
     NMSE of trainings whose weights and codes are not at hand, and of the ablations of hierarchical
-    models: codes of one level permuted among galaxies, or replaced by their mean.
+    models: codes of one level permuted among galaxies, or replaced by their mean. known: name and
+    seed of the trainings that have other figures.
     """
-    known = {(subject.name, subject.seed) for subject in measured}
     rows = []
     for entry in trainings:
         metrics, seed = entry["metrics"], int(entry["seed"])

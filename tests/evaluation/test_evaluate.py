@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from galaxy_explorer import load_bundle
-from galaxy_explorer.bundle_evaluation import QUESTIONS, VERDICTS
+from galaxy_explorer.bundle_evaluation import QUESTIONS, VERDICTS, TrainingRow
 from galaxy_explorer.cli import app
 from galaxy_explorer.errors import SettingError, SurveyError
-from galaxy_explorer.evaluation import evaluate_bundle
+from galaxy_explorer.evaluation import evaluate_bundle, write_evaluation
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.pipeline import make_plan, train_bundle
 from galaxy_explorer.survey.simulation import simulate_survey
@@ -130,6 +131,23 @@ def test_the_command_writes_into_a_copy(evaluation, bundle, survey, tmp_path):
     assert (tmp_path / "sky" / "manifest.sha256").read_text() == before
     with pytest.raises(SettingError, match="--out"):
         evaluate_bundle(tmp_path / "sky", survey, grid="tiny", out=out, say=lambda _: None)
+
+
+@pytest.mark.slow
+def test_figures_of_a_training_that_is_gone_are_taken_over(evaluation, bundle, survey, tmp_path):
+    path = shutil.copytree(bundle, tmp_path / "sky")
+    shutil.copytree(bundle.with_name("sky.work"), tmp_path / "sky.work")
+    assert evaluation.further == ()
+    gone = [row for row in evaluation.rows if row.model == "k16-modern-8x8" and row.value]
+    further = tuple(TrainingRow(1, replace(row, value=row.value + 0.1)) for row in gone)
+    write_evaluation(load_bundle(path), replace(evaluation, further=further), [])
+    again = evaluate_bundle(path, survey, grid="tiny", say=lambda _: None)
+    mean = next(r for r in again.rows if (r.model, r.figure) == ("k16-modern-8x8", "NMSE"))
+    assert again.further == further
+    assert again.settings["of an earlier evaluation"] == "1"
+    before = next(row for row in gone if row.figure == "NMSE")
+    assert (mean.seed_count, mean.value) == (2, pytest.approx(before.value + 0.05))
+    assert load_bundle(path).evaluation == again
 
 
 @pytest.mark.slow
