@@ -8,6 +8,7 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 
+from galaxy_explorer.explorer.esm import NumberField
 from galaxy_explorer.explorer.state import ExplorerState
 
 STRETCH_WORDS = {"Linear": "linear", "Square root": "sqrt", "Log": "log", "Asinh": "asinh"}
@@ -70,6 +71,21 @@ def picture_source(state: ExplorerState) -> pmui.RadioButtonGroup:
     return two_way(
         pmui.RadioButtonGroup(label="Pictures", options=SOURCE_WORDS, **_SMALL), state, "pictures"
     )
+
+
+def whole_number(label: str, value: int, low: int, high: int) -> NumberField:
+    """A field for a whole number from low to high; what is none is refused, the old one stays."""
+    field = NumberField(label=f"{label} ({low} to {high})", value=value, margin=(4, 10))
+
+    def take(message: dict[str, Any]) -> None:
+        typed = message.get("value")
+        if type(typed) is int and low <= typed <= high:  # a bool is an int too
+            field.value = typed
+        else:
+            field.refusals += 1
+
+    field._on_message = take  # noqa: SLF001
+    return field
 
 
 def two_way(widget: Any, owner: param.Parameterized, name: str, value: str = "value") -> Any:

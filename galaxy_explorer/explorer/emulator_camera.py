@@ -14,8 +14,7 @@ from galaxy_explorer.emulation.cameras import PROFILES
 from galaxy_explorer.emulation.light import Units
 from galaxy_explorer.emulation.maker import Wish
 from galaxy_explorer.explorer.cluster_words import STYLES
-from galaxy_explorer.explorer.emulator_esm import NumberField
-from galaxy_explorer.explorer.esm import DropZone
+from galaxy_explorer.explorer.esm import DropZone, NumberField
 from galaxy_explorer.explorer.text import plain
 
 AS_DRAWN = "As the model draws them"

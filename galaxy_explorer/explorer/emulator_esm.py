@@ -38,17 +38,6 @@ class ConditionField(_Dressed):
     _esm = script("condition.js")
 
 
-class NumberField(_Dressed):
-    """A number that is typed; reports {"value": number, text that is none, or None if empty}."""
-
-    label = param.String(doc="What it is.")
-    hint = param.String(doc="What the empty field shows.")
-    value = param.Number(default=None, allow_None=True, doc="The number; None: the field is empty.")
-    refusals = param.Integer(default=0, doc="Counts what was refused; the value is shown again.")
-
-    _esm = script("number.js")
-
-
 class JobBar(_Dressed):
     """How far slow work is; reports {"cancel": true} and {"again": true}."""
 

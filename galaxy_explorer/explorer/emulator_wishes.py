@@ -16,7 +16,8 @@ from galaxy_explorer.emulation.emulator import Field
 from galaxy_explorer.emulation.request import GUIDANCE, TEMPERATURE, Request
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.explorer.controls import COMPACT
-from galaxy_explorer.explorer.emulator_esm import ConditionField, NumberField
+from galaxy_explorer.explorer.emulator_esm import ConditionField
+from galaxy_explorer.explorer.esm import NumberField
 from galaxy_explorer.explorer.palette import T_RANGE, type_colour
 
 TTYPE = "ttype"

@@ -91,6 +91,17 @@ class SearchField(Reporting):
     _esm = script("search.js")
 
 
+class NumberField(Reporting):
+    """A number that is typed; reports {"value": number, text that is none, or None if empty}."""
+
+    label = param.String(doc="What it is.")
+    hint = param.String(doc="What the empty field shows.")
+    value = param.Number(default=None, allow_None=True, doc="The number; None: the field is empty.")
+    refusals = param.Integer(default=0, doc="Counts what was refused; the value is shown again.")
+
+    _esm = script("number.js")
+
+
 class CopyTexts(Reporting):
     """Texts to take along, each with a button that copies it."""
 

@@ -20,14 +20,13 @@ from tests.small_psf_bundle import write_small_hst_survey, write_small_psf_bundl
 N_GALAXIES = 600
 SIZE = {"width": 1440, "height": 900}
 PATIENCE_MS = 120_000  # software rendering on a loaded machine
+# No --use-gl: WebGL is drawn in software without it, and so would be the whole page with it.
 QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-quic",
     "--disable-sync",
     "--no-first-run",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
 )
 OWN = ("http://localhost:", "ws://localhost:", "data:", "blob:")
 

@@ -90,6 +90,7 @@ def test_cancel_stops_what_is_being_drawn(emulator) -> None:
     give(emulator, "How many", 64)
     expect(job.locator(".job-words")).to_contain_text("Cancelled.")
     assert emulator.locator(".samples[data-compared='64']").count() == 0
+    assert emulator.locator(".sample-real:not([aria-label])").count() == 0
     job.get_by_role("button", name="Draw them").click()
     picture(emulator, 1, 64)
 

@@ -17,6 +17,7 @@ export function render({model}) {
     picture.addEventListener("click", () => model.send_msg({sample: Number(card.dataset.place)}))
     const side = element("div", "sample-side")
     const nearest = element("button", "sample-real")
+    nearest.setAttribute("aria-label", "Nearest real galaxy: not looked for yet")
     nearest.append(element("span", "real-mark", "REAL"))
     nearest.addEventListener("click", () => model.send_msg({focus: Number(card.dataset.row)}))
     side.append(nearest, element("div", "sample-lines"))

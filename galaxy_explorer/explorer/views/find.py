@@ -12,7 +12,12 @@ import param
 
 from galaxy_explorer.errors import BadQuery
 from galaxy_explorer.explorer.cluster_words import STYLES, choice
-from galaxy_explorer.explorer.controls import SOURCE_WORDS, clustering_select, display_controls
+from galaxy_explorer.explorer.controls import (
+    SOURCE_WORDS,
+    clustering_select,
+    display_controls,
+    whole_number,
+)
 from galaxy_explorer.explorer.detail import Detail
 from galaxy_explorer.explorer.esm import SearchField
 from galaxy_explorer.explorer.label_search import label_columns
@@ -40,7 +45,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.state import ExplorerState
 
 PAGE_HEIGHT = "calc(100vh - 84px)"
-MAX_SHOWN = 500
+FIRST_SHOWN, MAX_SHOWN = 24, 500
 ODDITIES = {"error": "badly reconstructed", "sparse": "few look-alikes", "both": "both of these"}
 ODD_RULE = (
     "On each picture, in per cent of all galaxies: err, those reconstructed at least as well;"
@@ -109,7 +114,7 @@ class Find(pn.viewable.Viewer):
             return
         latest = ask(self.state)
         features = self.state.bundle.clusterings[self.state.clustering].feature_values
-        rows, far = await self._slowly(nearest, features, features[row], int(self.number.value) + 1)
+        rows, far = await self._slowly(nearest, features, features[row], self.number.value + 1)
         if not latest():
             return
         name = str(self.state.bundle.column("galaxy_id")[row])
@@ -130,7 +135,7 @@ class Find(pn.viewable.Viewer):
         thin = percentiles(found)
         bad = error_percentiles(self.state.bundle, clustering.model)
         rank = {"error": bad, "sparse": thin, "both": np.minimum(bad, thin)}[self.odd_by]
-        rows = np.argsort(-rank, kind="stable")[: int(self.number.value)]
+        rows = np.argsort(-rank, kind="stable")[: self.number.value]
         self._say(ODD_RULE)
         notes = {int(row): f"err {bad[row]:.1f} · thin {thin[row]:.1f}" for row in rows}
         columns = {"error_percentile": bad[rows], "sparsity": thin[rows]}
@@ -188,7 +193,7 @@ class Find(pn.viewable.Viewer):
         return [column, pn.Row(relation, value, button, sizing_mode="stretch_width")]
 
     def _odd_part(self) -> list[Any]:
-        self.number = pmui.IntInput(label="How many", value=24, start=1, end=MAX_SHOWN, **SMALL)
+        self.number: Any = whole_number("How many", FIRST_SHOWN, 1, MAX_SHOWN)
         name = pn.pane.HTML(
             pn.bind(self._focus_words, self.state.param.focus), stylesheets=[STYLES], margin=(0, 10)
         )

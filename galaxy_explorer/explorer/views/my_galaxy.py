@@ -14,7 +14,7 @@ import param
 
 from galaxy_explorer.errors import BadQuery, GalaxyExplorerError
 from galaxy_explorer.explorer.components import SHEET_COLUMNS
-from galaxy_explorer.explorer.controls import clustering_select, display_controls
+from galaxy_explorer.explorer.controls import clustering_select, display_controls, whole_number
 from galaxy_explorer.explorer.detail import Detail
 from galaxy_explorer.explorer.display import encode_sheet, render
 from galaxy_explorer.explorer.drawing import Drawing
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 PAGE_HEIGHT = "calc(100vh - 84px)"
 MEGABYTE = 1_000_000
 MAX_NAME = 120
+CENTRAL = (64, 8, 4096)
+"""Central pixels: how many at first, at least and at most."""
 FRAMES = {"The galaxy, found by itself": "auto", "The whole picture": "whole"}
 PRIVACY = (
     "FITS with linear flux, or a stretched JPEG or PNG; the galaxy in the middle. The picture is"
@@ -258,11 +260,12 @@ class MyGalaxy(pn.viewable.Viewer):
 
     def _frame_part(self) -> list[Any]:
         frames = pmui.Select(label="What is cut", options={**FRAMES, "Central pixels": ""}, **SMALL)
-        size = pmui.IntInput(label="Pixels", value=64, start=8, end=4096, visible=False, **SMALL)
+        size = whole_number("Pixels", *CENTRAL)
+        size.visible = False
 
         async def change(_: Any) -> None:
             size.visible = not frames.value
-            self.frame = frames.value or str(int(size.value or 64))
+            self.frame = frames.value or str(size.value)
             await self.work()
 
         frames.param.watch(change, "value")
