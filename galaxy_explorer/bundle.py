@@ -29,7 +29,7 @@ from galaxy_explorer.bundle_files import (
     verified_bytes,
     verify_files,
 )
-from galaxy_explorer.bundle_models import LATENTS, ModelEntry, read_models
+from galaxy_explorer.bundle_models import HIERARCHICAL, LATENTS, ModelEntry, read_models
 from galaxy_explorer.bundle_priors import PriorEntry, open_prior, read_priors
 from galaxy_explorer.bundle_schema import check_manifest
 from galaxy_explorer.bundle_writer import BundleContents, save_bundle
@@ -94,8 +94,10 @@ class Bundle:
     def codes(self, model: str) -> np.ndarray:
         """Code maps (N, h, w) of a model, unsigned integers.
 
-        Raises KeyError for an unknown name or a model without codes.
+        Raises KeyError for an unknown name or a model without one code map a galaxy.
         """
+        if self.models[model].kind == HIERARCHICAL:
+            raise KeyError(f"{model} has two code maps, see encoded")
         return self._of_kind(model, codes=True)
 
     def latents(self, model: str) -> np.ndarray:
@@ -103,7 +105,10 @@ class Bundle:
         return self._of_kind(model, codes=False)
 
     def encoded(self, model: str) -> np.ndarray:
-        """What a model encodes the galaxies to: its code maps or its latents. Raises KeyError."""
+        """What a model encodes the galaxies to. Raises KeyError.
+
+        Code maps (N, h, w), both maps row by row (N, F) of a hierarchical model, or latents (N, D).
+        """
         return self._encoded[model]
 
     def _of_kind(self, model: str, *, codes: bool) -> np.ndarray:

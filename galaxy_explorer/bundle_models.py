@@ -12,6 +12,7 @@ from galaxy_explorer.bundle_files import parse_arrays, parse_codes
 from galaxy_explorer.errors import BundleError
 
 LATENTS = "latents"
+HIERARCHICAL = "vqvae2"
 SCALE = ".scale"  # of a matrix stored in eight bits: one number for each of its rows
 
 
@@ -19,11 +20,11 @@ SCALE = ".scale"  # of a matrix stored in eight bits: one number for each of its
 class ModelEntry:
     """One trained autoencoder as the manifest describes it.
 
-    kind: "vqvae" and "psf-vqvae" have code maps, "convae" has latents. metrics: measured on the
-    held-out test split (mse, nmse, psnr_db, n_test; with codes also perplexity and used_share).
-    steps, seconds: what the training ran. curve: figures on the validation split every 5 % of the
-    steps. best_step: whose weights are kept. rule_step: where the stop rule was first met, None if
-    never.
+    kind: "vqvae" and "psf-vqvae" have code maps, "vqvae2" has two, "convae" has latents. metrics:
+    measured on the held-out test split (mse, nmse, psnr_db, n_test; with codes also perplexity and
+    used_share). steps, seconds: what the training ran. curve: figures on the validation split every
+    5 % of the steps. best_step: whose weights are kept. rule_step: where the stop rule was first
+    met, None if never.
     """
 
     name: str
@@ -82,9 +83,13 @@ def _entry(name: str, entry: dict[str, Any]) -> ModelEntry:
 def _read_codes(
     entry: dict[str, Any], rows: int, data: dict[str, bytes], folder: Path
 ) -> np.ndarray:
-    side, count = entry["config"]["map_size"], entry["config"]["num_embeddings"]
-    file = entry["codes"]
-    return parse_codes(data[file], folder / file, (rows, side, side), count)
+    config, file = entry["config"], entry["codes"]
+    if entry["kind"] == HIERARCHICAL:  # both maps of a galaxy in one row, the top one first
+        side = config["bottom_size"]
+        shape: tuple[int, ...] = (rows, side**2 + (side // 2) ** 2)
+    else:
+        shape = (rows, config["map_size"], config["map_size"])
+    return parse_codes(data[file], folder / file, shape, config["num_embeddings"])
 
 
 def _read_latents(

@@ -14,20 +14,22 @@ from galaxy_explorer.bundle_fields import (
     text_in,
 )
 
-CODE_PRIOR, FLOW = "pixelcnn", "flow"
+CODE_PRIOR, HIERARCHICAL, FLOW = "pixelcnn", "hierarchical", "flow"
 COMMON = {"n_fields": (0, 64), "condition_dim": (1, 4096), "octaves": (0, 32)}
+MAPS = {
+    "height": (1, 1024),
+    "width": (1, 1024),
+    "num_embeddings": (2, 65536),
+    "layers": (1, 256),
+    "features": (1, 4096),
+    "first_kernel": (3, 31),
+    "kernel": (1, 31),
+    **COMMON,
+}
 # Kind of prior: its sizes with their limits.
 PRIOR_SIZES: dict[str, dict[str, tuple[int, int]]] = {
-    CODE_PRIOR: {
-        "height": (1, 1024),
-        "width": (1, 1024),
-        "num_embeddings": (2, 65536),
-        "layers": (1, 256),
-        "features": (1, 4096),
-        "first_kernel": (3, 31),
-        "kernel": (1, 31),
-        **COMMON,
-    },
+    CODE_PRIOR: MAPS,
+    HIERARCHICAL: MAPS,
     FLOW: {
         "latents": (2, 256),
         "transforms": (1, 64),
@@ -73,8 +75,9 @@ def _check_drawn(kind: str, config: dict[str, Any], model: dict[str, Any], where
             raise ManifestError(f"{where}kind", "a flow is of a model with latents")
         return
     coded = model["config"]
+    side = coded.get("bottom_size" if kind == HIERARCHICAL else "map_size")
     shape = tuple(config[field] for field in ("height", "width", "num_embeddings"))
-    if shape != (coded.get("map_size"), coded.get("map_size"), coded.get("num_embeddings")):
+    if shape != (side, side, coded.get("num_embeddings")):
         name = where.removeprefix("priors.").rstrip(".")
         raise ManifestError(f"{where}config", f"{shape} are not the codes of {name}")
 

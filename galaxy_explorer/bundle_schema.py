@@ -21,11 +21,13 @@ from galaxy_explorer.errors import BundleError
 
 FORMAT = 2
 FEATURES = ("index", "codes", "latents", "rings")
-CODED = {"num_embeddings": (2, 65536), "embedding_dim": (1, 4096), "map_size": (1, 1024)}
+LEVELS = {"num_embeddings": (2, 65536), "embedding_dim": (1, 4096)}
+CODED = {**LEVELS, "map_size": (1, 1024)}
 # Kind of model: the file of what it encodes the galaxies to, and its sizes with their limits.
 MODEL_KINDS: dict[str, tuple[str, dict[str, tuple[int, int]]]] = {
     "vqvae": ("codes", CODED),
     "psf-vqvae": ("codes", {**CODED, "psf_size": (3, 1024)}),
+    "vqvae2": ("codes", {**LEVELS, "bottom_size": (2, 1024)}),
     "convae": ("latents", {}),
 }
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")

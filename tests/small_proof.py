@@ -19,8 +19,11 @@ from tests import small_bundle
 COLUMNS = ("galaxy_id", "ra", "dec", "ttype", "ttype_class", "source", "split")
 
 
-def write_proof_bundle(path: Path, survey: Survey) -> Path:
-    """Write the bundle of a survey to `path`, one model with codes, one without; seconds."""
+def write_proof_bundle(path: Path, survey: Survey, further: tuple = ()) -> Path:
+    """Write the bundle of a survey to `path`, one model with codes, one without; seconds.
+
+    further: configs of more models.
+    """
     import torch
 
     work = path.with_name(f"{path.name}.work")
@@ -29,7 +32,7 @@ def write_proof_bundle(path: Path, survey: Survey) -> Path:
     columns |= {name: np.zeros(len(survey)) for name in COLUMNS if name not in columns}
     weights, codes, models = {}, {}, {}
     coded = VQVAEConfig(map_size=8, num_embeddings=16, quantizer="modern")
-    for config in (coded, ConvAEConfig("conv")):
+    for config in (coded, ConvAEConfig("conv"), *further):
         torch.manual_seed(0)
         name, made = config.name, build_model(config)
         weights[name] = work / "weights" / f"{name}.safetensors"

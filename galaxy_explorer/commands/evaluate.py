@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.bundle_emulation import EmulationFigure
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - each option of the command is an argument
     bundle: Annotated[Path, typer.Argument(help="Bundle folder, from train.")],
     *,
     survey: Annotated[
@@ -34,6 +34,10 @@ def evaluate(
     emulator_samples: Annotated[
         int, typer.Option(min=40, help="Samples drawn, and held-out galaxies at most.")
     ] = 1000,
+    emulator_model: Annotated[
+        str | None,
+        typer.Option(help="With --emulator: the prior of this model alone; others stay."),
+    ] = None,
 ) -> None:
     """Measure a bundle on held-out galaxies: the scoreboard, the report's claims, the model card.
 
@@ -66,10 +70,17 @@ def evaluate(
         from galaxy_explorer.evaluation.emulator import evaluate_emulator
 
         proof = evaluate_emulator(
-            bundle, source, samples=emulator_samples, grid=grid, workers=workers, out=out, say=say
+            bundle,
+            source,
+            samples=emulator_samples,
+            grid=grid,
+            workers=workers,
+            out=out,
+            only=emulator_model,
+            say=say,
         )
         for part in (proof, *proof.others):
-            say(f"Prior of {part.model}: {part.settings['prior']}")
+            say(f"Prior of {part.model}")
             for figure in part.figures:
                 say(in_line(figure))
         say(f"Written into {out or bundle}; look at it: galaxy-explorer info {out or bundle}")

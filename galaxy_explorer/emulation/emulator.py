@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.bundle import Bundle
-from galaxy_explorer.bundle_prior_schema import FLOW
+from galaxy_explorer.bundle_prior_schema import FLOW, HIERARCHICAL
 from galaxy_explorer.bundle_priors import main_prior
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import BundleError, RequestError
 from galaxy_explorer.models.prior_fields import Field, condition_of
 
 if TYPE_CHECKING:
-    from galaxy_explorer.emulation.flow_sampler import FlowSampler
     from galaxy_explorer.emulation.sampler import Draw, Sampler
+    from galaxy_explorer.emulation.samplers import AnySampler
     from galaxy_explorer.models.priors import Prior
     from galaxy_explorer.models.vqvae import VQVAE
 
@@ -50,15 +50,6 @@ class Partial:
     rows: int
 
 
-def sampler_of(prior: Prior) -> Sampler | FlowSampler:
-    """What draws from a prior: `drawn(draw)` gives code maps (n, h, w) or latents (n, D)."""
-    from galaxy_explorer.emulation.flow_sampler import FlowSampler
-    from galaxy_explorer.emulation.sampler import Sampler
-    from galaxy_explorer.models.flow import LatentFlow
-
-    return FlowSampler(prior) if isinstance(prior, LatentFlow) else Sampler(prior)
-
-
 class Emulator(ABC):
     """The prior over what one model encodes galaxies to, and that model's decoder.
 
@@ -75,6 +66,7 @@ class Emulator(ABC):
         self.default_guidance = entry.default_guidance
         self._lock = threading.Lock()
         self._prior = prior
+        self._made: AnySampler | None = None
 
     @staticmethod
     def open(bundle: Bundle, model: str | None = None) -> Emulator:
@@ -88,8 +80,7 @@ class Emulator(ABC):
         name = main.model if model is None else model
         if name not in bundle.priors:
             raise BundleError(f"{bundle.path}: no prior of {name}; of {', '.join(bundle.priors)}")
-        kind = LatentEmulator if bundle.priors[name].kind == FLOW else CodeEmulator
-        return kind(bundle, name)
+        return EMULATORS.get(bundle.priors[name].kind, CodeEmulator)(bundle, name)
 
     def check(self, request: Request) -> None:
         """Raise RequestError where the request is not possible."""
@@ -126,6 +117,15 @@ class Emulator(ABC):
         """The field of every galaxy of the bundle (N,), NaN where unknown."""
         return field.values(self.bundle.column)
 
+    def _drawing(self) -> AnySampler:
+        """What draws, made at the first call."""
+        from galaxy_explorer.emulation.samplers import sampler_of
+
+        with self._lock:
+            if self._made is None:
+                self._made = sampler_of(self.prior)
+            return self._made
+
     def _draw(self, request: Request, fixed: NDArray[np.int64] | None = None) -> Draw:
         from galaxy_explorer.emulation.sampler import Draw
 
@@ -152,7 +152,6 @@ class CodeEmulator(Emulator):
         config = bundle.priors[model].config
         self.code_shape: tuple[int, int] = (config["height"], config["width"])
         self.num_embeddings = int(config["num_embeddings"])
-        self._made: Sampler | None = None
 
     def stream(
         self,
@@ -225,15 +224,35 @@ class CodeEmulator(Emulator):
 
     def _sampler(self) -> Sampler:
         from galaxy_explorer.emulation.sampler import Sampler
-        from galaxy_explorer.models.pixelcnn import PixelCNN
 
-        with self._lock:
-            if self._made is None:
-                prior = self.prior
-                if not isinstance(prior, PixelCNN):
-                    raise TypeError(f"{self.model}: not a prior over code maps")
-                self._made = Sampler(prior)
-            return self._made
+        found = self._drawing()
+        if not isinstance(found, Sampler):
+            raise TypeError(f"{self.model}: not a prior over one code map")
+        return found
+
+
+class HierarchicalEmulator(Emulator):
+    """Draws both code maps of a VQ-VAE-2, as one row of codes (F,), top map first."""
+
+    def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
+        super().__init__(bundle, model, prior)
+        config = bundle.priors[model].config
+        self.code_shape = (config["height"] * config["width"] * 5 // 4,)
+
+    def codes(
+        self, request: Request, *, cancelled: Callable[[], bool] = never
+    ) -> NDArray[np.uint16]:
+        """Codes (n, F); raises RequestError, also where cancelled."""
+        from galaxy_explorer.emulation.hierarchical_sampler import HierarchicalSampler
+
+        self.check(request)
+        found = self._drawing()
+        if not isinstance(found, HierarchicalSampler):
+            raise TypeError(f"{self.model}: not a prior over two code maps")
+        codes = found.codes(self._draw(request), cancelled)
+        if codes is None:
+            raise RequestError("cancelled before the last row was drawn")
+        return codes.astype(np.uint16)
 
 
 class LatentEmulator(Emulator):
@@ -242,7 +261,6 @@ class LatentEmulator(Emulator):
     def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
         super().__init__(bundle, model, prior)
         self.code_shape = (bundle.priors[model].config["latents"],)
-        self._made: FlowSampler | None = None
 
     def check(self, request: Request) -> None:
         """Raise RequestError where the request is not possible."""
@@ -256,20 +274,16 @@ class LatentEmulator(Emulator):
         self, request: Request, *, cancelled: Callable[[], bool] = never
     ) -> NDArray[np.float16]:
         """Latents (n, D); raises RequestError, also where cancelled."""
+        from galaxy_explorer.emulation.flow_sampler import FlowSampler
+
         self.check(request)
-        parts = list(self._sampler().parts(self._draw(request), cancelled))
+        found = self._drawing()
+        if not isinstance(found, FlowSampler):
+            raise TypeError(f"{self.model}: not a flow over latents")
+        parts = list(found.parts(self._draw(request), cancelled))
         if sum(map(len, parts)) < request.count:
             raise RequestError("cancelled before the last galaxy was drawn")
         return np.concatenate(parts)
 
-    def _sampler(self) -> FlowSampler:
-        from galaxy_explorer.emulation.flow_sampler import FlowSampler
-        from galaxy_explorer.models.flow import LatentFlow
 
-        with self._lock:
-            if self._made is None:
-                prior = self.prior
-                if not isinstance(prior, LatentFlow):
-                    raise TypeError(f"{self.model}: not a flow over latents")
-                self._made = FlowSampler(prior)
-            return self._made
+EMULATORS: dict[str, type[Emulator]] = {FLOW: LatentEmulator, HIERARCHICAL: HierarchicalEmulator}

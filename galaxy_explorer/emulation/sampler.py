@@ -29,6 +29,8 @@ class Draw:
 
     fixed: codes (n, h, w) that the user has set, -1 where free. guidance: logits are taken so many
     times as far from those of the prior asked for nothing (Ho & Salimans 2022); 1 is the prior.
+    level: of a map of the same sample that follows another. features (n, E, h, w): what else is
+    known of each place.
     """
 
     seed: int
@@ -37,13 +39,20 @@ class Draw:
     temperature: float = 1.0
     guidance: float = 1.0
     fixed: Codes | None = None
+    level: int = 0
+    features: Tensor | None = None
 
 
 class Noise:
-    """Gumbel noise of each sample, (n, w, K) a row, drawn row after row."""
+    """Gumbel noise of each sample, (n, w, K) a row, drawn row after row.
 
-    def __init__(self, seed: int, numbers: tuple[int, ...]) -> None:
-        self._generators = [np.random.default_rng((seed, number)) for number in numbers]
+    level: of a map of the same sample, 0 or above; each has noise of its own.
+    """
+
+    def __init__(self, seed: int, numbers: tuple[int, ...], level: int = 0) -> None:
+        key = (level,) if level else ()
+        seeds = (np.random.SeedSequence((seed, number), spawn_key=key) for number in numbers)
+        self._generators = [np.random.default_rng(one) for one in seeds]
 
     def row(self, width: int, num_embeddings: int) -> NDArray[np.float64]:
         """The noise of the next row."""
@@ -70,6 +79,7 @@ class Passes:
             values = torch.cat([values, values])
             states = torch.cat([states, torch.where(states == GIVEN, WITHHELD, states)])
         self.values, self.states = values.to(dtype), states
+        self.features = None if draw.features is None else self.repeated(draw.features.to(dtype))
 
     def repeated(self, codes: Tensor) -> Tensor:
         """Codes (n, ...) once for each pass, (P, ...)."""
@@ -87,7 +97,7 @@ class _Canvas:
     """The maps being drawn, with the noise of the samples and the codes that are given."""
 
     def __init__(self, config: PriorConfig, draw: Draw) -> None:
-        self._noise, self._fixed = Noise(draw.seed, draw.numbers), draw.fixed
+        self._noise, self._fixed = Noise(draw.seed, draw.numbers, draw.level), draw.fixed
         self._shape = (config.width, config.num_embeddings)
         shape = (len(draw.numbers), config.height, config.width)
         self.codes = torch.full(shape, UNDRAWN)
@@ -126,7 +136,7 @@ def naive_rows(
             if cancelled():
                 return
             seen = passes.repeated(canvas.codes.clamp(min=0))
-            logits = prior(seen, passes.values, passes.states)[:, :, row, column]
+            logits = prior(seen, passes.values, passes.states, passes.features)[:, :, row, column]
             canvas.put(row, column, logits, passes)
         yield canvas.copy()
 
@@ -142,7 +152,7 @@ class Sampler:
     def __init__(self, prior: PixelCNN, dtype: torch.dtype = torch.float64) -> None:
         self.prior = copy.deepcopy(prior).to(dtype).eval()
         with torch.inference_mode():
-            self._layers = [_Layer(layer, self.prior.position) for layer in self.prior.stack]
+            self._layers = [_Layer(layer) for layer in self.prior.stack]
             self._head = [_matrix(layer) for layer in (self.prior.head, self.prior.logits)]
 
     @torch.inference_mode()
@@ -151,11 +161,12 @@ class Sampler:
         config, passes = self.prior.config, Passes(draw, self.prior.position.dtype)
         canvas = _Canvas(config, draw)
         asked = self.prior.encoder(passes.values, passes.states)
+        place = self.prior.place(passes.features).movedim(1, -1)  # (1 or P, h, w, E)
         states = [_State(layer, asked, config.width) for layer in self._layers]
         for row in range(config.height):
             canvas.begin_row()
             for state in states:
-                state.begin_row(row)
+                state.begin_row(place[:, row])
             embedded = asked.new_empty(len(asked), config.width, config.features)
             for column in range(config.width):
                 if cancelled():
@@ -164,7 +175,7 @@ class Sampler:
                 embedded[:, column] = self.prior.embedding(passes.repeated(codes))
                 states[0].see(column, embedded[:, column])
             for state in states:
-                embedded = state.end_row(row, embedded)
+                embedded = state.end_row(embedded)
             yield canvas.copy()
 
     def drawn(self, draw: Draw) -> Codes:
@@ -200,7 +211,7 @@ def _matrix(conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
 class _Layer:
     """The weights of one layer as matrices."""
 
-    def __init__(self, layer: GatedLayer, position: Tensor) -> None:
+    def __init__(self, layer: GatedLayer) -> None:
         self.reach, self.first, self.across = layer.kernel // 2, layer.first, layer.across
         self.kernel, self.features = layer.kernel, layer.out.in_channels
         self.vertical, self.vertical_bias = _matrix(layer.vertical)
@@ -208,7 +219,6 @@ class _Layer:
         self.down, self.down_bias = _matrix(layer.down)
         self.out, self.out_bias = _matrix(layer.out)
         self.condition = layer.condition
-        self.here = layer.condition(position.movedim(0, -1))  # (h, w, 4C)
 
 
 class _State:
@@ -232,9 +242,9 @@ class _State:
         parts = (self._rows, self._row, self._from_above, self._above, self._beside)
         return sum(part.numel() * part.element_size() for part in parts)
 
-    def begin_row(self, row: int) -> None:
-        """All that the horizontal stack adds to this row's convolution."""
-        here = self._layer.here[row].chunk(2, 1)[1]
+    def begin_row(self, place: Tensor) -> None:
+        """All that this row's convolutions are added to; place (1 or P, w, E): what is known."""
+        self._above_here, here = self._layer.condition(place).chunk(2, -1)  # (1 or P, w, 2C) each
         constant = (self._beside + self._layer.horizontal_bias)[:, None]
         self._base = self._from_above + constant + here  # (P, w, 2C)
 
@@ -250,7 +260,7 @@ class _State:
         opened = gate(torch.addmm(self._base[:, column], window, layer.horizontal))
         return torch.addmm(layer.out_bias, opened, layer.out)
 
-    def end_row(self, row: int, v: Tensor) -> Tensor:
+    def end_row(self, v: Tensor) -> Tensor:
         """Run the vertical stack over the finished row of its input v (P, w, C); its output."""
         layer, reach = self._layer, self._layer.reach
         self._rows = torch.roll(self._rows, -1, 1)
@@ -260,5 +270,5 @@ class _State:
         seen = torch.addmm(layer.vertical_bias, flat, layer.vertical)  # (P w, 2C)
         down = torch.addmm(layer.down_bias, seen, layer.down)
         self._from_above = down.reshape(len(v), self._width, -1)
-        above = self._above[:, None] + layer.here[row].chunk(2, 1)[0]
+        above = self._above[:, None] + self._above_here
         return v + gate(seen.reshape(above.shape) + above, 2)

@@ -8,18 +8,20 @@ the work folder beside the bundle: the same command resumes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle_emulation import EMULATION, Emulation, GuidancePoint, Proof
-from galaxy_explorer.bundle_prior_schema import CODE_PRIOR, FLOW
+from galaxy_explorer.bundle_prior_schema import CODE_PRIOR, FLOW, HIERARCHICAL
 from galaxy_explorer.bundle_writer import add_files
-from galaxy_explorer.emulation.emulator import CodeEmulator, Emulator
+from galaxy_explorer.emulation.emulator import Emulator, LatentEmulator
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.emulation.proof import FEWEST, Sets, all_figures
 from galaxy_explorer.emulation.trends import best_guidance, guidance_point, histograms, trends
+from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation import copied
 from galaxy_explorer.evaluation.card import card_of
 from galaxy_explorer.evaluation.context import Context
@@ -33,7 +35,11 @@ Say = Callable[[str], None]
 SAMPLES = 1000
 GUIDANCES = (1.0, 1.25, 1.5, 2.0, 3.0)
 NO_GUIDANCE = "A flow has no guidance."
-PRIORS = {CODE_PRIOR: "gated PixelCNN over code maps", FLOW: "neural spline flow over latents"}
+PRIORS = {
+    CODE_PRIOR: "gated PixelCNN over code maps",
+    HIERARCHICAL: "gated PixelCNNs over two code maps, the fine one given the coarse one",
+    FLOW: "neural spline flow over latents",
+}
 GUIDANCE_ROWS = 200  # validation galaxies with a T behind each point of the curve
 FURTHER = 3  # a third as many samples more are asked for a known T, and at each guidance
 FURTHER_ROUNDS = 1000  # numbers of the further samples lie beyond those of the others
@@ -59,7 +65,7 @@ class EmulatorEvaluation:
         stage: str = "emulator",
     ) -> None:
         self.context, self.emulator, self.samples, self.say = context, emulator, samples, say
-        self.guided = isinstance(emulator, CodeEmulator)
+        self.guided = not isinstance(emulator, LatentEmulator)
         self.measurer = Measurer(context, emulator.model, emulator.fields, workers, stage=stage)
         bundle, file = context.bundle, context.bundle.manifest["priors"][emulator.model]["file"]
         self.source = Source(
@@ -183,29 +189,42 @@ def evaluate_emulator(
     grid: str = "quick",
     workers: int = 1,
     out: Path | None = None,
+    only: str | None = None,
     say: Say,
 ) -> Emulation:
     """Measure a bundle's priors; write emulation.json, the card and the guidance into it.
 
-    samples: how many are drawn, and at most how many held-out galaxies they are compared with.
-    out: a copy of the bundle to write into instead. Raises BundleError, SurveyError, SettingError.
+    only: measure the prior of this model, and keep what was measured of the others. samples: how
+    many are drawn, and at most how many held-out galaxies they are compared with. out: a copy of
+    the bundle to write into instead. Raises BundleError, SurveyError, SettingError.
     """
     bundle, survey = load_bundle(path), Survey.open(survey_path)
-    emulators = [Emulator.open(bundle)]
-    emulators += [Emulator.open(bundle, m) for m in bundle.priors if m != emulators[0].model]
+    main = Emulator.open(bundle).model
+    names = [main, *(name for name in bundle.priors if name != main)]
+    proofs = {} if only is None else _kept(bundle, only)
     work = path.absolute().with_name(f"{path.absolute().name}.work")
     context = Context(bundle, survey, work / "evaluation", grid)
-    proofs = []
-    for number, emulator in enumerate(emulators):
-        say(f"The prior of {emulator.model}")
-        stage = f"emulator-{emulator.model}" if number else "emulator"
-        proofs.append(
-            EmulatorEvaluation(context, emulator, samples, workers, say, stage=stage).run()
-        )
-    made = Emulation(**vars(proofs[0]), others=tuple(proofs[1:]))
+    for name in names if only is None else [only]:
+        say(f"The prior of {name}")
+        stage = "emulator" if name == main else f"emulator-{name}"
+        emulator = Emulator.open(bundle, name)
+        one = EmulatorEvaluation(context, emulator, samples, workers, say, stage=stage)
+        proofs[name] = one.run()
+    others = tuple(proofs[name] for name in names[1:] if name in proofs)
+    made = Emulation(**vars(proofs[main]), others=others)
     target = path if out is None else copied(path, out)
     write_emulation(load_bundle(target), made)
     return made
+
+
+def _kept(bundle: Bundle, only: str) -> dict[str, Proof]:
+    """What was measured of the other priors; raises BundleError where the first was not."""
+    found = bundle.emulation
+    if found is None:
+        what = f"{bundle.path}: its first prior was never measured"
+        raise BundleError(f"{what}; leave --emulator-model {only} out")
+    first = Proof(**{field.name: getattr(found, field.name) for field in fields(Proof)})
+    return {proof.model: proof for proof in (first, *found.others)}
 
 
 def write_emulation(bundle: Bundle, emulation: Emulation) -> None:

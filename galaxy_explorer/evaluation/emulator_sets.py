@@ -100,10 +100,24 @@ class Measurer:
         return _trained_judge(self.context, *rows)
 
     def vectors(self, codes: np.ndarray) -> np.ndarray:
-        """Code vectors (n, h w D) of code maps (n, h, w); latents (n, D) are their own."""
+        """Code vectors (n, V) of code maps (n, ...), of both levels; latents are their own."""
         if codes.dtype.kind == "f":
             return np.asarray(codes, np.float32)
+        if codes.ndim == 2:  # both maps of a galaxy in a row
+            return self._of_levels(codes)
         return np.asarray(self.codebook[codes].reshape(len(codes), -1))
+
+    def _of_levels(self, codes: np.ndarray) -> np.ndarray:
+        import torch
+
+        from galaxy_explorer.models.vqvae2 import VQVAE2
+
+        model = self.context.bundle.load_model(self.model)
+        if not isinstance(model, VQVAE2):
+            raise TypeError(f"{self.model} has no two maps of code vectors")
+        with torch.inference_mode():
+            levels = model.vectors(torch.from_numpy(codes.astype(np.int64)))
+        return np.concatenate([level.flatten(1).numpy() for level in levels], 1)
 
     def galaxies(
         self, stamps: np.ndarray, codes: np.ndarray, ttype: np.ndarray, words: str
@@ -174,8 +188,8 @@ class Measurer:
     def _draw(
         self, prior: Prior, asked: dict[str, np.ndarray], numbers: np.ndarray, guidance: float
     ) -> np.ndarray:
-        from galaxy_explorer.emulation.emulator import sampler_of
         from galaxy_explorer.emulation.sampler import Draw
+        from galaxy_explorer.emulation.samplers import sampler_of
 
         sampler, parts = sampler_of(prior), []
         with progress(len(numbers), f"Drawing samples, guidance {guidance:g}") as advance:

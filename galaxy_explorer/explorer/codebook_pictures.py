@@ -30,8 +30,8 @@ DRAWN = {"Where it occurs": "surroundings", "Decoded, alone": "constant"}
 
 
 def coded_models(bundle: Bundle) -> list[str]:
-    """Models that have a codebook."""
-    return [name for name, model in bundle.models.items() if "num_embeddings" in model.config]
+    """Models that have a codebook and one code map a galaxy."""
+    return [name for name, model in bundle.models.items() if "map_size" in model.config]
 
 
 @dataclass(frozen=True, eq=False)

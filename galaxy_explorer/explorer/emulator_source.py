@@ -33,7 +33,7 @@ KEPT_MAPS = 200
 REFERENCES = 256
 """Real galaxies, unknown to the prior, that samples are compared with."""
 REFERENCE_STAMPS = 32
-NO_MAPS = "this page needs one over code maps: galaxy-explorer prior BUNDLE --survey SURVEY"
+NO_MAPS = "this page needs one that does: galaxy-explorer prior BUNDLE --survey SURVEY"
 COMMENT = b"SYNTHETIC=T galaxies that do not exist"
 
 MAX_SIDE_PX = 800
@@ -101,7 +101,7 @@ class EmulatorSource:
 
         found = Emulator.open(self.bundle)
         if not isinstance(found, CodeEmulator):
-            raise BundleError(f"{self.bundle.path}: its prior draws latents; {NO_MAPS}")
+            raise BundleError(f"{self.bundle.path}: its prior draws no code map; {NO_MAPS}")
         return found
 
     def warm(self) -> None:

@@ -37,9 +37,9 @@ class FlowConfig:
     reads: ClassVar[str] = "float32"  # what log_prob is given
 
     latents: int = 64
-    transforms: int = 4
-    hidden: int = 128
-    bins: int = 8
+    transforms: int = 3
+    hidden: int = 192
+    bins: int = 6
     bound: int = 8
     n_fields: int = 1
     condition_dim: int = 64

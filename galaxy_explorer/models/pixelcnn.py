@@ -77,12 +77,10 @@ class GatedLayer(nn.Module):
         self.condition = nn.Linear(config.condition_dim, 4 * features, bias=False)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(
-        self, v: Tensor, h: Tensor, asked: Tensor, position: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Both stacks (B, C, h, w); what is asked (B, E), and the place on the map (E, h, w)."""
+    def forward(self, v: Tensor, h: Tensor, asked: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+        """Both stacks (B, C, h, w); what is asked (B, E), and the place (1 or B, E, h, w)."""
         reach = self.kernel // 2
-        above, beside = self.bias(asked, position)
+        above, beside = self.bias(asked, place)
         seen = self.vertical(functional.pad(v, (reach, reach, reach, 0)))
         from_above = functional.pad(seen, (0, 0, 1, 0))[:, :, :-1]  # one row down: strictly above
         left = functional.pad(h, (reach, 0))
@@ -91,10 +89,10 @@ class GatedLayer(nn.Module):
         inward = self.out(self.dropout(gate(row)))
         return v + gate(seen + above), inward if self.first else h + inward
 
-    def bias(self, asked: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+    def bias(self, asked: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
         """What enters before the gates of the vertical and the horizontal stack, (B, 2C, h, w)."""
         everywhere = self.condition(asked)[:, :, None, None]
-        here = self.condition(position.movedim(0, -1)).movedim(-1, 0)
+        here = self.condition(place.movedim(1, -1)).movedim(-1, 1)
         above, beside = (everywhere + here).chunk(2, 1)
         return above, beside
 
@@ -136,17 +134,30 @@ class PixelCNN(nn.Module):
         nn.init.orthogonal_(mixing)
         self.embedding.weight.copy_(standard @ mixing)
 
-    def forward(self, codes: Tensor, values: Tensor, states: Tensor) -> Tensor:
-        """Logits (B, K, h, w) of codes (B, h, w); those at a place depend on earlier codes only."""
+    def forward(
+        self, codes: Tensor, values: Tensor, states: Tensor, features: Tensor | None = None
+    ) -> Tensor:
+        """Logits (B, K, h, w) of codes (B, h, w); those at a place depend on earlier codes only.
+
+        features (B, E, h, w): what else is known of each place, such as a coarser map.
+        """
+        place = self.place(features)
         v = h = self.embedding(codes).movedim(-1, 1)  # (B, C, h, w)
         asked = self.encoder(values, states)  # (B, E)
         for layer in self.layers:
-            v, h = layer(v, h, asked, self.position)
+            v, h = layer(v, h, asked, place)
         hidden = torch.relu(self.head(self.dropout(torch.relu(h))))
         logits: Tensor = self.logits(hidden)
         return logits
 
-    def log_prob(self, codes: Tensor, values: Tensor, states: Tensor) -> Tensor:
+    def place(self, features: Tensor | None = None) -> Tensor:
+        """What each place of the map is given, (1 or B, E, h, w): where it is, and its features."""
+        here = self.position[None]
+        return here if features is None else here + features
+
+    def log_prob(
+        self, codes: Tensor, values: Tensor, states: Tensor, features: Tensor | None = None
+    ) -> Tensor:
         """Log-likelihood (B,) of maps (B, h, w), in nats, summed over the codes."""
-        logits = self(codes, values, states).float()
+        logits = self(codes, values, states, features).float()
         return -functional.cross_entropy(logits, codes, reduction="none").sum((1, 2))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from galaxy_explorer.models.flow import FlowConfig
+from galaxy_explorer.models.hierarchical_prior import HierarchicalConfig
 from galaxy_explorer.models.pixelcnn import PriorConfig
 from galaxy_explorer.models.prior_training import PriorRecipe
 from galaxy_explorer.models.priors import AnyConfig
@@ -59,7 +61,7 @@ FLOW_RECIPES = {
     "modern": PriorPlan(
         PriorRecipe(
             "modern",
-            3000,
+            4000,
             128,
             2e-3,
             2e-5,
@@ -101,13 +103,24 @@ def flow_plan(name: str, latents: int, n_fields: int) -> tuple[FlowConfig, Prior
     return config, plan.recipe
 
 
+def hierarchical_plan(
+    name: str, codes: int, num_embeddings: int, n_fields: int
+) -> tuple[HierarchicalConfig, PriorRecipe]:
+    """Config and recipe of a prior over so many codes of both square maps; raises KeyError."""
+    side = 2 * math.isqrt(codes // 5)
+    bottom, recipe = prior_plan(name, (side, side), num_embeddings, n_fields)
+    return HierarchicalConfig.from_dict(bottom.to_dict()), recipe
+
+
 def plan_for(
     name: str, shape: tuple[int, ...], num_embeddings: int, n_fields: int
 ) -> tuple[AnyConfig, PriorRecipe]:
-    """The plan of code maps (h, w), or where there is no codebook of latents (D,).
+    """The plan of code maps (h, w), of both maps (F,), or without a codebook of latents (D,).
 
     Raises KeyError for a name that is unknown or not for such a prior.
     """
     if not num_embeddings:
         return flow_plan(name, shape[0], n_fields)
+    if len(shape) == 1:
+        return hierarchical_plan(name, shape[0], num_embeddings, n_fields)
     return prior_plan(name, (shape[0], shape[1]), num_embeddings, n_fields)

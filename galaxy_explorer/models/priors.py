@@ -8,13 +8,14 @@ from typing import Any
 import torch
 
 from galaxy_explorer.models.flow import FlowConfig, LatentFlow
+from galaxy_explorer.models.hierarchical_prior import HierarchicalConfig, HierarchicalPrior
 from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
 
 AnyConfig = PriorConfig | FlowConfig
-Prior = PixelCNN | LatentFlow
+Prior = PixelCNN | HierarchicalPrior | LatentFlow
 
 PRIOR_CONFIGS: dict[str, type[AnyConfig]] = {
-    config.kind: config for config in (PriorConfig, FlowConfig)
+    config.kind: config for config in (PriorConfig, HierarchicalConfig, FlowConfig)
 }
 
 
@@ -27,4 +28,8 @@ def build_prior(config: AnyConfig, seed: int | None = None) -> Prior:
     """An untrained prior of a config; seed: of its weights, None: whatever torch has."""
     if seed is not None:
         torch.manual_seed(seed)
-    return LatentFlow(config) if isinstance(config, FlowConfig) else PixelCNN(config)
+    if isinstance(config, FlowConfig):
+        return LatentFlow(config)
+    if isinstance(config, HierarchicalConfig):
+        return HierarchicalPrior(config)
+    return PixelCNN(config)

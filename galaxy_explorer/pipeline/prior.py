@@ -47,9 +47,9 @@ INPUTS_MARK = "inputs.json"  # in the training's folder: what it was made from
 class CodedSurvey:
     """A survey as one trained model encodes it.
 
-    weights: SHA-256 of the model's stored weights. codes: maps (N, h, w) or latents (N, D) of
-    every galaxy; num_embeddings: 0 of latents. load: opens the model. work: folder of stages and
-    trainings.
+    weights: SHA-256 of the model's stored weights. codes: maps (N, h, w), both maps (N, F) or
+    latents (N, D) of every galaxy; num_embeddings: 0 of latents. load: opens the model. work:
+    folder of stages and trainings.
     """
 
     survey: Survey
@@ -218,12 +218,17 @@ def _start(prior: Prior, model: Model, data: PriorData) -> None:
     import torch
 
     from galaxy_explorer.models.flow import LatentFlow
+    from galaxy_explorer.models.hierarchical_prior import HierarchicalPrior
+    from galaxy_explorer.models.pixelcnn import PixelCNN
     from galaxy_explorer.models.vqvae import VQVAE
+    from galaxy_explorer.models.vqvae2 import VQVAE2
 
     if isinstance(prior, LatentFlow):
         latents = data.codes.reshape(-1, data.codes.shape[-1])
         prior.start_from(torch.from_numpy(latents.astype(np.float32)))
-    elif isinstance(model, VQVAE):
+    elif isinstance(prior, HierarchicalPrior) and isinstance(model, VQVAE2):
+        prior.start_from(*(level.codebook.cpu() for level in model.quantizers))
+    elif isinstance(prior, PixelCNN) and isinstance(model, VQVAE):
         prior.start_from(model.codebook.cpu())
 
 

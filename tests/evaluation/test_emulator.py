@@ -113,6 +113,18 @@ def test_the_command_resumes_and_writes_into_a_copy(proof, bundle, survey, tmp_p
     assert all(figure.name in found.output for figure in proof.figures)
 
 
+def test_one_prior_is_measured_alone_and_the_others_stay(proof, bundle, survey, tmp_path):
+    """All of it is kept in the work folder, so that nothing is drawn or measured again."""
+    out = tmp_path / "copy"
+    again = evaluate_emulator(
+        bundle, survey.path, samples=SAMPLES, grid="tiny", out=out, only=FLOW, say=lambda _: None
+    )
+    assert again == load_bundle(out).emulation == proof
+    bare = write_small_bundle(tmp_path / "bare", n=60)
+    with pytest.raises(BundleError, match="never measured"):
+        evaluate_emulator(bare, survey.path, only="k512-modern-8x8", say=lambda _: None)
+
+
 def test_a_bundle_without_a_prior_says_what_makes_one(tmp_path, survey):
     path = write_small_bundle(tmp_path / "plain", n=60, prior=None)
     with pytest.raises(BundleError, match="no prior"):

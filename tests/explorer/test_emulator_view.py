@@ -295,5 +295,5 @@ def test_a_bundle_whose_only_prior_draws_latents_says_what_the_page_needs(tmp_pa
         bundle, StampStore(bundle, tmp_path / "stamps"), None, store, read_settings({})
     )
     page = Emulator(ExplorerState(bundle), context)
-    assert "needs one over code maps" in page.view[0].object
+    assert "draws no code map" in page.view[0].object
     context.stamps.close()
