@@ -201,7 +201,7 @@ def evaluate_emulator(
     bundle, survey = load_bundle(path), Survey.open(survey_path)
     main = Emulator.open(bundle).model
     names = [main, *(name for name in bundle.priors if name != main)]
-    proofs = {} if only is None else _kept(bundle, only)
+    proofs = {} if only is None else _kept(bundle, only, samples)
     work = path.absolute().with_name(f"{path.absolute().name}.work")
     context = Context(bundle, survey, work / "evaluation", grid)
     for name in names if only is None else [only]:
@@ -217,12 +217,17 @@ def evaluate_emulator(
     return made
 
 
-def _kept(bundle: Bundle, only: str) -> dict[str, Proof]:
-    """What was measured of the other priors; raises BundleError where the first was not."""
+def _kept(bundle: Bundle, only: str, samples: int) -> dict[str, Proof]:
+    """What was measured of the other priors; raises BundleError where it cannot stand beside."""
     found = bundle.emulation
     if found is None:
         what = f"{bundle.path}: its first prior was never measured"
         raise BundleError(f"{what}; leave --emulator-model {only} out")
+    if (before := found.settings.get("samples")) != str(samples):
+        raise BundleError(
+            f"{bundle.path}: its first prior was measured with --emulator-samples {before};"
+            " take as many, or leave --emulator-model out"
+        )
     first = Proof(**{field.name: getattr(found, field.name) for field in fields(Proof)})
     return {proof.model: proof for proof in (first, *found.others)}
 

@@ -120,6 +120,8 @@ def test_one_prior_is_measured_alone_and_the_others_stay(proof, bundle, survey, 
         bundle, survey.path, samples=SAMPLES, grid="tiny", out=out, only=FLOW, say=lambda _: None
     )
     assert again == load_bundle(out).emulation == proof
+    with pytest.raises(BundleError, match=f"--emulator-samples {SAMPLES}"):
+        evaluate_emulator(bundle, survey.path, samples=60, only=FLOW, say=lambda _: None)
     bare = write_small_bundle(tmp_path / "bare", n=60)
     with pytest.raises(BundleError, match="never measured"):
         evaluate_emulator(bare, survey.path, only="k512-modern-8x8", say=lambda _: None)
