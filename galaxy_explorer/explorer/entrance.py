@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
+from string import Template
 from typing import TYPE_CHECKING
 
 from bokeh.server.urls import per_app_patterns
-from jinja2 import Template
 from panel.io.server import DocHandler
 from tornado.web import Finish
 
@@ -30,7 +30,7 @@ BUSY_PAGE = Template(
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<meta http-equiv="refresh" content="{{ retry }}">
+<meta http-equiv="refresh" content="$retry">
 <title>All places are taken</title>
 <style>
   :root { color-scheme: light dark }
@@ -43,8 +43,8 @@ BUSY_PAGE = Template(
 <body>
 <main>
 <h1>All places are taken</h1>
-<p>{{ places }} of {{ places }} explorers are open on this server. A place is free as soon as
-somebody leaves; this page tries again every {{ retry }} seconds.</p>
+<p>$places of $places explorers are open on this server. A place is free as soon as
+somebody leaves; this page tries again every $retry seconds.</p>
 <p><a href="">Try again now</a></p>
 </main>
 </body>
@@ -73,7 +73,7 @@ class Entrance(DocHandler):
     def _ask_to_wait(self) -> None:
         self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
         self.set_header("Retry-After", str(RETRY_S))
-        self.finish(BUSY_PAGE.render(places=seats().limit, retry=RETRY_S))
+        self.finish(BUSY_PAGE.substitute(places=seats().limit, retry=RETRY_S))
         raise Finish
 
     def _log(self) -> None:

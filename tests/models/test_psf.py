@@ -87,7 +87,7 @@ def test_light_from_outside_the_stamp_enters() -> None:
     canvas[24, 5] = 1.0  # three pixels left of a stamp of 32
     stamp = blur(canvas, psf_of((21, 21), 6.0), output_size=32)
     assert stamp.shape == (32, 32)
-    assert stamp[16, 0] > 10 * stamp[16, 8] > 0
+    assert stamp[16, 0] > 10 * stamp[16, 5] > 1e-6  # within the PSF's reach, no rounding
 
 
 def test_nothing_wraps_round_the_edge() -> None:
