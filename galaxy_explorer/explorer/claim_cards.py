@@ -60,10 +60,11 @@ def _figures(figures: Sequence[ClaimFigure]) -> list[str]:
 
 
 def _figure(figure: ClaimFigure, axis: Axis) -> str:
-    value = f"{figure_words(figure.value)} {plain(figure.unit)}".strip()
+    unit = f' <span class="soft">{plain(figure.unit)}</span>' if figure.unit else ""
     marks = interval_html(figure.value, figure.low, figure.high, axis=axis)
     return (
-        f'<tr><th scope="row">{plain(figure.name)}</th><td class="number">{value}</td>'
+        f'<tr><th scope="row">{plain(figure.name)}{unit}</th>'
+        f'<td class="number">{figure_words(figure.value)}</td>'
         f'<td class="number soft">{interval_words(figure.low, figure.high)}</td>'
         f'<td class="marks">{marks}</td><td class="number soft">n {figure.n:,}</td></tr>'
     )
