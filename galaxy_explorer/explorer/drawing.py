@@ -41,8 +41,7 @@ class Drawing(param.Parameterized):
         if not self.shown:
             self._due = True
         elif pn.state.curdoc is not None and self._may_draw_now():
-            self.number += 1
-            self._show(self._prepare()())
+            self.draw_at_once()
         else:
             # A browser that is still opening the page would miss a drawing made meanwhile.
             pn.state.onload(self.draw)
@@ -54,6 +53,11 @@ class Drawing(param.Parameterized):
         if self.shown and self._due:
             self._due = False
             self.ask()
+
+    def draw_at_once(self) -> None:
+        """Draw before going on, however long it takes."""
+        self.number += 1
+        self._show(self._prepare()())
 
     async def draw(self) -> None:
         """Draw now."""

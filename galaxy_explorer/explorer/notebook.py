@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import panel as pn
-import panel_material_ui as pmui
 import platformdirs
 from bokeh.models import HoverTool
+from panel.theme import Native
 
 from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.explorer.colouring import map_colouring
 from galaxy_explorer.explorer.components import Gallery
-from galaxy_explorer.explorer.controls import clustering_select, display_controls, two_way
+from galaxy_explorer.explorer.controls import two_way
 from galaxy_explorer.explorer.detail import Detail
 from galaxy_explorer.explorer.label_session import label_store
 from galaxy_explorer.explorer.originals import survey_originals
@@ -30,6 +31,13 @@ GALLERY_PAGE = 48
 TOOLTIP = (
     f'<div style="{TOOLTIP_STYLE}"><div><b>@id</b></div><div>@t · cluster @cluster</div></div>'
 )
+COLOURS = """
+:host {
+  --panel-on-background-color: var(--vscode-editor-foreground, var(--jp-ui-font-color1, #212529));
+  --panel-background-color: var(--vscode-editor-background, var(--jp-layout-color0, #fff));
+}
+"""
+"""Ink and paper of the notebook, light or dark, for what is not Panel's own."""
 
 
 class Explorer(pn.viewable.Viewer):
@@ -51,10 +59,12 @@ class Explorer(pn.viewable.Viewer):
         **params: Any,
     ) -> None:
         super().__init__(**params)
+        _load_scripts()
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self.state = ExplorerState(self.bundle)
         self.stamps = _stamps(self.bundle, survey)
         self.map = GalaxyMap(self.bundle.column("galaxy_id"), self.bundle.column("ttype"))
+        self._figure = pn.pane.Bokeh(self.map.figure, height=height, sizing_mode="stretch_width")
         self._place()
         self.map.show(BLANK, BLANK)
         self._hover_words()
@@ -85,33 +95,66 @@ class Explorer(pn.viewable.Viewer):
     def _place(self, *_: Any) -> None:
         colouring = map_colouring(self.bundle, self.state.clustering, self.state.colour_by)
         self.map.place(self.bundle.clusterings[self.state.clustering], colouring)
+        pn.io.push_notebook(self._figure)
 
     def _highlight(self, *_: Any) -> None:
         self.map.highlight(self.state.selection)
+        pn.io.push_notebook(self._figure)
 
     def _on_map(self, _attribute: str, _old: list[int], new: list[int]) -> None:
         if not np.array_equal(np.unique(new), self.state.selection):
             self.state.select(new, "chosen on the map")
 
     def _layout(self, height: int) -> pn.Row:
-        colour = two_way(
-            pmui.Select(
-                label="Colour by",
-                options=self.state.colour_choices(),
-                size="small",
-                sizing_mode="stretch_width",
-            ),
-            self.state,
-            "colour_by",
-        )
-        figure = pn.pane.Bokeh(self.map.figure, height=height, sizing_mode="stretch_width")
+        pictures = Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56)
+        pictures.sheet.stylesheets = [COLOURS]
+        pictures.drawing.draw_at_once()  # what is told before the cell is shown is lost
         side = pn.Column(
-            clustering_select(self.state), colour, Detail(self.state, self.stamps),
-            Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56),
-            display_controls(self.state), sizing_mode="stretch_width", scroll="y-auto",
-            height=height,
+            self._choice("Model", "clustering", self.state.clustering_choices()),
+            self._choice("Colour by", "colour_by", self.state.colour_choices()),
+            self._focus(), pictures, self._display(),
+            sizing_mode="stretch_width", scroll="y-auto", height=height,
         )  # fmt: skip
-        return pn.Row(figure, side, sizing_mode="stretch_width", min_height=height)
+        return pn.Row(
+            self._figure, side, sizing_mode="stretch_width", min_height=height, design=Native
+        )
+
+    def _focus(self) -> pn.widgets.StaticText:
+        """What is known of the galaxy in focus; a pane would ask the network for its styles."""
+        card = Detail(self.state, self.stamps).card
+        words = pn.widgets.StaticText(
+            stylesheets=[*card.stylesheets, COLOURS], sizing_mode="stretch_width", margin=(0, 10)
+        )
+        card.param.watch(lambda event: words.param.update(value=event.new), "object")
+        return words
+
+    # Panel's own widgets and looks: each of the app's carries its library along, 1.4 MB a widget,
+    # and a notebook keeps them all.
+    def _choice(self, label: str, name: str, options: dict[str, str]) -> pn.widgets.Select:
+        widget = pn.widgets.Select(label=label, options=options, sizing_mode="stretch_width")
+        return two_way(widget, self.state, name)
+
+    def _display(self) -> pn.Card:
+        settings = self.state.display.param
+        kinds = {
+            "stretch": pn.widgets.Select, "interval": pn.widgets.Select,
+            "percentile": pn.widgets.FloatSlider, "colour_map": pn.widgets.Select,
+            "invert": pn.widgets.Checkbox, "shared": pn.widgets.Checkbox,
+        }  # fmt: skip
+        controls = [kind.from_param(settings[name]) for name, kind in kinds.items()]
+        return pn.Card(
+            *controls, title="How pictures are drawn", collapsed=True, sizing_mode="stretch_width"
+        )
+
+
+def _load_scripts() -> None:
+    """Bring Panel's scripts into the notebook, if this is one, from here and not from the network.
+
+    Every time: the page may have been loaded anew since, while the kernel went on.
+    """
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if hasattr(shell, "kernel"):
+        pn.extension(inline=True)
 
 
 def _stamps(bundle: Bundle, survey: str | Path | None) -> StampStore:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from types import ModuleType, SimpleNamespace
+
 import numpy as np
+import panel as pn
+import param
 import pytest
 from bokeh.document import Document
+from bokeh.models import HoverTool, UIElement
+from panel.io.model import add_to_doc
+from panel.io.notebook import patch_inline_stylesheets
+from panel.models.esm import ReactComponent
+from pyviz_comms import Comm
 
 import galaxy_explorer
 from galaxy_explorer.explorer import notebook
+from galaxy_explorer.explorer.esm import PictureSheet
 from galaxy_explorer.explorer.notebook import Explorer
 
 
@@ -15,6 +27,32 @@ from galaxy_explorer.explorer.notebook import Explorer
 def explorer(bundle, stamps, monkeypatch) -> Explorer:
     monkeypatch.setattr(notebook, "_stamps", lambda *_: stamps)
     return Explorer(bundle)
+
+
+class Page(Comm):
+    """The browser's end of a cell: keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._comm, self.told = True, []
+
+    def init(self, on_msg=None) -> None:
+        pass
+
+    def send(self, data=None, metadata=None, buffers=()) -> None:
+        self.told.append(str(data))
+
+
+@pytest.fixture
+def cell(explorer) -> SimpleNamespace:
+    """The explorer as a cell shows it."""
+    document, page = Document(), Page()
+    root = explorer._view._render_model(document, page)
+    for model in root.select({"type": UIElement}):
+        patch_inline_stylesheets(model)  # as Panel does where it takes everything from here
+    add_to_doc(root, document, hold=True)
+    page.told.clear()
+    return SimpleNamespace(root=root, told=page.told)
 
 
 def test_it_is_a_public_name() -> None:
@@ -51,8 +89,6 @@ def test_code_selects_as_the_map_does(explorer) -> None:
 
 
 def test_nothing_in_the_cell_asks_a_server(explorer) -> None:
-    from bokeh.models import HoverTool
-
     assert all(
         "<img" not in tool.tooltips for tool in explorer.map.figure.select({"type": HoverTool})
     )
@@ -71,3 +107,51 @@ def test_labels_are_read_as_a_table(explorer, monkeypatch) -> None:
 
     monkeypatch.setattr(notebook, "label_store", lambda _: Store())
     assert explorer.labels == "the table"
+
+
+def test_the_cell_is_complete_when_it_is_shown(bundle, stamps, monkeypatch) -> None:
+    """What is drawn between its making and its showing would not reach it."""
+    monkeypatch.setattr(notebook, "_stamps", lambda *_: stamps)
+
+    async def made() -> Explorer:  # as in a kernel, where slow work goes on after the cell
+        return Explorer(bundle)
+
+    explorer = asyncio.run(made())
+    sheet = next(iter(explorer._view.select(PictureSheet)))
+    assert sheet.tiles
+    assert sheet.sheet
+
+
+def test_what_code_does_to_the_map_is_told_to_the_cell(explorer, cell) -> None:
+    explorer._place()
+    assert any("ColumnDataChanged" in message for message in cell.told)
+    cell.told.clear()
+    with param.parameterized.discard_events(explorer.state):
+        explorer.state.select([7, 5], "mine")
+    explorer._highlight()
+    assert any("indices" in message for message in cell.told)
+
+
+def test_the_cell_asks_no_network_and_carries_no_library_a_widget(explorer, cell) -> None:
+    explorer.state.focus = 3
+    models = list(cell.root.references())
+    assert not any(isinstance(model, ReactComponent) for model in models)
+    assert not any("ImportedStyleSheet" in message for message in cell.told)
+
+
+def test_a_galaxy_in_focus_is_described(explorer, cell) -> None:
+    explorer.state.focus = 3
+    assert any("galaxy-0003" in str(getattr(model, "text", "")) for model in cell.root.references())
+
+
+@pytest.mark.parametrize("notebook_runs", [True, False])
+def test_scripts_are_brought_into_a_notebook_and_into_nothing_else(monkeypatch, notebook_runs):
+    shell = SimpleNamespace(kernel=object()) if notebook_runs else SimpleNamespace()
+    ipython = ModuleType("IPython")
+    ipython.get_ipython = lambda: shell
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    brought = []
+    monkeypatch.setattr(pn, "extension", lambda **options: brought.append(options))
+    notebook._load_scripts()
+    notebook._load_scripts()
+    assert brought == ([{"inline": True}] * 2 if notebook_runs else [])
