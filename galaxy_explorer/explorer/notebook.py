@@ -37,7 +37,7 @@ COLOURS = """
   --panel-background-color: var(--vscode-editor-background, var(--jp-layout-color0, #fff));
 }
 """
-"""Ink and paper of the notebook, light or dark, for what is not Panel's own."""
+"""Ink and paper of the notebook, light or dark."""
 
 
 class Explorer(pn.viewable.Viewer):
@@ -107,7 +107,6 @@ class Explorer(pn.viewable.Viewer):
 
     def _layout(self, height: int) -> pn.Row:
         pictures = Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56)
-        pictures.sheet.stylesheets = [COLOURS]
         pictures.drawing.draw_at_once()  # what is told before the cell is shown is lost
         side = pn.Column(
             self._choice("Model", "clustering", self.state.clustering_choices()),
@@ -115,6 +114,8 @@ class Explorer(pn.viewable.Viewer):
             self._focus(), pictures, self._display(),
             sizing_mode="stretch_width", scroll="y-auto", height=height,
         )  # fmt: skip
+        for part in side.select(pn.reactive.Reactive):
+            part.stylesheets = [*part.stylesheets, COLOURS]
         return pn.Row(
             self._figure, side, sizing_mode="stretch_width", min_height=height, design=Native
         )
@@ -123,7 +124,7 @@ class Explorer(pn.viewable.Viewer):
         """What is known of the galaxy in focus; a pane would ask the network for its styles."""
         card = Detail(self.state, self.stamps).card
         words = pn.widgets.StaticText(
-            stylesheets=[*card.stylesheets, COLOURS], sizing_mode="stretch_width", margin=(0, 10)
+            stylesheets=card.stylesheets, sizing_mode="stretch_width", margin=(0, 10)
         )
         card.param.watch(lambda event: words.param.update(value=event.new), "object")
         return words

@@ -20,7 +20,7 @@ from pyviz_comms import Comm
 import galaxy_explorer
 from galaxy_explorer.explorer import notebook
 from galaxy_explorer.explorer.esm import PictureSheet
-from galaxy_explorer.explorer.notebook import Explorer
+from galaxy_explorer.explorer.notebook import COLOURS, Explorer
 
 
 @pytest.fixture
@@ -155,3 +155,9 @@ def test_scripts_are_brought_into_a_notebook_and_into_nothing_else(monkeypatch, 
     notebook._load_scripts()
     notebook._load_scripts()
     assert brought == ([{"inline": True}] * 2 if notebook_runs else [])
+
+
+def test_every_part_of_the_cell_has_the_ink_of_the_notebook(explorer) -> None:
+    side = explorer._view[1]
+    assert all(COLOURS in part.stylesheets for part in side.select(pn.widgets.Widget))
+    assert all(COLOURS in part.stylesheets for part in side.select(PictureSheet))
