@@ -66,3 +66,12 @@ def test_what_the_container_copies_is_let_through() -> None:
     }
     assert copied == let_through
     assert all((ROOT / name).exists() for name in copied)
+
+
+def test_half_done_work_stays_out_of_the_container() -> None:
+    """What git leaves out of the copied folders is left out here, too; the later line wins."""
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    let_through = max(place for place, line in enumerate(lines) if line[0] == "!")
+    for name in ("*.work", "*.partial", "__pycache__"):
+        assert f"{name}/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+        assert lines.index(f"**/{name}") > let_through
