@@ -6,8 +6,6 @@ Everything that it draws is synthetic.
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.bundle import Bundle
-from galaxy_explorer.bundle_prior_schema import FLOW, HIERARCHICAL
+from galaxy_explorer.bundle_prior_schema import CODE_PRIOR, FLOW, HIERARCHICAL
 from galaxy_explorer.bundle_priors import main_prior
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import BundleError, RequestError
@@ -50,7 +48,7 @@ class Partial:
     rows: int
 
 
-class Emulator(ABC):
+class Emulator:
     """The prior over what one model encodes galaxies to, and that model's decoder.
 
     model: its name. fields: what a request may ask for, `ttype` first where there is one.
@@ -80,17 +78,20 @@ class Emulator(ABC):
         name = main.model if model is None else model
         if name not in bundle.priors:
             raise BundleError(f"{bundle.path}: no prior of {name}; of {', '.join(bundle.priors)}")
-        return EMULATORS.get(bundle.priors[name].kind, CodeEmulator)(bundle, name)
+        return EMULATORS[bundle.priors[name].kind](bundle, name)
 
     def check(self, request: Request) -> None:
         """Raise RequestError where the request is not possible."""
         request.checked(self.fields)
 
-    @abstractmethod
     def codes(
         self, request: Request, *, cancelled: Callable[[], bool] = never
     ) -> NDArray[np.generic]:
-        """What is drawn of each galaxy, (n, ...); raises RequestError."""
+        """What is drawn of each galaxy, (n, ...); raises RequestError, also where cancelled."""
+        from galaxy_explorer.emulation.samplers import drawn
+
+        self.check(request)
+        return drawn(self._drawing(), self._draw(request), cancelled)
 
     def decode(self, codes: NDArray[np.generic]) -> Stamps:
         """Stamps (n, C, S, S), stretched, of whole code maps or latents (n, ...)."""
@@ -191,12 +192,12 @@ class CodeEmulator(Emulator):
         *,
         cancelled: Callable[[], bool] = never,
         fixed: ArrayLike | None = None,
-    ) -> NDArray[np.uint16]:
-        """Code maps (n, h, w), the end of the stream; raises RequestError where cancelled."""
-        parts = deque(self.stream(request, fixed=fixed, cancelled=cancelled), maxlen=1)
-        if not parts or parts[0].rows < self.code_shape[0]:
-            raise RequestError("cancelled before the last row was drawn")
-        return parts[0].codes.astype(np.uint16)
+    ) -> NDArray[np.generic]:
+        """Code maps (n, h, w), the end of the stream; fixed: see there."""
+        from galaxy_explorer.emulation.samplers import drawn
+
+        self.check(request)
+        return drawn(self._drawing(), self._draw(request, self._fixed(request, fixed)), cancelled)
 
     def preview(self, partial: Partial) -> Stamps:
         """Stamps (n, C, S, S), codes not drawn yet shown as the mean code vector."""
@@ -239,21 +240,6 @@ class HierarchicalEmulator(Emulator):
         config = bundle.priors[model].config
         self.code_shape = (config["height"] * config["width"] * 5 // 4,)
 
-    def codes(
-        self, request: Request, *, cancelled: Callable[[], bool] = never
-    ) -> NDArray[np.uint16]:
-        """Codes (n, F); raises RequestError, also where cancelled."""
-        from galaxy_explorer.emulation.hierarchical_sampler import HierarchicalSampler
-
-        self.check(request)
-        found = self._drawing()
-        if not isinstance(found, HierarchicalSampler):
-            raise TypeError(f"{self.model}: not a prior over two code maps")
-        codes = found.codes(self._draw(request), cancelled)
-        if codes is None:
-            raise RequestError("cancelled before the last row was drawn")
-        return codes.astype(np.uint16)
-
 
 class LatentEmulator(Emulator):
     """Draws the latents of a model without codes, by a flow; it has no guidance."""
@@ -270,20 +256,9 @@ class LatentEmulator(Emulator):
                 f"guidance {request.guidance:g}: the flow of {self.model} has none; leave it out"
             )
 
-    def codes(
-        self, request: Request, *, cancelled: Callable[[], bool] = never
-    ) -> NDArray[np.float16]:
-        """Latents (n, D); raises RequestError, also where cancelled."""
-        from galaxy_explorer.emulation.flow_sampler import FlowSampler
 
-        self.check(request)
-        found = self._drawing()
-        if not isinstance(found, FlowSampler):
-            raise TypeError(f"{self.model}: not a flow over latents")
-        parts = list(found.parts(self._draw(request), cancelled))
-        if sum(map(len, parts)) < request.count:
-            raise RequestError("cancelled before the last galaxy was drawn")
-        return np.concatenate(parts)
-
-
-EMULATORS: dict[str, type[Emulator]] = {FLOW: LatentEmulator, HIERARCHICAL: HierarchicalEmulator}
+EMULATORS: dict[str, type[Emulator]] = {
+    CODE_PRIOR: CodeEmulator,
+    FLOW: LatentEmulator,
+    HIERARCHICAL: HierarchicalEmulator,
+}

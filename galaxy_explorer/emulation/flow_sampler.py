@@ -8,7 +8,7 @@ of samples drawn together, decides nothing.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -27,25 +27,22 @@ class FlowSampler:
         self.flow = copy.deepcopy(flow).double().eval()
 
     @torch.inference_mode()
-    def parts(
+    def codes(
         self, draw: Draw, cancelled: Callable[[], bool] = never
-    ) -> Iterator[NDArray[np.float16]]:
-        """Latents (at most BATCH, D), part by part; ends early where cancelled.
+    ) -> NDArray[np.float16] | None:
+        """Latents (n, D), None where cancelled.
 
         temperature: the variance of the deviates, which of a Gaussian is what it is of logits.
         """
-        size, spread = self.flow.config.latents, draw.temperature**0.5
+        size, spread, parts = self.flow.config.latents, draw.temperature**0.5, []
         values, states = (torch.from_numpy(part) for part in draw.condition)
         for start in range(0, len(draw.numbers), BATCH):
             if cancelled():
-                return
+                return None
             part = slice(start, start + BATCH)
             generators = (np.random.default_rng((draw.seed, n)) for n in draw.numbers[part])
             noise = np.stack([generator.normal(size=size) for generator in generators])
             deviates = torch.from_numpy(noise * spread)
             made = self.flow.made_from(deviates, values[part].double(), states[part])
-            yield made.numpy().astype(np.float16)
-
-    def drawn(self, draw: Draw) -> NDArray[np.float16]:
-        """Latents (n, D)."""
-        return np.concatenate(list(self.parts(draw)))
+            parts.append(made.numpy().astype(np.float16))
+        return np.concatenate(parts)

@@ -23,18 +23,11 @@ class HierarchicalSampler:
 
     def codes(self, draw: Draw, cancelled: Callable[[], bool] = never) -> Codes | None:
         """Codes (n, F), top map then bottom map, row by row; None where cancelled."""
-        top = _last(self._top, draw, cancelled)
+        top = self._top.codes(draw, cancelled)
         if top is None:
             return None
-        bottom = _last(self._bottom, _below(draw, top, self._coarse), cancelled)
+        bottom = self._bottom.codes(_below(draw, top, self._coarse), cancelled)
         return None if bottom is None else _joined(top, bottom)
-
-    def drawn(self, draw: Draw) -> Codes:
-        """Codes (n, F)."""
-        codes = self.codes(draw)
-        if codes is None:
-            raise RuntimeError("a draw that nobody cancelled has ended early")
-        return codes
 
 
 def naive_codes(prior: HierarchicalPrior, draw: Draw) -> Codes:
@@ -49,12 +42,6 @@ def naive_codes(prior: HierarchicalPrior, draw: Draw) -> Codes:
 def _below(draw: Draw, top: Codes, coarse: torch.nn.Module) -> Draw:
     """What to draw of the bottom map, under noise of its own, given top maps (n, h, w)."""
     return replace(draw, level=1, features=coarse(torch.from_numpy(top)))
-
-
-def _last(sampler: Sampler, draw: Draw, cancelled: Callable[[], bool]) -> Codes | None:
-    """Whole maps (n, h, w), None where cancelled."""
-    rows = list(sampler.rows(draw, cancelled))
-    return rows[-1] if len(rows) == sampler.prior.config.height else None
 
 
 def _joined(top: Codes, bottom: Codes) -> NDArray[np.int64]:

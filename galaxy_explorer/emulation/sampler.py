@@ -178,10 +178,10 @@ class Sampler:
                 embedded = state.end_row(embedded)
             yield canvas.copy()
 
-    def drawn(self, draw: Draw) -> Codes:
-        """Whole code maps (n, h, w)."""
-        *_, codes = self.rows(draw)
-        return codes
+    def codes(self, draw: Draw, cancelled: Callable[[], bool] = never) -> Codes | None:
+        """Whole code maps (n, h, w), None where cancelled."""
+        rows = list(self.rows(draw, cancelled))
+        return rows[-1] if len(rows) == self.prior.config.height else None
 
     def kept_bytes(self, passes: int) -> int:
         """Memory that the layers keep of maps being drawn: no more for a higher map."""

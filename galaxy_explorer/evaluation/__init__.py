@@ -263,8 +263,9 @@ def evaluate_bundle(
     bundle, survey = load_bundle(path), Survey.open(survey_path)
     work = path.absolute().with_name(f"{path.absolute().name}.work")
     context = Context(bundle, survey, work / "evaluation", grid)
-    subjects = find_subjects(bundle, survey, work, seeds)
-    trainings = further_trainings(bundle, find_replicas(work, survey))
+    replicas = find_replicas(work, survey)
+    subjects = find_subjects(bundle, replicas, seeds)
+    trainings = further_trainings(bundle, replicas)
     if all(subject.shipped for subject in subjects):
         say(f"No further trainings in {work}: figures are of one training each")
     evaluation = Evaluator(context, subjects, trainings, workers, say).run()

@@ -189,18 +189,17 @@ class Measurer:
         self, prior: Prior, asked: dict[str, np.ndarray], numbers: np.ndarray, guidance: float
     ) -> np.ndarray:
         from galaxy_explorer.emulation.sampler import Draw
-        from galaxy_explorer.emulation.samplers import sampler_of
+        from galaxy_explorer.emulation.samplers import drawn, sampler_of
 
         sampler, parts = sampler_of(prior), []
         with progress(len(numbers), f"Drawing samples, guidance {guidance:g}") as advance:
             for start in range(0, len(numbers), BATCH):
                 part = slice(start, start + BATCH)
                 given = {name: values[part] for name, values in asked.items()}
-                drawn = tuple(numbers[part].tolist())
-                condition = condition_of(self.fields, given, len(drawn))
-                codes = sampler.drawn(Draw(SEED, drawn, condition, guidance=guidance))
-                parts.append(codes if codes.dtype.kind == "f" else codes.astype(np.uint16))
-                advance(len(drawn))
+                wanted = tuple(numbers[part].tolist())
+                condition = condition_of(self.fields, given, len(wanted))
+                parts.append(drawn(sampler, Draw(SEED, wanted, condition, guidance=guidance)))
+                advance(len(wanted))
         return np.concatenate(parts)
 
     def taught(self, seed: int = 0) -> Galaxies | None:

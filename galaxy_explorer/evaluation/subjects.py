@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from galaxy_explorer.bundle import Bundle
-from galaxy_explorer.pipeline.replicas import Replica, find_replicas
-from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.pipeline.replicas import Replica
 
 if TYPE_CHECKING:
     from galaxy_explorer.models.kinds import Model
@@ -76,8 +74,8 @@ class Subject:
         return {"model": self.name, "seed": self.seed, "weights": self.key}
 
 
-def find_subjects(bundle: Bundle, survey: Survey, work: Path, seeds: int | None) -> list[Subject]:
-    """Models of the bundle, then further trainings of the work folder, by name and seed.
+def find_subjects(bundle: Bundle, replicas: list[Replica], seeds: int | None) -> list[Subject]:
+    """Models of the bundle, then further trainings of `replicas`, by name and seed.
 
     seeds: at most that many trainings of each model; None for all there are.
     """
@@ -85,7 +83,7 @@ def find_subjects(bundle: Bundle, survey: Survey, work: Path, seeds: int | None)
     known = {(subject.name, subject.seed) for subject in found}
     found += [
         _trained(replica)
-        for replica in find_replicas(work, survey)
+        for replica in replicas
         if (replica.name, replica.seed) not in known and (seeds is None or replica.seed < seeds)
     ]
     return sorted(found, key=lambda subject: (subject.name, subject.seed))

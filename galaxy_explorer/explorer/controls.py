@@ -75,7 +75,6 @@ def picture_source(state: ExplorerState) -> pmui.RadioButtonGroup:
 
 def whole_number(label: str, value: int, low: int, high: int) -> NumberField:
     """A field for a whole number from low to high; what is none is refused, the old one stays."""
-    field = NumberField(label=f"{label} ({low} to {high})", value=value, margin=(4, 10))
 
     def take(message: dict[str, Any]) -> None:
         typed = message.get("value")
@@ -84,7 +83,7 @@ def whole_number(label: str, value: int, low: int, high: int) -> NumberField:
         else:
             field.refusals += 1
 
-    field._on_message = take  # noqa: SLF001
+    field = NumberField(take, label=f"{label} ({low} to {high})", value=value, margin=(4, 10))
     return field
 
 

@@ -95,36 +95,39 @@ def _beside(found: Emulation, other: Proof) -> str:
 
 def _pair(figure: EmulationFigure, same: EmulationFigure | None) -> str:
     """A figure of another prior, and the same figure of the prior of this page."""
-    sign, kind = VERDICTS[figure.verdict]
-    statistic = f", {plain(_spaced(figure.statistic))}" if figure.statistic else ""
     value, verdict = (None, "not measured") if same is None else (same.value, same.verdict)
     return (
-        f'<tr class="{kind}"><th scope="row" title="{plain(figure.note)}">{plain(figure.name)}'
-        f'{statistic}</th><td class="number">{_goal(figure)}</td>'
-        f'<td class="number"><b>{figure_words(figure.value)}</b></td>'
-        f'<td class="number soft">{interval_words(figure.low, figure.high)}</td>'
-        f'<td class="verdict">{sign} {figure.verdict}</td>'
+        f"{_measured(figure)}{_verdict(figure.verdict)}"
         f'<td class="number soft">{figure_words(figure.control)}</td>'
         f'<td class="number">{figure_words(value)}</td>'
-        f'<td class="verdict">{VERDICTS[verdict][0]} {verdict}</td></tr>'
+        f"{_verdict(verdict)}</tr>"
     )
 
 
 def _line(figure: EmulationFigure) -> str:
-    sign, kind = VERDICTS[figure.verdict]
-    statistic = f", {plain(_spaced(figure.statistic))}" if figure.statistic else ""
     others = "".join(
         f'<td class="number soft">{figure_words(value)}</td>'
         for value in (figure.floor, figure.collapsed, figure.control)
     )
     return (
-        f'<tr class="{kind}"><th scope="row" title="{plain(figure.note)}">{plain(figure.name)}'
-        f'{statistic}</th><td class="number">{_goal(figure)}</td>'
+        f'{_measured(figure)}<td class="number soft">{figure.n:,}</td>'
+        f"{_verdict(figure.verdict)}{others}</tr>"
+    )
+
+
+def _measured(figure: EmulationFigure) -> str:
+    """The row of a figure up to its interval: name, goal, value."""
+    statistic = f", {plain(_spaced(figure.statistic))}" if figure.statistic else ""
+    return (
+        f'<tr class="{VERDICTS[figure.verdict][1]}"><th scope="row" title="{plain(figure.note)}">'
+        f'{plain(figure.name)}{statistic}</th><td class="number">{_goal(figure)}</td>'
         f'<td class="number"><b>{figure_words(figure.value)}</b></td>'
         f'<td class="number soft">{interval_words(figure.low, figure.high)}</td>'
-        f'<td class="number soft">{figure.n:,}</td>'
-        f'<td class="verdict">{sign} {figure.verdict}</td>{others}</tr>'
     )
+
+
+def _verdict(verdict: str) -> str:
+    return f'<td class="verdict">{VERDICTS[verdict][0]} {verdict}</td>'
 
 
 def _goal(figure: EmulationFigure) -> str:

@@ -7,9 +7,8 @@ it enters before both gates of every layer, as the condition does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -31,11 +30,6 @@ class HierarchicalConfig(PriorConfig):
         super().__post_init__()
         if self.height % 2 or self.width % 2:
             raise ValueError("a bottom map of odd sides has no half for the top level")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> HierarchicalConfig:
-        """The inverse of `to_dict`; raises TypeError for an unknown field."""
-        return cls(**values)
 
     def level(self, *, top: bool) -> PriorConfig:
         """The config of one level's PixelCNN."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from galaxy_explorer.bundle_prior_schema import kind_of
 from galaxy_explorer.files import atomic_write_text, sha256_of
 from galaxy_explorer.models.prior_fields import condition_of, fit_fields
 from galaxy_explorer.pipeline.cache import StageCache, StageResult
@@ -39,7 +40,6 @@ TYPED_SHARE = 0.6  # of the galaxies drawn in training that have a type
 EVENNESS = 0.5  # 0: every type as often as in the survey, 1: all ten classes equally often
 CONTROL_SHARE = 0.5  # of the steps: enough for a control that learns no label at all
 BLOCK = 512
-CODE_PRIOR = "pixelcnn"  # the kind of a prior whose entry names none
 INPUTS_MARK = "inputs.json"  # in the training's folder: what it was made from
 
 
@@ -77,8 +77,8 @@ class PriorProducts:
         from galaxy_explorer.models.inference import load_prior
         from galaxy_explorer.models.priors import prior_config
 
-        kind = self.entry.get("kind", CODE_PRIOR)
-        return load_prior(prior_config(kind, self.entry["config"]), self.weights)
+        config = prior_config(kind_of(self.entry), self.entry["config"])
+        return load_prior(config, self.weights)
 
 
 def train_prior(

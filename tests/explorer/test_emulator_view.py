@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from PIL import Image
 
-from galaxy_explorer.bundle import load_bundle
+from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.emulation.maker import Wish
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
@@ -265,15 +266,18 @@ def test_the_page_asks_for_what_is_shown_and_only_once(bundle, context, monkeypa
         page._prepare_file("fits")
 
 
+def page_of(bundle: Bundle, folder: Path) -> Emulator:
+    store = SelectionStore(folder / "selections", bundle.hash, len(bundle), 10)
+    stamps = StampStore(bundle, folder / "stamps")
+    context = AppContext(bundle, stamps, None, store, read_settings({}))
+    return Emulator(ExplorerState(bundle), context)
+
+
 def test_a_bundle_without_a_prior_says_how_to_make_one(tmp_path) -> None:
     bundle = load_bundle(write_small_bundle(tmp_path / "none", n=60, prior=None))
-    store = SelectionStore(tmp_path / "selections", bundle.hash, len(bundle), 10)
-    context = AppContext(
-        bundle, StampStore(bundle, tmp_path / "stamps"), None, store, read_settings({})
-    )
-    page = Emulator(ExplorerState(bundle), context)
+    page = page_of(bundle, tmp_path)
     assert "galaxy-explorer prior" in page.view[0].object
-    context.stamps.close()
+    page.context.stamps.close()
 
 
 def test_the_proof_is_shown_with_goals_floors_and_control(bundle) -> None:
@@ -290,10 +294,6 @@ def test_the_proof_is_shown_with_goals_floors_and_control(bundle) -> None:
 def test_a_bundle_whose_only_prior_draws_latents_says_what_the_page_needs(tmp_path) -> None:
     path = write_small_bundle(tmp_path / "latents", n=60, prior=None)
     bundle = load_bundle(add_small_flow(path))
-    store = SelectionStore(tmp_path / "selections", bundle.hash, len(bundle), 10)
-    context = AppContext(
-        bundle, StampStore(bundle, tmp_path / "stamps"), None, store, read_settings({})
-    )
-    page = Emulator(ExplorerState(bundle), context)
+    page = page_of(bundle, tmp_path)
     assert "draws no code map" in page.view[0].object
-    context.stamps.close()
+    page.context.stamps.close()

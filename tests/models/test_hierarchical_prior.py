@@ -21,6 +21,7 @@ from galaxy_explorer.models.prior_recipes import plan_for
 from galaxy_explorer.models.prior_training import PriorData, PriorRecipe, PriorTask, likelihood
 from galaxy_explorer.models.priors import build_prior
 from galaxy_explorer.models.training import train
+from tests.models.test_pixelcnn import Given
 
 K, FIELDS = 7, 2
 SMALL = HierarchicalConfig(
@@ -69,7 +70,7 @@ def test_the_features_of_a_place_see_the_whole_top_map(side: int) -> None:
     torch.manual_seed(0)
     coarse = CoarseEncoder(config.level(top=True)).double()
     embedded = coarse.embedding(torch.randint(K, (1, side, side))).detach().abs().requires_grad_()
-    coarse.embedding = _Given(embedded)  # type: ignore[assignment]
+    coarse.embedding = Given(embedded)  # type: ignore[assignment]
     for layer in coarse.layers:
         torch.nn.init.uniform_(layer.weight, 0.1, 0.2)
         torch.nn.init.ones_(layer.bias)
@@ -80,15 +81,6 @@ def test_the_features_of_a_place_see_the_whole_top_map(side: int) -> None:
             features[0, :, row, column].sum(), embedded, retain_graph=True
         )
         assert (slope != 0).any(-1).all()
-
-
-class _Given(torch.nn.Module):
-    def __init__(self, embedded: torch.Tensor) -> None:
-        super().__init__()
-        self.embedded = embedded
-
-    def forward(self, _: torch.Tensor) -> torch.Tensor:
-        return self.embedded
 
 
 def test_a_bottom_code_moves_no_logit_at_or_before_it_and_none_of_the_top() -> None:
@@ -122,7 +114,7 @@ def test_the_likelihoods_of_all_maps_add_up_to_one() -> None:
 def test_cached_sampling_is_naive_sampling(size: tuple[int, int], guidance: float) -> None:
     prior = lively(replace(SMALL, height=size[0], width=size[1]))
     draw = drawing(3, temperature=1.2, guidance=guidance)
-    codes = HierarchicalSampler(prior).drawn(draw)
+    codes = HierarchicalSampler(prior).codes(draw)
     assert codes.shape == (3, size[0] * size[1] * 5 // 4)
     assert np.array_equal(codes, naive_codes(prior, draw))
 
@@ -130,13 +122,13 @@ def test_cached_sampling_is_naive_sampling(size: tuple[int, int], guidance: floa
 def test_a_sample_is_the_same_in_any_batch_and_both_maps_have_noise_of_their_own() -> None:
     prior = lively(replace(SMALL, height=8, width=8))
     sampler = HierarchicalSampler(prior)
-    every = [sampler.drawn(drawing(count, guidance=1.5)) for count in (1, 3, 16)]
+    every = [sampler.codes(drawing(count, guidance=1.5)) for count in (1, 3, 16)]
     assert np.array_equal(every[0], every[2][:1])
     assert np.array_equal(every[1], every[2][:3])
     with torch.no_grad():
         for weight in prior.parameters():
             weight.zero_()  # then the codes are the noise alone
-    top, bottom = prior.maps(torch.from_numpy(HierarchicalSampler(prior).drawn(drawing(64))))
+    top, bottom = prior.maps(torch.from_numpy(HierarchicalSampler(prior).codes(drawing(64))))
     agree = float((top[:, 0] == bottom[:, 0, :4]).double().mean())
     assert agree == pytest.approx(1 / K, abs=0.1)
 

@@ -60,7 +60,7 @@ def test_there_is_no_blind_spot() -> None:
     prior = prior_of(SMALL)
     codes = torch.randint(K, (1, 5, 4))
     embedded = prior.embedding(codes).detach().requires_grad_()
-    prior.embedding = _Given(embedded)  # type: ignore[assignment]
+    prior.embedding = Given(embedded)  # type: ignore[assignment]
     logits = prior(codes, *asked(1))
     for place in range(20):
         (slope,) = torch.autograd.grad(
@@ -71,7 +71,7 @@ def test_there_is_no_blind_spot() -> None:
         assert not seen[place:].any()
 
 
-class _Given(torch.nn.Module):
+class Given(torch.nn.Module):
     def __init__(self, embedded: torch.Tensor) -> None:
         super().__init__()
         self.embedded = embedded
