@@ -18,6 +18,7 @@ VERDICTS = (
 )
 CLASSES = 10  # T = -3..6
 KINDS = ("real", "reconstruction", "sample", "control")
+SMALLEST_P = 1e-6
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Trend:
 
     kind: one of KINDS. slope a stage of T with its 95 % interval; sigmas: the slope over its
     error. n: galaxies. means, counts: of the classes T = -3..6, outliers in the end classes; None
-    where a class has none. failed: share of stamps that could not be measured.
+    where a class has none. failed: share of stamps that could not be measured. p_holm: two-sided
+    p of no slope, corrected over all statistics of the kind; None in files of before.
     """
 
     statistic: str
@@ -71,6 +73,14 @@ class Trend:
     means: tuple[float | None, ...]
     counts: tuple[int, ...]
     failed: float
+    p_holm: float | None = None
+
+    @property
+    def p_words(self) -> str:
+        """The corrected p, as small as its normal approximation is worth; "" for none."""
+        if self.p_holm is None:
+            return ""
+        return f"{self.p_holm:.2g}" if self.p_holm >= SMALLEST_P else "< 1e-6"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,7 +61,7 @@ def parse_emulation(values: Mapping[str, Any], path: Path) -> Emulation:
         if values.get("format") != bundle_emulation.FORMAT:
             raise _WrongField("format", f"only {bundle_emulation.FORMAT} is known")
         plain = {name: value for name, value in values.items() if name != "format"}
-        made = _build(Emulation, {"others": [], **plain}, "")
+        made = _build(Emulation, plain, "")
         for proof in (made, *made.others):
             _check_lengths(proof)
     except _WrongField as error:
@@ -107,13 +107,17 @@ class _WrongField(ValueError):
 
 
 def _build(kind: type[Made], values: Any, where: str) -> Made:
-    """An instance of one of the dataclasses above, each field checked by its annotation."""
+    """An instance of one of the dataclasses above, each field checked by its annotation.
+
+    Fields with a default may be absent, as they are in files of before.
+    """
     if not isinstance(values, dict):
         raise _WrongField(where.rstrip("."), "an object is expected")
     known = {field.name: str(field.type) for field in fields(kind)}  # type: ignore[arg-type]
-    if wrong := sorted(known.keys() ^ values.keys()):
+    needed = {f.name for f in fields(kind) if f.default is MISSING}  # type: ignore[arg-type]
+    if wrong := sorted((needed - values.keys()) | (values.keys() - known)):
         raise _WrongField(f"{where}{wrong[0]}", "missing or unknown")
-    made = kind(**{n: _value(known[n], values[n], f"{where}{n}") for n in known})
+    made = kind(**{n: _value(known[n], value, f"{where}{n}") for n, value in values.items()})
     for name, allowed in CHOICES.get(kind.__name__, {}).items():
         if getattr(made, name) not in allowed:
             raise _WrongField(f"{where}{name}", f"is none of {', '.join(allowed)}")

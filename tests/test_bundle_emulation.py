@@ -35,6 +35,15 @@ def test_what_is_beside_it_is_read_and_may_be_absent(values):
     assert beside.others[0].model == "convae-conv"
 
 
+def test_slopes_of_before_have_no_corrected_p(values):
+    for trend in values["trends"]:
+        del trend["p_holm"]
+    found = parse_emulation(values, PATH).trend("gini", "sample")
+    assert (found.p_holm, found.p_words) == (None, "")
+    assert small_emulation().trend("gini", "sample").p_words == "< 1e-6"
+    assert small_emulation().trend("gini", "control").p_words == "1"
+
+
 @pytest.mark.parametrize(
     ("path", "value", "named"),
     [
@@ -91,6 +100,7 @@ def test_a_number_that_is_none_is_not_written():
         ("figures.2.extra", 1, r"figures\[2\].extra"),
         ("trends.3.kind", "dream", r"trends\[3\].kind"),
         ("trends.0.means", [1.0], r"trends\[0\]"),
+        ("trends.2.p_holm", "0", r"trends\[2\].p_holm"),
         ("trends.0.counts.4", -0.5, r"trends\[0\].counts\[4\]"),
         ("histograms.0.edges", [0, 1], r"histograms\[0\]"),
         ("histograms.1.shares.real", 3, r"histograms\[1\].shares.real"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,12 +21,36 @@ WIDEST = (0.005, 0.995)  # quantiles of the real galaxies that a histogram spans
 def trends(sets: Sets) -> list[Trend]:
     """Every statistic against T, on each kind of galaxies."""
     kinds = (sets.real.typed, sets.redrawn.typed, sets.asked, sets.control)
-    return [
-        _trend(galaxies, kind, name)
-        for name in sets.names
+    found = {
+        kind: _corrected([_trend(galaxies, kind, name) for name in sets.names])
         for kind, galaxies in zip(KINDS, kinds, strict=True)
         if galaxies is not None and len(galaxies) >= FEWEST
-    ]
+    }
+    return [trend for one in zip(*found.values(), strict=True) for trend in one]
+
+
+def _corrected(tested: list[Trend]) -> list[Trend]:
+    """Trends of all statistics on one kind of galaxies, each with its p of no slope."""
+    known = [trend.sigmas for trend in tested if trend.sigmas is not None]
+    corrected = iter(holm([two_sided(sigmas) for sigmas in known]))
+    return [replace(t, p_holm=None if t.sigmas is None else next(corrected)) for t in tested]
+
+
+def two_sided(sigmas: float) -> float:
+    """Chance that a normal figure of mean 0 lies as many standard errors from 0, either way."""
+    return math.erfc(abs(sigmas) / math.sqrt(2))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """P-values of tests made together, corrected (Holm 1979, Scand. J. Statist. 6, 65).
+
+    The smallest of m counts m times, the next m - 1 times and so on; none is below one before it.
+    """
+    corrected, largest = [0.0] * len(p), 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[place]))
+        corrected[place] = largest
+    return corrected
 
 
 def _trend(galaxies: Galaxies, kind: str, name: str) -> Trend:

@@ -6,6 +6,8 @@ from galaxy_explorer.bundle_emulation import KINDS, Emulation, EmulationFigure, 
 from galaxy_explorer.emulation.proof import LEADING
 from galaxy_explorer.model_card import table
 
+TESTED = ("sample", "control")
+
 
 def emulator_section(name: str, emulation: Emulation) -> str:
     """Markdown text; name: the bundle's."""
@@ -32,7 +34,8 @@ is not.
 ## The chain: slope against T
 
 A stage of T; in brackets the 95 % interval over galaxies. Asymmetry and smoothness are dominated by
-noise. Stamps that could not be measured: {_failed(emulation)}.
+noise. p (Holm): of no slope, two-sided, from the slope over its error, corrected over all
+statistics (Holm 1979). Stamps that could not be measured: {_failed(emulation)}.
 
 {_chain(emulation)}
 
@@ -108,8 +111,9 @@ def _chain(emulation: Proof) -> str:
     for name in names:
         found = [emulation.trend(name, kind) for kind in KINDS]
         cells = ["-" if t is None else f"{_value(t.slope, t.low, t.high)}" for t in found]
-        rows.append([name, *cells])
-    return table(["statistic", *KINDS], rows)
+        tested = [emulation.trend(name, kind) for kind in TESTED]
+        rows.append([name, *cells, *("-" if t is None else t.p_words or "-" for t in tested)])
+    return table(["statistic", *KINDS, *(f"p (Holm), {kind}" for kind in TESTED)], rows)
 
 
 def _failed(emulation: Proof) -> str:

@@ -42,6 +42,7 @@ KIND_WORDS = {
     "real": "real", "reconstruction": "reconstructed", "sample": "synthetic",
     "control": "control: prior trained on mismatched labels",
 }  # fmt: skip
+TESTED = ("sample", "control")
 WIDTH, HEIGHT = 220, 96
 TYPES = range(-3, 7)
 
@@ -151,7 +152,9 @@ def _trends(found: Emulation) -> str:
     return (
         "<h2>From the request to the galaxy</h2><p class='soft'>Mean of each statistic against the"
         " Hubble type T, −3 to 6: of held-out real galaxies, of their reconstructions, and of"
-        f" synthetic galaxies by the type asked for.</p>{_key()}<div class='curves'>{drawn}</div>"
+        " synthetic galaxies by the type asked for. p (Holm): of no slope, two-sided, from the"
+        " slope over its error, corrected over all statistics (Holm 1979).</p>"
+        f"{_key()}<div class='curves'>{drawn}</div>"
     )  # fmt: skip
 
 
@@ -168,9 +171,7 @@ def _trend(name: str, trends: Sequence[Trend]) -> str:
     means = [mean for trend in trends for mean in trend.means if mean is not None]
     low, high = (min(means), max(means)) if means else (0.0, 1.0)
     lines = "".join(_polyline(t.means, low, high, COLOURS[t.kind]) for t in trends)
-    slopes = "; ".join(
-        f"{KIND_WORDS[t.kind].split(':')[0]} {figure_words(t.slope)} a type" for t in trends
-    )
+    slopes = "; ".join(_slope(trend) for trend in trends)
     words = f"{_spaced(name)} against T, slopes: {slopes}"
     return (
         f'<figure style="width:{WIDTH}px"><figcaption><b>{plain(_spaced(name))}</b>'
@@ -180,6 +181,12 @@ def _trend(name: str, trends: Sequence[Trend]) -> str:
         f'<div class="ends soft"><span>T −3</span><span>6</span></div>'
         f'<div class="soft">{plain(slopes)}</div></figure>'
     )
+
+
+def _slope(trend: Trend) -> str:
+    words = f"{KIND_WORDS[trend.kind].split(':')[0]} {figure_words(trend.slope)} a type"
+    tested = trend.p_words and trend.kind in TESTED
+    return f"{words}, p (Holm) {trend.p_words}" if tested else words
 
 
 def _polyline(values: Sequence[float | None], low: float, high: float, colour: str) -> str:

@@ -19,7 +19,14 @@ from galaxy_explorer.emulation.proof import (
     memory_figures,
     verdict,
 )
-from galaxy_explorer.emulation.trends import best_guidance, guidance_point, histograms, trends
+from galaxy_explorer.emulation.trends import (
+    best_guidance,
+    guidance_point,
+    histograms,
+    holm,
+    trends,
+    two_sided,
+)
 from tests.emulation.simulated_sets import as_galaxies, blurred, simulated_stamps
 
 N = 120
@@ -141,6 +148,36 @@ def test_trends_show_the_chain_and_the_control(perfect):
     assert abs(found["concentration", "sample"].sigmas) > 5
     assert abs(found["concentration", "control"].sigmas) < 3
     assert sum(found["gini", "real"].counts) == found["gini", "real"].n == N
+
+
+def test_slopes_are_tested_together_those_of_each_kind_by_themselves(perfect):
+    found = trends(perfect)
+    for kind in ("sample", "control"):
+        tested = [t for t in found if t.kind == kind]
+        own = [two_sided(t.sigmas) for t in tested]
+        assert [t.p_holm for t in tested] == holm(own)
+        assert all(p >= one for p, one in zip(holm(own), own, strict=True))
+    assert found[2].p_words == "< 1e-6"
+    assert [t.statistic for t in found[:5]] == ["concentration"] * 4 + [perfect.names[1]]
+
+
+@pytest.mark.parametrize(
+    ("p", "corrected"),
+    [
+        ([], []),
+        ([0.2], [0.2]),
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),  # 4 x .005, 3 x .01, 2 x .03, .06
+        ([0.5, 0.6, 0.01], [1.0, 1.0, 0.03]),  # 2 x .5 is one at most, and .6 is not below it
+        ([0.02, 0.02], [0.04, 0.04]),
+    ],
+)
+def test_holm_by_hand(p, corrected):
+    assert holm(p) == pytest.approx(corrected)
+
+
+def test_two_sided_p_of_known_deviations():
+    for sigmas, p in ((0, 1), (-1.959964, 0.05), (2.575829, 0.01), (4.417173, 1e-5)):
+        assert two_sided(sigmas) == pytest.approx(p, rel=1e-4)
 
 
 def test_histograms_hold_every_galaxy(perfect):

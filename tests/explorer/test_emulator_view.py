@@ -56,7 +56,7 @@ def source(context) -> EmulatorSource:
 
 def done(part, request: Request, look: Look = LOOK) -> list:
     """Let a part of the page do its work; the steps."""
-    part.begin(request, "so asked")
+    part.begin(request, look, "so asked")
     steps = list(part.work(request, look)(never))
     for step in steps:
         part.show(step.content)
@@ -131,17 +131,17 @@ def test_the_nearest_galaxy_is_the_nearest_in_code_vectors(source) -> None:
     known = vectors[source.bundle.codes(emulator.model)[train]]
     offset = known[None] - vectors[codes][:, None]
     far = np.sqrt(np.square(offset).sum(-1).mean((2, 3)))
-    rows, found = source.nearest(codes)
+    rows, found = source.likeness.nearest(codes)
     np.testing.assert_array_equal(rows, train[far.argmin(1)])
     np.testing.assert_allclose(found, far.min(1), rtol=1e-4)
-    itself = source.nearest(source.bundle.codes(emulator.model)[train[:2]])
+    itself = source.likeness.nearest(source.bundle.codes(emulator.model)[train[:2]])
     np.testing.assert_array_equal(itself[0], train[:2])
 
 
 def test_likelihoods_are_ranked_among_held_out_galaxies(source) -> None:
     request = Request(4, 2, {"ttype": 1.0})
     facts = source.facts(request, source.emulator.codes(request))
-    usual = source._usual_log_prob(("ttype",))
+    usual = source.likeness._usual_log_prob(("ttype",))
     np.testing.assert_allclose(facts.percentile, [(usual < x).mean() * 100 for x in facts.log_prob])
 
 
@@ -243,7 +243,7 @@ def test_steps_are_round(source) -> None:
 
 
 def test_the_page_asks_for_what_is_shown_and_only_once(bundle, context, monkeypatch) -> None:
-    page = Emulator(ExplorerState(bundle), context)
+    page = Emulator(ExplorerState(bundle), context).panel
     asked = []
 
     def start(task) -> None:
@@ -283,7 +283,8 @@ def test_a_bundle_without_a_prior_says_how_to_make_one(tmp_path) -> None:
 def test_the_proof_is_shown_with_goals_floors_and_control(bundle) -> None:
     assert "--emulator" in evidence_html(bundle)
     shown = evidence_html(replace(bundle, emulation=small_emulation()))
-    for words in ("0.900 to 1.10", "mismatched labels", "floor", "met", "Guidance", "T −3"):
+    for words in ("0.900 to 1.10", "mismatched labels", "floor", "met", "Guidance", "T −3",
+                  "p (Holm) &lt; 1e-6", "p (Holm) 1"):  # fmt: skip
         assert words in shown
     assert "Beside it" not in shown
     both = evidence_html(replace(bundle, emulation=small_emulation(beside=True)))
@@ -291,9 +292,31 @@ def test_the_proof_is_shown_with_goals_floors_and_control(bundle) -> None:
     assert "neural spline flow over latents" in both
 
 
-def test_a_bundle_whose_only_prior_draws_latents_says_what_the_page_needs(tmp_path) -> None:
-    path = write_small_bundle(tmp_path / "latents", n=60, prior=None)
-    bundle = load_bundle(add_small_flow(path))
-    page = page_of(bundle, tmp_path)
-    assert "draws no code map" in page.view[0].object
+@pytest.fixture(scope="module")
+def with_flow(tmp_path_factory) -> Bundle:
+    folder = tmp_path_factory.mktemp("latents")
+    return load_bundle(add_small_flow(write_small_bundle(folder / "both", n=60)))
+
+
+def test_a_prior_over_latents_draws_whole_galaxies_beside_their_nearest(with_flow, tmp_path) -> None:
+    page = page_of(with_flow, tmp_path)
+    assert list(page.chooser.options.values()) == [page.panel.emulator.model, "convae-conv"]
+    first = page.panel
+    page.chooser.value = "convae-conv"
+    panel = page.panel
+    assert (first.shown, panel.shown) == (False, True)
+    assert panel.source.line is first.source.line
+    assert not panel.wishes.guidance.visible
+    assert page.view[0] is panel.view
+    steps = done(panel.samples, Request(3, 1, {"ttype": 4.0}))
+    assert [step.share for step in steps] == [0.9, 1.0]
+    assert len(panel.samples.view.cards) == 3
+    assert "latents" in panel.samples.view.heading
+    latents = panel.source.bundle.encoded("convae-conv")
+    train = np.flatnonzero(np.asarray(with_flow.column("split")) == "train")
+    rows, far = panel.source.likeness.nearest(latents[train[:2]])
+    np.testing.assert_array_equal(rows, train[:2])
+    np.testing.assert_array_equal(far, 0)
+    page.chooser.value = first.emulator.model
+    assert page.panel is first
     page.context.stamps.close()
