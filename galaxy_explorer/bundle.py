@@ -29,6 +29,7 @@ from galaxy_explorer.bundle_files import (
     verified_bytes,
     verify_files,
 )
+from galaxy_explorer.bundle_judge import JudgeEntry, open_judge, read_judge
 from galaxy_explorer.bundle_models import HIERARCHICAL, LATENTS, ModelEntry, read_models
 from galaxy_explorer.bundle_priors import PriorEntry, open_prior, read_priors
 from galaxy_explorer.bundle_schema import check_manifest
@@ -38,6 +39,7 @@ from galaxy_explorer.errors import BundleError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from galaxy_explorer.models.judge_file import StoredJudge
     from galaxy_explorer.models.kinds import Model
     from galaxy_explorer.models.priors import Prior
 
@@ -53,7 +55,8 @@ class Bundle:
     hash: SHA-256 of the manifest, and so of everything. models, clusterings: by name and by key.
     card: the model card, Markdown. evaluation: what `galaxy-explorer evaluate` measured, None
     where it has not been run. priors: by the model whose code maps or latents they draw.
-    emulation: what `evaluate --emulator` measured of a prior, None where it has not been run.
+    emulation: what `evaluate --emulator` measured of a prior, judge: what it says of the network
+    that judges samples; None where it has not been run.
     """
 
     path: Path
@@ -67,8 +70,10 @@ class Bundle:
     _encoded: dict[str, np.ndarray] = field(repr=False)
     priors: dict[str, PriorEntry] = field(default_factory=dict, repr=False)
     emulation: Emulation | None = field(default=None, repr=False)
+    judge: JudgeEntry | None = None
     _loaded: dict[str, Model] = field(default_factory=dict, repr=False)
     _loaded_priors: dict[str, Prior] = field(default_factory=dict, repr=False)
+    _loaded_judges: list[StoredJudge] = field(default_factory=list, repr=False)
     _columns: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -150,6 +155,19 @@ class Bundle:
                 self._loaded_priors[model] = open_prior(entry, self.path / file)
             return self._loaded_priors[model]
 
+    def load_judge(self) -> StoredJudge:
+        """The network that judges T; loads torch at the first call.
+
+        Raises KeyError where there is none, BundleError where it does not read these stamps.
+        """
+        with self._lock:
+            if not self._loaded_judges:
+                file = self.manifest["judge"]["file"]
+                data = verified_bytes(self.path / file, self.manifest["files"][file])
+                judge = open_judge(data, self.path / file, self.manifest["survey"])
+                self._loaded_judges.append(judge)
+            return self._loaded_judges[0]
+
     def decode(self, model: str, rows: np.ndarray) -> np.ndarray:
         """Reconstruct galaxies from code maps or latents: (n, C, S, S) float32, stretched units."""
         return self.draw(model, self.encoded(model)[rows])
@@ -186,7 +204,8 @@ def load_bundle(path: str | Path) -> Bundle:
     evaluation = _read_evaluation(data, folder)
     priors = read_priors(manifest, data, folder, encoded)
     emulation = _read_emulation(data, folder)
-    parts = (models, clusterings, card, evaluation, table, encoded, priors, emulation)
+    judge = read_judge(manifest, data, folder)
+    parts = (models, clusterings, card, evaluation, table, encoded, priors, emulation, judge)
     return Bundle(folder, digest, manifest, *parts)
 
 

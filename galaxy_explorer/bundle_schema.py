@@ -15,6 +15,7 @@ from galaxy_explorer.bundle_fields import (
     text_in,
 )
 from galaxy_explorer.bundle_files import CARD, CATALOG, FILE_NAME, MANIFEST, SHA256
+from galaxy_explorer.bundle_judge import check_judge
 from galaxy_explorer.bundle_prior_schema import check_priors
 from galaxy_explorer.clustering.summary import KINDS, TTYPE_CLASSES, ClusterSummary
 from galaxy_explorer.errors import BundleError
@@ -50,6 +51,7 @@ def check_manifest(manifest: dict[str, Any], folder: Path) -> None:
         for name, entry in models.items():
             _check_model(name, entry, files)
         check_priors(manifest, models, files)
+        check_judge(manifest, models, files)
         _check_trainings(manifest)
         _check_clusterings(manifest, models, files, rows)
         known_in(manifest, "display_model", models)

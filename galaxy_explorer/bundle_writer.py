@@ -80,13 +80,14 @@ def add_files(
     figures: list[dict[str, str]] | None = None,
     guidance: Mapping[str, float] | None = None,
     trainings: list[dict[str, Any]] | None = None,
+    judge: Mapping[str, Any] | None = None,
 ) -> Path:
     """Put further files into a finished bundle, and its card anew, each under its hash.
 
     For what can only be measured on the finished bundle. Files of the same names are replaced.
     figures: rows (what, value, command) of the card, in place of earlier ones. guidance: the new
     default of the prior of each model. trainings: entries of models that do not ship, in
-    place of earlier ones.
+    place of earlier ones. judge: the entry of the judge among the files.
     Raises BundleError where the bundle is not intact or a name is in use by the bundle itself.
     """
     target = Path(path)
@@ -100,6 +101,8 @@ def add_files(
         manifest["figures"] = figures
     if trainings is not None:
         manifest["trainings"] = trainings
+    if judge is not None:
+        manifest["judge"] = dict(judge)
     for model, value in (guidance or {}).items():
         manifest["priors"][model]["default_guidance"] = value
     with _replacing(target) as folder:

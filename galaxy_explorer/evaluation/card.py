@@ -28,7 +28,8 @@ def card_of(
     card = model_card(manifest) if evaluation is None else evaluated_card(manifest, evaluation)
     if emulation is None:
         return card
-    return f"{card.rstrip()}\n{emulator_section(manifest['name'], emulation)}"
+    section = emulator_section(manifest["name"], emulation, manifest.get("judge"))
+    return f"{card.rstrip()}\n{section}"
 
 
 def evaluated_card(manifest: dict[str, Any], evaluation: Evaluation) -> str:

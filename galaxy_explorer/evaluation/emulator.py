@@ -15,6 +15,7 @@ import numpy as np
 
 from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle_emulation import EMULATION, Emulation, GuidancePoint, Proof
+from galaxy_explorer.bundle_judge import JUDGE
 from galaxy_explorer.bundle_prior_schema import CODE_PRIOR, FLOW, HIERARCHICAL
 from galaxy_explorer.bundle_writer import add_files
 from galaxy_explorer.emulation.emulator import Emulator, LatentEmulator
@@ -25,6 +26,7 @@ from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation import copied
 from galaxy_explorer.evaluation.card import card_of
 from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.evaluation.emulator_judge import ShippedJudge, shipped_judge
 from galaxy_explorer.evaluation.emulator_sets import Asked, HeldOut, Measurer, Source
 from galaxy_explorer.files import sha256_of
 from galaxy_explorer.survey.store import Survey
@@ -192,7 +194,7 @@ def evaluate_emulator(
     only: str | None = None,
     say: Say,
 ) -> Emulation:
-    """Measure a bundle's priors; write emulation.json, the card and the guidance into it.
+    """Measure a bundle's priors; write emulation.json, judge, card and guidance into it.
 
     only: measure the prior of this model, and keep what was measured of the others. samples: how
     many are drawn, and at most how many held-out galaxies they are compared with. out: a copy of
@@ -213,7 +215,8 @@ def evaluate_emulator(
     others = tuple(proofs[name] for name in names[1:] if name in proofs)
     made = Emulation(**vars(proofs[main]), others=others)
     target = path if out is None else copied(path, out)
-    write_emulation(load_bundle(target), made)
+    say("Judge")
+    write_emulation(load_bundle(target), made, shipped_judge(context, names))
     return made
 
 
@@ -232,11 +235,12 @@ def _kept(bundle: Bundle, only: str, samples: int) -> dict[str, Proof]:
     return {proof.model: proof for proof in (first, *found.others)}
 
 
-def write_emulation(bundle: Bundle, emulation: Emulation) -> None:
-    """Put a proof, the guidance that it chose and the new card into a bundle."""
+def write_emulation(bundle: Bundle, emulation: Emulation, judge: ShippedJudge | None) -> None:
+    """Put a proof, the judge, the guidance that was chosen and the new card into a bundle."""
     add_files(
         bundle.path,
-        {EMULATION: emulation.to_bytes()},
+        {EMULATION: emulation.to_bytes()} | ({} if judge is None else {JUDGE: judge.data}),
         lambda manifest: card_of(manifest, bundle.evaluation, emulation),
         guidance={proof.model: proof.guidance for proof in (emulation, *emulation.others)},
+        judge=None if judge is None else judge.entry,
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from galaxy_explorer.bundle_emulation import KINDS, Emulation, EmulationFigure, Proof
 from galaxy_explorer.emulation.proof import LEADING
 from galaxy_explorer.model_card import table
@@ -9,8 +12,10 @@ from galaxy_explorer.model_card import table
 TESTED = ("sample", "control")
 
 
-def emulator_section(name: str, emulation: Emulation) -> str:
-    """Markdown text; name: the bundle's."""
+def emulator_section(
+    name: str, emulation: Emulation, judge: Mapping[str, Any] | None = None
+) -> str:
+    """Markdown text; name: the bundle's; judge: the entry in its manifest."""
     survey = emulation.settings["survey"]
     command = f"`galaxy-explorer evaluate trained/{name} --survey surveys/{survey} --emulator`"
     settings = ", ".join(
@@ -44,7 +49,23 @@ statistics (Holm 1979). Stamps that could not be measured: {_failed(emulation)}.
 {emulation.guidance:g} is the default. {emulation.guidance_rule}
 
 {_curve(emulation)}
-{"".join(_beside(emulation, other) for other in emulation.others)}"""
+{_judge(judge)}{"".join(_beside(emulation, other) for other in emulation.others)}"""
+
+
+def _judge(judge: Mapping[str, Any] | None) -> str:
+    if judge is None:
+        return ""
+    drawn = {f"`{name}`, noise added": values for name, values in judge["drawn"].items()}
+    kinds = {"real stamps": judge["real"], **drawn}
+    rows = [[kind, f"{v['r']:.3f}", f"{v['rms']:.2f}"] for kind, v in kinds.items()]
+    return f"""
+## The judge
+
+`{judge["file"]}` reads T: a network trained on real stamps of the train split. Of {judge["n"]}
+held-out galaxies with a T, with the weights that ship:
+
+{table(["stamps", "r with T", "rms error, stages"], rows)}
+"""
 
 
 def _beside(emulation: Emulation, other: Proof) -> str:

@@ -7,7 +7,7 @@ known.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from galaxy_explorer.clustering.radial_profiles import radial_profile_vectors
 from galaxy_explorer.emulation.noise import Noise, left_out_noise
 from galaxy_explorer.emulation.sets import Galaxies
 from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.evaluation.emulator_judge import trained_judge
 from galaxy_explorer.evaluation.kept_morphology import light_morphology
 from galaxy_explorer.evaluation.supervised import LEAST_TYPED
 from galaxy_explorer.models.prior_fields import Field, condition_of
@@ -93,11 +94,7 @@ class Measurer:
     @cached_property
     def judge(self) -> Judge | None:
         """A network that has learnt T from real stamps; None where too few have a type."""
-        typed = np.isfinite(self.context.ttype)
-        rows = [np.flatnonzero(typed & (self.context.splits == s)) for s in ("train", "validation")]
-        if min(map(len, rows)) < LEAST_TYPED:
-            return None
-        return _trained_judge(self.context, *rows)
+        return trained_judge(self.context)
 
     def vectors(self, codes: np.ndarray) -> np.ndarray:
         """Code vectors (n, V) of code maps (n, ...), of both levels; latents are their own."""
@@ -241,16 +238,3 @@ class HeldOut:
     real: Galaxies
     redrawn: Galaxies
     noise: Noise
-
-
-def _trained_judge(context: Context, train: np.ndarray, validation: np.ndarray) -> Judge:
-    from galaxy_explorer.models.judge import JUDGE_RECIPE, train_judge
-
-    read, steps = context.survey.model_input, context.grid.judge_steps
-    return train_judge(
-        read(train),
-        context.ttype[train],
-        (read(validation), context.ttype[validation]),
-        context.work / f"judge-{steps}",
-        replace(JUDGE_RECIPE, steps=steps),
-    )

@@ -9,12 +9,14 @@ from galaxy_explorer.cli import app
 from galaxy_explorer.emulation import comparison, morphology
 from galaxy_explorer.emulation import sets as scores
 from galaxy_explorer.emulation.emulator import Emulator
+from galaxy_explorer.emulation.judging import judged_ttype
 from galaxy_explorer.emulation.morphology import MEASURED
 from galaxy_explorer.emulation.noise import Noise
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.emulator import GUIDANCES, EmulatorEvaluation, evaluate_emulator
 from galaxy_explorer.evaluation.emulator_sets import HeldOut
+from galaxy_explorer.models.judge import judge_stamps
 from galaxy_explorer.pipeline.add_prior import add_prior
 from tests.small_bundle import write_small_bundle
 from tests.small_proof import write_proof_bundle
@@ -76,6 +78,24 @@ def test_the_bundle_keeps_the_proof(proof, bundle):
     assert {histogram.statistic for histogram in proof.histograms} == set(MEASURED)
 
 
+def test_the_bundle_keeps_the_judge_measured_as_it_ships(proof, bundle, survey):
+    opened = load_bundle(bundle)
+    ttype, split = survey.column("ttype"), survey.column("split")
+    rows = np.flatnonzero(np.isfinite(ttype) & (split == "test"))
+    judge, said = opened.load_judge(), opened.judge
+    found, _ = judge_stamps(judge.model, survey.model_input(rows))
+    assert said.n == len(rows)
+    assert said.real.r == pytest.approx(np.corrcoef(found, ttype[rows])[0, 1], abs=1e-4)
+    assert said.real.rms == pytest.approx(np.sqrt(((found - ttype[rows]) ** 2).mean()), abs=1e-4)
+    assert set(said.drawn) == {proof.model, FLOW}
+    found = judged_ttype(judge, opened.decode(FLOW, rows), rows)
+    assert said.drawn[FLOW].rms == pytest.approx(
+        np.sqrt(((found - ttype[rows]) ** 2).mean()), abs=1e-4
+    )
+    assert 0 < judge.noise.mean() < 1
+    assert "## The judge" in (bundle / "README.md").read_text()
+
+
 def test_the_flow_stands_beside_it_by_the_same_figures(proof, bundle):
     (flow,) = proof.others
     assert flow.model == FLOW
@@ -110,6 +130,8 @@ def test_the_command_resumes_and_writes_into_a_copy(proof, bundle, survey, tmp_p
     found = CliRunner().invoke(app, ["evaluate", str(bundle), *options])
     assert found.exit_code == 0, found.output
     assert load_bundle(out).emulation == proof
+    for name in ("judge.safetensors", "emulation.json", "README.md", "manifest.json"):
+        assert (out / name).read_bytes() == (bundle / name).read_bytes()
     assert all(figure.name in found.output for figure in proof.figures)
 
 
