@@ -37,11 +37,13 @@ def write_small_bundle(
     seed: int = 0,
     names: Sequence[str] = (),
     prior: str | None = PRIOR,
+    channels: int = 1,
 ) -> Path:
     """Write a random bundle of `n` galaxies to `path`; about a second, imports torch.
 
     names: identifiers of the last galaxies, in place of "galaxy-0123". prior: the model that has
-    an untrained prior, conditioned on ttype and magnitude; None for none.
+    an untrained prior, conditioned on ttype and magnitude; None for none. channels: bands of the
+    stamps.
     """
     rng = np.random.default_rng(seed)
     columns = _catalog(n, rng)
@@ -58,8 +60,9 @@ def write_small_bundle(
     columns[f"{CONVAE}/error"] = rng.gamma(4, 1e-4, n).astype(np.float32)
     _add_clustering(f"{CONVAE}/latents", columns, arrays, clusterings, rng)
     with TemporaryDirectory() as work:
-        weights, models = _models(Path(work))
+        weights, models = _models(Path(work), channels)
         manifest = _manifest(path.name, n, models, clusterings)
+        manifest["survey"]["channels"] = channels
         priors = {} if prior is None else {prior: _prior(Path(work), prior, manifest, columns)}
         contents = BundleContents(manifest, columns, weights, codes, arrays, _card, priors)
         return save_bundle(path, contents)
@@ -158,7 +161,7 @@ def _cluster(columns: dict[str, np.ndarray], labels: np.ndarray, number: int) ->
     ).to_dict()
 
 
-def _models(work: Path) -> tuple[dict[str, Path], dict[str, dict]]:
+def _models(work: Path, channels: int) -> tuple[dict[str, Path], dict[str, dict]]:
     import torch
 
     from galaxy_explorer.models.convae import ConvAEConfig
@@ -167,8 +170,11 @@ def _models(work: Path) -> tuple[dict[str, Path], dict[str, dict]]:
     from galaxy_explorer.models.vqvae import VQVAEConfig
 
     configs = [
-        *(VQVAEConfig(map_size=side, num_embeddings=k, quantizer=q) for _, k, q, side in MODELS),
-        ConvAEConfig("conv"),
+        *(
+            VQVAEConfig(channels=channels, map_size=side, num_embeddings=k, quantizer=q)
+            for _, k, q, side in MODELS
+        ),
+        ConvAEConfig("conv", channels=channels),
     ]
     weights, models = {}, {}
     for config in configs:

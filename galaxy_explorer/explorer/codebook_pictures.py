@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.stamps import StampStore
 
 KEPT = 16
-"""Codebooks kept ready: pictures of 512 codes are 1 MB (surroundings) or 8 MB (decoded)."""
+"""Codebooks kept ready: pictures of 512 codes are 1 MB (surroundings) or 8 MB (decoded).
+
+In colour three times as much.
+"""
 DRAWN = {"Where it occurs": "surroundings", "Decoded, alone": "constant"}
 
 
@@ -71,7 +74,7 @@ def _codebook(bundle: Bundle, model: str) -> Codebook:
 
 @lru_cache(KEPT)
 def code_pictures(stamps: StampStore, model: str, drawn: str, pictures: str) -> NDArray[np.float32]:
-    """Pictures (K, P, P) of the codes of a model in stretched units. May wait for stamps.
+    """Pictures (K, P, P[, 3]) of the codes of a model in stretched units. May wait for stamps.
 
     drawn: "surroundings", the mean of the stamps around each place that holds the code, or
     "constant", the decoder's answer to a map of that code alone.

@@ -13,7 +13,7 @@ import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.captions import caption, medoids, typical_order
-from galaxy_explorer.explorer.display import encode_sheet
+from galaxy_explorer.explorer.display import absent, encode_sheet
 from galaxy_explorer.explorer.drawing import Drawing
 from galaxy_explorer.explorer.esm import PictureSheet
 
@@ -133,11 +133,11 @@ class Gallery(pn.viewable.Viewer):
     def _page(self, rows: NDArray[np.int64], page: int) -> dict[str, Any]:
         """Everything the sheet shows for the given rows on the given page; may wait for pixels."""
         bundle, clustering = self.state.bundle, self.state.bundle.clusterings[self.state.clustering]
-        sheet, absent = None, 0
+        sheet, missing = None, 0
         if len(rows):
             if self._originals():
                 stamps = self.stamps.get(rows, "original")
-                absent = int(np.isnan(stamps).all(axis=(1, 2)).sum())
+                missing = int(absent(stamps).sum())
             sheet = self._sheet(rows)
         return {
             "sheet": sheet,
@@ -145,7 +145,7 @@ class Gallery(pn.viewable.Viewer):
                 [int(row), caption(bundle, clustering, int(row)), self.note(int(row))]
                 for row in rows
             ],
-            "heading": self._heading(page * self.page_size, len(rows), absent),
+            "heading": self._heading(page * self.page_size, len(rows), missing),
             "pictures_words": "Original" if self._originals() else "Reconstruction by the model",
             "page": page,
         }

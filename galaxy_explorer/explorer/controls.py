@@ -8,6 +8,7 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 
+from galaxy_explorer.explorer.display import COLOUR_MAPS, OWN_COLOURS, has_colour
 from galaxy_explorer.explorer.esm import NumberField
 from galaxy_explorer.explorer.state import ExplorerState
 
@@ -44,7 +45,7 @@ def display_controls(state: ExplorerState) -> pmui.Accordion:
     percentile.visible = display.param.interval.rx() == "percentile"
     stretch = pmui.Select(label="Stretch", options=STRETCH_WORDS, **_SMALL)
     limits = pmui.Select(label="Limits", options=INTERVAL_WORDS, **_SMALL)
-    colours = pmui.Select(label="Colours", options=_colour_words(display), **_SMALL)
+    colours = pmui.Select(label="Colours", options=colour_words(state), **_SMALL)
     controls = pn.Column(
         pn.Row(two_way(stretch, display, "stretch"), two_way(limits, display, "interval")),
         percentile,
@@ -105,5 +106,10 @@ def two_way(widget: Any, owner: param.Parameterized, name: str, value: str = "va
 _SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 
 
-def _colour_words(display: param.Parameterized) -> dict[str, str]:
-    return {name.capitalize(): name for name in display.param.colour_map.objects}
+def colour_words(state: ExplorerState) -> dict[str, str]:
+    """The colour maps in words; the one that shows the colours of three bands says so."""
+    words = {name.capitalize(): name for name in COLOUR_MAPS}
+    if not has_colour(int(state.bundle.manifest["survey"]["channels"])):
+        return words
+    own = {"Colours of the survey": OWN_COLOURS}
+    return own | {word: name for word, name in words.items() if name != OWN_COLOURS}

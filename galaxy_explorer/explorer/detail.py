@@ -16,7 +16,7 @@ from galaxy_explorer.explorer.captions import error_percentile, position_words, 
 from galaxy_explorer.explorer.display import encode
 from galaxy_explorer.explorer.drawing import Drawing
 from galaxy_explorer.explorer.palette import cluster_colour
-from galaxy_explorer.explorer.plots_compare import residual_pictures
+from galaxy_explorer.explorer.plots_compare import residual_pictures, residual_words
 from galaxy_explorer.explorer.sky_links import sky_links
 from galaxy_explorer.explorer.text import plain
 from galaxy_explorer.explorer.words import model_words
@@ -114,8 +114,8 @@ class Detail(pn.viewable.Viewer):
             shown = self.stamps.pictures(rows, self.state.display, "original")[0]
             residual = residual_pictures(original - self.stamps.get(rows), RESIDUAL_LIMIT)[0]
             parts.insert(0, _figure(shown, "Original", words))
-            scale = f"Residual: original − reconstruction, blue −{RESIDUAL_LIMIT}, white 0, red +"
-            parts.append(_figure(residual, f"{scale}{RESIDUAL_LIMIT}", words))
+            scale = residual_words(RESIDUAL_LIMIT, colour=self.stamps.colour)
+            parts.append(_figure(residual, f"Residual: original − reconstruction, {scale}", words))
         return f'<div class="pictures">{"".join(parts)}</div>'
 
 

@@ -1,7 +1,8 @@
 """Stamps to pictures: stretch, interval, colour map and sheets. Pure functions and one setting.
 
 Stretches and intervals are those of astropy.visualization. What they act on are the stamps as the
-model sees them, that is already arcsinh-stretched (report, section 2).
+model sees them, that is already arcsinh-stretched (report, section 2). Stamps are (n, S, S), or
+(n, S, S, 3) of three bands: red, green, blue (see `as_shown`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ COLOUR_MAPS = {
     "inferno": palettes.Inferno256,
     "plasma": palettes.Plasma256,
 }
+OWN_COLOURS = "grey"
+"""The colour map in which stamps of three bands keep their colours; the others take their mean."""
 SHEET_QUALITY = 80
 """WebP quality of sheets: below it the grain of the sky turns into blocks."""
 
@@ -82,11 +85,38 @@ class DisplaySettings(param.Parameterized):
         return settings
 
 
+def has_colour(bands: int) -> bool:
+    """Whether stamps of so many bands are shown in colour: the bands are red, green and blue."""
+    return bands == 3
+
+
+def as_shown(stamps: NDArray[Any]) -> NDArray[np.float32]:
+    """Stamps (n, C, S, S) as they are shown: (n, S, S, 3) of three bands, else their mean."""
+    shown = np.moveaxis(stamps, 1, -1) if has_colour(stamps.shape[1]) else stamps.mean(axis=1)
+    return np.asarray(shown, np.float32)
+
+
+def without_colour(stamps: NDArray[Any]) -> NDArray[Any]:
+    """Stamps (n, S, S), or the mean (n, S, S) of the bands of stamps (n, S, S, 3)."""
+    return stamps if stamps.ndim == 3 else stamps.mean(axis=-1)
+
+
+def absent(stamps: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether no pixel of a stamp is known, (n,): there is no picture of that galaxy."""
+    return np.asarray(np.isnan(stamps).all(axis=tuple(range(1, stamps.ndim))))
+
+
+def _mapped(stamps: NDArray[Any], settings: DisplaySettings) -> NDArray[Any]:
+    return stamps if settings.colour_map == OWN_COLOURS else without_colour(stamps)
+
+
 def limits(stamps: NDArray[Any], settings: DisplaySettings) -> NDArray[np.float64]:
     """Lower and upper limit of each stamp, (n, 2); one common row if `settings.shared`.
 
-    stamps: (n, S, S). Equal to `get_limits` of the interval of astropy.visualization.
+    stamps: (n, S, S), or (n, S, S, 3): the same limits for all bands of a galaxy, so that its
+    colours stay. Equal to `get_limits` of the interval of astropy.visualization.
     """
+    stamps = _mapped(stamps, settings)
     groups = stamps.reshape(1 if settings.shared else len(stamps), -1)
     groups = np.where(np.isfinite(groups), groups, np.nan)
     groups[np.isnan(groups).all(axis=1)] = 0
@@ -106,13 +136,15 @@ def normalised(
 ) -> NDArray[np.float32]:
     """Stamps (n, S, S) stretched to [0, 1] as astropy's `stretch(interval(stamp))` does.
 
-    between: lower and upper limit, (2,) or (n, 2); else from the stamps themselves. A stamp
-    without contrast becomes 0 and so does a pixel that is not finite.
+    Of stamps (n, S, S, 3) each band is stretched, where the colour map shows their colours; their
+    mean under another map. between: lower and upper limit, (2,) or (n, 2); else from the stamps
+    themselves. A stamp without contrast becomes 0 and so does a pixel that is not finite.
     """
+    stamps = _mapped(stamps, settings)
     if not len(stamps):
         return np.zeros(stamps.shape, np.float32)
     low, high = np.moveaxis(limits(stamps, settings) if between is None else between, -1, 0)
-    low, high = np.reshape(low, (-1, 1, 1)), np.reshape(high, (-1, 1, 1))
+    low, high = (np.reshape(end, (-1, *[1] * (stamps.ndim - 1))) for end in (low, high))
     span = np.where(high > low, high - low, np.inf)
     unit = np.clip((np.where(np.isfinite(stamps), stamps, low) - low) / span, 0.0, 1.0)
     return np.asarray(STRETCHES[settings.stretch](unit, clip=False), np.float32)
@@ -130,21 +162,21 @@ def colour_table(name: str) -> NDArray[np.uint8]:
 def render(
     stamps: NDArray[Any], settings: DisplaySettings, between: NDArray[Any] | None = None
 ) -> NDArray[np.uint8]:
-    """Pictures (n, S, S, 3) of stamps (n, S, S); `between` as in `normalised`."""
+    """Pictures (n, S, S, 3) of stamps (n, S, S) or (n, S, S, 3); `between` as in `normalised`."""
     unit = normalised(stamps, settings, between)
     unit = 1 - unit if settings.invert else unit
     levels = np.minimum(unit * 256, 255).astype(np.uint8)
-    return np.asarray(colour_table(settings.colour_map)[levels])
+    return levels if levels.ndim == 4 else np.asarray(colour_table(settings.colour_map)[levels])
 
 
 def sheet(pictures: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
-    """Pictures (n, S, S, 3) side by side in rows of `columns`; empty places are black."""
-    n, side = len(pictures), pictures.shape[1]
+    """Pictures (n, H, W, 3) side by side in rows of `columns`; empty places are black."""
+    n, height, width = pictures.shape[:3]
     rows = max(1, -(-n // columns))
-    full = np.zeros((rows * columns, side, side, 3), np.uint8)
+    full = np.zeros((rows * columns, height, width, 3), np.uint8)
     full[:n] = pictures
-    grid = full.reshape(rows, columns, side, side, 3).swapaxes(1, 2)
-    return grid.reshape(rows * side, columns * side, 3)
+    grid = full.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
+    return grid.reshape(rows * height, columns * width, 3)
 
 
 def encode(picture: NDArray[np.uint8], image_format: str = "WEBP") -> bytes:
@@ -158,5 +190,5 @@ def encode(picture: NDArray[np.uint8], image_format: str = "WEBP") -> bytes:
 
 
 def encode_sheet(pictures: NDArray[np.uint8], columns: int, image_format: str = "JPEG") -> bytes:
-    """One sheet of pictures (n, S, S, 3) in rows of `columns` as an image file."""
+    """One sheet of pictures (n, H, W, 3) in rows of `columns` as an image file."""
     return encode(sheet(pictures, columns), image_format)

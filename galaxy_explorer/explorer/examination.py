@@ -18,6 +18,7 @@ from galaxy_explorer.classify import (
     classify_stamps,
     prepare_image,
 )
+from galaxy_explorer.explorer.display import as_shown
 from galaxy_explorer.explorer.neighbours import bundle_sparsity, kth_distance, nearest
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Measured:
 class Examination:
     """Everything that is said of one picture.
 
-    reconstruction: (S, S) by the display model, stretched.
+    reconstruction: (S, S) by the display model, stretched; (S, S, 3) of three bands.
     """
 
     name: str
@@ -59,8 +60,8 @@ class Examination:
 
     @property
     def stamp(self) -> NDArray[np.float32]:
-        """What the models see, (S, S)."""
-        return np.asarray(self.prepared.stamp.mean(axis=0))
+        """What the models see, (S, S) or (S, S, 3)."""
+        return np.asarray(as_shown(self.prepared.stamp[None])[0])
 
 
 def read(bundle: Bundle, source: bytes, name: str, frame: str) -> tuple[Prepared, Measured]:
@@ -83,8 +84,8 @@ def examine(bundle: Bundle, name: str, prepared: Prepared, measured: Measured) -
     """Code maps, clusters, places and the reconstruction of a picture; loads torch."""
     found = classify_stamps(bundle, prepared.stamp[None])[0]
     model = bundle.manifest["display_model"]
-    drawn = bundle.draw(model, found.models[model].codes[None])[0].mean(axis=0)
-    return Examination(name, prepared, found, np.asarray(drawn, np.float32), measured)
+    drawn = as_shown(bundle.draw(model, found.models[model].codes[None]))[0]
+    return Examination(name, prepared, found, drawn, measured)
 
 
 def look_alikes(

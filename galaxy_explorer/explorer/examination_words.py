@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.cluster_words import STYLES
-from galaxy_explorer.explorer.display import DisplaySettings, encode, render
+from galaxy_explorer.explorer.display import DisplaySettings, as_shown, encode, has_colour, render
 from galaxy_explorer.explorer.examination import FLAG_WORDS, Examination, in_words
 from galaxy_explorer.explorer.palette import SELECTION_COLOUR, cluster_colour
-from galaxy_explorer.explorer.plots_compare import residual_pictures
+from galaxy_explorer.explorer.plots_compare import residual_pictures, residual_words
 from galaxy_explorer.explorer.plots_types import mean_words
 from galaxy_explorer.explorer.text import plain
 
@@ -59,25 +59,27 @@ def pictures(found: Examination, display: DisplaySettings) -> str:
     how = "linear flux" if found.prepared.flux is not None else "already stretched"
     height, width = found.prepared.image.shape[1:]
     cut = f"{name}: {width} × {height} pixels, {how}; the square of {found.prepared.side} is cut"
-    scale = f"Residual: seen − drawn, blue −{RESIDUAL_LIMIT}, white 0, red +{RESIDUAL_LIMIT}"
+    scale = residual_words(RESIDUAL_LIMIT, colour=stamps.ndim == 4)
     shown = [
         (preview(found.prepared, display), cut),
         (seen, "What the model sees: framed, resampled and stretched as the survey was"),
         (drawn, "What the model draws of it"),
-        (residual, scale),
+        (residual, f"Residual: seen − drawn, {scale}"),
     ]
     return f'<div class="shots">{"".join(_figure(*one) for one in shown)}</div>'
 
 
 def preview(prepared: Prepared, display: DisplaySettings) -> NDArray[np.uint8]:
     """The whole picture, at most 256 pixels wide, with a frame around what is cut."""
-    plane = prepared.image.mean(axis=0)
-    step = max(1, -(-max(plane.shape) // PREVIEW_PIXELS))
+    planes = prepared.image  # of a colour picture all, even where the models see one band
+    if not has_colour(len(prepared.stamp)):
+        planes = planes.mean(axis=0, keepdims=True)
+    height, width = planes.shape[1:]
+    step = max(1, -(-max(height, width) // PREVIEW_PIXELS))
     settings = display
     if prepared.flux is not None:  # linear flux is all galaxy and no disc unless it is stretched
         settings = DisplaySettings(**{**_settings(display), "stretch": "asinh"})
-    shown = render(plane[None, ::step, ::step], settings)[0].copy()
-    height, width = plane.shape
+    shown = render(as_shown(planes[None, :, ::step, ::step]), settings)[0].copy()
     top, left = (height - prepared.side) // 2 // step, (width - prepared.side) // 2 // step
     bottom, right = top + prepared.side // step - 1, left + prepared.side // step - 1
     colour = [int(SELECTION_COLOUR[i : i + 2], 16) for i in (1, 3, 5)]

@@ -15,7 +15,7 @@ from panel.theme import Native
 from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.explorer.colouring import map_colouring
 from galaxy_explorer.explorer.components import Gallery
-from galaxy_explorer.explorer.controls import two_way
+from galaxy_explorer.explorer.controls import colour_words, two_way
 from galaxy_explorer.explorer.detail import Detail
 from galaxy_explorer.explorer.label_session import label_store
 from galaxy_explorer.explorer.originals import survey_originals
@@ -143,6 +143,8 @@ class Explorer(pn.viewable.Viewer):
             "invert": pn.widgets.Checkbox, "shared": pn.widgets.Checkbox,
         }  # fmt: skip
         controls = [kind.from_param(settings[name]) for name, kind in kinds.items()]
+        if self.stamps.colour:
+            controls[list(kinds).index("colour_map")].options = colour_words(self.state)
         return pn.Card(
             *controls, title="How pictures are drawn", collapsed=True, sizing_mode="stretch_width"
         )

@@ -1,7 +1,8 @@
 """Original pictures of galaxies: from the survey on this machine, or from the SDSS by position.
 
-A source gives stamps of catalogue rows (n, S, S), stretched as the model sees them, NaN where it
-has none. The SDSS is asked only where a setting turned it on, and its failures change nothing.
+A source gives stamps of catalogue rows, (n, S, S) or (n, S, S, 3) as `display.as_shown` has them,
+stretched as the model sees them, NaN where it has none. The SDSS is asked only where a setting
+turned it on, and its failures change nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from galaxy_explorer.explorer.display import absent, as_shown, has_colour, without_colour
 from galaxy_explorer.files import atomic_write_bytes
 
 if TYPE_CHECKING:
@@ -48,13 +50,17 @@ def survey_originals(bundle: Bundle, survey: Survey) -> Originals:
     place = {galaxy: row for row, galaxy in enumerate(survey.column("galaxy_id"))}
     rows_there = np.array([place.get(galaxy, -1) for galaxy in bundle.column("galaxy_id")])
     side = int(survey.meta["stamp_size"])
+    colour = has_colour(int(bundle.manifest["survey"]["channels"]))
 
     def originals(rows: NDArray[np.int64]) -> NDArray[np.float32]:
         there = rows_there[rows]
-        stamps = np.full((len(rows), side, side), np.nan, np.float32)
+        stamps = np.full((len(rows), side, side, *[3] * colour), np.nan, np.float32)
         unique, inverse = np.unique(there[there >= 0], return_inverse=True)
         if len(unique):
-            stamps[there >= 0] = survey.model_input(unique).mean(axis=1)[inverse]
+            seen = as_shown(survey.model_input(unique))
+            if colour and seen.ndim == 3:  # another survey of these galaxies, in one band
+                seen = seen[..., None]
+            stamps[there >= 0] = (seen if colour else without_colour(seen))[inverse]
         return stamps
 
     return originals
@@ -64,7 +70,8 @@ def survey_originals(bundle: Bundle, survey: Survey) -> Originals:
 class SdssCutouts:
     """Pictures from the SDSS image cutout service, kept on disk.
 
-    ra, dec: degrees (N,), NaN where unknown. timeout: seconds for a whole page of pictures.
+    ra, dec: degrees (N,), NaN where unknown. timeout: seconds for a whole page of pictures. colour:
+    stamps (n, S, S, 3) of i, r and g; else (n, S, S) of r.
     """
 
     ra: NDArray[np.float64]
@@ -73,6 +80,7 @@ class SdssCutouts:
     folder: Path
     timeout: float
     scale_arcsec: float = DEFAULT_SCALE_ARCSEC
+    colour: bool = False
     failures: int = 0
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(WORKERS, "sdss"))
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -85,7 +93,8 @@ class SdssCutouts:
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Stamps of catalogue rows; NaN without a position, without an answer, or too late."""
-        stamps = np.full((len(rows), self.side, self.side), np.nan, np.float32)
+        shape = (len(rows), self.side, self.side, *[3] * self.colour)
+        stamps = np.full(shape, np.nan, np.float32)
         jobs = {
             self._pool.submit(self._stamp, self.address(int(row))): i
             for i, row in enumerate(rows)
@@ -126,9 +135,9 @@ class SdssCutouts:
         path = self.folder / f"{name}.jpg"
         try:
             if path.exists():
-                return read_picture(path.read_bytes(), self.side)
+                return read_picture(path.read_bytes(), self.side, colour=self.colour)
             data = self._download(address)
-            stamp = read_picture(data, self.side)
+            stamp = read_picture(data, self.side, colour=self.colour)
             atomic_write_bytes(path, data)
         except (OSError, ValueError) as error:
             log.info("%s: %s", address, error)
@@ -143,8 +152,8 @@ class SdssCutouts:
         return data
 
 
-def read_picture(data: bytes, side: int) -> NDArray[np.float32]:
-    """The r band of an SDSS colour JPEG as a stamp (side, side), 0..1.
+def read_picture(data: bytes, side: int, *, colour: bool = False) -> NDArray[np.float32]:
+    """The r band of an SDSS colour JPEG as a stamp (side, side), 0..1; colour: all (side, side, 3).
 
     Raises ValueError for anything that is not a picture of that size.
     """
@@ -155,7 +164,7 @@ def read_picture(data: bytes, side: int) -> NDArray[np.float32]:
             pixels = np.asarray(picture.convert("RGB"))
     except UnidentifiedImageError as error:
         raise ValueError("not a JPEG picture") from error
-    return (pixels[..., R_BAND] / 255).astype(np.float32)
+    return ((pixels if colour else pixels[..., R_BAND]) / 255).astype(np.float32)
 
 
 def first_of(sources: list[Originals]) -> Originals | None:
@@ -166,7 +175,7 @@ def first_of(sources: list[Originals]) -> Originals | None:
     def originals(rows: NDArray[np.int64]) -> NDArray[np.float32]:
         stamps = sources[0](rows)
         for source in sources[1:]:
-            missing = np.isnan(stamps[:, 0, 0])
+            missing = absent(stamps)
             if missing.any():
                 stamps[missing] = source(rows[missing])
         return stamps

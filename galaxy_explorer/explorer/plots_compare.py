@@ -20,6 +20,7 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.explorer.describe import describe
+from galaxy_explorer.explorer.display import without_colour
 from galaxy_explorer.explorer.palette import SELECTION_COLOUR
 from galaxy_explorer.explorer.plots_types import MIDDLE_GREY
 
@@ -37,14 +38,20 @@ DIVERGING = np.array(
 def residual_pictures(residuals: NDArray[Any], limit: float) -> NDArray[np.uint8]:
     """Residuals (n, S, S) as pictures (n, S, S, 3): white is 0, blue -limit, red +limit.
 
-    Values beyond the limits, and those that are not finite, take the colour of the nearest end and
-    of zero. Raises ValueError unless limit > 0.
+    Of residuals (n, S, S, 3) the mean of the bands is shown. Values beyond the limits, and those
+    that are not finite, take the colour of the nearest end and of zero. Raises ValueError
+    unless limit > 0.
     """
     if not limit > 0:
         raise ValueError(f"limit {limit}: must be above 0")
-    unit = np.clip(np.nan_to_num(residuals) / limit, -1.0, 1.0)
+    unit = np.clip(np.nan_to_num(without_colour(residuals)) / limit, -1.0, 1.0)
     last = len(DIVERGING) - 1
     return np.asarray(DIVERGING[np.rint((unit + 1) / 2 * last).astype(np.int64)])
+
+
+def residual_words(limit: float, *, colour: bool) -> str:
+    """What the colours of residual pictures mean; colour: of galaxies that are shown in colour."""
+    return f"{'mean of the bands, ' * colour}blue −{limit}, white 0, red +{limit}"
 
 
 def contingency(left: ArrayLike, right: ArrayLike, *, n: int = 64) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galaxy_explorer.explorer.display import DisplaySettings, encode_sheet, render
+from galaxy_explorer.explorer.display import DisplaySettings, as_shown, encode_sheet, render
 from galaxy_explorer.explorer.palette import T_COLOURS, cluster_colour
 from galaxy_explorer.explorer.plots_types import T_NAMES, histogram_words, mean_words, ordered
 from galaxy_explorer.explorer.text import plain
@@ -181,7 +181,7 @@ def _members(bundle: Bundle, cluster: ClusterSummary) -> str:
     rows = np.array(cluster.typical[:MEMBERS], np.int64)
     if not len(rows):
         return "<div></div>"
-    stamps = bundle.decode(bundle.manifest["display_model"], rows).mean(axis=1)
+    stamps = as_shown(bundle.decode(bundle.manifest["display_model"], rows))
     sheet = encode_sheet(render(stamps, DisplaySettings()), MEMBERS)
     ids = ", ".join(str(bundle.column("galaxy_id")[row]) for row in rows)
     data = base64.b64encode(sheet).decode("ascii")

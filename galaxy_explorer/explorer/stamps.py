@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BundleError
-from galaxy_explorer.explorer.display import DisplaySettings, limits, render
+from galaxy_explorer.explorer.display import DisplaySettings, as_shown, has_colour, limits, render
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle
@@ -41,7 +41,7 @@ class StampFile:
     what they write is the same. A file of the wrong size is made anew.
     """
 
-    def __init__(self, folder: Path, name: str, shape: tuple[int, int, int]) -> None:
+    def __init__(self, folder: Path, name: str, shape: tuple[int, ...]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder, keep=name)
         pixels, done = folder / f"{name}.f16", folder / f"{name}.done"
@@ -51,7 +51,7 @@ class StampFile:
         self.done = _open_array(done, np.dtype("u1"), shape[:1])
 
     def write(self, rows: NDArray[np.int64], stamps: NDArray[np.float32]) -> None:
-        """Keep stamps (n, S, S) of `rows`."""
+        """Keep stamps (n, ...) of `rows`."""
         self.pixels[rows] = stamps
         self.pixels.flush()
         self.done[rows] = 1
@@ -92,8 +92,9 @@ def first_shown(bundle: Bundle) -> NDArray[np.int64]:
 class StampStore:
     """Stamps of the galaxies of a bundle: reconstructions, and originals where there are any.
 
-    The decoder runs in one thread of its own, never on the server's event loop. originals: rows
-    -> stamps (n, S, S), NaN where there is none; None where there are no originals at all.
+    Stamps are (n, S, S), or (n, S, S, 3) of three bands (see `display.as_shown`). The decoder runs
+    in one thread of its own, never on the server's event loop. originals: rows -> stamps, NaN where
+    there is none; None where there are no originals at all.
     """
 
     def __init__(self, bundle: Bundle, cache_dir: Path, originals: Originals | None = None) -> None:
@@ -101,7 +102,10 @@ class StampStore:
         self.bundle = bundle
         self.side = int(config["stamp_size"])
         self.originals = originals
-        self._file = StampFile(cache_dir, bundle.hash[:24], (len(bundle), self.side, self.side))
+        self.colour = has_colour(int(bundle.manifest["survey"]["channels"]))
+        name = bundle.hash[:24] + ("-rgb" if self.colour else "")
+        shape = (len(bundle), self.side, self.side, *[3] * self.colour)
+        self._file = StampFile(cache_dir, name, shape)
         self._decoder = ThreadPoolExecutor(1, "decoder")
         self._closing = threading.Event()
 
@@ -116,7 +120,7 @@ class StampStore:
         return from_disk and bool(self._file.done[rows].all())
 
     def get(self, rows: NDArray[np.int64], pictures: str = "reconstruction") -> NDArray[np.float32]:
-        """Stamps (n, S, S) of catalogue rows, stretched as the model sees them. May wait.
+        """Stamps of catalogue rows, stretched as the model sees them. May wait.
 
         pictures: "reconstruction" or "original"; an original that is not at hand is NaN.
         """
@@ -129,16 +133,16 @@ class StampStore:
         return np.asarray(self._file.pixels[rows], np.float32)
 
     def decode(self, model: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Reconstructions (n, S, S) of catalogue rows by any model of the bundle. May wait."""
+        """Reconstructions of catalogue rows by any model of the bundle. May wait."""
         if model == self.bundle.manifest["display_model"]:
             return self.get(rows)
         stamps = self._decoder.submit(self.bundle.decode, model, rows).result()
-        return np.asarray(stamps.mean(axis=1), np.float32)
+        return as_shown(stamps)
 
     def draw(self, model: str, codes: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Stamps (n, S, S) that a model draws from any code maps (n, h, w). May wait."""
+        """Stamps that a model draws from any code maps (n, h, w). May wait."""
         stamps = self._decoder.submit(self.bundle.draw, model, codes).result()
-        return np.asarray(stamps.mean(axis=1), np.float32)
+        return as_shown(stamps)
 
     def submit(self, work: Callable[..., Result], *arguments: Any) -> Future[Result]:
         """Let the decoder's thread, the one in which torch works, do something else."""
@@ -148,7 +152,7 @@ class StampStore:
         rows = rows[self._file.done[rows] == 0]
         if len(rows):
             stamps = self.bundle.decode(self.bundle.manifest["display_model"], rows)
-            self._file.write(rows, stamps.mean(axis=1))
+            self._file.write(rows, as_shown(stamps))
 
     def pictures(
         self, rows: NDArray[np.int64], settings: DisplaySettings, pictures: str = "reconstruction"

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.captions import ttype_words, typical_order
 from galaxy_explorer.explorer.detail import RESIDUAL_LIMIT
-from galaxy_explorer.explorer.display import encode_sheet, limits, render
+from galaxy_explorer.explorer.display import absent, encode_sheet, limits, render
 from galaxy_explorer.explorer.drawing import Drawing
 from galaxy_explorer.explorer.esm import PictureStrips
-from galaxy_explorer.explorer.plots_compare import residual_pictures
+from galaxy_explorer.explorer.plots_compare import residual_pictures, residual_words
 from galaxy_explorer.explorer.words import model_words
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 N_GALAXIES = 10
 NAME_LENGTH = 11
 """Longer names lose their beginning: numbers of a survey differ at their end."""
-RESIDUAL_NOTE = f"blue −{RESIDUAL_LIMIT}, white 0, red +{RESIDUAL_LIMIT}"
 NO_ORIGINALS = (
     "The originals are not on this machine, so there are no residuals to show: start the app with"
     " the survey to see them. The error of each galaxy is known from the training."
@@ -122,6 +121,7 @@ class Strips(pn.viewable.Viewer):
         original = self.stamps.get(rows, "original") if self.stamps.originals else None
         between = self._limits(original, list(made.values()))
         lines, sheets = [], []
+        scale = residual_words(RESIDUAL_LIMIT, colour=self.stamps.colour)
         if original is not None:
             lines.append(_line("Original", "", "Original", []))
             sheets.append(render(original, self.state.display, between))
@@ -137,7 +137,7 @@ class Strips(pn.viewable.Viewer):
             lines.append(_line(words, note, f"Reconstruction, {words},", figures))
             sheets.append(render(stamps, self.state.display, between))
             if original is not None:
-                lines.append(_line("residual", RESIDUAL_NOTE, f"Residual, {words},", []))
+                lines.append(_line("residual", scale, f"Residual, {words},", []))
                 sheets.append(residual_pictures(original - stamps, RESIDUAL_LIMIT))
         for place, line in enumerate(lines):
             line["first"] = place * len(rows)
@@ -167,8 +167,8 @@ def _reference(original: NDArray[Any] | None, made: Any) -> NDArray[Any]:
     """The stamps that set the limits: the originals, or the first reconstructions without one."""
     if original is None:
         return np.asarray(made)
-    absent = np.isnan(original).all(axis=(1, 2), keepdims=True)
-    return np.where(absent, made, original)
+    missing = absent(original).reshape(-1, *[1] * (original.ndim - 1))
+    return np.where(missing, made, original)
 
 
 def _line(label: str, note: str, words: str, figures: list[tuple[str, bool]]) -> dict[str, Any]:

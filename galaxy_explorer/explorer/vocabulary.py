@@ -1,6 +1,7 @@
 """The codes of a codebook as a vocabulary: how often each is used, where, and what it looks like.
 
-Arrays in, arrays out: code maps (N, h, w), T classes (N,), stamps (n, S, S). No state, no torch.
+Arrays in, arrays out: code maps (N, h, w), T classes (N,), stamps (n, S, S) or
+(n, S, S, 3). No state, no torch.
 """
 
 from __future__ import annotations
@@ -108,25 +109,27 @@ def surroundings(
 ) -> NDArray[np.float32]:
     """Mean picture (K, 3 p, 3 p) of each code's cell and the cells around it, p pixels a cell.
 
-    codes (n, h, w) and stamps (n, S, S) of the same galaxies, p = S / h. Pixels beyond the edge and
+    codes (n, h, w) and stamps (n, S, S) of the same galaxies, p = S / h; of stamps (n, S, S, 3) the
+    pictures are (K, 3 p, 3 p, 3). Pixels beyond the edge and
     pixels that are not finite do not count; NaN where none does.
     """
     cell = stamps.shape[1] // codes.shape[1]
     edge, width = MARGIN * cell, (1 + 2 * MARGIN) * cell
-    padded = np.pad(
-        stamps.astype(np.float32), ((0, 0), (edge, edge), (edge, edge)), constant_values=np.nan
-    )
+    bands = stamps.shape[3:]
+    around = [(0, 0), (edge, edge), (edge, edge), *[(0, 0)] * len(bands)]
+    padded = np.pad(stamps.astype(np.float32), around, constant_values=np.nan)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (width, width), axis=(1, 2))
     galaxy, line, column = np.unravel_index(
         np.argsort(codes, axis=None, kind="stable"), codes.shape
     )
     bounds = np.cumsum([0, *np.bincount(codes.ravel(), minlength=count)])
-    pictures = np.full((count, width, width), np.nan, np.float32)
+    pictures = np.full((count, width, width, *bands), np.nan, np.float32)
     for code in range(count):
         places = _spread(int(bounds[code]), int(bounds[code + 1]))
         if len(places):
             patches = windows[galaxy[places], line[places] * cell, column[places] * cell]
-            pictures[code] = _mean(patches)
+            mean = _mean(patches)  # ([3,] 3 p, 3 p)
+            pictures[code] = np.moveaxis(mean, 0, -1) if bands else mean
     return pictures
 
 

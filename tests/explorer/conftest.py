@@ -20,6 +20,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="session")
+def coloured(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of a survey in three bands."""
+    folder = tmp_path_factory.mktemp("coloured")
+    return load_bundle(write_small_bundle(folder / "colours", channels=3))
+
+
+@pytest.fixture(scope="session")
 def evaluated(bundle: Bundle) -> Bundle:
     """The bundle with an evaluation of random numbers."""
     keys = {key: len(one.clusters) for key, one in bundle.clusterings.items()}

@@ -25,6 +25,8 @@ from galaxy_explorer.explorer.display import (
     INTERVALS,
     STRETCHES,
     DisplaySettings,
+    absent,
+    as_shown,
     colour_table,
     encode,
     encode_sheet,
@@ -32,6 +34,7 @@ from galaxy_explorer.explorer.display import (
     normalised,
     render,
     sheet,
+    without_colour,
 )
 
 ASTROPY_STRETCH = {
@@ -112,6 +115,67 @@ def test_pixels_that_are_not_finite_are_black_and_spoil_nothing(galaxies, interv
     assert pictures[0].max() == 0
     assert pictures[1, 3, 4].max() == 0
     np.testing.assert_array_equal(pictures[2:], render(galaxies, display)[2:])
+
+
+@pytest.fixture(scope="module")
+def coloured(galaxies) -> np.ndarray:
+    """The same, brightest in the red and faintest in the blue band, (12, 64, 64, 3)."""
+    return as_shown(np.stack([galaxies, 0.6 * galaxies, 0.3 * galaxies], axis=1))
+
+
+def test_three_bands_are_shown_as_colours_and_any_other_number_as_their_mean() -> None:
+    bands = np.random.default_rng(3).normal(size=(2, 4, 8, 8)).astype(np.float32)
+    np.testing.assert_array_equal(as_shown(bands[:, :1]), bands[:, 0])
+    for n in (2, 4):
+        np.testing.assert_array_equal(as_shown(bands[:, :n]), bands[:, :n].mean(axis=1))
+    np.testing.assert_array_equal(as_shown(bands[:, :3]), bands[:, :3].transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize("stretch", list(STRETCHES))
+@pytest.mark.parametrize("interval", list(INTERVALS))
+def test_a_red_galaxy_stays_red(coloured, stretch, interval) -> None:
+    pictures = render(coloured, DisplaySettings(stretch=stretch, interval=interval))
+    red, green, blue = pictures.mean(axis=(1, 2)).T
+    assert (red > green + 2).all()
+    assert (green > blue + 2).all()
+
+
+@pytest.mark.parametrize("interval", list(INTERVALS))
+def test_the_bands_of_a_galaxy_have_the_same_limits(coloured, interval) -> None:
+    found = limits(coloured, DisplaySettings(interval=interval))
+    expected = [ASTROPY_INTERVAL[interval]().get_limits(one.ravel()) for one in coloured]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_equal_bands_look_as_one_band_does(galaxies) -> None:
+    alike = as_shown(galaxies[:, None].repeat(3, axis=1))
+    for chosen in ({}, {"shared": True}, {"invert": True, "stretch": "log"}):
+        display = DisplaySettings(interval="minmax", **chosen)
+        np.testing.assert_array_equal(render(alike, display), render(galaxies, display))
+
+
+def test_inverted_colours_are_the_complement(coloured) -> None:
+    plain, inverted = (render(coloured, DisplaySettings(invert=on)) for on in (False, True))
+    np.testing.assert_allclose(plain.astype(int) + inverted, 255, atol=1)
+
+
+def test_another_colour_map_is_that_of_the_mean_of_the_bands(coloured) -> None:
+    display = DisplaySettings(colour_map="viridis")
+    expected = render(coloured.mean(axis=-1), display)
+    np.testing.assert_array_equal(render(coloured, display), expected)
+    between = limits(coloured, display)
+    np.testing.assert_array_equal(between, limits(without_colour(coloured), display))
+    np.testing.assert_array_equal(render(coloured, display, between), expected)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_coloured_galaxy_without_pixels_is_black(coloured) -> None:
+    spoilt = coloured.copy()
+    spoilt[0] = np.nan
+    assert render(spoilt, DisplaySettings())[0].max() == 0
+    assert absent(spoilt).tolist() == [True] + [False] * 11
+    assert absent(spoilt[..., 0]).tolist() == [True] + [False] * 11
+    assert render(spoilt[:0], DisplaySettings()).shape == (0, 64, 64, 3)
 
 
 settings_of_a_visitor = st.builds(

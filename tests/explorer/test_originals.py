@@ -123,13 +123,15 @@ def test_only_a_jpeg_of_the_right_size_is_a_picture() -> None:
         read_picture(b"GIF89a", SIDE)
 
 
-def fake_survey(ids: list[str]) -> SimpleNamespace:
+def fake_survey(ids: list[str], channels: int = 1) -> SimpleNamespace:
     values = np.arange(len(ids), dtype=np.float32)
     return SimpleNamespace(
         column=lambda name: np.array(ids),
         meta={"stamp_size": SIDE},
         model_input=lambda rows: (
-            np.ones((len(rows), 1, SIDE, SIDE), np.float32) * values[rows][:, None, None, None]
+            np.ones((len(rows), channels, SIDE, SIDE), np.float32)
+            * values[rows][:, None, None, None]
+            * np.arange(1, channels + 1, dtype=np.float32)[:, None, None]
         ),
     )
 
@@ -141,6 +143,29 @@ def test_a_survey_is_matched_by_galaxy_id_whatever_its_order(bundle) -> None:
     assert stamps[:, 0, 0].tolist()[:2] == [2, 0]
     assert stamps[3, 0, 0] == 2
     assert np.isnan(stamps[2]).all()
+
+
+@pytest.mark.parametrize(("bands", "seen"), [(3, [1, 2, 3]), (1, [1, 1, 1]), (2, [1.5] * 3)])
+def test_originals_of_a_bundle_in_colour_are_in_colour(coloured, bands, seen) -> None:
+    ids = ["stranger", coloured.column("galaxy_id")[4]]
+    stamps = survey_originals(coloured, fake_survey(ids, bands))(np.array([4, 5]))
+    assert stamps.shape == (2, SIDE, SIDE, 3)
+    assert stamps[0, 0, 0].tolist() == seen
+    assert np.isnan(stamps[1]).all()
+
+
+def test_originals_of_a_bundle_in_one_band_are_the_mean_of_the_bands(bundle) -> None:
+    ids = ["stranger", bundle.column("galaxy_id")[4]]
+    stamps = survey_originals(bundle, fake_survey(ids, 3))(np.array([4]))
+    np.testing.assert_array_equal(stamps, np.full((1, SIDE, SIDE), 2.0))
+
+
+def test_cutouts_in_colour_keep_their_three_bands(cutouts, service) -> None:
+    cutouts.colour = True
+    stamps = cutouts(np.array([0, 2]))
+    assert stamps.shape == (2, SIDE, SIDE, 3)
+    np.testing.assert_allclose(stamps[0].mean(axis=(0, 1)), [0, 200 / 255, 0], atol=0.03)
+    assert np.isnan(stamps[1]).all()
 
 
 def test_the_second_source_is_asked_only_for_what_the_first_lacks() -> None:

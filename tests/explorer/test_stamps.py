@@ -159,6 +159,24 @@ def test_shared_limits_do_not_depend_on_who_else_is_on_the_page(store) -> None:
     np.testing.assert_array_equal(store.pictures(np.array([6]), settings)[0], both[1])
 
 
+def test_stamps_of_three_bands_keep_their_colours_in_a_file_of_their_own(
+    coloured, tmp_path, monkeypatch
+) -> None:
+    bands = np.random.default_rng(2).random((3, 3, 64, 64), np.float32)
+    monkeypatch.setattr(Bundle, "decode", lambda *_: bands)
+    for suffix in ("f16", "done"):  # what a version without colours kept of the same bundle
+        (tmp_path / f"{coloured.hash[:24]}.{suffix}").write_bytes(b"old")
+    store = StampStore(coloured, tmp_path)
+    found = store.get(np.array([1, 4, 7]))
+    np.testing.assert_array_equal(found, bands.transpose(0, 2, 3, 1).astype(np.float16))
+    assert store.pictures(np.array([4]), DisplaySettings()).shape == (1, 64, 64, 3)
+    store.close()
+    again = StampStore(coloured, tmp_path)
+    monkeypatch.setattr(Bundle, "decode", None)
+    np.testing.assert_array_equal(again.get(np.array([7])), found[2:])
+    again.close()
+
+
 def test_the_folder_of_the_cache_may_be_missing(bundle, tmp_path: Path, decoded) -> None:
     StampStore(bundle, tmp_path / "not" / "there").close()
     assert list((tmp_path / "not" / "there").glob("*.done"))

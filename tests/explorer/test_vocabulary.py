@@ -83,6 +83,13 @@ def test_surroundings_are_the_mean_of_what_lies_around_a_code():
     assert np.isnan(found[2]).all()
 
 
+def test_surroundings_in_colour_are_those_of_each_band(codes):
+    stamps = np.random.default_rng(8).normal(size=(len(codes), 8, 8, 3)).astype(np.float32)
+    found = surroundings(codes, stamps, K)
+    bands = [surroundings(codes, stamps[..., band], K) for band in range(3)]
+    np.testing.assert_array_equal(found, np.stack(bands, axis=-1))
+
+
 def test_every_code_that_is_used_is_in_the_sample(codes):
     rows = sample_rows(codes, K)
     assert set(np.unique(codes[rows])) == set(np.unique(codes))
