@@ -52,10 +52,12 @@ class Emulator:
     """The prior over what one model encodes galaxies to, and that model's decoder.
 
     model: its name. fields: what a request may ask for, `ttype` first where there is one.
-    code_shape: of what is drawn of a galaxy. default_guidance: of a request without one.
+    code_shape: of what is drawn of a galaxy. guided: whether it can be pulled towards what is
+    asked for; default_guidance: of a request without one.
     """
 
     code_shape: tuple[int, ...]
+    guided = True
 
     def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
         """Of a model that has a prior; prior: another of the same shape, such as a control."""
@@ -243,6 +245,8 @@ class HierarchicalEmulator(Emulator):
 
 class LatentEmulator(Emulator):
     """Draws the latents of a model without codes, by a flow; it has no guidance."""
+
+    guided = False
 
     def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
         super().__init__(bundle, model, prior)

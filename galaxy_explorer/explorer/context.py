@@ -9,7 +9,7 @@ from pathlib import Path
 import platformdirs
 
 from galaxy_explorer.bundle import Bundle, load_bundle
-from galaxy_explorer.bundle_prior_schema import CODE_PRIOR
+from galaxy_explorer.explorer.display import has_colour
 from galaxy_explorer.explorer.originals import (
     DEFAULT_SCALE_ARCSEC,
     SdssCutouts,
@@ -59,7 +59,7 @@ def make_context(settings: Settings) -> AppContext:
         folder / "selections", bundle.hash, len(bundle), settings.kept_selections
     )
     context = AppContext(bundle, stamps, cutouts, selections, settings)
-    if any(prior.kind == CODE_PRIOR for prior in bundle.priors.values()):
+    if bundle.priors:
         from galaxy_explorer.explorer.emulator_source import emulator_source
 
         emulator_source(context).warm()
@@ -76,4 +76,5 @@ def _cutouts(bundle: Bundle, folder: Path, settings: Settings) -> SdssCutouts:
         folder=folder / "sdss",
         timeout=settings.cutout_timeout,
         scale_arcsec=float(scale),
+        colour=has_colour(int(survey["channels"])),
     )

@@ -33,6 +33,7 @@ class CameraWishes(pn.viewable.Viewer):
     """
 
     wish = param.ClassSelector(class_=Wish, default=Wish(), doc="How the galaxies shall be seen.")
+    twins = param.Boolean(default=False, doc="Whether deconvolved twins stand beside them.")
 
     def __init__(self, units: Units, *, has_layer: bool, **params: Any) -> None:
         super().__init__(**params)
@@ -48,6 +49,7 @@ class CameraWishes(pn.viewable.Viewer):
             partial(self._on_number, "magnitude"), label="Magnitude", margin=(4, 10)
         )
         self.layer = pmui.Switch(label="With the survey's own PSF", value=True, visible=has_layer)
+        self.beside = pmui.Switch(label="Deconvolved twins beside", value=False, visible=has_layer)
         self.zone = DropZone(
             self._on_message, words="A PSF of your own (FITS)", accept=".fits,.fit,.fts,.gz",
             limit=MAX_PSF_BYTES, margin=(4, 10),
@@ -58,7 +60,7 @@ class CameraWishes(pn.viewable.Viewer):
             on_click=lambda _: self._take(None),
         )  # fmt: skip
         self._has_layer = has_layer
-        for widget in (self.camera, self.layer):
+        for widget in (self.camera, self.layer, self.beside):
             widget.param.watch(self._change, "value")
 
     def _on_number(self, name: str, message: dict[str, Any]) -> None:
@@ -84,13 +86,17 @@ class CameraWishes(pn.viewable.Viewer):
         self._change()
 
     def _change(self, *_: param.parameterized.Event) -> None:
-        self.wish = Wish(
+        wish = Wish(
             telescope=self.camera.value or None,
             psf=None if self._psf is None else self._psf[1],
             pixel_scale_arcsec=self.scale.value if self.camera.value or self._psf else None,
             magnitude=self.magnitude.value if self.camera.value else None,
             psf_layer=False if self._has_layer and not self.layer.value else None,
         )
+        # A twin is what the model draws before the PSF: beside anything else it says nothing.
+        self.beside.disabled = wish != Wish()
+        twins = self.beside.value and not self.beside.disabled
+        self.param.update(wish=wish, twins=twins)
 
     def words(self) -> str:
         """The camera in words; empty for none."""
@@ -104,7 +110,8 @@ class CameraWishes(pn.viewable.Viewer):
         return pn.Column(
             self.camera, sizes,
             pn.pane.HTML(words, stylesheets=[STYLES], margin=(0, 10), sizing_mode="stretch_width"),
-            self.layer, self.zone, self.said, self.forget, sizing_mode="stretch_width", margin=0,
+            self.layer, self.beside, self.zone, self.said, self.forget,
+            sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
 
 

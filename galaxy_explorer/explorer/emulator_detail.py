@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.display import DisplaySettings, encode, render
 from galaxy_explorer.explorer.drawing import Drawing
-from galaxy_explorer.explorer.emulator_source import EmulatorSource, Facts, measured
+from galaxy_explorer.explorer.emulator_likeness import Facts
+from galaxy_explorer.explorer.emulator_source import EmulatorSource, measured
 from galaxy_explorer.explorer.intervals import figure_words, interval_html
 from galaxy_explorer.explorer.text import plain
 from galaxy_explorer.explorer.views.claims import CARD_STYLES

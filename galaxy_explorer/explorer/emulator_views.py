@@ -21,7 +21,8 @@ from galaxy_explorer.explorer.captions import ttype_words
 from galaxy_explorer.explorer.display import DisplaySettings, encode_sheet, limits, render
 from galaxy_explorer.explorer.emulator_detail import Chosen, SampleDetail
 from galaxy_explorer.explorer.emulator_esm import LadderTable, SampleCards, TypeMorph
-from galaxy_explorer.explorer.emulator_source import EmulatorSource, Facts, Look, synthetic_sheet
+from galaxy_explorer.explorer.emulator_likeness import Facts
+from galaxy_explorer.explorer.emulator_source import EmulatorSource, Look, synthetic_sheet
 from galaxy_explorer.explorer.emulator_wishes import TTYPE, whole_types
 from galaxy_explorer.explorer.job_runner import Step
 from galaxy_explorer.explorer.palette import type_colour
@@ -31,23 +32,27 @@ if TYPE_CHECKING:
 
 COLUMNS = 8
 LADDER_LINES, REAL_LINES = 4, 2
+TWIN_HEADING = (
+    " Right of each galaxy stands its deconvolved twin: what the model draws before the PSF, in the"
+    " same limits"
+)
 MORPH_STEP = 0.25
 WITHIN = 0.5
 LN2 = math.log(2)
 SAMPLES_HEADING = (
-    "None of these galaxies exists. Beside each: the training galaxy nearest in code vectors, drawn"
-    " from its codes, at distance d; and the share of held-out real galaxies that the prior finds"
-    " less likely"
+    "None of these galaxies exists. Beside each: the training galaxy nearest in {space}, as the"
+    " model draws it, at distance d; and the share of held-out real galaxies that the prior finds"
+    " less likely."
 )
 LADDER_HEADING = (
-    "Above: real galaxies of each type, drawn from their codes. Below: synthetic ones; along a line"
-    " the random numbers are the same, only T differs."
+    "Above: real galaxies of each type, as the model draws them. Below: synthetic ones; along a"
+    " line the random numbers are the same, only T differs."
 )
 MORPH_HEADING = (
     "The random numbers stay, T changes. What does not depend on the type stays too; codes jump"
     " one by one, so the galaxy changes in small steps."
 )
-DISTANCE_HINT = "Root mean square distance of the code vectors from those of this real galaxy"
+DISTANCE_HINT = "Root mean square distance of the {space} from those of this real galaxy"
 LIKELY_HINT = "Share of held-out real galaxies that the prior finds less likely than this sample"
 
 
@@ -60,16 +65,19 @@ class Samples:
         self.source, self._focus = source, focus
         self.detail = SampleDetail(source, display, self.close)
         self.view = SampleCards(self._on_message, margin=0, sheet_columns=COLUMNS)
-        self.made: tuple[Request, NDArray[np.integer], NDArray[np.float32]] | None = None
+        self.made: tuple[Request, NDArray[Any], NDArray[np.float32]] | None = None
         self.facts: Facts | None = None
+        self.heading = ""
 
-    def begin(self, request: Request, words: str) -> None:
+    def begin(self, request: Request, look: Look, words: str) -> None:
         """Make room for what is coming."""
         self.made = self.facts = None
         self.close()
+        self.heading = SAMPLES_HEADING.format(space=self.source.likeness.space)
+        self.heading += f"{TWIN_HEADING}." if look.twins else ""
         self.view.param.update(
-            count=request.count, cards=[], real_sheet=None, chosen=-1,
-            words=f"Synthetic galaxy, {words}", heading=f"{SAMPLES_HEADING}.",
+            count=request.count, cards=[], real_sheet=None, chosen=-1, twins=look.twins,
+            words=f"Synthetic galaxy, {words}", heading=self.heading,
         )  # fmt: skip
 
     def work(self, request: Request, look: Look) -> Work:
@@ -79,8 +87,8 @@ class Samples:
     def _work(self, request: Request, look: Look, cancelled: Callable[[], bool]) -> Iterator[Step]:
         for drawn in self.source.seen(request, look.wish, cancelled):
             share, codes, stamps = drawn
-            shown = self.source.sheet(drawn, look.display, COLUMNS)
-            words = f"{share:.0%} of the rows of the code maps"
+            shown = self.source.sheet(drawn, look, COLUMNS)
+            words = f"{share:.0%} drawn"
             made = (request, codes, stamps) if share == 1 else None
             yield Step(0.9 * share, words, (shown, made, None, None))
             if share == 1 and not cancelled():
@@ -93,10 +101,10 @@ class Samples:
         sheet, self.made, self.facts, real = content
         known: dict[str, Any] = {}
         if self.facts is not None:
-            usual = f". Held-out real galaxies have d {self.facts.usual:.2f} in the median."
+            usual = f" Held-out real galaxies have d {self.facts.usual:.2f} in the median."
             known = {
                 "cards": self._cards(self.facts), "real_sheet": real,
-                "heading": SAMPLES_HEADING + usual,
+                "heading": self.heading + usual,
             }  # fmt: skip
         self.view.param.update(sheet=sheet, stamp=self.view.stamp + 1, **known)
 
@@ -109,7 +117,7 @@ class Samples:
                 "row": row, "words": f"{ids[row]}, {ttype_words(ttype[row])}",
                 "lines": [
                     [str(ids[row]), ""], [f"{ttype_words(ttype[row])}", ""],
-                    [f"d {far:.2f}", DISTANCE_HINT],
+                    [f"d {far:.2f}", DISTANCE_HINT.format(space=self.source.likeness.space)],
                     [f"likelier than {share:.0f}\u00a0%", LIKELY_HINT],
                 ],
             }
@@ -149,21 +157,19 @@ class Ladder:
         self.view = LadderTable(self._on_message, margin=0, columns=columns, heading=LADDER_HEADING)
         self._real: list[int] = []
 
-    def begin(self, request: Request, _words: str) -> None:
+    def begin(self, request: Request, look: Look, _words: str) -> None:
         """Make room for what is coming."""
         self._real = self._real_rows(request.seed)
         ids = self.source.bundle.column("galaxy_id")
-        real = [
-            {"label": "Real", "note": "drawn from their codes", "synthetic": False, "first": first}
-            for first in range(0, REAL_LINES * len(self.types), len(self.types))
-        ]
-        made = [
-            {"label": "Synthetic", "note": f"seed {request.seed}, number {line + 1}",
-             "synthetic": True, "first": line * len(self.types)}
-            for line in range(LADDER_LINES)
-        ]  # fmt: skip
+        lines = [_line("Real", "as the model draws them", line) for line in range(REAL_LINES)]
+        for line in range(LADDER_LINES):
+            lines += [_line("Synthetic", f"seed {request.seed}, number {line + 1}", line)]
+            if look.twins:
+                lines += [_line("Twin", "before the PSF", LADDER_LINES + line)]
+        for made in lines:
+            made["first"] *= len(self.types)
         self.view.param.update(
-            lines=[*real, *made],
+            lines=lines,
             ready=0,
             real_names=[str(ids[row]) if row >= 0 else "" for row in self._real],
         )
@@ -186,7 +192,8 @@ class Ladder:
         self, request: Request, look: Look, real: NDArray[np.int64], cancelled: Callable[[], bool]
     ) -> Iterator[Step]:
         stamps = self.source.reconstructions(np.maximum(real, 0))
-        shown = render(np.where((real >= 0)[:, None, None], stamps, 0.0), look.display)
+        stamps[real < 0] = 0.0
+        shown = render(stamps, look.display)
         yield Step(0.0, "real galaxies", {"real_sheet": encode_sheet(shown, len(self.types))})
         self.source.check(look.wish, request.condition)
         done: list[NDArray[np.float32]] = []
@@ -196,26 +203,42 @@ class Ladder:
             for share, codes, stamps in self.source.drawn(asked, cancelled):
                 words, on_the_way = f"line {line + 1} of {LADDER_LINES}", share < 1
                 drawn = np.concatenate([*done, stamps])
-                content = self._content(drawn, look, len(stamps) * on_the_way)
+                content = self._content(drawn, look, unfinished=len(stamps) * on_the_way)
                 yield Step((line + share) / LADDER_LINES, words, content)
                 if share == 1:
                     done.append(stamps)
                     maps.append((asked, codes))
             if cancelled():
                 return
-        if look.wish != Wish():
+        if look.twins:
+            twins = self.source.twins(np.concatenate([codes for _, codes in maps]))
+            yield Step(1.0, "deconvolved", self._content(np.concatenate(done), look, twins))
+        elif look.wish != Wish():
             seen = [self.source.observed(codes, one, look.wish, cancelled) for one, codes in maps]
             yield Step(1.0, "observed", self._content(np.concatenate(seen), look))
 
     def _content(
-        self, stamps: NDArray[np.float32], look: Look, unfinished: int = 0
+        self,
+        stamps: NDArray[np.float32],
+        look: Look,
+        twins: NDArray[np.float32] | None = None,
+        *,
+        unfinished: int = 0,
     ) -> dict[str, Any]:
-        """The sheet; the last `unfinished` stamps are drawn in the limits usual for galaxies."""
+        """The sheet: all lines, then their twins in the same limits, where they are wished for.
+
+        The last `unfinished` stamps are drawn in the limits usual for galaxies.
+        """
         ready, columns = len(stamps), len(self.types)
-        missing = LADDER_LINES * columns - ready
-        stamps = np.pad(stamps, ((0, missing), (0, 0), (0, 0)))
-        between = limits(stamps, look.display).copy()
+        whole = np.zeros((LADDER_LINES * columns, *stamps.shape[1:]), np.float32)
+        whole[:ready] = stamps
+        between = limits(whole, look.display).copy()
         between[ready - unfinished : ready] = self.source.usual_limits(look.display)
+        stamps = whole
+        if look.twins:
+            stamps = np.concatenate([whole, np.zeros_like(whole) if twins is None else twins])
+            between = np.concatenate([between, between])
+            ready += 0 if twins is None else len(twins)
         return {"sheet": synthetic_sheet(stamps, look.display, columns, between), "ready": ready}
 
     def show(self, content: dict[str, Any]) -> None:
@@ -242,7 +265,7 @@ class MorphView:
             colours=[type_colour(t) for t in types], heading=MORPH_HEADING,
         )  # fmt: skip
 
-    def begin(self, request: Request, _words: str) -> None:
+    def begin(self, request: Request, _look: Look, _words: str) -> None:
         """Make room for what is coming."""
         self.view.param.update(words=f"seed {request.seed}")
 
@@ -253,12 +276,17 @@ class MorphView:
     def _work(self, request: Request, look: Look, cancelled: Callable[[], bool]) -> Iterator[Step]:
         asked = along_types(request, self.values)
         for drawn in self.source.seen(asked, look.wish, cancelled):
-            sheet = self.source.sheet(drawn, look.display, COLUMNS)
+            sheet = self.source.sheet(drawn, replace(look, twins=False), COLUMNS)
             yield Step(drawn.share, f"{len(self.values)} frames", {"sheet": sheet})
 
     def show(self, content: dict[str, Any]) -> None:
         """Show a step of the work."""
         self.view.param.update(**content, stamp=self.view.stamp + 1)
+
+
+def _line(label: str, note: str, first: int) -> dict[str, Any]:
+    """A line of the ladder; first: its place among those of its sheet."""
+    return {"label": label, "note": note, "synthetic": label != "Real", "first": first}
 
 
 def along_types(request: Request, types: Iterable[float], first: int = 0) -> Request:

@@ -41,13 +41,17 @@ class Wishes(pn.viewable.Viewer):
     """Conditions, number, seed, temperature and guidance; `changed` counts what was changed.
 
     Everything that the browser sends is checked here, on the server; what is out of its range is
-    told to `refuse` and changes nothing.
+    told to `refuse` and changes nothing. guidance: the default one; None: the prior has none.
     """
 
     changed = param.Integer(default=0, doc="Counts the changes.")
 
     def __init__(
-        self, fields: Sequence[Field], guidance: float, refuse: Callable[[str], None], **params: Any
+        self,
+        fields: Sequence[Field],
+        guidance: float | None,
+        refuse: Callable[[str], None],
+        **params: Any,
     ) -> None:
         super().__init__(**params)
         self.fields, self._refuse = tuple(fields), refuse
@@ -58,10 +62,12 @@ class Wishes(pn.viewable.Viewer):
             label="Temperature", low=TEMPERATURE[0], high=TEMPERATURE[1], step=0.05, value=1.0,
             free="", explanation=HEAT, margin=(6, 10),
         )  # fmt: skip
+        self.guided = guidance is not None
+        rest = guidance or 1.0
         self.guidance = ConditionField(
             label="Guidance", low=GUIDANCE[0], high=GUIDANCE[1], step=0.25, value=None,
-            rest=guidance, free=f"default ({guidance:g})", explanation=PULL, margin=(6, 10),
-            free_words="Chosen on validation galaxies",
+            rest=rest, free=f"default ({rest:g})", explanation=PULL, margin=(6, 10),
+            free_words="Chosen on validation galaxies", visible=self.guided,
         )  # fmt: skip
         self._good = self._asked()
         for name, control in self._controls().items():
@@ -117,11 +123,11 @@ class Wishes(pn.viewable.Viewer):
         numbers = pn.Row(self.count, self.seed, self._dice(), sizing_mode="stretch_width")
         first = [self.conditions[TTYPE]] if TTYPE in self.conditions else []
         rest = [slider for name, slider in self.conditions.items() if name != TTYPE]
+        pull = f"Temperature{' and guidance' if self.guided else ''}"
         further = [folded("Further conditions", rest)] if rest else []
         return pn.Column(
             *first, numbers, *further,
-            folded("Temperature and guidance", [self.temperature, self.guidance]),
-            sizing_mode="stretch_width", margin=0,
+            folded(pull, [self.temperature, self.guidance]), sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
 
     def _dice(self) -> pmui.IconButton:

@@ -161,6 +161,31 @@ def test_a_ladder_has_real_galaxies_above_and_one_noise_along_a_line(source) -> 
     assert side == (64 * len(ladder.types), 64 * LADDER_LINES)
 
 
+def test_twins_stand_beside_samples_and_below_the_lines_of_a_ladder(source, monkeypatch) -> None:
+    monkeypatch.setattr(source, "twins", lambda codes: np.ones((len(codes), 64, 64), np.float32))
+    look = Look(DisplaySettings(interval="minmax"), twins=True)
+    samples = Samples(source, lambda _: None, DisplaySettings())
+    steps = done(samples, Request(3, 77, {"ttype": 4.0}), look)
+    picture = np.asarray(Image.open(io.BytesIO(samples.view.sheet)))
+    assert picture.shape == (64, 8 * 128, 3)
+    assert samples.view.twins
+    assert "before the PSF" in samples.view.heading
+    assert (picture[:, 64:128] > 250).all()
+    first = np.asarray(Image.open(io.BytesIO(steps[0].content[0])))
+    assert (first[:, 70:122] < 9).all()  # no twin of what is not whole
+    ladder = Ladder(source, source.emulator.fields[0], lambda _: None)
+    done(ladder, Request(16, 5, {"ttype": 4.0}), look)
+    columns = len(ladder.types)
+    assert ladder.view.ready == 2 * LADDER_LINES * columns
+    picture = np.asarray(Image.open(io.BytesIO(ladder.view.sheet)))
+    assert picture.shape == (2 * LADDER_LINES * 64, columns * 64, 3)
+    assert (picture[LADDER_LINES * 64 :] > 250).all()
+    labels = [line["label"] for line in ladder.view.lines]
+    assert labels == ["Real"] * 2 + ["Synthetic", "Twin"] * LADDER_LINES
+    twins = [line["first"] for line in ladder.view.lines if line["label"] == "Twin"]
+    assert twins == [(LADDER_LINES + line) * columns for line in range(LADDER_LINES)]
+
+
 def test_a_morph_has_a_frame_for_every_quarter_of_a_type(source) -> None:
     field = source.emulator.fields[0]
     morph = MorphView(source, field)
@@ -276,7 +301,7 @@ def page_of(bundle: Bundle, folder: Path) -> Emulator:
 def test_a_bundle_without_a_prior_says_how_to_make_one(tmp_path) -> None:
     bundle = load_bundle(write_small_bundle(tmp_path / "none", n=60, prior=None))
     page = page_of(bundle, tmp_path)
-    assert "galaxy-explorer prior" in page.view[0].object
+    assert "galaxy-explorer prior" in page.view[0][0].object
     page.context.stamps.close()
 
 
@@ -298,7 +323,9 @@ def with_flow(tmp_path_factory) -> Bundle:
     return load_bundle(add_small_flow(write_small_bundle(folder / "both", n=60)))
 
 
-def test_a_prior_over_latents_draws_whole_galaxies_beside_their_nearest(with_flow, tmp_path) -> None:
+def test_a_prior_over_latents_draws_whole_galaxies_beside_their_nearest(
+    with_flow, tmp_path
+) -> None:
     page = page_of(with_flow, tmp_path)
     assert list(page.chooser.options.values()) == [page.panel.emulator.model, "convae-conv"]
     first = page.panel

@@ -67,6 +67,7 @@ export function render({model}) {
     heading.textContent = model.heading
     root.dataset.compared = model.cards.length
     root.dataset.words = model.words
+    root.classList.toggle("twins", model.twins)
     if (model.stamp) requestAnimationFrame(() => { root.dataset.painted = model.stamp })
   }
   drawOnChange(

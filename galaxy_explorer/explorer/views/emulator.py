@@ -1,179 +1,78 @@
-"""The Emulator page: galaxies that do not exist, of the types that are asked for.
-
-Controls on the left; on the right samples beside their nearest real galaxies, a ladder of types
-(report, Fig 12), one galaxy from type to type, and the proof.
-"""
+"""The Emulator page: galaxies that do not exist, of the types that are asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
+import panel_material_ui as pmui
 import param
 
-from galaxy_explorer.bundle_deconvolution import PSF_KIND
-from galaxy_explorer.emulation.light import units_of
-from galaxy_explorer.errors import BundleError, RequestError
-from galaxy_explorer.explorer.cluster_words import STYLES, choice
-from galaxy_explorer.explorer.controls import display_controls
-from galaxy_explorer.explorer.detail import Detail
-from galaxy_explorer.explorer.display import DisplaySettings
-from galaxy_explorer.explorer.downloads import Downloads, Made
-from galaxy_explorer.explorer.emulator_camera import CameraWishes
-from galaxy_explorer.explorer.emulator_evidence import evidence_html
-from galaxy_explorer.explorer.emulator_files import KINDS, made_file
-from galaxy_explorer.explorer.emulator_source import Look, emulator_source
-from galaxy_explorer.explorer.emulator_views import Ladder, MorphView, Samples
-from galaxy_explorer.explorer.emulator_wishes import TTYPE, Wishes, folded
-from galaxy_explorer.explorer.job_runner import JobRunner, Task
+from galaxy_explorer.bundle_prior_schema import CODE_PRIOR, FLOW, HIERARCHICAL
+from galaxy_explorer.errors import BundleError
+from galaxy_explorer.explorer.emulator_panel import EmulatorPanel, column, html_of
+from galaxy_explorer.explorer.emulator_source import emulator_source
 from galaxy_explorer.explorer.text import plain
-from galaxy_explorer.explorer.views.claims import CARD_STYLES
+from galaxy_explorer.explorer.words import model_words
 
 if TYPE_CHECKING:
+    from galaxy_explorer.bundle import Bundle
     from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
-PAGE_HEIGHT = "calc(100vh - 84px)"
-SAMPLES, LADDER, MORPH, EVIDENCE = "Samples", "Ladder", "Morph", "Evidence"
-TITLES = {SAMPLES: "{count} galaxies", LADDER: "Ladder of types", MORPH: "Morph"}
 NO_PRIOR = "<h2>Emulator</h2><p>{error}; then restart the app.</p>"
-LEAD = (
-    "Synthetic galaxies: the prior writes a code map for the type that you ask for, the model draws"
-    " it. Change anything, and they are drawn anew."
-)
+KIND_WORDS = {CODE_PRIOR: "PixelCNN", HIERARCHICAL: "two PixelCNNs", FLOW: "flow"}
 
 
 class Emulator(pn.viewable.Viewer):
-    """Wishes, the job that fulfils them, and four ways to look at what comes."""
-
-    mode: Any = param.Selector(default=SAMPLES, doc="Which way to look.")
+    """One panel a prior; a chooser above their wishes says which is shown."""
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state, self.context = state, context
-        self.source = emulator_source(context)
+        self.view = pn.Column(sizing_mode="stretch_width", margin=0)
         try:
-            self.emulator = self.source.emulator
+            main = emulator_source(context).emulator.model
         except BundleError as error:
-            self.view = _column(_html(NO_PRIOR.format(error=plain(error))))
+            self.view.append(column(html_of(NO_PRIOR.format(error=plain(error)))))
             return
-        self.runner = JobRunner(self.source.line)
-        self.wishes = Wishes(
-            self.emulator.fields, self.emulator.default_guidance, self.runner.refuse
-        )
-        kind = state.bundle.models[self.emulator.model].kind
-        self.camera = CameraWishes(units_of(state.bundle), has_layer=kind == PSF_KIND)
-        self.downloads = Downloads("Download", KINDS, self._prepare_file)
-        self.detail = Detail(state, context.stamps)
-        self.samples = Samples(self.source, self._focus, state.display)
-        self.parts = self._parts()
-        self.param.mode.objects = [*self.parts, EVIDENCE]
-        self._shown: dict[str, tuple[Any, ...]] = {}
-        self._begun: tuple[Any, ...] = ()
-        self.view = self._layout()
-        self._listen()
-        self.ask()
-        self.source.measure_references()
+        choices = prior_choices(context.bundle)
+        self.chooser = pmui.Select(
+            label="Drawn by", options=choices, value=main, size="small",
+            sizing_mode="stretch_width", margin=(6, 10),
+        )  # fmt: skip
+        self.panels: dict[str, EmulatorPanel] = {}
+        self._show()
+        self.chooser.param.watch(self._show, "value")
+        self.view.param.watch(self._appear, "visible")
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self.view
 
-    def _parts(self) -> dict[str, Samples | Ladder | MorphView]:
-        parts: dict[str, Any] = {SAMPLES: self.samples}
-        field = next((one for one in self.emulator.fields if one.name == TTYPE), None)
-        if field is not None:
-            parts[LADDER] = Ladder(self.source, field, self._focus)
-            parts[MORPH] = MorphView(self.source, field)
-        return parts
+    @property
+    def panel(self) -> EmulatorPanel:
+        """That of the prior that is chosen."""
+        model = self.chooser.value
+        if model not in self.panels:
+            several = len(self.chooser.options) > 1
+            source = emulator_source(self.context, model)
+            self.panels[model] = EmulatorPanel(
+                self.state, source, self.chooser if several else None
+            )
+        return self.panels[model]
 
-    def _listen(self) -> None:
-        self.wishes.param.watch(self.ask, "changed")
-        self.camera.param.watch(self.ask, "wish")
-        self.param.watch(self.ask, "mode")
-        self.state.display.param.watch(self.ask, list(self.state.display.param.values()))
-        self.view.param.watch(self._appear, "visible")
+    def _show(self, *_: param.parameterized.Event) -> None:
+        self.view[:] = [self.panel.view]
+        self._appear()
 
-    def _appear(self, event: param.parameterized.Event) -> None:
-        self.detail.drawing.shown = event.new
-        if event.new:
-            self.ask()
-
-    def _focus(self, row: int) -> None:
-        self.state.focus = row
-
-    def ask(self, *_: param.parameterized.Event) -> None:
-        """Draw what is asked for, where it is not what is shown already."""
-        part, request = self.parts.get(self.mode), self.wishes.request
-        look = Look(DisplaySettings.from_token(self.state.display.token()), self.camera.wish)
-        asked = (self.mode, request.identity, self.state.display.token(), look.wish)
-        known = {self._begun, self._shown.get(self.mode)}
-        if part is None or not self.view.visible or asked in known:
-            return
-        self._begun = asked
-        self._shown.pop(self.mode, None)
-        words = self.wishes.words(typed=self.mode == SAMPLES)
-        part.begin(request, words)
-        camera = f", {self.camera.words()}" if self.camera.words() else ""
-        title = f"{TITLES[self.mode].format(count=request.count)}, {words}{camera}"
-        finished = partial(self._finish, asked)
-        self.runner.start(Task(part.work(request, look), part.show, title, finished))
-
-    def _finish(self, asked: tuple[Any, ...]) -> None:
-        self._shown[asked[0]] = asked
-
-    def _prepare_file(self, kind: str) -> Callable[[], Made]:
-        if self.samples.made is None:
-            raise RequestError("the galaxies are still being drawn; try again when they are there")
-        request, codes, _ = self.samples.made
-        made = partial(made_file, self.source, request, codes, self.samples.facts)
-        return partial(made, wish=self.camera.wish, kind=kind)
-
-    def _layout(self) -> pn.Row:
-        files = pn.Column(self.downloads.buttons, margin=(10, 10))
-        is_samples = self.param.mode.rx() == SAMPLES
-        files.visible = is_samples
-        self.runner.bar.visible = self.param.mode.rx() != EVIDENCE
-        if TTYPE in self.wishes.conditions:
-            self.wishes.conditions[TTYPE].visible = is_samples
-        left = pn.Column(
-            _html(f"<h2>Emulator</h2><p class='soft'>{LEAD}</p>"), self.wishes,
-            folded("Camera", [self.camera]),
-            display_controls(self.state), files, margin=(0, 14, 0, 0), sizing_mode="stretch_width",
-            styles={"height": PAGE_HEIGHT, "flex": "0 0 clamp(290px, 25vw, 370px)",
-                    "overflow": "hidden auto"},
-        )  # fmt: skip
-        bar = pn.Row(
-            choice("", self.param.mode), self.runner, sizing_mode="stretch_width",
-            margin=(4, 0, 8, 0),
-            styles={"gap": "18px", "align-items": "center", "max-height": "none"},
-        )  # fmt: skip
-        views = {
-            **{name: [part.view] for name, part in self.parts.items()},
-            EVIDENCE: [_html(evidence_html(self.state.bundle))],
-        }
-        views[SAMPLES].insert(0, self.samples.detail)
-        shown = []
-        for name, parts in views.items():
-            column = pn.Column(*parts, sizing_mode="stretch_width", margin=0)
-            column.visible = self.param.mode.rx() == name
-            shown.append(column)
-        return pn.Row(
-            left, _column(bar, self.detail, *shown), sizing_mode="stretch_width", margin=8
-        )
+    def _appear(self, *_: param.parameterized.Event) -> None:
+        for panel in self.panels.values():
+            panel.shown = self.view.visible and panel is self.panel
 
 
-def _column(*parts: Any) -> pn.Column:
-    return pn.Column(
-        *parts, sizing_mode="stretch_width", margin=(0, 8, 0, 0),
-        styles={
-            "height": PAGE_HEIGHT, "flex": "1 1 0", "min-width": "0", "overflow": "hidden auto",
-        },
-    )  # fmt: skip
-
-
-def _html(text: str) -> pn.pane.HTML:
-    # Both sheets make soft words paler: together too pale to read.
-    sheets = [STYLES, *CARD_STYLES, ".soft { opacity: 1; }"]
-    return pn.pane.HTML(text, stylesheets=sheets, sizing_mode="stretch_width", margin=(4, 10))
+def prior_choices(bundle: Bundle) -> dict[str, str]:
+    """Words of every prior, and the name of its model."""
+    return {
+        f"{model_words(name, bundle.models[name].config)} ({KIND_WORDS[prior.kind]})": name
+        for name, prior in bundle.priors.items()
+    }

@@ -1,0 +1,144 @@
+"""How near synthetic galaxies are to real ones, and how likely the prior finds them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxy_explorer.emulation.emulator import Emulator
+from galaxy_explorer.emulation.request import Request
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+REFERENCES = 256
+"""Real galaxies, unknown to the prior, that samples are compared with."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of n samples.
+
+    rows, distances (n,): nearest galaxy of the train split in the space of code vectors or latents,
+    and how far it is. usual: median of such distances of held-out real galaxies. log_prob (n,):
+    nats a galaxy; percentile (n,): share (%) of held-out real galaxies that are less likely.
+    """
+
+    rows: NDArray[np.int64]
+    distances: NDArray[np.float64]
+    usual: float
+    log_prob: NDArray[np.float64]
+    percentile: NDArray[np.float64]
+
+
+class Likeness:
+    """Compares samples of an emulator, code maps or latents (n, ...), with its real galaxies."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator, self.bundle = emulator, emulator.bundle
+        self._typical: dict[tuple[str, ...], NDArray[np.float64]] = {}
+
+    @property
+    def space(self) -> str:
+        """What distances are measured in."""
+        return "code vectors" if self.has_codes else "latents"
+
+    @property
+    def has_codes(self) -> bool:
+        """Whether code maps are compared, rather than latents."""
+        return self._encoded(np.arange(1)).dtype.kind != "f"
+
+    def _rows(self, split: str) -> NDArray[np.int64]:
+        return np.flatnonzero(np.asarray(self.bundle.column("split")) == split)
+
+    def _encoded(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """What galaxies are encoded to, (n, F)."""
+        return self.bundle.encoded(self.emulator.model)[rows].reshape(len(rows), -1)
+
+    @cached_property
+    def _training(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        rows = self._rows("train")
+        return rows, self._encoded(rows)
+
+    @cached_property
+    def held_out(self) -> NDArray[np.int64]:
+        """Rows of real galaxies that the prior does not know, at most REFERENCES."""
+        rows = self._rows("test")
+        return rows[np.linspace(0, len(rows) - 1, min(len(rows), REFERENCES)).astype(np.int64)]
+
+    @cached_property
+    def _apart(self) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]:
+        """Mean squared distance of one galaxy (F,) from others (n, F), over codes or latents."""
+        from galaxy_explorer.models.vqvae import VQVAE
+        from galaxy_explorer.models.vqvae2 import VQVAE2
+
+        model = self.bundle.load_model(self.emulator.model)
+        if isinstance(model, VQVAE2):
+            top, (coarse, fine) = model.config.top_size**2, model.quantizers
+            parts = [(_squared(coarse.codebook), slice(top))]
+            parts += [(_squared(fine.codebook), slice(top, None))]
+        elif isinstance(model, VQVAE):
+            parts = [(_squared(model.codebook), slice(None))]
+        else:
+            return lambda one, others: np.square(others - one).mean(1, dtype=np.float64)
+
+        def apart(one: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
+            summed = np.zeros(len(others))
+            for table, part in parts:
+                summed += table[one[part], others[:, part]].sum(1, dtype=np.float64)
+            return summed / len(one)
+
+        return apart
+
+    def nearest(self, codes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Nearest training galaxy of each of codes (n, ...): its row, and the distance.
+
+        Root mean square, over the codes of a map or the latents, of how far their vectors are.
+        """
+        rows, known = self._training
+        found = np.empty(len(codes), np.int64)
+        far = np.empty(len(codes))
+        for i, one in enumerate(codes.reshape(len(codes), -1)):
+            squared = self._apart(one, known)
+            found[i] = rows[best := int(squared.argmin())]
+            far[i] = math.sqrt(squared[best])
+        return found, far
+
+    @cached_property
+    def _usual_distance(self) -> float:
+        return float(np.median(self.nearest(self._encoded(self.held_out))[1]))
+
+    def _usual_log_prob(self, names: tuple[str, ...]) -> NDArray[np.float64]:
+        """Log-likelihood of held-out real galaxies, ascending, given their own fields `names`."""
+        if names not in self._typical:
+            emulator, rows = self.emulator, self.held_out
+            fields = [field for field in emulator.fields if field.name in names]
+            values = {field.name: emulator.values(field)[rows] for field in fields}
+            known = np.isfinite(np.array([*values.values(), np.zeros(len(rows))])).all(axis=0)
+            given = {name: value[known] for name, value in values.items()}
+            codes = self.bundle.encoded(emulator.model)[rows[known]]
+            self._typical[names] = np.sort(emulator.log_prob(codes, given))
+        return self._typical[names]
+
+    def facts(self, request: Request, codes: NDArray[Any]) -> Facts:
+        """What is known of samples (n, ...) that were asked for so."""
+        rows, far = self.nearest(codes)
+        log_prob = self.emulator.log_prob(codes, request.condition)
+        usual = self._usual_log_prob(tuple(sorted(request.condition)))
+        below = np.searchsorted(usual, log_prob)
+        share = 100 * below / max(1, len(usual))
+        return Facts(rows, far, self._usual_distance, log_prob, share)
+
+
+def _squared(codebook: Tensor) -> NDArray[np.float32]:
+    """Squared distances (K, K) between the vectors of a codebook."""
+    vectors = codebook.cpu().numpy()
+    norms = np.square(vectors).sum(1)
+    squared = norms[:, None] + norms - 2 * vectors @ vectors.T
+    return np.asarray(np.maximum(squared, 0), np.float32)
