@@ -12,8 +12,10 @@ import panel as pn
 import panel_material_ui as pmui
 from numpy.typing import NDArray
 
+from galaxy_explorer.explorer.captions import ttype_words
 from galaxy_explorer.explorer.display import DisplaySettings, encode, render
 from galaxy_explorer.explorer.drawing import Drawing
+from galaxy_explorer.explorer.emulator_cards import judged_hint, judged_words
 from galaxy_explorer.explorer.emulator_likeness import Facts
 from galaxy_explorer.explorer.emulator_source import EmulatorSource, measured
 from galaxy_explorer.explorer.intervals import figure_words, interval_html
@@ -104,8 +106,22 @@ class SampleDetail(pn.viewable.Viewer):
             _figure(real, display, f"Nearest real galaxy: {name}", "REAL"),
         ]
         drawn = self.source.stamps_of(chosen.codes[None])[0]
-        table = measures_html(measured(drawn), measured(real), self.source.references)
+        first = self._judged_row(chosen, row)
+        table = measures_html(measured(drawn), measured(real), self.source.references, first)
         return f'<div class="pair">{"".join(pictures)}<div class="measures">{table}</div></div>'
+
+    def _judged_row(self, chosen: Chosen, row: int) -> str:
+        """T as the judge reads it; of the neighbour, from which it has learnt, the catalogue's."""
+        if chosen.facts.judged is None:
+            return ""
+        hint = plain(judged_hint(self.source.likeness))
+        known = ttype_words(float(self.source.bundle.column("ttype")[row]))
+        marks = '<td class="marks"></td>' if self.source.references else ""
+        return (
+            f'<tr><th scope="row" title="{hint}">Judged T</th><td class="number">'
+            f"<b>{judged_words(chosen.facts.judged[chosen.place])}</b></td>"
+            f'<td class="number">{known} (catalogue)</td>{marks}</tr>'
+        )
 
 
 def _figure(stamp: NDArray[np.float32], display: DisplaySettings, words: str, mark: str) -> str:
@@ -118,10 +134,16 @@ def _figure(stamp: NDArray[np.float32], display: DisplaySettings, words: str, ma
 
 
 def measures_html(
-    sample: dict[str, float], real: dict[str, float], references: list[dict[str, float]]
+    sample: dict[str, float],
+    real: dict[str, float],
+    references: list[dict[str, float]],
+    first: str = "",
 ) -> str:
-    """A table of what both galaxies measure; among other real galaxies where these are known."""
-    lines = []
+    """A table of what both galaxies measure; among other real galaxies where these are known.
+
+    first: a row of HTML above.
+    """
+    lines = [first]
     for name, words in MEASURES.items():
         others = np.array([one[name] for one in references])
         marks = f'<td class="marks">{_marks(sample[name], others)}</td>' if references else ""

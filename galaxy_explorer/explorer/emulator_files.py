@@ -53,4 +53,5 @@ def made_file(
 
 def _known(source: EmulatorSource, facts: Facts) -> dict[str, NDArray[Any]]:
     ids = np.asarray(source.bundle.column("galaxy_id"), str)[facts.rows]
-    return {"nearest_real": ids, "nearest_distance": facts.distances}
+    known = {"nearest_real": ids, "nearest_distance": facts.distances}
+    return known if facts.judged is None else {**known, "judged_ttype": facts.judged}

@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.emulation.emulator import Emulator
+from galaxy_explorer.emulation.judging import judged_ttype
+from galaxy_explorer.emulation.maker import numbers_of
 from galaxy_explorer.emulation.request import Request
+from galaxy_explorer.explorer.emulator_wishes import TTYPE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +31,7 @@ class Facts:
     rows, distances (n,): nearest galaxy of the train split in the space of code vectors or latents,
     and how far it is. usual: median of such distances of held-out real galaxies. log_prob (n,):
     nats a galaxy; percentile (n,): share (%) of held-out real galaxies that are less likely.
+    judged (n,): T as the judge reads it; None without a judge, or where no T was asked for.
     """
 
     rows: NDArray[np.int64]
@@ -35,6 +39,7 @@ class Facts:
     usual: float
     log_prob: NDArray[np.float64]
     percentile: NDArray[np.float64]
+    judged: NDArray[np.float64] | None = None
 
 
 class Likeness:
@@ -133,7 +138,11 @@ class Likeness:
         usual = self._usual_log_prob(tuple(sorted(request.condition)))
         below = np.searchsorted(usual, log_prob)
         share = 100 * below / max(1, len(usual))
-        return Facts(rows, far, self._usual_distance, log_prob, share)
+        judged = None
+        if TTYPE in request.condition and self.bundle.judge is not None:
+            drawn = self.emulator.decode(codes)
+            judged = judged_ttype(self.bundle.load_judge(), drawn, numbers_of(request))
+        return Facts(rows, far, self._usual_distance, log_prob, share, judged)
 
 
 def _squared(codebook: Tensor) -> NDArray[np.float32]:

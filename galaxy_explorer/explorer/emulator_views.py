@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from galaxy_explorer.emulation.emulator import Field
 from galaxy_explorer.emulation.maker import Wish
 from galaxy_explorer.emulation.request import Request
-from galaxy_explorer.explorer.captions import ttype_words
 from galaxy_explorer.explorer.display import DisplaySettings, encode_sheet, limits, render
+from galaxy_explorer.explorer.emulator_cards import sample_cards
 from galaxy_explorer.explorer.emulator_detail import Chosen, SampleDetail
 from galaxy_explorer.explorer.emulator_esm import LadderTable, SampleCards, TypeMorph
 from galaxy_explorer.explorer.emulator_likeness import Facts
@@ -52,8 +52,6 @@ MORPH_HEADING = (
     "The random numbers stay, T changes. What does not depend on the type stays too; codes jump"
     " one by one, so the galaxy changes in small steps."
 )
-DISTANCE_HINT = "Root mean square distance of the {space} from those of this real galaxy"
-LIKELY_HINT = "Share of held-out real galaxies that the prior finds less likely than this sample"
 
 
 class Samples:
@@ -103,26 +101,10 @@ class Samples:
         if self.facts is not None:
             usual = f" Held-out real galaxies have d {self.facts.usual:.2f} in the median."
             known = {
-                "cards": self._cards(self.facts), "real_sheet": real,
+                "cards": sample_cards(self.source.likeness, self.facts), "real_sheet": real,
                 "heading": self.heading + usual,
             }  # fmt: skip
         self.view.param.update(sheet=sheet, stamp=self.view.stamp + 1, **known)
-
-    def _cards(self, facts: Facts) -> list[dict[str, Any]]:
-        bundle = self.source.bundle
-        ids, ttype = bundle.column("galaxy_id"), bundle.column("ttype")
-        figures = zip(facts.rows.tolist(), facts.distances, facts.percentile, strict=True)
-        return [
-            {
-                "row": row, "words": f"{ids[row]}, {ttype_words(ttype[row])}",
-                "lines": [
-                    [str(ids[row]), ""], [f"{ttype_words(ttype[row])}", ""],
-                    [f"d {far:.2f}", DISTANCE_HINT.format(space=self.source.likeness.space)],
-                    [f"likelier than {share:.0f}\u00a0%", LIKELY_HINT],
-                ],
-            }
-            for row, far, share in figures
-        ]  # fmt: skip
 
     def _on_message(self, message: dict[str, Any]) -> None:
         row, place = message.get("focus"), message.get("sample")

@@ -1,0 +1,87 @@
+"""Samples of the Emulator page as an independent judge reads them."""
+
+from __future__ import annotations
+
+import pytest
+
+from galaxy_explorer.bundle import load_bundle
+from galaxy_explorer.emulation.emulator import Emulator
+from galaxy_explorer.emulation.maker import Wish
+from galaxy_explorer.emulation.request import Request
+from galaxy_explorer.explorer.context import AppContext
+from galaxy_explorer.explorer.display import DisplaySettings
+from galaxy_explorer.explorer.emulator_cards import judged_words
+from galaxy_explorer.explorer.emulator_files import made_file
+from galaxy_explorer.explorer.emulator_likeness import Likeness
+from galaxy_explorer.explorer.emulator_source import EmulatorSource, Look
+from galaxy_explorer.explorer.emulator_views import Samples
+from galaxy_explorer.explorer.selections import SelectionStore
+from galaxy_explorer.explorer.stamps import StampStore
+from galaxy_explorer.settings import read_settings
+from tests.small_bundle import write_small_bundle
+from tests.small_judge import add_small_judge
+
+ASKED = Request(2, 1, {"ttype": 4.0})
+
+
+def shown(source: EmulatorSource, request: Request) -> Samples:
+    """The samples of the page when all of a request is there."""
+    samples, look = Samples(source, lambda _: None, DisplaySettings()), Look(DisplaySettings())
+    samples.begin(request, look, "so asked")
+    for step in samples.work(request, look)(lambda: False):
+        samples.show(step.content)
+    return samples
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """The source of a bundle with a judge."""
+    folder = tmp_path_factory.mktemp("judged")
+    bundle = load_bundle(add_small_judge(write_small_bundle(folder / "sky", n=60)))
+    store = SelectionStore(folder / "selections", bundle.hash, len(bundle), 10)
+    stamps = StampStore(bundle, folder / "stamps")
+    yield EmulatorSource(AppContext(bundle, stamps, None, store, read_settings({})))
+    stamps.close()
+
+
+def test_a_judge_reads_the_type_of_samples_that_were_asked_for_one(judged) -> None:
+    samples = shown(judged, ASKED)
+    words, hint = samples.view.cards[1]["lines"][-1]
+    assert words == f"judged T {samples.facts.judged[1]:.1f}".replace("-", "−")
+    assert "−" in words
+    assert "rms error 2.1 stages" in hint
+    assert "as the model draws them: r 0.77" in hint
+    samples._on_message({"sample": 1})
+    large = samples.detail._prepare()()
+    assert "Judged T" in large
+    assert f"<b>{words.removeprefix('judged T ')}</b>" in large
+    _, data = made_file(judged, ASKED, samples.made[1], samples.facts, wish=Wish(), kind="ecsv")
+    assert b"judged_ttype" in data
+
+
+def test_nothing_is_judged_where_no_type_is_asked_for(judged) -> None:
+    samples = shown(judged, Request(2, 1))
+    assert samples.facts.judged is None
+    assert not any("judged" in words for card in samples.view.cards for words, _ in card["lines"])
+    samples.choose(0)
+    assert "Judged T" not in samples.detail._prepare()()
+    _, data = made_file(
+        judged, Request(2, 1), samples.made[1], samples.facts, wish=Wish(), kind="ecsv"
+    )
+    assert b"judged_ttype" not in data
+
+
+def test_nothing_is_judged_without_a_judge(bundle) -> None:
+    emulator = Emulator.open(bundle)
+    assert Likeness(emulator).facts(ASKED, emulator.codes(ASKED)).judged is None
+
+
+def test_a_sample_has_one_judged_type_however_many_are_drawn(judged) -> None:
+    both, second = Request(2, 1, {"ttype": 4.0}), Request(1, 1, {"ttype": 4.0}, first=1)
+    found = [judged.facts(r, judged.emulator.codes(r)).judged[-1] for r in (both, second)]
+    assert found[0] == pytest.approx(found[1], abs=1e-4)
+
+
+@pytest.mark.parametrize(("ttype", "words"), [(3.44, "3.4"), (-0.04, "0.0"), (-2.06, "−2.1")])
+def test_a_judged_type_has_one_decimal_and_a_true_minus(ttype, words) -> None:
+    assert judged_words(ttype) == words
