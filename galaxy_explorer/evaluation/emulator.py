@@ -8,7 +8,7 @@ the work folder beside the bundle: the same command resumes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,16 @@ from galaxy_explorer.bundle_emulation import EMULATION, Emulation, GuidancePoint
 from galaxy_explorer.bundle_judge import JUDGE
 from galaxy_explorer.bundle_prior_schema import CODE_PRIOR, FLOW, HIERARCHICAL
 from galaxy_explorer.bundle_writer import add_files
-from galaxy_explorer.emulation.emulator import Emulator, LatentEmulator
+from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.emulation.proof import FEWEST, Sets, all_figures
-from galaxy_explorer.emulation.trends import best_guidance, guidance_point, histograms, trends
+from galaxy_explorer.emulation.trends import (
+    best_guidance,
+    guidance_point,
+    histograms,
+    trends,
+    with_p,
+)
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation import copied
 from galaxy_explorer.evaluation.card import card_of
@@ -67,7 +73,7 @@ class EmulatorEvaluation:
         stage: str = "emulator",
     ) -> None:
         self.context, self.emulator, self.samples, self.say = context, emulator, samples, say
-        self.guided = not isinstance(emulator, LatentEmulator)
+        self.guided = emulator.guided
         self.measurer = Measurer(context, emulator.model, emulator.fields, workers, stage=stage)
         bundle, file = context.bundle, context.bundle.manifest["priors"][emulator.model]["file"]
         self.source = Source(
@@ -232,7 +238,8 @@ def _kept(bundle: Bundle, only: str, samples: int) -> dict[str, Proof]:
             " take as many, or leave --emulator-model out"
         )
     first = Proof(**{field.name: getattr(found, field.name) for field in fields(Proof)})
-    return {proof.model: proof for proof in (first, *found.others)}
+    proofs = (replace(p, trends=tuple(with_p(p.trends))) for p in (first, *found.others))
+    return {proof.model: proof for proof in proofs}
 
 
 def write_emulation(bundle: Bundle, emulation: Emulation, judge: ShippedJudge | None) -> None:
