@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,19 +21,24 @@ WIDEST = (0.005, 0.995)  # quantiles of the real galaxies that a histogram spans
 def trends(sets: Sets) -> list[Trend]:
     """Every statistic against T, on each kind of galaxies."""
     kinds = (sets.real.typed, sets.redrawn.typed, sets.asked, sets.control)
-    found = {
-        kind: _corrected([_trend(galaxies, kind, name) for name in sets.names])
+    found = [
+        _trend(galaxies, kind, name)
+        for name in sets.names
         for kind, galaxies in zip(KINDS, kinds, strict=True)
         if galaxies is not None and len(galaxies) >= FEWEST
-    }
-    return [trend for one in zip(*found.values(), strict=True) for trend in one]
+    ]
+    return with_p(found)
 
 
-def _corrected(tested: list[Trend]) -> list[Trend]:
-    """Trends of all statistics on one kind of galaxies, each with its p of no slope."""
-    known = [trend.sigmas for trend in tested if trend.sigmas is not None]
-    corrected = iter(holm([two_sided(sigmas) for sigmas in known]))
-    return [replace(t, p_holm=None if t.sigmas is None else next(corrected)) for t in tested]
+def with_p(trends: Iterable[Trend]) -> list[Trend]:
+    """The same trends, each with its p of no slope, corrected over all statistics of its kind."""
+    made = list(trends)
+    for kind in KINDS:
+        tested = [i for i, t in enumerate(made) if t.kind == kind and t.sigmas is not None]
+        p = holm([two_sided(made[i].sigmas or 0.0) for i in tested])
+        for place, corrected in zip(tested, p, strict=True):
+            made[place] = replace(made[place], p_holm=corrected)
+    return made
 
 
 def two_sided(sigmas: float) -> float:

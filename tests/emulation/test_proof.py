@@ -26,6 +26,7 @@ from galaxy_explorer.emulation.trends import (
     holm,
     trends,
     two_sided,
+    with_p,
 )
 from tests.emulation.simulated_sets import as_galaxies, blurred, simulated_stamps
 
@@ -157,6 +158,7 @@ def test_slopes_are_tested_together_those_of_each_kind_by_themselves(perfect):
         own = [two_sided(t.sigmas) for t in tested]
         assert [t.p_holm for t in tested] == holm(own)
         assert all(p >= one for p, one in zip(holm(own), own, strict=True))
+    assert with_p([replace(t, p_holm=None) for t in found]) == found
     assert found[2].p_words == "< 1e-6"
     assert [t.statistic for t in found[:5]] == ["concentration"] * 4 + [perfect.names[1]]
 
