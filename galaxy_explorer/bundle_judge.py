@@ -23,10 +23,22 @@ CURE = "run galaxy-explorer evaluate --emulator again"
 
 @dataclass(frozen=True)
 class Reading:
-    """How well T is read: r, its correlation with the catalogued T; rms, its error in stages."""
+    """How well T is read: r, its correlation with the catalogued T; errors in stages.
+
+    rms: root mean square error. bias: mean error, below 0 where T is read too early.
+    """
 
     r: float
     rms: float
+    bias: float
+
+    @property
+    def words(self) -> str:
+        """All three."""
+        side = "early" if self.bias < 0 else "late"
+        return (
+            f"r {self.r:.2f}, rms error {self.rms:.1f}, on average {abs(self.bias):.1f} too {side}"
+        )
 
 
 @dataclass(frozen=True)
@@ -42,12 +54,11 @@ class JudgeEntry:
     drawn: dict[str, Reading]
 
     def of(self, model: str) -> str:
-        """What is known of its errors on what a model draws, in words."""
+        """What is known of its errors, in stages, on what a model draws, in words."""
         kinds = {f"{self.n} held-out real galaxies": self.real}
         if model in self.drawn:
             kinds["the same galaxies as the model draws them"] = self.drawn[model]
-        words = (f"{k}: r {v.r:.2f}, rms error {v.rms:.1f} stages" for k, v in kinds.items())
-        return "; ".join(words)
+        return "; ".join(f"{kind}: {reading.words}" for kind, reading in kinds.items())
 
 
 def check_judge(manifest: dict[str, Any], models: dict[str, Any], files: dict[str, Any]) -> None:
@@ -68,6 +79,7 @@ def check_judge(manifest: dict[str, Any], models: dict[str, Any], files: dict[st
 def _check_reading(values: dict[str, Any], where: str) -> None:
     number_in(values, "r", where, -1, 1)
     number_in(values, "rms", where, 0, 1000)
+    number_in(values, "bias", where, -1000, 1000)
 
 
 def read_judge(manifest: dict[str, Any], data: dict[str, bytes], folder: Path) -> JudgeEntry | None:
@@ -87,7 +99,7 @@ def read_judge(manifest: dict[str, Any], data: dict[str, bytes], folder: Path) -
 
 
 def _reading(values: dict[str, Any]) -> Reading:
-    return Reading(float(values["r"]), float(values["rms"]))
+    return Reading(*(float(values[name]) for name in ("r", "rms", "bias")))
 
 
 def open_judge(data: bytes, path: Path, survey: dict[str, Any]) -> StoredJudge:

@@ -27,8 +27,8 @@ def add_small_judge(path: Path) -> Path:
     entry = {
         "file": JUDGE,
         "n": 20,
-        "real": {"r": 0.86, "rms": 2.08},
-        "drawn": {name: {"r": 0.77, "rms": 2.7} for name in load_bundle(path).priors},
+        "real": {"r": 0.86, "rms": 2.08, "bias": -0.22},
+        "drawn": {name: {"r": 0.77, "rms": 2.7, "bias": 0.8} for name in load_bundle(path).priors},
     }
     data = judge_bytes(StoredJudge(judge, noise))
     return add_files(path, {JUDGE: data}, lambda _: "card\n", judge=entry)

@@ -51,8 +51,8 @@ def test_a_bundle_says_what_its_judge_is_worth(intact):
     opened = load_bundle(intact)
     assert opened.load_judge() is opened.load_judge()
     words = opened.judge.of(PRIOR)
-    assert "20 held-out real galaxies: r 0.86, rms error 2.1 stages" in words
-    assert "as the model draws them: r 0.77, rms error 2.7 stages" in words
+    assert "20 held-out real galaxies: r 0.86, rms error 2.1, on average 0.2 too early" in words
+    assert "as the model draws them: r 0.77, rms error 2.7, on average 0.8 too late" in words
     assert "draws" not in opened.judge.of("k16-modern-8x8")
 
 
@@ -79,6 +79,7 @@ CHANGES = {
     ".real": lambda m: m["judge"].pop("real"),
     ".real.r": lambda m: m["judge"]["real"].update(r=1.5),
     ".real.rms": lambda m: m["judge"]["real"].update(rms="<b>"),
+    ".real.bias": lambda m: m["judge"]["real"].pop("bias"),
     ".drawn": lambda m: m["judge"].update(drawn=None),
     ".drawn.none": lambda m: m["judge"]["drawn"].update(none={"r": 0, "rms": 1}),
     f".drawn.{PRIOR}.r": lambda m: m["judge"]["drawn"].update({PRIOR: {"rms": 1}}),

@@ -57,14 +57,16 @@ def _judge(judge: Mapping[str, Any] | None) -> str:
         return ""
     drawn = {f"`{name}`, noise added": values for name, values in judge["drawn"].items()}
     kinds = {"real stamps": judge["real"], **drawn}
-    rows = [[kind, f"{v['r']:.3f}", f"{v['rms']:.2f}"] for kind, v in kinds.items()]
+    rows = [
+        [kind, f"{v['r']:.3f}", f"{v['rms']:.2f}", f"{v['bias']:.2f}"] for kind, v in kinds.items()
+    ]
     return f"""
 ## The judge
 
 `{judge["file"]}` reads T: a network trained on real stamps of the train split. Of {judge["n"]}
 held-out galaxies with a T, with the weights that ship:
 
-{table(["stamps", "r with T", "rms error, stages"], rows)}
+{table(["stamps", "r with T", "rms error, stages", "mean error, stages"], rows)}
 """
 
 

@@ -76,7 +76,8 @@ def shipped_judge(context: Context, models: Sequence[str]) -> ShippedJudge | Non
 
 
 def _reading(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Correlation with T, 0 where nothing varies, and root mean square error in stages."""
-    varies = found.std() > 0 < truth.std()
-    r = float(np.corrcoef(found, truth)[0, 1]) if varies else 0.0
-    return {"r": round(r, 4), "rms": round(float(np.sqrt(np.square(found - truth).mean())), 4)}
+    """Correlation with T, 0 where nothing varies; rms and mean error in stages."""
+    varies, error = found.std() > 0 < truth.std(), found - truth
+    r = np.corrcoef(found, truth)[0, 1] if varies else 0.0
+    figures = {"r": r, "rms": np.sqrt(np.square(error).mean()), "bias": error.mean()}
+    return {name: round(float(value), 4) for name, value in figures.items()}

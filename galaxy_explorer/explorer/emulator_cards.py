@@ -13,7 +13,7 @@ DISTANCE_HINT = "Root mean square distance of the {space} from those of this rea
 LIKELY_HINT = "Share of held-out real galaxies that the prior finds less likely than this sample"
 JUDGED_HINT = (
     "T as an independent network reads it, which has learnt from real galaxies of the train split;"
-    " read before any camera, with the median noise of real stamps, mean of eight orientations. {}"
+    " read before any camera, with the median noise of real stamps, mean of eight orientations.{}"
 )
 
 
@@ -46,5 +46,5 @@ def judged_words(ttype: float) -> str:
 def judged_hint(likeness: Likeness) -> str:
     """What a judged T is, and how far off it is for held-out real galaxies."""
     judge = likeness.bundle.judge
-    known = "" if judge is None else f"{judge.of(likeness.emulator.model)}."
+    known = "" if judge is None else f" In stages, of {judge.of(likeness.emulator.model)}."
     return JUDGED_HINT.format(known)

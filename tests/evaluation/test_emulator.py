@@ -87,6 +87,7 @@ def test_the_bundle_keeps_the_judge_measured_as_it_ships(proof, bundle, survey):
     assert said.n == len(rows)
     assert said.real.r == pytest.approx(np.corrcoef(found, ttype[rows])[0, 1], abs=1e-4)
     assert said.real.rms == pytest.approx(np.sqrt(((found - ttype[rows]) ** 2).mean()), abs=1e-4)
+    assert said.real.bias == pytest.approx((found - ttype[rows]).mean(), abs=1e-4)
     assert set(said.drawn) == {proof.model, FLOW}
     found = judged_ttype(judge, opened.decode(FLOW, rows), rows)
     assert said.drawn[FLOW].rms == pytest.approx(

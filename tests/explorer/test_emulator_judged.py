@@ -6,13 +6,13 @@ import pytest
 
 from galaxy_explorer.bundle import load_bundle
 from galaxy_explorer.emulation.emulator import Emulator
+from galaxy_explorer.explorer.emulator_likeness import Likeness
 from galaxy_explorer.emulation.maker import Wish
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.display import DisplaySettings
 from galaxy_explorer.explorer.emulator_cards import judged_words
 from galaxy_explorer.explorer.emulator_files import made_file
-from galaxy_explorer.explorer.emulator_likeness import Likeness
 from galaxy_explorer.explorer.emulator_source import EmulatorSource, Look
 from galaxy_explorer.explorer.emulator_views import Samples
 from galaxy_explorer.explorer.selections import SelectionStore
@@ -49,7 +49,7 @@ def test_a_judge_reads_the_type_of_samples_that_were_asked_for_one(judged) -> No
     words, hint = samples.view.cards[1]["lines"][-1]
     assert words == f"judged T {samples.facts.judged[1]:.1f}".replace("-", "−")
     assert "−" in words
-    assert "rms error 2.1 stages" in hint
+    assert "In stages, of 20 held-out real galaxies: r 0.86, rms error 2.1" in hint
     assert "as the model draws them: r 0.77" in hint
     samples._on_message({"sample": 1})
     large = samples.detail._prepare()()
