@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from galaxy_explorer.explorer.captions import ttype_words
 
 if TYPE_CHECKING:
-    from galaxy_explorer.explorer.emulator_likeness import Facts, Likeness
+    from galaxy_explorer.emulation.likeness import Facts, Likeness
 
 DISTANCE_HINT = "Root mean square distance of the {space} from those of this real galaxy"
 LIKELY_HINT = "Share of held-out real galaxies that the prior finds less likely than this sample"

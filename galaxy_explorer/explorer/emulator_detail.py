@@ -12,11 +12,11 @@ import panel as pn
 import panel_material_ui as pmui
 from numpy.typing import NDArray
 
+from galaxy_explorer.emulation.likeness import Facts
 from galaxy_explorer.explorer.captions import ttype_words
 from galaxy_explorer.explorer.display import DisplaySettings, encode, render
 from galaxy_explorer.explorer.drawing import Drawing
 from galaxy_explorer.explorer.emulator_cards import judged_hint, judged_words
-from galaxy_explorer.explorer.emulator_likeness import Facts
 from galaxy_explorer.explorer.emulator_source import EmulatorSource, measured
 from galaxy_explorer.explorer.intervals import figure_words, interval_html
 from galaxy_explorer.explorer.text import plain

@@ -14,8 +14,8 @@ from galaxy_explorer.explorer.downloads import Made
 from galaxy_explorer.tables_io import encode_table
 
 if TYPE_CHECKING:
+    from galaxy_explorer.emulation.likeness import Facts
     from galaxy_explorer.emulation.request import Request
-    from galaxy_explorer.explorer.emulator_likeness import Facts
     from galaxy_explorer.explorer.emulator_source import EmulatorSource
 
 KINDS = ["fits", "png", "ecsv"]

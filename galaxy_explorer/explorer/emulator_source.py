@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from galaxy_explorer.emulation.light import light_without_psf, units_of
+from galaxy_explorer.emulation.likeness import Facts, Likeness
 from galaxy_explorer.emulation.maker import Maker, Wish
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
@@ -30,7 +31,6 @@ from galaxy_explorer.explorer.display import (
     without_colour,
 )
 from galaxy_explorer.explorer.emulating import Line
-from galaxy_explorer.explorer.emulator_likeness import Facts, Likeness
 from galaxy_explorer.explorer.emulator_wishes import first_request
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.emulation.emulator import Field
+from galaxy_explorer.emulation.likeness import Facts
 from galaxy_explorer.emulation.maker import Wish
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.explorer.display import DisplaySettings, encode_sheet, limits, render
 from galaxy_explorer.explorer.emulator_cards import sample_cards
 from galaxy_explorer.explorer.emulator_detail import Chosen, SampleDetail
 from galaxy_explorer.explorer.emulator_esm import LadderTable, SampleCards, TypeMorph
-from galaxy_explorer.explorer.emulator_likeness import Facts
 from galaxy_explorer.explorer.emulator_source import EmulatorSource, Look, synthetic_sheet
 from galaxy_explorer.explorer.emulator_wishes import TTYPE, whole_types
 from galaxy_explorer.explorer.job_runner import Step

@@ -6,7 +6,7 @@ import pytest
 
 from galaxy_explorer.bundle import load_bundle
 from galaxy_explorer.emulation.emulator import Emulator
-from galaxy_explorer.explorer.emulator_likeness import Likeness
+from galaxy_explorer.emulation.likeness import Likeness
 from galaxy_explorer.emulation.maker import Wish
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.explorer.context import AppContext

@@ -15,7 +15,6 @@ from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.judging import judged_ttype
 from galaxy_explorer.emulation.maker import numbers_of
 from galaxy_explorer.emulation.request import Request
-from galaxy_explorer.explorer.emulator_wishes import TTYPE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -139,7 +138,7 @@ class Likeness:
         below = np.searchsorted(usual, log_prob)
         share = 100 * below / max(1, len(usual))
         judged = None
-        if TTYPE in request.condition and self.bundle.judge is not None:
+        if "ttype" in request.condition and self.bundle.judge is not None:
             drawn = self.emulator.decode(codes)
             judged = judged_ttype(self.bundle.load_judge(), drawn, numbers_of(request))
         return Facts(rows, far, self._usual_distance, log_prob, share, judged)
