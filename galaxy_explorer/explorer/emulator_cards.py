@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 DISTANCE_HINT = "Root mean square distance of the {space} from those of this real galaxy"
 LIKELY_HINT = "Share of held-out real galaxies that the prior finds less likely than this sample"
+JUDGED_HEADING = " Judged T: of the synthetic galaxy, by a network that has learnt from real ones."
 JUDGED_HINT = (
     "T as an independent network reads it, which has learnt from real galaxies of the train split;"
     " read before any camera, with the median noise of real stamps, mean of eight orientations.{}"

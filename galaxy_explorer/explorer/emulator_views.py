@@ -19,7 +19,7 @@ from galaxy_explorer.emulation.likeness import Facts
 from galaxy_explorer.emulation.maker import Wish
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.explorer.display import DisplaySettings, encode_sheet, limits, render
-from galaxy_explorer.explorer.emulator_cards import sample_cards
+from galaxy_explorer.explorer.emulator_cards import JUDGED_HEADING, sample_cards
 from galaxy_explorer.explorer.emulator_detail import Chosen, SampleDetail
 from galaxy_explorer.explorer.emulator_esm import LadderTable, SampleCards, TypeMorph
 from galaxy_explorer.explorer.emulator_source import EmulatorSource, Look, synthetic_sheet
@@ -100,6 +100,7 @@ class Samples:
         known: dict[str, Any] = {}
         if self.facts is not None:
             usual = f" Held-out real galaxies have d {self.facts.usual:.2f} in the median."
+            usual += JUDGED_HEADING if self.facts.judged is not None else ""
             known = {
                 "cards": sample_cards(self.source.likeness, self.facts), "real_sheet": real,
                 "heading": self.heading + usual,

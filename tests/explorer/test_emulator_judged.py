@@ -49,6 +49,7 @@ def test_a_judge_reads_the_type_of_samples_that_were_asked_for_one(judged) -> No
     words, hint = samples.view.cards[1]["lines"][-1]
     assert words == f"judged T {samples.facts.judged[1]:.1f}".replace("-", "−")
     assert "−" in words
+    assert "Judged T: of the synthetic galaxy" in samples.view.heading
     assert "In stages, of 20 held-out real galaxies: r 0.86, rms error 2.1" in hint
     assert "as the model draws them: r 0.77" in hint
     samples._on_message({"sample": 1})
@@ -62,6 +63,7 @@ def test_a_judge_reads_the_type_of_samples_that_were_asked_for_one(judged) -> No
 def test_nothing_is_judged_where_no_type_is_asked_for(judged) -> None:
     samples = shown(judged, Request(2, 1))
     assert samples.facts.judged is None
+    assert "Judged T" not in samples.view.heading
     assert not any("judged" in words for card in samples.view.cards for words, _ in card["lines"])
     samples.choose(0)
     assert "Judged T" not in samples.detail._prepare()()
