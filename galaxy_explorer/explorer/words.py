@@ -39,6 +39,10 @@ def model_words(model: str, config: Mapping[str, Any]) -> str:
     """A model in words: "512 codes, modern, 8×8 map". The key itself if the config is unusual."""
     if config.get("design") in DESIGN_WORDS:
         return DESIGN_WORDS[config["design"]]
+    if {"num_embeddings", "bottom_size"} <= config.keys():
+        fine, coarse = config["bottom_size"], config["bottom_size"] // 2
+        maps = f"maps of {coarse}×{coarse} and {fine}×{fine}"
+        return f"{config['num_embeddings']} codes, hierarchical, {maps}"
     if not {"num_embeddings", "quantizer", "map_size"} <= config.keys():
         return model
     size = config["map_size"]

@@ -1,0 +1,35 @@
+"""Models and clusterings in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from galaxy_explorer.explorer.words import clustering_words, model_words
+from galaxy_explorer.models.convae import ConvAEConfig
+from galaxy_explorer.models.vqvae import VQVAEConfig
+from galaxy_explorer.models.vqvae2 import VQVAE2Config
+
+
+@pytest.mark.parametrize(
+    ("config", "words", "clustering"),
+    [
+        (
+            VQVAEConfig(num_embeddings=16, map_size=8),
+            "16 codes, modern, 8×8 map",
+            "16 codes, modern",
+        ),
+        (
+            VQVAE2Config(),
+            "512 codes, hierarchical, maps of 8×8 and 16×16",
+            "512 codes, hierarchical",
+        ),
+        (ConvAEConfig("conv"), "ConvAE without dense layers", "ConvAE without dense layers"),
+    ],
+)
+def test_a_model_is_named_by_what_it_is(config, words, clustering) -> None:
+    assert model_words(config.name, config.to_dict()) == words
+    assert clustering_words(config.name, config.to_dict(), "codes").startswith(f"{clustering}, ")
+
+
+def test_an_unusual_model_keeps_its_key() -> None:
+    assert model_words("mine", {"depth": 3}) == "mine"
