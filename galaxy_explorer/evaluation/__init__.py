@@ -218,7 +218,8 @@ class Evaluator:
             for name, costs in groups.items()
         ]
         total = sum(cost.seconds for cost in joined)
-        return (*joined, Cost("all stages", round(max(total, seconds), 2), peak_mib()))
+        peak = max([peak_mib(), *(cost.peak_mib for cost in joined)])
+        return (*joined, Cost("all stages", round(max(total, seconds), 2), peak))
 
 
 def _group(stage: str) -> str:
