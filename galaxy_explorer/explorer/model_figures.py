@@ -33,7 +33,7 @@ FROM_MANIFEST = (
     " over repeated trainings."
 )
 TRADEOFF_NOTE = (
-    "One point a model; bars are 95 % intervals. Numbers: codes in the codebook. Dashed: what the"
+    "One point a model; bars are 95 % intervals. Numbers: fewest and most codes. Dashed: what the"
     " report says happens with fewer codes."
 )
 

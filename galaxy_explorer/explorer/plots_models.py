@@ -78,12 +78,23 @@ def tradeoff_columns(
         "high": [_end(getattr(p, f"{distinction}_high"), getattr(p, distinction)) for p in known],
         "marker": [MARKERS[kinds.index(p.features) % len(MARKERS)] for p in known],
         "colour": [colours[recipes.index(_recipe(bundle, p))] for p in known],
-        "short": [str(p.codes) if p.codes else _recipe(bundle, p) for p in known],
+        "short": _ends(known, [_kind(bundle, p) for p in known]),
         "codes": [p.codes or 0 for p in known],
         "words": [_words(bundle, p) for p in known],
         "seeds": [p.seed_count for p in known],
         "kind": [_kind(bundle, p) for p in known],
     }
+
+
+def _ends(points: Sequence[TradeoffPoint], kinds: Sequence[str]) -> list[str]:
+    """Numbers of codes where a series begins and ends: those between would hide each other."""
+    sizes: dict[str, set[int]] = {}
+    for point, kind in zip(points, kinds, strict=True):
+        sizes.setdefault(kind, set()).add(point.codes or 0)
+    return [
+        str(point.codes) if point.codes in (min(sizes[kind]), max(sizes[kind])) else ""
+        for point, kind in zip(points, kinds, strict=True)
+    ]
 
 
 def _end(bound: float | None, value: float | None) -> float | None:

@@ -37,6 +37,14 @@ def test_bars_hold_their_points(evaluated, distinction):
     assert len({len(values) for values in columns.values()}) == 1
 
 
+def test_a_series_says_how_many_codes_only_where_it_begins_and_ends(evaluated):
+    point = tradeoff_points(evaluated)[0]
+    series = [replace(point, codes=codes) for codes in (64, 512, 16, 128)]
+    assert tradeoff_columns(evaluated, series, "eta2")["short"] == ["", "512", "16", ""]
+    without = replace(point, codes=None)
+    assert tradeoff_columns(evaluated, [without], "eta2")["short"] == [""]
+
+
 def test_points_without_a_figure_are_left_out(evaluated):
     points = tradeoff_points(evaluated)
     some = [replace(points[0], nmse=None), replace(points[1], eta2=None), *points[2:]]
