@@ -131,7 +131,8 @@ class Atlas(pn.viewable.Viewer):
     def _introduction(self) -> pn.viewable.Viewable:
         bundle = self.state.bundle
         survey = bundle.manifest["survey"]
-        words = f"{len(bundle):,} {str(survey.get('name') or '').upper()} galaxies"
+        name = str(survey.get("name") or "").replace("_", " ").upper()
+        words = f"{len(bundle):,} {name} galaxies"
         words += f" in the {survey['band']} band" if survey.get("band") else ""
         return pn.pane.HTML(
             f"<b>{plain(words)}</b>, placed by a model that was never told their types: "
