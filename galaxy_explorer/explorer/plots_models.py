@@ -91,8 +91,9 @@ def _ends(points: Sequence[TradeoffPoint], kinds: Sequence[str]) -> list[str]:
     sizes: dict[str, set[int]] = {}
     for point, kind in zip(points, kinds, strict=True):
         sizes.setdefault(kind, set()).add(point.codes or 0)
+    ends = {kind: (min(own), max(own)) for kind, own in sizes.items()}
     return [
-        str(point.codes) if point.codes in (min(sizes[kind]), max(sizes[kind])) else ""
+        str(point.codes) if point.codes and point.codes in ends[kind] else ""
         for point, kind in zip(points, kinds, strict=True)
     ]
 

@@ -27,6 +27,14 @@ def test_every_row_draws_its_figure(scores):
     scores.get_by_text("What the evaluation cost").wait_for()
 
 
+def test_the_cells_of_a_row_stand_side_by_side(scores):
+    tops = "cells => cells.map(cell => cell.getBoundingClientRect().top)"
+    for row in ("thead tr", "tbody tr"):
+        cells = scores.locator(f".score-group:first-child {row}").first.locator("th, td")
+        assert cells.count() > 3
+        assert len(set(cells.evaluate_all(tops))) == 1
+
+
 def test_filters_and_a_download_hold_the_same_rows(scores):
     before = scores.locator(".score-list").get_attribute("data-rows")
     choose(scores, "Clusterer", "Ward")

@@ -41,8 +41,9 @@ def test_a_series_says_how_many_codes_only_where_it_begins_and_ends(evaluated):
     point = tradeoff_points(evaluated)[0]
     series = [replace(point, codes=codes) for codes in (64, 512, 16, 128)]
     assert tradeoff_columns(evaluated, series, "eta2")["short"] == ["", "512", "16", ""]
-    without = replace(point, codes=None)
-    assert tradeoff_columns(evaluated, [without], "eta2")["short"] == [""]
+    for codes in (None, 0):
+        without = replace(point, codes=codes)
+        assert tradeoff_columns(evaluated, [without], "eta2")["short"] == [""]
 
 
 def test_points_without_a_figure_are_left_out(evaluated):

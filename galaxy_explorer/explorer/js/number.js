@@ -1,7 +1,7 @@
 // A number that is typed; reports {value} once it is complete, whatever it is.
 
 export function render({model}) {
-  const root = element("label", "number")
+  const root = element("label", "number-field")
   const name = element("span", "number-name")
   const input = element("input", "number-input")
   input.inputMode = "decimal"
