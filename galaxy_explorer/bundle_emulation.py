@@ -18,6 +18,7 @@ VERDICTS = (
 )
 CLASSES = 10  # T = -3..6
 KINDS = ("real", "reconstruction", "sample", "control")
+TESTED = ("sample", "control")  # kinds whose slopes are tested against none
 SMALLEST_P = 1e-6
 
 

@@ -15,7 +15,7 @@ from galaxy_explorer.emulation.judging import judged_ttype
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.judge import Judge, judge_stamps
 from galaxy_explorer.models.judge_file import StoredJudge, judge_bytes, parse_judge
-from tests.attacks.bundle_tools import read_manifest, replace_file, reseal
+from tests.attacks.bundle_tools import NO_WEIGHTS, read_manifest, replace_file, reseal, spoil_head
 from tests.small_bundle import PRIOR, write_small_bundle
 from tests.small_judge import add_small_judge
 
@@ -95,9 +95,7 @@ def test_a_field_out_of_range_is_named(bundle, field):
         load_bundle(bundle)
 
 
-@pytest.mark.parametrize(
-    "change", [lambda a: a.astype(np.float32), lambda a: a * np.float16("nan")]
-)
+@pytest.mark.parametrize("change", NO_WEIGHTS)
 def test_weights_of_no_use_are_refused_at_once(bundle, change):
     arrays = load((bundle / JUDGE).read_bytes())
     arrays["head.bias"] = change(arrays["head.bias"])
@@ -109,14 +107,10 @@ def test_weights_of_no_use_are_refused_at_once(bundle, change):
 @pytest.mark.parametrize("attack", ["missing", "extra", "shape", "noise"])
 def test_weights_of_another_judge_are_refused_when_loaded(bundle, attack):
     arrays = load((bundle / JUDGE).read_bytes())
-    if attack == "missing":
-        del arrays["head.bias"]
-    elif attack == "extra":
-        arrays["more"] = np.zeros(2, np.float16)
-    elif attack == "shape":
-        arrays["head.bias"] = arrays["head.bias"][None]
-    else:
+    if attack == "noise":
         arrays["noise"] = arrays["noise"][1:]
+    else:
+        spoil_head(arrays, attack)
     replace_file(bundle, JUDGE, save(arrays))
     opened = load_bundle(bundle)
     with pytest.raises(BundleError, match=f"{JUDGE}.*{CURE}"):

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from galaxy_explorer.bundle_emulation import KINDS, Emulation, EmulationFigure, Proof
+from galaxy_explorer.bundle_emulation import KINDS, TESTED, Emulation, EmulationFigure, Proof
 from galaxy_explorer.emulation.proof import LEADING
 from galaxy_explorer.model_card import table
-
-TESTED = ("sample", "control")
 
 
 def emulator_section(

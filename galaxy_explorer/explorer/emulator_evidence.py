@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from galaxy_explorer.bundle_emulation import (
     KINDS,
+    TESTED,
     Emulation,
     EmulationFigure,
     Histogram,
@@ -42,7 +43,6 @@ KIND_WORDS = {
     "real": "real", "reconstruction": "reconstructed", "sample": "synthetic",
     "control": "control: prior trained on mismatched labels",
 }  # fmt: skip
-TESTED = ("sample", "control")
 WIDTH, HEIGHT = 220, 96
 TYPES = range(-3, 7)
 

@@ -144,13 +144,13 @@ class Ladder:
         """Make room for what is coming."""
         self._real = self._real_rows(request.seed)
         ids = self.source.bundle.column("galaxy_id")
-        lines = [_line("Real", "as the model draws them", line) for line in range(REAL_LINES)]
-        for line in range(LADDER_LINES):
-            lines += [_line("Synthetic", f"seed {request.seed}, number {line + 1}", line)]
+        columns = len(self.types)
+        lines = [_line("Real", "as the model draws them", n * columns) for n in range(REAL_LINES)]
+        for n in range(LADDER_LINES):
+            words = f"seed {request.seed}, number {n + 1}"
+            lines += [_line("Synthetic", words, n * columns)]
             if look.twins:
-                lines += [_line("Twin", "before the PSF", LADDER_LINES + line)]
-        for made in lines:
-            made["first"] *= len(self.types)
+                lines += [_line("Twin", "before the PSF", (LADDER_LINES + n) * columns)]
         self.view.param.update(
             lines=lines,
             ready=0,

@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from galaxy_explorer import load_bundle
@@ -17,6 +18,20 @@ MIXTURE = f"{MODEL}.codes.safetensors"
 LATENTS = "convae-conv.encoded.safetensors"
 FULL_MIXTURE = "convae-conv.latents.safetensors"
 CATALOG = "catalog.parquet"
+
+
+NO_WEIGHTS = (lambda a: a.astype(np.float32), lambda a: a * np.float16("nan"))
+"""What makes stored weights of no use: another number format, what is no number."""
+
+
+def spoil_head(arrays: dict[str, np.ndarray], attack: str) -> None:
+    """Make weights another network's: head "missing", one "extra", or of another "shape"."""
+    if attack == "missing":
+        del arrays["head.bias"]
+    elif attack == "extra":
+        arrays["more"] = np.zeros(2, np.float16)
+    else:
+        arrays["head.bias"] = arrays["head.bias"][None]
 
 
 def read_manifest(folder: Path) -> dict:

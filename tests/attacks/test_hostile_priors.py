@@ -8,7 +8,14 @@ from safetensors.numpy import load, save
 
 from galaxy_explorer import load_bundle
 from galaxy_explorer.errors import BundleError
-from tests.attacks.bundle_tools import read_manifest, refused, replace_file, reseal
+from tests.attacks.bundle_tools import (
+    NO_WEIGHTS,
+    read_manifest,
+    refused,
+    replace_file,
+    reseal,
+    spoil_head,
+)
 from tests.small_bundle import PRIOR
 
 FILE = f"{PRIOR}.prior.safetensors"
@@ -51,9 +58,7 @@ def test_a_field_out_of_range_is_named(bundle, field):
     assert f"manifest.json: priors{field.strip()}" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "change", [lambda a: a.astype(np.float32), lambda a: a * np.float16("nan")]
-)
+@pytest.mark.parametrize("change", NO_WEIGHTS)
 def test_weights_of_no_use_are_refused_at_once(bundle, change):
     arrays = load((bundle / FILE).read_bytes())
     arrays["head.bias"] = change(arrays["head.bias"])
@@ -64,18 +69,14 @@ def test_weights_of_no_use_are_refused_at_once(bundle, change):
 @pytest.mark.parametrize("attack", ["missing", "extra", "shape", "config", "scale", "unknown"])
 def test_weights_of_another_prior_are_refused_when_loaded(bundle, attack):
     arrays, manifest = load((bundle / FILE).read_bytes()), read_manifest(bundle)
-    if attack == "missing":
-        del arrays["head.bias"]
-    elif attack == "extra":
-        arrays["more"] = np.zeros(2, np.float16)
-    elif attack == "shape":
-        arrays["head.bias"] = arrays["head.bias"][None]
-    elif attack == "scale":
+    if attack == "scale":
         arrays["head.weight.scale"] = np.ones(3, np.float32)
     elif attack == "config":
         entry(manifest)["config"]["kernel"] = 2
-    else:
+    elif attack == "unknown":
         entry(manifest)["config"]["hook"] = "print"
+    else:
+        spoil_head(arrays, attack)
     reseal(bundle, manifest)
     replace_file(bundle, FILE, save(arrays))
     with pytest.raises(BundleError, match=FILE):
