@@ -1,8 +1,8 @@
-"""The explorer: `panel serve app.py --plugins galaxy_explorer.explorer.routes`."""
+"""The explorer: `panel serve app.py --plugins galaxy_explorer.explorer.server.routes`."""
 
 import panel as pn
 
-from galaxy_explorer.explorer.shell import main_page
+from galaxy_explorer.explorer.app import main_page
 
 pn.extension(notifications=True, reconnect=True)
 main_page().servable()

@@ -22,12 +22,10 @@ import numpy as np
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from galaxy_explorer.clustering.clusterers import fit_clusterer
-from galaxy_explorer.clustering.dependence import vector_eta2
-from galaxy_explorer.clustering.feature_kinds import code_vectors, ring_vectors
-from galaxy_explorer.clustering.features import fit_vectors
+from galaxy_explorer.clustering.features import code_vectors, fit_vectors, ring_vectors
 from galaxy_explorer.clustering.stability import bootstrap_stability
-from galaxy_explorer.evaluation.encoding import encode_fast
-from galaxy_explorer.evaluation.transforms import TRANSFORMS
+from galaxy_explorer.clustering.validation import vector_eta2
+from galaxy_explorer.evaluation.encoding import TRANSFORMS, encode_fast
 from galaxy_explorer.pipeline.replicas import Replica, find_replicas
 from galaxy_explorer.survey.store import Survey
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from galaxy_explorer.evaluation import evaluate_bundle
+from galaxy_explorer.evaluation.run import evaluate_bundle
 
 
 def main(bundle: Path, survey: Path, grid: str) -> None:

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
-from galaxy_explorer.labels.events import Change, Provenance
+from galaxy_explorer.labels.log import Change, Provenance
 from galaxy_explorer.labels.store import LabelStore
 from tests.app_server import served
 from tests.browser_path import FLAGS, find

@@ -14,11 +14,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from galaxy_explorer.models.autoencoder_training import VQVAETask
 from galaxy_explorer.models.inference import encode_stamps
-from galaxy_explorer.models.precision import Precision
-from galaxy_explorer.models.recipes import RECIPES
+from galaxy_explorer.models.training import RECIPES, Precision
 from galaxy_explorer.models.vqvae import VQVAEConfig
-from galaxy_explorer.models.vqvae_training import VQVAETask
 
 REPEATS = 10
 

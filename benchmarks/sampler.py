@@ -20,11 +20,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from galaxy_explorer.bundle import load_bundle
+from galaxy_explorer.bundle.bundle import load_bundle
 from galaxy_explorer.emulation.emulator import Emulator, Request
 from galaxy_explorer.emulation.sampler import Draw, Sampler
+from galaxy_explorer.models.conditions import Condition
 from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
-from galaxy_explorer.models.prior_fields import Condition
 
 SIDE, BATCH, TURNS, REQUESTS = 16, 16, 3, 9
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
-from galaxy_explorer.explorer.pages import PAGES
+from galaxy_explorer.explorer.pages.registry import PAGES
 from tests.app_server import served
 from tests.browser_path import FLAGS, find
 

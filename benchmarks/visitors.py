@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from galaxy_explorer.explorer.sessions import KEPT_MS
+from galaxy_explorer.explorer.server.sessions import KEPT_MS
 from tests.app_server import served
 from tests.attacks.visitors import (
     BUSY,

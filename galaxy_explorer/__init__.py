@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle import load_bundle
+    from galaxy_explorer.bundle.bundle import load_bundle
     from galaxy_explorer.explorer.notebook import Explorer
 
 __all__ = ["Explorer", "__version__", "load_bundle"]
@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name == "load_bundle":
-        from galaxy_explorer.bundle import load_bundle
+        from galaxy_explorer.bundle.bundle import load_bundle
 
         return load_bundle
     if name == "Explorer":

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galaxy_explorer.bundle import Bundle, Clustering
+from galaxy_explorer.bundle.bundle import Bundle, Clustering
 from galaxy_explorer.clustering.embedding import place_on_map
-from galaxy_explorer.clustering.features import index_features
-from galaxy_explorer.clustering.serving import serve_features
+from galaxy_explorer.clustering.features import index_features, serve_features
 from galaxy_explorer.errors import BadImage, SettingError
+from galaxy_explorer.survey.catalog import Row
 from galaxy_explorer.survey.images import SUFFIXES, read_image
 from galaxy_explorer.survey.ingest import IngestOptions, make_stamp
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
-from galaxy_explorer.survey.rows import Row
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.kinds import Model
+    from galaxy_explorer.models.inference import Model
 
 BATCH = 32
 UNUSUAL_PERCENTILE = 99.0

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from galaxy_explorer.bundle_writer import BundleContents, save_bundle
+from galaxy_explorer.bundle.writer import BundleContents, save_bundle
 from galaxy_explorer.clustering.summary import ClusterSummary
 
 N_COMPONENTS = 64
@@ -165,8 +165,7 @@ def _models(work: Path, channels: int) -> tuple[dict[str, Path], dict[str, dict]
     import torch
 
     from galaxy_explorer.models.convae import ConvAEConfig
-    from galaxy_explorer.models.inference import save_weights
-    from galaxy_explorer.models.kinds import build_model
+    from galaxy_explorer.models.inference import build_model, save_weights
     from galaxy_explorer.models.vqvae import VQVAEConfig
 
     configs = [
@@ -189,9 +188,9 @@ def _prior(work: Path, name: str, manifest: dict, columns: dict) -> Path:
     """Write a tiny untrained prior and its entry in the manifest."""
     import torch
 
+    from galaxy_explorer.models.conditions import fit_fields
     from galaxy_explorer.models.inference import save_weights
     from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
-    from galaxy_explorer.models.prior_fields import fit_fields
 
     fields = fit_fields(columns.__getitem__, list(columns), columns["split"] == "train", least=5)
     config = PriorConfig(layers=2, features=8, condition_dim=8, n_fields=len(fields))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from galaxy_explorer.bundle_emulation import (
+from galaxy_explorer.bundle.emulation import (
     CLASSES,
     KINDS,
     Emulation,
@@ -12,7 +12,7 @@ from galaxy_explorer.bundle_emulation import (
     Proof,
     Trend,
 )
-from galaxy_explorer.emulation.proof import verdict
+from galaxy_explorer.evaluation.emulator.figures import verdict
 
 STATISTICS = ("concentration", "gini", "m20")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from galaxy_explorer.bundle_evaluation import (
+from galaxy_explorer.bundle.evaluation import (
     VERDICTS,
     Claim,
     ClaimFigure,

@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from galaxy_explorer.bundle import load_bundle
-from galaxy_explorer.bundle_writer import add_prior_files
-from galaxy_explorer.model_card import model_card
+from galaxy_explorer.bundle.bundle import load_bundle
+from galaxy_explorer.bundle.card import model_card
+from galaxy_explorer.bundle.writer import add_prior_files
 from tests.small_bundle import CONVAE
 
 
@@ -17,11 +17,10 @@ def add_small_flow(path: Path, model: str = CONVAE, **changes: object) -> Path:
     """Put a flow into a small bundle; changes: of its entry in the manifest."""
     import torch
 
+    from galaxy_explorer.models.conditions import fit_fields
     from galaxy_explorer.models.flow import LatentFlow
-    from galaxy_explorer.models.inference import save_weights
-    from galaxy_explorer.models.prior_fields import fit_fields
-    from galaxy_explorer.models.prior_recipes import flow_plan
-    from galaxy_explorer.models.priors import build_prior
+    from galaxy_explorer.models.inference import build_prior, save_weights
+    from galaxy_explorer.models.prior_training import flow_plan
 
     bundle = load_bundle(path)
     train = bundle.column("split") == "train"

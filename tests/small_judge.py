@@ -6,17 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from galaxy_explorer.bundle import load_bundle
-from galaxy_explorer.bundle_judge import JUDGE
-from galaxy_explorer.bundle_writer import add_files
+from galaxy_explorer.bundle.bundle import load_bundle
+from galaxy_explorer.bundle.manifest import JUDGE
+from galaxy_explorer.bundle.writer import add_files
 
 
 def add_small_judge(path: Path) -> Path:
     """Put a judge into a small bundle that draws with its first prior."""
     import torch
 
-    from galaxy_explorer.models.judge import Judge
-    from galaxy_explorer.models.judge_file import StoredJudge, judge_bytes
+    from galaxy_explorer.models.ttype_regressor import Judge, StoredJudge, judge_bytes
 
     survey = load_bundle(path).manifest["survey"]
     side = survey["stamp_size"]

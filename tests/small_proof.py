@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from galaxy_explorer.bundle_writer import BundleContents, save_bundle
-from galaxy_explorer.files import sha256_of
+from galaxy_explorer.bundle.writer import BundleContents, save_bundle
 from galaxy_explorer.models.convae import ConvAEConfig
-from galaxy_explorer.models.inference import encode_stamps, load_weights, save_weights
-from galaxy_explorer.models.kinds import build_model
+from galaxy_explorer.models.inference import build_model, encode_stamps, load_weights, save_weights
 from galaxy_explorer.models.vqvae import VQVAEConfig
 from galaxy_explorer.pipeline.prior import CodedSurvey, train_prior
 from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.utils.files import sha256_of
 from tests import small_bundle
 
 COLUMNS = ("galaxy_id", "ra", "dec", "ttype", "ttype_class", "source", "split")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from galaxy_explorer.bundle_deconvolution import DECONVOLUTION, FORMAT
-from galaxy_explorer.bundle_writer import BundleContents, add_files, save_bundle
+from galaxy_explorer.bundle.deconvolution import DECONVOLUTION, FORMAT
+from galaxy_explorer.bundle.writer import BundleContents, add_files, save_bundle
 from galaxy_explorer.models.inference import encode_stamps, save_weights
-from galaxy_explorer.survey.simulation import simulate_survey
+from galaxy_explorer.survey.simulation.survey import simulate_survey
 from galaxy_explorer.survey.store import Survey
 from tests.deconvolution.scenes import network
 from tests.small_bundle import _assignments, _clustering, _mixture

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from galaxy_explorer.survey.spec import SurveySpec
-from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.survey.store import Survey, SurveySpec
 from galaxy_explorer.survey.writer import SurveyWriter
 
 

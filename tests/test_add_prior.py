@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from galaxy_explorer import load_bundle
-from galaxy_explorer.bundle_writer import add_prior_files
+from galaxy_explorer.bundle.card import card_with_priors, model_card
+from galaxy_explorer.bundle.writer import add_prior_files
 from galaxy_explorer.emulation.emulator import Emulator, Request
 from galaxy_explorer.errors import BundleError, TrainingError
-from galaxy_explorer.model_card import card_with_priors, model_card
-from galaxy_explorer.pipeline.add_prior import add_prior
 from galaxy_explorer.pipeline.plan import best_for_prior, config_of
+from galaxy_explorer.pipeline.prior import add_prior
 from tests.small_bundle import PRIOR, write_small_bundle
 from tests.small_proof import write_proof_bundle
 from tests.small_psf_bundle import NAME, write_small_hst_survey, write_small_psf_bundle

@@ -156,7 +156,10 @@ def test_the_arrows_have_no_way_round() -> None:
     [
         ("galaxy_explorer", ("torch", "panel", "bokeh", "pandas", "sklearn", "umap", "galsim")),
         ("galaxy_explorer.cli", ("torch", "panel", "bokeh", "pandas", "sklearn", "umap", "galsim")),
-        ("galaxy_explorer.bundle", ("torch", "panel", "pandas", "sklearn", "umap", "galsim")),
+        (
+            "galaxy_explorer.bundle.bundle",
+            ("torch", "panel", "pandas", "sklearn", "umap", "galsim"),
+        ),
         ("galaxy_explorer.explorer.state", ("torch", "panel", "sklearn", "umap")),
     ],
 )

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from galaxy_explorer import load_bundle
-from galaxy_explorer.bundle_clusterings import FULL, PACKED, packed, unpacked
-from galaxy_explorer.bundle_files import column_array
+from galaxy_explorer.bundle.clusterings import FULL, PACKED, packed, unpacked
+from galaxy_explorer.bundle.files import column_array
 from galaxy_explorer.errors import BundleError
 from tests.small_bundle import write_small_bundle
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from galaxy_explorer import load_bundle
-from galaxy_explorer.bundle_emulation import EMULATION, VERDICTS
-from galaxy_explorer.bundle_evaluation_parser import parse_emulation
-from galaxy_explorer.bundle_writer import add_files
+from galaxy_explorer.bundle.emulation import EMULATION, VERDICTS
+from galaxy_explorer.bundle.files import parse_emulation
+from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.errors import BundleError
 from tests.small_bundle import write_small_bundle
 from tests.small_emulation import small_emulation

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from galaxy_explorer.bundle_evaluation import TrainingRow
-from galaxy_explorer.bundle_evaluation_parser import parse_evaluation
+from galaxy_explorer.bundle.evaluation import TrainingRow
+from galaxy_explorer.bundle.files import parse_evaluation
 from galaxy_explorer.errors import BundleError
 from tests.small_evaluation import small_evaluation
 

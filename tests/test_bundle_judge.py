@@ -10,11 +10,16 @@ import pytest
 from safetensors.numpy import load, save
 
 from galaxy_explorer import load_bundle
-from galaxy_explorer.bundle_judge import JUDGE
-from galaxy_explorer.emulation.judging import judged_ttype
+from galaxy_explorer.bundle.manifest import JUDGE
+from galaxy_explorer.emulation.likeness import judged_ttype
 from galaxy_explorer.errors import BundleError
-from galaxy_explorer.models.judge import Judge, judge_stamps
-from galaxy_explorer.models.judge_file import StoredJudge, judge_bytes, parse_judge
+from galaxy_explorer.models.ttype_regressor import (
+    Judge,
+    StoredJudge,
+    judge_bytes,
+    judge_stamps,
+    parse_judge,
+)
 from tests.attacks.bundle_tools import NO_WEIGHTS, read_manifest, replace_file, reseal, spoil_head
 from tests.small_bundle import PRIOR, write_small_bundle
 from tests.small_judge import add_small_judge

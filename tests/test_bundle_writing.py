@@ -7,8 +7,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from galaxy_explorer import bundle_writer, load_bundle
-from galaxy_explorer.bundle_writer import BundleContents, add_files
+from galaxy_explorer import load_bundle
+from galaxy_explorer.bundle import writer as bundle_writer
+from galaxy_explorer.bundle.writer import BundleContents, add_files
 from galaxy_explorer.errors import BundleError
 from tests.small_bundle import write_small_bundle
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from galaxy_explorer import load_bundle
 from galaxy_explorer.classify import classify_images, classify_stamps, expand
-from galaxy_explorer.classify_table import codes_text, make_table, table_format, write_table
 from galaxy_explorer.errors import SettingError
+from galaxy_explorer.tables import codes_text, make_table, table_format, write_table
 from tests.small_bundle import write_small_bundle
 from tests.small_survey import blobs
 

@@ -10,18 +10,18 @@ import pytest
 from astropy.io import fits
 from typer.testing import CliRunner
 
-from galaxy_explorer.bundle import load_bundle
-from galaxy_explorer.bundle_deconvolution import (
+from galaxy_explorer.bundle.bundle import load_bundle
+from galaxy_explorer.bundle.deconvolution import (
     DECONVOLUTION,
     psf_model,
     psf_model_name,
     read_deconvolution,
 )
-from galaxy_explorer.bundle_writer import add_files
+from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.cli import app
-from galaxy_explorer.commands.deconvolve_files import PLANES, result_names
+from galaxy_explorer.deconvolution.files import PLANES, result_names
 from galaxy_explorer.errors import BadImage, BundleError
-from galaxy_explorer.survey.psf_files import read_psf
+from galaxy_explorer.survey.images import read_psf
 from tests.deconvolution.scenes import galaxies, psfs
 from tests.small_bundle import write_small_bundle
 from tests.small_psf_bundle import NAME, write_small_hst_survey, write_small_psf_bundle

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from panel.command.serve import Serve
 
-from galaxy_explorer.explorer.sessions import KEPT_MS, TOKEN_S
+from galaxy_explorer.explorer.server.sessions import KEPT_MS, TOKEN_S
 from galaxy_explorer.settings import PREFIX, SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent

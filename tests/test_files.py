@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from galaxy_explorer.files import atomic_path, atomic_write_bytes, atomic_write_text, sha256_of
+from galaxy_explorer.utils.files import (
+    atomic_path,
+    atomic_write_bytes,
+    atomic_write_text,
+    sha256_of,
+)
 
 KILLS = 20
 SIZE = 4_000_000

@@ -10,10 +10,10 @@ import pytest
 from astropy.io import fits
 from typer.testing import CliRunner
 
-from galaxy_explorer.bundle import Bundle, load_bundle
-from galaxy_explorer.bundle_prior_schema import CODE_PRIOR, FLOW
+from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle.manifest import CODE_PRIOR, FLOW
 from galaxy_explorer.cli import app
-from galaxy_explorer.emulation import flow_sampler
+from galaxy_explorer.emulation import sampler as flow_sampler
 from galaxy_explorer.emulation.emulator import CodeEmulator, Emulator, LatentEmulator
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import BundleError, RequestError

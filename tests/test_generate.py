@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from galaxy_explorer.cli import app
-from galaxy_explorer.emulation import batch
+from galaxy_explorer.emulation import output as batch
 from galaxy_explorer.emulation.emulator import CodeEmulator
 from galaxy_explorer.errors import RequestError
 from tests.small_bundle import write_small_bundle

@@ -9,9 +9,9 @@ import pytest
 from astropy.io import fits
 from typer.testing import CliRunner
 
-from galaxy_explorer.bundle import load_bundle
-from galaxy_explorer.bundle_prior_schema import HIERARCHICAL
-from galaxy_explorer.bundle_writer import add_prior_files
+from galaxy_explorer.bundle.bundle import load_bundle
+from galaxy_explorer.bundle.manifest import HIERARCHICAL
+from galaxy_explorer.bundle.writer import add_prior_files
 from galaxy_explorer.cli import app
 from galaxy_explorer.emulation.emulator import CodeEmulator, Emulator, HierarchicalEmulator
 from galaxy_explorer.emulation.request import Request

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from galaxy_explorer import load_bundle
-from galaxy_explorer.evaluation.curves import further_trainings
-from galaxy_explorer.pipeline import make_plan, train_bundle
+from galaxy_explorer.evaluation.trainings import further_trainings
 from galaxy_explorer.pipeline.autoencoders import Autoencoders
 from galaxy_explorer.pipeline.replicas import find_replicas
+from galaxy_explorer.pipeline.train import make_plan, train_bundle
 from tests.small_survey import write_small_survey
 
 MODELS = ("k16-modern-8x8", "k64-modern-16x16", "convae-conv")
@@ -168,7 +168,7 @@ def test_the_card_has_the_figures_of_the_manifest(bundle):
 @pytest.mark.slow
 def test_the_prior_ships_with_the_weights_that_were_measured(bundle, trained):
     from galaxy_explorer.emulation.emulator import Emulator, Request
-    from galaxy_explorer.models.prior_fields import condition_of
+    from galaxy_explorer.models.conditions import condition_of
     from galaxy_explorer.models.prior_training import PriorData, likelihood
 
     assert list(bundle.priors) == trained.with_prior == [PRIOR]

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from galaxy_explorer import progress as module
-from galaxy_explorer.progress import LINE_INTERVAL_S, progress
+from galaxy_explorer.utils import progress as module
+from galaxy_explorer.utils.progress import LINE_INTERVAL_S, progress
 
 LINE = re.compile(r"(?P<what>.+): (?P<count>\d+)/(?P<total>\d+) (?P<unit>\S+), (?P<rate>\S+) \S+/s")
 

@@ -7,17 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from galaxy_explorer.bundle import load_bundle
-from galaxy_explorer.bundle_deconvolution import read_deconvolution
+from galaxy_explorer.bundle.bundle import load_bundle
+from galaxy_explorer.bundle.deconvolution import read_deconvolution
 from galaxy_explorer.deconvolution.classics import RichardsonLucy, Wiener
-from galaxy_explorer.deconvolution.evaluation import METHODS
-from galaxy_explorer.deconvolution.prior import PriorError
+from galaxy_explorer.deconvolution.error_model import PriorError
 from galaxy_explorer.errors import TrainingError
-from galaxy_explorer.models.psf_vqvae import PSFVQVAEConfig
-from galaxy_explorer.models.recipes import Recipe
-from galaxy_explorer.pipeline import psf, psf_evaluation
+from galaxy_explorer.evaluation.deconvolution import run as psf_evaluation
+from galaxy_explorer.evaluation.deconvolution.figures import METHODS
+from galaxy_explorer.evaluation.deconvolution.run import Request, evaluate_deconvolution
+from galaxy_explorer.models.psf import PSFVQVAEConfig
+from galaxy_explorer.models.training import Recipe
+from galaxy_explorer.pipeline import autoencoders as psf
 from galaxy_explorer.pipeline.plan import config_of, features_of
-from galaxy_explorer.pipeline.psf_evaluation import Request, evaluate_deconvolution
 from galaxy_explorer.survey.store import Survey
 from tests.small_psf_bundle import write_small_hst_survey, write_small_psf_bundle
 from tests.small_survey import write_small_survey

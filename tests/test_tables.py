@@ -17,10 +17,10 @@ from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galaxy_explorer.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.errors import BadCatalog
 from galaxy_explorer.tables import ABOUT, about_column, explained_table, galaxy_table
-from galaxy_explorer.tables_io import FORMATS, decode_table, encode_table, write_table
+from galaxy_explorer.utils.tables import FORMATS, decode_table, encode_table, write_table
 from tests.small_bundle import write_small_bundle
 
 ROWS = [5, 3, 199, 0]

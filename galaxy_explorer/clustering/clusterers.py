@@ -3,6 +3,10 @@
 `fit_clusterer(name, features, k, seed=...).predict(features)`: "gmm" (the report's Bayesian
 Gaussian mixture), "kmeans", "ward", "hdbscan" and "consensus". Labels are int16, 0..k-1, and -1
 for a galaxy that the clusterer leaves out.
+
+Clusters as their centres: each galaxy belongs to the nearest. Servable as a mixture.
+
+HDBSCAN: clusters are where galaxies are dense, all others are left out.
 """
 
 from __future__ import annotations
@@ -13,10 +17,99 @@ from typing import Protocol
 
 import numpy as np
 
-from galaxy_explorer.clustering.centres import Centres, centres_of
-from galaxy_explorer.clustering.hdbscan import fit_hdbscan
 from galaxy_explorer.clustering.merger_tree import grow_tree
-from galaxy_explorer.clustering.mixture import fit_mixture
+from galaxy_explorer.clustering.mixture import MEMBER_FRACTION, Mixture, fit_mixture
+
+SMALLEST_SPREAD = 1e-6
+
+
+@dataclass(frozen=True)
+class Centres:
+    """k cluster means (k, P) float64, and the members' spread about them in each feature."""
+
+    means: np.ndarray
+    spread: float
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Nearest centre of each galaxy, int16 (N,), for features (N, P)."""
+        return self.mixture().predict(features)
+
+    def mixture(self) -> Mixture:
+        """The same clusters as Gaussians of equal weight and equal, round covariance.
+
+        The most probable of those is the nearest, so a bundle can serve these clusters; the
+        responsibilities then say how much nearer it is, in units of the spread.
+        """
+        k, p = self.means.shape
+        normaliser = -np.log(k) - p * np.log(self.spread) - 0.5 * p * np.log(2 * np.pi)
+        return Mixture(
+            weights=np.full(k, 1 / k),
+            means=self.means,
+            precisions_cholesky=np.full((k, p), 1 / self.spread),
+            log_constants=np.full(k, normaliser),
+        )
+
+
+def centres_of(features: np.ndarray, labels: np.ndarray) -> Centres:
+    """Means of the clusters `labels` (N,) of features (N, P), in order of their number."""
+    features = np.asarray(features, dtype=np.float64)
+    labels = np.unique(labels, return_inverse=True)[1]
+    counts = np.bincount(labels)
+    means = np.stack([np.bincount(labels, weights=column) / counts for column in features.T], 1)
+    variance = np.square(features - means[labels]).mean()
+    return Centres(np.ascontiguousarray(means), float(max(np.sqrt(variance), SMALLEST_SPREAD)))
+
+
+SMALLEST_CLUSTER = 5
+CORE_NEIGHBOURS = 5
+
+
+@dataclass(frozen=True)
+class DenseClusters:
+    """Members of dense clusters, kept to place new galaxies.
+
+    members (M, P) float64 and their clusters (M,) int16; reach (k,): the largest distance from a
+    member of a cluster to its fifth neighbour among all galaxies.
+    """
+
+    members: np.ndarray
+    labels: np.ndarray
+    reach: np.ndarray
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Cluster of the nearest member where its cluster reaches that far, else -1; int16 (N,)."""
+        from sklearn.neighbors import NearestNeighbors
+
+        features = np.asarray(features, dtype=np.float64)
+        if not len(self.members) or not len(features):
+            return np.full(len(features), -1, np.int16)
+        search = NearestNeighbors(n_neighbors=1).fit(self.members)
+        distance, nearest = search.kneighbors(features)
+        labels = self.labels[nearest[:, 0]]
+        return np.where(distance[:, 0] <= self.reach[labels], labels, np.int16(-1))
+
+
+def fit_hdbscan(features: np.ndarray, k: int, *, seed: int = 0) -> DenseClusters:  # noqa: ARG001
+    """HDBSCAN (Campello et al. 2013) of features (N, P) of the training galaxies.
+
+    It finds the number of clusters itself; k only sets the smallest: a tenth of an even share,
+    N / (10 k) galaxies, and at least 5. There is no chance in it, so `seed` changes nothing.
+    """
+    from sklearn.cluster import HDBSCAN
+    from sklearn.neighbors import NearestNeighbors
+
+    features = np.asarray(features, dtype=np.float64)
+    smallest = max(SMALLEST_CLUSTER, int(MEMBER_FRACTION * len(features) / k))
+    model = HDBSCAN(min_cluster_size=smallest, min_samples=CORE_NEIGHBOURS, copy=True)
+    labels = model.fit(features).labels_.astype(np.int16)
+    kept = labels >= 0
+    neighbours = min(CORE_NEIGHBOURS + 1, len(features))
+    search = NearestNeighbors(n_neighbors=neighbours).fit(features)
+    core = search.kneighbors(features[kept])[0][:, -1] if kept.any() else np.empty(0)
+    reach = np.zeros(int(labels.max(initial=-1)) + 1)
+    np.maximum.at(reach, labels[kept], core)
+    return DenseClusters(features[kept], labels[kept], reach)
+
 
 KMEANS_STARTS = 3
 FIT_ROWS = 10_000  # Ward keeps the distances of all pairs: 0.4 GB

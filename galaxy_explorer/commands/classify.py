@@ -34,10 +34,10 @@ def classify(
     """
     from rich.console import Console
 
-    from galaxy_explorer.bundle import load_bundle
+    from galaxy_explorer.bundle.bundle import load_bundle
     from galaxy_explorer.classify import classify_images, expand
-    from galaxy_explorer.classify_table import make_table, table_format, write_table
-    from galaxy_explorer.progress import progress
+    from galaxy_explorer.tables import make_table, table_format, write_table
+    from galaxy_explorer.utils.progress import progress
 
     table_format(out)
     opened = load_bundle(bundle)

@@ -43,10 +43,10 @@ def deconvolve(
     """
     from rich.console import Console
 
-    from galaxy_explorer.bundle import load_bundle
-    from galaxy_explorer.bundle_deconvolution import psf_model
+    from galaxy_explorer.bundle.bundle import load_bundle
+    from galaxy_explorer.bundle.deconvolution import psf_model
     from galaxy_explorer.classify import expand
-    from galaxy_explorer.commands.deconvolve_files import (
+    from galaxy_explorer.deconvolution.files import (
         observed_stamp,
         read_stamp,
         result_names,
@@ -54,8 +54,8 @@ def deconvolve(
     )
     from galaxy_explorer.deconvolution.network import deconvolve as take_off
     from galaxy_explorer.errors import BadImage
-    from galaxy_explorer.progress import progress
-    from galaxy_explorer.survey.psf_files import read_psf
+    from galaxy_explorer.survey.images import read_psf
+    from galaxy_explorer.utils.progress import progress
 
     opened, console = load_bundle(bundle), Console(highlight=False)
     model = psf_model(opened)

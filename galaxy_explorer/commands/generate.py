@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from galaxy_explorer.emulation.maker import Maker
+    from galaxy_explorer.emulation.observation import Maker
 
 
 OBSERVATION = "Observation"
@@ -117,10 +117,10 @@ def generate(  # noqa: PLR0913 - each option of the command is an argument
     """  # noqa: E501
     from rich.console import Console
 
-    from galaxy_explorer.bundle import load_bundle
-    from galaxy_explorer.emulation.batch import generate as make
+    from galaxy_explorer.bundle.bundle import load_bundle
     from galaxy_explorer.emulation.emulator import Emulator
-    from galaxy_explorer.emulation.maker import Maker, Wish
+    from galaxy_explorer.emulation.observation import Maker, Wish
+    from galaxy_explorer.emulation.output import generate as make
     from galaxy_explorer.emulation.request import Request
 
     emulator = Emulator.open(load_bundle(bundle), model)

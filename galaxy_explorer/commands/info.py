@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from galaxy_explorer.bundle import Bundle
+    from galaxy_explorer.bundle.bundle import Bundle
 
 
 def info(
@@ -34,7 +34,7 @@ def info(
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from galaxy_explorer.bundle import load_bundle
+    from galaxy_explorer.bundle.bundle import load_bundle
 
     opened = load_bundle(bundle)
     console = Console()

@@ -86,9 +86,8 @@ def labels(
 def _opened(bundle: Path | None, log: Path | None) -> tuple[LabelStore, Sample]:
     """The log and the galaxies, as the app has them unless told otherwise."""
     from galaxy_explorer import __version__
-    from galaxy_explorer.bundle import load_bundle
-    from galaxy_explorer.labels.events import Provenance
-    from galaxy_explorer.labels.place import log_path
+    from galaxy_explorer.bundle.bundle import load_bundle
+    from galaxy_explorer.labels.log import Provenance, log_path
     from galaxy_explorer.labels.sample import Sample
     from galaxy_explorer.labels.store import LabelStore
     from galaxy_explorer.settings import read_settings
@@ -103,7 +102,7 @@ def _opened(bundle: Path | None, log: Path | None) -> tuple[LabelStore, Sample]:
 
 
 def _export(store: LabelStore, sample: Sample, what: What, out: Path, console: Console) -> None:
-    from galaxy_explorer.tables_io import write_table
+    from galaxy_explorer.utils.tables import write_table
 
     table = store.table(what.value, sample)
     write_table(table, out)

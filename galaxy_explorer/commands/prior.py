@@ -38,7 +38,7 @@ def prior(
     """
     from rich.console import Console
 
-    from galaxy_explorer.pipeline.add_prior import add_prior
+    from galaxy_explorer.pipeline.prior import add_prior
 
     name = add_prior(bundle, survey, model=model, recipe=recipe)
     Console(highlight=False).print(

@@ -28,11 +28,11 @@ def report(
     """
     from rich.console import Console
 
-    from galaxy_explorer.bundle import load_bundle
+    from galaxy_explorer.bundle.bundle import load_bundle
     from galaxy_explorer.errors import SettingError
-    from galaxy_explorer.explorer.report import report as page
-    from galaxy_explorer.files import atomic_write_text
-    from galaxy_explorer.progress import progress
+    from galaxy_explorer.explorer.export.report import report as page
+    from galaxy_explorer.utils.files import atomic_write_text
+    from galaxy_explorer.utils.progress import progress
 
     opened = load_bundle(bundle)
     key = clustering or opened.manifest["default_clustering"]

@@ -54,9 +54,9 @@ def _run(port: int, address: str) -> None:
     context = app_context()
     import panel as pn
 
-    from galaxy_explorer.explorer.routes import ROUTES
-    from galaxy_explorer.explorer.sessions import KEPT_MS, TOKEN_S
-    from galaxy_explorer.explorer.shell import main_page
+    from galaxy_explorer.explorer.app import main_page
+    from galaxy_explorer.explorer.server.routes import ROUTES
+    from galaxy_explorer.explorer.server.sessions import KEPT_MS, TOKEN_S
 
     pn.extension(notifications=True, reconnect=True)
     try:

@@ -48,7 +48,7 @@ def simulate(
     """
     from rich.console import Console
 
-    from galaxy_explorer.survey.simulation import simulate_survey
+    from galaxy_explorer.survey.simulation.survey import simulate_survey
     from galaxy_explorer.survey.telescopes import DEFAULT_PSF
 
     if psf is None and like == "candels" and DEFAULT_PSF.is_file():

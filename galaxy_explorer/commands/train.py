@@ -46,7 +46,7 @@ def train(
     """
     from rich.console import Console
 
-    from galaxy_explorer.pipeline import DEFAULT_MODELS, make_plan, train_bundle
+    from galaxy_explorer.pipeline.train import DEFAULT_MODELS, make_plan, train_bundle
 
     console = Console(highlight=False)
     chosen = tuple(models.replace(" ", "").split(",")) if models else DEFAULT_MODELS

@@ -16,10 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from galaxy_explorer.deconvolution.error_model import PriorError, codes_of, filtered, local_size
 from galaxy_explorer.deconvolution.observations import BATCH, Array, Observed
-from galaxy_explorer.deconvolution.prior import PriorError, codes_of, filtered, local_size
-from galaxy_explorer.models.psf import central, padded_size, transfer_function
-from galaxy_explorer.models.psf_vqvae import PSFVQVAE
+from galaxy_explorer.models.psf import PSFVQVAE, central, padded_size, transfer_function
 
 STEPS = 80  # of conjugate gradients at most
 TOLERANCE = 1e-3  # on the residual of the linear system

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.emulation.light import Units
 from galaxy_explorer.errors import RequestError
-from galaxy_explorer.survey.psf_files import read_psf
+from galaxy_explorer.survey.images import read_psf
 from galaxy_explorer.survey.telescopes import CANDELS, SDSS, Camera
 
 Array = NDArray[np.float32]

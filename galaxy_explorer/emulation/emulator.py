@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from galaxy_explorer.bundle import Bundle
-from galaxy_explorer.bundle_prior_schema import CODE_PRIOR, FLOW, HIERARCHICAL
-from galaxy_explorer.bundle_priors import main_prior
+from galaxy_explorer.bundle.bundle import Bundle
+from galaxy_explorer.bundle.manifest import CODE_PRIOR, FLOW, HIERARCHICAL, main_prior
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import BundleError, RequestError
-from galaxy_explorer.models.prior_fields import Field, condition_of
+from galaxy_explorer.models.conditions import Field, condition_of
 
 if TYPE_CHECKING:
-    from galaxy_explorer.emulation.sampler import Draw, Sampler
-    from galaxy_explorer.emulation.samplers import AnySampler
-    from galaxy_explorer.models.priors import Prior
+    from galaxy_explorer.emulation.sampler import AnySampler, Draw, Sampler
+    from galaxy_explorer.models.inference import Prior
     from galaxy_explorer.models.vqvae import VQVAE
 
 __all__ = ["CodeEmulator", "Emulator", "Field", "LatentEmulator", "Partial", "Request"]
@@ -90,7 +88,7 @@ class Emulator:
         self, request: Request, *, cancelled: Callable[[], bool] = never
     ) -> NDArray[np.generic]:
         """What is drawn of each galaxy, (n, ...); raises RequestError, also where cancelled."""
-        from galaxy_explorer.emulation.samplers import drawn
+        from galaxy_explorer.emulation.sampler import drawn
 
         self.check(request)
         return drawn(self._drawing(), self._draw(request), cancelled)
@@ -122,7 +120,7 @@ class Emulator:
 
     def _drawing(self) -> AnySampler:
         """What draws, made at the first call."""
-        from galaxy_explorer.emulation.samplers import sampler_of
+        from galaxy_explorer.emulation.sampler import sampler_of
 
         with self._lock:
             if self._made is None:
@@ -196,7 +194,7 @@ class CodeEmulator(Emulator):
         fixed: ArrayLike | None = None,
     ) -> NDArray[np.generic]:
         """Code maps (n, h, w), the end of the stream; fixed: see there."""
-        from galaxy_explorer.emulation.samplers import drawn
+        from galaxy_explorer.emulation.sampler import drawn
 
         self.check(request)
         return drawn(self._drawing(), self._draw(request, self._fixed(request, fixed)), cancelled)

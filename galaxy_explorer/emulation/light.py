@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer.bundle import Bundle
+from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.errors import BundleError, RequestError
-from galaxy_explorer.models.prior_fields import Field
+from galaxy_explorer.models.conditions import Field
+from galaxy_explorer.survey.photometry import sky_level
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
-from galaxy_explorer.survey.sky import sky_level
-from galaxy_explorer.survey.spec import SCALE_COLUMN
+from galaxy_explorer.survey.store import SCALE_COLUMN
 from galaxy_explorer.survey.telescopes import TELESCOPES
 
 Array = NDArray[np.float32]
@@ -127,7 +127,7 @@ def light_without_psf(bundle: Bundle, codes: NDArray[np.integer[Any]]) -> Array:
     """
     import torch
 
-    from galaxy_explorer.bundle_deconvolution import psf_model
+    from galaxy_explorer.bundle.deconvolution import psf_model
     from galaxy_explorer.models.psf import central
 
     model = psf_model(bundle)

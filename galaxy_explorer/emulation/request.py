@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from galaxy_explorer.errors import RequestError
-from galaxy_explorer.models.prior_fields import Field
+from galaxy_explorer.models.conditions import Field
 
 MAX_SAMPLES = 4096
 MAX_SEED = 2**32 - 1

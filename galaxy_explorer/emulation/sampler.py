@@ -3,21 +3,40 @@
 Sample i has Gumbel noise of its own, a function of (seed, i) alone: the code at a place is the
 argmax of logits / temperature + noise, which is an exact draw (Gumbel 1954). The arithmetic is in
 double precision, so that rounding, which differs with the batch size, decides no code.
+
+Latents drawn from a flow: normal deviates, sent through the inverse of its splines.
+
+Sample i has deviates of its own, a function of (seed, i) alone. The arithmetic is in double
+precision and its result is kept in half, as latents are: rounding, which differs with the number
+of samples drawn together, decides nothing.
+
+Both code maps of a VQ-VAE-2 drawn from its prior: the top one, then the bottom one given it.
+
+What draws from a prior, by its kind.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from galaxy_explorer.models.pixelcnn import GatedLayer, PixelCNN, PriorConfig, gate
-from galaxy_explorer.models.prior_fields import GIVEN, WITHHELD, Condition
+from galaxy_explorer.errors import RequestError
+from galaxy_explorer.models.conditions import GIVEN, WITHHELD, Condition
+from galaxy_explorer.models.flow import LatentFlow
+from galaxy_explorer.models.inference import Prior
+from galaxy_explorer.models.pixelcnn import (
+    GatedLayer,
+    HierarchicalPrior,
+    PixelCNN,
+    PriorConfig,
+    gate,
+)
 
 Codes = NDArray[np.int64]
 UNDRAWN = -1
@@ -272,3 +291,88 @@ class _State:
         self._from_above = down.reshape(len(v), self._width, -1)
         above = self._above[:, None] + self._above_here
         return v + gate(seen.reshape(above.shape) + above, 2)
+
+
+BATCH = 64  # samples between two looks at whether somebody cancelled
+
+
+class FlowSampler:
+    """Draws from one flow. A draw's guidance and given codes have no meaning here."""
+
+    def __init__(self, flow: LatentFlow) -> None:
+        self.flow = copy.deepcopy(flow).double().eval()
+
+    @torch.inference_mode()
+    def codes(
+        self, draw: Draw, cancelled: Callable[[], bool] = never
+    ) -> NDArray[np.float16] | None:
+        """Latents (n, D), None where cancelled.
+
+        temperature: the variance of the deviates, which of a Gaussian is what it is of logits.
+        """
+        size, spread, parts = self.flow.config.latents, draw.temperature**0.5, []
+        values, states = (torch.from_numpy(part) for part in draw.condition)
+        for start in range(0, len(draw.numbers), BATCH):
+            if cancelled():
+                return None
+            part = slice(start, start + BATCH)
+            generators = (np.random.default_rng((draw.seed, n)) for n in draw.numbers[part])
+            noise = np.stack([generator.normal(size=size) for generator in generators])
+            deviates = torch.from_numpy(noise * spread)
+            made = self.flow.made_from(deviates, values[part].double(), states[part])
+            parts.append(made.numpy().astype(np.float16))
+        return np.concatenate(parts)
+
+
+class HierarchicalSampler:
+    """Draws both maps by cached sampling, code by code what `naive_codes` draws."""
+
+    def __init__(self, prior: HierarchicalPrior) -> None:
+        self._coarse = copy.deepcopy(prior.coarse).double().eval()
+        self._top, self._bottom = Sampler(prior.top), Sampler(prior.bottom)
+
+    def codes(self, draw: Draw, cancelled: Callable[[], bool] = never) -> Codes | None:
+        """Codes (n, F), top map then bottom map, row by row; None where cancelled."""
+        top = self._top.codes(draw, cancelled)
+        if top is None:
+            return None
+        bottom = self._bottom.codes(_below(draw, top, self._coarse), cancelled)
+        return None if bottom is None else _joined(top, bottom)
+
+
+def naive_codes(prior: HierarchicalPrior, draw: Draw) -> Codes:
+    """The same codes (n, F), by a whole forward pass for each; the plain definition."""
+    plain = copy.deepcopy(prior).double().eval()
+    *_, top = naive_rows(plain.top, draw)
+    *_, bottom = naive_rows(plain.bottom, _below(draw, top, plain.coarse))
+    return _joined(top, bottom)
+
+
+@torch.inference_mode()
+def _below(draw: Draw, top: Codes, coarse: torch.nn.Module) -> Draw:
+    """What to draw of the bottom map, under noise of its own, given top maps (n, h, w)."""
+    return replace(draw, level=1, features=coarse(torch.from_numpy(top)))
+
+
+def _joined(top: Codes, bottom: Codes) -> NDArray[np.int64]:
+    return np.concatenate([level.reshape(len(level), -1) for level in (top, bottom)], 1)
+
+
+AnySampler = Sampler | HierarchicalSampler | FlowSampler
+
+
+def sampler_of(prior: Prior) -> AnySampler:
+    """Its sampler."""
+    if isinstance(prior, LatentFlow):
+        return FlowSampler(prior)
+    return HierarchicalSampler(prior) if isinstance(prior, HierarchicalPrior) else Sampler(prior)
+
+
+def drawn(
+    sampler: AnySampler, draw: Draw, cancelled: Callable[[], bool] = never
+) -> NDArray[np.generic]:
+    """Code maps or latents (n, ...) as a bundle holds them; raises RequestError where cancelled."""
+    codes = sampler.codes(draw, cancelled)
+    if codes is None:
+        raise RequestError("cancelled before the last galaxy was drawn")
+    return codes if codes.dtype.kind == "f" else codes.astype(np.uint16)

@@ -1,4 +1,7 @@
-"""Do clusters follow the Hubble type, or something else? Scores of labels as rows."""
+"""Do clusters follow the Hubble type, or something else? Scores of labels as rows.
+
+Columns that clusters might follow instead of the Hubble type, of the test galaxies.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,57 @@ from functools import cached_property
 
 import numpy as np
 
-from galaxy_explorer.bundle_evaluation import Row
-from galaxy_explorer.clustering.dependence import dependence, ideal_clusters, undecided_share
+from galaxy_explorer.bundle.evaluation import Row
 from galaxy_explorer.clustering.mixture import effective_number
 from galaxy_explorer.clustering.summary import EARLY_TTYPE, INTERVAL, MIN_TTYPES, kind_of
-from galaxy_explorer.clustering.two_class import two_class
-from galaxy_explorer.evaluation.columns import Column, other_columns
+from galaxy_explorer.clustering.validation import (
+    dependence,
+    ideal_clusters,
+    two_class,
+    undecided_share,
+)
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.rows import Subset, make_row, over_galaxies
+from galaxy_explorer.survey.photometry import COLUMNS, measure_stamps
+from galaxy_explorer.utils.cache import StageResult
+
+CLASS_COLUMN = "class_name"  # of Galaxy Zoo 1
+KINDS = {"position_angle": "angle"}
+NAMES = {
+    "size": "apparent size",
+    "axis_ratio": "axis ratio",
+    "position_angle": "position angle",
+    "signal_to_noise": "signal to noise",
+    "neighbours": "neighbours",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """values (n,) of the test galaxies; kind as `dependence` takes it."""
+
+    name: str
+    values: np.ndarray
+    kind: str
+
+
+def other_columns(context: Context) -> list[Column]:
+    """Galaxy Zoo class where the survey has it, and what is measured on the stamps."""
+    test = context.rows("test")
+    measured = context.stage("photometry", {"columns": COLUMNS}, lambda: _measure(context, test))
+    columns = [
+        Column(NAMES[name], measured.arrays[name], KINDS.get(name, "continuous"))
+        for name in COLUMNS
+    ]
+    if CLASS_COLUMN in context.survey.column_names:
+        classes = context.survey.column(CLASS_COLUMN)[test]
+        columns.insert(0, Column("Galaxy Zoo class", classes, "categorical"))
+    return columns
+
+
+def _measure(context: Context, rows: np.ndarray) -> StageResult:
+    return StageResult(dict(measure_stamps(context.survey.model_input(rows))), {})
+
 
 LABELS = {"ami": "AMI", "homogeneity": "homogeneity", "v_measure": "V-measure", "eta2": "eta^2"}
 TWO_CLASS = {"accuracy": "two-class accuracy", "balanced_accuracy": "balanced accuracy"}

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from galaxy_explorer.bundle_emulation import Emulation
-from galaxy_explorer.bundle_evaluation import Evaluation, Row, TrainingCurve
-from galaxy_explorer.evaluation.baselines import MODEL as BASELINE
-from galaxy_explorer.evaluation.emulator_card import emulator_section
+from galaxy_explorer.bundle.card import model_card, table
+from galaxy_explorer.bundle.emulation import Emulation
+from galaxy_explorer.bundle.evaluation import Evaluation, Row, TrainingCurve
+from galaxy_explorer.evaluation.emulator.card import emulator_section
+from galaxy_explorer.evaluation.references import BASELINE, JUDGE
 from galaxy_explorer.evaluation.rows import find_row
-from galaxy_explorer.evaluation.supervised import JUDGE
-from galaxy_explorer.model_card import model_card, table
 
 RECONSTRUCTION = ("NMSE", "SSIM", "fine structure kept", "C kept", "Gini kept", "M20 kept")
 AGREEMENT = (

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from galaxy_explorer.bundle import Bundle
-from galaxy_explorer.bundle_evaluation import Cost
+from galaxy_explorer.bundle.bundle import Bundle
+from galaxy_explorer.bundle.evaluation import Cost
 from galaxy_explorer.errors import SettingError, SurveyError
-from galaxy_explorer.files import sha256_of
-from galaxy_explorer.pipeline.cache import StageCache, StageResult
 from galaxy_explorer.survey.store import CATALOG, Survey
+from galaxy_explorer.utils.cache import StageCache, StageResult
+from galaxy_explorer.utils.files import sha256_of
 
 CLUSTERS = 64  # as many as features: the report's choice (section 4.3.1)
 

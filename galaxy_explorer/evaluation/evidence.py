@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from galaxy_explorer.bundle_evaluation import ClaimFigure, Row
+from galaxy_explorer.bundle.evaluation import ClaimFigure, Row
 from galaxy_explorer.clustering.summary import INTERVAL
 from galaxy_explorer.evaluation.rows import find_row, join_seeds
 from galaxy_explorer.evaluation.subjects import Subject

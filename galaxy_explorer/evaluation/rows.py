@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from galaxy_explorer.bundle_evaluation import Row
+from galaxy_explorer.bundle.evaluation import Row
 from galaxy_explorer.clustering.summary import INTERVAL
 
 Score = Mapping[str, float | None]

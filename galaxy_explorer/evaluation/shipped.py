@@ -8,20 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from galaxy_explorer.bundle import Bundle, Clustering
-from galaxy_explorer.bundle_evaluation import ClusterStability, Row
-from galaxy_explorer.clustering.invariance import invariance, renumber
-from galaxy_explorer.clustering.serving import serve_features
-from galaxy_explorer.clustering.stability import bootstrap_stability
+from galaxy_explorer.bundle.bundle import Bundle, Clustering
+from galaxy_explorer.bundle.evaluation import ClusterStability, Row
+from galaxy_explorer.clustering.features import serve_features
+from galaxy_explorer.clustering.stability import bootstrap_stability, invariance, renumber
 from galaxy_explorer.evaluation.agreement import Judging
-from galaxy_explorer.evaluation.cell_rows import invariance_rows, jaccard_rows
+from galaxy_explorer.evaluation.cells import invariance_rows, jaccard_rows
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.encoding import ORBIT, orbits
+from galaxy_explorer.evaluation.encoding import ORBIT, ORIENTATIONS, TRANSFORMS, orbits, reorient
 from galaxy_explorer.evaluation.rows import Subset, make_row
 from galaxy_explorer.evaluation.subjects import Subject
-from galaxy_explorer.evaluation.transforms import ORIENTATIONS, TRANSFORMS, reorient
-from galaxy_explorer.pipeline.cache import StageResult
 from galaxy_explorer.pipeline.clusters import fit_served
+from galaxy_explorer.utils.cache import StageResult
 
 SHIPPED = "as shipped"
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galaxy_explorer.bundle import Bundle
+from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.pipeline.replicas import Replica
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.kinds import Model
+    from galaxy_explorer.models.inference import Model
 
 CLUSTERED_SIDE = 8
 MAIN_CODES = (16, 512)  # the report's two ends, for which everything is measured

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import platformdirs
 
-from galaxy_explorer.bundle import Bundle, load_bundle
-from galaxy_explorer.explorer.display import has_colour
-from galaxy_explorer.explorer.originals import (
+from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.explorer.links import SelectionStore
+from galaxy_explorer.explorer.pictures.display import has_colour
+from galaxy_explorer.explorer.pictures.originals import (
     DEFAULT_SCALE_ARCSEC,
     SdssCutouts,
     first_of,
     survey_originals,
 )
-from galaxy_explorer.explorer.selections import SelectionStore
-from galaxy_explorer.explorer.stamps import Originals, StampStore
+from galaxy_explorer.explorer.pictures.stamps import Originals, StampStore
 from galaxy_explorer.settings import Settings, read_settings
 
 
@@ -60,7 +60,7 @@ def make_context(settings: Settings) -> AppContext:
     )
     context = AppContext(bundle, stamps, cutouts, selections, settings)
     if bundle.priors:
-        from galaxy_explorer.explorer.emulator_source import emulator_source
+        from galaxy_explorer.explorer.pages.emulator.source import emulator_source
 
         emulator_source(context).warm()
     return context

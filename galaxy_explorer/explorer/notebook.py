@@ -12,16 +12,16 @@ import platformdirs
 from bokeh.models import HoverTool
 from panel.theme import Native
 
-from galaxy_explorer.bundle import Bundle, load_bundle
-from galaxy_explorer.explorer.colouring import map_colouring
-from galaxy_explorer.explorer.components import Gallery
-from galaxy_explorer.explorer.controls import colour_words, two_way
-from galaxy_explorer.explorer.detail import Detail
-from galaxy_explorer.explorer.label_session import label_store
-from galaxy_explorer.explorer.originals import survey_originals
-from galaxy_explorer.explorer.plots_map import BLANK, TOOLTIP_STYLE, GalaxyMap
-from galaxy_explorer.explorer.stamps import StampStore
+from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.explorer.pages.labels.session import label_store
+from galaxy_explorer.explorer.pictures.originals import survey_originals
+from galaxy_explorer.explorer.pictures.stamps import StampStore
+from galaxy_explorer.explorer.plots.colouring import map_colouring
+from galaxy_explorer.explorer.plots.galaxy_map import BLANK, TOOLTIP_STYLE, GalaxyMap
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.widgets.controls import colour_words, two_way
+from galaxy_explorer.explorer.widgets.detail import Detail
+from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.tables import galaxy_table
 
 if TYPE_CHECKING:

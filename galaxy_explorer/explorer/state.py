@@ -10,11 +10,11 @@ import numpy as np
 import param
 from numpy.typing import ArrayLike, NDArray
 
-from galaxy_explorer.explorer.display import DisplaySettings
-from galaxy_explorer.explorer.words import clustering_words, column_words
+from galaxy_explorer.explorer.pictures.display import DisplaySettings
+from galaxy_explorer.explorer.wording import clustering_words, column_words
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle import Bundle
+    from galaxy_explorer.bundle.bundle import Bundle
 
 PICTURES = ("reconstruction", "original")
 HIDDEN_COLUMNS = frozenset({"galaxy_id", "ttype_class", "image", "sky", "sky_sigma"})

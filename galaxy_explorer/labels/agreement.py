@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from galaxy_explorer.labels.layers import NOTHING, Layer
+from galaxy_explorer.labels.store import NOTHING, Layer
 from galaxy_explorer.labels.vocabulary import NOTE, STAGE
 
 NO = "no"

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.errors import LabelError
-from galaxy_explorer.labels.events import CLUSTER, CLUSTERING, SELECTION, Change, Event
-from galaxy_explorer.labels.layers import Layer, Value
+from galaxy_explorer.labels.log import CLUSTER, CLUSTERING, SELECTION, Change, Event
 from galaxy_explorer.labels.sample import Sample
-from galaxy_explorer.labels.store import LabelStore, selection_digest
+from galaxy_explorer.labels.store import LabelStore, Layer, Value, selection_digest
 
 MERGE, SPLIT, REVERSE = "merge", "split", "reverse"
 Names = NDArray[np.object_]

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 
 from galaxy_explorer.errors import LabelError
-from galaxy_explorer.labels.events import CONFIDENCES, Change
-from galaxy_explorer.labels.layers import NOTHING, Layer, Value
+from galaxy_explorer.labels.log import CONFIDENCES, Change
 from galaxy_explorer.labels.sample import Sample
-from galaxy_explorer.labels.store import LabelStore
+from galaxy_explorer.labels.store import NOTHING, LabelStore, Layer, Value
 from galaxy_explorer.labels.tables import JOIN, LABEL_COLUMNS
-from galaxy_explorer.labels.text import MAX_NAME, MAX_NOTE, checked
-from galaxy_explorer.labels.vocabulary import NOTE, STAGE, Vocabulary
+from galaxy_explorer.labels.vocabulary import MAX_NAME, MAX_NOTE, NOTE, STAGE, Vocabulary, checked
 
 FORMATS = {
     ".csv": "",

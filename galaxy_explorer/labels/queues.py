@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.labels.agreement import disagreements, ratings
-from galaxy_explorer.labels.layers import Layer
 from galaxy_explorer.labels.sample import Sample
+from galaxy_explorer.labels.store import Layer
 
 UNLABELLED, UNCERTAIN, DISAGREEMENTS = "unlabelled", "uncertain", "disagreements"
 SELECTED, EVERYTHING = "selection", "everything"

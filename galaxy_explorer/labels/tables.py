@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galaxy_explorer.labels.agreement import majority
-from galaxy_explorer.labels.events import Event
 from galaxy_explorer.labels.groups import Spread, spread
-from galaxy_explorer.labels.layers import NOTHING, Layer, Value
+from galaxy_explorer.labels.log import Event
+from galaxy_explorer.labels.store import NOTHING, Layer, Value
 from galaxy_explorer.labels.vocabulary import NOTE, STAGE, Vocabulary
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from galaxy_explorer.models.condition_encoder import ConditionEncoder
+from galaxy_explorer.models.layers import ConditionEncoder
 
 # Of a principal component, relative to the largest and by itself: what hardly varies is not blown
 # up, and the whitening fits into half precision, as the latents themselves do.

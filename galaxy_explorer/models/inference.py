@@ -1,7 +1,19 @@
-"""Trained models at work on numpy arrays, batch by batch, into preallocated results."""
+"""Trained models at work on numpy arrays, batch by batch, into preallocated results.
+
+The kinds of autoencoder: which config, which model, by the name in a manifest.
+
+The kinds of prior: which config, which network, by the name in a manifest.
+
+Weights as they are stored: kernels and matrices in eight bits, the rest in half precision.
+
+A kernel in eight bits has one scale for each of its rows (output features; input features of a
+transposed convolution), so that the row's largest weight is 127: weight = scale * integer. On the
+validation galaxies this raised the error of the VQ-VAEs by 0.02 to 0.5 %, for half the bytes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +21,111 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from galaxy_explorer.errors import BundleError
-from galaxy_explorer.files import atomic_path
-from galaxy_explorer.models.flow import LatentFlow, fits_masks
-from galaxy_explorer.models.kinds import Config, Model, build_model
-from galaxy_explorer.models.prior_fields import Condition
-from galaxy_explorer.models.priors import AnyConfig, Prior, build_prior
-from galaxy_explorer.models.rounding import restored, rounded
-from galaxy_explorer.models.vqvae import VQVAE
+from galaxy_explorer.models.conditions import Condition
+from galaxy_explorer.models.convae import ConvAE, ConvAEConfig
+from galaxy_explorer.models.flow import FlowConfig, LatentFlow, fits_masks
+from galaxy_explorer.models.pixelcnn import (
+    HierarchicalConfig,
+    HierarchicalPrior,
+    PixelCNN,
+    PriorConfig,
+)
+from galaxy_explorer.models.psf import PSFVQVAE, PSFVQVAEConfig
+from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig
+from galaxy_explorer.models.vqvae2 import VQVAE2, VQVAE2Config
+from galaxy_explorer.utils.files import atomic_path
+
+Config = VQVAEConfig | ConvAEConfig | VQVAE2Config
+Model = VQVAE | ConvAE | VQVAE2
+
+CONFIGS: dict[str, type[Config]] = {
+    config.kind: config for config in (VQVAEConfig, ConvAEConfig, VQVAE2Config, PSFVQVAEConfig)
+}
+
+
+def config_from(kind: str, values: Mapping[str, Any]) -> Config:
+    """The config of a manifest entry; raises KeyError, TypeError or ValueError."""
+    return CONFIGS[kind].from_dict(values)
+
+
+def build_model(config: Config) -> Model:
+    """An untrained model of a config."""
+    if isinstance(config, ConvAEConfig):
+        return ConvAE(config)
+    if isinstance(config, PSFVQVAEConfig):
+        return PSFVQVAE(config)
+    return VQVAE2(config) if isinstance(config, VQVAE2Config) else VQVAE(config)
+
+
+AnyConfig = PriorConfig | FlowConfig
+Prior = PixelCNN | HierarchicalPrior | LatentFlow
+
+PRIOR_CONFIGS: dict[str, type[AnyConfig]] = {
+    config.kind: config for config in (PriorConfig, HierarchicalConfig, FlowConfig)
+}
+
+
+def prior_config(kind: str, values: Mapping[str, Any]) -> AnyConfig:
+    """The config of a manifest entry; raises KeyError, TypeError or ValueError."""
+    return PRIOR_CONFIGS[kind].from_dict(values)
+
+
+def build_prior(config: AnyConfig, seed: int | None = None) -> Prior:
+    """An untrained prior of a config; seed: of its weights, None: whatever torch has."""
+    if seed is not None:
+        torch.manual_seed(seed)
+    if isinstance(config, FlowConfig):
+        return LatentFlow(config)
+    if isinstance(config, HierarchicalConfig):
+        return HierarchicalPrior(config)
+    return PixelCNN(config)
+
+
+KERNEL, SCALE = ".weight", ".scale"
+LARGEST = 127.0
+
+
+def rounded(model: Model | Prior) -> dict[str, Tensor]:
+    """The tensors to store of a model; all in half precision if its config is not `eight_bit`."""
+    stored: dict[str, Tensor] = {}
+    for name, value in model.state_dict().items():
+        weight = value.detach().cpu().float().contiguous()
+        if model.config.eight_bit and name.endswith(KERNEL) and weight.ndim > 1:
+            stored |= _eight_bit(name, weight)
+        else:
+            stored[name] = weight.half()
+    return stored
+
+
+def _eight_bit(name: str, weight: Tensor) -> dict[str, Tensor]:
+    rows = weight.flatten(1)
+    scale = (rows.abs().amax(1) / LARGEST).clamp(min=torch.finfo(torch.float32).tiny)
+    integers = (rows / scale[:, None]).round().to(torch.int8)
+    return {name: integers.reshape(weight.shape), name + SCALE: scale}
+
+
+def restored(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights, float32, of what `rounded` returns; an integer matrix needs its scale.
+
+    Raises KeyError where a scale is missing or does not fit.
+    """
+    state = {}
+    for name, value in stored.items():
+        if name.endswith(SCALE) and name.removesuffix(SCALE) in stored:
+            continue
+        state[name] = value.float() if value.dtype != torch.int8 else _scaled(name, stored)
+    return state
+
+
+def _scaled(name: str, stored: Mapping[str, Tensor]) -> Tensor:
+    integers, scale = stored[name], stored.get(name + SCALE)
+    if scale is None or scale.shape != integers.shape[:1]:
+        raise KeyError(f"{name}: no scale for each of its rows")
+    return integers.float() * scale.float().reshape(-1, *[1] * (integers.ndim - 1))
+
 
 BATCH = 256
 Stamps = NDArray[np.float32]

@@ -1,9 +1,21 @@
-"""The PSF layer of the report (section 4.1, eq. 9 and 10): each image is blurred by its own PSF."""
+"""The PSF layer of the report (section 4.1, eq. 9 and 10): each image is blurred by its own PSF.
+
+The VQ-VAE with the PSF layer (report, section 4.1): the decoder draws the galaxy un-convolved.
+
+Pixels are in units of the sky's sigma. The encoder sees their arcsinh; the decoder draws positive
+light on a canvas larger than the stamp, and the PSF of the image blurs it. Noise is no part of
+the picture: it belongs in the likelihood.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
+
+from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig, VQVAEOutput
 
 
 class PSFConvolution(nn.Module):
@@ -67,3 +79,89 @@ def central(images: Tensor, size: int) -> Tensor:
         raise ValueError(f"a canvas of {tuple(images.shape[-2:])} holds no stamp of {size}")
     top, left = (margin // 2 for margin in margins)
     return images[..., top : top + size, left : left + size]
+
+
+MARGIN_CELLS = 2  # cells of the code map around the stamp: 8 px hold 87 % of a PSF's light
+SOFTENING, SCALE, PEDESTAL = 4.5, 0.17, 0.02  # of the arcsinh stretch, in sigma of the sky
+BRIGHTEST = 12.0  # arcsinh of the brightest pixel, 80,000 sigma: keeps a wild start finite
+DARK = -4.0  # where the decoder begins: 0.02 sigma of light
+RINGS = 24  # of spatial frequency, in which the error of the light is known
+LEVELS = 3  # of peak S/N, likewise
+
+
+@dataclass(frozen=True)
+class PSFVQVAEConfig(VQVAEConfig):
+    """A VQ-VAE with the PSF layer; the defaults are those of CANDELS F160W stamps.
+
+    psf_size: pixels of a side of the PSFs that it is trained with.
+    """
+
+    kind: ClassVar[str] = "psf-vqvae"
+    eight_bit: ClassVar[bool] = False  # its output is an exponent: rounding shows in bright cores
+
+    stamp_size: int = 84
+    map_size: int = 21
+    psf_size: int = 61
+
+    @property
+    def name(self) -> str:
+        """Short name, such as k512-psf-21x21."""
+        return f"k{self.num_embeddings}-psf-{self.map_size}x{self.map_size}"
+
+
+def stretched(pixels: Tensor) -> Tensor:
+    """The encoder's view of pixels in sigma of the sky, sky subtracted."""
+    return SCALE * torch.asinh(pixels / SOFTENING) + PEDESTAL
+
+
+class PSFVQVAE(VQVAE):
+    """A VQ-VAE whose reconstruction is convolved with a PSF of each image (eq. 10).
+
+    Buffers: `psf` (P, P), the mean PSF of the survey, through which `decode` shows galaxies. How
+    far the light is from the truth, measured after the training (see `deconvolution.prior`):
+    `error_levels` (LEVELS,), ln of peak S/N, and by level and ring of frequency `error_gain` and
+    `error_power` (LEVELS, RINGS), the latter as a logarithm.
+    """
+
+    psf: Tensor
+    error_levels: Tensor
+    error_gain: Tensor
+    error_power: Tensor
+
+    def __init__(self, config: PSFVQVAEConfig) -> None:
+        super().__init__(config)
+        self.blur = PSFConvolution(config.stamp_size)
+        psf = torch.zeros(config.psf_size, config.psf_size)
+        psf[config.psf_size // 2, config.psf_size // 2] = 1.0
+        self.register_buffer("psf", psf)
+        self.register_buffer("error_levels", torch.arange(float(LEVELS)))
+        self.register_buffer("error_gain", torch.ones(LEVELS, RINGS))
+        self.register_buffer("error_power", torch.zeros(LEVELS, RINGS))
+        bias = self.decoder.up[-1].bias
+        if isinstance(bias, Tensor):
+            nn.init.constant_(bias, DARK)
+
+    def draw(self, vectors: Tensor) -> Tensor:
+        """Un-convolved light (B, 1, C, C) of code vectors (B, D, h, w), positive.
+
+        The map is extended by MARGIN_CELLS of zeros, so that the canvas is larger than the stamp.
+        """
+        around = nn.functional.pad(vectors, (MARGIN_CELLS,) * 4)
+        drawn = self.decoder(around).float()  # (B, 1, C, C)
+        return torch.sinh(nn.functional.softplus(drawn).clamp(max=BRIGHTEST))
+
+    def forward(self, stamps: Tensor, psf: Tensor | None = None) -> VQVAEOutput:
+        """Reconstruct stretched stamps (B, 1, S, S) through psf (B, P, P), or the mean PSF."""
+        quantized = self.quantizer(self.encoder(stamps))
+        psf = self.psf.expand(len(stamps), -1, -1) if psf is None else psf
+        blurred = self.blur(self.draw(quantized.vectors), psf)
+        return VQVAEOutput(stretched(blurred), quantized.code_indices, quantized.loss)
+
+    def canvas(self, code_indices: Tensor) -> Tensor:
+        """Un-convolved light (B, 1, C, C) of code maps (B, h, w), on the whole canvas."""
+        return self.draw(self.quantizer.lookup(code_indices))
+
+    def decode_vectors(self, vectors: Tensor) -> Tensor:
+        """Stretched stamps (B, 1, S, S) as the survey's mean PSF shows the galaxies."""
+        psf = self.psf.expand(len(vectors), -1, -1)
+        return stretched(self.blur(self.draw(vectors), psf))

@@ -1,7 +1,15 @@
-"""Stages of one autoencoder: train, round the weights, encode every galaxy, measure."""
+"""Stages of one autoencoder: train, round the weights, encode every galaxy, measure.
+
+Whether each level of a hierarchical model is used: what it costs to take one level away.
+
+Figures of a trained model on held-out galaxies.
+
+The stage of the model with the PSF layer: it needs truth and PSFs, which simulations have.
+"""
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,21 +18,167 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from galaxy_explorer.clustering.features import fit_pca, fit_vectors, index_features
-from galaxy_explorer.files import atomic_write_text, sha256_of
-from galaxy_explorer.pipeline.cache import StageCache, StageResult
-from galaxy_explorer.pipeline.lock import exclusive
-from galaxy_explorer.pipeline.measures import measure
+from galaxy_explorer.clustering.summary import INTERVAL
+from galaxy_explorer.deconvolution.observations import observe
+from galaxy_explorer.errors import TrainingError
+from galaxy_explorer.evaluation.deconvolution.figures import PEAK_SN
+from galaxy_explorer.models.inference import Model
+from galaxy_explorer.models.vqvae2 import VQVAE2
 from galaxy_explorer.pipeline.plan import PIXELS_MARK, Plan
 from galaxy_explorer.pipeline.prior import CodedSurvey
-from galaxy_explorer.pipeline.psf import train_with_psf
-from galaxy_explorer.progress import progress
-from galaxy_explorer.survey.colours import bands_of, colour_figures
+from galaxy_explorer.survey.photometry import bands_of, colour_figures
+from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.utils.cache import StageCache, StageResult
+from galaxy_explorer.utils.files import atomic_write_text, exclusive, sha256_of
+from galaxy_explorer.utils.progress import progress
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.kinds import Config, Model
-    from galaxy_explorer.models.training import TrainingResult
+    from galaxy_explorer.models.autoencoder_training import Observations
+    from galaxy_explorer.models.inference import Config, Model
+    from galaxy_explorer.models.psf import PSFVQVAE, PSFVQVAEConfig
+    from galaxy_explorer.models.training import Recipe, TrainingResult
+
+
+BATCH = 128
+LEVELS = ("top", "bottom")
+
+
+@torch.inference_mode()
+def level_ablation(
+    model: Model,
+    stamps: NDArray[np.float32],
+    codes: NDArray[np.uint16],
+    *,
+    variance: float,
+    seed: int = 0,
+) -> dict[str, float]:
+    """NMSE of stamps (n, C, S, S) drawn with one level spoilt, given their codes (n, F).
+
+    nmse_top_permuted: with the top map of another of the galaxies. nmse_top_mean: with every top
+    vector replaced by the mean over the galaxies. The same for the bottom level. variance: of the
+    training pixels. A level that is not used would leave the error of the intact codes. Raises
+    TypeError for another kind of model.
+    """
+    if not isinstance(model, VQVAE2):
+        raise TypeError(f"{model.config.name} has no levels")
+    indices = torch.from_numpy(codes.astype(np.int64))
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(codes)))
+    means = _mean_vectors(model, indices)
+    figures: dict[str, float] = {}
+    for number, level in enumerate(LEVELS):
+        totals = np.zeros(2)
+        for start in range(0, len(codes), BATCH):
+            part = slice(start, start + BATCH)
+            intact, other = model.vectors(indices[part]), model.vectors(indices[order[part]])
+            for way, vectors in enumerate((other[number], means[number].expand_as(intact[number]))):
+                spoilt = list(intact)
+                spoilt[number] = vectors
+                drawn = model.draw(*spoilt).float().cpu().numpy()
+                totals[way] += np.square(drawn - stamps[part], dtype=np.float64).sum()
+        permuted, mean = totals / stamps.size / variance
+        figures |= {f"nmse_{level}_permuted": float(permuted), f"nmse_{level}_mean": float(mean)}
+    return figures
+
+
+def _mean_vectors(model: VQVAE2, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean code vector (1, D, 1, 1) of each level over all galaxies and places."""
+    means: list[list[Tensor]] = [[], []]
+    for part in torch.split(indices, BATCH):
+        for kept, vectors in zip(means, model.vectors(part), strict=True):
+            kept.append(vectors.mean((2, 3), keepdim=True))
+    top, bottom = (torch.cat(kept).mean(0, keepdim=True) for kept in means)
+    return top, bottom
+
+
+RESAMPLES = 1000
+
+
+def measure(
+    errors: np.ndarray, codes: np.ndarray, config: Config, *, variance: float
+) -> dict[str, float]:
+    """Figures of a model on held-out galaxies: errors (n,), codes as its `encode_stamps` returns.
+
+    mse: mean squared error in stretched units. nmse: mse / variance of the training pixels, with a
+    95 % bootstrap interval over galaxies. psnr_db: for a peak of 1. perplexity: of the use of the
+    codes over all n galaxies. used_share: of codes used at least once. Both are absent where there
+    are no codes, and given again with `_top` for the top level of a hierarchical model.
+    """
+    mse = float(errors.mean(dtype=np.float64))
+    rng = np.random.default_rng(0)
+    drawn = [errors[rng.integers(len(errors), size=len(errors))].mean() for _ in range(RESAMPLES)]
+    low, high = np.quantile(drawn, INTERVAL) / variance
+    figures = {
+        "mse": mse,
+        "nmse": mse / variance,
+        "nmse_low": float(low),
+        "nmse_high": float(high),
+        "psnr_db": -10 * math.log10(max(mse, 1e-12)),
+    }
+    for level, maps in config.code_maps(codes).items():
+        counts = np.bincount(maps.ravel(), minlength=config.num_embeddings)
+        shares = counts[counts > 0] / counts.sum()
+        figures[f"perplexity{level}"] = float(np.exp(-(shares * np.log(shares)).sum()))
+        figures[f"used_share{level}"] = float((counts > 0).mean())
+    return {**figures, "n_test": len(errors), "data_variance": variance}
+
+
+NEEDED = ("truth", "psf")
+
+
+def truth_and_psf(survey: Survey, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Un-convolved light (n, S, S) and PSFs (n, P, P), float32, of galaxies of a survey.
+
+    Raises TrainingError where the survey has none.
+    """
+    if missing := [name for name in NEEDED if name not in survey.extra_names]:
+        raise TrainingError(
+            f"{survey.path}: no {missing[0]}; the model with the PSF layer learns from galaxies"
+            " with known truth: make them with galaxy-explorer simulate --like candels"
+        )
+    truth, psf = survey.truth(rows)[:, 0], survey.extra_array("psf", rows)
+    return truth.astype(np.float32), psf.astype(np.float32)
+
+
+def observations(survey: Survey, split: str) -> Observations:
+    """The galaxies of a split with their truth."""
+    from galaxy_explorer.models.autoencoder_training import Observations
+
+    rows = np.flatnonzero(survey.column("split") == split)
+    truth, psf = truth_and_psf(survey, rows)
+    names = ("sky", "sky_sigma", "electrons_per_flux")
+    columns = (survey.column(name)[rows].astype(np.float32) for name in names)
+    return Observations(survey.stamps(rows)[:, 0], truth, psf, *columns)
+
+
+def train_with_psf(
+    config: PSFVQVAEConfig, survey: Survey, folder: Path, recipe: Recipe
+) -> tuple[PSFVQVAE, TrainingResult]:
+    """Train on the train split; measure on the validation split how far the light is from truth.
+
+    Raises TrainingError for a survey without truth or with PSFs of another size.
+    """
+    from galaxy_explorer.deconvolution.error_model import measure_prior_error
+    from galaxy_explorer.models.autoencoder_training import psf_recipe, train_psf_model
+
+    train, validation = observations(survey, "train"), observations(survey, "validation")
+    size = train.psf.shape[-1]
+    if size != config.psf_size:
+        raise TrainingError(
+            f"{survey.path}: PSFs of {size} pixels where {config.psf_size} are needed"
+        )
+    model, result = train_psf_model(config, train, validation, folder, psf_recipe(recipe))
+    sets = [
+        (sn, observe(validation.truth, validation.psf, sn, seed=recipe.seed), validation.truth)
+        for sn in PEAK_SN
+    ]
+    measure_prior_error(model.eval(), sets).store(model)
+    return model, result
+
 
 BLOCK_ROWS = 512
 PCA_COMPONENTS = 20
@@ -126,8 +280,8 @@ class Autoencoders:
         return dict(result.facts)
 
     def _train(self, config: Config, weights: Path) -> StageResult:
+        from galaxy_explorer.models.autoencoder_training import data_variance
         from galaxy_explorer.models.inference import save_weights
-        from galaxy_explorer.models.stamp_task import data_variance
 
         train, validation = self._train_stamps, self._validation_stamps
         with exclusive(self.plan.work / "models" / f"{config.name}.lock"):
@@ -148,7 +302,7 @@ class Autoencoders:
 
     def _run(self, config: Config, folder: Path) -> tuple[Model, TrainingResult]:
         from galaxy_explorer.models.autoencoder_training import train_model
-        from galaxy_explorer.models.psf_vqvae import PSFVQVAEConfig
+        from galaxy_explorer.models.psf import PSFVQVAEConfig
 
         if isinstance(config, PSFVQVAEConfig):
             return train_with_psf(config, self.plan.survey, folder, self.plan.recipe)
@@ -197,7 +351,7 @@ class Autoencoders:
         inputs = {"weights": training["sha256"], "pixels": self.plan.pixels}
 
         def spoil() -> StageResult:
-            from galaxy_explorer.models.ablation import level_ablation
+            from galaxy_explorer.pipeline.autoencoders import level_ablation
 
             model, test = self._model(config, weights), self.rows("test")
             figures = level_ablation(

@@ -11,13 +11,12 @@ from safetensors.numpy import load_file
 
 from galaxy_explorer.clustering.clusterers import fit_kmeans
 from galaxy_explorer.clustering.embedding import fit_map
-from galaxy_explorer.clustering.feature_kinds import ring_vectors
-from galaxy_explorer.clustering.features import fit_vectors
+from galaxy_explorer.clustering.features import fit_vectors, ring_vectors
 from galaxy_explorer.clustering.mixture import Mixture, effective_number, fit_mixture
 from galaxy_explorer.clustering.summary import cluster_summaries
 from galaxy_explorer.clustering.validation import agreement
 from galaxy_explorer.pipeline.autoencoders import Autoencoders, Products
-from galaxy_explorer.pipeline.cache import StageResult
+from galaxy_explorer.utils.cache import StageResult
 
 FIT_ROWS = 30_000
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from galaxy_explorer.errors import TrainingError
-from galaxy_explorer.files import sha256_of
 from galaxy_explorer.survey.store import CATALOG, Survey
+from galaxy_explorer.utils.files import sha256_of
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.kinds import Config
-    from galaxy_explorer.models.recipes import Recipe
+    from galaxy_explorer.models.inference import Config
+    from galaxy_explorer.models.training import Recipe
 
 # What ships: both ends of the codebook sizes with both quantizers at the 8 x 8 that the report
 # clusters, all six sizes of the better one, the finer maps for the pictures, both ConvAEs.
@@ -145,7 +145,7 @@ def make_plan(
     Raises TrainingError for an unknown recipe or model or too few galaxies, SurveyError for a
     survey that cannot be opened.
     """
-    from galaxy_explorer.models.recipes import RECIPES
+    from galaxy_explorer.models.training import RECIPES
 
     if recipe not in RECIPES:
         raise TrainingError(f"--recipe {recipe}: unknown; choose {', '.join(RECIPES)}")
@@ -169,7 +169,7 @@ def features_of(config: Config) -> tuple[str, ...]:
     `rings` where the recommended clustering may stand on them; no other features of a large map.
     """
     from galaxy_explorer.models.convae import ConvAEConfig
-    from galaxy_explorer.models.psf_vqvae import PSFVQVAEConfig
+    from galaxy_explorer.models.psf import PSFVQVAEConfig
     from galaxy_explorer.models.vqvae import VQVAEConfig
 
     if isinstance(config, ConvAEConfig):
@@ -191,7 +191,7 @@ def best_for_prior(configs: Sequence[Config]) -> Config | None:
     Of two of a size the quantizer `modern` is taken; without maps of 8 x 8 the model with the PSF
     layer.
     """
-    from galaxy_explorer.models.psf_vqvae import PSFVQVAEConfig
+    from galaxy_explorer.models.psf import PSFVQVAEConfig
     from galaxy_explorer.models.vqvae import VQVAEConfig
 
     coded = [c for c in configs if isinstance(c, VQVAEConfig)]
@@ -215,7 +215,7 @@ def config_of(name: str, meta: Mapping[str, Any]) -> Config:
 
     Raises TrainingError for another name or a map that does not fit the stamps.
     """
-    from galaxy_explorer.models.kinds import config_from
+    from galaxy_explorer.models.inference import config_from
 
     match, convae = MODEL_NAME.fullmatch(name), CONVAE_NAME.fullmatch(name)
     shape = {"stamp_size": meta["stamp_size"], "channels": meta["channels"]}

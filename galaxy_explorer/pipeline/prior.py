@@ -2,6 +2,8 @@
 
 The codes come from the rounded weights that ship. Of each training galaxy all eight orientations
 are encoded: a code map turned by itself is not the code map of the turned stamp.
+
+A prior for a bundle that is finished: trained on its own code maps, then put into it.
 """
 
 from __future__ import annotations
@@ -10,26 +12,31 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galaxy_explorer.bundle_prior_schema import kind_of
-from galaxy_explorer.files import atomic_write_text, sha256_of
-from galaxy_explorer.models.prior_fields import condition_of, fit_fields
-from galaxy_explorer.pipeline.cache import StageCache, StageResult
-from galaxy_explorer.pipeline.lock import exclusive
-from galaxy_explorer.progress import progress
+from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle.card import card_with_priors
+from galaxy_explorer.bundle.manifest import kind_of
+from galaxy_explorer.bundle.writer import add_prior_files
+from galaxy_explorer.errors import TrainingError
+from galaxy_explorer.models.conditions import condition_of, fit_fields
+from galaxy_explorer.pipeline.plan import best_for_prior
 from galaxy_explorer.survey.preprocessing import ttype_class
 from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.utils.cache import StageCache, StageResult
+from galaxy_explorer.utils.files import atomic_write_text, exclusive, sha256_of
+from galaxy_explorer.utils.progress import progress
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.kinds import Model
+    from galaxy_explorer.models.inference import Model, Prior
     from galaxy_explorer.models.prior_training import PriorData, PriorTask
-    from galaxy_explorer.models.priors import Prior
     from galaxy_explorer.models.training import TrainingResult
+
 
 # Guidance of a request that names none, until `evaluate --emulator` chooses one on the validation
 # split and writes it into the bundle.
@@ -74,8 +81,7 @@ class PriorProducts:
 
     def load(self) -> Prior:
         """The network itself, in evaluation mode."""
-        from galaxy_explorer.models.inference import load_prior
-        from galaxy_explorer.models.priors import prior_config
+        from galaxy_explorer.models.inference import load_prior, prior_config
 
         config = prior_config(kind_of(self.entry), self.entry["config"])
         return load_prior(config, self.weights)
@@ -101,7 +107,7 @@ class _Prior:
     """One prior between its inputs and its figures."""
 
     def __init__(self, coded: CodedSurvey, recipe: str, seed: int, *, control: bool) -> None:
-        from galaxy_explorer.models.prior_recipes import plan_for
+        from galaxy_explorer.models.prior_training import plan_for
 
         self.coded, self.control = coded, control
         self.cache = StageCache(coded.work / "stages")
@@ -156,8 +162,8 @@ class _Prior:
         return folder
 
     def _task(self) -> PriorTask:
+        from galaxy_explorer.models.inference import build_prior
         from galaxy_explorer.models.prior_training import PriorTask
-        from galaxy_explorer.models.priors import build_prior
 
         model, train = self.coded.load(), self.coded.rows("train")
         data = self._data(train, self._orbit(model).arrays["codes"])
@@ -218,8 +224,7 @@ def _start(prior: Prior, model: Model, data: PriorData) -> None:
     import torch
 
     from galaxy_explorer.models.flow import LatentFlow
-    from galaxy_explorer.models.hierarchical_prior import HierarchicalPrior
-    from galaxy_explorer.models.pixelcnn import PixelCNN
+    from galaxy_explorer.models.pixelcnn import HierarchicalPrior, PixelCNN
     from galaxy_explorer.models.vqvae import VQVAE
     from galaxy_explorer.models.vqvae2 import VQVAE2
 
@@ -255,3 +260,63 @@ def draw_weights(classes: np.ndarray) -> np.ndarray:
     weights[typed] *= share / max(weights[typed].sum(), 1e-12)
     weights[~typed] *= (1 - share) / max(weights[~typed].sum(), 1e-12)
     return weights
+
+
+def add_prior(
+    bundle_path: Path, survey_path: Path, *, model: str | None = None, recipe: str = "modern"
+) -> str:
+    """Train or resume a prior over a model's code maps or latents and put it into the bundle.
+
+    Returns the model's name; by default it is the one that `galaxy-explorer train` gives a prior.
+    Priors of other models stay. The training lies in BUNDLE.work. Raises TrainingError where the
+    survey is not the bundle's, or for an unknown model or recipe.
+    """
+    from galaxy_explorer.models.prior_training import FLOW_RECIPES, PRIOR_RECIPES
+
+    if recipe not in PRIOR_RECIPES:
+        raise TrainingError(f"--recipe {recipe}: unknown; choose {', '.join(PRIOR_RECIPES)}")
+    bundle, survey = load_bundle(bundle_path), Survey.open(survey_path)
+    name = model or _chosen(bundle)
+    if recipe not in FLOW_RECIPES and name in bundle.models and _is_latent(bundle, name):
+        raise TrainingError(
+            f"--recipe {recipe}: of code maps; for the latents of {name} choose"
+            f" {', '.join(FLOW_RECIPES)}"
+        )
+    made = train_prior(coded_bundle(bundle, survey, name), recipe)
+    card = partial(card_with_priors, bundle.card)
+    add_prior_files(bundle_path, name, made.entry, made.weights.read_bytes(), card)
+    return name
+
+
+def coded_bundle(bundle: Bundle, survey: Survey, model: str) -> CodedSurvey:
+    """The survey as a model of the bundle encodes it; work is kept in BUNDLE.work."""
+    if bundle.manifest["survey"]["fingerprint"] != survey.meta["fingerprint"]:
+        raise TrainingError(
+            f"{survey.path}: not the survey that {bundle.path} was made from; give that one"
+        )
+    if model not in bundle.models:
+        raise TrainingError(f"--model {model}: unknown; there are {', '.join(bundle.models)}")
+    file = bundle.manifest["models"][model]["weights"]
+    return CodedSurvey(
+        survey=survey,
+        model=model,
+        weights=bundle.manifest["files"][file]["sha256"],
+        codes=np.asarray(bundle.encoded(model)),
+        num_embeddings=int(bundle.models[model].config.get("num_embeddings", 0)),
+        load=lambda: bundle.load_model(model),
+        work=bundle.path.absolute().with_name(f"{bundle.path.absolute().name}.work"),
+    )
+
+
+def _is_latent(bundle: Bundle, model: str) -> bool:
+    return bool(bundle.encoded(model).dtype.kind == "f")
+
+
+def _chosen(bundle: Bundle) -> str:
+    from galaxy_explorer.models.inference import config_from
+
+    configs = [config_from(entry.kind, entry.config) for entry in bundle.models.values()]
+    best = best_for_prior(configs)
+    if best is None:
+        raise TrainingError(f"{bundle.path}: no model with maps of 8 x 8 codes or a PSF layer")
+    return best.name

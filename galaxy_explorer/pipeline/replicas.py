@@ -17,14 +17,14 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from galaxy_explorer.errors import TrainingError
-from galaxy_explorer.files import sha256_of
-from galaxy_explorer.pipeline.cache import StageCache, StageResult
-from galaxy_explorer.pipeline.measures import measure
+from galaxy_explorer.pipeline.autoencoders import measure
 from galaxy_explorer.pipeline.plan import PIXELS_MARK, config_of
 from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.utils.cache import StageCache, StageResult
+from galaxy_explorer.utils.files import sha256_of
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.kinds import Config, Model
+    from galaxy_explorer.models.inference import Config, Model
     from galaxy_explorer.pipeline.autoencoders import Products
 
 TRAINED = ".training.safetensors"

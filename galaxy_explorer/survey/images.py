@@ -1,4 +1,7 @@
-"""One picture from a file or bytes: FITS, PNG or JPEG. Refusals are BadImage and nothing else."""
+"""One picture from a file or bytes: FITS, PNG or JPEG. Refusals are BadImage and nothing else.
+
+A PSF of the user's own, read as guardedly as any picture.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from galaxy_explorer.survey.limits import (
     MAX_PLANES,
     MAX_SIDE_PX,
 )
-from galaxy_explorer.survey.sky import sky_level
+from galaxy_explorer.survey.photometry import sky_level
 
 SUFFIXES = (".fits", ".fit", ".fts", ".png", ".jpg", ".jpeg")
 COMPRESSED = (".gz", ".bz2")
@@ -182,3 +185,25 @@ def _number(value: Any) -> float | None:
 def _band(header: Mapping[str, Any]) -> str | None:
     values = (header.get(key) for key in BAND_KEYWORDS)
     return next((v.strip()[:32] for v in values if isinstance(v, str) and v.strip()), None)
+
+
+Array = NDArray[np.float32]
+
+
+def read_psf(
+    source: Path | bytes, hdu: int | None = None, *, name: str | None = None
+) -> tuple[Array, float | None]:
+    """A PSF as a square of odd size around its peak, of unit sum, and its pixel scale (arcsec).
+
+    Negative pixels, which stacks of stars have, become zero. The scale is None where the header
+    is silent. Raises BadImage.
+    """
+    image = read_image(source, name=name, hdu=hdu)
+    psf = np.maximum(image.data[0], 0)
+    y, x = (int(i) for i in np.unravel_index(psf.argmax(), psf.shape))
+    half = min(y, x, psf.shape[0] - 1 - y, psf.shape[1] - 1 - x)
+    square = psf[y - half : y + half + 1, x - half : x + half + 1]
+    if half < 2 or not square.sum() > 0:
+        where = name or (str(source) if isinstance(source, Path) else "PSF")
+        raise BadImage(where, "no PSF: the peak must be at least two pixels from the edge")
+    return np.asarray(square / square.sum(), np.float32), image.pixel_scale_arcsec

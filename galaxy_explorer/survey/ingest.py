@@ -14,12 +14,20 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadImage, SettingError, SurveyError
-from galaxy_explorer.progress import progress
-from galaxy_explorer.survey.catalog import ColumnMap, blocks, map_columns, stage_catalog
-from galaxy_explorer.survey.framing import Frame, central_square, frame_side, resample
+from galaxy_explorer.survey.catalog import (
+    ColumnMap,
+    Row,
+    all_rows,
+    block_rows,
+    blocks,
+    check_numeric,
+    map_columns,
+    stage_catalog,
+    survey_columns,
+)
 from galaxy_explorer.survey.images import Image
-from galaxy_explorer.survey.rows import Row, all_rows, block_rows, check_numeric, survey_columns
-from galaxy_explorer.survey.sky import sky_level
+from galaxy_explorer.survey.photometry import sky_level
+from galaxy_explorer.survey.preprocessing import Frame, central_square, frame_side, resample
 from galaxy_explorer.survey.sources import (
     FolderSource,
     MosaicSource,
@@ -27,9 +35,9 @@ from galaxy_explorer.survey.sources import (
     StampSource,
     open_source,
 )
-from galaxy_explorer.survey.spec import SCALE_COLUMN, Reject, SurveySpec
-from galaxy_explorer.survey.store import CHUNK_ROWS, Survey
+from galaxy_explorer.survey.store import CHUNK_ROWS, SCALE_COLUMN, Reject, Survey, SurveySpec
 from galaxy_explorer.survey.writer import SurveyWriter
+from galaxy_explorer.utils.progress import progress
 
 BANDS = {"r": [0], "g": [1], "b": [2], "rgb": [0, 1, 2]}
 SMALLEST_STAMP_PX = 8

@@ -1,15 +1,18 @@
 """A survey on disk: `catalog.parquet`, `stamps.zarr`, `survey.json`, `rejects.csv`.
 
 Row i of the catalogue is stamp i. `Survey` reads one, `SurveyWriter` (in `writer`) makes one.
+
+What a survey is, and what becomes of a row that cannot be in it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -171,3 +174,41 @@ def fingerprint(path: Path) -> str:
             digest.update(stamp.tobytes())
         start += len(ids)
     return digest.hexdigest()
+
+
+SCALE_COLUMN = "stamp_pixel_scale_arcsec"
+
+
+class Reject(NamedTuple):
+    """A catalogue row without a usable stamp; `row` counts from 0."""
+
+    file: str
+    row: int
+    galaxy_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SurveySpec:
+    """What a survey is; stored in `survey.json`."""
+
+    name: str
+    source: str
+    stamp_size: int = 64
+    channels: int = 1
+    band: str | None = None
+    pixel_scale_arcsec: float | None = None
+    state: Literal["arcsinh", "linear"] = "linear"
+    stretch: ArcsinhStretch = field(default_factory=ArcsinhStretch)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The part of `survey.json` that is known before any stamp."""
+        return {
+            "name": self.name,
+            "stamp_size": self.stamp_size,
+            "channels": self.channels,
+            "band": self.band,
+            "pixel_scale_arcsec": self.pixel_scale_arcsec,
+            "stretch": {"state": self.state, **self.stretch.to_dict()},
+        }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from galaxy_explorer.labels.events import Change, Provenance
+from galaxy_explorer.labels.log import Change, Provenance
 from galaxy_explorer.labels.store import LabelStore
 
 GIVEN = Provenance("ab" * 32, "k512/codes", "0.1.0")

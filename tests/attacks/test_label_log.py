@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from galaxy_explorer.errors import BadCatalog, LabelError, NotSaved
-from galaxy_explorer.labels.events import Change
 from galaxy_explorer.labels.imports import read_rows
+from galaxy_explorer.labels.log import Change
 from galaxy_explorer.labels.store import LabelStore
 from galaxy_explorer.labels.vocabulary import Term, Vocabulary
-from galaxy_explorer.tables_io import FORMATS, decode_table, encode_table
+from galaxy_explorer.utils.tables import FORMATS, decode_table, encode_table
 from tests.attacks.label_writer import GIVEN
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -19,10 +19,10 @@ from panel.io.state import set_curdoc
 from tornado.ioloop import IOLoop
 
 from galaxy_explorer.explorer.context import app_context
-from galaxy_explorer.explorer.esm import Navigation
-from galaxy_explorer.explorer.pages import PAGES
-from galaxy_explorer.explorer.sessions import seats
+from galaxy_explorer.explorer.pages.registry import PAGES
+from galaxy_explorer.explorer.server.sessions import seats
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.widgets.components import Navigation
 from galaxy_explorer.settings import PREFIX
 from tests.app_server import ROOT
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from galaxy_explorer import load_bundle
-from galaxy_explorer.bundle import Bundle
+from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.explorer.state import ExplorerState
 
 ACTIONS = 1000

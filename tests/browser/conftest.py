@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from galaxy_explorer.bundle_evaluation import CLAIMS, EVALUATION
-from galaxy_explorer.bundle_writer import add_files
+from galaxy_explorer.bundle.evaluation import CLAIMS, EVALUATION
+from galaxy_explorer.bundle.writer import add_files
 from tests.app_server import served
 from tests.attacks.payloads import PAYLOADS
 from tests.browser_path import FLAGS, find

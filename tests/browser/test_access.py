@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page
 
-from galaxy_explorer.explorer.pages import PAGES
+from galaxy_explorer.explorer.pages.registry import PAGES
 from tests.browser.conftest import PATIENCE_MS, SIZE
 
 pytestmark = pytest.mark.browser

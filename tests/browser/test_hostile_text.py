@@ -11,11 +11,10 @@ import pytest
 from astropy.io import fits
 from playwright.sync_api import Page, expect
 
-from galaxy_explorer.bundle import load_bundle
-from galaxy_explorer.labels.events import Change, Provenance
+from galaxy_explorer.bundle.bundle import load_bundle
+from galaxy_explorer.labels.log import Change, Provenance
 from galaxy_explorer.labels.store import LabelStore
-from galaxy_explorer.labels.text import MAX_NAME
-from galaxy_explorer.labels.vocabulary import DEFAULT, Term, Vocabulary
+from galaxy_explorer.labels.vocabulary import DEFAULT, MAX_NAME, Term, Vocabulary
 from tests.attacks.payloads import PAYLOADS, RAN
 from tests.browser.conftest import PATIENCE_MS
 

@@ -8,7 +8,7 @@ import uuid
 import pytest
 from playwright.sync_api import Page, expect
 
-from galaxy_explorer.labels.events import Provenance
+from galaxy_explorer.labels.log import Provenance
 from galaxy_explorer.labels.store import LabelStore
 from tests.app_server import served
 from tests.browser.conftest import PATIENCE_MS, SIZE, watch

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from galaxy_explorer.tables_io import decode_table
+from galaxy_explorer.utils.tables import decode_table
 from tests.attacks.payloads import PAYLOADS, RAN
 from tests.browser.conftest import PATIENCE_MS, SIZE, watch
 

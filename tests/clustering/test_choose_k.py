@@ -3,10 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.clustering.choose_k import choose_k
-from galaxy_explorer.clustering.dip import SIGNIFICANT, dip
-from galaxy_explorer.clustering.gap import gap_statistic
-from galaxy_explorer.clustering.modes import count_modes, valley
+from galaxy_explorer.clustering.number_of_clusters import (
+    SIGNIFICANT,
+    choose_k,
+    count_modes,
+    dip,
+    gap_statistic,
+    valley,
+)
 
 N, P = 2000, 20
 KNOWN = (3, 5, 8, 12)

@@ -3,17 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.clustering.centres import centres_of
 from galaxy_explorer.clustering.clusterers import (
     CLUSTERERS,
     Consensus,
+    centres_of,
     fit_clusterer,
     fit_consensus,
     fit_kmeans,
     match_labels,
 )
-from galaxy_explorer.clustering.comparison import compare_labels
 from galaxy_explorer.clustering.mixture import Mixture
+from galaxy_explorer.clustering.validation import compare_labels
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.clustering.dependence import (
+from galaxy_explorer.clustering.validation import (
     dependence,
+    eta_squared,
     ideal_clusters,
     undecided_share,
     vector_eta2,
 )
-from galaxy_explorer.clustering.validation import eta_squared
 
 N = 500
 

@@ -3,10 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.clustering import feature_kinds
-from galaxy_explorer.clustering.feature_kinds import FEATURE_KINDS, VECTORS, fit_code_features
-from galaxy_explorer.clustering.features import fit_vectors
-from galaxy_explorer.clustering.invariance import renumber
+from galaxy_explorer.clustering import features as feature_kinds
+from galaxy_explorer.clustering.features import (
+    FEATURE_KINDS,
+    VECTORS,
+    fit_code_features,
+    fit_vectors,
+)
+from galaxy_explorer.clustering.stability import renumber
 
 K, D = 11, 5
 TRAIN = np.arange(60)

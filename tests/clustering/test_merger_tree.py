@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from galaxy_explorer.clustering.comparison import compare_labels
 from galaxy_explorer.clustering.merger_tree import MergerTree, grow_tree
+from galaxy_explorer.clustering.validation import compare_labels
 
 
 @pytest.fixture(scope="module")

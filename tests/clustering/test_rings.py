@@ -3,8 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.clustering.radial_profiles import pixel_vectors, radial_profile_vectors
-from galaxy_explorer.clustering.rings import ORDERS, pool_rings, rings_of
+from galaxy_explorer.clustering.features import (
+    ORDERS,
+    pixel_vectors,
+    pool_rings,
+    radial_profile_vectors,
+    rings_of,
+)
 
 
 @pytest.mark.parametrize("side", [2, 4, 8, 16])

@@ -3,9 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.clustering.feature_kinds import code_vectors, ring_vectors
-from galaxy_explorer.clustering.features import fit_vectors
-from galaxy_explorer.clustering.serving import serve_features
+from galaxy_explorer.clustering.features import (
+    code_vectors,
+    fit_vectors,
+    ring_vectors,
+    serve_features,
+)
 
 RNG = np.random.default_rng(0)
 CODEBOOK = RNG.normal(size=(16, 4)).astype(np.float32)

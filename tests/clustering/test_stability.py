@@ -3,13 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.clustering.choose_k import within_instability
 from galaxy_explorer.clustering.clusterers import fit_kmeans
-from galaxy_explorer.clustering.invariance import invariance, renumber
+from galaxy_explorer.clustering.number_of_clusters import within_instability
 from galaxy_explorer.clustering.stability import (
     best_overlap,
     bootstrap_stability,
+    invariance,
     mean_pairwise_ari,
+    renumber,
     silhouette,
 )
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.clustering.two_class import accuracy, balanced_accuracy, two_class
+from galaxy_explorer.clustering.validation import accuracy, balanced_accuracy, two_class
 
 TRAIN, VALIDATION, TEST = np.arange(600), np.arange(600, 800), np.arange(800, 1200)
 

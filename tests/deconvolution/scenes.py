@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from galaxy_explorer.models.psf_vqvae import PSFVQVAE, PSFVQVAEConfig
+from galaxy_explorer.models.psf import PSFVQVAE, PSFVQVAEConfig
 
 SIZE = 84
 

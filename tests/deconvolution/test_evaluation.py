@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from galaxy_explorer.deconvolution.evaluation import (
+from galaxy_explorer.deconvolution.observations import observe
+from galaxy_explorer.evaluation.deconvolution.figures import (
     LUCY,
     MEASURES,
     POSTERIOR,
@@ -13,7 +14,6 @@ from galaxy_explorer.deconvolution.evaluation import (
     rows,
     targets,
 )
-from galaxy_explorer.deconvolution.observations import observe
 from tests.deconvolution.scenes import galaxies, psfs
 
 

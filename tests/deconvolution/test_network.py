@@ -6,6 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from galaxy_explorer.deconvolution.error_model import (
+    PriorError,
+    filtered,
+    local_size,
+    measure_prior_error,
+    network_light,
+)
 from galaxy_explorer.deconvolution.metrics import psnr, reduced_chi2
 from galaxy_explorer.deconvolution.network import (
     Telescope,
@@ -14,15 +21,7 @@ from galaxy_explorer.deconvolution.network import (
     fitted_sky,
 )
 from galaxy_explorer.deconvolution.observations import Observed, blur, observe, stamps_observed
-from galaxy_explorer.deconvolution.prior import (
-    PriorError,
-    filtered,
-    local_size,
-    measure_prior_error,
-    network_light,
-)
-from galaxy_explorer.models.psf import central
-from galaxy_explorer.models.psf_vqvae import RINGS
+from galaxy_explorer.models.psf import RINGS, central
 from tests.deconvolution.scenes import galaxies, network, psfs
 
 LEVELS = np.log([20.0, 50.0, 200.0])

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from galaxy_explorer.clustering.radial_profiles import radial_profile_vectors
-from galaxy_explorer.emulation.sersic import sersic_index
-from galaxy_explorer.emulation.sets import Galaxies
+from galaxy_explorer.clustering.features import radial_profile_vectors
+from galaxy_explorer.emulation.morphology import sersic_index
+from galaxy_explorer.evaluation.emulator.sets import Galaxies
 from galaxy_explorer.survey.photometry import segment
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
-from galaxy_explorer.survey.simulation import simulate_galaxy
+from galaxy_explorer.survey.simulation.survey import simulate_galaxy
 from galaxy_explorer.survey.telescopes import SDSS
 
 SEED = 5

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from galaxy_explorer.bundle import load_bundle
+from galaxy_explorer.bundle.bundle import load_bundle
 from galaxy_explorer.emulation.emulator import Emulator, Partial, Request
 from galaxy_explorer.errors import BundleError, RequestError
 from tests.small_bundle import PRIOR, write_small_bundle

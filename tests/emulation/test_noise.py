@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from galaxy_explorer.emulation.noise import left_out_noise
+from galaxy_explorer.emulation.likeness import left_out_noise
 from tests.survey.test_photometry import ellipse
 
 SIGMA = np.linspace(0.01, 0.03, 40)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from galaxy_explorer.bundle import load_bundle
+from galaxy_explorer.bundle.bundle import load_bundle
 from galaxy_explorer.emulation.cameras import (
     PROFILES,
     draw_psf,
@@ -19,7 +19,6 @@ from galaxy_explorer.emulation.cameras import (
     psf_on_pixels,
     setup_of,
 )
-from galaxy_explorer.emulation.header import cards, facts
 from galaxy_explorer.emulation.light import (
     RELATIVE,
     Units,
@@ -27,11 +26,11 @@ from galaxy_explorer.emulation.light import (
     units_of,
     usual_magnitude,
 )
-from galaxy_explorer.emulation.maker import Maker, Wish
-from galaxy_explorer.emulation.observe import checked_scale, observe, resampled
+from galaxy_explorer.emulation.observation import Maker, Wish, checked_scale, observe, resampled
+from galaxy_explorer.emulation.output import cards, facts
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import BadImage, BundleError, RequestError
-from galaxy_explorer.models.prior_fields import Field
+from galaxy_explorer.models.conditions import Field
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from galaxy_explorer.survey.telescopes import CANDELS
 from tests.deconvolution.scenes import gaussian

@@ -13,24 +13,28 @@ from astropy.io import fits
 from astropy.table import Table
 from PIL import Image
 
-from galaxy_explorer.bundle import load_bundle
+from galaxy_explorer.bundle.bundle import load_bundle
 from galaxy_explorer.emulation.emulator import Emulator
-from galaxy_explorer.emulation.header import Card, cards, facts, file_stem, names
 from galaxy_explorer.emulation.light import implied_scale
-from galaxy_explorer.emulation.maker import Maker, Wish
+from galaxy_explorer.emulation.observation import Maker, Wish
 from galaxy_explorer.emulation.output import (
+    Card,
+    cards,
     catalogue,
+    facts,
+    file_stem,
     fits_bytes,
     galsim_image,
+    names,
     png_bytes,
     sheet_shape,
 )
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
-from galaxy_explorer.models.prior_fields import Field
+from galaxy_explorer.models.conditions import Field
 from galaxy_explorer.survey.images import read_image
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
-from galaxy_explorer.survey.spec import SCALE_COLUMN
+from galaxy_explorer.survey.store import SCALE_COLUMN
 from tests.deconvolution.scenes import gaussian
 from tests.small_bundle import write_small_bundle
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from galaxy_explorer.emulation import comparison
-from galaxy_explorer.emulation import sets as scores
-from galaxy_explorer.emulation.proof import (
+from galaxy_explorer.evaluation.emulator import comparison
+from galaxy_explorer.evaluation.emulator import sets as scores
+from galaxy_explorer.evaluation.emulator.figures import (
     Sets,
     all_figures,
     distribution_figures,
@@ -19,7 +19,7 @@ from galaxy_explorer.emulation.proof import (
     memory_figures,
     verdict,
 )
-from galaxy_explorer.emulation.trends import (
+from galaxy_explorer.evaluation.emulator.trends import (
     best_guidance,
     guidance_point,
     histograms,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from galaxy_explorer.bundle import load_bundle
+from galaxy_explorer.bundle.bundle import load_bundle
 from galaxy_explorer.emulation.emulator import Emulator, Request
 from tests.small_bundle import write_small_bundle
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from galaxy_explorer.emulation.sampler import Draw, Noise, Sampler, naive_rows
+from galaxy_explorer.models.conditions import Condition
 from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
-from galaxy_explorer.models.prior_fields import Condition
 
 K, FIELDS = 17, 2
 

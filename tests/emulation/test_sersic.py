@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import gammaincinv
 
-from galaxy_explorer.emulation.sersic import sersic_index
+from galaxy_explorer.emulation.morphology import sersic_index
 
 Y, X = np.indices((64, 64)) - 31.3
 

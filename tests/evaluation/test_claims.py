@@ -7,20 +7,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from galaxy_explorer.evaluation.claims import CLAIMS, LARGE, SMALL, smaller_reconstructs_worse
-from galaxy_explorer.evaluation.evidence import (
-    Estimate,
-    Evidence,
-    difference,
-    sign,
-    verdict_of,
-)
-from galaxy_explorer.evaluation.more_claims import (
+from galaxy_explorer.evaluation.claims import (
+    CLAIMS,
+    LARGE,
     MORE_CLAIMS,
+    SMALL,
+    claims_text,
     dense_reconstructs_worst,
     rotation,
+    smaller_reconstructs_worse,
 )
-from galaxy_explorer.evaluation.report import claims_text
+from galaxy_explorer.evaluation.evidence import Estimate, Evidence, difference, sign, verdict_of
 from galaxy_explorer.evaluation.rows import Subset, make_row
 from tests.small_evaluation import small_evaluation
 

@@ -6,18 +6,18 @@ from typer.testing import CliRunner
 
 from galaxy_explorer import load_bundle
 from galaxy_explorer.cli import app
-from galaxy_explorer.emulation import comparison, morphology
-from galaxy_explorer.emulation import sets as scores
+from galaxy_explorer.emulation import morphology
 from galaxy_explorer.emulation.emulator import Emulator
-from galaxy_explorer.emulation.judging import judged_ttype
+from galaxy_explorer.emulation.likeness import Noise, judged_ttype
 from galaxy_explorer.emulation.morphology import MEASURED
-from galaxy_explorer.emulation.noise import Noise
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.emulator import GUIDANCES, EmulatorEvaluation, evaluate_emulator
-from galaxy_explorer.evaluation.emulator_sets import HeldOut
-from galaxy_explorer.models.judge import judge_stamps
-from galaxy_explorer.pipeline.add_prior import add_prior
+from galaxy_explorer.evaluation.emulator import comparison
+from galaxy_explorer.evaluation.emulator import sets as scores
+from galaxy_explorer.evaluation.emulator.measure import HeldOut
+from galaxy_explorer.evaluation.emulator.run import GUIDANCES, EmulatorEvaluation, evaluate_emulator
+from galaxy_explorer.models.ttype_regressor import judge_stamps
+from galaxy_explorer.pipeline.prior import add_prior
 from tests.small_bundle import write_small_bundle
 from tests.small_proof import write_proof_bundle
 from tests.small_survey import write_small_survey
@@ -124,7 +124,7 @@ def test_the_command_resumes_and_writes_into_a_copy(proof, bundle, survey, tmp_p
     """What was drawn and measured before is neither drawn nor measured again."""
     monkeypatch.setattr(morphology, "measure_one", None)
     monkeypatch.setattr("galaxy_explorer.emulation.sampler.Sampler.rows", None)
-    monkeypatch.setattr("galaxy_explorer.emulation.flow_sampler.FlowSampler.codes", None)
+    monkeypatch.setattr("galaxy_explorer.emulation.sampler.FlowSampler.codes", None)
     out = tmp_path / "copy"
     options = ["--emulator", "--emulator-samples", str(SAMPLES), "--grid", "tiny"]
     options += ["--survey", str(survey.path), "--out", str(out)]

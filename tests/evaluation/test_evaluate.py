@@ -8,13 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from galaxy_explorer import load_bundle
-from galaxy_explorer.bundle_evaluation import QUESTIONS, VERDICTS, TrainingRow
+from galaxy_explorer.bundle.evaluation import QUESTIONS, VERDICTS, TrainingRow
 from galaxy_explorer.cli import app
 from galaxy_explorer.errors import SettingError, SurveyError
-from galaxy_explorer.evaluation import evaluate_bundle, write_evaluation
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.pipeline import make_plan, train_bundle
-from galaxy_explorer.survey.simulation import simulate_survey
+from galaxy_explorer.evaluation.run import evaluate_bundle, write_evaluation
+from galaxy_explorer.pipeline.train import make_plan, train_bundle
+from galaxy_explorer.survey.simulation.survey import simulate_survey
 from galaxy_explorer.survey.store import Survey
 from tests.small_survey import write_small_survey
 from tests.test_pipeline import flat_map
@@ -111,7 +111,7 @@ def test_a_rerun_measures_nothing_and_says_the_same(evaluation, bundle, survey, 
         raise AssertionError("a finished stage ran again")
 
     for name in ("cells._cluster", "encoding._encode_all", "supervised._judge", "shipped._score"):
-        monkeypatch.setattr(f"galaxy_explorer.evaluation.{name}", refuse)
+        monkeypatch.setattr(f"galaxy_explorer.evaluation.run.{name}", refuse)
     again = evaluate_bundle(bundle, survey, grid="tiny", say=lambda _: None)
     assert again.rows == evaluation.rows
     assert again.claims == evaluation.claims

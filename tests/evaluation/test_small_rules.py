@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.evaluation.agreement import cluster_means, count_kinds
+from galaxy_explorer.evaluation.number_of_clusters import is_right, wilson
+from galaxy_explorer.evaluation.references import JUDGE, best_threshold, judge_targets
 from galaxy_explorer.evaluation.rows import Subset, make_row
-from galaxy_explorer.evaluation.simulated import is_right, wilson
-from galaxy_explorer.evaluation.supervised import JUDGE, best_threshold
-from galaxy_explorer.evaluation.targets import judge_targets
 
 
 def test_pure_clusters_are_early_and_late():

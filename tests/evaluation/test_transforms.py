@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.evaluation.transforms import reorient, rotated, shifted, with_noise
+from galaxy_explorer.evaluation.encoding import reorient, rotated, shifted, with_noise
 from galaxy_explorer.models.inference import d4
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from galaxy_explorer.bundle import Bundle, load_bundle
-from galaxy_explorer.explorer.stamps import StampStore
+from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.state import ExplorerState
 from tests.explorer.fakes import drawn
 from tests.small_bundle import write_small_bundle

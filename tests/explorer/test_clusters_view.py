@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.explorer.palette import SELECTION_COLOUR, cluster_colour
-from galaxy_explorer.explorer.plots_compare import MEMBERS
-from galaxy_explorer.explorer.plots_types import T_SOURCE
-from galaxy_explorer.explorer.views.clusters import Clusters
+from galaxy_explorer.explorer.pages.clusters import Clusters
+from galaxy_explorer.explorer.plots.clusterings import MEMBERS
+from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour
+from galaxy_explorer.explorer.plots.ttype_histogram import T_SOURCE
 
 
 @pytest.fixture

@@ -3,12 +3,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.explorer.model_choice import report_models
-from galaxy_explorer.explorer.plots_compare import CELLS, MEMBERS
-from galaxy_explorer.explorer.scoreboard import COLUMNS, choice_words, choices, header, scoreboard
-from galaxy_explorer.explorer.stamps import StampStore
-from galaxy_explorer.explorer.strips import Strips, mse_words, varied_galaxies
-from galaxy_explorer.explorer.views.codebooks import Codebooks
+from galaxy_explorer.explorer.pages.codebooks.page import Codebooks
+from galaxy_explorer.explorer.pages.codebooks.table import (
+    COLUMNS,
+    choice_words,
+    choices,
+    header,
+    scoreboard,
+)
+from galaxy_explorer.explorer.pictures.stamps import StampStore
+from galaxy_explorer.explorer.plots.clusterings import CELLS, MEMBERS
+from galaxy_explorer.explorer.widgets.controls import report_models
+from galaxy_explorer.explorer.widgets.strips import Strips, mse_words, varied_galaxies
 from tests.explorer.fakes import drawn
 
 UNCLUSTERED = "k512-modern-16x16"

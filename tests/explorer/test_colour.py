@@ -9,25 +9,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from galaxy_explorer.bundle import Bundle
+from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.classify import prepare_image
-from galaxy_explorer.emulation.maker import Wish
+from galaxy_explorer.emulation.observation import Wish
 from galaxy_explorer.emulation.request import Request
-from galaxy_explorer.explorer import routes
-from galaxy_explorer.explorer.codebook_pictures import code_pictures
 from galaxy_explorer.explorer.context import AppContext
-from galaxy_explorer.explorer.controls import colour_words
-from galaxy_explorer.explorer.detail import Detail
-from galaxy_explorer.explorer.display import DisplaySettings, limits
-from galaxy_explorer.explorer.emulator_source import EmulatorSource, Look, measured, reduced
-from galaxy_explorer.explorer.emulator_views import Ladder, MorphView, Samples
-from galaxy_explorer.explorer.examination import Examination, measure
-from galaxy_explorer.explorer.examination_words import pictures, preview
-from galaxy_explorer.explorer.routes import one_url, sheet_url, tile_url
-from galaxy_explorer.explorer.selections import SelectionStore
-from galaxy_explorer.explorer.stamps import StampStore
+from galaxy_explorer.explorer.links import SelectionStore
+from galaxy_explorer.explorer.pages.emulator.source import EmulatorSource, Look, measured, reduced
+from galaxy_explorer.explorer.pages.emulator.views import Ladder, MorphView, Samples
+from galaxy_explorer.explorer.pages.my_galaxy.examine import Examination, measure
+from galaxy_explorer.explorer.pages.my_galaxy.html import pictures, preview
+from galaxy_explorer.explorer.pages.vocabulary.pictures import code_pictures
+from galaxy_explorer.explorer.pictures.display import DisplaySettings, limits
+from galaxy_explorer.explorer.pictures.stamps import StampStore
+from galaxy_explorer.explorer.server import routes
+from galaxy_explorer.explorer.server.routes import one_url, sheet_url, tile_url
 from galaxy_explorer.explorer.state import ExplorerState
-from galaxy_explorer.explorer.strips import Strips
+from galaxy_explorer.explorer.widgets.controls import colour_words
+from galaxy_explorer.explorer.widgets.detail import Detail
+from galaxy_explorer.explorer.widgets.strips import Strips
 from galaxy_explorer.settings import read_settings
 from tests.explorer.test_emulator_view import done
 from tests.explorer.test_routes import ask

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from galaxy_explorer.explorer.captions import (
+from galaxy_explorer.explorer.pictures.display import encode_sheet
+from galaxy_explorer.explorer.pictures.stamps import StampStore
+from galaxy_explorer.explorer.widgets.detail import Detail, facts
+from galaxy_explorer.explorer.widgets.gallery import SHEET_COLUMNS, Gallery
+from galaxy_explorer.explorer.wording import (
     caption,
     error_percentile,
     medoids,
@@ -15,10 +19,6 @@ from galaxy_explorer.explorer.captions import (
     ttype_words,
     typical_order,
 )
-from galaxy_explorer.explorer.components import SHEET_COLUMNS, Gallery
-from galaxy_explorer.explorer.detail import Detail, facts
-from galaxy_explorer.explorer.display import encode_sheet
-from galaxy_explorer.explorer.stamps import StampStore
 from tests.explorer.fakes import drawn
 
 

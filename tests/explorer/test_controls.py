@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from galaxy_explorer.explorer.controls import whole_number
+from galaxy_explorer.explorer.widgets.controls import whole_number
 
 
 def test_a_whole_number_in_range_is_taken() -> None:

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from galaxy_explorer.bundle import load_bundle
-from galaxy_explorer.explorer.deconvolving import (
+from galaxy_explorer.bundle.bundle import load_bundle
+from galaxy_explorer.explorer.pages.deconvolution.page import Deconvolution, figures_html
+from galaxy_explorer.explorer.pages.deconvolution.scenes import (
     DECONVOLVED,
     ORIGINAL,
     RECONSTRUCTION,
@@ -21,10 +22,9 @@ from galaxy_explorer.explorer.deconvolving import (
     profile,
     with_bar,
 )
-from galaxy_explorer.explorer.pages import has_psf_model
-from galaxy_explorer.explorer.plots_deconvolution import profile_figure, update_profiles
+from galaxy_explorer.explorer.pages.registry import has_psf_model
+from galaxy_explorer.explorer.plots.deconvolution import profile_figure, update_profiles
 from galaxy_explorer.explorer.state import ExplorerState
-from galaxy_explorer.explorer.views.deconvolution import Deconvolution, figures_html
 from tests.deconvolution.scenes import gaussian
 from tests.small_psf_bundle import write_small_hst_survey, write_small_psf_bundle
 
@@ -60,7 +60,7 @@ def test_without_the_survey_galaxies_are_drawn_from_their_codes(folder: Path) ->
 
 
 def test_stamps_of_another_survey_are_deconvolved_too(folder: Path, tmp_path: Path) -> None:
-    from galaxy_explorer.survey.simulation import simulate_survey
+    from galaxy_explorer.survey.simulation.survey import simulate_survey
 
     simulate_survey(tmp_path / "other", like="candels", n=3, seed=8)
     source = SceneSource(load_bundle(folder / "bundle"), str(tmp_path / "other"))

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from galaxy_explorer.errors import SettingError
-from galaxy_explorer.explorer.display import (
+from galaxy_explorer.explorer.pictures.display import (
     COLOUR_MAPS,
     INTERVALS,
     STRETCHES,

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from galaxy_explorer.errors import BundleError, Busy
-from galaxy_explorer.explorer.emulating import Line, Made, Waiting
-from galaxy_explorer.explorer.job_runner import JobRunner, Step, Task
+from galaxy_explorer.explorer.background import Line, Made, Waiting
+from galaxy_explorer.explorer.widgets.job_bar import JobRunner, Step, Task
 
 AT_ONCE_S = 0.2
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from galaxy_explorer.bundle import load_bundle
+from galaxy_explorer.bundle.bundle import load_bundle
 from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.likeness import Likeness
-from galaxy_explorer.emulation.maker import Wish
+from galaxy_explorer.emulation.observation import Wish
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.explorer.context import AppContext
-from galaxy_explorer.explorer.display import DisplaySettings
-from galaxy_explorer.explorer.emulator_cards import judged_words
-from galaxy_explorer.explorer.emulator_files import made_file
-from galaxy_explorer.explorer.emulator_source import EmulatorSource, Look
-from galaxy_explorer.explorer.emulator_views import Samples
-from galaxy_explorer.explorer.selections import SelectionStore
-from galaxy_explorer.explorer.stamps import StampStore
+from galaxy_explorer.explorer.links import SelectionStore
+from galaxy_explorer.explorer.pages.emulator.detail import judged_words
+from galaxy_explorer.explorer.pages.emulator.source import EmulatorSource, Look, made_file
+from galaxy_explorer.explorer.pages.emulator.views import Samples
+from galaxy_explorer.explorer.pictures.display import DisplaySettings
+from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.settings import read_settings
 from tests.small_bundle import write_small_bundle
 from tests.small_judge import add_small_judge

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from galaxy_explorer.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.explorer.context import AppContext
-from galaxy_explorer.explorer.emulator_evidence import evidence_html
-from galaxy_explorer.explorer.selections import SelectionStore
-from galaxy_explorer.explorer.stamps import StampStore
+from galaxy_explorer.explorer.links import SelectionStore
+from galaxy_explorer.explorer.pages.emulator.evidence import evidence_html
+from galaxy_explorer.explorer.pages.emulator.page import Emulator
+from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.state import ExplorerState
-from galaxy_explorer.explorer.views.emulator import Emulator
 from galaxy_explorer.settings import read_settings
 from tests.explorer.test_emulator_view import done
 from tests.small_bundle import write_small_bundle

@@ -10,18 +10,17 @@ import pytest
 from astropy.io import fits
 from PIL import Image
 
-from galaxy_explorer.emulation.maker import Wish
+from galaxy_explorer.emulation.observation import Wish
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.explorer.context import AppContext
-from galaxy_explorer.explorer.display import DisplaySettings
-from galaxy_explorer.explorer.emulator_detail import MEASURES, measures_html
-from galaxy_explorer.explorer.emulator_files import made_file
-from galaxy_explorer.explorer.emulator_source import EmulatorSource, Look, reduced
-from galaxy_explorer.explorer.emulator_views import LADDER_LINES, Ladder, MorphView, Samples
-from galaxy_explorer.explorer.emulator_wishes import Wishes, step_of
-from galaxy_explorer.explorer.selections import SelectionStore
-from galaxy_explorer.explorer.stamps import StampStore
+from galaxy_explorer.explorer.links import SelectionStore
+from galaxy_explorer.explorer.pages.emulator.controls import Wishes, step_of
+from galaxy_explorer.explorer.pages.emulator.detail import MEASURES, measures_html
+from galaxy_explorer.explorer.pages.emulator.source import EmulatorSource, Look, made_file, reduced
+from galaxy_explorer.explorer.pages.emulator.views import LADDER_LINES, Ladder, MorphView, Samples
+from galaxy_explorer.explorer.pictures.display import DisplaySettings
+from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.settings import read_settings
 
 LOOK = Look(DisplaySettings())
@@ -98,7 +97,8 @@ def test_the_bar_holds_two_thirds_of_the_real_galaxies() -> None:
 
 def test_real_galaxies_are_measured_one_at_a_time(source, monkeypatch) -> None:
     monkeypatch.setattr(
-        "galaxy_explorer.explorer.emulator_source.measured", lambda stamp: {"gini": stamp.max()}
+        "galaxy_explorer.explorer.pages.emulator.source.measured",
+        lambda stamp: {"gini": stamp.max()},
     )
     assert source.references == []
     source.measure_references()

@@ -8,13 +8,13 @@ import threading
 import numpy as np
 import pytest
 
-from galaxy_explorer.explorer import label_search
+from galaxy_explorer.explorer.app import HeaderTools
 from galaxy_explorer.explorer.context import AppContext
-from galaxy_explorer.explorer.header import HeaderTools
-from galaxy_explorer.explorer.neighbours import error_percentiles, nearest
-from galaxy_explorer.explorer.results import current_answer
-from galaxy_explorer.explorer.selections import SelectionStore
-from galaxy_explorer.explorer.views.find import Find, searchable
+from galaxy_explorer.explorer.links import SelectionStore
+from galaxy_explorer.explorer.pages.find import Find, searchable
+from galaxy_explorer.explorer.pages.labels import session as label_search
+from galaxy_explorer.explorer.search import error_percentiles, nearest
+from galaxy_explorer.explorer.widgets.results import current_answer
 from galaxy_explorer.settings import read_settings
 
 
@@ -28,7 +28,7 @@ def context(bundle, stamps, tmp_path) -> AppContext:
 def view(state, context, monkeypatch) -> Find:
     spoken = np.array(["bar" if row in (3, 5) else "" for row in range(len(state.bundle))])
     monkeypatch.setattr(
-        "galaxy_explorer.explorer.views.find.label_columns", lambda _: {"label": spoken}
+        "galaxy_explorer.explorer.pages.find.label_columns", lambda _: {"label": spoken}
     )
     return Find(state, context)
 
@@ -108,9 +108,9 @@ def test_conditions_can_name_every_column_of_the_catalogue(state) -> None:
 
 def test_the_header_finds_from_every_page(state, context, monkeypatch) -> None:
     said = []
-    monkeypatch.setattr("galaxy_explorer.explorer.header.label_columns", lambda _: {})
+    monkeypatch.setattr("galaxy_explorer.explorer.app.label_columns", lambda _: {})
     monkeypatch.setattr(
-        "galaxy_explorer.explorer.header.notify", lambda words, warning=False: said.append(warning)
+        "galaxy_explorer.explorer.app.notify", lambda words, warning=False: said.append(warning)
     )
     tools = HeaderTools(state, context, lambda: "atlas")
     asyncio.run(tools._on_message({"ask": "cluster = 5"}))
@@ -126,7 +126,7 @@ def test_an_earlier_question_does_not_overtake_a_later_one(
 ) -> None:
     later_is_answered = threading.Event()
     monkeypatch.setattr(
-        "galaxy_explorer.explorer.header.label_columns",
+        "galaxy_explorer.explorer.app.label_columns",
         lambda _: later_is_answered.wait(60) and {},
     )
     header = HeaderTools(state, context, lambda: "find")

@@ -6,9 +6,9 @@ import numpy as np
 import panel as pn
 import pytest
 
-from galaxy_explorer.explorer.label_session import WINDOW, LabelSession
-from galaxy_explorer.explorer.views.labelling import Labelling
-from galaxy_explorer.labels.events import Provenance
+from galaxy_explorer.explorer.pages.labels.page import Labelling
+from galaxy_explorer.explorer.pages.labels.session import WINDOW, LabelSession
+from galaxy_explorer.labels.log import Provenance
 from galaxy_explorer.labels.queues import DISAGREEMENTS, EVERYTHING, SELECTED, UNCERTAIN
 from galaxy_explorer.labels.store import LabelStore
 

@@ -3,10 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.explorer.merger import branches, group_summaries, groups
-from galaxy_explorer.explorer.merger_view import MergerGroups
+from galaxy_explorer.explorer.pages.clusters import (
+    Clusters,
+    MergerGroups,
+    branches,
+    group_summaries,
+    groups,
+)
 from galaxy_explorer.explorer.state import ExplorerState
-from galaxy_explorer.explorer.views.clusters import Clusters
 
 
 @pytest.fixture

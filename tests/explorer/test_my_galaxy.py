@@ -16,14 +16,20 @@ import pytest
 from astropy.io import fits
 from PIL import Image
 
-from galaxy_explorer.bundle import Bundle
+from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.classify import Classification, Membership, ModelReading
-from galaxy_explorer.explorer import examination
-from galaxy_explorer.explorer.examination import Measured, in_words, look_alikes, read, thinness
-from galaxy_explorer.explorer.examination_words import MEASURES, preview
-from galaxy_explorer.explorer.neighbours import bundle_sparsity
-from galaxy_explorer.explorer.views import my_galaxy
-from galaxy_explorer.explorer.views.my_galaxy import MyGalaxy
+from galaxy_explorer.explorer.pages.my_galaxy import examine as examination
+from galaxy_explorer.explorer.pages.my_galaxy import page as my_galaxy
+from galaxy_explorer.explorer.pages.my_galaxy.examine import (
+    Measured,
+    in_words,
+    look_alikes,
+    read,
+    thinness,
+)
+from galaxy_explorer.explorer.pages.my_galaxy.html import MEASURES, preview
+from galaxy_explorer.explorer.pages.my_galaxy.page import MyGalaxy
+from galaxy_explorer.explorer.search import bundle_sparsity
 from tests.explorer.fakes import SIDE
 from tests.explorer.test_find_view import context
 

@@ -19,8 +19,8 @@ from pyviz_comms import Comm
 
 import galaxy_explorer
 from galaxy_explorer.explorer import notebook
-from galaxy_explorer.explorer.esm import PictureSheet
 from galaxy_explorer.explorer.notebook import COLOURS, Explorer
+from galaxy_explorer.explorer.widgets.components import PictureSheet
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from galaxy_explorer.explorer.originals import (
+from galaxy_explorer.explorer.pictures.originals import (
     MAX_BYTES,
     SERVICE,
     SdssCutouts,
@@ -42,7 +42,9 @@ def service(monkeypatch):
             raise state.answer
         return io.BytesIO(state.answer)
 
-    monkeypatch.setattr("galaxy_explorer.explorer.originals.urllib.request.urlopen", urlopen)
+    monkeypatch.setattr(
+        "galaxy_explorer.explorer.pictures.originals.urllib.request.urlopen", urlopen
+    )
     return state
 
 
@@ -105,7 +107,7 @@ def test_a_failure_is_counted_and_gives_no_picture_and_leaves_no_file(
 def test_a_service_that_hangs_does_not_hold_the_page_up(tmp_path, monkeypatch) -> None:
     release = threading.Event()
     monkeypatch.setattr(
-        "galaxy_explorer.explorer.originals.urllib.request.urlopen",
+        "galaxy_explorer.explorer.pictures.originals.urllib.request.urlopen",
         lambda *_, **__: release.wait(60) and io.BytesIO(b""),
     )
     cutouts = SdssCutouts(ra=SKY, dec=SKY, side=SIDE, folder=tmp_path, timeout=0.05)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from galaxy_explorer.explorer.palette import (
+from galaxy_explorer.explorer.plots.palette import (
     CLUSTER_COLOURS,
     KIND_COLOURS,
     T_COLOURS,

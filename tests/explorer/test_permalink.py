@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from galaxy_explorer.explorer.permalink import MAX_LINK, link_query, restore
-from galaxy_explorer.explorer.selections import SelectionStore
+from galaxy_explorer.explorer.links import MAX_LINK, SelectionStore, link_query, restore
 from galaxy_explorer.explorer.state import ExplorerState
 
 WORDS = (

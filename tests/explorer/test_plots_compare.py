@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galaxy_explorer.clustering.comparison import compare_labels
-from galaxy_explorer.explorer.palette import SELECTION_COLOUR
-from galaxy_explorer.explorer.plots_compare import (
+from galaxy_explorer.clustering.validation import compare_labels
+from galaxy_explorer.explorer.plots.clusterings import (
     CELLS,
     DIVERGING,
     MEMBERS,
@@ -20,6 +19,7 @@ from galaxy_explorer.explorer.plots_compare import (
     update_contingency,
     update_place,
 )
+from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR
 
 LABELS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=80)
 

@@ -4,17 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from galaxy_explorer.explorer.model_choice import model_choices, named_galaxies, report_models
-from galaxy_explorer.explorer.model_figures import Tradeoff, Training, rule_table
-from galaxy_explorer.explorer.plots_models import (
+from galaxy_explorer.explorer.pages.codebooks.figures import Tradeoff, Training, rule_table
+from galaxy_explorer.explorer.plots.models import (
+    CURVES,
     POINTS,
+    RULE,
     SERIES,
+    curve_columns,
+    rule_columns,
     tradeoff_columns,
     tradeoff_figure,
     tradeoff_points,
     update_tradeoff,
 )
-from galaxy_explorer.explorer.plots_training import CURVES, RULE, curve_columns, rule_columns
+from galaxy_explorer.explorer.widgets.controls import model_choices, named_galaxies, report_models
 
 
 def test_points_come_from_the_evaluation_where_there_is_one(bundle, evaluated):

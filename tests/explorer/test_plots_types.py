@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galaxy_explorer.clustering.summary import ClusterSummary
-from galaxy_explorer.explorer.palette import cluster_colour, type_colour
-from galaxy_explorer.explorer.plots_types import (
+from galaxy_explorer.explorer.plots.palette import cluster_colour, type_colour
+from galaxy_explorer.explorer.plots.ttype_histogram import (
     T_SOURCE,
     histogram_columns,
     histogram_words,

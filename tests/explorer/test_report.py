@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from galaxy_explorer.bundle import Bundle
-from galaxy_explorer.explorer.report import POLICY, histogram_svg, number, report
+from galaxy_explorer.bundle.bundle import Bundle
+from galaxy_explorer.explorer.export.report import POLICY, histogram_svg, number, report
 from tests.explorer.fakes import drawn
 
 VOID = {"meta", "img", "br", "rect", "line"}

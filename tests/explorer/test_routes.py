@@ -18,9 +18,10 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application
 
 from galaxy_explorer.errors import BundleError
-from galaxy_explorer.explorer import routes
 from galaxy_explorer.explorer.context import AppContext
-from galaxy_explorer.explorer.routes import (
+from galaxy_explorer.explorer.links import SelectionStore
+from galaxy_explorer.explorer.server import routes
+from galaxy_explorer.explorer.server.routes import (
     MAX_SHEET,
     ROUTES,
     PictureCache,
@@ -29,7 +30,6 @@ from galaxy_explorer.explorer.routes import (
     tile_url,
     view_key,
 )
-from galaxy_explorer.explorer.selections import SelectionStore
 from galaxy_explorer.settings import read_settings
 
 Fetch = Callable[[str], HTTPResponse]

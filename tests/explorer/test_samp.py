@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.errors import NoHub
-from galaxy_explorer.explorer.samp import SampLink
+from galaxy_explorer.explorer.export.samp import SampLink
 from galaxy_explorer.tables import galaxy_table
-from galaxy_explorer.tables_io import decode_table
+from galaxy_explorer.utils.tables import decode_table
 
 samp = pytest.importorskip("pyvo.samp", reason="SAMP needs pyvo")
 PATIENCE_S = 60

@@ -11,26 +11,27 @@ from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galaxy_explorer.bundle_evaluation import ROW_FIELDS, VERDICTS
-from galaxy_explorer.explorer.claim_cards import cards, verdict_counts
-from galaxy_explorer.explorer.evaluation_parts import costs_table, curves, targets_table
-from galaxy_explorer.explorer.intervals import (
+from galaxy_explorer.bundle.evaluation import ROW_FIELDS, VERDICTS
+from galaxy_explorer.explorer.pages.claims import Claims, cards, verdict_counts
+from galaxy_explorer.explorer.pages.scoreboard import (
+    ALL,
+    Scoreboard,
+    costs_table,
+    csv_bytes,
+    curves,
+    ecsv_bytes,
+    groups,
+    matching,
+    targets_table,
+    values_of,
+)
+from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.widgets.intervals import (
     common_axis,
     figure_words,
     interval_html,
     interval_words,
 )
-from galaxy_explorer.explorer.scores import (
-    ALL,
-    csv_bytes,
-    ecsv_bytes,
-    groups,
-    matching,
-    values_of,
-)
-from galaxy_explorer.explorer.state import ExplorerState
-from galaxy_explorer.explorer.views.claims import Claims
-from galaxy_explorer.explorer.views.scoreboard import Scoreboard
 from tests.small_evaluation import small_evaluation
 
 HOSTILE = "<script>alert(1)</script>"

@@ -8,7 +8,7 @@ from astropy.coordinates import SkyCoord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galaxy_explorer.bundle import Bundle
+from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.errors import BadQuery
 from galaxy_explorer.explorer.search import (
     Condition,

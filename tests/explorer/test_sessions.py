@@ -11,7 +11,7 @@ from bokeh.server.contexts import BokehSessionContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galaxy_explorer.explorer.sessions import Seats
+from galaxy_explorer.explorer.server.sessions import Seats
 
 ABSENCE = 30
 COMING, LEAVING, DROPPED, BACK = range(4)

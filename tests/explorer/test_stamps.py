@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from galaxy_explorer.bundle import Bundle
-from galaxy_explorer.explorer.display import DisplaySettings, render
-from galaxy_explorer.explorer.stamps import KEPT_BUNDLES, StampStore
+from galaxy_explorer.bundle.bundle import Bundle
+from galaxy_explorer.explorer.pictures.display import DisplaySettings, render
+from galaxy_explorer.explorer.pictures.stamps import KEPT_BUNDLES, StampStore
 from tests.explorer.fakes import drawn
 
 FILL_LIMIT_S = 60

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from galaxy_explorer.explorer.permalink import restore
-from galaxy_explorer.explorer.print_figures import map_figure, types_figure
-from galaxy_explorer.explorer.results import Answer, give
-from galaxy_explorer.explorer.sky_links import sky_links
+from galaxy_explorer.explorer.export.dialog import TakeHome, file_name
+from galaxy_explorer.explorer.links import restore
+from galaxy_explorer.explorer.plots.print import map_figure, types_figure
 from galaxy_explorer.explorer.state import ExplorerState
-from galaxy_explorer.explorer.take_home import TakeHome, file_name
-from galaxy_explorer.tables_io import FORMATS, decode_table
+from galaxy_explorer.explorer.widgets.detail import sky_links
+from galaxy_explorer.explorer.widgets.results import Answer, give
+from galaxy_explorer.utils.tables import FORMATS, decode_table
 from tests.explorer.test_find_view import context
 
 __all__ = ["context"]

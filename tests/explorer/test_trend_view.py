@@ -9,10 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from galaxy_explorer.explorer.plots_types import ENOUGH_TTYPES
-from galaxy_explorer.explorer.trend import COLUMNS, moved, representative
-from galaxy_explorer.explorer.trend_figure import DPI, TrendColumn, trend_figure
-from galaxy_explorer.explorer.views.trend import MAX_COLUMNS, NONE, Trend
+from galaxy_explorer.explorer.pages.trend import (
+    COLUMNS,
+    MAX_COLUMNS,
+    NONE,
+    Trend,
+    moved,
+    representative,
+)
+from galaxy_explorer.explorer.plots.print import DPI, TrendColumn, trend_figure
+from galaxy_explorer.explorer.plots.ttype_histogram import ENOUGH_TTYPES
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.explorer import codebook_pictures
-from galaxy_explorer.explorer.views.vocabulary import Vocabulary
-from galaxy_explorer.explorer.vocabulary import (
+from galaxy_explorer.clustering.codebook_use import (
     ORDERS,
     code_order,
     code_use,
@@ -14,6 +12,8 @@ from galaxy_explorer.explorer.vocabulary import (
     sample_rows,
     surroundings,
 )
+from galaxy_explorer.explorer.pages.vocabulary import pictures as codebook_pictures
+from galaxy_explorer.explorer.pages.vocabulary.page import Vocabulary
 
 K = 12
 

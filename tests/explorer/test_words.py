@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from galaxy_explorer.explorer.words import clustering_words, model_words
+from galaxy_explorer.explorer.wording import clustering_words, model_words
 from galaxy_explorer.models.convae import ConvAEConfig
 from galaxy_explorer.models.vqvae import VQVAEConfig
 from galaxy_explorer.models.vqvae2 import VQVAE2Config

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from galaxy_explorer.labels.events import Provenance
+from galaxy_explorer.labels.log import Provenance
 from galaxy_explorer.labels.sample import Sample
 from galaxy_explorer.labels.store import LabelStore
 

@@ -17,7 +17,7 @@ from galaxy_explorer.labels.agreement import (
     pair_agreements,
     ratings,
 )
-from galaxy_explorer.labels.events import Change
+from galaxy_explorer.labels.log import Change
 
 NAMES = ["T0", "T1", "T2", "T3"]
 PAIRS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), min_size=1, max_size=40)

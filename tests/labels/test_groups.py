@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from galaxy_explorer.errors import LabelError
-from galaxy_explorer.labels.events import Change, Provenance, new_event_id
 from galaxy_explorer.labels.groups import Groups, spread
+from galaxy_explorer.labels.log import Change, Provenance, new_event_id
 from galaxy_explorer.labels.store import LabelStore
 from tests.labels.conftest import KEY
 

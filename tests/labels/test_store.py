@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galaxy_explorer.errors import LabelError, NotSaved
-from galaxy_explorer.labels.events import Change, new_event_id
-from galaxy_explorer.labels.layers import Layer
-from galaxy_explorer.labels.store import LabelStore, selection_digest
+from galaxy_explorer.labels.log import Change, new_event_id
+from galaxy_explorer.labels.store import LabelStore, Layer, selection_digest
 from galaxy_explorer.labels.vocabulary import DEFAULT, Term, Vocabulary
 from tests.labels.conftest import GIVEN
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.errors import LabelError
-from galaxy_explorer.labels.events import Change
 from galaxy_explorer.labels.imports import FORMATS, plan_import, read_rows
-from galaxy_explorer.labels.place import log_path
-from galaxy_explorer.tables_io import FORMATS as OUT
-from galaxy_explorer.tables_io import decode_table, encode_table
+from galaxy_explorer.labels.log import Change, log_path
+from galaxy_explorer.utils.tables import FORMATS as OUT
+from galaxy_explorer.utils.tables import decode_table, encode_table
 from tests.labels.conftest import KEY
 
 

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from galaxy_explorer.errors import LabelError
-from galaxy_explorer.labels.text import MAX_LABEL, checked
-from galaxy_explorer.labels.vocabulary import DEFAULT, Term, Vocabulary
+from galaxy_explorer.labels.vocabulary import DEFAULT, MAX_LABEL, Term, Vocabulary, checked
 
 
 def test_the_default_has_the_ten_stages_and_the_features():

@@ -17,8 +17,7 @@ from galaxy_explorer.models.inference import (
     reconstruction_errors,
     save_weights,
 )
-from galaxy_explorer.models.recipes import Recipe
-from galaxy_explorer.models.training import CHECKPOINT
+from galaxy_explorer.models.training import CHECKPOINT, Recipe
 
 SMALL = ConvAEConfig("conv", stamp_size=16)
 RECIPE = Recipe(

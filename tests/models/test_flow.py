@@ -10,12 +10,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from galaxy_explorer.errors import BundleError
+from galaxy_explorer.models.conditions import GIVEN, UNKNOWN, WITHHELD, Condition
 from galaxy_explorer.models.flow import FlowConfig, LatentFlow
-from galaxy_explorer.models.inference import load_prior, prior_log_prob, save_weights
-from galaxy_explorer.models.prior_fields import GIVEN, UNKNOWN, WITHHELD, Condition
-from galaxy_explorer.models.prior_recipes import flow_plan
-from galaxy_explorer.models.prior_training import PriorData, PriorRecipe, PriorTask, likelihood
-from galaxy_explorer.models.priors import build_prior
+from galaxy_explorer.models.inference import build_prior, load_prior, prior_log_prob, save_weights
+from galaxy_explorer.models.prior_training import (
+    PriorData,
+    PriorRecipe,
+    PriorTask,
+    flow_plan,
+    likelihood,
+)
 from galaxy_explorer.models.training import train
 
 SMALL = FlowConfig(latents=5, transforms=3, hidden=32, bins=5, n_fields=2, condition_dim=8)

@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from galaxy_explorer.emulation.hierarchical_sampler import HierarchicalSampler, naive_codes
-from galaxy_explorer.emulation.sampler import Draw
-from galaxy_explorer.models.hierarchical_prior import (
-    CoarseEncoder,
-    HierarchicalConfig,
-    HierarchicalPrior,
+from galaxy_explorer.emulation.sampler import Draw, HierarchicalSampler, naive_codes
+from galaxy_explorer.models.conditions import Condition
+from galaxy_explorer.models.inference import build_prior, load_prior, save_weights
+from galaxy_explorer.models.pixelcnn import CoarseEncoder, HierarchicalConfig, HierarchicalPrior
+from galaxy_explorer.models.prior_training import (
+    PriorData,
+    PriorRecipe,
+    PriorTask,
+    likelihood,
+    plan_for,
 )
-from galaxy_explorer.models.inference import load_prior, save_weights
-from galaxy_explorer.models.prior_fields import Condition
-from galaxy_explorer.models.prior_recipes import plan_for
-from galaxy_explorer.models.prior_training import PriorData, PriorRecipe, PriorTask, likelihood
-from galaxy_explorer.models.priors import build_prior
 from galaxy_explorer.models.training import train
 from tests.models.test_pixelcnn import Given
 

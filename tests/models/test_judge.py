@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from galaxy_explorer.models.judge import (
+from galaxy_explorer.models.ttype_regressor import (
     JUDGE_RECIPE,
     Judge,
     JudgeTask,

@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from galaxy_explorer.models.condition_encoder import ConditionEncoder
-from galaxy_explorer.models.inference import load_prior, save_weights
+from galaxy_explorer.models.conditions import GIVEN, UNKNOWN, WITHHELD, Condition
+from galaxy_explorer.models.inference import build_prior, load_prior, save_weights
+from galaxy_explorer.models.layers import ConditionEncoder
 from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
-from galaxy_explorer.models.prior_fields import GIVEN, UNKNOWN, WITHHELD, Condition
-from galaxy_explorer.models.prior_recipes import prior_plan
 from galaxy_explorer.models.prior_training import (
     PriorData,
     PriorRecipe,
     PriorTask,
     likelihood,
+    prior_plan,
 )
-from galaxy_explorer.models.priors import build_prior
 from galaxy_explorer.models.training import train
 
 K = 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.models.prior_fields import (
+from galaxy_explorer.models.conditions import (
     GIVEN,
     UNKNOWN,
     WITHHELD,

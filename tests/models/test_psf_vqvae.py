@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from galaxy_explorer.models.inference import decode_codes, encode_stamps, load_weights, save_weights
-from galaxy_explorer.models.psf_vqvae import PSFVQVAE, PSFVQVAEConfig, stretched
-from galaxy_explorer.models.psf_vqvae_training import (
+from galaxy_explorer.models.autoencoder_training import (
     Observations,
     PSFVQVAETask,
     log_chi2,
     psf_recipe,
     train_psf_model,
 )
-from galaxy_explorer.models.recipes import RECIPES, Recipe
+from galaxy_explorer.models.inference import decode_codes, encode_stamps, load_weights, save_weights
+from galaxy_explorer.models.psf import PSFVQVAE, PSFVQVAEConfig, stretched
+from galaxy_explorer.models.training import RECIPES, Recipe
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from tests.deconvolution.scenes import galaxies, network, psfs
 

@@ -13,14 +13,10 @@ import pytest
 import torch
 
 from galaxy_explorer.errors import TrainingError
-from galaxy_explorer.models.autoencoder_training import train_model
+from galaxy_explorer.models.autoencoder_training import VQVAETask, data_variance, train_model
 from galaxy_explorer.models.inference import d4
-from galaxy_explorer.models.recipes import RECIPES, Recipe
-from galaxy_explorer.models.stamp_task import data_variance
-from galaxy_explorer.models.stopping import StopRule
-from galaxy_explorer.models.training import CHECKPOINT, CURVE
+from galaxy_explorer.models.training import CHECKPOINT, CURVE, RECIPES, Recipe, StopRule
 from galaxy_explorer.models.vqvae import VQVAEConfig
-from galaxy_explorer.models.vqvae_training import VQVAETask
 
 CONFIG = VQVAEConfig(stamp_size=16, map_size=4, num_embeddings=8)
 RECIPE = Recipe(

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from galaxy_explorer.models.ablation import level_ablation
 from galaxy_explorer.models.autoencoder_training import VQVAE2Task, train_model
 from galaxy_explorer.models.inference import (
     decode_codes,
@@ -16,8 +15,9 @@ from galaxy_explorer.models.inference import (
     reconstruction_errors,
     save_weights,
 )
-from galaxy_explorer.models.recipes import Recipe
+from galaxy_explorer.models.training import Recipe
 from galaxy_explorer.models.vqvae2 import VQVAE2, VQVAE2Config
+from galaxy_explorer.pipeline.autoencoders import level_ablation
 
 SMALL = VQVAE2Config(stamp_size=16, bottom_size=4, num_embeddings=4)
 RECIPE = Recipe(

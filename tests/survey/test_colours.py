@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.survey.colours import bands_of, colour_figures, colour_index, slope_kept
+from galaxy_explorer.survey.photometry import bands_of, colour_figures, colour_index, slope_kept
 
 
 def galaxies(n: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

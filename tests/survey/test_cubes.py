@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.errors import BadImage, SurveyError
-from galaxy_explorer.survey.cubes import open_cube
+from galaxy_explorer.survey.sources import open_cube
 
 DATA = np.random.default_rng(0).normal(size=(7, 2, 12, 10)).astype(np.float32)
 NAMES = np.array([f"g{i}" for i in range(7)])

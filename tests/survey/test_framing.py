@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from galaxy_explorer.errors import BadImage
-from galaxy_explorer.survey.framing import auto_frame, central_square, fit_stamp
-from galaxy_explorer.survey.sky import sky_level
+from galaxy_explorer.survey.photometry import sky_level
+from galaxy_explorer.survey.preprocessing import auto_frame, central_square, fit_stamp
 
 SIZES = st.integers(9, 150)
 

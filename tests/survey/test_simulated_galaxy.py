@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from galaxy_explorer.survey.simulated_galaxy import draw_galaxy
-from galaxy_explorer.survey.simulated_population import draw_parameters, sersic_profile
-from galaxy_explorer.survey.simulation import convolve
+from galaxy_explorer.survey.simulation.galaxy import draw_galaxy
+from galaxy_explorer.survey.simulation.population import draw_parameters, sersic_profile
+from galaxy_explorer.survey.simulation.survey import convolve
 from galaxy_explorer.survey.telescopes import SDSS, draw_psf
 
 

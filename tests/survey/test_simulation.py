@@ -13,8 +13,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from galaxy_explorer.errors import SettingError, SurveyError
-from galaxy_explorer.survey import simulation
-from galaxy_explorer.survey.simulation import convolve, simulate_galaxy, simulate_survey
+from galaxy_explorer.survey.simulation import survey as simulation
+from galaxy_explorer.survey.simulation.survey import convolve, simulate_galaxy, simulate_survey
 from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.survey.telescopes import CANDELS, SDSS, draw_psf, noise_sigma
 

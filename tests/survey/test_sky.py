@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.survey.sky import border_mask, sky_level
+from galaxy_explorer.survey.photometry import border_mask, sky_level
 
 
 @pytest.mark.parametrize("level", [0.0, 1000.0, -3.0])

@@ -9,8 +9,7 @@ import pytest
 
 from galaxy_explorer.errors import SurveyError
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch, split_of
-from galaxy_explorer.survey.spec import SurveySpec
-from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.survey.store import Survey, SurveySpec
 from galaxy_explorer.survey.writer import SurveyWriter
 
 COUNT = 300

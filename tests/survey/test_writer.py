@@ -7,8 +7,7 @@ import pytest
 
 from galaxy_explorer.errors import SurveyError
 from galaxy_explorer.survey import writer as writer_module
-from galaxy_explorer.survey.spec import Reject, SurveySpec
-from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.survey.store import Reject, Survey, SurveySpec
 from galaxy_explorer.survey.writer import SurveyWriter
 
 SPEC = SurveySpec(name="test", source="one", stamp_size=8, band="r", state="linear")

@@ -1,0 +1,244 @@
+"""Writing a bundle: the folder is whole or absent, the old one stays until the new one is."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.numpy import save as safetensors_bytes
+
+from galaxy_explorer.bundle.clusterings import packed
+from galaxy_explorer.bundle.files import (
+    CARD,
+    CATALOG,
+    FILE_NAME,
+    MANIFEST,
+    SEAL,
+    read_manifest,
+    seal_line,
+    verify_files,
+)
+from galaxy_explorer.bundle.manifest import FORMAT, LATENTS, check_manifest
+from galaxy_explorer.errors import BundleError
+from galaxy_explorer.utils.files import atomic_write_bytes, sha256_of, sync
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+Card = Callable[[dict[str, Any]], str]
+
+
+@dataclass(frozen=True)
+class BundleContents:
+    """What `save_bundle` writes.
+
+    manifest: all fields but `format`, `files`, `n_galaxies` and the file names of models and
+    clusterings. columns: catalogue columns (N,) by name. weights: safetensors file of each model.
+    codes: code maps (N, h, w) or latents (N, 64) of each model. arrays: mixture arrays of each
+    clustering, with the principal components, and `features` where they cannot be made again
+    quickly. card: manifest -> text of the model card. priors: safetensors file of each prior by
+    the name of its model.
+    """
+
+    manifest: dict[str, Any]
+    columns: Mapping[str, np.ndarray]
+    weights: Mapping[str, Path]
+    codes: Mapping[str, np.ndarray]
+    arrays: Mapping[str, Mapping[str, np.ndarray]]
+    card: Card
+    priors: Mapping[str, Path] = field(default_factory=dict)
+
+
+def save_bundle(path: str | Path, contents: BundleContents) -> Path:
+    """Write a bundle folder beside `path`, check it, then put it in place of what was there.
+
+    Raises BundleError where the contents do not fit together.
+    """
+    target = Path(path)
+    with _replacing(target) as folder:
+        _write_files(folder, contents)
+    return target
+
+
+def add_files(
+    path: str | Path,
+    files: Mapping[str, bytes],
+    card: Card,
+    *,
+    figures: list[dict[str, str]] | None = None,
+    guidance: Mapping[str, float] | None = None,
+    trainings: list[dict[str, Any]] | None = None,
+    judge: Mapping[str, Any] | None = None,
+) -> Path:
+    """Put further files into a finished bundle, and its card anew, each under its hash.
+
+    For what can only be measured on the finished bundle. Files of the same names are replaced.
+    figures: rows (what, value, command) of the card, in place of earlier ones. guidance: the new
+    default of the prior of each model. trainings: entries of models that do not ship, in
+    place of earlier ones. judge: the entry of the judge among the files.
+    Raises BundleError where the bundle is not intact or a name is in use by the bundle itself.
+    """
+    target = Path(path)
+    manifest, _ = read_manifest(target)
+    check_manifest(manifest, target)
+    for name in files:
+        if name in _own_files(manifest) or not FILE_NAME.fullmatch(name):
+            raise BundleError(f"{target / name}: not free, or no plain name; choose another")
+    data = verify_files(target, manifest.pop("files"))
+    if figures is not None:
+        manifest["figures"] = figures
+    if trainings is not None:
+        manifest["trainings"] = trainings
+    if judge is not None:
+        manifest["judge"] = dict(judge)
+    for model, value in (guidance or {}).items():
+        manifest["priors"][model]["default_guidance"] = value
+    with _replacing(target) as folder:
+        for name, content in {**data, **files}.items():
+            atomic_write_bytes(folder / name, content)
+        _write_manifest(folder, manifest, card)
+    return target
+
+
+def add_prior_files(
+    path: str | Path, model: str, entry: Mapping[str, Any], weights: bytes, card: Card
+) -> Path:
+    """Put a prior into a finished bundle, or in place of the one that it has, and the card anew.
+
+    Raises BundleError where the bundle is not intact or the prior does not fit its model.
+    """
+    target = Path(path)
+    manifest, _ = read_manifest(target)
+    check_manifest(manifest, target)
+    data = verify_files(target, manifest.pop("files"))
+    file = f"{model}.prior.safetensors"
+    manifest.setdefault("priors", {})[model] = {**entry, "file": file}
+    with _replacing(target) as folder:
+        for name, content in {**data, file: weights}.items():
+            atomic_write_bytes(folder / name, content)
+        _write_manifest(folder, manifest, card)
+    return target
+
+
+def _own_files(manifest: dict[str, Any]) -> set[str]:
+    entries = (*manifest["models"].values(), *manifest["clusterings"].values())
+    entries += tuple(manifest.get("priors", {}).values())
+    named = {entry.get(f) for entry in entries for f in ("weights", "codes", LATENTS, "file")}
+    return {CARD, CATALOG, MANIFEST, SEAL} | (named - {None})
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `target` on success, and is gone otherwise."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _recover(target)
+    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new."))
+    try:
+        yield folder
+        folder.chmod(0o755)
+        sync(folder)
+        _swap(folder, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _recover(target: Path) -> None:
+    """Undo what a killed writer left: its temporary folders, an old bundle set aside."""
+    aside = _aside(target)
+    if aside.is_dir() and not target.exists():
+        aside.rename(target)
+    shutil.rmtree(aside, ignore_errors=True)
+    for left in target.parent.glob(f".{target.name}.new.*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
+
+
+def _swap(folder: Path, target: Path) -> None:
+    aside = _aside(target)
+    if target.exists():
+        target.rename(aside)
+    try:
+        folder.rename(target)
+    except OSError:
+        if aside.is_dir():
+            aside.rename(target)
+        raise
+    sync(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_files(folder: Path, contents: BundleContents) -> None:
+    manifest = json.loads(json.dumps(contents.manifest, allow_nan=False))
+    rows = len(contents.columns["galaxy_id"])
+    manifest = {"format": FORMAT, "n_galaxies": rows, **manifest}
+    for name, entry in manifest["models"].items():
+        entry["weights"] = f"{name}.safetensors"
+        atomic_write_bytes(folder / entry["weights"], contents.weights[name].read_bytes())
+        _write_encoded(folder, name, entry, contents.codes[name])
+    for key, entry in manifest["clusterings"].items():
+        entry["model"], entry["features"] = key.split("/")
+        entry["file"] = f"{key.replace('/', '.')}.safetensors"
+        atomic_write_bytes(folder / entry["file"], safetensors_bytes(packed(contents.arrays[key])))
+    for name, entry in manifest.get("priors", {}).items():
+        entry["file"] = f"{name}.prior.safetensors"
+        atomic_write_bytes(folder / entry["file"], contents.priors[name].read_bytes())
+    atomic_write_bytes(folder / CATALOG, _catalog_bytes(contents.columns))
+    _write_manifest(folder, manifest, contents.card)
+
+
+def _write_encoded(folder: Path, name: str, entry: dict[str, Any], encoded: np.ndarray) -> None:
+    """Code maps as a compressed archive, latents as half-precision numbers."""
+    if encoded.dtype.kind == "f":
+        entry[LATENTS] = f"{name}.encoded.safetensors"
+        latents = np.ascontiguousarray(encoded, np.float16)
+        atomic_write_bytes(folder / entry[LATENTS], safetensors_bytes({LATENTS: latents}))
+    else:
+        entry["codes"] = f"{name}.codes.npz"
+        atomic_write_bytes(folder / entry["codes"], _codes_bytes(encoded))
+
+
+def _write_manifest(folder: Path, manifest: dict[str, Any], card: Card) -> None:
+    """Write the model card, then the manifest with every hash, then its seal."""
+    atomic_write_bytes(folder / CARD, card(manifest).encode())
+    names = sorted(p.name for p in folder.iterdir() if p.name not in (MANIFEST, SEAL))
+    manifest["files"] = {
+        name: {"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size}
+        for name in names
+    }
+    check_manifest(manifest, folder)
+    text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    atomic_write_bytes(folder / MANIFEST, text.encode())
+    digest = sha256_of(folder / MANIFEST)
+    atomic_write_bytes(folder / SEAL, seal_line(digest).encode())
+
+
+def _codes_bytes(codes: np.ndarray) -> bytes:
+    kind = np.uint8 if codes.max(initial=0) < 256 else np.uint16
+    stream = io.BytesIO()
+    np.savez_compressed(stream, codes=codes.astype(kind))
+    return stream.getvalue()
+
+
+def _catalog_bytes(columns: Mapping[str, np.ndarray]) -> bytes:
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    stream = io.BytesIO()
+    real = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    rest = [name for name in table.column_names if name not in real]
+    # Sorted by their bytes, real numbers take two thirds of the room.
+    options = {"use_dictionary": rest, "use_byte_stream_split": real}
+    pq.write_table(table, stream, compression="zstd", **options)
+    return stream.getvalue()

@@ -1,0 +1,284 @@
+"""The figures that prove an emulator, or refute it: each with its goal, floor and controls."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxy_explorer.bundle.emulation import EmulationFigure
+from galaxy_explorer.evaluation.emulator.run import comparison as compare
+from galaxy_explorer.evaluation.emulator.sets import Floats, Galaxies, Score
+
+Goal = tuple[float | None, float | None]
+
+LEADING = ("concentration", "gini", "m20")  # A and S are dominated by noise
+NO_GOAL: Goal = (None, None)
+SLOPE_GOAL: Goal = (0.9, 1.1)
+SIGMAS_GOAL: Goal = (5.0, None)
+CONTROL_GOAL: Goal = (-2.0, 2.0)
+JUDGED_GOAL: Goal = (0.95, None)
+TAUGHT_GOAL: Goal = (0.85, None)
+REAL_GOAL: Goal = (None, 0.10)
+REDRAWN_GOAL: Goal = (None, 0.06)
+AUC_GOAL: Goal = (None, 0.60)
+MEMORY_GOAL: Goal = (0.95, 1.05)
+FEWEST = 20  # galaxies with a T below which nothing is said of T
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What is compared.
+
+    real, redrawn: held-out galaxies and their reconstructions; made: samples, asked for the T of
+    these; asked: samples asked for a known T; control: samples of a prior that was trained with
+    mismatched labels, asked the same; taught: training galaxies with a T, stamps as they are.
+    train, held_out: code vectors of as many galaxies each. Empty where there are none.
+    """
+
+    real: Galaxies
+    redrawn: Galaxies
+    made: Galaxies
+    asked: Galaxies
+    control: Galaxies | None
+    taught: Galaxies | None
+    train: NDArray[np.float32]
+    held_out: NDArray[np.float32]
+
+    @property
+    def follows(self) -> bool:
+        """Whether there are galaxies enough to say whether samples follow T."""
+        return min(len(self.asked), len(self.redrawn.typed)) >= FEWEST
+
+    @property
+    def names(self) -> list[str]:
+        """The statistics."""
+        return list(self.real.statistics)
+
+
+def verdict(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    goal: Goal,
+    floor: float | None = None,
+) -> str:
+    """Whether a value reaches its goal, in the words of `bundle_emulation.EmulationFigure`."""
+    if goal == NO_GOAL:
+        return "no goal"
+    if value is None or not math.isfinite(value):
+        return "not measured"
+    least = -math.inf if goal[0] is None else goal[0]
+    most = math.inf if goal[1] is None else goal[1]
+    if least <= value <= most:
+        return "reached"
+    if low is None or high is None:
+        return "not reached"
+    if low <= most and high >= least:
+        return "within error"
+    return "at the floor" if floor is not None and low <= floor else "not reached"
+
+
+def _figure(
+    group: str, name: str, score: Score | float | None, goal: Goal, n: int, **others: Any
+) -> EmulationFigure:
+    """A figure; others: statistic, floor, collapsed, control, reference, note."""
+    if isinstance(score, Score):
+        value, low, high = (known(v) for v in (score.value, *score.interval))
+    else:
+        value, low, high = known(score), None, None
+    return EmulationFigure(
+        group=group,
+        name=name,
+        value=value,
+        low=low,
+        high=high,
+        n=n,
+        goal_low=goal[0],
+        goal_high=goal[1],
+        verdict=verdict(value, low, high, goal, others.get("floor")),
+        **{**BLANK, **others},
+    )
+
+
+BLANK: dict[str, Any] = {
+    "statistic": "",
+    "floor": None,
+    "collapsed": None,
+    "control": None,
+    "reference": None,
+    "note": "",
+}
+
+
+def known(value: float | None) -> float | None:
+    """The value itself, None where it is not a number."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def all_figures(sets: Sets) -> list[EmulationFigure]:
+    """Every figure that these sets allow."""
+    label = [*label_figures(sets), *judge_figures(sets)] if sets.follows else []
+    return [*label, *distribution_figures(sets), *memory_figures(sets)]
+
+
+def label_figures(sets: Sets) -> list[EmulationFigure]:
+    """Do C, Gini and M20 of samples follow T as those of reconstructions do?"""
+    figures, n = [], len(sets.asked)
+    for name in LEADING:
+        redrawn, made = sets.redrawn.typed, sets.asked
+        collapsed = compare.slope_ratio(made.collapsed, redrawn, name).value
+        control = None
+        if sets.control is not None:
+            control = compare.slope_ratio(sets.control, redrawn, name).value
+        real = compare.slope_ratio(redrawn, sets.real.typed, name).value
+        figures.append(
+            _figure(
+                "label", "slope against T, sample over reconstruction",
+                compare.slope_ratio(made, redrawn, name), SLOPE_GOAL, n,
+                statistic=name, collapsed=collapsed, control=control, reference=real,
+                note=f"{len(redrawn)} reconstructions; reference: reconstruction over real",
+            )
+        )  # fmt: skip
+        figures.append(_sigmas("slope of samples, in its errors", made, name, SIGMAS_GOAL))
+        if sets.control is not None:
+            words = "slope with mismatched labels, in its errors"
+            figures.append(_sigmas(words, sets.control, name, CONTROL_GOAL))
+    return figures
+
+
+def _sigmas(words: str, galaxies: Galaxies, name: str, goal: Goal) -> EmulationFigure:
+    slope = compare.slope_of(galaxies, name)
+    sigmas = slope.value / slope.error if slope.error > 0 else 0.0
+    # How far from nothing has no sign; that of a control that should be nothing keeps it.
+    value = abs(sigmas) if goal is SIGMAS_GOAL else sigmas
+    return _figure("label", words, value, goal, len(galaxies), statistic=name)
+
+
+def judge_figures(sets: Sets) -> list[EmulationFigure]:
+    """As read by networks and forests that have seen real galaxies."""
+    figures, made, redrawn = [], sets.asked, sets.redrawn.typed
+    if made.judged is not None:
+        score = compare.correlation_ratio(made, redrawn)
+        values = {"asked": made, "reconstructions": redrawn, "real": sets.real.typed}
+        found = {word: compare.correlation(galaxies) for word, galaxies in values.items()}
+        words = ", ".join(f"{word} {r.value:.3f}" for word, r in found.items())
+        control = None
+        if sets.control is not None:
+            control = compare.correlation_ratio(sets.control, redrawn).value
+        figures.append(
+            _figure(
+                "judge", "correlation with the judge's T, sample over reconstruction",
+                score, JUDGED_GOAL, len(made), control=control,
+                collapsed=compare.correlation_ratio(made.collapsed, redrawn).value,
+                reference=found["reconstructions"].value, note=f"r: {words}",
+            )
+        )  # fmt: skip
+    if sets.taught is not None:
+        figures.append(_taught(sets, sets.taught))
+    return figures
+
+
+def _taught(sets: Sets, taught: Galaxies) -> EmulationFigure:
+    real, made = sets.real.typed, sets.asked
+    score, by_real = compare.taught_accuracy(made, taught, real)
+    control = None
+    if sets.control is not None:
+        control = compare.taught_accuracy(sets.control, taught, real)[0].value
+    collapsed = compare.taught_accuracy(made.collapsed, taught, real)[0].value
+    early = float((real.ttype <= compare.EARLY_TTYPE).mean())
+    note = (
+        f"early or late, of {len(real)} real galaxies; forest on radial profiles; reference: taught"
+        f" by as many real galaxies; always the commoner class: {max(early, 1 - early):.3f}"
+    )
+    return _figure(
+        "judge", "accuracy taught by samples, over taught by real galaxies", score, TAUGHT_GOAL,
+        min(len(made), len(taught)), control=control, collapsed=collapsed,
+        reference=by_real.value, note=note,
+    )  # fmt: skip
+
+
+def distribution_figures(sets: Sets) -> list[EmulationFigure]:
+    """Are samples distributed as real galaxies, and as reconstructions?"""
+    real, redrawn, made = sets.real, sets.redrawn, sets.made
+    sigma, names = compare.sigmas_of(real), sets.names
+    sizes, n = (len(made), len(real)), min(len(made), len(real))
+    below = compare.mean_distance(redrawn, real, names, sigma).value
+    figures = []
+    for words, others, goal in (
+        ("mean W1 / sigma from real", real, REAL_GOAL),
+        ("mean W1 / sigma from reconstructions", redrawn, REDRAWN_GOAL),
+    ):
+        figures.append(
+            _figure(
+                "distribution", words, compare.mean_distance(made, others, names, sigma), goal, n,
+                floor=compare.distance_floor(others, sizes, names, sigma),
+                collapsed=compare.mean_distance(made.collapsed, others, names, sigma).value,
+                reference=below, note=f"{', '.join(names)}; reference: reconstructions from real",
+            )
+        )  # fmt: skip
+        figures += [
+            _figure(
+                "distribution", words.removeprefix("mean "),
+                compare.mean_distance(made, others, [name], sigma), NO_GOAL, n, statistic=name,
+                floor=compare.distance_floor(others, sizes, [name], sigma),
+                reference=compare.mean_distance(redrawn, real, [name], sigma).value,
+            )
+            for name in names
+        ]  # fmt: skip
+    return [*figures, *_told_apart(sets)]
+
+
+def _told_apart(sets: Sets) -> list[EmulationFigure]:
+    figures = []
+    for words, table in (("morphology", _table), ("radial profiles", _features)):
+        redrawn, made, collapsed = (
+            table(galaxies) for galaxies in (sets.redrawn, sets.made, sets.made.collapsed)
+        )
+        figures.append(
+            _figure(
+                "distribution",
+                f"classifier, samples from reconstructions: AUC on {words}",
+                compare.two_sample_auc(redrawn, made),
+                AUC_GOAL,
+                min(len(redrawn), len(made)),
+                floor=compare.split_auc(redrawn),
+                collapsed=compare.two_sample_auc(redrawn, collapsed).value,
+                note="the better of a logistic regression and a forest, on held-out folds",
+            )
+        )
+    return figures
+
+
+def _table(galaxies: Galaxies) -> Floats:
+    """Statistics (n, F), galaxies that could not be measured left out."""
+    table = np.stack(list(galaxies.statistics.values()), 1)
+    return np.asarray(table[np.isfinite(table).all(1)])
+
+
+def _features(galaxies: Galaxies) -> Floats:
+    return galaxies.features.astype(np.float64)
+
+
+def memory_figures(sets: Sets) -> list[EmulationFigure]:
+    """Are training galaxies copied? The control is an emulator that does copy them."""
+    n = len(sets.train)
+    if n < FEWEST:
+        return []
+    score = compare.neighbour_ratio(sets.made.vectors, sets.train, sets.held_out)
+    copied = compare.neighbour_ratio(sets.train, sets.train, sets.held_out).value
+    near = compare.diversity(sets.made, sets.redrawn)
+    collapsed = compare.diversity(sets.made.collapsed, sets.redrawn)
+    return [
+        _figure(
+            "memory", "nearest neighbours in code space, training over held-out", score,
+            MEMORY_GOAL, n, collapsed=copied, note="beside it: an emulator that copies training",
+        ),
+        _figure(
+            "memory", "diversity: distance between samples over reconstructions", near, NO_GOAL,
+            len(sets.made), collapsed=collapsed,
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,239 @@
+"""Held-out galaxies, their reconstructions and samples, each measured in the same way.
+
+In linear light, by the inverse of the survey's stretch: the arcsinh of a stamp takes away most of
+what concentration and Gini tell of T. Noise is added before, in stretched units, where the sky's is
+known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from galaxy_explorer.clustering.features import radial_profile_vectors
+from galaxy_explorer.emulation.likeness import Noise, left_out_noise
+from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.evaluation.emulator.judge import trained_judge
+from galaxy_explorer.evaluation.emulator.sets import Galaxies
+from galaxy_explorer.evaluation.reconstruction import light_morphology
+from galaxy_explorer.evaluation.references import LEAST_TYPED
+from galaxy_explorer.models.conditions import Field, condition_of
+from galaxy_explorer.utils.cache import StageResult
+from galaxy_explorer.utils.progress import progress
+
+if TYPE_CHECKING:
+    from galaxy_explorer.models.inference import Prior
+    from galaxy_explorer.models.ttype_regressor import Judge
+
+TTYPE = "ttype"
+SEED = 0
+BATCH = 64  # samples drawn at a time
+JUDGED_TURNS = 4
+MOST_TAUGHT = 3000
+
+
+@dataclass(frozen=True)
+class Source:
+    """A prior with a key of its weights, for results that are kept."""
+
+    key: str
+    prior: Prior
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What samples are asked for.
+
+    ttype (n,): NaN as of a galaxy whose T the catalogue does not know. numbers (n,): each sample
+    and its noise are functions of its number and what is asked, however many others are drawn.
+    noise: what is added, of sigma (n,).
+    """
+
+    ttype: np.ndarray
+    numbers: np.ndarray
+    noise: Noise
+    sigma: np.ndarray
+
+
+class Measurer:
+    """Galaxies of one bundle, survey and model, measured alike.
+
+    workers: processes for the morphology. stage: what the names of its kept results begin with.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        model: str,
+        fields: tuple[Field, ...],
+        workers: int,
+        *,
+        stage: str = "emulator",
+    ) -> None:
+        self.context, self.model, self.workers, self.stage = context, model, workers, stage
+        self.fields = fields
+
+    @cached_property
+    def codebook(self) -> np.ndarray:
+        """Code vectors (K, D)."""
+        from galaxy_explorer.models.vqvae import VQVAE
+
+        model = self.context.bundle.load_model(self.model)
+        if not isinstance(model, VQVAE):
+            raise TypeError(f"{self.model} has no map of code vectors")
+        return np.asarray(model.codebook.cpu().numpy(), np.float32)
+
+    @property
+    def asks_type(self) -> bool:
+        """Whether the prior may be asked for a T."""
+        return any(field.name == TTYPE for field in self.fields)
+
+    @cached_property
+    def judge(self) -> Judge | None:
+        """A network that has learnt T from real stamps; None where too few have a type."""
+        return trained_judge(self.context)
+
+    def vectors(self, codes: np.ndarray) -> np.ndarray:
+        """Code vectors (n, V) of code maps (n, ...), of both levels; latents are their own."""
+        if codes.dtype.kind == "f":
+            return np.asarray(codes, np.float32)
+        if codes.ndim == 2:  # both maps of a galaxy in a row
+            return self._of_levels(codes)
+        return np.asarray(self.codebook[codes].reshape(len(codes), -1))
+
+    def _of_levels(self, codes: np.ndarray) -> np.ndarray:
+        import torch
+
+        from galaxy_explorer.models.vqvae2 import VQVAE2
+
+        model = self.context.bundle.load_model(self.model)
+        if not isinstance(model, VQVAE2):
+            raise TypeError(f"{self.model} has no two maps of code vectors")
+        with torch.inference_mode():
+            levels = model.vectors(torch.from_numpy(codes.astype(np.int64)))
+        return np.concatenate([level.flatten(1).numpy() for level in levels], 1)
+
+    def galaxies(
+        self, stamps: np.ndarray, codes: np.ndarray, ttype: np.ndarray, words: str
+    ) -> Galaxies:
+        """Stamps (n, C, S, S) with their noise, measured; words: what they are."""
+        from galaxy_explorer.models.ttype_regressor import judge_stamps
+
+        found = light_morphology(self.context, stamps, self.workers, words)
+        judged = None
+        if self.judge is not None:
+            judged, _ = judge_stamps(self.judge, stamps, turns=JUDGED_TURNS)
+        return Galaxies(
+            ttype=ttype,
+            statistics=found.values,
+            features=radial_profile_vectors(stamps),
+            vectors=self.vectors(codes),
+            judged=judged,
+            failed=found.failed_share,
+        )
+
+    def held_out(self, rows: np.ndarray, words: str) -> HeldOut:
+        """Galaxies of the catalogue, as they are and as the model redraws them."""
+        bundle = self.context.bundle
+        stamps, codes = self.context.survey.model_input(rows), bundle.encoded(self.model)[rows]
+        drawn = bundle.draw(self.model, codes)
+        noise, ttype = left_out_noise(stamps, drawn), self.context.ttype[rows]
+        redrawn = drawn + noise.draw(noise.sigma, rows)
+        return HeldOut(
+            self.galaxies(stamps, codes, ttype, words),
+            self.galaxies(redrawn, codes, ttype, f"reconstructions of {words}"),
+            noise,
+        )
+
+    def reconstructed(self, rows: np.ndarray, words: str) -> tuple[Galaxies, Noise]:
+        """Reconstructions alone, and the noise that was put back."""
+        bundle = self.context.bundle
+        codes = bundle.encoded(self.model)[rows]
+        drawn = bundle.draw(self.model, codes)
+        noise = left_out_noise(self.context.survey.model_input(rows), drawn)
+        stamps = drawn + noise.draw(noise.sigma, rows)
+        return self.galaxies(stamps, codes, self.context.ttype[rows], words), noise
+
+    def sampled(self, source: Source, asked: Asked, guidance: float, words: str) -> Galaxies:
+        """Samples of a prior, with noise, measured."""
+        codes = self._codes(source, asked, guidance, words)
+        noise = asked.noise.draw(asked.sigma, asked.numbers, kind=1)
+        stamps = self.context.bundle.draw(self.model, codes) + noise
+        return self.galaxies(stamps, codes, asked.ttype, words)
+
+    def _codes(self, source: Source, asked: Asked, guidance: float, words: str) -> np.ndarray:
+        given = {TTYPE: self._permitted(asked.ttype)} if self.asks_type else {}
+        inputs = {"prior": source.key, "guidance": guidance, "model": self.model}
+        inputs |= {"asked": asked.ttype.tolist(), "numbers": asked.numbers.tolist()}
+
+        def draw() -> StageResult:
+            return StageResult(
+                {"codes": self._draw(source.prior, given, asked.numbers, guidance)}, {}
+            )
+
+        stage = f"{self.stage}.{words.replace(' ', '-')}.{guidance:g}"
+        return np.asarray(self.context.stage(stage, inputs, draw).arrays["codes"])
+
+    def _permitted(self, ttype: np.ndarray) -> np.ndarray:
+        """T within the range that may be asked for; NaN stays."""
+        field = next(field for field in self.fields if field.name == TTYPE)
+        return np.asarray(np.clip(ttype, field.low, field.high))
+
+    def _draw(
+        self, prior: Prior, asked: dict[str, np.ndarray], numbers: np.ndarray, guidance: float
+    ) -> np.ndarray:
+        from galaxy_explorer.emulation.sampler import Draw, drawn, sampler_of
+
+        sampler, parts = sampler_of(prior), []
+        with progress(len(numbers), f"Drawing samples, guidance {guidance:g}") as advance:
+            for start in range(0, len(numbers), BATCH):
+                part = slice(start, start + BATCH)
+                given = {name: values[part] for name, values in asked.items()}
+                wanted = tuple(numbers[part].tolist())
+                condition = condition_of(self.fields, given, len(wanted))
+                parts.append(drawn(sampler, Draw(SEED, wanted, condition, guidance=guidance)))
+                advance(len(wanted))
+        return np.concatenate(parts)
+
+    def taught(self, seed: int = 0) -> Galaxies | None:
+        """Training galaxies with a T, for a classifier alone; None where there are too few."""
+        context = self.context
+        rows = np.flatnonzero((context.splits == "train") & np.isfinite(context.ttype))
+        if len(rows) < LEAST_TYPED:
+            return None
+        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST_TAUGHT])
+        features = radial_profile_vectors(context.survey.model_input(rows))
+        nothing = np.empty((len(rows), 0), np.float32)
+        return Galaxies(context.ttype[rows], {}, features, nothing)
+
+    def orbit(self, rows: np.ndarray, words: str) -> np.ndarray:
+        """Code vectors (8 n, V) of galaxies in all eight orientations."""
+        from galaxy_explorer.models.inference import encode_orbit
+
+        inputs = {"model": self.model, "rows": rows.tolist()}
+
+        def encode() -> StageResult:
+            model = self.context.bundle.load_model(self.model)
+            parts = []
+            with progress(len(rows), f"Orientations of {words}") as advance:
+                for start in range(0, len(rows), BATCH):
+                    part = rows[start : start + BATCH]
+                    parts.append(encode_orbit(model, self.context.survey.model_input(part)))
+                    advance(len(part))
+            return StageResult({"codes": np.concatenate(parts)}, {})
+
+        stage = f"{self.stage}.orbit.{words.replace(' ', '-')}"
+        codes = self.context.stage(stage, inputs, encode).arrays["codes"]  # (n, 8, h, w)
+        return self.vectors(codes.reshape(-1, *codes.shape[2:]))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Galaxies as they are, as the model redraws them, and the noise that was put back."""
+
+    real: Galaxies
+    redrawn: Galaxies
+    noise: Noise

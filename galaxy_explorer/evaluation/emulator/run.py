@@ -1,0 +1,251 @@
+"""The proof of a bundle's emulator, on held-out galaxies, and what is written into the bundle.
+
+real -> reconstruction -> sample, beside a control prior whose labels were mismatched in training,
+a collapsed emulator and the floor of real galaxies. Every draw and every measured stamp is kept in
+the work folder beside the bundle: the same command resumes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle.emulation import EMULATION, Emulation, GuidancePoint, Proof
+from galaxy_explorer.bundle.manifest import CODE_PRIOR, FLOW, HIERARCHICAL, JUDGE
+from galaxy_explorer.bundle.writer import add_files
+from galaxy_explorer.emulation.emulator import Emulator
+from galaxy_explorer.emulation.light import units_of
+from galaxy_explorer.errors import BundleError
+from galaxy_explorer.evaluation.card import card_of
+from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.evaluation.emulator.figures import FEWEST, Sets, all_figures
+from galaxy_explorer.evaluation.emulator.judge import ShippedJudge, shipped_judge
+from galaxy_explorer.evaluation.emulator.measure import Asked, HeldOut, Measurer, Source
+from galaxy_explorer.evaluation.emulator.trends import (
+    best_guidance,
+    guidance_point,
+    histograms,
+    trends,
+    with_p,
+)
+from galaxy_explorer.evaluation.run import copied
+from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.utils.files import sha256_of
+
+__all__ = ["evaluate_emulator"]
+
+Say = Callable[[str], None]
+SAMPLES = 1000
+GUIDANCES = (1.0, 1.25, 1.5, 2.0, 3.0)
+NO_GUIDANCE = "A flow has no guidance."
+PRIORS = {
+    CODE_PRIOR: "gated PixelCNN over code maps",
+    HIERARCHICAL: "gated PixelCNNs over two code maps, the fine one given the coarse one",
+    FLOW: "neural spline flow over latents",
+}
+GUIDANCE_ROWS = 200  # validation galaxies with a T behind each point of the curve
+FURTHER = 3  # a third as many samples more are asked for a known T, and at each guidance
+FURTHER_ROUNDS = 1000  # numbers of the further samples lie beyond those of the others
+RULE = (
+    "On validation galaxies, the guidance with the smallest sum of two numbers: the mean miss of"
+    " the slopes of C, Gini and M20 against T (sample over reconstruction, from 1) and of the"
+    " correlation with the judge's T (sample over reconstruction, below 1), and the mean"
+    " Wasserstein-1 distance over sigma from the reconstructions; of equal ones the smallest."
+)
+
+
+class EmulatorEvaluation:
+    """One proof; `run` measures everything and returns it."""
+
+    def __init__(
+        self,
+        context: Context,
+        emulator: Emulator,
+        samples: int,
+        workers: int,
+        say: Say,
+        *,
+        stage: str = "emulator",
+    ) -> None:
+        self.context, self.emulator, self.samples, self.say = context, emulator, samples, say
+        self.guided = emulator.guided
+        self.measurer = Measurer(context, emulator.model, emulator.fields, workers, stage=stage)
+        bundle, file = context.bundle, context.bundle.manifest["priors"][emulator.model]["file"]
+        self.source = Source(
+            bundle.manifest["files"][file]["sha256"], bundle.load_prior(emulator.model)
+        )
+
+    def run(self) -> Proof:
+        """Measure what is not measured yet; put everything together."""
+        curve = self._curve() if self.measurer.asks_type and self.guided else []
+        guidance = best_guidance(curve) if curve else 1.0
+        if self.guided:
+            self.say(f"Guidance {guidance:g}, chosen on {curve[0].n if curve else 0} galaxies")
+        sets = self._sets(guidance)
+        self.say("Figures")
+        return Proof(
+            model=self.emulator.model,
+            settings=self._settings(sets),
+            figures=tuple(all_figures(sets)),
+            trends=tuple(trends(sets)),
+            histograms=tuple(histograms(sets)),
+            curve=tuple(curve),
+            guidance=guidance,
+            guidance_rule=RULE if self.guided else NO_GUIDANCE,
+        )
+
+    def _rows(self, split: str, most: int, *, typed: bool = False) -> np.ndarray:
+        """Catalogue rows of a split, at most so many, drawn at random, those with a T first."""
+        unknown = np.isnan(self.context.ttype)
+        chosen = (self.context.splits == split) & ~(unknown & typed)
+        rows = np.random.default_rng(0).permutation(np.flatnonzero(chosen))
+        return np.sort(rows[np.argsort(unknown[rows], kind="stable")][:most])
+
+    def _curve(self) -> list[GuidancePoint]:
+        """The guidance curve on validation galaxies with a T; empty where there are too few."""
+        rows = self._rows("validation", min(GUIDANCE_ROWS, self.samples // FURTHER), typed=True)
+        if len(rows) < FEWEST:
+            return []
+        redrawn, noise = self.measurer.reconstructed(rows, "validation reconstructions")
+        asked = Asked(redrawn.ttype, rows, noise, noise.sigma)
+        return [
+            guidance_point(
+                guidance,
+                redrawn,
+                self.measurer.sampled(self.source, asked, guidance, "validation samples"),
+            )
+            for guidance in GUIDANCES
+        ]
+
+    def _sets(self, guidance: float) -> Sets:
+        rows = self._rows("test", self.samples)
+        held_out = self.measurer.held_out(rows, "test galaxies")
+        asked = self._asked(held_out, rows, np.arange(self.samples) % len(rows))
+        made = self.measurer.sampled(self.source, asked, guidance, "samples")
+        typed = np.flatnonzero(np.isfinite(held_out.real.ttype))
+        obeying, control = made.typed, None
+        if self.measurer.asks_type and len(typed) >= FEWEST:
+            more = np.resize(typed, max(len(typed), self.samples // FURTHER))
+            further = self._asked(held_out, rows, more, first_round=FURTHER_ROUNDS)
+            obeying = obeying.joined(
+                self.measurer.sampled(self.source, further, guidance, "further samples")
+            )
+            control = self.measurer.sampled(self._control(), further, guidance, "control samples")
+        train = self._rows("train", len(rows))
+        return Sets(
+            real=held_out.real,
+            redrawn=held_out.redrawn,
+            made=made,
+            asked=obeying,
+            control=control,
+            taught=self.measurer.taught(),
+            train=self.measurer.orbit(train, "train galaxies"),
+            held_out=self.measurer.orbit(rows[: len(train)], "test galaxies"),
+        )
+
+    def _asked(
+        self, held_out: HeldOut, rows: np.ndarray, places: np.ndarray, first_round: int = 0
+    ) -> Asked:
+        """Samples for held-out galaxies: their T, their noise, a number of each one's own."""
+        rounds = first_round + np.arange(len(places)) // len(np.unique(places))
+        return Asked(
+            ttype=held_out.real.ttype[places],
+            numbers=rows[places] + rounds * len(self.context.splits),
+            noise=held_out.noise,
+            sigma=held_out.noise.sigma[places],
+        )
+
+    def _control(self) -> Source:
+        """A prior that was trained with the labels of the next batch."""
+        from galaxy_explorer.pipeline.prior import coded_bundle, train_prior
+
+        bundle, model = self.context.bundle, self.emulator.model
+        recipe = bundle.priors[model].recipe
+        self.say("Control: a prior trained with mismatched labels")
+        coded = coded_bundle(bundle, self.context.survey, model)
+        seed = int(recipe.get("seed", 0))
+        made = train_prior(coded, str(recipe["name"]), seed=seed, control=True)
+        return Source(sha256_of(made.weights), made.load())
+
+    def _settings(self, sets: Sets) -> dict[str, str]:
+        bundle = self.context.bundle
+        return {
+            "bundle": bundle.name,
+            "prior": PRIORS[bundle.priors[self.emulator.model].kind],
+            "survey": str(bundle.manifest["survey"]["name"]),
+            "software": str(bundle.manifest["software"]),
+            "light": units_of(bundle).unit,
+            "held-out galaxies": str(len(sets.real)),
+            "with a T": str(len(sets.real.typed)),
+            "samples": str(len(sets.made)),
+            "asked for a T": str(len(sets.asked)),
+            "control samples": str(0 if sets.control is None else len(sets.control)),
+        }
+
+
+def evaluate_emulator(
+    path: Path,
+    survey_path: Path,
+    *,
+    samples: int = SAMPLES,
+    grid: str = "quick",
+    workers: int = 1,
+    out: Path | None = None,
+    only: str | None = None,
+    say: Say,
+) -> Emulation:
+    """Measure a bundle's priors; write emulation.json, judge, card and guidance into it.
+
+    only: measure the prior of this model, and keep what was measured of the others. samples: how
+    many are drawn, and at most how many held-out galaxies they are compared with. out: a copy of
+    the bundle to write into instead. Raises BundleError, SurveyError, SettingError.
+    """
+    bundle, survey = load_bundle(path), Survey.open(survey_path)
+    main = Emulator.open(bundle).model
+    names = [main, *(name for name in bundle.priors if name != main)]
+    proofs = {} if only is None else _kept(bundle, only, samples)
+    work = path.absolute().with_name(f"{path.absolute().name}.work")
+    context = Context(bundle, survey, work / "evaluation", grid)
+    for name in names if only is None else [only]:
+        say(f"The prior of {name}")
+        stage = "emulator" if name == main else f"emulator-{name}"
+        emulator = Emulator.open(bundle, name)
+        one = EmulatorEvaluation(context, emulator, samples, workers, say, stage=stage)
+        proofs[name] = one.run()
+    others = tuple(proofs[name] for name in names[1:] if name in proofs)
+    made = Emulation(**vars(proofs[main]), others=others)
+    target = path if out is None else copied(path, out)
+    say("Judge")
+    write_emulation(load_bundle(target), made, shipped_judge(context, names))
+    return made
+
+
+def _kept(bundle: Bundle, only: str, samples: int) -> dict[str, Proof]:
+    """What was measured of the other priors; raises BundleError where it cannot stand beside."""
+    found = bundle.emulation
+    if found is None:
+        what = f"{bundle.path}: its first prior was never measured"
+        raise BundleError(f"{what}; leave --emulator-model {only} out")
+    if (before := found.settings.get("samples")) != str(samples):
+        raise BundleError(
+            f"{bundle.path}: its first prior was measured with --emulator-samples {before};"
+            " take as many, or leave --emulator-model out"
+        )
+    first = Proof(**{field.name: getattr(found, field.name) for field in fields(Proof)})
+    proofs = (replace(p, trends=tuple(with_p(p.trends))) for p in (first, *found.others))
+    return {proof.model: proof for proof in proofs}
+
+
+def write_emulation(bundle: Bundle, emulation: Emulation, judge: ShippedJudge | None) -> None:
+    """Put a proof, the judge, the guidance that was chosen and the new card into a bundle."""
+    add_files(
+        bundle.path,
+        {EMULATION: emulation.to_bytes()} | ({} if judge is None else {JUDGE: judge.data}),
+        lambda manifest: card_of(manifest, bundle.evaluation, emulation),
+        guidance={proof.model: proof.guidance for proof in (emulation, *emulation.others)},
+        judge=None if judge is None else judge.entry,
+    )

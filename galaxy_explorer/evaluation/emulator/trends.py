@@ -1,0 +1,126 @@
+"""Trends with T, distributions, and the guidance curve: what the figures of the proof rest on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from galaxy_explorer.bundle.emulation import CLASSES, KINDS, GuidancePoint, Histogram, Trend
+from galaxy_explorer.evaluation.emulator.figures import FEWEST, LEADING, Sets, known
+from galaxy_explorer.evaluation.emulator.run import comparison as compare
+from galaxy_explorer.evaluation.emulator.sets import Galaxies
+
+LOWEST_CLASS = -3
+BINS = 24
+WIDEST = (0.005, 0.995)  # quantiles of the real galaxies that a histogram spans
+
+
+def trends(sets: Sets) -> list[Trend]:
+    """Every statistic against T, on each kind of galaxies."""
+    kinds = (sets.real.typed, sets.redrawn.typed, sets.asked, sets.control)
+    found = [
+        _trend(galaxies, kind, name)
+        for name in sets.names
+        for kind, galaxies in zip(KINDS, kinds, strict=True)
+        if galaxies is not None and len(galaxies) >= FEWEST
+    ]
+    return with_p(found)
+
+
+def with_p(trends: Iterable[Trend]) -> list[Trend]:
+    """The same trends, each with its p of no slope, corrected over all statistics of its kind."""
+    made = list(trends)
+    for kind in KINDS:
+        tested = [i for i, t in enumerate(made) if t.kind == kind and t.sigmas is not None]
+        p = holm([two_sided(made[i].sigmas or 0.0) for i in tested])
+        for place, corrected in zip(tested, p, strict=True):
+            made[place] = replace(made[place], p_holm=corrected)
+    return made
+
+
+def two_sided(sigmas: float) -> float:
+    """Chance that a normal figure of mean 0 lies as many standard errors from 0, either way."""
+    return math.erfc(abs(sigmas) / math.sqrt(2))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """P-values of tests made together, corrected (Holm 1979, Scand. J. Statist. 6, 65).
+
+    The smallest of m counts m times, the next m - 1 times and so on; none is below one before it.
+    """
+    corrected, largest = [0.0] * len(p), 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[place]))
+        corrected[place] = largest
+    return corrected
+
+
+def _trend(galaxies: Galaxies, kind: str, name: str) -> Trend:
+    slope = compare.slope_of(galaxies, name)
+    values = galaxies.statistics[name]
+    place = np.floor(galaxies.ttype + 0.5).clip(LOWEST_CLASS, LOWEST_CLASS + CLASSES - 1)
+    means: list[float | None] = []
+    counts: list[int] = []
+    for number in range(CLASSES):
+        members = values[(place == LOWEST_CLASS + number) & np.isfinite(values)]
+        counts.append(len(members))
+        means.append(float(members.mean()) if len(members) else None)
+    return Trend(
+        statistic=name,
+        kind=kind,
+        slope=known(slope.value),
+        low=known(slope.interval[0]),
+        high=known(slope.interval[1]),
+        sigmas=known(slope.value / slope.error) if slope.error > 0 else None,
+        n=int(np.isfinite(values).sum()),
+        means=tuple(means),
+        counts=tuple(counts),
+        failed=galaxies.failed,
+    )
+
+
+def histograms(sets: Sets) -> list[Histogram]:
+    """Each statistic on real galaxies, reconstructions and samples."""
+    return [_histogram(sets, name) for name in sets.names]
+
+
+def _histogram(sets: Sets, name: str) -> Histogram:
+    real = sets.real.statistics[name]
+    low, high = np.nanquantile(real, WIDEST) if np.isfinite(real).any() else (0.0, 1.0)
+    edges = np.linspace(low, max(high, low + 1e-9), BINS + 1)
+    shares = {}
+    for kind, galaxies in zip(KINDS, (sets.real, sets.redrawn, sets.made), strict=False):
+        values = galaxies.statistics[name]
+        known = values[np.isfinite(values)].clip(edges[0], edges[-1])
+        counts = np.histogram(known, edges)[0] / max(len(known), 1)
+        shares[kind] = tuple(round(float(share), 5) for share in counts)
+    return Histogram(name, tuple(float(edge) for edge in edges), shares)
+
+
+def guidance_point(guidance: float, redrawn: Galaxies, made: Galaxies) -> GuidancePoint:
+    """What one guidance does, on validation galaxies: reconstructions, and samples of their T."""
+    ratios = np.array([compare.slope_ratio(made, redrawn, name).value for name in LEADING])
+    misses = list(np.abs(ratios - 1))
+    names = list(redrawn.statistics)
+    distance = compare.mean_distance(made, redrawn, names, compare.sigmas_of(redrawn)).value
+    judged = None
+    if made.judged is not None and redrawn.judged is not None:
+        judged = compare.correlation(made).value
+        misses.append(max(0.0, 1 - compare.correlation_ratio(made, redrawn).value))
+    return GuidancePoint(
+        guidance=guidance,
+        slope_ratio=float(ratios.mean()),
+        distance=distance,
+        diversity=compare.diversity(made, redrawn),
+        judged=judged,
+        cost=float(np.mean(misses)) + distance,
+        n=len(made),
+    )
+
+
+def best_guidance(curve: Sequence[GuidancePoint]) -> float:
+    """The guidance of the smallest cost, of equal ones the smallest."""
+    return min(curve, key=lambda point: (point.cost, point.guidance)).guidance

@@ -1,0 +1,281 @@
+"""What features of codes must beat: pixels, radial profiles, C A S Gini M20, and chance.
+
+The ceiling: what a supervised network reads of the Hubble type in the same pictures.
+
+The goals that were set for the recommended clustering, and how far it got.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from galaxy_explorer.bundle.evaluation import Row, Target
+from galaxy_explorer.clustering.clusterers import fit_clusterer
+from galaxy_explorer.clustering.features import fit_vectors, pixel_vectors, radial_profile_vectors
+from galaxy_explorer.clustering.summary import EARLY_TTYPE
+from galaxy_explorer.clustering.validation import accuracy, balanced_accuracy
+from galaxy_explorer.emulation.morphology import STATISTICS
+from galaxy_explorer.evaluation.agreement import Judging
+from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.evaluation.reconstruction import LIGHT, original_morphology
+from galaxy_explorer.evaluation.rows import Subset, find_row, make_row, over_galaxies
+from galaxy_explorer.pipeline.plan import SPLITS
+from galaxy_explorer.utils.cache import StageResult
+from galaxy_explorer.utils.resampling import chance_level
+
+CLUSTERERS = ("kmeans", "gmm")
+BASELINE = "baseline"
+TYPED_TRAIN = 3  # times `grid.typed` train galaxies are measured for the morphology baseline
+LEAST_MEASURED = 20
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Features by name: at most `components` principal components of standardised vectors."""
+
+    name: str
+    components: int
+    vectors: Callable[[Context], np.ndarray]
+
+
+def _pixels(context: Context) -> np.ndarray:
+    return pixel_vectors(context.survey.model_input(context.sample))
+
+
+def _radial(context: Context) -> np.ndarray:
+    return radial_profile_vectors(context.survey.model_input(context.sample))
+
+
+def measured_rows(context: Context) -> np.ndarray:
+    """Catalogue rows of the galaxies whose morphology is measured, all with a T-type."""
+    rng = np.random.default_rng(0)
+    train = rng.permutation(context.rows("train", typed=True))[: TYPED_TRAIN * context.grid.typed]
+    validation = rng.permutation(context.rows("validation", typed=True))[: context.grid.typed]
+    return np.sort(np.concatenate([train, validation, context.rows("test", typed=True)]))
+
+
+def _morphology(context: Context) -> np.ndarray:
+    """Five statistics (M, 5), NaN for galaxies that are not, or cannot be, measured."""
+    rows = measured_rows(context)
+    found = original_morphology(context, rows, workers=1)
+    table = np.full((len(context.sample), len(STATISTICS)), np.nan)
+    table[context.places(rows)] = np.stack([found.values[name] for name in STATISTICS], 1)
+    return table
+
+
+BASELINES = (
+    Baseline("PCA-30 of pixels", 30, _pixels),
+    Baseline("radial profile", 20, _radial),
+    Baseline("C, A, S, Gini, M20", 5, _morphology),
+)
+
+
+def baseline_rows(judging: Judging, ks: tuple[int, ...]) -> list[Row]:
+    """Agreement with T of every baseline by two clusterers for each k, and of random clusters."""
+    context = judging.context
+    rows: list[Row] = []
+    for baseline in BASELINES:
+        stage = f"baseline.{baseline.name.lower().replace(', ', '-').replace(' ', '-')}"
+        inputs = {"ks": ks, "light": LIGHT}
+        made = context.stage(stage, inputs, lambda b=baseline: _cluster(context, b, ks))  # type: ignore[misc]
+        for key, labels in sorted(made.arrays.items()):
+            clusterer, _, k = key.partition("-")
+            rows += judging.ttype_rows(Subset(BASELINE, baseline.name, clusterer, int(k)), labels)
+    for count in ks:
+        labels = np.random.default_rng(count).integers(count, size=len(context.sample))
+        rows += judging.ttype_rows(Subset(BASELINE, "none", "random", count), labels)
+    return rows
+
+
+def _cluster(context: Context, baseline: Baseline, ks: tuple[int, ...]) -> StageResult:
+    """Clusters (M,) by "<clusterer>-<k>", -1 for galaxies without features."""
+    vectors = baseline.vectors(context)
+    known = np.flatnonzero(np.isfinite(vectors).all(1))
+    train = np.intersect1d(known, context.places(context.rows("train")))
+    arrays: dict[str, np.ndarray] = {}
+    if len(train) < LEAST_MEASURED:
+        return StageResult(arrays, {"fitted_to": len(train)})
+    features = fit_vectors(vectors, train, n=baseline.components).apply(vectors[known])
+    fit = features[np.searchsorted(known, train)]
+    for clusterer in CLUSTERERS:
+        for k in ks:
+            labels = np.full(len(vectors), -1, np.int16)
+            found = fit_clusterer(clusterer, fit, min(k, len(fit)))
+            labels[known] = found.predict(features)
+            arrays[f"{clusterer}-{k}"] = labels
+    return StageResult(arrays, {"fitted_to": len(train)})
+
+
+JUDGE = Subset("supervised network", "pixels")
+LEAST_TYPED = 20
+
+
+def ceiling_rows(context: Context) -> list[Row]:
+    """r, MAE, R^2 and two-class accuracy of the network on the test galaxies with a T-type.
+
+    Trained on the train galaxies with one; the step is chosen on the validation galaxies, and so
+    is the threshold of the two classes. Empty where fewer than 20 have a type in a split.
+    """
+    if min(len(context.rows(split, typed=True)) for split in SPLITS) < LEAST_TYPED:
+        return []
+    judged = context.stage("judge", {"judge": 1}, lambda: _judge(context))
+    arrays = judged.arrays
+    threshold = best_threshold(arrays["early_validation"], _early(context, "validation"))
+    return network_rows(context, arrays["ttype"], arrays["early"] >= threshold)
+
+
+def _early(context: Context, split: str) -> np.ndarray:
+    return np.asarray(context.ttype[context.rows(split, typed=True)] <= EARLY_TTYPE)
+
+
+def _judge(context: Context) -> StageResult:
+    from galaxy_explorer.models.ttype_regressor import JUDGE_RECIPE, judge_stamps, train_judge
+
+    everyone = np.flatnonzero((context.splits == "train") & np.isfinite(context.ttype))
+    validation, test = (context.rows(split, typed=True) for split in ("validation", "test"))
+    read = context.survey.model_input
+    recipe = replace(JUDGE_RECIPE, steps=context.grid.judge_steps)
+    model = train_judge(
+        read(everyone),
+        context.ttype[everyone],
+        (read(validation), context.ttype[validation]),
+        context.work / f"judge-{recipe.steps}",
+        recipe,
+    )
+    ttype, early = judge_stamps(model, read(test))
+    _, early_validation = judge_stamps(model, read(validation))
+    arrays = {"ttype": ttype, "early": early, "early_validation": early_validation}
+    return StageResult(arrays, {"n_train": len(everyone)})
+
+
+def best_threshold(odds: np.ndarray, early: np.ndarray) -> float:
+    """The threshold on the probability of "early" that is right most often; near 0.5 in a tie."""
+    levels = np.unique(np.append(odds, 0.5))
+    right = np.array([((odds >= level) == early).mean() for level in levels])
+    best = levels[right == right.max()]
+    return float(best[np.abs(best - 0.5).argmin()])
+
+
+def network_rows(context: Context, found: np.ndarray, side: np.ndarray) -> list[Row]:
+    """Scores of predicted T (n,) and side (n,), True for early, of the typed test galaxies."""
+    truth = context.ttype[context.rows("test", typed=True)]
+    early = truth <= EARLY_TTYPE
+    figures: list[tuple[str, Callable[[np.ndarray, np.ndarray], float], np.ndarray, np.ndarray]]
+    figures = [
+        ("r with T", _correlation, truth, found),
+        ("R^2 of T", _explained, truth, found),
+        ("MAE of T", lambda t, f: float(np.abs(f - t).mean()), truth, found),
+        ("two-class accuracy", accuracy, early, side),
+        ("balanced accuracy", balanced_accuracy, early, side),
+    ]
+    rows = []
+    for name, score, right, guess in figures:
+        value = over_galaxies(
+            lambda rows, s=score, t=right, g=guess: s(t[rows], g[rows]),  # type: ignore[misc]
+            len(truth),
+            context.grid.bootstraps,
+        )
+        value["chance"] = chance_level(
+            lambda rows, s=score, t=right, g=guess: s(t, g[rows]),  # type: ignore[misc]
+            len(truth),
+            permutations=context.grid.permutations,
+        )
+        unit = "stages" if name == "MAE of T" else ""
+        note = "trained on T-types of the train split; all that r-band stamps this small tell"
+        rows.append(make_row(JUDGE, "ceiling", name, value, n=len(truth), unit=unit, note=note))
+    return rows
+
+
+def _correlation(truth: np.ndarray, found: np.ndarray) -> float:
+    return float(np.corrcoef(truth, found)[0, 1]) if truth.std() > 0 < found.std() else 0.0
+
+
+def _explained(truth: np.ndarray, found: np.ndarray) -> float:
+    """R^2: share of the variance of T that the prediction removes."""
+    return float(1 - np.square(truth - found).mean() / max(truth.var(), 1e-12))
+
+
+ETA2_SHARE = 0.75  # of the R^2 of the supervised network
+ACCURACY_SHARE = 0.95  # of its two-class accuracy
+AMI_FACTOR = 2.0  # times that of the radial profile at 64 clusters
+FIXED = (
+    ("ARI, renumbered", 1.0),
+    ("ARI, rotated by 90 degrees", 0.99),
+    ("ARI, rotated by 45 degrees", 0.75),
+    ("ARI, shifted by 1 pixel", 0.80),
+    ("ARI, other noise", 0.70),
+    ("bootstrap ARI", 0.70),
+)
+ROUNDING = 1e-9
+TWO_CLASS = "two-class accuracy"
+RADIAL = {
+    "model": BASELINE,
+    "features": "radial profile",
+    "clusterer": "kmeans",
+    "clusters": 64,
+}
+
+
+def judge_targets(rows: list[Row], subset: Subset) -> list[Target]:
+    """Every goal, the figure of the recommended clustering, and whether the figure reaches it."""
+    own = [row for row in rows if _of(row, subset)]
+    targets = [_target(own, figure, goal, "") for figure, goal in FIXED]
+    network = {row.figure: row for row in rows if row.model == JUDGE.model}
+    radial = find_row(
+        rows,
+        model=BASELINE,
+        features="radial profile",
+        clusterer="kmeans",
+        clusters=64,
+        figure="AMI",
+    )
+    relative = (
+        ("eta^2", network.get("R^2 of T"), ETA2_SHARE, "of the network's R^2"),
+        (
+            "two-class accuracy",
+            network.get("two-class accuracy"),
+            ACCURACY_SHARE,
+            "of the network's",
+        ),
+        ("AMI", radial, AMI_FACTOR, "times that of 64 clusters of the radial profile"),
+    )
+    for figure, reference, factor, words in relative:
+        if reference is not None and reference.value is not None:
+            note = f"{factor:g} {words}, {reference.value:.3f}"
+            targets.append(_target(own, figure, factor * reference.value, note))
+    for figure in ("AMI", "eta^2", TWO_CLASS):
+        best = _best_baseline(rows, figure, subset.clusters)
+        if best is not None and best.value is not None:
+            note = f"best baseline with as many clusters: {best.features}, {best.clusterer}"
+            targets.append(_target(own, figure, best.value, note))
+    return targets
+
+
+def _of(row: Row, subset: Subset) -> bool:
+    return (row.model, row.features, row.clusterer) == (
+        subset.model,
+        subset.features,
+        subset.clusterer,
+    )
+
+
+def _target(rows: list[Row], figure: str, goal: float, note: str) -> Target:
+    row = find_row(rows, figure=figure)
+    value = row.value if row else None
+    met = None if value is None else int(value >= goal - ROUNDING)
+    low, high = (row.low, row.high) if row else (None, None)
+    return Target(figure, goal, value, low, high, met, note)
+
+
+def _best_baseline(rows: Iterable[Row], figure: str, clusters: int | None) -> Row | None:
+    """The baseline with the highest value of a figure among those with as many clusters."""
+    found = [
+        row
+        for row in rows
+        if row.model == BASELINE and row.figure == figure and row.clusters == clusters
+    ]
+    known = [row for row in found if row.value is not None]
+    return max(known, key=lambda row: row.value or 0.0, default=None)

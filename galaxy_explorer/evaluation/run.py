@@ -1,0 +1,296 @@
+"""Everything that is measured of a finished bundle, stage by stage, and what is written into it.
+
+Each stage leaves its result in the work folder beside the bundle under a key of its inputs: a
+rerun resumes. Where further trainings lie in that folder, or were measured by an earlier
+evaluation, figures are means over trainings.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle.evaluation import (
+    CLAIMS,
+    EVALUATION,
+    Claim,
+    ClusterStability,
+    Cost,
+    Evaluation,
+    NumberOfClusters,
+    Row,
+    TrainingRow,
+)
+from galaxy_explorer.bundle.writer import add_files
+from galaxy_explorer.errors import SettingError
+from galaxy_explorer.evaluation.agreement import Judging
+from galaxy_explorer.evaluation.card import card_of
+from galaxy_explorer.evaluation.cells import cell_rows, plan_cells
+from galaxy_explorer.evaluation.claims import CLAIMS as FIRST_CLAIMS
+from galaxy_explorer.evaluation.claims import MORE_CLAIMS, claims_text, clusters_equal_features
+from galaxy_explorer.evaluation.context import CLUSTERS, Context, peak_mib
+from galaxy_explorer.evaluation.evidence import Evidence
+from galaxy_explorer.evaluation.number_of_clusters import (
+    merger_tree,
+    number_of_clusters,
+    simulated_rows,
+)
+from galaxy_explorer.evaluation.reconstruction import morphology_rows, reconstruction_rows
+from galaxy_explorer.evaluation.references import baseline_rows, ceiling_rows, judge_targets
+from galaxy_explorer.evaluation.rows import Subset, make_row
+from galaxy_explorer.evaluation.shipped import Shipped, find_shipped, shipped_rows
+from galaxy_explorer.evaluation.subjects import Subject, find_subjects
+from galaxy_explorer.evaluation.trainings import (
+    FROM_MANIFEST,
+    further_trainings,
+    taken_over,
+    tradeoff,
+    trained_rows,
+    training_curves,
+)
+from galaxy_explorer.pipeline.replicas import find_replicas
+from galaxy_explorer.survey.store import Survey
+
+__all__ = ["evaluate_bundle"]
+
+Say = Callable[[str], None]
+RECOMMENDED_RULE = (
+    "On the validation galaxies, among candidates that repeat themselves (bootstrap ARI at least"
+    " 0.70) and are about the galaxy (ARI at least 0.75 under rotation by 45 degrees, 0.80 under a"
+    " shift of 1 pixel, 0.70 under other noise), the one whose clusters hold most of the variance"
+    " of T beyond chance."
+)
+
+
+class Evaluator:
+    """One evaluation; `run` measures everything and returns it."""
+
+    def __init__(
+        self,
+        context: Context,
+        subjects: list[Subject],
+        trainings: list[dict[str, Any]],
+        workers: int,
+        say: Say,
+    ) -> None:
+        self.context, self.subjects, self.trainings = context, subjects, trainings
+        self.workers, self.say = workers, say
+        self.judging = Judging(context)
+        self.shipped = find_shipped(context.bundle, subjects)
+        self.taken = taken_over(context.bundle, subjects, context.grid_name)
+        self.rows = [(one.row, one.seed) for one in self.taken]
+        self.stability: list[ClusterStability] = []
+
+    @property
+    def recommended(self) -> Shipped:
+        """The clustering that the bundle opens with."""
+        key = self.context.bundle.manifest["default_clustering"]
+        return next(shipped for shipped in self.shipped if shipped.clustering.key == key)
+
+    def run(self) -> Evaluation:
+        """Measure what is not measured yet; put everything together."""
+        start = time.monotonic()
+        self._reconstruction()
+        self._clusterings()
+        self._references()
+        chosen = self._numbers()
+        trees = (merger_tree(self.context, self.recommended),)
+        evidence = Evidence(
+            [row for row, _ in self.rows], [seed for _, seed in self.rows], self.subjects
+        )
+        return Evaluation(
+            settings=self._settings(),
+            recommended=self.recommended.clustering.key,
+            recommended_rule=RECOMMENDED_RULE,
+            rows=tuple(evidence.joined),
+            claims=tuple(self._claims(evidence, chosen)),
+            number_of_clusters=tuple(chosen),
+            stability=tuple(self.stability),
+            tradeoff=tuple(tradeoff(evidence.joined, self.subjects)),
+            training=tuple(training_curves(self.context.bundle, self.trainings)),
+            trees=trees,
+            targets=tuple(judge_targets(evidence.joined, self.recommended.subset)),
+            costs=self._costs(time.monotonic() - start),
+            further=self._further(),
+        )
+
+    def _add(self, rows: list[Row], seed: int = 0) -> None:
+        self.rows += [(row, seed) for row in rows]
+
+    def _reconstruction(self) -> None:
+        self.say(f"Reconstruction and vocabulary of {len(self.subjects)} trainings")
+        for subject in self.subjects:
+            self._add(reconstruction_rows(self.context, subject), subject.seed)
+        self.rows += trained_rows(self.trainings, self._known)
+        if not self._typed:
+            return
+        for subject in self.subjects:
+            if subject.shipped and (subject.main or not subject.has_maps or not subject.clustered):
+                self._add(morphology_rows(self.context, subject, self.workers), subject.seed)
+
+    @property
+    def _typed(self) -> bool:
+        return len(self.context.rows("test", typed=True)) > 1
+
+    @property
+    def _known(self) -> set[tuple[str, int]]:
+        """Name and seed of every training with figures."""
+        measured = {(subject.name, subject.seed) for subject in self.subjects}
+        return measured | {(one.row.model, one.seed) for one in self.taken}
+
+    def _further(self) -> tuple[TrainingRow, ...]:
+        """What is known of trainings that do not ship, but for what the manifest says of them."""
+        shipped = {(one.name, one.seed) for one in self.subjects if one.shipped}
+        further = self._known - shipped
+        return tuple(
+            TrainingRow(seed, row)
+            for row, seed in self.rows
+            if (row.model, seed) in further and row.note != FROM_MANIFEST
+        )
+
+    def _clusterings(self) -> None:
+        thorough = self.context.grid_name == "full"
+        cells = [c for s in self.subjects for c in plan_cells(s, thorough=thorough)]
+        for number, cell in enumerate(cells, 1):
+            name = f"{cell.subject.name} (seed {cell.subject.seed}), {cell.features.name}"
+            self.say(f"Clusters {number} of {len(cells)}: {name}")
+            self._add(cell_rows(self.judging, cell), cell.subject.seed)
+        for shipped in self.shipped:
+            self.say(f"Shipped clustering {shipped.clustering.key}")
+            rows, stability = shipped_rows(self.judging, shipped)
+            self._add(rows, shipped.subject.seed)
+            self.stability.append(stability)
+
+    def _references(self) -> None:
+        self.say("Baselines, and the ceiling of a supervised network")
+        recommended = self.recommended.clustering.mixture.n_components
+        self._add(baseline_rows(self.judging, tuple(sorted({recommended, CLUSTERS}))))
+        self._add(ceiling_rows(self.context))
+
+    def _numbers(self) -> list[NumberOfClusters]:
+        self.say("How many clusters: real galaxies, and simulated ones of known classes")
+        mapped = [s for s in (self.recommended.subject, *self.subjects) if s.shipped and s.has_maps]
+        if mapped:
+            self._add(simulated_rows(self.context, mapped[0]))
+        chosen = []
+        for shipped in self.shipped:
+            if shipped is self.recommended or shipped.subject.main:
+                found = number_of_clusters(self.context, shipped)
+                chosen.append(found)
+                self._add([_number_row(found, len(self.context.fit_rows))])
+        return chosen
+
+    def _claims(self, evidence: Evidence, chosen: list[NumberOfClusters]) -> list[Claim]:
+        claims = [judge(evidence) for judge in (*FIRST_CLAIMS, *MORE_CLAIMS)]
+        return [*claims, clusters_equal_features(evidence, chosen)]
+
+    def _settings(self) -> dict[str, str]:
+        bundle, known = self.context.bundle, self._known
+        return {
+            "bundle": bundle.name,
+            "survey": str(bundle.manifest["survey"]["name"]),
+            "software": str(bundle.manifest["software"]),
+            "grid": self.context.grid_name,
+            "trainings": str(len(known)),
+            "of an earlier evaluation": str(len(known) - len(self.subjects)),
+            "seeds": str(len({seed for _, seed in known})),
+            "test galaxies": str(len(self.context.rows("test"))),
+            "with a type": str(len(self.context.rows("test", typed=True))),
+        }
+
+    def _costs(self, seconds: float) -> tuple[Cost, ...]:
+        """By group of stages, and all together; resumed stages count what they took then."""
+        groups: dict[str, list[Cost]] = {}
+        for cost in self.context.costs:
+            groups.setdefault(_group(cost.stage), []).append(cost)
+        joined = [
+            Cost(
+                name,
+                round(sum(cost.seconds for cost in costs), 2),
+                max(cost.peak_mib for cost in costs),
+            )
+            for name, costs in groups.items()
+        ]
+        total = sum(cost.seconds for cost in joined)
+        peak = max([peak_mib(), *(cost.peak_mib for cost in joined)])
+        return (*joined, Cost("all stages", round(max(total, seconds), 2), peak))
+
+
+def _group(stage: str) -> str:
+    """What a stage is about, without its model: "k16-modern-8x8.0.clusters.codes" is clusters."""
+    parts = stage.split(".")
+    known = ("simulated", "baseline", "judge", "photometry")
+    if parts[0] in known:
+        return parts[0]
+    return f"shipped {parts[-1]}" if parts[0] == "shipped" else parts[2]
+
+
+def _number_row(found: NumberOfClusters, n: int) -> Row:
+    subset = Subset(found.model, found.features, found.clusterer)
+    score = {"value": float(found.recommended or 1)}
+    return make_row(
+        subset,
+        "number of clusters",
+        "recommended k",
+        score,
+        n=n,
+        split="train",
+        note="a continuum" if found.verdict == "continuum" else found.verdict,
+    )
+
+
+def evaluate_bundle(
+    path: Path,
+    survey_path: Path,
+    *,
+    grid: str = "quick",
+    seeds: int | None = None,
+    workers: int = 1,
+    out: Path | None = None,
+    say: Say,
+) -> Evaluation:
+    """Measure a bundle and write evaluation.json, CLAIMS.md and the card into it.
+
+    seeds: at most that many trainings of each model, from the bundle's work folder; None for all.
+    out: a copy of the bundle to write into instead. Raises BundleError, SurveyError or
+    SettingError.
+    """
+    bundle, survey = load_bundle(path), Survey.open(survey_path)
+    work = path.absolute().with_name(f"{path.absolute().name}.work")
+    context = Context(bundle, survey, work / "evaluation", grid)
+    replicas = find_replicas(work, survey)
+    subjects = find_subjects(bundle, replicas, seeds)
+    trainings = further_trainings(bundle, replicas)
+    if all(subject.shipped for subject in subjects):
+        say(f"No further trainings in {work}: figures are of one training each")
+    evaluation = Evaluator(context, subjects, trainings, workers, say).run()
+    target = path if out is None else copied(path, out)
+    write_evaluation(load_bundle(target), evaluation, trainings)
+    return evaluation
+
+
+def copied(path: Path, out: Path) -> Path:
+    """A copy of a bundle at `out`, which must not exist yet."""
+    if out.exists():
+        raise SettingError(f"--out {out}: exists already; give a new folder")
+    shutil.copytree(path, out)
+    return out
+
+
+def write_evaluation(
+    bundle: Bundle, evaluation: Evaluation, trainings: list[dict[str, Any]]
+) -> None:
+    """Put an evaluation, the claims, the trainings behind them and the new card into a bundle."""
+    files = {
+        EVALUATION: evaluation.to_bytes(),
+        CLAIMS: claims_text(bundle.name, evaluation).encode(),
+    }
+
+    def card(manifest: dict[str, Any]) -> str:
+        return card_of(manifest, evaluation, bundle.emulation)
+
+    add_files(bundle.path, files, card, trainings=trainings)

@@ -1,0 +1,125 @@
+"""Training curves with the stop rule, and reconstruction against distinction model by model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from galaxy_explorer.bundle.bundle import Bundle
+from galaxy_explorer.bundle.evaluation import Row, TradeoffPoint, TrainingCurve, TrainingRow
+from galaxy_explorer.evaluation.rows import Subset, find_row, make_row
+from galaxy_explorer.evaluation.subjects import Subject
+from galaxy_explorer.pipeline.replicas import Replica, training_entry
+
+FROM_MANIFEST = "measured when the bundle was made"
+DISTINCTIONS = (("index", "gmm"), ("codes", "kmeans"), ("latents", "gmm"))
+
+
+def further_trainings(bundle: Bundle, replicas: Iterable[Replica]) -> list[dict[str, Any]]:
+    """Entries of all trainings that do not ship: those of the manifest, and those of `replicas`.
+
+    Of one and the same training the manifest's entry stays, which may hold more figures.
+    """
+    seed = int(bundle.manifest["recipe"].get("seed", 0))
+    known = {(one["name"], one["seed"]): one for one in bundle.manifest.get("trainings", [])}
+    for replica in replicas:
+        key, entry = (replica.name, replica.seed or seed), training_entry(replica)
+        same = key in known and known[key]["curve"] == entry["curve"]
+        if not same and not (key[1] == seed and replica.name in bundle.models):
+            known[key] = {**entry, "seed": key[1]}
+    return [known[key] for key in sorted(known)]
+
+
+def training_curves(bundle: Bundle, trainings: list[dict[str, Any]]) -> list[TrainingCurve]:
+    """Of every training, shipped or not."""
+    shipped = [{**entry, "name": name} for name, entry in bundle.manifest["models"].items()]
+    seed = int(bundle.manifest["recipe"].get("seed", 0))
+    entries = [{"seed": seed, **entry} for entry in shipped] + trainings
+    return [_curve(entry) for entry in entries if entry.get("curve")]
+
+
+def _curve(entry: dict[str, Any]) -> TrainingCurve:
+    curve = entry["curve"]
+
+    def column(name: str) -> tuple[float | None, ...]:
+        return tuple(row.get(name) for row in curve)
+
+    rule, best = entry.get("rule_step"), min(row["nmse"] for row in curve)
+    at_rule = next((row["nmse"] for row in curve if row["step"] == rule), None)
+    return TrainingCurve(
+        model=entry["name"],
+        seed=int(entry["seed"]),
+        step=column("step"),
+        nmse=column("nmse"),
+        perplexity=column("perplexity"),
+        codes_changed=column("codes_changed"),
+        rule_step=rule,
+        best_step=int(entry.get("best_step") or curve[-1]["step"]),
+        cost=None if at_rule is None else at_rule / best - 1,
+    )
+
+
+def taken_over(bundle: Bundle, subjects: Iterable[Subject], grid: str) -> tuple[TrainingRow, ...]:
+    """Figures that an earlier evaluation on the same grid has of trainings not at hand now."""
+    earlier = bundle.evaluation
+    if earlier is None or earlier.settings.get("grid") != grid:
+        return ()
+    known = {(subject.name, subject.seed) for subject in subjects}
+    return tuple(one for one in earlier.further if (one.row.model, one.seed) not in known)
+
+
+def trained_rows(
+    trainings: list[dict[str, Any]], known: Collection[tuple[str, int]]
+) -> list[tuple[Row, int]]:
+    """Figures of trainings that are not measured anew, with their seeds.
+
+    NMSE of trainings whose weights and codes are not at hand, and of the ablations of hierarchical
+    models: codes of one level permuted among galaxies, or replaced by their mean. known: name and
+    seed of the trainings that have other figures.
+    """
+    rows = []
+    for entry in trainings:
+        metrics, seed = entry["metrics"], int(entry["seed"])
+        ablations = [name for name in metrics if name.startswith(("nmse_top", "nmse_bottom"))]
+        figures = {name: f"NMSE, {name[5:].replace('_', ' ')}" for name in ablations}
+        if (entry["name"], entry["seed"]) not in known:
+            figures["nmse"] = "NMSE"
+        for name, figure in figures.items():
+            score = {"value": metrics.get(name)}
+            if name == "nmse":
+                score |= {"low": metrics.get("nmse_low"), "high": metrics.get("nmse_high")}
+            n = int(metrics.get("n_test", 0))
+            subset = Subset(entry["name"])
+            row = make_row(subset, "reconstruction", figure, score, n=n, note=FROM_MANIFEST)
+            rows.append((row, seed))
+    return rows
+
+
+def tradeoff(rows: list[Row], subjects: Iterable[Subject]) -> list[TradeoffPoint]:
+    """One point for each clustered model and feature set; rows joined over seeds."""
+    models = {subject.name: subject for subject in subjects if subject.clustered}
+    points = []
+    for name, subject in models.items():
+        error = find_row(rows, model=name, figure="NMSE")
+        for features, clusterer in DISTINCTIONS:
+            wanted = {"model": name, "features": features, "clusterer": clusterer}
+            eta2 = find_row(rows, figure="eta^2", **wanted)
+            ami = find_row(rows, figure="AMI", **wanted)
+            if error is None or eta2 is None or ami is None:
+                continue
+            point = TradeoffPoint(
+                model=name,
+                features=features,
+                clusterer=clusterer,
+                codes=subject.num_embeddings,
+                **_interval("nmse", error),
+                **_interval("eta2", eta2),
+                **_interval("ami", ami),
+                seed_count=min(error.seed_count, eta2.seed_count),
+            )
+            points.append(point)
+    return points
+
+
+def _interval(name: str, row: Row) -> dict[str, float | None]:
+    return {name: row.value, f"{name}_low": row.low, f"{name}_high": row.high}

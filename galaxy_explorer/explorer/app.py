@@ -1,0 +1,209 @@
+"""The page around the pages: title, navigation, light and dark, and what to do about an error.
+
+What every page has above it: a search field, and the way to take things home.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+import panel_material_ui as pmui
+from panel.io.resources import LOCAL_DIST
+
+from galaxy_explorer.errors import BadQuery, GalaxyExplorerError
+from galaxy_explorer.explorer.context import AppContext, app_context
+from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.export.dialog import TakeHome
+from galaxy_explorer.explorer.links import restore
+from galaxy_explorer.explorer.pages.labels.session import label_columns
+from galaxy_explorer.explorer.pages.registry import PageEntry, offered_pages
+from galaxy_explorer.explorer.server.sessions import has_seat, late_page, on_its_own, presence
+from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.widgets.components import Navigation, SearchField, notify, when_loaded
+from galaxy_explorer.explorer.widgets.results import as_answer, ask, count_words, give, search
+
+if TYPE_CHECKING:
+    from galaxy_explorer.explorer.context import AppContext
+    from galaxy_explorer.explorer.state import ExplorerState
+
+
+EXPLANATION = (
+    "A name (NGC 4565), a position (12:36:20.8 +25:59:16 r=5'), or conditions (T < 0 and"
+    " cluster = 5); what is found becomes the selection"
+)
+
+FIELD_WIDTH = "clamp(112px, 13vw, 230px)"
+OWN_WIDTH = f":host {{ flex: 0 0 calc({FIELD_WIDTH} + 46px) !important; min-width: 0; }}"
+"""Field and button; what is left of the header belongs to the navigation."""
+
+
+class HeaderTools(pn.viewable.Viewer):
+    """Search field and take-home button; page: name of the page that is open."""
+
+    def __init__(
+        self, state: ExplorerState, context: AppContext, page: Callable[[], str], **params: Any
+    ) -> None:
+        super().__init__(**params)
+        self.state = state
+        self.field = SearchField(
+            self._on_message, hint="Name, position, T < 0", slim=True, margin=(0, 4),
+            explanation=EXPLANATION, sizing_mode=None, styles={"width": FIELD_WIDTH}
+        )  # fmt: skip
+        self.take_home = TakeHome(state, context, page)
+        self._view = pn.Row(
+            self.field, self.take_home, margin=0, align="center", stylesheets=[OWN_WIDTH]
+        )
+
+    def __panel__(self) -> pn.Row:
+        return self._view
+
+    async def _on_message(self, message: dict[str, Any]) -> None:
+        asked = message.get("ask")
+        if isinstance(asked, str):
+            await self.search(asked)
+
+    async def search(self, asked: str) -> None:
+        """Select what a question finds, and say how many; a question in vain changes nothing."""
+        latest = ask(self.state)
+        try:
+            derived = await asyncio.to_thread(label_columns, self.state.bundle)
+            found = await asyncio.to_thread(search, self.state, asked, derived)
+        except BadQuery as error:
+            notify(str(error), warning=True)
+            return
+        notify(count_words(found), warning=not len(found.rows))
+        if len(found.rows) and latest():
+            give(self.state, as_answer(found))
+
+
+TITLE = "Galaxy Explorer"
+THEME = {
+    "light": {
+        "palette": {
+            "primary": {"main": "#0b62a8"},
+            "background": {"default": "#f4f6fa", "paper": "#ffffff"},
+        }
+    },
+    "dark": {
+        "palette": {
+            "primary": {"main": "#7cc4ff"},
+            "background": {"default": "#05070c", "paper": "#0a0e16"},
+        }
+    },
+}
+HEADER_STYLE = {
+    "& .header": {"backgroundColor": "#101b2d", "backgroundImage": "none", "boxShadow": "none"},
+    "& .header .title": {"fontSize": "1.2rem", "fontWeight": 600},
+    "& .header .MuiIconButton-root": {"color": "#ffffff"},
+    "& .MuiLinearProgress-root": {"display": "none"},  # would never move: see `on_its_own`
+    "& .MuiToolbar-root": {"minHeight": "52px !important"},
+    "& .MuiToolbar-root > .MuiBox-root": {"minWidth": 0},
+    "& .MuiToolbar-root > .MuiBox-root:has(.title)": {"flexShrink": 0},
+    "@media (max-width: 1150px)": {
+        "& .header .title": {"display": "none"},
+        "& .MuiToolbar-root": {"padding": "0 8px !important"},
+    },
+}
+
+
+def main_page() -> pn.viewable.Viewable:
+    """The app for one visitor, or a page that says what is wrong and what helps."""
+    _keep_styles_local()
+    try:
+        context = app_context()
+    except GalaxyExplorerError as error:
+        return error_page(error)
+    return build_page(context) if has_seat() else late_page()
+
+
+def _keep_styles_local() -> None:
+    """Take Panel's style sheets from this server, whatever happens.
+
+    Panel makes them point elsewhere and turns them round when it renders the page. A visitor whose
+    browser connects so late that the session has expired gets one that was never rendered.
+    """
+    if pn.state.curdoc is not None:
+        pn.state.curdoc.template_variables["dist_url"] = LOCAL_DIST
+
+
+def build_page(context: AppContext) -> pmui.Page:
+    """The app for one visitor. Each page is made when it is first opened."""
+    state = ExplorerState(context.bundle)
+    pages = offered_pages(context)
+    navigation = Navigation(entries=_entries(pages), page=_asked_page(list(pages)), margin=(0, 8))
+    main = pn.Column(sizing_mode="stretch_both", margin=0)
+    made: dict[str, pn.viewable.Viewable] = {}
+    here = presence()
+
+    def open_page(name: str) -> None:
+        if name not in pages:
+            return
+        if name not in made:
+            made[name] = pn.panel(pages[name].make(state, context))
+            main.append(made[name])
+        for other, view in made.items():
+            view.visible = other == name
+        here.heading = pages[name].title
+        if pn.state.location is not None:
+            pn.state.location.update_query(page=name)
+
+    navigation.param.watch(lambda event: when_loaded(partial(open_page, event.new)), "page")
+    _reopen(state, context)
+    open_page(navigation.page)
+    # A click before the page is loaded would change what is chosen but not what is shown.
+    main.styles = {"pointer-events": "none"}
+    pn.state.onload(partial(main.param.update, styles={}))
+    tools = HeaderTools(state, context, lambda: navigation.page)
+    main.append(tools.take_home.dialog)
+    return _page(main, header=[navigation, tools, here])
+
+
+def _reopen(state: ExplorerState, context: AppContext) -> None:
+    """Bring the state to what the address asks for; say what could not be had."""
+    given = pn.state.session_args.items()
+    asked = {word: values[0].decode(errors="replace") for word, values in given}
+    for complaint in restore(state, asked, context.selections):
+        pn.state.onload(partial(notify, complaint, warning=True))
+
+
+def _entries(pages: dict[str, PageEntry]) -> list[tuple[str, str, bool]]:
+    """What the navigation shows; the first page of each group stands a little apart."""
+    groups = [page.group for page in pages.values()]
+    first = [True, *(one != before for one, before in zip(groups[1:], groups, strict=False))]
+    return [(name, page.title, new) for (name, page), new in zip(pages.items(), first, strict=True)]
+
+
+def _asked_page(names: list[str]) -> str:
+    asked = pn.state.session_args.get("page", [b""])[0].decode(errors="replace")
+    return asked if asked in names else names[0]
+
+
+def error_page(error: Exception) -> pmui.Page:
+    """A page that says what is wrong and what helps."""
+    text = (
+        f"<h2>The explorer cannot start</h2><p>{plain(error)}</p>"
+        "<p>Name a bundle with <code>galaxy-explorer serve BUNDLE</code> or "
+        "<code>make app BUNDLE=...</code>; <code>galaxy-explorer train</code> makes one from a "
+        "survey. Reload this page when it is there.</p>"
+    )
+    return _page(pn.pane.HTML(text, margin=40, styles={"font-size": "16px", "max-width": "70ch"}))
+
+
+def _page(
+    main: pn.viewable.Viewable, header: list[pn.viewable.Viewable] | None = None
+) -> pmui.Page:
+    page = pmui.Page(
+        title=TITLE,
+        main=[main],
+        header=header or [],
+        dark_theme=True,
+        theme_config=THEME,
+        busy_indicator=None,
+        meta_description="A map of galaxies sorted by a model that was never told their types.",
+        sx=HEADER_STYLE,
+    )
+    return on_its_own(page)

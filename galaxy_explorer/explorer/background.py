@@ -1,0 +1,231 @@
+"""Slow pictures without waiting: made in a thread, shown when they are still wanted.
+
+Slow work for visitors, one piece after the other, step by step; who waits knows for how many.
+
+One thread works for the whole server. Whoever enters the line is told at once how many are before
+them; the line is bounded, work can be cancelled between two of its steps, and nothing here waits
+on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import panel as pn
+import param
+
+from galaxy_explorer.errors import Busy
+
+
+class Drawing(param.Parameterized):
+    """Something that is drawn in two steps, whenever it is asked for.
+
+    prepare: reads the state and returns the slow step, which runs in a thread; show: gets its
+    result, under the document's lock. A drawing that was overtaken by a later one is dropped.
+    While nothing is to be seen (`shown` is false) asking only notes that a drawing is due. Where
+    `ready` says that the slow step is quick, a page that is being made contains its drawing from
+    the start; where `at_hand` says that its result is known already, it is shown at once.
+    """
+
+    shown = param.Boolean(default=True, doc="Whether the drawing can be seen.")
+
+    def __init__(
+        self,
+        prepare: Callable[[], Callable[[], Any]],
+        show: Callable[[Any], None],
+        ready: Callable[[], bool] = lambda: False,
+        at_hand: Callable[[], bool] = lambda: False,
+        **params: Any,
+    ) -> None:
+        super().__init__(**params)
+        self.number = 0
+        self._prepare, self._show, self._ready, self._at_hand = prepare, show, ready, at_hand
+        self._due = False
+        self.param.watch(self._appear, "shown")
+
+    def ask(self, *_: param.parameterized.Event) -> None:
+        """Draw soon, or once it can be seen. Takes and ignores the events of watchers."""
+        if not self.shown:
+            self._due = True
+        elif pn.state.curdoc is not None and self._may_draw_now():
+            self.draw_at_once()
+        else:
+            # A browser that is still opening the page would miss a drawing made meanwhile.
+            pn.state.onload(self.draw)
+
+    def _may_draw_now(self) -> bool:
+        return self._at_hand() if pn.state.loaded else self._ready()
+
+    def _appear(self, *_: param.parameterized.Event) -> None:
+        if self.shown and self._due:
+            self._due = False
+            self.ask()
+
+    def draw_at_once(self) -> None:
+        """Draw before going on, however long it takes."""
+        self.number += 1
+        self._show(self._prepare()())
+
+    async def draw(self) -> None:
+        """Draw now."""
+        self.number += 1
+        number, document = self.number, pn.state.curdoc
+        had_visitor = has_visitor(document)
+        result = await asyncio.to_thread(self._prepare())
+
+        def finish() -> None:
+            if number == self.number and has_visitor(document) == had_visitor:
+                self._show(result)
+
+        # Under the document's lock: else an earlier drawing may arrive after a later one.
+        pn.state.execute(finish, schedule=True)
+
+
+def has_visitor(document: Any) -> bool:
+    """Whether a document belongs to a session; one that has ended has let go of it."""
+    return document is not None and document.session_context is not None
+
+
+PLACES = 12
+"""Jobs at a time, the one that is worked on included: a job takes a second or a few."""
+
+Work = Callable[[Callable[[], bool]], Iterator[Any]]
+"""Given a function that says whether it was cancelled, yields its results step by step."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many jobs are before this one; 0: it is its turn."""
+
+    before: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """A step of the work is done, and this is what it made."""
+
+    part: Any
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Nothing more follows; with the error that ended the work, if one did."""
+
+    error: Exception | None = None
+
+
+News = Waiting | Made | Ended
+
+
+class Job:
+    """A piece of work in the line. Made by `Line.enter`, on the event loop."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self._loop = asyncio.get_running_loop()
+        self._news: asyncio.Queue[News] = asyncio.Queue()
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """Stop after the step that is being worked on; its result is dropped."""
+        self._cancelled.set()
+        self._news.put_nowait(Ended())
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._cancelled.is_set()
+
+    def tell(self, news: News) -> None:
+        """Hand news over to the event loop, from any thread; nobody listens once that is closed."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._news.put_nowait, news)
+
+    async def news(self) -> AsyncIterator[Waiting | Made]:
+        """What happens, as it happens. Raises what ended the work, if an error did."""
+        while not self.cancelled():
+            news = await self._news.get()
+            if self.cancelled():
+                return
+            if isinstance(news, Ended):
+                if news.error is not None:
+                    raise news.error
+                return
+            yield news
+
+
+def _on_one_core() -> None:
+    """Keep torch on one core in this thread: short steps on a busy machine wait long for a second.
+
+    On two busy cores a request took a tenth of the time so.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    threadpool_limits(1, user_api="openmp")
+
+
+class Line:
+    """Jobs one after the other, in the order in which they came; at most `places` of them."""
+
+    def __init__(self, places: int = PLACES) -> None:
+        self._places = places
+        self._jobs: list[Job] = []  # the first is worked on
+        self._lock = threading.Lock()
+        self._worker = ThreadPoolExecutor(1, "emulator", initializer=_on_one_core)
+
+    def enter(self, work: Work) -> Job:
+        """Queue work at the end. Raises Busy where the line is full."""
+        job = Job(work)
+        with self._lock:
+            if len(self._jobs) >= self._places:
+                raise Busy(
+                    f"{len(self._jobs)} requests are waiting already; try again in a few seconds"
+                )
+            job.tell(Waiting(len(self._jobs)))
+            self._jobs.append(job)
+        self._worker.submit(self._do, job)
+        return job
+
+    def prepare(self, work: Callable[[], object]) -> None:
+        """Do something that nobody waits for, before the jobs that come later."""
+        self._worker.submit(work)
+
+    def cancel(self, job: Job) -> None:
+        """Cancel a job; if it is still waiting, those behind it move up."""
+        job.cancel()
+        with self._lock:
+            waiting = job in self._jobs[1:]
+        if waiting:
+            self._leave(job)
+
+    def _do(self, job: Job) -> None:
+        error = None
+        try:
+            if not job.cancelled():
+                for part in job.work(job.cancelled):
+                    if job.cancelled():
+                        break
+                    job.tell(Made(part))
+        except Exception as caught:  # raised by whoever waits for the job
+            error = caught
+        self._leave(job)
+        job.tell(Ended(error))
+
+    def _leave(self, job: Job) -> None:
+        with self._lock:
+            if job in self._jobs:
+                self._jobs.remove(job)
+                for before, other in enumerate(self._jobs):
+                    other.tell(Waiting(before))
+
+    def close(self) -> None:
+        """Cancel everything and let the thread end."""
+        with self._lock:
+            jobs = list(self._jobs)
+        for job in jobs:
+            self.cancel(job)
+        self._worker.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,174 @@
+"""What a visitor takes along: the selection as a table, figures, a link, a citation."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+import panel_material_ui as pmui
+from numpy.typing import NDArray
+
+from galaxy_explorer.errors import NoHub
+from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.export.samp import SampLink, samp_installed
+from galaxy_explorer.explorer.links import link_query
+from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
+from galaxy_explorer.explorer.widgets.components import CopyTexts, notify
+from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
+from galaxy_explorer.explorer.widgets.results import current_answer
+from galaxy_explorer.tables import PAPER, SOFTWARE, galaxy_table
+from galaxy_explorer.utils.tables import FORMATS, encode_table
+
+if TYPE_CHECKING:
+    from galaxy_explorer.explorer.context import AppContext
+    from galaxy_explorer.explorer.state import ExplorerState
+
+PICTURES = ["png", "svg", "pdf"]
+MAX_NAME = 60
+
+
+class TakeHome(pn.viewable.Viewer):
+    """A button for the header; the `dialog` that it opens has its place in the page below."""
+
+    def __init__(
+        self, state: ExplorerState, context: AppContext, page: Callable[[], str], **params: Any
+    ) -> None:
+        super().__init__(**params)
+        self.state, self.context, self._page = state, context, page
+        self.heading = pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width")
+        self.texts = CopyTexts(margin=(8, 0, 0, 0))
+        self.table = Downloads("Table", list(FORMATS), self._prepare_table)
+        self.map = Downloads("Map", PICTURES, self._prepare_map)
+        self.types = Downloads("Hubble types", PICTURES, self._prepare_types)
+        parts = [self.table.buttons, self.map.buttons, self.types.buttons]
+        self.dialog = pmui.Dialog(
+            pn.Column(
+                self.heading, *parts, *self._samp_part(), self.texts, sizing_mode="stretch_width"
+            ),
+            title="Take it home", show_close_button=True, close_on_click=True, width_option="md",
+            margin=0,
+        )  # fmt: skip
+        self.button = pmui.IconButton(
+            icon="ios_share", description="Take it home: table, figures, link, citation",
+            on_click=self.open, size="small", margin=(0, 4), sx={"color": "#ffffff"},
+        )  # fmt: skip
+
+    def __panel__(self) -> pmui.IconButton:
+        return self.button
+
+    def open(self, *_: Any) -> None:
+        """Say what there is to take, keep the selection for the link, and show the dialog."""
+        rows, words = self._chosen()
+        self.heading.object = (
+            f"<p><b>{galaxies(len(rows))}</b>: {plain(words)}. Clusters are those of"
+            f" {plain(self.state.words(self.state.clustering))}.</p>"
+        )
+        query = link_query(self.state, self._page(), self.context.selections)
+        bundle = self.state.bundle
+        cite = (
+            f"{words[0].upper()}{words[1:]}; {SOFTWARE}, bundle {bundle.name} (SHA-256"
+            f" {bundle.hash}), model {self.state.clustering}, {{page}}?{query}\n{PAPER}"
+        )
+        link = "Link that reopens this view"
+        self.texts.texts = [[link, f"{{page}}?{query}", 3], ["Cite this view", cite, 8]]
+        self.dialog.open = True
+
+    def _chosen(self) -> tuple[NDArray[np.int64], str]:
+        """The rows to take, in the order of an answer if they are one, and what they are."""
+        if not len(self.state.selection):
+            return np.arange(len(self.state.bundle)), "all galaxies"
+        answer = current_answer(self.state)
+        rows = self.state.selection if answer is None else answer.rows
+        return rows, self.state.selection_label or "a selection"
+
+    def _samp_part(self) -> list[Any]:
+        if not (self.context.settings.samp and samp_installed()):
+            return []
+        document = pn.state.curdoc
+
+        def focus(row: int) -> None:
+            if document is not None:
+                document.add_next_tick_callback(partial(setattr, self.state, "focus", row))
+
+        link = SampLink(focus)
+        if document is not None and document.session_context:
+            document.on_session_destroyed(lambda _: link.close())
+
+        async def send(_: Any) -> None:
+            rows, words = self._chosen()
+            table = galaxy_table(
+                self.state.bundle, rows, clustering=self.state.clustering, words=words
+            )
+            await _said(link.send, table, rows, words)
+
+        async def point(_: Any) -> None:
+            row, bundle = self.state.focus, self.state.bundle
+            if row is not None and np.isfinite(bundle.column("ra")[row]):
+                place = float(bundle.column("ra")[row]), float(bundle.column("dec")[row])
+                await _said(link.point, *place)
+
+        buttons = [
+            pmui.Button(label=label, on_click=work, variant="outlined", size="small")
+            for label, work in (("Send the table by SAMP", send), ("Point at the galaxy", point))
+        ]
+        return [pn.Row(*buttons)]
+
+    def _prepare_table(self, kind: str) -> Callable[[], Made]:
+        rows, words = self._chosen()
+        answer = current_answer(self.state)
+        extra = answer.columns if answer is not None and len(answer.rows) == len(rows) else None
+        key, bundle = self.state.clustering, self.state.bundle
+
+        def make() -> Made:
+            table = galaxy_table(bundle, rows, clustering=key, extra=extra, words=words)
+            return file_name(bundle.name, words), encode_table(table, kind)
+
+        return make
+
+    def _figure_words(self) -> tuple[str, str]:
+        _, words = self._chosen()
+        bundle = self.state.bundle
+        source = f"{SOFTWARE}, bundle {bundle.name} {bundle.hash[:12]}, {self.state.clustering}"
+        return words, source
+
+    def _prepare_map(self, kind: str) -> Callable[[], Made]:
+        from galaxy_explorer.explorer.plots.print import map_figure
+
+        words, source = self._figure_words()
+        clustering = self.state.bundle.clusterings[self.state.clustering]
+        draw = partial(map_figure, clustering, self.state.selection, words, source, kind)
+        name = file_name(self.state.bundle.name, f"map-{words}")
+        return lambda: (name, draw())
+
+    def _prepare_types(self, kind: str) -> Callable[[], Made]:
+        from galaxy_explorer.explorer.plots.print import types_figure
+
+        words, source = self._figure_words()
+        counts, no_t = self.state.ttype_histogram(self._chosen()[0])
+        draw = partial(types_figure, counts, no_t, words, source, kind)
+        name = file_name(self.state.bundle.name, f"types-{words}")
+        return lambda: (name, draw())
+
+
+async def _said(work: Callable[..., None], *arguments: Any) -> None:
+    """Do something off the event loop and tell the visitor if no hub is there."""
+    try:
+        await asyncio.to_thread(work, *arguments)
+    except NoHub as error:
+        notify(str(error), warning=True)
+
+
+def galaxies(count: int) -> str:
+    """A number of galaxies in words."""
+    return "1 galaxy" if count == 1 else f"{count:,} galaxies"
+
+
+def file_name(bundle: str, words: str) -> str:
+    """A file name without surprises: letters, digits and "-" only."""
+    slug = re.sub(r"[^a-z0-9]+", "-", f"{bundle}-{words}".lower())
+    return slug[:MAX_NAME].strip("-")

@@ -1,0 +1,188 @@
+"""A link that reopens what a visitor sees: page, model, selection, display, galaxy.
+
+Everything is in the query of the address; a selection is named by its hash (`selections`). What
+an address says is checked before it is used: what is wrong is left out and said in a sentence.
+
+Selections kept on disk under their hash, so that a link can name thousands of galaxies.
+
+A file is one line of JSON (bundle, count, words) and a bit for each galaxy, compressed. Its name
+is the hash of its content, so nothing but what was kept can be read back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from galaxy_explorer.errors import SettingError
+from galaxy_explorer.explorer.pictures.display import DisplaySettings
+from galaxy_explorer.explorer.state import PICTURES
+from galaxy_explorer.utils.files import atomic_write_bytes
+
+if TYPE_CHECKING:
+    from galaxy_explorer.explorer.state import ExplorerState
+
+
+DIGEST = re.compile(r"[0-9a-f]{24}")
+MAX_WORDS = 200
+MAX_HEADER_BYTES = 4096
+
+
+class SelectionStore:
+    """Selections of the galaxies of one bundle; the `kept` most recently used ones stay."""
+
+    def __init__(self, folder: Path, bundle_hash: str, n_galaxies: int, kept: int) -> None:
+        self._folder, self._bundle, self._n, self._kept = folder, bundle_hash, n_galaxies, kept
+
+    def put(self, rows: ArrayLike, words: str) -> str:
+        """Keep rows of the catalogue and their description; returns the hash to ask for."""
+        mask = np.zeros(self._n, bool)
+        mask[np.asarray(rows, np.int64)] = True
+        header = {"bundle": self._bundle, "n": self._n, "words": words[:MAX_WORDS]}
+        text = json.dumps(header, sort_keys=True).encode()
+        data = text + b"\n" + zlib.compress(np.packbits(mask).tobytes())
+        digest = hashlib.sha256(data).hexdigest()[:24]
+        path = self._folder / digest
+        if path.exists():
+            os.utime(path)
+        else:
+            atomic_write_bytes(path, data)
+            self._sweep()
+        return digest
+
+    def get(self, digest: str) -> tuple[NDArray[np.int64], str]:
+        """Rows and description of a selection. Raises KeyError where it is not, or not whole."""
+        if not DIGEST.fullmatch(digest):
+            raise KeyError(digest)
+        path = self._folder / digest
+        try:
+            with path.open("rb") as stream:
+                data = stream.read(MAX_HEADER_BYTES + 2 * self._n)
+            os.utime(path)
+            return self._parse(data, digest)
+        except (OSError, ValueError, zlib.error) as error:
+            raise KeyError(digest) from error
+
+    def _parse(self, data: bytes, digest: str) -> tuple[NDArray[np.int64], str]:
+        if hashlib.sha256(data).hexdigest()[:24] != digest:
+            raise ValueError("damaged")
+        text, _, packed = data.partition(b"\n")
+        header = json.loads(text)
+        if (header.get("bundle"), header.get("n")) != (self._bundle, self._n):
+            raise ValueError("of another bundle")
+        bits = zlib.decompressobj().decompress(packed, -(-self._n // 8))
+        mask = np.unpackbits(np.frombuffer(bits, np.uint8), count=self._n)
+        return np.flatnonzero(mask), str(header["words"])
+
+    def _sweep(self) -> None:
+        """Remove the selections not used for longest."""
+        paths = [path for path in self._folder.iterdir() if DIGEST.fullmatch(path.name)]
+        if len(paths) > self._kept:
+            paths.sort(key=lambda path: path.stat().st_mtime_ns)
+            for path in paths[: len(paths) - self._kept]:
+                path.unlink(missing_ok=True)
+
+
+MAX_LINK = 2000
+"""Characters of a query: some programs cut longer addresses off."""
+BUNDLE_DIGITS = 12
+CHOICES = {"model": "clustering", "compare": "compare", "colour": "colour_by"}
+"""Words of the address and the parameters of the state that they set."""
+
+
+def link_query(state: ExplorerState, page: str, selections: SelectionStore) -> str:
+    """The query of the address that reopens the state; at most MAX_LINK characters.
+
+    Keeps the selection, if there is one. Parts that would make the link too long are left out,
+    the least important first.
+    """
+    parts = {"page": page, "bundle": state.bundle.hash[:BUNDLE_DIGITS], "model": state.clustering}
+    if len(state.selection):
+        parts["selection"] = selections.put(state.selection, state.selection_label)
+    if state.focus is not None:
+        parts["galaxy"] = str(state.bundle.column("galaxy_id")[state.focus])
+    parts |= {"display": state.display.token(), "pictures": state.pictures}
+    parts |= {"colour": state.colour_by, "compare": state.compare}
+    while len(urlencode(parts)) > MAX_LINK:
+        parts.popitem()
+    return urlencode(parts)
+
+
+def restore(
+    state: ExplorerState, asked: Mapping[str, str], selections: SelectionStore
+) -> list[str]:
+    """Bring the state to what an address asks for; returns what could not be had, in sentences."""
+    steps: dict[str, Callable[[str], str | None]] = {
+        "bundle": lambda text: _check_bundle(state, text),
+        **{word: _chooser(state, word) for word in CHOICES},
+        "pictures": lambda text: _choose_pictures(state, text),
+        "display": lambda text: _choose_display(state, text),
+        "selection": lambda text: _select(state, text, selections),
+        "galaxy": lambda text: _focus(state, text),
+    }
+    complaints = [step(asked[word]) for word, step in steps.items() if word in asked]
+    return [complaint for complaint in complaints if complaint]
+
+
+def _check_bundle(state: ExplorerState, text: str) -> str | None:
+    if state.bundle.hash[:BUNDLE_DIGITS] == text:
+        return None
+    return "The link was made with another bundle: what it names may be missing or differ here."
+
+
+def _chooser(state: ExplorerState, word: str) -> Callable[[str], str | None]:
+    def choose(text: str) -> str | None:
+        if text not in state.param[CHOICES[word]].objects:
+            return f"The link asks for {word} {_short(text)}, which this bundle has not."
+        setattr(state, CHOICES[word], text)
+        return None
+
+    return choose
+
+
+def _choose_pictures(state: ExplorerState, text: str) -> str | None:
+    if text not in PICTURES:
+        return f"The link asks for pictures {_short(text)}; there are {' and '.join(PICTURES)}."
+    state.pictures = text
+    return None
+
+
+def _choose_display(state: ExplorerState, text: str) -> str | None:
+    try:
+        wanted = DisplaySettings.from_token(text)
+    except SettingError:
+        return f"The link's display settings {_short(text)} are not understood."
+    own = {name: value for name, value in wanted.param.values().items() if name != "name"}
+    state.display.param.update(**own)
+    return None
+
+
+def _select(state: ExplorerState, text: str, selections: SelectionStore) -> str | None:
+    try:
+        rows, words = selections.get(text)
+    except KeyError:
+        return f"The link's selection {_short(text)} is no longer kept here."
+    state.select(rows, words)
+    return None
+
+
+def _focus(state: ExplorerState, text: str) -> str | None:
+    rows = np.flatnonzero(state.bundle.column("galaxy_id") == text)
+    if not len(rows):
+        return f"The link's galaxy {_short(text)} is not in this bundle."
+    state.focus = int(rows[0])
+    return None
+
+
+def _short(text: str) -> str:
+    return f"“{text[:40]}…”" if len(text) > 40 else f"“{text}”"

@@ -1,0 +1,339 @@
+"""The Clusters page: Hubble types of every cluster, and one cluster in full.
+
+Ward's merger tree for the Clusters page: its layout, and the groups of a cut. No widgets.
+
+The merger tree on the Clusters page: cut by the visitor, its groups as small histograms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+import param
+from bokeh.plotting import figure
+from numpy.typing import NDArray
+
+from galaxy_explorer.clustering.merger_tree import MergerTree
+from galaxy_explorer.clustering.summary import ClusterSummary
+from galaxy_explorer.explorer.plots.clusterings import place_figure, set_map, update_place
+from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour, type_colour
+from galaxy_explorer.explorer.plots.ttype_histogram import (
+    ORDERS,
+    panels,
+    t_histogram,
+    update_t_histogram,
+)
+from galaxy_explorer.explorer.widgets.cluster_headings import (
+    STYLES,
+    choice,
+    cluster_heading,
+    selection_heading,
+    type_key,
+)
+from galaxy_explorer.explorer.widgets.components import MergerTreeView, SmallMultiples
+from galaxy_explorer.explorer.widgets.controls import (
+    SOURCE_WORDS,
+    clustering_select,
+    display_controls,
+)
+from galaxy_explorer.explorer.widgets.detail import Detail
+from galaxy_explorer.explorer.widgets.gallery import Gallery
+from galaxy_explorer.explorer.wording import entry_words
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Clustering
+    from galaxy_explorer.bundle.evaluation import Evaluation, MergerTree
+    from galaxy_explorer.bundle.evaluation import MergerTree as StoredTree
+    from galaxy_explorer.clustering.summary import ClusterSummary
+    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.state import ExplorerState
+
+
+def tree_of(stored: StoredTree) -> MergerTree:
+    """The tree of an evaluation, ready to be cut."""
+    merges = np.stack([stored.left, stored.right], axis=1).astype(np.int32)
+    heights = np.array([np.nan if h is None else h for h in stored.height], np.float32)
+    return MergerTree(merges, heights)
+
+
+def branches(stored: StoredTree) -> list[list[Any]]:
+    """What the drawing of a tree needs: one entry a merge, the lowest first.
+
+    [x left, x right, y left, y right, y, colour left, colour right]: x in 0..1 along the leaves in
+    the order of the branches, y in 0..1 with the root at 1. y is the square root of the height,
+    which spreads the many low mergers. Colours are those of the mean T of the two branches.
+    """
+    tree = tree_of(stored)
+    n = tree.n_leaves
+    x = np.empty(2 * n - 1)
+    x[:n] = (tree.cut(n) + 0.5) / n  # the number of a leaf is its place in the order
+    top = max(float(np.nanmax(tree.heights, initial=0.0)), 1e-12)
+    y = np.concatenate([np.zeros(n), np.sqrt(np.nan_to_num(tree.heights) / top)])
+    drawn: list[list[Any]] = []
+    for number, (left, right) in enumerate(tree.merges):
+        node = n + number
+        x[node] = (x[left] + x[right]) / 2
+        tints = [_tint(stored.ttype_mean[side]) for side in (left, right)]
+        places = [x[left], x[right], y[left], y[right], y[node]]
+        drawn.append([*(round(float(value), 4) for value in places), *tints])
+    return drawn
+
+
+def _tint(ttype: float | None) -> str:
+    return type_colour(math.nan if ttype is None else ttype)
+
+
+def groups(stored: StoredTree, k: int) -> NDArray[np.int64]:
+    """Group 0..k-1 of each galaxy when the tree is cut into k, in the order of the branches."""
+    return np.asarray(tree_of(stored).cut(k)[np.asarray(stored.leaf)], np.int64)
+
+
+def group_summaries(
+    labels: NDArray[np.int64], k: int, ttype: NDArray[np.floating], classes: NDArray[np.int64]
+) -> Sequence[ClusterSummary]:
+    """Counts and Hubble types of each group; early or late is not told here."""
+    return [_summary(number, labels == number, ttype, classes) for number in range(k)]
+
+
+def _summary(
+    number: int, inside: NDArray[np.bool_], ttype: NDArray[np.floating], classes: NDArray[np.int64]
+) -> ClusterSummary:
+    known = ttype[inside & ~np.isnan(ttype)]
+    types = classes[inside & (classes >= 0)]
+    return ClusterSummary(
+        id=number, count=int(inside.sum()), n_ttype=len(known),
+        ttype_mean=float(known.mean()) if len(known) else math.nan,
+        ttype_std=float(known.std()) if len(known) else math.nan,
+        histogram=tuple(np.bincount(types, minlength=10).tolist()), kind="unknown",
+        early_fraction=math.nan, early_low=math.nan, early_high=math.nan, medoid=-1, typical=(),
+    )  # fmt: skip
+
+
+FIRST_K = 8
+NOTE = (
+    "Ward's method joins the two most similar groups again and again; the higher a join, the less"
+    " alike what it joins. Drag the dashed line, or use the arrow keys on it, to cut the tree into"
+    " more or fewer groups. Colour: mean T of a branch."
+)
+
+
+class MergerGroups(pn.viewable.Viewer):
+    """A tree of the evaluation, and the groups it falls into where it is cut."""
+
+    tree: Any = param.Selector(doc="Number of the tree, where the evaluation holds several.")
+
+    def __init__(self, state: ExplorerState, trees: tuple[MergerTree, ...], **params: Any) -> None:
+        super().__init__(**params)
+        self.state, self.trees = state, trees
+        names = {
+            f"{entry_words(state.bundle, tree.model)}, {tree.features}": f"{number}"
+            for number, tree in enumerate(trees)
+        }
+        self.param["tree"].objects = list(names.values())
+        self.tree = "0"
+        self.drawing = MergerTreeView(k=min(FIRST_K, len(trees[0].left) + 1))
+        self.multiples = SmallMultiples(self._on_message, panel_width=75)
+        self.drawing.param.watch(self._show, "k")
+        state.param.watch(self._mark, "selection")
+        self.param.watch(self._show_tree, "tree")
+        self._show_tree()
+        note = pn.pane.HTML(
+            f'<p class="soft">{NOTE}</p>', stylesheets=[STYLES], sizing_mode="stretch_width",
+            margin=(0, 0, 6, 0),
+        )  # fmt: skip
+        which = choice("Tree", self.param.tree, names) if len(trees) > 1 else None
+        parts = [part for part in (which, note, self.drawing, self.multiples) if part is not None]
+        self.view = pn.Column(*parts, sizing_mode="stretch_width", margin=0)
+
+    def __panel__(self) -> pn.Column:
+        return self.view
+
+    @property
+    def _shown(self) -> MergerTree:
+        return self.trees[int(self.tree)]
+
+    def _show_tree(self, *_: param.parameterized.Event) -> None:
+        self.drawing.param.update(
+            branches=branches(self._shown), k=min(self.drawing.k, len(self._shown.left) + 1)
+        )
+        self._show()
+
+    def _show(self, *_: param.parameterized.Event) -> None:
+        k = min(self.drawing.k, len(self._shown.left) + 1)
+        self.labels = groups(self._shown, k)
+        summaries = group_summaries(
+            self.labels, k, self.state.bundle.column("ttype"), self.state.t_classes
+        )
+        self.multiples.param.update(
+            panels=panels(summaries, share=True, order="number"),
+            label=f"Hubble types of {k} groups of the merger tree",
+        )
+
+        self._mark()
+
+    def _mark(self, *_: param.parameterized.Event) -> None:
+        """Mark the group whose members are exactly the selection."""
+        found = np.unique(self.labels[self.state.selection])
+        whole = len(found) == 1 and (self.labels == found[0]).sum() == len(self.state.selection)
+        self.multiples.chosen = int(found[0]) if whole else -1
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        number = message.get("cluster")
+        if isinstance(number, int) and 0 <= number <= int(self.labels.max()):
+            rows = np.flatnonzero(self.labels == number)
+            words = f"group {number} of the merger tree cut into {self.drawing.k}"
+            self.state.select(rows, words)
+
+
+SCALES = {"share": True, "counts": False}
+SHOWN = ("clusters", "merger tree")
+PAGE_HEIGHT = "calc(100vh - 84px)"
+"""The page below the application bar: each half scrolls by itself."""
+
+
+class Clusters(pn.viewable.Viewer):
+    """All clusters as small histograms on the left, the selection on the right."""
+
+    order: Any = param.Selector(default="mean T", objects=list(ORDERS), doc="Order of clusters.")
+    scale: Any = param.Selector(default="share", objects=list(SCALES), doc="What bars show.")
+    show: Any = param.Selector(default=SHOWN[0], objects=list(SHOWN), doc="What is on the left.")
+
+    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+        super().__init__(**params)
+        self.state = state
+        self.multiples = SmallMultiples(self._on_message, panel_width=75)
+        self.merger: MergerGroups | None = None
+        self.gallery = Gallery(state, stamps)
+        self.detail = Detail(state, stamps)
+        self.histogram = t_histogram(np.zeros(10, int), 0, height=210)
+        self.place = place_figure(self._clustering.coordinates, height=210)
+        self.legend, self.heading = (
+            pn.pane.HTML("", margin=(0, 0, 6, 0), sizing_mode="stretch_width", stylesheets=[STYLES])
+            for _ in range(2)
+        )
+        state.param.watch(self._show_all, "clustering")
+        state.param.watch(self._show_selection, ["selection", "clustering"])
+        self.param.watch(self._show_all, ["order", "scale"])
+        self._show_all()
+        self._show_selection()
+        self.view = self._layout()
+        self.view.param.watch(self._appear, "visible")
+
+    def __panel__(self) -> pn.Row:
+        return self.view
+
+    def _appear(self, event: param.parameterized.Event) -> None:
+        self.gallery.drawing.shown = self.detail.drawing.shown = event.new
+
+    @property
+    def _clustering(self) -> Clustering:
+        clustering: Clustering = self.state.bundle.clusterings[self.state.clustering]
+        return clustering
+
+    @property
+    def _jaccard(self) -> tuple[float | None, ...]:
+        """How well each cluster comes back in bootstraps; empty where that was not measured."""
+        evaluation: Evaluation | None = self.state.bundle.evaluation
+        return () if evaluation is None else evaluation.jaccard(self.state.clustering)
+
+    def chosen(self) -> ClusterSummary | None:
+        """The cluster whose members are exactly the selection; None if there is no such cluster."""
+        selected = self.state.selection
+        labels = np.unique(self._clustering.labels[selected])
+        if len(labels) != 1:
+            return None
+        cluster = self._clustering.clusters[int(labels[0])]
+        return cluster if cluster.count == len(selected) else None
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        cluster = message.get("cluster")
+        if isinstance(cluster, int) and 0 <= cluster < len(self._clustering.clusters):
+            self.state.select_cluster(cluster)
+
+    def _show_all(self, *_: param.parameterized.Event) -> None:
+        clusters = self._clustering.clusters
+        set_map(self.place, self._clustering.coordinates)
+        self.multiples.param.update(
+            panels=panels(
+                clusters, share=SCALES[self.scale], order=self.order, jaccard=self._jaccard
+            ),
+            label=f"Hubble types of {len(clusters)} clusters, by {self.order}",
+        )
+        self.legend.object = type_key(clusters, self._jaccard)
+
+    def _show_selection(self, *_: param.parameterized.Event) -> None:
+        rows, cluster = self.state.selection, self.chosen()
+        shown = rows if len(rows) else np.arange(len(self.state.bundle))
+        counts, no_t = self.state.ttype_histogram(shown)
+        everyone = self.state.ttype_histogram(np.arange(len(self.state.bundle)))[0]
+        reference = everyone if len(rows) else None
+        update_t_histogram(self.histogram, counts, no_t, reference=reference)
+        colour = SELECTION_COLOUR if cluster is None else cluster_colour(cluster.id)
+        update_place(self.place, self._clustering.coordinates, rows, colour)
+        self.multiples.chosen = -1 if cluster is None else cluster.id
+        if cluster is None:
+            label = self.state.selection_label
+            self.heading.object = selection_heading(label, len(shown), no_t)
+        else:
+            jaccard = self._jaccard[cluster.id] if cluster.id < len(self._jaccard) else None
+            self.heading.object = cluster_heading(cluster, jaccard)
+
+    def _layout(self) -> pn.Row:
+        bar = pn.Row(
+            choice("Sorted by", self.param.order),
+            choice("Bars", self.param.scale),
+            margin=(4, 0, 4, 0), sizing_mode="stretch_width",
+            styles={"flex-wrap": "wrap", "gap": "4px 12px"},
+        )  # fmt: skip
+        figures = pn.Row(
+            _part(self.histogram, 2), _part(self.place, 1), sizing_mode="stretch_width"
+        )
+        half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
+        self.all_clusters = pn.Column(
+            clustering_select(self.state), bar, self.legend, self.multiples,
+            margin=0, sizing_mode="stretch_width", styles={"max-height": "none"},
+        )  # fmt: skip
+        shown = choice("Show", self.param.show)
+        shown.param.update(visible=bool(self._trees), margin=(0, 0, 8, 0))
+        self.left = pn.Column(
+            shown, self.all_clusters,
+            margin=(0, 12, 0, 0), sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
+        )  # fmt: skip
+        self.param.watch(self._switch, "show")
+        right = pn.Column(
+            self.heading, figures, self.detail, self._sources(), self.gallery,
+            display_controls(self.state), sizing_mode="stretch_width",
+            styles={**half, "flex": "1 1 0"},
+        )  # fmt: skip
+        return pn.Row(self.left, right, sizing_mode="stretch_width", margin=8)
+
+    def _switch(self, *_: param.parameterized.Event) -> None:
+        """Show the clusters or the merger tree, which is made when it is first asked for."""
+        tree = self.show == SHOWN[1]
+        if tree and self.merger is None:
+            self.merger = MergerGroups(self.state, self._trees)
+            self.left.append(self.merger.view)
+        if self.merger is not None:
+            self.merger.view.visible = tree
+        self.all_clusters.visible = not tree
+
+    @property
+    def _trees(self) -> tuple[MergerTree, ...]:
+        evaluation: Evaluation | None = self.state.bundle.evaluation
+        return () if evaluation is None else evaluation.trees
+
+    def _sources(self) -> pn.Row:
+        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
+        sources.visible = self.gallery.stamps.originals is not None
+        return sources
+
+
+def _part(plot: figure, share: int) -> pn.Column:
+    """A figure that takes so many parts of the width of its row."""
+    pane = pn.pane.Bokeh(plot, sizing_mode="stretch_width", margin=0)
+    styles = {"flex": f"{share} 1 0", "min-width": "0"}
+    return pn.Column(pane, sizing_mode="stretch_width", margin=0, styles=styles)

@@ -1,0 +1,192 @@
+"""Two clusterings of the same galaxies: histograms, contingency and maps, with one selection."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+import param
+
+from galaxy_explorer.clustering.validation import compare_labels
+from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.plots.clusterings import (
+    CELLS,
+    contingency,
+    contingency_figure,
+    place_figure,
+    set_map,
+    update_contingency,
+    update_place,
+)
+from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR
+from galaxy_explorer.explorer.plots.ttype_histogram import ordered, panels
+from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, hint, type_key
+from galaxy_explorer.explorer.widgets.components import SmallMultiples
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Clustering
+    from galaxy_explorer.explorer.state import ExplorerState
+
+SIDES = {"left": "clustering", "right": "compare"}
+"""The two sides and the parameters of the state that hold their clusterings."""
+ARI = "Adjusted Rand index: 1 if both put the same pairs of galaxies together, 0 as by chance."
+AMI = "Adjusted mutual information: what a cluster on one side tells about the other; 0 to 1."
+
+
+class Comparison(pn.viewable.Viewer):
+    """The clusterings `state.clustering` (left) and `state.compare` (right) side by side."""
+
+    def __init__(self, state: ExplorerState, **params: Any) -> None:
+        super().__init__(**params)
+        self.state = state
+        self.multiples = {
+            side: SmallMultiples(self._reporter(side), panel_width=75) for side in SIDES
+        }
+        self.maps = {
+            side: place_figure(self.clustering(side).coordinates, height=110) for side in SIDES
+        }
+        self.heat = contingency_figure(side=410)
+        self.heat.select_one({"name": CELLS}).selected.on_change("indices", self._on_cell)
+        self.heads = {side: _text() for side in SIDES}
+        self.scores, self.picked = _text(), _text()
+        self._scoring = 0
+        state.param.watch(self._show_clusterings, ["clustering", "compare"])
+        state.param.watch(self._show_selection, "selection")
+        self._show_clusterings()
+        self.heat_view = pn.Column(
+            self.scores,
+            pn.pane.Bokeh(self.heat, sizing_mode="stretch_width"),
+            self.picked,
+            sizing_mode="stretch_width",
+        )
+        self.view = self._layout()
+
+    def __panel__(self) -> pn.Row:
+        return self.view
+
+    def clustering(self, side: str) -> Clustering:
+        """The clustering on a side."""
+        found: Clustering = self.state.bundle.clusterings[getattr(self.state, SIDES[side])]
+        return found
+
+    def _reporter(self, side: str) -> Any:
+        def report(message: dict[str, Any]) -> None:
+            cluster = message.get("cluster")
+            if isinstance(cluster, int) and cluster >= 0:
+                self.select_cluster(side, cluster)
+
+        return report
+
+    def select_cluster(self, side: str, cluster: int) -> None:
+        """Select the members of a cluster of the left or right clustering."""
+        if side == "left":
+            self.state.select_cluster(cluster)
+            return
+        rows = np.flatnonzero(self.clustering(side).labels == cluster)
+        self.state.select(rows, f"cluster {cluster} of {self.state.words(self.state.compare)}")
+
+    def select_cell(self, left: int, right: int) -> None:
+        """Select the galaxies that are in one cluster on the left and in another on the right."""
+        both = (self.clustering("left").labels == left) & (self.clustering("right").labels == right)
+        self.state.select(np.flatnonzero(both), f"cluster {left} on the left, {right} on the right")
+
+    def _on_cell(self, _: str, __: list[int], indices: list[int]) -> None:
+        cells = self.heat.select_one({"name": CELLS}).data
+        if len(indices) == 1 and 0 <= indices[0] < len(cells["left"]):
+            self.select_cell(int(cells["left"][indices[0]]), int(cells["right"][indices[0]]))
+
+    def _show_clusterings(self, *_: param.parameterized.Event) -> None:
+        sides = {side: self.clustering(side) for side in SIDES}
+        order = {side: _drawn(clustering) for side, clustering in sides.items()}
+        n = max(len(clustering.clusters) for clustering in sides.values())
+        table = contingency(sides["left"].labels, sides["right"].labels, n=n)
+        update_contingency(self.heat, table, order["left"], order["right"])
+        for side, clustering in sides.items():
+            set_map(self.maps[side], clustering.coordinates)
+            words = plain(self.state.words(clustering.key))
+            self.heads[
+                side
+            ].object = f"<h3>{side.capitalize()}: {words}</h3>{type_key(clustering.clusters)}"
+        self.scores.object = "Agreement of left and right: being computed"
+        self._show_selection()
+        pn.state.onload(self.score)
+
+    async def score(self) -> None:
+        """Compute the agreement of both sides in a thread; late results are dropped."""
+        self._scoring += 1
+        scoring, labels = self._scoring, [self.clustering(side).labels for side in SIDES]
+        found = await asyncio.to_thread(compare_labels, *labels)
+        if scoring == self._scoring:
+            self.scores.object = (
+                f"Agreement of left and right: {hint('ARI', ARI)} <b>{found['ari']:.3f}</b> · "
+                f"{hint('AMI', AMI)} <b>{found['ami']:.3f}</b>"
+            )
+
+    def _show_selection(self, *_: param.parameterized.Event) -> None:
+        rows = self.state.selection
+        lines = []
+        for side in SIDES:
+            clustering = self.clustering(side)
+            counts = np.bincount(clustering.labels[rows], minlength=len(clustering.clusters))
+            picked = {number: int(count) for number, count in enumerate(counts) if count}
+            self.multiples[side].param.update(
+                panels=panels(clustering.clusters, share=True, picked=picked),
+                picking=bool(len(rows)),
+                chosen=_whole(clustering, picked),
+                label=f"Clusters on the {side}, early to late",
+            )
+            update_place(self.maps[side], clustering.coordinates, rows, SELECTION_COLOUR)
+            lines.append(_picked_words(side, picked))
+        self.picked.object = self._selection_words(lines)
+
+    def _selection_words(self, lines: list[str]) -> str:
+        n = len(self.state.selection)
+        if not n:
+            return "Nothing is selected. Click a cell, or a cluster of either side."
+        label = plain(self.state.selection_label)
+        return f"<b>{n:,} selected</b> ({label}): {'; '.join(lines)}."
+
+    def _layout(self) -> pn.Row:
+        sides = []
+        for side in SIDES:
+            place = pn.pane.Bokeh(self.maps[side], width=150, height=110, margin=0)
+            top = pn.Row(self.heads[side], place, sizing_mode="stretch_width")
+            sides.append(
+                pn.Column(
+                    top,
+                    self.multiples[side],
+                    sizing_mode="stretch_width",
+                    styles={"flex": "1 1 0", "min-width": "0"},
+                )
+            )
+        return pn.Row(
+            *sides, sizing_mode="stretch_width", styles={"gap": "16px", "max-height": "none"}
+        )
+
+
+def _text() -> pn.pane.HTML:
+    return pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 6, 0))
+
+
+def _drawn(clustering: Clustering) -> list[int]:
+    """Clusters that are not empty, early to late."""
+    return [cluster.id for cluster in ordered(clustering.clusters, "mean T") if cluster.count]
+
+
+def _whole(clustering: Clustering, picked: dict[int, int]) -> int:
+    """The cluster that is selected whole and alone; -1 if there is none."""
+    if len(picked) != 1:
+        return -1
+    number, count = next(iter(picked.items()))
+    return number if clustering.clusters[number].count == count else -1
+
+
+def _picked_words(side: str, picked: dict[int, int]) -> str:
+    if not picked:
+        return ""
+    most = max(picked, key=lambda number: picked[number])
+    if len(picked) == 1:
+        return f"on the {side} all in cluster {most}"
+    return f"on the {side} in {len(picked)} clusters, most in {most} ({picked[most]:,})"

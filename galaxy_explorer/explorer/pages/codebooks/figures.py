@@ -1,0 +1,136 @@
+"""Two figures of the Codebooks page with their switches: the trade-off, and the training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+import param
+
+from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.plots.models import (
+    CURVE_WORDS,
+    DISTINCTIONS,
+    tradeoff_columns,
+    tradeoff_figure,
+    tradeoff_points,
+    training_figure,
+    update_tradeoff,
+    update_training,
+)
+from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice, hint
+from galaxy_explorer.explorer.wording import model_words
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Bundle, ModelEntry
+
+RULE = (
+    "The training could have stopped (ring) where between two checks, 5 % of the steps apart, the"
+    " validation error fell by less than 0.5 %, the perplexity moved by less than 2 % and less than"
+    " 2 % of the codes changed. The weights that are kept are those of the best check."
+)
+FROM_MANIFEST = (
+    "One training each; intervals over galaxies. <code>galaxy-explorer evaluate</code> adds those"
+    " over repeated trainings."
+)
+TRADEOFF_NOTE = (
+    "One point a model; bars are 95 % intervals. Numbers: fewest and most codes. Dashed: what the"
+    " report says happens with fewer codes."
+)
+
+
+class Tradeoff(pn.viewable.Viewer):
+    """Reconstruction against distinction, one point a model."""
+
+    distinction: Any = param.Selector(default="η² of T", objects=list(DISTINCTIONS))
+    features: Any = param.Selector(doc="Features whose points are shown.")
+
+    def __init__(self, bundle: Bundle, **params: Any) -> None:
+        super().__init__(**params)
+        self.bundle, self.points = bundle, tradeoff_points(bundle)
+        kinds = list(dict.fromkeys(point.features for point in self.points if point.codes))
+        self.param["features"].objects = [*kinds, "all"]
+        self.features = next((kind for kind in ("index", *kinds) if kind in kinds), "all")
+        self.figure = tradeoff_figure()
+        self.param.watch(self._show, ["distinction", "features"])
+        self._show()
+        evaluated = bundle.evaluation is not None and bool(bundle.evaluation.tradeoff)
+        note = TRADEOFF_NOTE if evaluated else f"{TRADEOFF_NOTE} {FROM_MANIFEST}"
+        bar = pn.Row(
+            choice("Distinction", self.param.distinction), choice("Features", self.param.features),
+            margin=0, sizing_mode="stretch_width",
+            styles={"flex-wrap": "wrap", "gap": "4px 12px", "max-height": "none"},
+        )  # fmt: skip
+        self.view = pn.Column(
+            bar, pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", margin=0), _soft(note),
+            sizing_mode="stretch_width", margin=0,
+        )  # fmt: skip
+
+    def __panel__(self) -> pn.Column:
+        return self.view
+
+    def _show(self, *_: param.parameterized.Event) -> None:
+        # Features of models without a codebook have other names: they are always shown.
+        shown = [
+            point
+            for point in self.points
+            if self.features in ("all", point.features) or not point.codes
+        ]
+        columns = tradeoff_columns(self.bundle, shown, DISTINCTIONS[self.distinction])
+        update_tradeoff(self.figure, columns, self.distinction)
+
+
+class Training(pn.viewable.Viewer):
+    """Training curves of some models, and what stopping by the rule would have cost."""
+
+    figure_of: Any = param.Selector(default="NMSE", objects=list(CURVE_WORDS))
+    models = param.List(default=[], doc="Names of the models.")
+
+    def __init__(self, bundle: Bundle, **params: Any) -> None:
+        super().__init__(**params)
+        self.bundle = bundle
+        self.figure = training_figure()
+        self.table = pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
+        self.param.watch(self._show, ["figure_of", "models"])
+        curves = any(model.curve for model in bundle.models.values())
+        self.view = pn.Column(
+            choice("Curve", self.param.figure_of),
+            pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", margin=0), self.table,
+            sizing_mode="stretch_width", margin=0, visible=curves,
+        )  # fmt: skip
+        self._show()
+
+    def __panel__(self) -> pn.Column:
+        return self.view
+
+    def _show(self, *_: param.parameterized.Event) -> None:
+        entries = [self.bundle.models[name] for name in self.models]
+        update_training(self.figure, entries, self.figure_of)
+        self.table.object = rule_table(entries)
+
+
+def rule_table(models: Sequence[ModelEntry]) -> str:
+    """Steps, step of the rule and its cost, one line a model, as HTML."""
+    lines = "".join(
+        f"<tr><td>{plain(model_words(model.name, model.config))}</td>"
+        f"<td>{model.steps:,}</td><td>{_rule_words(model)}</td></tr>"
+        for model in models
+    )
+    heads = ("Model", "Steps", hint("Stop rule first met", RULE))
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    return f'<table class="facts"><tr>{head}</tr>{lines}</table>'
+
+
+def _rule_words(model: ModelEntry) -> str:
+    if model.rule_step is None:
+        return "not within these steps"
+    cost = "" if model.rule_cost is None else f", {100 * model.rule_cost:.1f} % more error"
+    return f"step {model.rule_step:,}{cost}"
+
+
+def _soft(words: str) -> pn.pane.HTML:
+    return pn.pane.HTML(
+        f'<p class="soft">{words}</p>', stylesheets=[STYLES], sizing_mode="stretch_width",
+        margin=(2, 0),
+    )  # fmt: skip

@@ -1,0 +1,294 @@
+"""The Deconvolution page: galaxies without their PSF (report, Figs 7 and 9), and how far to trust.
+
+Pictures of one galaxy stand below each other: what was observed, what the network made of it, the
+light without the PSF, that light through the PSF again, and what is left over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+import panel_material_ui as pmui
+import param
+from numpy.typing import NDArray
+
+from galaxy_explorer.bundle.deconvolution import read_deconvolution
+from galaxy_explorer.explorer.background import Drawing
+from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.pages.deconvolution.scenes import (
+    DECONVOLVED,
+    LIGHT_KINDS,
+    ORIGINAL,
+    RECONSTRUCTION,
+    RECONVOLVED,
+    RESIDUAL,
+    TRUTH,
+    Scenes,
+    SceneSource,
+    figure_table,
+    profile,
+    with_bar,
+)
+from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode_sheet, limits, render
+from galaxy_explorer.explorer.plots.clusterings import residual_pictures
+from galaxy_explorer.explorer.plots.deconvolution import mtf_figure, profile_figure, update_profiles
+from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
+from galaxy_explorer.explorer.widgets.components import PictureStrips
+
+if TYPE_CHECKING:
+    from galaxy_explorer.explorer.context import AppContext
+    from galaxy_explorer.explorer.state import ExplorerState
+
+N_GALAXIES = 10
+RESIDUAL_LIMIT = 5
+PAGE_HEIGHT = "calc(100vh - 84px)"
+HALF = {"flex": "1 1 420px", "min-width": "0"}
+NOTES = {
+    ORIGINAL: "as observed; bar: 1 arcsec",
+    RECONSTRUCTION: "by the network, through the PSF",
+    DECONVOLVED: "the light without the PSF",
+    TRUTH: "simulated, un-convolved",
+    RECONVOLVED: "deconvolved, through the PSF",
+    RESIDUAL: f"original − re-convolved, over σ: blue −{RESIDUAL_LIMIT}, red +{RESIDUAL_LIMIT}",
+}
+LIVE = (
+    "Deconvolved here and now: the network reads the stamp, the data correct it. Click a picture"
+    " for the galaxy's profile."
+)
+ASSUMED = (
+    "The stamps state no exposure: their light has the photon noise that is usual in the survey"
+    " that the model was trained on, and their PSF is that survey's mean."
+)
+DRAWN = (
+    "The stamps are not on this machine: the galaxies are drawn from their code maps, with the"
+    " network's light alone. Start the app with a survey of linear stamps to deconvolve them."
+)
+NO_FIGURES = (
+    "This bundle holds no figures yet: galaxy-explorer evaluate-deconvolution measures them."
+)
+TABLE_STYLES = """
+table { border-collapse: collapse; width: 100%; }
+th, td { padding: 2px 8px; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+thead th { font-weight: 600; border-bottom: 1px solid currentColor; }
+td small { opacity: 0.65; }
+td.best { font-weight: 700; }
+.wide { overflow-x: auto; }
+"""
+
+
+class Deconvolution(pn.viewable.Viewer):
+    """Pictures on top; below, the profile of one galaxy, the MTF, and figures against truth."""
+
+    page = param.Integer(default=0, bounds=(0, None), doc="Page of galaxies, from 0.")
+    chosen = param.Integer(default=0, doc="Place of the galaxy whose profile is shown.")
+
+    def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
+        super().__init__(**params)
+        self.state = state
+        self.source = SceneSource(state.bundle, context.settings.survey)
+        self.found = read_deconvolution(state.bundle)
+        self.scenes: Scenes | None = None
+        self.table = PictureStrips(self._on_message)
+        self.profiles = profile_figure()
+        self.words = pn.pane.HTML("", stylesheets=[STYLES], margin=0, sizing_mode="stretch_width")
+        self.drawing = Drawing(self._prepare, self._show)
+        self.param.watch(self.drawing.ask, "page")
+        self.param.watch(lambda _: self._show_profile(), "chosen")
+        state.display.param.watch(self.drawing.ask, ["colour_map", "invert"])
+        self.view = self._layout()
+        self.view.param.watch(self._appear, "visible")
+        self.drawing.ask()
+
+    def __panel__(self) -> pn.Column:
+        return self.view
+
+    def _appear(self, event: param.parameterized.Event) -> None:
+        self.drawing.shown = event.new
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        row = message.get("focus")
+        if isinstance(row, int) and self.scenes and 0 <= row < len(self.scenes.names):
+            self.chosen = row
+
+    @property
+    def pages(self) -> int:
+        """Number of pages of galaxies."""
+        return max(1, -(-len(self.source.test_rows) // N_GALAXIES))
+
+    def _prepare(self) -> Callable[[], tuple[Scenes, dict[str, Any]]]:
+        start = self.page % self.pages * N_GALAXIES
+        rows = self.source.test_rows[start : start + N_GALAXIES]
+        return partial(self._content, rows, self.state.display)
+
+    def _content(
+        self, rows: NDArray[np.int64], display: DisplaySettings
+    ) -> tuple[Scenes, dict[str, Any]]:
+        scenes = self.source.scenes(rows)
+        lines, sheets = [], []
+        for place, kind in enumerate(k for k in NOTES if k in scenes.pictures):
+            lines.append(_line(kind, place * len(rows), scenes))
+            drawn = _drawn(scenes, kind, display)
+            sheets.append(with_bar(drawn, self.source.scale_arcsec) if not place else drawn)
+        content = {
+            "sheet": encode_sheet(np.concatenate(sheets), len(rows)),
+            "sheet_columns": len(rows),
+            "sheet_rows": len(lines),
+            "galaxies": [_galaxy(place, name) for place, name in enumerate(scenes.names)],
+            "lines": lines,
+            "heading": self._heading(),
+        }
+        return scenes, content
+
+    def _heading(self) -> str:
+        if self.source.survey is None:
+            return DRAWN
+        return f"{LIVE} {ASSUMED}" if self.source.assumes_photons else LIVE
+
+    def _show(self, made: tuple[Scenes, dict[str, Any]]) -> None:
+        self.scenes, content = made
+        self.table.param.update(**content, stamp=self.drawing.number)
+        if self.chosen:
+            self.chosen = 0
+        else:
+            self._show_profile()
+
+    def _show_profile(self) -> None:
+        # Scheduled: a choice may come from a thread, without the lock that Bokeh's figures need.
+        pn.state.execute(self._fill_profile, schedule=True)
+
+    def _fill_profile(self) -> None:
+        if self.scenes is None:
+            return
+        scale, pictures = self.source.scale_arcsec, self.scenes.pictures
+        made = {k: profile(pictures[k][self.chosen], scale) for k in LIGHT_KINDS if k in pictures}
+        update_profiles(self.profiles, made)
+        chi2 = self.scenes.chi2.get(RECONVOLVED)
+        fit = "" if chi2 is None else f", reduced χ² re-convolved {chi2[self.chosen]:.2f}"
+        name = plain(self.scenes.names[self.chosen])
+        self.words.object = f"<h3>Radial profile of {name}{fit}</h3>"
+
+    def _layout(self) -> pn.Column:
+        pager = pn.Row(
+            _turn("Previous", self, -1), _turn("Next", self, 1),
+            _note(f"{len(self.source.test_rows):,} galaxies that the model was not trained on"),
+            margin=(0, 0, 4, 0), sizing_mode="stretch_width",
+        )  # fmt: skip
+        left = pn.Column(
+            self.words, pn.pane.Bokeh(self.profiles, sizing_mode="stretch_width", margin=0),
+            sizing_mode="stretch_width", styles=HALF,
+        )  # fmt: skip
+        parts = [left] if self.found is None else [left, _band(self.found["band"])]
+        figures = NO_FIGURES if self.found is None else figures_html(self.found)
+        return pn.Column(
+            pn.pane.HTML("<h2>Deconvolution</h2>", stylesheets=[STYLES], margin=(6, 0, 2, 0)),
+            pager, self.table,
+            pn.Row(
+                *parts, sizing_mode="stretch_width", margin=(10, 0),
+                styles={"flex-wrap": "wrap", "gap": "8px 20px", "max-height": "none"},
+            ),
+            pn.pane.HTML(
+                figures, stylesheets=[STYLES, TABLE_STYLES], sizing_mode="stretch_width",
+                css_classes=["deconvolution-figures"],
+            ),
+            sizing_mode="stretch_width", margin=8,
+            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
+        )  # fmt: skip
+
+
+def _band(band: dict[str, Any]) -> pn.Column:
+    """The MTF, with the limit in words."""
+    limit = float(band["limit_cycles_per_arcsec"])
+    words = (
+        "<h3>What the PSF lets through</h3>"
+        f"<p class='soft'>Beyond {limit:.2f} cycles/arcsec less than a tenth: structure there is"
+        " the prior's, not the data's.</p>"
+    )
+    return pn.Column(
+        pn.pane.HTML(words, stylesheets=[STYLES], margin=0, sizing_mode="stretch_width"),
+        pn.pane.Bokeh(mtf_figure(band), sizing_mode="stretch_width", margin=0),
+        sizing_mode="stretch_width", styles=HALF,
+    )  # fmt: skip
+
+
+def _turn(words: str, page: Deconvolution, step: int) -> pmui.Button:
+    def turn(_: Any) -> None:
+        page.page = (page.page + step) % page.pages
+
+    return pmui.Button(
+        label=words, size="small", variant="outlined", margin=(0, 8, 0, 0), on_click=turn
+    )
+
+
+def _note(words: str) -> pn.pane.HTML:
+    return pn.pane.HTML(f'<p class="soft">{words}</p>', stylesheets=[STYLES], margin=(6, 0))
+
+
+def _drawn(scenes: Scenes, kind: str, display: DisplaySettings) -> NDArray[np.uint8]:
+    """Pictures of one kind: observed ones and light on the scale of the first kind, arcsinh."""
+    if kind == RESIDUAL:
+        return residual_pictures(scenes.pictures[kind], RESIDUAL_LIMIT)
+    shown = DisplaySettings(
+        stretch="asinh", percentile=99.8, colour_map=display.colour_map, invert=display.invert
+    )
+    reference = scenes.pictures.get(ORIGINAL, scenes.pictures[RECONSTRUCTION])
+    return render(scenes.pictures[kind], shown, limits(reference, shown))
+
+
+def _line(kind: str, first: int, scenes: Scenes) -> dict[str, Any]:
+    figures = [f"χ² {value:.2f}" for value in scenes.chi2.get(kind, ())]
+    return {
+        "label": kind.capitalize(), "note": NOTES[kind], "words": kind.capitalize(),
+        "pictures": True, "first": first, "figures": figures, "best": [False] * len(figures),
+    }  # fmt: skip
+
+
+def _galaxy(place: int, name: str) -> dict[str, Any]:
+    short = name if len(name) <= 13 else f"…{name[-12:]}"
+    return {"row": place, "name": short, "type": "", "words": name}
+
+
+def figures_html(found: dict[str, Any]) -> str:
+    """The figures against truth as a table; bold: the best of a line."""
+    table = figure_table(found)
+    methods = list(dict.fromkeys(figure["method"] for figure in found["figures"]))
+    head = "".join(f"<th>{plain(method)}</th>" for method in methods)
+    lines = []
+    for row in table:
+        best = _best(row)
+        cells = "".join(_cell(row["values"].get(m), row["unit"], m == best) for m in methods)
+        name = plain(row["name"].replace("chi^2", "χ²"))
+        lines.append(f"<tr><td>{name}, peak S/N {row['peak_sn']:g}</td>{cells}</tr>")
+    n = min(int(figure["n"]) for figure in found["figures"])
+    return (
+        f"<h2>Against known truth</h2><p class='soft'>{n} held-out simulated galaxies at each peak"
+        " S/N, 95 % interval below each value; Wiener and Richardson-Lucy with settings chosen on"
+        " validation galaxies. Biases are medians. Bold: the best of a line.</p>"
+        f"<div class='wide'><table><thead><tr><th>Figure</th>{head}</tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _best(row: dict[str, Any]) -> str:
+    """Method with the best value: highest PSNR, chi^2 nearest 1, else nearest 0."""
+    goal = 1.0 if "chi" in row["name"] else 0.0
+
+    def badness(method: str) -> float:
+        value = float(row["values"][method]["value"])
+        return -value if row["unit"] == "dB" else abs(value - goal)
+
+    methods: list[str] = sorted(row["values"], key=badness)
+    return methods[0]
+
+
+def _cell(figure: dict[str, Any] | None, unit: str, best: bool) -> str:  # noqa: FBT001
+    if figure is None:
+        return "<td></td>"
+    value, low, high = (f"{float(figure[name]):.3g}" for name in ("value", "low", "high"))
+    marked = ' class="best"' if best else ""
+    text = f"{value} {plain(unit)}<br><small>{low} to {high}</small>"
+    return f"<td{marked}>{text.replace('-', '−')}</td>"

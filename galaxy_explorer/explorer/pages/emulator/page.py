@@ -1,0 +1,251 @@
+"""The Emulator page: galaxies that do not exist, of the types that are asked for.
+
+What the Emulator page shows of one prior.
+
+Controls on the left; on the right samples beside their nearest real galaxies, a ladder of types
+(report, Fig 12), one galaxy from type to type, and the proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+import panel_material_ui as pmui
+import param
+
+from galaxy_explorer.bundle.deconvolution import PSF_KIND
+from galaxy_explorer.bundle.manifest import CODE_PRIOR, FLOW, HIERARCHICAL
+from galaxy_explorer.emulation.light import units_of
+from galaxy_explorer.errors import BundleError, RequestError
+from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.pages.claims import CARD_STYLES
+from galaxy_explorer.explorer.pages.emulator.controls import TTYPE, CameraWishes, Wishes, folded
+from galaxy_explorer.explorer.pages.emulator.evidence import evidence_html
+from galaxy_explorer.explorer.pages.emulator.source import (
+    KINDS,
+    EmulatorSource,
+    Look,
+    emulator_source,
+    made_file,
+)
+from galaxy_explorer.explorer.pages.emulator.views import Ladder, MorphView, Samples
+from galaxy_explorer.explorer.pictures.display import DisplaySettings
+from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
+from galaxy_explorer.explorer.widgets.controls import display_controls
+from galaxy_explorer.explorer.widgets.detail import Detail
+from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
+from galaxy_explorer.explorer.widgets.job_bar import JobRunner, Task
+from galaxy_explorer.explorer.wording import model_words
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Bundle
+    from galaxy_explorer.explorer.context import AppContext
+    from galaxy_explorer.explorer.state import ExplorerState
+
+
+PAGE_HEIGHT = "calc(100vh - 84px)"
+SAMPLES, LADDER, MORPH, EVIDENCE = "Samples", "Ladder", "Morph", "Evidence"
+TITLES = {SAMPLES: "{count} galaxies", LADDER: "Ladder of types", MORPH: "Morph"}
+LEAD = (
+    "Synthetic galaxies: for the type that you ask for, the prior writes {what}, and the model"
+    " draws the galaxy. Change anything, and they are drawn anew."
+)
+
+
+class EmulatorPanel(pn.viewable.Viewer):
+    """Wishes, the job that fulfils them, and four ways to look at what comes.
+
+    chooser: stands above the wishes, where there are several priors.
+    """
+
+    mode: Any = param.Selector(default=SAMPLES, doc="Which way to look.")
+    shown = param.Boolean(default=False, doc="Whether a visitor sees it.")
+
+    def __init__(
+        self, state: ExplorerState, source: EmulatorSource, chooser: Any = None, **params: Any
+    ) -> None:
+        super().__init__(**params)
+        self.state, self.source, self.emulator = state, source, source.emulator
+        self._chooser = [] if chooser is None else [chooser]
+        self.runner = JobRunner(self.source.line)
+        guidance = self.emulator.default_guidance if self.emulator.guided else None
+        self.wishes = Wishes(self.emulator.fields, guidance, self.runner.refuse)
+        kind = state.bundle.models[self.emulator.model].kind
+        self.camera = CameraWishes(units_of(state.bundle), has_layer=kind == PSF_KIND)
+        self.downloads = Downloads("Download", KINDS, self._prepare_file)
+        self.detail = Detail(state, source.stamps)
+        self.samples = Samples(self.source, self._focus, state.display)
+        self.parts = self._parts()
+        self.param.mode.objects = [*self.parts, EVIDENCE]
+        self._shown: dict[str, tuple[Any, ...]] = {}
+        self._begun: tuple[Any, ...] = ()
+        self.view = self._layout()
+        self._listen()
+        self._appear()
+        self.source.measure_references()
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self.view
+
+    def _parts(self) -> dict[str, Samples | Ladder | MorphView]:
+        parts: dict[str, Any] = {SAMPLES: self.samples}
+        field = next((one for one in self.emulator.fields if one.name == TTYPE), None)
+        if field is not None:
+            parts[LADDER] = Ladder(self.source, field, self._focus)
+            parts[MORPH] = MorphView(self.source, field)
+        return parts
+
+    def _listen(self) -> None:
+        self.wishes.param.watch(self.ask, "changed")
+        self.camera.param.watch(self.ask, ["wish", "twins"])
+        self.param.watch(self.ask, "mode")
+        self.state.display.param.watch(self.ask, list(self.state.display.param.values()))
+        self.param.watch(self._appear, "shown")
+
+    def _appear(self, *_: param.parameterized.Event) -> None:
+        self.detail.drawing.shown = self.shown
+        self.ask()
+
+    def _focus(self, row: int) -> None:
+        self.state.focus = row
+
+    def ask(self, *_: param.parameterized.Event) -> None:
+        """Draw what is asked for, where it is not what is shown already."""
+        part, request = self.parts.get(self.mode), self.wishes.request
+        token = self.state.display.token()
+        look = Look(DisplaySettings.from_token(token), self.camera.wish, self.camera.twins)
+        asked = (self.mode, request.identity, token, look.wish, look.twins)
+        known = {self._begun, self._shown.get(self.mode)}
+        if part is None or not self.shown or asked in known:
+            return
+        self._begun = asked
+        self._shown.pop(self.mode, None)
+        words = self.wishes.words(typed=self.mode == SAMPLES)
+        part.begin(request, look, words)
+        camera = f", {self.camera.words()}" if self.camera.words() else ""
+        title = f"{TITLES[self.mode].format(count=request.count)}, {words}{camera}"
+        finished = partial(self._finish, asked)
+        self.runner.start(Task(part.work(request, look), part.show, title, finished))
+
+    def _finish(self, asked: tuple[Any, ...]) -> None:
+        self._shown[asked[0]] = asked
+
+    def _prepare_file(self, kind: str) -> Callable[[], Made]:
+        if self.samples.made is None:
+            raise RequestError("the galaxies are still being drawn; try again when they are there")
+        request, codes, _ = self.samples.made
+        made = partial(made_file, self.source, request, codes, self.samples.facts)
+        return partial(made, wish=self.camera.wish, kind=kind)
+
+    def _layout(self) -> pn.Row:
+        files = pn.Column(self.downloads.buttons, margin=(10, 10))
+        is_samples = self.param.mode.rx() == SAMPLES
+        files.visible = is_samples
+        self.runner.bar.visible = self.param.mode.rx() != EVIDENCE
+        if TTYPE in self.wishes.conditions:
+            self.wishes.conditions[TTYPE].visible = is_samples
+        left = pn.Column(
+            html_of(f"<h2>Emulator</h2><p class='soft'>{self._lead()}</p>"), *self._chooser,
+            self.wishes,
+            folded("Camera", [self.camera]),
+            display_controls(self.state), files, margin=(0, 14, 0, 0), sizing_mode="stretch_width",
+            styles={"height": PAGE_HEIGHT, "flex": "0 0 clamp(290px, 25vw, 370px)",
+                    "overflow": "hidden auto"},
+        )  # fmt: skip
+        bar = pn.Row(
+            choice("", self.param.mode), self.runner, sizing_mode="stretch_width",
+            margin=(4, 0, 8, 0),
+            styles={"gap": "18px", "align-items": "center", "max-height": "none"},
+        )  # fmt: skip
+        views = {
+            **{name: [part.view] for name, part in self.parts.items()},
+            EVIDENCE: [html_of(evidence_html(self.state.bundle))],
+        }
+        views[SAMPLES].insert(0, self.samples.detail)
+        shown = []
+        for name, parts in views.items():
+            page = pn.Column(*parts, sizing_mode="stretch_width", margin=0)
+            page.visible = self.param.mode.rx() == name
+            shown.append(page)
+        return pn.Row(left, column(bar, self.detail, *shown), sizing_mode="stretch_width", margin=8)
+
+    def _lead(self) -> str:
+        return LEAD.format(what="codes" if self.source.likeness.has_codes else "latents")
+
+
+def column(*parts: Any) -> pn.Column:
+    """The part of the page that scrolls by itself."""
+    return pn.Column(
+        *parts, sizing_mode="stretch_width", margin=(0, 8, 0, 0),
+        styles={
+            "height": PAGE_HEIGHT, "flex": "1 1 0", "min-width": "0", "overflow": "hidden auto",
+        },
+    )  # fmt: skip
+
+
+def html_of(text: str) -> pn.pane.HTML:
+    """Words of the page."""
+    # Both sheets make soft words paler: together too pale to read.
+    sheets = [STYLES, *CARD_STYLES, ".soft { opacity: 1; }"]
+    return pn.pane.HTML(text, stylesheets=sheets, sizing_mode="stretch_width", margin=(4, 10))
+
+
+NO_PRIOR = "<h2>Emulator</h2><p>{error}; then restart the app.</p>"
+KIND_WORDS = {CODE_PRIOR: "PixelCNN", HIERARCHICAL: "two PixelCNNs", FLOW: "flow"}
+
+
+class Emulator(pn.viewable.Viewer):
+    """One panel a prior; a chooser above their wishes says which is shown."""
+
+    def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
+        super().__init__(**params)
+        self.state, self.context = state, context
+        self.view = pn.Column(sizing_mode="stretch_width", margin=0)
+        try:
+            main = emulator_source(context).emulator.model
+        except BundleError as error:
+            self.view.append(column(html_of(NO_PRIOR.format(error=plain(error)))))
+            return
+        choices = prior_choices(context.bundle)
+        self.chooser = pmui.Select(
+            label="Drawn by", options=choices, value=main, size="small",
+            sizing_mode="stretch_width", margin=(6, 10),
+        )  # fmt: skip
+        self.panels: dict[str, EmulatorPanel] = {}
+        self._show()
+        self.chooser.param.watch(self._show, "value")
+        self.view.param.watch(self._appear, "visible")
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self.view
+
+    @property
+    def panel(self) -> EmulatorPanel:
+        """That of the prior that is chosen."""
+        model = self.chooser.value
+        if model not in self.panels:
+            several = len(self.chooser.options) > 1
+            source = emulator_source(self.context, model)
+            self.panels[model] = EmulatorPanel(
+                self.state, source, self.chooser if several else None
+            )
+        return self.panels[model]
+
+    def _show(self, *_: param.parameterized.Event) -> None:
+        self.view[:] = [self.panel.view]
+        self._appear()
+
+    def _appear(self, *_: param.parameterized.Event) -> None:
+        for panel in self.panels.values():
+            panel.shown = self.view.visible and panel is self.panel
+
+
+def prior_choices(bundle: Bundle) -> dict[str, str]:
+    """Words of every prior, and the name of its model."""
+    return {
+        f"{model_words(name, bundle.models[name].config)} ({KIND_WORDS[prior.kind]})": name
+        for name, prior in bundle.priors.items()
+    }

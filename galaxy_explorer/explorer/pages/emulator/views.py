@@ -1,0 +1,293 @@
+"""Samples, ladder and morph of the Emulator page: what each asks for, and how it is shown.
+
+Each has a `work(request, look)` for the line and a `show` for what a step of it made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxy_explorer.emulation.emulator import Field
+from galaxy_explorer.emulation.likeness import Facts
+from galaxy_explorer.emulation.observation import Wish
+from galaxy_explorer.emulation.request import Request
+from galaxy_explorer.explorer.pages.emulator.controls import TTYPE, whole_types
+from galaxy_explorer.explorer.pages.emulator.detail import (
+    JUDGED_HEADING,
+    Chosen,
+    SampleDetail,
+    sample_cards,
+)
+from galaxy_explorer.explorer.pages.emulator.source import EmulatorSource, Look, synthetic_sheet
+from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode_sheet, limits, render
+from galaxy_explorer.explorer.plots.palette import type_colour
+from galaxy_explorer.explorer.widgets.components import LadderTable, SampleCards, TypeMorph
+from galaxy_explorer.explorer.widgets.job_bar import Step
+
+if TYPE_CHECKING:
+    from galaxy_explorer.explorer.background import Work
+
+COLUMNS = 8
+LADDER_LINES, REAL_LINES = 4, 2
+TWIN_HEADING = (
+    " Right of each galaxy stands its deconvolved twin: what the model draws before the PSF, in the"
+    " same limits"
+)
+MORPH_STEP = 0.25
+WITHIN = 0.5
+LN2 = math.log(2)
+SAMPLES_HEADING = (
+    "None of these galaxies exists. Beside each: the training galaxy nearest in {space}, as the"
+    " model draws it, at distance d; and the share of held-out real galaxies that the prior finds"
+    " less likely."
+)
+LADDER_HEADING = (
+    "Above: real galaxies of each type, as the model draws them. Below: synthetic ones; along a"
+    " line the random numbers are the same, only T differs."
+)
+MORPH_HEADING = (
+    "The random numbers stay, T changes. What does not depend on the type stays too; codes jump"
+    " one by one, so the galaxy changes in small steps."
+)
+
+
+class Samples:
+    """Galaxies of one request, each beside its nearest real galaxy."""
+
+    def __init__(
+        self, source: EmulatorSource, focus: Callable[[int], None], display: DisplaySettings
+    ) -> None:
+        self.source, self._focus = source, focus
+        self.detail = SampleDetail(source, display, self.close)
+        self.view = SampleCards(self._on_message, margin=0, sheet_columns=COLUMNS)
+        self.made: tuple[Request, NDArray[Any], NDArray[np.float32]] | None = None
+        self.facts: Facts | None = None
+        self.heading = ""
+
+    def begin(self, request: Request, look: Look, words: str) -> None:
+        """Make room for what is coming."""
+        self.made = self.facts = None
+        self.close()
+        self.heading = SAMPLES_HEADING.format(space=self.source.likeness.space)
+        self.heading += f"{TWIN_HEADING}." if look.twins else ""
+        self.view.param.update(
+            count=request.count, cards=[], real_sheet=None, chosen=-1, twins=look.twins,
+            words=f"Synthetic galaxy, {words}", heading=self.heading,
+        )  # fmt: skip
+
+    def work(self, request: Request, look: Look) -> Work:
+        """The galaxies row by row, then what is known of them."""
+        return partial(self._work, request, look)
+
+    def _work(self, request: Request, look: Look, cancelled: Callable[[], bool]) -> Iterator[Step]:
+        for drawn in self.source.seen(request, look.wish, cancelled):
+            share, codes, stamps = drawn
+            shown = self.source.sheet(drawn, look, COLUMNS)
+            words = f"{share:.0%} drawn"
+            made = (request, codes, stamps) if share == 1 else None
+            yield Step(0.9 * share, words, (shown, made, None, None))
+            if share == 1 and not cancelled():
+                facts = self.source.facts(request, codes)
+                real = render(self.source.reconstructions(facts.rows), look.display)
+                yield Step(1.0, "compared", (shown, made, facts, encode_sheet(real, COLUMNS)))
+
+    def show(self, content: tuple[bytes, Any, Facts | None, bytes | None]) -> None:
+        """Show a step of the work."""
+        sheet, self.made, self.facts, real = content
+        known: dict[str, Any] = {}
+        if self.facts is not None:
+            usual = f" Held-out real galaxies have d {self.facts.usual:.2f} in the median."
+            usual += JUDGED_HEADING if self.facts.judged is not None else ""
+            known = {
+                "cards": sample_cards(self.source.likeness, self.facts), "real_sheet": real,
+                "heading": self.heading + usual,
+            }  # fmt: skip
+        self.view.param.update(sheet=sheet, stamp=self.view.stamp + 1, **known)
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        row, place = message.get("focus"), message.get("sample")
+        if isinstance(row, int) and 0 <= row < len(self.source.bundle):
+            self._focus(row)
+        elif isinstance(place, int) and 0 <= place < len(self.view.cards):
+            self.choose(place)
+
+    def choose(self, place: int) -> None:
+        """Show a sample large, with what it measures; the one that is shown: close it."""
+        if self.made is None or self.facts is None or place == self.view.chosen:
+            self.close()
+            return
+        words = self.view.words.removeprefix("Synthetic galaxy, ")
+        self.view.chosen = place
+        _, codes, stamps = self.made
+        self.detail.show(Chosen(stamps[place], codes[place], self.facts, place, words))
+
+    def close(self) -> None:
+        """Show no sample large."""
+        self.view.chosen = -1
+        self.detail.show(None)
+
+
+class Ladder:
+    """Types from left to right (report, Fig 12): real galaxies above, synthetic ones below."""
+
+    def __init__(self, source: EmulatorSource, field: Field, focus: Callable[[int], None]) -> None:
+        self.source, self._focus = source, focus
+        self.types = whole_types(field)
+        columns = [{"words": _signed(t), "colour": type_colour(t)} for t in self.types]
+        self.view = LadderTable(self._on_message, margin=0, columns=columns, heading=LADDER_HEADING)
+        self._real: list[int] = []
+
+    def begin(self, request: Request, look: Look, _words: str) -> None:
+        """Make room for what is coming."""
+        self._real = self._real_rows(request.seed)
+        ids = self.source.bundle.column("galaxy_id")
+        columns = len(self.types)
+        lines = [_line("Real", "as the model draws them", n * columns) for n in range(REAL_LINES)]
+        for n in range(LADDER_LINES):
+            words = f"seed {request.seed}, number {n + 1}"
+            lines += [_line("Synthetic", words, n * columns)]
+            if look.twins:
+                lines += [_line("Twin", "before the PSF", (LADDER_LINES + n) * columns)]
+        self.view.param.update(
+            lines=lines,
+            ready=0,
+            real_names=[str(ids[row]) if row >= 0 else "" for row in self._real],
+        )
+
+    def _real_rows(self, seed: int) -> list[int]:
+        """Galaxies of each type, chosen by the seed, line after line; -1 where there is none."""
+        ttype = np.asarray(self.source.bundle.column("ttype"), np.float64)
+        chosen = np.full((REAL_LINES, len(self.types)), -1)
+        for place, t in enumerate(self.types):
+            rows = np.flatnonzero(np.abs(ttype - t) <= WITHIN)
+            order = np.random.default_rng((seed, place)).permutation(rows)[:REAL_LINES]
+            chosen[: len(order), place] = order
+        return [int(row) for row in chosen.ravel()]
+
+    def work(self, request: Request, look: Look) -> Work:
+        """Real galaxies first, then the synthetic ones line by line, row by row."""
+        return partial(self._work, request, look, np.array(self._real))
+
+    def _work(
+        self, request: Request, look: Look, real: NDArray[np.int64], cancelled: Callable[[], bool]
+    ) -> Iterator[Step]:
+        stamps = self.source.reconstructions(np.maximum(real, 0))
+        stamps[real < 0] = 0.0
+        shown = render(stamps, look.display)
+        yield Step(0.0, "real galaxies", {"real_sheet": encode_sheet(shown, len(self.types))})
+        self.source.check(look.wish, request.condition)
+        done: list[NDArray[np.float32]] = []
+        maps: list[tuple[Request, NDArray[np.integer]]] = []
+        for line in range(LADDER_LINES):
+            asked = along_types(request, self.types, first=line)
+            for share, codes, stamps in self.source.drawn(asked, cancelled):
+                words, on_the_way = f"line {line + 1} of {LADDER_LINES}", share < 1
+                drawn = np.concatenate([*done, stamps])
+                content = self._content(drawn, look, unfinished=len(stamps) * on_the_way)
+                yield Step((line + share) / LADDER_LINES, words, content)
+                if share == 1:
+                    done.append(stamps)
+                    maps.append((asked, codes))
+            if cancelled():
+                return
+        if look.twins:
+            twins = self.source.twins(np.concatenate([codes for _, codes in maps]))
+            yield Step(1.0, "deconvolved", self._content(np.concatenate(done), look, twins))
+        elif look.wish != Wish():
+            seen = [self.source.observed(codes, one, look.wish, cancelled) for one, codes in maps]
+            yield Step(1.0, "observed", self._content(np.concatenate(seen), look))
+
+    def _content(
+        self,
+        stamps: NDArray[np.float32],
+        look: Look,
+        twins: NDArray[np.float32] | None = None,
+        *,
+        unfinished: int = 0,
+    ) -> dict[str, Any]:
+        """The sheet: all lines, then their twins in the same limits, where they are wished for.
+
+        The last `unfinished` stamps are drawn in the limits usual for galaxies.
+        """
+        ready, columns = len(stamps), len(self.types)
+        whole = np.zeros((LADDER_LINES * columns, *stamps.shape[1:]), np.float32)
+        whole[:ready] = stamps
+        between = limits(whole, look.display).copy()
+        between[ready - unfinished : ready] = self.source.usual_limits(look.display)
+        stamps = whole
+        if look.twins:
+            stamps = np.concatenate([whole, np.zeros_like(whole) if twins is None else twins])
+            between = np.concatenate([between, between])
+            ready += 0 if twins is None else len(twins)
+        return {"sheet": synthetic_sheet(stamps, look.display, columns, between), "ready": ready}
+
+    def show(self, content: dict[str, Any]) -> None:
+        """Show a step of the work."""
+        self.view.param.update(**content, stamp=self.view.stamp + 1)
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        place = message.get("real")
+        if isinstance(place, int) and 0 <= place < len(self._real) and self._real[place] >= 0:
+            self._focus(self._real[place])
+
+
+class MorphView:
+    """One galaxy of fixed noise at every type, for the visitor to drag."""
+
+    def __init__(self, source: EmulatorSource, field: Field) -> None:
+        self.source = source
+        types = whole_types(field)
+        steps = round((types[-1] - types[0]) / MORPH_STEP)
+        self.values = [types[0] + MORPH_STEP * step for step in range(steps + 1)]
+        self.view = TypeMorph(
+            margin=0, sheet_columns=COLUMNS, values=self.values, low=self.values[0],
+            high=self.values[-1], step=MORPH_STEP, start=_middle(self.values),
+            colours=[type_colour(t) for t in types], heading=MORPH_HEADING,
+        )  # fmt: skip
+
+    def begin(self, request: Request, _look: Look, _words: str) -> None:
+        """Make room for what is coming."""
+        self.view.param.update(words=f"seed {request.seed}")
+
+    def work(self, request: Request, look: Look) -> Work:
+        """All frames, row by row."""
+        return partial(self._work, request, look)
+
+    def _work(self, request: Request, look: Look, cancelled: Callable[[], bool]) -> Iterator[Step]:
+        asked = along_types(request, self.values)
+        for drawn in self.source.seen(asked, look.wish, cancelled):
+            sheet = self.source.sheet(drawn, replace(look, twins=False), COLUMNS)
+            yield Step(drawn.share, f"{len(self.values)} frames", {"sheet": sheet})
+
+    def show(self, content: dict[str, Any]) -> None:
+        """Show a step of the work."""
+        self.view.param.update(**content, stamp=self.view.stamp + 1)
+
+
+def _line(label: str, note: str, first: int) -> dict[str, Any]:
+    """A line of the ladder; first: its place among those of its sheet."""
+    return {"label": label, "note": note, "synthetic": label != "Real", "first": first}
+
+
+def along_types(request: Request, types: Iterable[float], first: int = 0) -> Request:
+    """The request at several types, with the noise of sample number `first` at each."""
+    types = tuple(float(value) for value in types)
+    return replace(
+        request, count=len(types), first=first, same_noise=True,
+        condition={**request.condition, TTYPE: types},
+    )  # fmt: skip
+
+
+def _middle(values: list[float]) -> float:
+    return values[len(values) // 2]
+
+
+def _signed(value: float) -> str:
+    return f"{value:g}".replace("-", "−")

@@ -1,0 +1,267 @@
+"""The Labels page: one galaxy large, keys that assign and advance, and what annotators say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+import panel_material_ui as pmui
+
+from galaxy_explorer.errors import LabelError
+from galaxy_explorer.explorer.background import Drawing
+from galaxy_explorer.explorer.pages.labels.html import (
+    STYLES,
+    agreement_words,
+    bad,
+    history_words,
+    who_said_what,
+)
+from galaxy_explorer.explorer.pages.labels.session import QUEUE_WORDS, LabelSession, label_store
+from galaxy_explorer.explorer.pages.labels.tools import (
+    EditVocabulary,
+    Export,
+    Import,
+    LabelMany,
+    Regroup,
+)
+from galaxy_explorer.explorer.plots.palette import type_colour
+from galaxy_explorer.explorer.server.routes import one_url
+from galaxy_explorer.explorer.widgets.cluster_headings import choice
+from galaxy_explorer.explorer.widgets.components import LabelDesk
+from galaxy_explorer.explorer.widgets.controls import (
+    COMPACT,
+    SOURCE_WORDS,
+    clustering_select,
+    display_controls,
+    two_way,
+)
+from galaxy_explorer.labels.queues import DISAGREEMENTS, SELECTED
+from galaxy_explorer.labels.vocabulary import STAGE
+
+if TYPE_CHECKING:
+    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.state import ExplorerState
+    from galaxy_explorer.labels.store import LabelStore
+    from galaxy_explorer.labels.vocabulary import Term
+
+PANEL_WIDTH = "clamp(300px, 27vw, 400px)"
+SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
+BEHIND = 20
+"""Galaxies before the one on the screen that can be gone back to after a change of view."""
+GUEST = "guest"
+"""What Panel calls a visitor who did not log in."""
+EMPTY_WORDS = {
+    SELECTED: "Nothing is selected: select galaxies on another page, then fill the queue anew.",
+    DISAGREEMENTS: "No two annotators disagree on the stage of a galaxy.",
+}
+END_WORDS = "The end of this queue. Fill it anew, or choose another."
+
+
+def term_values(term: Term) -> dict[str, Any]:
+    """A term as the desk wants it."""
+    stage = term.kind == STAGE
+    return {
+        "label": term.label,
+        "key": term.key,
+        "words": term.words,
+        "kind": term.kind,
+        "aspect": term.aspect,
+        "colour": type_colour(term.ttype) if stage else "",
+        "note": f"T {term.ttype:g}".replace("-", "−") if np.isfinite(term.ttype) else "",
+    }
+
+
+class Labelling(pn.viewable.Viewer):
+    """The desk on the left; queue, agreement and tools on the right."""
+
+    def __init__(
+        self,
+        state: ExplorerState,
+        stamps: StampStore,
+        store: LabelStore | None = None,
+        **params: Any,
+    ) -> None:
+        super().__init__(**params)
+        self.state, self.stamps = state, stamps
+        try:
+            self.session = LabelSession(store or label_store(state.bundle), state)
+        except LabelError as error:
+            self.view = pn.Column(pn.pane.HTML(bad(error), stylesheets=[STYLES], margin=30))
+            return
+        login = pn.state.user if pn.state.user not in {None, GUEST} else ""
+        self.desk = LabelDesk(self.on_message, login=bool(login))
+        self.row, self.serial, self.login = -1, 0, login
+        self.about, self.agreement = (
+            pn.pane.HTML("", stylesheets=[STYLES], margin=(4, 10), sizing_mode="stretch_width")
+            for _ in range(2)
+        )
+        self.drawing = Drawing(self._prepare, self._show)
+        self.tools = self._make_tools()
+        self.view = self._layout()
+        self.view.param.watch(self._appear, "visible")
+        self._listen()
+        self._picture()
+        self._terms()
+        if login:
+            pn.state.onload(partial(self._begin, login))
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self.view
+
+    def _listen(self) -> None:
+        session, state = self.session, self.state
+        session.param.watch(self._fill, "queue")
+        session.param.watch(self._again, "blind")
+        state.param.watch(self._again, "clustering")
+        state.param.watch(self._refresh, ["selection", "clustering"])
+        session.param.watch(self._picture, "pictures")
+        state.display.param.watch(self._picture, list(state.display.param.values()))
+
+    async def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
+        kind = message.get("do")
+        if kind == "name" and not self.login:
+            await self._begin(message.get("name"))
+        elif kind == "leave" and not self.login:
+            self.session.leave()
+            self.desk.annotator = ""
+        elif kind == "save" and self.session.annotator:
+            items = message.get("items")
+            answer = await asyncio.to_thread(
+                self.session.save, items if isinstance(items, list) else []
+            )
+            self.desk.tell(answer)
+        elif kind == "more" and message.get("serial") == self.serial:
+            first = message.get("first")
+            if isinstance(first, int) and 0 <= first < len(self.session.order):
+                self._window(first)
+        elif kind == "at":
+            row = message.get("row")
+            self.row = row if isinstance(row, int) and row < len(self.state.bundle) else -1
+            self.drawing.ask()
+
+    async def _begin(self, name: object) -> None:
+        try:
+            self.session.begin(name)
+        except LabelError as error:
+            self.desk.tell({"name_error": str(error)})
+            return
+        await self._fill()
+        self.desk.annotator = self.session.annotator
+        self._refresh()
+
+    async def _fill(self, *_: Any) -> None:
+        """Put the queue in order anew and start it."""
+        await asyncio.to_thread(self.session.refill)
+        self.serial += 1
+        self._window(0)
+
+    def _again(self, *_: Any) -> None:
+        """Describe the galaxies anew, the same one on the screen."""
+        place = np.flatnonzero(self.session.order == self.row)
+        self.serial += 1
+        self._window(max(0, int(place[0]) - BEHIND) if len(place) else 0)
+
+    def _window(self, first: int) -> None:
+        part = self.session.window(first)
+        rows = [item[0] for item in part["items"]]
+        cursor = first + (rows.index(self.row) if self.row in rows else 0)
+        queue = self.session.queue
+        empty = EMPTY_WORDS.get(queue, END_WORDS) if not part["total"] else END_WORDS
+        self.desk.param.update(
+            window={"serial": self.serial, "cursor": cursor, **part}, empty=empty
+        )
+
+    def _picture(self, *_: Any) -> None:
+        original = self.session.pictures == "original" and self.stamps.originals is not None
+        words = "Original" if original else "Reconstruction by the model, no survey pixels"
+        source = "original" if original else "reconstruction"
+        self.desk.param.update(picture=one_url(self.state, "@row", source), pictures_words=words)
+
+    def _terms(self) -> None:
+        terms = [term_values(term) for term in self.session.vocabulary.terms]
+        if terms != self.desk.terms:
+            self.desk.terms = terms
+
+    def _appear(self, event: Any) -> None:
+        self.drawing.shown = event.new
+
+    def _prepare(self) -> Callable[[], tuple[str, str]]:
+        return partial(self._words, self.row, self.session.annotator, blind=self.session.blind)
+
+    def _words(self, row: int, me: str, *, blind: bool) -> tuple[str, str]:
+        store = self.session.store
+        layers = store.layers()
+        agreement = agreement_words(layers, self.session.stages, me)
+        if row < 0:
+            return "", agreement
+        galaxy = self.session.sample.ids[row]
+        everyone = {name: layer.galaxies().get(galaxy, {}) for name, layer in layers.items()}
+        events = store.history(galaxy)
+        said = who_said_what({me: {}, **everyone}, me, blind=blind)
+        return said + history_words(events, me, blind=blind), agreement
+
+    def _show(self, words: tuple[str, str]) -> None:
+        self.about.object, self.agreement.object = words
+
+    def _refresh(self, *_: Any) -> None:
+        self._terms()
+        self.drawing.ask()
+        for tool in self.tools.values():
+            tool.refresh()
+
+    def _changed(self) -> None:
+        """After a tool has stored something."""
+        self._terms()
+        self.drawing.ask()
+
+    def _make_tools(self) -> dict[str, Any]:
+        makers = {
+            "Label many at once": LabelMany,
+            "Merge and split clusters": Regroup,
+            "Vocabulary": EditVocabulary,
+            "Import": Import,
+            "Export": Export,
+        }
+        return {title: make(self.session, self._changed) for title, make in makers.items()}
+
+    def _layout(self) -> pn.Row:
+        tools = pmui.Accordion(
+            *((title, tool.view) for title, tool in self.tools.items()),
+            active=[],
+            disable_gutters=True,
+            sizing_mode="stretch_width",
+            margin=(5, 10),
+            sx=COMPACT,
+        )
+        side = pn.Column(
+            *self._queue_controls(), self.about, self.agreement, tools,
+            clustering_select(self.state), self._sources(), display_controls(self.state),
+            styles={"flex": f"0 0 {PANEL_WIDTH}"}, sizing_mode="stretch_both", scroll="y-auto",
+            css_classes=["side-panel"], margin=(10, 0, 0, 0),
+        )  # fmt: skip
+        stage = pn.Column(
+            self.desk, sizing_mode="stretch_both", scroll="y-auto", margin=(12, 8, 0, 16)
+        )
+        return pn.Row(stage, side, sizing_mode="stretch_both", margin=0)
+
+    def _queue_controls(self) -> tuple[pn.Row, pmui.Switch]:
+        session = self.session
+        queue = pmui.Select(label="Queue", options=QUEUE_WORDS, margin=(10, 10, 5, 10), **SMALL)
+        again = pmui.Button(
+            label="Fill anew", size="small", variant="outlined", margin=(10, 10, 5, 0)
+        )
+        again.on_click(self._fill)
+        blind = pmui.Switch(label="Blind: hide T, clusters and what others say")
+        row = pn.Row(two_way(queue, session, "queue"), again, sizing_mode="stretch_width")
+        return row, two_way(blind, session, "blind")
+
+    def _sources(self) -> pn.Row:
+        sources = choice("Pictures", self.session.param.pictures, SOURCE_WORDS)
+        sources.margin = (6, 10)
+        sources.visible = self.stamps.originals is not None
+        return sources

@@ -1,0 +1,216 @@
+"""One visitor who labels: name, queue, and what their browser asks for. Knows no widgets.
+
+What annotators have said of each galaxy, as a column that a search can name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import param
+from numpy.typing import NDArray
+
+from galaxy_explorer import __version__
+from galaxy_explorer.errors import LabelError, NotSaved
+from galaxy_explorer.explorer.state import PICTURES
+from galaxy_explorer.explorer.wording import caption
+from galaxy_explorer.labels import queues
+from galaxy_explorer.labels.log import GALAXY, REDO, SET, UNDO, Change, Event, Provenance, log_path
+from galaxy_explorer.labels.sample import Sample
+from galaxy_explorer.labels.store import LabelStore
+from galaxy_explorer.labels.vocabulary import MAX_NAME, NOTE, checked
+from galaxy_explorer.settings import read_settings
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Bundle
+    from galaxy_explorer.explorer.state import ExplorerState
+
+
+WINDOW = 120
+"""Galaxies that the browser holds ahead: keys are faster than the network."""
+MAX_BATCH = 1000
+"""Changes that a browser may send at a time."""
+QUEUE_WORDS = {
+    "Not yet labelled by me": queues.UNLABELLED,
+    "The model is least sure": queues.UNCERTAIN,
+    "Annotators disagree": queues.DISAGREEMENTS,
+    "The selection": queues.SELECTED,
+    "All galaxies": queues.EVERYTHING,
+}
+
+
+@cache
+def label_store(bundle: Bundle) -> LabelStore:
+    """The log that all visitors of this process share. Raises LabelError where there is none."""
+    model = bundle.manifest["default_clustering"]
+    return LabelStore(log_path(read_settings().labels), Provenance(bundle.hash, model, __version__))
+
+
+@cache
+def label_sample(bundle: Bundle) -> Sample:
+    """The galaxies of a bundle and all their clusters."""
+    ids = tuple(str(galaxy) for galaxy in bundle.column("galaxy_id"))
+    return Sample(ids, {key: one.labels for key, one in bundle.clusterings.items()})
+
+
+class LabelSession(param.Parameterized):
+    """What one visitor labels, in which order; nothing here is shared with other visitors."""
+
+    annotator = param.String(default="", doc="Who labels; empty: not known yet.")
+    queue: Any = param.Selector(default=queues.UNLABELLED, objects=list(queues.QUEUES))
+    pictures: Any = param.Selector(default="original", objects=list(PICTURES))
+    blind = param.Boolean(default=True, doc="Hide T, clusters and what others say.")
+
+    def __init__(self, store: LabelStore, state: ExplorerState, **params: Any) -> None:
+        super().__init__(**params)
+        self.store, self.state = store, state
+        self.sample = label_sample(state.bundle)
+        self.vocabulary = store.vocabulary()
+        self.order = np.zeros(0, np.int64)
+
+    def begin(self, name: object) -> None:
+        """Take the annotator's name. Raises LabelError for one that cannot be stored."""
+        self.annotator = checked(name, "name", MAX_NAME)
+
+    def leave(self) -> None:
+        """Make room for another annotator."""
+        self.annotator = ""
+
+    def refill(self) -> None:
+        """Put the queue in order anew; it stays as it is until the next call."""
+        layer = self.store.layer(self.annotator)
+        if self.queue == queues.UNLABELLED:
+            self.order = queues.unlabelled(self.sample, layer)
+        elif self.queue == queues.UNCERTAIN:
+            clustering = self.state.bundle.clusterings[self.state.clustering]
+            self.order = queues.uncertain(self.sample, layer, clustering.responsibility)
+        elif self.queue == queues.DISAGREEMENTS:
+            self.order = queues.disputed(self.sample, self.store.layers(), self.stages)
+        elif self.queue == queues.SELECTED:
+            self.order = np.array(self.state.selection)
+        else:
+            self.order = np.arange(len(self.sample.ids))
+
+    @property
+    def stages(self) -> list[str]:
+        """Labels of the stages in the order of their T, for weights."""
+        terms = [term for term in self.vocabulary.terms if np.isfinite(term.ttype)]
+        return [term.label for term in sorted(terms, key=lambda term: term.ttype)]
+
+    def window(self, first: int) -> dict[str, Any]:
+        """Part of the queue from place `first` on, as the browser wants it."""
+        rows = self.order[first : first + WINDOW]
+        items = [self.item(int(row)) for row in rows]
+        return {"first": first, "total": len(self.order), "items": items}
+
+    def item(self, row: int) -> list[Any]:
+        """One galaxy: row, identifier, caption, what the annotator has said of it."""
+        galaxy = self.sample.ids[row]
+        words = galaxy
+        if not self.blind:
+            clustering = self.state.bundle.clusterings[self.state.clustering]
+            words = caption(self.state.bundle, clustering, row).removeprefix(f"{galaxy} · ")
+        return [row, galaxy, words, self.said(galaxy)]
+
+    def said(self, galaxy: str) -> dict[str, str]:
+        """What the annotator has said of a galaxy: aspect -> label, note -> text."""
+        said = self.store.said(self.annotator, galaxy)
+        return {aspect: value.text(aspect) for aspect, value in said.items()}
+
+    def save(self, items: Iterable[Any]) -> dict[str, Any]:
+        """Store what a browser sent, in its order; what is "saved" in the answer is on the disk.
+
+        items: dicts with "do" ("set", "undo", "redo") and "event_id". May wait for the disk.
+        """
+        answer: dict[str, Any] = {"saved": [], "refused": {}, "failed": "", "show": None}
+        touched: set[str] = set()
+        listed = [item for item in list(items)[:MAX_BATCH] if isinstance(item, dict)]
+        for kind, together in groupby(listed, key=lambda item: item.get("do")):
+            try:
+                for event in self._store(kind, list(together), answer["refused"]):
+                    answer["saved"].append(event.event_id)
+                    self._note(event, answer, touched)
+            except NotSaved as error:
+                answer["failed"] = str(error)
+                break
+        answer["said"] = {galaxy: self.said(galaxy) for galaxy in touched}
+        return answer
+
+    def _note(self, event: Event, answer: dict[str, Any], touched: set[str]) -> None:
+        """Say what an event touched: the browser goes back to what was undone."""
+        row = self.sample.rows.get(event.target) if event.kind == GALAXY else None
+        if row is not None:
+            touched.add(event.target)
+        if event.action != SET:
+            answer["show"] = None if row is None else self.item(row)
+
+    def _store(
+        self, kind: Any, items: list[dict[str, Any]], refused: dict[str, str]
+    ) -> list[Event]:
+        """Store items of one kind. Refused ones are left out, with the reason in `refused`."""
+        if kind in {UNDO, REDO}:
+            return list(self._compensate(kind, items, refused))
+        changes = []
+        for item in items:
+            try:
+                changes.append(self._change(kind, item))
+            except LabelError as error:
+                refused[str(item.get("event_id"))] = str(error)
+        return self.store.record(self.annotator, changes)
+
+    def _compensate(
+        self, kind: str, items: list[dict[str, Any]], refused: dict[str, str]
+    ) -> Iterator[Event]:
+        step = self.store.undo if kind == UNDO else self.store.redo
+        for item in items:
+            event = step(self.annotator, str(item.get("event_id")))
+            if event is None:
+                refused[str(item.get("event_id"))] = f"nothing to {kind}"
+            else:
+                yield event
+
+    def _change(self, kind: Any, item: dict[str, Any]) -> Change:
+        """The change that a browser asks for. Raises LabelError for one that is not possible."""
+        texts = all(isinstance(value, str) for value in item.values())
+        if kind != SET or not texts or item.get("galaxy") not in self.sample.rows:
+            raise LabelError("no galaxy of this bundle")
+        if item.get("aspect") not in {NOTE, *(term.aspect for term in self.vocabulary.terms)}:
+            raise LabelError("nothing that the vocabulary speaks of")
+        change = Change(
+            item["galaxy"],
+            item.get("aspect", ""),
+            item.get("label", ""),
+            confidence=item.get("confidence", ""),
+            note=item.get("note", ""),
+            vocabulary=self.vocabulary.version,
+            model=self.state.clustering,
+            event_id=item.get("event_id", ""),
+        )
+        return self.store.checked(change)
+
+    def rows_of(self, galaxies: Iterable[str]) -> NDArray[np.int64]:
+        """Rows of those identifiers that are in the bundle."""
+        rows = self.sample.rows
+        return np.array([rows[galaxy] for galaxy in galaxies if galaxy in rows], np.int64)
+
+
+def label_columns(bundle: Bundle) -> dict[str, NDArray[Any]]:
+    """The column "label" (N,): all labels of a galaxy by anyone, joined by ";", empty for none.
+
+    No column where the label log cannot be opened.
+    """
+    try:
+        layers = label_store(bundle).layers()
+    except LabelError:
+        return {}
+    said: dict[str, set[str]] = {}
+    for layer in layers.values():
+        for galaxy, values in layer.galaxies().items():
+            given = {value.label for aspect, value in values.items() if aspect != NOTE}
+            said.setdefault(galaxy, set()).update(given - {""})
+    ids = bundle.column("galaxy_id")
+    return {"label": np.array([";".join(sorted(said.get(str(one), ()))) for one in ids], str)}

@@ -1,0 +1,163 @@
+"""An examined picture as HTML: pictures, words, probabilities, morphology. Text is escaped."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.pages.my_galaxy.examine import FLAG_WORDS, Examination, in_words
+from galaxy_explorer.explorer.pictures.display import (
+    DisplaySettings,
+    as_shown,
+    encode,
+    has_colour,
+    render,
+)
+from galaxy_explorer.explorer.plots.clusterings import residual_pictures, residual_words
+from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour
+from galaxy_explorer.explorer.plots.ttype_histogram import mean_words
+from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
+
+if TYPE_CHECKING:
+    from galaxy_explorer.classify import Membership, Prepared
+    from galaxy_explorer.explorer.state import ExplorerState
+
+SHOWN_CLUSTERS = 3
+PREVIEW_PIXELS = 256
+RESIDUAL_LIMIT = 0.1
+MEASURES = {
+    "concentration": ("C", "concentration"),
+    "asymmetry": ("A", "asymmetry"),
+    "smoothness": ("S", "smoothness"),
+    "gini": ("Gini", "Gini coefficient"),
+    "m20": ("M20", "second moment of the brightest 20 % of the flux"),
+}
+EXAMINATION_STYLES = (
+    STYLES
+    + """
+.shots { display: grid; grid-template-columns: repeat(4, minmax(0, 168px)); gap: 10px; }
+.shots figure { margin: 0; }
+.shots img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; background: #000;
+  border-radius: 4px; image-rendering: pixelated; }
+.shots figcaption { font-size: 11.5px; opacity: 0.8; margin-top: 3px; }
+table { border-collapse: collapse; width: 100%; }
+th, td { padding: 3px 8px 3px 0; text-align: left; vertical-align: top; font-weight: 400; }
+thead th { opacity: 0.72; border-bottom: 1px solid currentColor; }
+.share { display: inline-block; width: 86px; height: 8px; margin: 0 6px; border-radius: 2px;
+  background: color-mix(in srgb, currentColor 15%, transparent); }
+.share i { display: block; height: 100%; border-radius: 2px; }
+.pick { white-space: nowrap; margin-right: 14px; display: inline-block; }
+.verdict { font-size: 14px; margin: 4px 0 8px; }
+"""
+)
+
+
+def pictures(found: Examination, display: DisplaySettings) -> str:
+    """The picture with its cut, the stamp, the reconstruction and the residual."""
+    stamps = np.stack([found.stamp, found.reconstruction])
+    seen, drawn = render(stamps, display)
+    residual = residual_pictures((stamps[0] - stamps[1])[None], RESIDUAL_LIMIT)[0]
+    name = plain(found.name)
+    how = "linear flux" if found.prepared.flux is not None else "already stretched"
+    height, width = found.prepared.image.shape[1:]
+    cut = f"{name}: {width} × {height} pixels, {how}; the square of {found.prepared.side} is cut"
+    scale = residual_words(RESIDUAL_LIMIT, colour=stamps.ndim == 4)
+    shown = [
+        (preview(found.prepared, display), cut),
+        (seen, "What the model sees: framed, resampled and stretched as the survey was"),
+        (drawn, "What the model draws of it"),
+        (residual, f"Residual: seen − drawn, {scale}"),
+    ]
+    return f'<div class="shots">{"".join(_figure(*one) for one in shown)}</div>'
+
+
+def preview(prepared: Prepared, display: DisplaySettings) -> NDArray[np.uint8]:
+    """The whole picture, at most 256 pixels wide, with a frame around what is cut."""
+    planes = prepared.image  # of a colour picture all, even where the models see one band
+    if not has_colour(len(prepared.stamp)):
+        planes = planes.mean(axis=0, keepdims=True)
+    height, width = planes.shape[1:]
+    step = max(1, -(-max(height, width) // PREVIEW_PIXELS))
+    settings = display
+    if prepared.flux is not None:  # linear flux is all galaxy and no disc unless it is stretched
+        settings = DisplaySettings(**{**_settings(display), "stretch": "asinh"})
+    shown = render(as_shown(planes[None, :, ::step, ::step]), settings)[0].copy()
+    top, left = (height - prepared.side) // 2 // step, (width - prepared.side) // 2 // step
+    bottom, right = top + prepared.side // step - 1, left + prepared.side // step - 1
+    colour = [int(SELECTION_COLOUR[i : i + 2], 16) for i in (1, 3, 5)]
+    shown[[top, bottom], left : right + 1] = colour
+    shown[top : bottom + 1, [left, right]] = colour
+    return np.asarray(shown)
+
+
+def _settings(display: DisplaySettings) -> dict[str, object]:
+    return {name: value for name, value in display.param.values().items() if name != "name"}
+
+
+def _figure(picture: NDArray[np.uint8], words: str) -> str:
+    data = base64.b64encode(encode(picture)).decode("ascii")
+    image = f'<img src="data:image/webp;base64,{data}" alt="{words}">'
+    return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
+
+
+def verdict(found: Examination, model: str, thin: float) -> str:
+    """How unusual the picture is, in a sentence and by how many models."""
+    reading = found.classification.models[model]
+    many = found.classification.out_of_distribution
+    agreed = f" Of all models: {plain(many)}." if many.startswith("yes") else ""
+    return f'<p class="verdict" role="status">{in_words(reading.percentile, thin)}{agreed}</p>'
+
+
+def probabilities(state: ExplorerState, found: Examination) -> str:
+    """The most probable clusters of the picture, for every clustering of the bundle."""
+    lines = [
+        f"<tr><th>{plain(state.words(key))}</th><td>{_picks(state, key, member)}</td></tr>"
+        for key, member in found.classification.clusterings.items()
+    ]
+    head = "<thead><tr><th>Model</th><th>Most probable clusters</th></tr></thead>"
+    return f"<h3>Clusters</h3><table>{head}<tbody>{''.join(lines)}</tbody></table>"
+
+
+def _picks(state: ExplorerState, key: str, member: Membership) -> str:
+    clusters = state.bundle.clusterings[key].clusters
+    best = np.argsort(-member.responsibilities, kind="stable")[:SHOWN_CLUSTERS]
+    parts: list[str] = []
+    for cluster in best.tolist():
+        share = float(member.responsibilities[cluster])
+        if share < 0.005 and parts:
+            break
+        bar = f'<i style="width:{100 * share:.0f}%;background:{cluster_colour(cluster)}"></i>'
+        mean = mean_words(clusters[cluster])
+        parts.append(
+            f'<span class="pick"><b>{cluster}</b><span class="share">{bar}</span>'
+            f"{100 * share:.0f} % (T {mean})</span>"
+        )
+    return "".join(parts)
+
+
+def morphology(found: Examination) -> str:
+    """What statmorph measures, with its flag in words."""
+    measured = found.measured
+    unit = (
+        "in linear flux on the framed stamp"
+        if measured.linear
+        else "on the stretched stamp: to be compared with stretched stamps, not with the literature"
+    )
+    cells = "".join(
+        f'<tr><th>{short} <span class="soft">{words}</span></th>'
+        f"<td>{_number(measured.values[key])}</td></tr>"
+        for key, (short, words) in MEASURES.items()
+    )
+    flag = FLAG_WORDS.get(measured.flag, f"flag {measured.flag}")
+    return (
+        f"<h3>Morphology</h3><table>{cells}</table>"
+        f'<p class="soft">statmorph, {unit}. Flag {measured.flag}: {flag}.</p>'
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−") if np.isfinite(value) else "–"

@@ -1,0 +1,363 @@
+"""The Scoreboard page: every figure of the evaluation, with chance, ceiling and interval.
+
+Parts of the Scoreboard page as HTML: targets, curves over the number of clusters, costs.
+
+The scoreboard: figures of an evaluation, filtered and in groups, for the page and for files.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+import panel_material_ui as pmui
+import param
+
+from galaxy_explorer.bundle.evaluation import (
+    QUESTIONS,
+    ROW_FIELDS,
+    Cost,
+    Evaluation,
+    NumberOfClusters,
+    Row,
+    Target,
+)
+from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.pages.claims import CARD_STYLES
+from galaxy_explorer.explorer.widgets.components import ScoreGroups
+from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
+from galaxy_explorer.explorer.widgets.intervals import (
+    Axis,
+    common_axis,
+    figure_words,
+    interval_html,
+    interval_words,
+)
+from galaxy_explorer.explorer.wording import (
+    CLUSTERER_WORDS,
+    NOT_EVALUATED,
+    QUESTION_WORDS,
+    entry_words,
+    explanation,
+    figure_title,
+)
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Bundle
+    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.state import ExplorerState
+
+
+MET = {1: ("✓", "met"), 0: ("✗", "missed"), None: ("–", "not measured")}
+WIDTH, HEIGHT = 150, 60
+
+
+def targets_table(targets: Sequence[Target]) -> str:
+    """Goals set beforehand, what was reached, and whether that meets them."""
+    lines = []
+    for target in targets:
+        sign, words = MET[target.met]
+        lines.append(
+            f'<tr class="{words.replace(" ", "-")}"><th scope="row">{plain(target.name)}</th>'
+            f'<td class="number">{figure_words(target.goal)}</td>'
+            f'<td class="number"><b>{figure_words(target.value)}</b></td>'
+            f'<td class="number soft">{interval_words(target.low, target.high)}</td>'
+            f'<td class="verdict">{sign} {words}</td>'
+            f'<td class="soft">{plain(target.note)}</td></tr>'
+        )
+    heads = ("Target", "goal", "reached", "95 % interval", "verdict", "note")
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    return f'<table class="targets"><thead><tr>{head}</tr></thead>{"".join(lines)}</table>'
+
+
+def curves(bundle: Bundle, choices: Sequence[NumberOfClusters]) -> str:
+    """Curves over the number of clusters k, one small drawing each, with the verdict in words."""
+    return "".join(_choice(bundle, choice) for choice in choices)
+
+
+def _choice(bundle: Bundle, choice: NumberOfClusters) -> str:
+    k = "no single k" if choice.recommended is None else f"k = {choice.recommended}"
+    title = ", ".join(
+        plain(part)
+        for part in (entry_words(bundle, choice.model), choice.features, choice.clusterer)
+        if part
+    )
+    drawn = "".join(
+        _curve(name, choice.k, values, choice.recommended) for name, values in choice.curves.items()
+    )
+    return (
+        f"<h3>{title}: {k}</h3><p>{plain(choice.verdict)}"
+        f' <span class="soft">Rule: {plain(choice.rule)}.</span></p>'
+        f'<div class="curves">{drawn}</div>'
+    )
+
+
+def _curve(
+    name: str, k: Sequence[int], values: Sequence[float | None], recommended: int | None
+) -> str:
+    points = [(at, value) for at, value in zip(k, values, strict=True) if value is not None]
+    if not points:
+        return ""
+    low, high = min(value for _, value in points), max(value for _, value in points)
+    span, wide = (high - low) or 1.0, (k[-1] - k[0]) or 1
+
+    def place(at: float, value: float) -> str:
+        x, y = WIDTH * (at - k[0]) / wide, HEIGHT * (1 - (value - low) / span)
+        return f"{x:.1f},{y:.1f}"
+
+    line = " ".join(place(at, value) for at, value in points)
+    mark = ""
+    if recommended is not None:
+        x = WIDTH * (recommended - k[0]) / wide
+        mark = f'<line class="chosen" x1="{x:.1f}" x2="{x:.1f}" y1="-4" y2="{HEIGHT + 4}"/>'
+    words = f"{name}: from {figure_words(points[0][1])} at k = {points[0][0]} to "
+    words += f"{figure_words(points[-1][1])} at k = {points[-1][0]}"
+    return (
+        f'<figure><figcaption>{plain(name)} <span class="soft">{figure_words(low)} to'
+        f" {figure_words(high)}</span></figcaption>"
+        f'<svg role="img" aria-label="{plain(words)}" viewBox="-4 -6 {WIDTH + 8} {HEIGHT + 12}"'
+        f' preserveAspectRatio="none">{mark}<polyline points="{line}"/></svg>'
+        f'<div class="ends soft"><span>k = {k[0]}</span><span>{k[-1]}</span></div></figure>'
+    )
+
+
+def costs_table(costs: Sequence[Cost]) -> str:
+    """Time and peak memory of each stage of the evaluation, and their sum and maximum."""
+    lines = [(plain(cost.stage), cost.seconds, cost.peak_mib) for cost in costs]
+    if len(lines) > 1:
+        lines.append(("<b>all</b>", sum(c.seconds for c in costs), max(c.peak_mib for c in costs)))
+    body = "".join(
+        f'<tr><th scope="row">{stage}</th><td class="number">{seconds:,.1f} s</td>'
+        f'<td class="number">{peak:,.0f} MiB</td></tr>'
+        for stage, seconds, peak in lines
+    )
+    head = '<th scope="col">Stage</th><th scope="col">time</th><th scope="col">peak memory</th>'
+    return f'<table class="targets"><thead><tr>{head}</tr></thead>{body}</table>'
+
+
+ALL = ""
+"""The choice that filters nothing."""
+FILTERS = ("question", "model", "features", "clusterer")
+BETTER = {"higher": "more is better", "lower": "less is better", "": ""}
+
+
+def matching(rows: Iterable[Row], chosen: dict[str, str]) -> list[Row]:
+    """Rows that have every chosen value; ALL accepts any."""
+    wanted = {name: value for name, value in chosen.items() if value != ALL}
+    return [row for row in rows if all(getattr(row, n) == v for n, v in wanted.items())]
+
+
+def values_of(rows: Iterable[Row], name: str) -> list[str]:
+    """Values of a column that occur, in the order of the questions or of first appearance."""
+    found = dict.fromkeys(getattr(row, name) for row in rows)
+    return [q for q in QUESTIONS if q in found] if name == "question" else [v for v in found if v]
+
+
+def groups(bundle: Bundle, rows: Sequence[Row], recommended: str) -> list[dict[str, Any]]:
+    """One group for each figure: its heading, its axis, and its rows, the best first.
+
+    recommended: "<model>/<features>" of the clustering that the bundle recommends.
+    """
+    by_figure: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(rows, key=lambda row: QUESTIONS.index(row.question)):
+        by_figure.setdefault((row.question, row.figure), []).append(row)
+    return [
+        _group(bundle, question, figure, own, recommended)
+        for (question, figure), own in by_figure.items()
+    ]
+
+
+def _group(
+    bundle: Bundle, question: str, figure: str, rows: list[Row], recommended: str
+) -> dict[str, Any]:
+    parts = ("value", "low", "high", "chance", "ceiling")
+    axis = common_axis(getattr(row, part) for row in rows for part in parts)
+    first = rows[0]
+    notes = [first.unit, BETTER.get(first.better, ""), f"split: {first.split}"]
+    return {
+        "question": QUESTION_WORDS[question],
+        "figure": figure_title(figure),
+        "explanation": explanation(figure),
+        "note": " · ".join(note for note in notes if note),
+        "axis": [figure_words(axis[0]), figure_words(axis[1])],
+        "rows": [_row(bundle, row, axis, recommended) for row in _best_first(rows)],
+    }
+
+
+def _best_first(rows: list[Row]) -> list[Row]:
+    sign = 1 if rows[0].better == "lower" else -1
+    return sorted(rows, key=lambda row: (row.value is None, sign * (row.value or 0.0)))
+
+
+def _row(bundle: Bundle, row: Row, axis: Axis, recommended: str) -> dict[str, Any]:
+    marks = interval_html(
+        row.value, row.low, row.high, axis=axis, chance=row.chance, ceiling=row.ceiling
+    )
+    return {
+        "cells": [
+            entry_words(bundle, row.model),
+            row.features or "–",
+            CLUSTERER_WORDS.get(row.clusterer, row.clusterer) or "–",
+            "" if row.clusters is None else str(row.clusters),
+            figure_words(row.value),
+        ],
+        "sort": [row.model, row.features, row.clusterer, row.clusters, row.value],
+        "interval": interval_words(row.low, row.high),
+        "marks": marks,
+        "words": _words(row),
+        "recommended": f"{row.model}/{row.features}" == recommended and bool(row.clusterer),
+    }
+
+
+def _words(row: Row) -> str:
+    """What a row rests on, in a line."""
+    parts = [f"{row.n:,} galaxies or runs", f"{row.seed_count} training(s)"]
+    parts += [f"chance {figure_words(row.chance)}"] * (row.chance is not None)
+    parts += [f"ceiling {figure_words(row.ceiling)}"] * (row.ceiling is not None)
+    return " · ".join([*parts, *([row.note] if row.note else [])])
+
+
+def csv_bytes(rows: Sequence[Row]) -> bytes:
+    """The rows as comma-separated values with a header; an absent number is empty."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(ROW_FIELDS)
+    writer.writerows(astuple(row) for row in rows)
+    return text.getvalue().encode()
+
+
+def ecsv_bytes(rows: Sequence[Row], evaluation: Evaluation, bundle: Bundle) -> bytes:
+    """The rows as an ECSV table (astropy), with bundle and settings in its header."""
+    from astropy.table import MaskedColumn, Table
+
+    table = Table(meta={"bundle": bundle.name, "hash": bundle.hash, **evaluation.settings})
+    for name in ROW_FIELDS:
+        values = [getattr(row, name) for row in rows]
+        missing = [value is None for value in values]
+        filled = [0 if value is None else value for value in values]
+        table[name] = MaskedColumn(filled, mask=missing) if any(missing) else filled
+    text = io.StringIO()
+    table.write(text, format="ascii.ecsv")
+    return text.getvalue().encode()
+
+
+PAGE_HEIGHT = "calc(100vh - 84px)"
+FIRST_QUESTION = "agreement"
+EVERY = {
+    "question": "every question",
+    "model": "every model",
+    "features": "all features",
+    "clusterer": "every clusterer",
+}
+KEY = (
+    '<span class="interval-key"><span><i class="dot"></i>value</span>'
+    '<span><i class="range"></i>95 % interval</span>'
+    '<span><i class="chance"></i>shuffled labels (chance)</span>'
+    '<span><i class="ceiling"></i>the most that the errors of T allow</span></span>'
+)
+
+
+class Scoreboard(pn.viewable.Viewer):
+    """Filters above, one table for each figure below; then targets, numbers of clusters, costs."""
+
+    question: Any = param.Selector(doc="Question whose figures are shown; empty: every question.")
+    model: Any = param.Selector(doc="Model; empty: every model.")
+    features: Any = param.Selector(doc="Features; empty: all.")
+    clusterer: Any = param.Selector(doc="Clusterer; empty: every clusterer.")
+
+    def __init__(self, state: ExplorerState, _stamps: StampStore, **params: Any) -> None:
+        super().__init__(**params)
+        self.state = state
+        self.tables = ScoreGroups()
+        self.count = _html("")
+        self.downloads = Downloads("Download these as", ["csv", "ecsv"], self._prepare_file)
+        evaluation: Evaluation | None = state.bundle.evaluation
+        if evaluation is None:
+            self.view = _nothing(str(state.bundle.path))
+            return
+        self.evaluation = evaluation
+        for name in FILTERS:
+            values = values_of(evaluation.rows, name)
+            self.param[name].objects = [ALL, *values]
+            first = name == "question" and FIRST_QUESTION in values
+            setattr(self, name, FIRST_QUESTION if first else ALL)
+        self.param.watch(self._show, list(FILTERS))
+        self._show()
+        self.view = self._layout()
+
+    def __panel__(self) -> pn.Column:
+        return self.view
+
+    def rows(self) -> list[Row]:
+        """The rows that pass the filters, in the order of the evaluation."""
+        return matching(self.evaluation.rows, {name: getattr(self, name) for name in FILTERS})
+
+    def _show(self, *_: param.parameterized.Event) -> None:
+        rows = self.rows()
+        self.tables.groups = groups(self.state.bundle, rows, self.evaluation.recommended)
+        total = len(self.evaluation.rows)
+        words = f"{len(rows):,} of {total:,} figures" if rows else "No figure passes these filters."
+        self.count.object = f"<p>{words}&emsp;{KEY}</p>"
+
+    def _prepare_file(self, kind: str) -> Callable[[], Made]:
+        return partial(self._file, kind, self.rows())
+
+    def _file(self, kind: str, rows: list[Row]) -> Made:
+        if kind == "csv":
+            return "scoreboard", csv_bytes(rows)
+        return "scoreboard", ecsv_bytes(rows, self.evaluation, self.state.bundle)
+
+    def _filter(self, name: str) -> pmui.Select:
+        options = {EVERY[name]: ALL}
+        for value in self.param[name].objects[1:]:
+            options[self._words(name, value)] = value
+        return pmui.Select.from_param(
+            self.param[name], label=name.capitalize(), options=options, size="small",
+            description="", sizing_mode="stretch_width", margin=(10, 8, 4, 0),
+        )  # fmt: skip
+
+    def _words(self, name: str, value: str) -> str:
+        if name == "question":
+            return QUESTION_WORDS[value]
+        if name == "model":
+            return entry_words(self.state.bundle, value)
+        return CLUSTERER_WORDS.get(value, value)
+
+    def _layout(self) -> pn.Column:
+        bar = pn.Row(
+            self.count, self.downloads.buttons, sizing_mode="stretch_width", margin=0,
+            styles={"flex-wrap": "wrap", "gap": "4px 18px", "align-items": "center"},
+        )  # fmt: skip
+        return pn.Column(
+            pn.Row(*(self._filter(name) for name in FILTERS), sizing_mode="stretch_width"),
+            bar, self.tables, *self._parts(), sizing_mode="stretch_width", margin=8,
+            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
+        )  # fmt: skip
+
+    def _parts(self) -> list[pn.pane.HTML]:
+        found, bundle = self.evaluation, self.state.bundle
+        run = ", ".join(f"{plain(n)}: {plain(v)}" for n, v in found.settings.items())
+        rule = plain(found.recommended_rule)
+        parts = {
+            f"<h2>Targets for the recommended clustering</h2><p class='soft'>{rule}</p>": (
+                targets_table(found.targets) if found.targets else ""
+            ),
+            "<h2>How many clusters?</h2>": curves(bundle, found.number_of_clusters),
+            f"<h2>What the evaluation cost</h2><p class='soft'>{run}</p>": costs_table(found.costs),
+        }
+        return [_html(head + body) for head, body in parts.items() if body]
+
+
+def _html(content: str) -> pn.pane.HTML:
+    return pn.pane.HTML(
+        content, stylesheets=CARD_STYLES, sizing_mode="stretch_width", margin=(2, 0)
+    )
+
+
+def _nothing(path: str) -> pn.Column:
+    return pn.Column(_html(f"<p>{NOT_EVALUATED.format(path=plain(path))}</p>"), margin=8)

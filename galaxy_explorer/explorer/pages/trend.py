@@ -1,0 +1,269 @@
+"""The Trend page: representative clusters in order of mean T, histogram above, members below.
+
+Which clusters stand for the sequence of Hubble types, and in which order (report, Fig. 15).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+import panel_material_ui as pmui
+import param
+from numpy.typing import NDArray
+
+from galaxy_explorer.explorer.background import Drawing
+from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.pictures.display import encode_sheet
+from galaxy_explorer.explorer.plots.palette import type_colour
+from galaxy_explorer.explorer.plots.print import TrendColumn, trend_figure
+from galaxy_explorer.explorer.plots.ttype_histogram import (
+    ENOUGH_TTYPES,
+    mean_words,
+    ordered,
+    panels,
+)
+from galaxy_explorer.explorer.widgets.cluster_headings import BUTTONS, STYLES, choice, type_key
+from galaxy_explorer.explorer.widgets.components import TrendColumns
+from galaxy_explorer.explorer.widgets.controls import (
+    SOURCE_WORDS,
+    clustering_select,
+    display_controls,
+)
+from galaxy_explorer.explorer.widgets.detail import Detail
+from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
+from galaxy_explorer.explorer.wording import caption
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Clustering
+    from galaxy_explorer.clustering.summary import ClusterSummary
+    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.state import ExplorerState
+
+
+COLUMNS = 8
+RULE = (
+    f"Chosen for you: the range of mean T is cut into {COLUMNS} equal steps, and each step is"
+    f" represented by the cluster with the least spread of T among those with at least"
+    f" {ENOUGH_TTYPES} members with a T."
+)
+
+
+def representative(clusters: Sequence[ClusterSummary], n: int = COLUMNS) -> list[int]:
+    """Numbers of at most `n` clusters that span the mean T, early first; at least one.
+
+    The range of mean T of the clusters with enough T (of all with any, if none has enough) is cut
+    into `n` equal steps; of each, the cluster with the least standard deviation of T.
+    """
+    known = [c for c in clusters if c.n_ttype >= ENOUGH_TTYPES]
+    known = known or [c for c in clusters if c.n_ttype]
+    if not known:
+        return [ordered(clusters, "size")[0].id]
+    means = np.array([cluster.ttype_mean for cluster in known])
+    span = max(float(np.ptp(means)), 1e-9)
+    steps = np.minimum((n * (means - means.min()) / span).astype(int), n - 1)
+    chosen = [
+        min((c for c, at in zip(known, steps, strict=True) if at == step), key=_spread)
+        for step in np.unique(steps)
+    ]
+    return [cluster.id for cluster in ordered(chosen, "mean T")]
+
+
+def _spread(cluster: ClusterSummary) -> tuple[float, int]:
+    return cluster.ttype_std, cluster.id
+
+
+def moved(order: Sequence[int], start: int, end: int) -> list[int]:
+    """The order with the entry at place `start` at place `end`; unchanged for places outside."""
+    places = range(len(order))
+    if start not in places or end not in places:
+        return list(order)
+    rest = [entry for place, entry in enumerate(order) if place != start]
+    return [*rest[:end], order[start], *rest[end:]]
+
+
+MAX_COLUMNS = 12
+NONE = -1
+PAGE_HEIGHT = "calc(100vh - 84px)"
+HASH_DIGITS = 12
+
+
+class Trend(pn.viewable.Viewer):
+    """Clusters of the clustering that is shown, picked and ordered by the visitor."""
+
+    chosen = param.List(default=[], doc="Numbers of the clusters, left to right.")
+    members: Any = param.Selector(default=5, objects=[3, 5, 8], doc="Galaxies below each.")
+
+    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+        super().__init__(**params)
+        self.state, self.stamps = state, stamps
+        self.columns = TrendColumns(self._on_message)
+        self.detail = Detail(state, stamps)
+        self.drawing = Drawing(self._prepare, self._show)
+        self.downloads = Downloads("Download as", ["png", "svg", "pdf"], self._prepare_file)
+        self.key = pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
+        self.add = pmui.Select(
+            label="Add a cluster",
+            size="small",
+            width=240,
+            margin=(10, 0, 4, 0),
+            value=NONE,
+            options={"choose …": NONE},
+        )
+        self.add.param.watch(self._add, "value")
+        state.param.watch(self._start, "clustering")
+        state.param.watch(self.drawing.ask, "pictures")
+        state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
+        self.param.watch(self._offer, "chosen")
+        self.param.watch(self.drawing.ask, ["chosen", "members"])
+        self._start()
+        self.view = self._layout()
+        self.view.param.watch(self._appear, "visible")
+
+    def __panel__(self) -> pn.Column:
+        return self.view
+
+    def _appear(self, event: param.parameterized.Event) -> None:
+        self.drawing.shown = self.detail.drawing.shown = event.new
+
+    @property
+    def _clustering(self) -> Clustering:
+        clustering: Clustering = self.state.bundle.clusterings[self.state.clustering]
+        return clustering
+
+    def _start(self, *_: Any) -> None:
+        self.key.object = type_key(self._clustering.clusters)
+        self.chosen = representative(self._clustering.clusters)
+        self._offer()
+        self.drawing.ask()
+
+    def sort(self, *_: Any) -> None:
+        """Put the chosen clusters in order of mean T."""
+        chosen = [self._clustering.clusters[number] for number in self.chosen]
+        self.chosen = [cluster.id for cluster in ordered(chosen, "mean T")]
+
+    def _offer(self, *_: Any) -> None:
+        rest = [c for c in self._clustering.clusters if c.count and c.id not in self.chosen]
+        options = {"choose …": NONE}
+        options |= {_option(cluster): cluster.id for cluster in ordered(rest, "mean T")}
+        full = len(self.chosen) >= MAX_COLUMNS or not rest
+        self.add.param.update(options=options, value=NONE, disabled=full)
+
+    def _add(self, event: param.parameterized.Event) -> None:
+        if event.new != NONE and event.new not in self.chosen:
+            self.chosen = [*self.chosen, event.new]
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"move": [int(start), int(end)]}:
+                self.chosen = moved(self.chosen, start, end)
+            case {"remove": int(place)} if 0 <= place < len(self.chosen) > 1:
+                self.chosen = [c for at, c in enumerate(self.chosen) if at != place]
+            case {"cluster": int(number)} if number in self.chosen:
+                self.state.select_cluster(number)
+            case {"focus": int(row)} if 0 <= row < len(self.state.bundle):
+                self.state.focus = row
+
+    def _rows(self, clustering: Clustering, chosen: list[int]) -> list[NDArray[np.int64]]:
+        """The most typical members of each chosen cluster."""
+        typical = (clustering.clusters[number].typical for number in chosen)
+        return [np.array(rows[: self.members], np.int64) for rows in typical]
+
+    def _prepare(self) -> Callable[[], dict[str, Any]]:
+        return partial(self._content, self._clustering, list(self.chosen))
+
+    def _content(self, clustering: Clustering, chosen: list[int]) -> dict[str, Any]:
+        rows = self._rows(clustering, chosen)
+        flat = np.concatenate(rows)
+        pictures = self.stamps.pictures(flat, self.state.display, self.state.pictures)
+        drawn = {panel["id"]: panel for panel in panels(_of(clustering, chosen), share=True)}
+        first = np.cumsum([0, *map(len, rows)])
+        columns = [
+            drawn[number] | {"n": _members(clustering, number), "tiles": self._tiles(own, at)}
+            for number, own, at in zip(chosen, rows, first[:-1].tolist(), strict=True)
+        ]
+        return {
+            "sheet": encode_sheet(pictures, MAX_COLUMNS),
+            "sheet_columns": MAX_COLUMNS,
+            "sheet_rows": -(-len(flat) // MAX_COLUMNS),
+            "columns": columns,
+            "pictures_words": "Original" if self._originals() else "Reconstruction by the model",
+        }
+
+    def _tiles(self, rows: NDArray[np.int64], first: int) -> list[list[Any]]:
+        bundle = self.state.bundle
+        return [
+            [int(row), caption(bundle, self._clustering, int(row)), first + place]
+            for place, row in enumerate(rows)
+        ]
+
+    def _show(self, content: dict[str, Any]) -> None:
+        self.columns.param.update(**content, stamp=self.drawing.number)
+
+    def _originals(self) -> bool:
+        return self.state.pictures == "original" and self.stamps.originals is not None
+
+    def _prepare_file(self, kind: str) -> Callable[[], Made]:
+        return partial(self._file, kind, self._clustering, list(self.chosen))
+
+    def _file(self, kind: str, clustering: Clustering, chosen: list[int]) -> Made:
+        columns = []
+        for cluster, rows in zip(
+            _of(clustering, chosen), self._rows(clustering, chosen), strict=True
+        ):
+            pictures = self.stamps.pictures(rows, self.state.display, self.state.pictures)
+            title = f"cluster {cluster.id}\nn = {cluster.count:,}\nT = {mean_words(cluster)}"
+            colour = type_colour(cluster.ttype_mean)
+            columns.append(TrendColumn(title, np.array(cluster.histogram), colour, pictures))
+        bundle = self.state.bundle
+        source = (
+            f"{'Originals' if self._originals() else 'Reconstructions'} of {bundle.name}, bundle"
+            f" {bundle.hash[:HASH_DIGITS]}, clustering {clustering.key}; T: mean ± s.d."
+        )
+        data = trend_figure(columns, self.state.words(clustering.key), source, kind)
+        return f"trend-{clustering.key.replace('/', '-')}", data
+
+    def _layout(self) -> pn.Column:
+        rule = pn.pane.HTML(
+            f'<p class="soft">{plain(RULE)} Drag a column, or use its arrows, to change the order.'
+            " Below: the most typical members.</p>",
+            stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 4, 0),
+        )  # fmt: skip
+        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
+        sources.visible = self.stamps.originals is not None
+        select = clustering_select(self.state)
+        select.param.update(margin=(10, 8, 4, 0), styles={"flex": "1 1 280px"})
+        bar = pn.Row(
+            _button("Choose for me", self._start), _button("Sort by mean T", self.sort),
+            choice("Members", self.param.members), sources, self.downloads.buttons,
+            margin=(4, 0), sizing_mode="stretch_width",
+            styles={"flex-wrap": "wrap", "gap": "6px 14px", "align-items": "center"},
+        )  # fmt: skip
+        return pn.Column(
+            pn.Row(select, self.add, sizing_mode="stretch_width"),
+            bar, self.key, rule, self.detail, self.columns, display_controls(self.state),
+            sizing_mode="stretch_width", margin=8,
+            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
+        )  # fmt: skip
+
+
+def _of(clustering: Clustering, chosen: list[int]) -> list[ClusterSummary]:
+    return [clustering.clusters[number] for number in chosen]
+
+
+def _members(clustering: Clustering, number: int) -> str:
+    cluster = clustering.clusters[number]
+    return f"{cluster.count:,} ({cluster.n_ttype:,} with T)"
+
+
+def _option(cluster: ClusterSummary) -> str:
+    return f"{cluster.id}: T {mean_words(cluster)}, {cluster.count:,} galaxies"
+
+
+def _button(words: str, action: Callable[..., Any]) -> pmui.Button:
+    button = pmui.Button(label=words, size="small", variant="outlined", margin=0, sx=BUTTONS)
+    button.on_click(action)
+    return button

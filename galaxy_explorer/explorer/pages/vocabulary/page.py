@@ -1,0 +1,308 @@
+"""The Vocabulary page: every code of a codebook, what it looks like and where it appears."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+import panel_material_ui as pmui
+import param
+from numpy.typing import NDArray
+
+from galaxy_explorer.clustering.codebook_use import ORDERS, code_order, heaviest_users, marked
+from galaxy_explorer.explorer.background import Drawing
+from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.pages.vocabulary.pictures import (
+    DRAWN,
+    Codebook,
+    code_pictures,
+    codebook_of,
+    coded_models,
+)
+from galaxy_explorer.explorer.pictures.display import (
+    DisplaySettings,
+    encode,
+    encode_sheet,
+    limits,
+    render,
+)
+from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, type_colour
+from galaxy_explorer.explorer.plots.ttype_histogram import (
+    number_words,
+    t_histogram,
+    update_t_histogram,
+)
+from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
+from galaxy_explorer.explorer.widgets.components import CodeGrid, CodeMap, PictureSheet
+from galaxy_explorer.explorer.widgets.controls import SOURCE_WORDS
+from galaxy_explorer.explorer.wording import model_words, ttype_words
+
+if TYPE_CHECKING:
+    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.state import ExplorerState
+
+N_USERS = 24
+SHEET_COLUMNS = 32
+PAGE_HEIGHT = "calc(100vh - 84px)"
+FRAME = [int(SELECTION_COLOUR[i : i + 2], 16) for i in (1, 3, 5)]
+CAPTIONS = {
+    "surroundings": "Each picture: the mean of {pictures} around the places that hold the code;"
+    " the frame is the code's own cell.",
+    "constant": "Each picture: what the decoder draws from a map that holds this code everywhere.",
+}
+
+
+class Vocabulary(pn.viewable.Viewer):
+    """All codes on the left; the chosen code, its heaviest users and a code map on the right."""
+
+    model: Any = param.Selector(doc="Model whose codebook is shown.")
+    order: Any = param.Selector(default="use", objects=list(ORDERS), doc="Order of the codes.")
+    drawn: Any = param.Selector(default="surroundings", objects=DRAWN, doc="What pictures show.")
+    code = param.Integer(default=-1, doc="The chosen code; -1: the first of the order.")
+
+    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+        super().__init__(**params)
+        self.state, self.stamps = state, stamps
+        names = coded_models(state.bundle)
+        self.param["model"].objects = names
+        asked = state.bundle.clusterings[state.clustering].model
+        self.model = asked if asked in names else names[0]
+        self.grid = CodeGrid(self._on_code, sheet_columns=SHEET_COLUMNS)
+        self.users = PictureSheet(self._on_user, tile_width=84, heading="")
+        self.code_map = CodeMap(self._on_code, margin=0)
+        self.heading = pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
+        self.histogram = t_histogram(np.zeros(10, int), 0, height=200)
+        self.drawings = (
+            Drawing(self._prepare_grid, self._show_grid),
+            Drawing(self._prepare_code, self._show_code),
+            Drawing(self._prepare_map, self._show_map),
+        )
+        self._listen()
+        self.view = self._layout()
+        self.view.param.watch(self._appear, "visible")
+
+    def __panel__(self) -> pn.Row:
+        return self.view
+
+    def _listen(self) -> None:
+        codes, chosen, mapped = (drawing.ask for drawing in self.drawings)
+        self.param.watch(self._change_model, "model")
+        self.param.watch(codes, ["order", "drawn"])
+        self.param.watch(chosen, "code")
+        self.param.watch(mapped, "code")
+        self.state.param.watch(mapped, "focus")
+        for ask in (codes, chosen, mapped):
+            self.state.param.watch(ask, "pictures")
+            self.state.display.param.watch(ask, ["colour_map", "invert", "stretch", "percentile"])
+            ask()
+
+    def _appear(self, event: param.parameterized.Event) -> None:
+        for drawing in self.drawings:
+            drawing.shown = event.new
+
+    def _change_model(self, *_: param.parameterized.Event) -> None:
+        with param.parameterized.discard_events(self):
+            self.code = -1
+        for drawing in self.drawings:
+            drawing.ask()
+
+    def _on_code(self, message: dict[str, Any]) -> None:
+        code = message.get("code")
+        config = self.state.bundle.models[self.model].config
+        if isinstance(code, int) and 0 <= code < config["num_embeddings"]:
+            self.code = code
+
+    def _on_user(self, message: dict[str, Any]) -> None:
+        row = message.get("focus")
+        if isinstance(row, int) and 0 <= row < len(self.state.bundle):
+            self.state.focus = row
+
+    def _chosen(self, model: str, code: int) -> tuple[Codebook, int]:
+        """The codebook, and the code that is chosen: the most used one if none is yet."""
+        book = codebook_of(self.state.bundle, model)
+        return book, code if code >= 0 else int(book.use.places.argmax())
+
+    def _prepare_grid(self) -> Callable[[], dict[str, Any]]:
+        return partial(self._codes, self.model, self.order, self.drawn, self.state.pictures)
+
+    def _codes(self, model: str, order: str, drawn: str, pictures: str) -> dict[str, Any]:
+        book = codebook_of(self.state.bundle, model)
+        codes = code_order(book.use, book.vectors, order)
+        made = code_pictures(self.stamps, model, drawn, pictures)[codes]
+        source = "original stamps" if self._originals(pictures) else "the reconstructions"
+        kind = "JPEG" if drawn == "constant" else "PNG"  # too few pixels for JPEG's blocks
+        return {
+            "sheet": encode_sheet(_rendered(made, self.state.display), SHEET_COLUMNS, kind),
+            "sheet_format": f"image/{kind.lower()}",
+            "codes": [_code(book, int(code)) for code in codes],
+            "framed": drawn == "surroundings",
+            "tile_width": 88 if len(codes) <= 64 else 56,
+            "heading": f"{CAPTIONS[drawn].format(pictures=source)} Below: the code's number, its"
+            " share of all places, and the colour of the mean T of the galaxies that hold it.",
+        }
+
+    def _show_grid(self, content: dict[str, Any]) -> None:
+        self.grid.param.update(**content, stamp=self.drawings[0].number)
+
+    def _originals(self, pictures: str) -> bool:
+        return pictures == "original" and self.stamps.originals is not None
+
+    def _prepare_code(self) -> Callable[[], dict[str, Any]]:
+        return partial(self._code_content, self.model, self.code)
+
+    def _code_content(self, model: str, code: int) -> dict[str, Any]:
+        book, code = self._chosen(model, code)
+        codes = self.state.bundle.codes(model)
+        rows = heaviest_users(codes, code, N_USERS)
+        places = codes[rows] == code
+        pictures = self.stamps.pictures(rows, self.state.display, self.state.pictures)
+        return {
+            "code": code,
+            "heading": code_words(book, code, len(codes), self._mean_t()),
+            "histogram": (book.use.histogram[code], int(book.use.no_t[code])),
+            "users": {
+                "sheet": encode_sheet(marked(pictures, places, FRAME), 12) if len(rows) else None,
+                "tiles": [
+                    [int(row), self._user_words(int(row), int(here.sum()))]
+                    for row, here in zip(rows, places, strict=True)
+                ],
+                "heading": "The galaxies that hold it in the most places, framed. "
+                "Click one to see its code map.",
+            },
+        }
+
+    def _show_code(self, content: dict[str, Any]) -> None:
+        self._show_types(*content["histogram"])
+        self.heading.object = content["heading"]
+        self.users.param.update(**content["users"], sheet_columns=12, stamp=self.drawings[1].number)
+        self.grid.chosen = self.code_map.chosen = content["code"]
+
+    def _show_types(self, counts: NDArray[np.int64], no_t: int) -> None:
+        everyone = self.state.ttype_histogram(np.arange(len(self.state.bundle)))[0]
+        update_t_histogram(self.histogram, counts, no_t, reference=everyone)
+
+    def _mean_t(self) -> float:
+        ttype = self.state.bundle.column("ttype")
+        known = ttype[~np.isnan(ttype)]
+        return float(known.mean()) if len(known) else float("nan")
+
+    def _user_words(self, row: int, places: int) -> str:
+        bundle = self.state.bundle
+        name, ttype = bundle.column("galaxy_id")[row], float(bundle.column("ttype")[row])
+        return f"{name} · {ttype_words(ttype)} · {places} of its places"
+
+    def _prepare_map(self) -> Callable[[], dict[str, Any]]:
+        return partial(self._map_content, self.model, self.code, self.state.focus)
+
+    def _map_content(self, model: str, code: int, focus: int | None) -> dict[str, Any]:
+        book, code = self._chosen(model, code)
+        codes = self.state.bundle.codes(model)
+        row = int(heaviest_users(codes, code, 1)[0]) if focus is None else focus
+        rows = np.array([row])
+        pictures = self.state.pictures
+        picture = self.stamps.pictures(rows, self.state.display, pictures)[0]
+        source = "original" if self._originals(pictures) else "reconstruction by the model"
+        name = str(self.state.bundle.column("galaxy_id")[row])
+        ttype = ttype_words(float(self.state.bundle.column("ttype")[row]))
+        return {
+            "picture": encode(picture),
+            "codes": codes[row].ravel().tolist(),
+            "colours": book.colours,
+            "side": int(codes.shape[1]),
+            "words": f"{name}, {source}",
+            "caption": f"{name}, {ttype}: {source}. Similar codes have similar colours.",
+            "chosen": code,
+        }
+
+    def _show_map(self, content: dict[str, Any]) -> None:
+        self.code_map.param.update(**content)
+
+    def _layout(self) -> pn.Row:
+        bundle = self.state.bundle
+        options = {
+            model_words(name, bundle.models[name].config): name
+            for name in self.param["model"].objects
+        }
+        model = pmui.Select.from_param(
+            self.param.model, label="Codebook", options=options, size="small", description="",
+            sizing_mode="stretch_width", margin=(10, 0, 4, 0),
+        )  # fmt: skip
+        bar = pn.Row(
+            choice("Sorted by", self.param.order), choice("Drawn", self.param.drawn, DRAWN),
+            self._sources(), margin=(4, 0), sizing_mode="stretch_width",
+            styles={"flex-wrap": "wrap", "gap": "4px 12px"},
+        )  # fmt: skip
+        half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
+        left = pn.Column(
+            model, bar, self.grid,
+            sizing_mode="stretch_width", margin=(0, 14, 0, 0), styles={**half, "flex": "1 1 0"},
+        )  # fmt: skip
+        right = pn.Column(
+            self.heading, self._chosen_code(), self.users,
+            sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
+        )  # fmt: skip
+        return pn.Row(left, right, sizing_mode="stretch_width", margin=8)
+
+    def _chosen_code(self) -> pn.Row:
+        """A galaxy's code map, how strongly it covers the picture, and the types of the code."""
+        opacity = pmui.FloatSlider(
+            label="Opacity of the colours", start=0, end=1, step=0.05, value=0.35, size="small",
+            margin=(4, 16), sizing_mode="stretch_width", sx={"& *": {"fontSize": "13px"}},
+        )  # fmt: skip
+        opacity.link(self.code_map, value="opacity")
+        types = pn.Column(
+            pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", margin=0), opacity,
+            margin=0, sizing_mode="stretch_width", styles={"flex": "1 1 250px", "min-width": "0"},
+        )  # fmt: skip
+        mapped = pn.Column(
+            self.code_map, sizing_mode="stretch_width", margin=0,
+            styles={"flex": "1 1 205px", "min-width": "0", "max-height": "none"},
+        )  # fmt: skip
+        return pn.Row(
+            mapped, types, sizing_mode="stretch_width", margin=(8, 0),
+            styles={"flex-wrap": "wrap", "gap": "8px 14px", "max-height": "none"},
+        )  # fmt: skip
+
+    def _sources(self) -> pn.Row:
+        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
+        sources.visible = self.stamps.originals is not None
+        return sources
+
+
+def _rendered(pictures: NDArray[np.float32], display: DisplaySettings) -> NDArray[np.uint8]:
+    """Pictures of codes between common limits, faint codes lifted, in the visitor's colours."""
+    shown = DisplaySettings(
+        stretch="asinh", percentile=99.0, shared=True, colour_map=display.colour_map,
+        invert=display.invert,
+    )  # fmt: skip
+    return render(pictures, shown, limits(pictures, shown)[0])
+
+
+def _code(book: Codebook, code: int) -> dict[str, Any]:
+    share, mean = 100 * book.use.share[code], float(book.use.ttype_mean[code])
+    note = f"{share:.1f} %" if share >= 1 else f"{share:.2f} %"
+    words = f"Code {code}: {note} of all places, in {book.use.galaxies[code]:,} galaxies"
+    if not np.isnan(mean):
+        words += f", mean T {number_words(mean)}"
+    return {"id": code, "note": note, "colour": type_colour(mean), "words": words}
+
+
+def code_words(book: Codebook, code: int, n: int, mean_t: float) -> str:
+    """One code in a heading and a line of figures, as HTML. n galaxies, of mean T `mean_t`."""
+    use, count = book.use, len(book.vectors)
+    held = int(use.galaxies[code])
+    parts = [
+        f"<b>{100 * use.share[code]:.2f} %</b> of all places"
+        f" ({100 / count:.2f} % if all codes were used alike)",
+        f"in <b>{held:,}</b> galaxies ({100 * held / n:.0f} %)",
+    ]
+    if not np.isnan(use.ttype_mean[code]):
+        parts.append(
+            f"their mean T <b>{number_words(float(use.ttype_mean[code]))}</b>"
+            f" (all galaxies: {number_words(mean_t)})"
+        )
+    dot = f'<span class="dot" style="background:{book.colours[code]}"></span>'
+    return f"<h2>{dot}Code {code} of {count}</h2><p>{plain(' · ').join(parts)}</p>"

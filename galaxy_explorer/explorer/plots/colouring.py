@@ -1,0 +1,171 @@
+"""What colours a galaxy: its cluster, its Hubble type, or any column of the catalogue.
+
+What the colours of the map mean, as a line of HTML.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from bokeh.palettes import Viridis256
+from numpy.typing import ArrayLike, NDArray
+
+from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.plots.palette import (
+    CLUSTER_COLOURS,
+    T_COLOURS,
+    T_RANGE,
+    UNKNOWN_COLOUR,
+    category_colours,
+    ink_on,
+)
+from galaxy_explorer.explorer.wording import column_unit
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Bundle
+
+
+COLOUR_PERCENTILES = (2, 98)
+"""Limits of the colours of a numeric column: outliers must not take all the colours."""
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """Colour of each galaxy: values (N,) float32, NaN unknown, and the colours they run through.
+
+    categories: names of whole values 0, 1, ...; empty for a numeric column between low and high.
+    """
+
+    values: NDArray[np.float32]
+    palette: tuple[str, ...]
+    low: float
+    high: float
+    categories: tuple[str, ...] = ()
+
+    def rgb(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Colours (n, 3) of catalogue rows."""
+        n = len(self.palette)
+        values = self.values[rows]
+        known = np.isfinite(values)
+        place = (np.where(known, values, self.low) - self.low) / (self.high - self.low) * n
+        place = np.where(known, np.clip(place, 0, n - 1), n).astype(np.int64)
+        return np.asarray(_rgb_table((*self.palette, UNKNOWN_COLOUR))[place])
+
+
+@cache
+def _rgb_table(palette: tuple[str, ...]) -> NDArray[np.uint8]:
+    return np.array([list(bytes.fromhex(colour[1:])) for colour in palette], np.uint8)
+
+
+def map_colouring(bundle: Bundle, clustering: str, column: str) -> Colouring:
+    """The colouring of a clustering's map by a column of the catalogue or by its clusters.
+
+    "cluster": a colour each; "cluster_ttype": the mean T of its members, which the model never saw.
+    """
+    made = bundle.clusterings[clustering]
+    if column == "cluster":
+        return colouring(column, made.labels)
+    if column == "cluster_ttype":
+        decided = (c.ttype_mean if c.kind != "unknown" else np.nan for c in made.clusters)
+        return colouring("ttype", np.array([*decided])[made.labels])
+    return colouring(column, bundle.column(column))
+
+
+def colouring(name: str, values: ArrayLike) -> Colouring:
+    """The colouring by a column: "cluster", "ttype" (as T classes), numbers or words."""
+    array = np.asarray(values)
+    if name == "cluster":
+        return _categories(array % len(CLUSTER_COLOURS), CLUSTER_COLOURS, ())
+    if name == "ttype":
+        first, last = T_RANGE
+        whole = np.clip(np.floor(array + 0.5), first, last) - first
+        return _categories(whole, T_COLOURS, tuple(str(t) for t in range(first, last + 1)))
+    return _numbers(array) if array.dtype.kind in "iufb" else _words(array)
+
+
+def _numbers(array: NDArray[Any]) -> Colouring:
+    values = array.astype(np.float32)
+    known = values[np.isfinite(values)]
+    low, high = np.percentile(known, COLOUR_PERCENTILES) if len(known) else (0.0, 1.0)
+    if high <= low:
+        high = low + 1
+    return Colouring(values, tuple(Viridis256[24:]), float(low), float(high))
+
+
+def _words(array: NDArray[Any]) -> Colouring:
+    words, codes = np.unique(array.astype(str), return_inverse=True)
+    names = tuple(str(word) for word in words if word)
+    return _categories(codes - (len(words) - len(names)), _many_colours(len(names)), names)
+
+
+def _many_colours(n: int) -> tuple[str, ...]:
+    return tuple(category_colours(max(1, n)))
+
+
+def _categories(codes: NDArray[Any], palette: tuple[str, ...], names: tuple[str, ...]) -> Colouring:
+    values = np.where(codes >= 0, codes, np.nan).astype(np.float32)
+    return Colouring(values, palette, -0.5, len(palette) - 0.5, names)
+
+
+MAX_CATEGORIES = 12
+"""More categories than this are counted, not named."""
+GRADIENT_STOPS = 12
+_LINE = "display:flex;flex-wrap:wrap;gap:4px 10px;align-items:center;font-size:13px"
+
+
+def legend(column: str, colours: Colouring) -> str:
+    """The legend of a colouring: chips for categories, a colour bar with its unit for numbers."""
+    if column == "cluster":
+        return _line("One colour per cluster, the same on every page. Zoom in for their numbers.")
+    if column == "ttype":
+        return _type_bar(colours, "no T in the catalogue")
+    if column == "cluster_ttype":
+        return _type_bar(colours, "too few members with a T")
+    if colours.categories:
+        return _chips(colours)
+    return _colour_bar(colours, column_unit(column))
+
+
+def _line(content: str) -> str:
+    return f'<div style="{_LINE}">{content}</div>'
+
+
+def _chip(colour: str, words: str) -> str:
+    dot = f"width:11px;height:11px;border-radius:50%;background:{colour};display:inline-block"
+    return f'<span style="white-space:nowrap"><span style="{dot}"></span> {plain(words)}</span>'
+
+
+def _chips(colours: Colouring) -> str:
+    named = list(zip(colours.palette, colours.categories, strict=True))[:MAX_CATEGORIES]
+    left_out = len(colours.categories) - len(named)
+    chips = [_chip(colour, words) for colour, words in named]
+    more = [f"and {left_out} more"] if left_out else []
+    return _line("".join([*chips, *more, _chip(UNKNOWN_COLOUR, "unknown")]))
+
+
+def _type_bar(colours: Colouring, unknown: str) -> str:
+    box = "flex:1;text-align:center;padding:1px 0;font-weight:600;"
+    boxes = "".join(
+        f'<span style="{box}color:{ink_on(colour)};background:{colour}">'
+        f"{plain(t.replace('-', '−'))}</span>"
+        for colour, t in zip(colours.palette, colours.categories, strict=True)
+    )
+    bar = (
+        f'<div style="display:flex;border-radius:4px;overflow:hidden;font-size:12px">{boxes}</div>'
+    )
+    ends = '<span>early</span><span style="margin-left:auto">late</span>'
+    return f"{bar}{_line(ends)}{_line(_chip(UNKNOWN_COLOUR, unknown))}"
+
+
+def _colour_bar(colours: Colouring, unit: str) -> str:
+    step = max(1, len(colours.palette) // GRADIENT_STOPS)
+    stops = ",".join([*colours.palette[::step], colours.palette[-1]])
+    bar = f"height:12px;border-radius:4px;background:linear-gradient(90deg,{stops})"
+    low, high = (
+        f"{value:.4g} {unit}".strip().replace("-", "−") for value in (colours.low, colours.high)
+    )
+    ends = f'<span>{plain(low)}</span><span style="margin-left:auto">{plain(high)}</span>'
+    return f'<div style="{bar}"></div>{_line(ends)}{_line(_chip(UNKNOWN_COLOUR, "unknown"))}'

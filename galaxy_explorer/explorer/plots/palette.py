@@ -1,0 +1,102 @@
+"""Colours that mean something: clusters, Hubble types, early and late. Fixed for ever.
+
+The cluster colours were picked once from the glasbey sets of colorcet (Kovesi 2015), by largest
+CIELAB distance among colours of middle lightness, so that they read on dark and on light. They are
+written out here so that no library update can change the colour of a cluster.
+
+What a figure shows, in words for those who do not see it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from bokeh.models import CustomJS
+from bokeh.plotting import figure
+from numpy.typing import NDArray
+
+T_RANGE = (-3, 6)
+UNKNOWN_COLOUR = "#8b93a1"
+SELECTION_COLOUR = "#ffb000"
+INKS = ("#10141c", "#ffffff")
+
+CLUSTER_COLOURS = (
+    "#2fa1da", "#f90000", "#31d400", "#dd00ff", "#caaa5e", "#ef72aa", "#01bd89", "#4d6eff",
+    "#ff7e5d", "#599000", "#c6a3ff", "#db05b1", "#aa6e66", "#ff9e26", "#ff3464", "#13cad1",
+    "#6b8752", "#876790", "#b8ba01", "#a754b8", "#007ce2", "#b15e00", "#008579", "#ff018c",
+    "#fb7cff", "#f46200", "#03c862", "#fb9ca7", "#8c7700", "#e9a3d4", "#8cc68e", "#168742",
+    "#ae6dff", "#cd576b", "#267c95", "#f0a06b", "#8abf5d", "#9e6b3b", "#7e6ebc", "#e2412f",
+    "#dbb333", "#99acdd", "#00a316", "#ba5b3f", "#89ba00", "#df57ff", "#ac567c", "#70cf4f",
+    "#878eff", "#6ebaaa", "#d482d4", "#ff548e", "#bfbc4d", "#829026", "#cf8c36", "#ff6e75",
+    "#d1499e", "#eda590", "#cd87ff", "#7cb1ff", "#a8b869", "#b342ff", "#5b8a33", "#aca06d",
+)  # fmt: skip
+
+T_COLOURS = (
+    "#b72930", "#cd4630", "#e3612e", "#e58b37", "#e5b140",
+    "#84c2d2", "#62a8d0", "#328fce", "#3172c5", "#2956bb",
+)  # fmt: skip
+"""T = -3 (early, red) to T = 6 (late, blue): two ramps in CIELAB, lightest in the middle, that keep
+their order for every kind of colour vision."""
+
+KIND_COLOURS = {
+    "early": "#cd4630",
+    "mixed": "#c8b13e",
+    "late": "#3172c5",
+    "unknown": UNKNOWN_COLOUR,
+}
+
+
+def cluster_colour(cluster: int) -> str:
+    """Colour of a cluster as #rrggbb: a function of its number alone. Negative: unknown."""
+    return UNKNOWN_COLOUR if cluster < 0 else CLUSTER_COLOURS[cluster % len(CLUSTER_COLOURS)]
+
+
+def category_colours(n: int) -> list[str]:
+    """Colours of `n` categories of a catalogue column, in the order of the categories."""
+    return [cluster_colour(number) for number in range(n)]
+
+
+def type_colour(ttype: float) -> str:
+    """Colour of a Hubble type T (clipped to -3..6); unknown for NaN."""
+    if np.isnan(ttype):
+        return UNKNOWN_COLOUR
+    low, high = T_RANGE
+    return T_COLOURS[int(np.clip(np.floor(ttype + 0.5), low, high)) - low]
+
+
+def kind_colour(kind: str) -> str:
+    """Colour of "early", "mixed", "late" or "unknown"."""
+    return KIND_COLOURS.get(kind, UNKNOWN_COLOUR)
+
+
+def ink_on(colour: str) -> str:
+    """Colour of text on a colour: dark or white, whichever stands out more (WCAG 2.2)."""
+    return max(INKS, key=lambda ink: _contrast(ink, colour))
+
+
+def _contrast(first: str, second: str) -> float:
+    low, high = sorted(map(_luminance, (first, second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    rgb = np.array(list(bytes.fromhex(colour[1:]))) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def colours_of(codes: NDArray[np.integer], colours: list[str]) -> NDArray[np.str_]:
+    """Colour per galaxy from integer codes (N,); codes below zero are unknown."""
+    table = np.array([*colours, UNKNOWN_COLOUR])
+    return np.asarray(table[np.where(codes < 0, len(colours), codes)])
+
+
+_CODE = (Path(__file__).parent / "js" / "describe.js").read_text(encoding="utf-8")
+
+
+def describe(plot: figure, words: str) -> None:
+    """Give a figure its text alternative as soon as it is drawn, and whenever it is laid out."""
+    callback = CustomJS(args={"plot": plot, "words": words}, code=_CODE)
+    for name in ("inner_width", "inner_height"):
+        plot.js_on_change(name, callback)

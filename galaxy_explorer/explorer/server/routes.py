@@ -1,0 +1,220 @@
+"""Addresses of pictures, and the handlers behind them.
+
+    stamps/one/<view>/<row>.jpg                       one galaxy
+    stamps/sheet/<view>/<columns>/<row>,<row>....jpg  many galaxies in one picture
+    stamps/tile/<view>/<clustering>/<column>/<z>/<x>/<y>.webp
+                                                      a tile of the map, framed in the colours
+
+<view> is bundle, pictures and display settings: "<hash>.reconstruction.linear-...". An address
+says everything, so its picture never changes and the browser keeps it. Nothing else is accepted.
+`panel serve app.py --plugins galaxy_explorer.explorer.server.routes` serves `ROUTES`, and lets nobody in
+for whom there is no place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+from bokeh.server.views.auth_request_handler import AuthRequestHandler
+from tornado.web import HTTPError
+
+from galaxy_explorer.errors import GalaxyExplorerError
+from galaxy_explorer.explorer.context import AppContext, app_context
+from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode, encode_sheet
+from galaxy_explorer.explorer.pictures.tiles import TilePyramid, draw_tile, is_tile, unit_map
+from galaxy_explorer.explorer.plots.colouring import Colouring, map_colouring
+from galaxy_explorer.explorer.server.sessions import keep_the_door
+from galaxy_explorer.explorer.state import PICTURES, colour_columns
+from galaxy_explorer.settings import read_settings
+
+if TYPE_CHECKING:
+    from galaxy_explorer.explorer.state import ExplorerState
+
+HASH_DIGITS = 16
+MAX_SHEET = 400
+"""Galaxies on one sheet: 400 stamps of 64 pixels are a 0.5 MB picture."""
+FOR_EVER = "public, max-age=31536000, immutable"
+KEPT_COLOURINGS = 16
+"""Colourings kept ready: one is 4 bytes a galaxy."""
+RENDERERS = 2
+"""Threads that draw: numpy and Pillow let go of the interpreter for most of the work."""
+
+
+def view_key(state: ExplorerState, pictures: str = "") -> str:
+    """The <view> of an address: bundle, pictures (else the visitor's), display settings."""
+    parts = (state.bundle.hash[:HASH_DIGITS], pictures or state.pictures, state.display.token())
+    return ".".join(parts)
+
+
+def one_url(state: ExplorerState, row: int | str, pictures: str = "") -> str:
+    """Address of the picture of one galaxy; `row` may be a placeholder such as "@row"."""
+    return f"stamps/one/{view_key(state, pictures)}/{row}.jpg"
+
+
+def sheet_url(state: ExplorerState, rows: Iterable[int], columns: int) -> str:
+    """Address of one sheet with the pictures of up to MAX_SHEET galaxies, `columns` in a line."""
+    return f"stamps/sheet/{view_key(state)}/{columns}/{','.join(map(str, rows))}.jpg"
+
+
+def tile_url(state: ExplorerState) -> str:
+    """Address of the map's tiles, with Bokeh's {Z}, {X} and {Y}."""
+    clustering, column = state.clustering.replace("/", "~"), quote(state.colour_by, safe="")
+    return f"stamps/tile/{view_key(state)}/{clustering}/{column}/{{Z}}/{{X}}/{{Y}}.webp"
+
+
+@cache
+def transparent_tile() -> bytes:
+    """The picture of a tile without galaxies."""
+    return encode(np.zeros((1, 1, 4), np.uint8))
+
+
+@cache
+def _renderers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(RENDERERS, "renderer")
+
+
+@cache
+def pyramid(context: AppContext, key: str) -> TilePyramid:
+    """The tiles of one clustering's map."""
+    clustering = context.bundle.clusterings[key]
+    return TilePyramid(unit_map(clustering.coordinates), clustering.responsibility)
+
+
+@lru_cache(KEPT_COLOURINGS)
+def frame_colours(context: AppContext, key: str, column: str) -> Colouring:
+    """The colours of one clustering's map by a column. Raises KeyError if it is not offered."""
+    if key not in context.bundle.clusterings or column not in colour_columns(context.bundle):
+        raise KeyError(column)
+    return map_colouring(context.bundle, key, column)
+
+
+class PictureCache:
+    """The most recently used pictures, at most `megabytes` of them."""
+
+    def __init__(self, megabytes: float) -> None:
+        self._limit = megabytes * 1e6
+        self._size = 0
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+
+    def get(self, key: str) -> bytes | None:
+        """The picture kept under `key`, if there is one."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep a picture; the least recently used go."""
+        self._size += len(data) - len(self._kept.pop(key, b""))
+        self._kept[key] = data
+        while self._size > self._limit and self._kept:
+            self._size -= len(self._kept.popitem(last=False)[1])
+
+
+@cache
+def _picture_cache() -> PictureCache:
+    return PictureCache(read_settings().picture_cache)
+
+
+class PictureHandler(AuthRequestHandler):
+    """Draws off the event loop, answers with a picture that the browser may keep for ever."""
+
+    async def prepare(self) -> None:
+        """Refuse, where the server asks for a login, whoever has none."""
+        await super().prepare()
+        if self.current_user is None:
+            raise HTTPError(403)
+
+    async def answer(self, content_type: str, draw: Callable[[], bytes], *, keep: bool) -> None:
+        """Send what `draw` returns; `keep`: the address determines the picture."""
+        kept = _picture_cache().get(self.request.path) if keep else None
+        if kept is None:
+            loop = asyncio.get_running_loop()
+            kept = await loop.run_in_executor(_renderers(), draw)
+            if keep:
+                _picture_cache().put(self.request.path, kept)
+        self.set_header("Content-Type", content_type)
+        self.set_header("Cache-Control", FOR_EVER if keep else "no-store")
+        self.finish(kept)
+
+    def view(self, key: str) -> tuple[AppContext, str, DisplaySettings]:
+        """Context, kind of pictures and display settings of a <view>; else 404."""
+        try:
+            context = app_context()
+            digest, pictures, token = key.split(".", 2)
+            settings = DisplaySettings.from_token(token)
+        except (GalaxyExplorerError, ValueError) as error:
+            raise HTTPError(404) from error
+        if digest != context.bundle.hash[:HASH_DIGITS] or pictures not in PICTURES:
+            raise HTTPError(404)
+        return context, pictures, settings
+
+
+class OneHandler(PictureHandler):
+    """The picture of one galaxy."""
+
+    async def get(self, key: str, row: str) -> None:
+        """Answer with a JPEG, or 404 for a row outside the catalogue."""
+        await _answer_sheet(self, key, 1, [int(row)])
+
+
+class SheetHandler(PictureHandler):
+    """Pictures of many galaxies in one."""
+
+    async def get(self, key: str, columns: str, rows: str) -> None:
+        """Answer with a JPEG, or 404 for too many rows or rows outside the catalogue."""
+        await _answer_sheet(self, key, int(columns), [int(row) for row in rows.split(",")])
+
+
+async def _answer_sheet(handler: PictureHandler, key: str, columns: int, rows: list[int]) -> None:
+    context, pictures, settings = handler.view(key)
+    within = min(rows) >= 0 and max(rows) < len(context.bundle)
+    if not (within and len(rows) <= MAX_SHEET and 1 <= columns <= MAX_SHEET):
+        raise HTTPError(404)
+
+    def draw() -> bytes:
+        chosen = context.stamps.pictures(np.array(rows), settings, pictures)
+        return encode_sheet(chosen, min(columns, len(rows)), "JPEG")
+
+    await handler.answer("image/jpeg", draw, keep=pictures == "reconstruction")
+
+
+class TileHandler(PictureHandler):
+    """A tile of the map."""
+
+    async def get(self, key: str, clustering: str, column: str, *place: str) -> None:
+        """Answer with a WebP; transparent where there is no galaxy or no such tile."""
+        context, pictures, settings = self.view(key)
+        name, zxy = clustering.replace("~", "/"), [int(number) for number in place]
+        try:
+            colours = frame_colours(context, name, column)
+        except KeyError as error:
+            raise HTTPError(404) from error
+
+        def draw() -> bytes:
+            rows = pyramid(context, name).rows(*zxy) if is_tile(*zxy) else np.array([-1])
+            shown = rows[rows >= 0]
+            if not len(shown):
+                return transparent_tile()
+            stamps = context.stamps.pictures(shown, settings, pictures)
+            return encode(draw_tile(stamps, rows, colours.rgb(shown)))
+
+        await self.answer("image/webp", draw, keep=pictures == "reconstruction")
+
+
+_VIEW = r"([0-9a-f.a-z-]{10,120})"
+ROUTES: list[tuple[str, Any]] = [
+    (rf"/stamps/one/{_VIEW}/(\d{{1,9}})\.jpg", OneHandler),
+    (rf"/stamps/sheet/{_VIEW}/(\d{{1,3}})/(\d{{1,9}}(?:,\d{{1,9}})*)\.jpg", SheetHandler),
+    (
+        rf"/stamps/tile/{_VIEW}/([\w~.-]{{1,100}})/([^/]{{1,300}})/(-?\d{{1,2}})/(-?\d{{1,6}})/(-?\d{{1,6}})\.webp",
+        TileHandler,
+    ),
+]
+keep_the_door()

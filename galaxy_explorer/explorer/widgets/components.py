@@ -1,0 +1,389 @@
+"""Small browser components: navigation, pages of pictures, small multiples, strips, tables.
+
+Each shows what it is given and reports clicks, always with the number of what was clicked. They
+know nothing of galaxies or clusterings, and load nothing but what is in this package.
+
+Browser components of the Emulator page; they know nothing of priors and bundles.
+
+Short notices in a corner of the page. Text is shown literally.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import panel as pn
+import param
+from panel.custom import JSComponent
+
+_FOLDER = Path(__file__).parent / "js"
+STYLES = (_FOLDER / "components.css").read_text(encoding="utf-8")
+SHEET_FORMAT = "image/jpeg"
+
+
+def script(*names: str) -> str:
+    """The code of a component: the helpers, then these files."""
+    parts = (_FOLDER / name for name in ("grid.js", *names))
+    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+
+
+def when_loaded(change: Callable[[], Any]) -> None:
+    """Make a change that the browser asked for, under the document's lock.
+
+    Between sending a page and hearing that it is there, Panel drops changes: they have to wait.
+    """
+    pn.state.onload(partial(pn.state.execute, change, schedule=True))
+
+
+class Reporting(JSComponent):
+    """A component whose messages from the browser go to one callback."""
+
+    _stylesheets = [STYLES]  # noqa: RUF012
+    __abstract = True
+
+    def __init__(
+        self, on_message: Callable[[dict[str, Any]], Any] | None = None, **params: Any
+    ) -> None:
+        params.setdefault("sizing_mode", "stretch_width")
+        super().__init__(**params)
+        self._on_message = on_message
+
+    def _handle_msg(self, data: Any) -> None:
+        if self._on_message is not None and isinstance(data, dict):
+            when_loaded(partial(self._on_message, data))
+
+
+class Navigation(JSComponent):
+    """The pages as links; the one that is open is `page`, and a click sets it."""
+
+    entries = param.List(default=[], doc="[name, title, first of its group] of each page.")
+    page = param.String(doc="Name of the page that is open.")
+
+    _esm = script("navigation.js")
+    _stylesheets = [(_FOLDER / "navigation.css").read_text(encoding="utf-8")]  # noqa: RUF012
+
+
+class Presence(Reporting):
+    """Nothing to be seen; reports {"left": true} when the page is left for good.
+
+    When a dropped connection is there again it reports {"back": true}.
+    """
+
+    visit = param.String(doc="Names the session; no other has it.")
+    heading = param.String(doc="Title of the page that is open, for screen readers.")
+
+    _esm = script("presence.js")
+
+    def _handle_msg(self, data: Any) -> None:
+        # A page that is left before it was loaded never is: this cannot wait.
+        if self._on_message is not None and isinstance(data, dict):
+            self._on_message(data)
+
+
+class SearchField(Reporting):
+    """A search field; reports {"ask": text} when the visitor asks."""
+
+    text = param.String(default="", doc="What is written into the field from here.")
+    hint = param.String(default="", doc="What the empty field shows.")
+    label = param.String(default="Find galaxies", doc="What the field is, for screen readers.")
+    explanation = param.String(default="", doc="Shown when pointed at.")
+    slim = param.Boolean(default=False, doc="For the header: without a button, on dark.")
+
+    _esm = script("search.js")
+
+
+class NumberField(Reporting):
+    """A number that is typed; reports {"value": number, text that is none, or None if empty}."""
+
+    label = param.String(doc="What it is.")
+    hint = param.String(doc="What the empty field shows.")
+    value = param.Number(default=None, allow_None=True, doc="The number; None: the field is empty.")
+    refusals = param.Integer(default=0, doc="Counts what was refused; the value is shown again.")
+
+    _esm = script("number.js")
+
+
+class CopyTexts(Reporting):
+    """Texts to take along, each with a button that copies it."""
+
+    texts = param.List(default=[], doc="label, text ({page}: this page's address), lines of each.")
+
+    _esm = script("copy_texts.js")
+
+
+class DropZone(Reporting):
+    """Where a file is dropped or chosen; reports its name, size and data (None if too large)."""
+
+    words = param.String(default="Drop a file here", doc="What the zone asks for.")
+    accept = param.String(default="", doc="Kinds of file that the chooser offers.")
+    limit = param.Integer(default=1_000_000, doc="Bytes above which a file is not read.")
+    busy = param.Boolean(default=False, doc="Whether nothing is taken just now.")
+
+    _esm = script("drop_zone.js")
+
+
+class PictureSheet(Reporting):
+    """A page of pictures cut from one sheet image; reports {"focus": row} and {"page": number}."""
+
+    sheet = param.Bytes(default=None, doc="All pictures of the page as one image file.")
+    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
+    sheet_columns = param.Integer(default=12, doc="Pictures side by side in the sheet.")
+    tiles = param.List(default=[], doc="[row, caption, note on it] of each picture.")
+    tile_width = param.Integer(default=72, doc="Least width of a picture on the page (CSS pixels).")
+    pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
+    heading = param.String(default="Drawing …", doc="What is shown, in words.")
+    page = param.Integer(default=0, doc="Page that is shown, from 0.")
+    pages = param.Integer(default=1, doc="Number of pages.")
+    focus_row = param.Integer(default=-1, doc="Row whose picture is marked; -1: none.")
+    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
+
+    _esm = script("gallery.js")
+
+
+class SmallMultiples(Reporting):
+    """Little histograms, each a button; reports {"cluster": id}."""
+
+    panels = param.List(default=[], doc="What `plots_types.panels` gives.")
+    panel_width = param.Integer(default=84, doc="Least width of a panel (CSS pixels).")
+    chosen = param.Integer(default=-1, doc="Cluster that is marked; -1: none.")
+    picking = param.Boolean(default=False, doc="Show the selected share of each cluster.")
+    label = param.String(default="Clusters", doc="What the panels are, for screen readers.")
+
+    _esm = script("bars.js", "multiples.js")
+
+
+class PictureStrips(Reporting):
+    """Rows of pictures of the same galaxies from one sheet; reports {"focus": row}."""
+
+    sheet = param.Bytes(default=None, doc="All pictures as one image file.")
+    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
+    sheet_columns = param.Integer(default=1, doc="Pictures side by side in the sheet.")
+    sheet_rows = param.Integer(default=1, doc="Rows of pictures in the sheet.")
+    galaxies = param.List(default=[], doc="row, name, type and words of each column.")
+    lines = param.List(default=[], doc="label, note, first place, figures of each line.")
+    heading = param.String(default="Drawing …", doc="What is shown, in words.")
+    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
+
+    _esm = script("strips.js")
+
+
+class ScoreTable(Reporting):
+    """A table of figures that sorts by any column."""
+
+    columns = param.List(default=[], doc="name, explanation; small: less is better, per column.")
+    rows = param.List(default=[], doc="side and cells (text, sort, note, best) of each row.")
+
+    _esm = script("scores.js")
+
+
+class CodeGrid(Reporting):
+    """The codes of a codebook as pictures from one sheet; reports {"code": number}."""
+
+    sheet = param.Bytes(default=None, doc="All pictures as one image file.")
+    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
+    sheet_columns = param.Integer(default=32, doc="Pictures side by side in the sheet.")
+    codes = param.List(default=[], doc="id, note, colour and words of each code, as drawn.")
+    framed = param.Boolean(default=False, doc="Frame the middle ninth of each picture.")
+    tile_width = param.Integer(default=56, doc="Least width of a picture (CSS pixels).")
+    chosen = param.Integer(default=-1, doc="Code that is marked; -1: none.")
+    heading = param.String(default="Drawing …", doc="What is shown, in words.")
+    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
+
+    _esm = script("codes.js")
+
+
+class CodeMap(Reporting):
+    """A picture with a grid of codes over it; reports {"code": number}."""
+
+    picture = param.Bytes(default=None, doc="The galaxy as an image file.")
+    picture_format = param.String(default="image/webp", doc="Media type of the picture.")
+    codes = param.List(default=[], doc="Codes of the cells, line by line from the top.")
+    colours = param.List(default=[], doc="Colour of each code of the codebook.")
+    side = param.Integer(default=8, doc="Cells along a side.")
+    opacity = param.Number(default=0.35, bounds=(0, 1), doc="Opacity of the colours.")
+    chosen = param.Integer(default=-1, doc="Code whose cells are marked; -1: none.")
+    words = param.String(default="", doc="The picture, for alt text.")
+    caption = param.String(default="", doc="What is shown, in words.")
+
+    _esm = script("code_map.js")
+
+
+class LabelDesk(Reporting):
+    """One galaxy after the other, with keys that assign labels.
+
+    Reports {"do": "name", "save", "more" or "at", ...}; what it is told by `_send_msg` answers
+    "save" ("saved", "refused", "failed", "said", "show") and "name" ("name_error").
+    """
+
+    annotator = param.String(default="", doc="Who labels; empty: the page asks.")
+    login = param.Boolean(default=False, doc="Whether the name is that of a login.")
+    terms = param.List(default=[], doc="label, key, words, kind, aspect, colour, note of each.")
+    window = param.Dict(
+        default={"serial": 0, "cursor": 0, "first": 0, "total": 0, "items": []},
+        doc="Part of the queue: items from place first on, and the place that is shown.",
+    )
+    picture = param.String(default="", doc="Address of a picture, with @row for the row.")
+    pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
+    empty = param.String(default="", doc="What is said at the end of the queue.")
+
+    _esm = script("labelling.js")
+    _stylesheets = [STYLES, (_FOLDER / "labelling.css").read_text(encoding="utf-8")]  # noqa: RUF012
+
+    def tell(self, answer: dict[str, Any]) -> None:
+        """Send the browser an answer."""
+        self._send_msg(answer)
+
+
+class TrendColumns(Reporting):
+    """Clusters side by side; reports {"move": [from, to]}, "remove", "cluster" and "focus"."""
+
+    sheet = param.Bytes(default=None, doc="All pictures as one image file.")
+    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
+    sheet_columns = param.Integer(default=1, doc="Pictures side by side in the sheet.")
+    sheet_rows = param.Integer(default=1, doc="Rows of pictures in the sheet.")
+    columns = param.List(default=[], doc="What `plots_types.panels` gives, and tiles, per column.")
+    pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
+    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
+
+    _esm = script("bars.js", "trend.js")
+
+
+class DownloadButtons(Reporting):
+    """Buttons that ask for a file, {"kind": name}; the file goes to the browser with `stamp`."""
+
+    label = param.String(default="Download", doc="Words before the buttons.")
+    kinds = param.List(default=[], doc="[kind, title] of each button.")
+    data = param.Bytes(default=None, doc="The file; None: there is none to hand over.")
+    file_name = param.String(default="", doc="Name of the file.")
+    media_type = param.String(default="", doc="Media type of the file.")
+    stamp = param.Integer(default=0, doc="Counts the files.")
+
+    _esm = script("downloads.js")
+
+
+class ScoreGroups(Reporting):
+    """Figures in groups with their intervals drawn; every column sorts."""
+
+    groups = param.List(default=[], doc="What `scores.groups` gives.")
+
+    _esm = script("score_groups.js")
+    _stylesheets = [STYLES, (_FOLDER / "intervals.css").read_text(encoding="utf-8")]  # noqa: RUF012
+
+
+class MergerTreeView(Reporting):
+    """A tree of mergers that the visitor cuts; `k` is the number of groups."""
+
+    branches = param.List(default=[], doc="What `merger.branches` gives.")
+    k = param.Integer(default=8, bounds=(1, None), doc="Number of groups.")
+
+    _esm = script("merger_tree.js")
+
+
+_OWN = (Path(__file__).parent / "js" / "emulator.css").read_text(encoding="utf-8")
+
+
+class _Dressed(Reporting):
+    """A component in the styles of the page."""
+
+    _stylesheets = [STYLES, _OWN]  # noqa: RUF012
+    __abstract = True
+
+
+class ConditionField(_Dressed):
+    """One quantity that may be asked for; reports {"value": number or None}."""
+
+    label = param.String(doc="What it is.")
+    unit = param.String(doc="Its unit.")
+    explanation = param.String(doc="Shown when the slider is pointed at.")
+    low = param.Number(default=0.0, doc="Least value that the slider offers.")
+    high = param.Number(default=1.0, doc="Greatest value that the slider offers.")
+    step = param.Number(default=0.1, doc="Step of the slider.")
+    value = param.Number(default=None, allow_None=True, doc="What is asked for; None: not fixed.")
+    rest = param.Number(default=0.0, doc="Where the slider stands while nothing is fixed.")
+    free = param.String(default="any", doc="Word for not fixed; empty: it always is.")
+    free_words = param.String(doc="What not fixed means.")
+    refusals = param.Integer(default=0, doc="Counts what was refused; the value is shown again.")
+    chips = param.List(default=[], doc="Values with a button of their own.")
+    colours = param.List(default=[], doc="Colours along the slider, one a chip where there are.")
+
+    _esm = script("condition.js")
+
+
+class JobBar(_Dressed):
+    """How far slow work is; reports {"cancel": true} and {"again": true}."""
+
+    words = param.String(doc="What is going on.")
+    refused = param.Boolean(default=False, doc="Whether the words refuse something.")
+    resumable = param.Boolean(default=False, doc="Whether what was stopped can be begun again.")
+    running = param.Boolean(default=False, doc="Whether there is anything to cancel.")
+    share = param.Number(default=0.0, bounds=(0, 1), doc="Share of the work that is done.")
+    done = param.Integer(default=0, doc="Counts the pieces of work that have ended.")
+
+    _esm = script("job.js")
+
+
+class SampleCards(_Dressed):
+    """Synthetic galaxies, each beside a real one; reports {"sample": number}, {"focus": row}."""
+
+    sheet = param.Bytes(default=None, doc="All synthetic galaxies as one image file.")
+    real_sheet = param.Bytes(default=None, doc="The real ones in the same order; None: not yet.")
+    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of both sheets.")
+    sheet_columns = param.Integer(default=8, doc="Pictures side by side in a sheet.")
+    count = param.Integer(default=0, doc="Number of synthetic galaxies.")
+    cards = param.List(default=[], doc="row, words and lines of the real galaxy beside each.")
+    words = param.String(default="Synthetic galaxy", doc="What was asked for, for alt text.")
+    heading = param.String(default="", doc="What is shown, in words.")
+    chosen = param.Integer(default=-1, doc="Number of the galaxy that is marked; -1: none.")
+    twins = param.Boolean(default=False, doc="Whether each picture is two, side by side.")
+    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
+
+    _esm = script("samples.js")
+
+
+class LadderTable(_Dressed):
+    """Types from left to right, real galaxies above synthetic ones; reports {"real": place}."""
+
+    sheet = param.Bytes(default=None, doc="All synthetic galaxies as one image file, by line.")
+    real_sheet = param.Bytes(default=None, doc="All real galaxies as one image file, by line.")
+    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of both sheets.")
+    columns = param.List(default=[], doc="words and colour of each type.")
+    lines = param.List(default=[], doc="label, note, synthetic, first place of each line.")
+    ready = param.Integer(default=0, doc="Number of synthetic galaxies that are there.")
+    real_names = param.List(default=[], doc="Name of the real galaxy at each place; empty: none.")
+    heading = param.String(default="", doc="What is shown, in words.")
+    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
+
+    _esm = script("ladder.js")
+
+
+class TypeMorph(_Dressed):
+    """One synthetic galaxy whose type the visitor drags, all in the browser."""
+
+    sheet = param.Bytes(default=None, doc="All frames as one image file.")
+    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
+    sheet_columns = param.Integer(default=8, doc="Frames side by side in the sheet.")
+    values = param.List(default=[], doc="Type of each frame.")
+    low = param.Number(default=-3.0, doc="Least type.")
+    high = param.Number(default=6.0, doc="Greatest type.")
+    step = param.Number(default=0.25, doc="Step of the slider.")
+    start = param.Number(default=0.0, doc="Type that is shown first.")
+    colours = param.List(default=[], doc="Colours along the slider.")
+    words = param.String(default="", doc="What else was asked for, for alt text.")
+    heading = param.String(default="", doc="What is shown, in words.")
+    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
+
+    _esm = script("morph.js")
+
+
+DURATION_MS = 8000
+
+
+def notify(words: str, *, warning: bool = False) -> None:
+    """Show a notice to the visitor whose callback this is; nothing without a page."""
+    notifications = pn.state.notifications
+    if notifications is not None:
+        send = notifications.warning if warning else notifications.info
+        send(words, duration=DURATION_MS)

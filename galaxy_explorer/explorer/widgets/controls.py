@@ -1,0 +1,180 @@
+"""Controls that several pages share: which clustering, how pictures are drawn, which pictures.
+
+Which models the Codebooks page starts with, and which galaxies a visitor names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+import panel_material_ui as pmui
+import param
+
+from galaxy_explorer.explorer.pictures.display import COLOUR_MAPS, OWN_COLOURS, has_colour
+from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.widgets.components import NumberField
+from galaxy_explorer.explorer.wording import model_words
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Bundle
+
+
+STRETCH_WORDS = {"Linear": "linear", "Square root": "sqrt", "Log": "log", "Asinh": "asinh"}
+INTERVAL_WORDS = {"Percentile": "percentile", "ZScale": "zscale", "Min-max": "minmax"}
+COMPACT = {
+    "& .MuiAccordionSummary-root": {"minHeight": "36px", "padding": "0 10px"},
+    "& .MuiAccordionSummary-content": {"margin": "6px 0"},
+    "& .MuiAccordionSummary-content *": {"fontSize": "14px"},
+    "& .MuiAccordionDetails-root": {"padding": "4px 0"},
+}
+SOURCE_WORDS = {"Drawn by the model": "reconstruction", "Original": "original"}
+
+
+def clustering_select(state: ExplorerState, name: str = "clustering") -> pmui.Select:
+    """The choice of a clustering in words; `name` is "clustering" or "compare"."""
+    label = "Model" if name == "clustering" else "Compared with"
+    return two_way(
+        pmui.Select(label=label, options=state.clustering_choices(), **_SMALL), state, name
+    )
+
+
+def display_controls(state: ExplorerState) -> pmui.Accordion:
+    """A folded panel: stretch, limits, colours, invert, shared limits."""
+    display = state.display
+    percentile = two_way(
+        pmui.FloatSlider(
+            label="Pixels inside the limits (%)", start=80, end=100, step=0.1, **_SMALL
+        ),
+        display,
+        "percentile",
+        value="value_throttled",
+    )
+    percentile.visible = display.param.interval.rx() == "percentile"
+    stretch = pmui.Select(label="Stretch", options=STRETCH_WORDS, **_SMALL)
+    limits = pmui.Select(label="Limits", options=INTERVAL_WORDS, **_SMALL)
+    colours = pmui.Select(label="Colours", options=colour_words(state), **_SMALL)
+    controls = pn.Column(
+        pn.Row(two_way(stretch, display, "stretch"), two_way(limits, display, "interval")),
+        percentile,
+        two_way(colours, display, "colour_map"),
+        pn.Row(
+            two_way(pmui.Switch(label="Invert"), display, "invert"),
+            two_way(pmui.Switch(label="Same limits for all"), display, "shared"),
+        ),
+        sizing_mode="stretch_width",
+        margin=0,
+    )
+    return pmui.Accordion(
+        ("How pictures are drawn", controls),
+        active=[],
+        disable_gutters=True,
+        sizing_mode="stretch_width",
+        margin=(5, 10),
+        sx=COMPACT,
+    )
+
+
+def picture_source(state: ExplorerState) -> pmui.RadioButtonGroup:
+    """The switch between the model's reconstructions and the original pictures."""
+    return two_way(
+        pmui.RadioButtonGroup(label="Pictures", options=SOURCE_WORDS, **_SMALL), state, "pictures"
+    )
+
+
+def whole_number(label: str, value: int, low: int, high: int) -> NumberField:
+    """A field for a whole number from low to high; what is none is refused, the old one stays."""
+
+    def take(message: dict[str, Any]) -> None:
+        typed = message.get("value")
+        if type(typed) is int and low <= typed <= high:  # a bool is an int too
+            field.value = typed
+        else:
+            field.refusals += 1
+
+    field = NumberField(take, label=f"{label} ({low} to {high})", value=value, margin=(4, 10))
+    return field
+
+
+def two_way(widget: Any, owner: param.Parameterized, name: str, value: str = "value") -> Any:
+    """Tie a widget to a parameter of the state, in both directions."""
+    widget.value = getattr(owner, name)
+
+    def to_state(event: param.parameterized.Event) -> None:
+        setattr(owner, name, event.new)
+
+    def to_widget(event: param.parameterized.Event) -> None:
+        widget.value = event.new
+
+    widget.param.watch(to_state, value)
+    owner.param.watch(to_widget, name)
+    return widget
+
+
+_SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
+
+
+def colour_words(state: ExplorerState) -> dict[str, str]:
+    """The colour maps in words; the one that shows the colours of three bands says so."""
+    words = {name.capitalize(): name for name in COLOUR_MAPS}
+    if not has_colour(int(state.bundle.manifest["survey"]["channels"])):
+        return words
+    own = {"Colours of the survey": OWN_COLOURS}
+    return own | {word: name for word, name in words.items() if name != OWN_COLOURS}
+
+
+N_MODELS = 4
+SEPARATORS = re.compile(r"[,;\n]+")
+
+
+def report_models(bundle: Bundle) -> list[str]:
+    """The four models of the report's Fig. 16, as far as the bundle has them; at least one.
+
+    VQ-VAEs of 512 and 16 codes with a map of 8 x 8, as the report trained them where there are
+    such, and the autoencoders without a codebook; else the first models of the bundle.
+    """
+    configs = {name: model.config for name, model in bundle.models.items()}
+    found = [_coded(configs, 512), _coded(configs, 16)]
+    found += [_design(configs, design) for design in ("conv", "dense")]
+    chosen = [name for name in found if name is not None]
+    return chosen if len(chosen) > 1 else list(configs)[:N_MODELS]
+
+
+def _coded(configs: Mapping[str, Mapping[str, Any]], codes: int) -> str | None:
+    fits = [
+        name
+        for name, config in configs.items()
+        if config.get("num_embeddings") == codes and config.get("map_size") == 8
+    ]
+    by_paper = [name for name in fits if configs[name].get("quantizer") == "paper"]
+    return next(iter([*by_paper, *fits]), None)
+
+
+def _design(configs: Mapping[str, Mapping[str, Any]], design: str) -> str | None:
+    return next((name for name, config in configs.items() if config.get("design") == design), None)
+
+
+def model_choices(bundle: Bundle) -> dict[str, str]:
+    """Words of every model and its name."""
+    return {model_words(name, model.config): name for name, model in bundle.models.items()}
+
+
+def named_galaxies(bundle: Bundle, text: str) -> tuple[list[int], list[str]]:
+    """Rows of the galaxies named in a text, in its order, and the names that nothing has.
+
+    Names are separated by commas; upper case and blanks make no difference.
+    """
+    asked = [part.strip() for part in SEPARATORS.split(text) if part.strip()]
+    rows: dict[str, int] = {}
+    for column in ("name", "galaxy_id"):
+        if column in bundle.column_names and asked:
+            rows |= {_plain_name(v): i for i, v in enumerate(bundle.column(column).tolist())}
+    found = [rows.get(_plain_name(name)) for name in asked]
+    known = list(dict.fromkeys(row for row in found if row is not None))
+    return known, [name for name, row in zip(asked, found, strict=True) if row is None]
+
+
+def _plain_name(name: object) -> str:
+    return re.sub(r"\s+", "", str(name)).casefold()

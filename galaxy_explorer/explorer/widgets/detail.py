@@ -1,0 +1,190 @@
+"""The galaxy in focus, large: original, reconstruction, residual, and what is known about it.
+
+Addresses where a galaxy can be looked up by its position; nothing here asks them.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import numpy as np
+import panel as pn
+import panel_material_ui as pmui
+from numpy.typing import NDArray
+
+from galaxy_explorer.explorer.background import Drawing
+from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.pictures.display import encode
+from galaxy_explorer.explorer.plots.clusterings import residual_pictures, residual_words
+from galaxy_explorer.explorer.plots.palette import cluster_colour
+from galaxy_explorer.explorer.wording import (
+    error_percentile,
+    model_words,
+    position_words,
+    ttype_words,
+)
+
+if TYPE_CHECKING:
+    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.state import ExplorerState
+
+
+def sky_links(ra: float, dec: float) -> dict[str, str]:
+    """Name of a service -> its page for a position (degrees, ICRS); empty without a position."""
+    if not (math.isfinite(ra) and math.isfinite(dec) and abs(dec) <= 90):
+        return {}
+    ra %= 360.0
+    place = {"ra": f"{ra:.6f}", "dec": f"{dec:.6f}"}
+    coordinates = f"{ra:.6f} {dec:+.6f}"
+    near = {"in_csys": "Equatorial", "in_equinox": "J2000.0", "search_type": "Near Position Search"}
+    ned = {**near, "lon": f"{ra:.6f}d", "lat": f"{dec:.6f}d", "radius": "0.5"}
+    return {
+        "SDSS": f"https://skyserver.sdss.org/dr18/VisualTools/quickobj?{urlencode(place)}",
+        "Legacy Surveys": "https://www.legacysurvey.org/viewer?"
+        + urlencode({**place, "layer": "ls-dr10", "zoom": 15}),
+        "SIMBAD": "https://simbad.cds.unistra.fr/simbad/sim-coo?"
+        + urlencode({"Coord": coordinates, "Radius": "30", "Radius.unit": "arcsec"}),
+        "NED": f"https://ned.ipac.caltech.edu/cgi-bin/objsearch?{urlencode(ned)}",
+    }
+
+
+RESIDUAL_LIMIT = 0.1
+"""End of the residual's colour scale, in stretched units (the brightest centres are near 1)."""
+
+STYLES = """
+:host { color: var(--panel-on-background-color); font-size: 13px; }
+.detail { display: flex; flex-wrap: wrap; gap: 8px 16px; align-items: flex-start; }
+.detail figure { margin: 0; width: 128px; }
+.detail img { display: block; width: 128px; height: 128px; border-radius: 4px; }
+.detail .absent {
+  display: grid; place-items: center; width: 128px; height: 128px; border-radius: 4px;
+  box-sizing: border-box; padding: 8px; text-align: center; font-size: 11px; opacity: 0.7;
+  border: 1px dashed currentColor;
+}
+.detail figcaption { font-size: 11px; opacity: 0.75; margin-top: 2px; }
+.detail .pictures { display: flex; gap: 8px; }
+.detail dl {
+  display: grid; grid-template-columns: auto 1fr; gap: 2px 12px; margin: 0; flex: 1 1 260px;
+  line-height: 1.4;
+}
+.detail dt { opacity: 0.7; }
+.detail dd { margin: 0; overflow-wrap: anywhere; }
+.detail a { color: inherit; }
+.detail h3 { grid-column: 1 / -1; margin: 0 0 2px; font-size: 15px; font-weight: 600; }
+.detail .dot {
+  display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 5px;
+}
+"""
+
+
+class Detail(pn.viewable.Viewer):
+    """Card of the galaxy in `state.focus`; hidden while there is none."""
+
+    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+        super().__init__(**params)
+        self.state, self.stamps = state, stamps
+        self.card = pn.pane.HTML(
+            "",
+            stylesheets=[STYLES],
+            sizing_mode="stretch_width",
+            margin=0,
+            css_classes=["detail-card"],
+        )
+        close = pmui.IconButton(
+            icon="close", size="small", margin=0, description="Close", on_click=self._close
+        )
+        self.view = pn.Row(
+            self.card, close, sizing_mode="stretch_width", visible=False, margin=(0, 0, 10, 0)
+        )
+        self.drawing = Drawing(self._prepare, self._show)
+        state.param.watch(self.drawing.ask, ["focus", "clustering"])
+        state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
+        self.drawing.ask()
+
+    def __panel__(self) -> pn.Row:
+        return self.view
+
+    def _close(self, _: Any) -> None:
+        self.state.focus = None
+
+    def _prepare(self) -> Callable[[], str]:
+        return partial(self._content, self.state.focus)
+
+    def _content(self, row: int | None) -> str:
+        if row is None:
+            return ""
+        return f'<div class="detail">{self._pictures(row)}{facts(self.state, row)}</div>'
+
+    def _show(self, content: str) -> None:
+        self.card.object = content
+        self.view.visible = bool(content)
+
+    def _pictures(self, row: int) -> str:
+        rows = np.array([row])
+        bundle = self.state.bundle
+        words = plain(bundle.column("galaxy_id")[row])
+        model = bundle.manifest["display_model"]
+        made = f"Reconstruction ({plain(model_words(model, bundle.models[model].config))})"
+        picture = self.stamps.pictures(rows, self.state.display)[0]
+        parts = [_figure(picture, made, words)]
+        if self.stamps.originals is None:
+            parts.insert(0, _absent("The original is not on this machine", "Original"))
+            return f'<div class="pictures">{"".join(parts)}</div>'
+        original = self.stamps.get(rows, "original")
+        if np.isnan(original).all():
+            parts.insert(0, _absent("No original at hand", "Original"))
+        else:
+            shown = self.stamps.pictures(rows, self.state.display, "original")[0]
+            residual = residual_pictures(original - self.stamps.get(rows), RESIDUAL_LIMIT)[0]
+            parts.insert(0, _figure(shown, "Original", words))
+            scale = residual_words(RESIDUAL_LIMIT, colour=self.stamps.colour)
+            parts.append(_figure(residual, f"Residual: original − reconstruction, {scale}", words))
+        return f'<div class="pictures">{"".join(parts)}</div>'
+
+
+def _figure(picture: NDArray[np.uint8], words: str, galaxy: str) -> str:
+    data = base64.b64encode(encode(picture)).decode("ascii")
+    image = f'<img src="data:image/webp;base64,{data}" alt="{words} of {galaxy}">'
+    return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
+
+
+def _absent(words: str, caption: str) -> str:
+    return f'<figure><div class="absent">{words}</div><figcaption>{caption}</figcaption></figure>'
+
+
+def facts(state: ExplorerState, row: int) -> str:
+    """What is known about a galaxy, as HTML; text of the catalogue is escaped."""
+    bundle, clustering = state.bundle, state.bundle.clusterings[state.clustering]
+    model = bundle.manifest["display_model"]
+    error, percentile = error_percentile(bundle, model, row)
+    cluster = int(clustering.labels[row])
+    source = plain(bundle.column("source")[row])
+    ttype = ttype_words(float(bundle.column("ttype")[row]))
+    dot = f'<span class="dot" style="background:{cluster_colour(cluster)}"></span>'
+    place = float(bundle.column("ra")[row]), float(bundle.column("dec")[row])
+    entries = {
+        "Position": position_words(*place),
+        "Look up in": _links(*place),
+        "Hubble type": f"{ttype}, from {source}" if ttype != "no T" else f"not known ({source})",
+        "Cluster": f"{dot}{cluster}, probability {clustering.responsibility[row]:.3f}",
+        "Clustering": plain(state.words(state.clustering)),
+        "Reconstruction": f"mean squared error {error:.2e} in stretched units, "
+        f"larger than or equal to {percentile:.0f} % of the training galaxies",
+        "Split": plain(bundle.column("split")[row]),
+    }
+    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in entries.items() if value)
+    return f"<dl><h3>{plain(bundle.column('galaxy_id')[row])}</h3>{listed}</dl>"
+
+
+def _links(ra: float, dec: float) -> str:
+    """Links to services that know the sky at a position; empty without one."""
+    made = (
+        f'<a href="{plain(address)}" target="_blank" rel="noopener noreferrer">{name}</a>'
+        for name, address in sky_links(ra, dec).items()
+    )
+    return " · ".join(made)

@@ -1,0 +1,120 @@
+"""Galaxies that were found: in the order of the answer, each with its figure on the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+from numpy.typing import NDArray
+
+from galaxy_explorer.explorer.search import Found, find, parse_query
+from galaxy_explorer.explorer.widgets.gallery import Gallery
+
+if TYPE_CHECKING:
+    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.state import ExplorerState
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """An ordered list of galaxies: rows (n,), how they were found, and by what they are ordered.
+
+    columns: figures (n,) by the name that a table gives them; notes: row -> what its picture says.
+    """
+
+    rows: NDArray[np.int64]
+    words: str
+    order: str
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    notes: Mapping[int, str] = field(default_factory=dict)
+
+
+def ask(state: ExplorerState) -> Callable[[], bool]:
+    """Note that something is asked for; returns whether nothing else was asked for since.
+
+    Answers are found in threads: an earlier question may be answered after a later one.
+    """
+    state.questions += 1
+    number = state.questions
+    return lambda: bool(state.questions == number)
+
+
+def give(state: ExplorerState, answer: Answer) -> None:
+    """Make an answer the selection, as soon as the page may change."""
+    # Scheduled: answers are found off the document's lock, which the map's models need.
+    pn.state.execute(partial(take, state, answer), schedule=True)
+
+
+def take(state: ExplorerState, answer: Answer) -> None:
+    """Make an answer the selection; one galaxy alone comes into focus."""
+    state.answer = answer
+    state.select(answer.rows, answer.words)
+    if len(answer.rows) == 1:
+        state.focus = int(answer.rows[0])
+
+
+def current_answer(state: ExplorerState) -> Answer | None:
+    """The last answer, while it is what is selected."""
+    answer: Answer | None = state.answer
+    if answer is None or not np.array_equal(np.unique(answer.rows), state.selection):
+        return None
+    return answer
+
+
+class ResultGallery(Gallery):
+    """The gallery of the selection; an answer comes in its own order and with its notes."""
+
+    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+        super().__init__(state, stamps, **params)
+        state.param.watch(self._start, "answer")
+
+    def ordered(self) -> NDArray[np.int64]:
+        """Rows in the order of the answer, or as every gallery has them."""
+        answer = current_answer(self.state)
+        return super().ordered() if answer is None else answer.rows
+
+    def note(self, row: int) -> str:
+        """The figure of a galaxy that was found."""
+        answer = current_answer(self.state)
+        return "" if answer is None else answer.notes.get(row, "")
+
+    def order_words(self) -> str:
+        """What the order of the pictures is."""
+        answer = current_answer(self.state)
+        return super().order_words() if answer is None else answer.order
+
+
+def search(state: ExplorerState, text: str, derived: Mapping[str, NDArray[Any]]) -> Found:
+    """What a question in words finds; "cluster" is that of the clustering that is shown.
+
+    Raises BadQuery for what cannot be understood.
+    """
+    clustering = state.bundle.clusterings[state.clustering]
+    known = {"cluster": clustering.labels, "probability": clustering.responsibility}
+    return find(state.bundle, parse_query(text), {**known, **derived})
+
+
+def as_answer(found: Found) -> Answer:
+    """What was found, with the distance from the centre of a cone on each picture."""
+    if found.separation is None:
+        return Answer(found.rows, found.words, "in the order of the catalogue")
+    pairs = zip(found.rows.tolist(), found.separation.tolist(), strict=True)
+    return Answer(
+        found.rows,
+        found.words,
+        "nearest first",
+        {"separation": found.separation},
+        {row: f"{far:.2f}′" for row, far in pairs},
+    )
+
+
+def count_words(found: Found) -> str:
+    """How many were found, in words."""
+    if not len(found.rows):
+        return f"No galaxy: {found.words}"
+    one = len(found.rows) == 1
+    return f"{len(found.rows):,} {'galaxy' if one else 'galaxies'}: {found.words}"

@@ -1,0 +1,236 @@
+"""The words the pages use for keys of the bundle and columns of the catalogue.
+
+One galaxy in words and figures: captions, positions, what the catalogue and the model say.
+
+The words for what an evaluation holds: questions, models, features, verdicts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Bundle, Clustering
+
+
+FEATURE_WORDS = {
+    "codes": "by code vectors",
+    "index": "by index map",
+    "latents": "by latents",
+    "rings": "by rings of code vectors",
+}
+DESIGN_WORDS = {"conv": "ConvAE without dense layers", "dense": "ConvAE with dense layers"}
+COLUMN_WORDS = {
+    "cluster": "Cluster",
+    "cluster_ttype": "Mean Hubble type of the cluster",
+    "ttype": "Hubble type T",
+    "ttype_class": "T class",
+    "source": "Source",
+    "split": "Split",
+    "ra": "Right ascension",
+    "dec": "Declination",
+}
+COLUMN_UNITS = {"ra": "deg", "dec": "deg", "ttype": "T"}
+UNIT_SUFFIXES = {
+    "arcsec": "arcsec",
+    "arcmin": "arcmin",
+    "deg": "deg",
+    "mag": "mag",
+    "kpc": "kpc",
+    "mpc": "Mpc",
+    "pix": "pixel",
+}
+
+
+def model_words(model: str, config: Mapping[str, Any]) -> str:
+    """A model in words: "512 codes, modern, 8×8 map". The key itself if the config is unusual."""
+    if config.get("design") in DESIGN_WORDS:
+        return DESIGN_WORDS[config["design"]]
+    if {"num_embeddings", "bottom_size"} <= config.keys():
+        fine, coarse = config["bottom_size"], config["bottom_size"] // 2
+        maps = f"maps of {coarse}×{coarse} and {fine}×{fine}"
+        return f"{config['num_embeddings']} codes, hierarchical, {maps}"
+    if not {"num_embeddings", "quantizer", "map_size"} <= config.keys():
+        return model
+    size = config["map_size"]
+    return f"{config['num_embeddings']} codes, {config['quantizer']}, {size}×{size} map"
+
+
+def clustering_words(model: str, config: Mapping[str, Any], features: str) -> str:
+    """A clustering in words: "512 codes, modern, by code vectors"."""
+    parts = model_words(model, config).rsplit(", ", 1)[0]
+    return f"{parts}, {FEATURE_WORDS.get(features, features)}"
+
+
+def column_words(column: str) -> str:
+    """A catalogue column in words, without its unit."""
+    if column in COLUMN_WORDS:
+        return COLUMN_WORDS[column]
+    stem = column
+    if column_unit(column):
+        stem = re.sub(r"_[a-z]+$", "", column)
+    return stem.replace("_", " ").strip().capitalize() or column
+
+
+def column_unit(column: str) -> str:
+    """The unit of a catalogue column, from its name; empty if it has none."""
+    if column in COLUMN_UNITS:
+        return COLUMN_UNITS[column]
+    return UNIT_SUFFIXES.get(column.rsplit("_", 1)[-1].lower(), "") if "_" in column else ""
+
+
+TRAINING = "train"
+
+
+def ttype_words(ttype: float) -> str:
+    """A Hubble type: "T 1.5", or "no T"."""
+    return "no T" if np.isnan(ttype) else f"T {ttype:g}".replace("-", "−")
+
+
+def caption(bundle: Bundle, clustering: Clustering, row: int) -> str:
+    """One galaxy in a line: id, T, cluster, responsibility."""
+    parts = [
+        str(bundle.column("galaxy_id")[row]),
+        ttype_words(float(bundle.column("ttype")[row])),
+        f"cluster {clustering.labels[row]} (probability {clustering.responsibility[row]:.2f})",
+    ]
+    return " · ".join(parts)
+
+
+def position_words(ra: float, dec: float) -> str:
+    """A position in hours, degrees and minutes of arc, and in degrees; a dash if unknown.
+
+    ra, dec: degrees, ICRS.
+    """
+    from astropy.coordinates import SkyCoord
+
+    if not (np.isfinite(ra) and np.isfinite(dec)):
+        return "–"
+    place = SkyCoord(ra, dec, unit="deg")
+    right = place.ra.to_string("hourangle", sep=("h ", "m ", "s"), precision=1, pad=True)
+    up = place.dec.to_string("deg", sep=("° ", "′ ", "″"), precision=0, pad=True, alwayssign=True)
+    return f"RA {right}, Dec {up} ({ra:.4f}°, {dec:+.4f}°)".replace("-", "−")
+
+
+def error_percentile(bundle: Bundle, model: str, row: int) -> tuple[float, float]:
+    """Reconstruction error of a galaxy and its percentile among the training galaxies.
+
+    The error is the mean squared error of a model's reconstruction in stretched units; the
+    percentile is the share of training galaxies (of all galaxies if none is marked so) with an
+    error at most as large, in per cent.
+    """
+    errors = bundle.column(f"{model}/error")
+    training = errors[bundle.column("split") == TRAINING]
+    reference = training if len(training) else errors
+    return float(errors[row]), 100.0 * float((reference <= errors[row]).mean())
+
+
+def typical_order(clustering: Clustering, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of the catalogue, most typical first.
+
+    Within a cluster: by responsibility (to three decimals), then by Mahalanobis distance to the
+    cluster's centre, nearest first. Several clusters take turns, so that the most typical galaxy of
+    each comes before the second of any.
+    """
+    labels = clustering.labels[rows]
+    rank = np.zeros(len(rows), np.int64)
+    for cluster in np.unique(labels):
+        here = np.flatnonzero(labels == cluster)
+        far = _distance(clustering.mixture, clustering.feature_values[rows[here]], int(cluster))
+        sure = clustering.responsibility[rows[here]].round(3)
+        rank[here[np.lexsort((far, -sure))]] = np.arange(len(here))
+    return np.asarray(rows[np.lexsort((labels, rank))], np.int64)
+
+
+def _distance(mixture: Any, features: NDArray[Any], cluster: int) -> NDArray[np.float64]:
+    """Squared Mahalanobis distance (n,) of features (n, P) to the centre of one component."""
+    factor = mixture.precisions_cholesky[cluster]
+    offset = features.astype(np.float64) - mixture.means[cluster]
+    whitened = offset @ factor if factor.ndim == 2 else offset * factor
+    return np.asarray(np.square(whitened).sum(1))
+
+
+def medoids(clustering: Clustering) -> NDArray[np.int64]:
+    """The most central galaxy of each cluster that is not empty, early clusters first."""
+    from galaxy_explorer.explorer.plots.ttype_histogram import ordered
+
+    chosen = [cluster.medoid for cluster in ordered(clustering.clusters, "mean T")]
+    return np.array([row for row in chosen if row >= 0], np.int64)
+
+
+QUESTION_WORDS = {
+    "reconstruction": "Does it reconstruct?",
+    "vocabulary": "Is the vocabulary used?",
+    "agreement": "Do clusters follow the Hubble type?",
+    "other columns": "Do they follow something else?",
+    "stability": "Are the clusters there at all?",
+    "invariance": "Are they about the galaxy?",
+    "number of clusters": "How many clusters?",
+    "baseline": "What do simple baselines reach?",
+    "ceiling": "How well can it be done at all?",
+}
+NOT_EVALUATED = (
+    "This bundle has not been evaluated yet. <code>galaxy-explorer evaluate {path} --survey"
+    " SURVEY</code> measures everything that this page shows and writes it into the bundle;"
+    " then restart the app."
+)
+
+
+CLUSTERER_WORDS = {
+    "gmm": "Gaussian mixture",
+    "kmeans": "k-means",
+    "ward": "Ward",
+    "hdbscan": "HDBSCAN",
+    "consensus": "consensus of three",
+}
+SIGNS = {"eta^2": "η²", "chi^2": "χ²"}
+EXPLANATIONS = {
+    "NMSE": "Part of the variance of the stamps that the reconstruction misses.",
+    "PSNR": "Peak signal-to-noise ratio of the reconstruction.",
+    "SSIM": "Structural similarity of reconstruction and original, 1 where they are the same.",
+    "kept": "Slope of the statistic against T in reconstructions, over that in originals: 1 keeps"
+    " all of it.",
+    "perplexity": "Number of codes in use, weighted by how often.",
+    "AMI": "Adjusted mutual information of clusters and types: 0 as by chance, 1 everything.",
+    "homogeneity": "1 if each cluster holds one type only; many clusters raise it by themselves.",
+    "V-measure": "Harmonic mean of homogeneity and completeness.",
+    "eta^2": "Share of the variance of T that lies between clusters.",
+    "accuracy": "Early or late told by the mean T of the cluster; the threshold is chosen on the"
+    " validation galaxies.",
+    "bootstrap ARI": "Adjusted Rand index between clusterings of resampled galaxies: 1 if they come"
+    " back the same.",
+    "Jaccard": "Likeness of a cluster to its best match in resamples; below 0.5 it dissolves.",
+    "silhouette": "How much nearer galaxies are to their own cluster than to the next, -1 to 1.",
+    "ARI,": "Adjusted Rand index between the clusters of galaxies as they are and so changed: 1 if"
+    " nothing moves.",
+}
+
+
+def figure_title(figure: str) -> str:
+    """The name of a figure with its Greek letters."""
+    for name, sign in SIGNS.items():
+        figure = figure.replace(name, sign)
+    return figure
+
+
+def explanation(figure: str) -> str:
+    """What a figure means, in a sentence; empty for one that says so itself."""
+    return next((words for name, words in EXPLANATIONS.items() if name in figure), "")
+
+
+def config_of(bundle: Bundle, model: str) -> Mapping[str, Any]:
+    """The configuration of a model, also of one of which only the figures are kept."""
+    if model in bundle.models:
+        return bundle.models[model].config
+    trainings = bundle.manifest.get("trainings", [])
+    return next((one["config"] for one in trainings if one["name"] == model), {})
+
+
+def entry_words(bundle: Bundle, model: str) -> str:
+    """A model in words; a baseline by its own name; a dash for none."""
+    return model_words(model, config_of(bundle, model)) or "–"

@@ -1,0 +1,188 @@
+"""From a survey to a bundle, stage by stage.
+
+Train each autoencoder, round its weights, encode every galaxy with the rounded weights, train the
+prior over the code maps of one, make features, fit the mixtures, draw the maps, score, write the
+bundle. Models of the study and other seeds are trained too where asked for; of them only the
+figures ship. Each stage leaves its output in `OUT.work` under a key of its inputs: a rerun
+resumes, changed inputs are redone.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galaxy_explorer import __version__
+from galaxy_explorer.bundle.bundle import BundleContents, save_bundle
+from galaxy_explorer.bundle.card import model_card
+from galaxy_explorer.pipeline.autoencoders import Autoencoders, Products
+from galaxy_explorer.pipeline.clusters import ClusteringProducts, cluster
+from galaxy_explorer.pipeline.plan import DEFAULT_MODELS, SPLITS, Plan, make_plan
+from galaxy_explorer.pipeline.prior import PriorProducts, train_prior
+from galaxy_explorer.pipeline.replicas import find_replicas, training_entry
+from galaxy_explorer.utils.progress import progress
+
+__all__ = ["DEFAULT_MODELS", "Plan", "make_plan", "train_bundle"]
+
+DEFAULT_CLUSTERING = "k512-modern-16x16/rings"
+DISPLAY_MODEL = "k512-modern-16x16"
+PRIOR_RECIPE = {"tiny": "tiny", "quick": "modern", "paper": "paper"}  # by that of the models
+
+
+def train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
+    """Run or resume a plan to its end; returns the bundle's folder.
+
+    announce: is told in words what each part will do. Raises TrainingError, SurveyError or
+    BundleError.
+    """
+    stages = Autoencoders(plan)
+    for line in outline(plan, stages):
+        announce(line)
+    products = {config.name: stages.products(config) for config in plan.configs}
+    trainings = _further_trainings(plan, stages)
+    priors = _priors(plan, stages, products)
+    clusterings = _cluster_all(plan, stages, products)
+    columns = {name: plan.survey.column(name) for name in plan.survey.column_names}
+    columns |= {f"{name}/error": made.errors for name, made in products.items()}
+    for made in clusterings.values():
+        columns |= made.columns
+    contents = BundleContents(
+        manifest={
+            **_manifest(plan, products, clusterings),
+            "trainings": trainings,
+            "priors": {name: made.entry for name, made in priors.items()},
+        },
+        columns=columns,
+        weights={name: made.weights for name, made in products.items()},
+        codes={name: made.codes for name, made in products.items()},
+        arrays={key: made.arrays for key, made in clusterings.items()},
+        card=model_card,
+        priors={name: made.weights for name, made in priors.items()},
+    )
+    return save_bundle(plan.out, contents)
+
+
+def _priors(
+    plan: Plan, stages: Autoencoders, products: dict[str, Products]
+) -> dict[str, PriorProducts]:
+    """The prior of the model that has one in this plan."""
+    made = {name: products[name] for name in plan.with_prior}
+    recipe = PRIOR_RECIPE[plan.recipe.name]
+    return {
+        name: train_prior(stages.coded(product), recipe, seed=plan.seed)
+        for name, product in made.items()
+    }
+
+
+def outline(plan: Plan, stages: Autoencoders) -> list[str]:
+    """What a run will do, what is done already, and how long it may take."""
+    every = [(stages, config) for config in plan.configs + plan.further]
+    for other in _other_seeds(plan):
+        every += [(other, config) for config in other.plan.configs]
+    todo = sum(not where.is_trained(config) for where, config in every)
+    rest = plan.minutes_of(todo)
+    names = ", ".join(config.name for config in plan.configs)
+    return [
+        f"{len(plan.survey)} galaxies of {plan.survey.path} into {plan.out}",
+        f"Autoencoders: {todo} to train, {len(every) - todo} trained already,"
+        f" {plan.recipe.steps} steps each; these ship: {names}",
+        f"Priors to draw new galaxies from: of {' '.join(plan.with_prior) or 'no model'}",
+        f"Clusterings: {len(plan.clusterings)}, each with a mixture, a map and its scores",
+        f"About {max(1, round(rest))} min on two CPU cores; Ctrl-C at any time,"
+        f" the same command resumes (work in {plan.work})",
+    ]
+
+
+def _other_seeds(plan: Plan) -> list[Autoencoders]:
+    """The stages of every seed after the first."""
+    return [Autoencoders(plan.with_seed(plan.seed + i)) for i in range(1, plan.seeds)]
+
+
+def _further_trainings(plan: Plan, stages: Autoencoders) -> list[dict[str, Any]]:
+    """Train what does not ship; the figures of it and of what earlier runs left finished."""
+    wanted = [(stages, config) for config in plan.further]
+    for other in _other_seeds(plan):
+        wanted += [(other, config) for config in other.plan.configs]
+    made = {(where.plan.seed, config.name): where.products(config) for where, config in wanted}
+    shipped = {config.name for config in plan.configs}
+    for replica in find_replicas(plan.work, plan.survey):
+        seed, config = replica.seed or plan.seed, replica.config
+        where = Autoencoders(plan.with_seed(seed)) if replica.seed else stages
+        known = (seed, config.name) in made or (where is stages and config.name in shipped)
+        if not known and where.is_trained(config):
+            made[seed, config.name] = where.products(config)
+    return [
+        {**training_entry(products), "seed": seed} for (seed, _), products in sorted(made.items())
+    ]
+
+
+def _cluster_all(
+    plan: Plan, stages: Autoencoders, products: dict[str, Products]
+) -> dict[str, ClusteringProducts]:
+    clusterings = {}
+    with progress(len(plan.clusterings), "Clustering", unit="clusterings") as advance:
+        for key in plan.clusterings:
+            name, kind = key.split("/")
+            clusterings[key] = cluster(stages, products[name], kind)
+            advance(1)
+    return clusterings
+
+
+def _manifest(
+    plan: Plan, products: dict[str, Products], clusterings: dict[str, ClusteringProducts]
+) -> dict[str, Any]:
+    models = {name: training_entry(made) for name, made in products.items()}
+    drawers = [name for name, entry in models.items() if entry["kind"] == "vqvae"]
+    return {
+        "name": plan.name,
+        "software": f"galaxy_explorer {__version__}",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "recipe": plan.recipe.to_dict(),
+        "hardware": _hardware(next(iter(products.values())).training["precision"]),
+        "survey": _survey_facts(plan),
+        "models": models,
+        "clusterings": {key: made.entry for key, made in clusterings.items()},
+        "default_clustering": _default(plan.clusterings),
+        "display_model": _preferred(DISPLAY_MODEL, drawers or list(models)),
+    }
+
+
+def _default(clusterings: list[str]) -> str:
+    """The recommended clustering, else the last by the best kind of features that there is."""
+    kinds = [key.split("/")[1] for key in clusterings]
+    best = next(kind for kind in ("rings", "codes", "latents") if kind in kinds)
+    return _preferred(DEFAULT_CLUSTERING, [key for key in clusterings if key.endswith(best)])
+
+
+def _preferred(wanted: str, present: list[str]) -> str:
+    return wanted if wanted in present else present[-1]
+
+
+def _hardware(precision: str) -> str:
+    """The class of machine, not the machine."""
+    device, number_format = precision.split()
+    if device == "cuda":
+        import torch
+
+        return f"{torch.cuda.get_device_name()}, {number_format}"
+    machine = platform.machine().replace("_", "-")
+    return f"{os.cpu_count()}-core {machine} CPU, {number_format}"
+
+
+def _survey_facts(plan: Plan) -> dict[str, Any]:
+    meta = plan.survey.meta
+    splits = plan.survey.column("split")
+    kept = ("name", "band", "stamp_size", "channels", "pixel_scale_arcsec", "stretch")
+    return {
+        **{field: meta.get(field) for field in kept},
+        "fingerprint": plan.pixels,
+        "counts": meta["counts"],
+        "splits": {split: int(np.sum(splits == split)) for split in SPLITS},
+        "sources": meta["sources"],
+    }
