@@ -35,7 +35,7 @@ app: $(READY)-app
 	@$(RUN) .ci/port_is_free.py $(PORT)
 	@echo "Galaxy Explorer: http://localhost:$(PORT) shows $(BUNDLE) in a few seconds; Ctrl-C stops it"
 	@GALAXY_EXPLORER_BUNDLE="$(BUNDLE)" GALAXY_EXPLORER_SURVEY="$(SURVEY)" $(RUN) -m panel serve \
-		app.py --plugins galaxy_explorer.explorer.server.routes --address localhost --port $(PORT) \
+		app.py --plugins galaxy_explorer.explorer.routes --address localhost --port $(PORT) \
 		--warm --log-level warning --unused-session-lifetime 600000 --session-token-expiration 86400
 
 test: $(READY)-test lint

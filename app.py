@@ -1,4 +1,4 @@
-"""The explorer: `panel serve app.py --plugins galaxy_explorer.explorer.server.routes`."""
+"""The explorer: `panel serve app.py --plugins galaxy_explorer.explorer.routes`."""
 
 import panel as pn
 

@@ -28,7 +28,7 @@ app = typer.Typer(
 
 for _name in COMMANDS:
     _word = _name.replace("-", "_")
-    _module = importlib.import_module(f"galaxy_explorer.commands.{_word}")
+    _module = importlib.import_module(f"galaxy_explorer.commands.{_word.partition('_')[0]}")
     app.command(name=_name)(getattr(_module, _word))
 
 

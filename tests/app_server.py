@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT_S = 300.0
 PLENTY = 100
 """Explorers: a browser that is driven closes pages without saying goodbye."""
-COMMAND = "serve app.py --plugins galaxy_explorer.explorer.server.routes --address localhost --warm"
+COMMAND = "serve app.py --plugins galaxy_explorer.explorer.routes --address localhost --warm"
 
 
 @contextmanager

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 
-from galaxy_explorer.bundle.bundle import emulation as bundle_emulation
+from galaxy_explorer.bundle import emulation as bundle_emulation
 from galaxy_explorer.bundle.emulation import (
     Emulation,
     EmulationFigure,

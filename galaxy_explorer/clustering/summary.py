@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.mixture import Mixture
 
@@ -137,3 +139,68 @@ def kind_of(n_ttype: int, early_low: float, early_high: float, overall: float) -
     if early_low > overall:
         return "early"
     return "late" if early_high < overall else "mixed"
+
+
+ENOUGH_TTYPES = 20
+"""Members with a T from which on the bars of a cluster set the common scale."""
+ORDERS = ("mean T", "size", "number")
+
+
+def ordered(clusters: Iterable[ClusterSummary], order: str) -> list[ClusterSummary]:
+    """Clusters by "mean T" (early first; without T behind), "size" (largest first) or "number"."""
+    if order == "number":
+        return sorted(clusters, key=lambda cluster: cluster.id)
+    if order == "size":
+        return sorted(clusters, key=lambda cluster: (-cluster.count, cluster.id))
+    return sorted(
+        clusters,
+        key=lambda c: (c.count == 0, c.n_ttype == 0, c.ttype_mean if c.n_ttype else 0.0, c.id),
+    )
+
+
+COLUMNS = 8
+
+
+def representative(clusters: Sequence[ClusterSummary], n: int = COLUMNS) -> list[int]:
+    """Numbers of at most `n` clusters that span the mean T, early first; at least one.
+
+    The range of mean T of the clusters with enough T (of all with any, if none has enough) is cut
+    into `n` equal steps; of each, the cluster with the least standard deviation of T.
+    """
+    known = [c for c in clusters if c.n_ttype >= ENOUGH_TTYPES]
+    known = known or [c for c in clusters if c.n_ttype]
+    if not known:
+        return [ordered(clusters, "size")[0].id]
+    means = np.array([cluster.ttype_mean for cluster in known])
+    span = max(float(np.ptp(means)), 1e-9)
+    steps = np.minimum((n * (means - means.min()) / span).astype(int), n - 1)
+    chosen = [
+        min((c for c, at in zip(known, steps, strict=True) if at == step), key=_spread)
+        for step in np.unique(steps)
+    ]
+    return [cluster.id for cluster in ordered(chosen, "mean T")]
+
+
+def _spread(cluster: ClusterSummary) -> tuple[float, int]:
+    return cluster.ttype_std, cluster.id
+
+
+def group_summaries(
+    labels: NDArray[np.int64], k: int, ttype: NDArray[np.floating], classes: NDArray[np.int64]
+) -> Sequence[ClusterSummary]:
+    """Counts and Hubble types of each group; early or late is not told here."""
+    return [_summary(number, labels == number, ttype, classes) for number in range(k)]
+
+
+def _summary(
+    number: int, inside: NDArray[np.bool_], ttype: NDArray[np.floating], classes: NDArray[np.int64]
+) -> ClusterSummary:
+    known = ttype[inside & ~np.isnan(ttype)]
+    types = classes[inside & (classes >= 0)]
+    return ClusterSummary(
+        id=number, count=int(inside.sum()), n_ttype=len(known),
+        ttype_mean=float(known.mean()) if len(known) else math.nan,
+        ttype_std=float(known.std()) if len(known) else math.nan,
+        histogram=tuple(np.bincount(types, minlength=10).tolist()), kind="unknown",
+        early_fraction=math.nan, early_low=math.nan, early_high=math.nan, medoid=-1, typical=(),
+    )  # fmt: skip

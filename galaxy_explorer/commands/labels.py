@@ -102,9 +102,10 @@ def _opened(bundle: Path | None, log: Path | None) -> tuple[LabelStore, Sample]:
 
 
 def _export(store: LabelStore, sample: Sample, what: What, out: Path, console: Console) -> None:
+    from galaxy_explorer.labels.tables import table as label_table
     from galaxy_explorer.utils.tables import write_table
 
-    table = store.table(what.value, sample)
+    table = label_table(store, what.value, sample)
     write_table(table, out)
     console.print(f"{len(table):,} rows of {what.value} from {store.path}: {out}", markup=False)
 

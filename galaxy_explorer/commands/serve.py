@@ -55,9 +55,11 @@ def _run(port: int, address: str) -> None:
     import panel as pn
 
     from galaxy_explorer.explorer.app import main_page
+    from galaxy_explorer.explorer.pages.registry import warm_pages
     from galaxy_explorer.explorer.server.routes import ROUTES
     from galaxy_explorer.explorer.server.sessions import KEPT_MS, TOKEN_S
 
+    warm_pages(context)
     pn.extension(notifications=True, reconnect=True)
     try:
         server = pn.serve(

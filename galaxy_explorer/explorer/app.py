@@ -20,7 +20,7 @@ from galaxy_explorer.explorer.escape import plain
 from galaxy_explorer.explorer.export.dialog import TakeHome
 from galaxy_explorer.explorer.links import restore
 from galaxy_explorer.explorer.pages.labels.session import label_columns
-from galaxy_explorer.explorer.pages.registry import PageEntry, offered_pages
+from galaxy_explorer.explorer.pages.registry import PageEntry, offered_pages, warm_pages
 from galaxy_explorer.explorer.server.sessions import has_seat, late_page, on_its_own, presence
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.components import Navigation, SearchField, notify, when_loaded
@@ -28,7 +28,6 @@ from galaxy_explorer.explorer.widgets.results import as_answer, ask, count_words
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
-    from galaxy_explorer.explorer.state import ExplorerState
 
 
 EXPLANATION = (
@@ -117,6 +116,7 @@ def main_page() -> pn.viewable.Viewable:
         context = app_context()
     except GalaxyExplorerError as error:
         return error_page(error)
+    warm_pages(context)
     return build_page(context) if has_seat() else late_page()
 
 

@@ -58,12 +58,7 @@ def make_context(settings: Settings) -> AppContext:
     selections = SelectionStore(
         folder / "selections", bundle.hash, len(bundle), settings.kept_selections
     )
-    context = AppContext(bundle, stamps, cutouts, selections, settings)
-    if bundle.priors:
-        from galaxy_explorer.explorer.pages.emulator.source import emulator_source
-
-        emulator_source(context).warm()
-    return context
+    return AppContext(bundle, stamps, cutouts, selections, settings)
 
 
 def _cutouts(bundle: Bundle, folder: Path, settings: Settings) -> SdssCutouts:

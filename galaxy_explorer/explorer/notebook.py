@@ -22,6 +22,7 @@ from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.controls import colour_words, two_way
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.gallery import Gallery
+from galaxy_explorer.labels.tables import table as label_table
 from galaxy_explorer.tables import galaxy_table
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Explorer(pn.viewable.Viewer):
     @property
     def labels(self) -> Table:
         """What annotators have said of the galaxies of this bundle. Raises LabelError."""
-        return label_store(self.bundle).table()
+        return label_table(label_store(self.bundle))
 
     def _hover_words(self) -> None:
         for tool in self.map.figure.select({"type": HoverTool}):

@@ -157,7 +157,7 @@ def _distance(mixture: Any, features: NDArray[Any], cluster: int) -> NDArray[np.
 
 def medoids(clustering: Clustering) -> NDArray[np.int64]:
     """The most central galaxy of each cluster that is not empty, early clusters first."""
-    from galaxy_explorer.explorer.plots.ttype_histogram import ordered
+    from galaxy_explorer.clustering.summary import ordered
 
     chosen = [cluster.medoid for cluster in ordered(clustering.clusters, "mean T")]
     return np.array([row for row in chosen if row >= 0], np.int64)

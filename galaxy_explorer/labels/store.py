@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from galaxy_explorer.errors import LabelError
 from galaxy_explorer.labels.log import (
@@ -43,11 +42,6 @@ from galaxy_explorer.labels.vocabulary import (
     Vocabulary,
     checked,
 )
-
-if TYPE_CHECKING:
-    from astropy.table import Table
-
-    from galaxy_explorer.labels.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -226,18 +220,6 @@ class LabelStore:
     def events(self) -> list[Event]:
         """The whole log, oldest first."""
         return self._log.events()
-
-    def table(self, what: str = "labels", sample: Sample | None = None) -> Table:
-        """Labels as a table: what everyone says, the majority, or every event.
-
-        what: "labels", "majority" or "events". sample: adds what was spread from clusters and
-        selections. Raises LabelError for another `what`.
-        """
-        from galaxy_explorer.labels.tables import TABLES
-
-        if what not in TABLES:
-            raise LabelError(f"{what[:40]!r}: no such table; one of {', '.join(TABLES)}")
-        return TABLES[what](self, sample)
 
     def members(self, digest: str) -> list[str]:
         """Identifiers of a stored selection. Raises LabelError for an unknown one."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from galaxy_explorer.errors import LabelError
 from galaxy_explorer.labels.agreement import majority
 from galaxy_explorer.labels.groups import Spread, spread
 from galaxy_explorer.labels.log import Event
@@ -189,3 +190,14 @@ def _table(store: LabelStore, rows: list[dict[str, Any]], columns: dict[str, str
         "vocabulary": f"version {store.vocabulary().version}",
     }
     return Table(made, meta=meta)
+
+
+def table(store: LabelStore, what: str = "labels", sample: Sample | None = None) -> Table:
+    """Labels as a table: what everyone says, the majority, or every event.
+
+    what: "labels", "majority" or "events". sample: adds what was spread from clusters and
+    selections. Raises LabelError for another `what`.
+    """
+    if what not in TABLES:
+        raise LabelError(f"{what[:40]!r}: no such table; one of {', '.join(TABLES)}")
+    return TABLES[what](store, sample)

@@ -1,1 +1,1 @@
-"""TODO."""
+"""From a survey to a bundle, stage by stage."""

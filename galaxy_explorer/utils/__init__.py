@@ -1,1 +1,1 @@
-"""TODO."""
+"""What every room may use: files, progress, caches, resampling, tables."""

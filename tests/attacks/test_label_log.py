@@ -18,6 +18,7 @@ from galaxy_explorer.errors import BadCatalog, LabelError, NotSaved
 from galaxy_explorer.labels.imports import read_rows
 from galaxy_explorer.labels.log import Change
 from galaxy_explorer.labels.store import LabelStore
+from galaxy_explorer.labels.tables import table as label_table
 from galaxy_explorer.labels.vocabulary import Term, Vocabulary
 from galaxy_explorer.utils.tables import FORMATS, decode_table, encode_table
 from tests.attacks.label_writer import GIVEN
@@ -190,7 +191,7 @@ def there_and_back(log: Path, texts: list[str]) -> None:
         kept.append((f"g{i}", text))
     store.close()
     again = LabelStore(log, GIVEN)
-    table = again.table("events")
+    table = label_table(again, "events")
     stored = list(zip(table["target"], table["label"], strict=True))
     assert stored == kept
     for extension in FORMATS if kept else ():

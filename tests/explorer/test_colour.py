@@ -23,8 +23,9 @@ from galaxy_explorer.explorer.pages.vocabulary.pictures import code_pictures
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, limits
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.server import routes
-from galaxy_explorer.explorer.server.routes import one_url, sheet_url, tile_url
+from galaxy_explorer.explorer.server.routes import sheet_url
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.urls import one_url, tile_url
 from galaxy_explorer.explorer.widgets.controls import colour_words
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.strips import Strips

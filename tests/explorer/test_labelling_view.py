@@ -11,6 +11,7 @@ from galaxy_explorer.explorer.pages.labels.session import WINDOW, LabelSession
 from galaxy_explorer.labels.log import Provenance
 from galaxy_explorer.labels.queues import DISAGREEMENTS, EVERYTHING, SELECTED, UNCERTAIN
 from galaxy_explorer.labels.store import LabelStore
+from galaxy_explorer.labels.tables import table as label_table
 
 
 @pytest.fixture
@@ -216,7 +217,7 @@ def test_many_are_labelled_after_a_question_that_states_the_number(page):
     tool.sure.clicks += 1
     assert [event.kind for event in page.session.store.events()] == ["selection"]
     assert not tool.sure.visible
-    table = page.session.store.table("labels", page.session.sample)
+    table = label_table(page.session.store, "labels", page.session.sample)
     assert list(table["derived_features"]) == ["merger"] * 3
     assert set(table["stage"]) == {""}
 

@@ -3,13 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.explorer.pages.clusters import (
-    Clusters,
-    MergerGroups,
-    branches,
-    group_summaries,
-    groups,
-)
+from galaxy_explorer.clustering.summary import group_summaries
+from galaxy_explorer.explorer.pages.clusters import Clusters, MergerGroups, branches, groups
 from galaxy_explorer.explorer.state import ExplorerState
 
 

@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galaxy_explorer.clustering.summary import ClusterSummary
+from galaxy_explorer.clustering.summary import ClusterSummary, ordered
 from galaxy_explorer.explorer.plots.palette import cluster_colour, type_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import (
     T_SOURCE,
     histogram_columns,
     histogram_words,
     number_words,
-    ordered,
     panels,
     t_histogram,
     update_t_histogram,

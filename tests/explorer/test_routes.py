@@ -21,15 +21,8 @@ from galaxy_explorer.errors import BundleError
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.server import routes
-from galaxy_explorer.explorer.server.routes import (
-    MAX_SHEET,
-    ROUTES,
-    PictureCache,
-    one_url,
-    sheet_url,
-    tile_url,
-    view_key,
-)
+from galaxy_explorer.explorer.server.routes import MAX_SHEET, ROUTES, PictureCache, sheet_url
+from galaxy_explorer.explorer.urls import one_url, tile_url, view_key
 from galaxy_explorer.settings import read_settings
 
 Fetch = Callable[[str], HTTPResponse]

@@ -9,16 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from galaxy_explorer.explorer.pages.trend import (
-    COLUMNS,
-    MAX_COLUMNS,
-    NONE,
-    Trend,
-    moved,
-    representative,
-)
+from galaxy_explorer.clustering.summary import COLUMNS, ENOUGH_TTYPES, representative
+from galaxy_explorer.explorer.pages.trend import MAX_COLUMNS, NONE, Trend, moved
 from galaxy_explorer.explorer.plots.print import DPI, TrendColumn, trend_figure
-from galaxy_explorer.explorer.plots.ttype_histogram import ENOUGH_TTYPES
 
 
 @pytest.fixture

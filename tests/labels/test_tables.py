@@ -8,6 +8,7 @@ import pytest
 from galaxy_explorer.errors import LabelError
 from galaxy_explorer.labels.imports import FORMATS, plan_import, read_rows
 from galaxy_explorer.labels.log import Change, log_path
+from galaxy_explorer.labels.tables import table as label_table
 from galaxy_explorer.utils.tables import FORMATS as OUT
 from galaxy_explorer.utils.tables import decode_table, encode_table
 from tests.labels.conftest import KEY
@@ -28,7 +29,7 @@ def labelled(store):
 
 
 def test_the_label_table_keeps_typed_and_derived_apart(labelled, sample):
-    table = labelled.table("labels", sample)
+    table = label_table(labelled, "labels", sample)
     rows = {(row["galaxy_id"], row["annotator"]): row for row in table}
     ada = rows["g1", "Ada"]
     assert (ada["stage"], ada["ttype"], ada["features"], ada["confidence"]) == (
@@ -42,14 +43,14 @@ def test_the_label_table_keeps_typed_and_derived_apart(labelled, sample):
 
 
 def test_the_majority_counts_those_who_labelled_the_galaxy(labelled, sample):
-    table = labelled.table("majority", sample)
+    table = label_table(labelled, "majority", sample)
     row = table[list(table["galaxy_id"]).index("g1")]
     assert (row["n_annotators"], row["stage"], row["votes"], row["features"]) == (3, "T4", 2, "bar")
     assert "g2" not in table["galaxy_id"], "a remark is no label"
 
 
 def test_the_event_table_is_the_log(labelled):
-    table = labelled.table("events")
+    table = label_table(labelled, "events")
     assert [tuple(row) for row in table] == [
         tuple(getattr(event, name) for name in table.colnames) for event in labelled.events()
     ]
@@ -57,19 +58,19 @@ def test_the_event_table_is_the_log(labelled):
 
 def test_every_column_is_described(labelled, sample):
     for what in ("labels", "majority", "events"):
-        table = labelled.table(what, sample)
+        table = label_table(labelled, what, sample)
         assert all(table[name].description for name in table.colnames)
         assert table.meta["bundle_sha256"] == labelled.provenance.bundle_hash
 
 
 def test_an_unknown_table_is_refused(store):
     with pytest.raises(LabelError, match="no such table"):
-        store.table("everything")
+        label_table(store, "everything")
 
 
 @pytest.mark.parametrize("extension", ["ecsv", "csv", "vot"])
 def test_an_export_comes_back_as_the_same_labels(labelled, sample, open_store, tmp_path, extension):
-    data = encode_table(labelled.table("labels", sample), extension)
+    data = encode_table(label_table(labelled, "labels", sample), extension)
     rows = read_rows(data, f".{extension}", "labels")
     assert plan_import(labelled, rows, sample=sample).words().startswith("0 new labels, 0 changed")
     for name in ("Ada", "Bo", "Cy"):
@@ -85,7 +86,7 @@ def test_an_export_comes_back_as_the_same_labels(labelled, sample, open_store, t
 
 @pytest.mark.parametrize("extension", list(OUT))
 def test_an_empty_log_exports_an_empty_table(store, sample, extension):
-    table = store.table("labels", sample)
+    table = label_table(store, "labels", sample)
     assert len(decode_table(encode_table(table, extension), extension)) == 0
 
 

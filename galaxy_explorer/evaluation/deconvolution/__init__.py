@@ -1,1 +1,1 @@
-"""TODO."""
+"""How well galaxies are drawn without their PSF, against known truth."""

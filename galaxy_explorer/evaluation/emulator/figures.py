@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.bundle.emulation import EmulationFigure
-from galaxy_explorer.evaluation.emulator.run import comparison as compare
+from galaxy_explorer.evaluation.emulator import comparison as compare
 from galaxy_explorer.evaluation.emulator.sets import Floats, Galaxies, Score
 
 Goal = tuple[float | None, float | None]

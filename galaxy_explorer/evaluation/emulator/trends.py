@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from galaxy_explorer.bundle.emulation import CLASSES, KINDS, GuidancePoint, Histogram, Trend
+from galaxy_explorer.evaluation.emulator import comparison as compare
 from galaxy_explorer.evaluation.emulator.figures import FEWEST, LEADING, Sets, known
-from galaxy_explorer.evaluation.emulator.run import comparison as compare
 from galaxy_explorer.evaluation.emulator.sets import Galaxies
 
 LOWEST_CLASS = -3

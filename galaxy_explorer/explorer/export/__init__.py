@@ -1,1 +1,1 @@
-"""TODO."""
+"""Taking home: tables, figures, links, reports, other programs."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from galaxy_explorer.clustering.summary import ordered
 from galaxy_explorer.explorer.escape import plain
 from galaxy_explorer.explorer.pictures.display import (
     DisplaySettings,
@@ -22,12 +23,7 @@ from galaxy_explorer.explorer.pictures.display import (
     render,
 )
 from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colour
-from galaxy_explorer.explorer.plots.ttype_histogram import (
-    T_NAMES,
-    histogram_words,
-    mean_words,
-    ordered,
-)
+from galaxy_explorer.explorer.plots.ttype_histogram import T_NAMES, histogram_words, mean_words
 from galaxy_explorer.explorer.wording import clustering_words, model_words
 from galaxy_explorer.tables import PAPER, SOFTWARE
 

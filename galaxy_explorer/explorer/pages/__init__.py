@@ -1,1 +1,1 @@
-"""TODO."""
+"""One page of the app a file or folder; `registry` lists them."""

@@ -13,8 +13,8 @@ from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.colouring import Colouring, legend, map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap
 from galaxy_explorer.explorer.plots.ttype_histogram import t_histogram, update_t_histogram
-from galaxy_explorer.explorer.server.routes import one_url, tile_url
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.urls import one_url, tile_url
 from galaxy_explorer.explorer.widgets.controls import (
     clustering_select,
     display_controls,

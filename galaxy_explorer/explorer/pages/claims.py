@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
@@ -18,6 +17,7 @@ from galaxy_explorer.bundle.evaluation import CLAIMS, VERDICTS, Claim, ClaimFigu
 from galaxy_explorer.bundle.files import verified_bytes
 from galaxy_explorer.explorer.escape import plain
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.intervals import (
     Axis,
@@ -96,8 +96,6 @@ INTRODUCTION = (
     " means to test. Each is tested here on the same galaxies, by a rule that was fixed before the"
     " figures were known. Bars are 95 % intervals."
 )
-_FOLDER = Path(__file__).parent.parent / "js"
-CARD_STYLES = [(_FOLDER / n).read_text(encoding="utf-8") for n in ("claims.css", "intervals.css")]
 
 
 class Claims(pn.viewable.Viewer):

@@ -8,7 +8,6 @@ The merger tree on the Clusters page: cut by the visitor, its groups as small hi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,15 +17,10 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.merger_tree import MergerTree
-from galaxy_explorer.clustering.summary import ClusterSummary
+from galaxy_explorer.clustering.summary import ORDERS, ClusterSummary, group_summaries
 from galaxy_explorer.explorer.plots.clusterings import place_figure, set_map, update_place
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour, type_colour
-from galaxy_explorer.explorer.plots.ttype_histogram import (
-    ORDERS,
-    panels,
-    t_histogram,
-    update_t_histogram,
-)
+from galaxy_explorer.explorer.plots.ttype_histogram import panels, t_histogram, update_t_histogram
 from galaxy_explorer.explorer.widgets.cluster_headings import (
     STYLES,
     choice,
@@ -46,7 +40,7 @@ from galaxy_explorer.explorer.wording import entry_words
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Clustering
-    from galaxy_explorer.bundle.evaluation import Evaluation, MergerTree
+    from galaxy_explorer.bundle.evaluation import Evaluation
     from galaxy_explorer.bundle.evaluation import MergerTree as StoredTree
     from galaxy_explorer.clustering.summary import ClusterSummary
     from galaxy_explorer.explorer.pictures.stamps import StampStore
@@ -92,27 +86,6 @@ def groups(stored: StoredTree, k: int) -> NDArray[np.int64]:
     return np.asarray(tree_of(stored).cut(k)[np.asarray(stored.leaf)], np.int64)
 
 
-def group_summaries(
-    labels: NDArray[np.int64], k: int, ttype: NDArray[np.floating], classes: NDArray[np.int64]
-) -> Sequence[ClusterSummary]:
-    """Counts and Hubble types of each group; early or late is not told here."""
-    return [_summary(number, labels == number, ttype, classes) for number in range(k)]
-
-
-def _summary(
-    number: int, inside: NDArray[np.bool_], ttype: NDArray[np.floating], classes: NDArray[np.int64]
-) -> ClusterSummary:
-    known = ttype[inside & ~np.isnan(ttype)]
-    types = classes[inside & (classes >= 0)]
-    return ClusterSummary(
-        id=number, count=int(inside.sum()), n_ttype=len(known),
-        ttype_mean=float(known.mean()) if len(known) else math.nan,
-        ttype_std=float(known.std()) if len(known) else math.nan,
-        histogram=tuple(np.bincount(types, minlength=10).tolist()), kind="unknown",
-        early_fraction=math.nan, early_low=math.nan, early_high=math.nan, medoid=-1, typical=(),
-    )  # fmt: skip
-
-
 FIRST_K = 8
 NOTE = (
     "Ward's method joins the two most similar groups again and again; the higher a join, the less"
@@ -126,7 +99,7 @@ class MergerGroups(pn.viewable.Viewer):
 
     tree: Any = param.Selector(doc="Number of the tree, where the evaluation holds several.")
 
-    def __init__(self, state: ExplorerState, trees: tuple[MergerTree, ...], **params: Any) -> None:
+    def __init__(self, state: ExplorerState, trees: tuple[StoredTree, ...], **params: Any) -> None:
         super().__init__(**params)
         self.state, self.trees = state, trees
         names = {
@@ -153,7 +126,7 @@ class MergerGroups(pn.viewable.Viewer):
         return self.view
 
     @property
-    def _shown(self) -> MergerTree:
+    def _shown(self) -> StoredTree:
         return self.trees[int(self.tree)]
 
     def _show_tree(self, *_: param.parameterized.Event) -> None:
@@ -322,7 +295,7 @@ class Clusters(pn.viewable.Viewer):
         self.all_clusters.visible = not tree
 
     @property
-    def _trees(self) -> tuple[MergerTree, ...]:
+    def _trees(self) -> tuple[StoredTree, ...]:
         evaluation: Evaluation | None = self.state.bundle.evaluation
         return () if evaluation is None else evaluation.trees
 

@@ -10,6 +10,7 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 
+from galaxy_explorer.clustering.neighbours import nearest, percentiles
 from galaxy_explorer.errors import BadQuery
 from galaxy_explorer.explorer.escape import plain
 from galaxy_explorer.explorer.pages.labels.session import label_columns
@@ -18,8 +19,6 @@ from galaxy_explorer.explorer.search import (
     NAME_COLUMNS,
     bundle_sparsity,
     error_percentiles,
-    nearest,
-    percentiles,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import SearchField

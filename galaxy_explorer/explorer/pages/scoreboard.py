@@ -28,8 +28,7 @@ from galaxy_explorer.bundle.evaluation import (
     Target,
 )
 from galaxy_explorer.explorer.escape import plain
-from galaxy_explorer.explorer.pages.claims import CARD_STYLES
-from galaxy_explorer.explorer.widgets.components import ScoreGroups
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES, ScoreGroups
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.intervals import (
     Axis,

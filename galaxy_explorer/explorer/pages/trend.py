@@ -15,17 +15,13 @@ import panel_material_ui as pmui
 import param
 from numpy.typing import NDArray
 
+from galaxy_explorer.clustering.summary import COLUMNS, ENOUGH_TTYPES, ordered, representative
 from galaxy_explorer.explorer.background import Drawing
 from galaxy_explorer.explorer.escape import plain
 from galaxy_explorer.explorer.pictures.display import encode_sheet
 from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.plots.print import TrendColumn, trend_figure
-from galaxy_explorer.explorer.plots.ttype_histogram import (
-    ENOUGH_TTYPES,
-    mean_words,
-    ordered,
-    panels,
-)
+from galaxy_explorer.explorer.plots.ttype_histogram import mean_words, panels
 from galaxy_explorer.explorer.widgets.cluster_headings import BUTTONS, STYLES, choice, type_key
 from galaxy_explorer.explorer.widgets.components import TrendColumns
 from galaxy_explorer.explorer.widgets.controls import (
@@ -42,38 +38,11 @@ if TYPE_CHECKING:
     from galaxy_explorer.clustering.summary import ClusterSummary
     from galaxy_explorer.explorer.pictures.stamps import StampStore
     from galaxy_explorer.explorer.state import ExplorerState
-
-
-COLUMNS = 8
 RULE = (
     f"Chosen for you: the range of mean T is cut into {COLUMNS} equal steps, and each step is"
     f" represented by the cluster with the least spread of T among those with at least"
     f" {ENOUGH_TTYPES} members with a T."
 )
-
-
-def representative(clusters: Sequence[ClusterSummary], n: int = COLUMNS) -> list[int]:
-    """Numbers of at most `n` clusters that span the mean T, early first; at least one.
-
-    The range of mean T of the clusters with enough T (of all with any, if none has enough) is cut
-    into `n` equal steps; of each, the cluster with the least standard deviation of T.
-    """
-    known = [c for c in clusters if c.n_ttype >= ENOUGH_TTYPES]
-    known = known or [c for c in clusters if c.n_ttype]
-    if not known:
-        return [ordered(clusters, "size")[0].id]
-    means = np.array([cluster.ttype_mean for cluster in known])
-    span = max(float(np.ptp(means)), 1e-9)
-    steps = np.minimum((n * (means - means.min()) / span).astype(int), n - 1)
-    chosen = [
-        min((c for c, at in zip(known, steps, strict=True) if at == step), key=_spread)
-        for step in np.unique(steps)
-    ]
-    return [cluster.id for cluster in ordered(chosen, "mean T")]
-
-
-def _spread(cluster: ClusterSummary) -> tuple[float, int]:
-    return cluster.ttype_std, cluster.id
 
 
 def moved(order: Sequence[int], start: int, end: int) -> list[int]:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Stamps as pictures: stretched, coloured, on tiles and sheets."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Arrays to figures; no widgets, no state."""

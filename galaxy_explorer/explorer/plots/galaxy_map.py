@@ -7,7 +7,6 @@ under the points. That change, pan and zoom happen in the browser alone.
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
+from galaxy_explorer.explorer.assets import asset
 from galaxy_explorer.explorer.pictures.tiles import (
     MAX_ZOOM,
     MOST_CELLS,
@@ -44,7 +44,6 @@ from galaxy_explorer.explorer.plots.palette import (
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Clustering
 
-JAVASCRIPT = Path(__file__).parent / "js"
 BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 """Address of a transparent picture: nothing is asked of the server before it is shown."""
 TILE_PIXELS = 256
@@ -131,7 +130,7 @@ class GalaxyMap:
             "finest": finest_side(self.n),
             "most": MOST_CELLS,
         }
-        callback = CustomJS(args=arguments, code=_javascript("level_of_detail.js"))
+        callback = CustomJS(args=arguments, code=asset("level_of_detail.js"))
         for owner, name in (
             (plot.x_range, "end"),
             (plot, "inner_width"),
@@ -142,7 +141,7 @@ class GalaxyMap:
             owner.js_on_change(name, callback)
         tapped = CustomJS(
             args={"cell_source": cell_source, "source": self.source},
-            code=_javascript("tap_picture.js"),
+            code=asset("tap_picture.js"),
         )
         cell_source.selected.js_on_change("indices", tapped)
 
@@ -179,10 +178,6 @@ class GalaxyMap:
         indices = rows.tolist()
         if self.source.selected.indices != indices:
             self.source.selected.indices = indices
-
-
-def _javascript(name: str) -> str:
-    return (JAVASCRIPT / name).read_text(encoding="utf-8")
 
 
 def empty_map(closest: float) -> figure:

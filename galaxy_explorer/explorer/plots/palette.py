@@ -9,12 +9,11 @@ What a figure shows, in words for those who do not see it.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from bokeh.models import CustomJS
 from bokeh.plotting import figure
-from numpy.typing import NDArray
+
+from galaxy_explorer.explorer.assets import asset
 
 T_RANGE = (-3, 6)
 UNKNOWN_COLOUR = "#8b93a1"
@@ -39,13 +38,6 @@ T_COLOURS = (
 """T = -3 (early, red) to T = 6 (late, blue): two ramps in CIELAB, lightest in the middle, that keep
 their order for every kind of colour vision."""
 
-KIND_COLOURS = {
-    "early": "#cd4630",
-    "mixed": "#c8b13e",
-    "late": "#3172c5",
-    "unknown": UNKNOWN_COLOUR,
-}
-
 
 def cluster_colour(cluster: int) -> str:
     """Colour of a cluster as #rrggbb: a function of its number alone. Negative: unknown."""
@@ -65,11 +57,6 @@ def type_colour(ttype: float) -> str:
     return T_COLOURS[int(np.clip(np.floor(ttype + 0.5), low, high)) - low]
 
 
-def kind_colour(kind: str) -> str:
-    """Colour of "early", "mixed", "late" or "unknown"."""
-    return KIND_COLOURS.get(kind, UNKNOWN_COLOUR)
-
-
 def ink_on(colour: str) -> str:
     """Colour of text on a colour: dark or white, whichever stands out more (WCAG 2.2)."""
     return max(INKS, key=lambda ink: _contrast(ink, colour))
@@ -86,17 +73,8 @@ def _luminance(colour: str) -> float:
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-def colours_of(codes: NDArray[np.integer], colours: list[str]) -> NDArray[np.str_]:
-    """Colour per galaxy from integer codes (N,); codes below zero are unknown."""
-    table = np.array([*colours, UNKNOWN_COLOUR])
-    return np.asarray(table[np.where(codes < 0, len(colours), codes)])
-
-
-_CODE = (Path(__file__).parent / "js" / "describe.js").read_text(encoding="utf-8")
-
-
 def describe(plot: figure, words: str) -> None:
     """Give a figure its text alternative as soon as it is drawn, and whenever it is laid out."""
-    callback = CustomJS(args={"plot": plot, "words": words}, code=_CODE)
+    callback = CustomJS(args={"plot": plot, "words": words}, code=asset("describe.js"))
     for name in ("inner_width", "inner_height"):
         plot.js_on_change(name, callback)

@@ -7,7 +7,7 @@ Intervals are Wilson intervals of 95 % on the share of a class among galaxies wi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d, Whis
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
+from galaxy_explorer.clustering.summary import ENOUGH_TTYPES, ordered
 from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colour, describe, type_colour
 
 if TYPE_CHECKING:
@@ -26,12 +27,8 @@ T_SOURCE = "ttypes"
 NO_T_PLACE = 8
 MIDDLE_GREY = "#808891"
 """Legible on the light and on the dark page."""
-
-ENOUGH_TTYPES = 20
-"""Members with a T from which on the bars of a cluster set the common scale."""
 STEADY = 0.5
 """Mean Jaccard similarity in bootstraps below which a cluster may not be there (Hennig 2007)."""
-ORDERS = ("mean T", "size", "number")
 
 
 def wilson_interval(counts: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -156,18 +153,6 @@ def mean_words(cluster: ClusterSummary) -> str:
     if not cluster.n_ttype:
         return "–"
     return f"{number_words(cluster.ttype_mean)} ± {number_words(cluster.ttype_std)}"
-
-
-def ordered(clusters: Iterable[ClusterSummary], order: str) -> list[ClusterSummary]:
-    """Clusters by "mean T" (early first; without T behind), "size" (largest first) or "number"."""
-    if order == "number":
-        return sorted(clusters, key=lambda cluster: cluster.id)
-    if order == "size":
-        return sorted(clusters, key=lambda cluster: (-cluster.count, cluster.id))
-    return sorted(
-        clusters,
-        key=lambda c: (c.count == 0, c.n_ttype == 0, c.ttype_mean if c.n_ttype else 0.0, c.id),
-    )
 
 
 def panels(

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Handlers of picture addresses, and who gets in."""

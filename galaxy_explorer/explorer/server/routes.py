@@ -1,25 +1,23 @@
 """Addresses of pictures, and the handlers behind them.
 
     stamps/one/<view>/<row>.jpg                       one galaxy
-    stamps/sheet/<view>/<columns>/<row>,<row>....jpg  many galaxies in one picture
     stamps/tile/<view>/<clustering>/<column>/<z>/<x>/<y>.webp
                                                       a tile of the map, framed in the colours
 
 <view> is bundle, pictures and display settings: "<hash>.reconstruction.linear-...". An address
 says everything, so its picture never changes and the browser keeps it. Nothing else is accepted.
-`panel serve app.py --plugins galaxy_explorer.explorer.server.routes` serves `ROUTES`, and lets nobody in
-for whom there is no place.
+`panel serve app.py --plugins galaxy_explorer.explorer.routes` serves `ROUTES`, and lets
+nobody in for whom there is no place.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import Any
 
 import numpy as np
 from bokeh.server.views.auth_request_handler import AuthRequestHandler
@@ -32,41 +30,14 @@ from galaxy_explorer.explorer.pictures.tiles import TilePyramid, draw_tile, is_t
 from galaxy_explorer.explorer.plots.colouring import Colouring, map_colouring
 from galaxy_explorer.explorer.server.sessions import keep_the_door
 from galaxy_explorer.explorer.state import PICTURES, colour_columns
+from galaxy_explorer.explorer.urls import HASH_DIGITS
 from galaxy_explorer.settings import read_settings
 
-if TYPE_CHECKING:
-    from galaxy_explorer.explorer.state import ExplorerState
-
-HASH_DIGITS = 16
-MAX_SHEET = 400
-"""Galaxies on one sheet: 400 stamps of 64 pixels are a 0.5 MB picture."""
 FOR_EVER = "public, max-age=31536000, immutable"
 KEPT_COLOURINGS = 16
 """Colourings kept ready: one is 4 bytes a galaxy."""
 RENDERERS = 2
 """Threads that draw: numpy and Pillow let go of the interpreter for most of the work."""
-
-
-def view_key(state: ExplorerState, pictures: str = "") -> str:
-    """The <view> of an address: bundle, pictures (else the visitor's), display settings."""
-    parts = (state.bundle.hash[:HASH_DIGITS], pictures or state.pictures, state.display.token())
-    return ".".join(parts)
-
-
-def one_url(state: ExplorerState, row: int | str, pictures: str = "") -> str:
-    """Address of the picture of one galaxy; `row` may be a placeholder such as "@row"."""
-    return f"stamps/one/{view_key(state, pictures)}/{row}.jpg"
-
-
-def sheet_url(state: ExplorerState, rows: Iterable[int], columns: int) -> str:
-    """Address of one sheet with the pictures of up to MAX_SHEET galaxies, `columns` in a line."""
-    return f"stamps/sheet/{view_key(state)}/{columns}/{','.join(map(str, rows))}.jpg"
-
-
-def tile_url(state: ExplorerState) -> str:
-    """Address of the map's tiles, with Bokeh's {Z}, {X} and {Y}."""
-    clustering, column = state.clustering.replace("/", "~"), quote(state.colour_by, safe="")
-    return f"stamps/tile/{view_key(state)}/{clustering}/{column}/{{Z}}/{{X}}/{{Y}}.webp"
 
 
 @cache
@@ -161,28 +132,15 @@ class OneHandler(PictureHandler):
 
     async def get(self, key: str, row: str) -> None:
         """Answer with a JPEG, or 404 for a row outside the catalogue."""
-        await _answer_sheet(self, key, 1, [int(row)])
+        context, pictures, settings = self.view(key)
+        if int(row) >= len(context.bundle):
+            raise HTTPError(404)
 
+        def draw() -> bytes:
+            chosen = context.stamps.pictures(np.array([int(row)]), settings, pictures)
+            return encode_sheet(chosen, 1, "JPEG")
 
-class SheetHandler(PictureHandler):
-    """Pictures of many galaxies in one."""
-
-    async def get(self, key: str, columns: str, rows: str) -> None:
-        """Answer with a JPEG, or 404 for too many rows or rows outside the catalogue."""
-        await _answer_sheet(self, key, int(columns), [int(row) for row in rows.split(",")])
-
-
-async def _answer_sheet(handler: PictureHandler, key: str, columns: int, rows: list[int]) -> None:
-    context, pictures, settings = handler.view(key)
-    within = min(rows) >= 0 and max(rows) < len(context.bundle)
-    if not (within and len(rows) <= MAX_SHEET and 1 <= columns <= MAX_SHEET):
-        raise HTTPError(404)
-
-    def draw() -> bytes:
-        chosen = context.stamps.pictures(np.array(rows), settings, pictures)
-        return encode_sheet(chosen, min(columns, len(rows)), "JPEG")
-
-    await handler.answer("image/jpeg", draw, keep=pictures == "reconstruction")
+        await self.answer("image/jpeg", draw, keep=pictures == "reconstruction")
 
 
 class TileHandler(PictureHandler):
@@ -211,7 +169,6 @@ class TileHandler(PictureHandler):
 _VIEW = r"([0-9a-f.a-z-]{10,120})"
 ROUTES: list[tuple[str, Any]] = [
     (rf"/stamps/one/{_VIEW}/(\d{{1,9}})\.jpg", OneHandler),
-    (rf"/stamps/sheet/{_VIEW}/(\d{{1,3}})/(\d{{1,9}}(?:,\d{{1,9}})*)\.jpg", SheetHandler),
     (
         rf"/stamps/tile/{_VIEW}/([\w~.-]{{1,100}})/([^/]{{1,300}})/(-?\d{{1,2}})/(-?\d{{1,6}})/(-?\d{{1,6}})\.webp",
         TileHandler,

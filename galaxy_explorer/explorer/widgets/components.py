@@ -12,22 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import panel as pn
 import param
 from panel.custom import JSComponent
 
-_FOLDER = Path(__file__).parent / "js"
-STYLES = (_FOLDER / "components.css").read_text(encoding="utf-8")
+from galaxy_explorer.explorer.assets import asset
+
+STYLES = asset("components.css")
+CARD_STYLES = [asset("claims.css"), asset("intervals.css")]
 SHEET_FORMAT = "image/jpeg"
 
 
 def script(*names: str) -> str:
     """The code of a component: the helpers, then these files."""
-    parts = (_FOLDER / name for name in ("grid.js", *names))
-    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+    return "\n".join(asset(name) for name in ("grid.js", *names))
 
 
 def when_loaded(change: Callable[[], Any]) -> None:
@@ -63,7 +63,7 @@ class Navigation(JSComponent):
     page = param.String(doc="Name of the page that is open.")
 
     _esm = script("navigation.js")
-    _stylesheets = [(_FOLDER / "navigation.css").read_text(encoding="utf-8")]  # noqa: RUF012
+    _stylesheets = [asset("navigation.css")]  # noqa: RUF012
 
 
 class Presence(Reporting):
@@ -230,7 +230,7 @@ class LabelDesk(Reporting):
     empty = param.String(default="", doc="What is said at the end of the queue.")
 
     _esm = script("labelling.js")
-    _stylesheets = [STYLES, (_FOLDER / "labelling.css").read_text(encoding="utf-8")]  # noqa: RUF012
+    _stylesheets = [STYLES, asset("labelling.css")]  # noqa: RUF012
 
     def tell(self, answer: dict[str, Any]) -> None:
         """Send the browser an answer."""
@@ -270,7 +270,7 @@ class ScoreGroups(Reporting):
     groups = param.List(default=[], doc="What `scores.groups` gives.")
 
     _esm = script("score_groups.js")
-    _stylesheets = [STYLES, (_FOLDER / "intervals.css").read_text(encoding="utf-8")]  # noqa: RUF012
+    _stylesheets = [STYLES, asset("intervals.css")]  # noqa: RUF012
 
 
 class MergerTreeView(Reporting):
@@ -282,13 +282,10 @@ class MergerTreeView(Reporting):
     _esm = script("merger_tree.js")
 
 
-_OWN = (Path(__file__).parent / "js" / "emulator.css").read_text(encoding="utf-8")
-
-
 class _Dressed(Reporting):
     """A component in the styles of the page."""
 
-    _stylesheets = [STYLES, _OWN]  # noqa: RUF012
+    _stylesheets = [STYLES, asset("emulator.css")]  # noqa: RUF012
     __abstract = True
 
 

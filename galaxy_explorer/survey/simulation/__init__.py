@@ -1,1 +1,1 @@
-"""TODO."""
+"""Surveys with known truth."""

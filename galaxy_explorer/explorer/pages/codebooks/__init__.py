@@ -1,1 +1,1 @@
-"""TODO."""
+"""The Codebooks page: two models side by side."""

@@ -9,6 +9,7 @@ import numpy as np
 import panel as pn
 import param
 
+from galaxy_explorer.clustering.summary import ordered
 from galaxy_explorer.clustering.validation import compare_labels
 from galaxy_explorer.explorer.escape import plain
 from galaxy_explorer.explorer.plots.clusterings import (
@@ -21,7 +22,7 @@ from galaxy_explorer.explorer.plots.clusterings import (
     update_place,
 )
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR
-from galaxy_explorer.explorer.plots.ttype_histogram import ordered, panels
+from galaxy_explorer.explorer.plots.ttype_histogram import panels
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, hint, type_key
 from galaxy_explorer.explorer.widgets.components import SmallMultiples
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The Deconvolution page."""

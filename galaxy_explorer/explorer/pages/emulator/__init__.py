@@ -1,1 +1,1 @@
-"""TODO."""
+"""The Emulator page: galaxies that do not exist."""

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from galaxy_explorer.emulation.likeness import Facts
 from galaxy_explorer.explorer.background import Drawing
 from galaxy_explorer.explorer.escape import plain
-from galaxy_explorer.explorer.pages.claims import CARD_STYLES
 from galaxy_explorer.explorer.pages.emulator.source import EmulatorSource, measured
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode, render
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES
 from galaxy_explorer.explorer.widgets.intervals import figure_words, interval_html
 from galaxy_explorer.explorer.wording import ttype_words
 

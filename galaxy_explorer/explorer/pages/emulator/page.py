@@ -21,7 +21,6 @@ from galaxy_explorer.bundle.manifest import CODE_PRIOR, FLOW, HIERARCHICAL
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.errors import BundleError, RequestError
 from galaxy_explorer.explorer.escape import plain
-from galaxy_explorer.explorer.pages.claims import CARD_STYLES
 from galaxy_explorer.explorer.pages.emulator.controls import TTYPE, CameraWishes, Wishes, folded
 from galaxy_explorer.explorer.pages.emulator.evidence import evidence_html
 from galaxy_explorer.explorer.pages.emulator.source import (
@@ -34,6 +33,7 @@ from galaxy_explorer.explorer.pages.emulator.source import (
 from galaxy_explorer.explorer.pages.emulator.views import Ladder, MorphView, Samples
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES
 from galaxy_explorer.explorer.widgets.controls import display_controls
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The Labels page."""

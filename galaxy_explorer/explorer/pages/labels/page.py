@@ -29,7 +29,7 @@ from galaxy_explorer.explorer.pages.labels.tools import (
     Regroup,
 )
 from galaxy_explorer.explorer.plots.palette import type_colour
-from galaxy_explorer.explorer.server.routes import one_url
+from galaxy_explorer.explorer.urls import one_url
 from galaxy_explorer.explorer.widgets.cluster_headings import choice
 from galaxy_explorer.explorer.widgets.components import LabelDesk
 from galaxy_explorer.explorer.widgets.controls import (

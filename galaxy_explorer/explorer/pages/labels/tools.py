@@ -25,6 +25,7 @@ from galaxy_explorer.explorer.pages.labels.session import LabelSession
 from galaxy_explorer.labels.groups import Groups
 from galaxy_explorer.labels.imports import FORMATS, ImportPlan, plan_import, read_rows
 from galaxy_explorer.labels.log import CLUSTER, SELECTION, Change
+from galaxy_explorer.labels.tables import table as label_table
 from galaxy_explorer.labels.vocabulary import Vocabulary
 from galaxy_explorer.utils.tables import FORMATS as OUT_FORMATS
 from galaxy_explorer.utils.tables import encode_table
@@ -290,7 +291,7 @@ class Export(Tool):
 
     def data(self) -> io.BytesIO:
         """The file; its text says why where the table cannot be written in that format."""
-        table = self.session.store.table(str(self.what.value), self.session.sample)
+        table = label_table(self.session.store, str(self.what.value), self.session.sample)
         try:
             data = encode_table(table, str(self.format.value))
         except GalaxyExplorerError as error:

@@ -18,8 +18,9 @@ from galaxy_explorer.classify import (
     classify_stamps,
     prepare_image,
 )
+from galaxy_explorer.clustering.neighbours import kth_distance, nearest
 from galaxy_explorer.explorer.pictures.display import as_shown
-from galaxy_explorer.explorer.search import bundle_sparsity, kth_distance, nearest
+from galaxy_explorer.explorer.search import bundle_sparsity
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
