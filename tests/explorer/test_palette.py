@@ -10,12 +10,10 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from galaxy_explorer.explorer.plots.palette import (
     CLUSTER_COLOURS,
-    KIND_COLOURS,
     T_COLOURS,
     UNKNOWN_COLOUR,
     cluster_colour,
     ink_on,
-    kind_colour,
     type_colour,
 )
 
@@ -68,7 +66,7 @@ def test_a_cluster_has_its_colour_whatever_the_others() -> None:
     assert cluster_colour(-1) == UNKNOWN_COLOUR
 
 
-@pytest.mark.parametrize("colour", sorted({*CLUSTER_COLOURS, *T_COLOURS, *KIND_COLOURS.values()}))
+@pytest.mark.parametrize("colour", sorted({*CLUSTER_COLOURS, *T_COLOURS}))
 def test_each_colour_stands_out_on_dark_and_on_light(colour) -> None:
     assert min(contrast(colour, DARK), contrast(colour, LIGHT)) > LEAST_CONTRAST
 
@@ -86,7 +84,7 @@ def test_a_type_has_the_colour_of_its_class(ttype, place) -> None:
 
 
 def test_what_is_unknown_is_grey() -> None:
-    assert type_colour(float("nan")) == kind_colour("unknown") == UNKNOWN_COLOUR
+    assert type_colour(float("nan")) == UNKNOWN_COLOUR
 
 
 @pytest.mark.parametrize("vision", VISIONS)
@@ -98,9 +96,3 @@ def test_types_keep_apart_and_in_order_for_every_kind_of_colour_vision(vision: s
     for half in (apart[:5, :5], apart[5:, 5:]):
         assert (np.diff(half[0]) > 0).all()
     assert apart[:5, 5:].min() > OTHERS
-
-
-@pytest.mark.parametrize("vision", VISIONS)
-def test_early_mixed_late_and_unknown_are_told_apart_by_everybody(vision: str) -> None:
-    apart = differences(list(KIND_COLOURS.values()), vision)
-    assert apart[np.triu_indices(len(KIND_COLOURS), 1)].min() > KINDS

@@ -21,7 +21,7 @@ from galaxy_explorer.errors import BundleError
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.server import routes
-from galaxy_explorer.explorer.server.routes import MAX_SHEET, ROUTES, PictureCache, sheet_url
+from galaxy_explorer.explorer.server.routes import ROUTES, PictureCache
 from galaxy_explorer.explorer.urls import one_url, tile_url, view_key
 from galaxy_explorer.settings import read_settings
 
@@ -65,11 +65,6 @@ def test_one_galaxy_is_a_picture_to_keep_for_ever(fetch, state) -> None:
     assert "immutable" in response.headers["Cache-Control"]
 
 
-def test_a_sheet_holds_the_galaxies_side_by_side(fetch, state) -> None:
-    response = fetch(sheet_url(state, [3, 1, 2], 2))
-    assert (response.headers["Content-Type"], opened(response).size) == ("image/jpeg", (128, 128))
-
-
 def test_the_picture_follows_the_display_settings(fetch, state) -> None:
     before = np.asarray(opened(fetch(one_url(state, 3))).convert("L"), int)
     state.display.invert = True
@@ -109,10 +104,6 @@ def bad_paths(view: str) -> list[str]:
         f"stamps/one/{other}/1.jpg",
         f"stamps/one/{view}x/1.jpg",
         f"stamps/one/{view.replace('reconstruction', 'secret')}/1.jpg",
-        f"stamps/sheet/{view}/0/1,2.jpg",
-        f"stamps/sheet/{view}/4/1,,2.jpg",
-        f"stamps/sheet/{view}/4/1,999.jpg",
-        f"stamps/sheet/{view}/4/{','.join(['1'] * (MAX_SHEET + 1))}.jpg",
         f"stamps/tile/{view}/no-such/cluster/0/0/0.webp",
         f"stamps/tile/{view}/{tile.replace('cluster', 'galaxy_id')}",
         f"stamps/tile/{view}/{tile.replace('cluster', '..%2F..%2Fetc')}",
@@ -120,7 +111,7 @@ def bad_paths(view: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("number", range(14))
+@pytest.mark.parametrize("number", range(10))
 def test_everything_else_is_not_found(fetch, state, number) -> None:
     assert fetch(bad_paths(view_key(state))[number]).code == 404
 
