@@ -14,7 +14,7 @@ from galaxy_explorer.bundle.bundle import Bundle, Clustering
 from galaxy_explorer.clustering.embedding import place_on_map
 from galaxy_explorer.clustering.features import index_features, serve_features
 from galaxy_explorer.errors import BadImage, SettingError
-from galaxy_explorer.survey.catalog import Row
+from galaxy_explorer.survey.catalog import CatalogRow
 from galaxy_explorer.survey.images import SUFFIXES, read_image
 from galaxy_explorer.survey.ingest import IngestOptions, make_stamp
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
@@ -153,7 +153,7 @@ def prepare_image(
     auto = frame == "auto" and image.linear
     band, size = "rgb" if survey["channels"] == 3 else "g", survey["stamp_size"]
     options = IngestOptions(size=size, band=band, frame="auto" if auto else "whole")
-    row = Row(0, name, name, math.nan, math.nan, math.nan)
+    row = CatalogRow(0, name, name, math.nan, math.nan, math.nan)
     # With a scale of 1 arcsec a pixel the cut is counted in pixels.
     made = make_stamp(replace(image, pixel_scale_arcsec=1.0), row, options, cut=pixels)
     if len(made.pixels) != survey["channels"]:

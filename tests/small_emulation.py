@@ -5,29 +5,29 @@ from __future__ import annotations
 from galaxy_explorer.bundle.emulation import (
     CLASSES,
     KINDS,
-    Emulation,
     EmulationFigure,
+    EmulatorEvaluation,
     GuidancePoint,
     Histogram,
-    Proof,
-    Trend,
+    PriorEvaluation,
+    TypeTrend,
 )
 from galaxy_explorer.evaluation.emulator.figures import verdict
 
 STATISTICS = ("concentration", "gini", "m20")
 
 
-def small_emulation(model: str = "k512-modern-8x8", *, beside: bool = False) -> Emulation:
+def small_emulation(model: str = "k512-modern-8x8", *, beside: bool = False) -> EmulatorEvaluation:
     """Figures of every group, trends of three statistics, two histograms, a guidance curve.
 
     beside: with the proof of another prior.
     """
     others = (_proof("convae-conv", "neural spline flow over latents"),) if beside else ()
-    return Emulation(**vars(_proof(model)), others=others)
+    return EmulatorEvaluation(**vars(_proof(model)), others=others)
 
 
-def _proof(model: str, prior: str = "gated PixelCNN over code maps") -> Proof:
-    return Proof(
+def _proof(model: str, prior: str = "gated PixelCNN over code maps") -> PriorEvaluation:
+    return PriorEvaluation(
         model=model,
         settings={
             "survey": "random",
@@ -98,9 +98,9 @@ def _figure(
     )
 
 
-def _trend(statistic: str, kind: str) -> Trend:
+def _trend(statistic: str, kind: str) -> TypeTrend:
     slope = 0.0 if kind == "control" else -0.05
-    return Trend(
+    return TypeTrend(
         statistic=statistic,
         kind=kind,
         slope=slope,

@@ -11,9 +11,9 @@ from galaxy_explorer.bundle.evaluation import (
     ClusterStability,
     Cost,
     Evaluation,
-    MergerTree,
+    EvaluationRow,
     NumberOfClusters,
-    Row,
+    StoredMergerTree,
     Target,
     TradeoffPoint,
     TrainingCurve,
@@ -70,11 +70,11 @@ def _interval(rng: np.random.Generator) -> tuple[float, float, float]:
     return value, value - half, value + half
 
 
-def _row(rng, model: str, features: str, clusterer: str, figure: str) -> Row:
+def _row(rng, model: str, features: str, clusterer: str, figure: str) -> EvaluationRow:
     question, unit, better = FIGURES[figure]
     value, low, high = _interval(rng)
     clustered = question not in ("reconstruction", "vocabulary")
-    return Row(
+    return EvaluationRow(
         model=model,
         features=features if clustered else "",
         clusterer=clusterer if clustered else "",
@@ -144,11 +144,11 @@ def _curve(rng, model: str) -> TrainingCurve:
     )
 
 
-def _tree(rng, galaxies: int) -> MergerTree:
+def _tree(rng, galaxies: int) -> StoredMergerTree:
     """Merges in a chain: leaf 1 joins leaf 0, leaf 2 joins those, and so on."""
     leaf = rng.integers(LEAVES, size=galaxies)
     sizes = np.bincount(leaf, minlength=LEAVES).tolist()
-    return MergerTree(
+    return StoredMergerTree(
         model="k512-modern-8x8",
         features="codes",
         leaf=tuple(leaf.tolist()),

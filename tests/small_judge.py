@@ -15,12 +15,12 @@ def add_small_judge(path: Path) -> Path:
     """Put a judge into a small bundle that draws with its first prior."""
     import torch
 
-    from galaxy_explorer.models.ttype_regressor import Judge, StoredJudge, judge_bytes
+    from galaxy_explorer.models.ttype_regressor import StoredRegressor, TTypeRegressor, judge_bytes
 
     survey = load_bundle(path).manifest["survey"]
     side = survey["stamp_size"]
     torch.manual_seed(0)
-    judge = Judge(survey["channels"])
+    judge = TTypeRegressor(survey["channels"])
     judge.mean.fill_(-3.0)
     noise = np.full((side, side // 2 + 1), 0.01, np.float32)
     entry = {
@@ -29,5 +29,5 @@ def add_small_judge(path: Path) -> Path:
         "real": {"r": 0.86, "rms": 2.08, "bias": -0.22},
         "drawn": {name: {"r": 0.77, "rms": 2.7, "bias": 0.8} for name in load_bundle(path).priors},
     }
-    data = judge_bytes(StoredJudge(judge, noise))
+    data = judge_bytes(StoredRegressor(judge, noise))
     return add_files(path, {JUDGE: data}, lambda _: "card\n", judge=entry)

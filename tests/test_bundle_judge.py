@@ -14,8 +14,8 @@ from galaxy_explorer.bundle.manifest import JUDGE
 from galaxy_explorer.emulation.likeness import judged_ttype
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.ttype_regressor import (
-    Judge,
-    StoredJudge,
+    StoredRegressor,
+    TTypeRegressor,
     judge_bytes,
     judge_stamps,
     parse_judge,
@@ -39,9 +39,9 @@ def bundle(intact, tmp_path) -> Path:
 
 
 def test_a_judge_comes_back_as_its_rounded_self():
-    model = Judge(2).eval()
+    model = TTypeRegressor(2).eval()
     noise = np.random.default_rng(0).random((16, 9), np.float32)
-    data = judge_bytes(StoredJudge(model, noise))
+    data = judge_bytes(StoredRegressor(model, noise))
     found = parse_judge(data, channels=2, side=16)
     assert {array.dtype for array in load(data).values()} == {np.dtype(np.float16)}
     np.testing.assert_array_equal(found.noise, noise.astype(np.float16))

@@ -10,11 +10,14 @@ import pytest
 from galaxy_explorer.bundle.bundle import load_bundle
 from galaxy_explorer.bundle.deconvolution import read_deconvolution
 from galaxy_explorer.deconvolution.classics import RichardsonLucy, Wiener
-from galaxy_explorer.deconvolution.error_model import PriorError
+from galaxy_explorer.deconvolution.error_model import ReconstructionError
 from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.evaluation.deconvolution import run as psf_evaluation
 from galaxy_explorer.evaluation.deconvolution.figures import METHODS
-from galaxy_explorer.evaluation.deconvolution.run import Request, evaluate_deconvolution
+from galaxy_explorer.evaluation.deconvolution.run import (
+    DeconvolutionEvaluation,
+    evaluate_deconvolution,
+)
 from galaxy_explorer.models.psf import PSFVQVAEConfig
 from galaxy_explorer.models.training import Recipe
 from galaxy_explorer.pipeline import autoencoders as psf
@@ -47,7 +50,7 @@ def test_training_leaves_a_model_that_knows_its_error(survey: Survey, tmp_path: 
     recipe = Recipe("test", steps=2, batch_size=4)
     model, result = psf.train_with_psf(config, survey, tmp_path / "work", recipe)
     assert result.steps == 2
-    error = PriorError.of(model)
+    error = ReconstructionError.of(model)
     assert np.exp(error.levels) == pytest.approx(psf.PEAK_SN)
     assert np.ptp(error.log_power) > 1
     with pytest.raises(TrainingError, match="PSFs of 61 pixels"):
@@ -64,7 +67,7 @@ def test_the_evaluation_fills_bundle_and_card_and_resumes(
     settings["richardson_lucy_settings"] = RichardsonLucy(5, 3.0)
     for name, setting in settings.items():
         monkeypatch.setattr(psf_evaluation, name, lambda chosen=setting: iter([chosen]))
-    request = Request(path, survey.path, 10, survey.path, 4000.0)
+    request = DeconvolutionEvaluation(path, survey.path, 10, survey.path, 4000.0)
     found = evaluate_deconvolution(request)
     assert {figure["method"] for figure in found["figures"]} == set(METHODS)
     assert len(found["targets"]) == 6

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galaxy_explorer.bundle.clusterings import Clustering, read_clustering
-from galaxy_explorer.bundle.emulation import EMULATION, Emulation
+from galaxy_explorer.bundle.emulation import EMULATION, EmulatorEvaluation
 from galaxy_explorer.bundle.evaluation import EVALUATION, Evaluation
 from galaxy_explorer.bundle.files import (
     CARD,
@@ -33,15 +33,15 @@ from galaxy_explorer.bundle.files import (
 from galaxy_explorer.bundle.manifest import HIERARCHICAL_KIND as HIERARCHICAL
 from galaxy_explorer.bundle.manifest import (
     LATENTS,
-    JudgeEntry,
     ModelEntry,
     PriorEntry,
+    RegressorEntry,
     check_manifest,
-    open_judge,
     open_prior,
-    read_judge,
+    open_regressor,
     read_models,
     read_priors,
+    read_regressor,
 )
 from galaxy_explorer.bundle.writer import BundleContents, save_bundle
 from galaxy_explorer.errors import BundleError
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from galaxy_explorer.models.inference import Model, Prior
-    from galaxy_explorer.models.ttype_regressor import StoredJudge
+    from galaxy_explorer.models.ttype_regressor import StoredRegressor
 
 __all__ = ["Bundle", "BundleContents", "Clustering", "ModelEntry", "load_bundle", "save_bundle"]
 
@@ -78,11 +78,11 @@ class Bundle:
     _table: pa.Table = field(repr=False)
     _encoded: dict[str, np.ndarray] = field(repr=False)
     priors: dict[str, PriorEntry] = field(default_factory=dict, repr=False)
-    emulation: Emulation | None = field(default=None, repr=False)
-    judge: JudgeEntry | None = None
+    emulation: EmulatorEvaluation | None = field(default=None, repr=False)
+    judge: RegressorEntry | None = None
     _loaded: dict[str, Model] = field(default_factory=dict, repr=False)
     _loaded_priors: dict[str, Prior] = field(default_factory=dict, repr=False)
-    _loaded_judges: list[StoredJudge] = field(default_factory=list, repr=False)
+    _loaded_judges: list[StoredRegressor] = field(default_factory=list, repr=False)
     _columns: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -163,7 +163,7 @@ class Bundle:
                 self._loaded_priors[model] = open_prior(entry, self.path / file)
             return self._loaded_priors[model]
 
-    def load_judge(self) -> StoredJudge:
+    def load_judge(self) -> StoredRegressor:
         """The network that judges T; loads torch at the first call.
 
         Raises KeyError where there is none, BundleError where it does not read these stamps.
@@ -172,7 +172,7 @@ class Bundle:
             if not self._loaded_judges:
                 file = self.manifest["judge"]["file"]
                 data = verified_bytes(self.path / file, self.manifest["files"][file])
-                judge = open_judge(data, self.path / file, self.manifest["survey"])
+                judge = open_regressor(data, self.path / file, self.manifest["survey"])
                 self._loaded_judges.append(judge)
             return self._loaded_judges[0]
 
@@ -212,7 +212,7 @@ def load_bundle(path: str | Path) -> Bundle:
     evaluation = _read_evaluation(data, folder)
     priors = read_priors(manifest, data, folder, encoded)
     emulation = _read_emulation(data, folder)
-    judge = read_judge(manifest, data, folder)
+    judge = read_regressor(manifest, data, folder)
     parts = (models, clusterings, card, evaluation, table, encoded, priors, emulation, judge)
     return Bundle(folder, digest, manifest, *parts)
 
@@ -224,7 +224,7 @@ def _read_evaluation(data: dict[str, bytes], folder: Path) -> Evaluation | None:
     return parse_evaluation(strict_json(data[EVALUATION], path), path)
 
 
-def _read_emulation(data: dict[str, bytes], folder: Path) -> Emulation | None:
+def _read_emulation(data: dict[str, bytes], folder: Path) -> EmulatorEvaluation | None:
     if EMULATION not in data:
         return None
     path = folder / EMULATION

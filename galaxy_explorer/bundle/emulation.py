@@ -55,7 +55,7 @@ class EmulationFigure:
 
 
 @dataclass(frozen=True)
-class Trend:
+class TypeTrend:
     """A statistic against T: the chain real, reconstruction, sample, and the control.
 
     kind: one of KINDS. slope a stage of T with its 95 % interval; sigmas: the slope over its
@@ -113,7 +113,7 @@ class GuidancePoint:
 
 
 @dataclass(frozen=True)
-class Proof:
+class PriorEvaluation:
     """Everything measured of one prior.
 
     model: whose code maps or latents it draws. settings: how it was run, name -> text. guidance:
@@ -123,13 +123,13 @@ class Proof:
     model: str
     settings: dict[str, str]
     figures: tuple[EmulationFigure, ...]
-    trends: tuple[Trend, ...]
+    trends: tuple[TypeTrend, ...]
     histograms: tuple[Histogram, ...]
     curve: tuple[GuidancePoint, ...]
     guidance: float
     guidance_rule: str
 
-    def trend(self, statistic: str, kind: str) -> Trend | None:
+    def trend(self, statistic: str, kind: str) -> TypeTrend | None:
         """The trend of a statistic on one kind of galaxies; None where not measured."""
         found = (t for t in self.trends if (t.statistic, t.kind) == (statistic, kind))
         return next(found, None)
@@ -145,10 +145,10 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Emulation(Proof):
+class EmulatorEvaluation(PriorEvaluation):
     """What was measured of the prior that draws where none is named; others: of the other ones."""
 
-    others: tuple[Proof, ...] = ()
+    others: tuple[PriorEvaluation, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The file; NaN is refused."""

@@ -26,7 +26,7 @@ VERDICTS = ("holds", "partly", "does not hold", "cannot be told")
 
 
 @dataclass(frozen=True)
-class Row:
+class EvaluationRow:
     """One figure of the scoreboard.
 
     model, features, clusterer: "" where a figure has none; a baseline or the supervised judge has
@@ -61,7 +61,7 @@ class TrainingRow:
     """A figure of one training of a model, by its seed."""
 
     seed: int
-    row: Row
+    row: EvaluationRow
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class TrainingCurve:
 
 
 @dataclass(frozen=True)
-class MergerTree:
+class StoredMergerTree:
     """Ward's tree above its last L leaves: cut it at any k <= L.
 
     left, right, height: the L - 1 merges in order; nodes below L are leaves, node L + i is merge i.
@@ -212,13 +212,13 @@ class Evaluation:
     settings: dict[str, str]
     recommended: str
     recommended_rule: str
-    rows: tuple[Row, ...]
+    rows: tuple[EvaluationRow, ...]
     claims: tuple[Claim, ...]
     number_of_clusters: tuple[NumberOfClusters, ...]
     stability: tuple[ClusterStability, ...]
     tradeoff: tuple[TradeoffPoint, ...]
     training: tuple[TrainingCurve, ...]
-    trees: tuple[MergerTree, ...]
+    trees: tuple[StoredMergerTree, ...]
     targets: tuple[Target, ...]
     costs: tuple[Cost, ...]
     further: tuple[TrainingRow, ...] = ()
@@ -236,8 +236,8 @@ class Evaluation:
         return (json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-ROW_FIELDS = [field.name for field in fields(Row)]
+ROW_FIELDS = [field.name for field in fields(EvaluationRow)]
 
 
-def _listed(row: Row) -> list[object]:
+def _listed(row: EvaluationRow) -> list[object]:
     return [getattr(row, name) for name in ROW_FIELDS]

@@ -30,12 +30,12 @@ from safetensors.numpy import load as parse_safetensors
 
 from galaxy_explorer.bundle import emulation as bundle_emulation
 from galaxy_explorer.bundle.emulation import (
-    Emulation,
     EmulationFigure,
+    EmulatorEvaluation,
     GuidancePoint,
     Histogram,
-    Proof,
-    Trend,
+    PriorEvaluation,
+    TypeTrend,
 )
 from galaxy_explorer.bundle.evaluation import (
     FORMAT,
@@ -47,9 +47,9 @@ from galaxy_explorer.bundle.evaluation import (
     ClusterStability,
     Cost,
     Evaluation,
-    MergerTree,
+    EvaluationRow,
     NumberOfClusters,
-    Row,
+    StoredMergerTree,
     Target,
     TradeoffPoint,
     TrainingCurve,
@@ -275,13 +275,13 @@ def parse_evaluation(values: Mapping[str, Any], path: Path) -> Evaluation:
         raise BundleError(f"{path}: {error}; {cure}") from None
 
 
-def parse_emulation(values: Mapping[str, Any], path: Path) -> Emulation:
+def parse_emulation(values: Mapping[str, Any], path: Path) -> EmulatorEvaluation:
     """Check and rebuild what `evaluate --emulator` measured; errors as of `parse_evaluation`."""
     try:
         if values.get("format") != bundle_emulation.FORMAT:
             raise _WrongField("format", f"only {bundle_emulation.FORMAT} is known")
         plain = {name: value for name, value in values.items() if name != "format"}
-        made = _build(Emulation, plain, "")
+        made = _build(EmulatorEvaluation, plain, "")
         for proof in (made, *made.others):
             _check_lengths(proof)
     except _WrongField as error:
@@ -290,7 +290,7 @@ def parse_emulation(values: Mapping[str, Any], path: Path) -> Emulation:
     return made
 
 
-def _check_lengths(made: Proof) -> None:
+def _check_lengths(made: PriorEvaluation) -> None:
     for number, histogram in enumerate(made.histograms):
         bins = len(histogram.edges) - 1
         if bins < 1 or any(len(shares) != bins for shares in histogram.shares.values()):
@@ -393,9 +393,9 @@ SCALARS: dict[str, Callable[[Any, str], Any]] = {
 NESTED: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        *(Row, ClaimFigure, Claim, NumberOfClusters, ClusterStability, TradeoffPoint),
-        *(TrainingCurve, MergerTree, Target, Cost, TrainingRow),
-        *(EmulationFigure, Trend, Histogram, GuidancePoint, Proof),
+        *(EvaluationRow, ClaimFigure, Claim, NumberOfClusters, ClusterStability, TradeoffPoint),
+        *(TrainingCurve, StoredMergerTree, Target, Cost, TrainingRow),
+        *(EmulationFigure, TypeTrend, Histogram, GuidancePoint, PriorEvaluation),
     )
 }
 CHOICES: dict[str, dict[str, tuple[str, ...]]] = {

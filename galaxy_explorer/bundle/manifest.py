@@ -39,7 +39,7 @@ from galaxy_explorer.models.conditions import Field
 
 if TYPE_CHECKING:
     from galaxy_explorer.models.inference import Prior
-    from galaxy_explorer.models.ttype_regressor import StoredJudge
+    from galaxy_explorer.models.ttype_regressor import StoredRegressor
 
 
 MAX_CURVE = 1000
@@ -245,7 +245,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class JudgeEntry:
+class RegressorEntry:
     """The judge as the manifest describes it, measured with the weights that ship.
 
     n: held-out galaxies with a T. real: read from their stamps. drawn: by the name of a model,
@@ -285,7 +285,9 @@ def _check_reading(values: dict[str, Any], where: str) -> None:
     number_in(values, "bias", where, -1000, 1000)
 
 
-def read_judge(manifest: dict[str, Any], data: dict[str, bytes], folder: Path) -> JudgeEntry | None:
+def read_regressor(
+    manifest: dict[str, Any], data: dict[str, bytes], folder: Path
+) -> RegressorEntry | None:
     """What is said of the judge, None where there is none.
 
     Raises BundleError naming the file whose weights are not numbers.
@@ -298,14 +300,14 @@ def read_judge(manifest: dict[str, Any], data: dict[str, bytes], folder: Path) -
     except BundleError as error:
         raise BundleError(f"{error}; {CURE}") from None
     drawn = {name: _reading(values) for name, values in entry["drawn"].items()}
-    return JudgeEntry(entry["n"], _reading(entry["real"]), drawn)
+    return RegressorEntry(entry["n"], _reading(entry["real"]), drawn)
 
 
 def _reading(values: dict[str, Any]) -> Reading:
     return Reading(*(float(values[name]) for name in ("r", "rms", "bias")))
 
 
-def open_judge(data: bytes, path: Path, survey: dict[str, Any]) -> StoredJudge:
+def open_regressor(data: bytes, path: Path, survey: dict[str, Any]) -> StoredRegressor:
     """The network of verified bytes, in evaluation mode; loads torch at the first call.
 
     survey: as in the manifest. Raises BundleError where it does not read such stamps.

@@ -134,10 +134,10 @@ def evaluate_deconvolution(
     """
     from rich.console import Console
 
-    from galaxy_explorer.evaluation.deconvolution.run import Request
+    from galaxy_explorer.evaluation.deconvolution.run import DeconvolutionEvaluation
     from galaxy_explorer.evaluation.deconvolution.run import evaluate_deconvolution as measure
 
-    found = measure(Request(bundle, survey, n, real, exposure))
+    found = measure(DeconvolutionEvaluation(bundle, survey, n, real, exposure))
     console = Console()
     console.print(_figures(found))
     console.print(_targets(found))

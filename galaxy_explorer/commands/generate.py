@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from galaxy_explorer.emulation.observation import Maker
+    from galaxy_explorer.emulation.observation import Observer
 
 
 OBSERVATION = "Observation"
@@ -119,7 +119,7 @@ def generate(  # noqa: PLR0913 - each option of the command is an argument
 
     from galaxy_explorer.bundle.bundle import load_bundle
     from galaxy_explorer.emulation.emulator import Emulator
-    from galaxy_explorer.emulation.observation import Maker, Wish
+    from galaxy_explorer.emulation.observation import ObservationSettings, Observer
     from galaxy_explorer.emulation.output import generate as make
     from galaxy_explorer.emulation.request import Request
 
@@ -127,7 +127,9 @@ def generate(  # noqa: PLR0913 - each option of the command is an argument
     condition = _condition(ttype, given or [])
     request = Request(n, seed, condition, temperature, guidance)
     sizes, flux = (pixel_scale, observed_scale), (magnitude, zero_point, sky_sigma)
-    maker = Maker(emulator, Wish(observe, psf, *sizes, *flux, psf_layer), condition)
+    maker = Observer(
+        emulator, ObservationSettings(observe, psf, *sizes, *flux, psf_layer), condition
+    )
     make(maker, request, out)
     Console(highlight=False).print(_summary(maker, n, out), markup=False, soft_wrap=True)
 
@@ -151,7 +153,7 @@ def _condition(ttype: float | None, given: list[str]) -> dict[str, float]:
     return condition
 
 
-def _summary(maker: Maker, count: int, out: Path) -> str:
+def _summary(maker: Observer, count: int, out: Path) -> str:
     camera = maker.setup.camera
     seen = "as the model draws them" if camera.name == "none" else f"observed as {camera.name}"
     scale = f"{camera.pixel_scale_arcsec:g} arcsec/px" if maker.scale else "pixel scale unknown"

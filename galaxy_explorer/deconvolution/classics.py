@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from galaxy_explorer.deconvolution.metrics import psnr
-from galaxy_explorer.deconvolution.observations import Array, Observed
+from galaxy_explorer.deconvolution.observations import Array, ObservedStamps
 
 BORDER = 30  # pixels of sky around the stamp: half of the PSF
 
@@ -23,7 +23,7 @@ Method = TypeVar("Method", bound="Deconvolver")
 class Deconvolver(Protocol):
     """A method with its settings."""
 
-    def __call__(self, observed: Observed) -> Array:
+    def __call__(self, observed: ObservedStamps) -> Array:
         """Un-convolved light (N, S, S)."""
 
 
@@ -37,7 +37,7 @@ class Wiener:
     balance: float
     positive: bool
 
-    def __call__(self, observed: Observed) -> Array:
+    def __call__(self, observed: ObservedStamps) -> Array:
         """Un-convolved light (N, S, S)."""
         from skimage.restoration import wiener
 
@@ -60,7 +60,7 @@ class RichardsonLucy:
     iterations: int
     pedestal: float
 
-    def __call__(self, observed: Observed) -> Array:
+    def __call__(self, observed: ObservedStamps) -> Array:
         """Un-convolved light (N, S, S)."""
         from skimage.restoration import richardson_lucy
 
@@ -86,7 +86,7 @@ def richardson_lucy_settings() -> Iterator[RichardsonLucy]:
         yield RichardsonLucy(iterations, pedestal)
 
 
-def tuned(settings: Iterator[Method], observed: Observed, truth: Array) -> Method:
+def tuned(settings: Iterator[Method], observed: ObservedStamps, truth: Array) -> Method:
     """The method with the highest mean PSNR on galaxies with known truth (N, S, S)."""
     return max(settings, key=lambda method: float(psnr(method(observed), truth).mean()))
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from galaxy_explorer.deconvolution.observations import BATCH, Array, Observed
+from galaxy_explorer.deconvolution.observations import BATCH, Array, ObservedStamps
 from galaxy_explorer.models.psf import PSFVQVAE, RINGS, central, stretched
 
 FLOOR = 0.3  # size of the error where the light is dark, in sigma of the sky
@@ -23,7 +23,7 @@ SHARE = 0.3  # and as a share of the light around a pixel; chosen on the validat
 SMOOTHING_PX = 1.0  # sigma of the Gaussian over which "around" is meant
 CORNER = np.sqrt(0.5)  # highest frequency of an image, cycles a pixel
 
-Spectrum = tuple[float, Observed, Array]
+Spectrum = tuple[float, ObservedStamps, Array]
 
 
 def local_size(light: Tensor) -> Tensor:
@@ -46,14 +46,14 @@ def filtered(field: Tensor, transfer: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 @torch.inference_mode()
-def codes_of(model: PSFVQVAE, observed: Observed) -> Tensor:
+def codes_of(model: PSFVQVAE, observed: ObservedStamps) -> Tensor:
     """Code maps (N, h, w) of observed stamps."""
     pixels = torch.from_numpy(observed.pixels / observed.sky_sigma[:, None, None])[:, None]
     return model.encode(stretched(pixels))
 
 
 @torch.inference_mode()
-def network_light(model: PSFVQVAE, observed: Observed) -> Tensor:
+def network_light(model: PSFVQVAE, observed: ObservedStamps) -> Tensor:
     """The network's light (N, C, C) on its canvas, in sigma of the sky."""
     starts = range(0, len(observed), BATCH)
     parts = [observed.part(slice(start, start + BATCH)) for start in starts]
@@ -61,7 +61,7 @@ def network_light(model: PSFVQVAE, observed: Observed) -> Tensor:
 
 
 @dataclass(frozen=True)
-class PriorError:
+class ReconstructionError:
     """Gain and error power of a network in RINGS equal rings of frequency, from 0 to the corner.
 
     levels (L,): ln of the peak S/N at which gain and log_power (L, RINGS) were measured; in between
@@ -73,7 +73,7 @@ class PriorError:
     log_power: NDArray[np.floating]
 
     @classmethod
-    def of(cls, model: PSFVQVAE) -> PriorError:
+    def of(cls, model: PSFVQVAE) -> ReconstructionError:
         """What a model carries."""
         buffers = (model.error_levels, model.error_gain, model.error_power)
         return cls(*(buffer.cpu().numpy() for buffer in buffers))
@@ -107,7 +107,7 @@ class PriorError:
         return torch.from_numpy(values.astype(np.float32)).movedim(-1, 0)
 
 
-def measure_prior_error(model: PSFVQVAE, sets: Sequence[Spectrum]) -> PriorError:
+def measure_prior_error(model: PSFVQVAE, sets: Sequence[Spectrum]) -> ReconstructionError:
     """Gain and error of a network on sets of (peak S/N, galaxies, their truth (N, S, S) in flux).
 
     The galaxies should be of the validation split: on those it was trained with it errs less.
@@ -126,7 +126,7 @@ def measure_prior_error(model: PSFVQVAE, sets: Sequence[Spectrum]) -> PriorError
         gains.append(gain)
         powers.append(np.log(np.maximum(rest, 1e-6)))
     levels = np.log([level for level, _, _ in sets])
-    return PriorError(levels, np.stack(gains), np.stack(powers))
+    return ReconstructionError(levels, np.stack(gains), np.stack(powers))
 
 
 def _spectra(*fields: Tensor) -> list[Tensor]:

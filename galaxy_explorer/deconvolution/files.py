@@ -13,7 +13,7 @@ from astropy.io import fits
 
 from galaxy_explorer import __version__
 from galaxy_explorer.deconvolution.network import Deconvolved
-from galaxy_explorer.deconvolution.observations import Array, Observed, stamps_observed
+from galaxy_explorer.deconvolution.observations import Array, ObservedStamps, stamps_observed
 from galaxy_explorer.errors import BadImage
 from galaxy_explorer.survey.images import read_image
 from galaxy_explorer.survey.photometry import sky_level
@@ -50,7 +50,7 @@ def result_names(files: Iterable[Path]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Stamp:
+class DeconvolutionInput:
     """One image cut to the model's size: its file, header, sky and sigma in the image's unit."""
 
     path: Path
@@ -60,7 +60,7 @@ class Stamp:
     sky_sigma: float
 
 
-def read_stamp(path: Path, size: int, hdu: int | None) -> Stamp:
+def read_stamp(path: Path, size: int, hdu: int | None) -> DeconvolutionInput:
     """The central `size` pixels of a linear FITS image, sky measured on the border.
 
     Raises BadImage for anything else.
@@ -70,7 +70,9 @@ def read_stamp(path: Path, size: int, hdu: int | None) -> Stamp:
         raise BadImage(str(path), "a linear FITS image is needed; pictures have lost their flux")
     pixels = fit_stamp(image.data, size, frame="centre", linear=True)[0]
     sky, sigma = sky_level(pixels)
-    return Stamp(path, _header(path, size, image.data.shape[-2:], hdu), pixels, sky, sigma)
+    return DeconvolutionInput(
+        path, _header(path, size, image.data.shape[-2:], hdu), pixels, sky, sigma
+    )
 
 
 def _header(path: Path, size: int, shape: tuple[int, ...], hdu: int | None) -> fits.Header:
@@ -89,7 +91,7 @@ def _header(path: Path, size: int, shape: tuple[int, ...], hdu: int | None) -> f
     return header
 
 
-def observed_stamp(stamp: Stamp, psf: Array, exposure: float | None) -> Observed:
+def observed_stamp(stamp: DeconvolutionInput, psf: Array, exposure: float | None) -> ObservedStamps:
     """A stamp as a deconvolution takes it; `exposure` in s for photon noise of electrons/s."""
     sky, sigma = np.array([stamp.sky]), np.array([stamp.sky_sigma])
     electrons = None if exposure is None else np.array([exposure])
@@ -97,7 +99,11 @@ def observed_stamp(stamp: Stamp, psf: Array, exposure: float | None) -> Observed
 
 
 def write_result(
-    out: Path, stamp: Stamp, observed: Observed, made: Deconvolved, facts: dict[str, str]
+    out: Path,
+    stamp: DeconvolutionInput,
+    observed: ObservedStamps,
+    made: Deconvolved,
+    facts: dict[str, str],
 ) -> float:
     """Write one FITS file, an extension for each of PLANES and the PSF; returns reduced chi^2.
 

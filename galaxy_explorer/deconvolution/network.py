@@ -16,8 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from galaxy_explorer.deconvolution.error_model import PriorError, codes_of, filtered, local_size
-from galaxy_explorer.deconvolution.observations import BATCH, Array, Observed
+from galaxy_explorer.deconvolution.error_model import (
+    ReconstructionError,
+    codes_of,
+    filtered,
+    local_size,
+)
+from galaxy_explorer.deconvolution.observations import BATCH, Array, ObservedStamps
 from galaxy_explorer.models.psf import PSFVQVAE, central, padded_size, transfer_function
 
 STEPS = 80  # of conjugate gradients at most
@@ -41,7 +46,7 @@ class Deconvolved:
 
 
 def deconvolve(
-    model: PSFVQVAE, observed: Observed, advance: Callable[[int], None] | None = None
+    model: PSFVQVAE, observed: ObservedStamps, advance: Callable[[int], None] | None = None
 ) -> Deconvolved:
     """The network's light, and its posterior mean given the pixels.
 
@@ -74,15 +79,17 @@ def drawn_light(model: PSFVQVAE, codes: NDArray[np.integer]) -> tuple[Array, Arr
 
 
 @torch.inference_mode()
-def _deconvolve(model: PSFVQVAE, observed: Observed) -> Deconvolved:
+def _deconvolve(model: PSFVQVAE, observed: ObservedStamps) -> Deconvolved:
     size, unit = observed.pixels.shape[-1], observed.sky_sigma[:, None, None]
     pixels = torch.from_numpy(observed.pixels / unit)  # (B, S, S)
     precision = torch.from_numpy((unit / observed.sigma) ** 2)
     free = observed.free_sky
     codes = codes_of(model, observed)
     network = model.canvas(codes)[:, 0]  # (B, C, C)
-    telescope = Telescope(network, torch.from_numpy(observed.psf), size)
-    light = posterior_light(PriorError.of(model), network, telescope, pixels, precision, free=free)
+    telescope = BlurOperator(network, torch.from_numpy(observed.psf), size)
+    light = posterior_light(
+        ReconstructionError.of(model), network, telescope, pixels, precision, free=free
+    )
     seen = [telescope.forward(image) for image in (light, network)]
     seen = [image + fitted_sky(pixels - image, precision, free=free) for image in seen]
     within = [central(image, size) for image in (light, network)]
@@ -91,9 +98,9 @@ def _deconvolve(model: PSFVQVAE, observed: Observed) -> Deconvolved:
 
 
 def posterior_light(
-    error: PriorError,
+    error: ReconstructionError,
     network: Tensor,
-    telescope: Telescope,
+    telescope: BlurOperator,
     pixels: Tensor,
     precision: Tensor,
     *,
@@ -123,7 +130,7 @@ def posterior_light(
     return prior + field(conjugate_gradients(system, back(pixels - telescope.forward(prior))))
 
 
-class Telescope:
+class BlurOperator:
     """The PSF layer and its transpose, between canvas (B, C, C) and stamp (B, S, S)."""
 
     def __init__(self, canvas: Tensor, psf: Tensor, stamp: int) -> None:

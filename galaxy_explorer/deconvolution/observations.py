@@ -16,7 +16,7 @@ PHOTON_SMOOTHING_PX = 1.0  # sigma of the Gaussian
 
 
 @dataclass(frozen=True)
-class Observed:
+class ObservedStamps:
     """N stamps in linear flux, sky subtracted. All sizes in pixels of the stamps.
 
     pixels, sigma (N, S, S), sigma is the standard deviation of each pixel's noise; sky_sigma (N,)
@@ -33,10 +33,10 @@ class Observed:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def part(self, rows: slice | NDArray[np.int64]) -> Observed:
+    def part(self, rows: slice | NDArray[np.int64]) -> ObservedStamps:
         """The galaxies of `rows`."""
         arrays = (self.pixels[rows], self.sigma[rows], self.sky_sigma[rows], self.psf[rows])
-        return Observed(*arrays, free_sky=self.free_sky)
+        return ObservedStamps(*arrays, free_sky=self.free_sky)
 
     @property
     def peak_sn(self) -> Array:
@@ -57,7 +57,7 @@ def blur(light: Array, psf: Array, size: int | None = None) -> Array:
     return blurred
 
 
-def observe(truth: Array, psf: Array, peak_sn: float, seed: int) -> Observed:
+def observe(truth: Array, psf: Array, peak_sn: float, seed: int) -> ObservedStamps:
     """Observe truth (N, S, S) through psf (N, P, P) with white noise and no sky.
 
     The brightest pixel of each blurred galaxy is `peak_sn` sigma. Same seed, same noise.
@@ -67,7 +67,7 @@ def observe(truth: Array, psf: Array, peak_sn: float, seed: int) -> Observed:
     noise = np.random.default_rng(seed).standard_normal(blurred.shape, dtype=np.float32)
     sigma = np.broadcast_to(sky_sigma[:, None, None], blurred.shape)
     pixels = np.asarray(blurred + sigma * noise, np.float32)
-    return Observed(pixels, sigma, sky_sigma, psf, free_sky=False)
+    return ObservedStamps(pixels, sigma, sky_sigma, psf, free_sky=False)
 
 
 def stamps_observed(
@@ -76,7 +76,7 @@ def stamps_observed(
     sky_sigma: NDArray[np.floating],
     psf: Array,
     electrons: NDArray[np.floating] | None = None,
-) -> Observed:
+) -> ObservedStamps:
     """A survey's own stamps (N, S, S), linear, with sky and sky_sigma (N,) and psf (N, P, P).
 
     electrons: photo-electrons per unit of flux, (N,); the light then adds its own photon noise,
@@ -91,4 +91,4 @@ def stamps_observed(
         light = np.maximum(gaussian_filter(pixels, width), 0)
         variance = variance + light / electrons[:, None, None]
     sigma = np.sqrt(variance).astype(np.float32)
-    return Observed(pixels, sigma, sky_sigma.astype(np.float32), psf.astype(np.float32))
+    return ObservedStamps(pixels, sigma, sky_sigma.astype(np.float32), psf.astype(np.float32))

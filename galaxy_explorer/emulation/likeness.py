@@ -27,7 +27,7 @@ from galaxy_explorer.survey.photometry import segment
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from galaxy_explorer.models.ttype_regressor import StoredJudge
+    from galaxy_explorer.models.ttype_regressor import StoredRegressor
 
 
 Floats = NDArray[np.float64]
@@ -41,7 +41,7 @@ FAINTEST = 1e-6
 
 
 @dataclass(frozen=True)
-class Noise:
+class SkyNoise:
     """sigma (N,) of the galaxies it was measured on; filter (S, S/2+1): amplitude a frequency."""
 
     sigma: Floats
@@ -58,7 +58,7 @@ class Noise:
         return out
 
 
-def left_out_noise(stamps: Stamps, drawn: Stamps) -> Noise:
+def left_out_noise(stamps: Stamps, drawn: Stamps) -> SkyNoise:
     """The noise of stamps (N, C, S, S) that their reconstructions lack; of the mean over bands."""
     real, smooth = stamps.mean(1, dtype=np.float64), drawn.mean(1, dtype=np.float64)
     side, lags = real.shape[-1], LARGEST_LAG_PX
@@ -80,7 +80,7 @@ def left_out_noise(stamps: Stamps, drawn: Stamps) -> Noise:
         counts += _lagged(sky, sky, lags)
     known = np.isfinite(sigma)
     sigma[~known] = np.median(sigma[known]) if known.any() else 0.0
-    return Noise(sigma, _filter(products / np.maximum(counts, 1), side))
+    return SkyNoise(sigma, _filter(products / np.maximum(counts, 1), side))
 
 
 def _sky(stamp: Floats) -> NDArray[np.bool_]:
@@ -117,7 +117,7 @@ KIND = 2  # of its noise: another than what the proof puts back (0) or adds to s
 
 
 def judged_ttype(
-    judge: StoredJudge, drawn: NDArray[np.float32], numbers: NDArray[np.int64]
+    judge: StoredRegressor, drawn: NDArray[np.float32], numbers: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """T (n,) of stretched stamps (n, C, S, S) as a model draws them, mean of eight orientations.
 
@@ -126,7 +126,7 @@ def judged_ttype(
     from galaxy_explorer.models.ttype_regressor import judge_stamps
 
     one = np.ones(len(drawn))
-    noise = Noise(one, judge.noise.astype(np.float64)).draw(one, numbers, kind=KIND)
+    noise = SkyNoise(one, judge.noise.astype(np.float64)).draw(one, numbers, kind=KIND)
     ttype, _early = judge_stamps(judge.model, drawn + noise)
     return ttype
 

@@ -50,7 +50,7 @@ NOISE_STREAM = 1  # of the random numbers of a sample; its codes have another
 
 
 @dataclass(frozen=True)
-class Observed:
+class ObservedGalaxies:
     """Pixels (n, C, T, T) as a camera has them, in its flux unit, sky subtracted.
 
     stretch, display_sigma: how the survey shows its own pictures, and the sigma of this sky.
@@ -76,7 +76,7 @@ def observe(
     numbers: ArrayLike = 0,
     pixel_scale_arcsec: float | None = None,
     magnitude: ArrayLike | None = None,
-) -> Observed:
+) -> ObservedGalaxies:
     """Light (n, C, S, S) in `units` as a camera would have it.
 
     pixel_scale_arcsec: of the light, where it shall not be that of the survey. magnitude: of all
@@ -99,7 +99,7 @@ def observe(
     sigma = setup.sigma or setup.camera.sky_sigma
     # A camera without a sky shows its pixels as the survey's sky would have them.
     shown = sigma if sigma > 0 else units.sky_sigma * float(np.median(factor))
-    return Observed(pixels, setup, units.stretch, shown)
+    return ObservedGalaxies(pixels, setup, units.stretch, shown)
 
 
 def check_flux(units: Units, zero_point: float, *, magnitude: bool) -> None:
@@ -212,7 +212,7 @@ CHUNK = 16  # galaxies observed at a time: bounds the memory of large pictures
 
 
 @dataclass(frozen=True)
-class Wish:
+class ObservationSettings:
     """How the galaxies shall be seen; everything is optional.
 
     telescope: a name of `cameras.PROFILES`; None: the bundle's own pixels, without noise. psf: a
@@ -244,7 +244,7 @@ def numbers_of(request: Request) -> NDArray[np.int64]:
     return np.asarray(request.first + steps, np.int64)
 
 
-class Maker:
+class Observer:
     """Draws and observes the galaxies of one emulator; raises RequestError for an impossible wish.
 
     condition: of the requests that follow; a size that is asked for gives the pixel scale. units:
@@ -256,10 +256,10 @@ class Maker:
     def __init__(
         self,
         emulator: Emulator,
-        wish: Wish | None = None,
+        wish: ObservationSettings | None = None,
         condition: Mapping[str, Any] | None = None,
     ) -> None:
-        self.emulator, self.wish = emulator, wish or Wish()
+        self.emulator, self.wish = emulator, wish or ObservationSettings()
         self._implied = implied_scale(emulator.bundle, emulator.fields, condition or {})
         self.units = units_of(emulator.bundle)
         camera = None if self.wish.telescope is None else self._camera(self.wish.telescope)
@@ -329,7 +329,7 @@ class Maker:
         request: Request,
         *,
         cancelled: Callable[[], bool] = lambda: False,
-    ) -> Observed:
+    ) -> ObservedGalaxies:
         """The galaxies of a request as the wish has them, from its code maps or latents.
 
         Ends early, with fewer galaxies, once `cancelled()` is true.
@@ -337,7 +337,7 @@ class Maker:
         numbers = numbers_of(request)
         found = self.magnitude(request)
         magnitudes = None if found is None else np.broadcast_to(found[0], (request.count,))
-        parts: list[Observed] = []
+        parts: list[ObservedGalaxies] = []
         for start in range(0, len(codes), CHUNK):
             part = slice(start, start + CHUNK)
             parts.append(

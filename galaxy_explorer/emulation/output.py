@@ -28,7 +28,7 @@ from safetensors.numpy import load_file, save_file
 
 from galaxy_explorer import __version__
 from galaxy_explorer.emulation.light import RELATIVE, Units
-from galaxy_explorer.emulation.observation import Maker, check_flux, numbers_of
+from galaxy_explorer.emulation.observation import Observer, check_flux, numbers_of
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.utils.files import atomic_path, atomic_write_bytes, atomic_write_text
@@ -50,24 +50,24 @@ class Card(NamedTuple):
     comment: str = ""
 
 
-def file_stem(maker: Maker, request: Request) -> str:
+def file_stem(maker: Observer, request: Request) -> str:
     """Name of a file of these galaxies, without its ending."""
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", maker.emulator.bundle.name)
     return f"synthetic-{name}-seed{request.seed}"
 
 
-def names(maker: Maker, request: Request) -> list[str]:
+def names(maker: Observer, request: Request) -> list[str]:
     """Name of each galaxy, from bundle, seed and place in the request."""
     stem = file_stem(maker, request)
     return [f"{stem}-{request.first + i:06d}" for i in range(request.count)]
 
 
-def cards(maker: Maker, request: Request) -> list[Card]:
+def cards(maker: Observer, request: Request) -> list[Card]:
     """The header of these galaxies: what they are, how they were made, what the numbers are."""
     return [*_origin(maker, request), *_condition(maker, request), *_light(maker, request)]
 
 
-def _origin(maker: Maker, request: Request) -> list[Card]:
+def _origin(maker: Observer, request: Request) -> list[Card]:
     emulator = maker.emulator
     guidance = emulator.default_guidance if request.guidance is None else request.guidance
     return [
@@ -86,7 +86,7 @@ def _origin(maker: Maker, request: Request) -> list[Card]:
     ]
 
 
-def _condition(maker: Maker, request: Request) -> list[Card]:
+def _condition(maker: Observer, request: Request) -> list[Card]:
     asked: list[Card] = []
     for field in maker.emulator.fields:
         if field.name not in request.condition:
@@ -99,7 +99,7 @@ def _condition(maker: Maker, request: Request) -> list[Card]:
     return [Card("ASKED", text or "nothing", "condition"), *asked]
 
 
-def _light(maker: Maker, request: Request) -> list[Card]:
+def _light(maker: Observer, request: Request) -> list[Card]:
     camera, units, setup = maker.setup.camera, maker.units, maker.setup
     lines = [
         Card("BUNIT", plain(camera.flux_unit), "linear light"),
@@ -138,7 +138,7 @@ def _stretch(units: Units) -> list[Card]:
     ]
 
 
-def _notes(maker: Maker) -> list[Card]:
+def _notes(maker: Observer) -> list[Card]:
     notes = [
         "The decoder draws y = STRSCALE arcsinh(f / (STRSOFT STRSIGMA)) + STRPED; f is the light.",
     ]
@@ -176,7 +176,7 @@ MAX_SHEET_PIXELS = 16_777_216
 
 
 def catalogue(
-    maker: Maker,
+    maker: Observer,
     request: Request,
     codes: Codes,
     flux: ArrayLike,
@@ -342,7 +342,7 @@ class Block(NamedTuple):
     log_prob: NDArray[np.float64]
 
 
-def generate(maker: Maker, request: Request, out: Path) -> None:
+def generate(maker: Observer, request: Request, out: Path) -> None:
     """Make the galaxies of a request and write them.
 
     out: .fits (cube, catalogue, codes), .png (a sheet) or a folder (a FITS file and a picture each,
@@ -356,7 +356,7 @@ def generate(maker: Maker, request: Request, out: Path) -> None:
     blocks.remove()
 
 
-def check(maker: Maker, request: Request, out: Path) -> None:
+def check(maker: Observer, request: Request, out: Path) -> None:
     """Raise RequestError where the request or the name of the file is not possible."""
     if type(request.count) is not int or not 1 <= request.count <= MAX_COUNT:
         raise RequestError(
@@ -387,7 +387,7 @@ def part(request: Request, start: int, size: int) -> Request:
 class _Blocks:
     """The blocks of one request, kept in a folder beside the output."""
 
-    def __init__(self, maker: Maker, request: Request, out: Path) -> None:
+    def __init__(self, maker: Observer, request: Request, out: Path) -> None:
         self.maker, self.request = maker, request
         self.folder = out.with_name(f"{out.name}.work")
         self.starts = range(0, request.count, BLOCK)
@@ -457,7 +457,7 @@ class _Blocks:
             self.folder.rmdir()
 
 
-def _table(maker: Maker, request: Request, blocks: _Blocks) -> tuple[Table, Codes]:
+def _table(maker: Observer, request: Request, blocks: _Blocks) -> tuple[Table, Codes]:
     """The catalogue and the code maps or latents of all blocks."""
     kept = [(b.codes, b.pixels.sum((2, 3), dtype=np.float64), b.log_prob) for b in blocks]
     codes, flux, likelihood = (np.concatenate(values) for values in zip(*kept, strict=True))
@@ -465,7 +465,7 @@ def _table(maker: Maker, request: Request, blocks: _Blocks) -> tuple[Table, Code
     return catalogue(maker, request, codes, flux, log_prob=likelihood), codes
 
 
-def _write_cube(maker: Maker, request: Request, out: Path, blocks: _Blocks) -> None:
+def _write_cube(maker: Observer, request: Request, out: Path, blocks: _Blocks) -> None:
     """One FITS file; the pixels pass through memory a block at a time."""
     from astropy.io import fits
 
@@ -486,12 +486,12 @@ def _write_cube(maker: Maker, request: Request, out: Path, blocks: _Blocks) -> N
                 opened.append(hdu)
 
 
-def _write_sheet(maker: Maker, request: Request, out: Path, blocks: _Blocks) -> None:
+def _write_sheet(maker: Observer, request: Request, out: Path, blocks: _Blocks) -> None:
     shown = np.concatenate([block.shown for block in blocks])
     atomic_write_bytes(out, png_bytes(shown, cards(maker, request)))
 
 
-def _write_folder(maker: Maker, request: Request, out: Path, blocks: _Blocks) -> None:
+def _write_folder(maker: Observer, request: Request, out: Path, blocks: _Blocks) -> None:
     """A FITS file and a picture for each galaxy, and the catalogue."""
     table, _ = _table(maker, request, blocks)
     called = names(maker, request)

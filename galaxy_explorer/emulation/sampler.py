@@ -62,7 +62,7 @@ class Draw:
     features: Tensor | None = None
 
 
-class Noise:
+class GumbelNoise:
     """Gumbel noise of each sample, (n, w, K) a row, drawn row after row.
 
     level: of a map of the same sample, 0 or above; each has noise of its own.
@@ -116,7 +116,7 @@ class _Canvas:
     """The maps being drawn, with the noise of the samples and the codes that are given."""
 
     def __init__(self, config: PriorConfig, draw: Draw) -> None:
-        self._noise, self._fixed = Noise(draw.seed, draw.numbers, draw.level), draw.fixed
+        self._noise, self._fixed = GumbelNoise(draw.seed, draw.numbers, draw.level), draw.fixed
         self._shape = (config.width, config.num_embeddings)
         shape = (len(draw.numbers), config.height, config.width)
         self.codes = torch.full(shape, UNDRAWN)

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from galaxy_explorer.bundle.evaluation import Row
+from galaxy_explorer.bundle.evaluation import EvaluationRow
 from galaxy_explorer.clustering.mixture import effective_number
 from galaxy_explorer.clustering.summary import EARLY_TTYPE, INTERVAL, MIN_TTYPES, kind_of
 from galaxy_explorer.clustering.validation import (
@@ -21,7 +21,7 @@ from galaxy_explorer.clustering.validation import (
     undecided_share,
 )
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.rows import Subset, make_row, over_galaxies
+from galaxy_explorer.evaluation.rows import RowKey, make_row, over_galaxies
 from galaxy_explorer.survey.photometry import COLUMNS, measure_stamps
 from galaxy_explorer.utils.cache import StageResult
 
@@ -37,7 +37,7 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class Column:
+class CatalogColumn:
     """values (n,) of the test galaxies; kind as `dependence` takes it."""
 
     name: str
@@ -45,17 +45,17 @@ class Column:
     kind: str
 
 
-def other_columns(context: Context) -> list[Column]:
+def other_columns(context: Context) -> list[CatalogColumn]:
     """Galaxy Zoo class where the survey has it, and what is measured on the stamps."""
     test = context.rows("test")
     measured = context.stage("photometry", {"columns": COLUMNS}, lambda: _measure(context, test))
     columns = [
-        Column(NAMES[name], measured.arrays[name], KINDS.get(name, "continuous"))
+        CatalogColumn(NAMES[name], measured.arrays[name], KINDS.get(name, "continuous"))
         for name in COLUMNS
     ]
     if CLASS_COLUMN in context.survey.column_names:
         classes = context.survey.column(CLASS_COLUMN)[test]
-        columns.insert(0, Column("Galaxy Zoo class", classes, "categorical"))
+        columns.insert(0, CatalogColumn("Galaxy Zoo class", classes, "categorical"))
     return columns
 
 
@@ -69,7 +69,7 @@ RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Judging:
+class LabelScorer:
     """Scores labels of the sample (M,) against T and against the other columns."""
 
     context: Context
@@ -80,7 +80,7 @@ class Judging:
         return self.context.places(self.context.rows("test"))
 
     @cached_property
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[CatalogColumn]:
         """What else clusters might follow."""
         return other_columns(self.context)
 
@@ -105,7 +105,7 @@ class Judging:
         numbers = dependence(labels, self.context.ttype[rows], "continuous", **options)
         return {**classes, "eta2": numbers["eta2"]}
 
-    def ttype_rows(self, subset: Subset, labels: np.ndarray) -> list[Row]:
+    def ttype_rows(self, subset: RowKey, labels: np.ndarray) -> list[EvaluationRow]:
         """AMI, homogeneity, V-measure, eta squared, two-class accuracies, early and late clusters.
 
         labels: (M,) clusters of the sample.
@@ -122,7 +122,7 @@ class Judging:
         rows += self._two_class_rows(subset, labels, n)
         return [*rows, *self._kind_rows(subset, labels), *self._use_rows(subset, labels)]
 
-    def _predicted_row(self, subset: Subset, labels: np.ndarray, n: int) -> Row:
+    def _predicted_row(self, subset: RowKey, labels: np.ndarray, n: int) -> EvaluationRow:
         """R^2 of T where each test galaxy is given the mean T of its cluster's train galaxies.
 
         Eta squared is high by chance where clusters are small; this is not.
@@ -141,7 +141,7 @@ class Judging:
         note = "each test galaxy is given the mean T of its cluster's train galaxies"
         return make_row(subset, "agreement", "R^2 by cluster means", score, n=n, note=note)
 
-    def _two_class_rows(self, subset: Subset, labels: np.ndarray, n: int) -> list[Row]:
+    def _two_class_rows(self, subset: RowKey, labels: np.ndarray, n: int) -> list[EvaluationRow]:
         context = self.context
         scores, _ = two_class(
             labels,
@@ -156,7 +156,7 @@ class Judging:
             for name, score in scores.items()
         ]
 
-    def _kind_rows(self, subset: Subset, labels: np.ndarray) -> list[Row]:
+    def _kind_rows(self, subset: RowKey, labels: np.ndarray) -> list[EvaluationRow]:
         """Numbers of early and late clusters by the rule of `summary.kind_of`, all with a T."""
         ttype = self.context.ttype[self.context.sample]
         known = np.isfinite(ttype) & (labels >= 0)
@@ -183,7 +183,7 @@ class Judging:
             rows.append(replace(row, note=KIND_NOTE))
         return rows
 
-    def _use_rows(self, subset: Subset, labels: np.ndarray) -> list[Row]:
+    def _use_rows(self, subset: RowKey, labels: np.ndarray) -> list[EvaluationRow]:
         decided = labels[labels >= 0]
         used = effective_number(decided, max(subset.clusters or 1, 1)) if len(decided) else 0
         scores = {"clusters in use": float(used), "undecided": undecided_share(labels)}
@@ -192,7 +192,7 @@ class Judging:
             for name, value in scores.items()
         ]
 
-    def other_rows(self, subset: Subset, labels: np.ndarray) -> list[Row]:
+    def other_rows(self, subset: RowKey, labels: np.ndarray) -> list[EvaluationRow]:
         """How far clusters follow anything else; labels: (n,) clusters of the test galaxies."""
         grid = self.context.grid
         rows = []

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from galaxy_explorer.bundle.card import model_card, table
-from galaxy_explorer.bundle.emulation import Emulation
-from galaxy_explorer.bundle.evaluation import Evaluation, Row, TrainingCurve
+from galaxy_explorer.bundle.emulation import EmulatorEvaluation
+from galaxy_explorer.bundle.evaluation import Evaluation, EvaluationRow, TrainingCurve
 from galaxy_explorer.evaluation.emulator.card import emulator_section
 from galaxy_explorer.evaluation.references import BASELINE, JUDGE
 from galaxy_explorer.evaluation.rows import find_row
@@ -21,7 +21,7 @@ LIKE_FOR_LIKE = (("index", "gmm"), ("codes", "kmeans"), ("rings", "kmeans"), ("l
 
 
 def card_of(
-    manifest: dict[str, Any], evaluation: Evaluation | None, emulation: Emulation | None
+    manifest: dict[str, Any], evaluation: Evaluation | None, emulation: EmulatorEvaluation | None
 ) -> str:
     """The card of a bundle with whatever has been measured of it."""
     card = model_card(manifest) if evaluation is None else evaluated_card(manifest, evaluation)
@@ -73,14 +73,14 @@ def _value(value: float | None, low: float | None, high: float | None) -> str:
     return f"{value:.3f}{interval}"
 
 
-def _cell(row: Row | None) -> str:
+def _cell(row: EvaluationRow | None) -> str:
     if row is None:
         return "-"
     chance = "" if row.chance is None else f", chance {row.chance:.3f}"
     return _value(row.value, row.low, row.high) + chance
 
 
-def _names(rows: Iterable[Row]) -> list[str]:
+def _names(rows: Iterable[EvaluationRow]) -> list[str]:
     return list(dict.fromkeys(row.model for row in rows))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from galaxy_explorer.bundle.evaluation import Row
+from galaxy_explorer.bundle.evaluation import EvaluationRow
 from galaxy_explorer.clustering.clusterers import (
     CLUSTERERS,
     VOTES,
@@ -33,11 +33,11 @@ from galaxy_explorer.clustering.stability import (
     silhouette,
 )
 from galaxy_explorer.clustering.validation import vector_eta2
-from galaxy_explorer.evaluation.agreement import Judging
+from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.context import CLUSTERS, Context
 from galaxy_explorer.evaluation.encoding import ORBIT, ORIENTATIONS, TRANSFORMS, orbits, reorient
-from galaxy_explorer.evaluation.rows import Subset, make_row
-from galaxy_explorer.evaluation.subjects import Subject
+from galaxy_explorer.evaluation.rows import RowKey, make_row
+from galaxy_explorer.evaluation.subjects import EvaluatedModel
 from galaxy_explorer.utils.cache import StageResult
 
 LATENTS = "latents"
@@ -60,14 +60,14 @@ class FeatureSet:
 
 
 @dataclass(frozen=True)
-class Cell:
+class FeatureRun:
     """The clusterers of one feature set of a model.
 
     resampled: those whose stability is measured. transformed: whether galaxies transformed are
     clustered too.
     """
 
-    subject: Subject
+    subject: EvaluatedModel
     features: FeatureSet
     clusterers: tuple[str, ...]
     resampled: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ ALL = tuple(CLUSTERERS)
 FEW = ("gmm", "kmeans")
 
 
-def plan_cells(subject: Subject, *, thorough: bool) -> list[Cell]:
+def plan_runs(subject: EvaluatedModel, *, thorough: bool) -> list[FeatureRun]:
     """What is measured of a model.
 
     All kinds of features and all clusterers for the report's two ends of the codebook sizes; all
@@ -91,13 +91,15 @@ def plan_cells(subject: Subject, *, thorough: bool) -> list[Cell]:
     moved = subject.seed == 0
     if not subject.shipped:
         kinds = ("index", "codes", "rings") if subject.has_maps else (LATENTS,)
-        return [Cell(subject, FeatureSet(kind), FEW) for kind in kinds]
+        return [FeatureRun(subject, FeatureSet(kind), FEW) for kind in kinds]
     if not subject.main and subject.has_maps:
-        cells = [Cell(subject, FeatureSet(k), FEW, (), moved) for k in ("index", "codes", "rings")]
-        return [*cells, Cell(subject, FeatureSet("codes", orbit=True), ALL, resampled, moved)]
+        cells = [
+            FeatureRun(subject, FeatureSet(k), FEW, (), moved) for k in ("index", "codes", "rings")
+        ]
+        return [*cells, FeatureRun(subject, FeatureSet("codes", orbit=True), ALL, resampled, moved)]
     everything = FEATURE_KINDS if subject.has_maps else (LATENTS,)
     sets = [FeatureSet(kind, orbit=orbit) for kind in everything for orbit in (False, True)]
-    return [Cell(subject, features, ALL, resampled, moved) for features in sets]
+    return [FeatureRun(subject, features, ALL, resampled, moved) for features in sets]
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Features:
     renumbered: list[np.ndarray]  # of the sample, with the codebook renumbered and all fitted anew
 
 
-def cell_features(context: Context, cell: Cell) -> Features:
+def cell_features(context: Context, cell: FeatureRun) -> Features:
     """Fit the features of a cell on `context.fit_rows` and apply them to everything."""
     subject, places = cell.subject, context.places(context.fit_rows)
     stored = orbits(context, subject).arrays if cell.transformed else {}
@@ -125,14 +127,14 @@ def cell_features(context: Context, cell: Cell) -> Features:
     return Features(fitted.apply(sample), transformed, renumbered)
 
 
-def _views(maps: np.ndarray, cell: Cell) -> np.ndarray:
+def _views(maps: np.ndarray, cell: FeatureRun) -> np.ndarray:
     """The orientations that the features look at: (n, O, h, w), or latents (n, F)."""
     seen = maps if cell.features.orbit else maps[:, :1]
     return seen if cell.subject.has_maps else seen.mean(1, dtype=np.float32)
 
 
 def _fit(
-    cell: Cell, sample: np.ndarray, codebook: np.ndarray | None, places: np.ndarray
+    cell: FeatureRun, sample: np.ndarray, codebook: np.ndarray | None, places: np.ndarray
 ) -> CodeFeatures | FeatureMap:
     if codebook is None:
         return fit_vectors(sample, places)
@@ -140,7 +142,7 @@ def _fit(
 
 
 def _renumbered(
-    context: Context, cell: Cell, sample: np.ndarray, places: np.ndarray
+    context: Context, cell: FeatureRun, sample: np.ndarray, places: np.ndarray
 ) -> list[np.ndarray]:
     """Features of the sample where the codes carry other numbers, fitted from the start."""
     features, codebook = [], cell.subject.codebook
@@ -152,7 +154,7 @@ def _renumbered(
     return features
 
 
-def cluster_cell(context: Context, cell: Cell) -> StageResult:
+def cluster_cell(context: Context, cell: FeatureRun) -> StageResult:
     """Clusters of the sample by every clusterer of a cell, and of the test galaxies transformed.
 
     Arrays "<clusterer>" (M,), "<clusterer>/<transform>" (n,), "<clusterer>/renumbered" (R, M) and
@@ -164,7 +166,7 @@ def cluster_cell(context: Context, cell: Cell) -> StageResult:
     return context.stage(stage, inputs, lambda: _cluster(context, cell))
 
 
-def _cluster(context: Context, cell: Cell) -> StageResult:
+def _cluster(context: Context, cell: FeatureRun) -> StageResult:
     features = cell_features(context, cell)
     train = features.sample[context.places(context.fit_rows)]
     test = features.sample[context.places(context.rows("test"))]
@@ -226,20 +228,20 @@ STABLE = 0.5  # Jaccard overlap below which a cluster dissolves (Hennig 2007)
 NOISE = ("noise", "other noise")
 
 
-def cell_rows(judging: Judging, cell: Cell) -> list[Row]:
+def cell_rows(judging: LabelScorer, cell: FeatureRun) -> list[EvaluationRow]:
     """All rows of a cell, one clusterer after the other."""
     context, subject = judging.context, cell.subject
     clustered = cluster_cell(context, cell)
     stage = f"{subject.name}.{subject.seed}.scores.{cell.features.name.replace(', ', '-')}"
     inputs = {**subject.inputs, "clusterers": cell.clusterers, "resampled": cell.resampled}
     scored = context.stage(stage, inputs, lambda: _score(judging, cell, clustered))
-    return [Row(**values) for values in scored.facts["rows"]]
+    return [EvaluationRow(**values) for values in scored.facts["rows"]]
 
 
-def _score(judging: Judging, cell: Cell, clustered: StageResult) -> StageResult:
-    rows: list[Row] = []
+def _score(judging: LabelScorer, cell: FeatureRun, clustered: StageResult) -> StageResult:
+    rows: list[EvaluationRow] = []
     for name in cell.clusterers:
-        subset = Subset(cell.subject.name, cell.features.name, name, CLUSTERS)
+        subset = RowKey(cell.subject.name, cell.features.name, name, CLUSTERS)
         labels = clustered.arrays[name]
         rows += judging.ttype_rows(subset, labels)
         test = labels[judging.test]
@@ -259,8 +261,8 @@ def _score(judging: Judging, cell: Cell, clustered: StageResult) -> StageResult:
 
 
 def invariance_rows(
-    context: Context, subset: Subset, labels: np.ndarray, seen: dict[str, np.ndarray]
-) -> list[Row]:
+    context: Context, subset: RowKey, labels: np.ndarray, seen: dict[str, np.ndarray]
+) -> list[EvaluationRow]:
     """ARI between clusters of the test galaxies and of the same transformed, by transform.
 
     Two noise draws are compared with each other: both add as much noise as the sky has.
@@ -277,8 +279,8 @@ def invariance_rows(
 
 
 def _renumbered_rows(
-    judging: Judging, subset: Subset, labels: np.ndarray, again: np.ndarray
-) -> list[Row]:
+    judging: LabelScorer, subset: RowKey, labels: np.ndarray, again: np.ndarray
+) -> list[EvaluationRow]:
     """ARI with, and eta squared of, clusters after renumberings; intervals hold all of them."""
     context, n = judging.context, len(labels)
     others = [other[judging.test] for other in again]
@@ -300,7 +302,9 @@ def _renumbered_rows(
     ]
 
 
-def _stability_rows(subset: Subset, name: str, clustered: StageResult, n: int) -> list[Row]:
+def _stability_rows(
+    subset: RowKey, name: str, clustered: StageResult, n: int
+) -> list[EvaluationRow]:
     facts, rows = clustered.facts, []
     if name in facts["stability"]:
         ari, jaccard = facts["stability"][name], clustered.arrays[f"{name}/jaccard"]
@@ -311,7 +315,7 @@ def _stability_rows(subset: Subset, name: str, clustered: StageResult, n: int) -
     return rows
 
 
-def jaccard_rows(subset: Subset, jaccard: np.ndarray, note: str) -> list[Row]:
+def jaccard_rows(subset: RowKey, jaccard: np.ndarray, note: str) -> list[EvaluationRow]:
     """Median overlap of the clusters with those of resamples, and how many hold together."""
     known = jaccard[np.isfinite(jaccard)]
     values = {

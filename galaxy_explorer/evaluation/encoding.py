@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.subjects import Subject
+from galaxy_explorer.evaluation.subjects import EvaluatedModel
 from galaxy_explorer.survey.photometry import sky_level
 from galaxy_explorer.utils.cache import StageResult
 from galaxy_explorer.utils.progress import progress
@@ -92,7 +92,7 @@ PROBE_STAMPS = 64
 ORBIT = "orbit"
 
 
-def orbits(context: Context, subject: Subject) -> StageResult:
+def orbits(context: Context, subject: EvaluatedModel) -> StageResult:
     """What the sample is encoded to in eight orientations, and the test galaxies transformed.
 
     Arrays "orbit" (M, 8, ...) in the order of `context.sample`, and one (n, 8, ...) for each of
@@ -103,7 +103,7 @@ def orbits(context: Context, subject: Subject) -> StageResult:
     return context.stage(stage, subject.inputs, lambda: _encode_all(context, subject))
 
 
-def _encode_all(context: Context, subject: Subject) -> StageResult:
+def _encode_all(context: Context, subject: EvaluatedModel) -> StageResult:
     model, test = subject.load(), context.rows("test")
     arrays = {}
     total = TURNS * (len(context.sample) + len(TRANSFORMS) * len(test))

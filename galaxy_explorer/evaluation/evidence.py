@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from galaxy_explorer.bundle.evaluation import ClaimFigure, Row
+from galaxy_explorer.bundle.evaluation import ClaimFigure, EvaluationRow
 from galaxy_explorer.clustering.summary import INTERVAL
 from galaxy_explorer.evaluation.rows import find_row, join_seeds
-from galaxy_explorer.evaluation.subjects import Subject
+from galaxy_explorer.evaluation.subjects import EvaluatedModel
 
 SEEDS_FOR_A_TREND = 3
 SIZES_FOR_A_TREND = 3
@@ -48,7 +48,9 @@ class Estimate:
 class Evidence:
     """All rows of an evaluation, by training and joined over trainings."""
 
-    def __init__(self, rows: Iterable[Row], seeds: Iterable[int], subjects: list[Subject]) -> None:
+    def __init__(
+        self, rows: Iterable[EvaluationRow], seeds: Iterable[int], subjects: list[EvaluatedModel]
+    ) -> None:
         self.pairs = list(zip(rows, seeds, strict=True))
         self.joined = join_seeds(row for row, _ in self.pairs)
         self.subjects = {subject.name: subject for subject in subjects}

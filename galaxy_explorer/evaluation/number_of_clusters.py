@@ -10,16 +10,16 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from galaxy_explorer.bundle.evaluation import MergerTree, NumberOfClusters, Row
+from galaxy_explorer.bundle.evaluation import EvaluationRow, NumberOfClusters, StoredMergerTree
 from galaxy_explorer.clustering.features import fit_code_features
 from galaxy_explorer.clustering.merger_tree import grow_tree
 from galaxy_explorer.clustering.number_of_clusters import RULE, KChoice, choose_k
 from galaxy_explorer.clustering.stability import silhouette
 from galaxy_explorer.evaluation.context import CLUSTERS, Context
 from galaxy_explorer.evaluation.encoding import encode_fast
-from galaxy_explorer.evaluation.rows import Subset, make_row
+from galaxy_explorer.evaluation.rows import RowKey, make_row
 from galaxy_explorer.evaluation.shipped import Shipped
-from galaxy_explorer.evaluation.subjects import Subject
+from galaxy_explorer.evaluation.subjects import EvaluatedModel
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from galaxy_explorer.survey.simulation.classes import simulate_classes
 from galaxy_explorer.utils.cache import StageResult
@@ -78,7 +78,7 @@ def _plain(values: Iterable[float]) -> list[float | None]:
     return [float(value) if math.isfinite(value) else None for value in values]
 
 
-def merger_tree(context: Context, shipped: Shipped) -> MergerTree:
+def merger_tree(context: Context, shipped: Shipped) -> StoredMergerTree:
     """Ward's tree of a shipped clustering's features, trimmed to 64 leaves.
 
     Grown from at most 3,000 training galaxies; every galaxy of the catalogue goes to the leaf with
@@ -87,7 +87,7 @@ def merger_tree(context: Context, shipped: Shipped) -> MergerTree:
     stage = f"{shipped.stage}.tree"
     arrays = context.stage(stage, shipped.inputs, lambda: _grow(context, shipped)).arrays
     ttype = arrays["ttype_mean"]
-    return MergerTree(
+    return StoredMergerTree(
         model=shipped.clustering.model,
         features=shipped.clustering.features,
         leaf=tuple(arrays["leaf"].tolist()),
@@ -121,11 +121,11 @@ TOLERANCE = 1
 Z_95 = 1.96
 
 
-def simulated_rows(context: Context, subject: Subject) -> list[Row]:
+def simulated_rows(context: Context, subject: EvaluatedModel) -> list[EvaluationRow]:
     """Share of simulated surveys whose number of classes is found within 1, and of continuous
     ones of which "a continuum" is said.
     """
-    subset = Subset(subject.name, "rings", "kmeans")
+    subset = RowKey(subject.name, "rings", "kmeans")
     rows, hits, runs = [], 0, 0
     for classes in (*context.grid.true_classes, 0):
         found = [_trial(context, subject, classes, trial) for trial in range(context.grid.trials)]
@@ -146,7 +146,7 @@ def is_right(classes: int, structure: str, k: int) -> bool:
     return structure == "clusters" and abs(k - classes) <= TOLERANCE
 
 
-def _share_row(subset: Subset, name: str, hits: int, runs: int, note: str) -> Row:
+def _share_row(subset: RowKey, name: str, hits: int, runs: int, note: str) -> EvaluationRow:
     low, high = wilson(hits, runs)
     score = {"value": hits / runs, "low": low, "high": high}
     return make_row(subset, "number of clusters", name, score, n=runs, split="simulated", note=note)
@@ -160,7 +160,7 @@ def wilson(hits: int, runs: int) -> tuple[float, float]:
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
-def _trial(context: Context, subject: Subject, classes: int, trial: int) -> tuple[str, int]:
+def _trial(context: Context, subject: EvaluatedModel, classes: int, trial: int) -> tuple[str, int]:
     stage = f"simulated.{classes}.{trial}"
     inputs = {**subject.inputs, "galaxies": context.grid.simulated}
     facts = context.stage(
@@ -169,7 +169,9 @@ def _trial(context: Context, subject: Subject, classes: int, trial: int) -> tupl
     return str(facts["structure"]), int(facts["k"])
 
 
-def _choose_simulated(context: Context, subject: Subject, classes: int, trial: int) -> StageResult:
+def _choose_simulated(
+    context: Context, subject: EvaluatedModel, classes: int, trial: int
+) -> StageResult:
     """Simulate a survey, encode it with the shipped model, and choose k on its ring features."""
     made = simulate_classes(classes, context.grid.simulated, seed=trial)
     stored = context.bundle.manifest["survey"]["stretch"]

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from galaxy_explorer.bundle.evaluation import Row
+from galaxy_explorer.bundle.evaluation import EvaluationRow
 from galaxy_explorer.clustering.summary import INTERVAL
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.emulation.likeness import left_out_noise
 from galaxy_explorer.emulation.morphology import Morphology, measure_morphology, slope
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.rows import Subset, make_row, over_galaxies
-from galaxy_explorer.evaluation.subjects import Subject
+from galaxy_explorer.evaluation.rows import RowKey, make_row, over_galaxies
+from galaxy_explorer.evaluation.subjects import EvaluatedModel
 from galaxy_explorer.survey.photometry import segment
 from galaxy_explorer.utils.cache import StageResult
 from galaxy_explorer.utils.progress import progress
@@ -30,14 +30,14 @@ FINE = "median ratio of what a Gaussian of 1 px smooths away; "
 STRETCHED = "in stretched units, original and reconstruction alike"
 
 
-def reconstruction_rows(context: Context, subject: Subject) -> list[Row]:
+def reconstruction_rows(context: Context, subject: EvaluatedModel) -> list[EvaluationRow]:
     """NMSE, PSNR, SSIM, chi squared of sky and core, perplexity and use of the codes."""
     stage = f"{subject.name}.{subject.seed}.reconstruction"
     measured = context.stage(stage, subject.inputs, lambda: _measure(context, subject))
     return [*_error_rows(context, subject, measured), *vocabulary_rows(context, subject)]
 
 
-def _measure(context: Context, subject: Subject) -> StageResult:
+def _measure(context: Context, subject: EvaluatedModel) -> StageResult:
     """SSIM, reduced chi squared, fine structure and light of each test galaxy."""
     from galaxy_explorer.models.inference import decode_codes
 
@@ -93,8 +93,10 @@ def light_kept(stamp: np.ndarray, picture: np.ndarray) -> float:
     return float((picture[galaxy] - segments.sky).sum()) / whole if whole > 0 else math.nan
 
 
-def _error_rows(context: Context, subject: Subject, measured: StageResult) -> list[Row]:
-    subset, test = Subset(subject.name), context.rows("test")
+def _error_rows(
+    context: Context, subject: EvaluatedModel, measured: StageResult
+) -> list[EvaluationRow]:
+    subset, test = RowKey(subject.name), context.rows("test")
     errors = subject.errors[test].astype(np.float64)
     nmse = lambda rows: errors[rows].mean() / subject.variance  # noqa: E731
     psnr = lambda rows: -10 * math.log10(max(errors[rows].mean(), 1e-12))  # noqa: E731
@@ -124,12 +126,12 @@ def _median_of(values: np.ndarray) -> Callable[[np.ndarray], float]:
     return lambda rows: float(np.nanmedian(values[rows]))
 
 
-def vocabulary_rows(context: Context, subject: Subject) -> list[Row]:
+def vocabulary_rows(context: Context, subject: EvaluatedModel) -> list[EvaluationRow]:
     """Perplexity and use of the codes over the whole test split."""
     test = context.rows("test")
     rows = []
     for level, maps in subject.config.code_maps(subject.codes[test]).items():
-        subset = Subset(subject.name, level.strip("_"))
+        subset = RowKey(subject.name, level.strip("_"))
         size = subject.num_embeddings or 1
 
         def use(drawn: np.ndarray, maps: np.ndarray = maps, size: int = size) -> float:
@@ -178,14 +180,14 @@ def light_morphology(context: Context, stamps: np.ndarray, workers: int, words: 
     return measure_morphology(light, cache, workers=workers, description=f"Morphology of {words}")
 
 
-def morphology_rows(context: Context, subject: Subject, workers: int) -> list[Row]:
+def morphology_rows(context: Context, subject: EvaluatedModel, workers: int) -> list[EvaluationRow]:
     """Slopes of C, Gini and M20 against T on reconstructions, over those on the stamps."""
     stage, inputs = f"{subject.name}.{subject.seed}.morphology", {**subject.inputs, "light": LIGHT}
     measured = context.stage(stage, inputs, lambda: _morphology(context, subject, workers))
-    return [Row(**values) for values in measured.facts["rows"]]
+    return [EvaluationRow(**values) for values in measured.facts["rows"]]
 
 
-def _morphology(context: Context, subject: Subject, workers: int) -> StageResult:
+def _morphology(context: Context, subject: EvaluatedModel, workers: int) -> StageResult:
     from galaxy_explorer.models.inference import decode_codes
 
     rows = typed_test_rows(context)
@@ -209,7 +211,7 @@ class Pair:
     redrawn: Morphology
 
 
-def kept_row(context: Context, subject: Subject, name: str, pair: Pair) -> Row:
+def kept_row(context: Context, subject: EvaluatedModel, name: str, pair: Pair) -> EvaluationRow:
     """Slope of a statistic against T on reconstructions over the slope on the stamps."""
     real, redrawn = pair.real, pair.redrawn
     both = np.isfinite(real.values[name]) & np.isfinite(redrawn.values[name])
@@ -229,4 +231,4 @@ def kept_row(context: Context, subject: Subject, name: str, pair: Pair) -> Row:
         f" linear light; not measurable: {100 * real.failed_share:.0f} % of the originals,"
         f" {100 * redrawn.failed_share:.0f} % of the reconstructions"
     )
-    return make_row(Subset(subject.name), "reconstruction", KEPT[name], score, n=n, note=note)
+    return make_row(RowKey(subject.name), "reconstruction", KEPT[name], score, n=n, note=note)

@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from galaxy_explorer.bundle.evaluation import Row, Target
+from galaxy_explorer.bundle.evaluation import EvaluationRow, Target
 from galaxy_explorer.clustering.clusterers import fit_clusterer
 from galaxy_explorer.clustering.features import fit_vectors, pixel_vectors, radial_profile_vectors
 from galaxy_explorer.clustering.summary import EARLY_TTYPE
 from galaxy_explorer.clustering.validation import accuracy, balanced_accuracy
 from galaxy_explorer.emulation.morphology import STATISTICS
-from galaxy_explorer.evaluation.agreement import Judging
+from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.reconstruction import LIGHT, original_morphology
-from galaxy_explorer.evaluation.rows import Subset, find_row, make_row, over_galaxies
+from galaxy_explorer.evaluation.rows import RowKey, find_row, make_row, over_galaxies
 from galaxy_explorer.pipeline.plan import SPLITS
 from galaxy_explorer.utils.cache import StageResult
 from galaxy_explorer.utils.resampling import chance_level
@@ -73,20 +73,20 @@ BASELINES = (
 )
 
 
-def baseline_rows(judging: Judging, ks: tuple[int, ...]) -> list[Row]:
+def baseline_rows(judging: LabelScorer, ks: tuple[int, ...]) -> list[EvaluationRow]:
     """Agreement with T of every baseline by two clusterers for each k, and of random clusters."""
     context = judging.context
-    rows: list[Row] = []
+    rows: list[EvaluationRow] = []
     for baseline in BASELINES:
         stage = f"baseline.{baseline.name.lower().replace(', ', '-').replace(' ', '-')}"
         inputs = {"ks": ks, "light": LIGHT}
         made = context.stage(stage, inputs, lambda b=baseline: _cluster(context, b, ks))  # type: ignore[misc]
         for key, labels in sorted(made.arrays.items()):
             clusterer, _, k = key.partition("-")
-            rows += judging.ttype_rows(Subset(BASELINE, baseline.name, clusterer, int(k)), labels)
+            rows += judging.ttype_rows(RowKey(BASELINE, baseline.name, clusterer, int(k)), labels)
     for count in ks:
         labels = np.random.default_rng(count).integers(count, size=len(context.sample))
-        rows += judging.ttype_rows(Subset(BASELINE, "none", "random", count), labels)
+        rows += judging.ttype_rows(RowKey(BASELINE, "none", "random", count), labels)
     return rows
 
 
@@ -109,11 +109,11 @@ def _cluster(context: Context, baseline: Baseline, ks: tuple[int, ...]) -> Stage
     return StageResult(arrays, {"fitted_to": len(train)})
 
 
-JUDGE = Subset("supervised network", "pixels")
+JUDGE = RowKey("supervised network", "pixels")
 LEAST_TYPED = 20
 
 
-def ceiling_rows(context: Context) -> list[Row]:
+def ceiling_rows(context: Context) -> list[EvaluationRow]:
     """r, MAE, R^2 and two-class accuracy of the network on the test galaxies with a T-type.
 
     Trained on the train galaxies with one; the step is chosen on the validation galaxies, and so
@@ -159,7 +159,7 @@ def best_threshold(odds: np.ndarray, early: np.ndarray) -> float:
     return float(best[np.abs(best - 0.5).argmin()])
 
 
-def network_rows(context: Context, found: np.ndarray, side: np.ndarray) -> list[Row]:
+def network_rows(context: Context, found: np.ndarray, side: np.ndarray) -> list[EvaluationRow]:
     """Scores of predicted T (n,) and side (n,), True for early, of the typed test galaxies."""
     truth = context.ttype[context.rows("test", typed=True)]
     early = truth <= EARLY_TTYPE
@@ -219,7 +219,7 @@ RADIAL = {
 }
 
 
-def judge_targets(rows: list[Row], subset: Subset) -> list[Target]:
+def judge_targets(rows: list[EvaluationRow], subset: RowKey) -> list[Target]:
     """Every goal, the figure of the recommended clustering, and whether the figure reaches it."""
     own = [row for row in rows if _of(row, subset)]
     targets = [_target(own, figure, goal, "") for figure, goal in FIXED]
@@ -254,7 +254,7 @@ def judge_targets(rows: list[Row], subset: Subset) -> list[Target]:
     return targets
 
 
-def _of(row: Row, subset: Subset) -> bool:
+def _of(row: EvaluationRow, subset: RowKey) -> bool:
     return (row.model, row.features, row.clusterer) == (
         subset.model,
         subset.features,
@@ -262,7 +262,7 @@ def _of(row: Row, subset: Subset) -> bool:
     )
 
 
-def _target(rows: list[Row], figure: str, goal: float, note: str) -> Target:
+def _target(rows: list[EvaluationRow], figure: str, goal: float, note: str) -> Target:
     row = find_row(rows, figure=figure)
     value = row.value if row else None
     met = None if value is None else int(value >= goal - ROUNDING)
@@ -270,7 +270,9 @@ def _target(rows: list[Row], figure: str, goal: float, note: str) -> Target:
     return Target(figure, goal, value, low, high, met, note)
 
 
-def _best_baseline(rows: Iterable[Row], figure: str, clusters: int | None) -> Row | None:
+def _best_baseline(
+    rows: Iterable[EvaluationRow], figure: str, clusters: int | None
+) -> EvaluationRow | None:
     """The baseline with the highest value of a figure among those with as many clusters."""
     found = [
         row

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from galaxy_explorer.bundle.evaluation import Row
+from galaxy_explorer.bundle.evaluation import EvaluationRow
 from galaxy_explorer.clustering.summary import INTERVAL
 
 Score = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
-class Subset:
+class RowKey:
     """What a figure is of: a model's features by a clusterer."""
 
     model: str
@@ -25,7 +25,7 @@ class Subset:
 
 
 def make_row(
-    subset: Subset,
+    subset: RowKey,
     question: str,
     figure: str,
     score: Score,
@@ -34,9 +34,9 @@ def make_row(
     split: str = "test",
     unit: str = "",
     note: str = "",
-) -> Row:
+) -> EvaluationRow:
     """A row of one training. score: value, and where there are any low, high, chance, ceiling."""
-    return Row(
+    return EvaluationRow(
         model=subset.model,
         features=subset.features,
         clusterer=subset.clusterer,
@@ -89,21 +89,21 @@ def over_galaxies(
     return {"value": value, "low": float(low), "high": float(high)}
 
 
-def join_seeds(rows: Iterable[Row]) -> list[Row]:
+def join_seeds(rows: Iterable[EvaluationRow]) -> list[EvaluationRow]:
     """One row of those that differ only in the training: their mean, and an interval for it.
 
     The interval adds, as squares, half the mean bootstrap interval over galaxies (the galaxies are
     the same in every training, so more trainings do not narrow it) and Student's interval of the
     mean over trainings.
     """
-    groups: dict[tuple[object, ...], list[Row]] = {}
+    groups: dict[tuple[object, ...], list[EvaluationRow]] = {}
     for row in rows:
         key = (row.model, row.features, row.clusterer, row.clusters, row.figure, row.split)
         groups.setdefault(key, []).append(row)
     return [_joined(group) for group in groups.values()]
 
 
-def _joined(group: list[Row]) -> Row:
+def _joined(group: list[EvaluationRow]) -> EvaluationRow:
     values = np.array([row.value for row in group if row.value is not None])
     if len(group) == 1 or len(values) < 2:
         return group[0]
@@ -138,7 +138,7 @@ def _mean_or_none(values: list[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def find_row(rows: Iterable[Row], **wanted: object) -> Row | None:
+def find_row(rows: Iterable[EvaluationRow], **wanted: object) -> EvaluationRow | None:
     """The first row whose fields are as wanted; None where there is none."""
     fields = wanted.items()
     return next((r for r in rows if all(getattr(r, name) == v for name, v in fields)), None)

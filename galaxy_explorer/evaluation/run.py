@@ -21,15 +21,15 @@ from galaxy_explorer.bundle.evaluation import (
     ClusterStability,
     Cost,
     Evaluation,
+    EvaluationRow,
     NumberOfClusters,
-    Row,
     TrainingRow,
 )
 from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.errors import SettingError
-from galaxy_explorer.evaluation.agreement import Judging
+from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.card import card_of
-from galaxy_explorer.evaluation.cells import cell_rows, plan_cells
+from galaxy_explorer.evaluation.cells import cell_rows, plan_runs
 from galaxy_explorer.evaluation.claims import CLAIMS as FIRST_CLAIMS
 from galaxy_explorer.evaluation.claims import MORE_CLAIMS, claims_text, clusters_equal_features
 from galaxy_explorer.evaluation.context import CLUSTERS, Context, peak_mib
@@ -41,9 +41,9 @@ from galaxy_explorer.evaluation.number_of_clusters import (
 )
 from galaxy_explorer.evaluation.reconstruction import morphology_rows, reconstruction_rows
 from galaxy_explorer.evaluation.references import baseline_rows, ceiling_rows, judge_targets
-from galaxy_explorer.evaluation.rows import Subset, make_row
+from galaxy_explorer.evaluation.rows import RowKey, make_row
 from galaxy_explorer.evaluation.shipped import Shipped, find_shipped, shipped_rows
-from galaxy_explorer.evaluation.subjects import Subject, find_subjects
+from galaxy_explorer.evaluation.subjects import EvaluatedModel, find_models
 from galaxy_explorer.evaluation.trainings import (
     FROM_MANIFEST,
     further_trainings,
@@ -72,14 +72,14 @@ class Evaluator:
     def __init__(
         self,
         context: Context,
-        subjects: list[Subject],
+        subjects: list[EvaluatedModel],
         trainings: list[dict[str, Any]],
         workers: int,
         say: Say,
     ) -> None:
         self.context, self.subjects, self.trainings = context, subjects, trainings
         self.workers, self.say = workers, say
-        self.judging = Judging(context)
+        self.judging = LabelScorer(context)
         self.shipped = find_shipped(context.bundle, subjects)
         self.taken = taken_over(context.bundle, subjects, context.grid_name)
         self.rows = [(one.row, one.seed) for one in self.taken]
@@ -118,7 +118,7 @@ class Evaluator:
             further=self._further(),
         )
 
-    def _add(self, rows: list[Row], seed: int = 0) -> None:
+    def _add(self, rows: list[EvaluationRow], seed: int = 0) -> None:
         self.rows += [(row, seed) for row in rows]
 
     def _reconstruction(self) -> None:
@@ -154,7 +154,7 @@ class Evaluator:
 
     def _clusterings(self) -> None:
         thorough = self.context.grid_name == "full"
-        cells = [c for s in self.subjects for c in plan_cells(s, thorough=thorough)]
+        cells = [c for s in self.subjects for c in plan_runs(s, thorough=thorough)]
         for number, cell in enumerate(cells, 1):
             name = f"{cell.subject.name} (seed {cell.subject.seed}), {cell.features.name}"
             self.say(f"Clusters {number} of {len(cells)}: {name}")
@@ -229,8 +229,8 @@ def _group(stage: str) -> str:
     return f"shipped {parts[-1]}" if parts[0] == "shipped" else parts[2]
 
 
-def _number_row(found: NumberOfClusters, n: int) -> Row:
-    subset = Subset(found.model, found.features, found.clusterer)
+def _number_row(found: NumberOfClusters, n: int) -> EvaluationRow:
+    subset = RowKey(found.model, found.features, found.clusterer)
     score = {"value": float(found.recommended or 1)}
     return make_row(
         subset,
@@ -263,7 +263,7 @@ def evaluate_bundle(
     work = path.absolute().with_name(f"{path.absolute().name}.work")
     context = Context(bundle, survey, work / "evaluation", grid)
     replicas = find_replicas(work, survey)
-    subjects = find_subjects(bundle, replicas, seeds)
+    subjects = find_models(bundle, replicas, seeds)
     trainings = further_trainings(bundle, replicas)
     if all(subject.shipped for subject in subjects):
         say(f"No further trainings in {work}: figures are of one training each")

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from galaxy_explorer.bundle.bundle import Bundle, Clustering
-from galaxy_explorer.bundle.evaluation import ClusterStability, Row
+from galaxy_explorer.bundle.evaluation import ClusterStability, EvaluationRow
 from galaxy_explorer.clustering.features import serve_features
 from galaxy_explorer.clustering.stability import bootstrap_stability, invariance, renumber
-from galaxy_explorer.evaluation.agreement import Judging
+from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.cells import invariance_rows, jaccard_rows
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.encoding import ORBIT, ORIENTATIONS, TRANSFORMS, orbits, reorient
-from galaxy_explorer.evaluation.rows import Subset, make_row
-from galaxy_explorer.evaluation.subjects import Subject
+from galaxy_explorer.evaluation.rows import RowKey, make_row
+from galaxy_explorer.evaluation.subjects import EvaluatedModel
 from galaxy_explorer.pipeline.clusters import fit_served
 from galaxy_explorer.utils.cache import StageResult
 
@@ -29,7 +29,7 @@ class Shipped:
     """One shipped clustering and the model that it stands on."""
 
     clustering: Clustering
-    subject: Subject
+    subject: EvaluatedModel
     entry: dict[str, Any]
 
     @property
@@ -48,14 +48,14 @@ class Shipped:
         return str(self.entry["mixture"].get("clusterer", "gmm"))
 
     @cached_property
-    def subset(self) -> Subset:
+    def subset(self) -> RowKey:
         """Its name on the scoreboard."""
         name = f"{self.clusterer}, {SHIPPED}"
         clustering = self.clustering
-        return Subset(clustering.model, clustering.features, name, clustering.mixture.n_components)
+        return RowKey(clustering.model, clustering.features, name, clustering.mixture.n_components)
 
 
-def find_shipped(bundle: Bundle, subjects: list[Subject]) -> list[Shipped]:
+def find_shipped(bundle: Bundle, subjects: list[EvaluatedModel]) -> list[Shipped]:
     """All clusterings of a bundle, each with its model."""
     models = {subject.name: subject for subject in subjects if subject.shipped}
     files = bundle.manifest["files"]
@@ -67,7 +67,9 @@ def find_shipped(bundle: Bundle, subjects: list[Subject]) -> list[Shipped]:
     return found
 
 
-def shipped_rows(judging: Judging, shipped: Shipped) -> tuple[list[Row], ClusterStability]:
+def shipped_rows(
+    judging: LabelScorer, shipped: Shipped
+) -> tuple[list[EvaluationRow], ClusterStability]:
     """Agreement, other columns, invariance, stability and Jaccard of each cluster."""
     context = judging.context
     measured = context.stage(
@@ -78,14 +80,14 @@ def shipped_rows(judging: Judging, shipped: Shipped) -> tuple[list[Row], Cluster
     jaccard, ari = measured.arrays["jaccard"], measured.facts["ari"]
     note = f"{ari['resamples']} resamples of the training galaxies"
     n = len(context.rows("test"))
-    rows = [Row(**values) for values in scored.facts["rows"]]
+    rows = [EvaluationRow(**values) for values in scored.facts["rows"]]
     rows.append(make_row(shipped.subset, "stability", "bootstrap ARI", ari, n=n, note=note))
     rows += jaccard_rows(shipped.subset, jaccard, note)
     values = tuple(float(j) if np.isfinite(j) else None for j in jaccard)
     return rows, ClusterStability(shipped.clustering.key, values)
 
 
-def _score(judging: Judging, shipped: Shipped) -> StageResult:
+def _score(judging: LabelScorer, shipped: Shipped) -> StageResult:
     context, subset = judging.context, shipped.subset
     labels = shipped.clustering.labels[context.sample].astype(np.int64)
     rows = judging.ttype_rows(subset, labels)
@@ -94,7 +96,7 @@ def _score(judging: Judging, shipped: Shipped) -> StageResult:
     return StageResult({"rows": np.array([len(rows)])}, {"rows": [vars(row) for row in rows]})
 
 
-def _invariance(context: Context, shipped: Shipped) -> list[Row]:
+def _invariance(context: Context, shipped: Shipped) -> list[EvaluationRow]:
     """Clusters of the test galaxies, encoded anew, against those of the same transformed."""
     stored = orbits(context, shipped.subject).arrays
     test = stored[ORBIT][context.places(context.rows("test"))]

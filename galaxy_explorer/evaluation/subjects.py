@@ -20,7 +20,7 @@ MAIN_CODES = (16, 512)  # the report's two ends, for which everything is measure
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluatedModel:
     """One trained autoencoder, with N galaxies in the order of the catalogue.
 
     codes: code maps (N, h, w), or latents (N, F) where it has no codebook. errors (N,): mean
@@ -74,7 +74,7 @@ class Subject:
         return {"model": self.name, "seed": self.seed, "weights": self.key}
 
 
-def find_subjects(bundle: Bundle, replicas: list[Replica], seeds: int | None) -> list[Subject]:
+def find_models(bundle: Bundle, replicas: list[Replica], seeds: int | None) -> list[EvaluatedModel]:
     """Models of the bundle, then further trainings of `replicas`, by name and seed.
 
     seeds: at most that many trainings of each model; None for all there are.
@@ -89,10 +89,10 @@ def find_subjects(bundle: Bundle, replicas: list[Replica], seeds: int | None) ->
     return sorted(found, key=lambda subject: (subject.name, subject.seed))
 
 
-def _shipped(bundle: Bundle, name: str) -> Subject:
+def _shipped(bundle: Bundle, name: str) -> EvaluatedModel:
     entry = bundle.manifest["models"][name]
     metrics = entry["metrics"]
-    return Subject(
+    return EvaluatedModel(
         name=name,
         seed=int(bundle.manifest["recipe"].get("seed", 0)),
         config=bundle.load_model(name).config,
@@ -106,8 +106,8 @@ def _shipped(bundle: Bundle, name: str) -> Subject:
     )
 
 
-def _trained(replica: Replica) -> Subject:
-    return Subject(
+def _trained(replica: Replica) -> EvaluatedModel:
+    return EvaluatedModel(
         name=replica.name,
         seed=replica.seed,
         config=replica.config,

@@ -6,9 +6,14 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from galaxy_explorer.bundle.bundle import Bundle
-from galaxy_explorer.bundle.evaluation import Row, TradeoffPoint, TrainingCurve, TrainingRow
-from galaxy_explorer.evaluation.rows import Subset, find_row, make_row
-from galaxy_explorer.evaluation.subjects import Subject
+from galaxy_explorer.bundle.evaluation import (
+    EvaluationRow,
+    TradeoffPoint,
+    TrainingCurve,
+    TrainingRow,
+)
+from galaxy_explorer.evaluation.rows import RowKey, find_row, make_row
+from galaxy_explorer.evaluation.subjects import EvaluatedModel
 from galaxy_explorer.pipeline.replicas import Replica, training_entry
 
 FROM_MANIFEST = "measured when the bundle was made"
@@ -59,7 +64,9 @@ def _curve(entry: dict[str, Any]) -> TrainingCurve:
     )
 
 
-def taken_over(bundle: Bundle, subjects: Iterable[Subject], grid: str) -> tuple[TrainingRow, ...]:
+def taken_over(
+    bundle: Bundle, subjects: Iterable[EvaluatedModel], grid: str
+) -> tuple[TrainingRow, ...]:
     """Figures that an earlier evaluation on the same grid has of trainings not at hand now."""
     earlier = bundle.evaluation
     if earlier is None or earlier.settings.get("grid") != grid:
@@ -70,7 +77,7 @@ def taken_over(bundle: Bundle, subjects: Iterable[Subject], grid: str) -> tuple[
 
 def trained_rows(
     trainings: list[dict[str, Any]], known: Collection[tuple[str, int]]
-) -> list[tuple[Row, int]]:
+) -> list[tuple[EvaluationRow, int]]:
     """Figures of trainings that are not measured anew, with their seeds.
 
     NMSE of trainings whose weights and codes are not at hand, and of the ablations of hierarchical
@@ -89,13 +96,13 @@ def trained_rows(
             if name == "nmse":
                 score |= {"low": metrics.get("nmse_low"), "high": metrics.get("nmse_high")}
             n = int(metrics.get("n_test", 0))
-            subset = Subset(entry["name"])
+            subset = RowKey(entry["name"])
             row = make_row(subset, "reconstruction", figure, score, n=n, note=FROM_MANIFEST)
             rows.append((row, seed))
     return rows
 
 
-def tradeoff(rows: list[Row], subjects: Iterable[Subject]) -> list[TradeoffPoint]:
+def tradeoff(rows: list[EvaluationRow], subjects: Iterable[EvaluatedModel]) -> list[TradeoffPoint]:
     """One point for each clustered model and feature set; rows joined over seeds."""
     models = {subject.name: subject for subject in subjects if subject.clustered}
     points = []
@@ -121,5 +128,5 @@ def tradeoff(rows: list[Row], subjects: Iterable[Subject]) -> list[TradeoffPoint
     return points
 
 
-def _interval(name: str, row: Row) -> dict[str, float | None]:
+def _interval(name: str, row: EvaluationRow) -> dict[str, float | None]:
     return {name: row.value, f"{name}_low": row.low, f"{name}_high": row.high}

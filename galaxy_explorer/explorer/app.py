@@ -16,15 +16,26 @@ from panel.io.resources import LOCAL_DIST
 
 from galaxy_explorer.errors import BadQuery, GalaxyExplorerError
 from galaxy_explorer.explorer.context import AppContext, app_context
-from galaxy_explorer.explorer.escape import plain
-from galaxy_explorer.explorer.export.dialog import TakeHome
+from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.export.dialog import ExportDialog
 from galaxy_explorer.explorer.links import restore
 from galaxy_explorer.explorer.pages.labels.session import label_columns
 from galaxy_explorer.explorer.pages.registry import PageEntry, offered_pages, warm_pages
-from galaxy_explorer.explorer.server.sessions import has_seat, late_page, on_its_own, presence
+from galaxy_explorer.explorer.server.sessions import (
+    detach_page_from_session,
+    expired_page,
+    has_slot,
+    session_beacon,
+)
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.components import Navigation, SearchField, notify, when_loaded
-from galaxy_explorer.explorer.widgets.results import as_answer, ask, count_words, give, search
+from galaxy_explorer.explorer.widgets.results import (
+    as_results,
+    count_words,
+    next_request,
+    publish_results,
+    search,
+)
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
@@ -52,7 +63,7 @@ class HeaderTools(pn.viewable.Viewer):
             self._on_message, hint="Name, position, T < 0", slim=True, margin=(0, 4),
             explanation=EXPLANATION, sizing_mode=None, styles={"width": FIELD_WIDTH}
         )  # fmt: skip
-        self.take_home = TakeHome(state, context, page)
+        self.take_home = ExportDialog(state, context, page)
         self._view = pn.Row(
             self.field, self.take_home, margin=0, align="center", stylesheets=[OWN_WIDTH]
         )
@@ -67,7 +78,7 @@ class HeaderTools(pn.viewable.Viewer):
 
     async def search(self, asked: str) -> None:
         """Select what a question finds, and say how many; a question in vain changes nothing."""
-        latest = ask(self.state)
+        latest = next_request(self.state)
         try:
             derived = await asyncio.to_thread(label_columns, self.state.bundle)
             found = await asyncio.to_thread(search, self.state, asked, derived)
@@ -76,7 +87,7 @@ class HeaderTools(pn.viewable.Viewer):
             return
         notify(count_words(found), warning=not len(found.rows))
         if len(found.rows) and latest():
-            give(self.state, as_answer(found))
+            publish_results(self.state, as_results(found))
 
 
 TITLE = "Galaxy Explorer"
@@ -98,7 +109,9 @@ HEADER_STYLE = {
     "& .header": {"backgroundColor": "#101b2d", "backgroundImage": "none", "boxShadow": "none"},
     "& .header .title": {"fontSize": "1.2rem", "fontWeight": 600},
     "& .header .MuiIconButton-root": {"color": "#ffffff"},
-    "& .MuiLinearProgress-root": {"display": "none"},  # would never move: see `on_its_own`
+    "& .MuiLinearProgress-root": {
+        "display": "none"
+    },  # would never move: see `detach_page_from_session`
     "& .MuiToolbar-root": {"minHeight": "52px !important"},
     "& .MuiToolbar-root > .MuiBox-root": {"minWidth": 0},
     "& .MuiToolbar-root > .MuiBox-root:has(.title)": {"flexShrink": 0},
@@ -117,7 +130,7 @@ def main_page() -> pn.viewable.Viewable:
     except GalaxyExplorerError as error:
         return error_page(error)
     warm_pages(context)
-    return build_page(context) if has_seat() else late_page()
+    return build_page(context) if has_slot() else expired_page()
 
 
 def _keep_styles_local() -> None:
@@ -137,7 +150,7 @@ def build_page(context: AppContext) -> pmui.Page:
     navigation = Navigation(entries=_entries(pages), page=_asked_page(list(pages)), margin=(0, 8))
     main = pn.Column(sizing_mode="stretch_both", margin=0)
     made: dict[str, pn.viewable.Viewable] = {}
-    here = presence()
+    here = session_beacon()
 
     def open_page(name: str) -> None:
         if name not in pages:
@@ -185,7 +198,7 @@ def _asked_page(names: list[str]) -> str:
 def error_page(error: Exception) -> pmui.Page:
     """A page that says what is wrong and what helps."""
     text = (
-        f"<h2>The explorer cannot start</h2><p>{plain(error)}</p>"
+        f"<h2>The explorer cannot start</h2><p>{escape(error)}</p>"
         "<p>Name a bundle with <code>galaxy-explorer serve BUNDLE</code> or "
         "<code>make app BUNDLE=...</code>; <code>galaxy-explorer train</code> makes one from a "
         "survey. Reload this page when it is there.</p>"
@@ -206,4 +219,4 @@ def _page(
         meta_description="A map of galaxies sorted by a model that was never told their types.",
         sx=HEADER_STYLE,
     )
-    return on_its_own(page)
+    return detach_page_from_session(page)

@@ -22,7 +22,7 @@ import param
 from galaxy_explorer.errors import Busy
 
 
-class Drawing(param.Parameterized):
+class LatestTask(param.Parameterized):
     """Something that is drawn in two steps, whenever it is asked for.
 
     prepare: reads the state and returns the slow step, which runs in a thread; show: gets its
@@ -91,7 +91,7 @@ def has_visitor(document: Any) -> bool:
     return document is not None and document.session_context is not None
 
 
-PLACES = 12
+MAX_JOBS = 12
 """Jobs at a time, the one that is worked on included: a job takes a second or a few."""
 
 Work = Callable[[Callable[[], bool]], Iterator[Any]]
@@ -99,27 +99,27 @@ Work = Callable[[Callable[[], bool]], Iterator[Any]]
 
 
 @dataclass(frozen=True)
-class Waiting:
+class Queued:
     """How many jobs are before this one; 0: it is its turn."""
 
     before: int
 
 
 @dataclass(frozen=True)
-class Made:
+class Result:
     """A step of the work is done, and this is what it made."""
 
     part: Any
 
 
 @dataclass(frozen=True)
-class Ended:
+class Finished:
     """Nothing more follows; with the error that ended the work, if one did."""
 
     error: Exception | None = None
 
 
-News = Waiting | Made | Ended
+JobEvent = Queued | Result | Finished
 
 
 class Job:
@@ -128,30 +128,30 @@ class Job:
     def __init__(self, work: Work) -> None:
         self.work = work
         self._loop = asyncio.get_running_loop()
-        self._news: asyncio.Queue[News] = asyncio.Queue()
+        self._news: asyncio.Queue[JobEvent] = asyncio.Queue()
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
         """Stop after the step that is being worked on; its result is dropped."""
         self._cancelled.set()
-        self._news.put_nowait(Ended())
+        self._news.put_nowait(Finished())
 
     def cancelled(self) -> bool:
         """Whether it was cancelled."""
         return self._cancelled.is_set()
 
-    def tell(self, news: News) -> None:
+    def tell(self, news: JobEvent) -> None:
         """Hand news over to the event loop, from any thread; nobody listens once that is closed."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._news.put_nowait, news)
 
-    async def news(self) -> AsyncIterator[Waiting | Made]:
+    async def news(self) -> AsyncIterator[Queued | Result]:
         """What happens, as it happens. Raises what ended the work, if an error did."""
         while not self.cancelled():
             news = await self._news.get()
             if self.cancelled():
                 return
-            if isinstance(news, Ended):
+            if isinstance(news, Finished):
                 if news.error is not None:
                     raise news.error
                 return
@@ -168,10 +168,10 @@ def _on_one_core() -> None:
     threadpool_limits(1, user_api="openmp")
 
 
-class Line:
+class JobQueue:
     """Jobs one after the other, in the order in which they came; at most `places` of them."""
 
-    def __init__(self, places: int = PLACES) -> None:
+    def __init__(self, places: int = MAX_JOBS) -> None:
         self._places = places
         self._jobs: list[Job] = []  # the first is worked on
         self._lock = threading.Lock()
@@ -185,7 +185,7 @@ class Line:
                 raise Busy(
                     f"{len(self._jobs)} requests are waiting already; try again in a few seconds"
                 )
-            job.tell(Waiting(len(self._jobs)))
+            job.tell(Queued(len(self._jobs)))
             self._jobs.append(job)
         self._worker.submit(self._do, job)
         return job
@@ -209,18 +209,18 @@ class Line:
                 for part in job.work(job.cancelled):
                     if job.cancelled():
                         break
-                    job.tell(Made(part))
+                    job.tell(Result(part))
         except Exception as caught:  # raised by whoever waits for the job
             error = caught
         self._leave(job)
-        job.tell(Ended(error))
+        job.tell(Finished(error))
 
     def _leave(self, job: Job) -> None:
         with self._lock:
             if job in self._jobs:
                 self._jobs.remove(job)
                 for before, other in enumerate(self._jobs):
-                    other.tell(Waiting(before))
+                    other.tell(Queued(before))
 
     def close(self) -> None:
         """Cancel everything and let the thread end."""

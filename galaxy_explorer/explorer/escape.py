@@ -5,6 +5,6 @@ from __future__ import annotations
 import html
 
 
-def plain(value: object) -> str:
+def escape(value: object) -> str:
     """Text that shows `value` literally inside HTML: tags, quotes and entities are escaped."""
     return html.escape(str(value), quote=True)

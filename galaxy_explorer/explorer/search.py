@@ -60,7 +60,7 @@ class Cone:
 
 
 @dataclass(frozen=True)
-class Condition:
+class ColumnCondition:
     """A column, one of < <= > >= = != ~ and the text it is compared with."""
 
     column: str
@@ -74,7 +74,7 @@ class Query:
 
     name: str = ""
     cone: Cone | None = None
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[ColumnCondition, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def parse_query(text: str) -> Query:
             cone = place
         elif found := _CONDITION.fullmatch(term):
             relation = "=" if found[2] == "==" else found[2]
-            conditions.append(Condition(found[1], relation, found[3].strip("\"'")))
+            conditions.append(ColumnCondition(found[1], relation, found[3].strip("\"'")))
         else:
             name = f"{name} {term}".strip()
     return Query(name, cone, tuple(conditions))
@@ -146,12 +146,12 @@ def find(bundle: Bundle, query: Query, derived: Mapping[str, NDArray[Any]] | Non
     if query.name:
         chosen &= named(bundle, query.name)
     if query.cone is None:
-        return Found(np.flatnonzero(chosen), in_words(query))
+        return Found(np.flatnonzero(chosen), format_query(query))
     separation = separations(bundle, query.cone)
     chosen &= separation <= query.cone.radius_arcmin  # NaN, no position: never inside
     rows = np.flatnonzero(chosen)
     rows = rows[np.argsort(separation[rows], kind="stable")]
-    return Found(rows, in_words(query), separation[rows])
+    return Found(rows, format_query(query), separation[rows])
 
 
 def separations(bundle: Bundle, cone: Cone) -> NDArray[np.float64]:
@@ -188,7 +188,7 @@ def normal(name: str) -> str:
 
 
 def holds(
-    bundle: Bundle, condition: Condition, derived: Mapping[str, NDArray[Any]]
+    bundle: Bundle, condition: ColumnCondition, derived: Mapping[str, NDArray[Any]]
 ) -> NDArray[np.bool_]:
     """Where (N,) a condition holds. An unknown number fulfils none but "= unknown"."""
     values = _values(bundle, condition.column, derived)
@@ -208,7 +208,7 @@ def holds(
     return np.asarray(compared & ~np.isnan(numbers), bool)
 
 
-def _text_holds(values: NDArray[np.str_], condition: Condition) -> NDArray[np.bool_]:
+def _text_holds(values: NDArray[np.str_], condition: ColumnCondition) -> NDArray[np.bool_]:
     folded = np.char.lower(values)
     wanted = condition.value.lower()
     if condition.relation == "~":
@@ -230,7 +230,7 @@ def _values(bundle: Bundle, name: str, derived: Mapping[str, NDArray[Any]]) -> N
     raise BadQuery(f"there is no column {name!r}; there are {', '.join(known)}")
 
 
-def in_words(query: Query) -> str:
+def format_query(query: Query) -> str:
     """A query as a reader would write it."""
     parts = [f"“{query.name}”"] if query.name else []
     if query.cone is not None:

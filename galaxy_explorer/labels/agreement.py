@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from galaxy_explorer.labels.store import NOTHING, Layer
+from galaxy_explorer.labels.store import NOTHING, Annotations
 from galaxy_explorer.labels.vocabulary import NOTE, STAGE
 
 NO = "no"
@@ -18,7 +18,7 @@ Ratings = dict[str, dict[str, str]]
 """Annotator -> galaxy -> label."""
 
 
-def ratings(layers: Mapping[str, Layer], aspect: str = STAGE) -> Ratings:
+def ratings(layers: Mapping[str, Annotations], aspect: str = STAGE) -> Ratings:
     """What each annotator said of an aspect of the galaxies they labelled one by one.
 
     Who labelled a galaxy without giving it a feature said "no" to the feature; who gave no stage

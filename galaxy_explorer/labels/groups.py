@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from galaxy_explorer.errors import LabelError
 from galaxy_explorer.labels.log import CLUSTER, CLUSTERING, SELECTION, Change, Event
 from galaxy_explorer.labels.sample import Sample
-from galaxy_explorer.labels.store import LabelStore, Layer, Value, selection_digest
+from galaxy_explorer.labels.store import Annotations, LabelStore, Value, selection_digest
 
 MERGE, SPLIT, REVERSE = "merge", "split", "reverse"
 Names = NDArray[np.object_]
@@ -24,7 +24,9 @@ Names = NDArray[np.object_]
 class Groups:
     """The groups of one annotator over one clustering; reads the store, writes nothing."""
 
-    def __init__(self, store: LabelStore, sample: Sample, layer: Layer, clustering: str) -> None:
+    def __init__(
+        self, store: LabelStore, sample: Sample, layer: Annotations, clustering: str
+    ) -> None:
         self.store, self.sample, self.clustering = store, sample, clustering
         self.target = store.provenance.clustering_target(clustering)
         self.events = _standing(layer, self.target)
@@ -102,7 +104,7 @@ class Groups:
         return Change(self.target, aspect, name, CLUSTERING, members=members, detail=text)
 
 
-def _standing(layer: Layer, target: str) -> list[Event]:
+def _standing(layer: Annotations, target: str) -> list[Event]:
     """Mergers and splits of one clustering that are neither undone nor reversed."""
     events = [event for event in layer.regroupings() if event.target == target]
     gone = {json.loads(event.detail)["seq"] for event in events if event.aspect == REVERSE}
@@ -113,7 +115,7 @@ Spread = dict[str, tuple[Value, str]]
 """Aspect -> what holds for a galaxy because it is in a cluster or a selection, and which."""
 
 
-def spread(store: LabelStore, sample: Sample, layer: Layer) -> dict[str, Spread]:
+def spread(store: LabelStore, sample: Sample, layer: Annotations) -> dict[str, Spread]:
     """What labels of clusters and selections say of their members: galaxy -> aspect -> value.
 
     The newest label of an aspect wins. Labels of other bundles' clusters say nothing here.
@@ -135,7 +137,7 @@ def spread(store: LabelStore, sample: Sample, layer: Layer) -> dict[str, Spread]
 def _members(
     store: LabelStore,
     sample: Sample,
-    layer: Layer,
+    layer: Annotations,
     place: tuple[str, str],
     groups: dict[str, Groups],
 ) -> list[str]:

@@ -14,9 +14,9 @@ import numpy as np
 from galaxy_explorer.errors import LabelError
 from galaxy_explorer.labels.log import CONFIDENCES, Change
 from galaxy_explorer.labels.sample import Sample
-from galaxy_explorer.labels.store import NOTHING, LabelStore, Layer, Value
+from galaxy_explorer.labels.store import NOTHING, Annotations, LabelStore, Value
 from galaxy_explorer.labels.tables import JOIN, LABEL_COLUMNS
-from galaxy_explorer.labels.vocabulary import MAX_NAME, MAX_NOTE, NOTE, STAGE, Vocabulary, checked
+from galaxy_explorer.labels.vocabulary import MAX_NAME, MAX_NOTE, NOTE, STAGE, LabelScheme, checked
 
 FORMATS = {
     ".csv": "",
@@ -140,7 +140,7 @@ def plan_import(
         except LabelError as error:
             plan.refused.append((line, str(error)))
             continue
-        _compare(plan, layers.get(name, Layer(name)), (line, galaxy), values)
+        _compare(plan, layers.get(name, Annotations(name)), (line, galaxy), values)
     return plan
 
 
@@ -151,7 +151,7 @@ def _first(row: Mapping[str, str], names: Sequence[str], words: str) -> str:
     return found
 
 
-def _values(row: Row, vocabulary: Vocabulary) -> Iterator[tuple[str, Value]]:
+def _values(row: Row, vocabulary: LabelScheme) -> Iterator[tuple[str, Value]]:
     """Aspect and value of everything that a row says. Raises LabelError."""
     confidence = row.get("confidence", "")
     if confidence not in CONFIDENCES:
@@ -170,7 +170,7 @@ def _values(row: Row, vocabulary: Vocabulary) -> Iterator[tuple[str, Value]]:
         yield NOTE, Value(note=checked(row[NOTE], NOTE, MAX_NOTE))
 
 
-def _flags(vocabulary: Vocabulary) -> dict[str, str]:
+def _flags(vocabulary: LabelScheme) -> dict[str, str]:
     """Column names that say yes or no to a label each."""
     names = {label.lower(): label for label in vocabulary.by_label}
     return {name: label for name, label in names.items() if name not in OWN}
@@ -184,7 +184,7 @@ def _yes(text: str, label: str) -> bool:
     raise LabelError(f"{label} {text[:40]!r}: 1 or 0 is needed")
 
 
-def _stage(text: str, vocabulary: Vocabulary) -> str:
+def _stage(text: str, vocabulary: LabelScheme) -> str:
     """The label that a text means: itself, its words, or the stage nearest a number T."""
     if text in vocabulary.by_label:
         return text
@@ -203,7 +203,7 @@ def _stage(text: str, vocabulary: Vocabulary) -> str:
 
 
 def _compare(
-    plan: ImportPlan, layer: Layer, where: tuple[int, str], values: Mapping[str, Value]
+    plan: ImportPlan, layer: Annotations, where: tuple[int, str], values: Mapping[str, Value]
 ) -> None:
     line, galaxy = where
     said = layer.galaxies().get(galaxy, {})

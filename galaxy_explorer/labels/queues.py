@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.labels.agreement import disagreements, ratings
 from galaxy_explorer.labels.sample import Sample
-from galaxy_explorer.labels.store import Layer
+from galaxy_explorer.labels.store import Annotations
 
 UNLABELLED, UNCERTAIN, DISAGREEMENTS = "unlabelled", "uncertain", "disagreements"
 SELECTED, EVERYTHING = "selection", "everything"
@@ -17,7 +17,7 @@ QUEUES = (UNLABELLED, UNCERTAIN, DISAGREEMENTS, SELECTED, EVERYTHING)
 SHUFFLE_SEED = 2019
 
 
-def unlabelled(sample: Sample, layer: Layer) -> NDArray[np.int64]:
+def unlabelled(sample: Sample, layer: Annotations) -> NDArray[np.int64]:
     """Rows that the annotator has given no label of their own, shuffled.
 
     The order is the same for everyone: what is done so far is a fair sample of the galaxies, and
@@ -28,7 +28,7 @@ def unlabelled(sample: Sample, layer: Layer) -> NDArray[np.int64]:
     return np.array([row for row in order if sample.ids[row] not in done], np.int64)
 
 
-def uncertain(sample: Sample, layer: Layer, responsibility: ArrayLike) -> NDArray[np.int64]:
+def uncertain(sample: Sample, layer: Annotations, responsibility: ArrayLike) -> NDArray[np.int64]:
     """Rows without a label of their own, the least certain of their cluster first.
 
     responsibility (N,): probability of the cluster that the model gives each galaxy.
@@ -39,7 +39,7 @@ def uncertain(sample: Sample, layer: Layer, responsibility: ArrayLike) -> NDArra
 
 
 def disputed(
-    sample: Sample, layers: Mapping[str, Layer], order: Sequence[str]
+    sample: Sample, layers: Mapping[str, Annotations], order: Sequence[str]
 ) -> NDArray[np.int64]:
     """Rows whose stages differ between annotators, the widest apart in `order` first."""
     galaxies = disagreements(ratings(layers), order)

@@ -39,7 +39,7 @@ from galaxy_explorer.labels.vocabulary import (
     MAX_NOTE,
     NOTE,
     STAGE,
-    Vocabulary,
+    LabelScheme,
     checked,
 )
 
@@ -68,7 +68,7 @@ NOTHING = Value()
 
 
 @dataclass(frozen=True)
-class Step:
+class UndoStep:
     """One change that can be undone: the event and what held before and after it."""
 
     event: Event
@@ -77,13 +77,13 @@ class Step:
 
 
 @dataclass
-class Layer:
+class Annotations:
     """Everything one annotator has said. Only `apply` changes it."""
 
     annotator: str
     values: dict[Place, Value] = field(default_factory=dict)
-    done: list[Step] = field(default_factory=list)
-    undone: list[Step] = field(default_factory=list)
+    done: list[UndoStep] = field(default_factory=list)
+    undone: list[UndoStep] = field(default_factory=list)
     _galaxies: dict[str, dict[str, Value]] = field(default_factory=dict)
 
     def apply(self, event: Event) -> None:
@@ -98,7 +98,7 @@ class Layer:
             self._put(event.place, step.after)
         else:
             after = Value(event.label, event.confidence, event.note, event.seq, event.at)
-            self.done.append(Step(event, self.value(event.place), after))
+            self.done.append(UndoStep(event, self.value(event.place), after))
             self.undone.clear()
             self._put(event.place, after)
 
@@ -114,10 +114,10 @@ class Layer:
         if not said:
             del self._galaxies[target]
 
-    def copy(self) -> Layer:
+    def copy(self) -> Annotations:
         """A copy that later events leave alone."""
         galaxies = {galaxy: dict(said) for galaxy, said in self._galaxies.items()}
-        return Layer(
+        return Annotations(
             self.annotator, dict(self.values), list(self.done), list(self.undone), galaxies
         )
 
@@ -166,8 +166,8 @@ class LabelStore:
         self.path, self.provenance = path, provenance
         self._log = EventLog(path)
         self._lock = threading.RLock()
-        self._layers: dict[str, Layer] = {}
-        self._vocabularies: dict[int, Vocabulary] = {}
+        self._layers: dict[str, Annotations] = {}
+        self._vocabularies: dict[int, LabelScheme] = {}
         self._seen = 0
 
     def close(self) -> None:
@@ -195,19 +195,21 @@ class LabelStore:
         """Put the change back that was undone last; None if there is none."""
         return self._compensate(REDO, annotator, event_id)
 
-    def layer(self, annotator: str) -> Layer:
+    def layer(self, annotator: str) -> Annotations:
         """What an annotator has said so far; later events leave it alone."""
         with self._lock:
             self._catch_up()
-            return self._layers.get(annotator, Layer(annotator)).copy()
+            return self._layers.get(annotator, Annotations(annotator)).copy()
 
     def said(self, annotator: str, galaxy: str) -> dict[str, Value]:
         """Aspects and values that an annotator has given to one galaxy."""
         with self._lock:
             self._catch_up()
-            return dict(self._layers.get(annotator, Layer(annotator)).galaxies().get(galaxy, {}))
+            return dict(
+                self._layers.get(annotator, Annotations(annotator)).galaxies().get(galaxy, {})
+            )
 
-    def layers(self) -> dict[str, Layer]:
+    def layers(self) -> dict[str, Annotations]:
         """The layers of everyone who has labelled, by name in alphabetical order."""
         with self._lock:
             self._catch_up()
@@ -228,7 +230,7 @@ class LabelStore:
             raise LabelError(f"{self.path}: no selection {digest[:40]!r}")
         return [str(member) for member in json.loads(found[0][0])]
 
-    def vocabulary(self, version: int = 0) -> Vocabulary:
+    def vocabulary(self, version: int = 0) -> LabelScheme:
         """A version of the vocabulary; 0: the newest. Raises LabelError for an unknown one."""
         if not version:
             newest = self._log.rows("SELECT max(version) FROM vocabularies")[0][0]
@@ -238,11 +240,11 @@ class LabelStore:
             found = self._log.rows(query, (version,))
             if not found and version != DEFAULT.version:
                 raise LabelError(f"{self.path}: no version {version} of the vocabulary")
-            made = Vocabulary.from_json(found[0][0], version) if found else DEFAULT
+            made = LabelScheme.from_json(found[0][0], version) if found else DEFAULT
             self._vocabularies[version] = made
         return self._vocabularies[version]
 
-    def edit_vocabulary(self, annotator: str, edited: Vocabulary) -> Vocabulary:
+    def edit_vocabulary(self, annotator: str, edited: LabelScheme) -> LabelScheme:
         """Store a new version of the vocabulary and return it; old labels stay as they are."""
         name = checked(annotator, "annotator", MAX_NAME)
         with self._writing():
@@ -269,7 +271,7 @@ class LabelStore:
     def _catch_up(self) -> None:
         """Take in what was stored since, by this process or another."""
         for event in self._log.events("seq > ?", (self._seen,)):
-            self._layers.setdefault(event.annotator, Layer(event.annotator)).apply(event)
+            self._layers.setdefault(event.annotator, Annotations(event.annotator)).apply(event)
             self._seen = event.seq
 
     def checked(self, change: Change) -> Change:
@@ -317,7 +319,7 @@ class LabelStore:
 
     def _insert(self, annotator: str, action: str, change: Change, *, undoes: int) -> Event:
         """Append one event; its order among the annotator's own is that of the commits."""
-        layer = self._layers.get(annotator) or Layer(annotator)
+        layer = self._layers.get(annotator) or Annotations(annotator)
         before = layer.value(change.place)
         row = {
             "event_id": change.event_id,
@@ -343,7 +345,7 @@ class LabelStore:
         return self._log.events("event_id = ?", (change.event_id,))[0]
 
 
-def _restoring(step: Step, value: Value, event_id: str) -> Change:
+def _restoring(step: UndoStep, value: Value, event_id: str) -> Change:
     """The change that makes `value` hold again where a step was made."""
     event = step.event
     return Change(

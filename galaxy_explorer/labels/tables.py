@@ -12,8 +12,8 @@ from galaxy_explorer.errors import LabelError
 from galaxy_explorer.labels.agreement import majority
 from galaxy_explorer.labels.groups import Spread, spread
 from galaxy_explorer.labels.log import Event
-from galaxy_explorer.labels.store import NOTHING, Layer, Value
-from galaxy_explorer.labels.vocabulary import NOTE, STAGE, Vocabulary
+from galaxy_explorer.labels.store import NOTHING, Annotations, Value
+from galaxy_explorer.labels.vocabulary import NOTE, STAGE, LabelScheme
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -89,7 +89,7 @@ def label_table(store: LabelStore, sample: Sample | None) -> Table:
 
 
 def _layer_rows(
-    layer: Layer, derived: Mapping[str, Spread], vocabulary: Vocabulary
+    layer: Annotations, derived: Mapping[str, Spread], vocabulary: LabelScheme
 ) -> Iterator[dict[str, Any]]:
     own = layer.galaxies()
     for galaxy in [*own, *(galaxy for galaxy in derived if galaxy not in own)]:
@@ -122,7 +122,7 @@ def _confidence(said: Mapping[str, Value]) -> str:
     return said.get(STAGE, newest).confidence
 
 
-def _ttype(stage: str, vocabulary: Vocabulary) -> float:
+def _ttype(stage: str, vocabulary: LabelScheme) -> float:
     term = vocabulary.by_label.get(stage)
     return float("nan") if term is None else term.ttype
 
@@ -140,7 +140,7 @@ def majority_table(store: LabelStore, _: Sample | None) -> Table:
 
 
 def _majority_row(
-    galaxy: str, said: Mapping[str, Mapping[str, Value]], vocabulary: Vocabulary
+    galaxy: str, said: Mapping[str, Mapping[str, Value]], vocabulary: LabelScheme
 ) -> dict[str, Any]:
     stages = [values[STAGE].label for values in said.values() if STAGE in values]
     stage, votes = majority(stages)

@@ -83,7 +83,7 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class LabelScheme:
     """Terms in the order of the page; labels and keys are all different."""
 
     terms: tuple[Term, ...]
@@ -117,7 +117,7 @@ class Vocabulary:
         return json.dumps([asdict(term) for term in self.terms], ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str, version: int) -> Vocabulary:
+    def from_json(cls, text: str, version: int) -> LabelScheme:
         """Invert `to_json`."""
         return cls(tuple(Term(**values) for values in json.loads(text)), version)
 
@@ -126,7 +126,7 @@ class Vocabulary:
         return "\n".join("; ".join((t.label, t.key, t.words, t.kind)) for t in self.terms)
 
     @classmethod
-    def from_lines(cls, text: str) -> Vocabulary:
+    def from_lines(cls, text: str) -> LabelScheme:
         """Invert `to_lines`. Raises LabelError naming the line."""
         return cls(tuple(_terms(text.splitlines())))
 
@@ -155,7 +155,7 @@ def _check(term: Term) -> None:
         )
 
 
-DEFAULT = Vocabulary(
+DEFAULT = LabelScheme(
     (
         Term("T-3", "e", "E, S0−", "stage"),
         Term("T-2", "w", "S0", "stage"),

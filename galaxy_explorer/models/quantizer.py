@@ -105,7 +105,7 @@ class Quantizer(nn.Module):
         return 0
 
 
-class PaperQuantizer(Quantizer):
+class GradientQuantizer(Quantizer):
     """Codebook learnt by gradient, uniform start of variance 1 / D (as the report's library)."""
 
     def __init__(self, num_embeddings: int, embedding_dim: int, commitment_cost: float) -> None:
@@ -119,7 +119,7 @@ class PaperQuantizer(Quantizer):
         return (codes - z.detach()).square().mean()
 
 
-class ModernQuantizer(Quantizer):
+class EMAQuantizer(Quantizer):
     """Codebook as moving averages of the vectors assigned to each code."""
 
     starts_from_data = True
@@ -203,4 +203,4 @@ class ModernQuantizer(Quantizer):
         return len(dead)
 
 
-QUANTIZERS: dict[str, type[Quantizer]] = {"paper": PaperQuantizer, "modern": ModernQuantizer}
+QUANTIZERS: dict[str, type[Quantizer]] = {"paper": GradientQuantizer, "modern": EMAQuantizer}

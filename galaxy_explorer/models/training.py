@@ -246,7 +246,7 @@ SAVE_INTERVAL_S = 60.0
 CHECKPOINT, BEST, CURVE = "checkpoint.safetensors", "best.safetensors", "metrics.csv"
 
 
-class Task(Protocol):
+class TrainingTask(Protocol):
     """What the loop needs to know of a model and its data."""
 
     memory: dict[str, Tensor]  # what validation remembers; kept in the checkpoint
@@ -277,7 +277,9 @@ class TrainingResult:
     curve: list[dict[str, float]]
 
 
-def train(task: Task, recipe: Recipe, work_dir: Path, *, name: str = "model") -> TrainingResult:
+def train(
+    task: TrainingTask, recipe: Recipe, work_dir: Path, *, name: str = "model"
+) -> TrainingResult:
     """Train `task.model` in `work_dir`, which keeps checkpoint, best weights and metrics.csv.
 
     Ctrl-C or a kill loses at most a minute; calling again resumes. A finished run returns at once.
@@ -295,7 +297,7 @@ def train(task: Task, recipe: Recipe, work_dir: Path, *, name: str = "model") ->
 class _Run:
     """One run between start (or resumption) and end."""
 
-    def __init__(self, task: Task, recipe: Recipe, work_dir: Path) -> None:
+    def __init__(self, task: TrainingTask, recipe: Recipe, work_dir: Path) -> None:
         self.task, self.recipe, self.work_dir = task, recipe, work_dir
         self.curve: list[dict[str, float]] = []
         self.step, self.seconds = 0, 0.0

@@ -42,7 +42,7 @@ JUDGE_RECIPE = Recipe(
 )
 
 
-class Judge(nn.Module):
+class TTypeRegressor(nn.Module):
     """Four stages of two convolutions, the first of stride 2; then T and the odds of T <= 0."""
 
     mean: Tensor
@@ -83,7 +83,7 @@ class JudgeTask:
         recipe: Recipe,
     ) -> None:
         torch.manual_seed(recipe.seed)  # the initial weights
-        self.model = Judge(stamps.shape[1])
+        self.model = TTypeRegressor(stamps.shape[1])
         self.model.mean.fill_(float(ttype.mean()))
         self.model.spread.fill_(float(ttype.std()))
         self.stamps, self.ttype, self.validation, self.recipe = stamps, ttype, validation, recipe
@@ -129,7 +129,7 @@ def turned(stamps: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 @torch.inference_mode()
-def judge_stamps(model: Judge, stamps: Stamps, *, turns: int = 8) -> tuple[Floats, Floats]:
+def judge_stamps(model: TTypeRegressor, stamps: Stamps, *, turns: int = 8) -> tuple[Floats, Floats]:
     """T (N,) and the probability of T <= 0 (N,) of stretched stamps (N, C, S, S).
 
     Averaged over the first `turns` of the eight orientations.
@@ -153,7 +153,7 @@ def train_judge(
     validation: tuple[Stamps, Floats],
     work_dir: Path,
     recipe: Recipe = JUDGE_RECIPE,
-) -> Judge:
+) -> TTypeRegressor:
     """Train on stretched stamps (N, C, S, S) with T (N,), none unknown; resumable in `work_dir`."""
     task = JudgeTask(stamps, ttype, validation, recipe)
     train(task, recipe, work_dir, name="judge")
@@ -165,22 +165,22 @@ COUNTED = "num_batches_tracked"  # only training needs them
 
 
 @dataclass(frozen=True)
-class StoredJudge:
+class StoredRegressor:
     """noise (S, S // 2 + 1): amplitude of the sky's noise a frequency (rfft2), stretched units."""
 
-    model: Judge
+    model: TTypeRegressor
     noise: NDArray[np.float32]
 
 
-def judge_bytes(judge: StoredJudge) -> bytes:
+def judge_bytes(judge: StoredRegressor) -> bytes:
     """The file."""
     tensors = {**judge.model.state_dict(), NOISE: torch.from_numpy(judge.noise)}
     return save({k: v.cpu().half().contiguous() for k, v in tensors.items() if not _counted(k)})
 
 
-def parse_judge(data: bytes, *, channels: int, side: int) -> StoredJudge:
+def parse_judge(data: bytes, *, channels: int, side: int) -> StoredRegressor:
     """Rebuild a judge of stamps (C, S, S) from its file; raises ValueError where it is none."""
-    model, stored = Judge(channels), load(data)
+    model, stored = TTypeRegressor(channels), load(data)
     shapes = {k: v.shape for k, v in model.state_dict().items() if not _counted(k)}
     shapes[NOISE] = torch.Size((side, side // 2 + 1))
     wrong = [k for k in shapes | stored if k not in stored or stored[k].shape != shapes.get(k)]
@@ -188,7 +188,7 @@ def parse_judge(data: bytes, *, channels: int, side: int) -> StoredJudge:
         raise ValueError(f"{wrong[0]} is missing, unknown or of another shape")
     noise = stored.pop(NOISE).float().numpy()
     model.load_state_dict({k: v.float() for k, v in stored.items()}, strict=False)
-    return StoredJudge(model.eval(), noise)
+    return StoredRegressor(model.eval(), noise)
 
 
 def _counted(name: str) -> bool:

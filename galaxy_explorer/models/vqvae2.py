@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from galaxy_explorer.models.layers import HIDDEN, Decoder, Encoder, LayerRow, layer_row
-from galaxy_explorer.models.quantizer import ModernQuantizer
+from galaxy_explorer.models.quantizer import EMAQuantizer
 
 
 @dataclass(frozen=True)
@@ -102,15 +102,15 @@ class VQVAE2(nn.Module):
         size, beta = config.embedding_dim, config.commitment_cost
         self.bottom_encoder = Encoder(config.channels, HIDDEN, config.stages)
         self.top_encoder = Encoder(HIDDEN, size, 1)
-        self.top_quantizer = ModernQuantizer(config.num_embeddings, size, beta)
+        self.top_quantizer = EMAQuantizer(config.num_embeddings, size, beta)
         self.top_decoder = Decoder(size, size, 1)  # (B, D, h / 2, w / 2) to (B, D, h, w)
         self.to_code = nn.Conv2d(HIDDEN + size, size, 1)
-        self.bottom_quantizer = ModernQuantizer(config.num_embeddings, size, beta)
+        self.bottom_quantizer = EMAQuantizer(config.num_embeddings, size, beta)
         self.upsample = nn.ConvTranspose2d(size, size, 4, stride=2, padding=1)
         self.decoder = Decoder(config.channels, 2 * size, config.stages)
 
     @property
-    def quantizers(self) -> tuple[ModernQuantizer, ModernQuantizer]:
+    def quantizers(self) -> tuple[EMAQuantizer, EMAQuantizer]:
         """Of the top level, then of the bottom level."""
         return self.top_quantizer, self.bottom_quantizer
 

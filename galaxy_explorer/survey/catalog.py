@@ -216,7 +216,7 @@ LARGEST_DEC_DEG = 90.0
 
 
 @dataclass(frozen=True)
-class Row:
+class CatalogRow:
     """One catalogue row; positions in degrees, NaN where unknown."""
 
     row: int
@@ -244,16 +244,18 @@ def check_numeric(catalog: pq.ParquetFile, columns: ColumnMap, name: str) -> Non
             raise BadCatalog(f"{name}: column {column!r} holds {kind}, numbers are needed")
 
 
-def block_rows(table: pa.Table, columns: ColumnMap, start: int) -> Iterator[Row]:
+def block_rows(table: pa.Table, columns: ColumnMap, start: int) -> Iterator[CatalogRow]:
     """The rows of a block whose first row has number `start`."""
     ids, images = _texts(table, columns.galaxy_id), _texts(table, columns.image)
     ra, dec = _positions(table, columns)
     scales = _numbers(table, columns.pixel_scale)
     for i in range(table.num_rows):
-        yield Row(start + i, ids[i], images[i], float(ra[i]), float(dec[i]), float(scales[i]))
+        yield CatalogRow(
+            start + i, ids[i], images[i], float(ra[i]), float(dec[i]), float(scales[i])
+        )
 
 
-def all_rows(catalog: pq.ParquetFile, columns: ColumnMap) -> Iterator[Row]:
+def all_rows(catalog: pq.ParquetFile, columns: ColumnMap) -> Iterator[CatalogRow]:
     """Every row of the catalogue, a block at a time."""
     start = 0
     for table in blocks(catalog, start=0, size=CHUNK_ROWS):

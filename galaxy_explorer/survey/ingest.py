@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadImage, SettingError, SurveyError
 from galaxy_explorer.survey.catalog import (
+    CatalogRow,
     ColumnMap,
-    Row,
     all_rows,
     block_rows,
     blocks,
@@ -137,7 +137,11 @@ def ingest(
 
 
 def _spec(
-    pictures: StampSource, rows: Iterable[Row], options: IngestOptions, source: Path, out: Path
+    pictures: StampSource,
+    rows: Iterable[CatalogRow],
+    options: IngestOptions,
+    source: Path,
+    out: Path,
 ) -> SurveySpec:
     """What the survey will be, from the first picture that can be used."""
     image, stamp = _first_usable(pictures, rows, options)
@@ -154,7 +158,7 @@ def _spec(
 
 
 def _first_usable(
-    pictures: StampSource, rows: Iterable[Row], options: IngestOptions
+    pictures: StampSource, rows: Iterable[CatalogRow], options: IngestOptions
 ) -> tuple[Image, Stamp]:
     reason = "the catalogue is empty"
     for row in rows:
@@ -171,7 +175,9 @@ def _cuts(pictures: StampSource, options: IngestOptions) -> float | None:
     return None if isinstance(pictures, MosaicSource) else options.cutout_arcsec
 
 
-def make_stamp(image: Image, row: Row, options: IngestOptions, *, cut: float | None) -> Stamp:
+def make_stamp(
+    image: Image, row: CatalogRow, options: IngestOptions, *, cut: float | None
+) -> Stamp:
     """Choose planes, frame and resample a picture; `cut` is a side in arcsec, cut out first.
 
     The sky of linear data is that of the whole picture, in flux per stamp pixel. Its sigma is the
@@ -261,7 +267,7 @@ class _Run:
         pixels = np.stack([s.pixels for s in stamps]) if stamps else np.empty(shape, np.float32)
         self._writer.append(pixels, columns, cursor=start + table.num_rows, rejects=rejects)
 
-    def _stamp(self, row: Row) -> Stamp:
+    def _stamp(self, row: CatalogRow) -> Stamp:
         row.check()
         image = self._pictures.fetch(row)
         cut = _cuts(self._pictures, self._options)

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadImage, SurveyError
-from galaxy_explorer.survey.catalog import Row
+from galaxy_explorer.survey.catalog import CatalogRow
 from galaxy_explorer.survey.fits_images import HduSpan, hdu_spans
 from galaxy_explorer.survey.images import COMPRESSED, SUFFIXES, Image, finite, read_image
 from galaxy_explorer.survey.limits import MAX_FILE_BYTES, MAX_PIXELS
@@ -215,13 +215,13 @@ ARCSEC_PER_DEGREE = 3600.0
 class StampSource(Protocol):
     """A place to fetch the picture of a catalogue row from."""
 
-    def file_of(self, row: Row) -> str:
+    def file_of(self, row: CatalogRow) -> str:
         """Name of the file, or the place in it, for reports."""
 
-    def fetch(self, row: Row) -> Image:
+    def fetch(self, row: CatalogRow) -> Image:
         """The picture. Raises BadImage where there is none or it cannot be used."""
 
-    def unused(self, rows: Iterable[Row]) -> int:
+    def unused(self, rows: Iterable[CatalogRow]) -> int:
         """How many pictures no catalogue row refers to."""
 
 
@@ -261,7 +261,7 @@ class FolderSource:
         self._root = folder.resolve()
         self._hdu = hdu
 
-    def file_of(self, row: Row) -> str:
+    def file_of(self, row: CatalogRow) -> str:
         """Path within the folder."""
         return row.image or self._by_id(row.galaxy_id)
 
@@ -272,7 +272,7 @@ class FolderSource:
                     return galaxy_id + ending
         return galaxy_id
 
-    def fetch(self, row: Row) -> Image:
+    def fetch(self, row: CatalogRow) -> Image:
         """Read the row's file, which must lie within the folder."""
         name = self.file_of(row)
         try:
@@ -287,7 +287,7 @@ class FolderSource:
             raise BadImage(name, "no such file in the folder")
         return read_image(path, name=name, hdu=self._hdu)
 
-    def unused(self, rows: Iterable[Row]) -> int:
+    def unused(self, rows: Iterable[CatalogRow]) -> int:
         """Pictures in the folder (and folders in it) that no row names."""
         used = np.fromiter((name_hash(os.path.normpath(self.file_of(r))) for r in rows), np.uint64)
         used.sort()
@@ -321,7 +321,7 @@ class CubeSource:
                 "array to match them by; add one named like the id column"
             )
 
-    def _index(self, row: Row) -> int | None:
+    def _index(self, row: CatalogRow) -> int | None:
         if self._places is None:
             return row.row
         hashes, order = self._places
@@ -330,12 +330,12 @@ class CubeSource:
         found = place < hashes.size and int(hashes[place]) == value
         return int(order[place]) if found else None
 
-    def file_of(self, row: Row) -> str:
+    def file_of(self, row: CatalogRow) -> str:
         """The cube and the place in it."""
         index = self._index(row)
         return self._cube.name if index is None else f"{self._cube.name}[{index}]"
 
-    def fetch(self, row: Row) -> Image:
+    def fetch(self, row: CatalogRow) -> Image:
         """Read one stamp; whole numbers of 8 or 16 bits count as stretched pictures."""
         index = self._index(row)
         name = self.file_of(row)
@@ -349,7 +349,7 @@ class CubeSource:
             return Image(finite(values / np.iinfo(values.dtype).max, name), linear=False)
         return Image(finite(values, name), linear=True)
 
-    def unused(self, rows: Iterable[Row]) -> int:
+    def unused(self, rows: Iterable[CatalogRow]) -> int:
         """Stamps of the cube that no row refers to."""
         used = np.zeros(self._cube.count, bool)
         for row in rows:
@@ -396,11 +396,11 @@ class MosaicSource:
             raise BadImage(str(path), "no HDU holds an image of two axes")
         return numbers[0]
 
-    def file_of(self, row: Row) -> str:
+    def file_of(self, row: CatalogRow) -> str:
         """The mosaic and the position in it."""
         return f"{self._name} at {row.ra:.6f} {row.dec:+.6f} deg"
 
-    def fetch(self, row: Row) -> Image:
+    def fetch(self, row: CatalogRow) -> Image:
         """Cut a square around the row's position; it must lie within the mosaic as a whole."""
         from astropy.coordinates import SkyCoord
         from astropy.nddata import Cutout2D, NoOverlapError, PartialOverlapError
@@ -417,7 +417,7 @@ class MosaicSource:
             raise BadImage(name, f"not wholly within the mosaic ({error})") from error
         return Image(finite(cut.data[None], name), linear=True, pixel_scale_arcsec=self.pixel_scale)
 
-    def unused(self, rows: Iterable[Row]) -> int:  # noqa: ARG002
+    def unused(self, rows: Iterable[CatalogRow]) -> int:  # noqa: ARG002
         """A mosaic holds no stamps of its own."""
         return 0
 

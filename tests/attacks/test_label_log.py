@@ -19,7 +19,7 @@ from galaxy_explorer.labels.imports import read_rows
 from galaxy_explorer.labels.log import Change
 from galaxy_explorer.labels.store import LabelStore
 from galaxy_explorer.labels.tables import table as label_table
-from galaxy_explorer.labels.vocabulary import Term, Vocabulary
+from galaxy_explorer.labels.vocabulary import LabelScheme, Term
 from galaxy_explorer.utils.tables import FORMATS, decode_table, encode_table
 from tests.attacks.label_writer import GIVEN
 
@@ -182,7 +182,7 @@ def there_and_back(log: Path, texts: list[str]) -> None:
     kept = []
     for i, text in enumerate(texts):
         try:
-            vocabulary = Vocabulary((Term(text, "a", text, "feature"),))
+            vocabulary = LabelScheme((Term(text, "a", text, "feature"),))
             version = store.edit_vocabulary(text, vocabulary).version
             change = Change(f"g{i}", text, text, note=text, vocabulary=version)
             store.record(text, [change])

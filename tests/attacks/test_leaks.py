@@ -20,7 +20,7 @@ from tornado.ioloop import IOLoop
 
 from galaxy_explorer.explorer.context import app_context
 from galaxy_explorer.explorer.pages.registry import PAGES
-from galaxy_explorer.explorer.server.sessions import seats
+from galaxy_explorer.explorer.server.sessions import session_slots
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.components import Navigation
 from galaxy_explorer.settings import PREFIX
@@ -38,12 +38,12 @@ def application(intact, tmp_path, monkeypatch) -> Iterator[object]:
     for name, value in (("BUNDLE", intact), ("CACHE", tmp_path), ("LABELS", tmp_path / "l.db")):
         monkeypatch.setenv(PREFIX + name, str(value))
     app_context.cache_clear()
-    seats.cache_clear()
+    session_slots.cache_clear()
     made = build_single_handler_application(ROOT / "app.py")
     made.add(DocumentLifecycleHandler())
     yield made
     app_context.cache_clear()
-    seats.cache_clear()
+    session_slots.cache_clear()
 
 
 def alive(kind: type) -> list[object]:

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from galaxy_explorer.bundle.bundle import load_bundle
 from galaxy_explorer.labels.log import Change, Provenance
 from galaxy_explorer.labels.store import LabelStore
-from galaxy_explorer.labels.vocabulary import DEFAULT, MAX_NAME, Term, Vocabulary
+from galaxy_explorer.labels.vocabulary import DEFAULT, MAX_NAME, LabelScheme, Term
 from tests.attacks.payloads import PAYLOADS, RAN
 from tests.browser.conftest import PATIENCE_MS
 
@@ -45,7 +45,7 @@ def write_labels(folder: Path) -> None:
     galaxies = load_bundle(folder / "bundle").column("galaxy_id").tolist()
     store = LabelStore(folder / "labels.db", Provenance("0" * 64, "none", "0"))
     terms = [Term(text, key, text, "feature") for text, key in zip(TEXTS, KEYS, strict=True)]
-    store.edit_vocabulary("A", Vocabulary((*DEFAULT.terms, *terms)))
+    store.edit_vocabulary("A", LabelScheme((*DEFAULT.terms, *terms)))
     for text, payload in zip(TEXTS, PAYLOADS, strict=True):
         assert len(text) <= MAX_NAME
         labels = [Change(galaxy, text, text) for galaxy in galaxies]

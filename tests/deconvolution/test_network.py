@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from galaxy_explorer.deconvolution.error_model import (
-    PriorError,
+    ReconstructionError,
     filtered,
     local_size,
     measure_prior_error,
@@ -15,12 +15,17 @@ from galaxy_explorer.deconvolution.error_model import (
 )
 from galaxy_explorer.deconvolution.metrics import psnr, reduced_chi2
 from galaxy_explorer.deconvolution.network import (
-    Telescope,
+    BlurOperator,
     conjugate_gradients,
     deconvolve,
     fitted_sky,
 )
-from galaxy_explorer.deconvolution.observations import Observed, blur, observe, stamps_observed
+from galaxy_explorer.deconvolution.observations import (
+    ObservedStamps,
+    blur,
+    observe,
+    stamps_observed,
+)
 from galaxy_explorer.models.psf import RINGS, central
 from tests.deconvolution.scenes import galaxies, network, psfs
 
@@ -31,7 +36,7 @@ def with_error(power: float, gain: float = 1.0):
     """An untrained network that says its error has this power at every frequency."""
     model = network()
     shape = (3, RINGS)
-    PriorError(LEVELS, np.full(shape, gain), np.full(shape, np.log(power))).store(model)
+    ReconstructionError(LEVELS, np.full(shape, gain), np.full(shape, np.log(power))).store(model)
     return model
 
 
@@ -40,7 +45,7 @@ def test_the_way_back_through_the_telescope_is_the_transpose() -> None:
     canvas = torch.rand(3, 30, 30, dtype=torch.float64, generator=generator)
     stamp = torch.rand(3, 22, 22, dtype=torch.float64, generator=generator)
     psf = torch.rand(3, 9, 8, dtype=torch.float64, generator=generator)
-    telescope = Telescope(canvas, psf, 22)
+    telescope = BlurOperator(canvas, psf, 22)
     there = (telescope.forward(canvas) * stamp).sum((1, 2))
     back = (canvas * telescope.back(stamp)).sum((1, 2))
     torch.testing.assert_close(there, back)
@@ -90,7 +95,7 @@ def test_a_free_sky_makes_no_difference_to_the_light() -> None:
     plain = observe(galaxies(2), psfs(2), 100.0, seed=0)
     model, level = with_error(1.0), 0.3 * plain.sky_sigma[:, None, None]
     arrays = (plain.sigma, plain.sky_sigma, plain.psf)
-    dark, bright = (Observed(plain.pixels + extra, *arrays) for extra in (0, level))
+    dark, bright = (ObservedStamps(plain.pixels + extra, *arrays) for extra in (0, level))
     one, other = deconvolve(model, dark), deconvolve(model, bright)
     same = one.codes == other.codes  # the encoder may see the sky, the likelihood does not
     assert same.mean() > 0.3
@@ -120,9 +125,9 @@ def test_the_error_of_the_prior_is_found_again() -> None:
 def test_what_a_model_carries_comes_back() -> None:
     model = network()
     rng = np.random.default_rng(0)
-    error = PriorError(LEVELS, rng.random((3, RINGS)), rng.normal(size=(3, RINGS)))
+    error = ReconstructionError(LEVELS, rng.random((3, RINGS)), rng.normal(size=(3, RINGS)))
     error.store(model)
-    found = PriorError.of(model)
+    found = ReconstructionError.of(model)
     for name in ("levels", "gain", "log_power"):
         assert getattr(found, name) == pytest.approx(getattr(error, name), rel=1e-6)
     power = found.powers(np.array([20.0, 200.0], np.float32), (48, 48))

@@ -26,7 +26,13 @@ from galaxy_explorer.emulation.light import (
     units_of,
     usual_magnitude,
 )
-from galaxy_explorer.emulation.observation import Maker, Wish, checked_scale, observe, resampled
+from galaxy_explorer.emulation.observation import (
+    ObservationSettings,
+    Observer,
+    checked_scale,
+    observe,
+    resampled,
+)
 from galaxy_explorer.emulation.output import cards, facts
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import BadImage, BundleError, RequestError
@@ -259,11 +265,15 @@ def test_the_psf_layer_is_left_out_where_another_psf_follows(hst: Path) -> None:
         bundle=bundle, model=NAME, fields=(), default_guidance=1.0,
         decode=lambda codes: bundle.draw(NAME, codes),
     )  # fmt: skip
-    codes, drawn, seen = bundle.codes(NAME)[:2], Maker(emulator), Maker(emulator, Wish("sdss"))
+    codes, drawn, seen = (
+        bundle.codes(NAME)[:2],
+        Observer(emulator),
+        Observer(emulator, ObservationSettings("sdss")),
+    )
     through = units_of(bundle).light(bundle.draw(NAME, codes))
     assert np.array_equal(drawn.light(codes), through)
     assert np.array_equal(seen.light(codes), light_without_psf(bundle, codes))
-    kept = Maker(emulator, Wish("sdss", psf_layer=True))
+    kept = Observer(emulator, ObservationSettings("sdss", psf_layer=True))
     assert np.array_equal(kept.light(codes), through)
     layers = [facts(cards(maker, Request(2)))["PSFLAYER"] for maker in (drawn, seen, kept)]
     assert layers == [True, False, True]

@@ -16,7 +16,7 @@ from PIL import Image
 from galaxy_explorer.bundle.bundle import load_bundle
 from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.light import implied_scale
-from galaxy_explorer.emulation.observation import Maker, Wish
+from galaxy_explorer.emulation.observation import ObservationSettings, Observer
 from galaxy_explorer.emulation.output import (
     Card,
     cards,
@@ -39,7 +39,7 @@ from tests.deconvolution.scenes import gaussian
 from tests.small_bundle import write_small_bundle
 
 REQUEST = Request(3, 7, {"ttype": 3.5, "magnitude": 15.0}, temperature=0.9, first=2)
-OBSERVED = Wish("euclid-vis", pixel_scale_arcsec=0.15, magnitude=20.0)
+OBSERVED = ObservationSettings("euclid-vis", pixel_scale_arcsec=0.15, magnitude=20.0)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def codes(emulator: Emulator) -> np.ndarray:
 
 
 def test_the_header_says_what_the_galaxies_are(emulator: Emulator) -> None:
-    said = facts(cards(Maker(emulator, OBSERVED), REQUEST))
+    said = facts(cards(Observer(emulator, OBSERVED), REQUEST))
     assert said["SYNTHETIC"] is True
     assert said["BUNDHASH"] == emulator.bundle.hash
     assert (said["MODEL"], said["SEED"], said["FIRST"]) == ("k512-modern-8x8", 7, 2)
@@ -69,7 +69,7 @@ def test_the_header_says_what_the_galaxies_are(emulator: Emulator) -> None:
 
 
 def test_without_a_camera_the_light_is_relative_and_says_so(emulator: Emulator) -> None:
-    maker = Maker(emulator)
+    maker = Observer(emulator)
     lines = cards(maker, replace(REQUEST, condition={}))
     said = facts(lines)
     assert said["ASKED"] == "nothing"
@@ -80,7 +80,7 @@ def test_without_a_camera_the_light_is_relative_and_says_so(emulator: Emulator) 
 
 
 def test_the_header_gives_the_stretch_back(emulator: Emulator, codes: np.ndarray) -> None:
-    maker = Maker(emulator)
+    maker = Observer(emulator)
     said = facts(cards(maker, REQUEST))
     stretch = ArcsinhStretch(said["STRSOFT"], said["STRSCALE"], said["STRPED"])
     light = maker.observe(codes, REQUEST).pixels
@@ -93,7 +93,7 @@ def test_the_header_gives_the_stretch_back(emulator: Emulator, codes: np.ndarray
 
 
 def test_a_fits_file_reads_back(emulator: Emulator, codes: np.ndarray, tmp_path: Path) -> None:
-    maker = Maker(emulator, OBSERVED)
+    maker = Observer(emulator, OBSERVED)
     pixels = maker.observe(codes, REQUEST).pixels
     judged = {"judged_ttype": np.arange(3.0)}
     table = catalogue(maker, REQUEST, codes, pixels.sum((1, 2, 3)), measured=judged)
@@ -120,7 +120,7 @@ def test_a_fits_file_reads_back(emulator: Emulator, codes: np.ndarray, tmp_path:
 
 
 def test_a_galaxy_can_be_made_again_from_its_row(emulator: Emulator, codes: np.ndarray) -> None:
-    maker = Maker(emulator, OBSERVED)
+    maker = Observer(emulator, OBSERVED)
     row = catalogue(maker, REQUEST, codes, np.zeros(3))[1]
     again = Request(
         1, int(row["seed"]), REQUEST.condition, temperature=0.9, first=int(row["number"])
@@ -133,7 +133,7 @@ def test_a_galaxy_can_be_made_again_from_its_row(emulator: Emulator, codes: np.n
 def test_samples_of_one_noise_have_the_pixels_noise_in_common(
     emulator: Emulator, codes: np.ndarray
 ) -> None:
-    maker = Maker(emulator, OBSERVED)
+    maker = Observer(emulator, OBSERVED)
     ladder = replace(REQUEST, condition={"ttype": (1.0, 2.0, 3.0)}, same_noise=True)
     same = np.repeat(codes[:1], 3, axis=0)
     pixels = maker.observe(same, ladder).pixels
@@ -160,11 +160,11 @@ def test_a_size_that_is_asked_for_is_the_pixel_scale(emulator: Emulator) -> None
 def test_a_cancelled_observation_ends_early(emulator: Emulator) -> None:
     request = Request(40)
     codes = np.zeros((40, 8, 8), np.uint16)
-    assert len(Maker(emulator).observe(codes, request, cancelled=lambda: True).pixels) < 40
+    assert len(Observer(emulator).observe(codes, request, cancelled=lambda: True).pixels) < 40
 
 
 def test_a_png_says_that_it_is_synthetic(emulator: Emulator, codes: np.ndarray) -> None:
-    maker = Maker(emulator)
+    maker = Observer(emulator)
     shown = maker.observe(codes, REQUEST).stretched
     data = png_bytes(shown, cards(maker, REQUEST))
     with Image.open(io.BytesIO(data)) as picture:
@@ -187,7 +187,7 @@ def test_a_sheet_has_a_largest_size() -> None:
 
 
 def test_names_are_plain_and_say_synthetic(emulator: Emulator) -> None:
-    maker = Maker(emulator)
+    maker = Observer(emulator)
     emulator.bundle.manifest["name"] = "../a b"
     try:
         assert file_stem(maker, REQUEST) == "synthetic-.._a_b-seed7"

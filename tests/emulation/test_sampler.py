@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from galaxy_explorer.emulation.sampler import Draw, Noise, Sampler, naive_rows
+from galaxy_explorer.emulation.sampler import Draw, GumbelNoise, Sampler, naive_rows
 from galaxy_explorer.models.conditions import Condition
 from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
 
@@ -125,10 +125,10 @@ def test_guidance_one_is_the_plain_prior_and_more_goes_towards_what_is_asked() -
 
 
 def test_noise_belongs_to_the_sample() -> None:
-    alone, among = Noise(7, (5,)), Noise(7, (3, 4, 5))
+    alone, among = GumbelNoise(7, (5,)), GumbelNoise(7, (3, 4, 5))
     for _ in range(2):
         assert np.array_equal(alone.row(4, K)[0], among.row(4, K)[2])
-    assert not np.array_equal(Noise(7, (5,)).row(4, K), Noise(8, (5,)).row(4, K))
+    assert not np.array_equal(GumbelNoise(7, (5,)).row(4, K), GumbelNoise(8, (5,)).row(4, K))
 
 
 def test_memory_follows_the_width_of_the_map_not_its_height() -> None:

@@ -18,7 +18,7 @@ from galaxy_explorer.evaluation.claims import (
     smaller_reconstructs_worse,
 )
 from galaxy_explorer.evaluation.evidence import Estimate, Evidence, difference, sign, verdict_of
-from galaxy_explorer.evaluation.rows import Subset, make_row
+from galaxy_explorer.evaluation.rows import RowKey, make_row
 from tests.small_evaluation import small_evaluation
 
 SIZES = (16, 32, 64, 128, 256, 512)
@@ -43,7 +43,7 @@ def errors(slope, seeds=3, scatter=0.0002):
             for seed in range(seeds):
                 value = 0.05 + slope * number + scatter * (seed - 1)
                 score = {"value": value, "low": value - 0.001, "high": value + 0.001}
-                subset = Subset(f"k{size}-{quantizer}-8x8")
+                subset = RowKey(f"k{size}-{quantizer}-8x8")
                 rows.append((make_row(subset, "reconstruction", "NMSE", score, n=100), seed))
     return rows
 
@@ -93,7 +93,7 @@ def figure(name, subset, value, half=0.01):
 )
 def test_the_worst_of_four(dense, verdict):
     values = {SMALL: 0.06, LARGE: 0.03, "convae-conv": 0.03, "convae-dense": dense}
-    rows = [figure("NMSE", Subset(name), value, 0.001) for name, value in values.items()]
+    rows = [figure("NMSE", RowKey(name), value, 0.001) for name, value in values.items()]
     assert dense_reconstructs_worst(evidence(rows)).verdict == verdict
 
 
@@ -103,9 +103,9 @@ def test_the_worst_of_four(dense, verdict):
 )
 def test_rotation(codes, latents, verdict):
     name = "ARI, rotated by 90 degrees"
-    rows = [figure(name, Subset(m, "index", "gmm", 64), codes) for m in (SMALL, LARGE)]
+    rows = [figure(name, RowKey(m, "index", "gmm", 64), codes) for m in (SMALL, LARGE)]
     convaes = ("convae-conv", "convae-dense")
-    rows += [figure(name, Subset(m, "latents", "gmm", 64), latents) for m in convaes]
+    rows += [figure(name, RowKey(m, "latents", "gmm", 64), latents) for m in convaes]
     assert rotation(evidence(rows)).verdict == verdict
 
 

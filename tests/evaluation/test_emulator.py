@@ -8,14 +8,14 @@ from galaxy_explorer import load_bundle
 from galaxy_explorer.cli import app
 from galaxy_explorer.emulation import morphology
 from galaxy_explorer.emulation.emulator import Emulator
-from galaxy_explorer.emulation.likeness import Noise, judged_ttype
+from galaxy_explorer.emulation.likeness import SkyNoise, judged_ttype
 from galaxy_explorer.emulation.morphology import MEASURED
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.emulator import comparison
 from galaxy_explorer.evaluation.emulator import sets as scores
 from galaxy_explorer.evaluation.emulator.measure import HeldOut
-from galaxy_explorer.evaluation.emulator.run import GUIDANCES, EmulatorEvaluation, evaluate_emulator
+from galaxy_explorer.evaluation.emulator.run import GUIDANCES, PriorMeasurement, evaluate_emulator
 from galaxy_explorer.models.ttype_regressor import judge_stamps
 from galaxy_explorer.pipeline.prior import add_prior
 from tests.small_bundle import write_small_bundle
@@ -158,12 +158,12 @@ def test_a_bundle_without_a_prior_says_what_makes_one(tmp_path, survey):
 
 def test_every_sample_has_a_number_of_its_own(proof, bundle, survey):
     context = Context(load_bundle(bundle), survey, bundle.with_name("sky.work"), "tiny")
-    evaluation = EmulatorEvaluation(
+    evaluation = PriorMeasurement(
         context, Emulator.open(context.bundle), SAMPLES, 1, lambda _: None
     )
     rows, places = np.arange(10, 30), np.resize([3, 5, 8], 10)
     real = evaluation.measurer.taught().rows(np.arange(20))
-    held_out = HeldOut(real, real, Noise(np.arange(20.0), np.ones((64, 33))))
+    held_out = HeldOut(real, real, SkyNoise(np.arange(20.0), np.ones((64, 33))))
     asked = evaluation._asked(held_out, rows, places, first_round=2)
     assert len(set(asked.numbers)) == 10
     np.testing.assert_array_equal(asked.numbers % len(survey), rows[places])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.evaluation.rows import (
-    Subset,
+    RowKey,
     find_row,
     join_seeds,
     make_row,
@@ -14,7 +14,7 @@ from galaxy_explorer.evaluation.rows import (
     seed_half_width,
 )
 
-SUBSET = Subset("k16-paper-8x8", "index", "gmm", 64)
+SUBSET = RowKey("k16-paper-8x8", "index", "gmm", 64)
 
 
 def row(value, half=0.1, figure="AMI"):

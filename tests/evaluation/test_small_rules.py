@@ -6,7 +6,7 @@ import pytest
 from galaxy_explorer.evaluation.agreement import cluster_means, count_kinds
 from galaxy_explorer.evaluation.number_of_clusters import is_right, wilson
 from galaxy_explorer.evaluation.references import JUDGE, best_threshold, judge_targets
-from galaxy_explorer.evaluation.rows import Subset, make_row
+from galaxy_explorer.evaluation.rows import RowKey, make_row
 
 
 def test_pure_clusters_are_early_and_late():
@@ -61,7 +61,7 @@ def test_threshold_with_the_fewest_errors():
 
 
 def test_goals_are_reached_or_not():
-    own = Subset("m", "rings", "kmeans, as shipped", 8)
+    own = RowKey("m", "rings", "kmeans, as shipped", 8)
     rows = [
         make_row(own, "invariance", "ARI, renumbered", {"value": 1.0}, n=9),
         make_row(own, "invariance", "ARI, rotated by 45 degrees", {"value": 0.6}, n=9),

@@ -3,24 +3,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.explorer.pages.clusters import Clusters
+from galaxy_explorer.explorer.pages.clusters import ClustersPage
 from galaxy_explorer.explorer.plots.clusterings import MEMBERS
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import T_SOURCE
 
 
 @pytest.fixture
-def page(state, stamps) -> Clusters:
-    return Clusters(state, stamps)
+def page(state, stamps) -> ClustersPage:
+    return ClustersPage(state, stamps)
 
 
-def bars(page: Clusters) -> tuple[int, int]:
+def bars(page: ClustersPage) -> tuple[int, int]:
     counts = page.histogram.select_one({"name": T_SOURCE}).data["count"]
     no_t = page.histogram.select_one({"name": "no_t"}).data["text"][0]
     return int(counts.sum()), int(no_t.replace(",", ""))
 
 
-def largest(page: Clusters) -> int:
+def largest(page: ClustersPage) -> int:
     clusters = page.state.bundle.clusterings[page.state.clustering].clusters
     return max(clusters, key=lambda cluster: cluster.count).id
 
@@ -44,7 +44,7 @@ def test_a_click_on_a_cluster_selects_its_members_everywhere(page, state):
     assert _dot_colour(page) == cluster_colour(cluster)
 
 
-def _dot_colour(page: Clusters) -> str:
+def _dot_colour(page: ClustersPage) -> str:
     source = page.place.select_one({"name": MEMBERS})
     return next(r.glyph.fill_color for r in page.place.renderers if r.data_source is source)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.explorer.pages.codebooks.page import Codebooks
+from galaxy_explorer.explorer.pages.codebooks.page import CodebooksPage
 from galaxy_explorer.explorer.pages.codebooks.table import (
     COLUMNS,
     choice_words,
@@ -21,8 +21,8 @@ UNCLUSTERED = "k512-modern-16x16"
 
 
 @pytest.fixture
-def page(state, stamps) -> Codebooks:
-    return Codebooks(state, stamps)
+def page(state, stamps) -> CodebooksPage:
+    return CodebooksPage(state, stamps)
 
 
 def test_every_clustering_and_every_other_model_can_be_chosen(bundle):

@@ -11,13 +11,18 @@ from PIL import Image
 
 from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.classify import prepare_image
-from galaxy_explorer.emulation.observation import Wish
+from galaxy_explorer.emulation.observation import ObservationSettings
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
-from galaxy_explorer.explorer.pages.emulator.source import EmulatorSource, Look, measured, reduced
+from galaxy_explorer.explorer.pages.emulator.source import (
+    DisplayOptions,
+    EmulatorSource,
+    measured,
+    reduced,
+)
 from galaxy_explorer.explorer.pages.emulator.views import Ladder, MorphView, Samples
-from galaxy_explorer.explorer.pages.my_galaxy.examine import Examination, measure
+from galaxy_explorer.explorer.pages.my_galaxy.examine import ImageReport, measure
 from galaxy_explorer.explorer.pages.my_galaxy.html import pictures, preview
 from galaxy_explorer.explorer.pages.vocabulary.pictures import code_pictures
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, limits
@@ -129,7 +134,7 @@ def test_a_picture_of_ones_own_is_shown_in_colour(red, coloured) -> None:
     prepared = prepare_image(coloured, stream.getvalue(), name="mine.png", frame="whole")
     assert spread(preview(prepared, DisplaySettings())) > COLOURED
     drawn = np.zeros((SIDE, SIDE, 3), np.float32)
-    found = Examination("mine.png", prepared, None, drawn, measure(prepared))
+    found = ImageReport("mine.png", prepared, None, drawn, measure(prepared))
     assert found.stamp.shape == (SIDE, SIDE, 3)
     shown = pictures(found, DisplaySettings())
     assert shown.count("<img") == 4
@@ -148,12 +153,12 @@ def source(context) -> EmulatorSource:
     return EmulatorSource(context)
 
 
-CAMERA = Wish(telescope="sdss", pixel_scale_arcsec=0.4, magnitude=16.0)
+CAMERA = ObservationSettings(telescope="sdss", pixel_scale_arcsec=0.4, magnitude=16.0)
 
 
-@pytest.mark.parametrize("wish", [Wish(), CAMERA], ids=["drawn", "observed"])
+@pytest.mark.parametrize("wish", [ObservationSettings(), CAMERA], ids=["drawn", "observed"])
 def test_what_the_emulator_draws_is_in_colour(source, wish) -> None:
-    look = Look(DisplaySettings(), wish)
+    look = DisplayOptions(DisplaySettings(), wish)
     samples = Samples(source, lambda _: None, look.display)
     done(samples, Request(2, 1, {"ttype": 4.0}), look)
     assert spread(samples.view.sheet) > COLOURED

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.bundle.bundle import load_bundle
-from galaxy_explorer.explorer.pages.deconvolution.page import Deconvolution, figures_html
+from galaxy_explorer.explorer.pages.deconvolution.page import DeconvolutionPage, figures_html
 from galaxy_explorer.explorer.pages.deconvolution.scenes import (
     DECONVOLVED,
     ORIGINAL,
@@ -81,7 +81,7 @@ def test_the_page_is_made_with_and_without_figures(folder: Path) -> None:
         bundle = load_bundle(folder / name)
         context = SimpleNamespace(settings=SimpleNamespace(survey=""), bundle=bundle)
         assert has_psf_model(context)
-        page = Deconvolution(ExplorerState(bundle), context)
+        page = DeconvolutionPage(ExplorerState(bundle), context)
         scenes, content = page._content(ROWS, page.state.display)
         assert content["sheet_rows"] == len(content["lines"]) == 2
         assert [g["words"] for g in content["galaxies"]] == list(scenes.names)

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 import pytest
 
 from galaxy_explorer.errors import BundleError, Busy
-from galaxy_explorer.explorer.background import Line, Made, Waiting
-from galaxy_explorer.explorer.widgets.job_bar import JobRunner, Step, Task
+from galaxy_explorer.explorer.background import JobQueue, Queued, Result
+from galaxy_explorer.explorer.widgets.job_bar import JobRunner, JobStep, JobTask
 
 AT_ONCE_S = 0.2
 
 
 @pytest.fixture
-def line() -> Iterator[Line]:
-    made = Line(places=3)
+def line() -> Iterator[JobQueue]:
+    made = JobQueue(places=3)
     yield made
     made.close()
 
@@ -29,18 +29,18 @@ class Gate:
     def __init__(self) -> None:
         self.open, self.begun, self.ended = threading.Event(), threading.Event(), False
 
-    def __call__(self, cancelled) -> Iterator[Step]:
-        yield Step(0.5, "half", "first")
+    def __call__(self, cancelled) -> Iterator[JobStep]:
+        yield JobStep(0.5, "half", "first")
         self.begun.set()
         while not self.open.wait(0.01):
             if cancelled():
                 break
         self.ended = True
-        yield Step(1.0, "whole", "second")
+        yield JobStep(1.0, "whole", "second")
 
 
-def quick(_cancelled) -> Iterator[Step]:
-    yield Step(1.0, "whole", "quick")
+def quick(_cancelled) -> Iterator[JobStep]:
+    yield JobStep(1.0, "whole", "quick")
 
 
 async def all_news(job) -> list:
@@ -52,14 +52,14 @@ def test_whoever_waits_is_told_for_how_many_and_moves_up(line) -> None:
         gate = Gate()
         first, second, third = (line.enter(work) for work in (gate, quick, quick))
         told = third.news()
-        assert await anext(told) == Waiting(2)
+        assert await anext(told) == Queued(2)
         line.cancel(second)
         assert await all_news(second) == []
-        assert await anext(told) == Waiting(1)
+        assert await anext(told) == Queued(1)
         gate.open.set()
-        contents = [n.part.content for n in await all_news(first) if isinstance(n, Made)]
+        contents = [n.part.content for n in await all_news(first) if isinstance(n, Result)]
         assert contents == ["first", "second"]
-        assert await anext(told) == Waiting(0)
+        assert await anext(told) == Queued(0)
         assert (await anext(told)).part.content == "quick"
 
     asyncio.run(visit())
@@ -87,14 +87,14 @@ def test_cancelling_is_heard_at_once_and_nothing_follows(line) -> None:
         assert await all_news(job) == []
         assert time.monotonic() - started < AT_ONCE_S
         following = await all_news(line.enter(quick))
-        assert isinstance(following[-1], Made)
+        assert isinstance(following[-1], Result)
         assert gate.ended
 
     asyncio.run(visit())
 
 
 def test_an_error_of_the_work_reaches_who_waits_and_the_line_goes_on(line) -> None:
-    def broken(_cancelled) -> Iterator[Step]:
+    def broken(_cancelled) -> Iterator[JobStep]:
         raise BundleError("no prior")
         yield
 
@@ -109,9 +109,9 @@ def test_an_error_of_the_work_reaches_who_waits_and_the_line_goes_on(line) -> No
 def test_a_visitor_has_one_job_and_a_new_one_takes_its_place(line) -> None:
     async def visit() -> None:
         runner, gate, shown = JobRunner(line), Gate(), []
-        runner.start(Task(gate, shown.append, "Old"))
+        runner.start(JobTask(gate, shown.append, "Old"))
         await asyncio.to_thread(gate.begun.wait)
-        runner.start(Task(quick, shown.append, "New"))
+        runner.start(JobTask(quick, shown.append, "New"))
         while runner.bar.running or not runner.bar.done:
             await asyncio.sleep(0.01)
         assert shown[-1] == "quick"
@@ -124,7 +124,7 @@ def test_a_visitor_has_one_job_and_a_new_one_takes_its_place(line) -> None:
 def test_cancel_is_said_at_once(line) -> None:
     async def visit() -> None:
         runner, gate, shown = JobRunner(line), Gate(), []
-        runner.start(Task(gate, shown.append, "Galaxies"))
+        runner.start(JobTask(gate, shown.append, "Galaxies"))
         await asyncio.to_thread(gate.begun.wait)
         while not shown:
             await asyncio.sleep(0.01)
@@ -145,7 +145,7 @@ def test_a_visitor_behind_others_is_told_so(line) -> None:
     async def visit() -> None:
         gate, runner = Gate(), JobRunner(line)
         line.enter(gate)
-        runner.start(Task(quick, lambda _: None, "Galaxies"))
+        runner.start(JobTask(quick, lambda _: None, "Galaxies"))
         started = time.monotonic()
         while not runner.bar.words.startswith("Busy: 1 before you"):
             await asyncio.sleep(0.005)

@@ -7,12 +7,12 @@ import pytest
 from galaxy_explorer.bundle.bundle import load_bundle
 from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.likeness import Likeness
-from galaxy_explorer.emulation.observation import Wish
+from galaxy_explorer.emulation.observation import ObservationSettings
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.pages.emulator.detail import judged_words
-from galaxy_explorer.explorer.pages.emulator.source import EmulatorSource, Look, made_file
+from galaxy_explorer.explorer.pages.emulator.source import DisplayOptions, EmulatorSource, made_file
 from galaxy_explorer.explorer.pages.emulator.views import Samples
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.pictures.stamps import StampStore
@@ -25,7 +25,10 @@ ASKED = Request(2, 1, {"ttype": 4.0})
 
 def shown(source: EmulatorSource, request: Request) -> Samples:
     """The samples of the page when all of a request is there."""
-    samples, look = Samples(source, lambda _: None, DisplaySettings()), Look(DisplaySettings())
+    samples, look = (
+        Samples(source, lambda _: None, DisplaySettings()),
+        DisplayOptions(DisplaySettings()),
+    )
     samples.begin(request, look, "so asked")
     for step in samples.work(request, look)(lambda: False):
         samples.show(step.content)
@@ -55,7 +58,9 @@ def test_a_judge_reads_the_type_of_samples_that_were_asked_for_one(judged) -> No
     large = samples.detail._prepare()()
     assert "Judged T" in large
     assert f"<b>{words.removeprefix('judged T ')}</b>" in large
-    _, data = made_file(judged, ASKED, samples.made[1], samples.facts, wish=Wish(), kind="ecsv")
+    _, data = made_file(
+        judged, ASKED, samples.made[1], samples.facts, wish=ObservationSettings(), kind="ecsv"
+    )
     assert b"judged_ttype" in data
 
 
@@ -67,7 +72,12 @@ def test_nothing_is_judged_where_no_type_is_asked_for(judged) -> None:
     samples.choose(0)
     assert "Judged T" not in samples.detail._prepare()()
     _, data = made_file(
-        judged, Request(2, 1), samples.made[1], samples.facts, wish=Wish(), kind="ecsv"
+        judged,
+        Request(2, 1),
+        samples.made[1],
+        samples.facts,
+        wish=ObservationSettings(),
+        kind="ecsv",
     )
     assert b"judged_ttype" not in data
 

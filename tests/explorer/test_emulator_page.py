@@ -14,7 +14,7 @@ from galaxy_explorer.errors import RequestError
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.pages.emulator.evidence import evidence_html
-from galaxy_explorer.explorer.pages.emulator.page import Emulator
+from galaxy_explorer.explorer.pages.emulator.page import EmulatorPage
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.settings import read_settings
@@ -24,11 +24,11 @@ from tests.small_emulation import small_emulation
 from tests.small_flow import add_small_flow
 
 
-def page_of(bundle: Bundle, folder: Path) -> Emulator:
+def page_of(bundle: Bundle, folder: Path) -> EmulatorPage:
     store = SelectionStore(folder / "selections", bundle.hash, len(bundle), 10)
     stamps = StampStore(bundle, folder / "stamps")
     context = AppContext(bundle, stamps, None, store, read_settings({}))
-    return Emulator(ExplorerState(bundle), context)
+    return EmulatorPage(ExplorerState(bundle), context)
 
 
 def test_the_page_asks_for_what_is_shown_and_only_once(bundle, tmp_path, monkeypatch) -> None:

@@ -10,21 +10,26 @@ import pytest
 from astropy.io import fits
 from PIL import Image
 
-from galaxy_explorer.emulation.observation import Wish
+from galaxy_explorer.emulation.observation import ObservationSettings
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
-from galaxy_explorer.explorer.pages.emulator.controls import Wishes, step_of
+from galaxy_explorer.explorer.pages.emulator.controls import ConditionControls, step_of
 from galaxy_explorer.explorer.pages.emulator.detail import MEASURES, measures_html
-from galaxy_explorer.explorer.pages.emulator.source import EmulatorSource, Look, made_file, reduced
+from galaxy_explorer.explorer.pages.emulator.source import (
+    DisplayOptions,
+    EmulatorSource,
+    made_file,
+    reduced,
+)
 from galaxy_explorer.explorer.pages.emulator.views import LADDER_LINES, Ladder, MorphView, Samples
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.settings import read_settings
 
-LOOK = Look(DisplaySettings())
-CAMERA = Wish(telescope="sdss", pixel_scale_arcsec=0.4, magnitude=16.0)
+LOOK = DisplayOptions(DisplaySettings())
+CAMERA = ObservationSettings(telescope="sdss", pixel_scale_arcsec=0.4, magnitude=16.0)
 
 
 def never() -> bool:
@@ -44,7 +49,7 @@ def source(context) -> EmulatorSource:
     return EmulatorSource(context)
 
 
-def done(part, request: Request, look: Look = LOOK) -> list:
+def done(part, request: Request, look: DisplayOptions = LOOK) -> list:
     """Let a part of the page do its work; the steps."""
     part.begin(request, look, "so asked")
     steps = list(part.work(request, look)(never))
@@ -154,7 +159,7 @@ def test_a_ladder_has_real_galaxies_above_and_one_noise_along_a_line(source) -> 
 
 def test_twins_stand_beside_samples_and_below_the_lines_of_a_ladder(source, monkeypatch) -> None:
     monkeypatch.setattr(source, "twins", lambda codes: np.ones((len(codes), 64, 64), np.float32))
-    look = Look(DisplaySettings(interval="minmax"), twins=True)
+    look = DisplayOptions(DisplaySettings(interval="minmax"), twins=True)
     samples = Samples(source, lambda _: None, DisplaySettings())
     steps = done(samples, Request(3, 77, {"ttype": 4.0}), look)
     picture = np.asarray(Image.open(io.BytesIO(samples.view.sheet)))
@@ -188,11 +193,15 @@ def test_a_morph_has_a_frame_for_every_quarter_of_a_type(source) -> None:
 
 def test_a_camera_gives_its_own_pixels_and_refuses_what_is_too_large(source) -> None:
     samples = Samples(source, lambda _: None, DisplaySettings())
-    done(samples, Request(2, 1, {"ttype": 4.0}), Look(DisplaySettings(), CAMERA))
+    done(samples, Request(2, 1, {"ttype": 4.0}), DisplayOptions(DisplaySettings(), CAMERA))
     stamps = samples.made[2]
     assert stamps.shape == (2, 65, 65)  # 64 pixels of 0.4 arcsec on those of 0.396
     with pytest.raises(RequestError, match="pixels a side: at most"):
-        done(samples, Request(2, 1), Look(DisplaySettings(), Wish("hst-f814w", None, 0.7)))
+        done(
+            samples,
+            Request(2, 1),
+            DisplayOptions(DisplaySettings(), ObservationSettings("hst-f814w", None, 0.7)),
+        )
 
 
 def test_files_say_that_they_are_synthetic(source) -> None:
@@ -200,7 +209,7 @@ def test_files_say_that_they_are_synthetic(source) -> None:
     codes = source.emulator.codes(request)
     facts = source.facts(request, codes)
     made = {
-        kind: made_file(source, request, codes, facts, wish=Wish(), kind=kind)
+        kind: made_file(source, request, codes, facts, wish=ObservationSettings(), kind=kind)
         for kind in ("fits", "png", "ecsv")
     }
     assert all(name.startswith("synthetic") for name, _ in made.values())
@@ -213,9 +222,9 @@ def test_files_say_that_they_are_synthetic(source) -> None:
 
 
 @pytest.fixture
-def wishes(source) -> tuple[Wishes, list[str]]:
+def wishes(source) -> tuple[ConditionControls, list[str]]:
     refused = []
-    return Wishes(source.emulator.fields, 1.0, refused.append), refused
+    return ConditionControls(source.emulator.fields, 1.0, refused.append), refused
 
 
 @pytest.mark.parametrize("value", [99, -99.0, float("nan"), float("inf")])

@@ -12,10 +12,10 @@ from galaxy_explorer.clustering.neighbours import nearest
 from galaxy_explorer.explorer.app import HeaderTools
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
-from galaxy_explorer.explorer.pages.find import Find, searchable
+from galaxy_explorer.explorer.pages.find import FindPage, searchable
 from galaxy_explorer.explorer.pages.labels import session as label_search
 from galaxy_explorer.explorer.search import error_percentiles
-from galaxy_explorer.explorer.widgets.results import current_answer
+from galaxy_explorer.explorer.widgets.results import current_results
 from galaxy_explorer.settings import read_settings
 
 
@@ -26,15 +26,15 @@ def context(bundle, stamps, tmp_path) -> AppContext:
 
 
 @pytest.fixture
-def view(state, context, monkeypatch) -> Find:
+def view(state, context, monkeypatch) -> FindPage:
     spoken = np.array(["bar" if row in (3, 5) else "" for row in range(len(state.bundle))])
     monkeypatch.setattr(
         "galaxy_explorer.explorer.pages.find.label_columns", lambda _: {"label": spoken}
     )
-    return Find(state, context)
+    return FindPage(state, context)
 
 
-def ask(view: Find, text: str) -> None:
+def ask(view: FindPage, text: str) -> None:
     asyncio.run(view._on_message({"ask": text}))
 
 
@@ -64,7 +64,7 @@ def test_a_question_in_vain_changes_nothing_and_says_so(view, state, text) -> No
 def test_a_cone_comes_nearest_first_with_its_distances(view, state) -> None:
     ra, dec = state.bundle.column("ra")[7], state.bundle.column("dec")[7]
     ask(view, f"{ra:.5f} {dec:.5f} r=30 deg")
-    answer = current_answer(state)
+    answer = current_results(state)
     assert answer.rows[0] == 7
     assert (np.diff(answer.columns["separation"]) >= 0).all()
     assert view.gallery.ordered()[0] == 7
@@ -78,15 +78,15 @@ def test_look_alikes_are_the_nearest_in_code_space(view, state) -> None:
     asyncio.run(view.look_alikes())
     features = state.bundle.clusterings[state.clustering].feature_values
     rows, far = nearest(features, features[9], 25)
-    np.testing.assert_array_equal(current_answer(state).rows, rows)
-    np.testing.assert_allclose(current_answer(state).columns["code_distance"], far)
+    np.testing.assert_array_equal(current_results(state).rows, rows)
+    np.testing.assert_allclose(current_results(state).columns["code_distance"], far)
     assert view.gallery.ordered()[0] == 9
 
 
 def test_odd_ones_show_both_figures(view, state) -> None:
     view.odd_by = "error"
     asyncio.run(view.odd_ones())
-    answer = current_answer(state)
+    answer = current_results(state)
     model = state.bundle.clusterings[state.clustering].model
     assert len(answer.rows) == 24
     assert set(answer.columns) == {"error_percentile", "sparsity"}
@@ -97,7 +97,7 @@ def test_odd_ones_show_both_figures(view, state) -> None:
 def test_another_selection_ends_the_answer(view, state) -> None:
     ask(view, "T < 0")
     state.select([1, 2, 3], "elsewhere")
-    assert current_answer(state) is None
+    assert current_results(state) is None
     assert view.gallery.note(1) == ""
     assert set(view.gallery.ordered()) == {1, 2, 3}
 

@@ -6,7 +6,7 @@ import numpy as np
 import panel as pn
 import pytest
 
-from galaxy_explorer.explorer.pages.labels.page import Labelling
+from galaxy_explorer.explorer.pages.labels.page import LabelsPage
 from galaxy_explorer.explorer.pages.labels.session import WINDOW, LabelSession
 from galaxy_explorer.labels.log import Provenance
 from galaxy_explorer.labels.queues import DISAGREEMENTS, EVERYTHING, SELECTED, UNCERTAIN
@@ -30,8 +30,8 @@ def session(store, state) -> LabelSession:
 
 
 @pytest.fixture
-def page(state, stamps, store, monkeypatch) -> Labelling:
-    page = Labelling(state, stamps, store)
+def page(state, stamps, store, monkeypatch) -> LabelsPage:
+    page = LabelsPage(state, stamps, store)
     page.told = []
     monkeypatch.setattr(page.desk, "tell", page.told.append)
     page.desk._handle_msg({"do": "name", "name": "Ada"})
@@ -163,7 +163,7 @@ def test_the_page_asks_for_a_name_once(page):
 
 def test_a_login_is_the_annotator_and_cannot_be_changed(state, stamps, store, monkeypatch):
     monkeypatch.setattr(type(pn.state), "user", property(lambda _: "grace"))
-    page = Labelling(state, stamps, store)
+    page = LabelsPage(state, stamps, store)
     assert page.desk.login
     assert page.desk.annotator == "grace"
     page.desk._handle_msg({"do": "name", "name": "Ada"})
@@ -181,7 +181,7 @@ def test_a_log_that_cannot_be_used_is_said_on_the_page(state, stamps, tmp_path, 
     path = tmp_path / "labels.db"
     path.write_bytes(b"something else, and long enough to be read" * 40)
     monkeypatch.setenv("GALAXY_EXPLORER_LABELS", str(path))
-    assert "labels.db" in Labelling(state, stamps).view[0].object
+    assert "labels.db" in LabelsPage(state, stamps).view[0].object
 
 
 def test_a_name_that_cannot_be_stored_is_refused_with_a_reason(page):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.clustering.summary import group_summaries
-from galaxy_explorer.explorer.pages.clusters import Clusters, MergerGroups, branches, groups
+from galaxy_explorer.explorer.pages.clusters import ClustersPage, MergerGroups, branches, groups
 from galaxy_explorer.explorer.state import ExplorerState
 
 
@@ -62,7 +62,7 @@ def test_a_group_selects_its_members_and_is_marked(tree, state):
 
 
 def test_the_tree_is_offered_only_where_there_is_one(state, bundle, stamps):
-    with_tree, without = Clusters(state, stamps), Clusters(ExplorerState(bundle), stamps)
+    with_tree, without = ClustersPage(state, stamps), ClustersPage(ExplorerState(bundle), stamps)
     assert with_tree.left.objects[0].visible
     assert not without.left.objects[0].visible
     with_tree.show = "merger tree"
@@ -73,7 +73,7 @@ def test_the_tree_is_offered_only_where_there_is_one(state, bundle, stamps):
 
 
 def test_clusters_that_do_not_come_back_are_faint(state, evaluated, stamps):
-    page = Clusters(state, stamps)
+    page = ClustersPage(state, stamps)
     jaccard = evaluated.evaluation.jaccard(state.clustering)
     assert len(jaccard) == len(page.multiples.panels)
     for panel in page.multiples.panels:
@@ -85,6 +85,6 @@ def test_clusters_that_do_not_come_back_are_faint(state, evaluated, stamps):
 
 
 def test_without_an_evaluation_no_cluster_is_faint(bundle, stamps):
-    page = Clusters(ExplorerState(bundle), stamps)
+    page = ClustersPage(ExplorerState(bundle), stamps)
     assert not any(panel["unsteady"] for panel in page.multiples.panels)
     assert "faint" not in page.legend.object

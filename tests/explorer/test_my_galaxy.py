@@ -22,13 +22,13 @@ from galaxy_explorer.explorer.pages.my_galaxy import examine as examination
 from galaxy_explorer.explorer.pages.my_galaxy import page as my_galaxy
 from galaxy_explorer.explorer.pages.my_galaxy.examine import (
     Measured,
-    in_words,
     look_alikes,
+    ood_sentence,
     read,
-    thinness,
+    sparsity_percentile,
 )
 from galaxy_explorer.explorer.pages.my_galaxy.html import MEASURES, preview
-from galaxy_explorer.explorer.pages.my_galaxy.page import MyGalaxy
+from galaxy_explorer.explorer.pages.my_galaxy.page import MyGalaxyPage
 from galaxy_explorer.explorer.search import bundle_sparsity
 from tests.explorer.fakes import SIDE
 from tests.explorer.test_find_view import context
@@ -76,16 +76,16 @@ def classified(bundle: Bundle, stamps: np.ndarray) -> list[Classification]:
 
 
 @pytest.fixture
-def view(state, context, monkeypatch) -> MyGalaxy:
+def view(state, context, monkeypatch) -> MyGalaxyPage:
     monkeypatch.setattr(examination, "classify_stamps", classified)
     drawn = lambda _, model, codes: np.zeros((1, 1, SIDE, SIDE), np.float32)  # noqa: E731
     monkeypatch.setattr(Bundle, "draw", drawn, raising=False)
     statistics = Measured(dict.fromkeys(MEASURES, 0.5), 0, linear=True)
     monkeypatch.setattr(examination, "measure", lambda _: statistics)
-    return MyGalaxy(state, context)
+    return MyGalaxyPage(state, context)
 
 
-def drop(view: MyGalaxy, name: str, data: bytes | None, size: int = 0) -> None:
+def drop(view: MyGalaxyPage, name: str, data: bytes | None, size: int = 0) -> None:
     async def message() -> None:
         await view._on_message({"name": name, "size": size or len(data or b""), "data": data})
         view._show(await asyncio.to_thread(view._prepare()))
@@ -111,7 +111,7 @@ def test_look_alikes_and_thinness_are_those_of_code_space(bundle) -> None:
     rows, far = look_alikes(bundle, key, member)
     assert (rows[0], far[0]) == (3, 0.0)
     known = bundle_sparsity(bundle, key)
-    assert thinness(bundle, key, member) <= 100 * (known <= known[3]).mean()
+    assert sparsity_percentile(bundle, key, member) <= 100 * (known <= known[3]).mean()
 
 
 @pytest.mark.parametrize(
@@ -202,9 +202,9 @@ def test_the_preview_frames_what_is_cut(bundle, state, monkeypatch) -> None:
 
 
 def test_words_follow_the_worse_of_the_two_figures() -> None:
-    assert in_words(50, 50).startswith("Nothing unusual")
-    assert in_words(95, 10).startswith("Unusual")
-    assert in_words(10, 99.5).startswith("Unlike")
+    assert ood_sentence(50, 50).startswith("Nothing unusual")
+    assert ood_sentence(95, 10).startswith("Unusual")
+    assert ood_sentence(10, 99.5).startswith("Unlike")
 
 
 def test_a_real_linear_fits_is_framed_and_measured(bundle, shared_data: Path) -> None:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from galaxy_explorer.bundle.evaluation import ROW_FIELDS, VERDICTS
-from galaxy_explorer.explorer.pages.claims import Claims, cards, verdict_counts
+from galaxy_explorer.explorer.pages.claims import ClaimsPage, cards, verdict_counts
 from galaxy_explorer.explorer.pages.scoreboard import (
     ALL,
-    Scoreboard,
+    ScoreboardPage,
     costs_table,
     csv_bytes,
     curves,
@@ -44,8 +44,8 @@ def evaluation():
 
 
 @pytest.fixture
-def page(evaluated, stamps) -> Scoreboard:
-    return Scoreboard(ExplorerState(evaluated), stamps)
+def page(evaluated, stamps) -> ScoreboardPage:
+    return ScoreboardPage(ExplorerState(evaluated), stamps)
 
 
 @given(st.lists(st.none() | numbers))
@@ -182,7 +182,7 @@ def test_no_text_of_an_evaluation_becomes_html(bundle, evaluation):
 
 
 def test_each_verdict_is_counted_and_can_be_chosen(evaluated, stamps):
-    page = Claims(ExplorerState(evaluated), stamps)
+    page = ClaimsPage(ExplorerState(evaluated), stamps)
     claims = evaluated.evaluation.claims
     counts = verdict_counts(claims)
     assert list(counts) == list(VERDICTS)
@@ -191,7 +191,7 @@ def test_each_verdict_is_counted_and_can_be_chosen(evaluated, stamps):
     assert page.cards.object.count("<article") == counts["partly"]
 
 
-@pytest.mark.parametrize("view", [Claims, Scoreboard])
+@pytest.mark.parametrize("view", [ClaimsPage, ScoreboardPage])
 def test_without_an_evaluation_the_command_is_named(view, state, stamps):
     shown = view(state, stamps).view.objects[0].object
     assert "galaxy-explorer evaluate" in shown

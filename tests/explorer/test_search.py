@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.errors import BadQuery
 from galaxy_explorer.explorer.search import (
-    Condition,
+    ColumnCondition,
     Cone,
     Query,
     find,
@@ -157,4 +157,4 @@ def test_any_text_is_answered_or_refused(text: str) -> None:
 
 
 def test_a_condition_keeps_its_parts() -> None:
-    assert parse_query('hubble == "S B"').conditions == (Condition("hubble", "=", "S B"),)
+    assert parse_query('hubble == "S B"').conditions == (ColumnCondition("hubble", "=", "S B"),)

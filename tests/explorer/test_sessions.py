@@ -11,7 +11,7 @@ from bokeh.server.contexts import BokehSessionContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galaxy_explorer.explorer.server.sessions import Seats
+from galaxy_explorer.explorer.server.sessions import SessionSlots
 
 ABSENCE = 30
 COMING, LEAVING, DROPPED, BACK = range(4)
@@ -39,7 +39,7 @@ def drop(one: BokehSessionContext, seconds: float) -> None:
 
 
 def test_the_next_one_has_no_seat_until_one_is_given_back() -> None:
-    seats = Seats(2, ABSENCE)
+    seats = SessionSlots(2, ABSENCE)
     first, second = visitor(), visitor()
     assert seats.take(first)
     assert seats.take(second)
@@ -49,7 +49,7 @@ def test_the_next_one_has_no_seat_until_one_is_given_back() -> None:
 
 
 def test_a_goodbye_frees_the_seat_at_once_but_only_when_the_connection_is_closed() -> None:
-    seats, one = Seats(1, ABSENCE), visitor()
+    seats, one = SessionSlots(1, ABSENCE), visitor()
     seats.take(one)
     one.session.request_expiration()
     assert not seats.take(visitor())
@@ -59,7 +59,7 @@ def test_a_goodbye_frees_the_seat_at_once_but_only_when_the_connection_is_closed
 
 @pytest.mark.parametrize(("away", "free"), [(ABSENCE - 1, False), (ABSENCE + 1, True)])
 def test_a_dropped_connection_keeps_its_seat_for_a_while(away: float, free: bool) -> None:
-    seats, one = Seats(1, ABSENCE), visitor()
+    seats, one = SessionSlots(1, ABSENCE), visitor()
     seats.take(one)
     drop(one, away)
     assert seats.take(visitor()) is free
@@ -67,7 +67,7 @@ def test_a_dropped_connection_keeps_its_seat_for_a_while(away: float, free: bool
 
 
 def test_who_is_away_longest_goes_and_nobody_goes_while_there_is_room() -> None:
-    seats, visitors = Seats(3, ABSENCE), [visitor() for _ in range(3)]
+    seats, visitors = SessionSlots(3, ABSENCE), [visitor() for _ in range(3)]
     for one, away in zip(visitors, (40, 90, 60), strict=True):
         seats.take(one)
         drop(one, away)
@@ -77,7 +77,7 @@ def test_who_is_away_longest_goes_and_nobody_goes_while_there_is_room() -> None:
 
 
 def test_a_page_that_could_not_be_made_takes_no_seat() -> None:
-    seats = Seats(1, ABSENCE)
+    seats = SessionSlots(1, ABSENCE)
     seats.take(visitor())
     gc.collect()
     assert seats.take(visitor())
@@ -85,14 +85,14 @@ def test_a_page_that_could_not_be_made_takes_no_seat() -> None:
 
 @pytest.mark.parametrize("nobody", [None, SimpleNamespace(session=None)])
 def test_what_is_no_session_of_a_server_needs_no_seat(nobody: object) -> None:
-    seats = Seats(0, ABSENCE)
+    seats = SessionSlots(0, ABSENCE)
     assert seats.take(nobody)
     assert not seats.take(visitor())
 
 
 @given(st.integers(1, 4), st.lists(st.tuples(st.sampled_from(range(4)), st.integers(0, 9))))
 def test_never_more_than_the_limit_are_connected(limit: int, story: list[tuple[int, int]]) -> None:
-    seats, seated = Seats(limit, ABSENCE), []
+    seats, seated = SessionSlots(limit, ABSENCE), []
     for what, who in story:
         if what == COMING:
             one = visitor()

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from galaxy_explorer.explorer.export.dialog import TakeHome, file_name
+from galaxy_explorer.explorer.export.dialog import ExportDialog, file_name
 from galaxy_explorer.explorer.links import restore
 from galaxy_explorer.explorer.plots.print import map_figure, types_figure
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.detail import sky_links
-from galaxy_explorer.explorer.widgets.results import Answer, give
+from galaxy_explorer.explorer.widgets.results import SearchResults, publish_results
 from galaxy_explorer.utils.tables import FORMATS, decode_table
 from tests.explorer.test_find_view import context
 
@@ -24,11 +24,11 @@ __all__ = ["context"]
 
 
 @pytest.fixture
-def home(state, context) -> TakeHome:
-    return TakeHome(state, context, lambda: "clusters")
+def home(state, context) -> ExportDialog:
+    return ExportDialog(state, context, lambda: "clusters")
 
 
-def made(home: TakeHome, kind: str):
+def made(home: ExportDialog, kind: str):
     name, data = home._prepare_table(kind)()
     return name, decode_table(data, kind)
 
@@ -47,7 +47,9 @@ def test_without_a_selection_everything_is_taken(home, state) -> None:
 
 def test_neighbours_keep_their_order_and_distances(home, state) -> None:
     far = np.array([0.0, 1.0, 2.5])
-    give(state, Answer(np.array([9, 2, 4]), "near", "nearest first", {"code_distance": far}))
+    publish_results(
+        state, SearchResults(np.array([9, 2, 4]), "near", "nearest first", {"code_distance": far})
+    )
     table = made(home, "vot")[1]
     assert list(table["galaxy_id"]) == ["galaxy-0009", "galaxy-0002", "galaxy-0004"]
     assert table["code_distance"].tolist() == far.tolist()

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from galaxy_explorer.clustering.summary import COLUMNS, ENOUGH_TTYPES, representative
-from galaxy_explorer.explorer.pages.trend import MAX_COLUMNS, NONE, Trend, moved
+from galaxy_explorer.explorer.pages.trend import MAX_COLUMNS, NONE, TrendPage, moved
 from galaxy_explorer.explorer.plots.print import DPI, TrendColumn, trend_figure
 
 
 @pytest.fixture
-def page(state, stamps) -> Trend:
-    return Trend(state, stamps)
+def page(state, stamps) -> TrendPage:
+    return TrendPage(state, stamps)
 
 
 def test_representative_clusters_run_from_early_to_late(bundle):

@@ -13,7 +13,7 @@ from galaxy_explorer.clustering.codebook_use import (
     surroundings,
 )
 from galaxy_explorer.explorer.pages.vocabulary import pictures as codebook_pictures
-from galaxy_explorer.explorer.pages.vocabulary.page import Vocabulary
+from galaxy_explorer.explorer.pages.vocabulary.page import VocabularyPage
 
 K = 12
 
@@ -109,10 +109,10 @@ def test_frames_are_drawn_around_the_places_and_nowhere_else():
 
 
 @pytest.fixture
-def page(state, stamps, monkeypatch) -> Vocabulary:
+def page(state, stamps, monkeypatch) -> VocabularyPage:
     monkeypatch.setattr(stamps, "draw", lambda model, codes: np.zeros((len(codes), 64, 64)))
     codebook_pictures.code_pictures.cache_clear()
-    return Vocabulary(state, stamps)
+    return VocabularyPage(state, stamps)
 
 
 def test_all_codes_are_shown_the_most_used_first(page, bundle):

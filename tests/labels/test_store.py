@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from galaxy_explorer.errors import LabelError, NotSaved
 from galaxy_explorer.labels.log import Change, new_event_id
-from galaxy_explorer.labels.store import LabelStore, Layer, selection_digest
-from galaxy_explorer.labels.vocabulary import DEFAULT, Term, Vocabulary
+from galaxy_explorer.labels.store import Annotations, LabelStore, selection_digest
+from galaxy_explorer.labels.vocabulary import DEFAULT, LabelScheme, Term
 from tests.labels.conftest import GIVEN
 
 
@@ -133,7 +133,7 @@ def test_replaying_the_log_gives_what_a_plain_editor_gives(tmp_path_factory, ste
             place = min(len(states) - 1, place + 1)
         layer = fresh.layer("Ada")
         assert {galaxy: layer.stage(galaxy) for galaxy in layer.galaxies()} == states[place]
-    replayed = Layer("Ada")
+    replayed = Annotations("Ada")
     for event in fresh.events():
         replayed.apply(event)
     assert replayed == fresh.layer("Ada")
@@ -189,7 +189,7 @@ def test_a_selection_is_stored_with_its_members(store):
 def test_an_edited_vocabulary_is_a_new_version_and_old_labels_stay(open_store):
     store = open_store()
     store.record("Ada", [stage("g1", "T3")])
-    edited = Vocabulary((Term("shell", "s", "shell", "feature"),))
+    edited = LabelScheme((Term("shell", "s", "shell", "feature"),))
     assert store.edit_vocabulary("Ada", edited).version == 2
     again = open_store()
     assert again.vocabulary().terms == edited.terms

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from galaxy_explorer.errors import LabelError
-from galaxy_explorer.labels.vocabulary import DEFAULT, MAX_LABEL, Term, Vocabulary, checked
+from galaxy_explorer.labels.vocabulary import DEFAULT, MAX_LABEL, LabelScheme, Term, checked
 
 
 def test_the_default_has_the_ten_stages_and_the_features():
@@ -23,8 +23,8 @@ def test_stages_are_one_aspect_and_every_feature_its_own():
 
 
 def test_a_vocabulary_survives_json_and_lines():
-    assert Vocabulary.from_json(DEFAULT.to_json(), 1) == DEFAULT
-    assert Vocabulary.from_lines(DEFAULT.to_lines()) == DEFAULT
+    assert LabelScheme.from_json(DEFAULT.to_json(), 1) == DEFAULT
+    assert LabelScheme.from_lines(DEFAULT.to_lines()) == DEFAULT
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,12 @@ def test_a_vocabulary_survives_json_and_lines():
 )
 def test_a_line_that_cannot_be_is_refused_with_the_reason(line, reason):
     with pytest.raises(LabelError, match=reason):
-        Vocabulary.from_lines(f"{DEFAULT.to_lines()}\n{line}")
+        LabelScheme.from_lines(f"{DEFAULT.to_lines()}\n{line}")
 
 
 def test_an_empty_vocabulary_is_refused():
     with pytest.raises(LabelError, match="0 terms"):
-        Vocabulary.from_lines("\n\n")
+        LabelScheme.from_lines("\n\n")
 
 
 @given(st.text(max_size=80))

@@ -8,8 +8,8 @@ import torch
 
 from galaxy_explorer.models.ttype_regressor import (
     JUDGE_RECIPE,
-    Judge,
     JudgeTask,
+    TTypeRegressor,
     judge_stamps,
     train_judge,
     turned,
@@ -52,7 +52,7 @@ def test_turning_keeps_a_round_galaxy_and_its_centre():
 
 
 def test_a_galaxy_is_judged_alone():
-    model = Judge().eval()
+    model = TTypeRegressor().eval()
     stamps, _ = sample(5, 2)
     together = judge_stamps(model, stamps)
     alone = [judge_stamps(model, stamps[i : i + 1]) for i in range(5)]
@@ -63,7 +63,7 @@ def test_a_galaxy_is_judged_alone():
 
 
 def test_all_orientations_give_one_verdict():
-    model = Judge().eval()
+    model = TTypeRegressor().eval()
     stamps, _ = sample(3, 4)
     for view in (np.rot90(stamps, axes=(-2, -1)), stamps[..., ::-1]):
         for one, other in zip(judge_stamps(model, stamps), judge_stamps(model, view), strict=True):

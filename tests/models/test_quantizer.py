@@ -11,14 +11,14 @@ from galaxy_explorer.models.quantizer import (
     DECAY,
     EVENNESS,
     LAPLACE,
-    ModernQuantizer,
-    PaperQuantizer,
+    EMAQuantizer,
+    GradientQuantizer,
     Quantizer,
     nearest_code,
     perplexity,
 )
 
-KINDS = [PaperQuantizer, ModernQuantizer]
+KINDS = [GradientQuantizer, EMAQuantizer]
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -72,7 +72,7 @@ def test_forward_returns_the_codes_themselves(kind: type[Quantizer]) -> None:
 
 
 def test_paper_loss_is_equation_3() -> None:
-    quantizer = make(PaperQuantizer)
+    quantizer = make(GradientQuantizer)
     z = torch.randn(2, 8, 3, 3, generator=generator(), requires_grad=True)
     output = quantizer(z)
     codes = quantizer.lookup(output.code_indices)
@@ -91,7 +91,7 @@ def test_paper_loss_is_equation_3() -> None:
 
 
 def test_moving_averages_against_a_hand_computation() -> None:
-    quantizer = ModernQuantizer(3, 2, 0.25)
+    quantizer = EMAQuantizer(3, 2, 0.25)
     start = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
     quantizer._set(start, torch.ones(3))
     z = torch.tensor([[1.0, 0.0], [3.0, 0.0], [9.0, 1.0], [1.0, 1.0]])  # codes 0, 0, 1, 0
@@ -104,7 +104,7 @@ def test_moving_averages_against_a_hand_computation() -> None:
 
 
 def test_evaluation_moves_nothing() -> None:
-    quantizer = make(ModernQuantizer).eval()
+    quantizer = make(EMAQuantizer).eval()
     before = {k: v.clone() for k, v in quantizer.state_dict().items()}
     quantizer(torch.randn(4, 8, 5, 5))
     for name, value in quantizer.state_dict().items():
@@ -130,7 +130,7 @@ def test_k_means_finds_separate_groups_and_sets_the_averages_to_match() -> None:
     centres = torch.eye(4) * 20
     labels = torch.randint(4, (2000,), generator=generator())
     vectors = centres[labels] + torch.randn(2000, 4, generator=generator(3)) * 0.1
-    quantizer = ModernQuantizer(4, 4, 0.25)
+    quantizer = EMAQuantizer(4, 4, 0.25)
     # Lloyd's rounds may settle with two starts in one group; a start in each is what is asked here.
     first = torch.stack([vectors[labels == k][0] for k in range(4)])
     quantizer.start_from(torch.cat([first, vectors]), generator(5))
@@ -142,11 +142,11 @@ def test_k_means_finds_separate_groups_and_sets_the_averages_to_match() -> None:
 
 def test_too_few_vectors_cannot_start_a_codebook() -> None:
     with pytest.raises(ValueError, match="3 vectors"):
-        ModernQuantizer(4, 2, 0.25).start_from(torch.zeros(3, 2), generator())
+        EMAQuantizer(4, 2, 0.25).start_from(torch.zeros(3, 2), generator())
 
 
 def test_restart_moves_dead_codes_onto_data_and_leaves_the_living() -> None:
-    quantizer = make(ModernQuantizer, codes=6, dim=2)
+    quantizer = make(EMAQuantizer, codes=6, dim=2)
     size = torch.tensor([5.0, 4.0, 0.0, 6.0, DEAD_SHARE * 0.1, 5.0])
     quantizer._set(torch.randn(6, 2, generator=generator()), size)
     before = quantizer.codebook.clone()
@@ -165,14 +165,14 @@ def test_perplexity_of_known_counts() -> None:
     assert perplexity(torch.tensor([9, 0, 0])) == pytest.approx(1)
 
 
-def pressure(quantizer: ModernQuantizer, z: torch.Tensor) -> torch.Tensor:
+def pressure(quantizer: EMAQuantizer, z: torch.Tensor) -> torch.Tensor:
     codes = quantizer.lookup(quantizer.indices(z))
     return quantizer.train().codebook_loss(z, codes)
 
 
-def corners(counts: list[int]) -> tuple[ModernQuantizer, torch.Tensor]:
+def corners(counts: list[int]) -> tuple[EMAQuantizer, torch.Tensor]:
     """A codebook of far corners and vectors near them, so many at each."""
-    quantizer = ModernQuantizer(len(counts), len(counts), 0.25)
+    quantizer = EMAQuantizer(len(counts), len(counts), 0.25)
     quantizer._set(torch.eye(len(counts)) * 100, torch.ones(len(counts)))
     near = torch.repeat_interleave(torch.eye(len(counts)) * 100, torch.tensor(counts), dim=0)
     z = near + torch.randn(near.shape, generator=generator())
@@ -197,7 +197,7 @@ def test_pressure_has_a_finite_slope_where_a_code_is_not_used_at_all() -> None:
 
 
 def test_pressure_moves_vectors_towards_codes_less_used() -> None:
-    quantizer = ModernQuantizer(2, 1, 0.25)
+    quantizer = EMAQuantizer(2, 1, 0.25)
     quantizer._set(torch.tensor([[0.0], [1.0]]), torch.ones(2))
     z = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.9]).reshape(1, 1, 1, 5).requires_grad_()
     pressure(quantizer, z).backward()

@@ -23,7 +23,7 @@ from galaxy_explorer.deconvolution.metrics import (
     reduced_chi2,
     root_mean_square,
 )
-from galaxy_explorer.deconvolution.observations import Array, Observed, blur
+from galaxy_explorer.deconvolution.observations import Array, ObservedStamps, blur
 
 Floats = NDArray[np.float64]
 
@@ -58,33 +58,33 @@ class Measure:
 
     name: str
     unit: str
-    values: Callable[[Array, Array, Observed, float], Floats]
+    values: Callable[[Array, Array, ObservedStamps, float], Floats]
     together: Callable[..., Floats]
     against_truth: bool = True
 
 
-def _flux(light: Array, truth: Array, _: Observed, __: float) -> Floats:
+def _flux(light: Array, truth: Array, _: ObservedStamps, __: float) -> Floats:
     return 100 * (flux(light) / flux(truth) - 1)
 
 
-def _radius(light: Array, truth: Array, _: Observed, __: float) -> Floats:
+def _radius(light: Array, truth: Array, _: ObservedStamps, __: float) -> Floats:
     return 100 * (half_light_radius(light) / half_light_radius(truth) - 1)
 
 
-def _shape(light: Array, truth: Array, _: Observed, __: float) -> Floats:
+def _shape(light: Array, truth: Array, _: ObservedStamps, __: float) -> Floats:
     weight = half_light_radius(truth)
     return ellipticity(light, weight) - ellipticity(truth, weight)
 
 
-def _psnr(light: Array, truth: Array, _: Observed, __: float) -> Floats:
+def _psnr(light: Array, truth: Array, _: ObservedStamps, __: float) -> Floats:
     return psnr(light, truth)
 
 
-def _chi2(light: Array, _: Array, observed: Observed, __: float) -> Floats:
+def _chi2(light: Array, _: Array, observed: ObservedStamps, __: float) -> Floats:
     return reduced_chi2(observed.pixels - blur(light, observed.psf), observed.sigma)
 
 
-def _euclid(light: Array, truth: Array, _: Observed, scale: float) -> Floats:
+def _euclid(light: Array, truth: Array, _: ObservedStamps, scale: float) -> Floats:
     return 100 * nmse(euclid_view(light, scale), euclid_view(truth, scale))
 
 
@@ -102,7 +102,7 @@ def judge(
     method: str,
     light: Array,
     truth: Array,
-    observed: Observed,
+    observed: ObservedStamps,
     *,
     peak_sn: float,
     scale_arcsec: float,
@@ -125,7 +125,7 @@ def judge(
 
 
 @dataclass(frozen=True)
-class Target:
+class DeconvolutionTarget:
     """A goal set beforehand, and whether the network met it at one peak S/N."""
 
     name: str
@@ -135,7 +135,7 @@ class Target:
     met: bool
 
 
-def targets(figures: list[Figure]) -> Iterator[Target]:
+def targets(figures: list[Figure]) -> Iterator[DeconvolutionTarget]:
     """The goals at every peak S/N, judged by the value of `network and data`."""
     table = {(f.peak_sn, f.method, f.name): f.value for f in figures}
     for sn in sorted({f.peak_sn for f in figures}):
@@ -145,19 +145,27 @@ def targets(figures: list[Figure]) -> Iterator[Target]:
 
         for name, limit in (("half-light radius bias", 3.0), ("flux bias", 1.0)):
             found = value(name)
-            yield Target(name, sn, f"within {limit:g} %", found, abs(found) <= limit)
+            yield DeconvolutionTarget(name, sn, f"within {limit:g} %", found, abs(found) <= limit)
         name, found = "ellipticity rms", value("ellipticity rms")
         lucy = value(name, LUCY)
-        yield Target(name, sn, f"below Richardson-Lucy's {lucy:.4f}", found, found < lucy)
+        yield DeconvolutionTarget(
+            name, sn, f"below Richardson-Lucy's {lucy:.4f}", found, found < lucy
+        )
         best = max(value("PSNR", classic) for classic in (WIENER, LUCY))
         found = value("PSNR") - best
-        yield Target("PSNR over the better classic", sn, "at least 1 dB", found, found >= 1)
+        yield DeconvolutionTarget(
+            "PSNR over the better classic", sn, "at least 1 dB", found, found >= 1
+        )
         found = value("reduced chi^2, re-convolved")
-        yield Target("reduced chi^2, re-convolved", sn, "at most 1.1", found, found <= 1.1)
+        yield DeconvolutionTarget(
+            "reduced chi^2, re-convolved", sn, "at most 1.1", found, found <= 1.1
+        )
         found = value("NMSE as Euclid VIS")
-        yield Target("NMSE as Euclid VIS", sn, "at most 2 %", found, found <= 2)
+        yield DeconvolutionTarget("NMSE as Euclid VIS", sn, "at most 2 %", found, found <= 2)
 
 
-def rows(items: list[Figure] | list[Target]) -> list[dict[str, float | str | bool | None]]:
+def rows(
+    items: list[Figure] | list[DeconvolutionTarget],
+) -> list[dict[str, float | str | bool | None]]:
     """Figures or targets as plain values."""
     return [asdict(item) for item in items]

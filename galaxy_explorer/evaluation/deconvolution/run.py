@@ -24,7 +24,12 @@ from galaxy_explorer.deconvolution.classics import (
 )
 from galaxy_explorer.deconvolution.metrics import band_limit, mtf, reduced_chi2
 from galaxy_explorer.deconvolution.network import deconvolve
-from galaxy_explorer.deconvolution.observations import Array, Observed, observe, stamps_observed
+from galaxy_explorer.deconvolution.observations import (
+    Array,
+    ObservedStamps,
+    observe,
+    stamps_observed,
+)
 from galaxy_explorer.evaluation.deconvolution.card import deconvolution_card
 from galaxy_explorer.evaluation.deconvolution.figures import (
     LUCY,
@@ -48,7 +53,7 @@ MTF_POINTS = 60
 
 
 @dataclass(frozen=True)
-class Request:
+class DeconvolutionEvaluation:
     """What to measure: galaxies of the test split, and real stamps where there are any.
 
     n: test galaxies at each peak S/N. exposure_s: of the real stamps, for their photon noise.
@@ -72,7 +77,7 @@ class Request:
         return " ".join(["galaxy-explorer evaluate-deconvolution", *words])
 
 
-def evaluate_deconvolution(request: Request) -> dict[str, Any]:
+def evaluate_deconvolution(request: DeconvolutionEvaluation) -> dict[str, Any]:
     """Measure, write deconvolution.json and the card; returns what was written.
 
     Each peak S/N is a stage of its own, kept in BUNDLE.work: an interrupted run goes on.
@@ -101,7 +106,7 @@ def evaluate_deconvolution(request: Request) -> dict[str, Any]:
 
 
 class _Run:
-    def __init__(self, request: Request, bundle: Bundle) -> None:
+    def __init__(self, request: DeconvolutionEvaluation, bundle: Bundle) -> None:
         self.request, self.bundle = request, bundle
         self.model, self.name = psf_model(bundle), psf_model_name(bundle)
         self.survey = Survey.open(request.survey)
@@ -147,7 +152,7 @@ class _Run:
         return {"figures": rows(figures), "settings": settings, "seconds": seconds}
 
     def _lights(
-        self, classics: dict[str, Deconvolver], observed: Observed, words: str
+        self, classics: dict[str, Deconvolver], observed: ObservedStamps, words: str
     ) -> tuple[dict[str, float], dict[str, Array]]:
         light, seconds = {OBSERVED: observed.pixels}, {}
         with progress(3 * len(observed), words) as advance:

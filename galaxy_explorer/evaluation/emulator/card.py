@@ -6,12 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from galaxy_explorer.bundle.card import table
-from galaxy_explorer.bundle.emulation import KINDS, TESTED, Emulation, EmulationFigure, Proof
+from galaxy_explorer.bundle.emulation import (
+    KINDS,
+    TESTED,
+    EmulationFigure,
+    EmulatorEvaluation,
+    PriorEvaluation,
+)
 from galaxy_explorer.evaluation.emulator.figures import LEADING
 
 
 def emulator_section(
-    name: str, emulation: Emulation, judge: Mapping[str, Any] | None = None
+    name: str, emulation: EmulatorEvaluation, judge: Mapping[str, Any] | None = None
 ) -> str:
     """Markdown text; name: the bundle's; judge: the entry in its manifest."""
     survey = emulation.settings["survey"]
@@ -68,7 +74,7 @@ held-out galaxies with a T, with the weights that ship:
 """
 
 
-def _beside(emulation: Emulation, other: Proof) -> str:
+def _beside(emulation: EmulatorEvaluation, other: PriorEvaluation) -> str:
     """Another prior by the same figures, those of the first beside them."""
     settings = other.settings
     return f"""
@@ -86,7 +92,7 @@ Samples: {settings["samples"]}, asked for a T: {settings["asked for a T"]}, cont
 """
 
 
-def _figures(emulation: Proof, beside: Proof | None = None) -> str:
+def _figures(emulation: PriorEvaluation, beside: PriorEvaluation | None = None) -> str:
     head = ["figure", "goal", "measured", "verdict", "n", "floor", "collapsed", "control", "note"]
     rows = [
         [
@@ -125,7 +131,7 @@ def _value(value: float | None, low: float | None = None, high: float | None = N
     return f"{value:.3f}{interval}"
 
 
-def _chain(emulation: Proof) -> str:
+def _chain(emulation: PriorEvaluation) -> str:
     names = list(dict.fromkeys(trend.statistic for trend in emulation.trends))
     names.sort(key=lambda name: name not in LEADING)
     rows = []
@@ -137,12 +143,12 @@ def _chain(emulation: Proof) -> str:
     return table(["statistic", *KINDS, *(f"p (Holm), {kind}" for kind in TESTED)], rows)
 
 
-def _failed(emulation: Proof) -> str:
+def _failed(emulation: PriorEvaluation) -> str:
     shares = {trend.kind: trend.failed for trend in emulation.trends}
     return ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in shares.items()) or "none"
 
 
-def _curve(emulation: Proof) -> str:
+def _curve(emulation: PriorEvaluation) -> str:
     head = ["guidance", "slope ratio", "W1 / sigma", "diversity", "r of judged T", "cost", "n"]
     rows = [
         [

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galaxy_explorer.bundle.manifest import JUDGE, open_judge
+from galaxy_explorer.bundle.manifest import JUDGE, open_regressor
 from galaxy_explorer.emulation.likeness import judged_ttype, left_out_noise
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.references import LEAST_TYPED
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.ttype_regressor import Judge
+    from galaxy_explorer.models.ttype_regressor import TTypeRegressor
 
 MOST = 3000  # held-out galaxies that it is measured on
 
@@ -27,7 +27,7 @@ class ShippedJudge:
     entry: dict[str, Any]
 
 
-def trained_judge(context: Context) -> Judge | None:
+def trained_judge(context: Context) -> TTypeRegressor | None:
     """The judge of a survey; None where too few galaxies have a type. Resumable."""
     from galaxy_explorer.models.ttype_regressor import JUDGE_RECIPE, train_judge
 
@@ -52,7 +52,7 @@ def shipped_judge(context: Context, models: Sequence[str]) -> ShippedJudge | Non
     models: those that have a prior; the noise is what the first of them leaves out of a stamp, of
     the median sigma. None where there is no judge, or too few held-out galaxies have a T.
     """
-    from galaxy_explorer.models.ttype_regressor import StoredJudge, judge_bytes, judge_stamps
+    from galaxy_explorer.models.ttype_regressor import StoredRegressor, judge_bytes, judge_stamps
 
     typed = np.flatnonzero(np.isfinite(context.ttype) & (context.splits == "test"))
     rows = np.sort(np.random.default_rng(0).permutation(typed)[:MOST])
@@ -62,8 +62,8 @@ def shipped_judge(context: Context, models: Sequence[str]) -> ShippedJudge | Non
     bundle, stamps, truth = context.bundle, context.survey.model_input(rows), context.ttype[rows]
     noise = left_out_noise(stamps, bundle.decode(models[0], rows))
     amplitude = (np.median(noise.sigma) * noise.filter).astype(np.float32)
-    data = judge_bytes(StoredJudge(model, amplitude))
-    judge = open_judge(data, bundle.path / JUDGE, bundle.manifest["survey"])
+    data = judge_bytes(StoredRegressor(model, amplitude))
+    judge = open_regressor(data, bundle.path / JUDGE, bundle.manifest["survey"])
     drawn = {
         name: _reading(judged_ttype(judge, bundle.decode(name, rows), rows), truth)
         for name in models

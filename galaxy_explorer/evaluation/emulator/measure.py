@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galaxy_explorer.clustering.features import radial_profile_vectors
-from galaxy_explorer.emulation.likeness import Noise, left_out_noise
+from galaxy_explorer.emulation.likeness import SkyNoise, left_out_noise
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.emulator.judge import trained_judge
 from galaxy_explorer.evaluation.emulator.sets import Galaxies
@@ -26,7 +26,7 @@ from galaxy_explorer.utils.progress import progress
 
 if TYPE_CHECKING:
     from galaxy_explorer.models.inference import Prior
-    from galaxy_explorer.models.ttype_regressor import Judge
+    from galaxy_explorer.models.ttype_regressor import TTypeRegressor
 
 TTYPE = "ttype"
 SEED = 0
@@ -54,7 +54,7 @@ class Asked:
 
     ttype: np.ndarray
     numbers: np.ndarray
-    noise: Noise
+    noise: SkyNoise
     sigma: np.ndarray
 
 
@@ -92,7 +92,7 @@ class Measurer:
         return any(field.name == TTYPE for field in self.fields)
 
     @cached_property
-    def judge(self) -> Judge | None:
+    def judge(self) -> TTypeRegressor | None:
         """A network that has learnt T from real stamps; None where too few have a type."""
         return trained_judge(self.context)
 
@@ -148,7 +148,7 @@ class Measurer:
             noise,
         )
 
-    def reconstructed(self, rows: np.ndarray, words: str) -> tuple[Galaxies, Noise]:
+    def reconstructed(self, rows: np.ndarray, words: str) -> tuple[Galaxies, SkyNoise]:
         """Reconstructions alone, and the noise that was put back."""
         bundle = self.context.bundle
         codes = bundle.encoded(self.model)[rows]
@@ -236,4 +236,4 @@ class HeldOut:
 
     real: Galaxies
     redrawn: Galaxies
-    noise: Noise
+    noise: SkyNoise

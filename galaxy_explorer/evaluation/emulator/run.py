@@ -14,7 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
-from galaxy_explorer.bundle.emulation import EMULATION, Emulation, GuidancePoint, Proof
+from galaxy_explorer.bundle.emulation import (
+    EMULATION,
+    EmulatorEvaluation,
+    GuidancePoint,
+    PriorEvaluation,
+)
 from galaxy_explorer.bundle.manifest import CODE_PRIOR, FLOW, HIERARCHICAL, JUDGE
 from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.emulation.emulator import Emulator
@@ -58,7 +63,7 @@ RULE = (
 )
 
 
-class EmulatorEvaluation:
+class PriorMeasurement:
     """One proof; `run` measures everything and returns it."""
 
     def __init__(
@@ -79,7 +84,7 @@ class EmulatorEvaluation:
             bundle.manifest["files"][file]["sha256"], bundle.load_prior(emulator.model)
         )
 
-    def run(self) -> Proof:
+    def run(self) -> PriorEvaluation:
         """Measure what is not measured yet; put everything together."""
         curve = self._curve() if self.measurer.asks_type and self.guided else []
         guidance = best_guidance(curve) if curve else 1.0
@@ -87,7 +92,7 @@ class EmulatorEvaluation:
             self.say(f"Guidance {guidance:g}, chosen on {curve[0].n if curve else 0} galaxies")
         sets = self._sets(guidance)
         self.say("Figures")
-        return Proof(
+        return PriorEvaluation(
             model=self.emulator.model,
             settings=self._settings(sets),
             figures=tuple(all_figures(sets)),
@@ -197,7 +202,7 @@ def evaluate_emulator(
     out: Path | None = None,
     only: str | None = None,
     say: Say,
-) -> Emulation:
+) -> EmulatorEvaluation:
     """Measure a bundle's priors; write emulation.json, judge, card and guidance into it.
 
     only: measure the prior of this model, and keep what was measured of the others. samples: how
@@ -214,17 +219,17 @@ def evaluate_emulator(
         say(f"The prior of {name}")
         stage = "emulator" if name == main else f"emulator-{name}"
         emulator = Emulator.open(bundle, name)
-        one = EmulatorEvaluation(context, emulator, samples, workers, say, stage=stage)
+        one = PriorMeasurement(context, emulator, samples, workers, say, stage=stage)
         proofs[name] = one.run()
     others = tuple(proofs[name] for name in names[1:] if name in proofs)
-    made = Emulation(**vars(proofs[main]), others=others)
+    made = EmulatorEvaluation(**vars(proofs[main]), others=others)
     target = path if out is None else copied(path, out)
     say("Judge")
     write_emulation(load_bundle(target), made, shipped_judge(context, names))
     return made
 
 
-def _kept(bundle: Bundle, only: str, samples: int) -> dict[str, Proof]:
+def _kept(bundle: Bundle, only: str, samples: int) -> dict[str, PriorEvaluation]:
     """What was measured of the other priors; raises BundleError where it cannot stand beside."""
     found = bundle.emulation
     if found is None:
@@ -235,12 +240,16 @@ def _kept(bundle: Bundle, only: str, samples: int) -> dict[str, Proof]:
             f"{bundle.path}: its first prior was measured with --emulator-samples {before};"
             " take as many, or leave --emulator-model out"
         )
-    first = Proof(**{field.name: getattr(found, field.name) for field in fields(Proof)})
+    first = PriorEvaluation(
+        **{field.name: getattr(found, field.name) for field in fields(PriorEvaluation)}
+    )
     proofs = (replace(p, trends=tuple(with_p(p.trends))) for p in (first, *found.others))
     return {proof.model: proof for proof in proofs}
 
 
-def write_emulation(bundle: Bundle, emulation: Emulation, judge: ShippedJudge | None) -> None:
+def write_emulation(
+    bundle: Bundle, emulation: EmulatorEvaluation, judge: ShippedJudge | None
+) -> None:
     """Put a proof, the judge, the guidance that was chosen and the new card into a bundle."""
     add_files(
         bundle.path,

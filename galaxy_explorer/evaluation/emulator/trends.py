@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from galaxy_explorer.bundle.emulation import CLASSES, KINDS, GuidancePoint, Histogram, Trend
+from galaxy_explorer.bundle.emulation import CLASSES, KINDS, GuidancePoint, Histogram, TypeTrend
 from galaxy_explorer.evaluation.emulator import comparison as compare
 from galaxy_explorer.evaluation.emulator.figures import FEWEST, LEADING, Sets, known
 from galaxy_explorer.evaluation.emulator.sets import Galaxies
@@ -18,7 +18,7 @@ BINS = 24
 WIDEST = (0.005, 0.995)  # quantiles of the real galaxies that a histogram spans
 
 
-def trends(sets: Sets) -> list[Trend]:
+def trends(sets: Sets) -> list[TypeTrend]:
     """Every statistic against T, on each kind of galaxies."""
     kinds = (sets.real.typed, sets.redrawn.typed, sets.asked, sets.control)
     found = [
@@ -30,7 +30,7 @@ def trends(sets: Sets) -> list[Trend]:
     return with_p(found)
 
 
-def with_p(trends: Iterable[Trend]) -> list[Trend]:
+def with_p(trends: Iterable[TypeTrend]) -> list[TypeTrend]:
     """The same trends, each with its p of no slope, corrected over all statistics of its kind."""
     made = list(trends)
     for kind in KINDS:
@@ -58,7 +58,7 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _trend(galaxies: Galaxies, kind: str, name: str) -> Trend:
+def _trend(galaxies: Galaxies, kind: str, name: str) -> TypeTrend:
     slope = compare.slope_of(galaxies, name)
     values = galaxies.statistics[name]
     place = np.floor(galaxies.ttype + 0.5).clip(LOWEST_CLASS, LOWEST_CLASS + CLASSES - 1)
@@ -68,7 +68,7 @@ def _trend(galaxies: Galaxies, kind: str, name: str) -> Trend:
         members = values[(place == LOWEST_CLASS + number) & np.isfinite(values)]
         counts.append(len(members))
         means.append(float(members.mean()) if len(members) else None)
-    return Trend(
+    return TypeTrend(
         statistic=name,
         kind=kind,
         slope=known(slope.value),

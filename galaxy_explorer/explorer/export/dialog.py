@@ -14,13 +14,13 @@ import panel_material_ui as pmui
 from numpy.typing import NDArray
 
 from galaxy_explorer.errors import NoHub
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.export.samp import SampLink, samp_installed
 from galaxy_explorer.explorer.links import link_query
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import CopyTexts, notify
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
-from galaxy_explorer.explorer.widgets.results import current_answer
+from galaxy_explorer.explorer.widgets.results import current_results
 from galaxy_explorer.tables import PAPER, SOFTWARE, galaxy_table
 from galaxy_explorer.utils.tables import FORMATS, encode_table
 
@@ -32,7 +32,7 @@ PICTURES = ["png", "svg", "pdf"]
 MAX_NAME = 60
 
 
-class TakeHome(pn.viewable.Viewer):
+class ExportDialog(pn.viewable.Viewer):
     """A button for the header; the `dialog` that it opens has its place in the page below."""
 
     def __init__(
@@ -65,8 +65,8 @@ class TakeHome(pn.viewable.Viewer):
         """Say what there is to take, keep the selection for the link, and show the dialog."""
         rows, words = self._chosen()
         self.heading.object = (
-            f"<p><b>{galaxies(len(rows))}</b>: {plain(words)}. Clusters are those of"
-            f" {plain(self.state.words(self.state.clustering))}.</p>"
+            f"<p><b>{galaxies(len(rows))}</b>: {escape(words)}. Clusters are those of"
+            f" {escape(self.state.words(self.state.clustering))}.</p>"
         )
         query = link_query(self.state, self._page(), self.context.selections)
         bundle = self.state.bundle
@@ -82,7 +82,7 @@ class TakeHome(pn.viewable.Viewer):
         """The rows to take, in the order of an answer if they are one, and what they are."""
         if not len(self.state.selection):
             return np.arange(len(self.state.bundle)), "all galaxies"
-        answer = current_answer(self.state)
+        answer = current_results(self.state)
         rows = self.state.selection if answer is None else answer.rows
         return rows, self.state.selection_label or "a selection"
 
@@ -120,7 +120,7 @@ class TakeHome(pn.viewable.Viewer):
 
     def _prepare_table(self, kind: str) -> Callable[[], Made]:
         rows, words = self._chosen()
-        answer = current_answer(self.state)
+        answer = current_results(self.state)
         extra = answer.columns if answer is not None and len(answer.rows) == len(rows) else None
         key, bundle = self.state.clustering, self.state.bundle
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galaxy_explorer.clustering.summary import ordered
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pictures.display import (
     DisplaySettings,
     as_shown,
@@ -74,11 +74,11 @@ def report(
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{plain(title)}</title><style>{STYLE}</style></head><body>"
-        f"<h1>{plain(title)}</h1>{_introduction(bundle, chosen)}"
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
+        f"<h1>{escape(title)}</h1>{_introduction(bundle, chosen)}"
         f"<h2>Models</h2>{_models(bundle)}<h2>Clusterings</h2>{_clusterings(bundle)}"
         f"<h2>Clusters, early to late</h2><p class='soft'>{_legend()}</p>{''.join(sections)}"
-        f"<h2>To cite</h2><p>{plain(PAPER)}</p></body></html>\n"
+        f"<h2>To cite</h2><p>{escape(PAPER)}</p></body></html>\n"
     )
 
 
@@ -92,12 +92,12 @@ def _introduction(bundle: Bundle, clustering: Clustering) -> str:
     words = clustering_words(
         clustering.model, bundle.models[clustering.model].config, clustering.features
     )
-    band = f" in the {plain(survey['band'])} band" if survey.get("band") else ""
+    band = f" in the {escape(survey['band'])} band" if survey.get("band") else ""
     return (
         f"<p>{len(bundle):,} galaxies{band}, {known:,} of them with a Hubble type. The models were"
-        f" never told a type. Shown: {plain(words)}. Pictures are drawn by the model from its"
-        f" codes; they hold no survey pixels.</p><p class='hash'>{plain(SOFTWARE)}, bundle"
-        f" {plain(bundle.name)}, SHA-256 {plain(bundle.hash)}</p>"
+        f" never told a type. Shown: {escape(words)}. Pictures are drawn by the model from its"
+        f" codes; they hold no survey pixels.</p><p class='hash'>{escape(SOFTWARE)}, bundle"
+        f" {escape(bundle.name)}, SHA-256 {escape(bundle.hash)}</p>"
     )
 
 
@@ -105,7 +105,7 @@ def _models(bundle: Bundle) -> str:
     lines = []
     for name, entry in bundle.models.items():
         cells = (number(entry.metrics.get(metric)) for metric in METRICS)
-        lines.append([plain(model_words(name, entry.config)), f"{entry.steps:,}", *cells])
+        lines.append([escape(model_words(name, entry.config)), f"{entry.steps:,}", *cells])
     heads = ["Model", "training steps", *(f"{word}, test split" for word in METRICS.values())]
     return _table(heads, lines)
 
@@ -115,7 +115,7 @@ def _clusterings(bundle: Bundle) -> str:
     for one in bundle.clusterings.values():
         words = clustering_words(one.model, bundle.models[one.model].config, one.features)
         cells = [_score(one.agreement[score]) for score in SCORES if score in one.agreement]
-        lines.append([plain(words), str(one.effective_clusters), *cells])
+        lines.append([escape(words), str(one.effective_clusters), *cells])
     heads = ["Clustering", "clusters in use", *(f"{word} (95 %)" for word in SCORES.values())]
     return _table(heads, lines)
 
@@ -154,7 +154,7 @@ def _cluster(bundle: Bundle, cluster: ClusterSummary) -> str:
     words = f"{cluster.count:,} galaxies, {cluster.n_ttype:,} with T"
     mean = f"<br>mean T {mean_words(cluster)}" if cluster.n_ttype else ""
     return (
-        f'<section class="cluster"><div><h3>{dot}Cluster {cluster.id}: {plain(kind)}</h3>'
+        f'<section class="cluster"><div><h3>{dot}Cluster {cluster.id}: {escape(kind)}</h3>'
         f"<p>{words}{mean}</p></div>{histogram_svg(cluster)}{_members(bundle, cluster)}</section>"
     )
 
@@ -177,7 +177,7 @@ def histogram_svg(cluster: ClusterSummary) -> str:
             )
     words = histogram_words(counts, cluster.count - cluster.n_ttype)
     return (
-        f'<svg viewBox="0 0 182 70" role="img" aria-label="Hubble types: {plain(words)}">'
+        f'<svg viewBox="0 0 182 70" role="img" aria-label="Hubble types: {escape(words)}">'
         f'<line x1="0" x2="182" y1="56" y2="56" stroke="currentColor" stroke-width="0.5"/>'
         f"{''.join(bars)}</svg>"
     )
@@ -191,4 +191,4 @@ def _members(bundle: Bundle, cluster: ClusterSummary) -> str:
     sheet = encode_sheet(render(stamps, DisplaySettings()), MEMBERS)
     ids = ", ".join(str(bundle.column("galaxy_id")[row]) for row in rows)
     data = base64.b64encode(sheet).decode("ascii")
-    return f'<img src="data:image/jpeg;base64,{data}" alt="Most typical members: {plain(ids)}">'
+    return f'<img src="data:image/jpeg;base64,{data}" alt="Most typical members: {escape(ids)}">'

@@ -8,7 +8,7 @@ import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.colouring import Colouring, legend, map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap
@@ -27,7 +27,7 @@ PANEL_WIDTH = "clamp(330px, 28vw, 440px)"
 GALLERY_PAGE = 48
 
 
-class Atlas(pn.viewable.Viewer):
+class AtlasPage(pn.viewable.Viewer):
     """Map and side panel; both read and set the state's selection."""
 
     def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
@@ -134,7 +134,7 @@ class Atlas(pn.viewable.Viewer):
         words = f"{len(bundle):,} {name} galaxies"
         words += f" in the {survey['band']} band" if survey.get("band") else ""
         return pn.pane.HTML(
-            f"<b>{plain(words)}</b>, placed by a model that was never told their types: "
+            f"<b>{escape(words)}</b>, placed by a model that was never told their types: "
             "neighbours look alike. Scroll to zoom in and the galaxies appear.",
             styles={"font-size": "14px", "line-height": "1.45"},
             margin=(12, 10, 4, 10),
@@ -178,4 +178,4 @@ class Atlas(pn.viewable.Viewer):
     def _selection_words(self, label: str, rows: np.ndarray) -> str:
         if not len(rows):
             return "Nothing selected: all galaxies below. Lasso, box or click on the map selects."
-        return f"<b>{len(rows):,} selected</b>, {plain(label)}"
+        return f"<b>{len(rows):,} selected</b>, {escape(label)}"

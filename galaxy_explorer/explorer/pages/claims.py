@@ -15,7 +15,7 @@ import param
 
 from galaxy_explorer.bundle.evaluation import CLAIMS, VERDICTS, Claim, ClaimFigure, Evaluation
 from galaxy_explorer.bundle.files import verified_bytes
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
@@ -56,13 +56,13 @@ def _card(claim: Claim) -> str:
     sign = f'<span class="sign">{SIGNS[claim.verdict]}</span> {claim.verdict}'
     seeds = f"{claim.seeds} trainings each" if claim.seeds > 1 else "one training"
     return (
-        f'<article class="card {kind}" id="{plain(claim.id)}">'
+        f'<article class="card {kind}" id="{escape(claim.id)}">'
         f'<header><span class="verdict">{sign}</span>'
-        f'<span class="soft">report, section {plain(claim.section)}</span></header>'
-        f"<h3>{plain(claim.words)}</h3>"
+        f'<span class="soft">report, section {escape(claim.section)}</span></header>'
+        f"<h3>{escape(claim.words)}</h3>"
         f"<table>{''.join(_figures(claim.figures))}</table>"
-        f"<p>{plain(claim.explanation)}</p>"
-        f'<p class="soft"><b>Test:</b> {plain(claim.test)} <b>Rule:</b> {plain(claim.rule)}'
+        f"<p>{escape(claim.explanation)}</p>"
+        f'<p class="soft"><b>Test:</b> {escape(claim.test)} <b>Rule:</b> {escape(claim.rule)}'
         f" <b>Based on</b> {seeds}.</p></article>"
     )
 
@@ -79,10 +79,10 @@ def _figures(figures: Sequence[ClaimFigure]) -> list[str]:
 
 
 def _figure(figure: ClaimFigure, axis: Axis) -> str:
-    unit = f' <span class="soft">{plain(figure.unit)}</span>' if figure.unit else ""
+    unit = f' <span class="soft">{escape(figure.unit)}</span>' if figure.unit else ""
     marks = interval_html(figure.value, figure.low, figure.high, axis=axis)
     return (
-        f'<tr><th scope="row">{plain(figure.name)}{unit}</th>'
+        f'<tr><th scope="row">{escape(figure.name)}{unit}</th>'
         f'<td class="number">{figure_words(figure.value)}</td>'
         f'<td class="number soft">{interval_words(figure.low, figure.high)}</td>'
         f'<td class="marks">{marks}</td><td class="number soft">n {figure.n:,}</td></tr>'
@@ -98,7 +98,7 @@ INTRODUCTION = (
 )
 
 
-class Claims(pn.viewable.Viewer):
+class ClaimsPage(pn.viewable.Viewer):
     """Cards of the claims, all of them or those with one verdict."""
 
     verdict: Any = param.Selector(default=EVERY, objects=[EVERY, *VERDICTS], doc="What is shown.")
@@ -125,7 +125,7 @@ class Claims(pn.viewable.Viewer):
 
     def _show(self, *_: param.parameterized.Event) -> None:
         if self._evaluation is None:
-            path = plain(self.state.bundle.path)
+            path = escape(self.state.bundle.path)
             self.cards.object = f"<p>{NOT_EVALUATED.format(path=path)}</p>"
             return
         shown = [c for c in self._evaluation.claims if self.verdict in (EVERY, c.verdict)]

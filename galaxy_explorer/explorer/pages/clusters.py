@@ -41,7 +41,7 @@ from galaxy_explorer.explorer.wording import entry_words
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Clustering
     from galaxy_explorer.bundle.evaluation import Evaluation
-    from galaxy_explorer.bundle.evaluation import MergerTree as StoredTree
+    from galaxy_explorer.bundle.evaluation import StoredMergerTree as StoredTree
     from galaxy_explorer.clustering.summary import ClusterSummary
     from galaxy_explorer.explorer.pictures.stamps import StampStore
     from galaxy_explorer.explorer.state import ExplorerState
@@ -168,7 +168,7 @@ PAGE_HEIGHT = "calc(100vh - 84px)"
 """The page below the application bar: each half scrolls by itself."""
 
 
-class Clusters(pn.viewable.Viewer):
+class ClustersPage(pn.viewable.Viewer):
     """All clusters as small histograms on the left, the selection on the right."""
 
     order: Any = param.Selector(default="mean T", objects=list(ORDERS), doc="Order of clusters.")

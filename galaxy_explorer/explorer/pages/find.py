@@ -12,7 +12,7 @@ import param
 
 from galaxy_explorer.clustering.neighbours import nearest, percentiles
 from galaxy_explorer.errors import BadQuery
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.labels.session import label_columns
 from galaxy_explorer.explorer.search import (
     COMPARE,
@@ -30,12 +30,12 @@ from galaxy_explorer.explorer.widgets.controls import (
 )
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.results import (
-    Answer,
     ResultGallery,
-    as_answer,
-    ask,
+    SearchResults,
+    as_results,
     count_words,
-    give,
+    next_request,
+    publish_results,
     search,
 )
 from galaxy_explorer.explorer.wording import column_words
@@ -60,7 +60,7 @@ EXAMPLES = (
 SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 
 
-class Find(pn.viewable.Viewer):
+class FindPage(pn.viewable.Viewer):
     """Questions on the left, the galaxies that answer them on the right."""
 
     odd_by: Any = param.Selector(default="both", objects=list(ODDITIES), doc="Odd in what.")
@@ -93,7 +93,7 @@ class Find(pn.viewable.Viewer):
 
     async def search(self, asked: str) -> None:
         """Answer a question."""
-        self.question.text, latest = asked, ask(self.state)
+        self.question.text, latest = asked, next_request(self.state)
         try:
             found = await self._slowly(search, self.state, asked, label_columns(self.state.bundle))
         except BadQuery as error:
@@ -104,7 +104,7 @@ class Find(pn.viewable.Viewer):
             return
         self._say(words)
         if found is not None and len(found.rows):
-            give(self.state, as_answer(found))
+            publish_results(self.state, as_results(found))
 
     async def look_alikes(self, *_: Any) -> None:
         """Select the galaxies nearest in code space to the one in focus, which comes first."""
@@ -112,7 +112,7 @@ class Find(pn.viewable.Viewer):
         if row is None:
             self._say("Click a galaxy first: its look-alikes are nearest to it in code space.")
             return
-        latest = ask(self.state)
+        latest = next_request(self.state)
         features = self.state.bundle.clusterings[self.state.clustering].feature_values
         rows, far = await self._slowly(nearest, features, features[row], self.number.value + 1)
         if not latest():
@@ -122,11 +122,13 @@ class Find(pn.viewable.Viewer):
         self._say(f"{words[0].upper()}{words[1:]}, by {self.state.words(self.state.clustering)}")
         notes = {int(r): f"d {d:.2f}" for r, d in zip(rows, far, strict=True)}
         order = "nearest in code space first"
-        give(self.state, Answer(rows, words, order, {"code_distance": far}, notes))
+        publish_results(
+            self.state, SearchResults(rows, words, order, {"code_distance": far}, notes)
+        )
 
     async def odd_ones(self, *_: Any) -> None:
         """Select the galaxies that the model draws worst, or that have the fewest look-alikes."""
-        latest = ask(self.state)
+        latest = next_request(self.state)
         clustering = self.state.bundle.clusterings[self.state.clustering]
         self._say("Measuring how dense code space is around every galaxy …")
         found = await self._slowly(bundle_sparsity, self.state.bundle, clustering.key)
@@ -140,7 +142,7 @@ class Find(pn.viewable.Viewer):
         notes = {int(row): f"err {bad[row]:.1f} · thin {thin[row]:.1f}" for row in rows}
         columns = {"error_percentile": bad[rows], "sparsity": thin[rows]}
         words = f"the {len(rows)} oddest: {ODDITIES[self.odd_by]}"
-        give(self.state, Answer(rows, words, "oddest first", columns, notes))
+        publish_results(self.state, SearchResults(rows, words, "oddest first", columns, notes))
 
     async def _slowly(self, work: Any, *arguments: Any) -> Any:
         self.busy = True
@@ -150,7 +152,7 @@ class Find(pn.viewable.Viewer):
             self.busy = False
 
     def _say(self, words: str) -> None:
-        self.said.object = f'<p role="status">{plain(words)}</p>'
+        self.said.object = f'<p role="status">{escape(words)}</p>'
 
     def _layout(self) -> pn.Row:
         half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
@@ -219,7 +221,7 @@ class Find(pn.viewable.Viewer):
     def _focus_words(self, row: int | None) -> str:
         if row is None:
             return '<p class="soft">Of a galaxy that you click on any page.</p>'
-        return f"<p>Of <b>{plain(self.state.bundle.column('galaxy_id')[row])}</b></p>"
+        return f"<p>Of <b>{escape(self.state.bundle.column('galaxy_id')[row])}</b></p>"
 
 
 def searchable(state: ExplorerState) -> list[str]:

@@ -23,11 +23,11 @@ from galaxy_explorer.bundle.evaluation import (
     ROW_FIELDS,
     Cost,
     Evaluation,
+    EvaluationRow,
     NumberOfClusters,
-    Row,
     Target,
 )
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES, ScoreGroups
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.intervals import (
@@ -62,12 +62,12 @@ def targets_table(targets: Sequence[Target]) -> str:
     for target in targets:
         sign, words = MET[target.met]
         lines.append(
-            f'<tr class="{words.replace(" ", "-")}"><th scope="row">{plain(target.name)}</th>'
+            f'<tr class="{words.replace(" ", "-")}"><th scope="row">{escape(target.name)}</th>'
             f'<td class="number">{figure_words(target.goal)}</td>'
             f'<td class="number"><b>{figure_words(target.value)}</b></td>'
             f'<td class="number soft">{interval_words(target.low, target.high)}</td>'
             f'<td class="verdict">{sign} {words}</td>'
-            f'<td class="soft">{plain(target.note)}</td></tr>'
+            f'<td class="soft">{escape(target.note)}</td></tr>'
         )
     heads = ("Target", "goal", "reached", "95 % interval", "verdict", "note")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
@@ -82,7 +82,7 @@ def curves(bundle: Bundle, choices: Sequence[NumberOfClusters]) -> str:
 def _choice(bundle: Bundle, choice: NumberOfClusters) -> str:
     k = "no single k" if choice.recommended is None else f"k = {choice.recommended}"
     title = ", ".join(
-        plain(part)
+        escape(part)
         for part in (entry_words(bundle, choice.model), choice.features, choice.clusterer)
         if part
     )
@@ -90,8 +90,8 @@ def _choice(bundle: Bundle, choice: NumberOfClusters) -> str:
         _curve(name, choice.k, values, choice.recommended) for name, values in choice.curves.items()
     )
     return (
-        f"<h3>{title}: {k}</h3><p>{plain(choice.verdict)}"
-        f' <span class="soft">Rule: {plain(choice.rule)}.</span></p>'
+        f"<h3>{title}: {k}</h3><p>{escape(choice.verdict)}"
+        f' <span class="soft">Rule: {escape(choice.rule)}.</span></p>'
         f'<div class="curves">{drawn}</div>'
     )
 
@@ -117,9 +117,9 @@ def _curve(
     words = f"{name}: from {figure_words(points[0][1])} at k = {points[0][0]} to "
     words += f"{figure_words(points[-1][1])} at k = {points[-1][0]}"
     return (
-        f'<figure><figcaption>{plain(name)} <span class="soft">{figure_words(low)} to'
+        f'<figure><figcaption>{escape(name)} <span class="soft">{figure_words(low)} to'
         f" {figure_words(high)}</span></figcaption>"
-        f'<svg role="img" aria-label="{plain(words)}" viewBox="-4 -6 {WIDTH + 8} {HEIGHT + 12}"'
+        f'<svg role="img" aria-label="{escape(words)}" viewBox="-4 -6 {WIDTH + 8} {HEIGHT + 12}"'
         f' preserveAspectRatio="none">{mark}<polyline points="{line}"/></svg>'
         f'<div class="ends soft"><span>k = {k[0]}</span><span>{k[-1]}</span></div></figure>'
     )
@@ -127,7 +127,7 @@ def _curve(
 
 def costs_table(costs: Sequence[Cost]) -> str:
     """Time and peak memory of each stage of the evaluation, and their sum and maximum."""
-    lines = [(plain(cost.stage), cost.seconds, cost.peak_mib) for cost in costs]
+    lines = [(escape(cost.stage), cost.seconds, cost.peak_mib) for cost in costs]
     if len(lines) > 1:
         lines.append(("<b>all</b>", sum(c.seconds for c in costs), max(c.peak_mib for c in costs)))
     body = "".join(
@@ -145,24 +145,24 @@ FILTERS = ("question", "model", "features", "clusterer")
 BETTER = {"higher": "more is better", "lower": "less is better", "": ""}
 
 
-def matching(rows: Iterable[Row], chosen: dict[str, str]) -> list[Row]:
+def matching(rows: Iterable[EvaluationRow], chosen: dict[str, str]) -> list[EvaluationRow]:
     """Rows that have every chosen value; ALL accepts any."""
     wanted = {name: value for name, value in chosen.items() if value != ALL}
     return [row for row in rows if all(getattr(row, n) == v for n, v in wanted.items())]
 
 
-def values_of(rows: Iterable[Row], name: str) -> list[str]:
+def values_of(rows: Iterable[EvaluationRow], name: str) -> list[str]:
     """Values of a column that occur, in the order of the questions or of first appearance."""
     found = dict.fromkeys(getattr(row, name) for row in rows)
     return [q for q in QUESTIONS if q in found] if name == "question" else [v for v in found if v]
 
 
-def groups(bundle: Bundle, rows: Sequence[Row], recommended: str) -> list[dict[str, Any]]:
+def groups(bundle: Bundle, rows: Sequence[EvaluationRow], recommended: str) -> list[dict[str, Any]]:
     """One group for each figure: its heading, its axis, and its rows, the best first.
 
     recommended: "<model>/<features>" of the clustering that the bundle recommends.
     """
-    by_figure: dict[tuple[str, str], list[Row]] = {}
+    by_figure: dict[tuple[str, str], list[EvaluationRow]] = {}
     for row in sorted(rows, key=lambda row: QUESTIONS.index(row.question)):
         by_figure.setdefault((row.question, row.figure), []).append(row)
     return [
@@ -172,7 +172,7 @@ def groups(bundle: Bundle, rows: Sequence[Row], recommended: str) -> list[dict[s
 
 
 def _group(
-    bundle: Bundle, question: str, figure: str, rows: list[Row], recommended: str
+    bundle: Bundle, question: str, figure: str, rows: list[EvaluationRow], recommended: str
 ) -> dict[str, Any]:
     parts = ("value", "low", "high", "chance", "ceiling")
     axis = common_axis(getattr(row, part) for row in rows for part in parts)
@@ -188,12 +188,12 @@ def _group(
     }
 
 
-def _best_first(rows: list[Row]) -> list[Row]:
+def _best_first(rows: list[EvaluationRow]) -> list[EvaluationRow]:
     sign = 1 if rows[0].better == "lower" else -1
     return sorted(rows, key=lambda row: (row.value is None, sign * (row.value or 0.0)))
 
 
-def _row(bundle: Bundle, row: Row, axis: Axis, recommended: str) -> dict[str, Any]:
+def _row(bundle: Bundle, row: EvaluationRow, axis: Axis, recommended: str) -> dict[str, Any]:
     marks = interval_html(
         row.value, row.low, row.high, axis=axis, chance=row.chance, ceiling=row.ceiling
     )
@@ -213,7 +213,7 @@ def _row(bundle: Bundle, row: Row, axis: Axis, recommended: str) -> dict[str, An
     }
 
 
-def _words(row: Row) -> str:
+def _words(row: EvaluationRow) -> str:
     """What a row rests on, in a line."""
     parts = [f"{row.n:,} galaxies or runs", f"{row.seed_count} training(s)"]
     parts += [f"chance {figure_words(row.chance)}"] * (row.chance is not None)
@@ -221,7 +221,7 @@ def _words(row: Row) -> str:
     return " · ".join([*parts, *([row.note] if row.note else [])])
 
 
-def csv_bytes(rows: Sequence[Row]) -> bytes:
+def csv_bytes(rows: Sequence[EvaluationRow]) -> bytes:
     """The rows as comma-separated values with a header; an absent number is empty."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
@@ -230,7 +230,7 @@ def csv_bytes(rows: Sequence[Row]) -> bytes:
     return text.getvalue().encode()
 
 
-def ecsv_bytes(rows: Sequence[Row], evaluation: Evaluation, bundle: Bundle) -> bytes:
+def ecsv_bytes(rows: Sequence[EvaluationRow], evaluation: Evaluation, bundle: Bundle) -> bytes:
     """The rows as an ECSV table (astropy), with bundle and settings in its header."""
     from astropy.table import MaskedColumn, Table
 
@@ -261,7 +261,7 @@ KEY = (
 )
 
 
-class Scoreboard(pn.viewable.Viewer):
+class ScoreboardPage(pn.viewable.Viewer):
     """Filters above, one table for each figure below; then targets, numbers of clusters, costs."""
 
     question: Any = param.Selector(doc="Question whose figures are shown; empty: every question.")
@@ -292,7 +292,7 @@ class Scoreboard(pn.viewable.Viewer):
     def __panel__(self) -> pn.Column:
         return self.view
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[EvaluationRow]:
         """The rows that pass the filters, in the order of the evaluation."""
         return matching(self.evaluation.rows, {name: getattr(self, name) for name in FILTERS})
 
@@ -306,7 +306,7 @@ class Scoreboard(pn.viewable.Viewer):
     def _prepare_file(self, kind: str) -> Callable[[], Made]:
         return partial(self._file, kind, self.rows())
 
-    def _file(self, kind: str, rows: list[Row]) -> Made:
+    def _file(self, kind: str, rows: list[EvaluationRow]) -> Made:
         if kind == "csv":
             return "scoreboard", csv_bytes(rows)
         return "scoreboard", ecsv_bytes(rows, self.evaluation, self.state.bundle)
@@ -340,8 +340,8 @@ class Scoreboard(pn.viewable.Viewer):
 
     def _parts(self) -> list[pn.pane.HTML]:
         found, bundle = self.evaluation, self.state.bundle
-        run = ", ".join(f"{plain(n)}: {plain(v)}" for n, v in found.settings.items())
-        rule = plain(found.recommended_rule)
+        run = ", ".join(f"{escape(n)}: {escape(v)}" for n, v in found.settings.items())
+        rule = escape(found.recommended_rule)
         parts = {
             f"<h2>Targets for the recommended clustering</h2><p class='soft'>{rule}</p>": (
                 targets_table(found.targets) if found.targets else ""
@@ -359,4 +359,4 @@ def _html(content: str) -> pn.pane.HTML:
 
 
 def _nothing(path: str) -> pn.Column:
-    return pn.Column(_html(f"<p>{NOT_EVALUATED.format(path=plain(path))}</p>"), margin=8)
+    return pn.Column(_html(f"<p>{NOT_EVALUATED.format(path=escape(path))}</p>"), margin=8)

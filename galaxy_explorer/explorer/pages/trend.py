@@ -16,8 +16,8 @@ import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.summary import COLUMNS, ENOUGH_TTYPES, ordered, representative
-from galaxy_explorer.explorer.background import Drawing
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.background import LatestTask
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pictures.display import encode_sheet
 from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.plots.print import TrendColumn, trend_figure
@@ -60,7 +60,7 @@ PAGE_HEIGHT = "calc(100vh - 84px)"
 HASH_DIGITS = 12
 
 
-class Trend(pn.viewable.Viewer):
+class TrendPage(pn.viewable.Viewer):
     """Clusters of the clustering that is shown, picked and ordered by the visitor."""
 
     chosen = param.List(default=[], doc="Numbers of the clusters, left to right.")
@@ -71,7 +71,7 @@ class Trend(pn.viewable.Viewer):
         self.state, self.stamps = state, stamps
         self.columns = TrendColumns(self._on_message)
         self.detail = Detail(state, stamps)
-        self.drawing = Drawing(self._prepare, self._show)
+        self.drawing = LatestTask(self._prepare, self._show)
         self.downloads = Downloads("Download as", ["png", "svg", "pdf"], self._prepare_file)
         self.key = pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
         self.add = pmui.Select(
@@ -197,7 +197,7 @@ class Trend(pn.viewable.Viewer):
 
     def _layout(self) -> pn.Column:
         rule = pn.pane.HTML(
-            f'<p class="soft">{plain(RULE)} Drag a column, or use its arrows, to change the order.'
+            f'<p class="soft">{escape(RULE)} Drag a column, or use its arrows, to change the order.'
             " Below: the most typical members.</p>",
             stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 4, 0),
         )  # fmt: skip

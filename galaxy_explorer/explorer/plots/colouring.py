@@ -13,7 +13,7 @@ import numpy as np
 from bokeh.palettes import Viridis256
 from numpy.typing import ArrayLike, NDArray
 
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.plots.palette import (
     CLUSTER_COLOURS,
     T_COLOURS,
@@ -135,7 +135,7 @@ def _line(content: str) -> str:
 
 def _chip(colour: str, words: str) -> str:
     dot = f"width:11px;height:11px;border-radius:50%;background:{colour};display:inline-block"
-    return f'<span style="white-space:nowrap"><span style="{dot}"></span> {plain(words)}</span>'
+    return f'<span style="white-space:nowrap"><span style="{dot}"></span> {escape(words)}</span>'
 
 
 def _chips(colours: Colouring) -> str:
@@ -150,7 +150,7 @@ def _type_bar(colours: Colouring, unknown: str) -> str:
     box = "flex:1;text-align:center;padding:1px 0;font-weight:600;"
     boxes = "".join(
         f'<span style="{box}color:{ink_on(colour)};background:{colour}">'
-        f"{plain(t.replace('-', '−'))}</span>"
+        f"{escape(t.replace('-', '−'))}</span>"
         for colour, t in zip(colours.palette, colours.categories, strict=True)
     )
     bar = (
@@ -167,5 +167,5 @@ def _colour_bar(colours: Colouring, unit: str) -> str:
     low, high = (
         f"{value:.4g} {unit}".strip().replace("-", "−") for value in (colours.low, colours.high)
     )
-    ends = f'<span>{plain(low)}</span><span style="margin-left:auto">{plain(high)}</span>'
+    ends = f'<span>{escape(low)}</span><span style="margin-left:auto">{escape(high)}</span>'
     return f'<div style="{bar}"></div>{_line(ends)}{_line(_chip(UNKNOWN_COLOUR, "unknown"))}'

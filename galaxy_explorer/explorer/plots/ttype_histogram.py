@@ -27,7 +27,7 @@ T_SOURCE = "ttypes"
 NO_T_PLACE = 8
 MIDDLE_GREY = "#808891"
 """Legible on the light and on the dark page."""
-STEADY = 0.5
+STABLE = 0.5
 """Mean Jaccard similarity in bootstraps below which a cluster may not be there (Hennig 2007)."""
 
 
@@ -207,7 +207,7 @@ def _steadiness(jaccard: float | None) -> dict[str, Any]:
     if jaccard is None:
         return {"unsteady": False, "steady_words": ""}
     words = f"Jaccard {jaccard:.2f} in bootstraps"
-    return {"unsteady": jaccard < STEADY, "steady_words": words}
+    return {"unsteady": jaccard < STABLE, "steady_words": words}
 
 
 def _mean_note(cluster: ClusterSummary) -> str:

@@ -28,7 +28,7 @@ from galaxy_explorer.explorer.context import AppContext, app_context
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode, encode_sheet
 from galaxy_explorer.explorer.pictures.tiles import TilePyramid, draw_tile, is_tile, unit_map
 from galaxy_explorer.explorer.plots.colouring import Colouring, map_colouring
-from galaxy_explorer.explorer.server.sessions import keep_the_door
+from galaxy_explorer.explorer.server.sessions import install_session_cap
 from galaxy_explorer.explorer.state import PICTURES, colour_columns
 from galaxy_explorer.explorer.urls import HASH_DIGITS
 from galaxy_explorer.settings import read_settings
@@ -174,4 +174,4 @@ ROUTES: list[tuple[str, Any]] = [
         TileHandler,
     ),
 ]
-keep_the_door()
+install_session_cap()

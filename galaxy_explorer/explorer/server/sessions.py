@@ -30,7 +30,7 @@ from panel.io.server import DocHandler
 from panel.util import edit_readonly
 from tornado.web import Finish
 
-from galaxy_explorer.explorer.widgets.components import Presence, notify, when_loaded
+from galaxy_explorer.explorer.widgets.components import SessionBeacon, notify, when_loaded
 from galaxy_explorer.settings import read_settings
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ TOKEN_S = 86_400
 MISSED = "The connection was gone while this page changed; reload it to see the change."
 
 
-class Seats:
+class SessionSlots:
     """The explorers that are open, at most `limit`.
 
     One without a connection for `absence` seconds gives way when somebody else comes.
@@ -93,21 +93,21 @@ def _is_held(session: ServerSession) -> bool:
 
 
 @cache
-def seats() -> Seats:
+def session_slots() -> SessionSlots:
     """The seats of this process, from the settings."""
     settings = read_settings()
-    return Seats(settings.max_explorers, settings.absence)
+    return SessionSlots(settings.max_explorers, settings.absence)
 
 
-def has_seat() -> bool:
+def has_slot() -> bool:
     """Whether the visitor whose page is being made gets an explorer."""
-    return seats().take(pn.state.curdoc and pn.state.curdoc.session_context)
+    return session_slots().take(pn.state.curdoc and pn.state.curdoc.session_context)
 
 
-def late_page() -> pn.Spacer:
+def expired_page() -> pn.Spacer:
     """What a visitor without a seat gets whose page came from an earlier session: nothing.
 
-    Its browser connects so late that the session is over; reloading leads to the `Entrance`.
+    Its browser connects so late that the session is over; reloading leads to the `CappedDocHandler`.
     """
     pn.state.curdoc.add_next_tick_callback(_let_go)
     return pn.Spacer()
@@ -119,11 +119,11 @@ class Idle(param.Parameterized):
     busy = param.Boolean(default=False)
 
 
-class Visit:
+class VisitorSession:
     """One visitor's session: it ends when the page is left, and outlives a dropped connection."""
 
     def __init__(self) -> None:
-        self.presence = Presence(
+        self.presence = SessionBeacon(
             self._on_message, visit=token_hex(16),
             sizing_mode=None, margin=0, styles={"position": "absolute"},
         )  # fmt: skip
@@ -144,12 +144,12 @@ class Visit:
             when_loaded(partial(notify, MISSED, warning=True))
 
 
-def presence() -> Presence:
+def session_beacon() -> SessionBeacon:
     """The component that ties the visitor's page to the session; it shows nothing."""
-    return Visit().presence
+    return VisitorSession().presence
 
 
-def on_its_own(page: pmui.Page) -> pmui.Page:
+def detach_page_from_session(page: pmui.Page) -> pmui.Page:
     """Cut what ties a page to things of Panel that outlive its session. Returns the page.
 
     With every message of any visitor Panel would tell every page twice whether the server is at
@@ -217,7 +217,7 @@ somebody leaves; this page tries again every $retry seconds.</p>
 )
 
 
-class Entrance(DocHandler):
+class CappedDocHandler(DocHandler):
     """Where a page is asked for: where all seats are taken, nothing is made for the visitor.
 
     Newcomers' pages are made one after the other, with time between them for those who are in.
@@ -228,7 +228,7 @@ class Entrance(DocHandler):
     async def get_session(self) -> ServerSession:
         """The newcomer's session; without a seat the request ends with a page that tries again."""
         async with self._turn:
-            if not seats().is_free():
+            if not session_slots().is_free():
                 self._ask_to_wait()
             session: ServerSession = await super().get_session()
             await asyncio.sleep(BETWEEN_S)
@@ -237,7 +237,7 @@ class Entrance(DocHandler):
     def _ask_to_wait(self) -> None:
         self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
         self.set_header("Retry-After", str(RETRY_S))
-        self.finish(BUSY_PAGE.substitute(places=seats().limit, retry=RETRY_S))
+        self.finish(BUSY_PAGE.substitute(places=session_slots().limit, retry=RETRY_S))
         raise Finish
 
     def _log(self) -> None:
@@ -246,8 +246,9 @@ class Entrance(DocHandler):
             super()._log()
 
 
-def keep_the_door() -> None:
-    """Let every page that a server of this process serves be asked for at the `Entrance`."""
+def install_session_cap() -> None:
+    """Let every page that a server of this process serves be asked for at the `CappedDocHandler`."""
     per_app_patterns[:] = [
-        (path, Entrance if handler is DocHandler else handler) for path, handler in per_app_patterns
+        (path, CappedDocHandler if handler is DocHandler else handler)
+        for path, handler in per_app_patterns
     ]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import panel_material_ui as pmui
 
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colour
-from galaxy_explorer.explorer.plots.ttype_histogram import STEADY, mean_words
+from galaxy_explorer.explorer.plots.ttype_histogram import STABLE, mean_words
 
 if TYPE_CHECKING:
     from galaxy_explorer.clustering.summary import ClusterSummary
@@ -54,7 +54,7 @@ p { margin: 0; }
 
 def hint(words: str, explanation: str) -> str:
     """Words with an explanation that shows when pointed at."""
-    return f'<span class="hint" tabindex="0" title="{plain(explanation)}">{plain(words)}</span>'
+    return f'<span class="hint" tabindex="0" title="{escape(explanation)}">{escape(words)}</span>'
 
 
 def type_key(clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None] = ()) -> str:
@@ -69,7 +69,7 @@ def type_key(clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None]
     parts = [f"{kinds[kind]} {kind}" for kind in ("early", "mixed", "late")]
     parts += [f"{kinds['unknown']} with too few T"] * bool(kinds["unknown"])
     parts += [f"{empty} empty"] * bool(empty)
-    faint = sum(value is not None and value < STEADY for value in jaccard)
+    faint = sum(value is not None and value < STABLE for value in jaccard)
     steady = f"<span>{hint(f'faint: {faint} not stable', JACCARD_RULE)}</span>" if jaccard else ""
     return (
         f'<div class="key"><span>{hint("colour: mean T", TYPE_RULE)}'
@@ -104,7 +104,7 @@ def _early_share(cluster: ClusterSummary) -> str:
 
 def selection_heading(label: str, n: int, no_t: int) -> str:
     """A selection that is not one whole cluster, as HTML; no label: the whole sample is meant."""
-    title, advice = f"Selection: {plain(label)}", ""
+    title, advice = f"Selection: {escape(label)}", ""
     if not label:
         title = "All galaxies"
         advice = "Choose a cluster on the left, or draw around galaxies on the map."

@@ -38,7 +38,7 @@ def when_loaded(change: Callable[[], Any]) -> None:
     pn.state.onload(partial(pn.state.execute, change, schedule=True))
 
 
-class Reporting(JSComponent):
+class MessageComponent(JSComponent):
     """A component whose messages from the browser go to one callback."""
 
     _stylesheets = [STYLES]  # noqa: RUF012
@@ -66,7 +66,7 @@ class Navigation(JSComponent):
     _stylesheets = [asset("navigation.css")]  # noqa: RUF012
 
 
-class Presence(Reporting):
+class SessionBeacon(MessageComponent):
     """Nothing to be seen; reports {"left": true} when the page is left for good.
 
     When a dropped connection is there again it reports {"back": true}.
@@ -83,7 +83,7 @@ class Presence(Reporting):
             self._on_message(data)
 
 
-class SearchField(Reporting):
+class SearchField(MessageComponent):
     """A search field; reports {"ask": text} when the visitor asks."""
 
     text = param.String(default="", doc="What is written into the field from here.")
@@ -95,7 +95,7 @@ class SearchField(Reporting):
     _esm = script("search.js")
 
 
-class NumberField(Reporting):
+class NumberField(MessageComponent):
     """A number that is typed; reports {"value": number, text that is none, or None if empty}."""
 
     label = param.String(doc="What it is.")
@@ -106,7 +106,7 @@ class NumberField(Reporting):
     _esm = script("number.js")
 
 
-class CopyTexts(Reporting):
+class CopyTexts(MessageComponent):
     """Texts to take along, each with a button that copies it."""
 
     texts = param.List(default=[], doc="label, text ({page}: this page's address), lines of each.")
@@ -114,7 +114,7 @@ class CopyTexts(Reporting):
     _esm = script("copy_texts.js")
 
 
-class DropZone(Reporting):
+class DropZone(MessageComponent):
     """Where a file is dropped or chosen; reports its name, size and data (None if too large)."""
 
     words = param.String(default="Drop a file here", doc="What the zone asks for.")
@@ -125,7 +125,7 @@ class DropZone(Reporting):
     _esm = script("drop_zone.js")
 
 
-class PictureSheet(Reporting):
+class PictureSheet(MessageComponent):
     """A page of pictures cut from one sheet image; reports {"focus": row} and {"page": number}."""
 
     sheet = param.Bytes(default=None, doc="All pictures of the page as one image file.")
@@ -143,7 +143,7 @@ class PictureSheet(Reporting):
     _esm = script("gallery.js")
 
 
-class SmallMultiples(Reporting):
+class SmallMultiples(MessageComponent):
     """Little histograms, each a button; reports {"cluster": id}."""
 
     panels = param.List(default=[], doc="What `plots_types.panels` gives.")
@@ -155,7 +155,7 @@ class SmallMultiples(Reporting):
     _esm = script("bars.js", "multiples.js")
 
 
-class PictureStrips(Reporting):
+class PictureStrips(MessageComponent):
     """Rows of pictures of the same galaxies from one sheet; reports {"focus": row}."""
 
     sheet = param.Bytes(default=None, doc="All pictures as one image file.")
@@ -170,7 +170,7 @@ class PictureStrips(Reporting):
     _esm = script("strips.js")
 
 
-class ScoreTable(Reporting):
+class ScoreTable(MessageComponent):
     """A table of figures that sorts by any column."""
 
     columns = param.List(default=[], doc="name, explanation; small: less is better, per column.")
@@ -179,7 +179,7 @@ class ScoreTable(Reporting):
     _esm = script("scores.js")
 
 
-class CodeGrid(Reporting):
+class CodeGrid(MessageComponent):
     """The codes of a codebook as pictures from one sheet; reports {"code": number}."""
 
     sheet = param.Bytes(default=None, doc="All pictures as one image file.")
@@ -195,7 +195,7 @@ class CodeGrid(Reporting):
     _esm = script("codes.js")
 
 
-class CodeMap(Reporting):
+class CodeMap(MessageComponent):
     """A picture with a grid of codes over it; reports {"code": number}."""
 
     picture = param.Bytes(default=None, doc="The galaxy as an image file.")
@@ -211,7 +211,7 @@ class CodeMap(Reporting):
     _esm = script("code_map.js")
 
 
-class LabelDesk(Reporting):
+class LabelDesk(MessageComponent):
     """One galaxy after the other, with keys that assign labels.
 
     Reports {"do": "name", "save", "more" or "at", ...}; what it is told by `_send_msg` answers
@@ -237,7 +237,7 @@ class LabelDesk(Reporting):
         self._send_msg(answer)
 
 
-class TrendColumns(Reporting):
+class TrendColumns(MessageComponent):
     """Clusters side by side; reports {"move": [from, to]}, "remove", "cluster" and "focus"."""
 
     sheet = param.Bytes(default=None, doc="All pictures as one image file.")
@@ -251,7 +251,7 @@ class TrendColumns(Reporting):
     _esm = script("bars.js", "trend.js")
 
 
-class DownloadButtons(Reporting):
+class DownloadButtons(MessageComponent):
     """Buttons that ask for a file, {"kind": name}; the file goes to the browser with `stamp`."""
 
     label = param.String(default="Download", doc="Words before the buttons.")
@@ -264,7 +264,7 @@ class DownloadButtons(Reporting):
     _esm = script("downloads.js")
 
 
-class ScoreGroups(Reporting):
+class ScoreGroups(MessageComponent):
     """Figures in groups with their intervals drawn; every column sorts."""
 
     groups = param.List(default=[], doc="What `scores.groups` gives.")
@@ -273,7 +273,7 @@ class ScoreGroups(Reporting):
     _stylesheets = [STYLES, asset("intervals.css")]  # noqa: RUF012
 
 
-class MergerTreeView(Reporting):
+class MergerTreeView(MessageComponent):
     """A tree of mergers that the visitor cuts; `k` is the number of groups."""
 
     branches = param.List(default=[], doc="What `merger.branches` gives.")
@@ -282,14 +282,14 @@ class MergerTreeView(Reporting):
     _esm = script("merger_tree.js")
 
 
-class _Dressed(Reporting):
+class _EmulatorComponent(MessageComponent):
     """A component in the styles of the page."""
 
     _stylesheets = [STYLES, asset("emulator.css")]  # noqa: RUF012
     __abstract = True
 
 
-class ConditionField(_Dressed):
+class ConditionField(_EmulatorComponent):
     """One quantity that may be asked for; reports {"value": number or None}."""
 
     label = param.String(doc="What it is.")
@@ -309,7 +309,7 @@ class ConditionField(_Dressed):
     _esm = script("condition.js")
 
 
-class JobBar(_Dressed):
+class JobBar(_EmulatorComponent):
     """How far slow work is; reports {"cancel": true} and {"again": true}."""
 
     words = param.String(doc="What is going on.")
@@ -322,7 +322,7 @@ class JobBar(_Dressed):
     _esm = script("job.js")
 
 
-class SampleCards(_Dressed):
+class SampleCards(_EmulatorComponent):
     """Synthetic galaxies, each beside a real one; reports {"sample": number}, {"focus": row}."""
 
     sheet = param.Bytes(default=None, doc="All synthetic galaxies as one image file.")
@@ -340,7 +340,7 @@ class SampleCards(_Dressed):
     _esm = script("samples.js")
 
 
-class LadderTable(_Dressed):
+class LadderTable(_EmulatorComponent):
     """Types from left to right, real galaxies above synthetic ones; reports {"real": place}."""
 
     sheet = param.Bytes(default=None, doc="All synthetic galaxies as one image file, by line.")
@@ -356,7 +356,7 @@ class LadderTable(_Dressed):
     _esm = script("ladder.js")
 
 
-class TypeMorph(_Dressed):
+class TypeMorph(_EmulatorComponent):
     """One synthetic galaxy whose type the visitor drags, all in the browser."""
 
     sheet = param.Bytes(default=None, doc="All frames as one image file.")

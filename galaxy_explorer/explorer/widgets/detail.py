@@ -17,8 +17,8 @@ import panel as pn
 import panel_material_ui as pmui
 from numpy.typing import NDArray
 
-from galaxy_explorer.explorer.background import Drawing
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.background import LatestTask
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pictures.display import encode
 from galaxy_explorer.explorer.plots.clusterings import residual_pictures, residual_words
 from galaxy_explorer.explorer.plots.palette import cluster_colour
@@ -101,7 +101,7 @@ class Detail(pn.viewable.Viewer):
         self.view = pn.Row(
             self.card, close, sizing_mode="stretch_width", visible=False, margin=(0, 0, 10, 0)
         )
-        self.drawing = Drawing(self._prepare, self._show)
+        self.drawing = LatestTask(self._prepare, self._show)
         state.param.watch(self.drawing.ask, ["focus", "clustering"])
         state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
         self.drawing.ask()
@@ -127,9 +127,9 @@ class Detail(pn.viewable.Viewer):
     def _pictures(self, row: int) -> str:
         rows = np.array([row])
         bundle = self.state.bundle
-        words = plain(bundle.column("galaxy_id")[row])
+        words = escape(bundle.column("galaxy_id")[row])
         model = bundle.manifest["display_model"]
-        made = f"Reconstruction ({plain(model_words(model, bundle.models[model].config))})"
+        made = f"Reconstruction ({escape(model_words(model, bundle.models[model].config))})"
         picture = self.stamps.pictures(rows, self.state.display)[0]
         parts = [_figure(picture, made, words)]
         if self.stamps.originals is None:
@@ -163,7 +163,7 @@ def facts(state: ExplorerState, row: int) -> str:
     model = bundle.manifest["display_model"]
     error, percentile = error_percentile(bundle, model, row)
     cluster = int(clustering.labels[row])
-    source = plain(bundle.column("source")[row])
+    source = escape(bundle.column("source")[row])
     ttype = ttype_words(float(bundle.column("ttype")[row]))
     dot = f'<span class="dot" style="background:{cluster_colour(cluster)}"></span>'
     place = float(bundle.column("ra")[row]), float(bundle.column("dec")[row])
@@ -172,19 +172,19 @@ def facts(state: ExplorerState, row: int) -> str:
         "Look up in": _links(*place),
         "Hubble type": f"{ttype}, from {source}" if ttype != "no T" else f"not known ({source})",
         "Cluster": f"{dot}{cluster}, probability {clustering.responsibility[row]:.3f}",
-        "Clustering": plain(state.words(state.clustering)),
+        "Clustering": escape(state.words(state.clustering)),
         "Reconstruction": f"mean squared error {error:.2e} in stretched units, "
         f"larger than or equal to {percentile:.0f} % of the training galaxies",
-        "Split": plain(bundle.column("split")[row]),
+        "Split": escape(bundle.column("split")[row]),
     }
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in entries.items() if value)
-    return f"<dl><h3>{plain(bundle.column('galaxy_id')[row])}</h3>{listed}</dl>"
+    return f"<dl><h3>{escape(bundle.column('galaxy_id')[row])}</h3>{listed}</dl>"
 
 
 def _links(ra: float, dec: float) -> str:
     """Links to services that know the sky at a position; empty without one."""
     made = (
-        f'<a href="{plain(address)}" target="_blank" rel="noopener noreferrer">{name}</a>'
+        f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{name}</a>'
         for name, address in sky_links(ra, dec).items()
     )
     return " · ".join(made)

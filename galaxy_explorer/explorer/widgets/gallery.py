@@ -12,7 +12,7 @@ import panel as pn
 import param
 from numpy.typing import NDArray
 
-from galaxy_explorer.explorer.background import Drawing
+from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.display import absent, encode_sheet
 from galaxy_explorer.explorer.widgets.components import PictureSheet
 from galaxy_explorer.explorer.wording import caption, medoids, typical_order
@@ -47,7 +47,7 @@ class Gallery(pn.viewable.Viewer):
         self.state, self.stamps, self.page_size = state, stamps, page_size
         self.sheet = PictureSheet(self._on_message, tile_width=tile_width)
         self.order = np.zeros(0, np.int64)
-        self.drawing = Drawing(self._prepare, self._show, self._ready, self._at_hand)
+        self.drawing = LatestTask(self._prepare, self._show, self._ready, self._at_hand)
         self._ahead: dict[tuple[Any, ...], bytes] = {}
         state.param.watch(self._start, ["selection", "clustering"])
         state.param.watch(self.drawing.ask, "pictures")

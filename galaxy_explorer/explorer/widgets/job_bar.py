@@ -11,12 +11,12 @@ from typing import Any
 import panel as pn
 
 from galaxy_explorer.errors import Busy, GalaxyExplorerError
-from galaxy_explorer.explorer.background import Job, Line, Waiting, Work, has_visitor
+from galaxy_explorer.explorer.background import Job, JobQueue, Queued, Work, has_visitor
 from galaxy_explorer.explorer.widgets.components import JobBar
 
 
 @dataclass(frozen=True)
-class Step:
+class JobStep:
     """What a step of the work made: the share that is done, in words too, and what to show."""
 
     share: float
@@ -25,7 +25,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Task:
+class JobTask:
     """Work for the line, what shows a step of it, and what it makes, in words.
 
     finished: called after the last step, not where the work was cancelled or failed.
@@ -38,17 +38,17 @@ class Task:
 
 
 class JobRunner(pn.viewable.Viewer):
-    """Runs tasks whose steps are `Step`s; a new one takes the place of the one before.
+    """Runs tasks whose steps are `JobStep`s; a new one takes the place of the one before.
 
     What was cancelled can be begun again. A job ends with the session that asked for it.
     """
 
-    def __init__(self, line: Line, **params: Any) -> None:
+    def __init__(self, line: JobQueue, **params: Any) -> None:
         super().__init__(**params)
         self.line = line
         self.bar = JobBar(self._on_message, margin=0)
         self._job: Job | None = None
-        self._task: Task | None = None
+        self._task: JobTask | None = None
         self._number = 0
         if pn.state.curdoc is not None:
             pn.state.curdoc.on_session_destroyed(self._leave)
@@ -56,7 +56,7 @@ class JobRunner(pn.viewable.Viewer):
     def __panel__(self) -> JobBar:
         return self.bar
 
-    def start(self, task: Task) -> None:
+    def start(self, task: JobTask) -> None:
         """Do a task, in place of what is being done."""
         self._drop()
         self._number += 1
@@ -73,7 +73,7 @@ class JobRunner(pn.viewable.Viewer):
         self._number += 1
         self._end(words, refused=refused, resumable=unfinished)
 
-    async def _run(self, number: int, task: Task) -> None:
+    async def _run(self, number: int, task: JobTask) -> None:
         if number != self._number:
             return
         try:
@@ -97,16 +97,16 @@ class JobRunner(pn.viewable.Viewer):
             if not refused:
                 task.finished()
 
-    async def _follow(self, job: Job, task: Task) -> None:
+    async def _follow(self, job: Job, task: JobTask) -> None:
         document = pn.state.curdoc
         had_visitor = has_visitor(document)
         async for news in job.news():
             if job is not self._job or has_visitor(document) != had_visitor:
                 return
-            if isinstance(news, Waiting):
+            if isinstance(news, Queued):
                 self._wait(news.before, task.title)
             else:
-                step: Step = news.part
+                step: JobStep = news.part
                 task.show(step.content)
                 self.bar.param.update(share=step.share, words=f"{task.title}: {step.words}")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class SearchResults:
     """An ordered list of galaxies: rows (n,), how they were found, and by what they are ordered.
 
     columns: figures (n,) by the name that a table gives them; notes: row -> what its picture says.
@@ -33,7 +33,7 @@ class Answer:
     notes: Mapping[int, str] = field(default_factory=dict)
 
 
-def ask(state: ExplorerState) -> Callable[[], bool]:
+def next_request(state: ExplorerState) -> Callable[[], bool]:
     """Note that something is asked for; returns whether nothing else was asked for since.
 
     Answers are found in threads: an earlier question may be answered after a later one.
@@ -43,13 +43,13 @@ def ask(state: ExplorerState) -> Callable[[], bool]:
     return lambda: bool(state.questions == number)
 
 
-def give(state: ExplorerState, answer: Answer) -> None:
+def publish_results(state: ExplorerState, answer: SearchResults) -> None:
     """Make an answer the selection, as soon as the page may change."""
     # Scheduled: answers are found off the document's lock, which the map's models need.
-    pn.state.execute(partial(take, state, answer), schedule=True)
+    pn.state.execute(partial(set_results, state, answer), schedule=True)
 
 
-def take(state: ExplorerState, answer: Answer) -> None:
+def set_results(state: ExplorerState, answer: SearchResults) -> None:
     """Make an answer the selection; one galaxy alone comes into focus."""
     state.answer = answer
     state.select(answer.rows, answer.words)
@@ -57,9 +57,9 @@ def take(state: ExplorerState, answer: Answer) -> None:
         state.focus = int(answer.rows[0])
 
 
-def current_answer(state: ExplorerState) -> Answer | None:
+def current_results(state: ExplorerState) -> SearchResults | None:
     """The last answer, while it is what is selected."""
-    answer: Answer | None = state.answer
+    answer: SearchResults | None = state.answer
     if answer is None or not np.array_equal(np.unique(answer.rows), state.selection):
         return None
     return answer
@@ -74,17 +74,17 @@ class ResultGallery(Gallery):
 
     def ordered(self) -> NDArray[np.int64]:
         """Rows in the order of the answer, or as every gallery has them."""
-        answer = current_answer(self.state)
+        answer = current_results(self.state)
         return super().ordered() if answer is None else answer.rows
 
     def note(self, row: int) -> str:
         """The figure of a galaxy that was found."""
-        answer = current_answer(self.state)
+        answer = current_results(self.state)
         return "" if answer is None else answer.notes.get(row, "")
 
     def order_words(self) -> str:
         """What the order of the pictures is."""
-        answer = current_answer(self.state)
+        answer = current_results(self.state)
         return super().order_words() if answer is None else answer.order
 
 
@@ -98,12 +98,12 @@ def search(state: ExplorerState, text: str, derived: Mapping[str, NDArray[Any]])
     return find(state.bundle, parse_query(text), {**known, **derived})
 
 
-def as_answer(found: Found) -> Answer:
+def as_results(found: Found) -> SearchResults:
     """What was found, with the distance from the centre of a cone on each picture."""
     if found.separation is None:
-        return Answer(found.rows, found.words, "in the order of the catalogue")
+        return SearchResults(found.rows, found.words, "in the order of the catalogue")
     pairs = zip(found.rows.tolist(), found.separation.tolist(), strict=True)
-    return Answer(
+    return SearchResults(
         found.rows,
         found.words,
         "nearest first",

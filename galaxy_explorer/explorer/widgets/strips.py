@@ -11,7 +11,7 @@ import panel as pn
 import param
 from numpy.typing import NDArray
 
-from galaxy_explorer.explorer.background import Drawing
+from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.display import absent, encode_sheet, limits, render
 from galaxy_explorer.explorer.plots.clusterings import residual_pictures, residual_words
 from galaxy_explorer.explorer.widgets.components import PictureStrips
@@ -62,7 +62,7 @@ class Strips(pn.viewable.Viewer):
         super().__init__(**params)
         self.state, self.stamps = state, stamps
         self.table = PictureStrips(self._on_message)
-        self.drawing = Drawing(self._prepare, self._show)
+        self.drawing = LatestTask(self._prepare, self._show)
         self.param.watch(self.drawing.ask, ["models", "picked"])
         state.param.watch(self.drawing.ask, "selection")
         state.display.param.watch(self.drawing.ask, list(state.display.param.values()))

@@ -11,7 +11,7 @@ import param
 
 from galaxy_explorer.clustering.summary import ordered
 from galaxy_explorer.clustering.validation import compare_labels
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.plots.clusterings import (
     CELLS,
     contingency,
@@ -106,7 +106,7 @@ class Comparison(pn.viewable.Viewer):
         update_contingency(self.heat, table, order["left"], order["right"])
         for side, clustering in sides.items():
             set_map(self.maps[side], clustering.coordinates)
-            words = plain(self.state.words(clustering.key))
+            words = escape(self.state.words(clustering.key))
             self.heads[
                 side
             ].object = f"<h3>{side.capitalize()}: {words}</h3>{type_key(clustering.clusters)}"
@@ -146,7 +146,7 @@ class Comparison(pn.viewable.Viewer):
         n = len(self.state.selection)
         if not n:
             return "Nothing is selected. Click a cell, or a cluster of either side."
-        label = plain(self.state.selection_label)
+        label = escape(self.state.selection_label)
         return f"<b>{n:,} selected</b> ({label}): {'; '.join(lines)}."
 
     def _layout(self) -> pn.Row:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import param
 
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.plots.models import (
     CURVE_WORDS,
     DISTINCTIONS,
@@ -113,7 +113,7 @@ class Training(pn.viewable.Viewer):
 def rule_table(models: Sequence[ModelEntry]) -> str:
     """Steps, step of the rule and its cost, one line a model, as HTML."""
     lines = "".join(
-        f"<tr><td>{plain(model_words(model.name, model.config))}</td>"
+        f"<tr><td>{escape(model_words(model.name, model.config))}</td>"
         f"<td>{model.steps:,}</td><td>{_rule_words(model)}</td></tr>"
         for model in models
     )

@@ -8,7 +8,7 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.codebooks.comparison import Comparison
 from galaxy_explorer.explorer.pages.codebooks.figures import Tradeoff, Training
 from galaxy_explorer.explorer.pages.codebooks.table import choice_words, choices, header, scoreboard
@@ -43,7 +43,7 @@ SMALL_CHIPS = {
 PICK_HINT = "NGC 4565, IC 750; empty: the selection, or one of each type"
 
 
-class Codebooks(pn.viewable.Viewer):
+class CodebooksPage(pn.viewable.Viewer):
     """Pictures by any models, then two clusterings compared; those are the state's own."""
 
     models = param.List(default=[], doc="Models whose reconstructions are shown.")
@@ -86,7 +86,7 @@ class Codebooks(pn.viewable.Viewer):
         """Show the galaxies named in a text; none: the selection or a varied set."""
         rows, unknown = named_galaxies(self.state.bundle, text)
         self.strips.picked = rows
-        words = f"Not in this survey: {plain(', '.join(unknown))}." if unknown else ""
+        words = f"Not in this survey: {escape(', '.join(unknown))}." if unknown else ""
         self.missing.object = f"<p>{words}</p>"
         self.missing.visible = bool(unknown)
 

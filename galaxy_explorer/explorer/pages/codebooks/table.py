@@ -18,7 +18,7 @@ CHANCE = "the number below it is its 95 % interval and what chance alone gives"
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """One figure of the scoreboard: its name, what it means, whether less is better."""
 
     name: str
@@ -78,38 +78,38 @@ def _number(value: float | None, form: str) -> Cell:
 
 
 COLUMNS = (
-    Column(
+    TableColumn(
         "NMSE",
         "Normalised mean squared error: the part of the stamps' variance that the reconstruction"
         " misses, on galaxies kept back from training. 0 is perfect; less is better.",
         _metric("nmse", ".4f"),
         min,
     ),
-    Column(
+    TableColumn(
         "PSNR (dB)",
         "Peak signal-to-noise ratio of the reconstruction, in decibels. More is better.",
         _metric("psnr_db", ".2f"),
         max,
     ),
-    Column(
+    TableColumn(
         "Perplexity",
         "How many codes are in use, weighted by how often: it is the number of codes if all are"
         " used equally often, and 1 if only one is. Below it: as a share of the codebook.",
         _perplexity,
     ),
-    Column(
+    TableColumn(
         "Codes used",
         "Share of the codebook that occurs at least once in galaxies kept back from training.",
         _used,
     ),
-    Column(
+    TableColumn(
         "AMI with T",
         "Adjusted mutual information of clusters and Hubble types: what a cluster tells about the"
         f" type, with chance taken off. 0 nothing, 1 everything; {CHANCE}.",
         _score("ami"),
         max,
     ),
-    Column(
+    TableColumn(
         "Homogeneity",
         "Whether clusters hold one Hubble type only: 1 if each does, 0 if types are spread as in"
         " the whole sample. Many clusters raise it by themselves, so mind the chance level;"
@@ -117,19 +117,19 @@ COLUMNS = (
         _score("homogeneity"),
         max,
     ),
-    Column(
+    TableColumn(
         "η² of T",
         "Share of the variance of T that lies between the clusters rather than inside them."
         f" 0 none, 1 all; {CHANCE}.",
         _score("eta2"),
         max,
     ),
-    Column(
+    TableColumn(
         "Clusters in use",
         "Clusters that hold more than a tenth of an even share of the galaxies.",
         _effective,
     ),
-    Column("Steps", "Training steps, one batch of stamps each.", _steps),
+    TableColumn("Steps", "Training steps, one batch of stamps each.", _steps),
 )
 MODEL_COLUMN = {
     "name": "Model and clustering",

@@ -17,8 +17,8 @@ import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.bundle.deconvolution import read_deconvolution
-from galaxy_explorer.explorer.background import Drawing
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.background import LatestTask
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.deconvolution.scenes import (
     DECONVOLVED,
     LIGHT_KINDS,
@@ -81,7 +81,7 @@ td.best { font-weight: 700; }
 """
 
 
-class Deconvolution(pn.viewable.Viewer):
+class DeconvolutionPage(pn.viewable.Viewer):
     """Pictures on top; below, the profile of one galaxy, the MTF, and figures against truth."""
 
     page = param.Integer(default=0, bounds=(0, None), doc="Page of galaxies, from 0.")
@@ -96,7 +96,7 @@ class Deconvolution(pn.viewable.Viewer):
         self.table = PictureStrips(self._on_message)
         self.profiles = profile_figure()
         self.words = pn.pane.HTML("", stylesheets=[STYLES], margin=0, sizing_mode="stretch_width")
-        self.drawing = Drawing(self._prepare, self._show)
+        self.drawing = LatestTask(self._prepare, self._show)
         self.param.watch(self.drawing.ask, "page")
         self.param.watch(lambda _: self._show_profile(), "chosen")
         state.display.param.watch(self.drawing.ask, ["colour_map", "invert"])
@@ -169,7 +169,7 @@ class Deconvolution(pn.viewable.Viewer):
         update_profiles(self.profiles, made)
         chi2 = self.scenes.chi2.get(RECONVOLVED)
         fit = "" if chi2 is None else f", reduced χ² re-convolved {chi2[self.chosen]:.2f}"
-        name = plain(self.scenes.names[self.chosen])
+        name = escape(self.scenes.names[self.chosen])
         self.words.object = f"<h3>Radial profile of {name}{fit}</h3>"
 
     def _layout(self) -> pn.Column:
@@ -215,7 +215,7 @@ def _band(band: dict[str, Any]) -> pn.Column:
     )  # fmt: skip
 
 
-def _turn(words: str, page: Deconvolution, step: int) -> pmui.Button:
+def _turn(words: str, page: DeconvolutionPage, step: int) -> pmui.Button:
     def turn(_: Any) -> None:
         page.page = (page.page + step) % page.pages
 
@@ -256,12 +256,12 @@ def figures_html(found: dict[str, Any]) -> str:
     """The figures against truth as a table; bold: the best of a line."""
     table = figure_table(found)
     methods = list(dict.fromkeys(figure["method"] for figure in found["figures"]))
-    head = "".join(f"<th>{plain(method)}</th>" for method in methods)
+    head = "".join(f"<th>{escape(method)}</th>" for method in methods)
     lines = []
     for row in table:
         best = _best(row)
         cells = "".join(_cell(row["values"].get(m), row["unit"], m == best) for m in methods)
-        name = plain(row["name"].replace("chi^2", "χ²"))
+        name = escape(row["name"].replace("chi^2", "χ²"))
         lines.append(f"<tr><td>{name}, peak S/N {row['peak_sn']:g}</td>{cells}</tr>")
     n = min(int(figure["n"]) for figure in found["figures"])
     return (
@@ -290,5 +290,5 @@ def _cell(figure: dict[str, Any] | None, unit: str, best: bool) -> str:  # noqa:
         return "<td></td>"
     value, low, high = (f"{float(figure[name]):.3g}" for name in ("value", "low", "high"))
     marked = ' class="best"' if best else ""
-    text = f"{value} {plain(unit)}<br><small>{low} to {high}</small>"
+    text = f"{value} {escape(unit)}<br><small>{low} to {high}</small>"
     return f"<td{marked}>{text.replace('-', '−')}</td>"

@@ -18,10 +18,10 @@ import param
 from galaxy_explorer.emulation.cameras import PROFILES
 from galaxy_explorer.emulation.emulator import Field
 from galaxy_explorer.emulation.light import Units
-from galaxy_explorer.emulation.observation import Wish
+from galaxy_explorer.emulation.observation import ObservationSettings
 from galaxy_explorer.emulation.request import GUIDANCE, TEMPERATURE, Request
 from galaxy_explorer.errors import RequestError
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.plots.palette import T_RANGE, type_colour
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import ConditionField, DropZone, NumberField
@@ -44,7 +44,7 @@ PULL = (
 )
 
 
-class Wishes(pn.viewable.Viewer):
+class ConditionControls(pn.viewable.Viewer):
     """Conditions, number, seed, temperature and guidance; `changed` counts what was changed.
 
     Everything that the browser sends is checked here, on the server; what is out of its range is
@@ -210,13 +210,17 @@ SCALE_WORDS = (
 ZERO_WORDS = "Total magnitude of each galaxy. Empty: as asked for, else as usual in the survey."
 
 
-class CameraWishes(pn.viewable.Viewer):
+class CameraControls(pn.viewable.Viewer):
     """Camera, scale, magnitude and PSF; `wish` is what they make up.
 
     Numbers are checked where they are used, by `maker.Maker`.
     """
 
-    wish = param.ClassSelector(class_=Wish, default=Wish(), doc="How the galaxies shall be seen.")
+    wish = param.ClassSelector(
+        class_=ObservationSettings,
+        default=ObservationSettings(),
+        doc="How the galaxies shall be seen.",
+    )
     twins = param.Boolean(default=False, doc="Whether deconvolved twins stand beside them.")
 
     def __init__(self, units: Units, *, has_layer: bool, **params: Any) -> None:
@@ -266,11 +270,11 @@ class CameraWishes(pn.viewable.Viewer):
     def _take(self, psf: tuple[str, bytes] | None) -> None:
         self._psf = psf
         self.forget.visible = psf is not None
-        self.said.object = "" if psf is None else f"<p>PSF: {plain(psf[0])}</p>"
+        self.said.object = "" if psf is None else f"<p>PSF: {escape(psf[0])}</p>"
         self._change()
 
     def _change(self, *_: param.parameterized.Event) -> None:
-        wish = Wish(
+        wish = ObservationSettings(
             telescope=self.camera.value or None,
             psf=None if self._psf is None else self._psf[1],
             pixel_scale_arcsec=self.scale.value if self.camera.value or self._psf else None,
@@ -278,7 +282,7 @@ class CameraWishes(pn.viewable.Viewer):
             psf_layer=False if self._has_layer and not self.layer.value else None,
         )
         # A twin is what the model draws before the PSF: beside anything else it says nothing.
-        self.beside.disabled = wish != Wish()
+        self.beside.disabled = wish != ObservationSettings()
         twins = self.beside.value and not self.beside.disabled
         self.param.update(wish=wish, twins=twins)
 

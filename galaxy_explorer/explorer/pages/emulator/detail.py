@@ -17,8 +17,8 @@ import panel_material_ui as pmui
 from numpy.typing import NDArray
 
 from galaxy_explorer.emulation.likeness import Facts
-from galaxy_explorer.explorer.background import Drawing
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.background import LatestTask
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.emulator.source import EmulatorSource, measured
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode, render
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES
@@ -126,7 +126,7 @@ class SampleDetail(pn.viewable.Viewer):
         self.view = pn.Row(
             self.card, shut, sizing_mode="stretch_width", visible=False, margin=(0, 0, 12, 0)
         )
-        self.drawing = Drawing(self._prepare, self._show)
+        self.drawing = LatestTask(self._prepare, self._show)
 
     def __panel__(self) -> pn.Row:
         return self.view
@@ -163,7 +163,7 @@ class SampleDetail(pn.viewable.Viewer):
         """T as the judge reads it; of the neighbour, from which it has learnt, the catalogue's."""
         if chosen.facts.judged is None:
             return ""
-        hint = plain(judged_hint(self.source.likeness))
+        hint = escape(judged_hint(self.source.likeness))
         known = ttype_words(float(self.source.bundle.column("ttype")[row]))
         marks = '<td class="marks"></td>' if self.source.references else ""
         return (
@@ -177,8 +177,8 @@ def _figure(stamp: NDArray[np.float32], display: DisplaySettings, words: str, ma
     data = base64.b64encode(encode(render(stamp[None], display)[0])).decode("ascii")
     kind = "mark" if mark == "SYNTHETIC" else "mark real"
     return (
-        f'<figure><img src="data:image/webp;base64,{data}" alt="{plain(words)}">'
-        f'<span class="{kind}">{mark}</span><figcaption>{plain(words)}</figcaption></figure>'
+        f'<figure><img src="data:image/webp;base64,{data}" alt="{escape(words)}">'
+        f'<span class="{kind}">{mark}</span><figcaption>{escape(words)}</figcaption></figure>'
     )
 
 

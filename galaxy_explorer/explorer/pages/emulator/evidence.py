@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from galaxy_explorer.bundle.emulation import (
     KINDS,
     TESTED,
-    Emulation,
     EmulationFigure,
+    EmulatorEvaluation,
     Histogram,
-    Proof,
-    Trend,
+    PriorEvaluation,
+    TypeTrend,
 )
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.widgets.intervals import figure_words, interval_words
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ TYPES = range(-3, 7)
 
 def evidence_html(bundle: Bundle) -> str:
     """Everything that was measured of the bundle's emulator; else how to measure it."""
-    found: Emulation | None = bundle.emulation
+    found: EmulatorEvaluation | None = bundle.emulation
     if found is None:
-        return f"<h2>Evidence</h2><p>{NOT_MEASURED.format(path=plain(bundle.path))}</p>"
+        return f"<h2>Evidence</h2><p>{NOT_MEASURED.format(path=escape(bundle.path))}</p>"
     groups = "".join(_group(name, words, found.figures) for name, words in GROUP_WORDS.items())
-    run = ", ".join(f"{plain(n)}: {plain(v)}" for n, v in found.settings.items())
+    run = ", ".join(f"{escape(n)}: {escape(v)}" for n, v in found.settings.items())
     return (
         f"{_trends(found)}{groups}{_histograms(found.histograms)}{_curve(found)}"
         f"{''.join(_beside(found, other) for other in found.others)}"
@@ -79,15 +79,15 @@ def _group(name: str, words: str, figures: Iterable[EmulationFigure]) -> str:
     )
 
 
-def _beside(found: Emulation, other: Proof) -> str:
+def _beside(found: EmulatorEvaluation, other: PriorEvaluation) -> str:
     """Another prior, by the same figures, beside the one of this page."""
     lines = "".join(_pair(figure, found.figure(figure)) for figure in other.figures)
-    heads = ("Figure", "goal", plain(other.model), "95 % interval", "verdict", "control",
-             plain(found.model), "verdict")  # fmt: skip
+    heads = ("Figure", "goal", escape(other.model), "95 % interval", "verdict", "control",
+             escape(found.model), "verdict")  # fmt: skip
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     return (
-        f"<h2>Beside it: the prior of {plain(other.model)}</h2><p class='soft'>A"
-        f" {plain(other.settings.get('prior', 'prior'))}, by the same figures on the same galaxies,"
+        f"<h2>Beside it: the prior of {escape(other.model)}</h2><p class='soft'>A"
+        f" {escape(other.settings.get('prior', 'prior'))}, by the same figures on the same galaxies,"
         " each against the reconstructions of its own model.</p>"
         f'<div class="wide"><table class="targets"><thead><tr>{head}</tr></thead>{lines}</table>'
         "</div>"
@@ -118,10 +118,10 @@ def _line(figure: EmulationFigure) -> str:
 
 def _measured(figure: EmulationFigure) -> str:
     """The row of a figure up to its interval: name, goal, value."""
-    statistic = f", {plain(_spaced(figure.statistic))}" if figure.statistic else ""
+    statistic = f", {escape(_spaced(figure.statistic))}" if figure.statistic else ""
     return (
-        f'<tr class="{VERDICTS[figure.verdict][1]}"><th scope="row" title="{plain(figure.note)}">'
-        f'{plain(figure.name)}{statistic}</th><td class="number">{_goal(figure)}</td>'
+        f'<tr class="{VERDICTS[figure.verdict][1]}"><th scope="row" title="{escape(figure.note)}">'
+        f'{escape(figure.name)}{statistic}</th><td class="number">{_goal(figure)}</td>'
         f'<td class="number"><b>{figure_words(figure.value)}</b></td>'
         f'<td class="number soft">{interval_words(figure.low, figure.high)}</td>'
     )
@@ -144,7 +144,7 @@ def _spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _trends(found: Emulation) -> str:
+def _trends(found: EmulatorEvaluation) -> str:
     names = list(dict.fromkeys(trend.statistic for trend in found.trends))
     drawn = "".join(
         _trend(name, [t for t in found.trends if t.statistic == name]) for name in names
@@ -167,23 +167,23 @@ def _key() -> str:
     return f'<p><span class="interval-key">{marks}</span></p>'
 
 
-def _trend(name: str, trends: Sequence[Trend]) -> str:
+def _trend(name: str, trends: Sequence[TypeTrend]) -> str:
     means = [mean for trend in trends for mean in trend.means if mean is not None]
     low, high = (min(means), max(means)) if means else (0.0, 1.0)
     lines = "".join(_polyline(t.means, low, high, COLOURS[t.kind]) for t in trends)
     slopes = "; ".join(_slope(trend) for trend in trends)
     words = f"{_spaced(name)} against T, slopes: {slopes}"
     return (
-        f'<figure style="width:{WIDTH}px"><figcaption><b>{plain(_spaced(name))}</b>'
+        f'<figure style="width:{WIDTH}px"><figcaption><b>{escape(_spaced(name))}</b>'
         f' <span class="soft">{figure_words(low)} to {figure_words(high)}</span></figcaption>'
-        f'<svg role="img" aria-label="{plain(words)}" viewBox="-4 -4 {WIDTH + 8} {HEIGHT + 8}"'
+        f'<svg role="img" aria-label="{escape(words)}" viewBox="-4 -4 {WIDTH + 8} {HEIGHT + 8}"'
         f' style="height:{HEIGHT}px" preserveAspectRatio="none">{lines}</svg>'
         f'<div class="ends soft"><span>T −3</span><span>6</span></div>'
-        f'<div class="soft">{plain(slopes)}</div></figure>'
+        f'<div class="soft">{escape(slopes)}</div></figure>'
     )
 
 
-def _slope(trend: Trend) -> str:
+def _slope(trend: TypeTrend) -> str:
     words = f"{KIND_WORDS[trend.kind].split(':')[0]} {figure_words(trend.slope)} a type"
     tested = trend.p_words and trend.kind in TESTED
     return f"{words}, p (Holm) {trend.p_words}" if tested else words
@@ -214,15 +214,15 @@ def _histogram(one: Histogram) -> str:
     )
     words = f"Distribution of {_spaced(one.statistic)}: {', '.join(one.shares)}"
     return (
-        f'<figure style="width:{WIDTH}px"><figcaption><b>{plain(_spaced(one.statistic))}</b>'
-        f'</figcaption><svg role="img" aria-label="{plain(words)}"'
+        f'<figure style="width:{WIDTH}px"><figcaption><b>{escape(_spaced(one.statistic))}</b>'
+        f'</figcaption><svg role="img" aria-label="{escape(words)}"'
         f' viewBox="-4 -4 {WIDTH + 8} {HEIGHT + 8}" style="height:{HEIGHT}px"'
         f' preserveAspectRatio="none">{lines}</svg><div class="ends soft"><span>'
         f"{figure_words(one.edges[0])}</span><span>{figure_words(one.edges[-1])}</span></div></figure>"
     )
 
 
-def _curve(found: Emulation) -> str:
+def _curve(found: EmulatorEvaluation) -> str:
     if not found.curve:
         return ""
     lines = "".join(
@@ -238,6 +238,6 @@ def _curve(found: Emulation) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     return (
         f"<h2>Guidance</h2><p class='soft'>On validation galaxies; the default is chosen by:"
-        f' {plain(found.guidance_rule)}.</p><table class="targets"><thead><tr>{head}</tr></thead>'
+        f' {escape(found.guidance_rule)}.</p><table class="targets"><thead><tr>{head}</tr></thead>'
         f"{lines}</table>"
     )

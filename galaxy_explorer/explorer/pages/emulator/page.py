@@ -20,13 +20,18 @@ from galaxy_explorer.bundle.deconvolution import PSF_KIND
 from galaxy_explorer.bundle.manifest import CODE_PRIOR, FLOW, HIERARCHICAL
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.errors import BundleError, RequestError
-from galaxy_explorer.explorer.escape import plain
-from galaxy_explorer.explorer.pages.emulator.controls import TTYPE, CameraWishes, Wishes, folded
+from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.pages.emulator.controls import (
+    TTYPE,
+    CameraControls,
+    ConditionControls,
+    folded,
+)
 from galaxy_explorer.explorer.pages.emulator.evidence import evidence_html
 from galaxy_explorer.explorer.pages.emulator.source import (
     KINDS,
+    DisplayOptions,
     EmulatorSource,
-    Look,
     emulator_source,
     made_file,
 )
@@ -37,7 +42,7 @@ from galaxy_explorer.explorer.widgets.components import CARD_STYLES
 from galaxy_explorer.explorer.widgets.controls import display_controls
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
-from galaxy_explorer.explorer.widgets.job_bar import JobRunner, Task
+from galaxy_explorer.explorer.widgets.job_bar import JobRunner, JobTask
 from galaxy_explorer.explorer.wording import model_words
 
 if TYPE_CHECKING:
@@ -72,9 +77,9 @@ class EmulatorPanel(pn.viewable.Viewer):
         self._chooser = [] if chooser is None else [chooser]
         self.runner = JobRunner(self.source.line)
         guidance = self.emulator.default_guidance if self.emulator.guided else None
-        self.wishes = Wishes(self.emulator.fields, guidance, self.runner.refuse)
+        self.wishes = ConditionControls(self.emulator.fields, guidance, self.runner.refuse)
         kind = state.bundle.models[self.emulator.model].kind
-        self.camera = CameraWishes(units_of(state.bundle), has_layer=kind == PSF_KIND)
+        self.camera = CameraControls(units_of(state.bundle), has_layer=kind == PSF_KIND)
         self.downloads = Downloads("Download", KINDS, self._prepare_file)
         self.detail = Detail(state, source.stamps)
         self.samples = Samples(self.source, self._focus, state.display)
@@ -116,7 +121,9 @@ class EmulatorPanel(pn.viewable.Viewer):
         """Draw what is asked for, where it is not what is shown already."""
         part, request = self.parts.get(self.mode), self.wishes.request
         token = self.state.display.token()
-        look = Look(DisplaySettings.from_token(token), self.camera.wish, self.camera.twins)
+        look = DisplayOptions(
+            DisplaySettings.from_token(token), self.camera.wish, self.camera.twins
+        )
         asked = (self.mode, request.identity, token, look.wish, look.twins)
         known = {self._begun, self._shown.get(self.mode)}
         if part is None or not self.shown or asked in known:
@@ -128,7 +135,7 @@ class EmulatorPanel(pn.viewable.Viewer):
         camera = f", {self.camera.words()}" if self.camera.words() else ""
         title = f"{TITLES[self.mode].format(count=request.count)}, {words}{camera}"
         finished = partial(self._finish, asked)
-        self.runner.start(Task(part.work(request, look), part.show, title, finished))
+        self.runner.start(JobTask(part.work(request, look), part.show, title, finished))
 
     def _finish(self, asked: tuple[Any, ...]) -> None:
         self._shown[asked[0]] = asked
@@ -197,7 +204,7 @@ NO_PRIOR = "<h2>Emulator</h2><p>{error}; then restart the app.</p>"
 KIND_WORDS = {CODE_PRIOR: "PixelCNN", HIERARCHICAL: "two PixelCNNs", FLOW: "flow"}
 
 
-class Emulator(pn.viewable.Viewer):
+class EmulatorPage(pn.viewable.Viewer):
     """One panel a prior; a chooser above their wishes says which is shown."""
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
@@ -207,7 +214,7 @@ class Emulator(pn.viewable.Viewer):
         try:
             main = emulator_source(context).emulator.model
         except BundleError as error:
-            self.view.append(column(html_of(NO_PRIOR.format(error=plain(error)))))
+            self.view.append(column(html_of(NO_PRIOR.format(error=escape(error)))))
             return
         choices = prior_choices(context.bundle)
         self.chooser = pmui.Select(

@@ -20,11 +20,11 @@ from PIL import Image
 
 from galaxy_explorer.emulation.light import light_without_psf, units_of
 from galaxy_explorer.emulation.likeness import Facts, Likeness
-from galaxy_explorer.emulation.observation import Maker, Wish
+from galaxy_explorer.emulation.observation import ObservationSettings, Observer
 from galaxy_explorer.emulation.output import cards, catalogue, file_stem, fits_bytes, png_bytes
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
-from galaxy_explorer.explorer.background import Line
+from galaxy_explorer.explorer.background import JobQueue
 from galaxy_explorer.explorer.pages.emulator.controls import first_request
 from galaxy_explorer.explorer.pictures.display import (
     SHEET_QUALITY,
@@ -61,14 +61,14 @@ Codes = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Look:
+class DisplayOptions:
     """How galaxies are shown: the display settings of the page, and how they are observed.
 
     twins: whether each galaxy is shown a second time, before the PSF of the survey (Fig 10).
     """
 
     display: DisplaySettings
-    wish: Wish = field(default_factory=Wish)
+    wish: ObservationSettings = field(default_factory=ObservationSettings)
     twins: bool = False
 
 
@@ -96,22 +96,22 @@ def _source(context: AppContext, model: str) -> EmulatorSource:
 
 
 @lru_cache(2)
-def _line(_context: AppContext) -> Line:
-    return Line()
+def _line(_context: AppContext) -> JobQueue:
+    return JobQueue()
 
 
 class EmulatorSource:
     """Draws, decodes and judges; `line` is where visitors wait for it, whatever the prior."""
 
     def __init__(
-        self, context: AppContext, model: str | None = None, line: Line | None = None
+        self, context: AppContext, model: str | None = None, line: JobQueue | None = None
     ) -> None:
         from galaxy_explorer.emulation.emulator import Emulator
 
         self.bundle, self.stamps = context.bundle, context.stamps
         self.emulator: Emulator = Emulator.open(self.bundle, model)
         self.likeness = Likeness(self.emulator)
-        self.line = line or Line()
+        self.line = line or JobQueue()
         self._kept: OrderedDict[str, Codes] = OrderedDict()
         self._measured: list[dict[str, float]] = []
         self._measuring = False
@@ -168,30 +168,36 @@ class EmulatorSource:
         """Stamps (n, S, S) that the model draws of code maps or latents (n, ...)."""
         return as_shown(self.emulator.decode(codes))
 
-    def check(self, wish: Wish, condition: Mapping[str, Any]) -> None:
+    def check(self, wish: ObservationSettings, condition: Mapping[str, Any]) -> None:
         """Raise RequestError where galaxies cannot be observed so, or would be too large here."""
-        side = Maker(self.emulator, wish, condition).side
+        side = Observer(self.emulator, wish, condition).side
         if side > MAX_SIDE_PX:
             raise RequestError(
                 f"{side} pixels a side: at most {MAX_SIDE_PX} on this page; fewer arcsec a pixel"
                 " make the galaxies smaller, and galaxy-explorer generate makes larger ones"
             )
 
-    def seen(self, request: Request, wish: Wish, cancelled: Callable[[], bool]) -> Iterator[Drawn]:
+    def seen(
+        self, request: Request, wish: ObservationSettings, cancelled: Callable[[], bool]
+    ) -> Iterator[Drawn]:
         """As `drawn`; at the end as a camera sees the galaxies, where one is wished for."""
         self.check(wish, request.condition)
         for drawn in self.drawn(request, cancelled):
-            if drawn.share < 1 or wish == Wish():
+            if drawn.share < 1 or wish == ObservationSettings():
                 yield drawn
             else:
                 stamps = self.observed(drawn.codes, request, wish, cancelled)
                 yield drawn._replace(stamps=stamps)
 
     def observed(
-        self, codes: Codes, request: Request, wish: Wish, cancelled: Callable[[], bool]
+        self,
+        codes: Codes,
+        request: Request,
+        wish: ObservationSettings,
+        cancelled: Callable[[], bool],
     ) -> Stamps:
         """Stamps (n, T, T), stretched for the eye, as a camera would see the galaxies."""
-        maker = Maker(self.emulator, wish, request.condition)
+        maker = Observer(self.emulator, wish, request.condition)
         seen = maker.observe(codes, request, cancelled=cancelled)
         return reduced(as_shown(seen.stretched), SHOWN_PX)
 
@@ -208,7 +214,7 @@ class EmulatorSource:
         light = light_without_psf(self.bundle, codes)
         return as_shown(units_of(self.bundle).stamps(light))
 
-    def sheet(self, drawn: Drawn, look: Look, columns: int) -> bytes:
+    def sheet(self, drawn: Drawn, look: DisplayOptions, columns: int) -> bytes:
         """One JPEG of galaxies; those that are not whole in the limits usual for galaxies.
 
         With twins each picture is twice as wide: right of a galaxy that is whole stands its twin,
@@ -288,7 +294,7 @@ def made_file(
     codes: NDArray[np.integer],
     facts: Facts | None,
     *,
-    wish: Wish,
+    wish: ObservationSettings,
     kind: str,
 ) -> Made:
     """Name and bytes of a file of the galaxies of a request.
@@ -296,7 +302,7 @@ def made_file(
     kind: "fits" (cube, catalogue, codes), "png" (a sheet) or "ecsv" (the catalogue alone). Raises
     RequestError for what cannot be observed.
     """
-    maker = Maker(source.emulator, wish, request.condition)
+    maker = Observer(source.emulator, wish, request.condition)
     stem, lines = file_stem(maker, request), cards(maker, request)
     observed = maker.observe(codes, request)
     if kind == "png":

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.emulation.emulator import Field
 from galaxy_explorer.emulation.likeness import Facts
-from galaxy_explorer.emulation.observation import Wish
+from galaxy_explorer.emulation.observation import ObservationSettings
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.explorer.pages.emulator.controls import TTYPE, whole_types
 from galaxy_explorer.explorer.pages.emulator.detail import (
@@ -25,11 +25,15 @@ from galaxy_explorer.explorer.pages.emulator.detail import (
     SampleDetail,
     sample_cards,
 )
-from galaxy_explorer.explorer.pages.emulator.source import EmulatorSource, Look, synthetic_sheet
+from galaxy_explorer.explorer.pages.emulator.source import (
+    DisplayOptions,
+    EmulatorSource,
+    synthetic_sheet,
+)
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode_sheet, limits, render
 from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.widgets.components import LadderTable, SampleCards, TypeMorph
-from galaxy_explorer.explorer.widgets.job_bar import Step
+from galaxy_explorer.explorer.widgets.job_bar import JobStep
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.background import Work
@@ -71,7 +75,7 @@ class Samples:
         self.facts: Facts | None = None
         self.heading = ""
 
-    def begin(self, request: Request, look: Look, words: str) -> None:
+    def begin(self, request: Request, look: DisplayOptions, words: str) -> None:
         """Make room for what is coming."""
         self.made = self.facts = None
         self.close()
@@ -82,21 +86,23 @@ class Samples:
             words=f"Synthetic galaxy, {words}", heading=self.heading,
         )  # fmt: skip
 
-    def work(self, request: Request, look: Look) -> Work:
+    def work(self, request: Request, look: DisplayOptions) -> Work:
         """The galaxies row by row, then what is known of them."""
         return partial(self._work, request, look)
 
-    def _work(self, request: Request, look: Look, cancelled: Callable[[], bool]) -> Iterator[Step]:
+    def _work(
+        self, request: Request, look: DisplayOptions, cancelled: Callable[[], bool]
+    ) -> Iterator[JobStep]:
         for drawn in self.source.seen(request, look.wish, cancelled):
             share, codes, stamps = drawn
             shown = self.source.sheet(drawn, look, COLUMNS)
             words = f"{share:.0%} drawn"
             made = (request, codes, stamps) if share == 1 else None
-            yield Step(0.9 * share, words, (shown, made, None, None))
+            yield JobStep(0.9 * share, words, (shown, made, None, None))
             if share == 1 and not cancelled():
                 facts = self.source.facts(request, codes)
                 real = render(self.source.reconstructions(facts.rows), look.display)
-                yield Step(1.0, "compared", (shown, made, facts, encode_sheet(real, COLUMNS)))
+                yield JobStep(1.0, "compared", (shown, made, facts, encode_sheet(real, COLUMNS)))
 
     def show(self, content: tuple[bytes, Any, Facts | None, bytes | None]) -> None:
         """Show a step of the work."""
@@ -144,7 +150,7 @@ class Ladder:
         self.view = LadderTable(self._on_message, margin=0, columns=columns, heading=LADDER_HEADING)
         self._real: list[int] = []
 
-    def begin(self, request: Request, look: Look, _words: str) -> None:
+    def begin(self, request: Request, look: DisplayOptions, _words: str) -> None:
         """Make room for what is coming."""
         self._real = self._real_rows(request.seed)
         ids = self.source.bundle.column("galaxy_id")
@@ -171,17 +177,21 @@ class Ladder:
             chosen[: len(order), place] = order
         return [int(row) for row in chosen.ravel()]
 
-    def work(self, request: Request, look: Look) -> Work:
+    def work(self, request: Request, look: DisplayOptions) -> Work:
         """Real galaxies first, then the synthetic ones line by line, row by row."""
         return partial(self._work, request, look, np.array(self._real))
 
     def _work(
-        self, request: Request, look: Look, real: NDArray[np.int64], cancelled: Callable[[], bool]
-    ) -> Iterator[Step]:
+        self,
+        request: Request,
+        look: DisplayOptions,
+        real: NDArray[np.int64],
+        cancelled: Callable[[], bool],
+    ) -> Iterator[JobStep]:
         stamps = self.source.reconstructions(np.maximum(real, 0))
         stamps[real < 0] = 0.0
         shown = render(stamps, look.display)
-        yield Step(0.0, "real galaxies", {"real_sheet": encode_sheet(shown, len(self.types))})
+        yield JobStep(0.0, "real galaxies", {"real_sheet": encode_sheet(shown, len(self.types))})
         self.source.check(look.wish, request.condition)
         done: list[NDArray[np.float32]] = []
         maps: list[tuple[Request, NDArray[np.integer]]] = []
@@ -191,7 +201,7 @@ class Ladder:
                 words, on_the_way = f"line {line + 1} of {LADDER_LINES}", share < 1
                 drawn = np.concatenate([*done, stamps])
                 content = self._content(drawn, look, unfinished=len(stamps) * on_the_way)
-                yield Step((line + share) / LADDER_LINES, words, content)
+                yield JobStep((line + share) / LADDER_LINES, words, content)
                 if share == 1:
                     done.append(stamps)
                     maps.append((asked, codes))
@@ -199,15 +209,15 @@ class Ladder:
                 return
         if look.twins:
             twins = self.source.twins(np.concatenate([codes for _, codes in maps]))
-            yield Step(1.0, "deconvolved", self._content(np.concatenate(done), look, twins))
-        elif look.wish != Wish():
+            yield JobStep(1.0, "deconvolved", self._content(np.concatenate(done), look, twins))
+        elif look.wish != ObservationSettings():
             seen = [self.source.observed(codes, one, look.wish, cancelled) for one, codes in maps]
-            yield Step(1.0, "observed", self._content(np.concatenate(seen), look))
+            yield JobStep(1.0, "observed", self._content(np.concatenate(seen), look))
 
     def _content(
         self,
         stamps: NDArray[np.float32],
-        look: Look,
+        look: DisplayOptions,
         twins: NDArray[np.float32] | None = None,
         *,
         unfinished: int = 0,
@@ -252,19 +262,21 @@ class MorphView:
             colours=[type_colour(t) for t in types], heading=MORPH_HEADING,
         )  # fmt: skip
 
-    def begin(self, request: Request, _look: Look, _words: str) -> None:
+    def begin(self, request: Request, _look: DisplayOptions, _words: str) -> None:
         """Make room for what is coming."""
         self.view.param.update(words=f"seed {request.seed}")
 
-    def work(self, request: Request, look: Look) -> Work:
+    def work(self, request: Request, look: DisplayOptions) -> Work:
         """All frames, row by row."""
         return partial(self._work, request, look)
 
-    def _work(self, request: Request, look: Look, cancelled: Callable[[], bool]) -> Iterator[Step]:
+    def _work(
+        self, request: Request, look: DisplayOptions, cancelled: Callable[[], bool]
+    ) -> Iterator[JobStep]:
         asked = along_types(request, self.values)
         for drawn in self.source.seen(asked, look.wish, cancelled):
             sheet = self.source.sheet(drawn, replace(look, twins=False), COLUMNS)
-            yield Step(drawn.share, f"{len(self.values)} frames", {"sheet": sheet})
+            yield JobStep(drawn.share, f"{len(self.values)} frames", {"sheet": sheet})
 
     def show(self, content: dict[str, Any]) -> None:
         """Show a step of the work."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.labels.agreement import fleiss, pair_agreements, ratings
 from galaxy_explorer.labels.log import SET
 from galaxy_explorer.labels.vocabulary import NOTE, STAGE
@@ -14,8 +14,8 @@ from galaxy_explorer.labels.vocabulary import NOTE, STAGE
 if TYPE_CHECKING:
     from galaxy_explorer.labels.imports import ImportPlan
     from galaxy_explorer.labels.log import Event
-    from galaxy_explorer.labels.store import Layer, Value
-    from galaxy_explorer.labels.vocabulary import Vocabulary
+    from galaxy_explorer.labels.store import Annotations, Value
+    from galaxy_explorer.labels.vocabulary import LabelScheme
 
 STYLES = """
 :host { color: var(--panel-on-background-color); font-size: 13px; line-height: 1.45; }
@@ -40,12 +40,12 @@ MAX_LINES = 15
 
 def soft(words: str) -> str:
     """A remark in a softer tone."""
-    return f'<p class="soft">{plain(words)}</p>'
+    return f'<p class="soft">{escape(words)}</p>'
 
 
 def bad(words: object) -> str:
     """What went wrong."""
-    return f'<p class="bad">{plain(words)}</p>'
+    return f'<p class="bad">{escape(words)}</p>'
 
 
 def said_words(said: Mapping[str, Value]) -> str:
@@ -53,15 +53,15 @@ def said_words(said: Mapping[str, Value]) -> str:
     labels = [f"{v.label}{f' ({v.confidence} confidence)' * bool(v.confidence)}"
               for aspect, v in said.items() if aspect != NOTE]  # fmt: skip
     notes = [f"“{said[NOTE].note}”"] if NOTE in said else []
-    return plain(", ".join([*labels, *notes]) or "nothing")
+    return escape(", ".join([*labels, *notes]) or "nothing")
 
 
-def who_said_what(everyone: Mapping[str, Mapping[str, Value]], me: str, *, blind: bool) -> str:
+def annotations_html(everyone: Mapping[str, Mapping[str, Value]], me: str, *, blind: bool) -> str:
     """What each annotator says of the galaxy on the screen; in blind mode only one's own."""
     shown = {name: said for name, said in everyone.items() if said or name == me}
     hidden = [name for name in shown if name != me] if blind else []
     lines = "".join(
-        f"<tr><th>{plain(name)}</th><td>{said_words(shown[name])}</td></tr>"
+        f"<tr><th>{escape(name)}</th><td>{said_words(shown[name])}</td></tr>"
         for name in shown
         if name not in hidden
     )
@@ -69,7 +69,7 @@ def who_said_what(everyone: Mapping[str, Mapping[str, Value]], me: str, *, blind
     return f"<h3>Who said what</h3><table>{lines}</table>{others}"
 
 
-def history_words(events: Sequence[Event], me: str, *, blind: bool) -> str:
+def history_html(events: Sequence[Event], me: str, *, blind: bool) -> str:
     """The newest events on a galaxy, newest first; in blind mode only one's own."""
     shown = [event for event in events if event.annotator == me or not blind]
     lines = "".join(f"<li>{_event_words(event)}</li>" for event in shown[: -MAX_EVENTS - 1 : -1])
@@ -83,10 +83,10 @@ def _event_words(event: Event) -> str:
     change = f"{what}{event.previous or '–'} → {value or '–'}"
     action = "" if event.action == SET else f"{event.action}: "
     when = event.at[:19].replace("T", " ")
-    return plain(f"{action}{change} · {event.annotator} · {when} UTC")
+    return escape(f"{action}{change} · {event.annotator} · {when} UTC")
 
 
-def agreement_words(layers: Mapping[str, Layer], order: Sequence[str], me: str) -> str:
+def agreement_words(layers: Mapping[str, Annotations], order: Sequence[str], me: str) -> str:
     """Kappas of the stages, as HTML: of all annotators, and of each pair (one's own first)."""
     said = ratings(layers)
     active = sum(bool(labels) for labels in said.values())
@@ -100,7 +100,7 @@ def agreement_words(layers: Mapping[str, Layer], order: Sequence[str], me: str) 
     kappa, n, raters = fleiss(said)
     head = f"Fleiss’ κ {_number(kappa)} over {n:,} galaxies that all {raters} gave a stage"
     lines = "".join(
-        f"<tr><td>{plain(p.first)} – {plain(p.second)}</td><td class='number'>{p.n:,}</td>"
+        f"<tr><td>{escape(p.first)} – {escape(p.second)}</td><td class='number'>{p.n:,}</td>"
         f"<td class='number'>{100 * p.same:.0f} %</td><td class='number'>{_number(p.kappa)}</td>"
         f"<td class='number'>{_number(p.weighted)}</td></tr>"
         for p in pairs[:MAX_PAIRS]
@@ -122,12 +122,12 @@ def _number(value: float) -> str:
 def plan_words(plan: ImportPlan) -> str:
     """What an import would change, as HTML: the sums and the first lines."""
     changed = "".join(
-        f"<tr><td class='number'>{line}</td><td>{plain(galaxy)}</td><td>{plain(aspect)}</td>"
-        f"<td>{plain(before or '–')} → {plain(after or '–')}</td></tr>"
+        f"<tr><td class='number'>{line}</td><td>{escape(galaxy)}</td><td>{escape(aspect)}</td>"
+        f"<td>{escape(before or '–')} → {escape(after or '–')}</td></tr>"
         for line, galaxy, _, aspect, before, after in plan.lines[:MAX_LINES]
     )
     refused = "".join(
-        f"<tr><td class='number'>{line}</td><td colspan=3 class='bad'>{plain(reason)}</td></tr>"
+        f"<tr><td class='number'>{line}</td><td colspan=3 class='bad'>{escape(reason)}</td></tr>"
         for line, reason in plan.refused[:MAX_LINES]
     )
     rest = len(plan.lines) + len(plan.refused) - len(plan.lines[:MAX_LINES])
@@ -135,10 +135,10 @@ def plan_words(plan: ImportPlan) -> str:
     more = soft(f"… and {rest:,} more lines") if rest else ""
     heads = "<tr><th>Line</th><th>Galaxy</th><th>About</th><th>Change</th></tr>"
     table = f"<table>{heads}{changed}{refused}</table>" if changed or refused else ""
-    return f"<p><b>{plain(plan.words())}</b></p>{table}{more}"
+    return f"<p><b>{escape(plan.words())}</b></p>{table}{more}"
 
 
-def vocabulary_words(vocabulary: Vocabulary) -> str:
+def vocabulary_words(vocabulary: LabelScheme) -> str:
     """Which version this is and how its lines read."""
     return soft(
         f"Version {vocabulary.version}. One term a line: label; key; words; kind. Kinds: stage "

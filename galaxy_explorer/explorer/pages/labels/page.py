@@ -12,13 +12,13 @@ import panel as pn
 import panel_material_ui as pmui
 
 from galaxy_explorer.errors import LabelError
-from galaxy_explorer.explorer.background import Drawing
+from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pages.labels.html import (
     STYLES,
     agreement_words,
+    annotations_html,
     bad,
-    history_words,
-    who_said_what,
+    history_html,
 )
 from galaxy_explorer.explorer.pages.labels.session import QUEUE_WORDS, LabelSession, label_store
 from galaxy_explorer.explorer.pages.labels.tools import (
@@ -75,7 +75,7 @@ def term_values(term: Term) -> dict[str, Any]:
     }
 
 
-class Labelling(pn.viewable.Viewer):
+class LabelsPage(pn.viewable.Viewer):
     """The desk on the left; queue, agreement and tools on the right."""
 
     def __init__(
@@ -99,7 +99,7 @@ class Labelling(pn.viewable.Viewer):
             pn.pane.HTML("", stylesheets=[STYLES], margin=(4, 10), sizing_mode="stretch_width")
             for _ in range(2)
         )
-        self.drawing = Drawing(self._prepare, self._show)
+        self.drawing = LatestTask(self._prepare, self._show)
         self.tools = self._make_tools()
         self.view = self._layout()
         self.view.param.watch(self._appear, "visible")
@@ -202,8 +202,8 @@ class Labelling(pn.viewable.Viewer):
         galaxy = self.session.sample.ids[row]
         everyone = {name: layer.galaxies().get(galaxy, {}) for name, layer in layers.items()}
         events = store.history(galaxy)
-        said = who_said_what({me: {}, **everyone}, me, blind=blind)
-        return said + history_words(events, me, blind=blind), agreement
+        said = annotations_html({me: {}, **everyone}, me, blind=blind)
+        return said + history_html(events, me, blind=blind), agreement
 
     def _show(self, words: tuple[str, str]) -> None:
         self.about.object, self.agreement.object = words

@@ -13,7 +13,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from galaxy_explorer.errors import GalaxyExplorerError
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.labels.html import (
     STYLES,
     bad,
@@ -26,7 +26,7 @@ from galaxy_explorer.labels.groups import Groups
 from galaxy_explorer.labels.imports import FORMATS, ImportPlan, plan_import, read_rows
 from galaxy_explorer.labels.log import CLUSTER, SELECTION, Change
 from galaxy_explorer.labels.tables import table as label_table
-from galaxy_explorer.labels.vocabulary import Vocabulary
+from galaxy_explorer.labels.vocabulary import LabelScheme
 from galaxy_explorer.utils.tables import FORMATS as OUT_FORMATS
 from galaxy_explorer.utils.tables import encode_table
 
@@ -145,7 +145,7 @@ class LabelMany(Tool):
             change = Change(target, aspect, label, CLUSTER)
         self.sure.label = f"Label {len(rows):,} galaxies"
         self._show(change)
-        return f"<p>Label <b>{len(rows):,} galaxies</b>, {plain(words)}, as {plain(label)}?</p>"
+        return f"<p>Label <b>{len(rows):,} galaxies</b>, {escape(words)}, as {escape(label)}?</p>"
 
     async def _label(self) -> str:
         asked = self.asked
@@ -153,7 +153,7 @@ class LabelMany(Tool):
         if asked is None:
             return ""
         await self.record(asked)
-        return f"<p>Saved as {plain(asked.label)}; z undoes it.</p>" + soft(
+        return f"<p>Saved as {escape(asked.label)}; z undoes it.</p>" + soft(
             "The members show it as a derived label; labels given to a galaxy itself stand."
         )
 
@@ -204,7 +204,7 @@ class Regroup(Tool):
         return "<p>Reversed; z undoes it.</p>"
 
     def _done(self, words: str) -> str:
-        name = plain(self.title.value)
+        name = escape(self.title.value)
         self.chosen.value, self.title.value = [], ""
         return f"<p>{words} into {name}; z undoes it. The model's clusters stay as they are.</p>"
 
@@ -223,7 +223,7 @@ class EditVocabulary(Tool):
         self.words.object = self.words.object or vocabulary_words(self.session.vocabulary)
 
     async def _store(self) -> str:
-        edited = Vocabulary.from_lines(self.lines.value)
+        edited = LabelScheme.from_lines(self.lines.value)
         store, name = self.session.store, self.session.annotator
         self.session.vocabulary = await asyncio.to_thread(store.edit_vocabulary, name, edited)
         return vocabulary_words(self.session.vocabulary)

@@ -47,7 +47,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Examination:
+class ImageReport:
     """Everything that is said of one picture.
 
     reconstruction: (S, S) by the display model, stretched; (S, S, 3) of three bands.
@@ -81,12 +81,12 @@ def measure(prepared: Prepared) -> Measured:
     return Measured(dict(zip(STATISTICS, values, strict=False)), int(flag), linear)
 
 
-def examine(bundle: Bundle, name: str, prepared: Prepared, measured: Measured) -> Examination:
+def analyse_image(bundle: Bundle, name: str, prepared: Prepared, measured: Measured) -> ImageReport:
     """Code maps, clusters, places and the reconstruction of a picture; loads torch."""
     found = classify_stamps(bundle, prepared.stamp[None])[0]
     model = bundle.manifest["display_model"]
     drawn = as_shown(bundle.draw(model, found.models[model].codes[None]))[0]
-    return Examination(name, prepared, found, drawn, measured)
+    return ImageReport(name, prepared, found, drawn, measured)
 
 
 def look_alikes(
@@ -96,14 +96,14 @@ def look_alikes(
     return nearest(bundle.clusterings[key].feature_values, membership.features, LOOK_ALIKES)
 
 
-def thinness(bundle: Bundle, key: str, membership: Membership) -> float:
+def sparsity_percentile(bundle: Bundle, key: str, membership: Membership) -> float:
     """Share (%) of all galaxies whose 15th neighbour is at most as far as that of a picture."""
     known = np.sort(bundle_sparsity(bundle, key))
     far = kth_distance(bundle.clusterings[key].feature_values, membership.features)
     return 100.0 * float(np.searchsorted(known, far, side="right")) / len(known)
 
 
-def in_words(percentile: float, thin: float) -> str:
+def ood_sentence(percentile: float, thin: float) -> str:
     """How unusual a picture is, in a sentence, from two percentiles among known galaxies.
 
     percentile: of the reconstruction error among training galaxies; thin: of the distance to the

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer.explorer.escape import plain
-from galaxy_explorer.explorer.pages.my_galaxy.examine import FLAG_WORDS, Examination, in_words
+from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.pages.my_galaxy.examine import FLAG_WORDS, ImageReport, ood_sentence
 from galaxy_explorer.explorer.pictures.display import (
     DisplaySettings,
     as_shown,
@@ -56,12 +56,12 @@ thead th { opacity: 0.72; border-bottom: 1px solid currentColor; }
 )
 
 
-def pictures(found: Examination, display: DisplaySettings) -> str:
+def pictures(found: ImageReport, display: DisplaySettings) -> str:
     """The picture with its cut, the stamp, the reconstruction and the residual."""
     stamps = np.stack([found.stamp, found.reconstruction])
     seen, drawn = render(stamps, display)
     residual = residual_pictures((stamps[0] - stamps[1])[None], RESIDUAL_LIMIT)[0]
-    name = plain(found.name)
+    name = escape(found.name)
     how = "linear flux" if found.prepared.flux is not None else "already stretched"
     height, width = found.prepared.image.shape[1:]
     cut = f"{name}: {width} × {height} pixels, {how}; the square of {found.prepared.side} is cut"
@@ -104,18 +104,18 @@ def _figure(picture: NDArray[np.uint8], words: str) -> str:
     return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
 
 
-def verdict(found: Examination, model: str, thin: float) -> str:
+def verdict(found: ImageReport, model: str, thin: float) -> str:
     """How unusual the picture is, in a sentence and by how many models."""
     reading = found.classification.models[model]
     many = found.classification.out_of_distribution
-    agreed = f" Of all models: {plain(many)}." if many.startswith("yes") else ""
-    return f'<p class="verdict" role="status">{in_words(reading.percentile, thin)}{agreed}</p>'
+    agreed = f" Of all models: {escape(many)}." if many.startswith("yes") else ""
+    return f'<p class="verdict" role="status">{ood_sentence(reading.percentile, thin)}{agreed}</p>'
 
 
-def probabilities(state: ExplorerState, found: Examination) -> str:
+def probabilities(state: ExplorerState, found: ImageReport) -> str:
     """The most probable clusters of the picture, for every clustering of the bundle."""
     lines = [
-        f"<tr><th>{plain(state.words(key))}</th><td>{_picks(state, key, member)}</td></tr>"
+        f"<tr><th>{escape(state.words(key))}</th><td>{_picks(state, key, member)}</td></tr>"
         for key, member in found.classification.clusterings.items()
     ]
     head = "<thead><tr><th>Model</th><th>Most probable clusters</th></tr></thead>"
@@ -139,7 +139,7 @@ def _picks(state: ExplorerState, key: str, member: Membership) -> str:
     return "".join(parts)
 
 
-def morphology(found: Examination) -> str:
+def morphology(found: ImageReport) -> str:
     """What statmorph measures, with its flag in words."""
     measured = found.measured
     unit = (

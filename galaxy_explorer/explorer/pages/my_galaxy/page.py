@@ -13,14 +13,14 @@ import panel_material_ui as pmui
 import param
 
 from galaxy_explorer.errors import BadQuery, GalaxyExplorerError
-from galaxy_explorer.explorer.background import Drawing
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.background import LatestTask
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.my_galaxy.examine import (
-    Examination,
-    examine,
+    ImageReport,
+    analyse_image,
     look_alikes,
     read,
-    thinness,
+    sparsity_percentile,
 )
 from galaxy_explorer.explorer.pages.my_galaxy.html import (
     EXAMINATION_STYLES,
@@ -41,7 +41,7 @@ from galaxy_explorer.explorer.widgets.controls import (
 )
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.gallery import SHEET_COLUMNS
-from galaxy_explorer.explorer.widgets.results import Answer, give
+from galaxy_explorer.explorer.widgets.results import SearchResults, publish_results
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
@@ -66,10 +66,10 @@ def _reader() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, "my-galaxy")
 
 
-class MyGalaxy(pn.viewable.Viewer):
+class MyGalaxyPage(pn.viewable.Viewer):
     """Drop zone and framing on the left; what was found on the right."""
 
-    found = param.ClassSelector(class_=Examination, default=None, doc="The picture as examined.")
+    found = param.ClassSelector(class_=ImageReport, default=None, doc="The picture as examined.")
     frame = param.String(default="auto", doc="What is cut: auto, whole or central pixels.")
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
@@ -92,7 +92,7 @@ class MyGalaxy(pn.viewable.Viewer):
         )  # fmt: skip
         self.alike = PictureSheet(self._on_message, tile_width=84, heading="")
         self.detail = Detail(state, context.stamps)
-        self.drawing = Drawing(self._prepare, self._show)
+        self.drawing = LatestTask(self._prepare, self._show)
         self.results = self._results()
         self.view = self._layout()
         self._listen()
@@ -147,12 +147,14 @@ class MyGalaxy(pn.viewable.Viewer):
         finally:
             self.zone.busy = False
 
-    async def _examined(self, name: str, data: bytes) -> Examination:
+    async def _examined(self, name: str, data: bytes) -> ImageReport:
         bundle, loop = self.state.bundle, asyncio.get_running_loop()
         job = loop.run_in_executor(_reader(), read, bundle, data, name, self.frame)
         prepared, measured = await job
         stamps = self.context.stamps
-        return await asyncio.wrap_future(stamps.submit(examine, bundle, name, prepared, measured))
+        return await asyncio.wrap_future(
+            stamps.submit(analyse_image, bundle, name, prepared, measured)
+        )
 
     async def fetch(self, text: str) -> None:
         """Examine the picture of a position from the SDSS, where that is turned on."""
@@ -184,7 +186,7 @@ class MyGalaxy(pn.viewable.Viewer):
             sheet = self.context.stamps.pictures(rows, state.display, state.pictures)
             return {
                 "shots": pictures(found, state.display),
-                "words": verdict(found, codes_of, thinness(state.bundle, key, member)),
+                "words": verdict(found, codes_of, sparsity_percentile(state.bundle, key, member)),
                 "clusters": probabilities(state, found),
                 "measures": morphology(found),
                 "place": (member.x, member.y),
@@ -218,7 +220,7 @@ class MyGalaxy(pn.viewable.Viewer):
     def _show_alike(self, rows: np.ndarray, far: np.ndarray, sheet: bytes) -> None:
         ids = self.state.bundle.column("galaxy_id")
         pairs = zip(rows.tolist(), far.tolist(), strict=True)
-        self._answer = Answer(
+        self._answer = SearchResults(
             rows, "look-alikes of my galaxy", "nearest in code space first",
             {"code_distance": far},
             {row: f"d {distance:.2f}" for row, distance in zip(rows.tolist(), far, strict=True)},
@@ -238,7 +240,7 @@ class MyGalaxy(pn.viewable.Viewer):
         )  # fmt: skip
 
     def _say(self, words: str) -> None:
-        self.said.object = f'<p role="status">{plain(words)}</p>' if words else ""
+        self.said.object = f'<p role="status">{escape(words)}</p>' if words else ""
 
     def _layout(self) -> pn.Row:
         left = pn.Column(
@@ -258,7 +260,7 @@ class MyGalaxy(pn.viewable.Viewer):
         )  # fmt: skip
         select = pmui.Button(
             label="Select these look-alikes", variant="outlined", size="small",
-            on_click=lambda _: give(self.state, self._answer),
+            on_click=lambda _: publish_results(self.state, self._answer),
         )  # fmt: skip
         return pn.Column(
             self.words, self.shots, pn.Row(codes, beside, sizing_mode="stretch_width"),

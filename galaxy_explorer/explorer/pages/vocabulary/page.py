@@ -13,8 +13,8 @@ import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.codebook_use import ORDERS, code_order, heaviest_users, marked
-from galaxy_explorer.explorer.background import Drawing
-from galaxy_explorer.explorer.escape import plain
+from galaxy_explorer.explorer.background import LatestTask
+from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.vocabulary.pictures import (
     DRAWN,
     Codebook,
@@ -55,7 +55,7 @@ CAPTIONS = {
 }
 
 
-class Vocabulary(pn.viewable.Viewer):
+class VocabularyPage(pn.viewable.Viewer):
     """All codes on the left; the chosen code, its heaviest users and a code map on the right."""
 
     model: Any = param.Selector(doc="Model whose codebook is shown.")
@@ -76,9 +76,9 @@ class Vocabulary(pn.viewable.Viewer):
         self.heading = pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
         self.histogram = t_histogram(np.zeros(10, int), 0, height=200)
         self.drawings = (
-            Drawing(self._prepare_grid, self._show_grid),
-            Drawing(self._prepare_code, self._show_code),
-            Drawing(self._prepare_map, self._show_map),
+            LatestTask(self._prepare_grid, self._show_grid),
+            LatestTask(self._prepare_code, self._show_code),
+            LatestTask(self._prepare_map, self._show_map),
         )
         self._listen()
         self.view = self._layout()
@@ -305,4 +305,4 @@ def code_words(book: Codebook, code: int, n: int, mean_t: float) -> str:
             f" (all galaxies: {number_words(mean_t)})"
         )
     dot = f'<span class="dot" style="background:{book.colours[code]}"></span>'
-    return f"<h2>{dot}Code {code} of {count}</h2><p>{plain(' · ').join(parts)}</p>"
+    return f"<h2>{dot}Code {code} of {count}</h2><p>{escape(' · ').join(parts)}</p>"
