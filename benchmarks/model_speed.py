@@ -39,7 +39,7 @@ def step_seconds(task: VQVAETask, optimiser: torch.optim.Optimizer, number_forma
     def step() -> None:
         optimiser.zero_grad()
         with precision.autocast():
-            loss = task.loss(task.lead_in)
+            loss = task.loss(task.warmup_without_quantization)
         loss.backward()
         optimiser.step()
 

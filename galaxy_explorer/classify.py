@@ -183,7 +183,7 @@ def classify_stamps(bundle: Bundle, stamps: np.ndarray) -> list[Classification]:
     results = []
     for i in range(len(stamps)):
         models = {name: made[i] for name, made in readings.items()}
-        words = _in_words([reading.percentile for reading in models.values()])
+        words = _format_percentiles([reading.percentile for reading in models.values()])
         members = {key: made[i] for key, made in memberships.items()}
         results.append(
             Classification("", out_of_distribution=words, models=models, clusterings=members)
@@ -248,7 +248,7 @@ def _orbit(model: Model, stamps: np.ndarray) -> np.ndarray:
     return encode_orbit(model, stamps)
 
 
-def _in_words(percentiles: list[float]) -> str:
+def _format_percentiles(percentiles: list[float]) -> str:
     """The out-of-distribution flag: unusual if so for at least half of the models."""
     high = sum(percentile > UNUSUAL_PERCENTILE for percentile in percentiles)
     many = len(percentiles)

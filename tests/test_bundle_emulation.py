@@ -39,9 +39,9 @@ def test_slopes_of_before_have_no_corrected_p(values):
     for trend in values["trends"]:
         del trend["p_holm"]
     found = parse_emulation(values, PATH).trend("gini", "sample")
-    assert (found.p_holm, found.p_words) == (None, "")
-    assert small_emulation().trend("gini", "sample").p_words == "< 1e-6"
-    assert small_emulation().trend("gini", "control").p_words == "1"
+    assert (found.p_holm, found.format_p) == (None, "")
+    assert small_emulation().trend("gini", "sample").format_p == "< 1e-6"
+    assert small_emulation().trend("gini", "control").format_p == "1"
 
 
 @pytest.mark.parametrize(

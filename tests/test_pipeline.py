@@ -104,7 +104,7 @@ def test_of_further_trainings_the_figures_ship_and_the_rest_stays_in_the_work_fo
 @pytest.mark.slow
 def test_a_later_run_still_tells_of_the_trainings_of_an_earlier_one(bundle, trained, tmp_path):
     shutil.copytree(trained.work, tmp_path / "blobs.work")
-    later = replace(trained, out=tmp_path / "blobs", further=(), seeds=1)
+    later = replace(trained, out=tmp_path / "blobs", extra_configs=(), seeds=1)
     made = load_bundle(train_bundle(later, lambda _: None))
     assert made.manifest["trainings"] == bundle.manifest["trainings"]
 

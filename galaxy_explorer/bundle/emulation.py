@@ -77,7 +77,7 @@ class TypeTrend:
     p_holm: float | None = None
 
     @property
-    def p_words(self) -> str:
+    def format_p(self) -> str:
         """The corrected p, as small as its normal approximation is worth; "" for none."""
         if self.p_holm is None:
             return ""

@@ -205,7 +205,7 @@ class Evaluation:
     """Everything measured of one bundle.
 
     settings: how it was run, name -> text. recommended: key of the recommended clustering, "" for
-    none, and the rule that chose it. rows: joined over trainings. further: of each training that
+    none, and the rule that chose it. rows: joined over trainings. extra_trainings: of each training that
     does not ship, by itself, so that a later evaluation without it can still tell a trend.
     """
 
@@ -221,7 +221,7 @@ class Evaluation:
     trees: tuple[StoredMergerTree, ...]
     targets: tuple[Target, ...]
     costs: tuple[Cost, ...]
-    further: tuple[TrainingRow, ...] = ()
+    extra_trainings: tuple[TrainingRow, ...] = ()
 
     def jaccard(self, key: str) -> tuple[float | None, ...]:
         """Bootstrap Jaccard of each cluster of a shipped clustering; empty where not measured."""
@@ -231,8 +231,9 @@ class Evaluation:
         """The file. Rows go one to a line, without their field names; NaN is refused."""
         values = {"format": FORMAT, **asdict(self)}
         values["rows"] = {"fields": ROW_FIELDS, "values": [_listed(row) for row in self.rows]}
-        further = [[one.seed, *_listed(one.row)] for one in self.further]
-        values["further"] = {"fields": ["seed", *ROW_FIELDS], "values": further}
+        extra = [[one.seed, *_listed(one.row)] for one in self.extra_trainings]
+        del values["extra_trainings"]
+        values["further"] = {"fields": ["seed", *ROW_FIELDS], "values": extra}
         return (json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 

@@ -305,8 +305,11 @@ def _evaluation(values: dict[str, Any]) -> Evaluation:
         raise _WrongField("format", f"only {FORMAT} is known")
     values["rows"] = _table(values, "rows", ROW_FIELDS)
     # An evaluation of an earlier version knows of none.
-    further = _table(values, "further", ["seed", *ROW_FIELDS]) if "further" in values else []
-    values["further"] = [{"seed": one.pop("seed"), "row": one} for one in further]
+    stored = values.pop("further", None)
+    further = (
+        [] if stored is None else _table({"further": stored}, "further", ["seed", *ROW_FIELDS])
+    )
+    values["extra_trainings"] = [{"seed": one.pop("seed"), "row": one} for one in further]
     return _build(Evaluation, values, "")
 
 

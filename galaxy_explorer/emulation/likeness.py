@@ -65,11 +65,11 @@ def left_out_noise(stamps: Stamps, drawn: Stamps) -> SkyNoise:
     sigma = np.full(len(real), np.nan)
     products = np.zeros((2 * lags + 1, 2 * lags + 1))
     counts = np.zeros_like(products)
-    for number, (stamp, redrawn) in enumerate(zip(real, smooth, strict=True)):
+    for number, (stamp, reconstruction) in enumerate(zip(real, smooth, strict=True)):
         sky = _sky(stamp)
         if sky.mean() < LEAST_SKY:
             continue
-        left = np.where(sky, stamp - redrawn, 0.0)
+        left = np.where(sky, stamp - reconstruction, 0.0)
         left -= np.where(sky, left.sum() / sky.sum(), 0.0)
         spread = max(float(np.sqrt(np.square(left).sum() / sky.sum())), FAINTEST)
         sky &= np.abs(left) < CLIP_SIGMA * spread

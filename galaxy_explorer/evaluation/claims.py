@@ -74,12 +74,12 @@ def _trend_claim(
         rule=SLOPE_RULE.format("above 0" if positive else "below 0"),
         figures=tuple(e.figure() for e in (*estimates, *ends)),
         verdict=verdict_of(signs),
-        explanation=_slopes_in_words(estimates, positive=positive) + short,
+        explanation=_format_slopes(estimates, positive=positive) + short,
         seeds=seeds,
     )
 
 
-def _slopes_in_words(estimates: list[Estimate], *, positive: bool) -> str:
+def _format_slopes(estimates: list[Estimate], *, positive: bool) -> str:
     parts = []
     for quantizer, estimate in zip(QUANTIZERS, estimates, strict=True):
         if estimate.value is None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.subjects import EvaluatedModel
+from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
 from galaxy_explorer.survey.photometry import sky_level
 from galaxy_explorer.utils.cache import StageResult
 from galaxy_explorer.utils.progress import progress
@@ -92,22 +92,22 @@ PROBE_STAMPS = 64
 ORBIT = "orbit"
 
 
-def orbits(context: Context, subject: EvaluatedModel) -> StageResult:
+def orbits(context: Context, evaluated: EvaluatedModel) -> StageResult:
     """What the sample is encoded to in eight orientations, and the test galaxies transformed.
 
     Arrays "orbit" (M, 8, ...) in the order of `context.sample`, and one (n, 8, ...) for each of
     TRANSFORMS, in the order of `context.rows("test")`. All in one number format, so that what
     differs between them is the picture.
     """
-    stage = f"{subject.name}.{subject.seed}.orbit"
-    return context.stage(stage, subject.inputs, lambda: _encode_all(context, subject))
+    stage = f"{evaluated.name}.{evaluated.seed}.orbit"
+    return context.stage(stage, evaluated.inputs, lambda: _encode_all(context, evaluated))
 
 
-def _encode_all(context: Context, subject: EvaluatedModel) -> StageResult:
-    model, test = subject.load(), context.rows("test")
+def _encode_all(context: Context, evaluated: EvaluatedModel) -> StageResult:
+    model, test = evaluated.load(), context.rows("test")
     arrays = {}
     total = TURNS * (len(context.sample) + len(TRANSFORMS) * len(test))
-    with progress(total, f"Encoding with {subject.name}", unit="stamps") as advance:
+    with progress(total, f"Encoding with {evaluated.name}", unit="stamps") as advance:
         for name in (ORBIT, *TRANSFORMS):
             rows = context.sample if name == ORBIT else test
             found: Any = None

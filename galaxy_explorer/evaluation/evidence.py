@@ -11,8 +11,8 @@ import numpy as np
 
 from galaxy_explorer.bundle.evaluation import ClaimFigure, EvaluationRow
 from galaxy_explorer.clustering.summary import INTERVAL
+from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
 from galaxy_explorer.evaluation.rows import find_row, join_seeds
-from galaxy_explorer.evaluation.subjects import EvaluatedModel
 
 SEEDS_FOR_A_TREND = 3
 SIZES_FOR_A_TREND = 3
@@ -49,11 +49,14 @@ class Evidence:
     """All rows of an evaluation, by training and joined over trainings."""
 
     def __init__(
-        self, rows: Iterable[EvaluationRow], seeds: Iterable[int], subjects: list[EvaluatedModel]
+        self,
+        rows: Iterable[EvaluationRow],
+        seeds: Iterable[int],
+        models_evaluated: list[EvaluatedModel],
     ) -> None:
         self.pairs = list(zip(rows, seeds, strict=True))
         self.joined = join_seeds(row for row, _ in self.pairs)
-        self.subjects = {subject.name: subject for subject in subjects}
+        self.models_evaluated = {evaluated.name: evaluated for evaluated in models_evaluated}
 
     def estimate(self, name: str, **wanted: object) -> Estimate:
         """The joined figure of a row, for example model=..., figure="eta^2"."""
@@ -76,13 +79,13 @@ class Evidence:
         """
         points: list[tuple[float, float]] = []
         for row, _ in self.pairs:
-            subject = self.subjects.get(row.model)
-            if subject is None or not subject.clustered or not subject.has_maps:
+            evaluated = self.models_evaluated.get(row.model)
+            if evaluated is None or not evaluated.has_64_features or not evaluated.has_maps:
                 continue
-            if subject.config.quantizer != quantizer or row.value is None:
+            if evaluated.config.quantizer != quantizer or row.value is None:
                 continue
             if all(getattr(row, field) == value for field, value in wanted.items()):
-                points.append((math.log2(subject.config.num_embeddings), row.value))
+                points.append((math.log2(evaluated.config.num_embeddings), row.value))
         times = Counter(size for size, _ in points)
         often = {size for size, count in times.items() if count >= SEEDS_FOR_A_TREND}
         if len(often) >= SIZES_FOR_A_TREND:

@@ -17,9 +17,9 @@ from galaxy_explorer.clustering.number_of_clusters import RULE, KChoice, choose_
 from galaxy_explorer.clustering.stability import silhouette
 from galaxy_explorer.evaluation.context import CLUSTERS, Context
 from galaxy_explorer.evaluation.encoding import encode_fast
+from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
 from galaxy_explorer.evaluation.rows import RowKey, make_row
 from galaxy_explorer.evaluation.shipped import Shipped
-from galaxy_explorer.evaluation.subjects import EvaluatedModel
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from galaxy_explorer.survey.simulation.classes import simulate_classes
 from galaxy_explorer.utils.cache import StageResult
@@ -121,14 +121,14 @@ TOLERANCE = 1
 Z_95 = 1.96
 
 
-def simulated_rows(context: Context, subject: EvaluatedModel) -> list[EvaluationRow]:
+def simulated_rows(context: Context, evaluated: EvaluatedModel) -> list[EvaluationRow]:
     """Share of simulated surveys whose number of classes is found within 1, and of continuous
     ones of which "a continuum" is said.
     """
-    subset = RowKey(subject.name, "rings", "kmeans")
+    subset = RowKey(evaluated.name, "rings", "kmeans")
     rows, hits, runs = [], 0, 0
     for classes in (*context.grid.true_classes, 0):
-        found = [_trial(context, subject, classes, trial) for trial in range(context.grid.trials)]
+        found = [_trial(context, evaluated, classes, trial) for trial in range(context.grid.trials)]
         right = [is_right(classes, structure, k) for structure, k in found]
         if classes:
             hits, runs = hits + sum(right), runs + len(right)
@@ -160,25 +160,27 @@ def wilson(hits: int, runs: int) -> tuple[float, float]:
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
-def _trial(context: Context, subject: EvaluatedModel, classes: int, trial: int) -> tuple[str, int]:
+def _trial(
+    context: Context, evaluated: EvaluatedModel, classes: int, trial: int
+) -> tuple[str, int]:
     stage = f"simulated.{classes}.{trial}"
-    inputs = {**subject.inputs, "galaxies": context.grid.simulated}
+    inputs = {**evaluated.inputs, "galaxies": context.grid.simulated}
     facts = context.stage(
-        stage, inputs, lambda: _choose_simulated(context, subject, classes, trial)
+        stage, inputs, lambda: _choose_simulated(context, evaluated, classes, trial)
     ).facts
     return str(facts["structure"]), int(facts["k"])
 
 
 def _choose_simulated(
-    context: Context, subject: EvaluatedModel, classes: int, trial: int
+    context: Context, evaluated: EvaluatedModel, classes: int, trial: int
 ) -> StageResult:
     """Simulate a survey, encode it with the shipped model, and choose k on its ring features."""
     made = simulate_classes(classes, context.grid.simulated, seed=trial)
     stored = context.bundle.manifest["survey"]["stretch"]
     stretch = ArcsinhStretch(stored["softening"], stored["scale"], stored["pedestal"])
     stamps = stretch.apply(made.stamps, made.sky, made.sky_sigma).astype(np.float32)
-    maps = encode_fast(subject.load(), stamps)
-    fitted = fit_code_features("rings", maps, subject.codebook, np.arange(len(maps)))
+    maps = encode_fast(evaluated.load(), stamps)
+    fitted = fit_code_features("rings", maps, evaluated.codebook, np.arange(len(maps)))
     choice = choose_k(fitted.apply(maps), k_max=K_MAX, seed=trial)
     facts = {"structure": choice.structure, "k": choice.recommended}
     return StageResult({"label": made.label}, facts)

@@ -17,8 +17,8 @@ from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.emulation.likeness import left_out_noise
 from galaxy_explorer.emulation.morphology import Morphology, measure_morphology, slope
 from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
 from galaxy_explorer.evaluation.rows import RowKey, make_row, over_galaxies
-from galaxy_explorer.evaluation.subjects import EvaluatedModel
 from galaxy_explorer.survey.photometry import segment
 from galaxy_explorer.utils.cache import StageResult
 from galaxy_explorer.utils.progress import progress
@@ -30,24 +30,24 @@ FINE = "median ratio of what a Gaussian of 1 px smooths away; "
 STRETCHED = "in stretched units, original and reconstruction alike"
 
 
-def reconstruction_rows(context: Context, subject: EvaluatedModel) -> list[EvaluationRow]:
+def reconstruction_rows(context: Context, evaluated: EvaluatedModel) -> list[EvaluationRow]:
     """NMSE, PSNR, SSIM, chi squared of sky and core, perplexity and use of the codes."""
-    stage = f"{subject.name}.{subject.seed}.reconstruction"
-    measured = context.stage(stage, subject.inputs, lambda: _measure(context, subject))
-    return [*_error_rows(context, subject, measured), *vocabulary_rows(context, subject)]
+    stage = f"{evaluated.name}.{evaluated.seed}.reconstruction"
+    measured = context.stage(stage, evaluated.inputs, lambda: _measure(context, evaluated))
+    return [*_error_rows(context, evaluated, measured), *vocabulary_rows(context, evaluated)]
 
 
-def _measure(context: Context, subject: EvaluatedModel) -> StageResult:
+def _measure(context: Context, evaluated: EvaluatedModel) -> StageResult:
     """SSIM, reduced chi squared, fine structure and light of each test galaxy."""
     from galaxy_explorer.models.inference import decode_codes
 
-    model, test = subject.load(), context.rows("test")
+    model, test = evaluated.load(), context.rows("test")
     arrays = {name: np.empty(len(test)) for name in ("ssim", "sky", "core", "fine", "light")}
-    with progress(len(test), f"Comparing with {subject.name}") as advance:
+    with progress(len(test), f"Comparing with {evaluated.name}") as advance:
         for start in range(0, len(test), BLOCK_ROWS):
             rows = test[start : start + BLOCK_ROWS]
             stamps = context.survey.model_input(rows)
-            drawn = decode_codes(model, np.asarray(subject.codes[rows]))
+            drawn = decode_codes(model, np.asarray(evaluated.codes[rows]))
             for place, (stamp, picture) in enumerate(zip(stamps, drawn, strict=True), start):
                 arrays["ssim"][place] = similarity(stamp, picture)
                 arrays["sky"][place], arrays["core"][place] = reduced_chi2(stamp[0], picture[0])
@@ -94,11 +94,11 @@ def light_kept(stamp: np.ndarray, picture: np.ndarray) -> float:
 
 
 def _error_rows(
-    context: Context, subject: EvaluatedModel, measured: StageResult
+    context: Context, evaluated: EvaluatedModel, measured: StageResult
 ) -> list[EvaluationRow]:
-    subset, test = RowKey(subject.name), context.rows("test")
-    errors = subject.errors[test].astype(np.float64)
-    nmse = lambda rows: errors[rows].mean() / subject.variance  # noqa: E731
+    subset, test = RowKey(evaluated.name), context.rows("test")
+    errors = evaluated.errors[test].astype(np.float64)
+    nmse = lambda rows: errors[rows].mean() / evaluated.variance  # noqa: E731
     psnr = lambda rows: -10 * math.log10(max(errors[rows].mean(), 1e-12))  # noqa: E731
     known = "sigma measured on the border of each stamp; " + STRETCHED
     figures: list[tuple[str, Callable[[np.ndarray], float], str, str]] = [
@@ -126,13 +126,13 @@ def _median_of(values: np.ndarray) -> Callable[[np.ndarray], float]:
     return lambda rows: float(np.nanmedian(values[rows]))
 
 
-def vocabulary_rows(context: Context, subject: EvaluatedModel) -> list[EvaluationRow]:
+def vocabulary_rows(context: Context, evaluated: EvaluatedModel) -> list[EvaluationRow]:
     """Perplexity and use of the codes over the whole test split."""
     test = context.rows("test")
     rows = []
-    for level, maps in subject.config.code_maps(subject.codes[test]).items():
-        subset = RowKey(subject.name, level.strip("_"))
-        size = subject.num_embeddings or 1
+    for level, maps in evaluated.config.code_maps(evaluated.codes[test]).items():
+        subset = RowKey(evaluated.name, level.strip("_"))
+        size = evaluated.num_embeddings or 1
 
         def use(drawn: np.ndarray, maps: np.ndarray = maps, size: int = size) -> float:
             return perplexity(maps[drawn], size) / size
@@ -180,26 +180,31 @@ def light_morphology(context: Context, stamps: np.ndarray, workers: int, words: 
     return measure_morphology(light, cache, workers=workers, description=f"Morphology of {words}")
 
 
-def morphology_rows(context: Context, subject: EvaluatedModel, workers: int) -> list[EvaluationRow]:
+def morphology_rows(
+    context: Context, evaluated: EvaluatedModel, workers: int
+) -> list[EvaluationRow]:
     """Slopes of C, Gini and M20 against T on reconstructions, over those on the stamps."""
-    stage, inputs = f"{subject.name}.{subject.seed}.morphology", {**subject.inputs, "light": LIGHT}
-    measured = context.stage(stage, inputs, lambda: _morphology(context, subject, workers))
+    stage, inputs = (
+        f"{evaluated.name}.{evaluated.seed}.morphology",
+        {**evaluated.inputs, "light": LIGHT},
+    )
+    measured = context.stage(stage, inputs, lambda: _morphology(context, evaluated, workers))
     return [EvaluationRow(**values) for values in measured.facts["rows"]]
 
 
-def _morphology(context: Context, subject: EvaluatedModel, workers: int) -> StageResult:
+def _morphology(context: Context, evaluated: EvaluatedModel, workers: int) -> StageResult:
     from galaxy_explorer.models.inference import decode_codes
 
     rows = typed_test_rows(context)
     stamps = context.survey.model_input(rows)
-    drawn = decode_codes(subject.load(), np.asarray(subject.codes[rows]))
+    drawn = decode_codes(evaluated.load(), np.asarray(evaluated.codes[rows]))
     noise = left_out_noise(stamps, drawn)
     noisy = drawn + noise.draw(noise.sigma, rows)
     real = original_morphology(context, rows, workers)
-    redrawn = light_morphology(context, noisy, workers, subject.name)
-    pair = Pair(context.ttype[rows], real, redrawn)
-    made = [vars(kept_row(context, subject, name, pair)) for name in KEPT]
-    return StageResult({"flag": redrawn.flag}, {"rows": made})
+    reconstructed = light_morphology(context, noisy, workers, evaluated.name)
+    pair = Pair(context.ttype[rows], real, reconstructed)
+    made = [vars(kept_row(context, evaluated, name, pair)) for name in KEPT]
+    return StageResult({"flag": reconstructed.flag}, {"rows": made})
 
 
 @dataclass(frozen=True)
@@ -208,14 +213,14 @@ class Pair:
 
     ttype: np.ndarray
     real: Morphology
-    redrawn: Morphology
+    reconstructed: Morphology
 
 
-def kept_row(context: Context, subject: EvaluatedModel, name: str, pair: Pair) -> EvaluationRow:
+def kept_row(context: Context, evaluated: EvaluatedModel, name: str, pair: Pair) -> EvaluationRow:
     """Slope of a statistic against T on reconstructions over the slope on the stamps."""
-    real, redrawn = pair.real, pair.redrawn
-    both = np.isfinite(real.values[name]) & np.isfinite(redrawn.values[name])
-    x, before, after = pair.ttype[both], real.values[name][both], redrawn.values[name][both]
+    real, reconstructed = pair.real, pair.reconstructed
+    both = np.isfinite(real.values[name]) & np.isfinite(reconstructed.values[name])
+    x, before, after = pair.ttype[both], real.values[name][both], reconstructed.values[name][both]
 
     def kept(rows: np.ndarray) -> float:
         return slope(x[rows], after[rows]) / slope(x[rows], before[rows])
@@ -229,6 +234,6 @@ def kept_row(context: Context, subject: EvaluatedModel, name: str, pair: Pair) -
     note = (
         f"slope against T, reconstruction over original, noise of the sky added again; in"
         f" linear light; not measurable: {100 * real.failed_share:.0f} % of the originals,"
-        f" {100 * redrawn.failed_share:.0f} % of the reconstructions"
+        f" {100 * reconstructed.failed_share:.0f} % of the reconstructions"
     )
-    return make_row(RowKey(subject.name), "reconstruction", KEPT[name], score, n=n, note=note)
+    return make_row(RowKey(evaluated.name), "reconstruction", KEPT[name], score, n=n, note=note)

@@ -29,11 +29,12 @@ from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.errors import SettingError
 from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.card import card_of
-from galaxy_explorer.evaluation.cells import cell_rows, plan_runs
 from galaxy_explorer.evaluation.claims import CLAIMS as FIRST_CLAIMS
 from galaxy_explorer.evaluation.claims import MORE_CLAIMS, claims_text, clusters_equal_features
 from galaxy_explorer.evaluation.context import CLUSTERS, Context, peak_mib
+from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel, find_models
 from galaxy_explorer.evaluation.evidence import Evidence
+from galaxy_explorer.evaluation.feature_runs import cell_rows, plan_runs
 from galaxy_explorer.evaluation.number_of_clusters import (
     merger_tree,
     number_of_clusters,
@@ -43,7 +44,6 @@ from galaxy_explorer.evaluation.reconstruction import morphology_rows, reconstru
 from galaxy_explorer.evaluation.references import baseline_rows, ceiling_rows, judge_targets
 from galaxy_explorer.evaluation.rows import RowKey, make_row
 from galaxy_explorer.evaluation.shipped import Shipped, find_shipped, shipped_rows
-from galaxy_explorer.evaluation.subjects import EvaluatedModel, find_models
 from galaxy_explorer.evaluation.trainings import (
     FROM_MANIFEST,
     further_trainings,
@@ -72,16 +72,16 @@ class Evaluator:
     def __init__(
         self,
         context: Context,
-        subjects: list[EvaluatedModel],
+        models_evaluated: list[EvaluatedModel],
         trainings: list[dict[str, Any]],
         workers: int,
         say: Say,
     ) -> None:
-        self.context, self.subjects, self.trainings = context, subjects, trainings
+        self.context, self.models_evaluated, self.trainings = context, models_evaluated, trainings
         self.workers, self.say = workers, say
         self.judging = LabelScorer(context)
-        self.shipped = find_shipped(context.bundle, subjects)
-        self.taken = taken_over(context.bundle, subjects, context.grid_name)
+        self.shipped = find_shipped(context.bundle, models_evaluated)
+        self.taken = taken_over(context.bundle, models_evaluated, context.grid_name)
         self.rows = [(one.row, one.seed) for one in self.taken]
         self.stability: list[ClusterStability] = []
 
@@ -100,7 +100,7 @@ class Evaluator:
         chosen = self._numbers()
         trees = (merger_tree(self.context, self.recommended),)
         evidence = Evidence(
-            [row for row, _ in self.rows], [seed for _, seed in self.rows], self.subjects
+            [row for row, _ in self.rows], [seed for _, seed in self.rows], self.models_evaluated
         )
         return Evaluation(
             settings=self._settings(),
@@ -110,27 +110,29 @@ class Evaluator:
             claims=tuple(self._claims(evidence, chosen)),
             number_of_clusters=tuple(chosen),
             stability=tuple(self.stability),
-            tradeoff=tuple(tradeoff(evidence.joined, self.subjects)),
+            tradeoff=tuple(tradeoff(evidence.joined, self.models_evaluated)),
             training=tuple(training_curves(self.context.bundle, self.trainings)),
             trees=trees,
             targets=tuple(judge_targets(evidence.joined, self.recommended.subset)),
             costs=self._costs(time.monotonic() - start),
-            further=self._further(),
+            extra_trainings=self._extra_trainings(),
         )
 
     def _add(self, rows: list[EvaluationRow], seed: int = 0) -> None:
         self.rows += [(row, seed) for row in rows]
 
     def _reconstruction(self) -> None:
-        self.say(f"Reconstruction and vocabulary of {len(self.subjects)} trainings")
-        for subject in self.subjects:
-            self._add(reconstruction_rows(self.context, subject), subject.seed)
+        self.say(f"Reconstruction and vocabulary of {len(self.models_evaluated)} trainings")
+        for evaluated in self.models_evaluated:
+            self._add(reconstruction_rows(self.context, evaluated), evaluated.seed)
         self.rows += trained_rows(self.trainings, self._known)
         if not self._typed:
             return
-        for subject in self.subjects:
-            if subject.shipped and (subject.main or not subject.has_maps or not subject.clustered):
-                self._add(morphology_rows(self.context, subject, self.workers), subject.seed)
+        for evaluated in self.models_evaluated:
+            if evaluated.shipped and (
+                evaluated.fully_evaluated or not evaluated.has_maps or not evaluated.has_64_features
+            ):
+                self._add(morphology_rows(self.context, evaluated, self.workers), evaluated.seed)
 
     @property
     def _typed(self) -> bool:
@@ -139,30 +141,30 @@ class Evaluator:
     @property
     def _known(self) -> set[tuple[str, int]]:
         """Name and seed of every training with figures."""
-        measured = {(subject.name, subject.seed) for subject in self.subjects}
+        measured = {(evaluated.name, evaluated.seed) for evaluated in self.models_evaluated}
         return measured | {(one.row.model, one.seed) for one in self.taken}
 
-    def _further(self) -> tuple[TrainingRow, ...]:
+    def _extra_trainings(self) -> tuple[TrainingRow, ...]:
         """What is known of trainings that do not ship, but for what the manifest says of them."""
-        shipped = {(one.name, one.seed) for one in self.subjects if one.shipped}
-        further = self._known - shipped
+        shipped = {(one.name, one.seed) for one in self.models_evaluated if one.shipped}
+        extra = self._known - shipped
         return tuple(
             TrainingRow(seed, row)
             for row, seed in self.rows
-            if (row.model, seed) in further and row.note != FROM_MANIFEST
+            if (row.model, seed) in extra and row.note != FROM_MANIFEST
         )
 
     def _clusterings(self) -> None:
-        thorough = self.context.grid_name == "full"
-        cells = [c for s in self.subjects for c in plan_runs(s, thorough=thorough)]
+        full_grid = self.context.grid_name == "full"
+        cells = [c for s in self.models_evaluated for c in plan_runs(s, full_grid=full_grid)]
         for number, cell in enumerate(cells, 1):
-            name = f"{cell.subject.name} (seed {cell.subject.seed}), {cell.features.name}"
+            name = f"{cell.evaluated.name} (seed {cell.evaluated.seed}), {cell.features.name}"
             self.say(f"Clusters {number} of {len(cells)}: {name}")
-            self._add(cell_rows(self.judging, cell), cell.subject.seed)
+            self._add(cell_rows(self.judging, cell), cell.evaluated.seed)
         for shipped in self.shipped:
             self.say(f"Shipped clustering {shipped.clustering.key}")
             rows, stability = shipped_rows(self.judging, shipped)
-            self._add(rows, shipped.subject.seed)
+            self._add(rows, shipped.evaluated.seed)
             self.stability.append(stability)
 
     def _references(self) -> None:
@@ -173,12 +175,16 @@ class Evaluator:
 
     def _numbers(self) -> list[NumberOfClusters]:
         self.say("How many clusters: real galaxies, and simulated ones of known classes")
-        mapped = [s for s in (self.recommended.subject, *self.subjects) if s.shipped and s.has_maps]
+        mapped = [
+            s
+            for s in (self.recommended.evaluated, *self.models_evaluated)
+            if s.shipped and s.has_maps
+        ]
         if mapped:
             self._add(simulated_rows(self.context, mapped[0]))
         chosen = []
         for shipped in self.shipped:
-            if shipped is self.recommended or shipped.subject.main:
+            if shipped is self.recommended or shipped.evaluated.fully_evaluated:
                 found = number_of_clusters(self.context, shipped)
                 chosen.append(found)
                 self._add([_number_row(found, len(self.context.fit_rows))])
@@ -196,7 +202,7 @@ class Evaluator:
             "software": str(bundle.manifest["software"]),
             "grid": self.context.grid_name,
             "trainings": str(len(known)),
-            "of an earlier evaluation": str(len(known) - len(self.subjects)),
+            "of an earlier evaluation": str(len(known) - len(self.models_evaluated)),
             "seeds": str(len({seed for _, seed in known})),
             "test galaxies": str(len(self.context.rows("test"))),
             "with a type": str(len(self.context.rows("test", typed=True))),
@@ -263,11 +269,11 @@ def evaluate_bundle(
     work = path.absolute().with_name(f"{path.absolute().name}.work")
     context = Context(bundle, survey, work / "evaluation", grid)
     replicas = find_replicas(work, survey)
-    subjects = find_models(bundle, replicas, seeds)
+    models_evaluated = find_models(bundle, replicas, seeds)
     trainings = further_trainings(bundle, replicas)
-    if all(subject.shipped for subject in subjects):
+    if all(evaluated.shipped for evaluated in models_evaluated):
         say(f"No further trainings in {work}: figures are of one training each")
-    evaluation = Evaluator(context, subjects, trainings, workers, say).run()
+    evaluation = Evaluator(context, models_evaluated, trainings, workers, say).run()
     target = path if out is None else copied(path, out)
     write_evaluation(load_bundle(target), evaluation, trainings)
     return evaluation

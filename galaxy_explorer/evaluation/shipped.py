@@ -13,11 +13,11 @@ from galaxy_explorer.bundle.evaluation import ClusterStability, EvaluationRow
 from galaxy_explorer.clustering.features import serve_features
 from galaxy_explorer.clustering.stability import bootstrap_stability, invariance, renumber
 from galaxy_explorer.evaluation.agreement import LabelScorer
-from galaxy_explorer.evaluation.cells import invariance_rows, jaccard_rows
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.encoding import ORBIT, ORIENTATIONS, TRANSFORMS, orbits, reorient
+from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
+from galaxy_explorer.evaluation.feature_runs import invariance_rows, jaccard_rows
 from galaxy_explorer.evaluation.rows import RowKey, make_row
-from galaxy_explorer.evaluation.subjects import EvaluatedModel
 from galaxy_explorer.pipeline.clusters import fit_served
 from galaxy_explorer.utils.cache import StageResult
 
@@ -29,7 +29,7 @@ class Shipped:
     """One shipped clustering and the model that it stands on."""
 
     clustering: Clustering
-    subject: EvaluatedModel
+    evaluated: EvaluatedModel
     entry: dict[str, Any]
 
     @property
@@ -40,7 +40,7 @@ class Shipped:
     @property
     def inputs(self) -> dict[str, Any]:
         """What its stages depend on: weights, features and mixture."""
-        return {**self.subject.inputs, "file": self.entry["file"], "sha256": self.entry["sha256"]}
+        return {**self.evaluated.inputs, "file": self.entry["file"], "sha256": self.entry["sha256"]}
 
     @property
     def clusterer(self) -> str:
@@ -55,9 +55,9 @@ class Shipped:
         return RowKey(clustering.model, clustering.features, name, clustering.mixture.n_components)
 
 
-def find_shipped(bundle: Bundle, subjects: list[EvaluatedModel]) -> list[Shipped]:
+def find_shipped(bundle: Bundle, models_evaluated: list[EvaluatedModel]) -> list[Shipped]:
     """All clusterings of a bundle, each with its model."""
-    models = {subject.name: subject for subject in subjects if subject.shipped}
+    models = {evaluated.name: evaluated for evaluated in models_evaluated if evaluated.shipped}
     files = bundle.manifest["files"]
     found = []
     for key, clustering in bundle.clusterings.items():
@@ -98,11 +98,11 @@ def _score(judging: LabelScorer, shipped: Shipped) -> StageResult:
 
 def _invariance(context: Context, shipped: Shipped) -> list[EvaluationRow]:
     """Clusters of the test galaxies, encoded anew, against those of the same transformed."""
-    stored = orbits(context, shipped.subject).arrays
+    stored = orbits(context, shipped.evaluated).arrays
     test = stored[ORBIT][context.places(context.rows("test"))]
 
-    clustering, subject = shipped.clustering, shipped.subject
-    codebook = subject.codebook if subject.has_maps else None
+    clustering, evaluated = shipped.clustering, shipped.evaluated
+    codebook = evaluated.codebook if evaluated.has_maps else None
 
     def labels(codes: np.ndarray, codebook: np.ndarray | None = codebook) -> np.ndarray:
         features = serve_features(clustering.features, codes, codebook, clustering.feature_map)

@@ -12,8 +12,8 @@ from galaxy_explorer.bundle.evaluation import (
     TrainingCurve,
     TrainingRow,
 )
+from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
 from galaxy_explorer.evaluation.rows import RowKey, find_row, make_row
-from galaxy_explorer.evaluation.subjects import EvaluatedModel
 from galaxy_explorer.pipeline.replicas import Replica, training_entry
 
 FROM_MANIFEST = "measured when the bundle was made"
@@ -65,14 +65,14 @@ def _curve(entry: dict[str, Any]) -> TrainingCurve:
 
 
 def taken_over(
-    bundle: Bundle, subjects: Iterable[EvaluatedModel], grid: str
+    bundle: Bundle, models_evaluated: Iterable[EvaluatedModel], grid: str
 ) -> tuple[TrainingRow, ...]:
     """Figures that an earlier evaluation on the same grid has of trainings not at hand now."""
     earlier = bundle.evaluation
     if earlier is None or earlier.settings.get("grid") != grid:
         return ()
-    known = {(subject.name, subject.seed) for subject in subjects}
-    return tuple(one for one in earlier.further if (one.row.model, one.seed) not in known)
+    known = {(evaluated.name, evaluated.seed) for evaluated in models_evaluated}
+    return tuple(one for one in earlier.extra_trainings if (one.row.model, one.seed) not in known)
 
 
 def trained_rows(
@@ -102,11 +102,15 @@ def trained_rows(
     return rows
 
 
-def tradeoff(rows: list[EvaluationRow], subjects: Iterable[EvaluatedModel]) -> list[TradeoffPoint]:
+def tradeoff(
+    rows: list[EvaluationRow], models_evaluated: Iterable[EvaluatedModel]
+) -> list[TradeoffPoint]:
     """One point for each clustered model and feature set; rows joined over seeds."""
-    models = {subject.name: subject for subject in subjects if subject.clustered}
+    models = {
+        evaluated.name: evaluated for evaluated in models_evaluated if evaluated.has_64_features
+    }
     points = []
-    for name, subject in models.items():
+    for name, evaluated in models.items():
         error = find_row(rows, model=name, figure="NMSE")
         for features, clusterer in DISTINCTIONS:
             wanted = {"model": name, "features": features, "clusterer": clusterer}
@@ -118,7 +122,7 @@ def tradeoff(rows: list[EvaluationRow], subjects: Iterable[EvaluatedModel]) -> l
                 model=name,
                 features=features,
                 clusterer=clusterer,
-                codes=subject.num_embeddings,
+                codes=evaluated.num_embeddings,
                 **_interval("nmse", error),
                 **_interval("eta2", eta2),
                 **_interval("ami", ami),

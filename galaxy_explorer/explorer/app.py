@@ -31,7 +31,7 @@ from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.components import Navigation, SearchField, notify, when_loaded
 from galaxy_explorer.explorer.widgets.results import (
     as_results,
-    count_words,
+    format_count,
     next_request,
     publish_results,
     search,
@@ -85,7 +85,7 @@ class HeaderTools(pn.viewable.Viewer):
         except BadQuery as error:
             notify(str(error), warning=True)
             return
-        notify(count_words(found), warning=not len(found.rows))
+        notify(format_count(found), warning=not len(found.rows))
         if len(found.rows) and latest():
             publish_results(self.state, as_results(found))
 

@@ -19,7 +19,7 @@ from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.colouring import map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import BLANK, TOOLTIP_STYLE, GalaxyMap
 from galaxy_explorer.explorer.state import ExplorerState
-from galaxy_explorer.explorer.widgets.controls import colour_words, two_way
+from galaxy_explorer.explorer.widgets.controls import format_colour, two_way
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.labels.tables import table as label_table
@@ -68,7 +68,7 @@ class Explorer(pn.viewable.Viewer):
         self._figure = pn.pane.Bokeh(self.map.figure, height=height, sizing_mode="stretch_width")
         self._place()
         self.map.show(BLANK, BLANK)
-        self._hover_words()
+        self._format_hover()
         self.state.param.watch(self._place, ["clustering", "colour_by"])
         self.state.param.watch(self._highlight, "selection")
         self.map.source.selected.on_change("indices", self._on_map)
@@ -89,7 +89,7 @@ class Explorer(pn.viewable.Viewer):
         """What annotators have said of the galaxies of this bundle. Raises LabelError."""
         return label_table(label_store(self.bundle))
 
-    def _hover_words(self) -> None:
+    def _format_hover(self) -> None:
         for tool in self.map.figure.select({"type": HoverTool}):
             tool.tooltips = TOOLTIP  # pictures have addresses only where a server is
 
@@ -145,7 +145,7 @@ class Explorer(pn.viewable.Viewer):
         }  # fmt: skip
         controls = [kind.from_param(settings[name]) for name, kind in kinds.items()]
         if self.stamps.colour:
-            controls[list(kinds).index("colour_map")].options = colour_words(self.state)
+            controls[list(kinds).index("colour_map")].options = format_colour(self.state)
         return pn.Card(
             *controls, title="How pictures are drawn", collapsed=True, sizing_mode="stretch_width"
         )

@@ -11,7 +11,7 @@ import param
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
-from galaxy_explorer.explorer.wording import clustering_words, column_words
+from galaxy_explorer.explorer.wording import format_clustering, format_column
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -108,7 +108,7 @@ class ExplorerState(param.Parameterized):
         """A clustering in words: "512 codes, modern, by code vectors"."""
         clustering = self.bundle.clusterings[key]
         config = self.bundle.models[clustering.model].config
-        return clustering_words(clustering.model, config, clustering.features)
+        return format_clustering(clustering.model, config, clustering.features)
 
     def clustering_choices(self) -> dict[str, str]:
         """Words of every clustering and its key."""
@@ -116,7 +116,7 @@ class ExplorerState(param.Parameterized):
 
     def colour_choices(self) -> dict[str, str]:
         """Words of everything the map can be coloured by, and its key."""
-        return {column_words(column): column for column in self.param.colour_by.objects}
+        return {format_column(column): column for column in self.param.colour_by.objects}
 
 
 def colour_columns(bundle: Bundle) -> list[str]:

@@ -47,7 +47,7 @@ UNIT_SUFFIXES = {
 }
 
 
-def model_words(model: str, config: Mapping[str, Any]) -> str:
+def format_model(model: str, config: Mapping[str, Any]) -> str:
     """A model in words: "512 codes, modern, 8×8 map". The key itself if the config is unusual."""
     if config.get("design") in DESIGN_WORDS:
         return DESIGN_WORDS[config["design"]]
@@ -61,13 +61,13 @@ def model_words(model: str, config: Mapping[str, Any]) -> str:
     return f"{config['num_embeddings']} codes, {config['quantizer']}, {size}×{size} map"
 
 
-def clustering_words(model: str, config: Mapping[str, Any], features: str) -> str:
+def format_clustering(model: str, config: Mapping[str, Any], features: str) -> str:
     """A clustering in words: "512 codes, modern, by code vectors"."""
-    parts = model_words(model, config).rsplit(", ", 1)[0]
+    parts = format_model(model, config).rsplit(", ", 1)[0]
     return f"{parts}, {FEATURE_WORDS.get(features, features)}"
 
 
-def column_words(column: str) -> str:
+def format_column(column: str) -> str:
     """A catalogue column in words, without its unit."""
     if column in COLUMN_WORDS:
         return COLUMN_WORDS[column]
@@ -87,7 +87,7 @@ def column_unit(column: str) -> str:
 TRAINING = "train"
 
 
-def ttype_words(ttype: float) -> str:
+def format_ttype(ttype: float) -> str:
     """A Hubble type: "T 1.5", or "no T"."""
     return "no T" if np.isnan(ttype) else f"T {ttype:g}".replace("-", "−")
 
@@ -96,13 +96,13 @@ def caption(bundle: Bundle, clustering: Clustering, row: int) -> str:
     """One galaxy in a line: id, T, cluster, responsibility."""
     parts = [
         str(bundle.column("galaxy_id")[row]),
-        ttype_words(float(bundle.column("ttype")[row])),
+        format_ttype(float(bundle.column("ttype")[row])),
         f"cluster {clustering.labels[row]} (probability {clustering.responsibility[row]:.2f})",
     ]
     return " · ".join(parts)
 
 
-def position_words(ra: float, dec: float) -> str:
+def format_position(ra: float, dec: float) -> str:
     """A position in hours, degrees and minutes of arc, and in degrees; a dash if unknown.
 
     ra, dec: degrees, ICRS.
@@ -231,6 +231,6 @@ def config_of(bundle: Bundle, model: str) -> Mapping[str, Any]:
     return next((one["config"] for one in trainings if one["name"] == model), {})
 
 
-def entry_words(bundle: Bundle, model: str) -> str:
+def format_entry(bundle: Bundle, model: str) -> str:
     """A model in words; a baseline by its own name; a dash for none."""
-    return model_words(model, config_of(bundle, model)) or "–"
+    return format_model(model, config_of(bundle, model)) or "–"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from galaxy_explorer.labels.scheme import NOTE, STAGE
 from galaxy_explorer.labels.store import NOTHING, Annotations
-from galaxy_explorer.labels.vocabulary import NOTE, STAGE
 
 NO = "no"
 """What an annotator says of a feature of a galaxy that has other labels of theirs."""

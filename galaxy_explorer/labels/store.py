@@ -31,7 +31,7 @@ from galaxy_explorer.labels.log import (
     Place,
     Provenance,
 )
-from galaxy_explorer.labels.vocabulary import (
+from galaxy_explorer.labels.scheme import (
     DEFAULT,
     MAX_ID,
     MAX_LABEL,

@@ -12,8 +12,8 @@ from galaxy_explorer.errors import LabelError
 from galaxy_explorer.labels.agreement import majority
 from galaxy_explorer.labels.groups import Spread, spread
 from galaxy_explorer.labels.log import Event
+from galaxy_explorer.labels.scheme import NOTE, STAGE, LabelScheme
 from galaxy_explorer.labels.store import NOTHING, Annotations, Value
-from galaxy_explorer.labels.vocabulary import NOTE, STAGE, LabelScheme
 
 if TYPE_CHECKING:
     from astropy.table import Table

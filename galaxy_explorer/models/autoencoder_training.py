@@ -82,7 +82,7 @@ def data_variance(stamps: Stamps) -> float:
 
 
 START_VECTORS = 40_000  # encoder outputs for the k-means start
-LONGEST_LEAD_IN = 300  # steps without quantization before the k-means start
+LONGEST_WARMUP = 300  # steps without quantization before the k-means start
 RESTART_INTERVAL = 100  # steps; about the memory of the moving averages
 RESTART_UNTIL = 0.8  # of the training: the last fifth leaves the codebook in peace
 
@@ -106,22 +106,25 @@ class CodebookTask(StampTask):
         raise NotImplementedError
 
     @property
-    def lead_in(self) -> int:
+    def warmup_without_quantization(self) -> int:
         """Steps that a codebook started from data waits, so that k-means sees settled vectors.
 
         Started at step 0, all but a few codes were left behind by the encoder's first steps.
         """
         waits = self.quantizers[0].starts_from_data
-        return min(LONGEST_LEAD_IN, self.recipe.steps // 10) if waits else 0
+        return min(LONGEST_WARMUP, self.recipe.steps // 10) if waits else 0
 
     def _generator(self, step: int) -> torch.Generator:
         return torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
 
     def after_step(self, step: int, steps: int) -> None:
-        """Start the codebooks after the lead-in; later restart codes out of use, at intervals."""
-        if step + 1 == self.lead_in:
+        """Start the codebooks after the warm-up; later restart codes out of use, at intervals."""
+        if step + 1 == self.warmup_without_quantization:
             self._start_codebooks()
-        due = (step + 1) % RESTART_INTERVAL == 0 and self.lead_in <= step < RESTART_UNTIL * steps
+        due = (
+            (step + 1) % RESTART_INTERVAL == 0
+            and self.warmup_without_quantization <= step < RESTART_UNTIL * steps
+        )
         if due:
             for quantizer, encoded in zip(self.quantizers, self._encoded, strict=True):
                 quantizer.restart_dead(encoded, self._generator(step))
@@ -179,7 +182,7 @@ class VQVAETask(CodebookTask):
         stamps = self.batch(step)
         encoded = self.model.encoder(stamps)
         self._encoded = (encoded.detach(),)
-        if step < self.lead_in:
+        if step < self.warmup_without_quantization:
             return self.error(self.model.decoder(encoded), stamps)
         quantized = self.model.quantizer(encoded)
         drawn = self.model.decoder(quantized.vectors)
@@ -211,7 +214,7 @@ class VQVAE2Task(CodebookTask):
     def loss(self, step: int) -> Tensor:
         """Eq. 3 with two levels."""
         stamps = self.batch(step)
-        if step < self.lead_in:
+        if step < self.warmup_without_quantization:
             top, bottom = self.outputs(stamps)
             return self.error(self.model.draw(top, bottom), stamps)
         levels = self.model.quantize(stamps)
@@ -358,7 +361,7 @@ class PSFVQVAETask(VQVAETask):
         scene = self._scene(step)
         encoded = self.model.encoder(stretched(scene.pixels))
         self._encoded = (encoded.detach(),)
-        if step < self.lead_in:
+        if step < self.warmup_without_quantization:
             return self._misfit(encoded, scene).mean()
         quantized = self.model.quantizer(encoded)
         loss: Tensor = self._misfit(quantized.vectors, scene).mean() + quantized.loss

@@ -71,7 +71,7 @@ CLUSTERING_S = 90.0  # one clustering with its map, for about 10,000 galaxies
 class Plan:
     """A run of the pipeline: inputs, outputs and choices.
 
-    configs: models that ship. further: models of which only the figures ship. seeds: how often
+    configs: models that ship. extra_configs: models of which only the figures ship. seeds: how often
     the models of the trends are trained.
     """
 
@@ -81,7 +81,7 @@ class Plan:
     recipe: Recipe
     configs: tuple[Config, ...]
     seed: int
-    further: tuple[Config, ...] = ()
+    extra_configs: tuple[Config, ...] = ()
     seeds: int = 1
 
     @property
@@ -123,11 +123,11 @@ class Plan:
         configs = tuple(config_of(name, self.survey.meta) for name in TREND_MODELS)
         recipe = replace(self.recipe, seed=seed)
         out = self.work / f"seed-{seed}"
-        return replace(self, out=out, recipe=recipe, seed=seed, configs=configs, further=())
+        return replace(self, out=out, recipe=recipe, seed=seed, configs=configs, extra_configs=())
 
-    def inputs(self, **further: Any) -> dict[str, Any]:
-        """Key of a stage: the survey's pixels, the recipe, and `further`."""
-        return {"pixels": self.pixels, "recipe": self.recipe.to_dict(), **further}
+    def inputs(self, **other: Any) -> dict[str, Any]:
+        """Key of a stage: the survey's pixels, the recipe, and `other`."""
+        return {"pixels": self.pixels, "recipe": self.recipe.to_dict(), **other}
 
 
 def make_plan(
@@ -157,10 +157,10 @@ def make_plan(
     if not any(features_of(config) for config in configs):
         raise TrainingError("--models: at least one 8x8 model is needed, for the clusters")
     study = dict.fromkeys(STUDY_MODELS) if seeds > 1 else {}
-    further = tuple(config_of(model, survey.meta) for model in study if model not in models)
+    extra = tuple(config_of(model, survey.meta) for model in study if model not in models)
     out = Path(out).absolute()
     chosen = replace(RECIPES[recipe], seed=seed)
-    return Plan(survey, out, name or out.name, chosen, configs, seed, further, seeds)
+    return Plan(survey, out, name or out.name, chosen, configs, seed, extra, seeds)
 
 
 def features_of(config: Config) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ def _priors(
 
 def outline(plan: Plan, stages: Autoencoders) -> list[str]:
     """What a run will do, what is done already, and how long it may take."""
-    every = [(stages, config) for config in plan.configs + plan.further]
+    every = [(stages, config) for config in plan.configs + plan.extra_configs]
     for other in _other_seeds(plan):
         every += [(other, config) for config in other.plan.configs]
     todo = sum(not where.is_trained(config) for where, config in every)
@@ -106,7 +106,7 @@ def _other_seeds(plan: Plan) -> list[Autoencoders]:
 
 def _further_trainings(plan: Plan, stages: Autoencoders) -> list[dict[str, Any]]:
     """Train what does not ship; the figures of it and of what earlier runs left finished."""
-    wanted = [(stages, config) for config in plan.further]
+    wanted = [(stages, config) for config in plan.extra_configs]
     for other in _other_seeds(plan):
         wanted += [(other, config) for config in other.plan.configs]
     made = {(where.plan.seed, config.name): where.products(config) for where, config in wanted}

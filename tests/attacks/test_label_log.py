@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from galaxy_explorer.errors import BadCatalog, LabelError, NotSaved
 from galaxy_explorer.labels.imports import read_rows
 from galaxy_explorer.labels.log import Change
+from galaxy_explorer.labels.scheme import LabelScheme, Term
 from galaxy_explorer.labels.store import LabelStore
 from galaxy_explorer.labels.tables import table as label_table
-from galaxy_explorer.labels.vocabulary import LabelScheme, Term
 from galaxy_explorer.utils.tables import FORMATS, decode_table, encode_table
 from tests.attacks.label_writer import GIVEN
 

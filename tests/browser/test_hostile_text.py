@@ -13,8 +13,8 @@ from playwright.sync_api import Page, expect
 
 from galaxy_explorer.bundle.bundle import load_bundle
 from galaxy_explorer.labels.log import Change, Provenance
+from galaxy_explorer.labels.scheme import DEFAULT, MAX_NAME, LabelScheme, Term
 from galaxy_explorer.labels.store import LabelStore
-from galaxy_explorer.labels.vocabulary import DEFAULT, MAX_NAME, LabelScheme, Term
 from tests.attacks.payloads import PAYLOADS, RAN
 from tests.browser.conftest import PATIENCE_MS
 

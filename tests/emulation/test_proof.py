@@ -53,11 +53,11 @@ def parts():
     from sklearn.ensemble import ExtraTreesRegressor
 
     train, real, made = (simulated_stamps(N * i, N) for i in range(3))
-    taught = as_galaxies(*train)
+    training = as_galaxies(*train)
     forest = ExtraTreesRegressor(100, min_samples_leaf=3, random_state=0)
-    judge = forest.fit(taught.features, taught.ttype).predict
+    judge = forest.fit(training.features, training.ttype).predict
     return {
-        "taught": taught,
+        "training": training,
         "real": as_galaxies(*real, judge),
         "made": as_galaxies(*made, judge),
         "blurred": as_galaxies(blurred(made[0]), made[1], judge),
@@ -67,8 +67,8 @@ def parts():
 @pytest.fixture(scope="module")
 def perfect(parts):
     """Held-out truth in place of samples; an autoencoder that loses nothing."""
-    taught, real, made = parts["taught"], parts["real"], parts["made"]
-    return Sets(real, real, made, made, rolled(made), taught, taught.vectors, real.vectors)
+    training, real, made = parts["training"], parts["real"], parts["made"]
+    return Sets(real, real, made, made, rolled(made), training, training.vectors, real.vectors)
 
 
 def failed(*figures):
@@ -125,12 +125,12 @@ def test_a_collapsed_emulator_fails(perfect):
 
 
 def test_a_blurred_emulator_fails(perfect, parts):
-    sets = replace(perfect, made=parts["blurred"])
+    sets = replace(perfect, samples=parts["blurred"])
     assert failed(distribution_figures(sets)) >= {*DISTANCES, AUC}
 
 
 def test_a_copying_emulator_fails(perfect, parts):
-    assert NEIGHBOURS in failed(memory_figures(replace(perfect, made=parts["taught"])))
+    assert NEIGHBOURS in failed(memory_figures(replace(perfect, samples=parts["training"])))
 
 
 def test_without_types_nothing_is_said_of_types(perfect):
@@ -138,7 +138,14 @@ def test_without_types_nothing_is_said_of_types(perfect):
         return replace(galaxies, ttype=np.full(len(galaxies), np.nan))
 
     real, made = untyped(perfect.real), untyped(perfect.made)
-    sets = replace(perfect, real=real, redrawn=real, asked=made.typed, control=None, taught=None)
+    sets = replace(
+        perfect,
+        real=real,
+        reconstructions=real,
+        samples_with_ttype=made.typed,
+        control=None,
+        training=None,
+    )
     assert {f.group for f in all_figures(sets)} == {"distribution", "memory"}
     assert trends(sets) == []
 
@@ -159,7 +166,7 @@ def test_slopes_are_tested_together_those_of_each_kind_by_themselves(perfect):
         assert [t.p_holm for t in tested] == holm(own)
         assert all(p >= one for p, one in zip(holm(own), own, strict=True))
     assert with_p([replace(t, p_holm=None) for t in found]) == found
-    assert found[2].p_words == "< 1e-6"
+    assert found[2].format_p == "< 1e-6"
     assert [t.statistic for t in found[:5]] == ["concentration"] * 4 + [perfect.names[1]]
 
 

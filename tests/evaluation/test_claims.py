@@ -31,8 +31,8 @@ def model(quantizer, size):
 
 
 def evidence(rows):
-    subjects = [model(q, size) for q in ("paper", "modern") for size in SIZES]
-    return Evidence([row for row, _ in rows], [seed for _, seed in rows], subjects)
+    models_evaluated = [model(q, size) for q in ("paper", "modern") for size in SIZES]
+    return Evidence([row for row, _ in rows], [seed for _, seed in rows], models_evaluated)
 
 
 def errors(slope, seeds=3, scatter=0.0002):

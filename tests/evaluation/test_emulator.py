@@ -162,7 +162,7 @@ def test_every_sample_has_a_number_of_its_own(proof, bundle, survey):
         context, Emulator.open(context.bundle), SAMPLES, 1, lambda _: None
     )
     rows, places = np.arange(10, 30), np.resize([3, 5, 8], 10)
-    real = evaluation.measurer.taught().rows(np.arange(20))
+    real = evaluation.measurer.training().rows(np.arange(20))
     held_out = HeldOut(real, real, SkyNoise(np.arange(20.0), np.ones((64, 33))))
     asked = evaluation._asked(held_out, rows, places, first_round=2)
     assert len(set(asked.numbers)) == 10

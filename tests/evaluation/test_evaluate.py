@@ -137,13 +137,13 @@ def test_the_command_writes_into_a_copy(evaluation, bundle, survey, tmp_path):
 def test_figures_of_a_training_that_is_gone_are_taken_over(evaluation, bundle, survey, tmp_path):
     path = shutil.copytree(bundle, tmp_path / "sky")
     shutil.copytree(bundle.with_name("sky.work"), tmp_path / "sky.work")
-    assert evaluation.further == ()
+    assert evaluation.extra_trainings == ()
     gone = [row for row in evaluation.rows if row.model == "k16-modern-8x8" and row.value]
-    further = tuple(TrainingRow(1, replace(row, value=row.value + 0.1)) for row in gone)
-    write_evaluation(load_bundle(path), replace(evaluation, further=further), [])
+    extra = tuple(TrainingRow(1, replace(row, value=row.value + 0.1)) for row in gone)
+    write_evaluation(load_bundle(path), replace(evaluation, extra_trainings=extra), [])
     again = evaluate_bundle(path, survey, grid="tiny", say=lambda _: None)
     mean = next(r for r in again.rows if (r.model, r.figure) == ("k16-modern-8x8", "NMSE"))
-    assert again.further == further
+    assert again.extra_trainings == extra
     assert again.settings["of an earlier evaluation"] == "1"
     before = next(row for row in gone if row.figure == "NMSE")
     assert (mean.seed_count, mean.value) == (2, pytest.approx(before.value + 0.05))

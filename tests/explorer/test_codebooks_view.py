@@ -6,15 +6,15 @@ import pytest
 from galaxy_explorer.explorer.pages.codebooks.page import CodebooksPage
 from galaxy_explorer.explorer.pages.codebooks.table import (
     COLUMNS,
-    choice_words,
     choices,
+    format_choice,
     header,
     scoreboard,
 )
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.clusterings import CELLS, MEMBERS
 from galaxy_explorer.explorer.widgets.controls import report_models
-from galaxy_explorer.explorer.widgets.strips import Strips, mse_words, varied_galaxies
+from galaxy_explorer.explorer.widgets.strips import Strips, format_mse, varied_galaxies
 from tests.explorer.fakes import drawn
 
 UNCLUSTERED = "k512-modern-16x16"
@@ -28,7 +28,7 @@ def page(state, stamps) -> CodebooksPage:
 def test_every_clustering_and_every_other_model_can_be_chosen(bundle):
     offered = choices(bundle)
     assert offered == [*bundle.clusterings, UNCLUSTERED]
-    assert choice_words(bundle, UNCLUSTERED).endswith("16×16 map, not clustered")
+    assert format_choice(bundle, UNCLUSTERED).endswith("16×16 map, not clustered")
 
 
 def test_choosing_a_side_changes_state_and_table(page, state):
@@ -125,13 +125,13 @@ def test_strips_without_originals_say_so_and_give_stored_errors(page, state):
     rows = page.strips.rows()
     errors = np.array([state.bundle.column(f"{model}/error")[rows] for model in models])
     for line, own in zip(lines, errors, strict=True):
-        assert line["figures"] == [mse_words(error) for error in own]
+        assert line["figures"] == [format_mse(error) for error in own]
         assert line["best"] == (own == errors.min(0)).tolist()
-        assert line["note"] == f"mean {mse_words(own.mean())}"
+        assert line["note"] == f"mean {format_mse(own.mean())}"
 
 
 def test_an_error_is_written_with_a_true_minus():
-    assert mse_words(3.91e-4) == "MSE 3.9e−4"
+    assert format_mse(3.91e-4) == "MSE 3.9e−4"
 
 
 def test_strips_with_originals_show_residuals(bundle, state, stamps, tmp_path):

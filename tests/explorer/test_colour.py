@@ -30,7 +30,7 @@ from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.server import routes
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import one_url, tile_url
-from galaxy_explorer.explorer.widgets.controls import colour_words
+from galaxy_explorer.explorer.widgets.controls import format_colour
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.strips import Strips
 from galaxy_explorer.settings import read_settings
@@ -192,8 +192,8 @@ def test_common_limits_are_those_of_all_bands(context) -> None:
 
 
 def test_the_colour_map_that_keeps_the_colours_is_called_so(bundle, state) -> None:
-    own = colour_words(state)
+    own = format_colour(state)
     assert own["Colours of the survey"] == "grey"
     assert "Grey" not in own
-    assert colour_words(ExplorerState(bundle))["Grey"] == "grey"
-    assert len(own) == len(colour_words(ExplorerState(bundle)))
+    assert format_colour(ExplorerState(bundle))["Grey"] == "grey"
+    assert len(own) == len(format_colour(ExplorerState(bundle)))

@@ -14,9 +14,9 @@ from galaxy_explorer.explorer.widgets.gallery import SHEET_COLUMNS, Gallery
 from galaxy_explorer.explorer.wording import (
     caption,
     error_percentile,
+    format_position,
+    format_ttype,
     medoids,
-    position_words,
-    ttype_words,
     typical_order,
 )
 from tests.explorer.fakes import drawn
@@ -170,8 +170,8 @@ def test_caption_names_galaxy_type_and_cluster(state):
     words = caption(state.bundle, clustering, 5)
     assert words.startswith("galaxy-0005 · ")
     assert f"cluster {clustering.labels[5]} (probability" in words
-    assert ttype_words(float("nan")) == "no T"
-    assert ttype_words(-2.0) == "T −2"
+    assert format_ttype(float("nan")) == "no T"
+    assert format_ttype(-2.0) == "T −2"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_caption_names_galaxy_type_and_cluster(state):
     ],
 )
 def test_positions_keep_their_sign(ra, dec, words):
-    assert words in position_words(ra, dec)
+    assert words in format_position(ra, dec)
 
 
 def test_error_percentile_is_counted_among_training_galaxies(bundle):

@@ -11,7 +11,7 @@ from galaxy_explorer.emulation.observation import ObservationSettings
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
-from galaxy_explorer.explorer.pages.emulator.detail import judged_words
+from galaxy_explorer.explorer.pages.emulator.detail import format_judged
 from galaxy_explorer.explorer.pages.emulator.source import DisplayOptions, EmulatorSource, made_file
 from galaxy_explorer.explorer.pages.emulator.views import Samples
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
@@ -95,4 +95,4 @@ def test_a_sample_has_one_judged_type_however_many_are_drawn(judged) -> None:
 
 @pytest.mark.parametrize(("ttype", "words"), [(3.44, "3.4"), (-0.04, "0.0"), (-2.06, "−2.1")])
 def test_a_judged_type_has_one_decimal_and_a_true_minus(ttype, words) -> None:
-    assert judged_words(ttype) == words
+    assert format_judged(ttype) == words

@@ -151,9 +151,9 @@ def test_blind_mode_shows_neither_t_nor_cluster(session, page):
     other.begin("Bo")
     other.save([item("galaxy-0005", "T-2")])
     page.session.blind = True
-    assert "Bo" not in page._words(5, "Ada", blind=True)[0]
-    assert "T-2" not in page._words(5, "Ada", blind=True)[0]
-    assert "T-2" in page._words(5, "Ada", blind=False)[0]
+    assert "Bo" not in page._about_html(5, "Ada", blind=True)[0]
+    assert "T-2" not in page._about_html(5, "Ada", blind=True)[0]
+    assert "T-2" in page._about_html(5, "Ada", blind=False)[0]
 
 
 def test_the_page_asks_for_a_name_once(page):
@@ -201,7 +201,7 @@ def test_impossible_messages_change_nothing(page, message):
 
 def test_words_of_annotators_are_escaped(page):
     page.session.save([item("galaxy-0005", "", "note", note="<script>x</script>")])
-    about, _ = page._words(5, "Ada", blind=False)
+    about, _ = page._about_html(5, "Ada", blind=False)
     assert "&lt;script&gt;" in about
     assert "<script>" not in about
 

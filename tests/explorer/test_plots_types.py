@@ -12,9 +12,9 @@ from galaxy_explorer.clustering.summary import ClusterSummary, ordered
 from galaxy_explorer.explorer.plots.palette import cluster_colour, type_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import (
     T_SOURCE,
+    format_histogram,
+    format_number,
     histogram_columns,
-    histogram_words,
-    number_words,
     panels,
     t_histogram,
     update_t_histogram,
@@ -101,7 +101,7 @@ def test_no_galaxies_make_an_empty_figure():
 
 
 def test_histogram_in_words():
-    assert histogram_words([2, 0, 0, 0, 0, 0, 0, 0, 0, 1], 5) == (
+    assert format_histogram([2, 0, 0, 0, 0, 0, 0, 0, 0, 1], 5) == (
         "2 with T ≤−3, 1 with T ≥6, 5 without T"
     )
 
@@ -151,5 +151,5 @@ def test_kind_is_a_word_of_its_own():
 
 
 def test_minus_zero_is_zero():
-    assert number_words(-0.04) == "0.0"
-    assert number_words(-1.26) == "−1.3"
+    assert format_number(-0.04) == "0.0"
+    assert format_number(-1.26) == "−1.3"

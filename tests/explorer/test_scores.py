@@ -28,9 +28,9 @@ from galaxy_explorer.explorer.pages.scoreboard import (
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.intervals import (
     common_axis,
-    figure_words,
+    format_figure,
+    format_interval,
     interval_html,
-    interval_words,
 )
 from tests.small_evaluation import small_evaluation
 
@@ -73,12 +73,12 @@ def test_marks_stay_on_the_axis_and_nothing_but_numbers_gets_in(value, low, high
      (12345.6, "12,346"), (0.00012, "1.2e−04"), (0.0, "0.000")],
 )  # fmt: skip
 def test_figures_in_words(value, words):
-    assert figure_words(value) == words
+    assert format_figure(value) == words
 
 
 def test_an_interval_in_words():
-    assert interval_words(-0.1, 0.25) == "−0.100 to 0.250"
-    assert interval_words(None, 0.25) == ""
+    assert format_interval(-0.1, 0.25) == "−0.100 to 0.250"
+    assert format_interval(None, 0.25) == ""
 
 
 def test_each_row_is_in_one_group_and_the_best_comes_first(bundle, evaluation):

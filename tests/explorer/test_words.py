@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from galaxy_explorer.explorer.wording import clustering_words, model_words
+from galaxy_explorer.explorer.wording import format_clustering, format_model
 from galaxy_explorer.models.convae import ConvAEConfig
 from galaxy_explorer.models.vqvae import VQVAEConfig
 from galaxy_explorer.models.vqvae2 import VQVAE2Config
@@ -27,9 +27,9 @@ from galaxy_explorer.models.vqvae2 import VQVAE2Config
     ],
 )
 def test_a_model_is_named_by_what_it_is(config, words, clustering) -> None:
-    assert model_words(config.name, config.to_dict()) == words
-    assert clustering_words(config.name, config.to_dict(), "codes").startswith(f"{clustering}, ")
+    assert format_model(config.name, config.to_dict()) == words
+    assert format_clustering(config.name, config.to_dict(), "codes").startswith(f"{clustering}, ")
 
 
 def test_an_unusual_model_keeps_its_key() -> None:
-    assert model_words("mine", {"depth": 3}) == "mine"
+    assert format_model("mine", {"depth": 3}) == "mine"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from galaxy_explorer.errors import LabelError, NotSaved
 from galaxy_explorer.labels.log import Change, new_event_id
+from galaxy_explorer.labels.scheme import DEFAULT, LabelScheme, Term
 from galaxy_explorer.labels.store import Annotations, LabelStore, selection_digest
-from galaxy_explorer.labels.vocabulary import DEFAULT, LabelScheme, Term
 from tests.labels.conftest import GIVEN
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from galaxy_explorer.errors import LabelError
-from galaxy_explorer.labels.vocabulary import DEFAULT, MAX_LABEL, LabelScheme, Term, checked
+from galaxy_explorer.labels.scheme import DEFAULT, MAX_LABEL, LabelScheme, Term, checked
 
 
 def test_the_default_has_the_ten_stages_and_the_features():

@@ -64,7 +64,7 @@ def test_codes_are_top_then_bottom_row_by_row() -> None:
 def test_every_parameter_gets_a_gradient() -> None:
     torch.manual_seed(0)
     task = VQVAE2Task(SMALL, stamps(16), stamps(4), RECIPE)
-    task.loss(task.lead_in).backward()
+    task.loss(task.warmup_without_quantization).backward()
     silent = [n for n, p in task.model.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
 

@@ -49,7 +49,7 @@ def _against_truth(found: dict[str, Any]) -> str:
     count = found["figures"][0]["n"]
     settings = "; ".join(
         f"peak S/N {sn}: "
-        + ", ".join(f"{method} {_words(values)}" for method, values in methods.items())
+        + ", ".join(f"{method} {_format_settings(values)}" for method, values in methods.items())
         for sn, methods in found["settings"].items()
     )
     costs = ", ".join(
@@ -71,7 +71,7 @@ CPU seconds a galaxy: {costs}.
 """
 
 
-def _words(settings: dict[str, Any]) -> str:
+def _format_settings(settings: dict[str, Any]) -> str:
     return "(" + ", ".join(f"{name} {value}" for name, value in settings.items()) + ")"
 
 

@@ -139,7 +139,7 @@ def _chain(emulation: PriorEvaluation) -> str:
         found = [emulation.trend(name, kind) for kind in KINDS]
         cells = ["-" if t is None else f"{_value(t.slope, t.low, t.high)}" for t in found]
         tested = [emulation.trend(name, kind) for kind in TESTED]
-        rows.append([name, *cells, *("-" if t is None else t.p_words or "-" for t in tested)])
+        rows.append([name, *cells, *("-" if t is None else t.format_p or "-" for t in tested)])
     return table(["statistic", *KINDS, *(f"p (Holm), {kind}" for kind in TESTED)], rows)
 
 

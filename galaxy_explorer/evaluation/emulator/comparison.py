@@ -41,9 +41,9 @@ def slope_of(galaxies: Galaxies, statistic: str) -> Score:
     return resampled(lambda rows: fitted_slope(x[rows], y[rows]), len(x))
 
 
-def slope_ratio(made: Galaxies, redrawn: Galaxies, statistic: str) -> Score:
+def slope_ratio(samples: Galaxies, reconstructions: Galaxies, statistic: str) -> Score:
     """Slope of samples over the slope of reconstructions."""
-    (x, y), (u, v) = _pairs(made, statistic), _pairs(redrawn, statistic)
+    (x, y), (u, v) = _pairs(samples, statistic), _pairs(reconstructions, statistic)
 
     def ratio(rows: Rows, others: Rows) -> float:
         below = fitted_slope(u[others], v[others])
@@ -166,10 +166,10 @@ def neighbour_ratio(
     return resampled(lambda rows: float(near[rows].mean() / far[rows].mean()), len(near))
 
 
-def diversity(made: Galaxies, redrawn: Galaxies) -> float:
+def diversity(samples: Galaxies, reconstructions: Galaxies) -> float:
     """Mean distance between two samples in code space over that between two reconstructions."""
-    below = spread(redrawn.vectors)
-    return spread(made.vectors) / below if below > 0 else 0.0
+    below = spread(reconstructions.vectors)
+    return spread(samples.vectors) / below if below > 0 else 0.0
 
 
 def spread(vectors: NDArray[np.floating]) -> float:
@@ -185,9 +185,9 @@ def correlation(galaxies: Galaxies) -> Score:
     return resampled(lambda rows: _r(x[rows], y[rows]), len(x))
 
 
-def correlation_ratio(made: Galaxies, redrawn: Galaxies) -> Score:
+def correlation_ratio(samples: Galaxies, reconstructions: Galaxies) -> Score:
     """Correlation of asked and judged T on samples over that on reconstructions."""
-    x, y, u, v = made.ttype, _judged(made), redrawn.ttype, _judged(redrawn)
+    x, y, u, v = samples.ttype, _judged(samples), reconstructions.ttype, _judged(reconstructions)
 
     def ratio(rows: Rows, others: Rows) -> float:
         below = _r(u[others], v[others])
@@ -206,15 +206,17 @@ def _r(x: Floats, y: Floats) -> float:
     return float(np.corrcoef(x, y)[0, 1]) if x.std() > 0 < y.std() else 0.0
 
 
-def taught_accuracy(made: Galaxies, taught: Galaxies, real: Galaxies) -> tuple[Score, Score]:
-    """Two-class accuracy on real galaxies of a forest taught by samples, over one taught by others.
+def training_set_accuracy(
+    samples: Galaxies, training: Galaxies, real: Galaxies
+) -> tuple[Score, Score]:
+    """Two-class accuracy on real galaxies of a forest that learnt samples, over one that learnt others.
 
-    The first Score is the ratio, the second the accuracy of the forest taught by `taught`; both
+    The first Score is the ratio, the second the accuracy of the forest that learnt `training`; both
     forests see as many galaxies.
     """
-    n = min(len(made), len(taught))
+    n = min(len(samples), len(training))
     truth = real.ttype <= EARLY_TTYPE
-    right = [_guess(teacher, n, real) == truth for teacher in (made, taught)]
+    right = [_guess(teacher, n, real) == truth for teacher in (samples, training)]
 
     def ratio(rows: Rows) -> float:
         below = float(right[1][rows].mean())

@@ -21,9 +21,9 @@ SLOPE_GOAL: Goal = (0.9, 1.1)
 SIGMAS_GOAL: Goal = (5.0, None)
 CONTROL_GOAL: Goal = (-2.0, 2.0)
 JUDGED_GOAL: Goal = (0.95, None)
-TAUGHT_GOAL: Goal = (0.85, None)
+TRAINING_SET_GOAL: Goal = (0.85, None)
 REAL_GOAL: Goal = (None, 0.10)
-REDRAWN_GOAL: Goal = (None, 0.06)
+RECONSTRUCTIONS_GOAL: Goal = (None, 0.06)
 AUC_GOAL: Goal = (None, 0.60)
 MEMORY_GOAL: Goal = (0.95, 1.05)
 FEWEST = 20  # galaxies with a T below which nothing is said of T
@@ -33,25 +33,26 @@ FEWEST = 20  # galaxies with a T below which nothing is said of T
 class Sets:
     """What is compared.
 
-    real, redrawn: held-out galaxies and their reconstructions; made: samples, asked for the T of
-    these; asked: samples asked for a known T; control: samples of a prior that was trained with
-    mismatched labels, asked the same; taught: training galaxies with a T, stamps as they are.
+    real, reconstructions: held-out galaxies and their reconstructions; samples: drawn for the T of
+    these; samples_with_ttype: those asked for a known T; control: samples of a prior that was
+    trained with mismatched labels, asked the same; training: training galaxies with a T, stamps as
+    they are.
     train, held_out: code vectors of as many galaxies each. Empty where there are none.
     """
 
     real: Galaxies
-    redrawn: Galaxies
-    made: Galaxies
-    asked: Galaxies
+    reconstructions: Galaxies
+    samples: Galaxies
+    samples_with_ttype: Galaxies
     control: Galaxies | None
-    taught: Galaxies | None
+    training: Galaxies | None
     train: NDArray[np.float32]
     held_out: NDArray[np.float32]
 
     @property
     def follows(self) -> bool:
         """Whether there are galaxies enough to say whether samples follow T."""
-        return min(len(self.asked), len(self.redrawn.typed)) >= FEWEST
+        return min(len(self.samples_with_ttype), len(self.reconstructions.typed)) >= FEWEST
 
     @property
     def names(self) -> list[str]:
@@ -127,23 +128,23 @@ def all_figures(sets: Sets) -> list[EmulationFigure]:
 
 def label_figures(sets: Sets) -> list[EmulationFigure]:
     """Do C, Gini and M20 of samples follow T as those of reconstructions do?"""
-    figures, n = [], len(sets.asked)
+    figures, n = [], len(sets.samples_with_ttype)
     for name in LEADING:
-        redrawn, made = sets.redrawn.typed, sets.asked
-        collapsed = compare.slope_ratio(made.collapsed, redrawn, name).value
+        reconstructions, samples = sets.reconstructions.typed, sets.samples_with_ttype
+        collapsed = compare.slope_ratio(samples.collapsed, reconstructions, name).value
         control = None
         if sets.control is not None:
-            control = compare.slope_ratio(sets.control, redrawn, name).value
-        real = compare.slope_ratio(redrawn, sets.real.typed, name).value
+            control = compare.slope_ratio(sets.control, reconstructions, name).value
+        real = compare.slope_ratio(reconstructions, sets.real.typed, name).value
         figures.append(
             _figure(
                 "label", "slope against T, sample over reconstruction",
-                compare.slope_ratio(made, redrawn, name), SLOPE_GOAL, n,
+                compare.slope_ratio(samples, reconstructions, name), SLOPE_GOAL, n,
                 statistic=name, collapsed=collapsed, control=control, reference=real,
-                note=f"{len(redrawn)} reconstructions; reference: reconstruction over real",
+                note=f"{len(reconstructions)} reconstructions; reference: reconstruction over real",
             )
         )  # fmt: skip
-        figures.append(_sigmas("slope of samples, in its errors", made, name, SIGMAS_GOAL))
+        figures.append(_sigmas("slope of samples, in its errors", samples, name, SIGMAS_GOAL))
         if sets.control is not None:
             words = "slope with mismatched labels, in its errors"
             figures.append(_sigmas(words, sets.control, name, CONTROL_GOAL))
@@ -160,72 +161,72 @@ def _sigmas(words: str, galaxies: Galaxies, name: str, goal: Goal) -> EmulationF
 
 def judge_figures(sets: Sets) -> list[EmulationFigure]:
     """As read by networks and forests that have seen real galaxies."""
-    figures, made, redrawn = [], sets.asked, sets.redrawn.typed
-    if made.judged is not None:
-        score = compare.correlation_ratio(made, redrawn)
-        values = {"asked": made, "reconstructions": redrawn, "real": sets.real.typed}
+    figures, samples, reconstructions = [], sets.samples_with_ttype, sets.reconstructions.typed
+    if samples.judged is not None:
+        score = compare.correlation_ratio(samples, reconstructions)
+        values = {"asked": samples, "reconstructions": reconstructions, "real": sets.real.typed}
         found = {word: compare.correlation(galaxies) for word, galaxies in values.items()}
         words = ", ".join(f"{word} {r.value:.3f}" for word, r in found.items())
         control = None
         if sets.control is not None:
-            control = compare.correlation_ratio(sets.control, redrawn).value
+            control = compare.correlation_ratio(sets.control, reconstructions).value
         figures.append(
             _figure(
                 "judge", "correlation with the judge's T, sample over reconstruction",
-                score, JUDGED_GOAL, len(made), control=control,
-                collapsed=compare.correlation_ratio(made.collapsed, redrawn).value,
+                score, JUDGED_GOAL, len(samples), control=control,
+                collapsed=compare.correlation_ratio(samples.collapsed, reconstructions).value,
                 reference=found["reconstructions"].value, note=f"r: {words}",
             )
         )  # fmt: skip
-    if sets.taught is not None:
-        figures.append(_taught(sets, sets.taught))
+    if sets.training is not None:
+        figures.append(_accuracy_by_training_set(sets, sets.training))
     return figures
 
 
-def _taught(sets: Sets, taught: Galaxies) -> EmulationFigure:
-    real, made = sets.real.typed, sets.asked
-    score, by_real = compare.taught_accuracy(made, taught, real)
+def _accuracy_by_training_set(sets: Sets, training: Galaxies) -> EmulationFigure:
+    real, samples = sets.real.typed, sets.samples_with_ttype
+    score, by_real = compare.training_set_accuracy(samples, training, real)
     control = None
     if sets.control is not None:
-        control = compare.taught_accuracy(sets.control, taught, real)[0].value
-    collapsed = compare.taught_accuracy(made.collapsed, taught, real)[0].value
+        control = compare.training_set_accuracy(sets.control, training, real)[0].value
+    collapsed = compare.training_set_accuracy(samples.collapsed, training, real)[0].value
     early = float((real.ttype <= compare.EARLY_TTYPE).mean())
     note = (
         f"early or late, of {len(real)} real galaxies; forest on radial profiles; reference: taught"
         f" by as many real galaxies; always the commoner class: {max(early, 1 - early):.3f}"
     )
     return _figure(
-        "judge", "accuracy taught by samples, over taught by real galaxies", score, TAUGHT_GOAL,
-        min(len(made), len(taught)), control=control, collapsed=collapsed,
+        "judge", "accuracy taught by samples, over taught by real galaxies", score, TRAINING_SET_GOAL,
+        min(len(samples), len(training)), control=control, collapsed=collapsed,
         reference=by_real.value, note=note,
     )  # fmt: skip
 
 
 def distribution_figures(sets: Sets) -> list[EmulationFigure]:
     """Are samples distributed as real galaxies, and as reconstructions?"""
-    real, redrawn, made = sets.real, sets.redrawn, sets.made
+    real, reconstructions, samples = sets.real, sets.reconstructions, sets.samples
     sigma, names = compare.sigmas_of(real), sets.names
-    sizes, n = (len(made), len(real)), min(len(made), len(real))
-    below = compare.mean_distance(redrawn, real, names, sigma).value
+    sizes, n = (len(samples), len(real)), min(len(samples), len(real))
+    below = compare.mean_distance(reconstructions, real, names, sigma).value
     figures = []
     for words, others, goal in (
         ("mean W1 / sigma from real", real, REAL_GOAL),
-        ("mean W1 / sigma from reconstructions", redrawn, REDRAWN_GOAL),
+        ("mean W1 / sigma from reconstructions", reconstructions, RECONSTRUCTIONS_GOAL),
     ):
         figures.append(
             _figure(
-                "distribution", words, compare.mean_distance(made, others, names, sigma), goal, n,
+                "distribution", words, compare.mean_distance(samples, others, names, sigma), goal, n,
                 floor=compare.distance_floor(others, sizes, names, sigma),
-                collapsed=compare.mean_distance(made.collapsed, others, names, sigma).value,
+                collapsed=compare.mean_distance(samples.collapsed, others, names, sigma).value,
                 reference=below, note=f"{', '.join(names)}; reference: reconstructions from real",
             )
         )  # fmt: skip
         figures += [
             _figure(
                 "distribution", words.removeprefix("mean "),
-                compare.mean_distance(made, others, [name], sigma), NO_GOAL, n, statistic=name,
+                compare.mean_distance(samples, others, [name], sigma), NO_GOAL, n, statistic=name,
                 floor=compare.distance_floor(others, sizes, [name], sigma),
-                reference=compare.mean_distance(redrawn, real, [name], sigma).value,
+                reference=compare.mean_distance(reconstructions, real, [name], sigma).value,
             )
             for name in names
         ]  # fmt: skip
@@ -235,18 +236,19 @@ def distribution_figures(sets: Sets) -> list[EmulationFigure]:
 def _told_apart(sets: Sets) -> list[EmulationFigure]:
     figures = []
     for words, table in (("morphology", _table), ("radial profiles", _features)):
-        redrawn, made, collapsed = (
-            table(galaxies) for galaxies in (sets.redrawn, sets.made, sets.made.collapsed)
+        reconstructions, samples, collapsed = (
+            table(galaxies)
+            for galaxies in (sets.reconstructions, sets.samples, sets.samples.collapsed)
         )
         figures.append(
             _figure(
                 "distribution",
                 f"classifier, samples from reconstructions: AUC on {words}",
-                compare.two_sample_auc(redrawn, made),
+                compare.two_sample_auc(reconstructions, samples),
                 AUC_GOAL,
-                min(len(redrawn), len(made)),
-                floor=compare.split_auc(redrawn),
-                collapsed=compare.two_sample_auc(redrawn, collapsed).value,
+                min(len(reconstructions), len(samples)),
+                floor=compare.split_auc(reconstructions),
+                collapsed=compare.two_sample_auc(reconstructions, collapsed).value,
                 note="the better of a logistic regression and a forest, on held-out folds",
             )
         )
@@ -268,10 +270,10 @@ def memory_figures(sets: Sets) -> list[EmulationFigure]:
     n = len(sets.train)
     if n < FEWEST:
         return []
-    score = compare.neighbour_ratio(sets.made.vectors, sets.train, sets.held_out)
+    score = compare.neighbour_ratio(sets.samples.vectors, sets.train, sets.held_out)
     copied = compare.neighbour_ratio(sets.train, sets.train, sets.held_out).value
-    near = compare.diversity(sets.made, sets.redrawn)
-    collapsed = compare.diversity(sets.made.collapsed, sets.redrawn)
+    near = compare.diversity(sets.samples, sets.reconstructions)
+    collapsed = compare.diversity(sets.samples.collapsed, sets.reconstructions)
     return [
         _figure(
             "memory", "nearest neighbours in code space, training over held-out", score,
@@ -279,6 +281,6 @@ def memory_figures(sets: Sets) -> list[EmulationFigure]:
         ),
         _figure(
             "memory", "diversity: distance between samples over reconstructions", near, NO_GOAL,
-            len(sets.made), collapsed=collapsed,
+            len(sets.samples), collapsed=collapsed,
         ),
     ]  # fmt: skip

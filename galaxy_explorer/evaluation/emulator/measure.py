@@ -16,7 +16,7 @@ import numpy as np
 from galaxy_explorer.clustering.features import radial_profile_vectors
 from galaxy_explorer.emulation.likeness import SkyNoise, left_out_noise
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.emulator.judge import trained_judge
+from galaxy_explorer.evaluation.emulator.regressor import trained_judge
 from galaxy_explorer.evaluation.emulator.sets import Galaxies
 from galaxy_explorer.evaluation.reconstruction import light_morphology
 from galaxy_explorer.evaluation.references import LEAST_TYPED
@@ -141,10 +141,10 @@ class Measurer:
         stamps, codes = self.context.survey.model_input(rows), bundle.encoded(self.model)[rows]
         drawn = bundle.draw(self.model, codes)
         noise, ttype = left_out_noise(stamps, drawn), self.context.ttype[rows]
-        redrawn = drawn + noise.draw(noise.sigma, rows)
+        reconstructions = drawn + noise.draw(noise.sigma, rows)
         return HeldOut(
             self.galaxies(stamps, codes, ttype, words),
-            self.galaxies(redrawn, codes, ttype, f"reconstructions of {words}"),
+            self.galaxies(reconstructions, codes, ttype, f"reconstructions of {words}"),
             noise,
         )
 
@@ -198,7 +198,7 @@ class Measurer:
                 advance(len(wanted))
         return np.concatenate(parts)
 
-    def taught(self, seed: int = 0) -> Galaxies | None:
+    def training(self, seed: int = 0) -> Galaxies | None:
         """Training galaxies with a T, for a classifier alone; None where there are too few."""
         context = self.context
         rows = np.flatnonzero((context.splits == "train") & np.isfinite(context.ttype))
@@ -235,5 +235,5 @@ class HeldOut:
     """Galaxies as they are, as the model redraws them, and the noise that was put back."""
 
     real: Galaxies
-    redrawn: Galaxies
+    reconstructions: Galaxies
     noise: SkyNoise

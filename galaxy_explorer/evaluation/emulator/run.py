@@ -28,8 +28,8 @@ from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation.card import card_of
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.emulator.figures import FEWEST, Sets, all_figures
-from galaxy_explorer.evaluation.emulator.judge import ShippedJudge, shipped_judge
 from galaxy_explorer.evaluation.emulator.measure import Asked, HeldOut, Measurer, Source
+from galaxy_explorer.evaluation.emulator.regressor import ShippedJudge, shipped_judge
 from galaxy_explorer.evaluation.emulator.trends import (
     best_guidance,
     guidance_point,
@@ -54,7 +54,7 @@ PRIORS = {
 }
 GUIDANCE_ROWS = 200  # validation galaxies with a T behind each point of the curve
 FURTHER = 3  # a third as many samples more are asked for a known T, and at each guidance
-FURTHER_ROUNDS = 1000  # numbers of the further samples lie beyond those of the others
+EXTRA_ROUNDS = 1000  # numbers of the further samples lie beyond those of the others
 RULE = (
     "On validation galaxies, the guidance with the smallest sum of two numbers: the mean miss of"
     " the slopes of C, Gini and M20 against T (sample over reconstruction, from 1) and of the"
@@ -115,12 +115,12 @@ class PriorMeasurement:
         rows = self._rows("validation", min(GUIDANCE_ROWS, self.samples // FURTHER), typed=True)
         if len(rows) < FEWEST:
             return []
-        redrawn, noise = self.measurer.reconstructed(rows, "validation reconstructions")
-        asked = Asked(redrawn.ttype, rows, noise, noise.sigma)
+        reconstructions, noise = self.measurer.reconstructed(rows, "validation reconstructions")
+        asked = Asked(reconstructions.ttype, rows, noise, noise.sigma)
         return [
             guidance_point(
                 guidance,
-                redrawn,
+                reconstructions,
                 self.measurer.sampled(self.source, asked, guidance, "validation samples"),
             )
             for guidance in GUIDANCES
@@ -135,19 +135,19 @@ class PriorMeasurement:
         obeying, control = made.typed, None
         if self.measurer.asks_type and len(typed) >= FEWEST:
             more = np.resize(typed, max(len(typed), self.samples // FURTHER))
-            further = self._asked(held_out, rows, more, first_round=FURTHER_ROUNDS)
+            extra = self._asked(held_out, rows, more, first_round=EXTRA_ROUNDS)
             obeying = obeying.joined(
-                self.measurer.sampled(self.source, further, guidance, "further samples")
+                self.measurer.sampled(self.source, extra, guidance, "further samples")
             )
-            control = self.measurer.sampled(self._control(), further, guidance, "control samples")
+            control = self.measurer.sampled(self._control(), extra, guidance, "control samples")
         train = self._rows("train", len(rows))
         return Sets(
             real=held_out.real,
-            redrawn=held_out.redrawn,
-            made=made,
-            asked=obeying,
+            reconstructions=held_out.reconstructions,
+            samples=made,
+            samples_with_ttype=obeying,
             control=control,
-            taught=self.measurer.taught(),
+            training=self.measurer.training(),
             train=self.measurer.orbit(train, "train galaxies"),
             held_out=self.measurer.orbit(rows[: len(train)], "test galaxies"),
         )
@@ -186,8 +186,8 @@ class PriorMeasurement:
             "light": units_of(bundle).unit,
             "held-out galaxies": str(len(sets.real)),
             "with a T": str(len(sets.real.typed)),
-            "samples": str(len(sets.made)),
-            "asked for a T": str(len(sets.asked)),
+            "samples": str(len(sets.samples)),
+            "asked for a T": str(len(sets.samples_with_ttype)),
             "control samples": str(0 if sets.control is None else len(sets.control)),
         }
 

@@ -20,7 +20,7 @@ WIDEST = (0.005, 0.995)  # quantiles of the real galaxies that a histogram spans
 
 def trends(sets: Sets) -> list[TypeTrend]:
     """Every statistic against T, on each kind of galaxies."""
-    kinds = (sets.real.typed, sets.redrawn.typed, sets.asked, sets.control)
+    kinds = (sets.real.typed, sets.reconstructions.typed, sets.samples_with_ttype, sets.control)
     found = [
         _trend(galaxies, kind, name)
         for name in sets.names
@@ -92,7 +92,7 @@ def _histogram(sets: Sets, name: str) -> Histogram:
     low, high = np.nanquantile(real, WIDEST) if np.isfinite(real).any() else (0.0, 1.0)
     edges = np.linspace(low, max(high, low + 1e-9), BINS + 1)
     shares = {}
-    for kind, galaxies in zip(KINDS, (sets.real, sets.redrawn, sets.made), strict=False):
+    for kind, galaxies in zip(KINDS, (sets.real, sets.reconstructions, sets.samples), strict=False):
         values = galaxies.statistics[name]
         known = values[np.isfinite(values)].clip(edges[0], edges[-1])
         counts = np.histogram(known, edges)[0] / max(len(known), 1)
@@ -100,24 +100,28 @@ def _histogram(sets: Sets, name: str) -> Histogram:
     return Histogram(name, tuple(float(edge) for edge in edges), shares)
 
 
-def guidance_point(guidance: float, redrawn: Galaxies, made: Galaxies) -> GuidancePoint:
+def guidance_point(guidance: float, reconstructions: Galaxies, samples: Galaxies) -> GuidancePoint:
     """What one guidance does, on validation galaxies: reconstructions, and samples of their T."""
-    ratios = np.array([compare.slope_ratio(made, redrawn, name).value for name in LEADING])
+    ratios = np.array(
+        [compare.slope_ratio(samples, reconstructions, name).value for name in LEADING]
+    )
     misses = list(np.abs(ratios - 1))
-    names = list(redrawn.statistics)
-    distance = compare.mean_distance(made, redrawn, names, compare.sigmas_of(redrawn)).value
+    names = list(reconstructions.statistics)
+    distance = compare.mean_distance(
+        samples, reconstructions, names, compare.sigmas_of(reconstructions)
+    ).value
     judged = None
-    if made.judged is not None and redrawn.judged is not None:
-        judged = compare.correlation(made).value
-        misses.append(max(0.0, 1 - compare.correlation_ratio(made, redrawn).value))
+    if samples.judged is not None and reconstructions.judged is not None:
+        judged = compare.correlation(samples).value
+        misses.append(max(0.0, 1 - compare.correlation_ratio(samples, reconstructions).value))
     return GuidancePoint(
         guidance=guidance,
         slope_ratio=float(ratios.mean()),
         distance=distance,
-        diversity=compare.diversity(made, redrawn),
+        diversity=compare.diversity(samples, reconstructions),
         judged=judged,
         cost=float(np.mean(misses)) + distance,
-        n=len(made),
+        n=len(samples),
     )
 
 

@@ -130,7 +130,7 @@ class ExportDialog(pn.viewable.Viewer):
 
         return make
 
-    def _figure_words(self) -> tuple[str, str]:
+    def _format_figure(self) -> tuple[str, str]:
         _, words = self._chosen()
         bundle = self.state.bundle
         source = f"{SOFTWARE}, bundle {bundle.name} {bundle.hash[:12]}, {self.state.clustering}"
@@ -139,7 +139,7 @@ class ExportDialog(pn.viewable.Viewer):
     def _prepare_map(self, kind: str) -> Callable[[], Made]:
         from galaxy_explorer.explorer.plots.print import map_figure
 
-        words, source = self._figure_words()
+        words, source = self._format_figure()
         clustering = self.state.bundle.clusterings[self.state.clustering]
         draw = partial(map_figure, clustering, self.state.selection, words, source, kind)
         name = file_name(self.state.bundle.name, f"map-{words}")
@@ -148,7 +148,7 @@ class ExportDialog(pn.viewable.Viewer):
     def _prepare_types(self, kind: str) -> Callable[[], Made]:
         from galaxy_explorer.explorer.plots.print import types_figure
 
-        words, source = self._figure_words()
+        words, source = self._format_figure()
         counts, no_t = self.state.ttype_histogram(self._chosen()[0])
         draw = partial(types_figure, counts, no_t, words, source, kind)
         name = file_name(self.state.bundle.name, f"types-{words}")

@@ -23,8 +23,8 @@ from galaxy_explorer.explorer.pictures.display import (
     render,
 )
 from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colour
-from galaxy_explorer.explorer.plots.ttype_histogram import T_NAMES, histogram_words, mean_words
-from galaxy_explorer.explorer.wording import clustering_words, model_words
+from galaxy_explorer.explorer.plots.ttype_histogram import T_NAMES, format_histogram, format_mean
+from galaxy_explorer.explorer.wording import format_clustering, format_model
 from galaxy_explorer.tables import PAPER, SOFTWARE
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _filled(clustering: Clustering) -> int:
 def _introduction(bundle: Bundle, clustering: Clustering) -> str:
     survey = bundle.manifest["survey"]
     known = int(np.isfinite(bundle.column("ttype")).sum())
-    words = clustering_words(
+    words = format_clustering(
         clustering.model, bundle.models[clustering.model].config, clustering.features
     )
     band = f" in the {escape(survey['band'])} band" if survey.get("band") else ""
@@ -105,7 +105,7 @@ def _models(bundle: Bundle) -> str:
     lines = []
     for name, entry in bundle.models.items():
         cells = (number(entry.metrics.get(metric)) for metric in METRICS)
-        lines.append([escape(model_words(name, entry.config)), f"{entry.steps:,}", *cells])
+        lines.append([escape(format_model(name, entry.config)), f"{entry.steps:,}", *cells])
     heads = ["Model", "training steps", *(f"{word}, test split" for word in METRICS.values())]
     return _table(heads, lines)
 
@@ -113,7 +113,7 @@ def _models(bundle: Bundle) -> str:
 def _clusterings(bundle: Bundle) -> str:
     lines = []
     for one in bundle.clusterings.values():
-        words = clustering_words(one.model, bundle.models[one.model].config, one.features)
+        words = format_clustering(one.model, bundle.models[one.model].config, one.features)
         cells = [_score(one.agreement[score]) for score in SCORES if score in one.agreement]
         lines.append([escape(words), str(one.effective_clusters), *cells])
     heads = ["Clustering", "clusters in use", *(f"{word} (95 %)" for word in SCORES.values())]
@@ -152,7 +152,7 @@ def _cluster(bundle: Bundle, cluster: ClusterSummary) -> str:
     kind = "too few T to call" if cluster.kind == "unknown" else cluster.kind
     dot = f'<span class="dot" style="background:{cluster_colour(cluster.id)}"></span>'
     words = f"{cluster.count:,} galaxies, {cluster.n_ttype:,} with T"
-    mean = f"<br>mean T {mean_words(cluster)}" if cluster.n_ttype else ""
+    mean = f"<br>mean T {format_mean(cluster)}" if cluster.n_ttype else ""
     return (
         f'<section class="cluster"><div><h3>{dot}Cluster {cluster.id}: {escape(kind)}</h3>'
         f"<p>{words}{mean}</p></div>{histogram_svg(cluster)}{_members(bundle, cluster)}</section>"
@@ -175,7 +175,7 @@ def histogram_svg(cluster: ClusterSummary) -> str:
             bars.append(
                 f'<text x="{x + 9}" y="{53 - height:.1f}" text-anchor="middle">{count}</text>'
             )
-    words = histogram_words(counts, cluster.count - cluster.n_ttype)
+    words = format_histogram(counts, cluster.count - cluster.n_ttype)
     return (
         f'<svg viewBox="0 0 182 70" role="img" aria-label="Hubble types: {escape(words)}">'
         f'<line x1="0" x2="182" y1="56" y2="56" stroke="currentColor" stroke-width="0.5"/>'

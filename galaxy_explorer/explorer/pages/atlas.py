@@ -145,14 +145,14 @@ class AtlasPage(pn.viewable.Viewer):
 
     def _picture_controls(self) -> list[pn.viewable.Viewable]:
         remark = pn.pane.HTML(
-            pn.bind(self._picture_words, self.state.param.pictures),
+            pn.bind(self._format_picture, self.state.param.pictures),
             styles={"font-size": "12.5px", "opacity": "0.85"},
             margin=(2, 10),
         )
         switch = [picture_source(self.state)] if self.stamps.originals is not None else []
         return [*switch, remark, display_controls(self.state)]
 
-    def _picture_words(self, pictures: str) -> str:
+    def _format_picture(self, pictures: str) -> str:
         if pictures == "original" and self.stamps.originals is not None:
             return "Pictures are the original stamps, as the model saw them."
         return "Pictures are reconstructions: drawn by the model from its codes, not survey pixels."
@@ -160,7 +160,7 @@ class AtlasPage(pn.viewable.Viewer):
     def _selection_line(self) -> pn.viewable.Viewable:
         words = pn.pane.HTML(
             pn.bind(
-                self._selection_words, self.state.param.selection_label, self.state.param.selection
+                self._selection_html, self.state.param.selection_label, self.state.param.selection
             ),
             styles={"font-size": "14px"},
             sizing_mode="stretch_width",
@@ -175,7 +175,7 @@ class AtlasPage(pn.viewable.Viewer):
         clear.on_click(lambda _: self.state.clear())
         return pn.Row(words, clear, sizing_mode="stretch_width", margin=0)
 
-    def _selection_words(self, label: str, rows: np.ndarray) -> str:
+    def _selection_html(self, label: str, rows: np.ndarray) -> str:
         if not len(rows):
             return "Nothing selected: all galaxies below. Lasso, box or click on the map selects."
         return f"<b>{len(rows):,} selected</b>, {escape(label)}"

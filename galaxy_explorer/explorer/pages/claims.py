@@ -22,9 +22,9 @@ from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.intervals import (
     Axis,
     common_axis,
-    figure_words,
+    format_figure,
+    format_interval,
     interval_html,
-    interval_words,
 )
 from galaxy_explorer.explorer.wording import NOT_EVALUATED
 
@@ -83,8 +83,8 @@ def _figure(figure: ClaimFigure, axis: Axis) -> str:
     marks = interval_html(figure.value, figure.low, figure.high, axis=axis)
     return (
         f'<tr><th scope="row">{escape(figure.name)}{unit}</th>'
-        f'<td class="number">{figure_words(figure.value)}</td>'
-        f'<td class="number soft">{interval_words(figure.low, figure.high)}</td>'
+        f'<td class="number">{format_figure(figure.value)}</td>'
+        f'<td class="number soft">{format_interval(figure.low, figure.high)}</td>'
         f'<td class="marks">{marks}</td><td class="number soft">n {figure.n:,}</td></tr>'
     )
 

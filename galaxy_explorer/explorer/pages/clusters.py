@@ -36,7 +36,7 @@ from galaxy_explorer.explorer.widgets.controls import (
 )
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.gallery import Gallery
-from galaxy_explorer.explorer.wording import entry_words
+from galaxy_explorer.explorer.wording import format_entry
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Clustering
@@ -103,7 +103,7 @@ class MergerGroups(pn.viewable.Viewer):
         super().__init__(**params)
         self.state, self.trees = state, trees
         names = {
-            f"{entry_words(state.bundle, tree.model)}, {tree.features}": f"{number}"
+            f"{format_entry(state.bundle, tree.model)}, {tree.features}": f"{number}"
             for number, tree in enumerate(trees)
         }
         self.param["tree"].objects = list(names.values())

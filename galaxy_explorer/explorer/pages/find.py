@@ -33,12 +33,12 @@ from galaxy_explorer.explorer.widgets.results import (
     ResultGallery,
     SearchResults,
     as_results,
-    count_words,
+    format_count,
     next_request,
     publish_results,
     search,
 )
-from galaxy_explorer.explorer.wording import column_words
+from galaxy_explorer.explorer.wording import format_column
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
@@ -99,7 +99,7 @@ class FindPage(pn.viewable.Viewer):
         except BadQuery as error:
             found, words = None, str(error)
         else:
-            words = count_words(found)
+            words = format_count(found)
         if not latest():
             return
         self._say(words)
@@ -179,7 +179,7 @@ class FindPage(pn.viewable.Viewer):
 
     def _builder(self) -> list[Any]:
         """Column, relation, value: one more condition, in the words of the search field."""
-        columns = {column_words(name): name for name in searchable(self.state)}
+        columns = {format_column(name): name for name in searchable(self.state)}
         column = pmui.Select(label="Column", options=columns, **SMALL)
         relation = pmui.Select(
             label="is", options=[*COMPARE, "~"], value="<", width=80, size="small"
@@ -197,7 +197,7 @@ class FindPage(pn.viewable.Viewer):
     def _odd_part(self) -> list[Any]:
         self.number: Any = whole_number("How many", FIRST_SHOWN, 1, MAX_SHOWN)
         name = pn.pane.HTML(
-            pn.bind(self._focus_words, self.state.param.focus), stylesheets=[STYLES], margin=(0, 10)
+            pn.bind(self._focus_html, self.state.param.focus), stylesheets=[STYLES], margin=(0, 10)
         )
         odd = pmui.Select.from_param(
             self.param.odd_by,
@@ -218,7 +218,7 @@ class FindPage(pn.viewable.Viewer):
             _heading("Odd ones out"), odd, buttons[1],
         ]  # fmt: skip
 
-    def _focus_words(self, row: int | None) -> str:
+    def _focus_html(self, row: int | None) -> str:
         if row is None:
             return '<p class="soft">Of a galaxy that you click on any page.</p>'
         return f"<p>Of <b>{escape(self.state.bundle.column('galaxy_id')[row])}</b></p>"

@@ -33,17 +33,17 @@ from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.intervals import (
     Axis,
     common_axis,
-    figure_words,
+    format_figure,
+    format_interval,
     interval_html,
-    interval_words,
 )
 from galaxy_explorer.explorer.wording import (
     CLUSTERER_WORDS,
     NOT_EVALUATED,
     QUESTION_WORDS,
-    entry_words,
     explanation,
     figure_title,
+    format_entry,
 )
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def targets_table(targets: Sequence[Target]) -> str:
         sign, words = MET[target.met]
         lines.append(
             f'<tr class="{words.replace(" ", "-")}"><th scope="row">{escape(target.name)}</th>'
-            f'<td class="number">{figure_words(target.goal)}</td>'
-            f'<td class="number"><b>{figure_words(target.value)}</b></td>'
-            f'<td class="number soft">{interval_words(target.low, target.high)}</td>'
+            f'<td class="number">{format_figure(target.goal)}</td>'
+            f'<td class="number"><b>{format_figure(target.value)}</b></td>'
+            f'<td class="number soft">{format_interval(target.low, target.high)}</td>'
             f'<td class="verdict">{sign} {words}</td>'
             f'<td class="soft">{escape(target.note)}</td></tr>'
         )
@@ -83,7 +83,7 @@ def _choice(bundle: Bundle, choice: NumberOfClusters) -> str:
     k = "no single k" if choice.recommended is None else f"k = {choice.recommended}"
     title = ", ".join(
         escape(part)
-        for part in (entry_words(bundle, choice.model), choice.features, choice.clusterer)
+        for part in (format_entry(bundle, choice.model), choice.features, choice.clusterer)
         if part
     )
     drawn = "".join(
@@ -114,11 +114,11 @@ def _curve(
     if recommended is not None:
         x = WIDTH * (recommended - k[0]) / wide
         mark = f'<line class="chosen" x1="{x:.1f}" x2="{x:.1f}" y1="-4" y2="{HEIGHT + 4}"/>'
-    words = f"{name}: from {figure_words(points[0][1])} at k = {points[0][0]} to "
-    words += f"{figure_words(points[-1][1])} at k = {points[-1][0]}"
+    words = f"{name}: from {format_figure(points[0][1])} at k = {points[0][0]} to "
+    words += f"{format_figure(points[-1][1])} at k = {points[-1][0]}"
     return (
-        f'<figure><figcaption>{escape(name)} <span class="soft">{figure_words(low)} to'
-        f" {figure_words(high)}</span></figcaption>"
+        f'<figure><figcaption>{escape(name)} <span class="soft">{format_figure(low)} to'
+        f" {format_figure(high)}</span></figcaption>"
         f'<svg role="img" aria-label="{escape(words)}" viewBox="-4 -6 {WIDTH + 8} {HEIGHT + 12}"'
         f' preserveAspectRatio="none">{mark}<polyline points="{line}"/></svg>'
         f'<div class="ends soft"><span>k = {k[0]}</span><span>{k[-1]}</span></div></figure>'
@@ -183,7 +183,7 @@ def _group(
         "figure": figure_title(figure),
         "explanation": explanation(figure),
         "note": " · ".join(note for note in notes if note),
-        "axis": [figure_words(axis[0]), figure_words(axis[1])],
+        "axis": [format_figure(axis[0]), format_figure(axis[1])],
         "rows": [_row(bundle, row, axis, recommended) for row in _best_first(rows)],
     }
 
@@ -199,25 +199,25 @@ def _row(bundle: Bundle, row: EvaluationRow, axis: Axis, recommended: str) -> di
     )
     return {
         "cells": [
-            entry_words(bundle, row.model),
+            format_entry(bundle, row.model),
             row.features or "–",
             CLUSTERER_WORDS.get(row.clusterer, row.clusterer) or "–",
             "" if row.clusters is None else str(row.clusters),
-            figure_words(row.value),
+            format_figure(row.value),
         ],
         "sort": [row.model, row.features, row.clusterer, row.clusters, row.value],
-        "interval": interval_words(row.low, row.high),
+        "interval": format_interval(row.low, row.high),
         "marks": marks,
-        "words": _words(row),
+        "words": _format_row(row),
         "recommended": f"{row.model}/{row.features}" == recommended and bool(row.clusterer),
     }
 
 
-def _words(row: EvaluationRow) -> str:
+def _format_row(row: EvaluationRow) -> str:
     """What a row rests on, in a line."""
     parts = [f"{row.n:,} galaxies or runs", f"{row.seed_count} training(s)"]
-    parts += [f"chance {figure_words(row.chance)}"] * (row.chance is not None)
-    parts += [f"ceiling {figure_words(row.ceiling)}"] * (row.ceiling is not None)
+    parts += [f"chance {format_figure(row.chance)}"] * (row.chance is not None)
+    parts += [f"ceiling {format_figure(row.ceiling)}"] * (row.ceiling is not None)
     return " · ".join([*parts, *([row.note] if row.note else [])])
 
 
@@ -314,17 +314,17 @@ class ScoreboardPage(pn.viewable.Viewer):
     def _filter(self, name: str) -> pmui.Select:
         options = {EVERY[name]: ALL}
         for value in self.param[name].objects[1:]:
-            options[self._words(name, value)] = value
+            options[self._format_choice(name, value)] = value
         return pmui.Select.from_param(
             self.param[name], label=name.capitalize(), options=options, size="small",
             description="", sizing_mode="stretch_width", margin=(10, 8, 4, 0),
         )  # fmt: skip
 
-    def _words(self, name: str, value: str) -> str:
+    def _format_choice(self, name: str, value: str) -> str:
         if name == "question":
             return QUESTION_WORDS[value]
         if name == "model":
-            return entry_words(self.state.bundle, value)
+            return format_entry(self.state.bundle, value)
         return CLUSTERER_WORDS.get(value, value)
 
     def _layout(self) -> pn.Column:

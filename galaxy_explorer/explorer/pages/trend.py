@@ -21,7 +21,7 @@ from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pictures.display import encode_sheet
 from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.plots.print import TrendColumn, trend_figure
-from galaxy_explorer.explorer.plots.ttype_histogram import mean_words, panels
+from galaxy_explorer.explorer.plots.ttype_histogram import format_mean, panels
 from galaxy_explorer.explorer.widgets.cluster_headings import BUTTONS, STYLES, choice, type_key
 from galaxy_explorer.explorer.widgets.components import TrendColumns
 from galaxy_explorer.explorer.widgets.controls import (
@@ -184,7 +184,7 @@ class TrendPage(pn.viewable.Viewer):
             _of(clustering, chosen), self._rows(clustering, chosen), strict=True
         ):
             pictures = self.stamps.pictures(rows, self.state.display, self.state.pictures)
-            title = f"cluster {cluster.id}\nn = {cluster.count:,}\nT = {mean_words(cluster)}"
+            title = f"cluster {cluster.id}\nn = {cluster.count:,}\nT = {format_mean(cluster)}"
             colour = type_colour(cluster.ttype_mean)
             columns.append(TrendColumn(title, np.array(cluster.histogram), colour, pictures))
         bundle = self.state.bundle
@@ -229,7 +229,7 @@ def _members(clustering: Clustering, number: int) -> str:
 
 
 def _option(cluster: ClusterSummary) -> str:
-    return f"{cluster.id}: T {mean_words(cluster)}, {cluster.count:,} galaxies"
+    return f"{cluster.id}: T {format_mean(cluster)}, {cluster.count:,} galaxies"
 
 
 def _button(words: str, action: Callable[..., Any]) -> pmui.Button:

@@ -48,7 +48,7 @@ def residual_pictures(residuals: NDArray[Any], limit: float) -> NDArray[np.uint8
     return np.asarray(DIVERGING[np.rint((unit + 1) / 2 * last).astype(np.int64)])
 
 
-def residual_words(limit: float, *, colour: bool) -> str:
+def format_residual(limit: float, *, colour: bool) -> str:
     """What the colours of residual pictures mean; colour: of galaxies that are shown in colour."""
     return f"{'mean of the bands, ' * colour}blue −{limit}, white 0, red +{limit}"
 

@@ -83,10 +83,10 @@ def colouring(name: str, values: ArrayLike) -> Colouring:
         first, last = T_RANGE
         whole = np.clip(np.floor(array + 0.5), first, last) - first
         return _categories(whole, T_COLOURS, tuple(str(t) for t in range(first, last + 1)))
-    return _numbers(array) if array.dtype.kind in "iufb" else _words(array)
+    return _number_colouring(array) if array.dtype.kind in "iufb" else _text_colouring(array)
 
 
-def _numbers(array: NDArray[Any]) -> Colouring:
+def _number_colouring(array: NDArray[Any]) -> Colouring:
     values = array.astype(np.float32)
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, COLOUR_PERCENTILES) if len(known) else (0.0, 1.0)
@@ -95,7 +95,7 @@ def _numbers(array: NDArray[Any]) -> Colouring:
     return Colouring(values, tuple(Viridis256[24:]), float(low), float(high))
 
 
-def _words(array: NDArray[Any]) -> Colouring:
+def _text_colouring(array: NDArray[Any]) -> Colouring:
     words, codes = np.unique(array.astype(str), return_inverse=True)
     names = tuple(str(word) for word in words if word)
     return _categories(codes - (len(words) - len(names)), _many_colours(len(names)), names)

@@ -68,7 +68,7 @@ def centres(points: NDArray[np.float64], labels: NDArray[Any]) -> dict[str, list
     }
 
 
-def type_words(ttype: ArrayLike) -> list[str]:
+def format_ttypes(ttype: ArrayLike) -> list[str]:
     """Hubble types as the tooltip shows them: "T −2.5", "no T"."""
     known = np.asarray(ttype, np.float64)
     return ["no T" if np.isnan(t) else f"T {t:g}".replace("-", "−") for t in known]
@@ -90,7 +90,7 @@ class GalaxyMap:
                 "colour": empty,
                 "row": np.arange(self.n, dtype=np.int32),
                 "cluster": np.zeros(self.n, np.int16),
-                "t": type_words(ttype),
+                "t": format_ttypes(ttype),
                 "id": np.asarray(galaxy_id, str).tolist(),
             },
             name="galaxies",

@@ -28,8 +28,8 @@ from galaxy_explorer.explorer.wording import (
     CLUSTERER_WORDS,
     FEATURE_WORDS,
     config_of,
-    entry_words,
-    model_words,
+    format_entry,
+    format_model,
 )
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def tradeoff_columns(
         "colour": [colours[recipes.index(_recipe(bundle, p))] for p in known],
         "short": _ends(known, [_kind(bundle, p) for p in known]),
         "codes": [p.codes or 0 for p in known],
-        "words": [_words(bundle, p) for p in known],
+        "words": [_format_point(bundle, p) for p in known],
         "seeds": [p.seed_count for p in known],
         "kind": [_kind(bundle, p) for p in known],
     }
@@ -114,7 +114,7 @@ def _recipe(bundle: Bundle, point: TradeoffPoint) -> str:
     """What a series of points has in common: the quantizer, or the design without a codebook."""
     config = config_of(bundle, point.model)
     short = str(config.get("quantizer") or DESIGNS.get(str(config.get("design")), ""))
-    return short or entry_words(bundle, point.model)
+    return short or format_entry(bundle, point.model)
 
 
 def _kind(bundle: Bundle, point: TradeoffPoint) -> str:
@@ -127,9 +127,9 @@ def _features(point: TradeoffPoint) -> str:
     return FEATURE_WORDS.get(point.features, point.features)
 
 
-def _words(bundle: Bundle, point: TradeoffPoint) -> str:
+def _format_point(bundle: Bundle, point: TradeoffPoint) -> str:
     clusterer = CLUSTERER_WORDS.get(point.clusterer, point.clusterer)
-    return f"{entry_words(bundle, point.model)}, {_features(point)}, {clusterer}"
+    return f"{format_entry(bundle, point.model)}, {_features(point)}, {clusterer}"
 
 
 def tradeoff_figure(*, height: int = 340) -> figure:
@@ -278,7 +278,7 @@ def curve_columns(models: Sequence[ModelEntry], field: str) -> dict[str, Any]:
         "x": [[row["step"] for row in model.curve] for model in shown],
         "y": [[row[field] for row in model.curve] for model in shown],
         "colour": colours,
-        "words": [model_words(model.name, model.config) for model in shown],
+        "words": [format_model(model.name, model.config) for model in shown],
     }
 
 

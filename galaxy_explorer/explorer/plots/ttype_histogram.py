@@ -136,23 +136,23 @@ def update_t_histogram(
     plot.y_range.end = max(1.0, 1.18 * float(top))
 
 
-def histogram_words(counts: ArrayLike, no_t: int) -> str:
+def format_histogram(counts: ArrayLike, no_t: int) -> str:
     """A histogram in one sentence, for those who cannot see it."""
     counts = np.asarray(counts)
     parts = [f"{n} with T {name}" for n, name in zip(counts, T_NAMES, strict=True) if n]
     return ", ".join([*parts, f"{no_t} without T"])
 
 
-def number_words(value: float) -> str:
+def format_number(value: float) -> str:
     """A number with one decimal and a true minus; never "−0.0"."""
     return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
 
 
-def mean_words(cluster: ClusterSummary) -> str:
+def format_mean(cluster: ClusterSummary) -> str:
     """Mean T and spread: "1.3 ± 2.1"; a dash where no member has a T."""
     if not cluster.n_ttype:
         return "–"
-    return f"{number_words(cluster.ttype_mean)} ± {number_words(cluster.ttype_std)}"
+    return f"{format_number(cluster.ttype_mean)} ± {format_number(cluster.ttype_std)}"
 
 
 def panels(
@@ -198,7 +198,7 @@ def _panel(cluster: ClusterSummary, heights: NDArray[np.float64], picked: int) -
         "kind": "" if cluster.kind == "unknown" else cluster.kind,
         "mean": _mean_note(cluster),
         "picked": picked / cluster.count if cluster.count else 0.0,
-        "words": panel_words(cluster, picked),
+        "words": format_panel(cluster, picked),
     }
 
 
@@ -213,14 +213,14 @@ def _steadiness(jaccard: float | None) -> dict[str, Any]:
 def _mean_note(cluster: ClusterSummary) -> str:
     if not cluster.count:
         return ""
-    return f"T {number_words(cluster.ttype_mean)}" if cluster.n_ttype else "no T"
+    return f"T {format_number(cluster.ttype_mean)}" if cluster.n_ttype else "no T"
 
 
-def panel_words(cluster: ClusterSummary, picked: int = 0) -> str:
+def format_panel(cluster: ClusterSummary, picked: int = 0) -> str:
     """One cluster in a sentence."""
     if not cluster.count:
         return f"Cluster {cluster.id}: empty"
     words = f"Cluster {cluster.id}: {cluster.count:,} galaxies, {cluster.n_ttype:,} of them with T"
     if cluster.n_ttype:
-        words += f", mean T {mean_words(cluster)}, {cluster.kind}"
+        words += f", mean T {format_mean(cluster)}, {cluster.kind}"
     return f"{words}; {picked:,} selected" if picked else words

@@ -11,7 +11,7 @@ import panel_material_ui as pmui
 
 from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colour
-from galaxy_explorer.explorer.plots.ttype_histogram import STABLE, mean_words
+from galaxy_explorer.explorer.plots.ttype_histogram import STABLE, format_mean
 
 if TYPE_CHECKING:
     from galaxy_explorer.clustering.summary import ClusterSummary
@@ -89,7 +89,7 @@ def cluster_heading(cluster: ClusterSummary, jaccard: float | None = None) -> st
     kind = "too few T to call" if cluster.kind == "unknown" else cluster.kind
     parts = [f"<b>{n:,}</b> galaxies", f"<b>{known:,}</b> with T", f"{n - known:,} without"]
     if known:
-        parts += [f"mean T <b>{mean_words(cluster)}</b>", _early_share(cluster)]
+        parts += [f"mean T <b>{format_mean(cluster)}</b>", _early_share(cluster)]
     if jaccard is not None:
         parts.append(hint(f"Jaccard {jaccard:.2f}", JACCARD_RULE))
     line = " · ".join(parts)

@@ -16,7 +16,7 @@ import param
 from galaxy_explorer.explorer.pictures.display import COLOUR_MAPS, OWN_COLOURS, has_colour
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.components import NumberField
-from galaxy_explorer.explorer.wording import model_words
+from galaxy_explorer.explorer.wording import format_model
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -55,7 +55,7 @@ def display_controls(state: ExplorerState) -> pmui.Accordion:
     percentile.visible = display.param.interval.rx() == "percentile"
     stretch = pmui.Select(label="Stretch", options=STRETCH_WORDS, **_SMALL)
     limits = pmui.Select(label="Limits", options=INTERVAL_WORDS, **_SMALL)
-    colours = pmui.Select(label="Colours", options=colour_words(state), **_SMALL)
+    colours = pmui.Select(label="Colours", options=format_colour(state), **_SMALL)
     controls = pn.Column(
         pn.Row(two_way(stretch, display, "stretch"), two_way(limits, display, "interval")),
         percentile,
@@ -116,7 +116,7 @@ def two_way(widget: Any, owner: param.Parameterized, name: str, value: str = "va
 _SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 
 
-def colour_words(state: ExplorerState) -> dict[str, str]:
+def format_colour(state: ExplorerState) -> dict[str, str]:
     """The colour maps in words; the one that shows the colours of three bands says so."""
     words = {name.capitalize(): name for name in COLOUR_MAPS}
     if not has_colour(int(state.bundle.manifest["survey"]["channels"])):
@@ -158,7 +158,7 @@ def _design(configs: Mapping[str, Mapping[str, Any]], design: str) -> str | None
 
 def model_choices(bundle: Bundle) -> dict[str, str]:
     """Words of every model and its name."""
-    return {model_words(name, model.config): name for name, model in bundle.models.items()}
+    return {format_model(name, model.config): name for name, model in bundle.models.items()}
 
 
 def named_galaxies(bundle: Bundle, text: str) -> tuple[list[int], list[str]]:

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pictures.display import encode
-from galaxy_explorer.explorer.plots.clusterings import residual_pictures, residual_words
+from galaxy_explorer.explorer.plots.clusterings import format_residual, residual_pictures
 from galaxy_explorer.explorer.plots.palette import cluster_colour
 from galaxy_explorer.explorer.wording import (
     error_percentile,
-    model_words,
-    position_words,
-    ttype_words,
+    format_model,
+    format_position,
+    format_ttype,
 )
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Detail(pn.viewable.Viewer):
         bundle = self.state.bundle
         words = escape(bundle.column("galaxy_id")[row])
         model = bundle.manifest["display_model"]
-        made = f"Reconstruction ({escape(model_words(model, bundle.models[model].config))})"
+        made = f"Reconstruction ({escape(format_model(model, bundle.models[model].config))})"
         picture = self.stamps.pictures(rows, self.state.display)[0]
         parts = [_figure(picture, made, words)]
         if self.stamps.originals is None:
@@ -142,7 +142,7 @@ class Detail(pn.viewable.Viewer):
             shown = self.stamps.pictures(rows, self.state.display, "original")[0]
             residual = residual_pictures(original - self.stamps.get(rows), RESIDUAL_LIMIT)[0]
             parts.insert(0, _figure(shown, "Original", words))
-            scale = residual_words(RESIDUAL_LIMIT, colour=self.stamps.colour)
+            scale = format_residual(RESIDUAL_LIMIT, colour=self.stamps.colour)
             parts.append(_figure(residual, f"Residual: original − reconstruction, {scale}", words))
         return f'<div class="pictures">{"".join(parts)}</div>'
 
@@ -164,11 +164,11 @@ def facts(state: ExplorerState, row: int) -> str:
     error, percentile = error_percentile(bundle, model, row)
     cluster = int(clustering.labels[row])
     source = escape(bundle.column("source")[row])
-    ttype = ttype_words(float(bundle.column("ttype")[row]))
+    ttype = format_ttype(float(bundle.column("ttype")[row]))
     dot = f'<span class="dot" style="background:{cluster_colour(cluster)}"></span>'
     place = float(bundle.column("ra")[row]), float(bundle.column("dec")[row])
     entries = {
-        "Position": position_words(*place),
+        "Position": format_position(*place),
         "Look up in": _links(*place),
         "Hubble type": f"{ttype}, from {source}" if ttype != "no T" else f"not known ({source})",
         "Cluster": f"{dot}{cluster}, probability {clustering.responsibility[row]:.3f}",

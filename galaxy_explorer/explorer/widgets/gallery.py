@@ -78,7 +78,7 @@ class Gallery(pn.viewable.Viewer):
         """What is written on the picture of a galaxy; empty for nothing."""
         return ""
 
-    def order_words(self) -> str:
+    def format_order(self) -> str:
         """What the order of the selected galaxies is."""
         return "most typical first"
 
@@ -163,7 +163,7 @@ class Gallery(pn.viewable.Viewer):
     def _heading(self, first: int, shown: int, absent: int) -> str:
         if len(self.state.selection):
             total = f"{len(self.order):,} galaxies, {self.state.selection_label}"
-            span = f"{first + 1}–{first + shown}, {self.order_words()}"
+            span = f"{first + 1}–{first + shown}, {self.format_order()}"
         else:
             total = "Nothing selected: the most central galaxy of each cluster"
             span = f"{first + 1}–{first + shown}, early to late"

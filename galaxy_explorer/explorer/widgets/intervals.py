@@ -8,7 +8,7 @@ from collections.abc import Iterable
 Axis = tuple[float, float]
 
 
-def figure_words(value: float | None) -> str:
+def format_figure(value: float | None) -> str:
     """A figure to about three significant digits, with a true minus; a dash for none."""
     if value is None or not math.isfinite(value):
         return "–"
@@ -26,11 +26,11 @@ def figure_words(value: float | None) -> str:
     return text.replace("-", "−")
 
 
-def interval_words(low: float | None, high: float | None) -> str:
+def format_interval(low: float | None, high: float | None) -> str:
     """An interval such as "0.12 to 0.31"; empty where there is none."""
     if low is None or high is None:
         return ""
-    return f"{figure_words(low)} to {figure_words(high)}"
+    return f"{format_figure(low)} to {format_figure(high)}"
 
 
 def common_axis(values: Iterable[float | None]) -> Axis:

@@ -82,10 +82,10 @@ class ResultGallery(Gallery):
         answer = current_results(self.state)
         return "" if answer is None else answer.notes.get(row, "")
 
-    def order_words(self) -> str:
+    def format_order(self) -> str:
         """What the order of the pictures is."""
         answer = current_results(self.state)
-        return super().order_words() if answer is None else answer.order
+        return super().format_order() if answer is None else answer.order
 
 
 def search(state: ExplorerState, text: str, derived: Mapping[str, NDArray[Any]]) -> Found:
@@ -112,7 +112,7 @@ def as_results(found: Found) -> SearchResults:
     )
 
 
-def count_words(found: Found) -> str:
+def format_count(found: Found) -> str:
     """How many were found, in words."""
     if not len(found.rows):
         return f"No galaxy: {found.words}"

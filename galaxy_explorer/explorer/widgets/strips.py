@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.display import absent, encode_sheet, limits, render
-from galaxy_explorer.explorer.plots.clusterings import residual_pictures, residual_words
+from galaxy_explorer.explorer.plots.clusterings import format_residual, residual_pictures
 from galaxy_explorer.explorer.widgets.components import PictureStrips
 from galaxy_explorer.explorer.widgets.detail import RESIDUAL_LIMIT
-from galaxy_explorer.explorer.wording import model_words, ttype_words, typical_order
+from galaxy_explorer.explorer.wording import format_model, format_ttype, typical_order
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -120,19 +120,19 @@ class Strips(pn.viewable.Viewer):
         original = self.stamps.get(rows, "original") if self.stamps.originals else None
         between = self._limits(original, list(made.values()))
         lines, sheets = [], []
-        scale = residual_words(RESIDUAL_LIMIT, colour=self.stamps.colour)
+        scale = format_residual(RESIDUAL_LIMIT, colour=self.stamps.colour)
         if original is not None:
             lines.append(_line("Original", "", "Original", []))
             sheets.append(render(original, self.state.display, between))
         errors = {model: self.state.bundle.column(f"{model}/error")[rows] for model in models}
         least = np.min([*errors.values(), np.full(len(rows), np.inf)], axis=0)
         for model, stamps in made.items():
-            words = model_words(model, self.state.bundle.models[model].config)
+            words = format_model(model, self.state.bundle.models[model].config)
             figures = [
-                (mse_words(error), bool(error == best) and len(models) > 1)
+                (format_mse(error), bool(error == best) and len(models) > 1)
                 for error, best in zip(errors[model], least, strict=True)
             ]
-            note = f"mean {mse_words(errors[model].mean())}"
+            note = f"mean {format_mse(errors[model].mean())}"
             lines.append(_line(words, note, f"Reconstruction, {words},", figures))
             sheets.append(render(stamps, self.state.display, between))
             if original is not None:
@@ -156,7 +156,7 @@ class Strips(pn.viewable.Viewer):
         return limits(_reference(original, first), self.state.display)
 
 
-def mse_words(error: float) -> str:
+def format_mse(error: float) -> str:
     """A mean squared error, as "MSE 3.9e−4"."""
     mantissa, _, power = f"{error:.1e}".partition("e")
     return f"MSE {mantissa}e{int(power)}".replace("-", "−")
@@ -183,6 +183,6 @@ def _line(label: str, note: str, words: str, figures: list[tuple[str, bool]]) ->
 
 def _galaxy(bundle: Bundle, row: int) -> dict[str, Any]:
     name = str(bundle.column("galaxy_id")[row])
-    ttype = ttype_words(float(bundle.column("ttype")[row]))
+    ttype = format_ttype(float(bundle.column("ttype")[row]))
     short = name if len(name) <= NAME_LENGTH else f"…{name[1 - NAME_LENGTH :]}"
     return {"row": row, "name": short, "type": ttype, "words": f"{name}, {ttype}"}

@@ -139,10 +139,10 @@ class Comparison(pn.viewable.Viewer):
                 label=f"Clusters on the {side}, early to late",
             )
             update_place(self.maps[side], clustering.coordinates, rows, SELECTION_COLOUR)
-            lines.append(_picked_words(side, picked))
-        self.picked.object = self._selection_words(lines)
+            lines.append(_format_picked(side, picked))
+        self.picked.object = self._selection_html(lines)
 
-    def _selection_words(self, lines: list[str]) -> str:
+    def _selection_html(self, lines: list[str]) -> str:
         n = len(self.state.selection)
         if not n:
             return "Nothing is selected. Click a cell, or a cluster of either side."
@@ -184,7 +184,7 @@ def _whole(clustering: Clustering, picked: dict[int, int]) -> int:
     return number if clustering.clusters[number].count == count else -1
 
 
-def _picked_words(side: str, picked: dict[int, int]) -> str:
+def _format_picked(side: str, picked: dict[int, int]) -> str:
     if not picked:
         return ""
     most = max(picked, key=lambda number: picked[number])

@@ -20,7 +20,7 @@ from galaxy_explorer.explorer.plots.models import (
     update_training,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice, hint
-from galaxy_explorer.explorer.wording import model_words
+from galaxy_explorer.explorer.wording import format_model
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle, ModelEntry
@@ -113,8 +113,8 @@ class Training(pn.viewable.Viewer):
 def rule_table(models: Sequence[ModelEntry]) -> str:
     """Steps, step of the rule and its cost, one line a model, as HTML."""
     lines = "".join(
-        f"<tr><td>{escape(model_words(model.name, model.config))}</td>"
-        f"<td>{model.steps:,}</td><td>{_rule_words(model)}</td></tr>"
+        f"<tr><td>{escape(format_model(model.name, model.config))}</td>"
+        f"<td>{model.steps:,}</td><td>{_format_rule(model)}</td></tr>"
         for model in models
     )
     heads = ("Model", "Steps", hint("Stop rule first met", RULE))
@@ -122,7 +122,7 @@ def rule_table(models: Sequence[ModelEntry]) -> str:
     return f'<table class="facts"><tr>{head}</tr>{lines}</table>'
 
 
-def _rule_words(model: ModelEntry) -> str:
+def _format_rule(model: ModelEntry) -> str:
     if model.rule_step is None:
         return "not within these steps"
     cost = "" if model.rule_cost is None else f", {100 * model.rule_cost:.1f} % more error"

@@ -11,7 +11,12 @@ import param
 from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.codebooks.comparison import Comparison
 from galaxy_explorer.explorer.pages.codebooks.figures import Tradeoff, Training
-from galaxy_explorer.explorer.pages.codebooks.table import choice_words, choices, header, scoreboard
+from galaxy_explorer.explorer.pages.codebooks.table import (
+    choices,
+    format_choice,
+    header,
+    scoreboard,
+)
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import ScoreTable
 from galaxy_explorer.explorer.widgets.controls import (
@@ -143,7 +148,7 @@ class CodebooksPage(pn.viewable.Viewer):
         return [models, galaxies]
 
     def _sides(self) -> list[pmui.Select]:
-        options = {choice_words(self.state.bundle, key): key for key in choices(self.state.bundle)}
+        options = {format_choice(self.state.bundle, key): key for key in choices(self.state.bundle)}
         return [
             pmui.Select.from_param(
                 self.param[side], label=side.capitalize(), options=options, size="small",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galaxy_explorer.explorer.wording import FEATURE_WORDS, model_words
+from galaxy_explorer.explorer.wording import FEATURE_WORDS, format_model
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle, Clustering, ModelEntry
@@ -170,11 +170,11 @@ def choices(bundle: Bundle) -> list[str]:
     return [*bundle.clusterings, *(name for name in bundle.models if name not in clustered)]
 
 
-def choice_words(bundle: Bundle, key: str) -> str:
+def format_choice(bundle: Bundle, key: str) -> str:
     """A choice in words: "512 codes, modern, 8×8 map, by code vectors"."""
     clustering = bundle.clusterings.get(key)
     name = key if clustering is None else clustering.model
-    words = model_words(name, bundle.models[name].config)
+    words = format_model(name, bundle.models[name].config)
     if clustering is None:
         return f"{words}, not clustered"
     return f"{words}, {FEATURE_WORDS.get(clustering.features, clustering.features)}"
@@ -183,7 +183,7 @@ def choice_words(bundle: Bundle, key: str) -> str:
 def _row(bundle: Bundle, key: str, left: str, right: str) -> dict[str, Any]:
     clustering = bundle.clusterings.get(key)
     model = bundle.models[key if clustering is None else clustering.model]
-    words = choice_words(bundle, key)
+    words = format_choice(bundle, key)
     sides = [side for side, chosen in (("left", left), ("right", right)) if key == chosen]
     first = {"text": words, "sort": words, "note": ""}
     return {

@@ -123,7 +123,7 @@ class ConditionControls(pn.viewable.Viewer):
         """What is asked for, in words: "T 4, redshift 0.05, seed 1"; typed: with the type."""
         fields = [field for field in self.fields if typed or field.name != TTYPE]
         values = [(field, self._good.condition.get(field.name)) for field in fields]
-        parts = [condition_words(field, v) for field, v in values if isinstance(v, float | int)]
+        parts = [format_condition(field, v) for field, v in values if isinstance(v, float | int)]
         return ", ".join([*parts, f"seed {self._good.seed}"])
 
     def __panel__(self) -> pn.Column:
@@ -159,7 +159,7 @@ def first_type(field: Field) -> float:
     return min(max(FIRST_TYPE, types[0]), types[-1])
 
 
-def condition_words(field: Field, value: float) -> str:
+def format_condition(field: Field, value: float) -> str:
     """A condition in words: "T 4", "Redshift 0.05"."""
     label = "T" if field.name == TTYPE else field.label
     return f"{label} {value:g}{f' {field.unit}' if field.unit else ''}".replace("-", "−")

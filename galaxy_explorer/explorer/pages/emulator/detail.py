@@ -22,8 +22,8 @@ from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.emulator.source import EmulatorSource, measured
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode, render
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES
-from galaxy_explorer.explorer.widgets.intervals import figure_words, interval_html
-from galaxy_explorer.explorer.wording import ttype_words
+from galaxy_explorer.explorer.widgets.intervals import format_figure, interval_html
+from galaxy_explorer.explorer.wording import format_ttype
 
 if TYPE_CHECKING:
     from galaxy_explorer.emulation.likeness import Facts, Likeness
@@ -44,9 +44,9 @@ def sample_cards(likeness: Likeness, facts: Facts) -> list[dict[str, Any]]:
     figures = zip(facts.rows.tolist(), facts.distances, facts.percentile, strict=True)
     cards: list[dict[str, Any]] = [
         {
-            "row": row, "words": f"{ids[row]}, {ttype_words(ttype[row])}",
+            "row": row, "words": f"{ids[row]}, {format_ttype(ttype[row])}",
             "lines": [
-                [str(ids[row]), ""], [f"{ttype_words(ttype[row])}", ""],
+                [str(ids[row]), ""], [f"{format_ttype(ttype[row])}", ""],
                 [f"d {far:.2f}", DISTANCE_HINT.format(space=likeness.space)],
                 [f"likelier than {share:.0f}\u00a0%", LIKELY_HINT],
             ],
@@ -55,11 +55,11 @@ def sample_cards(likeness: Likeness, facts: Facts) -> list[dict[str, Any]]:
     ]  # fmt: skip
     if facts.judged is not None:
         for card, judged in zip(cards, facts.judged, strict=True):
-            card["lines"].append([f"judged T {judged_words(judged)}", judged_hint(likeness)])
+            card["lines"].append([f"judged T {format_judged(judged)}", judged_hint(likeness)])
     return cards
 
 
-def judged_words(ttype: float) -> str:
+def format_judged(ttype: float) -> str:
     """A judged T to one decimal, as its error allows, with a true minus."""
     return f"{round(float(ttype), 1) + 0.0:.1f}".replace("-", "−")
 
@@ -164,11 +164,11 @@ class SampleDetail(pn.viewable.Viewer):
         if chosen.facts.judged is None:
             return ""
         hint = escape(judged_hint(self.source.likeness))
-        known = ttype_words(float(self.source.bundle.column("ttype")[row]))
+        known = format_ttype(float(self.source.bundle.column("ttype")[row]))
         marks = '<td class="marks"></td>' if self.source.references else ""
         return (
             f'<tr><th scope="row" title="{hint}">Judged T</th><td class="number">'
-            f"<b>{judged_words(chosen.facts.judged[chosen.place])}</b></td>"
+            f"<b>{format_judged(chosen.facts.judged[chosen.place])}</b></td>"
             f'<td class="number">{known} (catalogue)</td>{marks}</tr>'
         )
 
@@ -198,8 +198,8 @@ def measures_html(
         marks = f'<td class="marks">{_marks(sample[name], others)}</td>' if references else ""
         lines.append(
             f'<tr><th scope="row">{words}</th>'
-            f'<td class="number"><b>{figure_words(sample[name])}</b></td>'
-            f'<td class="number">{figure_words(real[name])}</td>{marks}</tr>'
+            f'<td class="number"><b>{format_figure(sample[name])}</b></td>'
+            f'<td class="number">{format_figure(real[name])}</td>{marks}</tr>'
         )
     heads = ("Statistic", "synthetic", "real", *(["among real galaxies"] if references else []))
     head = "".join(f'<th scope="col">{words}</th>' for words in heads)

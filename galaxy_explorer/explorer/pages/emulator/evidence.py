@@ -15,7 +15,7 @@ from galaxy_explorer.bundle.emulation import (
     TypeTrend,
 )
 from galaxy_explorer.explorer.escape import escape
-from galaxy_explorer.explorer.widgets.intervals import figure_words, interval_words
+from galaxy_explorer.explorer.widgets.intervals import format_figure, format_interval
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -99,15 +99,15 @@ def _pair(figure: EmulationFigure, same: EmulationFigure | None) -> str:
     value, verdict = (None, "not measured") if same is None else (same.value, same.verdict)
     return (
         f"{_measured(figure)}{_verdict(figure.verdict)}"
-        f'<td class="number soft">{figure_words(figure.control)}</td>'
-        f'<td class="number">{figure_words(value)}</td>'
+        f'<td class="number soft">{format_figure(figure.control)}</td>'
+        f'<td class="number">{format_figure(value)}</td>'
         f"{_verdict(verdict)}</tr>"
     )
 
 
 def _line(figure: EmulationFigure) -> str:
     others = "".join(
-        f'<td class="number soft">{figure_words(value)}</td>'
+        f'<td class="number soft">{format_figure(value)}</td>'
         for value in (figure.floor, figure.collapsed, figure.control)
     )
     return (
@@ -122,8 +122,8 @@ def _measured(figure: EmulationFigure) -> str:
     return (
         f'<tr class="{VERDICTS[figure.verdict][1]}"><th scope="row" title="{escape(figure.note)}">'
         f'{escape(figure.name)}{statistic}</th><td class="number">{_goal(figure)}</td>'
-        f'<td class="number"><b>{figure_words(figure.value)}</b></td>'
-        f'<td class="number soft">{interval_words(figure.low, figure.high)}</td>'
+        f'<td class="number"><b>{format_figure(figure.value)}</b></td>'
+        f'<td class="number soft">{format_interval(figure.low, figure.high)}</td>'
     )
 
 
@@ -136,8 +136,8 @@ def _goal(figure: EmulationFigure) -> str:
     if low is None and high is None:
         return "–"
     if high is None:
-        return f"≥ {figure_words(low)}"
-    return f"≤ {figure_words(high)}" if low is None else interval_words(low, high)
+        return f"≥ {format_figure(low)}"
+    return f"≤ {format_figure(high)}" if low is None else format_interval(low, high)
 
 
 def _spaced(name: str) -> str:
@@ -175,7 +175,7 @@ def _trend(name: str, trends: Sequence[TypeTrend]) -> str:
     words = f"{_spaced(name)} against T, slopes: {slopes}"
     return (
         f'<figure style="width:{WIDTH}px"><figcaption><b>{escape(_spaced(name))}</b>'
-        f' <span class="soft">{figure_words(low)} to {figure_words(high)}</span></figcaption>'
+        f' <span class="soft">{format_figure(low)} to {format_figure(high)}</span></figcaption>'
         f'<svg role="img" aria-label="{escape(words)}" viewBox="-4 -4 {WIDTH + 8} {HEIGHT + 8}"'
         f' style="height:{HEIGHT}px" preserveAspectRatio="none">{lines}</svg>'
         f'<div class="ends soft"><span>T −3</span><span>6</span></div>'
@@ -184,9 +184,9 @@ def _trend(name: str, trends: Sequence[TypeTrend]) -> str:
 
 
 def _slope(trend: TypeTrend) -> str:
-    words = f"{KIND_WORDS[trend.kind].split(':')[0]} {figure_words(trend.slope)} a type"
-    tested = trend.p_words and trend.kind in TESTED
-    return f"{words}, p (Holm) {trend.p_words}" if tested else words
+    words = f"{KIND_WORDS[trend.kind].split(':')[0]} {format_figure(trend.slope)} a type"
+    tested = trend.format_p and trend.kind in TESTED
+    return f"{words}, p (Holm) {trend.format_p}" if tested else words
 
 
 def _polyline(values: Sequence[float | None], low: float, high: float, colour: str) -> str:
@@ -218,7 +218,7 @@ def _histogram(one: Histogram) -> str:
         f'</figcaption><svg role="img" aria-label="{escape(words)}"'
         f' viewBox="-4 -4 {WIDTH + 8} {HEIGHT + 8}" style="height:{HEIGHT}px"'
         f' preserveAspectRatio="none">{lines}</svg><div class="ends soft"><span>'
-        f"{figure_words(one.edges[0])}</span><span>{figure_words(one.edges[-1])}</span></div></figure>"
+        f"{format_figure(one.edges[0])}</span><span>{format_figure(one.edges[-1])}</span></div></figure>"
     )
 
 
@@ -227,10 +227,10 @@ def _curve(found: EmulatorEvaluation) -> str:
         return ""
     lines = "".join(
         f'<tr><th scope="row">{point.guidance:g}{" (default)" if chosen else ""}</th>'
-        f'<td class="number">{figure_words(point.slope_ratio)}</td>'
-        f'<td class="number">{figure_words(point.distance)}</td>'
-        f'<td class="number">{figure_words(point.diversity)}</td>'
-        f'<td class="number">{figure_words(point.judged)}</td></tr>'
+        f'<td class="number">{format_figure(point.slope_ratio)}</td>'
+        f'<td class="number">{format_figure(point.distance)}</td>'
+        f'<td class="number">{format_figure(point.diversity)}</td>'
+        f'<td class="number">{format_figure(point.judged)}</td></tr>'
         for point in found.curve
         for chosen in [point.guidance == found.guidance]
     )

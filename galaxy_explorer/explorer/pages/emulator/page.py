@@ -43,7 +43,7 @@ from galaxy_explorer.explorer.widgets.controls import display_controls
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.job_bar import JobRunner, JobTask
-from galaxy_explorer.explorer.wording import model_words
+from galaxy_explorer.explorer.wording import format_model
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -253,6 +253,6 @@ class EmulatorPage(pn.viewable.Viewer):
 def prior_choices(bundle: Bundle) -> dict[str, str]:
     """Words of every prior, and the name of its model."""
     return {
-        f"{model_words(name, bundle.models[name].config)} ({KIND_WORDS[prior.kind]})": name
+        f"{format_model(name, bundle.models[name].config)} ({KIND_WORDS[prior.kind]})": name
         for name, prior in bundle.priors.items()
     }

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.labels.agreement import fleiss, pair_agreements, ratings
 from galaxy_explorer.labels.log import SET
-from galaxy_explorer.labels.vocabulary import NOTE, STAGE
+from galaxy_explorer.labels.scheme import NOTE, STAGE
 
 if TYPE_CHECKING:
     from galaxy_explorer.labels.imports import ImportPlan
     from galaxy_explorer.labels.log import Event
+    from galaxy_explorer.labels.scheme import LabelScheme
     from galaxy_explorer.labels.store import Annotations, Value
-    from galaxy_explorer.labels.vocabulary import LabelScheme
 
 STYLES = """
 :host { color: var(--panel-on-background-color); font-size: 13px; line-height: 1.45; }
@@ -48,7 +48,7 @@ def bad(words: object) -> str:
     return f'<p class="bad">{escape(words)}</p>'
 
 
-def said_words(said: Mapping[str, Value]) -> str:
+def said_html(said: Mapping[str, Value]) -> str:
     """What one annotator says of a galaxy, in a line."""
     labels = [f"{v.label}{f' ({v.confidence} confidence)' * bool(v.confidence)}"
               for aspect, v in said.items() if aspect != NOTE]  # fmt: skip
@@ -61,7 +61,7 @@ def annotations_html(everyone: Mapping[str, Mapping[str, Value]], me: str, *, bl
     shown = {name: said for name, said in everyone.items() if said or name == me}
     hidden = [name for name in shown if name != me] if blind else []
     lines = "".join(
-        f"<tr><th>{escape(name)}</th><td>{said_words(shown[name])}</td></tr>"
+        f"<tr><th>{escape(name)}</th><td>{said_html(shown[name])}</td></tr>"
         for name in shown
         if name not in hidden
     )
@@ -72,12 +72,12 @@ def annotations_html(everyone: Mapping[str, Mapping[str, Value]], me: str, *, bl
 def history_html(events: Sequence[Event], me: str, *, blind: bool) -> str:
     """The newest events on a galaxy, newest first; in blind mode only one's own."""
     shown = [event for event in events if event.annotator == me or not blind]
-    lines = "".join(f"<li>{_event_words(event)}</li>" for event in shown[: -MAX_EVENTS - 1 : -1])
+    lines = "".join(f"<li>{_event_html(event)}</li>" for event in shown[: -MAX_EVENTS - 1 : -1])
     body = f"<ol reversed start={len(shown)}>{lines}</ol>" if lines else soft("No label yet.")
     return f"<h3>History</h3>{body}"
 
 
-def _event_words(event: Event) -> str:
+def _event_html(event: Event) -> str:
     value = event.note if event.aspect == NOTE else event.label
     what = "" if event.aspect in {value, STAGE} else f"{event.aspect} "
     change = f"{what}{event.previous or '–'} → {value or '–'}"
@@ -86,7 +86,7 @@ def _event_words(event: Event) -> str:
     return escape(f"{action}{change} · {event.annotator} · {when} UTC")
 
 
-def agreement_words(layers: Mapping[str, Annotations], order: Sequence[str], me: str) -> str:
+def agreement_html(layers: Mapping[str, Annotations], order: Sequence[str], me: str) -> str:
     """Kappas of the stages, as HTML: of all annotators, and of each pair (one's own first)."""
     said = ratings(layers)
     active = sum(bool(labels) for labels in said.values())
@@ -119,7 +119,7 @@ def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.2f}".replace("-", "−")
 
 
-def plan_words(plan: ImportPlan) -> str:
+def plan_html(plan: ImportPlan) -> str:
     """What an import would change, as HTML: the sums and the first lines."""
     changed = "".join(
         f"<tr><td class='number'>{line}</td><td>{escape(galaxy)}</td><td>{escape(aspect)}</td>"
@@ -138,7 +138,7 @@ def plan_words(plan: ImportPlan) -> str:
     return f"<p><b>{escape(plan.words())}</b></p>{table}{more}"
 
 
-def vocabulary_words(vocabulary: LabelScheme) -> str:
+def vocabulary_html(vocabulary: LabelScheme) -> str:
     """Which version this is and how its lines read."""
     return soft(
         f"Version {vocabulary.version}. One term a line: label; key; words; kind. Kinds: stage "

@@ -15,7 +15,7 @@ from galaxy_explorer.errors import LabelError
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pages.labels.html import (
     STYLES,
-    agreement_words,
+    agreement_html,
     annotations_html,
     bad,
     history_html,
@@ -40,13 +40,13 @@ from galaxy_explorer.explorer.widgets.controls import (
     two_way,
 )
 from galaxy_explorer.labels.queues import DISAGREEMENTS, SELECTED
-from galaxy_explorer.labels.vocabulary import STAGE
+from galaxy_explorer.labels.scheme import STAGE
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.pictures.stamps import StampStore
     from galaxy_explorer.explorer.state import ExplorerState
+    from galaxy_explorer.labels.scheme import Term
     from galaxy_explorer.labels.store import LabelStore
-    from galaxy_explorer.labels.vocabulary import Term
 
 PANEL_WIDTH = "clamp(300px, 27vw, 400px)"
 SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
@@ -191,12 +191,12 @@ class LabelsPage(pn.viewable.Viewer):
         self.drawing.shown = event.new
 
     def _prepare(self) -> Callable[[], tuple[str, str]]:
-        return partial(self._words, self.row, self.session.annotator, blind=self.session.blind)
+        return partial(self._about_html, self.row, self.session.annotator, blind=self.session.blind)
 
-    def _words(self, row: int, me: str, *, blind: bool) -> tuple[str, str]:
+    def _about_html(self, row: int, me: str, *, blind: bool) -> tuple[str, str]:
         store = self.session.store
         layers = store.layers()
-        agreement = agreement_words(layers, self.session.stages, me)
+        agreement = agreement_html(layers, self.session.stages, me)
         if row < 0:
             return "", agreement
         galaxy = self.session.sample.ids[row]

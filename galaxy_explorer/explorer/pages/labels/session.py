@@ -21,8 +21,8 @@ from galaxy_explorer.explorer.wording import caption
 from galaxy_explorer.labels import queues
 from galaxy_explorer.labels.log import GALAXY, REDO, SET, UNDO, Change, Event, Provenance, log_path
 from galaxy_explorer.labels.sample import Sample
+from galaxy_explorer.labels.scheme import MAX_NAME, NOTE, checked
 from galaxy_explorer.labels.store import LabelStore
-from galaxy_explorer.labels.vocabulary import MAX_NAME, NOTE, checked
 from galaxy_explorer.settings import read_settings
 
 if TYPE_CHECKING:

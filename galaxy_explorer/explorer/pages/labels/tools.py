@@ -17,16 +17,16 @@ from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.labels.html import (
     STYLES,
     bad,
-    plan_words,
+    plan_html,
     soft,
-    vocabulary_words,
+    vocabulary_html,
 )
 from galaxy_explorer.explorer.pages.labels.session import LabelSession
 from galaxy_explorer.labels.groups import Groups
 from galaxy_explorer.labels.imports import FORMATS, ImportPlan, plan_import, read_rows
 from galaxy_explorer.labels.log import CLUSTER, SELECTION, Change
+from galaxy_explorer.labels.scheme import LabelScheme
 from galaxy_explorer.labels.tables import table as label_table
-from galaxy_explorer.labels.vocabulary import LabelScheme
 from galaxy_explorer.utils.tables import FORMATS as OUT_FORMATS
 from galaxy_explorer.utils.tables import encode_table
 
@@ -220,13 +220,13 @@ class EditVocabulary(Tool):
 
     def refresh(self) -> None:
         """Say which version is in use."""
-        self.words.object = self.words.object or vocabulary_words(self.session.vocabulary)
+        self.words.object = self.words.object or vocabulary_html(self.session.vocabulary)
 
     async def _store(self) -> str:
         edited = LabelScheme.from_lines(self.lines.value)
         store, name = self.session.store, self.session.annotator
         self.session.vocabulary = await asyncio.to_thread(store.edit_vocabulary, name, edited)
-        return vocabulary_words(self.session.vocabulary)
+        return vocabulary_html(self.session.vocabulary)
 
 
 class Import(Tool):
@@ -255,7 +255,7 @@ class Import(Tool):
         except GalaxyExplorerError as error:
             self.words.object = bad(error)
             return
-        self.words.object = plan_words(self.plan)
+        self.words.object = plan_html(self.plan)
         self.store.label = f"Store {len(self.plan.lines):,} labels as {self.session.annotator}"
         self.store.visible = bool(self.plan.lines)
 

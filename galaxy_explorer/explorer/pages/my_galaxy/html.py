@@ -17,9 +17,9 @@ from galaxy_explorer.explorer.pictures.display import (
     has_colour,
     render,
 )
-from galaxy_explorer.explorer.plots.clusterings import residual_pictures, residual_words
+from galaxy_explorer.explorer.plots.clusterings import format_residual, residual_pictures
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour
-from galaxy_explorer.explorer.plots.ttype_histogram import mean_words
+from galaxy_explorer.explorer.plots.ttype_histogram import format_mean
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def pictures(found: ImageReport, display: DisplaySettings) -> str:
     how = "linear flux" if found.prepared.flux is not None else "already stretched"
     height, width = found.prepared.image.shape[1:]
     cut = f"{name}: {width} × {height} pixels, {how}; the square of {found.prepared.side} is cut"
-    scale = residual_words(RESIDUAL_LIMIT, colour=stamps.ndim == 4)
+    scale = format_residual(RESIDUAL_LIMIT, colour=stamps.ndim == 4)
     shown = [
         (preview(found.prepared, display), cut),
         (seen, "What the model sees: framed, resampled and stretched as the survey was"),
@@ -131,7 +131,7 @@ def _picks(state: ExplorerState, key: str, member: Membership) -> str:
         if share < 0.005 and parts:
             break
         bar = f'<i style="width:{100 * share:.0f}%;background:{cluster_colour(cluster)}"></i>'
-        mean = mean_words(clusters[cluster])
+        mean = format_mean(clusters[cluster])
         parts.append(
             f'<span class="pick"><b>{cluster}</b><span class="share">{bar}</span>'
             f"{100 * share:.0f} % (T {mean})</span>"

@@ -31,14 +31,14 @@ from galaxy_explorer.explorer.pictures.display import (
 )
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, type_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import (
-    number_words,
+    format_number,
     t_histogram,
     update_t_histogram,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import CodeGrid, CodeMap, PictureSheet
 from galaxy_explorer.explorer.widgets.controls import SOURCE_WORDS
-from galaxy_explorer.explorer.wording import model_words, ttype_words
+from galaxy_explorer.explorer.wording import format_model, format_ttype
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.pictures.stamps import StampStore
@@ -161,12 +161,12 @@ class VocabularyPage(pn.viewable.Viewer):
         pictures = self.stamps.pictures(rows, self.state.display, self.state.pictures)
         return {
             "code": code,
-            "heading": code_words(book, code, len(codes), self._mean_t()),
+            "heading": code_html(book, code, len(codes), self._mean_t()),
             "histogram": (book.use.histogram[code], int(book.use.no_t[code])),
             "users": {
                 "sheet": encode_sheet(marked(pictures, places, FRAME), 12) if len(rows) else None,
                 "tiles": [
-                    [int(row), self._user_words(int(row), int(here.sum()))]
+                    [int(row), self._format_user(int(row), int(here.sum()))]
                     for row, here in zip(rows, places, strict=True)
                 ],
                 "heading": "The galaxies that hold it in the most places, framed. "
@@ -189,10 +189,10 @@ class VocabularyPage(pn.viewable.Viewer):
         known = ttype[~np.isnan(ttype)]
         return float(known.mean()) if len(known) else float("nan")
 
-    def _user_words(self, row: int, places: int) -> str:
+    def _format_user(self, row: int, places: int) -> str:
         bundle = self.state.bundle
         name, ttype = bundle.column("galaxy_id")[row], float(bundle.column("ttype")[row])
-        return f"{name} · {ttype_words(ttype)} · {places} of its places"
+        return f"{name} · {format_ttype(ttype)} · {places} of its places"
 
     def _prepare_map(self) -> Callable[[], dict[str, Any]]:
         return partial(self._map_content, self.model, self.code, self.state.focus)
@@ -206,7 +206,7 @@ class VocabularyPage(pn.viewable.Viewer):
         picture = self.stamps.pictures(rows, self.state.display, pictures)[0]
         source = "original" if self._originals(pictures) else "reconstruction by the model"
         name = str(self.state.bundle.column("galaxy_id")[row])
-        ttype = ttype_words(float(self.state.bundle.column("ttype")[row]))
+        ttype = format_ttype(float(self.state.bundle.column("ttype")[row]))
         return {
             "picture": encode(picture),
             "codes": codes[row].ravel().tolist(),
@@ -223,7 +223,7 @@ class VocabularyPage(pn.viewable.Viewer):
     def _layout(self) -> pn.Row:
         bundle = self.state.bundle
         options = {
-            model_words(name, bundle.models[name].config): name
+            format_model(name, bundle.models[name].config): name
             for name in self.param["model"].objects
         }
         model = pmui.Select.from_param(
@@ -286,11 +286,11 @@ def _code(book: Codebook, code: int) -> dict[str, Any]:
     note = f"{share:.1f} %" if share >= 1 else f"{share:.2f} %"
     words = f"Code {code}: {note} of all places, in {book.use.galaxies[code]:,} galaxies"
     if not np.isnan(mean):
-        words += f", mean T {number_words(mean)}"
+        words += f", mean T {format_number(mean)}"
     return {"id": code, "note": note, "colour": type_colour(mean), "words": words}
 
 
-def code_words(book: Codebook, code: int, n: int, mean_t: float) -> str:
+def code_html(book: Codebook, code: int, n: int, mean_t: float) -> str:
     """One code in a heading and a line of figures, as HTML. n galaxies, of mean T `mean_t`."""
     use, count = book.use, len(book.vectors)
     held = int(use.galaxies[code])
@@ -301,8 +301,8 @@ def code_words(book: Codebook, code: int, n: int, mean_t: float) -> str:
     ]
     if not np.isnan(use.ttype_mean[code]):
         parts.append(
-            f"their mean T <b>{number_words(float(use.ttype_mean[code]))}</b>"
-            f" (all galaxies: {number_words(mean_t)})"
+            f"their mean T <b>{format_number(float(use.ttype_mean[code]))}</b>"
+            f" (all galaxies: {format_number(mean_t)})"
         )
     dot = f'<span class="dot" style="background:{book.colours[code]}"></span>'
     return f"<h2>{dot}Code {code} of {count}</h2><p>{escape(' · ').join(parts)}</p>"

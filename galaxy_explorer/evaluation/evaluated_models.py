@@ -51,14 +51,14 @@ class EvaluatedModel:
         return getattr(self.config, "num_embeddings", None)
 
     @property
-    def clustered(self) -> bool:
+    def has_64_features(self) -> bool:
         """Whether its features are clustered: 64 of them, as in the report."""
         if self.config.kind == "vqvae":
             return bool(self.config.map_size == CLUSTERED_SIDE)
         return bool(self.config.kind == "convae")
 
     @property
-    def main(self) -> bool:
+    def fully_evaluated(self) -> bool:
         """Whether the whole grid is measured on it."""
         return self.seed == 0 and self.has_maps and self.num_embeddings in MAIN_CODES
 
@@ -80,13 +80,13 @@ def find_models(bundle: Bundle, replicas: list[Replica], seeds: int | None) -> l
     seeds: at most that many trainings of each model; None for all there are.
     """
     found = [_shipped(bundle, name) for name in bundle.models]
-    known = {(subject.name, subject.seed) for subject in found}
+    known = {(evaluated.name, evaluated.seed) for evaluated in found}
     found += [
         _trained(replica)
         for replica in replicas
         if (replica.name, replica.seed) not in known and (seeds is None or replica.seed < seeds)
     ]
-    return sorted(found, key=lambda subject: (subject.name, subject.seed))
+    return sorted(found, key=lambda evaluated: (evaluated.name, evaluated.seed))
 
 
 def _shipped(bundle: Bundle, name: str) -> EvaluatedModel:

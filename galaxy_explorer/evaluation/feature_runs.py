@@ -36,8 +36,8 @@ from galaxy_explorer.clustering.validation import vector_eta2
 from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.context import CLUSTERS, Context
 from galaxy_explorer.evaluation.encoding import ORBIT, ORIENTATIONS, TRANSFORMS, orbits, reorient
+from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
 from galaxy_explorer.evaluation.rows import RowKey, make_row
-from galaxy_explorer.evaluation.subjects import EvaluatedModel
 from galaxy_explorer.utils.cache import StageResult
 
 LATENTS = "latents"
@@ -67,7 +67,7 @@ class FeatureRun:
     clustered too.
     """
 
-    subject: EvaluatedModel
+    evaluated: EvaluatedModel
     features: FeatureSet
     clusterers: tuple[str, ...]
     resampled: tuple[str, ...] = ()
@@ -78,28 +78,32 @@ ALL = tuple(CLUSTERERS)
 FEW = ("gmm", "kmeans")
 
 
-def plan_runs(subject: EvaluatedModel, *, thorough: bool) -> list[FeatureRun]:
+def plan_runs(evaluated: EvaluatedModel, *, full_grid: bool) -> list[FeatureRun]:
     """What is measured of a model.
 
     All kinds of features and all clusterers for the report's two ends of the codebook sizes; all
     clusterers on the orbit mean of the others; of further trainings what the claims on trends need.
-    thorough: the stability of mixtures on every feature set, not only where they are quick.
+    full_grid: the stability of mixtures on every feature set, not only where they are quick.
     """
-    if not subject.clustered:
+    if not evaluated.has_64_features:
         return []
-    resampled = tuple(name for name in ALL if thorough or name not in SLOW)
-    moved = subject.seed == 0
-    if not subject.shipped:
-        kinds = ("index", "codes", "rings") if subject.has_maps else (LATENTS,)
-        return [FeatureRun(subject, FeatureSet(kind), FEW) for kind in kinds]
-    if not subject.main and subject.has_maps:
+    resampled = tuple(name for name in ALL if full_grid or name not in SLOW)
+    moved = evaluated.seed == 0
+    if not evaluated.shipped:
+        kinds = ("index", "codes", "rings") if evaluated.has_maps else (LATENTS,)
+        return [FeatureRun(evaluated, FeatureSet(kind), FEW) for kind in kinds]
+    if not evaluated.fully_evaluated and evaluated.has_maps:
         cells = [
-            FeatureRun(subject, FeatureSet(k), FEW, (), moved) for k in ("index", "codes", "rings")
+            FeatureRun(evaluated, FeatureSet(k), FEW, (), moved)
+            for k in ("index", "codes", "rings")
         ]
-        return [*cells, FeatureRun(subject, FeatureSet("codes", orbit=True), ALL, resampled, moved)]
-    everything = FEATURE_KINDS if subject.has_maps else (LATENTS,)
+        return [
+            *cells,
+            FeatureRun(evaluated, FeatureSet("codes", orbit=True), ALL, resampled, moved),
+        ]
+    everything = FEATURE_KINDS if evaluated.has_maps else (LATENTS,)
     sets = [FeatureSet(kind, orbit=orbit) for kind in everything for orbit in (False, True)]
-    return [FeatureRun(subject, features, ALL, resampled, moved) for features in sets]
+    return [FeatureRun(evaluated, features, ALL, resampled, moved) for features in sets]
 
 
 @dataclass(frozen=True)
@@ -113,24 +117,24 @@ class Features:
 
 def cell_features(context: Context, cell: FeatureRun) -> Features:
     """Fit the features of a cell on `context.fit_rows` and apply them to everything."""
-    subject, places = cell.subject, context.places(context.fit_rows)
-    stored = orbits(context, subject).arrays if cell.transformed else {}
-    sample = _views(stored[ORBIT] if stored else subject.codes[context.sample][:, None], cell)
-    fitted = _fit(cell, sample, subject.codebook if subject.has_maps else None, places)
+    evaluated, places = cell.evaluated, context.places(context.fit_rows)
+    stored = orbits(context, evaluated).arrays if cell.transformed else {}
+    sample = _views(stored[ORBIT] if stored else evaluated.codes[context.sample][:, None], cell)
+    fitted = _fit(cell, sample, evaluated.codebook if evaluated.has_maps else None, places)
     transformed = {}
     if stored:
         test = stored[ORBIT][context.places(context.rows("test"))]
         views = {name: reorient(test, turn) for name, turn in ORIENTATIONS.items()}
         views |= {name: stored[name] for name in TRANSFORMS}
         transformed = {name: fitted.apply(_views(maps, cell)) for name, maps in views.items()}
-    renumbered = _renumbered(context, cell, sample, places) if subject.has_maps else []
+    renumbered = _renumbered(context, cell, sample, places) if evaluated.has_maps else []
     return Features(fitted.apply(sample), transformed, renumbered)
 
 
 def _views(maps: np.ndarray, cell: FeatureRun) -> np.ndarray:
     """The orientations that the features look at: (n, O, h, w), or latents (n, F)."""
     seen = maps if cell.features.orbit else maps[:, :1]
-    return seen if cell.subject.has_maps else seen.mean(1, dtype=np.float32)
+    return seen if cell.evaluated.has_maps else seen.mean(1, dtype=np.float32)
 
 
 def _fit(
@@ -145,8 +149,8 @@ def _renumbered(
     context: Context, cell: FeatureRun, sample: np.ndarray, places: np.ndarray
 ) -> list[np.ndarray]:
     """Features of the sample where the codes carry other numbers, fitted from the start."""
-    features, codebook = [], cell.subject.codebook
-    several = cell.subject.seed == 0 and cell.features.kind == "index"
+    features, codebook = [], cell.evaluated.codebook
+    several = cell.evaluated.seed == 0 and cell.features.kind == "index"
     for seed in range(context.grid.renumberings if several else 1):
         order = np.random.default_rng(seed + 1).permutation(len(codebook))
         maps, renamed = renumber(sample, codebook, order)
@@ -160,9 +164,9 @@ def cluster_cell(context: Context, cell: FeatureRun) -> StageResult:
     Arrays "<clusterer>" (M,), "<clusterer>/<transform>" (n,), "<clusterer>/renumbered" (R, M) and
     "<clusterer>/jaccard"; facts "stability" and "silhouette" by clusterer.
     """
-    subject = cell.subject
-    stage = f"{subject.name}.{subject.seed}.clusters.{cell.features.name.replace(', ', '-')}"
-    inputs = {**subject.inputs, "clusterers": cell.clusterers, "resampled": cell.resampled}
+    evaluated = cell.evaluated
+    stage = f"{evaluated.name}.{evaluated.seed}.clusters.{cell.features.name.replace(', ', '-')}"
+    inputs = {**evaluated.inputs, "clusterers": cell.clusterers, "resampled": cell.resampled}
     return context.stage(stage, inputs, lambda: _cluster(context, cell))
 
 
@@ -230,10 +234,10 @@ NOISE = ("noise", "other noise")
 
 def cell_rows(judging: LabelScorer, cell: FeatureRun) -> list[EvaluationRow]:
     """All rows of a cell, one clusterer after the other."""
-    context, subject = judging.context, cell.subject
+    context, evaluated = judging.context, cell.evaluated
     clustered = cluster_cell(context, cell)
-    stage = f"{subject.name}.{subject.seed}.scores.{cell.features.name.replace(', ', '-')}"
-    inputs = {**subject.inputs, "clusterers": cell.clusterers, "resampled": cell.resampled}
+    stage = f"{evaluated.name}.{evaluated.seed}.scores.{cell.features.name.replace(', ', '-')}"
+    inputs = {**evaluated.inputs, "clusterers": cell.clusterers, "resampled": cell.resampled}
     scored = context.stage(stage, inputs, lambda: _score(judging, cell, clustered))
     return [EvaluationRow(**values) for values in scored.facts["rows"]]
 
@@ -241,7 +245,7 @@ def cell_rows(judging: LabelScorer, cell: FeatureRun) -> list[EvaluationRow]:
 def _score(judging: LabelScorer, cell: FeatureRun, clustered: StageResult) -> StageResult:
     rows: list[EvaluationRow] = []
     for name in cell.clusterers:
-        subset = RowKey(cell.subject.name, cell.features.name, name, CLUSTERS)
+        subset = RowKey(cell.evaluated.name, cell.features.name, name, CLUSTERS)
         labels = clustered.arrays[name]
         rows += judging.ttype_rows(subset, labels)
         test = labels[judging.test]
