@@ -109,18 +109,18 @@ def test_its_floor_and_a_collapsed_one_stand_beside_it(figures):
 
 
 def test_mismatched_labels_fail(perfect):
-    wrong = rolled(perfect.made)
-    sets = replace(perfect, asked=wrong)
+    wrong = rolled(perfect.samples)
+    sets = replace(perfect, samples_with_ttype=wrong)
     assert failed(label_figures(sets), judge_figures(sets)) >= {SLOPE, SIGMAS, JUDGED}
 
 
 def test_labels_that_do_work_are_no_control(perfect):
     words = "slope with mismatched labels, in its errors"
-    assert words in failed(label_figures(replace(perfect, control=perfect.made)))
+    assert words in failed(label_figures(replace(perfect, control=perfect.samples)))
 
 
 def test_a_collapsed_emulator_fails(perfect):
-    sets = replace(perfect, made=perfect.made.collapsed)
+    sets = replace(perfect, samples=perfect.samples.collapsed)
     assert failed(distribution_figures(sets)) >= {*DISTANCES, AUC}
 
 
@@ -137,7 +137,7 @@ def test_without_types_nothing_is_said_of_types(perfect):
     def untyped(galaxies):
         return replace(galaxies, ttype=np.full(len(galaxies), np.nan))
 
-    real, made = untyped(perfect.real), untyped(perfect.made)
+    real, made = untyped(perfect.real), untyped(perfect.samples)
     sets = replace(
         perfect,
         real=real,
@@ -197,9 +197,9 @@ def test_histograms_hold_every_galaxy(perfect):
 
 
 def test_the_guidance_that_follows_best_is_chosen(perfect):
-    labels = perfect.made.ttype
-    weak = replace(perfect.made, ttype=labels + np.random.default_rng(0).normal(0, 4, N))
-    curve = [guidance_point(w, perfect.real, m) for w, m in ((1.0, weak), (1.5, perfect.made))]
+    labels = perfect.samples.ttype
+    weak = replace(perfect.samples, ttype=labels + np.random.default_rng(0).normal(0, 4, N))
+    curve = [guidance_point(w, perfect.real, m) for w, m in ((1.0, weak), (1.5, perfect.samples))]
     assert curve[0].slope_ratio < curve[1].slope_ratio
     assert best_guidance(curve) == 1.5
     assert best_guidance([replace(curve[1], guidance=w) for w in (3.0, 2.0)]) == 2.0
