@@ -25,14 +25,14 @@ def test_what_is_written_is_read(values):
 
 def test_figures_of_single_trainings_are_read_and_may_be_missing(values):
     row = small_evaluation().rows[0]
-    further = replace(small_evaluation(), further=(TrainingRow(2, row),))
+    further = replace(small_evaluation(), extra_trainings=(TrainingRow(2, row),))
     stored = json.loads(further.to_bytes())
     assert parse_evaluation(stored, PATH) == further
     put(stored, "further.values.0.0", "two")
     with pytest.raises(BundleError, match=r"further\[0\].seed"):
         parse_evaluation(stored, PATH)
     del values["further"]
-    assert parse_evaluation(values, PATH).further == ()
+    assert parse_evaluation(values, PATH).extra_trainings == ()
 
 
 def test_jaccard_of_a_clustering():

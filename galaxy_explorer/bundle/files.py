@@ -402,11 +402,11 @@ NESTED: dict[str, type[Any]] = {
     )
 }
 CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
-    "Row": {"question": QUESTIONS},
+    "EvaluationRow": {"question": QUESTIONS},
     "Claim": {"verdict": VERDICTS},
     "EmulationFigure": {
         "group": bundle_emulation.GROUPS,
         "verdict": bundle_emulation.VERDICTS,
     },
-    "Trend": {"kind": bundle_emulation.KINDS},
+    "TypeTrend": {"kind": bundle_emulation.KINDS},
 }

@@ -27,7 +27,7 @@ SIZES = (16, 32, 64, 128, 256, 512)
 def model(quantizer, size):
     config = SimpleNamespace(quantizer=quantizer, num_embeddings=size)
     name = f"k{size}-{quantizer}-8x8"
-    return SimpleNamespace(name=name, clustered=True, has_maps=True, config=config)
+    return SimpleNamespace(name=name, has_64_features=True, has_maps=True, config=config)
 
 
 def evidence(rows):

@@ -101,12 +101,9 @@ def test_another_model_moves_the_galaxies(explorer, bundle) -> None:
 
 
 def test_labels_are_read_as_a_table(explorer, monkeypatch) -> None:
-    class Store:
-        def table(self):
-            return "the table"
-
-    monkeypatch.setattr(notebook, "label_store", lambda _: Store())
-    assert explorer.labels == "the table"
+    monkeypatch.setattr(notebook, "label_store", lambda _: "the store")
+    monkeypatch.setattr(notebook, "label_table", lambda store: f"table of {store}")
+    assert explorer.labels == "table of the store"
 
 
 def test_the_cell_is_complete_when_it_is_shown(bundle, stamps, monkeypatch) -> None:
