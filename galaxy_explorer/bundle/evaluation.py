@@ -205,8 +205,8 @@ class Evaluation:
     """Everything measured of one bundle.
 
     settings: how it was run, name -> text. recommended: key of the recommended clustering, "" for
-    none, and the rule that chose it. rows: joined over trainings. extra_trainings: of each training that
-    does not ship, by itself, so that a later evaluation without it can still tell a trend.
+    none, and the rule that chose it. rows: joined over trainings. extra_trainings: of each
+    training that does not ship, by itself, so that a later evaluation can still tell a trend.
     """
 
     settings: dict[str, str]

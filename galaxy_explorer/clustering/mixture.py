@@ -59,13 +59,6 @@ class Mixture:
             distances[:, k] = np.square(whitened).sum(1)
         return distances
 
-    def log_density(self, features: np.ndarray) -> np.ndarray:
-        """Logarithm of p(x), shape (N,)."""
-        joint = self.log_joint(features)
-        peak = joint.max(1)
-        density: np.ndarray = peak + np.log(np.exp(joint - peak[:, None]).sum(1))
-        return density
-
     def responsibilities(self, features: np.ndarray) -> np.ndarray:
         """Probability of each component for each galaxy, shape (N, K), rows sum to 1."""
         joint = self.log_joint(features)

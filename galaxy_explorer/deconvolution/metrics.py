@@ -15,7 +15,6 @@ Images = NDArray[np.floating]
 
 EUCLID_FWHM_ARCSEC = 0.16
 EUCLID_SCALE_ARCSEC = 0.1
-WEIGHT_RADII = 1.0  # sigma of the Gaussian weight of moments, in half-light radii of the truth
 MTF_LIMIT = 0.1  # below it structure is the prior's, not the data's
 BOOTSTRAPS = 2000
 

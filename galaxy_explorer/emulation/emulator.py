@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -198,22 +197,6 @@ class CodeEmulator(Emulator):
 
         self.check(request)
         return drawn(self._drawing(), self._draw(request, self._fixed(request, fixed)), cancelled)
-
-    def preview(self, partial: Partial) -> Stamps:
-        """Stamps (n, C, S, S), codes not drawn yet shown as the mean code vector."""
-        from galaxy_explorer.models.inference import draw_vectors
-
-        vectors, mean = self.vectors
-        drawn = (partial.codes >= 0)[..., None]
-        chosen = np.where(drawn, vectors[np.maximum(partial.codes, 0)], mean)  # (n, h, w, D)
-        return draw_vectors(self._coder(), np.moveaxis(chosen, -1, 1))
-
-    @cached_property
-    def vectors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The code vectors (K, D), and their mean (D,) weighted by how often they are used."""
-        vectors = self._coder().codebook.cpu().numpy()
-        uses = np.bincount(self.bundle.codes(self.model).ravel(), minlength=len(vectors))
-        return vectors, (uses @ vectors / uses.sum()).astype(np.float32)
 
     def _coder(self) -> VQVAE:
         from galaxy_explorer.models.vqvae import VQVAE

@@ -28,7 +28,6 @@ Stamps = NDArray[np.float32]
 
 SHIFT_PX = 1
 # What must be encoded anew, for eight orientations do not hold it.
-ENCODED = ("rotated by 45 degrees", "shifted by 1 pixel", "noise", "other noise")
 # What the eight orientations hold: number of the orientation that a stamp becomes.
 QUARTER_TURN, MIRROR = 1, 4
 ORIENTATIONS = {"rotated by 90 degrees": QUARTER_TURN, "mirrored": MIRROR}

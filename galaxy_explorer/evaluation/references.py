@@ -211,12 +211,6 @@ FIXED = (
 )
 ROUNDING = 1e-9
 TWO_CLASS = "two-class accuracy"
-RADIAL = {
-    "model": BASELINE,
-    "features": "radial profile",
-    "clusterer": "kmeans",
-    "clusters": 64,
-}
 
 
 def judge_targets(rows: list[EvaluationRow], subset: RowKey) -> list[Target]:

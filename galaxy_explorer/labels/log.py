@@ -25,7 +25,6 @@ from galaxy_explorer.errors import LabelError, NotSaved
 GALAXY, CLUSTER, SELECTION, CLUSTERING = "galaxy", "cluster", "selection", "clustering"
 TARGET_KINDS = (GALAXY, CLUSTER, SELECTION, CLUSTERING)
 SET, UNDO, REDO = "set", "undo", "redo"
-ACTIONS = (SET, UNDO, REDO)
 CONFIDENCES = ("", "low", "medium", "high")
 HASH_DIGITS = 16
 

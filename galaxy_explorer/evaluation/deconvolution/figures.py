@@ -30,7 +30,6 @@ Floats = NDArray[np.float64]
 PEAK_SN = (20.0, 50.0, 200.0)
 OBSERVED, WIENER, LUCY = "no deconvolution", "Wiener", "Richardson-Lucy"
 NETWORK, POSTERIOR = "network alone", "network and data"
-METHODS = (OBSERVED, WIENER, LUCY, NETWORK, POSTERIOR)
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ def _r(x: Floats, y: Floats) -> float:
 def training_set_accuracy(
     samples: Galaxies, training: Galaxies, real: Galaxies
 ) -> tuple[Score, Score]:
-    """Two-class accuracy on real galaxies of a forest that learnt samples, over one that learnt others.
+    """Two-class accuracy on real galaxies: a forest that learnt samples over one of `training`.
 
     The first Score is the ratio, the second the accuracy of the forest that learnt `training`; both
     forests see as many galaxies.

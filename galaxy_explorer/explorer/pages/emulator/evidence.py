@@ -44,7 +44,6 @@ KIND_WORDS = {
     "control": "control: prior trained on mismatched labels",
 }  # fmt: skip
 WIDTH, HEIGHT = 220, 96
-TYPES = range(-3, 7)
 
 
 def evidence_html(bundle: Bundle) -> str:

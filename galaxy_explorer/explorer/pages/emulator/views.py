@@ -5,7 +5,6 @@ Each has a `work(request, look)` for the line and a `show` for what a step of it
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -46,7 +45,6 @@ TWIN_HEADING = (
 )
 MORPH_STEP = 0.25
 WITHIN = 0.5
-LN2 = math.log(2)
 SAMPLES_HEADING = (
     "None of these galaxies exists. Beside each: the training galaxy nearest in {space}, as the"
     " model draws it, at distance d; and the share of held-out real galaxies that the prior finds"

@@ -192,11 +192,6 @@ class LabelSession(param.Parameterized):
         )
         return self.store.checked(change)
 
-    def rows_of(self, galaxies: Iterable[str]) -> NDArray[np.int64]:
-        """Rows of those identifiers that are in the bundle."""
-        rows = self.sample.rows
-        return np.array([rows[galaxy] for galaxy in galaxies if galaxy in rows], np.int64)
-
 
 def label_columns(bundle: Bundle) -> dict[str, NDArray[Any]]:
     """The column "label" (N,): all labels of a galaxy by anyone, joined by ";", empty for none.
