@@ -62,14 +62,14 @@ def make_context(settings: Settings) -> AppContext:
 
 
 def _cutouts(bundle: Bundle, folder: Path, settings: Settings) -> SdssCutouts:
-    survey = bundle.manifest["survey"]
-    scale = survey.get("pixel_scale_arcsec") or DEFAULT_SCALE_ARCSEC
+    survey = bundle.manifest.survey
+    scale = survey.pixel_scale_arcsec or DEFAULT_SCALE_ARCSEC
     return SdssCutouts(
         ra=bundle.column("ra"),
         dec=bundle.column("dec"),
-        side=int(survey["stamp_size"]),
+        side=survey.stamp_size,
         folder=folder / "sdss",
         timeout=settings.cutout_timeout,
         scale_arcsec=float(scale),
-        colour=has_colour(int(survey["channels"])),
+        colour=has_colour(survey.channels),
     )

@@ -28,7 +28,7 @@ from galaxy_explorer.explorer.wording import format_clustering, format_model
 from galaxy_explorer.tables import PAPER, SOFTWARE
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Bundle, Clustering
+    from galaxy_explorer.bundle import Bundle, Clustering, Score
     from galaxy_explorer.clustering.summary import ClusterSummary
 
 MEMBERS = 8
@@ -63,7 +63,7 @@ def report(
     clustering: key, else the bundle's default. advance: called with 1 after each cluster. Raises
     KeyError for an unknown clustering.
     """
-    key = clustering or bundle.manifest["default_clustering"]
+    key = clustering or bundle.manifest.default_clustering
     chosen = bundle.clusterings[key]
     sections = []
     for cluster in ordered(chosen.clusters, "mean T"):
@@ -87,12 +87,12 @@ def _filled(clustering: Clustering) -> int:
 
 
 def _introduction(bundle: Bundle, clustering: Clustering) -> str:
-    survey = bundle.manifest["survey"]
+    survey = bundle.manifest.survey
     known = int(np.isfinite(bundle.column("ttype")).sum())
     words = format_clustering(
         clustering.model, bundle.models[clustering.model].config, clustering.features
     )
-    band = f" in the {escape(survey['band'])} band" if survey.get("band") else ""
+    band = f" in the {escape(survey.band)} band" if survey.band else ""
     return (
         f"<p>{len(bundle):,} galaxies{band}, {known:,} of them with a Hubble type. The models were"
         f" never told a type. Shown: {escape(words)}. Pictures are drawn by the model from its"
@@ -120,10 +120,9 @@ def _clusterings(bundle: Bundle) -> str:
     return _table(heads, lines)
 
 
-def _score(score: dict[str, float]) -> str:
-    value, low, high, chance = (
-        number(score.get(name), ".3f") for name in ("value", "low", "high", "chance")
-    )
+def _score(score: Score) -> str:
+    figures = (score.value, score.low, score.high, score.chance)
+    value, low, high, chance = (number(figure, ".3f") for figure in figures)
     return f"{value} ({low} to {high}); chance {chance}"
 
 
@@ -187,7 +186,7 @@ def _members(bundle: Bundle, cluster: ClusterSummary) -> str:
     rows = np.array(cluster.typical[:MEMBERS], np.int64)
     if not len(rows):
         return "<div></div>"
-    stamps = as_shown(bundle.decode(bundle.manifest["display_model"], rows))
+    stamps = as_shown(bundle.decode(bundle.manifest.display_model, rows))
     sheet = encode_sheet(render(stamps, DisplaySettings()), MEMBERS)
     ids = ", ".join(str(bundle.column("galaxy_id")[row]) for row in rows)
     data = base64.b64encode(sheet).decode("ascii")

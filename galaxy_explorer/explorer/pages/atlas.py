@@ -129,10 +129,10 @@ class AtlasPage(pn.viewable.Viewer):
 
     def _introduction(self) -> pn.viewable.Viewable:
         bundle = self.state.bundle
-        survey = bundle.manifest["survey"]
-        name = str(survey.get("name") or "").replace("_", " ").upper()
+        survey = bundle.manifest.survey
+        name = survey.name.replace("_", " ").upper()
         words = f"{len(bundle):,} {name} galaxies"
-        words += f" in the {survey['band']} band" if survey.get("band") else ""
+        words += f" in the {survey.band} band" if survey.band else ""
         return pn.pane.HTML(
             f"<b>{escape(words)}</b>, placed by a model that was never told their types: "
             "neighbours look alike. Scroll to zoom in and the galaxies appear.",

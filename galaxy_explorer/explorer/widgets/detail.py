@@ -128,7 +128,7 @@ class Detail(pn.viewable.Viewer):
         rows = np.array([row])
         bundle = self.state.bundle
         words = escape(bundle.column("galaxy_id")[row])
-        model = bundle.manifest["display_model"]
+        model = bundle.manifest.display_model
         made = f"Reconstruction ({escape(format_model(model, bundle.models[model].config))})"
         picture = self.stamps.pictures(rows, self.state.display)[0]
         parts = [_figure(picture, made, words)]
@@ -160,7 +160,7 @@ def _absent(words: str, caption: str) -> str:
 def facts(state: ExplorerState, row: int) -> str:
     """What is known about a galaxy, as HTML; text of the catalogue is escaped."""
     bundle, clustering = state.bundle, state.bundle.clusterings[state.clustering]
-    model = bundle.manifest["display_model"]
+    model = bundle.manifest.display_model
     error, percentile = error_percentile(bundle, model, row)
     cluster = int(clustering.labels[row])
     source = escape(bundle.column("source")[row])

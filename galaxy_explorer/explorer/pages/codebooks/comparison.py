@@ -27,7 +27,7 @@ from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, hint, type
 from galaxy_explorer.explorer.widgets.components import SmallMultiples
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Clustering
+    from galaxy_explorer.bundle import Clustering
     from galaxy_explorer.explorer.state import ExplorerState
 
 SIDES = {"left": "clustering", "right": "compare"}

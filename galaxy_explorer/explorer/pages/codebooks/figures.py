@@ -23,7 +23,7 @@ from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice, hi
 from galaxy_explorer.explorer.wording import format_model
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Bundle, ModelEntry
+    from galaxy_explorer.bundle import Bundle, ModelEntry
 
 RULE = (
     "The training could have stopped (ring) where between two checks, 5 % of the steps apart, the"
@@ -123,10 +123,11 @@ def rule_table(models: Sequence[ModelEntry]) -> str:
 
 
 def _format_rule(model: ModelEntry) -> str:
-    if model.rule_step is None:
+    if model.early_stop_step is None:
         return "not within these steps"
-    cost = "" if model.rule_cost is None else f", {100 * model.rule_cost:.1f} % more error"
-    return f"step {model.rule_step:,}{cost}"
+    cost = model.early_stop_cost
+    more = "" if cost is None else f", {100 * cost:.1f} % more error"
+    return f"step {model.early_stop_step:,}{more}"
 
 
 def _soft(words: str) -> pn.pane.HTML:

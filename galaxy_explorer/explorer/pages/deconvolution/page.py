@@ -16,7 +16,12 @@ import panel_material_ui as pmui
 import param
 from numpy.typing import NDArray
 
-from galaxy_explorer.bundle.deconvolution import read_deconvolution
+from galaxy_explorer.bundle.deconvolution import (
+    Band,
+    DeconvolutionFigure,
+    DeconvolutionMeasures,
+    read_deconvolution,
+)
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.deconvolution.scenes import (
@@ -182,7 +187,7 @@ class DeconvolutionPage(pn.viewable.Viewer):
             self.words, pn.pane.Bokeh(self.profiles, sizing_mode="stretch_width", margin=0),
             sizing_mode="stretch_width", styles=HALF,
         )  # fmt: skip
-        parts = [left] if self.found is None else [left, _band(self.found["band"])]
+        parts = [left] if self.found is None else [left, _band(self.found.band)]
         figures = NO_FIGURES if self.found is None else figures_html(self.found)
         return pn.Column(
             pn.pane.HTML("<h2>Deconvolution</h2>", stylesheets=[STYLES], margin=(6, 0, 2, 0)),
@@ -200,9 +205,9 @@ class DeconvolutionPage(pn.viewable.Viewer):
         )  # fmt: skip
 
 
-def _band(band: dict[str, Any]) -> pn.Column:
+def _band(band: Band) -> pn.Column:
     """The MTF, with the limit in words."""
-    limit = float(band["limit_cycles_per_arcsec"])
+    limit = band.limit_cycles_per_arcsec
     words = (
         "<h3>What the PSF lets through</h3>"
         f"<p class='soft'>Beyond {limit:.2f} cycles/arcsec less than a tenth: structure there is"
@@ -252,10 +257,10 @@ def _galaxy(place: int, name: str) -> dict[str, Any]:
     return {"row": place, "name": short, "type": "", "words": name}
 
 
-def figures_html(found: dict[str, Any]) -> str:
+def figures_html(found: DeconvolutionMeasures) -> str:
     """The figures against truth as a table; bold: the best of a line."""
     table = figure_table(found)
-    methods = list(dict.fromkeys(figure["method"] for figure in found["figures"]))
+    methods = list(dict.fromkeys(figure.method for figure in found.figures))
     head = "".join(f"<th>{escape(method)}</th>" for method in methods)
     lines = []
     for row in table:
@@ -263,7 +268,7 @@ def figures_html(found: dict[str, Any]) -> str:
         cells = "".join(_cell(row["values"].get(m), row["unit"], m == best) for m in methods)
         name = escape(row["name"].replace("chi^2", "χ²"))
         lines.append(f"<tr><td>{name}, peak S/N {row['peak_sn']:g}</td>{cells}</tr>")
-    n = min(int(figure["n"]) for figure in found["figures"])
+    n = min(figure.n for figure in found.figures)
     return (
         f"<h2>Against known truth</h2><p class='soft'>{n} held-out simulated galaxies at each peak"
         " S/N, 95 % interval below each value; Wiener and Richardson-Lucy with settings chosen on"
@@ -278,17 +283,17 @@ def _best(row: dict[str, Any]) -> str:
     goal = 1.0 if "chi" in row["name"] else 0.0
 
     def badness(method: str) -> float:
-        value = float(row["values"][method]["value"])
+        value = float(row["values"][method].value)
         return -value if row["unit"] == "dB" else abs(value - goal)
 
     methods: list[str] = sorted(row["values"], key=badness)
     return methods[0]
 
 
-def _cell(figure: dict[str, Any] | None, unit: str, best: bool) -> str:  # noqa: FBT001
+def _cell(figure: DeconvolutionFigure | None, unit: str, best: bool) -> str:  # noqa: FBT001
     if figure is None:
         return "<td></td>"
-    value, low, high = (f"{float(figure[name]):.3g}" for name in ("value", "low", "high"))
+    value, low, high = (f"{x:.3g}" for x in (figure.value, figure.low, figure.high))
     marked = ' class="best"' if best else ""
     text = f"{value} {escape(unit)}<br><small>{low} to {high}</small>"
     return f"<td{marked}>{text.replace('-', '−')}</td>"

@@ -201,7 +201,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         """The model whose codes are laid over the picture: the clustering's, if it has any."""
         model = str(self._clustering.model)
         has_codes = "num_embeddings" in self.state.bundle.models[model].config
-        return model if has_codes else str(self.state.bundle.manifest["display_model"])
+        return model if has_codes else self.state.bundle.manifest.display_model
 
     def _show(self, content: dict[str, Any] | None) -> None:
         self.results.visible = content is not None
