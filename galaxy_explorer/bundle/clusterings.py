@@ -182,13 +182,17 @@ def read_clustering(
         raise BundleError(f"{path}: {mixture.n_components} components where {count} are expected")
     if values.shape != (len(encoded), mixture.means.shape[1]):
         raise BundleError(f"{path}: features {values.shape} do not fit its means")
+    labels = _key_column(table, f"{key}/cluster", np.int16, folder)
+    if labels.min() < 0 or labels.max() >= count:
+        raise BundleError(f"{folder / CATALOG}: {key}/cluster is not in 0..{count - 1}")
+    axes = [_key_column(table, f"{key}/{axis}", np.float32, folder) for axis in "xy"]
     return Clustering(
         key=key,
         model=entry.model,
         features=entry.features,
-        labels=_labels(table, key, count, folder),
+        labels=labels,
         responsibility=_key_column(table, f"{key}/responsibility", np.float32, folder),
-        coordinates=_coordinates(table, key, folder),
+        coordinates=read_only(np.stack(axes, axis=1)),
         clusters=tuple(cluster.summary() for cluster in entry.clusters),
         agreement=entry.agreement,
         effective_clusters=entry.effective_clusters,
@@ -213,18 +217,6 @@ def _feature_values(
     if stored is None or stored.dtype.kind != "f":
         raise ValueError("features are missing")
     return stored.astype(np.float32)
-
-
-def _labels(table: pa.Table, key: str, count: int, folder: Path) -> np.ndarray:
-    labels = _key_column(table, f"{key}/cluster", np.int16, folder)
-    if labels.min() < 0 or labels.max() >= count:
-        raise BundleError(f"{folder / CATALOG}: {key}/cluster is not in 0..{count - 1}")
-    return labels
-
-
-def _coordinates(table: pa.Table, key: str, folder: Path) -> np.ndarray:
-    axes = [_key_column(table, f"{key}/{axis}", np.float32, folder) for axis in "xy"]
-    return read_only(np.stack(axes, axis=1))
 
 
 def _key_column(table: pa.Table, name: str, dtype: type[np.generic], folder: Path) -> np.ndarray:

@@ -55,7 +55,9 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
     Raises BundleError where the folder or a file is absent, altered or not strict JSON.
     """
     if not folder.is_dir():
-        raise BundleError(f"{folder}: no such bundle{_left_aside(folder)}")
+        aside = folder.with_name(f".{folder.name}.old")  # where a killed writer may have left it
+        hint = f"; the previous one is in {aside}: rename it" if aside.is_dir() else ""
+        raise BundleError(f"{folder}: no such bundle{hint}")
     text = _read_regular(folder / MANIFEST, MAX_MANIFEST_BYTES)
     seal = _read_regular(folder / SEAL, MAX_HEADER_BYTES)
     digest = hashlib.sha256(text).hexdigest()
@@ -67,11 +69,6 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
 def seal_line(digest: str) -> str:
     """The text of manifest.sha256."""
     return f"{digest}  {MANIFEST}\n"
-
-
-def _left_aside(folder: Path) -> str:
-    aside = folder.with_name(f".{folder.name}.old")
-    return f"; the previous one is in {aside}: rename it" if aside.is_dir() else ""
 
 
 def verify_files(folder: Path, files: Mapping[str, FileEntry]) -> dict[str, bytes]:

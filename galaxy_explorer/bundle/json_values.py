@@ -38,7 +38,7 @@ def one_of(names: Iterable[str]) -> Meta:
     return Meta(pattern=rf"\A(?:{'|'.join(map(re.escape, names))})\Z")
 
 
-_PLACE = re.compile(r"(.*?)(?: - at (?:`key` in )?`\$(.*?)`)?", re.DOTALL)
+_PLACE = re.compile(r"(?:`key` in )?`\$(.*)`", re.DOTALL)
 _OBJECT = re.compile(r"Object (?:missing required|contains unknown) field `(.*)`", re.DOTALL)
 _STEP = re.compile(r"\[\.\.\.\]|\[(\d+)\]|\.([^.\[]+)")
 
@@ -47,7 +47,7 @@ class FieldError(ValueError):
     """A field is missing, unknown or wrong; its place, such as "models.k16.steps", and why."""
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason[:MAX_REASON]}")
+        super().__init__(f"{field[:MAX_REASON]}: {reason[:MAX_REASON]}")
 
 
 def check_known(name: object, table: Iterable[str], field: str) -> None:
@@ -85,12 +85,17 @@ def strict_json(text: bytes, path: Path) -> dict[str, Any]:
 
 def build(values: object, kind: type[Made]) -> Made:
     """The struct of JSON values. Raises FieldError for the first field that is not as annotated."""
-    message = _refusal(values, kind)
-    if message is None:
+    try:
         return msgspec.convert(values, kind)
-    found = _PLACE.fullmatch(message)
-    reason, place = found.groups(default="") if found else (message, "")
-    names = _names(place, values, lambda part: _refusal(part, kind) == message)
+    except msgspec.ValidationError as error:
+        message = str(error)
+    head, _, tail = message.rpartition(" - at ")
+    found = _PLACE.fullmatch(tail)
+    reason, place = (head, found[1]) if found else (message, "")
+    try:
+        names = _names(place, values, lambda part: _refusal(part, kind) == message)
+    except (LookupError, TypeError):  # no place at all, but a name of the file that looks like one
+        reason, names = message, []
     field = "".join(f"[{n}]" if isinstance(n, int) else f".{n}" for n in names)
     if absent := _OBJECT.fullmatch(reason):
         field += f".{absent[1]}"

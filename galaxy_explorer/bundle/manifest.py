@@ -288,7 +288,12 @@ def parse_manifest(values: dict[str, Any], path: Path) -> Manifest:
                     for name, entry in entries.items()
                 }
         manifest = build(named, Manifest)
-        _check_files(manifest)
+        for name in (CATALOG, CARD):
+            if name not in manifest.files:
+                raise FieldError("files", f"{name} is missing")
+        for name in manifest.files:
+            if not FILE_NAME.fullmatch(name) or name == MANIFEST:
+                raise FieldError("files", f"{name!r} is not a plain file name")
         _check_models(manifest)
         _check_priors(manifest)
         check_clusterings(
@@ -303,15 +308,6 @@ def parse_manifest(values: dict[str, Any], path: Path) -> Manifest:
 def main_prior(priors: Iterable[PriorEntry]) -> PriorEntry | None:
     """The prior that draws where none is named: the first of code maps, else the first."""
     return min(priors, key=lambda entry: entry.kind != CODE_PRIOR, default=None)
-
-
-def _check_files(manifest: Manifest) -> None:
-    for name in (CATALOG, CARD):
-        if name not in manifest.files:
-            raise FieldError("files", f"{name} is missing")
-    for name in manifest.files:
-        if not FILE_NAME.fullmatch(name) or name == MANIFEST:
-            raise FieldError("files", f"{name!r} is not a plain file name")
 
 
 def _check_training(

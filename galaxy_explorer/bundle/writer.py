@@ -147,7 +147,13 @@ def _rewrite(target: Path, values: dict[str, Any], files: Mapping[str, bytes], c
 def _replacing(target: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `target` on success, and is gone otherwise."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    _recover(target)
+    # Undo what a killed writer left: its temporary folders, an old bundle set aside.
+    aside = _aside(target)
+    if aside.is_dir() and not target.exists():
+        aside.rename(target)
+    shutil.rmtree(aside, ignore_errors=True)
+    for left in target.parent.glob(f".{target.name}.new.*"):
+        shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new."))
     try:
         yield folder
@@ -156,16 +162,6 @@ def _replacing(target: Path) -> Iterator[Path]:
         _swap(folder, target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _recover(target: Path) -> None:
-    """Undo what a killed writer left: its temporary folders, an old bundle set aside."""
-    aside = _aside(target)
-    if aside.is_dir() and not target.exists():
-        aside.rename(target)
-    shutil.rmtree(aside, ignore_errors=True)
-    for left in target.parent.glob(f".{target.name}.new.*"):
-        shutil.rmtree(left, ignore_errors=True)
 
 
 def _aside(target: Path) -> Path:
