@@ -64,8 +64,8 @@ def test_one_wrong_entry_of_many_is_found_in_few_steps(monkeypatch):
     asked = []
     refusal = json_values._refusal
     monkeypatch.setattr(json_values, "_refusal", lambda *args: asked.append(1) or refusal(*args))
-    parts = {f"part-{number}": {"size": number // 9_999} for number in range(100_000)}
-    with pytest.raises(FieldError, match="part-99990.size"):
+    parts = {f"part-{number}": {"size": 1} for number in range(100_000)}
+    with pytest.raises(FieldError, match=r"part-99990\.size"):
         build({"parts": {**parts, "part-99990": {"size": 99}}}, Whole)
     assert len(asked) < 30
 
