@@ -271,7 +271,7 @@ class TrainingResult:
 
     steps: int  # run in all
     best_step: int
-    rule_step: int | None  # where the stop rule was first met
+    early_stop_step: int | None  # where the stop rule was first met
     seconds: float  # of training and validation, over all sittings
     precision: str
     curve: list[dict[str, float]]
@@ -406,7 +406,7 @@ class _Run:
         return TrainingResult(
             steps=self.step,
             best_step=self.best_step,
-            rule_step=self.rule.step,
+            early_stop_step=self.rule.step,
             seconds=self.seconds,
             precision=self.precision.name,
             curve=self.curve,
