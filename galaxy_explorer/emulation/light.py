@@ -72,7 +72,9 @@ def units_of(bundle: Bundle) -> Units:
     sigma = _middle(bundle, "sky_sigma")
     if sigma is None or not sigma > 0:
         return Units(IN_SIGMA, None, 1.0, stretch, scale, scale_from)
-    zero_point = _only(bundle, "zero_point")
+    values = _known(bundle, "zero_point")
+    alike = len(values) and np.ptp(values) <= SAME * abs(values[0])
+    zero_point = float(values[0]) if alike else None
     known = (t for t in TELESCOPES.values() if t.band == survey.band)
     unit = next((t.flux_unit for t in known if t.zero_point == zero_point), "survey flux")
     return Units(unit, zero_point, sigma, stretch, scale, scale_from)
@@ -109,14 +111,6 @@ def _known(bundle: Bundle, column: str) -> NDArray[np.float64]:
 def _middle(bundle: Bundle, column: str) -> float | None:
     values = _known(bundle, column)
     return float(np.median(values)) if len(values) else None
-
-
-def _only(bundle: Bundle, column: str) -> float | None:
-    """The value that all galaxies share; None where they do not."""
-    values = _known(bundle, column)
-    if not len(values) or np.ptp(values) > SAME * abs(values[0]):
-        return None
-    return float(values[0])
 
 
 def light_without_psf(bundle: Bundle, codes: NDArray[np.integer[Any]]) -> Array:

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from galaxy_explorer.emulation.sampler import Draw, GumbelNoise, Sampler, naive_rows
-from galaxy_explorer.models.conditions import Condition
-from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
+from galaxy_explorer.models.conditions import Condition, Draw
+from galaxy_explorer.models.pixelcnn import PixelCNN, PixelCNNConfig
+from galaxy_explorer.models.sampler import GumbelNoise, Sampler, naive_rows
 
 K, FIELDS = 17, 2
 
 
-def lively(config: PriorConfig) -> PixelCNN:
+def lively(config: PixelCNNConfig) -> PixelCNN:
     """A prior whose weights are large enough that every code matters to every later one."""
     torch.manual_seed(1)
     prior = PixelCNN(config).eval()
@@ -27,7 +27,7 @@ def lively(config: PriorConfig) -> PixelCNN:
 def small(height: int = 4, width: int = 5, kernel: int = 3, first_kernel: int = 5) -> PixelCNN:
     shape = {"height": height, "width": width, "kernel": kernel, "first_kernel": first_kernel}
     sizes = {"layers": 3, "features": 6, "condition_dim": 5}
-    return lively(PriorConfig(num_embeddings=K, n_fields=FIELDS, **shape, **sizes))
+    return lively(PixelCNNConfig(num_embeddings=K, n_fields=FIELDS, **shape, **sizes))
 
 
 def drawing(count: int, **options) -> Draw:

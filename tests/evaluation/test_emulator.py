@@ -123,8 +123,8 @@ def test_the_card_names_every_figure(proof, bundle):
 def test_the_command_resumes_and_writes_into_a_copy(proof, bundle, survey, tmp_path, monkeypatch):
     """What was drawn and measured before is neither drawn nor measured again."""
     monkeypatch.setattr(morphology, "measure_one", None)
-    monkeypatch.setattr("galaxy_explorer.emulation.sampler.Sampler.rows", None)
-    monkeypatch.setattr("galaxy_explorer.emulation.sampler.FlowSampler.codes", None)
+    monkeypatch.setattr("galaxy_explorer.models.sampler.Sampler.rows", None)
+    monkeypatch.setattr("galaxy_explorer.models.sampler.FlowSampler.codes", None)
     out = tmp_path / "copy"
     options = ["--emulator", "--emulator-samples", str(SAMPLES), "--grid", "tiny"]
     options += ["--survey", str(survey.path), "--out", str(out)]

@@ -241,11 +241,11 @@ def test_weights_of_other_masks_are_refused(tmp_path) -> None:
 
 
 def test_the_recipes_have_a_flow_for_any_latents() -> None:
-    config, recipe = flow_plan("modern", 64, 5)
+    config, recipe = flow_plan("modern", (64,), 0, 5)
     assert (config.latents, config.n_fields, recipe.number_format) == (64, 5, "float32")
     assert config == FlowConfig(n_fields=5)
     with pytest.raises(KeyError):
-        flow_plan("paper", 64, 5)
+        flow_plan("paper", (64,), 0, 5)
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from galaxy_explorer.emulation.sampler import Draw, HierarchicalSampler, naive_codes
-from galaxy_explorer.models.conditions import Condition
+from galaxy_explorer.models.conditions import Condition, Draw
 from galaxy_explorer.models.inference import build_prior, load_prior, save_weights
 from galaxy_explorer.models.pixelcnn import CoarseEncoder, HierarchicalConfig, HierarchicalPrior
 from galaxy_explorer.models.prior_training import (
     PriorData,
     PriorRecipe,
     PriorTask,
+    hierarchical_plan,
     likelihood,
-    plan_for,
 )
+from galaxy_explorer.models.sampler import HierarchicalSampler, naive_codes
 from galaxy_explorer.models.training import train
 from tests.models.test_pixelcnn import Given
 
@@ -186,7 +186,7 @@ def test_stored_weights_make_the_same_prior(tmp_path) -> None:
 
 
 def test_the_plan_follows_from_the_number_of_codes() -> None:
-    config, recipe = plan_for("modern", (320,), 512, 5)
+    config, recipe = hierarchical_plan("modern", (320,), 512, 5)
     assert isinstance(config, HierarchicalConfig)
     assert (config.height, config.width, config.n_fields) == (16, 16, 5)
     assert config.level(top=True).height == 8

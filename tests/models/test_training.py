@@ -210,4 +210,4 @@ def test_a_run_may_end_where_the_rule_says(tmp_path: Path) -> None:
     )
     config = dataclasses.replace(CONFIG, quantizer="paper")
     _, result = train_model(config, blobs(64), blobs(16, 1), tmp_path, recipe)
-    assert result.rule_step == result.steps < recipe.steps
+    assert result.early_stop_step == result.steps < recipe.steps

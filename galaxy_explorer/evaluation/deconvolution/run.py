@@ -26,7 +26,6 @@ from galaxy_explorer.deconvolution.metrics import band_limit, mtf, reduced_chi2
 from galaxy_explorer.deconvolution.network import deconvolve
 from galaxy_explorer.deconvolution.observations import (
     Array,
-    ObservedStamps,
     observe,
     stamps_observed,
 )
@@ -143,28 +142,23 @@ class _Run:
         }
         truth, psf = self.galaxies("test", self.request.n)
         observed = observe(truth, psf, peak_sn, seed=2)
-        seconds, light = self._lights(classics, observed, f"Peak S/N {peak_sn:g}")
-        common = {"peak_sn": peak_sn, "scale_arcsec": self.scale}
-        figures = [
-            f for m, made in light.items() for f in judge(m, made, truth, observed, **common)
-        ]
-        settings = {method: facts(found) for method, found in classics.items()}
-        return {"figures": rows(figures), "settings": settings, "seconds": seconds}
-
-    def _lights(
-        self, classics: dict[str, Deconvolver], observed: ObservedStamps, words: str
-    ) -> tuple[dict[str, float], dict[str, Array]]:
         light, seconds = {OBSERVED: observed.pixels}, {}
-        with progress(3 * len(observed), words) as advance:
+        with progress(3 * len(observed), f"Peak S/N {peak_sn:g}") as advance:
             for method, deconvolver in classics.items():
                 start = time.process_time()
                 light[method] = deconvolver(observed)
                 seconds[method] = (time.process_time() - start) / len(observed)
                 advance(len(observed))
             start = time.process_time()
-            made = deconvolve(self.model, observed, advance)
+            by_network = deconvolve(self.model, observed, advance)
             seconds[POSTERIOR] = (time.process_time() - start) / len(observed)
-        return seconds, {**light, NETWORK: made.network, POSTERIOR: made.light}
+        light |= {NETWORK: by_network.network, POSTERIOR: by_network.light}
+        common = {"peak_sn": peak_sn, "scale_arcsec": self.scale}
+        figures = [
+            f for m, made in light.items() for f in judge(m, made, truth, observed, **common)
+        ]
+        settings = {method: facts(found) for method, found in classics.items()}
+        return {"figures": rows(figures), "settings": settings, "seconds": seconds}
 
     def band(self) -> dict[str, Any]:
         """MTF of the survey's mean PSF, and the frequency beyond which the prior speaks."""
