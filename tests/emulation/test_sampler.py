@@ -37,8 +37,12 @@ def drawing(count: int, **options) -> Draw:
     return Draw(3, tuple(range(count)), Condition(values, states), **options)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 3), (5, 4), (8, 8)])
-@pytest.mark.parametrize(("kernel", "first_kernel"), [(1, 3), (3, 5), (5, 3)])
+SIZES, KERNELS, LARGE = ((1, 1), (3, 3), (5, 4)), ((1, 3), (3, 5), (5, 3)), (8, 8)
+DRAWN_TWICE = [(size, *kernels) for size in SIZES for kernels in KERNELS] + [(LARGE, 3, 5)]
+LONG = [pytest.param(LARGE, *kernels, marks=pytest.mark.long) for kernels in ((1, 3), (5, 3))]
+
+
+@pytest.mark.parametrize(("size", "kernel", "first_kernel"), DRAWN_TWICE + LONG)
 @pytest.mark.parametrize("guidance", [1.0, 2.5])
 def test_cached_sampling_is_naive_sampling(
     size: tuple[int, int], kernel: int, first_kernel: int, guidance: float
