@@ -1,4 +1,4 @@
-"""A bundle of a small survey, trained by the shortest recipe: half a minute, once a test run."""
+"""A bundle of a simulated survey, by the shortest recipe: trained once for all tests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from filelock import FileLock
 
 from galaxy_explorer.pipeline.plan import Plan
 from galaxy_explorer.pipeline.train import make_plan, train_bundle
-from tests.small_survey import write_small_survey
+from galaxy_explorer.survey.simulation.survey import simulate_survey
 
+GALAXIES = 280  # fewer are too few for the mixtures that an evaluation fits
 MODELS = ("k16-modern-8x8", "k64-modern-16x16", "convae-conv")
 """What ships; the first has a prior and a second training."""
 NOT_SHIPPED = "k16-hierarchical-8x8"
@@ -40,8 +41,8 @@ def trained_once(folder: Path) -> Plan:
     """The plan of a bundle trained in `folder`: whichever process comes first trains it."""
     with FileLock(folder.with_suffix(".lock")), small_study():
         if not folder.exists():
-            write_small_survey(folder / "survey")
-        plan = make_plan(folder / "survey", folder / "blobs", recipe="tiny", models=MODELS, seeds=2)
+            simulate_survey(folder / "survey", like="sdss", n=GALAXIES)
+        plan = make_plan(folder / "survey", folder / "sky", recipe="tiny", models=MODELS, seeds=2)
         if not (folder / "whole").exists():
             train_bundle(plan, lambda _: None)
             (folder / "whole").touch()
