@@ -18,7 +18,7 @@ ARGS ?=
 RUN := .venv/bin/python
 # The tests of a file run in one process, heavy files first (tests/conftest.py), and the browser
 # tests in one of their own; more threads than cores would only wait for each other.
-TESTS := OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadgroup \
+TESTS := OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile \
 	--no-loadscope-reorder
 # ruff and mypy need one core for a minute: beside the tests, not before them.
 BESIDE := @sh .ci/beside.sh "$(MAKE) --no-print-directory lint"

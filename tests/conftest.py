@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,14 +32,28 @@ HEAVY = (
 """What begins first: idle cores would wait for it at the end."""
 
 
+def group_of(nodeid: str) -> str:
+    """What runs in one process, one after the other: the tests of a file, or all with a browser."""
+    file = nodeid.partition("::")[0]
+    return BROWSER if file.startswith(BROWSER) else file
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file in one process, those with a browser in one; the heavy files first."""
+    """The heavy files first."""
     places = {name: place for place, name in enumerate(HEAVY)}
-    for item in items:
-        file = item.path.relative_to(ROOT).as_posix()
-        item.add_marker(pytest.mark.xdist_group(BROWSER if BROWSER in file else file))
-    group = lambda item: item.get_closest_marker("xdist_group").args[0]  # noqa: E731
-    items.sort(key=lambda item: places.get(group(item), len(HEAVY)))
+    items.sort(key=lambda item: places.get(group_of(item.nodeid), len(HEAVY)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hands out groups where `--dist loadfile` would hand out files."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class GroupScheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return GroupScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -128,6 +128,21 @@ def test_guidance_one_is_the_plain_prior_and_more_goes_towards_what_is_asked() -
     assert ratios[1] > ratios[0] + 1
 
 
+def test_guidance_goes_so_many_times_the_way_from_the_prior_withheld_to_the_prior_asked() -> None:
+    """By hand, where it is too cold for the noise to matter."""
+    prior, count = small(1, 1), 64
+    draw = drawing(count, guidance=3.0, temperature=1e-9)
+    values, states = (torch.from_numpy(part) for part in draw.condition)
+    nothing = torch.zeros(count, 1, 1, dtype=torch.int64)
+    with torch.no_grad():
+        asked = prior(nothing, values, states)[:, :, 0, 0]
+        plain = prior(nothing, values, torch.where(states == 0, 1, states))[:, :, 0, 0]
+    expected = (plain + 3 * (asked - plain)).argmax(1)
+    assert np.array_equal(next(Sampler(prior).rows(draw))[:, 0, 0], expected)
+    for other in (asked, plain, plain + 4 * (asked - plain)):
+        assert not torch.equal(expected, other.argmax(1))
+
+
 def test_noise_belongs_to_the_sample() -> None:
     alone, among = GumbelNoise(7, (5,)), GumbelNoise(7, (3, 4, 5))
     for _ in range(2):
