@@ -97,6 +97,11 @@ def test_ucds_are_of_the_vocabulary(name: str) -> None:
         assert ucd.check_ucd(ABOUT[name].ucd, check_controlled_vocabulary=True), ABOUT[name].ucd
 
 
+def test_columns_have_the_units_of_what_they_are(table: Table) -> None:
+    units = {name: str(table[name].unit or "") for name in table.colnames}
+    assert (units["ra"], units["dec"], units["ttype"]) == ("deg", "deg", "")
+
+
 def test_units_are_read_from_names() -> None:
     assert about_column("stamp_pixel_scale_arcsec").unit == "arcsec"
     assert about_column("anything").unit == ""

@@ -14,10 +14,11 @@ from galaxy_explorer.emulation import morphology
 from galaxy_explorer.errors import SettingError, SurveyError
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.run import evaluate_bundle, write_evaluation
+from galaxy_explorer.pipeline.train import train_bundle
 from galaxy_explorer.survey.store import Survey
 from tests.evaluation.test_emulator import simple_measure
 from tests.small_survey import write_small_survey
-from tests.trained_bundle import MODELS, NOT_SHIPPED, copied
+from tests.trained_bundle import MODELS, NOT_SHIPPED, copied, small_study
 
 pytestmark = pytest.mark.timeout(3600)  # training has no share in a test's time
 
@@ -29,11 +30,12 @@ def survey(trained_plan):
 
 @pytest.fixture(scope="module")
 def bundle(trained_plan, tmp_path_factory):
-    """As if of every model there were one training."""
+    """The bundle as it is where every model was trained once."""
     plan = copied(trained_plan, tmp_path_factory.mktemp("bundles"))
     shutil.rmtree(plan.work / "seed-1.work")
     (plan.work / "weights" / f"{NOT_SHIPPED}.safetensors").unlink()
-    return plan.out
+    with small_study():
+        return train_bundle(replace(plan, extra_configs=(), seeds=1), lambda _: None)
 
 
 @pytest.fixture(scope="module")
