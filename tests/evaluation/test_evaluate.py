@@ -16,6 +16,7 @@ from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.run import evaluate_bundle, write_evaluation
 from galaxy_explorer.pipeline.train import train_bundle
 from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.utils.cache import StageCache
 from tests.evaluation.test_emulator import simple_measure
 from tests.small_survey import write_small_survey
 from tests.trained_bundle import MODELS, NOT_SHIPPED, copied, small_study
@@ -117,11 +118,18 @@ def test_a_rerun_measures_nothing_and_says_the_same(evaluation, bundle, survey, 
     def refuse(*_, **__):
         raise AssertionError("a finished stage ran again")
 
-    for name in ("cells._cluster", "encoding._encode_all", "supervised._judge", "shipped._score"):
-        monkeypatch.setattr(f"galaxy_explorer.evaluation.run.{name}", refuse)
+    get = StageCache.get
+    asked = []
+
+    def get_stored(cache, stage, inputs, _compute):
+        asked.append(stage)
+        return get(cache, stage, inputs, refuse)
+
+    monkeypatch.setattr(StageCache, "get", get_stored)
     again = evaluate_bundle(bundle, survey, grid="tiny", say=lambda _: None)
     assert again.rows == evaluation.rows
     assert again.claims == evaluation.claims
+    assert len(asked) > 20
 
 
 @pytest.mark.slow
