@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -36,7 +37,7 @@ def bundle(trained_plan, tmp_path_factory):
     shutil.rmtree(plan.work / "seed-1.work")
     (plan.work / "weights" / f"{NOT_SHIPPED}.safetensors").unlink()
     with small_study():
-        return train_bundle(replace(plan, extra_configs=(), seeds=1), lambda _: None)
+        return train_bundle(dataclasses.replace(plan, extra_configs=(), seeds=1), lambda _: None)
 
 
 @pytest.fixture(scope="module")
