@@ -27,6 +27,7 @@ HEAVY = (
     "tests/models/test_pixelcnn.py",
     "tests/models/test_flow.py",
     "tests/test_hierarchical_bundle.py",
+    "tests/emulation/test_sampler.py",
     "tests/clustering/test_choose_k.py",
 )
 """What begins first: idle cores would wait for it at the end."""
