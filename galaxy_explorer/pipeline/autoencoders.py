@@ -24,9 +24,8 @@ from torch import Tensor
 
 from galaxy_explorer.clustering.features import fit_pca, fit_vectors, index_features
 from galaxy_explorer.clustering.summary import INTERVAL
-from galaxy_explorer.deconvolution.observations import observe
+from galaxy_explorer.deconvolution.observations import PEAK_SN, observe
 from galaxy_explorer.errors import TrainingError
-from galaxy_explorer.evaluation.deconvolution.figures import PEAK_SN
 from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.plan import PIXELS_MARK, Plan
 from galaxy_explorer.pipeline.prior import CodedSurvey

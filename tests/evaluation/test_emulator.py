@@ -23,6 +23,8 @@ from tests.small_proof import write_proof_bundle
 from tests.small_survey import write_small_survey
 
 SAMPLES = 72
+# The proof has no share in a test's time: on a machine with much to do it takes many minutes.
+pytestmark = pytest.mark.timeout(3600)
 
 
 def simple_measure(stamp: np.ndarray) -> np.ndarray:

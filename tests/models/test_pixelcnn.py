@@ -153,7 +153,7 @@ def test_eight_maps_are_learnt_by_heart(tmp_path) -> None:
     which = Condition(np.linspace(-2, 2, 8, dtype=np.float32)[:, None], np.zeros((8, 1), np.int64))
     data = PriorData(rng.integers(K, size=(8, 1, 4, 4)), which, np.ones(8))
     always = {"drop_each": 0.0, "subset": 0.0, "alone": 0.0, "drop_all": 0.0}
-    recipe = replace(QUICK, steps=200, batch_size=16, **always)
+    recipe = replace(QUICK, steps=120, batch_size=16, **always)
     prior = build_prior(replace(LABELLED, features=24), recipe.seed)
     made = PriorTask(prior, data, data, recipe, jitter=np.zeros(1))
     train(made, recipe, tmp_path)

@@ -27,7 +27,6 @@ from galaxy_explorer.deconvolution.observations import Array, ObservedStamps, bl
 
 Floats = NDArray[np.float64]
 
-PEAK_SN = (20.0, 50.0, 200.0)
 OBSERVED, WIENER, LUCY = "no deconvolution", "Wiener", "Richardson-Lucy"
 NETWORK, POSTERIOR = "network alone", "network and data"
 

@@ -25,6 +25,7 @@ from galaxy_explorer.deconvolution.classics import (
 from galaxy_explorer.deconvolution.metrics import band_limit, mtf, reduced_chi2
 from galaxy_explorer.deconvolution.network import deconvolve
 from galaxy_explorer.deconvolution.observations import (
+    PEAK_SN,
     Array,
     observe,
     stamps_observed,
@@ -34,7 +35,6 @@ from galaxy_explorer.evaluation.deconvolution.figures import (
     LUCY,
     NETWORK,
     OBSERVED,
-    PEAK_SN,
     POSTERIOR,
     WIENER,
     Figure,
@@ -82,7 +82,7 @@ def evaluate_deconvolution(request: DeconvolutionEvaluation) -> dict[str, Any]:
     Each peak S/N is a stage of its own, kept in BUNDLE.work: an interrupted run goes on.
     """
     bundle = load_bundle(request.bundle)
-    run = _Run(request, bundle)
+    run = _MeasurementRun(request, bundle)
     found: dict[str, Any] = {"format": FORMAT, "model": run.name, "costs": []}
     levels = [run.stage(f"at-{sn:g}", partial(run.at, sn)) for sn in PEAK_SN]
     figures = [Figure(**row) for level in levels for row in level["figures"]]
@@ -104,7 +104,7 @@ def evaluate_deconvolution(request: DeconvolutionEvaluation) -> dict[str, Any]:
     return found
 
 
-class _Run:
+class _MeasurementRun:
     def __init__(self, request: DeconvolutionEvaluation, bundle: Bundle) -> None:
         self.request, self.bundle = request, bundle
         self.model, self.name = psf_model(bundle), psf_model_name(bundle) or ""
