@@ -45,6 +45,9 @@ class ImportPlan:
     same: int = 0
     refused: list[tuple[int, str]] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        return f"<ImportPlan: {self.words()}>"
+
     @property
     def new(self) -> int:
         """How many of the changes give a label where there is none."""
