@@ -141,9 +141,9 @@ def train(
     BundleError.
 
     >>> import galaxy_explorer as ge
-    >>> bundle = ge.train(
-    ...     "surveys/blobs", "trained/blobs", "tiny", models=["k16-modern-8x8"]
-    ... )  # doctest: +SKIP
+    >>> bundle = ge.train("surveys/blobs", "trained/blobs", "tiny", models=["k16-modern-8x8"])
+    >>> bundle.codes("k16-modern-8x8").shape[1:]
+    (8, 8)
     """
     from galaxy_explorer.bundle.bundle import load_bundle
     from galaxy_explorer.pipeline.train import DEFAULT_MODELS, make_plan, train_bundle

@@ -52,7 +52,12 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
             *("astropy", "PIL", "galsim"),
         },
     ),
-    "classify": (SCIENCE, {"numpy", "scipy", "pyarrow", "astropy"}),
+    "classification": (SCIENCE, {"numpy", "scipy", "pyarrow", "astropy"}),
+    "api": (
+        SCIENCE | {"classification", "deconvolution", "emulation", "labels", "pipeline", "utils"},
+        {"astropy"},
+    ),
+    "__main__": ({"cli"}, set()),
     "labels": (BASE, {"numpy", "astropy", "platformdirs"}),
     "tables": (BASE | {"bundle"}, {"numpy", "astropy"}),
     "model_card": (BASE, set()),
@@ -66,7 +71,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "explorer": (
         BASE
-        | {"bundle", "survey", "clustering", "classify", "deconvolution", "tables", "labels"}
+        | {"bundle", "survey", "clustering", "classification", "deconvolution", "tables", "labels"}
         | {"emulation"},
         {
             *("numpy", "scipy", "astropy", "PIL", "bokeh", "colorcet", "holoviews", "matplotlib"),
@@ -76,11 +81,19 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "commands": (
         SCIENCE
-        | {"classify", "deconvolution", "emulation", "evaluation", "pipeline", "tables", "labels"},
+        | {
+            "classification",
+            "deconvolution",
+            "emulation",
+            "evaluation",
+            "pipeline",
+            "tables",
+            "labels",
+        },
         {"numpy", "typer", "rich", "astropy", "pyarrow"},
     ),
     "cli": (BASE | {"commands"}, {"typer"}),
-    "": ({"errors", "bundle"}, set()),
+    "": (SCIENCE | {"api", "classification", "deconvolution", "emulation", "utils"}, set()),
 }
 # Modules that may do more than their room, and modules that may do less.
 MORE = {"commands.serve": {"explorer", "panel"}, "commands.report": {"explorer"}, "": {"explorer"}}
@@ -192,7 +205,8 @@ def functions(path: Path) -> Iterator[Function]:
 
 def is_command(path: Path, function: Function) -> bool:
     """Whether a function is a command: its arguments are the options, one each."""
-    return path.parent.name == "commands" and function.name == path.stem
+    options = path == PACKAGE / "api.py" and not function.name.startswith("_")
+    return options or (path.parent.name == "commands" and function.name == path.stem)
 
 
 def length(path: Path, function: Function) -> int:
