@@ -21,6 +21,8 @@ from galaxy_explorer.commands.common import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from galaxy_explorer.bundle.emulation import EmulationFigure
 
 
@@ -79,7 +81,7 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
 
     opened = load_bundle(bundle)
     source = survey or Path("surveys") / str(opened.manifest["survey"]["name"])
-    told = announce if not as_json else _keep_quiet
+    told: Callable[[str], None] = (lambda _: None) if as_json else announce
     if emulator:
         from galaxy_explorer.bundle.emulation import EMULATION
         from galaxy_explorer.evaluation.emulator.run import evaluate_emulator
@@ -123,10 +125,6 @@ def in_line(figure: EmulationFigure) -> str:
     value = "-" if figure.value is None else f"{figure.value:.3f}"
     what = f"{figure.name}, {figure.statistic}" if figure.statistic else figure.name
     return f"{figure.verdict:12} {value:>7}  {what} (n {figure.n})"
-
-
-def _keep_quiet(_: str) -> None:
-    """Nothing but the JSON document goes to standard output."""
 
 
 def _say_file(bundle: Path, name: str) -> None:
