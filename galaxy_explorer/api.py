@@ -358,7 +358,7 @@ class Labels:
         if bundle is not None:
             opened = opened_bundle(bundle)
             self.sample = label_sample(opened)
-            model = opened.manifest["default_clustering"]
+            model = opened.manifest.default_clustering
             provenance = Provenance(opened.hash, model, __version__)
         self.path = log_path(read_settings().labels) if path is None else Path(path)
         self.store = LabelStore(self.path, provenance)

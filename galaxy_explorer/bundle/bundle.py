@@ -88,10 +88,6 @@ class Bundle:
         size = f"{len(self):,} galaxies, {len(self.models)} models"
         return f"Bundle({self.name!r}, {size}, hash {self.hash[:8]}...)"
 
-    def __repr__(self) -> str:
-        counts = f"{len(self.models)} models, {len(self.clusterings)} clusterings"
-        return f"<Bundle {self.path}: {len(self)} galaxies, {counts}, {len(self.priors)} priors>"
-
     @property
     def name(self) -> str:
         """The bundle's name."""

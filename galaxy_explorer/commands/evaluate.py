@@ -80,7 +80,7 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
     from galaxy_explorer.bundle.bundle import load_bundle
 
     opened = load_bundle(bundle)
-    source = survey or Path("surveys") / str(opened.manifest["survey"]["name"])
+    source = survey or Path("surveys") / opened.manifest.survey.name
     told: Callable[[str], None] = (lambda _: None) if as_json else announce
     if emulator:
         from galaxy_explorer.bundle.emulation import EMULATION

@@ -50,7 +50,7 @@ def info(
         say(Markdown(text))
         say(f"SHA-256 of the manifest: {opened.hash}")
         return
-    name = model or opened.manifest["display_model"]
+    name = model or opened.manifest.display_model
     if name not in opened.models:
         raise SettingError(f"--model {name}: not among {', '.join(opened.models)}")
     rows = opened.load_model(name).layer_table()
@@ -69,18 +69,27 @@ def info(
 
 def facts(bundle: Bundle) -> dict[str, Any]:
     """What a bundle is, as JSON values."""
+    from msgspec import to_builtins
+
     about = bundle.manifest
-    kept = ("software", "created", "recipe", "hardware", "survey")
     return {
         "bundle": bundle.name,
         "bundle_sha256": bundle.hash,
         "n_galaxies": len(bundle),
-        **{key: about[key] for key in kept},
-        "default_clustering": about["default_clustering"],
-        "display_model": about["display_model"],
+        "software": about.software,
+        "created": about.created,
+        "recipe": about.recipe,
+        "hardware": about.hardware,
+        "survey": to_builtins(about.survey),
+        "default_clustering": about.default_clustering,
+        "display_model": about.display_model,
         "models": {
-            name: {key: about["models"][name][key] for key in ("kind", "config", "metrics")}
-            for name in bundle.models
+            name: {
+                "kind": entry.kind,
+                "config": entry.config,
+                "metrics": to_builtins(entry.metrics),
+            }
+            for name, entry in bundle.models.items()
         },
         "clusterings": list(bundle.clusterings),
         "priors": list(bundle.priors),
