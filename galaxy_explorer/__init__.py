@@ -1,28 +1,73 @@
 """Learn a discrete vocabulary of galaxy morphology and explore what it found.
 
-Start here: `load_bundle("trained/sdss")`, in a notebook `Explorer("trained/sdss")`. Neither torch
-nor panel is imported until needed.
+Start here: `import galaxy_explorer as ge`, then `ge.load_bundle("trained/sdss")`, in a notebook
+`ge.Explorer("trained/sdss")`. `help(ge.generate)` and the like show an example each. Nothing is
+imported before it is asked for: neither numpy nor torch nor panel.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from galaxy_explorer.utils.lazy import lazy
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import load_bundle
+    from galaxy_explorer.api import (
+        Labels,
+        classify,
+        deconvolve,
+        generate,
+        ingest,
+        simulate_survey,
+        train,
+    )
+    from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+    from galaxy_explorer.classification import Classification, Classifications
+    from galaxy_explorer.deconvolution.files import Deconvolutions, DeconvolvedImage
+    from galaxy_explorer.emulation.samples import Samples
+    from galaxy_explorer.errors import GalaxyExplorerError
     from galaxy_explorer.explorer.notebook import Explorer
+    from galaxy_explorer.survey.ingest import IngestReport
+    from galaxy_explorer.survey.store import Survey
 
-__all__ = ["Explorer", "__version__", "load_bundle"]
 __version__ = "0.1.0"
+__all__ = [
+    "Bundle",
+    "Classification",
+    "Classifications",
+    "Deconvolutions",
+    "DeconvolvedImage",
+    "Explorer",
+    "GalaxyExplorerError",
+    "IngestReport",
+    "Labels",
+    "Samples",
+    "Survey",
+    "__version__",
+    "classify",
+    "deconvolve",
+    "generate",
+    "ingest",
+    "load_bundle",
+    "simulate_survey",
+    "train",
+]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "load_bundle":
-        from galaxy_explorer.bundle.bundle import load_bundle
-
-        return load_bundle
-    if name == "Explorer":
-        from galaxy_explorer.explorer.notebook import Explorer
-
-        return Explorer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "api": (
+            *("Labels", "classify", "deconvolve", "generate", "ingest"),
+            *("simulate_survey", "train"),
+        ),
+        "bundle.bundle": ("Bundle", "load_bundle"),
+        "classification": ("Classification", "Classifications"),
+        "deconvolution.files": ("Deconvolutions", "DeconvolvedImage"),
+        "emulation.samples": ("Samples",),
+        "errors": ("GalaxyExplorerError",),
+        "explorer.notebook": ("Explorer",),
+        "survey.ingest": ("IngestReport",),
+        "survey.store": ("Survey",),
+    },
+    also=("__version__",),
+)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Annotated, Any
 
 import typer
 
+from galaxy_explorer import __version__
 from galaxy_explorer.errors import GalaxyExplorerError
+from galaxy_explorer.utils.progress import QUIET
 
 COMMANDS = (
     *("simulate", "ingest", "train", "evaluate", "info", "classify", "deconvolve"),
@@ -17,19 +23,63 @@ RESUMABLE = frozenset(
     ("simulate", "ingest", "train", "evaluate", "evaluate-deconvolution", "prior", "generate")
 )
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
+HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="galaxy-explorer",
-    help="Learn a discrete vocabulary of galaxy morphology, cluster it, and explore it.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     rich_markup_mode="rich",
+    context_settings=HELP,
 )
+
+
+def quietable(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the option --quiet, of which it need not know."""
+
+    @wraps(command)
+    def run(*given: Any, quiet: bool = False, **options: Any) -> None:
+        token = QUIET.set(quiet)
+        try:
+            command(*given, **options)
+        finally:
+            QUIET.reset(token)
+
+    known = signature(command, eval_str=True)
+    option = typer.Option("--quiet", "-q", help="No progress, only results and errors.")
+    added = Parameter(
+        "quiet", Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, option]
+    )
+    run.__annotations__["quiet"] = added.annotation
+    run.__signature__ = known.replace(parameters=[*known.parameters.values(), added])  # type: ignore[attr-defined]
+    return run
+
+
+def show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+    """Print the version and end."""
+    if wanted:
+        typer.echo(f"galaxy-explorer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def galaxy_explorer(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Learn a discrete vocabulary of galaxy morphology, cluster it, and explore it.
+
+    Exit status: 0 done; 1 nothing could be done, with the reason; 2 wrong usage; 130 after Ctrl-C.
+    """
+
 
 for _name in COMMANDS:
     _word = _name.replace("-", "_")
     _module = importlib.import_module(f"galaxy_explorer.commands.{_word.partition('_')[0]}")
-    app.command(name=_name)(getattr(_module, _word))
+    app.command(name=_name, context_settings=HELP)(quietable(getattr(_module, _word)))
 
 
 def main() -> None:

@@ -67,15 +67,15 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     for name in environment:
         if name.startswith(PREFIX) and name not in known:
             raise SettingError(f"{name}: no such setting; known are {', '.join(sorted(known))}")
-    values = {s.name: _parse(name, s, environment.get(name)) for name, s in known.items()}
+    values: dict[str, str | int] = {}
+    for name, setting in known.items():
+        text = environment.get(name)
+        if text is None:
+            values[setting.name] = setting.default
+        elif isinstance(setting.default, str):
+            values[setting.name] = text
+        elif text.isdecimal():
+            values[setting.name] = int(text)
+        else:
+            raise SettingError(f"{name}={text!r}: a whole number ({setting.unit}) is needed")
     return Settings(**values)  # type: ignore[arg-type]
-
-
-def _parse(name: str, setting: Setting, text: str | None) -> str | int:
-    if text is None:
-        return setting.default
-    if isinstance(setting.default, str):
-        return text
-    if not text.isdecimal():
-        raise SettingError(f"{name}={text!r}: a whole number ({setting.unit}) is needed")
-    return int(text)

@@ -1,18 +1,14 @@
 """Galaxies of a bundle as tables that explain themselves: units, descriptions, UCDs, provenance.
 
-`galaxy_table` makes an astropy Table of any rows; `tables_io` writes and reads it in five formats.
+`galaxy_table` makes an astropy Table of any rows; `utils.tables` writes and reads it.
 UCDs are those of the IVOA's UCD1+ vocabulary.
-
-Classifications as a table: CSV, ECSV, FITS or Parquet, by the file's extension.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,9 +16,6 @@ from numpy.typing import ArrayLike
 
 from galaxy_explorer import __version__
 from galaxy_explorer.bundle.bundle import Bundle
-from galaxy_explorer.classify import Classification
-from galaxy_explorer.errors import SettingError
-from galaxy_explorer.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -103,13 +96,8 @@ def about_column(name: str) -> About:
     if name in ABOUT:
         return ABOUT[name]
     words = name.replace("_", " ").strip()
-    return About(
-        f"{words.capitalize()}, as in the survey's catalogue", UNITS.get(_suffix(name), "")
-    )
-
-
-def _suffix(name: str) -> str:
-    return name.rsplit("_", 1)[-1].lower() if "_" in name else ""
+    suffix = name.rsplit("_", 1)[-1].lower() if "_" in name else ""
+    return About(f"{words.capitalize()}, as in the survey's catalogue", UNITS.get(suffix, ""))
 
 
 def galaxy_table(
@@ -132,19 +120,15 @@ def galaxy_table(
     for name in bundle.column_names:
         if "/" not in name and name not in columns:
             columns[name] = bundle.column(name)[rows]
-    columns |= _model_columns(bundle, key, rows)
-    return explained_table(columns, provenance(bundle, key, words))
-
-
-def _model_columns(bundle: Bundle, key: str, rows: np.ndarray) -> dict[str, Any]:
-    clustering = bundle.clusterings[key]
-    return {
-        "cluster": clustering.labels[rows],
-        "probability": clustering.responsibility[rows],
-        "map_x": clustering.coordinates[rows, 0],
-        "map_y": clustering.coordinates[rows, 1],
-        "reconstruction_error": bundle.column(f"{clustering.model}/error")[rows],
+    found = bundle.clusterings[key]
+    columns |= {
+        "cluster": found.labels[rows],
+        "probability": found.responsibility[rows],
+        "map_x": found.coordinates[rows, 0],
+        "map_y": found.coordinates[rows, 1],
+        "reconstruction_error": bundle.column(f"{found.model}/error")[rows],
     }
+    return explained_table(columns, provenance(bundle, key, words))
 
 
 def explained_table(columns: Mapping[str, ArrayLike], meta: Mapping[str, str]) -> Table:
@@ -152,19 +136,13 @@ def explained_table(columns: Mapping[str, ArrayLike], meta: Mapping[str, str]) -
     from astropy.table import Column, Table
 
     made = []
-    for name, values in columns.items():
-        about = about_column(name)
-        ucd = {"ucd": about.ucd} if about.ucd else {}
-        column = Column(
-            _text(np.asarray(values)), name, unit=about.unit or None, description=about.description
-        )
-        column.meta.update(ucd)
+    for name, given in columns.items():
+        about, values = about_column(name), np.asarray(given)
+        values = values.astype(str) if values.dtype.kind in "OUS" else values
+        column = Column(values, name, unit=about.unit or None, description=about.description)
+        column.meta.update({"ucd": about.ucd} if about.ucd else {})
         made.append(column)
     return Table(made, meta=dict(meta))
-
-
-def _text(values: np.ndarray) -> np.ndarray:
-    return values.astype(str) if values.dtype.kind in "OUS" else values
 
 
 def provenance(bundle: Bundle, clustering: str, words: str = "") -> dict[str, str]:
@@ -180,104 +158,3 @@ def provenance(bundle: Bundle, clustering: str, words: str = "") -> dict[str, st
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "paper": PAPER,
     }
-
-
-FORMATS = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".fits": "fits", ".parquet": "parquet"}
-
-
-def table_format(path: Path) -> str:
-    """Name of the astropy format of a path. Raises SettingError for another extension."""
-    if path.suffix not in FORMATS:
-        raise SettingError(f"--out {path}: the extension must be one of {', '.join(FORMATS)}")
-    return FORMATS[path.suffix]
-
-
-def codes_text(codes: np.ndarray, num_embeddings: int) -> str:
-    """A code map row by row in hexadecimal, as many digits a code as the largest one needs.
-
-    It starts with "x", or a program that reads the CSV would take some maps for numbers.
-    """
-    digits = len(f"{num_embeddings - 1:x}")
-    return "x" + "".join(f"{code:0{digits}x}" for code in codes.ravel().tolist())
-
-
-def make_table(bundle: Bundle, records: list[Classification]) -> Table:
-    """One row an image. Where there is no number: NaN, cluster -1, empty text."""
-    from astropy.table import Table
-
-    table = Table()
-    table["file"] = np.array([r.file for r in records], dtype=str)
-    table["reason"] = np.array([r.reason for r in records], dtype=str)
-    table["out_of_distribution"] = np.array([r.out_of_distribution for r in records], dtype=str)
-    for name, entry in bundle.models.items():
-        _add_model(table, name, entry.config.get("num_embeddings"), records)
-    for key, clustering in bundle.clusterings.items():
-        _add_clustering(table, key, clustering.mixture.n_components, records)
-    table.meta["bundle"] = bundle.name
-    table.meta["bundle_sha256"] = bundle.hash
-    return table
-
-
-def _add_model(table: Table, name: str, size: int | None, records: list[Classification]) -> None:
-    """Columns of one model; latents, where there is no codebook of `size`, stay out."""
-    readings = [record.models.get(name) for record in records]
-    if size is not None:
-        maps = ["" if r is None else codes_text(r.codes, size) for r in readings]
-        table[f"{name}/codes"] = np.array(maps, dtype=str)
-    for field in ("error", "percentile"):
-        values = [np.nan if r is None else getattr(r, field) for r in readings]
-        table[f"{name}/{field}"] = np.array(values)
-
-
-def _add_clustering(table: Table, key: str, count: int, records: list[Classification]) -> None:
-    members = [record.clusterings.get(key) for record in records]
-    clusters = [-1 if m is None else m.cluster for m in members]
-    table[f"{key}/cluster"] = np.array(clusters, dtype=np.int16)
-    for field in ("probability", "x", "y"):
-        values = [np.nan if m is None else getattr(m, field) for m in members]
-        table[f"{key}/{field}"] = np.array(values)
-    shares = np.full((len(records), count), np.nan)
-    for i, member in enumerate(members):
-        if member is not None:
-            shares[i] = member.responsibilities
-    table[f"{key}/probabilities"] = shares
-
-
-def write_table(table: Table, path: Path) -> list[Path]:
-    """Write the table; CSV knows no vectors, so they go to `<name>-probabilities.csv` beside it."""
-    kind = table_format(path)
-    if kind != "ascii.csv":
-        _write(table, path, kind)
-        return [path]
-    vectors = [name for name in table.colnames if table[name].ndim > 1]
-    plain = table.copy(copy_data=False)
-    plain.remove_columns(vectors)
-    _write(plain, path, kind)
-    beside = path.with_name(f"{path.stem}-probabilities.csv")
-    _write(_long_form(table, vectors), beside, kind)
-    return [path, beside]
-
-
-def _long_form(table: Table, vectors: list[str]) -> Table:
-    """One row for each file and clustering, one column for each cluster."""
-    from astropy.table import Table
-
-    long = Table()
-    long["file"] = np.tile(np.asarray(table["file"]), len(vectors))
-    names = [name.removesuffix("/probabilities") for name in vectors]
-    long["clustering"] = np.repeat(np.array(names, dtype=str), len(table))
-    width = max((table[name].shape[1] for name in vectors), default=0)
-    values = np.full((len(long), width), np.nan)
-    for i, name in enumerate(vectors):
-        values[i * len(table) : (i + 1) * len(table), : table[name].shape[1]] = table[name]
-    for cluster in range(width):
-        long[f"p{cluster}"] = values[:, cluster]
-    return long
-
-
-def _write(table: Table, path: Path, kind: str) -> None:
-    options: dict[str, Any] = {"overwrite": True, "format": kind}
-    with atomic_path(path) as temporary, warnings.catch_warnings():
-        # FITS readers take column names with "/" and "-"; the standard only advises against them.
-        warnings.filterwarnings("ignore", category=UserWarning, module="astropy")
-        table.write(temporary, **options)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
-from galaxy_explorer import cli
+from galaxy_explorer import __version__, cli
 from galaxy_explorer.errors import BadImage, BundleError
+from tests.small_bundle import write_small_bundle
+from tests.small_survey import blobs
 
 ABSENT = "no/such/place"
 WRONG_INPUT = {
@@ -114,3 +119,130 @@ def test_an_error_of_the_programmer_is_not_hidden(monkeypatch) -> None:
     monkeypatch.setattr(cli, "app", broken)
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_bundle(tmp_path_factory.mktemp("cli") / "small", n=60)
+
+
+def invoke(*words: object):
+    return CliRunner().invoke(cli.app, [str(word) for word in words], env={"COLUMNS": "100"})
+
+
+def test_the_version_is_shown() -> None:
+    assert invoke("--version").output == f"galaxy-explorer {__version__}\n"
+
+
+def test_python_m_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "galaxy_explorer", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"galaxy-explorer {__version__}\n"
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_a_short_help_and_can_be_quiet(command: str) -> None:
+    short, long = invoke(command, "-h"), invoke(command, "--help")
+    assert short.exit_code == 0
+    assert short.output == long.output
+    assert "--quiet" in long.output
+
+
+def test_one_name_for_one_thing_across_commands() -> None:
+    """The same option is read in the same way by every command that has it."""
+    commands = typer.main.get_command(cli.app).commands
+    spelt: dict[str, set[tuple[str, ...]]] = {}
+    for command in commands.values():
+        for parameter in command.params:
+            if parameter.opts[0].startswith("-") and not getattr(parameter, "hidden", False):
+                spelt.setdefault(parameter.name, set()).add(tuple(sorted(parameter.opts)))
+    assert {name: ways for name, ways in spelt.items() if len(ways) > 1} == {}
+    assert spelt["n"] == {("--n", "-n")}
+
+
+def test_the_old_name_of_an_option_is_still_read_but_not_shown() -> None:
+    command = typer.main.get_command(cli.app).commands["evaluate"]
+    old = next(p for p in command.params if "--emulator-model" in p.opts)
+    assert old.hidden
+    assert "--emulator-model" not in invoke("evaluate", "--help").output
+
+
+def test_quiet_shows_results_and_no_progress(bundle: Path, picture: Path, tmp_path: Path) -> None:
+    words = ("classify", bundle, picture, "--out", tmp_path / "t.csv")
+    loud, quiet = invoke(*words), invoke(*words, "--quiet")
+    assert "Classifying" in loud.stderr
+    assert quiet.stderr == ""
+    assert quiet.stdout == loud.stdout
+    assert "Classifying" in invoke(*words).stderr
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    stamp = blobs(np.array([0.0]), np.random.default_rng(0))[0, 0]
+    Image.fromarray((255 * stamp.clip(0, 1)).astype(np.uint8)).save(tmp_path / "one.png")
+    return tmp_path / "one.png"
+
+
+def test_json_is_one_document_and_nothing_else(bundle: Path, picture: Path) -> None:
+    found = json.loads(invoke("classify", bundle, picture, "absent.png", "--json").stdout)
+    assert [image["reason"] == "" for image in found["images"]] == [True, False]
+    assert (found["classified"], found["rejected"], found["written"]) == (1, 1, [])
+    about = json.loads(invoke("info", bundle, "--json").stdout)
+    assert about["bundle_sha256"] == found["bundle_sha256"]
+    assert about["n_galaxies"] == 60
+    layers = json.loads(invoke("info", bundle, "--layers", "--json").stdout)
+    assert sum(layer["parameters"] for layer in layers["layers"]) > 1000
+
+
+def test_evaluate_reports_what_it_wrote_as_json(bundle: Path, monkeypatch) -> None:
+    def evaluated(path, survey, *, say, **_):
+        say("a line that is no JSON")
+        (path / "evaluation.json").write_text('{"rows": [1.5]}')
+
+    monkeypatch.setattr("galaxy_explorer.evaluation.run.evaluate_bundle", evaluated)
+    try:
+        done = invoke("evaluate", bundle, "--json")
+    finally:
+        (bundle / "evaluation.json").unlink()
+    assert json.loads(done.stdout) == {"bundle": str(bundle), "rows": [1.5]}
+
+
+def test_where_nothing_could_be_done_the_status_is_1(bundle: Path, tmp_path: Path) -> None:
+    done = invoke("classify", bundle, tmp_path / "absent.png", "--out", tmp_path / "t.csv")
+    assert (done.exit_code, done.exception.__class__) == (1, SystemExit)
+    assert "0 classified" in done.stdout
+    assert (tmp_path / "t.csv").exists()
+    (tmp_path / "mine.csv").write_text("galaxy_id,stage,annotator\nX1,T3,Ada\n")
+    log = ("--bundle", bundle, "--labels", tmp_path / "labels.db")
+    done = invoke("labels", "import", tmp_path / "mine.csv", *log)
+    assert done.exit_code == 1
+    assert "1 refused" in done.stdout
+
+
+def test_an_ingest_that_adds_nothing_has_status_1(tmp_path: Path, picture: Path) -> None:
+    (tmp_path / "all.csv").write_text("id,file,T\nM 31,one.png,3\n")
+    words = ("ingest", tmp_path, "--catalog", tmp_path / "all.csv", "--out", tmp_path / "survey")
+    first = invoke(*words, "--image", "file")
+    assert (first.exit_code, "1 accepted" in first.stdout) == (0, True)
+    again = invoke(*words, "--image", "file", "--append", "--source-name", "again")
+    assert (again.exit_code, "0 accepted, 1 rejected" in again.stdout) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("classify",),
+        ("classify", "bundle", "image.fits"),
+        ("labels", "export"),
+        ("labels", "import"),
+        ("generate", "bundle", "--out", "g.fits", "-n", "many"),
+        ("no-such-command",),
+        ("info", "bundle", "--no-such-option"),
+    ],
+)
+def test_wrong_usage_is_status_2(words: tuple[str, ...]) -> None:
+    assert invoke(*words).exit_code == 2

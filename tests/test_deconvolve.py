@@ -72,6 +72,13 @@ def test_an_image_becomes_a_fits_file_that_says_everything(folder: Path, tmp_pat
         assert residual == pytest.approx(expected, abs=1e-3)
 
 
+def test_where_no_image_can_be_used_the_status_is_1(folder: Path, tmp_path: Path) -> None:
+    command = ["deconvolve", str(folder / "bundle"), "absent.fits", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 1
+    assert "0 deconvolved, 1 could not be used" in done.output
+
+
 def test_images_of_one_name_have_a_result_each(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "north").mkdir()
     (tmp_path / "south").mkdir()

@@ -203,6 +203,11 @@ def load_bundle(path: str | Path) -> Bundle:
 
     Raises BundleError naming the first file that is missing, extra, truncated, altered, linked,
     or not what the manifest says.
+
+    >>> import galaxy_explorer as ge
+    >>> bundle = ge.load_bundle("trained/toy")
+    >>> bundle.codes("k16-modern-8x8").shape, bundle.decode("k16-modern-8x8", [0]).shape
+    ((60, 8, 8), (1, 1, 64, 64))
     """
     folder = Path(path)
     values, digest = read_manifest(folder)

@@ -7,14 +7,19 @@ from typing import Annotated
 
 import typer
 
+from galaxy_explorer.commands.common import AsJson, BundleFolder, Hdu, end_in_vain, say, say_json
+
 
 def classify(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
-    stamps: Annotated[
+    bundle: BundleFolder,
+    images: Annotated[
         list[str], typer.Argument(help="Images (FITS, PNG, JPEG), folders or quoted patterns.")
     ],
     *,
-    out: Annotated[Path, typer.Option(help="Table to write: .csv, .ecsv, .fits or .parquet.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Table to write: .csv, .ecsv, .fits or .parquet; needed without --json."),
+    ] = None,
     frame: Annotated[
         str,
         typer.Option(
@@ -22,37 +27,36 @@ def classify(
             " whole: all of every image; a number: so many central pixels."
         ),
     ] = "auto",
-    hdu: Annotated[int | None, typer.Option(help="FITS extension; else the first image.")] = None,
+    hdu: Hdu = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say what a bundle makes of your images: codes, clusters, map positions, how unusual.
 
-    Centre the galaxy in the image. An image that cannot be used becomes a row with the reason.
+    Centre the galaxy in the image. An image that cannot be used becomes a row with the reason;
+    where that is true of all, the exit status is 1.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
     galaxy-explorer classify trained/sdss my_galaxies/*.fits --out placed.csv
+
+    galaxy-explorer classify trained/sdss my_galaxies --json
     """
-    from rich.console import Console
+    from galaxy_explorer import api
+    from galaxy_explorer.classification import table_format
 
-    from galaxy_explorer.bundle.bundle import load_bundle
-    from galaxy_explorer.classify import classify_images, expand
-    from galaxy_explorer.tables import make_table, table_format, write_table
-    from galaxy_explorer.utils.progress import progress
-
-    table_format(out)
-    opened = load_bundle(bundle)
-    files = expand(stamps)
-    records = []
-    with progress(len(files), "Classifying", unit="images") as advance:
-        for record in classify_images(opened, files, frame=frame, hdu=hdu):
-            records.append(record)
-            advance(1)
-    written = write_table(make_table(opened, records), out)
-    bad = sum(bool(record.reason) for record in records)
-    unusual = sum(record.out_of_distribution.startswith("yes") for record in records)
-    Console(highlight=False).print(
-        f"{len(records) - bad} classified ({unusual} unlike the training galaxies),"
-        f" {bad} could not be used; written: {', '.join(str(path) for path in written)}",
-        markup=False,
-        soft_wrap=True,
-    )
+    if out is not None:
+        table_format(out)
+    elif not as_json:
+        raise typer.BadParameter("name the table to write", param_hint="--out")
+    found = api.classify(bundle, images, frame=frame, hdu=hdu)
+    written = [] if out is None else found.write(out)
+    bad = len(found.rejected)
+    if as_json:
+        say_json({**found.to_dict(), "written": written})
+    else:
+        say(
+            f"{len(found) - bad} classified ({len(found.unusual)} unlike the training galaxies),"
+            f" {bad} could not be used; written: {', '.join(str(path) for path in written)}"
+        )
+    if bad == len(found):
+        end_in_vain()

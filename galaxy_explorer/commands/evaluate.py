@@ -5,19 +5,29 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from galaxy_explorer.commands.common import (
+    AsJson,
+    BundleFolder,
+    PsfBundle,
+    announce,
+    say,
+    say_json,
+)
+
 if TYPE_CHECKING:
-    from rich.table import Table
+    from collections.abc import Callable
 
     from galaxy_explorer.bundle.emulation import EmulationFigure
 
 
 def evaluate(  # noqa: PLR0913 - each option of the command is an argument
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder, from train.")],
+    bundle: BundleFolder,
     *,
     survey: Annotated[
         Path | None,
@@ -36,13 +46,21 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
     emulator: Annotated[
         bool, typer.Option("--emulator", help="The emulator instead: do its samples obey?")
     ] = False,
-    emulator_samples: Annotated[
-        int, typer.Option(min=40, help="Samples drawn, and held-out galaxies at most.")
+    n: Annotated[
+        int,
+        typer.Option(
+            "--n",
+            "-n",
+            min=40,
+            help="With --emulator: samples drawn, and held-out galaxies at most.",
+        ),
     ] = 1000,
-    emulator_model: Annotated[
+    model: Annotated[
         str | None,
         typer.Option(help="With --emulator: the prior of this model alone; others stay."),
     ] = None,
+    emulator_model: Annotated[str | None, typer.Option(hidden=True)] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a bundle on held-out galaxies: the scoreboard, the report's claims, the model card.
 
@@ -59,40 +77,43 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
 
     galaxy-explorer evaluate trained/sdss --survey surveys/sdss --emulator
     """
-    from rich.console import Console
-
     from galaxy_explorer.bundle.bundle import load_bundle
-    from galaxy_explorer.evaluation.run import evaluate_bundle
 
-    console = Console(highlight=False)
     opened = load_bundle(bundle)
     source = survey or Path("surveys") / opened.manifest.survey.name
-
-    def say(line: str) -> None:
-        console.print(line, markup=False, soft_wrap=True)
-
+    told: Callable[[str], None] = (lambda _: None) if as_json else announce
     if emulator:
+        from galaxy_explorer.bundle.emulation import EMULATION
         from galaxy_explorer.evaluation.emulator.run import evaluate_emulator
 
         proof = evaluate_emulator(
             bundle,
             source,
-            samples=emulator_samples,
+            samples=n,
             grid=grid,
             workers=workers,
             out=out,
-            only=emulator_model,
-            say=say,
+            only=model or emulator_model,
+            say=told,
         )
+        if as_json:
+            _say_file(out or bundle, EMULATION)
+            return
         for part in (proof, *proof.others):
             say(f"Prior of {part.model}")
             for figure in part.figures:
                 say(in_line(figure))
         say(f"Written into {out or bundle}; look at it: galaxy-explorer info {out or bundle}")
         return
+    from galaxy_explorer.bundle.evaluation import EVALUATION
+    from galaxy_explorer.evaluation.run import evaluate_bundle
+
     made = evaluate_bundle(
-        bundle, source, out=out, grid=grid, seeds=seeds, workers=workers, say=say
+        bundle, source, out=out, grid=grid, seeds=seeds, workers=workers, say=told
     )
+    if as_json:
+        _say_file(out or bundle, EVALUATION)
+        return
     total = made.costs[-1]
     say(f"{len(made.rows)} figures, {len(made.claims)} claims, {len(made.targets)} goals")
     say(f"{total.seconds / 60:.1f} min in all stages, at most {total.peak_mib:.0f} MiB")
@@ -106,13 +127,20 @@ def in_line(figure: EmulationFigure) -> str:
     return f"{figure.verdict:12} {value:>7}  {what} (n {figure.n})"
 
 
+def _say_file(bundle: Path, name: str) -> None:
+    """Report a JSON file of a bundle, with the folder that it was written into."""
+    say_json({"bundle": bundle, **json.loads((bundle / name).read_text(encoding="utf-8"))})
+
+
 def evaluate_deconvolution(
-    bundle: Annotated[Path, typer.Argument(help="Bundle with a model with the PSF layer.")],
+    bundle: PsfBundle,
     *,
     survey: Annotated[
         Path, typer.Option(help="Simulated survey that it was trained on, with truth.")
     ],
-    n: Annotated[int, typer.Option("--n", min=10, help="Test galaxies at each peak S/N.")] = 200,
+    n: Annotated[
+        int, typer.Option("--n", "-n", min=10, help="Test galaxies at each peak S/N.")
+    ] = 200,
     real: Annotated[Path | None, typer.Option(help="Survey of real stamps, linear.")] = None,
     exposure: Annotated[
         float | None,
@@ -121,6 +149,7 @@ def evaluate_deconvolution(
             " light; without it the noise is the sky's alone."
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Judge the deconvolution against known truth, beside Wiener and Richardson-Lucy.
 
@@ -132,37 +161,29 @@ def evaluate_deconvolution(
 
     galaxy-explorer evaluate-deconvolution trained/candels --survey surveys/sim_candels
     """
-    from rich.console import Console
+    from rich.table import Table
 
     from galaxy_explorer.evaluation.deconvolution.run import DeconvolutionEvaluation
     from galaxy_explorer.evaluation.deconvolution.run import evaluate_deconvolution as measure
 
     found = measure(DeconvolutionEvaluation(bundle, survey, n, real, exposure))
-    console = Console()
-    console.print(_figures(found))
-    console.print(_targets(found))
-    limit = found["band"]["limit_cycles_per_arcsec"]
-    console.print(f"Beyond {limit:.2f} cycles/arcsec structure is the prior's, not the data's.")
-
-
-def _figures(found: dict[str, Any]) -> Table:
-    from rich.table import Table
-
-    table = Table("peak S/N", "figure", "method", "value", "95 %", "control", title="Deconvolution")
+    if as_json:
+        say_json({"bundle": bundle, **found})
+        return
+    figures = Table(
+        "peak S/N", "figure", "method", "value", "95 %", "control", title="Deconvolution"
+    )
     for row in found["figures"]:
         control = "" if row["control"] is None else f"{row['control']:.3g}"
-        table.add_row(
+        figures.add_row(
             f"{row['peak_sn']:g}", row["name"], row["method"], f"{row['value']:.3f} {row['unit']}",
             f"{row['low']:.3f} to {row['high']:.3f}", control,
         )  # fmt: skip
-    return table
-
-
-def _targets(found: dict[str, Any]) -> Table:
-    from rich.table import Table
-
-    table = Table("peak S/N", "target", "goal", "found", "met", title="Targets, network and data")
+    say(figures)
+    goals = Table("peak S/N", "target", "goal", "found", "met", title="Targets, network and data")
     for row in found["targets"]:
         met = "yes" if row["met"] else "no"
-        table.add_row(f"{row['peak_sn']:g}", row["name"], row["goal"], f"{row['value']:.3f}", met)
-    return table
+        goals.add_row(f"{row['peak_sn']:g}", row["name"], row["goal"], f"{row['value']:.3f}", met)
+    say(goals)
+    limit = found["band"]["limit_cycles_per_arcsec"]
+    say(f"Beyond {limit:.2f} cycles/arcsec structure is the prior's, not the data's.")

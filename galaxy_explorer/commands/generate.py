@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from galaxy_explorer.emulation.observation import Observer
-
+from galaxy_explorer.commands.common import say
 
 OBSERVATION = "Observation"
 
@@ -115,31 +113,11 @@ def generate(  # noqa: PLR0913 - each option of the command is an argument
 
     galaxy-explorer generate trained/sdss -n 5000 --psf psf.fits --pixel-scale 0.4 --out many.fits
     """  # noqa: E501
-    from rich.console import Console
-
-    from galaxy_explorer.bundle.bundle import load_bundle
-    from galaxy_explorer.emulation.emulator import Emulator
-    from galaxy_explorer.emulation.observation import ObservationSettings, Observer
-    from galaxy_explorer.emulation.output import generate as make
-    from galaxy_explorer.emulation.request import Request
-
-    emulator = Emulator.open(load_bundle(bundle), model)
-    condition = _condition(ttype, given or [])
-    request = Request(n, seed, condition, temperature, guidance)
-    sizes, flux = (pixel_scale, observed_scale), (magnitude, zero_point, sky_sigma)
-    maker = Observer(
-        emulator, ObservationSettings(observe, psf, *sizes, *flux, psf_layer), condition
-    )
-    make(maker, request, out)
-    Console(highlight=False).print(_summary(maker, n, out), markup=False, soft_wrap=True)
-
-
-def _condition(ttype: float | None, given: list[str]) -> dict[str, float]:
-    """What is asked for, by field; raises RequestError for a text that is no NAME=VALUE."""
+    from galaxy_explorer import api
     from galaxy_explorer.errors import RequestError
 
     condition = {} if ttype is None else {"ttype": ttype}
-    for text in given:
+    for text in given or []:
         name, sign, value = text.partition("=")
         try:
             number = float(value)
@@ -150,14 +128,21 @@ def _condition(ttype: float | None, given: list[str]) -> dict[str, float]:
         if name in condition:
             raise RequestError(f"--set {text}: {name} is given twice")
         condition[name] = number
-    return condition
-
-
-def _summary(maker: Observer, count: int, out: Path) -> str:
-    camera = maker.setup.camera
-    seen = "as the model draws them" if camera.name == "none" else f"observed as {camera.name}"
-    scale = f"{camera.pixel_scale_arcsec:g} arcsec/px" if maker.scale else "pixel scale unknown"
-    return (
-        f"{out}: {count} synthetic galaxies, {seen}, {maker.side} x {maker.side} px, {scale},"
-        f" unit {camera.flux_unit}"
+    samples = api.generate(
+        bundle,
+        n=n,
+        seed=seed,
+        condition=condition,
+        temperature=temperature,
+        guidance=guidance,
+        model=model,
+        observe=observe,
+        psf=psf,
+        pixel_scale=pixel_scale,
+        observed_scale=observed_scale,
+        magnitude=magnitude,
+        zero_point=zero_point,
+        sky_sigma=sky_sigma,
+        psf_layer=psf_layer,
     )
+    say(f"{samples.write(out)}: {samples.summary}")

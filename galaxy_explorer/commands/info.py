@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from galaxy_explorer.commands.common import AsJson, BundleFolder, say, say_json
 
+if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
 
 
 def info(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    bundle: BundleFolder,
     *,
     layers: Annotated[
         bool, typer.Option("--layers", help="The layers of a model, as the report's Table 1.")
@@ -22,6 +22,7 @@ def info(
     model: Annotated[
         str | None, typer.Option(help="Model for --layers; else the one that draws pictures.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print what a bundle is: its model card, or the layers of one of its models.
 
@@ -30,35 +31,69 @@ def info(
     galaxy-explorer info trained/sdss
 
     galaxy-explorer info trained/sdss --layers --model k512-modern-8x8
+
+    galaxy-explorer info trained/sdss --json
     """
-    from rich.console import Console
     from rich.markdown import Markdown
-
-    from galaxy_explorer.bundle.bundle import load_bundle
-
-    opened = load_bundle(bundle)
-    console = Console()
-    if layers or model:
-        console.print(_layer_table(opened, model or opened.manifest.display_model))
-        return
-    # A card from elsewhere must not steer the terminal.
-    text = "".join(c for c in opened.card if c.isprintable() or c == "\n")
-    console.print(Markdown(text))
-    console.print(f"SHA-256 of the manifest: {opened.hash}", markup=False, soft_wrap=True)
-
-
-def _layer_table(bundle: Bundle, name: str) -> Table:
     from rich.table import Table
 
+    from galaxy_explorer.bundle.bundle import load_bundle
     from galaxy_explorer.errors import SettingError
 
-    if name not in bundle.models:
-        raise SettingError(f"--model {name}: not among {', '.join(bundle.models)}")
+    opened = load_bundle(bundle)
+    if not (layers or model):
+        if as_json:
+            say_json(facts(opened))
+            return
+        # A card from elsewhere must not steer the terminal.
+        text = "".join(c for c in opened.card if c.isprintable() or c == "\n")
+        say(Markdown(text))
+        say(f"SHA-256 of the manifest: {opened.hash}")
+        return
+    name = model or opened.manifest.display_model
+    if name not in opened.models:
+        raise SettingError(f"--model {name}: not among {', '.join(opened.models)}")
+    rows = opened.load_model(name).layer_table()
+    if as_json:
+        say_json({"bundle": opened.name, "model": name, "layers": [asdict(row) for row in rows]})
+        return
     table = Table(title=f"{name}: layers (report, Table 1)")
     table.add_column("Type", no_wrap=True)
     for head in ("#features", "filter size", "stride size", "non-linearity", "parameters"):
         table.add_column(head, justify="right")
-    for row in bundle.load_model(name).layer_table():
+    for row in rows:
         numbers = (str(row.features), row.filter, row.stride, row.nonlinearity)
         table.add_row(row.name, *numbers, f"{row.parameters:,}")
-    return table
+    say(table)
+
+
+def facts(bundle: Bundle) -> dict[str, Any]:
+    """What a bundle is, as JSON values."""
+    from msgspec import to_builtins
+
+    about = bundle.manifest
+    return {
+        "bundle": bundle.name,
+        "bundle_sha256": bundle.hash,
+        "n_galaxies": len(bundle),
+        "software": about.software,
+        "created": about.created,
+        "recipe": about.recipe,
+        "hardware": about.hardware,
+        "survey": to_builtins(about.survey),
+        "default_clustering": about.default_clustering,
+        "display_model": about.display_model,
+        "models": {
+            name: {
+                "kind": entry.kind,
+                "config": entry.config,
+                "metrics": to_builtins(entry.metrics),
+            }
+            for name, entry in bundle.models.items()
+        },
+        "clusterings": list(bundle.clusterings),
+        "priors": list(bundle.priors),
+        "evaluated": bundle.evaluation is not None,
+        "emulator_evaluated": bundle.emulation is not None,
+        "columns": bundle.column_names,
+    }

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from galaxy_explorer.survey.catalog import ColumnMap
-    from galaxy_explorer.survey.ingest import IngestReport
+from galaxy_explorer.commands.common import end_in_vain, say
 
 COLUMNS = "Columns of the catalogue (guessed from usual names where not given)"
 PIXELS = "Pixels"
@@ -117,7 +115,8 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
 ) -> None:
     """Make a survey from pictures and a catalogue.
 
-    A picture that cannot be used is listed in OUT/rejects.csv with the reason; the others go on.
+    A picture that cannot be used is listed in OUT/rejects.csv with the reason; the others go on,
+    and where there are none the exit status is 1.
     Interrupt it as you like: the same command resumes, with the same result. T goes to the
     nearest integer and ten classes, -3 to 6; what lies outside goes to the ends.
 
@@ -132,44 +131,45 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
     galaxy-explorer ingest mosaic_f160w.fits --catalog sources.fits --out surveys/goods
     --id NUMBER --ra ALPHA_J2000 --dec DELTA_J2000 --cutout-arcsec 5.04 --size 84
     """
-    from galaxy_explorer.survey.ingest import IngestOptions
-    from galaxy_explorer.survey.ingest import ingest as run
+    from galaxy_explorer import api
 
-    options = IngestOptions(
+    report = api.ingest(
+        source,
+        catalog,
+        out,
         name=name,
         source_name=source_name,
-        columns={"galaxy_id": galaxy_id, "image": image, "ttype": ttype, "ra": ra, "dec": dec},
+        append=append,
+        id=galaxy_id,
+        image=image,
+        ttype=ttype,
+        ra=ra,
+        dec=dec,
         band=band,
         band_name=band_name,
         size=size,
         stretch=stretch,
         frame=frame,
         cutout_arcsec=cutout_arcsec,
-        pixel_scale_arcsec=pixel_scale,
-        append=append,
+        pixel_scale=pixel_scale,
     )
-    _summary(*run(source, catalog, out, options), out)
-
-
-def _summary(columns: ColumnMap, report: IngestReport, out: Path) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    meta = report.survey.meta
-    if columns.guessed:
-        console.print(f"Columns guessed: {', '.join(columns.guessed)}")
-    console.print(
+    if report.guessed:
+        say(f"Columns guessed: {', '.join(report.guessed)}")
+    say(
         f"{report.catalog_rows} catalogue rows: {report.accepted} accepted, "
         f"{report.rejected} rejected"
-        + (f" (reasons in {out / 'rejects.csv'})" if report.rejected else "")
+        + (f" (reasons in {report.rejects})" if report.rejected else "")
     )
     if report.unused_pictures:
-        console.print(f"{report.unused_pictures} pictures have no catalogue row and were left out")
+        say(f"{report.unused_pictures} pictures have no catalogue row and were left out")
+    meta = report.survey.meta
     counts = meta["counts"]
-    console.print(
+    say(
         f"Survey {out}: {counts['galaxies']} galaxies, {meta['stamp_size']} x "
         f"{meta['stamp_size']} px, {meta['channels']} channel(s), band {meta['band'] or '?'}, "
         f"{meta['stretch']['state']} stamps; {counts['with_ttype']} with a T-type; train "
         f"{counts['train']}, validation {counts['validation']}, test {counts['test']}"
     )
-    console.print(f"Fingerprint {meta['fingerprint']}")
+    say(f"Fingerprint {meta['fingerprint']}")
+    if not report.accepted:
+        end_in_vain()

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from galaxy_explorer.commands.common import end_in_vain, say
 
+if TYPE_CHECKING:
     from galaxy_explorer.labels.imports import ImportPlan
-    from galaxy_explorer.labels.sample import Sample
-    from galaxy_explorer.labels.store import LabelStore
 
 MAX_LINES = 30
 """Lines of a dry run that are printed; the sums are of all."""
@@ -68,71 +66,28 @@ def labels(
 
     galaxy-explorer labels import mine.csv --annotator Ada --dry-run
     """
-    from rich.console import Console
-
-    from galaxy_explorer.errors import SettingError
-
-    console = Console(highlight=False, soft_wrap=True)
-    if action is Action.EXPORT:
-        if out is None:
-            raise SettingError("export: name the table to write by --out")
-        _export(*_opened(bundle, log), what, out, console)
-    elif file is None:
-        raise SettingError("import: name the table to read")
-    else:
-        _import(*_opened(bundle, log), file, annotator, console, dry_run=dry_run)
-
-
-def _opened(bundle: Path | None, log: Path | None) -> tuple[LabelStore, Sample]:
-    """The log and the galaxies, as the app has them unless told otherwise."""
-    from galaxy_explorer import __version__
-    from galaxy_explorer.bundle.bundle import load_bundle
-    from galaxy_explorer.labels.log import Provenance, log_path
-    from galaxy_explorer.labels.sample import Sample
-    from galaxy_explorer.labels.store import LabelStore
+    from galaxy_explorer.api import Labels
     from galaxy_explorer.settings import read_settings
 
-    settings = read_settings()
-    opened = load_bundle(bundle or settings.bundle)
-    ids = tuple(str(galaxy) for galaxy in opened.column("galaxy_id"))
-    sample = Sample(ids, {key: one.labels for key, one in opened.clusterings.items()})
-    model = opened.manifest.default_clustering
-    path = log or log_path(settings.labels)
-    return LabelStore(path, Provenance(opened.hash, model, __version__)), sample
+    if action is Action.EXPORT and out is None:
+        raise typer.BadParameter("export: name the table to write", param_hint="--out")
+    if action is Action.IMPORT and file is None:
+        raise typer.BadParameter("import: name the table to read", param_hint="FILE")
+    with Labels(log, bundle or read_settings().bundle) as given:
+        if out is not None and action is Action.EXPORT:
+            count = len(given.export_table(out, what.value))
+            say(f"{count:,} rows of {what.value} from {given.path}: {out}")
+        elif file is not None:
+            plan = given.import_table(file, annotator, dry_run=dry_run)
+            for line in lines_of(plan):
+                say(line)
+            done = "would store" if dry_run else "stored"
+            say(f"{done} in {given.path}: {plan.words()}")
+            if plan.refused and not (plan.changes or plan.same):
+                end_in_vain()
 
 
-def _export(store: LabelStore, sample: Sample, what: What, out: Path, console: Console) -> None:
-    from galaxy_explorer.labels.tables import table as label_table
-    from galaxy_explorer.utils.tables import write_table
-
-    table = label_table(store, what.value, sample)
-    write_table(table, out)
-    console.print(f"{len(table):,} rows of {what.value} from {store.path}: {out}", markup=False)
-
-
-def _import(
-    store: LabelStore,
-    sample: Sample,
-    file: Path,
-    annotator: str,
-    console: Console,
-    *,
-    dry_run: bool,
-) -> None:
-    from galaxy_explorer.labels.imports import plan_import, read_rows
-
-    rows = read_rows(file.read_bytes(), file.suffix, str(file))
-    plan = plan_import(store, rows, annotator=annotator, sample=sample)
-    for line in _lines(plan):
-        console.print(line, markup=False)
-    if dry_run:
-        console.print(f"would store in {store.path}: {plan.words()}", markup=False)
-    else:
-        plan.apply(store)
-        console.print(f"stored in {store.path}: {plan.words()}", markup=False)
-
-
-def _lines(plan: ImportPlan) -> list[str]:
+def lines_of(plan: ImportPlan) -> list[str]:
     """The first changes and refusals, a line each; control characters do not reach a terminal."""
     shown = [
         f"line {line}: {galaxy}, {name}, {aspect}: {before or '-'} -> {after or '-'}"

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from galaxy_explorer.commands.common import say
+
 
 def prior(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder; the prior is put into it.")],
@@ -36,13 +38,10 @@ def prior(
 
     galaxy-explorer prior trained/sdss --survey surveys/sdss --model convae-conv
     """
-    from rich.console import Console
-
     from galaxy_explorer.pipeline.prior import add_prior
 
     name = add_prior(bundle, survey, model=model, recipe=recipe)
-    Console(highlight=False).print(
+    say(
         f"Prior of {name} put into {bundle}. Draw from it: galaxy-explorer generate {bundle}"
-        f" --model {name} -n 16 --out g.fits",
-        markup=False,
+        f" --model {name} -n 16 --out g.fits"
     )

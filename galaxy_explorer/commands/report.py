@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from galaxy_explorer.commands.common import BundleFolder, say
+
 
 def report(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    bundle: BundleFolder,
     *,
     out: Annotated[Path, typer.Option(help="HTML file to write.")],
     clustering: Annotated[
@@ -26,8 +28,6 @@ def report(
 
     galaxy-explorer report trained/sdss --clustering k16-modern-8x8/codes --out k16.html
     """
-    from rich.console import Console
-
     from galaxy_explorer.bundle.bundle import load_bundle
     from galaxy_explorer.errors import SettingError
     from galaxy_explorer.explorer.export.report import report as page
@@ -42,8 +42,4 @@ def report(
     with progress(count, "Drawing", unit="clusters") as advance:
         text = page(opened, key, advance)
     atomic_write_text(out, text)
-    Console(highlight=False).print(
-        f"{opened.name}: {count} clusters in {out} ({len(text) / 1e6:.1f} MB)",
-        markup=False,
-        soft_wrap=True,
-    )
+    say(f"{opened.name}: {count} clusters in {out} ({len(text) / 1e6:.1f} MB)")

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from galaxy_explorer.commands.common import BundleFolder, say
+
 
 def serve(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    bundle: BundleFolder,
     *,
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 5006,
     address: Annotated[str, typer.Option(help="Address to listen on.")] = "localhost",
@@ -32,23 +34,13 @@ def serve(
 
     galaxy-explorer serve trained/sdss --port 5007 --survey surveys/sdss
     """
+    from galaxy_explorer.errors import SettingError
     from galaxy_explorer.settings import PREFIX
 
-    os.environ[f"{PREFIX}BUNDLE"] = str(bundle)
-    if survey is not None:
-        os.environ[f"{PREFIX}SURVEY"] = str(survey)
-    if labels is not None:
-        os.environ[f"{PREFIX}LABELS"] = str(labels)
-    if sdss:
-        os.environ[f"{PREFIX}SDSS_CUTOUTS"] = "1"
-    _run(port, address)
-
-
-def _run(port: int, address: str) -> None:
-    """Load everything, say where the page is, and serve until interrupted."""
-    from rich.console import Console
-
-    from galaxy_explorer.errors import SettingError
+    chosen = {"BUNDLE": bundle, "SURVEY": survey, "LABELS": labels, "SDSS_CUTOUTS": sdss or None}
+    for name, value in chosen.items():
+        if value is not None:
+            os.environ[PREFIX + name] = "1" if value is True else str(value)
     from galaxy_explorer.explorer.context import app_context
 
     context = app_context()
@@ -78,11 +70,8 @@ def _run(port: int, address: str) -> None:
         raise SettingError(
             f"--port {port} on {address}: {error.strerror}; choose another --port"
         ) from error
-    console = Console()
-    console.print(
+    say(
         f"{context.bundle.name}: {len(context.bundle):,} galaxies at "
-        f"http://{address}:{server.port} (Ctrl-C stops)",
-        markup=False,
-        soft_wrap=True,
+        f"http://{address}:{server.port} (Ctrl-C stops)"
     )
     server.run_until_shutdown()

@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from galaxy_explorer.commands.common import Workers, say
+
 
 def simulate(
     *,
     out: Annotated[Path, typer.Option(help="Folder of the new survey.")],
-    n: Annotated[int, typer.Option("--n", min=1, help="Number of galaxies.")] = 12000,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Number of galaxies.")] = 12000,
     seed: Annotated[
         int, typer.Option(min=0, help="Same seed, same pixels, whatever the number of workers.")
     ] = 0,
@@ -22,7 +24,7 @@ def simulate(
             'candels: F160W, 84x84 at 0.06"/px.'
         ),
     ] = "sdss",
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    workers: Workers = 1,
     psf: Annotated[
         Path | None,
         typer.Option(
@@ -46,16 +48,11 @@ def simulate(
 
     galaxy-explorer simulate --out surveys/hst --like candels --psf psfs/egg_hst-f160w.fits
     """
-    from rich.console import Console
+    from galaxy_explorer.api import simulate_survey
+    from galaxy_explorer.survey.telescopes import default_psf
 
-    from galaxy_explorer.survey.simulation.survey import simulate_survey
-    from galaxy_explorer.survey.telescopes import DEFAULT_PSF
-
-    if psf is None and like == "candels" and DEFAULT_PSF.is_file():
-        psf = DEFAULT_PSF
-    survey = simulate_survey(out, like=like, n=n, seed=seed, workers=workers, psf_file=psf)
-    console = Console()
-    console.print(f"{out}: {len(survey)} galaxies like {like}, seed {seed}")
+    survey = simulate_survey(out, n=n, seed=seed, like=like, workers=workers, psf=psf)
+    say(f"{out}: {len(survey)} galaxies like {like}, seed {seed}")
     if like == "candels":
-        console.print(f"PSF: {psf or 'an obscured aperture of 2.4 m'}")
-    console.print(f"fingerprint {survey.meta['fingerprint']}")
+        say(f"PSF: {psf or default_psf(like) or 'an obscured aperture of 2.4 m'}")
+    say(f"fingerprint {survey.meta['fingerprint']}")

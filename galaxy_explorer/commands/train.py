@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from galaxy_explorer.commands.common import announce, say
+
 
 def train(
     survey: Annotated[Path, typer.Argument(help="Survey folder, from ingest or simulate.")],
@@ -44,12 +46,17 @@ def train(
 
     galaxy-explorer train surveys/sdss --out trained/sdss --seeds 3
     """
-    from rich.console import Console
+    from galaxy_explorer import api
 
-    from galaxy_explorer.pipeline.train import DEFAULT_MODELS, make_plan, train_bundle
-
-    console = Console(highlight=False)
-    chosen = tuple(models.replace(" ", "").split(",")) if models else DEFAULT_MODELS
-    plan = make_plan(survey, out, recipe=recipe, models=chosen, seed=seed, seeds=seeds, name=name)
-    path = train_bundle(plan, lambda line: console.print(line, markup=False, soft_wrap=True))
-    console.print(f"Bundle written: {path}. Look at it: galaxy-explorer info {path}", markup=False)
+    chosen = models.replace(" ", "").split(",") if models else None
+    path = api.train(
+        survey,
+        out,
+        recipe,
+        models=chosen,
+        seed=seed,
+        seeds=seeds,
+        name=name,
+        announce=announce,
+    ).path
+    say(f"Bundle written: {path}. Look at it: galaxy-explorer info {path}")

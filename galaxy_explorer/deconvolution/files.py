@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
 
 from galaxy_explorer import __version__
-from galaxy_explorer.deconvolution.network import Deconvolved
+from galaxy_explorer.deconvolution.network import Deconvolved, deconvolve
 from galaxy_explorer.deconvolution.observations import Array, ObservedStamps, stamps_observed
 from galaxy_explorer.errors import BadImage
+from galaxy_explorer.models.psf import PSFVQVAE
 from galaxy_explorer.survey.images import read_image
 from galaxy_explorer.survey.photometry import sky_level
 from galaxy_explorer.survey.preprocessing import fit_stamp
 from galaxy_explorer.utils.files import atomic_path
+from galaxy_explorer.utils.progress import progress
 
 PLANES = {
     "DECONVOLVED": "light without the PSF, network and data",
@@ -98,39 +101,129 @@ def observed_stamp(stamp: DeconvolutionInput, psf: Array, exposure: float | None
     return stamps_observed(stamp.pixels[None], sky, sigma, psf[None], electrons)
 
 
-def write_result(
-    out: Path,
-    stamp: DeconvolutionInput,
-    observed: ObservedStamps,
-    made: Deconvolved,
-    facts: dict[str, str],
-) -> float:
-    """Write one FITS file, an extension for each of PLANES and the PSF; returns reduced chi^2.
+@dataclass(frozen=True, eq=False)
+class DeconvolvedImage:
+    """One image without its PSF: the central S x S pixels, in the unit of the image.
 
-    observed, made: of this stamp alone.
+    name: file name for the result. stamp: what was cut out, with header, sky and sigma. observed:
+    as the deconvolution was given it. result: what it found. facts: header cards of where it is
+    from.
     """
-    residual = (observed.pixels[0] - made.blurred[0]) / observed.sigma[0]
-    chi2 = float(np.square(residual, dtype=np.float64).mean())
-    images = (
-        made.light[0], made.network[0], made.blurred[0], observed.pixels[0],
-        observed.sigma[0], residual,
-    )  # fmt: skip
-    primary = fits.PrimaryHDU()
-    primary.header["ORIGIN"] = f"galaxy_explorer {__version__}"
-    primary.header["INFILE"] = (stamp.path.name, "input image")
-    primary.header["SKY"] = (stamp.sky, "subtracted sky, in BUNIT")
-    primary.header["SKYSIG"] = (stamp.sky_sigma, "sigma of the sky, in BUNIT")
-    primary.header["CHI2RED"] = (chi2, "reduced chi^2 of RECONVOLVED")
-    for keyword, text in facts.items():
-        primary.header[keyword] = text
-    hdus = fits.HDUList([primary])
-    for (name, words), image in zip(PLANES.items(), images, strict=True):
-        hdu = fits.ImageHDU(np.asarray(image, np.float32), header=stamp.header, name=name)
-        hdu.header["CONTENT"] = words
-        if name == "RESIDUAL":
-            hdu.header["BUNIT"] = "sigma"
-        hdus.append(hdu)
-    hdus.append(fits.ImageHDU(observed.psf[0], name="PSF"))
-    with atomic_path(out) as temporary:
-        hdus.writeto(temporary, overwrite=True)
-    return chi2
+
+    name: str
+    stamp: DeconvolutionInput = field(repr=False)
+    observed: ObservedStamps = field(repr=False)
+    result: Deconvolved = field(repr=False)
+    facts: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        return f"<DeconvolvedImage of {self.stamp.path}: reduced chi^2 {self.chi2:.3f}>"
+
+    @property
+    def light(self) -> Array:
+        """Light without the PSF (S, S), network and data."""
+        return np.asarray(self.result.light[0], np.float32)
+
+    @property
+    def network(self) -> Array:
+        """Light without the PSF (S, S), of the network alone."""
+        return np.asarray(self.result.network[0], np.float32)
+
+    @property
+    def reconvolved(self) -> Array:
+        """`light` through the PSF with the fitted sky, (S, S), to be compared with `pixels`."""
+        return np.asarray(self.result.blurred[0], np.float32)
+
+    @property
+    def pixels(self) -> Array:
+        """The stamp (S, S), sky subtracted."""
+        return np.asarray(self.observed.pixels[0], np.float32)
+
+    @property
+    def sigma(self) -> Array:
+        """Standard deviation of the noise (S, S)."""
+        return np.asarray(self.observed.sigma[0], np.float32)
+
+    @property
+    def residual(self) -> Array:
+        """(pixels - reconvolved) / sigma, (S, S)."""
+        return np.asarray((self.pixels - self.reconvolved) / self.sigma)
+
+    @property
+    def chi2(self) -> float:
+        """Reduced chi^2: the mean squared residual."""
+        return float(np.square(self.residual, dtype=np.float64).mean())
+
+    def write(self, folder: str | Path) -> Path:
+        """Write one FITS file, an extension for each of PLANES and the PSF; returns its path."""
+        out = Path(folder) / self.name
+        primary = fits.PrimaryHDU()
+        primary.header["ORIGIN"] = f"galaxy_explorer {__version__}"
+        primary.header["INFILE"] = (self.stamp.path.name, "input image")
+        primary.header["SKY"] = (self.stamp.sky, "subtracted sky, in BUNIT")
+        primary.header["SKYSIG"] = (self.stamp.sky_sigma, "sigma of the sky, in BUNIT")
+        primary.header["CHI2RED"] = (self.chi2, "reduced chi^2 of RECONVOLVED")
+        for keyword, text in self.facts.items():
+            primary.header[keyword] = text
+        images = (
+            self.light, self.network, self.reconvolved, self.pixels, self.sigma, self.residual,
+        )  # fmt: skip
+        hdus = fits.HDUList([primary])
+        for (name, words), image in zip(PLANES.items(), images, strict=True):
+            hdu = fits.ImageHDU(np.asarray(image, np.float32), header=self.stamp.header, name=name)
+            hdu.header["CONTENT"] = words
+            if name == "RESIDUAL":
+                hdu.header["BUNIT"] = "sigma"
+            hdus.append(hdu)
+        hdus.append(fits.ImageHDU(self.observed.psf[0], name="PSF"))
+        with atomic_path(out) as temporary:
+            hdus.writeto(temporary, overwrite=True)
+        return out
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Deconvolutions(Sequence[DeconvolvedImage]):
+    """Images without their PSF, and why others could not be used, by file."""
+
+    images: tuple[DeconvolvedImage, ...]
+    rejected: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.images[index]
+
+    def __repr__(self) -> str:
+        return f"<Deconvolutions: {len(self)} images, {len(self.rejected)} not usable>"
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Write one FITS file an image into a folder; returns their paths."""
+        return [image.write(folder) for image in self]
+
+
+def deconvolve_images(
+    model: PSFVQVAE,
+    files: Sequence[Path],
+    psf: Array,
+    *,
+    exposure: float | None = None,
+    hdu: int | None = None,
+    facts: dict[str, str] | None = None,
+) -> Iterator[DeconvolvedImage | BadImage]:
+    """Take the PSF (P, P) off one image after the other; for a bad one its error is given.
+
+    exposure: in s, of images in electrons/s, for the photon noise of the light. hdu: extension of
+    the files, else their first image.
+    """
+    with progress(len(files), "Deconvolving", unit="images") as advance:
+        for path, name in zip(files, result_names(files), strict=True):
+            try:
+                stamp = read_stamp(path, model.config.stamp_size, hdu)
+            except BadImage as error:
+                yield error
+            else:
+                observed = observed_stamp(stamp, psf, exposure)
+                found = deconvolve(model, observed)
+                yield DeconvolvedImage(name, stamp, observed, found, facts or {})
+            advance(1)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
         Observer,
         observe,
     )
-    from galaxy_explorer.emulation.output import cards, catalogue, generate
+    from galaxy_explorer.emulation.output import cards, catalogue, write_galaxies
     from galaxy_explorer.emulation.request import Request
+    from galaxy_explorer.emulation.samples import Samples
 
 __all__ = [
     "PROFILES",
@@ -33,12 +34,12 @@ __all__ = [
     "Observer",
     "Partial",
     "Request",
+    "Samples",
     "Setup",
     "SkyNoise",
     "Units",
     "cards",
     "catalogue",
-    "generate",
     "light_without_psf",
     "measure_morphology",
     "measure_one",
@@ -46,6 +47,7 @@ __all__ = [
     "plain_setup",
     "setup_of",
     "units_of",
+    "write_galaxies",
 ]
 
 __getattr__, __dir__ = lazy(
@@ -86,8 +88,9 @@ __getattr__, __dir__ = lazy(
         "output": (
             "cards",
             "catalogue",
-            "generate",
+            "write_galaxies",
         ),
         "request": ("Request",),
+        "samples": ("Samples",),
     },
 )

@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from textwrap import wrap
@@ -330,35 +330,43 @@ class Block(NamedTuple):
     log_prob: NDArray[np.float64]
 
 
-def generate(maker: Observer, request: Request, out: Path) -> None:
+def write_galaxies(maker: Observer, request: Request, out: Path) -> None:
     """Make the galaxies of a request and write them.
 
     out: .fits (cube, catalogue, codes), .png (a sheet) or a folder (a FITS file and a picture each,
     and a catalogue). request.count may be up to MAX_COUNT. The same call again goes on where it was
     interrupted. Raises RequestError before anything is written.
     """
-    check(maker, request, out)
+    check(maker, request)
+    if out.suffix not in WRITERS:
+        raise RequestError(f"--out {out}: a file .fits or .png, or a folder, is possible")
+    if out.suffix == ".png":
+        sheet_shape(request.count, maker.side)
     blocks = _Blocks(maker, request, out)
     blocks.make()
     WRITERS[out.suffix](maker, request, out, blocks)
     blocks.remove()
 
 
-def check(maker: Observer, request: Request, out: Path) -> None:
-    """Raise RequestError where the request or the name of the file is not possible."""
+def check(maker: Observer, request: Request) -> None:
+    """Raise RequestError where the request is not possible."""
     if type(request.count) is not int or not 1 <= request.count <= MAX_COUNT:
         raise RequestError(
             f"count {request.count!r}: a whole number from 1 to {MAX_COUNT} is possible"
         )
     for start in range(0, request.count, BLOCK):
         maker.emulator.check(part(request, start, BLOCK))
-    if out.suffix not in WRITERS:
-        raise RequestError(f"--out {out}: a file .fits or .png, or a folder, is possible")
     with_magnitude = maker.magnitude(request) is not None
     check_flux(maker.units, maker.setup.camera.zero_point, magnitude=with_magnitude)
-    side = maker.side
-    if out.suffix == ".png":
-        sheet_shape(request.count, side)
+    _ = maker.side  # raises where the pictures would be too large
+
+
+def draw_block(maker: Observer, request: Request) -> Block:
+    """Draw and observe the galaxies of a request that is small enough to be one block."""
+    codes = maker.emulator.codes(request)
+    seen = maker.observe(codes, request)
+    likelihood = maker.emulator.log_prob(codes, request.condition)
+    return Block(seen.pixels, seen.stretched, codes, likelihood)
 
 
 def part(request: Request, start: int, size: int) -> Request:
@@ -408,11 +416,7 @@ class _Blocks:
                 advance(parts[start].count)
 
     def _write(self, start: int, request: Request) -> None:
-        emulator = self.maker.emulator
-        codes = emulator.codes(request)
-        seen = self.maker.observe(codes, request)
-        likelihood = emulator.log_prob(codes, request.condition)
-        block = Block(seen.pixels, seen.stretched, codes, likelihood)
+        block = draw_block(self.maker, request)
         with atomic_path(self.path(start)) as temporary:
             save_file(block._asdict(), temporary)
 
@@ -440,7 +444,7 @@ class _Blocks:
             self.folder.rmdir()
 
 
-def _table(maker: Observer, request: Request, blocks: _Blocks) -> tuple[Table, Codes]:
+def tabulated(maker: Observer, request: Request, blocks: Iterable[Block]) -> tuple[Table, Codes]:
     """The catalogue and the code maps or latents of all blocks."""
     kept = [(b.codes, b.pixels.sum((2, 3), dtype=np.float64), b.log_prob) for b in blocks]
     codes, flux, likelihood = (np.concatenate(values) for values in zip(*kept, strict=True))
@@ -452,7 +456,7 @@ def _write_cube(maker: Observer, request: Request, out: Path, blocks: _Blocks) -
     """One FITS file; the pixels pass through memory a block at a time."""
     from astropy.io import fits
 
-    table, codes = _table(maker, request, blocks)
+    table, codes = tabulated(maker, request, blocks)
     shape = cube(next(iter(blocks)).pixels).shape[1:]
     lines = fits.PrimaryHDU(header=header(cards(maker, request))).header
     lines["BITPIX"], lines["NAXIS"] = -32, len(shape) + 1
@@ -476,7 +480,7 @@ def _write_sheet(maker: Observer, request: Request, out: Path, blocks: _Blocks) 
 
 def _write_folder(maker: Observer, request: Request, out: Path, blocks: _Blocks) -> None:
     """A FITS file and a picture for each galaxy, and the catalogue."""
-    table, _ = _table(maker, request, blocks)
+    table, _ = tabulated(maker, request, blocks)
     called = names(maker, request)
     with progress(request.count, "Writing") as advance:
         for start, block in zip(blocks.starts, blocks, strict=True):

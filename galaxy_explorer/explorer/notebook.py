@@ -49,6 +49,12 @@ class Explorer(pn.viewable.Viewer):
     everything that was chosen, and `state.select(rows, "my rows")` selects from code.
 
     Raises BundleError, SurveyError for folders that are none.
+
+    >>> import galaxy_explorer as ge
+    >>> explorer = ge.Explorer("trained/toy")
+    >>> explorer.state.select([3, 1, 4], "my rows")
+    >>> explorer.selection["galaxy_id"].tolist()
+    ['galaxy-0001', 'galaxy-0003', 'galaxy-0004']
     """
 
     def __init__(

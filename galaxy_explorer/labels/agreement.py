@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -93,22 +94,22 @@ def pair_agreements(said: Ratings, order: Sequence[str] = ()) -> list[PairAgreem
 
     order: the labels that have one, for the weighted kappa; others are left out of that.
     """
-    names = sorted(said)
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    return [found for a, b in pairs if (found := _pair(said, a, b, list(order))).n]
-
-
-def _pair(said: Ratings, a: str, b: str, order: list[str]) -> PairAgreement:
-    common = [galaxy for galaxy in said[a] if galaxy in said[b]]
-    first, second = ([said[name][galaxy] for galaxy in common] for name in (a, b))
-    same = float(np.mean([x == y for x, y in zip(first, second, strict=True)])) if common else 0.0
-    ranked = [pair for pair in zip(first, second, strict=True) if set(pair) <= set(order)]
-    weighted = (
-        cohen_kappa([x for x, _ in ranked], [y for _, y in ranked], order=order)
-        if ranked
-        else float("nan")
-    )
-    return PairAgreement(a, b, len(common), same, cohen_kappa(first, second), weighted)
+    found = []
+    for a, b in combinations(sorted(said), 2):
+        common = [galaxy for galaxy in said[a] if galaxy in said[b]]
+        if not common:
+            continue
+        first, second = ([said[name][galaxy] for galaxy in common] for name in (a, b))
+        both = list(zip(first, second, strict=True))
+        same = float(np.mean([x == y for x, y in both]))
+        ranked = [pair for pair in both if set(pair) <= set(order)]
+        weighted = float("nan")
+        if ranked:
+            x, y = ([pair[i] for pair in ranked] for i in (0, 1))
+            weighted = cohen_kappa(x, y, order=list(order))
+        kappa = cohen_kappa(first, second)
+        found.append(PairAgreement(a, b, len(common), same, kappa, weighted))
+    return found
 
 
 def fleiss(said: Ratings) -> tuple[float, int, int]:

@@ -45,6 +45,9 @@ class ImportPlan:
     same: int = 0
     refused: list[tuple[int, str]] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        return f"<ImportPlan: {self.words()}>"
+
     @property
     def new(self) -> int:
         """How many of the changes give a label where there is none."""
@@ -97,19 +100,17 @@ def _table_rows(data: bytes, suffix: str) -> Iterator[Row]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         table = Table.read(io.BytesIO(data), **options)
-    columns = {str(name).lower(): _texts(table[name]) for name in table.colnames}
+    columns = {}
+    for name in table.colnames:
+        values, masked = np.ma.getdata(table[name]), np.ma.getmaskarray(table[name])
+        if values.dtype.kind == "S":
+            values = np.char.decode(values, "utf-8")
+        columns[str(name).lower()] = [
+            "" if gone or value is None or value != value else str(value).strip()  # noqa: PLR0124 (NaN)
+            for value, gone in zip(values.tolist(), masked.ravel().tolist(), strict=True)
+        ]
     for i in range(len(table)):
         yield {name: texts[i] for name, texts in columns.items()}
-
-
-def _texts(column: Any) -> list[str]:
-    values, masked = np.ma.getdata(column), np.ma.getmaskarray(column)
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8")
-    return [
-        "" if gone or value is None or value != value else str(value).strip()  # noqa: PLR0124 (NaN)
-        for value, gone in zip(values.tolist(), masked.ravel().tolist(), strict=True)
-    ]
 
 
 def plan_import(
@@ -125,7 +126,9 @@ def plan_import(
     plan, vocabulary = ImportPlan(), store.vocabulary()
     if not rows:
         return plan
-    identifier = _first(rows[0], IDS, "an identifier")
+    identifier = next((name for name in IDS if name in rows[0]), None)
+    if identifier is None:
+        raise LabelError(f"no column with an identifier; name one {IDS[0]}: {', '.join(rows[0])}")
     usable = {*STAGES, "features", NOTE, *_flags(vocabulary)}
     if not usable & rows[0].keys():
         raise LabelError(f"no column of labels; name one {STAGE}, features or {NOTE}")
@@ -142,13 +145,6 @@ def plan_import(
             continue
         _compare(plan, layers.get(name, Annotations(name)), (line, galaxy), values)
     return plan
-
-
-def _first(row: Mapping[str, str], names: Sequence[str], words: str) -> str:
-    found = next((name for name in names if name in row), None)
-    if found is None:
-        raise LabelError(f"no column with {words}; name one {names[0]}: {', '.join(row)}")
-    return found
 
 
 def _values(row: Row, vocabulary: LabelScheme) -> Iterator[tuple[str, Value]]:

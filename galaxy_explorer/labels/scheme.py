@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -128,17 +127,15 @@ class LabelScheme:
     @classmethod
     def from_lines(cls, text: str) -> LabelScheme:
         """Invert `to_lines`. Raises LabelError naming the line."""
-        return cls(tuple(_terms(text.splitlines())))
-
-
-def _terms(lines: Iterable[str]) -> Iterable[Term]:
-    for number, line in enumerate(lines, 1):
-        parts = [part.strip() for part in line.split(";")]
-        if parts == [""]:
-            continue
-        if len(parts) != 4:
-            raise LabelError(f"line {number}: {len(parts)} parts; write {FORM}")
-        yield Term(*parts)
+        terms = []
+        for number, line in enumerate(text.splitlines(), 1):
+            parts = [part.strip() for part in line.split(";")]
+            if parts == [""]:
+                continue
+            if len(parts) != 4:
+                raise LabelError(f"line {number}: {len(parts)} parts; write {FORM}")
+            terms.append(Term(*parts))
+        return cls(tuple(terms))
 
 
 def _check(term: Term) -> None:

@@ -96,13 +96,15 @@ def _layer_rows(
         said, spread_to = own.get(galaxy, {}), derived.get(galaxy, {})
         values = {aspect: value for aspect, (value, _) in spread_to.items()}
         stage = said.get(STAGE, NOTHING)
+        labels = [value for aspect, value in said.items() if aspect != NOTE]
+        newest = max(labels, key=lambda value: value.seq, default=NOTHING)
         yield {
             "galaxy_id": galaxy,
             "annotator": layer.annotator,
             "stage": stage.label,
             "ttype": _ttype(stage.label, vocabulary),
             "features": JOIN.join(features_of(said)),
-            "confidence": _confidence(said),
+            "confidence": said.get(STAGE, newest).confidence,
             "note": said.get(NOTE, NOTHING).note,
             "labelled_at": max((value.at for value in said.values()), default=""),
             "derived_stage": values.get(STAGE, NOTHING).label,
@@ -114,12 +116,6 @@ def _layer_rows(
 def features_of(said: Mapping[str, Value]) -> list[str]:
     """Labels of a galaxy that are neither its stage nor a remark, in alphabetical order."""
     return sorted(v.label for aspect, v in said.items() if aspect not in {STAGE, NOTE} and v.label)
-
-
-def _confidence(said: Mapping[str, Value]) -> str:
-    labels = [value for aspect, value in said.items() if aspect != NOTE]
-    newest = max(labels, key=lambda value: value.seq, default=NOTHING)
-    return said.get(STAGE, newest).confidence
 
 
 def _ttype(stage: str, vocabulary: LabelScheme) -> float:
@@ -135,26 +131,25 @@ def majority_table(store: LabelStore, _: Sample | None) -> Table:
         for galaxy, values in layer.galaxies().items():
             if set(values) != {NOTE}:
                 said.setdefault(galaxy, {})[name] = values
-    rows = [_majority_row(galaxy, said[galaxy], vocabulary) for galaxy in sorted(said)]
+    rows = []
+    for galaxy in sorted(said):
+        everyone = said[galaxy]
+        stages = [values[STAGE].label for values in everyone.values() if STAGE in values]
+        stage, votes = majority(stages)
+        given = [feature for values in everyone.values() for feature in features_of(values)]
+        most = [f for f in sorted(set(given)) if 2 * given.count(f) > len(everyone)]
+        row = {
+            "galaxy_id": galaxy,
+            "n_annotators": len(everyone),
+            "annotators": JOIN.join(everyone),
+            "stage": stage,
+            "ttype": _ttype(stage, vocabulary),
+            "n_stage": len(stages),
+            "votes": votes,
+            "features": JOIN.join(most),
+        }
+        rows.append(row)
     return _table(store, rows, MAJORITY_COLUMNS)
-
-
-def _majority_row(
-    galaxy: str, said: Mapping[str, Mapping[str, Value]], vocabulary: LabelScheme
-) -> dict[str, Any]:
-    stages = [values[STAGE].label for values in said.values() if STAGE in values]
-    stage, votes = majority(stages)
-    given = [feature for values in said.values() for feature in features_of(values)]
-    return {
-        "galaxy_id": galaxy,
-        "n_annotators": len(said),
-        "annotators": JOIN.join(said),
-        "stage": stage,
-        "ttype": _ttype(stage, vocabulary),
-        "n_stage": len(stages),
-        "votes": votes,
-        "features": JOIN.join(f for f in sorted(set(given)) if 2 * given.count(f) > len(said)),
-    }
 
 
 def event_table(store: LabelStore, _: Sample | None) -> Table:

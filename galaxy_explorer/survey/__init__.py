@@ -1,1 +1,58 @@
 """Surveys: pixels and catalogues in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from galaxy_explorer.utils.lazy import lazy
+
+if TYPE_CHECKING:
+    from galaxy_explorer.survey.images import read_image, read_psf
+    from galaxy_explorer.survey.ingest import IngestOptions, IngestReport, ingest_survey, make_stamp
+    from galaxy_explorer.survey.preprocessing import ArcsinhStretch, fit_stamp
+    from galaxy_explorer.survey.simulation.survey import simulate_survey
+    from galaxy_explorer.survey.store import Survey, SurveySpec, fingerprint
+    from galaxy_explorer.survey.writer import SurveyWriter
+
+__all__ = [
+    "ArcsinhStretch",
+    "IngestOptions",
+    "IngestReport",
+    "Survey",
+    "SurveySpec",
+    "SurveyWriter",
+    "fingerprint",
+    "fit_stamp",
+    "ingest_survey",
+    "make_stamp",
+    "read_image",
+    "read_psf",
+    "simulate_survey",
+]
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "images": (
+            "read_image",
+            "read_psf",
+        ),
+        "ingest": (
+            "IngestOptions",
+            "IngestReport",
+            "ingest_survey",
+            "make_stamp",
+        ),
+        "preprocessing": (
+            "ArcsinhStretch",
+            "fit_stamp",
+        ),
+        "simulation.survey": ("simulate_survey",),
+        "store": (
+            "Survey",
+            "SurveySpec",
+            "fingerprint",
+        ),
+        "writer": ("SurveyWriter",),
+    },
+)

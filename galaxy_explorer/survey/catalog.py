@@ -123,22 +123,19 @@ def _from_astropy(path: Path, kind: str) -> pa.Table:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         table = Table.read(path, format=kind)
-    columns = {name: _arrow(table[name]) for name in table.colnames}
-    return pa.table({name: values for name, values in columns.items() if values is not None})
-
-
-def _arrow(column: Any) -> pa.Array | None:
-    """An astropy column as an arrow array; None where an entry is more than one value."""
-    values, mask = np.ma.getdata(column), np.ma.getmaskarray(column)
-    if values.ndim != 1:
-        return None
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8", "replace")
-    if values.dtype.kind == "O":
-        values = np.array([str(value) for value in values])
-    if values.dtype.kind == "U":
-        values = np.char.strip(values)
-    return pa.array(values.astype(values.dtype.newbyteorder("=")), mask=mask)
+    columns = {}
+    for name in table.colnames:
+        values, mask = np.ma.getdata(table[name]), np.ma.getmaskarray(table[name])
+        if values.ndim != 1:
+            continue  # an entry is more than one value
+        if values.dtype.kind == "S":
+            values = np.char.decode(values, "utf-8", "replace")
+        if values.dtype.kind == "O":
+            values = np.array([str(value) for value in values])
+        if values.dtype.kind == "U":
+            values = np.char.strip(values)
+        columns[name] = pa.array(values.astype(values.dtype.newbyteorder("=")), mask=mask)
+    return pa.table(columns)
 
 
 def _stage_csv(path: Path, staged: Path) -> pq.ParquetFile:
@@ -275,18 +272,13 @@ def survey_columns(table: pa.Table, columns: ColumnMap, kept: list[int]) -> dict
     ids = pa.array(_texts(table, columns.galaxy_id), pa.string())
     result: dict[str, Any] = {"galaxy_id": ids, "ra": ra, "dec": dec, "ttype": ttype}
     for name in table.column_names:
-        if name not in columns.renamed:
-            result[_free_name(name, table.column_names)] = table[name]
+        if name in columns.renamed:
+            continue
+        free = name
+        while free in {*FIXED, SCALE_COLUMN} or (free != name and free in table.column_names):
+            free += "_catalog"
+        result[free] = table[name]
     return result
-
-
-def _free_name(name: str, taken: list[str]) -> str:
-    if name not in FIXED and name != SCALE_COLUMN:
-        return name
-    name += "_catalog"
-    while name in taken:
-        name += "_catalog"
-    return name
 
 
 def _texts(table: pa.Table, column: str | None) -> list[str]:

@@ -66,9 +66,7 @@ def hdu_spans(data: bytes | mmap, name: str) -> Iterator[HduSpan]:
             if number:
                 return  # what follows the last HDU is no HDU: padding or junk, allowed by FITS
             raise BadImage(name, "not FITS: the first card is not SIMPLE")
-        numbers = _numbers(cards, name)
-        shape = _shape(numbers, name)
-        size = _data_bytes(numbers, shape)
+        shape, size = _extent(cards, name)
         end = start + header_bytes + size
         if end > len(data):
             raise BadImage(name, f"truncated: HDU {number} needs {end} bytes of {len(data)}")
@@ -91,18 +89,15 @@ def _header(data: bytes | mmap, start: int, name: str) -> tuple[dict[str, str], 
             keyword = card[:8].rstrip()
             if keyword == "END":
                 return cards, (block + 1) * BLOCK
-            if card[8] == "=" and _is_structural(keyword):
+            if card[8] == "=" and keyword in {"SIMPLE", "XTENSION", *NUMBERS}:
                 if keyword in cards:
                     raise BadImage(name, f"{keyword} is in the header twice")
                 cards[keyword] = card[9:].split("/")[0].strip()
     raise BadImage(name, f"the header has more than {MAX_HEADER_BLOCKS} blocks")
 
 
-def _is_structural(keyword: str) -> bool:
-    return keyword in {"SIMPLE", "XTENSION", *NUMBERS}
-
-
-def _numbers(cards: dict[str, str], name: str) -> dict[str, int]:
+def _extent(cards: dict[str, str], name: str) -> tuple[tuple[int, ...], int]:
+    """Shape of an HDU's array, slowest axis first, and the bytes that its data take."""
     numbers = {}
     for keyword in NUMBERS:
         if keyword not in cards:
@@ -111,10 +106,6 @@ def _numbers(cards: dict[str, str], name: str) -> dict[str, int]:
         if not WHOLE_NUMBER.fullmatch(text):
             raise BadImage(name, f"{keyword} = {text[:20]!r} is no whole number")
         numbers[keyword] = int(text)
-    return numbers
-
-
-def _shape(numbers: dict[str, int], name: str) -> tuple[int, ...]:
     if numbers.get("BITPIX") not in BITPIX:
         raise BadImage(name, f"BITPIX = {numbers.get('BITPIX')}; FITS knows {BITPIX}")
     axes = numbers.get("NAXIS", -1)
@@ -123,13 +114,10 @@ def _shape(numbers: dict[str, int], name: str) -> tuple[int, ...]:
     keywords = [f"NAXIS{n}" for n in range(axes, 0, -1)]
     if missing := [keyword for keyword in keywords if numbers.get(keyword, -1) < 0]:
         raise BadImage(name, f"{missing[-1]} is missing or negative")
-    return tuple(numbers[keyword] for keyword in keywords)
-
-
-def _data_bytes(numbers: dict[str, int], shape: tuple[int, ...]) -> int:
+    shape = tuple(numbers[keyword] for keyword in keywords)
     groups, heap = max(numbers.get("GCOUNT", 1), 1), max(numbers.get("PCOUNT", 0), 0)
     elements = math.prod(shape) if shape else 0
-    return abs(numbers["BITPIX"]) // 8 * groups * (heap + elements)
+    return shape, abs(numbers["BITPIX"]) // 8 * groups * (heap + elements)
 
 
 def read_fits(data: bytes, name: str, hdu: int | None) -> tuple[NDArray[np.float64], Any]:
@@ -140,7 +128,12 @@ def read_fits(data: bytes, name: str, hdu: int | None) -> tuple[NDArray[np.float
     Raises BadImage where no HDU has an image of a size that is read.
     """
     spans = [span for span in hdu_spans(data, name) if span.is_image]
-    chosen = _choose(spans, name, hdu)
+    wanted = [span for span in spans if hdu is None or span.number == hdu]
+    fitting = [span for axes in (2, 3) for span in wanted if len(span.planes) == axes]
+    if not fitting:
+        where = "no HDU" if hdu is None else f"not HDU {hdu}"
+        raise BadImage(name, f"{where} has an image of two axes (compressed images: funpack first)")
+    chosen = fitting[0]
     planes, height, width = (1, *chosen.planes)[-3:]
     if max(height, width) > MAX_SIDE_PX or planes * height * width > MAX_PIXELS:
         raise BadImage(
@@ -149,17 +142,6 @@ def read_fits(data: bytes, name: str, hdu: int | None) -> tuple[NDArray[np.float
     if planes > MAX_PLANES:
         raise BadImage(name, f"{planes} planes; at most {MAX_PLANES}")
     return _decode(data[chosen.start : chosen.end], name, (planes, height, width), chosen.number)
-
-
-def _choose(spans: list[HduSpan], name: str, hdu: int | None) -> HduSpan:
-    if hdu is not None:
-        spans = [span for span in spans if span.number == hdu]
-    for axes in (2, 3):
-        for span in spans:
-            if len(span.planes) == axes:
-                return span
-    where = "no HDU" if hdu is None else f"not HDU {hdu}"
-    raise BadImage(name, f"{where} has an image of two axes (compressed images: funpack first)")
 
 
 def _decode(

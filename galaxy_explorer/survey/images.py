@@ -72,7 +72,9 @@ def read_image(
     if not data.startswith(b"SIMPLE"):
         raise BadImage(name, "neither FITS, PNG nor JPEG by its first bytes")
     planes, header = read_fits(data, name, hdu)
-    return Image(finite(planes, name), True, pixel_scale(header), _band(header))  # noqa: FBT003
+    stated = (header.get(key) for key in BAND_KEYWORDS)
+    band = next((v.strip()[:32] for v in stated if isinstance(v, str) and v.strip()), None)
+    return Image(finite(planes, name), True, pixel_scale(header), band)  # noqa: FBT003
 
 
 def _bytes(source: str | Path | bytes, name: str) -> bytes:
@@ -112,28 +114,20 @@ def _read_picture(data: bytes, name: str) -> NDArray[np.float64]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Pictures.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture:
-                _check_size(picture.size, name)
-                return _planes(picture)
+                width, height = picture.size
+                if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
+                    raise BadImage(name, f"{width} x {height} pixels; at most {MAX_PIXELS}")
+                if picture.mode in {"I;16", "I;16B", "I"}:
+                    return np.asarray(picture, dtype=np.float64)[None] / 65535.0
+                mode = "L" if picture.mode in {"L", "LA", "1"} else "RGB"
+                pixels = np.asarray(picture.convert(mode), dtype=np.float64) / 255.0
+                return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
     except Pictures.DecompressionBombError as error:
         raise BadImage(name, f"more than {MAX_PIXELS} pixels ({error})") from error
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError) as error:
         raise BadImage(name, f"damaged picture ({error})") from error
     except (struct.error, zlib.error, ArithmeticError, AttributeError, KeyError) as error:
         raise BadImage(name, f"damaged picture ({error})") from error
-
-
-def _check_size(size: tuple[int, int], name: str) -> None:
-    width, height = size
-    if width * height > MAX_PIXELS or max(size) > MAX_SIDE_PX:
-        raise BadImage(name, f"{width} x {height} pixels; at most {MAX_PIXELS}")
-
-
-def _planes(picture: Any) -> NDArray[np.float64]:
-    if picture.mode in {"I;16", "I;16B", "I"}:
-        return np.asarray(picture, dtype=np.float64)[None] / 65535.0
-    mode = "L" if picture.mode in {"L", "LA", "1"} else "RGB"
-    pixels = np.asarray(picture.convert(mode), dtype=np.float64) / 255.0
-    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
 
 
 def finite(planes: NDArray[Any], name: str) -> NDArray[np.float32]:
@@ -180,11 +174,6 @@ def _number(value: Any) -> float | None:
         return None
     number = float(value)
     return number if abs(number) < MAX_FLUX else None
-
-
-def _band(header: Mapping[str, Any]) -> str | None:
-    values = (header.get(key) for key in BAND_KEYWORDS)
-    return next((v.strip()[:32] for v in values if isinstance(v, str) and v.strip()), None)
 
 
 Array = NDArray[np.float32]

@@ -35,7 +35,14 @@ from galaxy_explorer.survey.sources import (
     StampSource,
     open_source,
 )
-from galaxy_explorer.survey.store import CHUNK_ROWS, SCALE_COLUMN, Reject, Survey, SurveySpec
+from galaxy_explorer.survey.store import (
+    CHUNK_ROWS,
+    REJECTS,
+    SCALE_COLUMN,
+    Reject,
+    Survey,
+    SurveySpec,
+)
 from galaxy_explorer.survey.writer import SurveyWriter
 from galaxy_explorer.utils.progress import progress
 
@@ -79,13 +86,23 @@ class IngestOptions:
 
 
 class IngestReport(NamedTuple):
-    """What came of an ingest: accepted + rejected = catalogue rows."""
+    """What came of an ingest: accepted + rejected = catalogue rows.
+
+    survey: with what it held before. unused_pictures: without a catalogue row. guessed: columns of
+    the catalogue that were found by their usual names.
+    """
 
     survey: Survey
     catalog_rows: int
     accepted: int
     rejected: int
     unused_pictures: int
+    guessed: tuple[str, ...]
+
+    @property
+    def rejects(self) -> Path:
+        """The table of the rows that could not be used, with the reasons."""
+        return self.survey.path / REJECTS
 
 
 class Stamp(NamedTuple):
@@ -98,9 +115,7 @@ class Stamp(NamedTuple):
     state: State
 
 
-def ingest(
-    source: Path, catalog: Path, out: Path, options: IngestOptions
-) -> tuple[ColumnMap, IngestReport]:
+def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions) -> IngestReport:
     """Make (or append to) the survey `out` from the pictures of `source` and a catalogue.
 
     Run again after an interruption it goes on where it was; the survey is the same, byte for
@@ -131,7 +146,7 @@ def ingest(
             "options": asdict(options),
         }
         writer = SurveyWriter(out, spec, recipe=recipe, append=options.append)
-        return columns, _IngestRun(pictures, columns, options, writer).work(table)
+        return _IngestRun(pictures, columns, options, writer).work(table)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -248,7 +263,8 @@ class _IngestRun:
         unused = self._pictures.unused(all_rows(catalog, self._columns))
         counts = {"catalog_rows": total, "unused_pictures": unused}
         accepted, rejected = self._writer.added, self._writer.rejected
-        return IngestReport(self._writer.finish(counts), total, accepted, rejected, unused)
+        survey, guessed = self._writer.finish(counts), tuple(self._columns.guessed)
+        return IngestReport(survey, total, accepted, rejected, unused, guessed)
 
     def _block(self, table: pa.Table, start: int) -> None:
         kept, stamps, rejects = [], [], []

@@ -18,7 +18,7 @@ import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.fits_images import HduSpan, hdu_spans
+from galaxy_explorer.survey.fits_images import hdu_spans
 from galaxy_explorer.survey.images import COMPRESSED, SUFFIXES, Image, finite, read_image
 from galaxy_explorer.survey.limits import MAX_FILE_BYTES, MAX_PIXELS
 
@@ -141,23 +141,18 @@ def _open_npz(path: Path, staging: Path, id_column: str) -> Cube:
                 if member.endswith(".npy"):
                     shapes[member.removesuffix(".npy")] = _npy_header(stream, member)[0]
         images = _pick({name: len(shape) for name, shape in shapes.items()}, str(path))
-        unpacked = staging / "cube.npy"
-        _unpack(archive, f"{images}.npy", unpacked)
+        unpacked, member = staging / "cube.npy", f"{images}.npy"
+        size, free = archive.getinfo(member).file_size, shutil.disk_usage(staging).free
+        if size > free:
+            raise SurveyError(f"{path}: {member} needs {size} bytes, {free} are free")
+        with archive.open(member) as packed, unpacked.open("wb") as stream:
+            shutil.copyfileobj(packed, stream, COPY_BYTES)
         ids = _id_name(shapes, shapes[images][0], id_column)
         values = None
         if ids:
             with archive.open(f"{ids}.npy") as stream:
                 values = np.lib.format.read_array(stream, allow_pickle=False)
     return _open_npy(unpacked, f"{path.name}:{images}", values)
-
-
-def _unpack(archive: zipfile.ZipFile, member: str, out: Path) -> None:
-    size = archive.getinfo(member).file_size
-    free = shutil.disk_usage(out.parent).free
-    if size > free:
-        raise SurveyError(f"{archive.filename}: {member} needs {size} bytes, {free} are free")
-    with archive.open(member) as packed, out.open("wb") as stream:
-        shutil.copyfileobj(packed, stream, COPY_BYTES)
 
 
 def _pick(ranks: dict[str, int], name: str) -> str:
@@ -188,7 +183,11 @@ def _open_hdf5(path: Path, id_column: str) -> Cube:
     def read(index: int) -> NDArray[Any]:
         return np.asarray(cube[index]).reshape(planes)
 
-    return Cube(name, count, planes, read, _texts(file[ids][:]) if ids else None)
+    values = file[ids][:] if ids else None
+    if values is not None and values.dtype.kind in "OS":
+        texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]
+        values = np.array(texts)
+    return Cube(name, count, planes, read, values)
 
 
 def _is_plain_dataset(file: Any, name: str) -> bool:
@@ -199,12 +198,6 @@ def _is_plain_dataset(file: Any, name: str) -> bool:
         return False
     item = file[name]
     return isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual
-
-
-def _texts(values: NDArray[Any]) -> NDArray[Any]:
-    if values.dtype.kind not in "OS":
-        return values
-    return np.array([v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values])
 
 
 CUBE_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".hdf")
@@ -240,17 +233,13 @@ class SeenNames:
     def add(self, name: str) -> bool:
         """Note `name`; False if it was there already."""
         value = name_hash(name)
-        if value in self._recent or self._holds(value):
+        if value in self._recent or _in_sorted(self._sorted, value):
             return False
         self._recent.add(value)
         if len(self._recent) >= 4096:
             self._sorted = np.union1d(self._sorted, np.array(list(self._recent), np.uint64))
             self._recent.clear()
         return True
-
-    def _holds(self, value: int) -> bool:
-        place = int(np.searchsorted(self._sorted, np.uint64(value)))
-        return place < self._sorted.size and int(self._sorted[place]) == value
 
 
 class FolderSource:
@@ -263,14 +252,13 @@ class FolderSource:
 
     def file_of(self, row: CatalogRow) -> str:
         """Path within the folder."""
-        return row.image or self._by_id(row.galaxy_id)
-
-    def _by_id(self, galaxy_id: str) -> str:
+        if row.image:
+            return row.image
         for suffix in SUFFIXES:
             for ending in (suffix, *(suffix + packed for packed in COMPRESSED)):
-                if (self._folder / (galaxy_id + ending)).is_file():
-                    return galaxy_id + ending
-        return galaxy_id
+                if (self._folder / (row.galaxy_id + ending)).is_file():
+                    return row.galaxy_id + ending
+        return row.galaxy_id
 
     def fetch(self, row: CatalogRow) -> Image:
         """Read the row's file, which must lie within the folder."""
@@ -291,13 +279,13 @@ class FolderSource:
         """Pictures in the folder (and folders in it) that no row names."""
         used = np.fromiter((name_hash(os.path.normpath(self.file_of(r))) for r in rows), np.uint64)
         used.sort()
-        return sum(not _in_sorted(used, name_hash(name)) for name in self._pictures())
-
-    def _pictures(self) -> Iterator[str]:
+        unused = 0
         for folder, _, names in os.walk(self._folder):
             for name in names:
                 if Path(name.removesuffix(".gz").removesuffix(".bz2")).suffix.lower() in SUFFIXES:
-                    yield os.path.relpath(Path(folder) / name, self._folder)
+                    within = os.path.relpath(Path(folder) / name, self._folder)
+                    unused += not _in_sorted(used, name_hash(within))
+        return unused
 
 
 def _in_sorted(values: NDArray[np.uint64], value: int) -> bool:
@@ -391,7 +379,8 @@ class MosaicSource:
             path.open("rb") as stream,
             mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
         ):
-            numbers = [span.number for span in hdu_spans(mapped, str(path)) if _is_plane(span)]
+            spans = hdu_spans(mapped, str(path))
+            numbers = [s.number for s in spans if s.is_image and len(s.planes) == 2]
         if not numbers:
             raise BadImage(str(path), "no HDU holds an image of two axes")
         return numbers[0]
@@ -420,10 +409,6 @@ class MosaicSource:
     def unused(self, rows: Iterable[CatalogRow]) -> int:  # noqa: ARG002
         """A mosaic holds no stamps of its own."""
         return 0
-
-
-def _is_plane(span: HduSpan) -> bool:
-    return span.is_image and len(span.planes) == 2
 
 
 def open_source(

@@ -33,7 +33,18 @@ CHUNK_ROWS = 256
 
 
 class Survey:
-    """Stamps and catalogue of a finished survey; nothing is loaded before it is asked for."""
+    """Stamps and catalogue of a finished survey; nothing is loaded before it is asked for.
+
+    `len(survey)` is the number of galaxies N; row i of the catalogue is stamp i. path: its folder.
+    meta: `survey.json`, with name, band, stamp_size (px), pixel_scale_arcsec and fingerprint.
+
+    Raises SurveyError for a folder that is no survey, and for a column that there is not.
+
+    >>> import galaxy_explorer as ge
+    >>> survey = ge.Survey.open("surveys/toy")
+    >>> len(survey), survey.stamps([0, 1]).shape, survey.column("ttype").shape
+    (12, (2, 1, 64, 64), (12,))
+    """
 
     def __init__(self, path: Path, meta: dict[str, Any]) -> None:
         self.path = path
@@ -68,6 +79,10 @@ class Survey:
 
     def __len__(self) -> int:
         return int(self._stamps.shape[0])
+
+    def __repr__(self) -> str:
+        size, band = self.meta["stamp_size"], self.meta["band"] or "?"
+        return f"<Survey {self.path}: {len(self)} galaxies, {size} x {size} px, band {band}>"
 
     @cached_property
     def _parquet(self) -> pq.ParquetFile:

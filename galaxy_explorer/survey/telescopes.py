@@ -120,6 +120,11 @@ CANDELS = Telescope(
 TELESCOPES = {telescope.name: telescope for telescope in (SDSS, CANDELS)}
 
 
+def default_psf(like: str) -> Path | None:
+    """The measured PSF of a telescope that lies below the working folder; None: there is none."""
+    return DEFAULT_PSF if like == "candels" and DEFAULT_PSF.is_file() else None
+
+
 def draw_psf(
     telescope: Telescope, rng: np.random.Generator, psf_file: Path | None = None
 ) -> tuple[Array, dict[str, float]]:

@@ -127,7 +127,11 @@ def join_parts(parts: list[Path], out: Path) -> None:
     A column that some parts lack is empty there; one whose types differ between sources becomes
     float64 if all are numbers and text otherwise.
     """
-    schema = _joint_schema([pq.read_schema(part) for part in parts])
+    types: dict[str, pa.DataType] = dict(FIXED)
+    for part in parts:
+        for field in pq.read_schema(part):
+            types[field.name] = _joint_type(types.get(field.name, field.type), field.type)
+    schema = pa.schema([pa.field(name, kind) for name, kind in types.items()])
     with atomic_path(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for batch in _regrouped(parts, schema):
             writer.write_table(batch, row_group_size=BATCH_ROWS)
@@ -138,30 +142,19 @@ def _regrouped(parts: list[Path], schema: pa.Schema) -> Iterator[pa.Table]:
     waiting = schema.empty_table()
     for part in parts:
         for batch in pq.ParquetFile(part).iter_batches(batch_size=BATCH_ROWS):
-            waiting = pa.concat_tables([waiting, _as_schema(pa.table(batch), schema)])
+            table = pa.table(batch)
+            arrays = [
+                table[field.name].cast(field.type)
+                if field.name in table.column_names
+                else pa.nulls(table.num_rows, field.type)
+                for field in schema
+            ]
+            waiting = pa.concat_tables([waiting, pa.table(arrays, schema=schema)])
             while waiting.num_rows >= BATCH_ROWS:
                 yield waiting.slice(0, BATCH_ROWS).combine_chunks()
                 waiting = waiting.slice(BATCH_ROWS)
     if waiting.num_rows:
         yield waiting.combine_chunks()
-
-
-def _as_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    arrays = [
-        table[field.name].cast(field.type)
-        if field.name in table.column_names
-        else pa.nulls(table.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.table(arrays, schema=schema)
-
-
-def _joint_schema(schemas: list[pa.Schema]) -> pa.Schema:
-    types: dict[str, pa.DataType] = dict(FIXED)
-    for schema in schemas:
-        for field in schema:
-            types[field.name] = _joint_type(types.get(field.name, field.type), field.type)
-    return pa.schema([pa.field(name, kind) for name, kind in types.items()])
 
 
 def _joint_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
@@ -261,7 +254,10 @@ class SurveyWriter:
         if count:
             self._store(self._stamps, stamps)
             for name, values in (extras or {}).items():
-                self._store(self._extra(name, values), values)
+                folder = self._work / EXTRAS / name
+                if not folder.exists():
+                    _create(folder, (0, *values.shape[1:]), values.dtype)
+                self._store(zarr.open_array(folder, mode="r+"), values)
             part = catalogue_part(columns, count, self._spec.source)
             write_part(part, self._part(self._state["parts"]))
         self._save(
@@ -300,7 +296,11 @@ class SurveyWriter:
                 csv.writer(stream).writerow(Reject._fields)
         else:
             self._check_fits(base.meta)
-            self._copy_base()
+            for name in (STAMPS, EXTRAS):
+                if (self._final / name).exists():
+                    shutil.copytree(self._final / name, self._work / name)
+            shutil.copyfile(self._final / CATALOG, self._part(0))
+            shutil.copyfile(self._final / REJECTS, self._progress / REJECTS)
         rows = len(base) if base else 0
         self._state = {
             "recipe": recipe,
@@ -329,13 +329,6 @@ class SurveyWriter:
         if self._spec.source in [entry["source"] for entry in meta["sources"]]:
             raise SurveyError(f"{self._final}: holds the source {self._spec.source} already")
 
-    def _copy_base(self) -> None:
-        for name in (STAMPS, EXTRAS):
-            if (self._final / name).exists():
-                shutil.copytree(self._final / name, self._work / name)
-        shutil.copyfile(self._final / CATALOG, self._part(0))
-        shutil.copyfile(self._final / REJECTS, self._progress / REJECTS)
-
     def _resume(self, recipe: dict[str, Any]) -> None:
         self._state = json.loads((self._progress / STATE).read_text())
         if self._state["recipe"] != json.loads(json.dumps(recipe)):
@@ -358,12 +351,6 @@ class SurveyWriter:
         end = self.rows + len(values)
         array.resize((end, *array.shape[1:]))
         array[self.rows : end] = values
-
-    def _extra(self, name: str, values: NDArray[Any]) -> Any:
-        folder = self._work / EXTRAS / name
-        if not folder.exists():
-            _create(folder, (0, *values.shape[1:]), values.dtype)
-        return zarr.open_array(folder, mode="r+")
 
     def _write_rejects(self, rejects: Sequence[Reject]) -> int:
         with (self._progress / REJECTS).open("a", newline="") as stream:

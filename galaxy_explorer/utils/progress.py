@@ -6,9 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 LINE_INTERVAL_S = 10.0
 RATE_SPAN_S = 60.0
+QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+"""Whether progress is not shown."""
 
 
 @contextmanager
@@ -19,6 +22,9 @@ def progress(
 
     `done` is what an earlier, interrupted run already did: it counts in the bar, not in the rate.
     """
+    if QUIET.get():
+        yield lambda _: None
+        return
     shown = _bar if sys.stderr.isatty() else _lines
     with shown(total, description, unit, done) as advance:
         yield advance

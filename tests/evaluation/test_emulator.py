@@ -128,7 +128,7 @@ def test_the_command_resumes_and_writes_into_a_copy(proof, bundle, survey, tmp_p
     monkeypatch.setattr("galaxy_explorer.models.sampler.Sampler.rows", None)
     monkeypatch.setattr("galaxy_explorer.models.sampler.FlowSampler.codes", None)
     out = tmp_path / "copy"
-    options = ["--emulator", "--emulator-samples", str(SAMPLES), "--grid", "tiny"]
+    options = ["--emulator", "-n", str(SAMPLES), "--grid", "tiny"]
     options += ["--survey", str(survey.path), "--out", str(out)]
     found = CliRunner().invoke(app, ["evaluate", str(bundle), *options])
     assert found.exit_code == 0, found.output
@@ -145,7 +145,7 @@ def test_one_prior_is_measured_alone_and_the_others_stay(proof, bundle, survey, 
         bundle, survey.path, samples=SAMPLES, grid="tiny", out=out, only=FLOW, say=lambda _: None
     )
     assert again == load_bundle(out).emulation == proof
-    with pytest.raises(BundleError, match=f"--emulator-samples {SAMPLES}"):
+    with pytest.raises(BundleError, match=f"-n {SAMPLES}"):
         evaluate_emulator(bundle, survey.path, samples=60, only=FLOW, say=lambda _: None)
     bare = write_small_bundle(tmp_path / "bare", n=60)
     with pytest.raises(BundleError, match="never measured"):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from galaxy_explorer.bundle.bundle import Bundle
-from galaxy_explorer.classify import prepare_image
+from galaxy_explorer.classification import prepare_image
 from galaxy_explorer.emulation.observation import ObservationSettings
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.explorer.context import AppContext

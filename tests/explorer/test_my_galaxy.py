@@ -16,7 +16,7 @@ from astropy.io import fits
 from PIL import Image
 
 from galaxy_explorer.bundle.bundle import Bundle
-from galaxy_explorer.classify import Classification, Membership, ModelReading
+from galaxy_explorer.classification import Classification, Membership, ModelReading
 from galaxy_explorer.explorer.pages.my_galaxy import examine as examination
 from galaxy_explorer.explorer.pages.my_galaxy import page as my_galaxy
 from galaxy_explorer.explorer.pages.my_galaxy.examine import (

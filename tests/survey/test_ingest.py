@@ -12,7 +12,7 @@ from astropy.wcs import WCS
 from PIL import Image as Pictures
 
 from galaxy_explorer.errors import BadCatalog, SettingError, SurveyError
-from galaxy_explorer.survey.ingest import IngestOptions, ingest
+from galaxy_explorer.survey.ingest import IngestOptions, ingest_survey
 from galaxy_explorer.survey.preprocessing import fit_stamp, sky_level, split_of
 
 COUNT = 40
@@ -37,7 +37,7 @@ def rejects(folder: Path) -> list[dict[str, str]]:
 
 def run(source: Path, catalog: Path, out: Path, **options):
     options = {"size": 16, **options}
-    return ingest(source, catalog, out, IngestOptions(**options))[1]
+    return ingest_survey(source, catalog, out, IngestOptions(**options))
 
 
 @pytest.fixture

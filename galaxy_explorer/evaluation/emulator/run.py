@@ -223,11 +223,11 @@ def _kept(bundle: Bundle, only: str, samples: int) -> dict[str, PriorEvaluation]
     found = bundle.emulation
     if found is None:
         what = f"{bundle.path}: its first prior was never measured"
-        raise BundleError(f"{what}; leave --emulator-model {only} out")
+        raise BundleError(f"{what}; leave --model {only} out")
     if (before := found.settings.get("samples")) != str(samples):
         raise BundleError(
-            f"{bundle.path}: its first prior was measured with --emulator-samples {before};"
-            " take as many, or leave --emulator-model out"
+            f"{bundle.path}: its first prior was measured with -n {before};"
+            " take as many, or leave --model out"
         )
     first = PriorEvaluation(**{n: v for n, v in asdict(found).items() if n != "others"})
     proofs = (replace(p, trends=tuple(with_p(p.trends))) for p in (first, *found.others))

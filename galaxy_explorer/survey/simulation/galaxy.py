@@ -60,7 +60,11 @@ def draw_galaxy(telescope: Telescope, galaxy: GalaxyParameters, rng: np.random.G
         disc *= 1.0 - BEHIND_DUST * -np.expm1(-column)
         canvas.light += _turned(canvas, disc, galaxy.position_angle_deg, (x, y))
     if galaxy.bulge_to_total:
-        bulge = _bulge(canvas, galaxy, (x, y))
+        bulge_shape = (galaxy.bulge_axis_ratio, galaxy.position_angle_deg)
+        bulge_flux = galaxy.total_flux * galaxy.bulge_to_total
+        radius = galaxy.bulge_radius_arcsec
+        profile = _sersic(galaxy.sersic_index, radius, bulge_flux, bulge_shape)
+        bulge = _sampled(canvas, profile, (x, y))
         if column is not None:
             # The near half of the disc lies before the bulge, the far half behind it.
             half = column.shape[0] // 2
@@ -75,6 +79,8 @@ def draw_companions(
     telescope: Telescope, galaxy: GalaxyParameters, rng: np.random.Generator
 ) -> tuple[Array, dict[str, int]]:
     """Neighbouring galaxies and stars on the same canvas, and how many there are."""
+    import galsim
+
     canvas = Canvas(telescope)
     n_galaxies = int(rng.poisson(telescope.mean_neighbours))
     n_stars = int(rng.poisson(telescope.star_probability))
@@ -82,7 +88,9 @@ def draw_companions(
         _neighbour(canvas, telescope, galaxy, rng)
     for _ in range(n_stars):
         flux = galaxy.total_flux * 10.0 ** (-0.4 * rng.uniform(0.3, 5.0))
-        _star(canvas, telescope, flux, _elsewhere(canvas, galaxy, rng))
+        # A Gaussian far below the PSF in width, so that it may lie between pixels.
+        profile = galsim.Gaussian(sigma=STAR_SIGMA_PX * telescope.pixel_scale_arcsec, flux=flux)
+        canvas.light += _sampled(canvas, profile, _elsewhere(canvas, galaxy, rng))
     return canvas.pixels(), {"n_neighbours": n_galaxies, "n_stars": n_stars}
 
 
@@ -100,17 +108,6 @@ def _turned(canvas: Canvas, disc: Array, angle_deg: float, at: tuple[float, floa
         disc, matrix, offset, output_shape=canvas.light.shape, output=np.float32, order=1
     )
     return np.asarray(turned)
-
-
-def _bulge(canvas: Canvas, galaxy: GalaxyParameters, at: tuple[float, float]) -> Array:
-    flux = galaxy.total_flux * galaxy.bulge_to_total
-    profile = _sersic(
-        galaxy.sersic_index,
-        galaxy.bulge_radius_arcsec,
-        flux,
-        (galaxy.bulge_axis_ratio, galaxy.position_angle_deg),
-    )
-    return _sampled(canvas, profile, at)
 
 
 def _sersic(index: float, radius: float, flux: float, shape: tuple[float, float]) -> Any:
@@ -167,11 +164,3 @@ def _neighbour(
     shape = (float(rng.uniform(0.3, 1.0)), float(rng.uniform(0.0, 180.0)))
     profile = _sersic(index, radius, flux, shape)
     canvas.light += _sampled(canvas, profile, _elsewhere(canvas, galaxy, rng))
-
-
-def _star(canvas: Canvas, telescope: Telescope, flux: float, at: tuple[float, float]) -> None:
-    """A point source: a Gaussian far below the PSF in width, so that it may lie between pixels."""
-    import galsim
-
-    profile = galsim.Gaussian(sigma=STAR_SIGMA_PX * telescope.pixel_scale_arcsec, flux=flux)
-    canvas.light += _sampled(canvas, profile, at)

@@ -14,16 +14,14 @@ import numpy as np
 import param
 from numpy.typing import NDArray
 
-from galaxy_explorer import __version__
+from galaxy_explorer import api
 from galaxy_explorer.errors import LabelError, NotSaved
 from galaxy_explorer.explorer.state import PICTURES
 from galaxy_explorer.explorer.wording import caption
 from galaxy_explorer.labels import queues
-from galaxy_explorer.labels.log import GALAXY, REDO, SET, UNDO, Change, Event, Provenance, log_path
-from galaxy_explorer.labels.sample import Sample
+from galaxy_explorer.labels.log import GALAXY, REDO, SET, UNDO, Change, Event
 from galaxy_explorer.labels.scheme import MAX_NAME, NOTE, checked
 from galaxy_explorer.labels.store import LabelStore
-from galaxy_explorer.settings import read_settings
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -43,18 +41,14 @@ QUEUE_WORDS = {
 }
 
 
+label_sample = cache(api.label_sample)
+"""The galaxies of a bundle and all their clusters."""
+
+
 @cache
 def label_store(bundle: Bundle) -> LabelStore:
     """The log that all visitors of this process share. Raises LabelError where there is none."""
-    model = bundle.manifest.default_clustering
-    return LabelStore(log_path(read_settings().labels), Provenance(bundle.hash, model, __version__))
-
-
-@cache
-def label_sample(bundle: Bundle) -> Sample:
-    """The galaxies of a bundle and all their clusters."""
-    ids = tuple(str(galaxy) for galaxy in bundle.column("galaxy_id"))
-    return Sample(ids, {key: one.labels for key, one in bundle.clusterings.items()})
+    return api.Labels(bundle=bundle).store
 
 
 class LabelSession(param.Parameterized):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer.classify import (
+from galaxy_explorer.classification import (
     Classification,
     Membership,
     Prepared,

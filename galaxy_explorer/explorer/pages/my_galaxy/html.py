@@ -23,7 +23,7 @@ from galaxy_explorer.explorer.plots.ttype_histogram import format_mean
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 
 if TYPE_CHECKING:
-    from galaxy_explorer.classify import Membership, Prepared
+    from galaxy_explorer.classification import Membership, Prepared
     from galaxy_explorer.explorer.state import ExplorerState
 
 SHOWN_CLUSTERS = 3

@@ -7,9 +7,16 @@ from astropy.table import Table
 from PIL import Image
 
 from galaxy_explorer import load_bundle
-from galaxy_explorer.classify import classify_images, classify_stamps, expand
+from galaxy_explorer.classification import (
+    classify_images,
+    classify_stamps,
+    codes_text,
+    expand,
+    make_table,
+    table_format,
+    write_table,
+)
 from galaxy_explorer.errors import SettingError
-from galaxy_explorer.tables import codes_text, make_table, table_format, write_table
 from tests.small_bundle import write_small_bundle
 from tests.small_survey import blobs
 
@@ -69,7 +76,7 @@ def test_only_bad_images(bundle, folder):
 def test_order_and_batches_do_not_matter(bundle, folder, monkeypatch):
     files = expand([str(folder)])
     together = list(classify_images(bundle, files))
-    monkeypatch.setattr("galaxy_explorer.classify.BATCH", 2)
+    monkeypatch.setattr("galaxy_explorer.classification.BATCH", 2)
     apart = list(classify_images(bundle, files[::-1]))[::-1]
     for one, other in zip(together, apart, strict=True):
         assert (one.file, one.reason) == (other.file, other.reason)
@@ -104,7 +111,7 @@ def test_what_no_training_galaxy_looks_like_is_flagged(bundle, stamps):
 
 def test_what_is_reconstructed_well_is_not_flagged(bundle, stamps, monkeypatch):
     monkeypatch.setattr(
-        "galaxy_explorer.classify._training_errors", lambda *_: np.full(100, 1e9, np.float32)
+        "galaxy_explorer.classification._training_errors", lambda *_: np.full(100, 1e9, np.float32)
     )
     assert [r.out_of_distribution for r in classify_stamps(bundle, stamps)] == ["no"] * 3
 

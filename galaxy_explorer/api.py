@@ -1,0 +1,450 @@
+"""What `import galaxy_explorer as ge` offers as functions, and the labels.
+
+Each function takes paths or what was opened already, and options of the names and units that the
+command line has; each command calls the function of its name. Progress goes to standard error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+from galaxy_explorer import __version__
+from galaxy_explorer.errors import BadImage
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from galaxy_explorer.bundle.bundle import Bundle
+    from galaxy_explorer.classification import Classifications
+    from galaxy_explorer.deconvolution.files import Deconvolutions, DeconvolvedImage
+    from galaxy_explorer.emulation.samples import Samples
+    from galaxy_explorer.labels.imports import ImportPlan
+    from galaxy_explorer.labels.log import Event
+    from galaxy_explorer.labels.sample import Sample
+    from galaxy_explorer.survey.ingest import IngestReport
+    from galaxy_explorer.survey.store import Survey
+
+Images = str | Path | Iterable[str | Path]
+
+
+def simulate_survey(
+    out: str | Path,
+    *,
+    n: int = 12000,
+    seed: int = 0,
+    like: Literal["sdss", "candels"] = "sdss",
+    workers: int = 1,
+    psf: str | Path | None = None,
+) -> Survey:
+    """Make a survey of `n` simulated galaxies with known truth in the folder `out`.
+
+    Same seed, same pixels, whatever the number of workers (processes). like: "sdss", r band, 64 px
+    at 0.396 arcsec/px; "candels", F160W, 84 px at 0.06 arcsec/px. psf: FITS image of the F160W PSF
+    at that scale; without it psfs/egg_hst-f160w.fits where that exists, else an obscured aperture.
+    The survey holds, beside stamps and catalogue, the light before blurring, the PSF and every
+    parameter. Interrupted, the same call again goes on.
+
+    Raises SettingError for a value out of range, SurveyError where `out` is taken or the PSF
+    unusable.
+
+    >>> import galaxy_explorer as ge
+    >>> survey = ge.simulate_survey("surveys/toy", n=12, seed=1)
+    >>> survey.stamps([0, 1]).shape, survey.truth([0, 1]).shape
+    ((2, 1, 64, 64), (2, 1, 64, 64))
+    """
+    from galaxy_explorer.survey.simulation.survey import simulate_survey as simulate
+    from galaxy_explorer.survey.telescopes import default_psf
+
+    psf_file = default_psf(like) if psf is None else Path(psf)
+    return simulate(out, like=like, n=n, seed=seed, workers=workers, psf_file=psf_file)
+
+
+def ingest(  # noqa: PLR0913 - the options of the command
+    source: str | Path,
+    catalog: str | Path,
+    out: str | Path,
+    *,
+    name: str | None = None,
+    source_name: str | None = None,
+    append: bool = False,
+    id: str | None = None,  # noqa: A002 - the name of the option
+    image: str | None = None,
+    ttype: str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    band: str = "g",
+    band_name: str | None = None,
+    size: int = 64,
+    stretch: Literal["auto", "linear", "arcsinh"] = "auto",
+    frame: Literal["whole", "centre", "auto"] = "whole",
+    cutout_arcsec: float | None = None,
+    pixel_scale: float | None = None,
+) -> IngestReport:
+    """Make the survey `out` from pictures and a catalogue, or with `append` add to it.
+
+    source: folder of FITS, JPEG or PNG stamps; cube (.npz, .npy, .h5); FITS mosaic with WCS.
+    catalog: CSV, ECSV, FITS table, VOTable or Parquet. id, image, ttype, ra, dec (deg): columns of
+    the catalogue, guessed from usual names where not given. band: r, g, b or rgb of a colour
+    picture, or the number of a plane from 0. size: side of a stamp in px. frame: "whole" resamples
+    the picture, "centre" cuts `size` px, "auto" takes 1.25 of the galaxy's extent. cutout_arcsec:
+    side to cut first. pixel_scale: arcsec/px where headers are silent. A row whose picture cannot
+    be used is in the table `report.rejects` with the reason. Interrupted, the same call goes on.
+
+    Raises BadCatalog, SurveyError, SettingError, or BadImage where the source as a whole cannot be
+    read.
+
+    >>> import galaxy_explorer as ge
+    >>> report = ge.ingest("stamps", "galaxies.csv", "surveys/mine", image="file", ttype="T")
+    >>> report.accepted, report.rejected, report.survey.stamps().shape
+    (12, 0, (12, 1, 64, 64))
+    """
+    from galaxy_explorer.survey.ingest import IngestOptions, ingest_survey
+
+    options = IngestOptions(
+        name=name,
+        source_name=source_name,
+        columns={"galaxy_id": id, "image": image, "ttype": ttype, "ra": ra, "dec": dec},
+        band=band,
+        band_name=band_name,
+        size=size,
+        stretch=stretch,
+        frame=frame,
+        cutout_arcsec=cutout_arcsec,
+        pixel_scale_arcsec=pixel_scale,
+        append=append,
+    )
+    return ingest_survey(Path(source), Path(catalog), Path(out), options)
+
+
+def train(
+    survey: Survey | str | Path,
+    out: str | Path,
+    recipe: str = "quick",
+    *,
+    models: Sequence[str] | None = None,
+    seed: int = 0,
+    seeds: int = 1,
+    name: str | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Bundle:
+    """Make a bundle of a survey: autoencoders, code maps, clusters, maps, prior, model card.
+
+    recipe: "tiny" (a try), "quick" (two CPU cores), "paper" (100,000 steps). models: names such as
+    "k512-modern-8x8"; else the twelve that show every comparison of the report. seeds: with 2 or
+    more the models of the whole study are trained besides. announce: is told in words what will be
+    done. Interrupted, the same call goes on, from `<out>.work`.
+
+    Raises TrainingError for an unknown recipe or model or too few galaxies, SurveyError,
+    BundleError.
+
+    >>> import galaxy_explorer as ge
+    >>> bundle = ge.train("surveys/blobs", "trained/blobs", "tiny", models=["k16-modern-8x8"])
+    >>> bundle.codes("k16-modern-8x8").shape[1:]
+    (8, 8)
+    """
+    from galaxy_explorer.bundle.bundle import load_bundle
+    from galaxy_explorer.pipeline.train import DEFAULT_MODELS, make_plan, train_bundle
+
+    plan = make_plan(
+        Path(survey) if isinstance(survey, str | Path) else survey.path,
+        Path(out),
+        recipe=recipe,
+        models=tuple(models or DEFAULT_MODELS),
+        seed=seed,
+        seeds=seeds,
+        name=name,
+    )
+    return load_bundle(train_bundle(plan, announce or (lambda _: None)))
+
+
+def classify(
+    bundle: Bundle | str | Path, images: Images, *, frame: str = "auto", hdu: int | None = None
+) -> Classifications:
+    """Say what a bundle makes of images: codes, clusters, map positions, how unusual they are.
+
+    images: files (FITS, PNG, JPEG), folders or patterns, one or several; the galaxy in the centre.
+    frame: "auto" frames the galaxy in linear FITS and takes 8-bit pictures whole; "whole" takes
+    all of every image; a number of that many central pixels. hdu: FITS extension, else the first
+    image. An image that cannot be used has a row with the reason.
+
+    Raises SettingError for another frame, BundleError for a folder that is no bundle.
+
+    >>> import galaxy_explorer as ge
+    >>> found = ge.classify("trained/toy", "stamps/*.png")
+    >>> len(found), found.rejected
+    (12, {})
+    >>> found.table["file", "k16-modern-8x8/codes/cluster"].colnames
+    ['file', 'k16-modern-8x8/codes/cluster']
+    >>> found[0].models["k16-modern-8x8"].codes.shape
+    (8, 8)
+    """
+    from galaxy_explorer.classification import Classifications, classify_images
+    from galaxy_explorer.utils.progress import progress
+
+    opened, files, records = opened_bundle(bundle), _files(images), []
+    with progress(len(files), "Classifying", unit="images") as advance:
+        for record in classify_images(opened, files, frame=frame, hdu=hdu):
+            records.append(record)
+            advance(1)
+    return Classifications(opened, tuple(records))
+
+
+def generate(  # noqa: PLR0913 - the options of the command
+    bundle: Bundle | str | Path,
+    *,
+    n: int = 16,
+    seed: int = 0,
+    ttype: float | Sequence[float] | None = None,
+    condition: Mapping[str, float | Sequence[float]] | None = None,
+    temperature: float = 1.0,
+    guidance: float | None = None,
+    model: str | None = None,
+    observe: str | None = None,
+    psf: str | Path | None = None,
+    pixel_scale: float | None = None,
+    observed_scale: float | None = None,
+    magnitude: float | None = None,
+    zero_point: float | None = None,
+    sky_sigma: float | None = None,
+    psf_layer: bool | None = None,
+) -> Samples:
+    """Ask a bundle's prior for `n` galaxies that do not exist; they are drawn when looked at.
+
+    ttype: Hubble stage T, one for all or one each; condition: other fields of the prior by name,
+    in the catalogue's unit. Same seed, same galaxies. temperature: 0.1 to 2. guidance: 1 to 5, else
+    the bundle's own. model: whose prior draws, else the first over code maps. observe: camera
+    "sdss", "candels-f160w", "euclid-vis" or "hst-f814w"; psf: a FITS image. pixel_scale: arcsec of
+    a stamp's pixel; observed_scale: of the camera's. magnitude: of each galaxy, with zero_point.
+    sky_sigma: noise in flux a pixel. psf_layer: draw through the model's PSF layer.
+
+    Raises RequestError for what the prior or the camera cannot do, BundleError without a prior.
+
+    >>> import galaxy_explorer as ge
+    >>> samples = ge.generate("trained/toy", n=2, ttype=4, seed=1)
+    >>> samples.stamps.shape, samples.codes.shape, samples.header["SYNTHETIC"]
+    ((2, 1, 64, 64), (2, 8, 8), True)
+    >>> samples.catalogue["asked_ttype"].tolist()
+    [4.0, 4.0]
+    >>> samples.write("samples.fits").exists()
+    True
+    """
+    from galaxy_explorer.emulation.emulator import Emulator
+    from galaxy_explorer.emulation.observation import ObservationSettings, Observer
+    from galaxy_explorer.emulation.request import Request
+    from galaxy_explorer.emulation.samples import Samples
+
+    emulator = Emulator.open(opened_bundle(bundle), model)
+    asked = {**({} if ttype is None else {"ttype": ttype}), **(condition or {})}
+    fields = {k: tuple(v) if isinstance(v, Sequence) else v for k, v in asked.items()}
+    sizes, flux = (pixel_scale, observed_scale), (magnitude, zero_point, sky_sigma)
+    settings = ObservationSettings(
+        observe, None if psf is None else Path(psf), *sizes, *flux, psf_layer
+    )
+    request = Request(n, seed, fields, temperature, guidance)
+    return Samples(Observer(emulator, settings, fields), request)
+
+
+def deconvolve(
+    bundle: Bundle | str | Path,
+    images: Images,
+    *,
+    psf: str | Path | None = None,
+    exposure: float | None = None,
+    hdu: int | None = None,
+) -> Deconvolutions:
+    """Take the PSF off linear FITS images, by a bundle's model with the PSF layer.
+
+    images: files, folders or patterns, one or several; the galaxy in the centre, at the pixel scale
+    of the bundle's survey. psf: FITS image at that scale, else the survey's mean PSF. exposure: in
+    s, of images in electrons/s, for the photon noise of the light. hdu: FITS extension, else the
+    first image. Each result has light, reconvolved image and residual, (S, S) each, in the unit of
+    its image, and the reduced chi^2; `rejected` says why other images could not be used.
+
+    Raises BundleError for a bundle without such a model, BadImage for an unusable PSF.
+
+    >>> import galaxy_explorer as ge
+    >>> found = ge.deconvolve("trained/hst", "f160w.fits", exposure=5000)
+    >>> found[0].light.shape, found[0].chi2 > 0, found.rejected
+    ((84, 84), True, {})
+    """
+    from galaxy_explorer.deconvolution.files import Deconvolutions
+
+    made, rejected = [], {}
+    for found in each_deconvolved(bundle, images, psf=psf, exposure=exposure, hdu=hdu):
+        if isinstance(found, BadImage):
+            rejected[found.source] = found.reason
+        else:
+            made.append(found)
+    return Deconvolutions(tuple(made), rejected)
+
+
+def each_deconvolved(
+    bundle: Bundle | str | Path,
+    images: Images,
+    *,
+    psf: str | Path | None = None,
+    exposure: float | None = None,
+    hdu: int | None = None,
+) -> Iterator[DeconvolvedImage | BadImage]:
+    """As `deconvolve`, one image after the other; for a bad one its error is given."""
+    from galaxy_explorer.bundle.deconvolution import psf_model
+    from galaxy_explorer.deconvolution.files import deconvolve_images
+    from galaxy_explorer.survey.images import read_psf
+
+    opened = opened_bundle(bundle)
+    model = psf_model(opened)
+    blur = model.psf.numpy() if psf is None else read_psf(Path(psf))[0]
+    facts = {"BUNDLE": opened.name, "BUNDHASH": opened.hash[:16]}
+    facts["PSFFILE"] = "mean PSF of the survey" if psf is None else Path(psf).name
+    return deconvolve_images(model, _files(images), blur, exposure=exposure, hdu=hdu, facts=facts)
+
+
+def opened_bundle(bundle: Bundle | str | Path) -> Bundle:
+    """A bundle, opened where it is named by its folder."""
+    from galaxy_explorer.bundle.bundle import load_bundle
+
+    return load_bundle(bundle) if isinstance(bundle, str | Path) else bundle
+
+
+def _files(images: Images) -> list[Path]:
+    from galaxy_explorer.classification import expand
+
+    return expand([images] if isinstance(images, str | Path) else images)
+
+
+def label_sample(bundle: Bundle) -> Sample:
+    """The galaxies of a bundle that may be labelled, and all their clusters."""
+    from galaxy_explorer.labels.sample import Sample
+
+    ids = tuple(str(galaxy) for galaxy in bundle.column("galaxy_id"))
+    return Sample(ids, {key: one.labels for key, one in bundle.clusterings.items()})
+
+
+class Labels:
+    """The labels in a log: who said what of which galaxy; nothing in it is ever overwritten.
+
+    path: of the log, made where it is absent; None: the one that the app writes. bundle: or its
+    folder; with it labels of clusters and selections reach their members in the tables, and what is
+    imported must be among its galaxies.
+
+    Raises LabelError where the log cannot be used, BundleError for a folder that is no bundle.
+
+    >>> import galaxy_explorer as ge
+    >>> labels = ge.Labels("labels.db", "trained/toy")
+    >>> event = labels.give("Ada", "galaxy-0007", "T3", confidence="high")
+    >>> event = labels.give("Ada", "galaxy-0007", "bar")
+    >>> labels.said("galaxy-0007")
+    {'Ada': {'stage': 'T3', 'bar': 'bar'}}
+    >>> labels.table()["galaxy_id", "annotator", "ttype"].as_array().tolist()
+    [('galaxy-0007', 'Ada', 3.0)]
+    >>> len(labels.export_table("labels.ecsv", "majority"))
+    1
+    >>> labels.import_table("labels.ecsv", "Grace", dry_run=True).words()
+    '2 new labels, 0 changed, 0 as they are, 0 refused'
+    """
+
+    def __init__(
+        self, path: str | Path | None = None, bundle: Bundle | str | Path | None = None
+    ) -> None:
+        from galaxy_explorer.labels.log import Provenance, log_path
+        from galaxy_explorer.labels.store import LabelStore
+        from galaxy_explorer.settings import read_settings
+
+        self.sample: Sample | None = None
+        provenance = Provenance("", "", __version__)
+        if bundle is not None:
+            opened = opened_bundle(bundle)
+            self.sample = label_sample(opened)
+            model = opened.manifest.default_clustering
+            provenance = Provenance(opened.hash, model, __version__)
+        self.path = log_path(read_settings().labels) if path is None else Path(path)
+        self.store = LabelStore(self.path, provenance)
+
+    def __enter__(self) -> Labels:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        layers = self.store.layers()
+        given = sum(len(layer.galaxies()) for layer in layers.values())
+        return f"<Labels in {self.path}: {given} galaxies by {len(layers)} annotators>"
+
+    @property
+    def annotators(self) -> list[str]:
+        """Everyone who has labelled, in alphabetical order."""
+        return list(self.store.layers())
+
+    def said(self, galaxy: str) -> dict[str, dict[str, str]]:
+        """What annotators have given to one galaxy itself: annotator -> aspect -> label or note."""
+        said = {name: layer.galaxies().get(galaxy) for name, layer in self.store.layers().items()}
+        return {
+            name: {aspect: value.text(aspect) for aspect, value in values.items()}
+            for name, values in said.items()
+            if values
+        }
+
+    def give(
+        self, annotator: str, galaxy: str, label: str, *, confidence: str = "", note: str = ""
+    ) -> Event:
+        """Give a label of the vocabulary, such as "T3" or "bar", to a galaxy.
+
+        confidence: "", "low", "medium" or "high". Returns what was stored. Raises LabelError for
+        another label, NotSaved where it could not be written.
+        """
+        from galaxy_explorer.labels.log import Change
+
+        aspect = self.store.vocabulary().find(label).aspect
+        change = Change(galaxy, aspect, label, confidence=confidence, note=note)
+        return self.store.record(annotator, [change])[0]
+
+    def table(self, what: str = "labels") -> Table:
+        """What everyone says ("labels"), what most say ("majority"), or the log ("events").
+
+        Raises LabelError for another `what`.
+        """
+        from galaxy_explorer.labels.tables import table
+
+        return table(self.store, what, self.sample)
+
+    def export_table(self, out: str | Path, what: str = "labels") -> Table:
+        """Write a table, .ecsv, .csv, .fits, .vot or .parquet, and return it.
+
+        Raises SettingError for another extension, LabelError for another `what`.
+        """
+        from galaxy_explorer.utils.tables import write_table
+
+        table = self.table(what)
+        write_table(table, Path(out))
+        return table
+
+    def import_table(
+        self, file: str | Path, annotator: str = "", *, dry_run: bool = False
+    ) -> ImportPlan:
+        """Put the labels of a table (CSV, ECSV, FITS, VOTable) into the log.
+
+        annotator: whose labels they are, else the table's column annotator says so. dry_run: change
+        nothing. Returns what changed or would change, and what was refused. Raises LabelError for a
+        table that cannot be read.
+        """
+        from galaxy_explorer.labels.imports import plan_import, read_rows
+
+        file = Path(file)
+        rows = read_rows(file.read_bytes(), file.suffix, str(file))
+        plan = plan_import(self.store, rows, annotator=annotator, sample=self.sample)
+        if not dry_run:
+            plan.apply(self.store)
+        return plan
+
+    def close(self) -> None:
+        """Close the log."""
+        self.store.close()

@@ -1,0 +1,431 @@
+"""New galaxies against a bundle: code map, clusters, place on the maps, reconstruction error.
+
+Classifications as a table: CSV, ECSV, FITS or Parquet, by the file's extension.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from galaxy_explorer.bundle import Bundle, Clustering
+from galaxy_explorer.clustering.embedding import place_on_map
+from galaxy_explorer.clustering.features import index_features, serve_features
+from galaxy_explorer.errors import BadImage, SettingError
+from galaxy_explorer.survey.catalog import CatalogRow
+from galaxy_explorer.survey.images import SUFFIXES, read_image
+from galaxy_explorer.survey.ingest import IngestOptions, make_stamp
+from galaxy_explorer.survey.preprocessing import ArcsinhStretch
+from galaxy_explorer.utils.files import atomic_path
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+BATCH = 32
+UNUSUAL_PERCENTILE = 99.0
+
+
+@dataclass(frozen=True)
+class ModelReading:
+    """One autoencoder's view of an image.
+
+    codes: code map (h, w), or latents (64,) where there is no codebook. error: mean squared error
+    of the reconstruction in stretched units; percentile: of that among the training galaxies.
+    """
+
+    codes: np.ndarray = field(repr=False)
+    error: float
+    percentile: float
+
+
+@dataclass(frozen=True)
+class Membership:
+    """One clustering's view of an image: cluster, its probability, all of them (K,), place.
+
+    features: (P,) in the clustering's code space.
+    """
+
+    cluster: int
+    probability: float
+    responsibilities: np.ndarray = field(repr=False)
+    x: float
+    y: float
+    features: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What a bundle says of one image; `reason` says why an image could not be used.
+
+    models: by name; clusterings: by key. out_of_distribution: "no", or "yes" with the reason.
+    """
+
+    file: str
+    reason: str = ""
+    out_of_distribution: str = ""
+    models: dict[str, ModelReading] = field(default_factory=dict)
+    clusterings: dict[str, Membership] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        found = f"{len(self.models)} models, {len(self.clusterings)} clusterings"
+        return f"<Classification of {self.file or 'a stamp'}: {self.reason or found}>"
+
+    @property
+    def unusual(self) -> bool:
+        """Whether it is unlike the training galaxies."""
+        return self.out_of_distribution.startswith("yes")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Classifications(Sequence[Classification]):
+    """What a bundle says of images, in their order; see `table`."""
+
+    bundle: Bundle
+    records: tuple[Classification, ...]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.records[index]
+
+    def __repr__(self) -> str:
+        return (
+            f"<Classifications by {self.bundle.name}: {len(self) - len(self.rejected)} images,"
+            f" {len(self.unusual)} unlike the training galaxies, {len(self.rejected)} not usable>"
+        )
+
+    @property
+    def rejected(self) -> dict[str, str]:
+        """Why images could not be used, by file."""
+        return {record.file: record.reason for record in self if record.reason}
+
+    @property
+    def unusual(self) -> list[str]:
+        """Files of the galaxies that are unlike the training galaxies."""
+        return [record.file for record in self if record.unusual]
+
+    @cached_property
+    def table(self) -> Table:
+        """One row an image. Where there is no number: NaN, cluster -1, empty text."""
+        return make_table(self.bundle, self.records)
+
+    def write(self, out: str | Path) -> list[Path]:
+        """Write the table, .csv, .ecsv, .fits or .parquet; returns what was written.
+
+        Raises SettingError for another extension.
+        """
+        return write_table(self.table, Path(out))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything of the table as JSON values; null where there is no number."""
+        return {
+            "bundle": self.bundle.name,
+            "bundle_sha256": self.bundle.hash,
+            "classified": len(self) - len(self.rejected),
+            "unusual": len(self.unusual),
+            "rejected": len(self.rejected),
+            "images": [
+                {
+                    "file": record.file,
+                    "reason": record.reason,
+                    "out_of_distribution": record.out_of_distribution,
+                    "models": {
+                        name: {
+                            "codes": reading.codes.tolist(),
+                            "error": reading.error,
+                            "percentile": reading.percentile,
+                        }
+                        for name, reading in record.models.items()
+                    },
+                    "clusterings": {
+                        key: {
+                            "cluster": member.cluster,
+                            "probability": member.probability,
+                            "x": member.x,
+                            "y": member.y,
+                            "probabilities": member.responsibilities.tolist(),
+                        }
+                        for key, member in record.clusterings.items()
+                    },
+                }
+                for record in self
+            ],
+        }
+
+
+def classify_images(
+    bundle: Bundle, paths: Sequence[str | Path], *, frame: str = "auto", hdu: int | None = None
+) -> Iterator[Classification]:
+    """Classify image files one after the other, in batches; a bad one yields its reason.
+
+    frame: "whole" resamples the largest central square; a number cuts that many central pixels
+    first; "auto" frames the galaxy in linear FITS at 1.25 of its extent, as the training stamps
+    are, and takes 8-bit pictures whole. hdu: extension of a FITS file, else its first image.
+    Raises SettingError for another frame.
+    """
+    check_frame(frame)
+    for start in range(0, len(paths), BATCH):
+        batch = paths[start : start + BATCH]
+        stamps: dict[int, np.ndarray] = {}
+        reasons: dict[int, str] = {}
+        for i, path in enumerate(batch):
+            try:
+                stamps[i] = prepare_image(bundle, path, frame=frame, hdu=hdu).stamp
+            except BadImage as error:
+                reasons[i] = error.reason
+        found = iter(classify_stamps(bundle, np.stack(list(stamps.values()))) if stamps else ())
+        for i, path in enumerate(batch):
+            name = str(path)
+            if i in reasons:
+                yield Classification(name, reason=reasons[i])
+            else:
+                yield replace(next(found), file=name)
+
+
+def expand(patterns: Iterable[str | Path]) -> list[Path]:
+    """Files named by paths, shell patterns, or folders (every picture below them), in order."""
+    packed = tuple(suffix + end for suffix in SUFFIXES for end in ("", ".gz", ".bz2"))
+    files: list[Path] = []
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir():
+            files += sorted(
+                p for p in path.rglob("*") if p.is_file() and p.name.lower().endswith(packed)
+            )
+        elif path.exists() or not any(mark in str(pattern) for mark in "*?["):
+            files.append(path)
+        else:
+            root = Path(path.anchor) if path.is_absolute() else Path()
+            files += sorted(root.glob(str(path.relative_to(path.anchor))))
+    return list(dict.fromkeys(files))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image as the models of a bundle see it.
+
+    stamp: (C, S, S) float32, stretched. flux: the same before the stretch, None where the image
+    came stretched. image: (C, H, W) as read. side: pixels of its central square that were taken.
+    """
+
+    stamp: np.ndarray
+    flux: np.ndarray | None
+    image: np.ndarray
+    side: int
+
+
+def prepare_image(
+    bundle: Bundle,
+    source: str | Path | bytes,
+    *,
+    name: str = "",
+    frame: str = "auto",
+    hdu: int | None = None,
+) -> Prepared:
+    """Read, frame, resample and, where linear, stretch an image as the bundle's own survey was.
+
+    frame and hdu: as in `classify_images`. Raises BadImage for what cannot be used, SettingError
+    for another frame.
+    """
+    check_frame(frame)
+    name = name or (str(source) if not isinstance(source, bytes) else "image")
+    survey = bundle.manifest.survey
+    image = read_image(source, name=name, hdu=hdu)
+    pixels = float(frame) if frame.isdecimal() else None
+    height, width = image.data.shape[1:]
+    if pixels and pixels > min(height, width):
+        raise BadImage(name, f"{width} x {height} px is less than --frame {pixels:.0f}")
+    auto = frame == "auto" and image.linear
+    band, size = "rgb" if survey.channels == 3 else "g", survey.stamp_size
+    options = IngestOptions(size=size, band=band, frame="auto" if auto else "whole")
+    row = CatalogRow(0, name, name, math.nan, math.nan, math.nan)
+    # With a scale of 1 arcsec a pixel the cut is counted in pixels.
+    made = make_stamp(replace(image, pixel_scale_arcsec=1.0), row, options, cut=pixels)
+    if len(made.pixels) != survey.channels:
+        raise BadImage(name, f"{len(made.pixels)} channels, {survey.channels} are expected")
+    side = round(made.scale * size)
+    if made.state == "arcsinh":
+        return Prepared(made.pixels, None, image.data, side)
+    stored = survey.stretch
+    stretch = ArcsinhStretch(stored["softening"], stored["scale"], stored["pedestal"])
+    stamp = np.asarray(stretch.apply(made.pixels, made.sky, made.sky_sigma), np.float32)
+    return Prepared(stamp, made.pixels, image.data, side)
+
+
+def check_frame(frame: str) -> None:
+    """Raise SettingError for a frame that is not "auto", "whole" or a number of pixels from 8."""
+    if frame not in {"auto", "whole"} and not (frame.isdecimal() and int(frame) >= 8):
+        raise SettingError(f"--frame {frame}: auto, whole or a number of pixels from 8")
+
+
+def classify_stamps(bundle: Bundle, stamps: np.ndarray) -> list[Classification]:
+    """Classify stamps (N, C, S, S) that are framed and stretched as the bundle's survey."""
+    from galaxy_explorer.models.inference import encode_stamps, reconstruction_errors
+
+    readings: dict[str, list[ModelReading]] = {}
+    for name in bundle.models:
+        model = bundle.load_model(name)
+        codes = encode_stamps(model, stamps)
+        errors = reconstruction_errors(model, stamps, codes)
+        known = _training_errors(bundle, name)
+        below = 100 * np.searchsorted(known, errors) / len(known)
+        readings[name] = [
+            ModelReading(codes[i], float(errors[i]), float(below[i])) for i in range(len(stamps))
+        ]
+    memberships = {
+        key: _memberships(bundle, clustering, stamps, readings[clustering.model])
+        for key, clustering in bundle.clusterings.items()
+    }
+    results = []
+    for i in range(len(stamps)):
+        models = {name: made[i] for name, made in readings.items()}
+        high, many = sum(r.percentile > UNUSUAL_PERCENTILE for r in models.values()), len(models)
+        # Unusual if so for at least half of the models.
+        words = (
+            "no"
+            if 2 * high < many
+            else (
+                f"yes: {high} of {many} models reconstruct it worse than"
+                f" {UNUSUAL_PERCENTILE:.0f} % of the training galaxies"
+            )
+        )
+        members = {key: made[i] for key, made in memberships.items()}
+        results.append(
+            Classification("", out_of_distribution=words, models=models, clusterings=members)
+        )
+    return results
+
+
+def _training_errors(bundle: Bundle, name: str) -> np.ndarray:
+    """Reconstruction errors of the training galaxies, ascending."""
+    train = bundle.column("split") == "train"
+    return np.sort(bundle.column(f"{name}/error")[train])
+
+
+def _memberships(
+    bundle: Bundle, clustering: Clustering, stamps: np.ndarray, readings: list[ModelReading]
+) -> list[Membership]:
+    """What a clustering says of new galaxies, from features made as those of its own were."""
+    codes = np.stack([reading.codes for reading in readings])
+    if clustering.feature_map is None:
+        features = index_features(codes)
+    elif clustering.features == "latents":
+        features = clustering.feature_map.apply(codes.astype(np.float32))
+    else:
+        from galaxy_explorer.models.inference import encode_orbit
+
+        model: Any = bundle.load_model(clustering.model)
+        maps, codebook = encode_orbit(model, stamps), model.codebook.cpu().numpy()
+        features = serve_features(clustering.features, maps, codebook, clustering.feature_map)
+    shares = clustering.mixture.responsibilities(features)
+    places = place_on_map(features, clustering.feature_values, clustering.coordinates)
+    best = shares.argmax(1)
+    return [
+        Membership(
+            int(best[i]),
+            float(shares[i, best[i]]),
+            shares[i],
+            float(place[0]),
+            float(place[1]),
+            features[i],
+        )
+        for i, place in enumerate(places)
+    ]
+
+
+FORMATS = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".fits": "fits", ".parquet": "parquet"}
+
+
+def table_format(path: Path) -> str:
+    """Name of the astropy format of a path. Raises SettingError for another extension."""
+    if path.suffix not in FORMATS:
+        raise SettingError(f"--out {path}: the extension must be one of {', '.join(FORMATS)}")
+    return FORMATS[path.suffix]
+
+
+def codes_text(codes: np.ndarray, num_embeddings: int) -> str:
+    """A code map row by row in hexadecimal, as many digits a code as the largest one needs.
+
+    It starts with "x", or a program that reads the CSV would take some maps for numbers.
+    """
+    digits = len(f"{num_embeddings - 1:x}")
+    return "x" + "".join(f"{code:0{digits}x}" for code in codes.ravel().tolist())
+
+
+def make_table(bundle: Bundle, records: Sequence[Classification]) -> Table:
+    """One row an image. Where there is no number: NaN, cluster -1, empty text."""
+    from astropy.table import Table
+
+    table = Table()
+    for name in ("file", "reason", "out_of_distribution"):
+        table[name] = np.array([getattr(record, name) for record in records], dtype=str)
+    for name, entry in bundle.models.items():
+        readings = [record.models.get(name) for record in records]
+        size = entry.config.get("num_embeddings")
+        if size is not None:  # latents, where there is no codebook, stay out
+            maps = ["" if r is None else codes_text(r.codes, size) for r in readings]
+            table[f"{name}/codes"] = np.array(maps, dtype=str)
+        for about in ("error", "percentile"):
+            values = [np.nan if r is None else getattr(r, about) for r in readings]
+            table[f"{name}/{about}"] = np.array(values)
+    for key, clustering in bundle.clusterings.items():
+        members = [record.clusterings.get(key) for record in records]
+        clusters = [-1 if m is None else m.cluster for m in members]
+        table[f"{key}/cluster"] = np.array(clusters, dtype=np.int16)
+        for about in ("probability", "x", "y"):
+            values = [np.nan if m is None else getattr(m, about) for m in members]
+            table[f"{key}/{about}"] = np.array(values)
+        shares = np.full((len(records), clustering.mixture.n_components), np.nan)
+        for i, member in enumerate(members):
+            if member is not None:
+                shares[i] = member.responsibilities
+        table[f"{key}/probabilities"] = shares
+    table.meta["bundle"] = bundle.name
+    table.meta["bundle_sha256"] = bundle.hash
+    return table
+
+
+def write_table(table: Table, path: Path) -> list[Path]:
+    """Write the table; CSV knows no vectors, so they go to `<name>-probabilities.csv` beside it.
+
+    That has one row for each file and clustering, one column for each cluster.
+    """
+    from astropy.table import Table
+
+    kind = table_format(path)
+    if kind != "ascii.csv":
+        _write(table, path, kind)
+        return [path]
+    vectors = [name for name in table.colnames if table[name].ndim > 1]
+    plain = table.copy(copy_data=False)
+    plain.remove_columns(vectors)
+    _write(plain, path, kind)
+    long = Table()
+    long["file"] = np.tile(np.asarray(table["file"]), len(vectors))
+    names = [name.removesuffix("/probabilities") for name in vectors]
+    long["clustering"] = np.repeat(np.array(names, dtype=str), len(table))
+    width = max((table[name].shape[1] for name in vectors), default=0)
+    values = np.full((len(long), width), np.nan)
+    for i, name in enumerate(vectors):
+        values[i * len(table) : (i + 1) * len(table), : table[name].shape[1]] = table[name]
+    for cluster in range(width):
+        long[f"p{cluster}"] = values[:, cluster]
+    beside = path.with_name(f"{path.stem}-probabilities.csv")
+    _write(long, beside, kind)
+    return [path, beside]
+
+
+def _write(table: Table, path: Path, kind: str) -> None:
+    options: dict[str, Any] = {"overwrite": True, "format": kind}
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        # FITS readers take column names with "/" and "-"; the standard only advises against them.
+        warnings.filterwarnings("ignore", category=UserWarning, module="astropy")
+        table.write(temporary, **options)
