@@ -103,6 +103,8 @@ class _Training(Struct, frozen=True, kw_only=True):
     early_stop_step: where the stop rule was first met, None if never.
     """
 
+    name: ModelName
+    kind: Name
     config: dict[str, Any]
     steps: Count
     best_step: Count | None = None
@@ -114,9 +116,6 @@ class _Training(Struct, frozen=True, kw_only=True):
 
 class AutoencoderEntry(_Training, frozen=True, kw_only=True):
     """A trained autoencoder, whether or not it ships."""
-
-    name: ModelName
-    kind: Name
 
     @property
     def early_stop_cost(self) -> float | None:
@@ -187,13 +186,17 @@ class PriorEntry(_Training, frozen=True, kw_only=True):
     validation split every 5 % of the steps.
     """
 
-    model: Name
     kind: Name = CODE_PRIOR
     fields: tuple[ConditionField, ...]
     recipe: dict[str, Any] = {}
     default_guidance: Annotated[float, Meta(ge=1, le=5)]
     precision: Text = ""
     file: Name
+
+    @property
+    def model(self) -> str:
+        """The model whose code maps or latents it draws."""
+        return self.name
 
 
 class Reading(Struct, frozen=True):
@@ -281,10 +284,10 @@ def parse_manifest(values: dict[str, Any], path: Path) -> Manifest:
         if values.get("format") != FORMAT:
             raise FieldError("format", f"{values.get('format')!r}: only {FORMAT} is known")
         named = dict(values)
-        for table, key in (("models", "name"), ("priors", "model")):
+        for table in ("models", "priors"):
             if isinstance(entries := values.get(table), dict):  # each entry knows its own name
                 named[table] = {
-                    name: {**entry, key: name} if isinstance(entry, dict) else entry
+                    name: {**entry, "name": name} if isinstance(entry, dict) else entry
                     for name, entry in entries.items()
                 }
         manifest = build(named, Manifest)
