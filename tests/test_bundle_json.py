@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, to_builtins
 
 from galaxy_explorer import load_bundle
 from galaxy_explorer.bundle import add_files, json_values
 from galaxy_explorer.bundle.json_values import FieldError, build
+from galaxy_explorer.bundle.manifest import ExtraTraining
 from tests.small_bundle import write_small_bundle
 
 
@@ -85,6 +86,14 @@ def test_a_bundle_written_again_is_the_same_to_the_byte(tmp_path: Path):
     for file in sorted(path.name for path in first.iterdir()):
         assert (again / file).read_bytes() == (first / file).read_bytes(), file
     assert list(values["models"]["convae-conv"])[:2] == ["kind", "config"]
+
+
+def test_a_training_is_written_as_it_was_read():
+    training = {"steps": 60, "best_step": 57, "rule_step": None, "seconds": 3.5}
+    figures = {"metrics": {"nmse": 0.02, "n_test": 20}, "curve": [{"step": 3.0, "nmse": 1}]}
+    named = {"name": "k16-modern-8x8", "kind": "vqvae", "config": {"map_size": 8}}
+    stored = {**named, **training, **figures, "seed": 1}
+    assert json.dumps(to_builtins(build(stored, ExtraTraining))) == json.dumps(stored)
 
 
 def test_what_a_manifest_says_beside_its_known_fields_is_kept(tmp_path: Path):

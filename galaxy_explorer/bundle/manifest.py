@@ -67,6 +67,8 @@ class _Training(Struct, frozen=True, kw_only=True):
     early_stop_step: where the stop rule was first met, None if never.
     """
 
+    name: ModelName
+    kind: Name
     config: dict[str, Any]
     steps: Count
     best_step: Count | None = None
@@ -78,9 +80,6 @@ class _Training(Struct, frozen=True, kw_only=True):
 
 class AutoencoderEntry(_Training, frozen=True, kw_only=True):
     """A trained autoencoder, whether or not it ships."""
-
-    name: ModelName
-    kind: Name
 
     @property
     def early_stop_cost(self) -> float | None:
@@ -151,13 +150,17 @@ class PriorEntry(_Training, frozen=True, kw_only=True):
     validation split every 5 % of the steps.
     """
 
-    model: Name
     kind: Name = DEFAULT_PRIOR
     fields: tuple[ConditionField, ...]
     recipe: dict[str, Any] = {}
     default_guidance: Annotated[float, Meta(ge=1, le=5)]
     precision: Text = ""
     file: Name
+
+    @property
+    def model(self) -> str:
+        """The model whose code maps or latents it draws."""
+        return self.name
 
 
 class Reading(Struct, frozen=True):
@@ -245,10 +248,10 @@ def parse_manifest(values: dict[str, Any], path: Path) -> Manifest:
         if values.get("format") != FORMAT:
             raise FieldError("format", f"{values.get('format')!r}: only {FORMAT} is known")
         named = dict(values)
-        for table, key in (("models", "name"), ("priors", "model")):
+        for table in ("models", "priors"):
             if isinstance(entries := values.get(table), dict):  # each entry knows its own name
                 named[table] = {
-                    name: {**entry, key: name} if isinstance(entry, dict) else entry
+                    name: {**entry, "name": name} if isinstance(entry, dict) else entry
                     for name, entry in entries.items()
                 }
         manifest = build(named, Manifest)
