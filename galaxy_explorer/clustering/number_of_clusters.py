@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 
 from galaxy_explorer.clustering.clusterers import Clusterer, fit_kmeans
-from galaxy_explorer.clustering.stability import mean_pairwise_ari, resampled_labels
-from galaxy_explorer.utils.resampling import Score
+from galaxy_explorer.clustering.stability import Score, mean_pairwise_ari, resampled_labels
 
 SIGNIFICANT = 0.61  # dip sqrt(n) that one in a hundred uniform distributions exceeds (n = 200)
 

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.mixture import Mixture
+from galaxy_explorer.utils.resampling import share_interval
 
 TTYPE_CLASSES = 10
 KINDS = ("early", "mixed", "late", "unknown")
 EARLY_TTYPE = 0.0  # E and S0, S0a included
 MIN_TTYPES = 8  # with fewer, even unanimous members would not decide
-INTERVAL = (0.025, 0.975)
-RESAMPLES = 4000
 TYPICAL = 24
 
 
@@ -28,10 +27,10 @@ class ClusterSummary:
     id: component of the mixture, fixed for ever. count: member galaxies; n_ttype: those with a
     T-type. ttype_mean, ttype_std: over those, NaN where there are none. histogram: members per
     class T = -3..6 (nearest integer, outliers in the end classes). kind: "early", "mixed", "late"
-    or "unknown" by the rule of `kind_of`. early_fraction: share of T <= 0, with its 95 % bootstrap
-    interval [early_low, early_high]. medoid: catalogue row of the member nearest all others, -1 in
-    an empty cluster. typical: rows of the most typical members: highest responsibility (to 0.001),
-    then highest density.
+    or "unknown" by the rule of `kind_of`. early_fraction: share of T <= 0, with its 95 %
+    interval (Wilson) [early_low, early_high]. medoid: catalogue row of the member nearest all
+    others, -1 in an empty cluster. typical: rows of the most typical members: highest
+    responsibility (to 0.001), then highest density.
     """
 
     id: int
@@ -59,8 +58,6 @@ def cluster_summaries(
     labels: np.ndarray,
     ttype: np.ndarray,
     ttype_class: np.ndarray,
-    *,
-    seed: int = 0,
 ) -> list[ClusterSummary]:
     """Summarise every component of a mixture, empty ones included.
 
@@ -71,12 +68,11 @@ def cluster_summaries(
     certainty = 1 / np.exp(joint - peak).sum(1)
     known = ~np.isnan(ttype)
     overall = float((ttype[known] <= EARLY_TTYPE).mean()) if known.any() else math.nan
-    rng = np.random.default_rng(seed)
     summaries = []
     for number in range(mixture.n_components):
         rows = np.flatnonzero(labels == number)
         order = np.lexsort((-joint[rows, number], -certainty[rows].round(3)))
-        types = _hubble_types(ttype[rows], ttype_class[rows], overall, rng)
+        types = _hubble_types(ttype[rows], ttype_class[rows], overall)
         medoid = _medoid(features, rows)
         typical = tuple(int(row) for row in rows[order[:TYPICAL]])
         summaries.append(
@@ -96,22 +92,18 @@ def _medoid(features: np.ndarray, rows: np.ndarray) -> int:
     return int(rows[np.square(members - members.mean(0)).sum(1).argmin()])
 
 
-def _hubble_types(
-    ttype: np.ndarray, ttype_class: np.ndarray, overall: float, rng: np.random.Generator
-) -> dict[str, Any]:
+def _hubble_types(ttype: np.ndarray, ttype_class: np.ndarray, overall: float) -> dict[str, Any]:
     known = ttype[~np.isnan(ttype)]
     n = len(known)
-    early = float((known <= EARLY_TTYPE).mean()) if n else math.nan
-    # The mean of a resample of n zeros and ones is binomial: no need to draw the members.
-    drawn = rng.binomial(n, early, RESAMPLES) / n if n else np.array([math.nan])
-    low, high = (float(bound) for bound in np.quantile(drawn, INTERVAL))
+    hits = int((known <= EARLY_TTYPE).sum())
+    low, high = (float(end) for end in share_interval(hits, n))
     return {
         "n_ttype": n,
         "ttype_mean": float(known.mean()) if n else math.nan,
         "ttype_std": float(known.std()) if n else math.nan,
         "histogram": tuple(np.bincount(ttype_class[ttype_class >= 0], minlength=10).tolist()),
         "kind": kind_of(n, low, high, overall),
-        "early_fraction": early,
+        "early_fraction": hits / n if n else math.nan,
         "early_low": low,
         "early_high": high,
     }
@@ -120,7 +112,7 @@ def _hubble_types(
 def kind_of(n_ttype: int, early_low: float, early_high: float, overall: float) -> str:
     """Early, mixed, late or unknown: the rule.
 
-    "early" if the 95 % bootstrap interval of the cluster's share of T <= 0 lies above the share
+    "early" if the 95 % interval (Wilson) of the cluster's share of T <= 0 lies above the share
     `overall` in the whole sample, "late" if it lies below, "mixed" if it holds it, "unknown" if
     fewer than 8 members have a T-type.
     """

@@ -218,12 +218,3 @@ def _write(cache: Path, known: dict[bytes, Floats]) -> None:
     keys = np.frombuffer(b"".join(known), np.uint8).reshape(len(known), -1)
     with atomic_path(cache) as temporary:
         save_file({"keys": keys.copy(), "values": np.stack(list(known.values()))}, temporary)
-
-
-def slope(ttype: Floats, statistic: Floats) -> float:
-    """Least-squares slope of a statistic against T, a stage; NaN pairs are left out."""
-    known = np.isfinite(ttype) & np.isfinite(statistic)
-    x, y = ttype[known], statistic[known]
-    spread = x - x.mean() if len(x) else x
-    variance = float(np.square(spread).sum())
-    return float((spread * y).sum() / variance) if variance > 0 else float("nan")

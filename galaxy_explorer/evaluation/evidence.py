@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from galaxy_explorer.bundle.evaluation import ClaimFigure, EvaluationRow
-from galaxy_explorer.clustering.summary import INTERVAL
 from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
 from galaxy_explorer.evaluation.rows import find_row, join_seeds
+from galaxy_explorer.utils.resampling import slope_interval
 
 SEEDS_FOR_A_TREND = 3
 SIZES_FOR_A_TREND = 3
@@ -95,16 +95,12 @@ class Evidence:
 
 
 def _slope(name: str, points: list[tuple[float, float]]) -> Estimate:
-    from scipy.stats import linregress, t
-
     x = np.array([size for size, _ in points])
     y = np.array([value for _, value in points])
     if len(np.unique(x)) < SIZES_FOR_A_TREND:
         return Estimate(name, None)
-    fit = linregress(x, y)
-    half = float(t.ppf(INTERVAL[1], len(x) - 2)) * float(fit.stderr)
-    slope = float(fit.slope)
-    return Estimate(name, slope, slope - half, slope + half, len(x), "per doubling of K")
+    found = slope_interval(x, y)
+    return Estimate(name, found.value, found.low, found.high, found.n, "per doubling of K")
 
 
 def difference(name: str, one: Estimate, other: Estimate) -> Estimate:

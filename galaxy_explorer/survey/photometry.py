@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-BOOTSTRAPS = 1000
-INTERVAL = (0.025, 0.975)
+from galaxy_explorer.utils.resampling import bootstrap, slope
 
 
 def bands_of(text: str | None) -> list[str]:
@@ -48,26 +47,17 @@ def slope_kept(
     known = ~np.isnan(ttype)
     t, x, y = ttype[known], real[known], drawn[known]
     rng = np.random.default_rng(seed)
-    slopes = np.array([_slope(t, x), _slope(t, y), _slope(t, rng.permutation(y))])
-    ratios = []
-    for _ in range(BOOTSTRAPS):
-        rows = rng.integers(len(t), size=len(t))
-        ratios.append(_slope(t[rows], y[rows]) / _slope(t[rows], x[rows]))
-    low, high = np.quantile(ratios, INTERVAL)
+    kept = bootstrap(lambda r: slope(t[r], y[r]) / slope(t[r], x[r]), len(t), seed=seed)
+    before = slope(t, x)
     return {
-        "slope_real": float(slopes[0]),
-        "slope_drawn": float(slopes[1]),
-        "kept": float(slopes[1] / slopes[0]),
-        "kept_low": float(low),
-        "kept_high": float(high),
-        "kept_control": float(slopes[2] / slopes[0]),
+        "slope_real": before,
+        "slope_drawn": slope(t, y),
+        "kept": kept.value,
+        "kept_low": kept.low,
+        "kept_high": kept.high,
+        "kept_control": slope(t, rng.permutation(y)) / before,
         "n": len(t),
     }
-
-
-def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    centred = x - x.mean()
-    return float((centred * y).sum() / np.square(centred).sum())
 
 
 def colour_figures(

@@ -88,7 +88,8 @@ def _figure(
 ) -> EmulationFigure:
     """A figure; others: statistic, floor, collapsed, control, reference, note."""
     if isinstance(score, Score):
-        value, low, high = (known(v) for v in (score.value, *score.interval))
+        ends = (score.estimate.low, score.estimate.high)
+        value, low, high = (known(v) for v in (score.value, *ends))
     else:
         value, low, high = known(score), None, None
     return EmulationFigure(
@@ -153,7 +154,8 @@ def label_figures(sets: Sets) -> list[EmulationFigure]:
 
 def _sigmas(words: str, galaxies: Galaxies, name: str, goal: Goal) -> EmulationFigure:
     slope = compare.slope_of(galaxies, name)
-    sigmas = slope.value / slope.error if slope.error > 0 else 0.0
+    error = slope.estimate.error
+    sigmas = slope.value / error if error > 0 else 0.0
     # How far from nothing has no sign; that of a control that should be nothing keeps it.
     value = abs(sigmas) if goal is SIGMAS_GOAL else sigmas
     return _figure("label", words, value, goal, len(galaxies), statistic=name)
