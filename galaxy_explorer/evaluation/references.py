@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from galaxy_explorer.bundle.card import BASELINE, NETWORK
 from galaxy_explorer.bundle.evaluation import EvaluationRow, Target
 from galaxy_explorer.clustering.clusterers import fit_clusterer
 from galaxy_explorer.clustering.features import fit_vectors, pixel_vectors, radial_profile_vectors
@@ -28,7 +29,6 @@ from galaxy_explorer.utils.cache import StageResult
 from galaxy_explorer.utils.resampling import bootstrap, chance_level
 
 CLUSTERERS = ("kmeans", "gmm")
-BASELINE = "baseline"
 TYPED_TRAIN = 3  # times `grid.typed` train galaxies are measured for the morphology baseline
 LEAST_MEASURED = 20
 
@@ -110,7 +110,7 @@ def _cluster(context: Context, baseline: Baseline, ks: tuple[int, ...]) -> Stage
     return StageResult(arrays, {"fitted_to": len(train)})
 
 
-JUDGE = RowKey("supervised network", "pixels")
+JUDGE = RowKey(NETWORK, "pixels")
 LEAST_TYPED = 20
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from galaxy_explorer.bundle.card import claims_text
 from galaxy_explorer.evaluation.claims import (
     CLAIMS,
     LARGE,
     MORE_CLAIMS,
     SMALL,
-    claims_text,
     dense_reconstructs_worst,
     rotation,
     smaller_reconstructs_worse,

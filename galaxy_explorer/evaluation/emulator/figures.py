@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxy_explorer.bundle.card import LEADING
 from galaxy_explorer.bundle.emulation import EmulationFigure
 from galaxy_explorer.evaluation.emulator import comparison as compare
 from galaxy_explorer.evaluation.emulator.sets import Floats, Galaxies, Score
 
 Goal = tuple[float | None, float | None]
 
-LEADING = ("concentration", "gini", "m20")  # A and S are dominated by noise
 NO_GOAL: Goal = (None, None)
 SLOPE_GOAL: Goal = (0.9, 1.1)
 SIGMAS_GOAL: Goal = (5.0, None)
