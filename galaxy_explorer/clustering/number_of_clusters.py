@@ -31,6 +31,7 @@ def dip(values: np.ndarray) -> float:
 
     Hartigan & Hartigan (1985): between 1 / 2n and 1/4. Times sqrt(n) it is near 0.35 for a uniform
     distribution, less for any other with one peak, and it grows with n where there is a valley.
+    Our own: the package diptest is under the GPL, which would pass on to this one.
     """
     x = np.sort(np.asarray(values, dtype=np.float64))
     n = len(x)
