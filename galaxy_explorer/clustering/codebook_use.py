@@ -128,7 +128,13 @@ def surroundings(
         places = _spread(int(bounds[code]), int(bounds[code + 1]))
         if len(places):
             patches = windows[galaxy[places], line[places] * cell, column[places] * cell]
-            mean = _mean(patches)  # ([3,] 3 p, 3 p)
+            # Mean over the first axis of what is finite; NaN where nothing is.
+            finite = np.isfinite(patches)
+            total = np.where(finite, patches, 0).sum(0)
+            number = finite.sum(0)
+            mean = np.asarray(
+                np.where(number > 0, total / np.maximum(1, number), np.nan), np.float32
+            )
             pictures[code] = np.moveaxis(mean, 0, -1) if bands else mean
     return pictures
 
@@ -138,14 +144,6 @@ def _spread(start: int, stop: int) -> NDArray[np.int64]:
     if stop - start <= OCCURRENCES:
         return np.arange(start, stop)
     return np.linspace(start, stop - 1, OCCURRENCES).astype(np.int64)
-
-
-def _mean(patches: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean over the first axis of what is finite; NaN where nothing is."""
-    finite = np.isfinite(patches)
-    total = np.where(finite, patches, 0).sum(0)
-    number = finite.sum(0)
-    return np.asarray(np.where(number > 0, total / np.maximum(1, number), np.nan), np.float32)
 
 
 def constant_maps(count: int, side: int) -> NDArray[np.int64]:

@@ -262,12 +262,12 @@ class CodeFeatures:
 
     def apply(self, maps: np.ndarray) -> np.ndarray:
         """Features (N, P) float64 of code maps (N, O, h, w), block by block."""
-        blocks = [self._project(maps[i : i + BLOCK_ROWS]) for i in range(0, len(maps), BLOCK_ROWS)]
+        blocks = []
+        for start in range(0, len(maps), BLOCK_ROWS):
+            vectors = VECTORS[self.kind](maps[start : start + BLOCK_ROWS], self.codebook)
+            plain = self.feature_map is None
+            blocks.append(vectors if plain else self.feature_map.apply(vectors))
         return np.concatenate(blocks)
-
-    def _project(self, maps: np.ndarray) -> np.ndarray:
-        vectors = VECTORS[self.kind](maps, self.codebook)
-        return vectors if self.feature_map is None else self.feature_map.apply(vectors)
 
 
 def fit_code_features(

@@ -152,36 +152,28 @@ def mixture_from_sklearn(model: Any) -> Mixture:
     The constants collect the expectations of the log weights and log precisions under the
     variational posterior (Bishop 2006, eqs. 10.64-10.66).
     """
-    return Mixture(
-        weights=np.asarray(model.weights_),
-        means=np.asarray(model.means_),
-        precisions_cholesky=np.asarray(model.precisions_cholesky_),
-        log_constants=_expected_log_weights(model) + _expected_log_normaliser(model),
-    )
-
-
-def _expected_log_weights(model: Any) -> np.ndarray:
-    """Expectation of the log stick-breaking weights of a Dirichlet process, (K,)."""
     from scipy.special import digamma
 
+    # Expectation of the log stick-breaking weights of a Dirichlet process, (K,).
     ones, rest = model.weight_concentration_
     both = digamma(ones + rest)
     remaining = np.concatenate([[0.0], np.cumsum(digamma(rest) - both)[:-1]])
-    return np.asarray(digamma(ones) - both + remaining)
-
-
-def _expected_log_normaliser(model: Any) -> np.ndarray:
-    """Expectation of the log normalising constant of each Gaussian, (K,)."""
-    from scipy.special import digamma
-
+    log_weights = digamma(ones) - both + remaining
+    # Expectation of the log normalising constant of each Gaussian, (K,).
     p = model.means_.shape[1]
     freedom = np.asarray(model.degrees_of_freedom_)
     factors = np.asarray(model.precisions_cholesky_)
     diagonal = np.diagonal(factors, axis1=1, axis2=2) if factors.ndim == 3 else factors
     spread = p * np.log(2.0) + digamma(0.5 * (freedom - np.arange(p)[:, None])).sum(0)
     gaussian = np.log(diagonal).sum(1) - 0.5 * p * np.log(2 * np.pi)
-    return np.asarray(
+    log_normaliser = (
         gaussian - 0.5 * p * np.log(freedom) + 0.5 * (spread - p / model.mean_precision_)
+    )
+    return Mixture(
+        weights=np.asarray(model.weights_),
+        means=np.asarray(model.means_),
+        precisions_cholesky=np.asarray(model.precisions_cholesky_),
+        log_constants=np.asarray(log_weights + log_normaliser),
     )
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -95,14 +96,16 @@ def gap_statistic(
     axes = np.linalg.svd(centred, full_matrices=False)[2]
     turned = centred @ axes.T
     measured = _log_dispersions(turned, ks, seed)
-    drawn = np.stack([_log_dispersions(_draw(turned, null, rng), ks, seed) for _ in range(DRAWS)])
+    scatter = turned.std(0)
+    lowest, highest = turned.min(0), turned.max(0)
+    references = (
+        rng.uniform(lowest, highest, turned.shape)
+        if null == "uniform"
+        else rng.normal(0, scatter, turned.shape)
+        for _ in range(DRAWS)
+    )
+    drawn = np.stack([_log_dispersions(reference, ks, seed) for reference in references])
     return drawn.mean(0) - measured, drawn.std(0) * np.sqrt(1 + 1 / DRAWS)
-
-
-def _draw(turned: np.ndarray, null: str, rng: np.random.Generator) -> np.ndarray:
-    if null == "uniform":
-        return rng.uniform(turned.min(0), turned.max(0), turned.shape)
-    return rng.normal(0, turned.std(0), turned.shape)
 
 
 def _log_dispersions(features: np.ndarray, ks: tuple[int, ...], seed: int) -> np.ndarray:
@@ -137,7 +140,11 @@ class Modes:
 
 def count_modes(features: np.ndarray, *, k_max: int = 20, seed: int = 0) -> Modes:
     """Peaks of features (N, P), at most k_max; from 3,000 galaxies and 10 principal components."""
-    features = _principal(np.asarray(features, dtype=np.float64), seed)
+    features = np.asarray(features, dtype=np.float64)
+    rows = np.random.default_rng(seed).permutation(len(features))[:ROWS]
+    centred = features[rows] - features[rows].mean(0)
+    axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
+    features = np.asarray(centred @ axes[:, :DIMENSIONS])
     tables = {shape: _fit_all(features, shape, k_max, seed) for shape in SHAPES}
     values = np.full((len(SHAPES), k_max), np.nan)
     for row, models in enumerate(tables.values()):
@@ -149,13 +156,6 @@ def count_modes(features: np.ndarray, *, k_max: int = 20, seed: int = 0) -> Mode
         bic = np.nanmin(values, axis=0)
     groups = _separate(tables[shape][column], features)
     return Modes(bic, column + 1, shape, groups)
-
-
-def _principal(features: np.ndarray, seed: int) -> np.ndarray:
-    rows = np.random.default_rng(seed).permutation(len(features))[:ROWS]
-    centred = features[rows] - features[rows].mean(0)
-    axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
-    return np.asarray(centred @ axes[:, :DIMENSIONS])
 
 
 def _fit_all(features: np.ndarray, shape: str, k_max: int, seed: int) -> list[Any]:
@@ -277,6 +277,8 @@ def choose_k(
     curves = [_repeat(sample, k, seed, fit or _kmeans) for k in ks]  # (R, M) each
     stability = tuple(mean_pairwise_ari(labels, seed=seed) for labels in curves)
     gap, error = gap_statistic(sample, ks, seed=seed)
+    pairs = zip(ks, stability, strict=True)
+    repeatable = [k for k, score in pairs if score["value"] >= REPEATABLE]
     return KChoice(
         ks=ks,
         stability=stability,
@@ -287,7 +289,7 @@ def choose_k(
         gap_gaussian=tuple(gap_statistic(sample, ks, "gaussian", seed=seed)[0].tolist()),
         n_modes=modes.n_modes,
         structure="clusters" if modes.n_modes > 1 else "continuum",
-        recommended=modes.n_modes if modes.n_modes > 1 else _finest_repeatable(ks, stability),
+        recommended=modes.n_modes if modes.n_modes > 1 else max(repeatable, default=1),
     )
 
 
@@ -302,11 +304,6 @@ def _repeat(sample: np.ndarray, k: int, seed: int, fit: FitK) -> np.ndarray:
     return np.stack(list(drawn))
 
 
-def _finest_repeatable(ks: tuple[int, ...], stability: tuple[Score, ...]) -> int:
-    pairs = zip(ks, stability, strict=True)
-    return max((k for k, score in pairs if score["value"] >= REPEATABLE), default=1)
-
-
 def within_instability(labels: np.ndarray) -> float:
     """How often galaxies of one cluster are parted by another clustering, 0 to 1.
 
@@ -314,20 +311,13 @@ def within_instability(labels: np.ndarray) -> float:
     of the first, the share of its pairs of members that the second parts; the mean over clusters of
     two members or more (the within-cluster instability of Forest et al. 2020).
     """
-    shares = [
-        _parted(first, second)
-        for i, first in enumerate(labels)
-        for j, second in enumerate(labels)
-        if i != j
-    ]
+    shares = []
+    for first, second in permutations(labels, 2):
+        rows, columns = (np.unique(one, return_inverse=True)[1] for one in (first, second))
+        table = np.zeros((rows.max() + 1, columns.max() + 1))
+        np.add.at(table, (rows, columns), 1)
+        sizes = table.sum(1)
+        kept = sizes > 1
+        together = (np.square(table).sum(1) - sizes)[kept] / (sizes * (sizes - 1))[kept]
+        shares.append(1 - together.mean())
     return float(np.mean(shares)) if shares else float("nan")
-
-
-def _parted(first: np.ndarray, second: np.ndarray) -> float:
-    rows, columns = (np.unique(labels, return_inverse=True)[1] for labels in (first, second))
-    table = np.zeros((rows.max() + 1, columns.max() + 1))
-    np.add.at(table, (rows, columns), 1)
-    sizes = table.sum(1)
-    kept = sizes > 1
-    together = (np.square(table).sum(1) - sizes)[kept] / (sizes * (sizes - 1))[kept]
-    return float(1 - together.mean())

@@ -72,11 +72,23 @@ def cluster_summaries(
     for number in range(mixture.n_components):
         rows = np.flatnonzero(labels == number)
         order = np.lexsort((-joint[rows, number], -certainty[rows].round(3)))
-        types = _hubble_types(ttype[rows], ttype_class[rows], overall)
+        types = _hubble_types(ttype[rows], ttype_class[rows])
+        hits, n = int((ttype[rows] <= EARLY_TTYPE).sum()), types["n_ttype"]
+        low, high = (float(end) for end in share_interval(hits, n))
         medoid = _medoid(features, rows)
         typical = tuple(int(row) for row in rows[order[:TYPICAL]])
         summaries.append(
-            ClusterSummary(id=number, count=len(rows), medoid=medoid, typical=typical, **types)
+            ClusterSummary(
+                id=number,
+                count=len(rows),
+                kind=kind_of(n, low, high, overall),
+                early_fraction=hits / n if n else math.nan,
+                early_low=low,
+                early_high=high,
+                medoid=medoid,
+                typical=typical,
+                **types,
+            )
         )
     return summaries
 
@@ -92,20 +104,14 @@ def _medoid(features: np.ndarray, rows: np.ndarray) -> int:
     return int(rows[np.square(members - members.mean(0)).sum(1).argmin()])
 
 
-def _hubble_types(ttype: np.ndarray, ttype_class: np.ndarray, overall: float) -> dict[str, Any]:
+def _hubble_types(ttype: np.ndarray, ttype_class: np.ndarray) -> dict[str, Any]:
     known = ttype[~np.isnan(ttype)]
     n = len(known)
-    hits = int((known <= EARLY_TTYPE).sum())
-    low, high = (float(end) for end in share_interval(hits, n))
     return {
         "n_ttype": n,
         "ttype_mean": float(known.mean()) if n else math.nan,
         "ttype_std": float(known.std()) if n else math.nan,
         "histogram": tuple(np.bincount(ttype_class[ttype_class >= 0], minlength=10).tolist()),
-        "kind": kind_of(n, low, high, overall),
-        "early_fraction": hits / n if n else math.nan,
-        "early_low": low,
-        "early_high": high,
     }
 
 
@@ -171,18 +177,15 @@ def group_summaries(
     labels: NDArray[np.int64], k: int, ttype: NDArray[np.floating], classes: NDArray[np.int64]
 ) -> Sequence[ClusterSummary]:
     """Counts and Hubble types of each group; early or late is not told here."""
-    return [_summary(number, labels == number, ttype, classes) for number in range(k)]
-
-
-def _summary(
-    number: int, inside: NDArray[np.bool_], ttype: NDArray[np.floating], classes: NDArray[np.int64]
-) -> ClusterSummary:
-    known = ttype[inside & ~np.isnan(ttype)]
-    types = classes[inside & (classes >= 0)]
-    return ClusterSummary(
-        id=number, count=int(inside.sum()), n_ttype=len(known),
-        ttype_mean=float(known.mean()) if len(known) else math.nan,
-        ttype_std=float(known.std()) if len(known) else math.nan,
-        histogram=tuple(np.bincount(types, minlength=10).tolist()), kind="unknown",
-        early_fraction=math.nan, early_low=math.nan, early_high=math.nan, medoid=-1, typical=(),
-    )  # fmt: skip
+    untold = {"kind": "unknown", "medoid": -1, "typical": ()}
+    untold |= dict.fromkeys(("early_fraction", "early_low", "early_high"), math.nan)
+    members = [labels == number for number in range(k)]
+    return [
+        ClusterSummary(
+            id=number,
+            count=int(inside.sum()),
+            **_hubble_types(ttype[inside], classes[inside]),
+            **untold,
+        )
+        for number, inside in enumerate(members)
+    ]

@@ -255,7 +255,14 @@ def two_class(
         raise ValueError(f"statistic {statistic!r}: unknown; choose {', '.join(STATISTICS)}")
     known = np.isfinite(ttype) & (labels >= 0)
     train, validation, test = (rows[known[rows]] for rows in (train, validation, test))
-    earliness = _earliness(labels, ttype, train, statistic)
+    # Earliness of every cluster; one without train galaxies of known T is as the whole sample.
+    types = ttype[train]
+    value = (types <= EARLY_TTYPE).astype(float) if statistic == "share" else -types
+    k = int(labels.max(initial=0)) + 1
+    counts = np.bincount(labels[train], minlength=k)
+    sums = np.bincount(labels[train], weights=value, minlength=k)
+    overall = value.mean() if len(value) else 0.0
+    earliness = np.where(counts > 0, sums / np.maximum(counts, 1), overall)
     early = ttype <= EARLY_TTYPE
     scores, rules = {}, {}
     for name, score in {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}.items():
@@ -264,19 +271,6 @@ def two_class(
         scores[name] = pair_score(score, truth, guess, seed=seed)
         rules[name] = rule
     return scores, rules
-
-
-def _earliness(
-    labels: np.ndarray, ttype: np.ndarray, train: np.ndarray, statistic: str
-) -> np.ndarray:
-    """Earliness of every cluster; one without train galaxies of known T is as the whole sample."""
-    types = ttype[train]
-    value = (types <= EARLY_TTYPE).astype(float) if statistic == "share" else -types
-    k = int(labels.max(initial=0)) + 1
-    counts = np.bincount(labels[train], minlength=k)
-    sums = np.bincount(labels[train], weights=value, minlength=k)
-    overall = value.mean() if len(value) else 0.0
-    return np.where(counts > 0, sums / np.maximum(counts, 1), overall)
 
 
 def _best_rule(

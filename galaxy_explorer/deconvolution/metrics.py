@@ -88,18 +88,16 @@ def euclid_view(light: Images, scale_arcsec: float) -> NDArray[np.float64]:
 
     sigma = EUCLID_FWHM_ARCSEC / scale_arcsec / np.sqrt(8 * np.log(2))
     blurred = gaussian_filter(light.astype(np.float64), (0, sigma, sigma), mode="constant")
-    overlap = _overlap(light.shape[-1], EUCLID_SCALE_ARCSEC / scale_arcsec)  # (S', S)
-    return np.asarray(overlap @ blurred @ overlap.T)
-
-
-def _overlap(size: int, ratio: float) -> Floats:
-    """Share of each fine pixel that each coarse pixel, `ratio` times as wide, covers, (S', S)."""
+    # Share of each fine pixel that each coarse pixel, `ratio` times as wide, covers, (S', S).
+    size = light.shape[-1]
+    ratio = EUCLID_SCALE_ARCSEC / scale_arcsec
     coarse = int(size / ratio)
     start = (size - coarse * ratio) / 2
     left = start + ratio * np.arange(coarse)[:, None]
     fine = np.arange(size)
     shared = np.minimum(left + ratio, fine + 1) - np.maximum(left, fine)
-    return np.asarray(np.clip(shared, 0, 1))
+    overlap = np.asarray(np.clip(shared, 0, 1))
+    return np.asarray(overlap @ blurred @ overlap.T)
 
 
 def mtf(psf: Images, scale_arcsec: float) -> tuple[Floats, Floats]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.errors import LabelError
-from galaxy_explorer.labels.log import CLUSTER, CLUSTERING, SELECTION, Change, Event
+from galaxy_explorer.labels.log import CLUSTER, CLUSTERING, SELECTION, Change
 from galaxy_explorer.labels.sample import Sample
 from galaxy_explorer.labels.store import Annotations, LabelStore, Value, selection_digest
 
@@ -29,20 +29,22 @@ class Groups:
     ) -> None:
         self.store, self.sample, self.clustering = store, sample, clustering
         self.target = store.provenance.clustering_target(clustering)
-        self.events = _standing(layer, self.target)
-        self.names = self._replay(self.events)
-
-    def _replay(self, events: Iterable[Event]) -> Names:
-        """Group of each galaxy, (N,): the cluster's number as text, or a name that was given."""
+        # Mergers and splits of one clustering that are neither undone nor reversed.
+        events = [event for event in layer.regroupings() if event.target == self.target]
+        gone = {json.loads(event.detail)["seq"] for event in events if event.aspect == REVERSE}
+        self.events = [
+            event for event in events if event.aspect != REVERSE and event.seq not in gone
+        ]
+        # Group of each galaxy, (N,): the cluster's number as text, or a name that was given.
         names = np.array([str(n) for n in self.sample.clusters[self.clustering]], object)
-        for event in events:
+        for event in self.events:
             detail = json.loads(event.detail)
             if event.aspect == MERGE:
                 names[self._galaxies(names, detail["groups"])] = event.label
             else:
                 inside = self._galaxies(names, [detail["group"]])
                 names[inside & self._listed(self.store.members(detail["selection"]))] = event.label
-        return names
+        self.names = names
 
     def _galaxies(self, names: Names, groups: Sequence[str]) -> NDArray[np.bool_]:
         known = set(names)
@@ -102,13 +104,6 @@ class Groups:
     ) -> Change:
         text = json.dumps(dict(detail), ensure_ascii=False)
         return Change(self.target, aspect, name, CLUSTERING, members=members, detail=text)
-
-
-def _standing(layer: Annotations, target: str) -> list[Event]:
-    """Mergers and splits of one clustering that are neither undone nor reversed."""
-    events = [event for event in layer.regroupings() if event.target == target]
-    gone = {json.loads(event.detail)["seq"] for event in events if event.aspect == REVERSE}
-    return [event for event in events if event.aspect != REVERSE and event.seq not in gone]
 
 
 Spread = dict[str, tuple[Value, str]]

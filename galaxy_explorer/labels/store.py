@@ -314,7 +314,21 @@ class LabelStore:
             if not steps:
                 return None
             step = steps[-1]
-            change = _restoring(step, step.before if action == UNDO else step.after, event_id)
+            # The change that makes `value` hold again where a step was made.
+            value = step.before if action == UNDO else step.after
+            event = step.event
+            change = Change(
+                event.target,
+                event.aspect,
+                label=value.label,
+                kind=event.kind,
+                confidence=value.confidence,
+                note=value.note,
+                detail=event.detail,
+                vocabulary=event.vocabulary,
+                model=event.model,
+                event_id=event_id,
+            )
             return self._insert(annotator, action, change, undoes=step.event.seq)
 
     def _insert(self, annotator: str, action: str, change: Change, *, undoes: int) -> Event:
@@ -343,20 +357,3 @@ class LabelStore:
         self._log.insert("events", row)
         self._catch_up()
         return self._log.events("event_id = ?", (change.event_id,))[0]
-
-
-def _restoring(step: UndoStep, value: Value, event_id: str) -> Change:
-    """The change that makes `value` hold again where a step was made."""
-    event = step.event
-    return Change(
-        event.target,
-        event.aspect,
-        label=value.label,
-        kind=event.kind,
-        confidence=value.confidence,
-        note=value.note,
-        detail=event.detail,
-        vocabulary=event.vocabulary,
-        model=event.model,
-        event_id=event_id,
-    )

@@ -96,13 +96,16 @@ def _layer_rows(
         said, spread_to = own.get(galaxy, {}), derived.get(galaxy, {})
         values = {aspect: value for aspect, (value, _) in spread_to.items()}
         stage = said.get(STAGE, NOTHING)
+        # The confidence is that of the stage, else that of the newest label.
+        labels = [value for aspect, value in said.items() if aspect != NOTE]
+        newest = max(labels, key=lambda value: value.seq, default=NOTHING)
         yield {
             "galaxy_id": galaxy,
             "annotator": layer.annotator,
             "stage": stage.label,
             "ttype": _ttype(stage.label, vocabulary),
             "features": JOIN.join(features_of(said)),
-            "confidence": _confidence(said),
+            "confidence": said.get(STAGE, newest).confidence,
             "note": said.get(NOTE, NOTHING).note,
             "labelled_at": max((value.at for value in said.values()), default=""),
             "derived_stage": values.get(STAGE, NOTHING).label,
@@ -114,12 +117,6 @@ def _layer_rows(
 def features_of(said: Mapping[str, Value]) -> list[str]:
     """Labels of a galaxy that are neither its stage nor a remark, in alphabetical order."""
     return sorted(v.label for aspect, v in said.items() if aspect not in {STAGE, NOTE} and v.label)
-
-
-def _confidence(said: Mapping[str, Value]) -> str:
-    labels = [value for aspect, value in said.items() if aspect != NOTE]
-    newest = max(labels, key=lambda value: value.seq, default=NOTHING)
-    return said.get(STAGE, newest).confidence
 
 
 def _ttype(stage: str, vocabulary: LabelScheme) -> float:

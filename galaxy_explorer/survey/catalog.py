@@ -106,7 +106,14 @@ def stage_catalog(path: Path, staged: Path) -> pq.ParquetFile:
         if suffix == ".parquet":
             opened = pq.ParquetFile(path)
         elif suffix in FORMATS:
-            pq.write_table(_from_astropy(path, FORMATS[suffix]), staged)
+            from astropy.table import Table
+
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                table = Table.read(path, format=FORMATS[suffix])
+            columns = {name: _arrow(table[name]) for name in table.colnames}
+            plain = {name: values for name, values in columns.items() if values is not None}
+            pq.write_table(pa.table(plain), staged)
             opened = pq.ParquetFile(staged)
         else:
             opened = _stage_csv(path, staged)
@@ -115,16 +122,6 @@ def stage_catalog(path: Path, staged: Path) -> pq.ParquetFile:
     if opened.metadata.num_rows == 0:
         raise BadCatalog(f"{path}: no rows")
     return opened
-
-
-def _from_astropy(path: Path, kind: str) -> pa.Table:
-    from astropy.table import Table
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        table = Table.read(path, format=kind)
-    columns = {name: _arrow(table[name]) for name in table.colnames}
-    return pa.table({name: values for name, values in columns.items() if values is not None})
 
 
 def _arrow(column: Any) -> pa.Array | None:
@@ -190,25 +187,22 @@ def blocks(catalog: pq.ParquetFile, *, start: int, size: int) -> Iterator[pa.Tab
     for batch in catalog.iter_batches(batch_size=size):
         skipped = min(max(start - position, 0), batch.num_rows)
         position += batch.num_rows
-        table = _plain(pa.table(batch).slice(skipped))
+        table = pa.table(batch).slice(skipped)
+        # Numbers, booleans and text only: what is nested is left out, the rest becomes text.
+        kept = {}
+        for name, values in zip(table.column_names, table.columns, strict=True):
+            kind = values.type
+            if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+                kept[name] = values
+            elif not pa.types.is_nested(kind) and not pa.types.is_binary(kind):
+                kept[name] = values.cast(pa.string())
+        table = pa.table(kept)
         waiting = table if waiting is None else pa.concat_tables([waiting, table])
         while waiting.num_rows >= size:
             yield waiting.slice(0, size).combine_chunks()
             waiting = waiting.slice(size)
     if waiting is not None and waiting.num_rows:
         yield waiting.combine_chunks()
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    """Numbers, booleans and text only: what is nested is left out, the rest becomes text."""
-    kept = {}
-    for name, values in zip(table.column_names, table.columns, strict=True):
-        kind = values.type
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-            kept[name] = values
-        elif not pa.types.is_nested(kind) and not pa.types.is_binary(kind):
-            kept[name] = values.cast(pa.string())
-    return pa.table(kept)
 
 
 LARGEST_STAGE = 20.0  # stages run from -6 to 11; what lies far outside (99, -999) is a flag
@@ -275,18 +269,15 @@ def survey_columns(table: pa.Table, columns: ColumnMap, kept: list[int]) -> dict
     ids = pa.array(_texts(table, columns.galaxy_id), pa.string())
     result: dict[str, Any] = {"galaxy_id": ids, "ra": ra, "dec": dec, "ttype": ttype}
     for name in table.column_names:
-        if name not in columns.renamed:
-            result[_free_name(name, table.column_names)] = table[name]
+        if name in columns.renamed:
+            continue
+        free = name
+        if name in FIXED or name == SCALE_COLUMN:
+            free += "_catalog"
+            while free in table.column_names:
+                free += "_catalog"
+        result[free] = table[name]
     return result
-
-
-def _free_name(name: str, taken: list[str]) -> str:
-    if name not in FIXED and name != SCALE_COLUMN:
-        return name
-    name += "_catalog"
-    while name in taken:
-        name += "_catalog"
-    return name
 
 
 def _texts(table: pa.Table, column: str | None) -> list[str]:

@@ -66,9 +66,18 @@ def hdu_spans(data: bytes | mmap, name: str) -> Iterator[HduSpan]:
             if number:
                 return  # what follows the last HDU is no HDU: padding or junk, allowed by FITS
             raise BadImage(name, "not FITS: the first card is not SIMPLE")
-        numbers = _numbers(cards, name)
+        numbers = {}
+        for keyword in NUMBERS:
+            if keyword not in cards:
+                continue
+            text = cards[keyword]
+            if not WHOLE_NUMBER.fullmatch(text):
+                raise BadImage(name, f"{keyword} = {text[:20]!r} is no whole number")
+            numbers[keyword] = int(text)
         shape = _shape(numbers, name)
-        size = _data_bytes(numbers, shape)
+        groups, heap = max(numbers.get("GCOUNT", 1), 1), max(numbers.get("PCOUNT", 0), 0)
+        elements = math.prod(shape) if shape else 0
+        size = abs(numbers["BITPIX"]) // 8 * groups * (heap + elements)
         end = start + header_bytes + size
         if end > len(data):
             raise BadImage(name, f"truncated: HDU {number} needs {end} bytes of {len(data)}")
@@ -91,27 +100,11 @@ def _header(data: bytes | mmap, start: int, name: str) -> tuple[dict[str, str], 
             keyword = card[:8].rstrip()
             if keyword == "END":
                 return cards, (block + 1) * BLOCK
-            if card[8] == "=" and _is_structural(keyword):
+            if card[8] == "=" and keyword in {"SIMPLE", "XTENSION", *NUMBERS}:
                 if keyword in cards:
                     raise BadImage(name, f"{keyword} is in the header twice")
                 cards[keyword] = card[9:].split("/")[0].strip()
     raise BadImage(name, f"the header has more than {MAX_HEADER_BLOCKS} blocks")
-
-
-def _is_structural(keyword: str) -> bool:
-    return keyword in {"SIMPLE", "XTENSION", *NUMBERS}
-
-
-def _numbers(cards: dict[str, str], name: str) -> dict[str, int]:
-    numbers = {}
-    for keyword in NUMBERS:
-        if keyword not in cards:
-            continue
-        text = cards[keyword]
-        if not WHOLE_NUMBER.fullmatch(text):
-            raise BadImage(name, f"{keyword} = {text[:20]!r} is no whole number")
-        numbers[keyword] = int(text)
-    return numbers
 
 
 def _shape(numbers: dict[str, int], name: str) -> tuple[int, ...]:
@@ -126,12 +119,6 @@ def _shape(numbers: dict[str, int], name: str) -> tuple[int, ...]:
     return tuple(numbers[keyword] for keyword in keywords)
 
 
-def _data_bytes(numbers: dict[str, int], shape: tuple[int, ...]) -> int:
-    groups, heap = max(numbers.get("GCOUNT", 1), 1), max(numbers.get("PCOUNT", 0), 0)
-    elements = math.prod(shape) if shape else 0
-    return abs(numbers["BITPIX"]) // 8 * groups * (heap + elements)
-
-
 def read_fits(data: bytes, name: str, hdu: int | None) -> tuple[NDArray[np.float64], Any]:
     """Planes (C, H, W) and header of HDU number `hdu`, or of the first image with two axes.
 
@@ -140,7 +127,13 @@ def read_fits(data: bytes, name: str, hdu: int | None) -> tuple[NDArray[np.float
     Raises BadImage where no HDU has an image of a size that is read.
     """
     spans = [span for span in hdu_spans(data, name) if span.is_image]
-    chosen = _choose(spans, name, hdu)
+    if hdu is not None:
+        spans = [span for span in spans if span.number == hdu]
+    fitting = (span for axes in (2, 3) for span in spans if len(span.planes) == axes)
+    chosen = next(fitting, None)
+    if chosen is None:
+        where = "no HDU" if hdu is None else f"not HDU {hdu}"
+        raise BadImage(name, f"{where} has an image of two axes (compressed images: funpack first)")
     planes, height, width = (1, *chosen.planes)[-3:]
     if max(height, width) > MAX_SIDE_PX or planes * height * width > MAX_PIXELS:
         raise BadImage(
@@ -148,26 +141,11 @@ def read_fits(data: bytes, name: str, hdu: int | None) -> tuple[NDArray[np.float
         )
     if planes > MAX_PLANES:
         raise BadImage(name, f"{planes} planes; at most {MAX_PLANES}")
-    return _decode(data[chosen.start : chosen.end], name, (planes, height, width), chosen.number)
-
-
-def _choose(spans: list[HduSpan], name: str, hdu: int | None) -> HduSpan:
-    if hdu is not None:
-        spans = [span for span in spans if span.number == hdu]
-    for axes in (2, 3):
-        for span in spans:
-            if len(span.planes) == axes:
-                return span
-    where = "no HDU" if hdu is None else f"not HDU {hdu}"
-    raise BadImage(name, f"{where} has an image of two axes (compressed images: funpack first)")
-
-
-def _decode(
-    data: bytes, name: str, shape: tuple[int, int, int], number: int
-) -> tuple[NDArray[np.float64], Any]:
+    data = data[chosen.start : chosen.end]
+    shape = (planes, height, width)
     from astropy.io import fits
 
-    kind = fits.ImageHDU if number else fits.PrimaryHDU
+    kind = fits.ImageHDU if chosen.number else fits.PrimaryHDU
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

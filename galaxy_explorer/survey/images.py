@@ -66,13 +66,23 @@ def read_image(
     Raises BadImage, and nothing else, for whatever cannot be used.
     """
     name = name or (str(source) if not isinstance(source, bytes) else "image")
-    data = _unpacked(_bytes(source, name), name)
+    data = _bytes(source, name)
+    if data.startswith((GZIP_MAGIC, BZIP2_MAGIC)):
+        opener = gzip if data.startswith(GZIP_MAGIC) else bz2
+        try:
+            with opener.open(io.BytesIO(data)) as stream:
+                unpacked = stream.read(MAX_FILE_BYTES + 1)  # a bomb is not unpacked past the limit
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise BadImage(name, f"damaged compressed file ({error})") from error
+        data = _bytes(unpacked, name)
     if data.startswith((PNG_MAGIC, JPEG_MAGIC)):
         return Image(finite(_read_picture(data, name), name), linear=False)
     if not data.startswith(b"SIMPLE"):
         raise BadImage(name, "neither FITS, PNG nor JPEG by its first bytes")
     planes, header = read_fits(data, name, hdu)
-    return Image(finite(planes, name), True, pixel_scale(header), _band(header))  # noqa: FBT003
+    names = (header.get(key) for key in BAND_KEYWORDS)
+    band = next((v.strip()[:32] for v in names if isinstance(v, str) and v.strip()), None)
+    return Image(finite(planes, name), True, pixel_scale(header), band)  # noqa: FBT003
 
 
 def _bytes(source: str | Path | bytes, name: str) -> bytes:
@@ -91,20 +101,6 @@ def _bytes(source: str | Path | bytes, name: str) -> bytes:
     return data
 
 
-def _unpacked(data: bytes, name: str) -> bytes:
-    """Undo gzip or bzip2, never past the limit."""
-    if not data.startswith((GZIP_MAGIC, BZIP2_MAGIC)):
-        return data
-    packed = io.BytesIO(data)
-    opener = gzip if data.startswith(GZIP_MAGIC) else bz2
-    try:
-        with opener.open(packed) as stream:
-            unpacked = stream.read(MAX_FILE_BYTES + 1)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise BadImage(name, f"damaged compressed file ({error})") from error
-    return _bytes(unpacked, name)
-
-
 def _read_picture(data: bytes, name: str) -> NDArray[np.float64]:
     from PIL import Image as Pictures
 
@@ -112,28 +108,20 @@ def _read_picture(data: bytes, name: str) -> NDArray[np.float64]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Pictures.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture:
-                _check_size(picture.size, name)
-                return _planes(picture)
+                width, height = picture.size
+                if width * height > MAX_PIXELS or max(picture.size) > MAX_SIDE_PX:
+                    raise BadImage(name, f"{width} x {height} pixels; at most {MAX_PIXELS}")
+                if picture.mode in {"I;16", "I;16B", "I"}:
+                    return np.asarray(picture, dtype=np.float64)[None] / 65535.0
+                mode = "L" if picture.mode in {"L", "LA", "1"} else "RGB"
+                pixels = np.asarray(picture.convert(mode), dtype=np.float64) / 255.0
+                return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
     except Pictures.DecompressionBombError as error:
         raise BadImage(name, f"more than {MAX_PIXELS} pixels ({error})") from error
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError) as error:
         raise BadImage(name, f"damaged picture ({error})") from error
     except (struct.error, zlib.error, ArithmeticError, AttributeError, KeyError) as error:
         raise BadImage(name, f"damaged picture ({error})") from error
-
-
-def _check_size(size: tuple[int, int], name: str) -> None:
-    width, height = size
-    if width * height > MAX_PIXELS or max(size) > MAX_SIDE_PX:
-        raise BadImage(name, f"{width} x {height} pixels; at most {MAX_PIXELS}")
-
-
-def _planes(picture: Any) -> NDArray[np.float64]:
-    if picture.mode in {"I;16", "I;16B", "I"}:
-        return np.asarray(picture, dtype=np.float64)[None] / 65535.0
-    mode = "L" if picture.mode in {"L", "LA", "1"} else "RGB"
-    pixels = np.asarray(picture.convert(mode), dtype=np.float64) / 255.0
-    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
 
 
 def finite(planes: NDArray[Any], name: str) -> NDArray[np.float32]:
@@ -180,11 +168,6 @@ def _number(value: Any) -> float | None:
         return None
     number = float(value)
     return number if abs(number) < MAX_FLUX else None
-
-
-def _band(header: Mapping[str, Any]) -> str | None:
-    values = (header.get(key) for key in BAND_KEYWORDS)
-    return next((v.strip()[:32] for v in values if isinstance(v, str) and v.strip()), None)
 
 
 Array = NDArray[np.float32]

@@ -99,7 +99,8 @@ def sky_level(image: ArrayLike) -> tuple[float, float]:
     if values.size == 0:
         return 0.0, 1.0
     for _ in range(SKY_ITERATIONS):
-        centre, sigma = _centre_and_width(values)
+        centre = float(np.median(values))
+        sigma = float(MAD_TO_SIGMA * np.median(np.abs(values - centre)))
         kept = values[np.abs(values - centre) <= SKY_CLIP_SIGMA * sigma]
         if kept.size == values.size or sigma == 0.0:
             break
@@ -107,11 +108,6 @@ def sky_level(image: ArrayLike) -> tuple[float, float]:
     centre, sigma = float(np.median(values)), float(values.std())
     smallest = max(abs(centre), float(np.abs(pixels[np.isfinite(pixels)]).max()), 1e-30) * 1e-6
     return centre, max(sigma, smallest)
-
-
-def _centre_and_width(values: Floats) -> tuple[float, float]:
-    centre = float(np.median(values))
-    return centre, float(MAD_TO_SIGMA * np.median(np.abs(values - centre)))
 
 
 def border_mask(height: int, width: int) -> NDArray[np.bool_]:
@@ -157,7 +153,7 @@ def segment(stamp: Floats) -> Segments:
     found, count = ndimage.label(smooth > DETECTION_SIGMA * sigma)
     sizes = np.bincount(found.ravel(), minlength=count + 1)
     sizes[0] = 0
-    distance = _distance_from_centre(stamp.shape[-1])
+    distance = np.hypot(*(np.indices(stamp.shape) - (stamp.shape[-1] - 1) / 2))
     kept = np.flatnonzero(sizes >= SMALLEST_SOURCE_PX)
     if len(kept) == 0:
         disc = distance <= stamp.shape[-1] / 4
@@ -167,11 +163,6 @@ def segment(stamp: Floats) -> Segments:
     renamed = np.zeros(count + 1, np.int32)
     renamed[order] = np.arange(1, len(order) + 1)
     return Segments(renamed[found], sky, sigma)
-
-
-def _distance_from_centre(side: int) -> Floats:
-    y, x = np.indices((side, side)) - (side - 1) / 2
-    return np.asarray(np.hypot(x, y))
 
 
 def measure_stamp(stamp: Floats) -> dict[str, float]:

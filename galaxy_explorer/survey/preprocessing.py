@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -86,7 +86,10 @@ def resample(image: NDArray[np.float32], size: int, *, linear: bool) -> NDArray[
         weights = _area_weights(side, size)
         out = weights @ pixels @ weights.T
     else:
-        out = _enlarge(pixels, size)
+        zoom = (1.0,) * (pixels.ndim - 2) + (size / pixels.shape[-1],) * 2
+        out = ndimage.zoom(pixels, zoom, order=3, mode="nearest", grid_mode=True)
+        shift = pixels.mean(axis=(-2, -1)) - out.mean(axis=(-2, -1))
+        out = np.asarray(out + shift[..., None, None], dtype=np.float64)
     flux = out * (side / size) ** 2 if linear else out
     return np.asarray(flux, dtype=np.float32)
 
@@ -102,13 +105,6 @@ def _area_weights(side: int, size: int) -> Floats:
     return np.asarray(overlap * (size / side), dtype=np.float64)
 
 
-def _enlarge(pixels: Floats, size: int) -> Floats:
-    zoom = (1.0,) * (pixels.ndim - 2) + (size / pixels.shape[-1],) * 2
-    out = ndimage.zoom(pixels, zoom, order=3, mode="nearest", grid_mode=True)
-    shift = pixels.mean(axis=(-2, -1)) - out.mean(axis=(-2, -1))
-    return np.asarray(out + shift[..., None, None], dtype=np.float64)
-
-
 def auto_frame(image: NDArray[np.float32], sky: float, sigma: float) -> int:
     """Half the side in pixels of the central square that frames the central galaxy (H, W).
 
@@ -121,7 +117,14 @@ def auto_frame(image: NDArray[np.float32], sky: float, sigma: float) -> int:
     largest: int = min(height, width) // 2
     smooth = ndimage.gaussian_filter(image.astype(np.float64), SMOOTHING_PX, mode="nearest")
     labels, _ = ndimage.label(smooth > sky + ISOPHOTE_SIGMAS * sigma)
-    label = _central_label(labels, smooth)
+    # Label of the brightest pixel within a tenth of the side of the centre; 0 for sky.
+    height, width = labels.shape
+    reach = max(1, int(CENTRE_TOLERANCE * min(height, width)))
+    rows = slice(height // 2 - reach, height // 2 + reach + 1)
+    columns = slice(width // 2 - reach, width // 2 + reach + 1)
+    near = smooth[rows, columns]
+    peak = np.unravel_index(int(np.argmax(near)), near.shape)
+    label = int(labels[rows, columns][peak])
     if label == 0:
         return largest
     y, x = np.nonzero(labels == label)
@@ -129,17 +132,6 @@ def auto_frame(image: NDArray[np.float32], sky: float, sigma: float) -> int:
     semi_major = 2.0 * np.sqrt(np.linalg.eigvalsh(covariance)[-1])
     half = max(int(np.ceil(FRAME_MARGIN * float(semi_major))), SMALLEST_HALF_PX)
     return min(half, largest)
-
-
-def _central_label(labels: NDArray[np.integer[Any]], smooth: Floats) -> int:
-    """Label of the brightest pixel within a tenth of the side of the centre; 0 for sky."""
-    height, width = labels.shape
-    reach = max(1, int(CENTRE_TOLERANCE * min(height, width)))
-    rows = slice(height // 2 - reach, height // 2 + reach + 1)
-    columns = slice(width // 2 - reach, width // 2 + reach + 1)
-    near = smooth[rows, columns]
-    peak = np.unravel_index(int(np.argmax(near)), near.shape)
-    return int(labels[rows, columns][peak])
 
 
 __all__ = [

@@ -18,7 +18,7 @@ import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.fits_images import HduSpan, hdu_spans
+from galaxy_explorer.survey.fits_images import hdu_spans
 from galaxy_explorer.survey.images import COMPRESSED, SUFFIXES, Image, finite, read_image
 from galaxy_explorer.survey.limits import MAX_FILE_BYTES, MAX_PIXELS
 
@@ -79,7 +79,29 @@ def open_cube(path: Path, staging: Path, id_column: str) -> Cube:
     suffix = path.suffix.lower()
     try:
         if suffix == ".npz":
-            return _open_npz(path, staging, id_column)
+            with zipfile.ZipFile(path) as archive:
+                shapes = {}
+                for member in archive.namelist():
+                    with archive.open(member) as stream:
+                        if member.endswith(".npy"):
+                            shapes[member.removesuffix(".npy")] = _npy_header(stream, member)[0]
+                images = _pick({name: len(shape) for name, shape in shapes.items()}, str(path))
+                unpacked = staging / "cube.npy"
+                member = f"{images}.npy"
+                size = archive.getinfo(member).file_size
+                free = shutil.disk_usage(unpacked.parent).free
+                if size > free:
+                    raise SurveyError(
+                        f"{archive.filename}: {member} needs {size} bytes, {free} are free"
+                    )
+                with archive.open(member) as packed, unpacked.open("wb") as stream:
+                    shutil.copyfileobj(packed, stream, COPY_BYTES)
+                ids = _id_name(shapes, shapes[images][0], id_column)
+                values = None
+                if ids:
+                    with archive.open(f"{ids}.npy") as stream:
+                        values = np.lib.format.read_array(stream, allow_pickle=False)
+            return _open_npy(unpacked, f"{path.name}:{images}", values)
         if suffix == ".npy":
             return _open_npy(path, path.name, None)
         return _open_hdf5(path, id_column)
@@ -133,33 +155,6 @@ def _stamp_shape(
     return shape[0], (planes[0], planes[1], planes[2])
 
 
-def _open_npz(path: Path, staging: Path, id_column: str) -> Cube:
-    with zipfile.ZipFile(path) as archive:
-        shapes = {}
-        for member in archive.namelist():
-            with archive.open(member) as stream:
-                if member.endswith(".npy"):
-                    shapes[member.removesuffix(".npy")] = _npy_header(stream, member)[0]
-        images = _pick({name: len(shape) for name, shape in shapes.items()}, str(path))
-        unpacked = staging / "cube.npy"
-        _unpack(archive, f"{images}.npy", unpacked)
-        ids = _id_name(shapes, shapes[images][0], id_column)
-        values = None
-        if ids:
-            with archive.open(f"{ids}.npy") as stream:
-                values = np.lib.format.read_array(stream, allow_pickle=False)
-    return _open_npy(unpacked, f"{path.name}:{images}", values)
-
-
-def _unpack(archive: zipfile.ZipFile, member: str, out: Path) -> None:
-    size = archive.getinfo(member).file_size
-    free = shutil.disk_usage(out.parent).free
-    if size > free:
-        raise SurveyError(f"{archive.filename}: {member} needs {size} bytes, {free} are free")
-    with archive.open(member) as packed, out.open("wb") as stream:
-        shutil.copyfileobj(packed, stream, COPY_BYTES)
-
-
 def _pick(ranks: dict[str, int], name: str) -> str:
     fitting = [key for key, rank in ranks.items() if rank in CUBE_AXES]
     likely = [key for key in IMAGE_NAMES if key in fitting]
@@ -188,7 +183,11 @@ def _open_hdf5(path: Path, id_column: str) -> Cube:
     def read(index: int) -> NDArray[Any]:
         return np.asarray(cube[index]).reshape(planes)
 
-    return Cube(name, count, planes, read, _texts(file[ids][:]) if ids else None)
+    values = file[ids][:] if ids else None
+    if values is not None and values.dtype.kind in "OS":
+        texts = (v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values)
+        values = np.array(list(texts))
+    return Cube(name, count, planes, read, values)
 
 
 def _is_plain_dataset(file: Any, name: str) -> bool:
@@ -199,12 +198,6 @@ def _is_plain_dataset(file: Any, name: str) -> bool:
         return False
     item = file[name]
     return isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual
-
-
-def _texts(values: NDArray[Any]) -> NDArray[Any]:
-    if values.dtype.kind not in "OS":
-        return values
-    return np.array([v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values])
 
 
 CUBE_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".hdf")
@@ -240,7 +233,7 @@ class SeenNames:
     def add(self, name: str) -> bool:
         """Note `name`; False if it was there already."""
         value = name_hash(name)
-        if value in self._recent or self._holds(value):
+        if value in self._recent or _place(self._sorted, value) is not None:
             return False
         self._recent.add(value)
         if len(self._recent) >= 4096:
@@ -248,9 +241,11 @@ class SeenNames:
             self._recent.clear()
         return True
 
-    def _holds(self, value: int) -> bool:
-        place = int(np.searchsorted(self._sorted, np.uint64(value)))
-        return place < self._sorted.size and int(self._sorted[place]) == value
+
+def _place(values: NDArray[np.uint64], value: int) -> int | None:
+    """Place of a value among sorted ones; None where it is not among them."""
+    place = int(np.searchsorted(values, np.uint64(value)))
+    return place if place < values.size and int(values[place]) == value else None
 
 
 class FolderSource:
@@ -263,14 +258,13 @@ class FolderSource:
 
     def file_of(self, row: CatalogRow) -> str:
         """Path within the folder."""
-        return row.image or self._by_id(row.galaxy_id)
-
-    def _by_id(self, galaxy_id: str) -> str:
+        if row.image:
+            return row.image
         for suffix in SUFFIXES:
             for ending in (suffix, *(suffix + packed for packed in COMPRESSED)):
-                if (self._folder / (galaxy_id + ending)).is_file():
-                    return galaxy_id + ending
-        return galaxy_id
+                if (self._folder / (row.galaxy_id + ending)).is_file():
+                    return row.galaxy_id + ending
+        return row.galaxy_id
 
     def fetch(self, row: CatalogRow) -> Image:
         """Read the row's file, which must lie within the folder."""
@@ -291,18 +285,13 @@ class FolderSource:
         """Pictures in the folder (and folders in it) that no row names."""
         used = np.fromiter((name_hash(os.path.normpath(self.file_of(r))) for r in rows), np.uint64)
         used.sort()
-        return sum(not _in_sorted(used, name_hash(name)) for name in self._pictures())
-
-    def _pictures(self) -> Iterator[str]:
+        count = 0
         for folder, _, names in os.walk(self._folder):
             for name in names:
                 if Path(name.removesuffix(".gz").removesuffix(".bz2")).suffix.lower() in SUFFIXES:
-                    yield os.path.relpath(Path(folder) / name, self._folder)
-
-
-def _in_sorted(values: NDArray[np.uint64], value: int) -> bool:
-    place = int(np.searchsorted(values, np.uint64(value)))
-    return place < values.size and int(values[place]) == value
+                    path = os.path.relpath(Path(folder) / name, self._folder)
+                    count += _place(used, name_hash(path)) is None
+        return count
 
 
 class CubeSource:
@@ -325,10 +314,8 @@ class CubeSource:
         if self._places is None:
             return row.row
         hashes, order = self._places
-        value = name_hash(row.galaxy_id)
-        place = int(np.searchsorted(hashes, np.uint64(value)))
-        found = place < hashes.size and int(hashes[place]) == value
-        return int(order[place]) if found else None
+        place = _place(hashes, name_hash(row.galaxy_id))
+        return None if place is None else int(order[place])
 
     def file_of(self, row: CatalogRow) -> str:
         """The cube and the place in it."""
@@ -367,7 +354,20 @@ class MosaicSource:
         from astropy.wcs import WCS
         from astropy.wcs.utils import proj_plane_pixel_scales
 
-        number = self._image_hdu(path)
+        if path.stat().st_size == 0:
+            raise BadImage(str(path), "empty file")
+        with (
+            path.open("rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        ):
+            numbers = [
+                span.number
+                for span in hdu_spans(mapped, str(path))
+                if span.is_image and len(span.planes) == 2
+            ]
+        if not numbers:
+            raise BadImage(str(path), "no HDU holds an image of two axes")
+        number = numbers[0]
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -382,19 +382,6 @@ class MosaicSource:
         self._name = path.name
         self.pixel_scale = float(np.sqrt(np.prod(steps))) * ARCSEC_PER_DEGREE
         self.side = round(side_arcsec / self.pixel_scale) if side_arcsec else side_px
-
-    @staticmethod
-    def _image_hdu(path: Path) -> int:
-        if path.stat().st_size == 0:
-            raise BadImage(str(path), "empty file")
-        with (
-            path.open("rb") as stream,
-            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-        ):
-            numbers = [span.number for span in hdu_spans(mapped, str(path)) if _is_plane(span)]
-        if not numbers:
-            raise BadImage(str(path), "no HDU holds an image of two axes")
-        return numbers[0]
 
     def file_of(self, row: CatalogRow) -> str:
         """The mosaic and the position in it."""
@@ -420,10 +407,6 @@ class MosaicSource:
     def unused(self, rows: Iterable[CatalogRow]) -> int:  # noqa: ARG002
         """A mosaic holds no stamps of its own."""
         return 0
-
-
-def _is_plane(span: HduSpan) -> bool:
-    return span.is_image and len(span.planes) == 2
 
 
 def open_source(

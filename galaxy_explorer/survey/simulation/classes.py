@@ -73,24 +73,24 @@ def draw_prototypes(
     candidates = [draw_parameters(telescope, rng) for _ in range(CANDIDATES if classes else 0)]
     if not candidates:
         return []
-    table = np.array([_looks(galaxy) for galaxy in candidates])
+    table = np.array(
+        [
+            (
+                galaxy.ttype,
+                galaxy.bulge_to_total,
+                float(np.log(galaxy.isophotal_radius_arcsec)),
+                float(np.log(galaxy.total_flux)),
+                galaxy.inclination_deg / 30,
+            )
+            for galaxy in candidates
+        ]
+    )
     table = (table - table.mean(0)) / table.std(0)
     chosen = [0]
     while len(chosen) < classes:
         apart = np.linalg.norm(table[:, None] - table[chosen], axis=2).min(1)
         chosen.append(int(apart.argmax()))
     return [candidates[row] for row in chosen]
-
-
-def _looks(galaxy: GalaxyParameters) -> tuple[float, ...]:
-    """What tells galaxies of two classes apart at sight."""
-    return (
-        galaxy.ttype,
-        galaxy.bulge_to_total,
-        float(np.log(galaxy.isophotal_radius_arcsec)),
-        float(np.log(galaxy.total_flux)),
-        galaxy.inclination_deg / 30,
-    )
 
 
 def _member(prototype: GalaxyParameters, rng: np.random.Generator) -> GalaxyParameters:

@@ -60,7 +60,15 @@ def draw_galaxy(telescope: Telescope, galaxy: GalaxyParameters, rng: np.random.G
         disc *= 1.0 - BEHIND_DUST * -np.expm1(-column)
         canvas.light += _turned(canvas, disc, galaxy.position_angle_deg, (x, y))
     if galaxy.bulge_to_total:
-        bulge = _bulge(canvas, galaxy, (x, y))
+        at = (x, y)
+        flux = galaxy.total_flux * galaxy.bulge_to_total
+        profile = _sersic(
+            galaxy.sersic_index,
+            galaxy.bulge_radius_arcsec,
+            flux,
+            (galaxy.bulge_axis_ratio, galaxy.position_angle_deg),
+        )
+        bulge = _sampled(canvas, profile, at)
         if column is not None:
             # The near half of the disc lies before the bulge, the far half behind it.
             half = column.shape[0] // 2
@@ -79,10 +87,22 @@ def draw_companions(
     n_galaxies = int(rng.poisson(telescope.mean_neighbours))
     n_stars = int(rng.poisson(telescope.star_probability))
     for _ in range(n_galaxies):
-        _neighbour(canvas, telescope, galaxy, rng)
+        fainter = rng.uniform(1.0, 4.5)
+        flux = galaxy.total_flux * 10.0 ** (-0.4 * fainter)
+        radius = galaxy.half_light_radius_arcsec * 10.0 ** (-0.1 * fainter) * rng.uniform(0.25, 0.6)
+        radius = max(radius, telescope.pixel_scale_arcsec)
+        index = float(rng.choice((1.0, 1.0, 2.5, 4.0)))
+        shape = (float(rng.uniform(0.3, 1.0)), float(rng.uniform(0.0, 180.0)))
+        profile = _sersic(index, radius, flux, shape)
+        canvas.light += _sampled(canvas, profile, _elsewhere(canvas, galaxy, rng))
     for _ in range(n_stars):
         flux = galaxy.total_flux * 10.0 ** (-0.4 * rng.uniform(0.3, 5.0))
-        _star(canvas, telescope, flux, _elsewhere(canvas, galaxy, rng))
+        # A point source: a Gaussian far below the PSF in width, so that it may lie between pixels.
+        at = _elsewhere(canvas, galaxy, rng)
+        import galsim
+
+        profile = galsim.Gaussian(sigma=STAR_SIGMA_PX * telescope.pixel_scale_arcsec, flux=flux)
+        canvas.light += _sampled(canvas, profile, at)
     return canvas.pixels(), {"n_neighbours": n_galaxies, "n_stars": n_stars}
 
 
@@ -100,17 +120,6 @@ def _turned(canvas: Canvas, disc: Array, angle_deg: float, at: tuple[float, floa
         disc, matrix, offset, output_shape=canvas.light.shape, output=np.float32, order=1
     )
     return np.asarray(turned)
-
-
-def _bulge(canvas: Canvas, galaxy: GalaxyParameters, at: tuple[float, float]) -> Array:
-    flux = galaxy.total_flux * galaxy.bulge_to_total
-    profile = _sersic(
-        galaxy.sersic_index,
-        galaxy.bulge_radius_arcsec,
-        flux,
-        (galaxy.bulge_axis_ratio, galaxy.position_angle_deg),
-    )
-    return _sampled(canvas, profile, at)
 
 
 def _sersic(index: float, radius: float, flux: float, shape: tuple[float, float]) -> Any:
@@ -154,24 +163,3 @@ def _elsewhere(
         x, y = rng.uniform(-half, half, 2)
         if np.hypot(x, y) > 0.45 * galaxy.isophotal_radius_arcsec:
             return float(x), float(y)
-
-
-def _neighbour(
-    canvas: Canvas, telescope: Telescope, galaxy: GalaxyParameters, rng: np.random.Generator
-) -> None:
-    fainter = rng.uniform(1.0, 4.5)
-    flux = galaxy.total_flux * 10.0 ** (-0.4 * fainter)
-    radius = galaxy.half_light_radius_arcsec * 10.0 ** (-0.1 * fainter) * rng.uniform(0.25, 0.6)
-    radius = max(radius, telescope.pixel_scale_arcsec)
-    index = float(rng.choice((1.0, 1.0, 2.5, 4.0)))
-    shape = (float(rng.uniform(0.3, 1.0)), float(rng.uniform(0.0, 180.0)))
-    profile = _sersic(index, radius, flux, shape)
-    canvas.light += _sampled(canvas, profile, _elsewhere(canvas, galaxy, rng))
-
-
-def _star(canvas: Canvas, telescope: Telescope, flux: float, at: tuple[float, float]) -> None:
-    """A point source: a Gaussian far below the PSF in width, so that it may lie between pixels."""
-    import galsim
-
-    profile = galsim.Gaussian(sigma=STAR_SIGMA_PX * telescope.pixel_scale_arcsec, flux=flux)
-    canvas.light += _sampled(canvas, profile, at)
