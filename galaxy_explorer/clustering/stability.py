@@ -1,6 +1,8 @@
-"""Are the clusters there at all? Clusterings of resampled galaxies compared, and silhouettes.
+"""Are the clusters there at all, and are they about the galaxy?
 
-Are the clusters about the galaxy, or about how it was observed and encoded?
+There: clusterings of resampled galaxies are compared with each other, and silhouettes taken. About
+the galaxy: a cluster should not change when the codes are renumbered, or the stamp is turned,
+mirrored, shifted or observed with other noise.
 """
 
 from __future__ import annotations

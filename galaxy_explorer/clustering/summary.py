@@ -177,7 +177,7 @@ def group_summaries(
     labels: NDArray[np.int64], k: int, ttype: NDArray[np.floating], classes: NDArray[np.int64]
 ) -> Sequence[ClusterSummary]:
     """Counts and Hubble types of each group; early or late is not told here."""
-    untold = {"kind": "unknown", "medoid": -1, "typical": ()}
+    untold: dict[str, Any] = {"kind": "unknown", "medoid": -1, "typical": ()}
     untold |= dict.fromkeys(("early_fraction", "early_low", "early_high"), math.nan)
     members = [labels == number for number in range(k)]
     return [

@@ -1,10 +1,9 @@
-"""Does a clustering know the Hubble type? Three scores, each with its chance level and interval.
+"""What do clusters follow? Scores of a clustering against T or any other column.
 
-Do two clusterings of the same galaxies agree?
-
-What do clusters follow? Scores of a clustering against any column: T, size, angle, noise.
-
-Clusters merged into early and late: how many galaxies fall on the right side?
+Every score stands beside its interval over galaxies and its chance level. Against the Hubble type:
+adjusted mutual information, homogeneity, eta squared, and the share of galaxies on the right side
+when clusters are merged into early and late. Against size, angle, noise and the like: the same by
+the kind of the column. Against another clustering of the same galaxies: how far the two agree.
 """
 
 from __future__ import annotations

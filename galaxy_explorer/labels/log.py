@@ -1,12 +1,10 @@
-"""The log on disk: SQLite that only takes new rows.
+"""The log on disk: SQLite that only takes new rows, one event for every change.
 
-Write-ahead log with synchronous=FULL: what was committed survives a kill and, where the disk keeps
-its word, a power cut. UPDATE, DELETE and REPLACE are refused by triggers, whoever opens the file;
-these and everything else but reading and inserting by an authorizer on this connection.
-
-What the log holds: one event for every change, with who, when, on what and by which model.
-
-Where the label log lies unless a setting says otherwise.
+An event says who changed what on which galaxy or cluster, when, and by which model. The write-ahead
+log has synchronous=FULL: what was committed survives a kill and, where the disk keeps its word, a
+power cut. UPDATE, DELETE and REPLACE are refused by triggers, whoever opens the file; these and
+everything else but reading and inserting by an authorizer on this connection. It lies in the user's
+data folder unless a setting says otherwise.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The words that may be assigned, their keys, and what each does. Versioned by the log.
 
-What text may be stored: whatever every export format gives back unchanged.
+A text is stored only if every export format gives it back unchanged.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The label store: takes changes, gives layers. It knows identifiers, not bundles.
+"""The label store: takes changes, gives each annotator's annotations.
 
-Layers: what each annotator's events add up to, and what undo and redo would do.
+Annotations are what an annotator's events add up to, with what undo and redo would do. The store
+knows identifiers, not bundles.
 """
 
 from __future__ import annotations

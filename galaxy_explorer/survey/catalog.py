@@ -1,9 +1,8 @@
 """The user's catalogue: any table astropy reads, staged as Parquet and walked through in blocks.
 
 CSV and Parquet, which surveys of millions come in, never lie in memory as a whole. FITS tables,
-ECSV and VOTable are read by `astropy.table`.
-
-Catalogue rows as the ingest sees them: identity, picture and position; and all the rest.
+ECSV and VOTable are read by `astropy.table`. The ingest sees a row by its identity, picture and
+position; all its other columns go into the survey as they are.
 """
 
 from __future__ import annotations

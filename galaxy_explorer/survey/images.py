@@ -1,6 +1,6 @@
-"""One picture from a file or bytes: FITS, PNG or JPEG. Refusals are BadImage and nothing else.
+"""One picture from a file or bytes: FITS, PNG or JPEG; also a PSF of the user's own.
 
-A PSF of the user's own, read as guardedly as any picture.
+Both are read as guardedly; refusals are BadImage and nothing else.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
-"""Simple measurements of stamps: where the galaxy is, how large, how round, at what angle.
+"""Simple measurements of stamps: sky and its noise, the galaxy's size, shape and angle, its colour.
 
-Meant to tell what clusters follow besides the Hubble type. In the units of the stamp: of an
-arcsinh-stretched one the measures are those of the stretched light.
-
-Colour in stamps of several bands, and how much of it a reconstruction keeps.
-
-The sky of a stamp: its level and its noise.
+Meant to tell what clusters follow besides the Hubble type, and how much of a colour a
+reconstruction keeps. In the units of the stamp: of an arcsinh-stretched one the measures are those
+of the stretched light.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""From pictures to model stamps: frame, sky, stretch, splits, classes, balanced samples.
+"""From pictures to model stamps.
 
-Cutting and resampling: which part of a picture becomes the stamp, and on which pixels.
+Which part of a picture becomes the stamp and on which pixels, its stretch, and what is made of a
+catalogue before training: splits, classes of T, balanced samples, rotated copies.
 """
 
 from __future__ import annotations

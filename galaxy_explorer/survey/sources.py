@@ -1,8 +1,7 @@
 """Where stamps come from: a folder of pictures, a cube, or a mosaic that is cut.
 
-Stacks of stamps in one file (.npy, .npz, HDF5), read a stamp at a time by seeking.
-
-Nothing is memory-mapped, so the pages of a large cube never count as this process's memory.
+A cube is a stack of stamps in one file (.npy, .npz, HDF5), read a stamp at a time by seeking.
+Nothing of it is memory-mapped, so the pages of a large cube never count as this process's memory.
 """
 
 from __future__ import annotations

@@ -15,9 +15,8 @@
 
 Until `finish` everything lies in `SURVEY.partial`. A block counts once its state is written; what
 a kill left beyond that is written again by the next run. `finish` writes `survey.json` last and
-then renames the folder, so a survey is whole or absent. The same blocks give the same survey.
-
-Catalogue parts on disk: written block by block, joined at the end without loading them all.
+then renames the folder, so a survey is whole or absent. The same blocks give the same survey. The
+catalogue is written in parts, a block each, and joined at the end without loading them all.
 """
 
 from __future__ import annotations
@@ -323,7 +322,8 @@ class SurveyWriter:
             for name in ("stamp_size", "channels", "band"):
                 if mine[name] != meta[name]:
                     raise SurveyError(
-                        f"{self._final}: its {name} is {meta[name]}, the new source has {mine[name]}"
+                        f"{self._final}: its {name} is {meta[name]}, the new source has"
+                        f" {mine[name]}"
                     )
             if meta["stretch"]["state"] != self._spec.state:
                 raise SurveyError(

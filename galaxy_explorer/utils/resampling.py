@@ -13,13 +13,13 @@ and distances between distributions are higher in every resample than in the sam
 percentile interval may leave the value out; the basic interval mirrors the same shift to the other
 side; and BCa, which reads the shift as a bias to be corrected, is not defined once all resamples
 lie on one side. The scatter is what the resamples do tell. It costs no jackknife either. What it
-does not do: widen a skewed statistic's longer side as BCa would, or hold the scatter between
-trainings (see `mean_interval`).
+does not do: widen a skewed statistic's longer side as BCa would, take away the bias that a value
+has itself (eta squared is high where clusters are small: see its chance level), or hold the scatter
+between trainings.
 
-Shares of counted things (n of N). Wilson's interval (1927): the bootstrap of 8 in 8 would claim
-certainty.
+Shares, n of N. Wilson's interval (1927): the bootstrap of 8 in 8 would claim certainty.
 
-Numbers that are few and independent, such as trainings. Student's interval of their mean.
+Few independent numbers, such as trainings. Student's interval of their mean, or of a line's slope.
 """
 
 from __future__ import annotations

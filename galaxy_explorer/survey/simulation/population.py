@@ -133,7 +133,7 @@ def draw_parameters(telescope: Telescope, rng: np.random.Generator) -> GalaxyPar
     structure = _arms(ttype, rng) if not elliptical else dict.fromkeys(ARM_FIELDS, 0.0)
     values |= structure
     whole = {name: round(values.pop(name)) for name in ("n_arms", "winding", "n_clumps")}
-    return GalaxyParameters(ttype=ttype, **values, **whole)  # type: ignore[arg-type]
+    return GalaxyParameters(ttype=ttype, **values, **whole)
 
 
 def sersic_b(index: float) -> float:
