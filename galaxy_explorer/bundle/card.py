@@ -72,13 +72,12 @@ def model_card(
     Then whatever has been measured since: the evaluation, the emulator, the content of
     `deconvolution.json` with the command that made it.
     """
-    name = manifest["name"]
     parts = [_render("model", manifest=manifest, heading=PRIOR_HEAD)]
     if evaluation is not None:
-        parts.append(_render("evaluation", name=name, evaluation=evaluation))
+        parts.append(_render("evaluation", manifest=manifest, evaluation=evaluation))
     if emulation is not None:
         judge = manifest.get("judge")
-        parts.append(_render("emulator", name=name, emulation=emulation, judge=judge))
+        parts.append(_render("emulator", manifest=manifest, emulation=emulation, judge=judge))
     if deconvolution is not None:
         parts.append(_render("deconvolution", found=deconvolution, command=command))
     return "\n".join(parts)
@@ -118,13 +117,12 @@ def _environment() -> Environment:
     environment.filters |= {"fixed": fixed, "thousands": "{:,}".format, "markdown": Markdown}
     environment.globals |= {
         "credits": CREDITS,
+        "scores": SCORES,
         "network": NETWORK,
         "interval": format_interval,
-        "minutes": lambda entry: f"{(entry.get('seconds') or 0) / 60:.0f}",
         "value": format_value,
         "spread": format_spread,
         "failed": format_failed,
-        "score_table": score_table,
         "reconstruction_table": reconstruction_table,
         "agreement_table": agreement_table,
         "figure_table": figure_table,
@@ -187,20 +185,6 @@ def format_goal(figure: EmulationFigure) -> str:
     if low is None:
         return "" if high is None else f"at most {high:g}"
     return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
-
-
-def score_table(manifest: Any, field: str) -> Markdown:
-    """Agreement of every clustering with the Hubble type; field: of a clustering's entry."""
-    rows = []
-    for name, label in SCORES.items():
-        for key, entry in manifest["clusterings"].items():
-            score = entry.get(field, {}).get(name)
-            cells = ["-", "-", "-"]
-            if score and score["value"] is not None:
-                interval = format_interval(score["low"], score["high"], digits=3)
-                cells = [f"{score['value']:.3f}", interval, f"{score['chance']:.3f}"]
-            rows.append([key, label, *cells])
-    return table(["clustering", "score", "value", "95 % interval", "chance"], rows)
 
 
 def _row(rows: Iterable[EvaluationRow], **wanted: object) -> EvaluationRow | None:
