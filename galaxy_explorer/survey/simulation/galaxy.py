@@ -60,15 +60,10 @@ def draw_galaxy(telescope: Telescope, galaxy: GalaxyParameters, rng: np.random.G
         disc *= 1.0 - BEHIND_DUST * -np.expm1(-column)
         canvas.light += _turned(canvas, disc, galaxy.position_angle_deg, (x, y))
     if galaxy.bulge_to_total:
-        at = (x, y)
         flux = galaxy.total_flux * galaxy.bulge_to_total
-        profile = _sersic(
-            galaxy.sersic_index,
-            galaxy.bulge_radius_arcsec,
-            flux,
-            (galaxy.bulge_axis_ratio, galaxy.position_angle_deg),
-        )
-        bulge = _sampled(canvas, profile, at)
+        shape = (galaxy.bulge_axis_ratio, galaxy.position_angle_deg)
+        profile = _sersic(galaxy.sersic_index, galaxy.bulge_radius_arcsec, flux, shape)
+        bulge = _sampled(canvas, profile, (x, y))
         if column is not None:
             # The near half of the disc lies before the bulge, the far half behind it.
             half = column.shape[0] // 2
@@ -83,6 +78,8 @@ def draw_companions(
     telescope: Telescope, galaxy: GalaxyParameters, rng: np.random.Generator
 ) -> tuple[Array, dict[str, int]]:
     """Neighbouring galaxies and stars on the same canvas, and how many there are."""
+    import galsim
+
     canvas = Canvas(telescope)
     n_galaxies = int(rng.poisson(telescope.mean_neighbours))
     n_stars = int(rng.poisson(telescope.star_probability))
@@ -98,11 +95,8 @@ def draw_companions(
     for _ in range(n_stars):
         flux = galaxy.total_flux * 10.0 ** (-0.4 * rng.uniform(0.3, 5.0))
         # A point source: a Gaussian far below the PSF in width, so that it may lie between pixels.
-        at = _elsewhere(canvas, galaxy, rng)
-        import galsim
-
         profile = galsim.Gaussian(sigma=STAR_SIGMA_PX * telescope.pixel_scale_arcsec, flux=flux)
-        canvas.light += _sampled(canvas, profile, at)
+        canvas.light += _sampled(canvas, profile, _elsewhere(canvas, galaxy, rng))
     return canvas.pixels(), {"n_neighbours": n_galaxies, "n_stars": n_stars}
 
 
