@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from galaxy_explorer.bundle.bundle import load_bundle
 from galaxy_explorer.bundle.card import Markdown, claims_text, escape, model_card, table
 from galaxy_explorer.bundle.deconvolution import read_deconvolution
+from galaxy_explorer.bundle.manifest import CardFigure
 from tests.small_bundle import write_small_bundle
 from tests.small_evaluation import small_evaluation
 
@@ -45,14 +45,17 @@ def rows_of(text: str) -> list[int]:
 
 
 def test_texts_of_a_bundle_stay_in_their_cells_and_are_no_html(tmp_path):
-    bundle = load_bundle(write_small_bundle(tmp_path / "b"))
-    hostile = copy.deepcopy(bundle.manifest)
-    hostile["hardware"] = hostile["software"] = hostile["survey"]["band"] = HOSTILE
-    hostile["survey"]["sources"] = [{"source": HOSTILE, "accepted": 1, "rejected": 0}]
-    figure = {"what": HOSTILE, "value": HOSTILE, "command": HOSTILE}
-    hostile["figures"] = [figure]
-    plain = copy.deepcopy(hostile)
-    plain["figures"] = [dict.fromkeys(figure, "-")]
+    manifest = load_bundle(write_small_bundle(tmp_path / "b")).manifest
+    source = {"source": HOSTILE, "accepted": 1, "rejected": 0}
+    survey = replace(manifest.survey, band=HOSTILE, sources=(source,))
+    hostile = replace(
+        manifest,
+        hardware=HOSTILE,
+        software=HOSTILE,
+        survey=survey,
+        figures=(CardFigure(HOSTILE, HOSTILE, HOSTILE),),
+    )
+    plain = replace(hostile, figures=(CardFigure("-", "-", "-"),))
     text, same = model_card(hostile), model_card(plain)
     assert "<script" not in text
     assert "<img" not in text

@@ -20,6 +20,7 @@ from galaxy_explorer.bundle.emulation import (
     PriorEvaluation,
 )
 from galaxy_explorer.bundle.evaluation import Evaluation, EvaluationRow
+from galaxy_explorer.bundle.manifest import Manifest
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -60,7 +61,7 @@ def escape(value: Any) -> str:
 
 
 def model_card(
-    manifest: Any,
+    manifest: Manifest,
     *,
     evaluation: Evaluation | None = None,
     emulation: EmulatorEvaluation | None = None,
@@ -76,14 +77,14 @@ def model_card(
     if evaluation is not None:
         parts.append(_render("evaluation", manifest=manifest, evaluation=evaluation))
     if emulation is not None:
-        judge = manifest.get("judge")
+        judge = manifest.ttype_regressor
         parts.append(_render("emulator", manifest=manifest, emulation=emulation, judge=judge))
     if deconvolution is not None:
         parts.append(_render("deconvolution", found=deconvolution, command=command))
     return "\n".join(parts)
 
 
-def card_with_priors(card: str, manifest: Any) -> str:
+def card_with_priors(card: str, manifest: Manifest) -> str:
     """A finished card with the section on priors in its place, everything else as it was."""
     parts = [part for part in f"\n{card}".split("\n## ") if not part.startswith(PRIOR_HEAD)]
     place = next((i for i, part in enumerate(parts) if part.startswith("Clusters")), len(parts))
