@@ -20,7 +20,8 @@ from galaxy_explorer.bundle.emulation import (
     PriorEvaluation,
 )
 from galaxy_explorer.bundle.evaluation import Evaluation, EvaluationRow
-from galaxy_explorer.bundle.manifest import Manifest
+from galaxy_explorer.bundle.manifest import Manifest, PriorEntry
+from galaxy_explorer.models.registry import PRIORS, PriorKind
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -122,6 +123,7 @@ def _environment() -> Environment:
         "network": NETWORK,
         "interval": format_interval,
         "value": format_value,
+        "prior_kinds": prior_kinds,
         "spread": format_spread,
         "failed": format_failed,
         "reconstruction_table": reconstruction_table,
@@ -130,6 +132,16 @@ def _environment() -> Environment:
         "chain_table": chain_table,
     }
     return environment
+
+
+def prior_kinds(manifest: Manifest) -> list[tuple[PriorKind, dict[str, PriorEntry]]]:
+    """The priors by what the card says of their kind; kinds may share words."""
+    found: dict[str, tuple[PriorKind, dict[str, PriorEntry]]] = {}
+    for kind in PRIORS.values():
+        alike = {n: p for n, p in manifest.priors.items() if PRIORS[p.kind].card == kind.card}
+        if alike:
+            found[kind.card] = (kind, alike)
+    return list(found.values())
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Markdown:

@@ -99,9 +99,9 @@ def grow_tree(vectors: np.ndarray) -> MergerTree:
     from scipy.cluster.hierarchy import linkage
 
     vectors = np.asarray(vectors, dtype=np.float64)
-    is_table = vectors.ndim == 2 and vectors.shape[0] == vectors.shape[1]
-    is_table = is_table and not np.diagonal(vectors).any() and np.array_equal(vectors, vectors.T)
-    if vectors.ndim != 2 or is_table:
+    square = vectors.ndim == 2 and vectors.shape[0] == vectors.shape[1]
+    table = square and not np.diagonal(vectors).any() and np.array_equal(vectors, vectors.T)
+    if vectors.ndim != 2 or table:
         raise ValueError(
             "Ward needs vectors (n, F), not distances; for Hamming distances of code maps give"
             " the one-hot vectors"

@@ -93,15 +93,14 @@ def gap_statistic(
     axes = np.linalg.svd(centred, full_matrices=False)[2]
     turned = centred @ axes.T
     measured = _log_dispersions(turned, ks, seed)
-    scatter = turned.std(0)
-    lowest, highest = turned.min(0), turned.max(0)
-    references = (
-        rng.uniform(lowest, highest, turned.shape)
-        if null == "uniform"
-        else rng.normal(0, scatter, turned.shape)
-        for _ in range(DRAWS)
-    )
-    drawn = np.stack([_log_dispersions(reference, ks, seed) for reference in references])
+    dispersions = []
+    for _ in range(DRAWS):
+        if null == "uniform":
+            reference = rng.uniform(turned.min(0), turned.max(0), turned.shape)
+        else:
+            reference = rng.normal(0, turned.std(0), turned.shape)
+        dispersions.append(_log_dispersions(reference, ks, seed))
+    drawn = np.stack(dispersions)
     return drawn.mean(0) - measured, drawn.std(0) * np.sqrt(1 + 1 / DRAWS)
 
 
@@ -137,9 +136,9 @@ class Modes:
 
 def count_modes(features: np.ndarray, *, k_max: int = 20, seed: int = 0) -> Modes:
     """Peaks of features (N, P), at most k_max; from 3,000 galaxies and 10 principal components."""
-    features = np.asarray(features, dtype=np.float64)
-    rows = np.random.default_rng(seed).permutation(len(features))[:ROWS]
-    centred = features[rows] - features[rows].mean(0)
+    chosen = np.random.default_rng(seed).permutation(len(features))[:ROWS]
+    centred = np.asarray(features, dtype=np.float64)[chosen]
+    centred -= centred.mean(0)
     axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
     features = np.asarray(centred @ axes[:, :DIMENSIONS])
     tables = {shape: _fit_all(features, shape, k_max, seed) for shape in SHAPES}
@@ -181,7 +180,11 @@ def _separate(model: Any, features: np.ndarray) -> int:
     from scipy.sparse.csgraph import connected_components
 
     k, p = model.means_.shape
-    labels, covariances = model.predict(features), _full(model, k, p)
+    labels, covariances = model.predict(features), model.covariances_
+    if model.covariance_type == "tied":
+        covariances = np.broadcast_to(covariances, (k, p, p))
+    elif model.covariance_type == "diag":
+        covariances = covariances[:, :, None] * np.eye(p)
     joined = np.eye(k, dtype=bool)
     for i in range(k):
         for j in range(i):
@@ -190,14 +193,6 @@ def _separate(model: Any, features: np.ndarray) -> int:
             )
             joined[i, j] = not valley(features[labels == j] @ axis, features[labels == i] @ axis)
     return int(connected_components(joined, directed=False)[0])
-
-
-def _full(model: Any, k: int, p: int) -> np.ndarray:
-    """Covariances (K, P, P), whatever the mixture's shape."""
-    given: np.ndarray = model.covariances_
-    if model.covariance_type == "tied":
-        return np.broadcast_to(given, (k, p, p))
-    return given[:, :, None] * np.eye(p) if model.covariance_type == "diag" else given
 
 
 def valley(left: np.ndarray, right: np.ndarray) -> bool:
@@ -271,11 +266,25 @@ def choose_k(
     sample = np.asarray(features[rows], dtype=np.float64)
     ks = tuple(range(2, k_max + 1))
     modes = count_modes(features, k_max=k_max, seed=seed)
-    curves = [_repeat(sample, k, seed, fit or _kmeans) for k in ks]  # (R, M) each
+    make: FitK = fit or (lambda x, k, s: fit_kmeans(x, k, seed=s))
+    train, held_out = np.split(sample, [len(sample) // 2])
+    curves = [  # (R, M) each
+        np.stack(
+            list(
+                resampled_labels(
+                    lambda x, s, k=k: make(x, k, s),  # type: ignore[misc]
+                    train,
+                    held_out,
+                    RESAMPLES,
+                    seed,
+                )
+            )
+        )
+        for k in ks
+    ]
     stability = tuple(mean_pairwise_ari(labels, seed=seed) for labels in curves)
+    repeatable = [k for k, s in zip(ks, stability, strict=True) if s["value"] >= REPEATABLE]
     gap, error = gap_statistic(sample, ks, seed=seed)
-    pairs = zip(ks, stability, strict=True)
-    repeatable = [k for k, score in pairs if score["value"] >= REPEATABLE]
     return KChoice(
         ks=ks,
         stability=stability,
@@ -288,17 +297,6 @@ def choose_k(
         structure="clusters" if modes.n_modes > 1 else "continuum",
         recommended=modes.n_modes if modes.n_modes > 1 else max(repeatable, default=1),
     )
-
-
-def _kmeans(features: np.ndarray, k: int, seed: int) -> Clusterer:
-    return fit_kmeans(features, k, seed=seed)
-
-
-def _repeat(sample: np.ndarray, k: int, seed: int, fit: FitK) -> np.ndarray:
-    half = len(sample) // 2
-    train, held_out = sample[:half], sample[half:]
-    drawn = resampled_labels(lambda x, s: fit(x, k, s), train, held_out, RESAMPLES, seed)
-    return np.stack(list(drawn))
 
 
 def within_instability(labels: np.ndarray) -> float:
@@ -316,5 +314,5 @@ def within_instability(labels: np.ndarray) -> float:
         sizes = table.sum(1)
         kept = sizes > 1
         together = (np.square(table).sum(1) - sizes)[kept] / (sizes * (sizes - 1))[kept]
-        shares.append(1 - together.mean())
+        shares.append(float(1 - together.mean()))
     return float(np.mean(shares)) if shares else float("nan")

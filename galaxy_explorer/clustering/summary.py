@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -162,15 +163,12 @@ def representative(clusters: Sequence[ClusterSummary], n: int = COLUMNS) -> list
     means = np.array([cluster.ttype_mean for cluster in known])
     span = max(float(np.ptp(means)), 1e-9)
     steps = np.minimum((n * (means - means.min()) / span).astype(int), n - 1)
+    spread = attrgetter("ttype_std", "id")
     chosen = [
-        min((c for c, at in zip(known, steps, strict=True) if at == step), key=_spread)
+        min((c for c, at in zip(known, steps, strict=True) if at == step), key=spread)
         for step in np.unique(steps)
     ]
     return [cluster.id for cluster in ordered(chosen, "mean T")]
-
-
-def _spread(cluster: ClusterSummary) -> tuple[float, int]:
-    return cluster.ttype_std, cluster.id
 
 
 def group_summaries(

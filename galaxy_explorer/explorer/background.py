@@ -210,7 +210,7 @@ class JobQueue:
                     if job.cancelled():
                         break
                     job.tell(Result(part))
-        except Exception as caught:  # raised by whoever waits for the job
+        except Exception as caught:  # noqa: BLE001 - raised where the job is waited for
             error = caught
         self._leave(job)
         job.tell(Finished(error))

@@ -142,7 +142,7 @@ def ingest(
             "options": asdict(options),
         }
         writer = SurveyWriter(out, spec, recipe=recipe, append=options.append)
-        return columns, _Run(pictures, columns, options, writer).work(table)
+        return columns, _IngestRun(pictures, columns, options, writer).work(table)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -200,7 +200,7 @@ def make_stamp(
     return Stamp(pixels, sky * ratio**2, sigma * ratio**2, scale * ratio, state)
 
 
-class _Run:
+class _IngestRun:
     """One run over the catalogue, from where the writer stands."""
 
     def __init__(

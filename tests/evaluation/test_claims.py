@@ -9,15 +9,17 @@ from msgspec.structs import replace
 
 from galaxy_explorer.bundle.card import claims_text
 from galaxy_explorer.evaluation.claims import (
-    CLAIMS,
     LARGE,
-    MORE_CLAIMS,
     SMALL,
-    dense_reconstructs_worst,
-    rotation,
-    smaller_reconstructs_worse,
+    judge_all,
 )
-from galaxy_explorer.evaluation.evidence import Estimate, Evidence, difference, sign, verdict_of
+from galaxy_explorer.evaluation.evidence import (
+    ClaimEstimate,
+    Evidence,
+    difference,
+    sign,
+    verdict_of,
+)
 from galaxy_explorer.evaluation.rows import RowKey, make_row
 from tests.small_evaluation import small_evaluation
 
@@ -33,6 +35,10 @@ def model(quantizer, size):
 def evidence(rows):
     models_evaluated = [model(q, size) for q in ("paper", "modern") for size in SIZES]
     return Evidence([row for row, _ in rows], [seed for _, seed in rows], models_evaluated)
+
+
+def judged(claim_id, found):
+    return next(claim for claim in judge_all(found, []) if claim.id == claim_id)
 
 
 def errors(slope, seeds=3, scatter=0.0002):
@@ -53,14 +59,14 @@ def errors(slope, seeds=3, scatter=0.0002):
     [(-0.003, "holds"), (0.003, "does not hold"), (0.0, "cannot be told")],
 )
 def test_a_trend_is_judged_by_its_interval(slope, verdict):
-    claim = smaller_reconstructs_worse(evidence(errors(slope)))
+    claim = judged("reconstruction-k", evidence(errors(slope)))
     assert claim.verdict == verdict
     assert claim.seeds == 3
     assert claim.figures[0].value == pytest.approx(slope, abs=2e-4)
 
 
 def test_one_training_each_is_not_enough_for_a_trend():
-    claim = smaller_reconstructs_worse(evidence(errors(-0.003, seeds=1)))
+    claim = judged("reconstruction-k", evidence(errors(-0.003, seeds=1)))
     assert claim.verdict == "cannot be told"
     assert "Fewer than 3 trainings" in claim.explanation
 
@@ -73,14 +79,14 @@ def test_sizes_trained_once_do_not_count_where_three_were_trained_often():
             rows.append((row, seed))
         elif seed == 0:
             rows.append((replace(row, value=1.0), seed))
-    claim = smaller_reconstructs_worse(evidence(rows))
+    claim = judged("reconstruction-k", evidence(rows))
     assert (claim.verdict, claim.seeds) == ("holds", 3)
 
 
 def test_nothing_measured_is_no_verdict_and_no_error():
     empty = evidence([])
-    for judge in (*CLAIMS, *MORE_CLAIMS):
-        assert judge(empty).verdict == "cannot be told"
+    for claim in judge_all(empty, []):
+        assert claim.verdict == "cannot be told"
 
 
 def figure(name, subset, value, half=0.01):
@@ -94,7 +100,7 @@ def figure(name, subset, value, half=0.01):
 def test_the_worst_of_four(dense, verdict):
     values = {SMALL: 0.06, LARGE: 0.03, "convae-conv": 0.03, "convae-dense": dense}
     rows = [figure("NMSE", RowKey(name), value, 0.001) for name, value in values.items()]
-    assert dense_reconstructs_worst(evidence(rows)).verdict == verdict
+    assert judged("dense-worst", evidence(rows)).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -106,7 +112,7 @@ def test_rotation(codes, latents, verdict):
     rows = [figure(name, RowKey(m, "index", "gmm", 64), codes) for m in (SMALL, LARGE)]
     convaes = ("convae-conv", "convae-dense")
     rows += [figure(name, RowKey(m, "latents", "gmm", 64), latents) for m in convaes]
-    assert rotation(evidence(rows)).verdict == verdict
+    assert judged("rotation", evidence(rows)).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -125,14 +131,14 @@ def test_verdicts(signs, verdict):
 
 
 def test_difference_and_its_sign():
-    one, other = Estimate("a", 0.5, 0.4, 0.6, 9), Estimate("b", 0.1, 0.05, 0.15, 8)
+    one, other = ClaimEstimate("a", 0.5, 0.4, 0.6, 9), ClaimEstimate("b", 0.1, 0.05, 0.15, 8)
     found = difference("a less b", one, other)
     assert found.value == pytest.approx(0.4)
     assert found.low == pytest.approx(0.4 - np.hypot(0.1, 0.05))
     assert sign(found, positive=True) is True
     assert sign(found, positive=False) is False
-    assert sign(Estimate("c", 0.01, -0.1, 0.1), positive=True) is None
-    assert sign(difference("none", one, Estimate("d", None)), positive=True) is None
+    assert sign(ClaimEstimate("c", 0.01, -0.1, 0.1), positive=True) is None
+    assert sign(difference("none", one, ClaimEstimate("d", None)), positive=True) is None
 
 
 def test_the_text_has_every_claim_with_its_verdict_and_figures():

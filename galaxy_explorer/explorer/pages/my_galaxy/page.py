@@ -42,6 +42,7 @@ from galaxy_explorer.explorer.widgets.controls import (
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.gallery import SHEET_COLUMNS
 from galaxy_explorer.explorer.widgets.results import SearchResults, publish_results
+from galaxy_explorer.models.registry import AUTOENCODERS
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
@@ -200,7 +201,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
     def _shown_model(self) -> str:
         """The model whose codes are laid over the picture: the clustering's, if it has any."""
         model = str(self._clustering.model)
-        has_codes = "num_embeddings" in self.state.bundle.models[model].config
+        has_codes = AUTOENCODERS[self.state.bundle.models[model].kind].maps > 0
         return model if has_codes else self.state.bundle.manifest.display_model
 
     def _show(self, content: dict[str, Any] | None) -> None:
