@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer.evaluation.emulator.sets import Floats, Galaxies, Rows, Score
+from galaxy_explorer.evaluation.emulator.sets import Floats, Galaxies, ResampledFigure, Rows
 from galaxy_explorer.utils.resampling import slope
 
 FLOOR_PAIRS = 20
@@ -27,13 +27,13 @@ def _pairs(galaxies: Galaxies, statistic: str) -> tuple[Floats, Floats]:
     return galaxies.ttype[known], values[known]
 
 
-def slope_of(galaxies: Galaxies, statistic: str) -> Score:
+def slope_of(galaxies: Galaxies, statistic: str) -> ResampledFigure:
     """Slope of a statistic against T."""
     x, y = _pairs(galaxies, statistic)
-    return Score(lambda rows: slope(x[rows], y[rows]), (len(x),))
+    return ResampledFigure(lambda rows: slope(x[rows], y[rows]), (len(x),))
 
 
-def slope_ratio(samples: Galaxies, reconstructions: Galaxies, statistic: str) -> Score:
+def slope_ratio(samples: Galaxies, reconstructions: Galaxies, statistic: str) -> ResampledFigure:
     """Slope of samples over the slope of reconstructions."""
     (x, y), (u, v) = _pairs(samples, statistic), _pairs(reconstructions, statistic)
 
@@ -41,7 +41,7 @@ def slope_ratio(samples: Galaxies, reconstructions: Galaxies, statistic: str) ->
         below = slope(u[others], v[others])
         return slope(x[rows], y[rows]) / below if below else 0.0
 
-    return Score(ratio, (len(x), len(u)))
+    return ResampledFigure(ratio, (len(x), len(u)))
 
 
 def _scaled(
@@ -68,14 +68,14 @@ def wasserstein(first: Floats, second: Floats) -> float:
 
 def mean_distance(
     first: Galaxies, second: Galaxies, names: Sequence[str], sigma: Mapping[str, float]
-) -> Score:
+) -> ResampledFigure:
     """Mean over statistics of the Wasserstein-1 distance over sigma."""
     pairs = _scaled(first, second, names, sigma)
 
     def mean(rows: Rows, others: Rows) -> float:
         return float(np.mean([wasserstein(a[rows], b[others]) for a, b in pairs]))
 
-    return Score(mean, (len(first), len(second)))
+    return ResampledFigure(mean, (len(first), len(second)))
 
 
 def distance_floor(
@@ -91,7 +91,7 @@ def distance_floor(
     return float(np.mean(drawn))
 
 
-def two_sample_auc(first: NDArray[np.floating], second: NDArray[np.floating]) -> Score:
+def two_sample_auc(first: NDArray[np.floating], second: NDArray[np.floating]) -> ResampledFigure:
     """How well a classifier tells two sets of features (n, F) apart: area under the curve.
 
     Scored on held-out folds; the better of a logistic regression and a forest; 0.5: not at all.
@@ -119,7 +119,7 @@ def two_sample_auc(first: NDArray[np.floating], second: NDArray[np.floating]) ->
         drawn = np.concatenate([before[a], after[b]])
         return float(roc_auc_score(np.repeat([0, 1], [len(a), len(b)]), drawn))
 
-    return Score(area, (len(before), len(after)), most=1)
+    return ResampledFigure(area, (len(before), len(after)), most=1)
 
 
 def split_auc(features: NDArray[np.floating]) -> float:
@@ -131,7 +131,7 @@ def split_auc(features: NDArray[np.floating]) -> float:
 
 def neighbour_ratio(
     vectors: NDArray[np.floating], train: NDArray[np.floating], held_out: NDArray[np.floating]
-) -> Score:
+) -> ResampledFigure:
     """Mean distance to the nearest training galaxy over that to the nearest held-out one.
 
     As many training as held-out galaxies must be given; below 1: training galaxies are copied.
@@ -142,7 +142,7 @@ def neighbour_ratio(
     if len(train) != len(held_out):
         raise ValueError(f"{len(train)} training and {len(held_out)} held-out galaxies")
     near, far = (pairwise_distances_argmin_min(vectors, others)[1] for others in (train, held_out))
-    return Score(lambda rows: float(near[rows].mean() / far[rows].mean()), (len(near),))
+    return ResampledFigure(lambda rows: float(near[rows].mean() / far[rows].mean()), (len(near),))
 
 
 def diversity(samples: Galaxies, reconstructions: Galaxies) -> float:
@@ -158,13 +158,13 @@ def spread(vectors: NDArray[np.floating]) -> float:
     return float(np.linalg.norm(vectors[first] - vectors[second], axis=1).mean())
 
 
-def correlation(galaxies: Galaxies) -> Score:
+def correlation(galaxies: Galaxies) -> ResampledFigure:
     """Correlation of T, asked or catalogued, with T as judged; needs a judge."""
     x, y = galaxies.ttype, _judged(galaxies)
-    return Score(lambda rows: _r(x[rows], y[rows]), (len(x),), most=1)
+    return ResampledFigure(lambda rows: _r(x[rows], y[rows]), (len(x),), most=1)
 
 
-def correlation_ratio(samples: Galaxies, reconstructions: Galaxies) -> Score:
+def correlation_ratio(samples: Galaxies, reconstructions: Galaxies) -> ResampledFigure:
     """Correlation of asked and judged T on samples over that on reconstructions."""
     x, y, u, v = samples.ttype, _judged(samples), reconstructions.ttype, _judged(reconstructions)
 
@@ -172,7 +172,7 @@ def correlation_ratio(samples: Galaxies, reconstructions: Galaxies) -> Score:
         below = _r(u[others], v[others])
         return _r(x[rows], y[rows]) / below if below else 0.0
 
-    return Score(ratio, (len(x), len(u)))
+    return ResampledFigure(ratio, (len(x), len(u)))
 
 
 def _judged(galaxies: Galaxies) -> Floats:
@@ -187,10 +187,10 @@ def _r(x: Floats, y: Floats) -> float:
 
 def training_set_accuracy(
     samples: Galaxies, training: Galaxies, real: Galaxies
-) -> tuple[Score, Score]:
+) -> tuple[ResampledFigure, ResampledFigure]:
     """Two-class accuracy on real galaxies: a forest that learnt samples over one of `training`.
 
-    The first Score is the ratio, the second the accuracy of the forest that learnt `training`; both
+    The first ResampledFigure is the ratio, the second the accuracy of the forest that learnt `training`; both
     forests see as many galaxies.
     """
     from sklearn.ensemble import ExtraTreesClassifier
@@ -212,5 +212,5 @@ def training_set_accuracy(
         below = float(right[1][rows].mean())
         return float(right[0][rows].mean()) / below if below else 0.0
 
-    by_real = Score(lambda rows: float(right[1][rows].mean()), (len(truth),), most=1)
-    return Score(ratio, (len(truth),)), by_real
+    by_real = ResampledFigure(lambda rows: float(right[1][rows].mean()), (len(truth),), most=1)
+    return ResampledFigure(ratio, (len(truth),)), by_real

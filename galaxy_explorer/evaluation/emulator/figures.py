@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from galaxy_explorer.bundle.card import LEADING
 from galaxy_explorer.bundle.emulation import EmulationFigure
 from galaxy_explorer.evaluation.emulator import comparison as compare
-from galaxy_explorer.evaluation.emulator.sets import Galaxies, Score
+from galaxy_explorer.evaluation.emulator.sets import Galaxies, ResampledFigure
 
 Goal = tuple[float | None, float | None]
 
@@ -84,10 +84,10 @@ def verdict(
 
 
 def _figure(
-    group: str, name: str, score: Score | float | None, goal: Goal, n: int, **others: Any
+    group: str, name: str, score: ResampledFigure | float | None, goal: Goal, n: int, **others: Any
 ) -> EmulationFigure:
     """A figure; others: statistic, floor, collapsed, control, reference, note."""
-    if isinstance(score, Score):
+    if isinstance(score, ResampledFigure):
         ends = (score.estimate.low, score.estimate.high)
         value, low, high = (known(v) for v in (score.value, *ends))
     else:

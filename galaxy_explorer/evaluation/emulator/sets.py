@@ -79,7 +79,7 @@ class Galaxies:
 
 
 @dataclass(frozen=True)
-class Score:
+class ResampledFigure:
     """A figure of the rows of one or more sets, each set resampled by itself.
 
     figure: rows of each set -> number; sizes: galaxies of each; most: the largest number it can
