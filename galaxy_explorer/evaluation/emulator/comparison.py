@@ -190,8 +190,8 @@ def training_set_accuracy(
 ) -> tuple[ResampledFigure, ResampledFigure]:
     """Two-class accuracy on real galaxies: a forest that learnt samples over one of `training`.
 
-    The first ResampledFigure is the ratio, the second the accuracy of the forest that learnt `training`; both
-    forests see as many galaxies.
+    The first figure is the ratio, the second the accuracy of the forest that learnt `training`;
+    both forests see as many galaxies.
     """
     from sklearn.ensemble import ExtraTreesClassifier
 
