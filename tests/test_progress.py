@@ -7,14 +7,13 @@ import re
 
 import pytest
 
-from galaxy_explorer.utils import progress as module
 from galaxy_explorer.utils.progress import LINE_INTERVAL_S, progress
 
 LINE = re.compile(r"(?P<what>.+): (?P<count>\d+)/(?P<total>\d+) (?P<unit>\S+), (?P<rate>\S+) \S+/s")
 
 
 class Clock:
-    """Stands in for `time`: goes only when told to."""
+    """Stands in for tqdm's clock: goes only when told to."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -26,7 +25,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr("tqdm.std.time", clock.monotonic)
     return clock
 
 

@@ -1,290 +1,277 @@
-"""The model card of a bundle: written from its manifest, never by hand."""
+"""The model card of a bundle, and CLAIMS.md: Markdown written from what the bundle holds.
+
+The text is in `templates/`. Whatever comes from a file of the bundle is a guest in it: it stays in
+its cell of a table and on its line, and does not open a tag.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from galaxy_explorer.bundle.clusterings import ClusteringEntry, Score
-from galaxy_explorer.bundle.manifest import Manifest, ModelEntry, PriorEntry
+from galaxy_explorer.bundle.emulation import (
+    KINDS,
+    TESTED,
+    EmulationFigure,
+    EmulatorEvaluation,
+    PriorEvaluation,
+)
+from galaxy_explorer.bundle.evaluation import Evaluation, EvaluationRow
+from galaxy_explorer.bundle.manifest import Manifest, PriorEntry
 from galaxy_explorer.models.registry import PRIORS, PriorKind
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 CREDITS = {
     "sdss_ngc": "Pixels: SDSS DR7. Types: EFIGI (Baillard et al. 2011), else OpenNGC"
     " (CC-BY-SA-4.0), whose Hubble types come from HyperLEDA (Makarov et al. 2014).",
     "gz1": "Pixels: SDSS. Objects: Galaxy Zoo 1 (Lintott et al. 2011).",
 }
-REPORT = (
-    "Method: T.-Y. Cheng, M. Huertas-Company et al. 2019, Kavli Summer Program report on VQ-VAE"
-    " for emulating and clustering galaxy images; VQ-VAE after van den Oord et al. 2017 and Razavi"
-    " et al. 2019."
-)
 PRIOR_HEAD = "Prior of the emulator"
 SCORES = {"ami": "AMI", "homogeneity": "homogeneity", "eta2": "η²"}
+NETWORK = "supervised network"  # the ceiling's name in an evaluation
+BASELINE = "baseline"
+RECONSTRUCTION = ("NMSE", "SSIM", "fine structure kept", "C kept", "Gini kept", "M20 kept")
+AGREEMENT = (
+    *("AMI", "eta^2", "R^2 by cluster means", "two-class accuracy"),
+    *("early clusters", "late clusters"),
+)
+LIKE_FOR_LIKE = (("index", "gmm"), ("codes", "kmeans"), ("rings", "kmeans"), ("latents", "kmeans"))
+LEADING = ("concentration", "gini", "m20")  # A and S are dominated by noise: behind
+TAG = re.compile(r"<(?=[A-Za-z/!?])")  # what opens HTML in CommonMark
 
 
-def model_card(manifest: Manifest) -> str:
-    """Markdown text of the card: data, models, figures with intervals, limits, credits."""
-    parts = (_head, _data, _models, _priors, _clusters, _figures, _limits, _credits)
-    return "\n".join(f"{part(manifest).strip()}\n" for part in parts)
+class Markdown(str):
+    """Text that is Markdown already: made here, of parts that were escaped."""
+
+    __slots__ = ()
 
 
-def _head(manifest: Manifest) -> str:
-    survey, name = manifest.survey, manifest.name
-    return f"""
-# {name}: a galaxy_explorer bundle
-
-What {len(manifest.models)} autoencoders learnt from {manifest.n_galaxies:,}
-galaxies of the survey `{survey.name}`, which were told nothing of their Hubble types: weights,
-a code map for each galaxy, {len(manifest.clusterings)} clusterings and maps. It holds numbers,
-no pixel of the survey; pictures drawn from it are reconstructions.
-
-This card is generated from `manifest.json` by `{manifest.software}` on
-{manifest.created[:10]}; `galaxy-explorer info` prints the same figures.
-"""
+def escape(value: Any) -> str:
+    """Any value as a text that neither breaks a table or a paragraph nor becomes HTML."""
+    if isinstance(value, Markdown):
+        return value
+    if isinstance(value, float) and math.isnan(value):
+        return "-"
+    text = str(value).replace("|", "/").replace("\r", " ").replace("\n", " ")
+    return TAG.sub("&lt;", text)
 
 
-def _data(manifest: Manifest) -> str:
-    survey, splits = manifest.survey, manifest.survey.splits
-    size, state = survey.stamp_size, survey.stretch.get("state")
-    scale = survey.pixel_scale_arcsec
-    rows = [
-        [source["source"], source.get("accepted", ""), source.get("rejected", "")]
-        for source in survey.sources
-    ]
-    stored = (
-        "8-bit pictures divided by 255 (already arcsinh-stretched)"
-        if state == "arcsinh"
-        else "linear flux, arcsinh-stretched before the models"
-    )
-    return f"""
-## Data
+def model_card(
+    manifest: Manifest,
+    *,
+    evaluation: Evaluation | None = None,
+    emulation: EmulatorEvaluation | None = None,
+    deconvolution: Any = None,
+    command: str = "",
+) -> str:
+    """Markdown of the card: data, models, figures with intervals, limits, credits.
 
-Stamps of {size} x {size} pixels, {survey.channels} channel, band {survey.band or "unknown"},
-{f"{scale} arcsec a pixel" if scale else "scale different from galaxy to galaxy"}; {stored}.
-Split by galaxy id: {splits["train"]:,} train, {splits["validation"]:,} validation,
-{splits["test"]:,} test. Weights, principal components and mixtures saw the train split only;
-choices were made on the validation split; every figure below is of the test split unless it says
-otherwise. Fingerprint of ids and pixels: `{survey.fingerprint[:16]}...`.
-
-{table(["source", "accepted", "rejected"], rows)}
-"""
-
-
-def _models(manifest: Manifest) -> str:
-    recipe = manifest.recipe
-    rows = []
-    for name, entry in manifest.models.items():
-        metrics = entry.metrics
-        rows.append(
-            [
-                name,
-                f"{entry.steps:,}",
-                f"{entry.seconds / 60:.0f}",
-                f"{metrics['nmse']:.4f}",
-                _interval(metrics.get("nmse_low"), metrics.get("nmse_high")),
-                f"{metrics['psnr_db']:.2f}",
-                *_vocabulary(metrics, entry),
-            ]
-        )
-    head = ["model", "steps", "minutes", "NMSE", "95 % interval", "PSNR", "perplexity"]
-    head += ["over K", "used"]
-    return f"""
-## Autoencoders
-
-`k512-modern-8x8` is 512 codes, the moving-average codebook, a map of 8 x 8. `paper`: the report's
-gradient codebook. `modern`: moving averages, k-means start, restart of dead codes. Recipe
-`{recipe.get("name")}`, batch {recipe.get("batch_size", "?")}; {manifest.hardware}. Weights are
-stored, and were measured, in eight bits with a scale for each row of a kernel, the rest in half
-precision.
-
-NMSE is the mean squared error divided by the variance of the training pixels, in stretched units,
-with a 95 % bootstrap interval over galaxies; PSNR, in dB, is for a peak of 1; perplexity and share
-of codes used are over all test galaxies together.
-
-{table(head, rows)}
-"""
-
-
-def _vocabulary(metrics: dict[str, float], entry: ModelEntry) -> list[str]:
-    """Perplexity, the same over K, share of codes used; nothing where there are no codes."""
-    if "perplexity" not in metrics:
-        return ["-", "-", "-"]
-    share = metrics["perplexity"] / entry.config["num_embeddings"]
-    used = f"{100 * metrics['used_share']:.1f} %"
-    return [f"{metrics['perplexity']:.1f}", f"{share:.2f}", used]
-
-
-def _priors(manifest: Manifest) -> str:
-    """The priors: what they may be asked for, their likelihoods; nothing where there are none."""
-    priors = manifest.priors
-    if not priors:
-        return ""
-    parts = ""
-    for kind in {kind.card: kind for kind in PRIORS.values()}.values():  # kinds may share words
-        alike = {n: entry for n, entry in priors.items() if PRIORS[entry.kind].card == kind.card}
-        parts += _prior_part(alike, kind)
-    fields = [
-        [name, field.label, f"{field.low:.3g} to {field.high:.3g} {field.unit}"]
-        for name, entry in priors.items()
-        for field in entry.fields
-    ]
-    return f"""
-## {PRIOR_HEAD}
-
-Every training galaxy was encoded by the stored autoencoder in all eight orientations. A prior's
-weights are stored, and were measured, in eight bits. Negative log-likelihoods are over the held-out
-galaxies with a known T: asked for with all that the catalogue has, with T alone, with nothing, and
-by how much shuffling T raises the second, with its standard error.
-
-{parts}It may be asked for any of these, within the range of the train split:
-
-{table(["prior of", "field", "range"], fields)}
-"""
-
-
-def _prior_part(priors: Mapping[str, PriorEntry], kind: PriorKind) -> str:
-    """Words and the table of priors that are described alike; nothing where there is none."""
-    sizes = " x ".join(title for _, title in kind.shown)
-    head = ["prior of", sizes, "steps", "minutes", "all known", kind.beside[1], "T alone"]
-    rows = [_prior_row(name, entry, kind) for name, entry in priors.items()]
-    head += ["nothing asked", "T shuffled costs", "n"]
-    return f"{kind.card}\n\n{table(head, rows)}\n\n" if rows else ""
+    Then whatever has been measured since: the evaluation, the emulator, the content of
+    `deconvolution.json` with the command that made it.
+    """
+    parts = [_render("model", manifest=manifest, heading=PRIOR_HEAD)]
+    if evaluation is not None:
+        parts.append(_render("evaluation", manifest=manifest, evaluation=evaluation))
+    if emulation is not None:
+        judge = manifest.ttype_regressor
+        parts.append(_render("emulator", manifest=manifest, emulation=emulation, judge=judge))
+    if deconvolution is not None:
+        parts.append(_render("deconvolution", found=deconvolution, command=command))
+    return "\n".join(parts)
 
 
 def card_with_priors(card: str, manifest: Manifest) -> str:
     """A finished card with the section on priors in its place, everything else as it was."""
     parts = [part for part in f"\n{card}".split("\n## ") if not part.startswith(PRIOR_HEAD)]
     place = next((i for i, part in enumerate(parts) if part.startswith("Clusters")), len(parts))
-    parts.insert(place, _priors(manifest).strip().removeprefix("## ") + "\n")
+    section = _render("priors", manifest=manifest, heading=PRIOR_HEAD)
+    parts.insert(place, section.strip().removeprefix("## ") + "\n")
     return "\n## ".join(parts).lstrip("\n")
 
 
-def _prior_row(name: str, entry: PriorEntry, kind: PriorKind) -> list[str]:
-    config, metrics = entry.config, entry.metrics
-    keys = ("nll", kind.beside[0], "nll_first", "nll_withheld")
-    shown = [f"{metrics[key]:.2f}" if key in metrics else "-" for key in keys]
-    gain, error = metrics.get("label_gain"), metrics.get("label_gain_error")
-    cost = "-" if gain is None else f"{gain:.2f}" if error is None else f"{gain:.2f} ± {error:.2f}"
-    return [
-        name,
-        " x ".join(str(config[size]) for size, _ in kind.shown),
-        f"{entry.steps:,}",
-        f"{entry.seconds / 60:.0f}",
-        *shown,
-        cost,
-        f"{metrics.get('n_known', 0):.0f}",
-    ]
+def claims_text(name: str, evaluation: Evaluation) -> str:
+    """Markdown of all claims; nothing in it is typed by hand."""
+    return _render("claims", name=name, evaluation=evaluation)
 
 
-def _clusters(manifest: Manifest) -> str:
-    entries = manifest.clusterings
-    counted = next(iter(entries.values())).n_ttype
-    head = ["clustering", "in use", "early", "mixed", "late", "unknown"]
-    return f"""
-## Clusters
-
-`index`: the report's features, the 64 code indices as numbers. `codes`: code vectors averaged over
-the eight orientations of the stamp, reduced to principal components. Both go into a Bayesian
-mixture of Gaussians. Clusters in use hold more than a tenth of an even share of the galaxies. A
-cluster is early (late) if the 95 % interval of its share of T ≤ 0 lies above (below) the share in
-the whole sample, unknown if fewer than 8 members have a type.
-
-{table(head, [_kinds_row(key, entry) for key, entry in entries.items()])}
-
-## Agreement with the Hubble type
-
-Each score stands beside its 95 % bootstrap interval over galaxies and its chance level, the mean
-for shuffled labels. With few galaxies a cluster, homogeneity and η² are high by chance.
-
-Held-out test split, {counted.get("test", "?")} galaxies with a type:
-
-{_score_table({key: entry.agreement for key, entry in entries.items()})}
-
-All {counted.get("all", "?")} galaxies with a type, training galaxies included:
-
-{_score_table({key: entry.agreement_all for key, entry in entries.items()})}
-"""
+def _render(template: str, **values: Any) -> str:
+    text = _environment().get_template(f"{template}.md.jinja").render(**values)
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
 
 
-def _kinds_row(key: str, entry: ClusteringEntry) -> list[str]:
-    kinds = [cluster.kind for cluster in entry.clusters if cluster.count]
-    counts = [str(kinds.count(kind)) for kind in ("early", "mixed", "late", "unknown")]
-    return [key, f"{entry.effective_clusters} of {entry.n_components}", *counts]
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(
+        loader=PackageLoader("galaxy_explorer.bundle"),
+        # Jinja's own autoescape is HTML's; Markdown has other things to be escaped.
+        autoescape=False,  # noqa: S701
+        finalize=escape,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"fixed": fixed, "thousands": "{:,}".format, "markdown": Markdown}
+    environment.globals |= {
+        "credits": CREDITS,
+        "scores": SCORES,
+        "network": NETWORK,
+        "interval": format_interval,
+        "value": format_value,
+        "prior_kinds": prior_kinds,
+        "spread": format_spread,
+        "failed": format_failed,
+        "reconstruction_table": reconstruction_table,
+        "agreement_table": agreement_table,
+        "figure_table": figure_table,
+        "chain_table": chain_table,
+    }
+    return environment
 
 
-def _score_table(agreements: Mapping[str, Mapping[str, Score]]) -> str:
-    rows = [
-        [key, label, *_score(scores.get(name, Score()))]
-        for name, label in SCORES.items()
-        for key, scores in agreements.items()
-    ]
-    return table(["clustering", "score", "value", "95 % interval", "chance"], rows)
+def prior_kinds(manifest: Manifest) -> list[tuple[PriorKind, dict[str, PriorEntry]]]:
+    """The priors by what the card says of their kind; kinds may share words."""
+    found: dict[str, tuple[PriorKind, dict[str, PriorEntry]]] = {}
+    for kind in PRIORS.values():
+        alike = {n: p for n, p in manifest.priors.items() if PRIORS[p.kind].card == kind.card}
+        if alike:
+            found[kind.card] = (kind, alike)
+    return list(found.values())
 
 
-def _score(score: Score) -> list[str]:
-    if score.value is None:
-        return ["-", "-", "-"]
-    return [f"{score.value:.3f}", _interval(score.low, score.high, digits=3), f"{score.chance:.3f}"]
-
-
-def _interval(low: float | None, high: float | None, digits: int = 4) -> str:
-    return "-" if low is None or high is None else f"{low:.{digits}f} to {high:.{digits}f}"
-
-
-def _figures(manifest: Manifest) -> str:
-    """How each figure is made, and those that were measured on the finished bundle."""
-    recipe, survey = manifest.recipe.get("name"), manifest.survey.name
-    name = manifest.name
-    rows = [[f.what, f.value, f"`{f.command}`"] for f in manifest.figures]
-    measured = f"\n{table(['what', 'measured', 'command'], rows)}" if rows else ""
-    return f"""
-## Where the figures come from
-
-Everything above: `galaxy-explorer train surveys/{survey} --out trained/{name} --recipe {recipe}`
-(the same command again resumes and rewrites nothing that is done).
-{measured}
-"""
-
-
-def _limits(_: Manifest) -> str:
-    return """
-## Limits
-
-One band, one seed: no error bar here holds the scatter between trainings. Hubble types carry an
-error of about one stage or more, which caps every score; galaxies without a type count in the
-clusters but in no score. `index` clusters change if the codebook is renumbered, and no clustering
-here is invariant to rotations other than by 90 degrees. The map is for the eye: distances on it
-mean little and no cluster was made on it. `galaxy-explorer classify` gives the percentile of an
-image's reconstruction error among the training galaxies; above 99 nothing said of it is to be
-trusted. Reconstructions are smoother than the galaxies: do not measure fluxes on them.
-"""
-
-
-def _credits(manifest: Manifest) -> str:
-    sources = [source["source"] for source in manifest.survey.sources]
-    known = [f"- {CREDITS[source]}" for source in sources if source in CREDITS]
-    other = [source for source in sources if source not in CREDITS]
-    known += [f"- `{source}`: cite the survey that the stamps came from." for source in other]
-    lines = "\n".join([*known, f"- {REPORT}"])
-    return f"""
-## Credits and licence
-
-{lines}
-
-Weights, code maps and cluster parameters: BSD-3-Clause, as galaxy_explorer. Catalogue facts keep
-the licences of their sources.
-"""
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Markdown:
     """A Markdown table; text from outside cannot break its cells."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+    return Markdown("\n".join("| " + " | ".join(map(escape, line)) + " |" for line in lines))
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, float) and math.isnan(value):
+def fixed(value: Any, digits: int) -> str:
+    """A number with so many decimals; "-" for none."""
+    return f"{value:.{digits}f}" if isinstance(value, int | float) else "-"
+
+
+def format_interval(low: Any, high: Any, digits: int = 4) -> str:
+    """Low to high, in words; "-" where there is no interval."""
+    if not (isinstance(low, int | float) and isinstance(high, int | float)):
         return "-"
-    return str(value).replace("|", "/").replace("\n", " ")
+    return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def format_value(row: Any, *, chance: bool = True) -> str:
+    """The value of a row with its interval in brackets, and its chance level where it has one."""
+    if row is None or row.value is None:
+        return "-"
+    return _bracketed(row.value, row.low, row.high) + (
+        f", chance {row.chance:.3f}" if chance and getattr(row, "chance", None) is not None else ""
+    )
+
+
+def _bracketed(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    if value is None:
+        return "-"
+    interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
+    return f"{value:.3f}{interval}"
+
+
+def format_spread(values: Sequence[float]) -> Markdown:
+    """Two cells: median of figures of stamps, and the range that holds 90 % of them."""
+    import numpy as np
+
+    low, middle, high = np.percentile(values, [5, 50, 95])
+    return Markdown(f"{middle:.2f} | {low:.2f} to {high:.2f}")
+
+
+def format_failed(emulation: PriorEvaluation) -> str:
+    """Share of the stamps of each kind that could not be measured."""
+    shares = {trend.kind: trend.failed for trend in emulation.trends}
+    return ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in shares.items()) or "none"
+
+
+def format_goal(figure: EmulationFigure) -> str:
+    """The range asked for, in words."""
+    low, high = figure.goal_low, figure.goal_high
+    if low is None:
+        return "" if high is None else f"at most {high:g}"
+    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+
+
+def _row(rows: Iterable[EvaluationRow], **wanted: object) -> EvaluationRow | None:
+    fields = wanted.items()
+    return next((r for r in rows if all(getattr(r, name) == v for name, v in fields)), None)
+
+
+def _models(rows: Iterable[EvaluationRow], question: str) -> list[str]:
+    return list(dict.fromkeys(row.model for row in rows if row.question == question))
+
+
+def reconstruction_table(evaluation: Evaluation) -> Markdown:
+    """How each model reconstructs."""
+    kept = [row for row in evaluation.rows if row.question == "reconstruction"]
+    rows = []
+    for model in _models(kept, "reconstruction"):
+        found = [_row(kept, model=model, figure=figure) for figure in RECONSTRUCTION]
+        seeds = next((row.seed_count for row in found if row), 1)
+        rows.append([model, seeds, *map(format_value, found)])
+    return table(["model", "trainings", *RECONSTRUCTION], rows)
+
+
+def agreement_table(evaluation: Evaluation) -> Markdown:
+    """How clusters agree with the Hubble type.
+
+    Of each model the clusterings that all models have, those that ship, and the baselines.
+    """
+    rows = []
+    for model in _models(evaluation.rows, "agreement"):
+        scored = [row for row in evaluation.rows if (row.model, row.figure) == (model, "AMI")]
+        others = [
+            (row.features, row.clusterer)
+            for row in scored
+            if model == BASELINE or "as shipped" in row.clusterer
+        ]
+        for features, clusterer in (*LIKE_FOR_LIKE, *dict.fromkeys(others)):
+            wanted = {"model": model, "features": features, "clusterer": clusterer}
+            found = [_row(evaluation.rows, figure=f, **wanted) for f in AGREEMENT]
+            if found[0] is not None:
+                name = f"{clusterer} {found[0].clusters}"
+                cells = map(format_value, found)
+                rows.append([model, features, name, found[0].seed_count, *cells])
+    return table(["model", "features", "clusterer", "trainings", *AGREEMENT], rows)
+
+
+def figure_table(emulation: PriorEvaluation, beside: PriorEvaluation | None = None) -> Markdown:
+    """Figures of a prior with goals, verdicts and controls; last, those of another prior."""
+    head = ["figure", "goal", "measured", "verdict", "n", "floor", "collapsed", "control", "note"]
+    rows = []
+    for f in emulation.figures:
+        reference = "" if f.reference is None else f"; {f.reference:.3f}"
+        row = [
+            f"{f.name}, {f.statistic}" if f.statistic else f.name,
+            format_goal(f),
+            _bracketed(f.value, f.low, f.high),
+            f.verdict,
+            f.n,
+            *map(_bracketed, (f.floor, f.collapsed, f.control)),
+            f.note + reference,
+        ]
+        if beside is not None:
+            row.append(format_value(beside.figure(f)))
+        rows.append(row)
+    return table([*head, *([] if beside is None else [beside.model])], rows)
+
+
+def chain_table(emulation: PriorEvaluation) -> Markdown:
+    """Slope of each statistic against T: real, reconstruction, sample, control."""
+    names = list(dict.fromkeys(trend.statistic for trend in emulation.trends))
+    names.sort(key=lambda name: name not in LEADING)
+    rows = []
+    for name in names:
+        found = [emulation.trend(name, kind) for kind in KINDS]
+        slopes = ["-" if t is None else _bracketed(t.slope, t.low, t.high) for t in found]
+        tested = [emulation.trend(name, kind) for kind in TESTED]
+        rows.append([name, *slopes, *("-" if t is None else t.format_p or "-" for t in tested)])
+    return table(["statistic", *KINDS, *(f"p (Holm), {kind}" for kind in TESTED)], rows)

@@ -2,11 +2,9 @@
 
 `fit_clusterer(name, features, k, seed=...).predict(features)`: "gmm" (the report's Bayesian
 Gaussian mixture), "kmeans", "ward", "hdbscan" and "consensus". Labels are int16, 0..k-1, and -1
-for a galaxy that the clusterer leaves out.
-
-Clusters as their centres: each galaxy belongs to the nearest. Servable as a mixture.
-
-HDBSCAN: clusters are where galaxies are dense, all others are left out.
+for a galaxy that the clusterer leaves out: HDBSCAN's clusters are where galaxies are dense, and it
+leaves out all others. Those that are known by their centres (k-means, Ward, consensus) give a
+galaxy to the nearest, and can be served as a mixture.
 """
 
 from __future__ import annotations

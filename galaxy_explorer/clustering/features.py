@@ -1,16 +1,14 @@
-"""Vectors as features: the report's index map, and principal components of any vectors.
+"""What a clustering knows of a galaxy: vectors of its code maps, or of the stamp itself.
 
-Pooling over rings about the centre: what stays the same when a galaxy is turned.
+Five kinds of features come of code maps, behind one interface: the report's index map as it is,
+code vectors, and what remains of them after pooling over rings about the centre, which stays the
+same when a galaxy is turned; principal components shorten them. A galaxy is given as its code maps
+in O orientations, (N, O, h, w): O = 1 for the stamp as it is, O = 8 for the four rotations and
+their mirror images. Averages run over the orientations as they come, not turned back, so that a
+galaxy turned by 90 degrees keeps its features.
 
-Features of code maps of one orientation, or averaged over several: five kinds, one interface.
-
-A galaxy is given as its code maps in O orientations, (N, O, h, w): O = 1 for the stamp as it is,
-O = 8 for the four rotations and their mirror images. Averages run over the orientations as they
-come, not turned back, so that a galaxy turned by 90 degrees keeps its features.
-
-Simple features of the stamps themselves, which features of codes must beat.
-
-The features by which a bundle's clusterings know a galaxy, made for new galaxies alike.
+Simple features of the stamps (pixels, radial profiles) are what features of codes must beat. What
+a bundle stores of a clustering's features is enough to make those of a new galaxy alike.
 """
 
 from __future__ import annotations

@@ -31,35 +31,30 @@ class MergerTree:
         Clusters are numbered in the order of the tree's branches, so that neighbours in number are
         near in the tree. Raises ValueError unless 1 <= k <= n.
         """
+        from scipy.cluster.hierarchy import fcluster, leaves_list
+
         n = self.n_leaves
         if not 1 <= k <= n:
             raise ValueError(f"a tree of {n} leaves cannot be cut at {k}")
-        top = self._order(k)
-        labels = np.empty(2 * n - 1, np.int32)
-        labels[top] = np.arange(k)
-        for merge in range(n - k - 1, -1, -1):
-            labels[self.merges[merge]] = labels[n + merge]
-        return labels[:n]
-
-    def _order(self, k: int) -> np.ndarray:
-        """The k nodes that are left after the first n - k mergers, in the order of the branches."""
-        below = self.n_leaves + self.n_leaves - k  # the first node that is not yet made
-        waiting, found = [2 * self.n_leaves - 2], []
-        while waiting:
-            node = waiting.pop()
-            if node < below:
-                found.append(node)
-            else:
-                waiting.extend(self.merges[node - self.n_leaves][::-1].tolist())
-        return np.array(found)
+        if n == 1:
+            return np.zeros(1, np.int32)
+        # By the order of the mergers: their heights may be equal.
+        order, sizes = np.arange(n - 1.0), self.add_up(np.ones(n))[n:]
+        linkage = np.column_stack([self.merges, order, sizes])
+        labels = fcluster(linkage, n - k - 0.5, "distance") - 1
+        # scipy counts single leaves behind their neighbours; here the branches' order holds.
+        first = np.unique(labels[leaves_list(linkage)], return_index=True)[1]
+        return np.asarray(first.argsort().argsort()[labels], np.int32)
 
     def trim(self, k: int) -> MergerTree:
         """The top of the tree: its leaves are the k clusters of `cut(k)`, by their number."""
-        n, top = self.n_leaves, self._order(k)
-        renamed = np.full(2 * n - 1, -1, np.int32)
-        renamed[top] = np.arange(k)
-        renamed[2 * n - k :] = np.arange(k, 2 * k - 1)
-        return MergerTree(renamed[self.merges[n - k :]], self.heights[n - k :])
+        n, labels = self.n_leaves, self.cut(k)
+        names = np.empty(2 * n - 1, np.int32)
+        names[:n] = labels
+        for merge in range(n - k):
+            names[n + merge] = names[self.merges[merge, 0]]
+        names[2 * n - k :] = np.arange(k, 2 * k - 1)
+        return MergerTree(names[self.merges[n - k :]], self.heights[n - k :])
 
     def add_up(self, leaf_values: np.ndarray) -> np.ndarray:
         """Sum of a value (n, ...) over the leaves of every node, (2 n - 1, ...).

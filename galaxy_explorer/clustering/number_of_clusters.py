@@ -1,14 +1,11 @@
 """How many clusters? Criteria for every k, a recommended k by a stated rule, or "a continuum".
 
-Hartigan's dip: how far the distribution of a number is from having a single peak.
-
-The gap statistic: are k clusters tighter than those of galaxies without any?
-
-Separate peaks of the density of galaxies: Gaussian mixtures by BIC, joined where no valley lies.
-
-A cluster of any shape can take several Gaussians, and so does a continuum. Two Gaussians are one
-cluster unless the galaxies between them show a valley (compare Hennig 2010): seen along the line
-that separates them best, Hartigan's dip must exclude a single peak.
+Galaxies form clusters where their density has separate peaks. Those are sought by Gaussian mixtures
+with BIC. A cluster of any shape can take several Gaussians, and so does a continuum, so two
+Gaussians are one cluster unless the galaxies between them show a valley (compare Hennig 2010): seen
+along the line that separates them best, Hartigan's dip, the distance of a distribution from any
+with a single peak, must exclude one. Beside it stand, for every k, how far clusterings of resampled
+galaxies agree, and the gap statistic: are k clusters tighter than those of galaxies without any?
 """
 
 from __future__ import annotations
@@ -22,8 +19,7 @@ from typing import Any
 import numpy as np
 
 from galaxy_explorer.clustering.clusterers import Clusterer, fit_kmeans
-from galaxy_explorer.clustering.stability import mean_pairwise_ari, resampled_labels
-from galaxy_explorer.utils.resampling import Score
+from galaxy_explorer.clustering.stability import Score, mean_pairwise_ari, resampled_labels
 
 SIGNIFICANT = 0.61  # dip sqrt(n) that one in a hundred uniform distributions exceeds (n = 200)
 
@@ -33,6 +29,7 @@ def dip(values: np.ndarray) -> float:
 
     Hartigan & Hartigan (1985): between 1 / 2n and 1/4. Times sqrt(n) it is near 0.35 for a uniform
     distribution, less for any other with one peak, and it grows with n where there is a valley.
+    Our own: the package diptest is under the GPL, which would pass on to this one.
     """
     x = np.sort(np.asarray(values, dtype=np.float64))
     n = len(x)

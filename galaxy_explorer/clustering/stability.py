@@ -1,6 +1,8 @@
-"""Are the clusters there at all? Clusterings of resampled galaxies compared, and silhouettes.
+"""Are the clusters there at all, and are they about the galaxy?
 
-Are the clusters about the galaxy, or about how it was observed and encoded?
+There: clusterings of resampled galaxies are compared with each other, and silhouettes taken. About
+the galaxy: a cluster should not change when the codes are renumbered, or the stamp is turned,
+mirrored, shifted or observed with other noise.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ from itertools import combinations
 import numpy as np
 
 from galaxy_explorer.clustering.clusterers import Clusterer
-from galaxy_explorer.utils.resampling import BOOTSTRAPS, Score, bootstrap, placed
+from galaxy_explorer.utils.resampling import FEW_RESAMPLES, bootstrap
 
 RESAMPLES = 20
 SILHOUETTE_ROWS = 3000
 Fit = Callable[[np.ndarray, int], Clusterer]
+Score = dict[str, float]
+"""`value`, `low`, `high`, the interval as `utils.resampling` has it; where said, `chance`."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,13 @@ def mean_pairwise_ari(labels: np.ndarray, *, seed: int = 0) -> Score:
     pairs = np.full((n, n), np.nan)
     for i, j in combinations(range(n), 2):
         pairs[i, j] = pairs[j, i] = adjusted_rand_score(labels[i], labels[j])
-    rng = np.random.default_rng(seed)
-    resamples = (rng.integers(n, size=n) for _ in range(BOOTSTRAPS))
-    chosen = [pairs[np.ix_(rows, rows)] for rows in resamples if len(np.unique(rows)) > 1]
-    return placed(float(np.nanmean(pairs)), np.array([np.nanmean(part) for part in chosen]))
+
+    def mean(rows: np.ndarray) -> float:
+        known = pairs[np.ix_(rows, rows)]
+        known = known[np.isfinite(known)]
+        return float(known.mean()) if len(known) else float("nan")
+
+    return bootstrap(mean, n, seed=seed, resamples=FEW_RESAMPLES, most=1).scores()
 
 
 def best_overlap(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -116,7 +123,7 @@ def silhouette(features: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> Sc
     if not 2 <= len(np.unique(labels[rows])) < len(rows):
         return dict.fromkeys(("value", "low", "high"), float("nan"))
     values = silhouette_samples(features[rows], labels[rows])
-    return bootstrap(lambda drawn: float(values[drawn].mean()), len(values), seed=seed)
+    return bootstrap(lambda drawn: values[drawn].mean(), len(values), seed=seed, most=1).scores()
 
 
 def renumber(
@@ -133,7 +140,7 @@ def renumber(
 
 
 def invariance(
-    labels: np.ndarray, transformed: np.ndarray, *, seed: int = 0, bootstraps: int = BOOTSTRAPS
+    labels: np.ndarray, transformed: np.ndarray, *, seed: int = 0, bootstraps: int = FEW_RESAMPLES
 ) -> Score:
     """Adjusted Rand index between the clusters of galaxies and of the same galaxies transformed.
 
@@ -147,7 +154,7 @@ def invariance(
     def score(rows: np.ndarray) -> float:
         return float(adjusted_rand_score(labels[rows], transformed[rows]))
 
-    result = bootstrap(score, len(labels), seed=seed, bootstraps=bootstraps)
+    result = bootstrap(score, len(labels), seed=seed, resamples=bootstraps, most=1).scores()
     shuffled = np.random.default_rng(seed).permutation(transformed)
     result["chance"] = float(adjusted_rand_score(labels, shuffled))
     result["kept"] = float((labels == transformed).mean())

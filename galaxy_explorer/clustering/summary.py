@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.mixture import Mixture
+from galaxy_explorer.utils.resampling import share_interval
 
 TTYPE_CLASSES = 10
 KINDS = ("early", "mixed", "late", "unknown")
 EARLY_TTYPE = 0.0  # E and S0, S0a included
 MIN_TTYPES = 8  # with fewer, even unanimous members would not decide
-INTERVAL = (0.025, 0.975)
-RESAMPLES = 4000
 TYPICAL = 24
 
 
@@ -29,10 +28,10 @@ class ClusterSummary:
     id: component of the mixture, fixed for ever. count: member galaxies; n_ttype: those with a
     T-type. ttype_mean, ttype_std: over those, NaN where there are none. histogram: members per
     class T = -3..6 (nearest integer, outliers in the end classes). kind: "early", "mixed", "late"
-    or "unknown" by the rule of `kind_of`. early_fraction: share of T <= 0, with its 95 % bootstrap
-    interval [early_low, early_high]. medoid: catalogue row of the member nearest all others, -1 in
-    an empty cluster. typical: rows of the most typical members: highest responsibility (to 0.001),
-    then highest density.
+    or "unknown" by the rule of `kind_of`. early_fraction: share of T <= 0, with its 95 %
+    interval (Wilson) [early_low, early_high]. medoid: catalogue row of the member nearest all
+    others, -1 in an empty cluster. typical: rows of the most typical members: highest
+    responsibility (to 0.001), then highest density.
     """
 
     id: int
@@ -60,8 +59,6 @@ def cluster_summaries(
     labels: np.ndarray,
     ttype: np.ndarray,
     ttype_class: np.ndarray,
-    *,
-    seed: int = 0,
 ) -> list[ClusterSummary]:
     """Summarise every component of a mixture, empty ones included.
 
@@ -72,16 +69,27 @@ def cluster_summaries(
     certainty = 1 / np.exp(joint - peak).sum(1)
     known = ~np.isnan(ttype)
     overall = float((ttype[known] <= EARLY_TTYPE).mean()) if known.any() else math.nan
-    rng = np.random.default_rng(seed)
     summaries = []
     for number in range(mixture.n_components):
         rows = np.flatnonzero(labels == number)
         order = np.lexsort((-joint[rows, number], -certainty[rows].round(3)))
-        types = _hubble_types(ttype[rows], ttype_class[rows], overall, rng)
+        types = _hubble_types(ttype[rows], ttype_class[rows])
+        hits, n = int((ttype[rows] <= EARLY_TTYPE).sum()), types["n_ttype"]
+        low, high = (float(end) for end in share_interval(hits, n))
         medoid = _medoid(features, rows)
         typical = tuple(int(row) for row in rows[order[:TYPICAL]])
         summaries.append(
-            ClusterSummary(id=number, count=len(rows), medoid=medoid, typical=typical, **types)
+            ClusterSummary(
+                id=number,
+                count=len(rows),
+                kind=kind_of(n, low, high, overall),
+                early_fraction=hits / n if n else math.nan,
+                early_low=low,
+                early_high=high,
+                medoid=medoid,
+                typical=typical,
+                **types,
+            )
         )
     return summaries
 
@@ -97,31 +105,21 @@ def _medoid(features: np.ndarray, rows: np.ndarray) -> int:
     return int(rows[np.square(members - members.mean(0)).sum(1).argmin()])
 
 
-def _hubble_types(
-    ttype: np.ndarray, ttype_class: np.ndarray, overall: float, rng: np.random.Generator
-) -> dict[str, Any]:
+def _hubble_types(ttype: np.ndarray, ttype_class: np.ndarray) -> dict[str, Any]:
     known = ttype[~np.isnan(ttype)]
     n = len(known)
-    early = float((known <= EARLY_TTYPE).mean()) if n else math.nan
-    # The mean of a resample of n zeros and ones is binomial: no need to draw the members.
-    drawn = rng.binomial(n, early, RESAMPLES) / n if n else np.array([math.nan])
-    low, high = (float(bound) for bound in np.quantile(drawn, INTERVAL))
     return {
         "n_ttype": n,
         "ttype_mean": float(known.mean()) if n else math.nan,
         "ttype_std": float(known.std()) if n else math.nan,
         "histogram": tuple(np.bincount(ttype_class[ttype_class >= 0], minlength=10).tolist()),
-        "kind": kind_of(n, low, high, overall),
-        "early_fraction": early,
-        "early_low": low,
-        "early_high": high,
     }
 
 
 def kind_of(n_ttype: int, early_low: float, early_high: float, overall: float) -> str:
     """Early, mixed, late or unknown: the rule.
 
-    "early" if the 95 % bootstrap interval of the cluster's share of T <= 0 lies above the share
+    "early" if the 95 % interval (Wilson) of the cluster's share of T <= 0 lies above the share
     `overall` in the whole sample, "late" if it lies below, "mixed" if it holds it, "unknown" if
     fewer than 8 members have a T-type.
     """
@@ -177,17 +175,15 @@ def group_summaries(
     labels: NDArray[np.int64], k: int, ttype: NDArray[np.floating], classes: NDArray[np.int64]
 ) -> Sequence[ClusterSummary]:
     """Counts and Hubble types of each group; early or late is not told here."""
-    summaries = []
-    for number in range(k):
-        inside = labels == number
-        known = ttype[inside & ~np.isnan(ttype)]
-        types = classes[inside & (classes >= 0)]
-        summary = ClusterSummary(
-            id=number, count=int(inside.sum()), n_ttype=len(known),
-            ttype_mean=float(known.mean()) if len(known) else math.nan,
-            ttype_std=float(known.std()) if len(known) else math.nan,
-            histogram=tuple(np.bincount(types, minlength=10).tolist()), kind="unknown",
-            early_fraction=math.nan, early_low=math.nan, early_high=math.nan, medoid=-1, typical=(),
-        )  # fmt: skip
-        summaries.append(summary)
-    return summaries
+    untold: dict[str, Any] = {"kind": "unknown", "medoid": -1, "typical": ()}
+    untold |= dict.fromkeys(("early_fraction", "early_low", "early_high"), math.nan)
+    members = [labels == number for number in range(k)]
+    return [
+        ClusterSummary(
+            id=number,
+            count=int(inside.sum()),
+            **_hubble_types(ttype[inside], classes[inside]),
+            **untold,
+        )
+        for number, inside in enumerate(members)
+    ]

@@ -1,10 +1,9 @@
-"""Does a clustering know the Hubble type? Three scores, each with its chance level and interval.
+"""What do clusters follow? Scores of a clustering against T or any other column.
 
-Do two clusterings of the same galaxies agree?
-
-What do clusters follow? Scores of a clustering against any column: T, size, angle, noise.
-
-Clusters merged into early and late: how many galaxies fall on the right side?
+Every score stands beside its interval over galaxies and its chance level. Against the Hubble type:
+adjusted mutual information, homogeneity, eta squared, and the share of galaxies on the right side
+when clusters are merged into early and late. Against size, angle, noise and the like: the same by
+the kind of the column. Against another clustering of the same galaxies: how far the two agree.
 """
 
 from __future__ import annotations
@@ -16,14 +15,16 @@ import numpy as np
 
 from galaxy_explorer.clustering.summary import EARLY_TTYPE
 from galaxy_explorer.utils.resampling import (
-    BOOTSTRAPS,
-    NO_SCORE,
+    FEW_RESAMPLES,
     PERMUTATIONS,
-    Scores,
     bootstrap,
     chance_level,
-    placed,
 )
+
+Scores = dict[str, dict[str, float]]
+"""By name: `value`, `low`, `high`, the interval as `utils.resampling` has it, and `chance`."""
+Pair = Callable[[np.ndarray, np.ndarray], float]
+"""A score of truth and labels, galaxy by galaxy; 1 at most."""
 
 
 def agreement(
@@ -32,46 +33,53 @@ def agreement(
     ttype_class: np.ndarray,
     *,
     seed: int = 0,
-    bootstraps: int = BOOTSTRAPS,
+    bootstraps: int = FEW_RESAMPLES,
     permutations: int = PERMUTATIONS,
 ) -> Scores:
     """Adjusted mutual information, homogeneity and eta squared of clusters against T.
 
     labels (N,) clusters; ttype (N,) with NaN where unknown; ttype_class (N,) 0..9, -1 unknown.
-    Only galaxies with a T-type count. Each score has `value`, `chance` (mean over permuted
-    labels), and `low`, `high`: a 95 % bootstrap interval over galaxies. Galaxies that a resample
-    repeats raise all three scores, so the interval is that of the resamples' scatter about their
-    mean, placed about the value. All are NaN with fewer than two galaxies.
+    Only galaxies with a T-type count. Each score has `value`, `low`, `high` (95 % over galaxies)
+    and `chance` (mean over permuted labels). All are NaN with fewer than two galaxies.
     """
-    known = ~np.isnan(ttype)
-    labels, ttype, classes = labels[known], ttype[known], ttype_class[known]
-    rng = np.random.default_rng(seed)
-    n = len(labels)
-    shuffles = [rng.permutation(n) for _ in range(permutations)]
-    resamples = [rng.integers(n, size=n) for _ in range(bootstraps)] if n else []
-    scores: Scores = {}
-    for name, score, truth in _scores(ttype, classes):
-        if n < 2:
-            scores[name] = dict.fromkeys(NO_SCORE, float("nan"))
-            continue
-        value = score(truth, labels)
-        drawn = np.array([score(truth[rows], labels[rows]) for rows in resamples])
-        chance = float(np.mean([score(truth, labels[rows]) for rows in shuffles]))
-        scores[name] = {**placed(value, drawn), "chance": chance}
-    return scores
-
-
-Score = Callable[[np.ndarray, np.ndarray], float]
-
-
-def _scores(ttype: np.ndarray, classes: np.ndarray) -> list[tuple[str, Score, np.ndarray]]:
     from sklearn.metrics import adjusted_mutual_info_score, homogeneity_score
 
-    return [
-        ("ami", adjusted_mutual_info_score, classes),
-        ("homogeneity", homogeneity_score, classes),
-        ("eta2", eta_squared, ttype),
-    ]
+    known = ~np.isnan(ttype)
+    labels, ttype, classes = labels[known], ttype[known], ttype_class[known]
+    scores: dict[str, tuple[Pair, np.ndarray]] = {
+        "ami": (adjusted_mutual_info_score, classes),
+        "homogeneity": (homogeneity_score, classes),
+        "eta2": (eta_squared, ttype),
+    }
+    options = {"seed": seed, "bootstraps": bootstraps, "permutations": permutations}
+    return {
+        name: pair_score(score, truth, labels, **options) for name, (score, truth) in scores.items()
+    }
+
+
+def pair_score(
+    score: Pair,
+    truth: np.ndarray,
+    labels: np.ndarray,
+    *,
+    seed: int = 0,
+    bootstraps: int = FEW_RESAMPLES,
+    permutations: int = PERMUTATIONS,
+) -> dict[str, float]:
+    """`value`, `low`, `high` and `chance` of a score of truth (N,) or (N, V) and labels (N,).
+
+    All are NaN with fewer than two galaxies.
+    """
+    n = len(labels)
+    if n < 2:
+        return dict.fromkeys(("value", "low", "high", "chance"), float("nan"))
+    found = bootstrap(
+        lambda rows: score(truth[rows], labels[rows]), n, seed=seed, resamples=bootstraps, most=1
+    )
+    chance = chance_level(
+        lambda rows: score(truth, labels[rows]), n, seed=seed, permutations=permutations
+    )
+    return {**found.scores(), "chance": chance}
 
 
 def eta_squared(ttype: np.ndarray, labels: np.ndarray) -> float:
@@ -101,7 +109,6 @@ def compare_labels(left: np.ndarray, right: np.ndarray) -> dict[str, float]:
 
 BINS = 10  # of a continuous column, for its mutual information: equal numbers of galaxies
 ERROR_TTYPE = 1.0  # what catalogues differ by
-Pair = Callable[[np.ndarray, np.ndarray], float]
 
 
 def dependence(
@@ -110,7 +117,7 @@ def dependence(
     kind: str = "continuous",
     *,
     seed: int = 0,
-    bootstraps: int = BOOTSTRAPS,
+    bootstraps: int = FEW_RESAMPLES,
     permutations: int = PERMUTATIONS,
 ) -> Scores:
     """How much clusters (N,) tell about a column (N,): scores with interval and chance level.
@@ -126,25 +133,15 @@ def dependence(
         raise ValueError(f"kind {kind!r}: unknown; choose {', '.join(KINDS)}")
     known = _known(column, kind) & (labels >= 0)
     labels, values = labels[known], column[known]
-    n = len(labels)
-    if n < 2:
+    if len(labels) < 2:
         names = ("ami", "homogeneity", "v_measure") if kind == "categorical" else ("eta2", "ami")
-        return {name: dict.fromkeys(NO_SCORE, float("nan")) for name in names}
-    scores: Scores = {}
-    for name, score, truth in KINDS[kind](values):
-        scores[name] = bootstrap(
-            lambda rows, s=score, t=truth: s(t[rows], labels[rows]),  # type: ignore[misc]
-            n,
-            seed=seed,
-            bootstraps=bootstraps,
-        )
-        scores[name]["chance"] = chance_level(
-            lambda rows, s=score, t=truth: s(t, labels[rows]),  # type: ignore[misc]
-            n,
-            seed=seed,
-            permutations=permutations,
-        )
-    return scores
+        nothing = dict.fromkeys(("value", "low", "high", "chance"), float("nan"))
+        return {name: dict(nothing) for name in names}
+    options = {"seed": seed, "bootstraps": bootstraps, "permutations": permutations}
+    return {
+        name: pair_score(score, truth, labels, **options)
+        for name, score, truth in KINDS[kind](values)
+    }
 
 
 def _known(column: np.ndarray, kind: str) -> np.ndarray:
@@ -257,39 +254,22 @@ def two_class(
         raise ValueError(f"statistic {statistic!r}: unknown; choose {', '.join(STATISTICS)}")
     known = np.isfinite(ttype) & (labels >= 0)
     train, validation, test = (rows[known[rows]] for rows in (train, validation, test))
-    earliness = _earliness(labels, ttype, train, statistic)
-    early = ttype <= EARLY_TTYPE
-    scores, rules = {}, {}
-    for name, score in {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}.items():
-        rule = _best_rule(earliness, labels[validation], early[validation], score)
-        guess, truth = rule.predict(labels[test]), early[test]
-        scores[name] = bootstrap(
-            lambda rows, s=score, g=guess, t=truth: s(t[rows], g[rows]),  # type: ignore[misc]
-            len(test),
-            seed=seed,
-            bootstraps=BOOTSTRAPS,
-        )
-        scores[name]["chance"] = chance_level(
-            lambda rows, s=score, g=guess, t=truth: s(t, g[rows]),  # type: ignore[misc]
-            len(test),
-            seed=seed,
-            permutations=PERMUTATIONS,
-        )
-        rules[name] = rule
-    return scores, rules
-
-
-def _earliness(
-    labels: np.ndarray, ttype: np.ndarray, train: np.ndarray, statistic: str
-) -> np.ndarray:
-    """Earliness of every cluster; one without train galaxies of known T is as the whole sample."""
+    # Earliness of every cluster; one without train galaxies of known T is as the whole sample.
     types = ttype[train]
     value = (types <= EARLY_TTYPE).astype(float) if statistic == "share" else -types
     k = int(labels.max(initial=0)) + 1
     counts = np.bincount(labels[train], minlength=k)
     sums = np.bincount(labels[train], weights=value, minlength=k)
     overall = value.mean() if len(value) else 0.0
-    return np.where(counts > 0, sums / np.maximum(counts, 1), overall)
+    earliness = np.where(counts > 0, sums / np.maximum(counts, 1), overall)
+    early = ttype <= EARLY_TTYPE
+    scores, rules = {}, {}
+    for name, score in {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}.items():
+        rule = _best_rule(earliness, labels[validation], early[validation], score)
+        guess, truth = rule.predict(labels[test]), early[test]
+        scores[name] = pair_score(score, truth, guess, seed=seed)
+        rules[name] = rule
+    return scores, rules
 
 
 def _best_rule(

@@ -5,8 +5,6 @@ All functions take light (N, S, S), linear and un-convolved, centred on the stam
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +14,6 @@ Images = NDArray[np.floating]
 EUCLID_FWHM_ARCSEC = 0.16
 EUCLID_SCALE_ARCSEC = 0.1
 MTF_LIMIT = 0.1  # below it structure is the prior's, not the data's
-BOOTSTRAPS = 2000
 
 
 def radii(size: int) -> Floats:
@@ -75,9 +72,11 @@ def nmse(image: Images, truth: Images) -> Floats:
     return np.asarray(mse / truth.var((1, 2), dtype=np.float64))
 
 
-def reduced_chi2(residual: Images, sigma: Images) -> Floats:
-    """Mean squared residual in units of sigma, (N,)."""
-    return np.asarray(np.square(residual / sigma, dtype=np.float64).mean((1, 2)))
+def reduced_chi2(
+    residual: Images, sigma: Images | float, axis: tuple[int, ...] | None = (1, 2)
+) -> Floats:
+    """Mean squared residual in units of sigma, (N,); axis: that of the pixels, None for all."""
+    return np.asarray(np.square(residual / sigma, dtype=np.float64).mean(axis))
 
 
 def euclid_view(light: Images, scale_arcsec: float) -> NDArray[np.float64]:
@@ -89,18 +88,16 @@ def euclid_view(light: Images, scale_arcsec: float) -> NDArray[np.float64]:
 
     sigma = EUCLID_FWHM_ARCSEC / scale_arcsec / np.sqrt(8 * np.log(2))
     blurred = gaussian_filter(light.astype(np.float64), (0, sigma, sigma), mode="constant")
-    overlap = _overlap(light.shape[-1], EUCLID_SCALE_ARCSEC / scale_arcsec)  # (S', S)
-    return np.asarray(overlap @ blurred @ overlap.T)
-
-
-def _overlap(size: int, ratio: float) -> Floats:
-    """Share of each fine pixel that each coarse pixel, `ratio` times as wide, covers, (S', S)."""
+    # Share of each fine pixel that each coarse pixel, `ratio` times as wide, covers, (S', S).
+    size = light.shape[-1]
+    ratio = EUCLID_SCALE_ARCSEC / scale_arcsec
     coarse = int(size / ratio)
     start = (size - coarse * ratio) / 2
     left = start + ratio * np.arange(coarse)[:, None]
     fine = np.arange(size)
     shared = np.minimum(left + ratio, fine + 1) - np.maximum(left, fine)
-    return np.asarray(np.clip(shared, 0, 1))
+    overlap = np.asarray(np.clip(shared, 0, 1))
+    return np.asarray(overlap @ blurred @ overlap.T)
 
 
 def mtf(psf: Images, scale_arcsec: float) -> tuple[Floats, Floats]:
@@ -119,17 +116,6 @@ def band_limit(psf: Images, scale_arcsec: float) -> float:
     frequencies, transfer = mtf(psf, scale_arcsec)
     above = np.flatnonzero(transfer >= MTF_LIMIT)
     return float(frequencies[min(above[-1] + 1, len(frequencies) - 1)])
-
-
-def bootstrap(
-    values: Floats, statistic: Callable[..., Floats], seed: int = 0
-) -> tuple[float, float, float]:
-    """`statistic` of values (N, ...) over the first axis and its 95 % interval over galaxies."""
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(len(values), size=(BOOTSTRAPS, len(values)))
-    drawn = np.array([statistic(values[r], axis=0) for r in rows])
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return float(statistic(values, axis=0)), float(low), float(high)
 
 
 def root_mean_square(values: Floats, axis: int = 0) -> Floats:

@@ -204,12 +204,3 @@ def measure_one(stamp: NDArray[np.float32]) -> Floats:
     )
     flag = found.flag if np.isfinite(values).all() else 4
     return np.append(values, flag)
-
-
-def slope(ttype: Floats, statistic: Floats) -> float:
-    """Least-squares slope of a statistic against T, a stage; NaN pairs are left out."""
-    known = np.isfinite(ttype) & np.isfinite(statistic)
-    x, y = ttype[known], statistic[known]
-    spread = x - x.mean() if len(x) else x
-    variance = float(np.square(spread).sum())
-    return float((spread * y).sum() / variance) if variance > 0 else float("nan")

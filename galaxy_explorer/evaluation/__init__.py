@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from galaxy_explorer.utils.lazy import lazy
 
 if TYPE_CHECKING:
-    from galaxy_explorer.evaluation.claims import CLAIMS, ClaimEntry, claims_text, judge_all
+    from galaxy_explorer.evaluation.claims import CLAIMS, ClaimEntry, judge_all
     from galaxy_explorer.evaluation.context import Context
     from galaxy_explorer.evaluation.deconvolution.run import (
         DeconvolutionEvaluation,
@@ -28,7 +28,6 @@ __all__ = [
     "EvaluatedModel",
     "Evidence",
     "RowKey",
-    "claims_text",
     "evaluate_bundle",
     "evaluate_deconvolution",
     "evaluate_emulator",
@@ -45,7 +44,6 @@ __getattr__, __dir__ = lazy(
         "claims": (
             "CLAIMS",
             "ClaimEntry",
-            "claims_text",
             "judge_all",
         ),
         "context": ("Context",),

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from galaxy_explorer.bundle.evaluation import EvaluationRow
 from galaxy_explorer.clustering.mixture import effective_number
-from galaxy_explorer.clustering.summary import EARLY_TTYPE, INTERVAL, MIN_TTYPES, kind_of
+from galaxy_explorer.clustering.summary import EARLY_TTYPE, MIN_TTYPES, kind_of
 from galaxy_explorer.clustering.validation import (
     dependence,
     ideal_clusters,
@@ -22,9 +22,10 @@ from galaxy_explorer.clustering.validation import (
     undecided_share,
 )
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.rows import RowKey, make_row, over_galaxies
+from galaxy_explorer.evaluation.rows import RowKey, make_row
 from galaxy_explorer.survey.photometry import COLUMNS, measure_stamps
 from galaxy_explorer.utils.cache import StageResult
+from galaxy_explorer.utils.resampling import bootstrap, share_interval
 
 CLASS_COLUMN = "class_name"  # of Galaxy Zoo 1
 KINDS = {"position_angle": "angle"}
@@ -66,7 +67,6 @@ def other_columns(context: Context) -> list[CatalogColumn]:
 
 LABELS = {"ami": "AMI", "homogeneity": "homogeneity", "v_measure": "V-measure", "eta2": "eta^2"}
 TWO_CLASS = {"accuracy": "two-class accuracy", "balanced_accuracy": "balanced accuracy"}
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class LabelScorer:
             residual = np.square(truth[rows] - guess[rows]).mean()
             return float(1 - residual / max(truth[rows].var(), 1e-12))
 
-        score = over_galaxies(explained, len(test), context.grid.bootstraps)
+        score = bootstrap(explained, len(test), resamples=context.grid.bootstraps, most=1)
         note = "each test galaxy is given the mean T of its cluster's train galaxies"
         return make_row(subset, "agreement", "R^2 by cluster means", score, n=n, note=note)
 
@@ -170,21 +170,14 @@ class LabelScorer:
         rng, draws = np.random.default_rng(0), self.context.grid.permutations
         found = count_kinds(early, members)
         chance = np.mean([count_kinds(rng.permutation(early), members) for _ in range(draws)], 0)
-        drawn = np.array(
-            [
-                count_kinds(early[rows], members[rows])
-                for rows in rng.integers(len(early), size=(draws, len(early)))
-            ]
-        )
-        low, high = np.quantile(drawn, INTERVAL, axis=0)
         rows = []
         for place, name in enumerate(("early clusters", "late clusters")):
-            score = {
-                "value": float(found[place]),
-                "low": float(min(low[place], found[place])),
-                "high": float(max(high[place], found[place])),
-                "chance": float(chance[place]),
-            }
+            count = bootstrap(
+                lambda rows, place=place: count_kinds(early[rows], members[rows])[place],
+                len(early),
+                resamples=draws,
+            )
+            score = {**count.scores(), "value": float(found[place]), "chance": float(chance[place])}
             row = make_row(subset, "agreement", name, score, n=len(early), split="all")
             rows.append(replace(row, note=KIND_NOTE))
         return rows
@@ -233,9 +226,8 @@ def count_kinds(early: np.ndarray, labels: np.ndarray) -> tuple[int, int]:
     """Numbers of early and of late clusters among clusters labels (n,) of galaxies early (n,)."""
     overall = float(early.mean()) if len(early) else 0.0
     counts = np.bincount(labels)
-    shares = np.bincount(labels, weights=early) / np.maximum(counts, 1)
-    drawn = np.random.default_rng(0).binomial(counts, shares, (RESAMPLES, len(counts)))
-    low, high = np.quantile(drawn / np.maximum(counts, 1), INTERVAL, axis=0)
+    hits = np.bincount(labels[early], minlength=len(counts))
+    low, high = share_interval(hits, counts)
     kinds = [
         kind_of(int(n), float(a), float(b), overall)
         for n, a, b in zip(counts, low, high, strict=True)

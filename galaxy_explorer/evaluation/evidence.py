@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from galaxy_explorer.bundle.evaluation import ClaimFigure, EvaluationRow
-from galaxy_explorer.clustering.summary import INTERVAL
 from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
 from galaxy_explorer.evaluation.rows import find_row, join_seeds
+from galaxy_explorer.utils.resampling import slope_interval
 
 SEEDS_FOR_A_TREND = 3
 SIZES_FOR_A_TREND = 3
@@ -20,7 +20,7 @@ QUANTIZERS = ("paper", "modern")
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ClaimEstimate:
     """A number with its 95 % interval, of `n` galaxies or trainings; value None: not measured."""
 
     name: str
@@ -58,19 +58,19 @@ class Evidence:
         self.joined = join_seeds(row for row, _ in self.pairs)
         self.models_evaluated = {evaluated.name: evaluated for evaluated in models_evaluated}
 
-    def estimate(self, name: str, **wanted: object) -> Estimate:
+    def estimate(self, name: str, **wanted: object) -> ClaimEstimate:
         """The joined figure of a row, for example model=..., figure="eta^2"."""
         row = find_row(self.joined, **wanted)
         if row is None:
-            return Estimate(name, None)
-        return Estimate(name, row.value, row.low, row.high, row.n, row.unit)
+            return ClaimEstimate(name, None)
+        return ClaimEstimate(name, row.value, row.low, row.high, row.n, row.unit)
 
     def seed_count(self, **wanted: object) -> int:
         """Trainings behind a joined figure, 0 where there is none."""
         row = find_row(self.joined, **wanted)
         return row.seed_count if row else 0
 
-    def trend(self, name: str, quantizer: str, **wanted: object) -> tuple[Estimate, int]:
+    def trend(self, name: str, quantizer: str, **wanted: object) -> tuple[ClaimEstimate, int]:
         """Change of a figure for each doubling of the codebook, and the fewest trainings of a size.
 
         Least squares over all trainings of the 8 x 8 models, with Student's interval: its scatter
@@ -94,39 +94,35 @@ class Evidence:
         return _slope(name, points), fewest
 
 
-def _slope(name: str, points: list[tuple[float, float]]) -> Estimate:
-    from scipy.stats import linregress, t
-
+def _slope(name: str, points: list[tuple[float, float]]) -> ClaimEstimate:
     x = np.array([size for size, _ in points])
     y = np.array([value for _, value in points])
     if len(np.unique(x)) < SIZES_FOR_A_TREND:
-        return Estimate(name, None)
-    fit = linregress(x, y)
-    half = float(t.ppf(INTERVAL[1], len(x) - 2)) * float(fit.stderr)
-    slope = float(fit.slope)
-    return Estimate(name, slope, slope - half, slope + half, len(x), "per doubling of K")
+        return ClaimEstimate(name, None)
+    found = slope_interval(x, y)
+    return ClaimEstimate(name, found.value, found.low, found.high, found.n, "per doubling of K")
 
 
-def difference(name: str, one: Estimate, other: Estimate) -> Estimate:
+def difference(name: str, one: ClaimEstimate, other: ClaimEstimate) -> ClaimEstimate:
     """The first less the other, their half intervals added as squares.
 
     The galaxies are the same, so the interval is rather too wide than too narrow.
     """
     if one.value is None or other.value is None:
-        return Estimate(name, None)
+        return ClaimEstimate(name, None)
     value = one.value - other.value
     below = math.hypot(_below(one), _above(other))
     above = math.hypot(_above(one), _below(other))
-    return Estimate(name, value, value - below, value + above, min(one.n, other.n), one.unit)
+    return ClaimEstimate(name, value, value - below, value + above, min(one.n, other.n), one.unit)
 
 
-def _below(estimate: Estimate) -> float:
+def _below(estimate: ClaimEstimate) -> float:
     if estimate.value is None or estimate.low is None:
         return 0.0
     return estimate.value - estimate.low
 
 
-def _above(estimate: Estimate) -> float:
+def _above(estimate: ClaimEstimate) -> float:
     if estimate.value is None or estimate.high is None:
         return 0.0
     return estimate.high - estimate.value
@@ -146,7 +142,7 @@ def verdict_of(signs: Iterable[bool | None]) -> str:
     return "does not hold" if False in found else "cannot be told"
 
 
-def sign(estimate: Estimate, *, positive: bool, enough: bool = True) -> bool | None:
+def sign(estimate: ClaimEstimate, *, positive: bool, enough: bool = True) -> bool | None:
     """Whether an estimate has the expected sign; None where its interval holds zero.
 
     Also None where it was not measured, or not often `enough`.

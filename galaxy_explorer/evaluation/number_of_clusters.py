@@ -23,6 +23,7 @@ from galaxy_explorer.evaluation.shipped import Shipped
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from galaxy_explorer.survey.simulation.classes import simulate_classes
 from galaxy_explorer.utils.cache import StageResult
+from galaxy_explorer.utils.resampling import share_interval
 
 K_MAX = 20
 TREE_ROWS = 3000  # galaxies that Ward's tree is grown from
@@ -120,7 +121,6 @@ def merger_tree(context: Context, shipped: Shipped) -> StoredMergerTree:
 
 
 TOLERANCE = 1
-Z_95 = 1.96
 
 
 def simulated_rows(context: Context, evaluated: EvaluatedModel) -> list[EvaluationRow]:
@@ -149,17 +149,9 @@ def is_right(classes: int, structure: str, k: int) -> bool:
 
 
 def _share_row(subset: RowKey, name: str, hits: int, runs: int, note: str) -> EvaluationRow:
-    low, high = wilson(hits, runs)
-    score = {"value": hits / runs, "low": low, "high": high}
+    low, high = share_interval(hits, runs)
+    score = {"value": hits / runs, "low": float(low), "high": float(high)}
     return make_row(subset, "number of clusters", name, score, n=runs, split="simulated", note=note)
-
-
-def wilson(hits: int, runs: int) -> tuple[float, float]:
-    """95 % interval of a share of `hits` in `runs` (Wilson 1927)."""
-    share, z2 = hits / runs, Z_95**2
-    centre = (share + z2 / (2 * runs)) / (1 + z2 / runs)
-    half = Z_95 * math.sqrt(share * (1 - share) / runs + z2 / (4 * runs**2)) / (1 + z2 / runs)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def _trial(

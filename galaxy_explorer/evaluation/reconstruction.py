@@ -13,16 +13,18 @@ import numpy as np
 from msgspec.structs import asdict
 
 from galaxy_explorer.bundle.evaluation import EvaluationRow
-from galaxy_explorer.clustering.summary import INTERVAL
+from galaxy_explorer.deconvolution.metrics import reduced_chi2
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.emulation.likeness import left_out_noise
-from galaxy_explorer.emulation.morphology import Morphology, measure_morphology, slope
+from galaxy_explorer.emulation.morphology import Morphology, measure_morphology
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
-from galaxy_explorer.evaluation.rows import RowKey, make_row, over_galaxies
+from galaxy_explorer.evaluation.rows import RowKey, make_row
+from galaxy_explorer.models.quantizer import perplexity
 from galaxy_explorer.survey.photometry import segment
 from galaxy_explorer.utils.cache import StageResult
 from galaxy_explorer.utils.progress import progress
+from galaxy_explorer.utils.resampling import bootstrap, slope
 
 BLOCK_ROWS = 256
 SSIM_WINDOW_PX = 7
@@ -48,7 +50,7 @@ def reconstruction_rows(context: Context, evaluated: EvaluatedModel) -> list[Eva
                 drawn = decode_codes(model, np.asarray(evaluated.codes[rows]))
                 for place, (stamp, picture) in enumerate(zip(stamps, drawn, strict=True), start):
                     arrays["ssim"][place] = similarity(stamp, picture)
-                    arrays["sky"][place], arrays["core"][place] = reduced_chi2(stamp[0], picture[0])
+                    arrays["sky"][place], arrays["core"][place] = sky_and_core(stamp[0], picture[0])
                     arrays["fine"][place] = fine_structure(picture[0]) / fine_structure(stamp[0])
                     arrays["light"][place] = light_kept(stamp[0], picture[0])
                 advance(len(rows))
@@ -66,17 +68,22 @@ def similarity(stamp: np.ndarray, picture: np.ndarray) -> float:
     return float(structural_similarity(stamp, picture, **options))  # type: ignore[no-untyped-call]
 
 
-def reduced_chi2(stamp: np.ndarray, picture: np.ndarray) -> tuple[float, float]:
-    """Mean squared residual over the variance of the sky: on the sky, and on the galaxy's core.
+def sky_and_core(stamp: np.ndarray, picture: np.ndarray) -> tuple[float, float]:
+    """Reduced chi squared of a reconstruction, on the sky and on the galaxy's core.
 
     Pictures (S, S). The core is the brighter half of the galaxy's pixels. The sigma is that of the
     sky everywhere: in arcsinh-stretched units noise is nearly even, photon noise of the core apart.
     """
     segments = segment(stamp.astype(np.float64))
-    squares = np.square((stamp - picture) / segments.sky_sigma)
     sky, galaxy = segments.labels == 0, segments.labels == 1
     core = galaxy & (stamp >= np.median(stamp[galaxy]))
-    return float(squares[sky].mean()) if sky.any() else math.nan, float(squares[core].mean())
+    on_sky, on_core = (
+        float(reduced_chi2((stamp - picture)[where], segments.sky_sigma, axis=None))
+        if where.any()
+        else math.nan
+        for where in (sky, core)
+    )
+    return on_sky, on_core
 
 
 def fine_structure(picture: np.ndarray) -> float:
@@ -99,7 +106,7 @@ def _error_rows(
 ) -> list[EvaluationRow]:
     subset, test = RowKey(evaluated.name), context.rows("test")
     errors = evaluated.errors[test].astype(np.float64)
-    nmse = lambda rows: errors[rows].mean() / evaluated.variance  # noqa: E731
+    nmse = lambda rows: float(errors[rows].mean()) / evaluated.variance  # noqa: E731
     psnr = lambda rows: -10 * math.log10(max(errors[rows].mean(), 1e-12))  # noqa: E731
     ssim = measured.arrays["ssim"]
     known = "sigma measured on the border of each stamp; " + STRETCHED
@@ -114,7 +121,8 @@ def _error_rows(
     ]
     rows = []
     for name, score, unit, note in figures:
-        found = over_galaxies(score, len(test), context.grid.bootstraps)
+        most = 1 if name == "SSIM" else math.inf
+        found = bootstrap(score, len(test), resamples=context.grid.bootstraps, most=most)
         row = make_row(subset, "reconstruction", name, found, n=len(test), unit=unit, note=note)
         rows.append(row)
     return rows
@@ -133,9 +141,9 @@ def vocabulary_rows(context: Context, evaluated: EvaluatedModel) -> list[Evaluat
         size = evaluated.num_embeddings or 1
 
         def use(drawn: np.ndarray, maps: np.ndarray = maps, size: int = size) -> float:
-            return perplexity(maps[drawn], size) / size
+            return perplexity(np.bincount(maps[drawn].ravel(), minlength=size)) / size
 
-        score = over_galaxies(use, len(test), context.grid.bootstraps)
+        score = bootstrap(use, len(test), resamples=context.grid.bootstraps, most=1).scores()
         found = {name: value * size for name, value in score.items()}
         share = len(np.unique(maps)) / size
         for name, values in (
@@ -145,13 +153,6 @@ def vocabulary_rows(context: Context, evaluated: EvaluatedModel) -> list[Evaluat
         ):
             rows.append(make_row(subset, "vocabulary", name, values, n=len(test)))
     return rows
-
-
-def perplexity(codes: np.ndarray, size: int) -> float:
-    """Exponential of the entropy of the use of `size` codes, codes of any shape."""
-    counts = np.bincount(codes.ravel(), minlength=size)
-    shares = counts[counts > 0] / counts.sum()
-    return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
 KEPT = {"concentration": "C kept", "gini": "Gini kept", "m20": "M20 kept"}
@@ -223,12 +224,8 @@ def kept_row(context: Context, evaluated: EvaluatedModel, name: str, pair: Pair)
     def kept(rows: np.ndarray) -> float:
         return slope(x[rows], after[rows]) / slope(x[rows], before[rows])
 
-    rng = np.random.default_rng(0)
     n = len(x)
-    score: dict[str, float] = {"value": kept(np.arange(n)) if n > 1 else math.nan}
-    if n > 1:
-        drawn = [kept(rng.integers(n, size=n)) for _ in range(DRAWS * context.grid.bootstraps)]
-        score["low"], score["high"] = (float(q) for q in np.nanquantile(drawn, INTERVAL))
+    score = bootstrap(kept, n, resamples=DRAWS * context.grid.bootstraps)
     note = (
         f"slope against T, reconstruction over original, noise of the sky added again; in"
         f" linear light; not measurable: {100 * real.failed_share:.0f} % of the originals,"

@@ -7,11 +7,13 @@ The goals that were set for the recommended clustering, and how far it got.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from galaxy_explorer.bundle.card import BASELINE, NETWORK
 from galaxy_explorer.bundle.evaluation import EvaluationRow, Target
 from galaxy_explorer.clustering.clusterers import fit_clusterer
 from galaxy_explorer.clustering.features import fit_vectors, pixel_vectors, radial_profile_vectors
@@ -21,13 +23,12 @@ from galaxy_explorer.emulation.morphology import STATISTICS
 from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.reconstruction import LIGHT, original_morphology
-from galaxy_explorer.evaluation.rows import RowKey, find_row, make_row, over_galaxies
+from galaxy_explorer.evaluation.rows import RowKey, find_row, make_row
 from galaxy_explorer.pipeline.plan import SPLITS
 from galaxy_explorer.utils.cache import StageResult
-from galaxy_explorer.utils.resampling import chance_level
+from galaxy_explorer.utils.resampling import bootstrap, chance_level
 
 CLUSTERERS = ("kmeans", "gmm")
-BASELINE = "baseline"
 TYPED_TRAIN = 3  # times `grid.typed` train galaxies are measured for the morphology baseline
 LEAST_MEASURED = 20
 
@@ -103,7 +104,7 @@ def _cluster(context: Context, baseline: Baseline, ks: tuple[int, ...]) -> Stage
     return StageResult(arrays, {"fitted_to": len(train)})
 
 
-JUDGE = RowKey("supervised network", "pixels")
+JUDGE = RowKey(NETWORK, "pixels")
 LEAST_TYPED = 20
 
 
@@ -171,16 +172,18 @@ def network_rows(context: Context, found: np.ndarray, side: np.ndarray) -> list[
     ]
     rows = []
     for name, score, right, guess in figures:
-        value = over_galaxies(
-            lambda rows, s=score, t=right, g=guess: s(t[rows], g[rows]),  # type: ignore[misc]
+        estimate = bootstrap(
+            lambda rows, s=score, t=right, g=guess: s(t[rows], g[rows]),
             len(truth),
-            context.grid.bootstraps,
+            resamples=context.grid.bootstraps,
+            most=math.inf if name == "MAE of T" else 1,
         )
-        value["chance"] = chance_level(
+        chance = chance_level(
             lambda rows, s=score, t=right, g=guess: s(t, g[rows]),  # type: ignore[misc]
             len(truth),
             permutations=context.grid.permutations,
         )
+        value = {**estimate.scores(), "chance": chance}
         unit = "stages" if name == "MAE of T" else ""
         note = "trained on T-types of the train split; all that r-band stamps this small tell"
         rows.append(make_row(JUDGE, "ceiling", name, value, n=len(truth), unit=unit, note=note))

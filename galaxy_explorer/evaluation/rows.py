@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from msgspec.structs import replace
 
 from galaxy_explorer.bundle.evaluation import EvaluationRow
-from galaxy_explorer.clustering.summary import INTERVAL
+from galaxy_explorer.utils.resampling import Estimate, mean_interval
 
-Score = Mapping[str, float | None]
+Score = Mapping[str, float | None] | Estimate
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ def make_row(
     note: str = "",
 ) -> EvaluationRow:
     """A row of one training. score: value, and where there are any low, high, chance, ceiling."""
+    values = score.scores() if isinstance(score, Estimate) else score
     return EvaluationRow(
         model=subset.model,
         features=subset.features,
@@ -45,7 +46,7 @@ def make_row(
         seed_count=1,
         question=question,
         figure=figure,
-        **{name: _number(score.get(name)) for name in FIELDS},
+        **{name: _number(values.get(name)) for name in FIELDS},
         n=n,
         split=split,
         unit=unit,
@@ -77,25 +78,12 @@ def _number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def over_galaxies(
-    score: Callable[[np.ndarray], float], n: int, bootstraps: int
-) -> dict[str, float]:
-    """`value`, `low`, `high` of a score of rows 0..n-1; the interval resamples the galaxies."""
-    value = float(score(np.arange(n))) if n else math.nan
-    if n < 2:
-        return {"value": value}
-    rng = np.random.default_rng(0)
-    drawn = np.array([score(rng.integers(n, size=n)) for _ in range(bootstraps)])
-    low, high = value + np.nanquantile(drawn, INTERVAL) - np.nanmean(drawn)
-    return {"value": value, "low": float(low), "high": float(high)}
-
-
 def join_seeds(rows: Iterable[EvaluationRow]) -> list[EvaluationRow]:
     """One row of those that differ only in the training: their mean, and an interval for it.
 
-    The interval adds, as squares, half the mean bootstrap interval over galaxies (the galaxies are
-    the same in every training, so more trainings do not narrow it) and Student's interval of the
-    mean over trainings.
+    The interval adds, as squares, half the mean interval over galaxies (the galaxies are the same
+    in every training, so more trainings do not narrow it) and Student's interval of the mean over
+    trainings.
     """
     groups: dict[tuple[object, ...], list[EvaluationRow]] = {}
     for row in rows:
@@ -105,33 +93,26 @@ def join_seeds(rows: Iterable[EvaluationRow]) -> list[EvaluationRow]:
 
 
 def _joined(group: list[EvaluationRow]) -> EvaluationRow:
-    values = np.array([row.value for row in group if row.value is not None])
-    if len(group) == 1 or len(values) < 2:
+    known = [row for row in group if row.value is not None]
+    if len(known) < 2:
         return group[0]
-    value, spread = float(values.mean()), seed_half_width(values)
-    below = _mean([row.value - row.low for row in group if row.value is not None and row.low])
-    above = _mean([row.high - row.value for row in group if row.value is not None and row.high])
+    over_seeds = mean_interval([row.value for row in known if row.value is not None])
+    value, spread = over_seeds.value, over_seeds.high - over_seeds.value
+    ends = [
+        (row.value - row.low, row.high - row.value)
+        for row in known
+        if row.value is not None and row.low is not None and row.high is not None
+    ]
+    below, above = np.mean(ends, axis=0).tolist() if ends else (0.0, 0.0)
     return replace(
         group[0],
-        seed_count=len(values),
+        seed_count=over_seeds.n,
         value=value,
         low=value - math.hypot(below, spread),
         high=value + math.hypot(above, spread),
         chance=_mean_or_none([row.chance for row in group]),
         ceiling=_mean_or_none([row.ceiling for row in group]),
     )
-
-
-def seed_half_width(values: np.ndarray) -> float:
-    """Half of Student's 95 % interval of the mean of values (n,), n at least 2."""
-    from scipy.stats import t
-
-    quantile = float(t.ppf(INTERVAL[1], len(values) - 1))
-    return float(quantile * values.std(ddof=1) / math.sqrt(len(values)))
-
-
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else 0.0
 
 
 def _mean_or_none(values: list[float | None]) -> float | None:

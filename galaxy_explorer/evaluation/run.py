@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle.card import claims_text, model_card
 from galaxy_explorer.bundle.evaluation import (
     CLAIMS,
     EVALUATION,
@@ -27,8 +28,7 @@ from galaxy_explorer.bundle.manifest import ExtraTraining, Manifest
 from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.errors import SettingError
 from galaxy_explorer.evaluation.agreement import LabelScorer
-from galaxy_explorer.evaluation.card import card_of
-from galaxy_explorer.evaluation.claims import claims_text, judge_all
+from galaxy_explorer.evaluation.claims import judge_all
 from galaxy_explorer.evaluation.context import CLUSTERS, Context, peak_mib
 from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel, find_models
 from galaxy_explorer.evaluation.evidence import Evidence
@@ -269,6 +269,6 @@ def write_evaluation(
     }
 
     def card(manifest: Manifest) -> str:
-        return card_of(manifest, evaluation, bundle.emulation)
+        return model_card(manifest, evaluation=evaluation, emulation=bundle.emulation)
 
     add_files(bundle.path, files, card, trainings=trainings)

@@ -22,28 +22,28 @@ Names = NDArray[np.object_]
 
 
 class Groups:
-    """The groups of one annotator over one clustering; reads the store, writes nothing.
-
-    events: mergers and splits that are neither undone nor reversed. names: group of each galaxy,
-    (N,): the cluster's number as text, or a name that was given.
-    """
+    """The groups of one annotator over one clustering; reads the store, writes nothing."""
 
     def __init__(
         self, store: LabelStore, sample: Sample, layer: Annotations, clustering: str
     ) -> None:
         self.store, self.sample, self.clustering = store, sample, clustering
         self.target = store.provenance.clustering_target(clustering)
-        every = [event for event in layer.regroupings() if event.target == self.target]
-        gone = {json.loads(event.detail)["seq"] for event in every if event.aspect == REVERSE}
-        self.events = [e for e in every if e.aspect != REVERSE and e.seq not in gone]
-        names: Names = np.array([str(n) for n in sample.clusters[clustering]], object)
+        # Mergers and splits of one clustering that are neither undone nor reversed.
+        events = [event for event in layer.regroupings() if event.target == self.target]
+        gone = {json.loads(event.detail)["seq"] for event in events if event.aspect == REVERSE}
+        self.events = [
+            event for event in events if event.aspect != REVERSE and event.seq not in gone
+        ]
+        # Group of each galaxy, (N,): the cluster's number as text, or a name that was given.
+        names = np.array([str(n) for n in self.sample.clusters[self.clustering]], object)
         for event in self.events:
             detail = json.loads(event.detail)
             if event.aspect == MERGE:
                 names[self._galaxies(names, detail["groups"])] = event.label
             else:
                 inside = self._galaxies(names, [detail["group"]])
-                names[inside & self._listed(store.members(detail["selection"]))] = event.label
+                names[inside & self._listed(self.store.members(detail["selection"]))] = event.label
         self.names = names
 
     def _galaxies(self, names: Names, groups: Sequence[str]) -> NDArray[np.bool_]:

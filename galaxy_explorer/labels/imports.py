@@ -156,9 +156,12 @@ def _values(row: Row, vocabulary: LabelScheme) -> Iterator[tuple[str, Value]]:
     stage = next((t for t in given if t in vocabulary.by_label or t.lower() != "nan"), "")
     labels = [_stage(stage, vocabulary)] if stage else []
     labels += [part.strip() for part in row.get("features", "").split(JOIN) if part.strip()]
-    labels += [
-        label for name, label in _flags(vocabulary).items() if _yes(row.get(name, ""), label)
-    ]
+    for name, label in _flags(vocabulary).items():
+        text = row.get(name, "")
+        if text.lower() in {"1", "1.0", "true", "yes", "y"}:
+            labels.append(label)
+        elif text.lower() not in {"", "0", "0.0", "false", "no", "n"}:
+            raise LabelError(f"{label} {text[:40]!r}: 1 or 0 is needed")
     for i, label in enumerate(labels):
         # As exported: the confidence is that of the stage where there is one.
         yield vocabulary.find(label).aspect, Value(label, "" if stage and i else confidence)
@@ -170,14 +173,6 @@ def _flags(vocabulary: LabelScheme) -> dict[str, str]:
     """Column names that say yes or no to a label each."""
     names = {label.lower(): label for label in vocabulary.by_label}
     return {name: label for name, label in names.items() if name not in OWN}
-
-
-def _yes(text: str, label: str) -> bool:
-    if text.lower() in {"", "0", "0.0", "false", "no", "n"}:
-        return False
-    if text.lower() in {"1", "1.0", "true", "yes", "y"}:
-        return True
-    raise LabelError(f"{label} {text[:40]!r}: 1 or 0 is needed")
 
 
 def _stage(text: str, vocabulary: LabelScheme) -> str:

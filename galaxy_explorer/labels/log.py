@@ -1,12 +1,10 @@
-"""The log on disk: SQLite that only takes new rows.
+"""The log on disk: SQLite that only takes new rows, one event for every change.
 
-Write-ahead log with synchronous=FULL: what was committed survives a kill and, where the disk keeps
-its word, a power cut. UPDATE, DELETE and REPLACE are refused by triggers, whoever opens the file;
-these and everything else but reading and inserting by an authorizer on this connection.
-
-What the log holds: one event for every change, with who, when, on what and by which model.
-
-Where the label log lies unless a setting says otherwise.
+An event says who changed what on which galaxy or cluster, when, and by which model. The write-ahead
+log has synchronous=FULL: what was committed survives a kill and, where the disk keeps its word, a
+power cut. UPDATE, DELETE and REPLACE are refused by triggers, whoever opens the file; these and
+everything else but reading and inserting by an authorizer on this connection. It lies in the user's
+data folder unless a setting says otherwise.
 """
 
 from __future__ import annotations
@@ -186,32 +184,31 @@ class EventLog:
         self._lock = threading.RLock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = self._open()
+            connection = sqlite3.connect(
+                self.path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._check(connection)
+                if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
+                    raise LabelError(
+                        f"{self.path}: its disk does not allow a write-ahead log{CURE}"
+                    )
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA recursive_triggers=ON")
+                connection.execute("BEGIN IMMEDIATE")
+                if self._check(connection):
+                    for statement in (*TABLES.split(";\n"), *_guards()):
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                    connection.execute(f"PRAGMA user_version={FORMAT}")
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.close()
+                raise
+            connection.set_authorizer(_authorize)
+            self._connection = connection
         except (sqlite3.Error, OSError) as error:
             raise LabelError(f"{path}: cannot be used as a label log ({error}){CURE}") from error
-
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._check(connection)
-            if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
-                raise LabelError(f"{self.path}: its disk does not allow a write-ahead log{CURE}")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA recursive_triggers=ON")
-            connection.execute("BEGIN IMMEDIATE")
-            if self._check(connection):
-                for statement in (*TABLES.split(";\n"), *_guards()):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version={FORMAT}")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.close()
-            raise
-        connection.set_authorizer(_authorize)
-        return connection
 
     def _check(self, connection: sqlite3.Connection) -> bool:
         """Whether the file is empty. Raises LabelError if it is neither that nor a label log."""

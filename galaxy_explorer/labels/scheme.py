@@ -1,6 +1,6 @@
 """The words that may be assigned, their keys, and what each does. Versioned by the log.
 
-What text may be stored: whatever every export format gives back unchanged.
+A text is stored only if every export format gives it back unchanged.
 """
 
 from __future__ import annotations
@@ -93,7 +93,23 @@ class LabelScheme:
             raise LabelError(f"vocabulary: {len(self.terms)} terms; 1 to {MAX_TERMS} are possible")
         keys: dict[str, str] = {}
         for term in self.terms:
-            _check(term)
+            checked(term.label, "label", MAX_LABEL)
+            checked(term.words, f"words of {term.label}", MAX_LABEL)
+            if term.label in RESERVED_LABELS or ";" in term.label + term.words:
+                raise LabelError(f"label {term.label!r}: choose another word, without a semicolon")
+            if term.kind not in KINDS:
+                raise LabelError(
+                    f"kind {term.kind[:40]!r} of {term.label}: one of {', '.join(KINDS)}"
+                )
+            if (
+                len(term.key) != 1
+                or not term.key.isprintable()
+                or term.key.lower() in RESERVED_KEYS
+            ):
+                raise LabelError(
+                    f"key {term.key[:40]!r} of {term.label}: one character, none of "
+                    f"{' '.join(sorted(RESERVED_KEYS - {' '}))} or the space bar"
+                )
             if (other := keys.setdefault(term.key.lower(), term.label)) != term.label:
                 raise LabelError(f"key {term.key!r}: both {other} and {term.label} want it")
         if len(self.by_label) != len(self.terms):
@@ -136,20 +152,6 @@ class LabelScheme:
                 raise LabelError(f"line {number}: {len(parts)} parts; write {FORM}")
             terms.append(Term(*parts))
         return cls(tuple(terms))
-
-
-def _check(term: Term) -> None:
-    checked(term.label, "label", MAX_LABEL)
-    checked(term.words, f"words of {term.label}", MAX_LABEL)
-    if term.label in RESERVED_LABELS or ";" in term.label + term.words:
-        raise LabelError(f"label {term.label!r}: choose another word, without a semicolon")
-    if term.kind not in KINDS:
-        raise LabelError(f"kind {term.kind[:40]!r} of {term.label}: one of {', '.join(KINDS)}")
-    if len(term.key) != 1 or not term.key.isprintable() or term.key.lower() in RESERVED_KEYS:
-        raise LabelError(
-            f"key {term.key[:40]!r} of {term.label}: one character, none of "
-            f"{' '.join(sorted(RESERVED_KEYS - {' '}))} or the space bar"
-        )
 
 
 DEFAULT = LabelScheme(

@@ -1,6 +1,7 @@
-"""The label store: takes changes, gives layers. It knows identifiers, not bundles.
+"""The label store: takes changes, gives each annotator's annotations.
 
-Layers: what each annotator's events add up to, and what undo and redo would do.
+Annotations are what an annotator's events add up to, with what undo and redo would do. The store
+knows identifiers, not bundles.
 """
 
 from __future__ import annotations
@@ -313,7 +314,10 @@ class LabelStore:
             steps = [] if layer is None else layer.done if action == UNDO else layer.undone
             if not steps:
                 return None
-            event, value = steps[-1].event, steps[-1].before if action == UNDO else steps[-1].after
+            step = steps[-1]
+            # The change that makes `value` hold again where a step was made.
+            value = step.before if action == UNDO else step.after
+            event = step.event
             change = Change(
                 event.target,
                 event.aspect,
@@ -326,7 +330,7 @@ class LabelStore:
                 model=event.model,
                 event_id=event_id,
             )
-            return self._insert(annotator, action, change, undoes=event.seq)
+            return self._insert(annotator, action, change, undoes=step.event.seq)
 
     def _insert(self, annotator: str, action: str, change: Change, *, undoes: int) -> Event:
         """Append one event; its order among the annotator's own is that of the commits."""

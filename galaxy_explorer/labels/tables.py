@@ -96,6 +96,7 @@ def _layer_rows(
         said, spread_to = own.get(galaxy, {}), derived.get(galaxy, {})
         values = {aspect: value for aspect, (value, _) in spread_to.items()}
         stage = said.get(STAGE, NOTHING)
+        # The confidence is that of the stage, else that of the newest label.
         labels = [value for aspect, value in said.items() if aspect != NOTE]
         newest = max(labels, key=lambda value: value.seq, default=NOTHING)
         yield {
@@ -131,25 +132,26 @@ def majority_table(store: LabelStore, _: Sample | None) -> Table:
         for galaxy, values in layer.galaxies().items():
             if set(values) != {NOTE}:
                 said.setdefault(galaxy, {})[name] = values
-    rows = []
-    for galaxy in sorted(said):
-        everyone = said[galaxy]
-        stages = [values[STAGE].label for values in everyone.values() if STAGE in values]
-        stage, votes = majority(stages)
-        given = [feature for values in everyone.values() for feature in features_of(values)]
-        most = [f for f in sorted(set(given)) if 2 * given.count(f) > len(everyone)]
-        row = {
-            "galaxy_id": galaxy,
-            "n_annotators": len(everyone),
-            "annotators": JOIN.join(everyone),
-            "stage": stage,
-            "ttype": _ttype(stage, vocabulary),
-            "n_stage": len(stages),
-            "votes": votes,
-            "features": JOIN.join(most),
-        }
-        rows.append(row)
+    rows = [_majority_row(galaxy, said[galaxy], vocabulary) for galaxy in sorted(said)]
     return _table(store, rows, MAJORITY_COLUMNS)
+
+
+def _majority_row(
+    galaxy: str, said: Mapping[str, Mapping[str, Value]], vocabulary: LabelScheme
+) -> dict[str, Any]:
+    stages = [values[STAGE].label for values in said.values() if STAGE in values]
+    stage, votes = majority(stages)
+    given = [feature for values in said.values() for feature in features_of(values)]
+    return {
+        "galaxy_id": galaxy,
+        "n_annotators": len(said),
+        "annotators": JOIN.join(said),
+        "stage": stage,
+        "ttype": _ttype(stage, vocabulary),
+        "n_stage": len(stages),
+        "votes": votes,
+        "features": JOIN.join(f for f in sorted(set(given)) if 2 * given.count(f) > len(said)),
+    }
 
 
 def event_table(store: LabelStore, _: Sample | None) -> Table:

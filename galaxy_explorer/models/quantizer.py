@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -48,9 +49,10 @@ def half_distances(flat: Tensor, codebook: Tensor) -> Tensor:
         return torch.addmm(0.5 * codebook.square().sum(1), flat, codebook.t(), alpha=-1.0)
 
 
-def perplexity(counts: Tensor) -> float:
+def perplexity(counts: Tensor | np.ndarray) -> float:
     """Effective number of codes in use: exp of the entropy of counts (K,)."""
-    share = counts.double() / counts.sum()
+    share = torch.as_tensor(counts).double()
+    share = share / share.sum()
     return math.exp(-float(torch.special.xlogy(share, share).sum()))
 
 

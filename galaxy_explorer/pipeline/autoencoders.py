@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from galaxy_explorer.clustering.features import fit_pca, fit_vectors, index_features
-from galaxy_explorer.clustering.summary import INTERVAL
 from galaxy_explorer.deconvolution.observations import PEAK_SN, observe
 from galaxy_explorer.errors import TrainingError
+from galaxy_explorer.models.quantizer import perplexity
 from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.plan import PIXELS_MARK, Plan
 from galaxy_explorer.pipeline.prior import CodedSurvey
@@ -34,6 +34,7 @@ from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.utils.cache import StageCache, StageResult
 from galaxy_explorer.utils.files import atomic_write_text, exclusive, sha256_of
 from galaxy_explorer.utils.progress import progress
+from galaxy_explorer.utils.resampling import bootstrap
 
 if TYPE_CHECKING:
     from galaxy_explorer.models.autoencoder_training import Observations
@@ -87,9 +88,6 @@ def level_ablation(
     return figures
 
 
-RESAMPLES = 1000
-
-
 def measure(
     errors: np.ndarray, codes: np.ndarray, config: AutoencoderConfig, *, variance: float
 ) -> dict[str, float]:
@@ -101,20 +99,17 @@ def measure(
     are no codes, and given again with `_top` for the top level of a hierarchical model.
     """
     mse = float(errors.mean(dtype=np.float64))
-    rng = np.random.default_rng(0)
-    drawn = [errors[rng.integers(len(errors), size=len(errors))].mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(drawn, INTERVAL) / variance
+    nmse = bootstrap(lambda rows: float(errors[rows].mean()) / variance, len(errors))
     figures = {
         "mse": mse,
         "nmse": mse / variance,
-        "nmse_low": float(low),
-        "nmse_high": float(high),
+        "nmse_low": nmse.low,
+        "nmse_high": nmse.high,
         "psnr_db": -10 * math.log10(max(mse, 1e-12)),
     }
     for level, maps in config.code_maps(codes).items():
         counts = np.bincount(maps.ravel(), minlength=config.num_embeddings)
-        shares = counts[counts > 0] / counts.sum()
-        figures[f"perplexity{level}"] = float(np.exp(-(shares * np.log(shares)).sum()))
+        figures[f"perplexity{level}"] = perplexity(counts)
         figures[f"used_share{level}"] = float((counts > 0).mean())
     return {**figures, "n_test": len(errors), "data_variance": variance}
 

@@ -159,7 +159,7 @@ def _score(
     survey, seed = stages.plan.survey, stages.plan.seed
     ttype, classes = survey.column("ttype"), survey.column("ttype_class")
     test = stages.rows("test")
-    clusters = cluster_summaries(mixture, features, labels, ttype, classes, seed=seed)
+    clusters = cluster_summaries(mixture, features, labels, ttype, classes)
     facts = {
         "effective_clusters": effective_number(labels, mixture.n_components),
         "agreement": _json(agreement(labels[test], ttype[test], classes[test], seed=seed)),

@@ -1,9 +1,8 @@
 """The user's catalogue: any table astropy reads, staged as Parquet and walked through in blocks.
 
 CSV and Parquet, which surveys of millions come in, never lie in memory as a whole. FITS tables,
-ECSV and VOTable are read by `astropy.table`.
-
-Catalogue rows as the ingest sees them: identity, picture and position; and all the rest.
+ECSV and VOTable are read by `astropy.table`. The ingest sees a row by its identity, picture and
+position; all its other columns go into the survey as they are.
 """
 
 from __future__ import annotations
@@ -106,7 +105,14 @@ def stage_catalog(path: Path, staged: Path) -> pq.ParquetFile:
         if suffix == ".parquet":
             opened = pq.ParquetFile(path)
         elif suffix in FORMATS:
-            pq.write_table(_from_astropy(path, FORMATS[suffix]), staged)
+            from astropy.table import Table
+
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                table = Table.read(path, format=FORMATS[suffix])
+            columns = {name: _arrow(table[name]) for name in table.colnames}
+            plain = {name: values for name, values in columns.items() if values is not None}
+            pq.write_table(pa.table(plain), staged)
             opened = pq.ParquetFile(staged)
         else:
             opened = _stage_csv(path, staged)
@@ -117,25 +123,18 @@ def stage_catalog(path: Path, staged: Path) -> pq.ParquetFile:
     return opened
 
 
-def _from_astropy(path: Path, kind: str) -> pa.Table:
-    from astropy.table import Table
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        table = Table.read(path, format=kind)
-    columns = {}
-    for name in table.colnames:
-        values, mask = np.ma.getdata(table[name]), np.ma.getmaskarray(table[name])
-        if values.ndim != 1:
-            continue  # an entry is more than one value
-        if values.dtype.kind == "S":
-            values = np.char.decode(values, "utf-8", "replace")
-        if values.dtype.kind == "O":
-            values = np.array([str(value) for value in values])
-        if values.dtype.kind == "U":
-            values = np.char.strip(values)
-        columns[name] = pa.array(values.astype(values.dtype.newbyteorder("=")), mask=mask)
-    return pa.table(columns)
+def _arrow(column: Any) -> pa.Array | None:
+    """An astropy column as an arrow array; None where an entry is more than one value."""
+    values, mask = np.ma.getdata(column), np.ma.getmaskarray(column)
+    if values.ndim != 1:
+        return None
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    if values.dtype.kind == "O":
+        values = np.array([str(value) for value in values])
+    if values.dtype.kind == "U":
+        values = np.char.strip(values)
+    return pa.array(values.astype(values.dtype.newbyteorder("=")), mask=mask)
 
 
 def _stage_csv(path: Path, staged: Path) -> pq.ParquetFile:
@@ -187,25 +186,22 @@ def blocks(catalog: pq.ParquetFile, *, start: int, size: int) -> Iterator[pa.Tab
     for batch in catalog.iter_batches(batch_size=size):
         skipped = min(max(start - position, 0), batch.num_rows)
         position += batch.num_rows
-        table = _plain(pa.table(batch).slice(skipped))
+        table = pa.table(batch).slice(skipped)
+        # Numbers, booleans and text only: what is nested is left out, the rest becomes text.
+        kept = {}
+        for name, values in zip(table.column_names, table.columns, strict=True):
+            kind = values.type
+            if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+                kept[name] = values
+            elif not pa.types.is_nested(kind) and not pa.types.is_binary(kind):
+                kept[name] = values.cast(pa.string())
+        table = pa.table(kept)
         waiting = table if waiting is None else pa.concat_tables([waiting, table])
         while waiting.num_rows >= size:
             yield waiting.slice(0, size).combine_chunks()
             waiting = waiting.slice(size)
     if waiting is not None and waiting.num_rows:
         yield waiting.combine_chunks()
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    """Numbers, booleans and text only: what is nested is left out, the rest becomes text."""
-    kept = {}
-    for name, values in zip(table.column_names, table.columns, strict=True):
-        kind = values.type
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-            kept[name] = values
-        elif not pa.types.is_nested(kind) and not pa.types.is_binary(kind):
-            kept[name] = values.cast(pa.string())
-    return pa.table(kept)
 
 
 LARGEST_STAGE = 20.0  # stages run from -6 to 11; what lies far outside (99, -999) is a flag
@@ -275,8 +271,10 @@ def survey_columns(table: pa.Table, columns: ColumnMap, kept: list[int]) -> dict
         if name in columns.renamed:
             continue
         free = name
-        while free in {*FIXED, SCALE_COLUMN} or (free != name and free in table.column_names):
+        if name in FIXED or name == SCALE_COLUMN:
             free += "_catalog"
+            while free in table.column_names:
+                free += "_catalog"
         result[free] = table[name]
     return result
 

@@ -66,7 +66,18 @@ def hdu_spans(data: bytes | mmap, name: str) -> Iterator[HduSpan]:
             if number:
                 return  # what follows the last HDU is no HDU: padding or junk, allowed by FITS
             raise BadImage(name, "not FITS: the first card is not SIMPLE")
-        shape, size = _extent(cards, name)
+        numbers = {}
+        for keyword in NUMBERS:
+            if keyword not in cards:
+                continue
+            text = cards[keyword]
+            if not WHOLE_NUMBER.fullmatch(text):
+                raise BadImage(name, f"{keyword} = {text[:20]!r} is no whole number")
+            numbers[keyword] = int(text)
+        shape = _shape(numbers, name)
+        groups, heap = max(numbers.get("GCOUNT", 1), 1), max(numbers.get("PCOUNT", 0), 0)
+        elements = math.prod(shape) if shape else 0
+        size = abs(numbers["BITPIX"]) // 8 * groups * (heap + elements)
         end = start + header_bytes + size
         if end > len(data):
             raise BadImage(name, f"truncated: HDU {number} needs {end} bytes of {len(data)}")
@@ -96,16 +107,7 @@ def _header(data: bytes | mmap, start: int, name: str) -> tuple[dict[str, str], 
     raise BadImage(name, f"the header has more than {MAX_HEADER_BLOCKS} blocks")
 
 
-def _extent(cards: dict[str, str], name: str) -> tuple[tuple[int, ...], int]:
-    """Shape of an HDU's array, slowest axis first, and the bytes that its data take."""
-    numbers = {}
-    for keyword in NUMBERS:
-        if keyword not in cards:
-            continue
-        text = cards[keyword]
-        if not WHOLE_NUMBER.fullmatch(text):
-            raise BadImage(name, f"{keyword} = {text[:20]!r} is no whole number")
-        numbers[keyword] = int(text)
+def _shape(numbers: dict[str, int], name: str) -> tuple[int, ...]:
     if numbers.get("BITPIX") not in BITPIX:
         raise BadImage(name, f"BITPIX = {numbers.get('BITPIX')}; FITS knows {BITPIX}")
     axes = numbers.get("NAXIS", -1)
@@ -114,10 +116,7 @@ def _extent(cards: dict[str, str], name: str) -> tuple[tuple[int, ...], int]:
     keywords = [f"NAXIS{n}" for n in range(axes, 0, -1)]
     if missing := [keyword for keyword in keywords if numbers.get(keyword, -1) < 0]:
         raise BadImage(name, f"{missing[-1]} is missing or negative")
-    shape = tuple(numbers[keyword] for keyword in keywords)
-    groups, heap = max(numbers.get("GCOUNT", 1), 1), max(numbers.get("PCOUNT", 0), 0)
-    elements = math.prod(shape) if shape else 0
-    return shape, abs(numbers["BITPIX"]) // 8 * groups * (heap + elements)
+    return tuple(numbers[keyword] for keyword in keywords)
 
 
 def read_fits(data: bytes, name: str, hdu: int | None) -> tuple[NDArray[np.float64], Any]:
@@ -128,12 +127,13 @@ def read_fits(data: bytes, name: str, hdu: int | None) -> tuple[NDArray[np.float
     Raises BadImage where no HDU has an image of a size that is read.
     """
     spans = [span for span in hdu_spans(data, name) if span.is_image]
-    wanted = [span for span in spans if hdu is None or span.number == hdu]
-    fitting = [span for axes in (2, 3) for span in wanted if len(span.planes) == axes]
-    if not fitting:
+    if hdu is not None:
+        spans = [span for span in spans if span.number == hdu]
+    fitting = (span for axes in (2, 3) for span in spans if len(span.planes) == axes)
+    chosen = next(fitting, None)
+    if chosen is None:
         where = "no HDU" if hdu is None else f"not HDU {hdu}"
         raise BadImage(name, f"{where} has an image of two axes (compressed images: funpack first)")
-    chosen = fitting[0]
     planes, height, width = (1, *chosen.planes)[-3:]
     if max(height, width) > MAX_SIDE_PX or planes * height * width > MAX_PIXELS:
         raise BadImage(
@@ -141,15 +141,11 @@ def read_fits(data: bytes, name: str, hdu: int | None) -> tuple[NDArray[np.float
         )
     if planes > MAX_PLANES:
         raise BadImage(name, f"{planes} planes; at most {MAX_PLANES}")
-    return _decode(data[chosen.start : chosen.end], name, (planes, height, width), chosen.number)
-
-
-def _decode(
-    data: bytes, name: str, shape: tuple[int, int, int], number: int
-) -> tuple[NDArray[np.float64], Any]:
+    data = data[chosen.start : chosen.end]
+    shape = (planes, height, width)
     from astropy.io import fits
 
-    kind = fits.ImageHDU if number else fits.PrimaryHDU
+    kind = fits.ImageHDU if chosen.number else fits.PrimaryHDU
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

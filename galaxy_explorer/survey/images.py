@@ -1,6 +1,6 @@
-"""One picture from a file or bytes: FITS, PNG or JPEG. Refusals are BadImage and nothing else.
+"""One picture from a file or bytes: FITS, PNG or JPEG; also a PSF of the user's own.
 
-A PSF of the user's own, read as guardedly as any picture.
+Both are read as guardedly; refusals are BadImage and nothing else.
 """
 
 from __future__ import annotations
@@ -66,14 +66,22 @@ def read_image(
     Raises BadImage, and nothing else, for whatever cannot be used.
     """
     name = name or (str(source) if not isinstance(source, bytes) else "image")
-    data = _unpacked(_bytes(source, name), name)
+    data = _bytes(source, name)
+    if data.startswith((GZIP_MAGIC, BZIP2_MAGIC)):
+        opener = gzip if data.startswith(GZIP_MAGIC) else bz2
+        try:
+            with opener.open(io.BytesIO(data)) as stream:
+                unpacked = stream.read(MAX_FILE_BYTES + 1)  # a bomb is not unpacked past the limit
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise BadImage(name, f"damaged compressed file ({error})") from error
+        data = _bytes(unpacked, name)
     if data.startswith((PNG_MAGIC, JPEG_MAGIC)):
         return Image(finite(_read_picture(data, name), name), linear=False)
     if not data.startswith(b"SIMPLE"):
         raise BadImage(name, "neither FITS, PNG nor JPEG by its first bytes")
     planes, header = read_fits(data, name, hdu)
-    stated = (header.get(key) for key in BAND_KEYWORDS)
-    band = next((v.strip()[:32] for v in stated if isinstance(v, str) and v.strip()), None)
+    names = (header.get(key) for key in BAND_KEYWORDS)
+    band = next((v.strip()[:32] for v in names if isinstance(v, str) and v.strip()), None)
     return Image(finite(planes, name), True, pixel_scale(header), band)  # noqa: FBT003
 
 
@@ -93,20 +101,6 @@ def _bytes(source: str | Path | bytes, name: str) -> bytes:
     return data
 
 
-def _unpacked(data: bytes, name: str) -> bytes:
-    """Undo gzip or bzip2, never past the limit."""
-    if not data.startswith((GZIP_MAGIC, BZIP2_MAGIC)):
-        return data
-    packed = io.BytesIO(data)
-    opener = gzip if data.startswith(GZIP_MAGIC) else bz2
-    try:
-        with opener.open(packed) as stream:
-            unpacked = stream.read(MAX_FILE_BYTES + 1)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise BadImage(name, f"damaged compressed file ({error})") from error
-    return _bytes(unpacked, name)
-
-
 def _read_picture(data: bytes, name: str) -> NDArray[np.float64]:
     from PIL import Image as Pictures
 
@@ -115,7 +109,7 @@ def _read_picture(data: bytes, name: str) -> NDArray[np.float64]:
             warnings.simplefilter("ignore")
             with Pictures.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture:
                 width, height = picture.size
-                if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
+                if width * height > MAX_PIXELS or max(picture.size) > MAX_SIDE_PX:
                     raise BadImage(name, f"{width} x {height} pixels; at most {MAX_PIXELS}")
                 if picture.mode in {"I;16", "I;16B", "I"}:
                     return np.asarray(picture, dtype=np.float64)[None] / 65535.0

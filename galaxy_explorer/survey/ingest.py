@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -138,7 +137,19 @@ def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions
             cutout_arcsec=options.cutout_arcsec,
             cutout_px=options.size,
         )
-        spec = _spec(pictures, all_rows(table, columns), options, source, out)
+        # What the survey will be, from the first picture that can be used.
+        rows = all_rows(table, columns)
+        image, stamp = _first_usable(pictures, rows, options)
+        same_scale = not isinstance(pictures, FolderSource) and options.frame != "auto"
+        spec = SurveySpec(
+            name=options.name or out.name,
+            source=options.source_name or source.stem,
+            stamp_size=options.size,
+            channels=len(stamp.pixels),
+            band=options.band_name or image.band,
+            pixel_scale_arcsec=stamp.scale if same_scale and np.isfinite(stamp.scale) else None,
+            state=stamp.state,
+        )
         recipe = {
             "source": str(source.resolve()),
             "catalog": str(catalog.resolve()),
@@ -149,27 +160,6 @@ def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions
         return _IngestRun(pictures, columns, options, writer).work(table)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _spec(
-    pictures: StampSource,
-    rows: Iterable[CatalogRow],
-    options: IngestOptions,
-    source: Path,
-    out: Path,
-) -> SurveySpec:
-    """What the survey will be, from the first picture that can be used."""
-    image, stamp = _first_usable(pictures, rows, options)
-    same_scale = not isinstance(pictures, FolderSource) and options.frame != "auto"
-    return SurveySpec(
-        name=options.name or out.name,
-        source=options.source_name or source.stem,
-        stamp_size=options.size,
-        channels=len(stamp.pixels),
-        band=options.band_name or image.band,
-        pixel_scale_arcsec=stamp.scale if same_scale and np.isfinite(stamp.scale) else None,
-        state=stamp.state,
-    )
 
 
 def _first_usable(
@@ -202,34 +192,27 @@ def make_stamp(
     Raises BadImage where planes, pixel scale or size do not allow it.
     """
     linear = image.linear if options.stretch == "auto" else options.stretch == "linear"
-    planes = _choose_planes(image.data, options.band)
+    planes, count, by_number = image.data, len(image.data), options.band.isdecimal()
+    wanted = [int(options.band)] if by_number else BANDS[options.band]
+    if count > 1 or len(wanted) > 1 or by_number:
+        if max(wanted) >= count or (count != 3 and not by_number):
+            raise BadImage("picture", f"has {count} planes; choose by --band 0 to {count - 1}")
+        planes = planes[wanted]
     scale = image.pixel_scale_arcsec or options.pixel_scale_arcsec or row.pixel_scale
-    framed = planes if cut is None else _cut(planes, cut, scale)
+    framed = planes
+    if cut is not None:
+        if not scale > 0.0:
+            raise BadImage("picture", "pixel scale unknown; give --pixel-scale to cut in arcsec")
+        width = max(1, round(cut / scale))
+        if width > min(planes.shape[-2:]):
+            raise BadImage("picture", f"smaller than the {cut} arcsec to be cut")
+        framed = central_square(planes, width)
     side = frame_side(framed, options.size, frame=options.frame)
     pixels = resample(central_square(framed, side), options.size, linear=linear)
     ratio = side / options.size
     sky, sigma = sky_level(planes) if linear else (np.nan, np.nan)
     state: State = "linear" if linear else "arcsinh"
     return Stamp(pixels, sky * ratio**2, sigma * ratio**2, scale * ratio, state)
-
-
-def _choose_planes(data: NDArray[np.float32], band: str) -> NDArray[np.float32]:
-    count = len(data)
-    wanted = [int(band)] if band.isdecimal() else BANDS[band]
-    if count == 1 and len(wanted) == 1 and not band.isdecimal():
-        return data
-    if max(wanted) >= count or (count != 3 and not band.isdecimal()):
-        raise BadImage("picture", f"has {count} planes; choose by --band 0 to {count - 1}")
-    return data[wanted]
-
-
-def _cut(planes: NDArray[np.float32], side_arcsec: float, scale: float) -> NDArray[np.float32]:
-    if not scale > 0.0:
-        raise BadImage("picture", "pixel scale unknown; give --pixel-scale to cut in arcsec")
-    side = max(1, round(side_arcsec / scale))
-    if side > min(planes.shape[-2:]):
-        raise BadImage("picture", f"smaller than the {side_arcsec} arcsec to be cut")
-    return central_square(planes, side)
 
 
 class _IngestRun:
@@ -258,40 +241,46 @@ class _IngestRun:
         start = self._writer.cursor
         with progress(total, "Ingesting", done=start) as advance:
             for table in blocks(catalog, start=start, size=CHUNK_ROWS):
-                self._block(table, self._writer.cursor)
+                first = self._writer.cursor
+                kept, stamps, rejects = [], [], []
+                for row in block_rows(table, self._columns, first):
+                    try:
+                        row.check()
+                        image = self._pictures.fetch(row)
+                        cut = _cuts(self._pictures, self._options)
+                        stamp = make_stamp(image, row, self._options, cut=cut)
+                        if stamp.state != self._writer.state:
+                            raise BadImage(
+                                "picture", f"is {stamp.state} among {self._writer.state} ones"
+                            )
+                        if stamp.pixels.shape != self._writer.stamp_shape:
+                            raise BadImage(
+                                "picture",
+                                f"gives {stamp.pixels.shape}, not {self._writer.stamp_shape}",
+                            )
+                        if not self._seen.add(row.galaxy_id):
+                            raise BadImage("catalogue", "this id is in the survey already")
+                        stamps.append(stamp)
+                        kept.append(row.row - first)
+                    except BadImage as error:
+                        file = self._pictures.file_of(row)
+                        rejects.append(Reject(file, row.row, row.galaxy_id, error.reason))
+                columns = survey_columns(table, self._columns, kept)
+                columns["sky"] = np.array([stamp.sky for stamp in stamps], dtype=np.float64)
+                columns["sky_sigma"] = np.array(
+                    [stamp.sky_sigma for stamp in stamps], dtype=np.float64
+                )
+                columns[SCALE_COLUMN] = np.array(
+                    [stamp.scale for stamp in stamps], dtype=np.float64
+                )
+                shape = (0, *self._writer.stamp_shape)
+                pixels = (
+                    np.stack([s.pixels for s in stamps]) if stamps else np.empty(shape, np.float32)
+                )
+                self._writer.append(pixels, columns, cursor=first + table.num_rows, rejects=rejects)
                 advance(table.num_rows)
         unused = self._pictures.unused(all_rows(catalog, self._columns))
         counts = {"catalog_rows": total, "unused_pictures": unused}
         accepted, rejected = self._writer.added, self._writer.rejected
         survey, guessed = self._writer.finish(counts), tuple(self._columns.guessed)
         return IngestReport(survey, total, accepted, rejected, unused, guessed)
-
-    def _block(self, table: pa.Table, start: int) -> None:
-        kept, stamps, rejects = [], [], []
-        for row in block_rows(table, self._columns, start):
-            try:
-                stamps.append(self._stamp(row))
-                kept.append(row.row - start)
-            except BadImage as error:
-                file = self._pictures.file_of(row)
-                rejects.append(Reject(file, row.row, row.galaxy_id, error.reason))
-        columns = survey_columns(table, self._columns, kept)
-        columns["sky"] = np.array([stamp.sky for stamp in stamps], dtype=np.float64)
-        columns["sky_sigma"] = np.array([stamp.sky_sigma for stamp in stamps], dtype=np.float64)
-        columns[SCALE_COLUMN] = np.array([stamp.scale for stamp in stamps], dtype=np.float64)
-        shape = (0, *self._writer.stamp_shape)
-        pixels = np.stack([s.pixels for s in stamps]) if stamps else np.empty(shape, np.float32)
-        self._writer.append(pixels, columns, cursor=start + table.num_rows, rejects=rejects)
-
-    def _stamp(self, row: CatalogRow) -> Stamp:
-        row.check()
-        image = self._pictures.fetch(row)
-        cut = _cuts(self._pictures, self._options)
-        stamp = make_stamp(image, row, self._options, cut=cut)
-        if stamp.state != self._writer.state:
-            raise BadImage("picture", f"is {stamp.state} among {self._writer.state} ones")
-        if stamp.pixels.shape != self._writer.stamp_shape:
-            raise BadImage("picture", f"gives {stamp.pixels.shape}, not {self._writer.stamp_shape}")
-        if not self._seen.add(row.galaxy_id):
-            raise BadImage("catalogue", "this id is in the survey already")
-        return stamp

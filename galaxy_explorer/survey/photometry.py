@@ -1,11 +1,8 @@
-"""Simple measurements of stamps: where the galaxy is, how large, how round, at what angle.
+"""Simple measurements of stamps: sky and its noise, the galaxy's size, shape and angle, its colour.
 
-Meant to tell what clusters follow besides the Hubble type. In the units of the stamp: of an
-arcsinh-stretched one the measures are those of the stretched light.
-
-Colour in stamps of several bands, and how much of it a reconstruction keeps.
-
-The sky of a stamp: its level and its noise.
+Meant to tell what clusters follow besides the Hubble type, and how much of a colour a
+reconstruction keeps. In the units of the stamp: of an arcsinh-stretched one the measures are those
+of the stretched light.
 """
 
 from __future__ import annotations
@@ -15,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-BOOTSTRAPS = 1000
-INTERVAL = (0.025, 0.975)
+from galaxy_explorer.utils.resampling import bootstrap, slope
 
 
 def bands_of(text: str | None) -> list[str]:
@@ -48,26 +44,17 @@ def slope_kept(
     known = ~np.isnan(ttype)
     t, x, y = ttype[known], real[known], drawn[known]
     rng = np.random.default_rng(seed)
-    slopes = np.array([_slope(t, x), _slope(t, y), _slope(t, rng.permutation(y))])
-    ratios = []
-    for _ in range(BOOTSTRAPS):
-        rows = rng.integers(len(t), size=len(t))
-        ratios.append(_slope(t[rows], y[rows]) / _slope(t[rows], x[rows]))
-    low, high = np.quantile(ratios, INTERVAL)
+    kept = bootstrap(lambda r: slope(t[r], y[r]) / slope(t[r], x[r]), len(t), seed=seed)
+    before = slope(t, x)
     return {
-        "slope_real": float(slopes[0]),
-        "slope_drawn": float(slopes[1]),
-        "kept": float(slopes[1] / slopes[0]),
-        "kept_low": float(low),
-        "kept_high": float(high),
-        "kept_control": float(slopes[2] / slopes[0]),
+        "slope_real": before,
+        "slope_drawn": slope(t, y),
+        "kept": kept.value,
+        "kept_low": kept.low,
+        "kept_high": kept.high,
+        "kept_control": slope(t, rng.permutation(y)) / before,
         "n": len(t),
     }
-
-
-def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    centred = x - x.mean()
-    return float((centred * y).sum() / np.square(centred).sum())
 
 
 def colour_figures(
@@ -163,8 +150,7 @@ def segment(stamp: Floats) -> Segments:
     found, count = ndimage.label(smooth > DETECTION_SIGMA * sigma)
     sizes = np.bincount(found.ravel(), minlength=count + 1)
     sizes[0] = 0
-    y, x = np.indices(stamp.shape) - (stamp.shape[-1] - 1) / 2
-    distance = np.hypot(x, y)
+    distance = np.hypot(*(np.indices(stamp.shape) - (stamp.shape[-1] - 1) / 2))
     kept = np.flatnonzero(sizes >= SMALLEST_SOURCE_PX)
     if len(kept) == 0:
         disc = distance <= stamp.shape[-1] / 4

@@ -1,6 +1,7 @@
-"""From pictures to model stamps: frame, sky, stretch, splits, classes, balanced samples.
+"""From pictures to model stamps.
 
-Cutting and resampling: which part of a picture becomes the stamp, and on which pixels.
+Which part of a picture becomes the stamp and on which pixels, its stretch, and what is made of a
+catalogue before training: splits, classes of T, balanced samples, rotated copies.
 """
 
 from __future__ import annotations
@@ -86,9 +87,10 @@ def resample(image: NDArray[np.float32], size: int, *, linear: bool) -> NDArray[
         weights = _area_weights(side, size)
         out = weights @ pixels @ weights.T
     else:
-        zoom = (1.0,) * (pixels.ndim - 2) + (size / side,) * 2
+        zoom = (1.0,) * (pixels.ndim - 2) + (size / pixels.shape[-1],) * 2
         out = ndimage.zoom(pixels, zoom, order=3, mode="nearest", grid_mode=True)
-        out = out + (pixels.mean(axis=(-2, -1)) - out.mean(axis=(-2, -1)))[..., None, None]
+        shift = pixels.mean(axis=(-2, -1)) - out.mean(axis=(-2, -1))
+        out = np.asarray(out + shift[..., None, None], dtype=np.float64)
     flux = out * (side / size) ** 2 if linear else out
     return np.asarray(flux, dtype=np.float32)
 
@@ -116,12 +118,14 @@ def auto_frame(image: NDArray[np.float32], sky: float, sigma: float) -> int:
     largest: int = min(height, width) // 2
     smooth = ndimage.gaussian_filter(image.astype(np.float64), SMOOTHING_PX, mode="nearest")
     labels, _ = ndimage.label(smooth > sky + ISOPHOTE_SIGMAS * sigma)
-    # The object of the brightest pixel within a tenth of the side of the centre; 0 is sky.
+    # Label of the brightest pixel within a tenth of the side of the centre; 0 for sky.
+    height, width = labels.shape
     reach = max(1, int(CENTRE_TOLERANCE * min(height, width)))
     rows = slice(height // 2 - reach, height // 2 + reach + 1)
     columns = slice(width // 2 - reach, width // 2 + reach + 1)
     near = smooth[rows, columns]
-    label = int(labels[rows, columns][np.unravel_index(int(np.argmax(near)), near.shape)])
+    peak = np.unravel_index(int(np.argmax(near)), near.shape)
+    label = int(labels[rows, columns][peak])
     if label == 0:
         return largest
     y, x = np.nonzero(labels == label)

@@ -1,8 +1,7 @@
 """Where stamps come from: a folder of pictures, a cube, or a mosaic that is cut.
 
-Stacks of stamps in one file (.npy, .npz, HDF5), read a stamp at a time by seeking.
-
-Nothing is memory-mapped, so the pages of a large cube never count as this process's memory.
+A cube is a stack of stamps in one file (.npy, .npz, HDF5), read a stamp at a time by seeking.
+Nothing of it is memory-mapped, so the pages of a large cube never count as this process's memory.
 """
 
 from __future__ import annotations
@@ -79,7 +78,29 @@ def open_cube(path: Path, staging: Path, id_column: str) -> Cube:
     suffix = path.suffix.lower()
     try:
         if suffix == ".npz":
-            return _open_npz(path, staging, id_column)
+            with zipfile.ZipFile(path) as archive:
+                shapes = {}
+                for member in archive.namelist():
+                    with archive.open(member) as stream:
+                        if member.endswith(".npy"):
+                            shapes[member.removesuffix(".npy")] = _npy_header(stream, member)[0]
+                images = _pick({name: len(shape) for name, shape in shapes.items()}, str(path))
+                unpacked = staging / "cube.npy"
+                member = f"{images}.npy"
+                size = archive.getinfo(member).file_size
+                free = shutil.disk_usage(unpacked.parent).free
+                if size > free:
+                    raise SurveyError(
+                        f"{archive.filename}: {member} needs {size} bytes, {free} are free"
+                    )
+                with archive.open(member) as packed, unpacked.open("wb") as stream:
+                    shutil.copyfileobj(packed, stream, COPY_BYTES)
+                ids = _id_name(shapes, shapes[images][0], id_column)
+                values = None
+                if ids:
+                    with archive.open(f"{ids}.npy") as stream:
+                        values = np.lib.format.read_array(stream, allow_pickle=False)
+            return _open_npy(unpacked, f"{path.name}:{images}", values)
         if suffix == ".npy":
             return _open_npy(path, path.name, None)
         return _open_hdf5(path, id_column)
@@ -133,28 +154,6 @@ def _stamp_shape(
     return shape[0], (planes[0], planes[1], planes[2])
 
 
-def _open_npz(path: Path, staging: Path, id_column: str) -> Cube:
-    with zipfile.ZipFile(path) as archive:
-        shapes = {}
-        for member in archive.namelist():
-            with archive.open(member) as stream:
-                if member.endswith(".npy"):
-                    shapes[member.removesuffix(".npy")] = _npy_header(stream, member)[0]
-        images = _pick({name: len(shape) for name, shape in shapes.items()}, str(path))
-        unpacked, member = staging / "cube.npy", f"{images}.npy"
-        size, free = archive.getinfo(member).file_size, shutil.disk_usage(staging).free
-        if size > free:
-            raise SurveyError(f"{path}: {member} needs {size} bytes, {free} are free")
-        with archive.open(member) as packed, unpacked.open("wb") as stream:
-            shutil.copyfileobj(packed, stream, COPY_BYTES)
-        ids = _id_name(shapes, shapes[images][0], id_column)
-        values = None
-        if ids:
-            with archive.open(f"{ids}.npy") as stream:
-                values = np.lib.format.read_array(stream, allow_pickle=False)
-    return _open_npy(unpacked, f"{path.name}:{images}", values)
-
-
 def _pick(ranks: dict[str, int], name: str) -> str:
     fitting = [key for key, rank in ranks.items() if rank in CUBE_AXES]
     likely = [key for key in IMAGE_NAMES if key in fitting]
@@ -185,8 +184,8 @@ def _open_hdf5(path: Path, id_column: str) -> Cube:
 
     values = file[ids][:] if ids else None
     if values is not None and values.dtype.kind in "OS":
-        texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]
-        values = np.array(texts)
+        texts = (v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values)
+        values = np.array(list(texts))
     return Cube(name, count, planes, read, values)
 
 
@@ -233,13 +232,19 @@ class SeenNames:
     def add(self, name: str) -> bool:
         """Note `name`; False if it was there already."""
         value = name_hash(name)
-        if value in self._recent or _in_sorted(self._sorted, value):
+        if value in self._recent or _place(self._sorted, value) is not None:
             return False
         self._recent.add(value)
         if len(self._recent) >= 4096:
             self._sorted = np.union1d(self._sorted, np.array(list(self._recent), np.uint64))
             self._recent.clear()
         return True
+
+
+def _place(values: NDArray[np.uint64], value: int) -> int | None:
+    """Place of a value among sorted ones; None where it is not among them."""
+    place = int(np.searchsorted(values, np.uint64(value)))
+    return place if place < values.size and int(values[place]) == value else None
 
 
 class FolderSource:
@@ -279,18 +284,13 @@ class FolderSource:
         """Pictures in the folder (and folders in it) that no row names."""
         used = np.fromiter((name_hash(os.path.normpath(self.file_of(r))) for r in rows), np.uint64)
         used.sort()
-        unused = 0
+        count = 0
         for folder, _, names in os.walk(self._folder):
             for name in names:
                 if Path(name.removesuffix(".gz").removesuffix(".bz2")).suffix.lower() in SUFFIXES:
-                    within = os.path.relpath(Path(folder) / name, self._folder)
-                    unused += not _in_sorted(used, name_hash(within))
-        return unused
-
-
-def _in_sorted(values: NDArray[np.uint64], value: int) -> bool:
-    place = int(np.searchsorted(values, np.uint64(value)))
-    return place < values.size and int(values[place]) == value
+                    path = os.path.relpath(Path(folder) / name, self._folder)
+                    count += _place(used, name_hash(path)) is None
+        return count
 
 
 class CubeSource:
@@ -313,10 +313,8 @@ class CubeSource:
         if self._places is None:
             return row.row
         hashes, order = self._places
-        value = name_hash(row.galaxy_id)
-        place = int(np.searchsorted(hashes, np.uint64(value)))
-        found = place < hashes.size and int(hashes[place]) == value
-        return int(order[place]) if found else None
+        place = _place(hashes, name_hash(row.galaxy_id))
+        return None if place is None else int(order[place])
 
     def file_of(self, row: CatalogRow) -> str:
         """The cube and the place in it."""
@@ -355,7 +353,20 @@ class MosaicSource:
         from astropy.wcs import WCS
         from astropy.wcs.utils import proj_plane_pixel_scales
 
-        number = self._image_hdu(path)
+        if path.stat().st_size == 0:
+            raise BadImage(str(path), "empty file")
+        with (
+            path.open("rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        ):
+            numbers = [
+                span.number
+                for span in hdu_spans(mapped, str(path))
+                if span.is_image and len(span.planes) == 2
+            ]
+        if not numbers:
+            raise BadImage(str(path), "no HDU holds an image of two axes")
+        number = numbers[0]
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -370,20 +381,6 @@ class MosaicSource:
         self._name = path.name
         self.pixel_scale = float(np.sqrt(np.prod(steps))) * ARCSEC_PER_DEGREE
         self.side = round(side_arcsec / self.pixel_scale) if side_arcsec else side_px
-
-    @staticmethod
-    def _image_hdu(path: Path) -> int:
-        if path.stat().st_size == 0:
-            raise BadImage(str(path), "empty file")
-        with (
-            path.open("rb") as stream,
-            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-        ):
-            spans = hdu_spans(mapped, str(path))
-            numbers = [s.number for s in spans if s.is_image and len(s.planes) == 2]
-        if not numbers:
-            raise BadImage(str(path), "no HDU holds an image of two axes")
-        return numbers[0]
 
     def file_of(self, row: CatalogRow) -> str:
         """The mosaic and the position in it."""

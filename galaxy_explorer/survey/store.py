@@ -1,8 +1,7 @@
 """A survey on disk: `catalog.parquet`, `stamps.zarr`, `survey.json`, `rejects.csv`.
 
-Row i of the catalogue is stamp i. `Survey` reads one, `SurveyWriter` (in `writer`) makes one.
-
-What a survey is, and what becomes of a row that cannot be in it.
+Row i of the catalogue is stamp i; a row that cannot be in the survey is in `rejects.csv` with the
+reason. `SurveySpec` is what a survey is, `Survey` reads one, `writer.SurveyWriter` makes one.
 """
 
 from __future__ import annotations

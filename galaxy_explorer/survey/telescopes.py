@@ -163,7 +163,19 @@ def _hst_psf(telescope: Telescope, psf_file: Path | None) -> tuple[Any, float]:
 
     scale = telescope.pixel_scale_arcsec
     if psf_file is not None:
-        image = galsim.Image(_read_psf(psf_file), scale=scale)
+        from astropy.io import fits
+
+        try:
+            data = np.asarray(fits.getdata(psf_file), dtype=np.float64)
+        except (OSError, TypeError, ValueError) as error:
+            raise SurveyError(f"{psf_file}: --psf needs a readable FITS image ({error})") from error
+        if data.ndim != 2 or data.shape[0] != data.shape[1] or data.shape[0] % 2 == 0:
+            raise SurveyError(
+                f"{psf_file}: --psf needs a square image of odd size, not {data.shape}"
+            )
+        if not np.isfinite(data).all() or data.sum() <= 0:
+            raise SurveyError(f"{psf_file}: --psf needs finite values with a positive sum")
+        image = galsim.Image(data, scale=scale)
     else:
         optics = galsim.OpticalPSF(
             lam=1545.0, diam=2.4, obscuration=0.33, nstruts=4, strut_thick=0.02, pad_factor=1.5
@@ -175,20 +187,6 @@ def _hst_psf(telescope: Telescope, psf_file: Path | None) -> tuple[Any, float]:
         )
     profile = galsim.InterpolatedImage(image, x_interpolant="lanczos5", flux=1.0)
     return profile, float(image.calculateFWHM())
-
-
-def _read_psf(psf_file: Path) -> NDArray[np.float64]:
-    from astropy.io import fits
-
-    try:
-        data = np.asarray(fits.getdata(psf_file), dtype=np.float64)
-    except (OSError, TypeError, ValueError) as error:
-        raise SurveyError(f"{psf_file}: --psf needs a readable FITS image ({error})") from error
-    if data.ndim != 2 or data.shape[0] != data.shape[1] or data.shape[0] % 2 == 0:
-        raise SurveyError(f"{psf_file}: --psf needs a square image of odd size, not {data.shape}")
-    if not np.isfinite(data).all() or data.sum() <= 0:
-        raise SurveyError(f"{psf_file}: --psf needs finite values with a positive sum")
-    return data
 
 
 def draw_sky(telescope: Telescope, rng: np.random.Generator) -> dict[str, float]:

@@ -15,9 +15,8 @@
 
 Until `finish` everything lies in `SURVEY.partial`. A block counts once its state is written; what
 a kill left beyond that is written again by the next run. `finish` writes `survey.json` last and
-then renames the folder, so a survey is whole or absent. The same blocks give the same survey.
-
-Catalogue parts on disk: written block by block, joined at the end without loading them all.
+then renames the folder, so a survey is whole or absent. The same blocks give the same survey. The
+catalogue is written in parts, a block each, and joined at the end without loading them all.
 """
 
 from __future__ import annotations
@@ -78,7 +77,16 @@ def catalogue_part(columns: Columns, rows: int, source: str) -> pa.Table:
 
     Raises SurveyError for a missing galaxy_id, a derived column or a column of another length.
     """
-    arrays = {name: _array(name, values, rows) for name, values in columns.items()}
+    arrays = {}
+    for name, values in columns.items():
+        if isinstance(values, pa.ChunkedArray):
+            array = values.combine_chunks()
+        else:
+            array = values if isinstance(values, pa.Array) else pa.array(np.asarray(values))
+        if len(array) != rows:
+            found = f"{len(array)} values for {rows} rows"
+            raise SurveyError(f"catalogue block: column {name} has {found}")
+        arrays[name] = array
     if "galaxy_id" not in arrays:
         raise SurveyError("catalogue block: the column galaxy_id is missing")
     if taken := sorted(set(arrays) & set(DERIVED)):
@@ -98,16 +106,6 @@ def catalogue_part(columns: Columns, rows: int, source: str) -> pa.Table:
     }
     others = {name: values for name, values in arrays.items() if name not in FIXED}
     return pa.table({**fixed, **others})
-
-
-def _array(name: str, values: ArrayLike | pa.Array, rows: int) -> pa.Array:
-    if isinstance(values, pa.ChunkedArray):
-        array = values.combine_chunks()
-    else:
-        array = values if isinstance(values, pa.Array) else pa.array(np.asarray(values))
-    if len(array) != rows:
-        raise SurveyError(f"catalogue block: column {name} has {len(array)} values for {rows} rows")
-    return array
 
 
 def _floats(array: pa.Array) -> Any:
@@ -130,7 +128,13 @@ def join_parts(parts: list[Path], out: Path) -> None:
     types: dict[str, pa.DataType] = dict(FIXED)
     for part in parts:
         for field in pq.read_schema(part):
-            types[field.name] = _joint_type(types.get(field.name, field.type), field.type)
+            known = types.setdefault(field.name, field.type)
+            if pa.types.is_null(known):
+                types[field.name] = field.type
+            elif known != field.type and not pa.types.is_null(field.type):
+                both = (known, field.type)
+                numbers = all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in both)
+                types[field.name] = pa.float64() if numbers else pa.string()
     schema = pa.schema([pa.field(name, kind) for name, kind in types.items()])
     with atomic_path(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for batch in _regrouped(parts, schema):
@@ -155,15 +159,6 @@ def _regrouped(parts: list[Path], schema: pa.Schema) -> Iterator[pa.Table]:
                 waiting = waiting.slice(BATCH_ROWS)
     if waiting.num_rows:
         yield waiting.combine_chunks()
-
-
-def _joint_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    if one == other or pa.types.is_null(other):
-        return one
-    if pa.types.is_null(one):
-        return other
-    numbers = all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in (one, other))
-    return pa.float64() if numbers else pa.string()
 
 
 PROGRESS = "progress"
@@ -260,10 +255,13 @@ class SurveyWriter:
                 self._store(zarr.open_array(folder, mode="r+"), values)
             part = catalogue_part(columns, count, self._spec.source)
             write_part(part, self._part(self._state["parts"]))
+        with (self._progress / REJECTS).open("a", newline="") as stream:
+            csv.writer(stream).writerows(rejects)
+            rejects_bytes = stream.tell()
         self._save(
             rows=self.rows + count,
             parts=self._state["parts"] + bool(count),
-            rejects_bytes=self._write_rejects(rejects),
+            rejects_bytes=rejects_bytes,
             rejected=self.rejected + len(rejects),
             cursor=cursor,
         )
@@ -277,7 +275,30 @@ class SurveyWriter:
         shutil.copyfile(self._progress / REJECTS, self._work / REJECTS)
         for stale in self._work.rglob("*.partial"):
             stale.unlink()
-        meta = self._meta({"accepted": self.added, "rejected": self.rejected, **counts})
+        counts = {"accepted": self.added, "rejected": self.rejected, **counts}
+        base = self._state["base"]
+        meta: dict[str, Any] = {**(base or self._spec.meta)}
+        if base and base["pixel_scale_arcsec"] != self._spec.pixel_scale_arcsec:
+            meta["pixel_scale_arcsec"] = None
+        names = pq.read_schema(self._work / CATALOG).names
+        sources = [*(base["sources"] if base else []), {"source": self._spec.source, **counts}]
+        catalog = self._work / CATALOG
+        counts = dict.fromkeys(("galaxies", "rejected", "with_ttype", *SPLITS), 0)
+        counts["rejected"] = sum(int(entry["rejected"]) for entry in sources)
+        for batch in pq.ParquetFile(catalog).iter_batches(columns=["split", "ttype"]):
+            counts["galaxies"] += batch.num_rows
+            counts["with_ttype"] += int(np.isfinite(batch["ttype"].to_numpy()).sum())
+            for split in SPLITS:
+                counts[split] += pc.sum(pc.equal(batch["split"], split)).as_py() or 0
+        meta = {
+            "format": FORMAT,
+            **meta,
+            "pixel_scale_column": SCALE_COLUMN if SCALE_COLUMN in names else None,
+            "sources": sources,
+            "counts": counts,
+            "fingerprint": fingerprint(self._work),
+            "software": f"galaxy_explorer {__version__}",
+        }
         atomic_write_text(self._work / META, json.dumps(meta, indent=2) + "\n")
         _settle(self._final, self._work)
         return Survey.open(self._final)
@@ -295,7 +316,22 @@ class SurveyWriter:
             with (self._progress / REJECTS).open("w", newline="") as stream:
                 csv.writer(stream).writerow(Reject._fields)
         else:
-            self._check_fits(base.meta)
+            meta = base.meta
+            mine = self._spec.meta
+            mine["band"] = mine["band"] or meta["band"]
+            for name in ("stamp_size", "channels", "band"):
+                if mine[name] != meta[name]:
+                    raise SurveyError(
+                        f"{self._final}: its {name} is {meta[name]}, the new source has"
+                        f" {mine[name]}"
+                    )
+            if meta["stretch"]["state"] != self._spec.state:
+                raise SurveyError(
+                    f"{self._final}: its stamps are {meta['stretch']['state']}, the new source is "
+                    f"{self._spec.state}; make a survey of its own"
+                )
+            if self._spec.source in [entry["source"] for entry in meta["sources"]]:
+                raise SurveyError(f"{self._final}: holds the source {self._spec.source} already")
             for name in (STAMPS, EXTRAS):
                 if (self._final / name).exists():
                     shutil.copytree(self._final / name, self._work / name)
@@ -312,22 +348,6 @@ class SurveyWriter:
             "base": base.meta if base else None,
         }
         self._save(rejects_bytes=(self._progress / REJECTS).stat().st_size)
-
-    def _check_fits(self, meta: dict[str, Any]) -> None:
-        mine = self._spec.meta
-        mine["band"] = mine["band"] or meta["band"]
-        for name in ("stamp_size", "channels", "band"):
-            if mine[name] != meta[name]:
-                raise SurveyError(
-                    f"{self._final}: its {name} is {meta[name]}, the new source has {mine[name]}"
-                )
-        if meta["stretch"]["state"] != self._spec.state:
-            raise SurveyError(
-                f"{self._final}: its stamps are {meta['stretch']['state']}, the new source is "
-                f"{self._spec.state}; make a survey of its own"
-            )
-        if self._spec.source in [entry["source"] for entry in meta["sources"]]:
-            raise SurveyError(f"{self._final}: holds the source {self._spec.source} already")
 
     def _resume(self, recipe: dict[str, Any]) -> None:
         self._state = json.loads((self._progress / STATE).read_text())
@@ -352,44 +372,11 @@ class SurveyWriter:
         array.resize((end, *array.shape[1:]))
         array[self.rows : end] = values
 
-    def _write_rejects(self, rejects: Sequence[Reject]) -> int:
-        with (self._progress / REJECTS).open("a", newline="") as stream:
-            csv.writer(stream).writerows(rejects)
-            return stream.tell()
-
-    def _meta(self, counts: dict[str, int]) -> dict[str, Any]:
-        base = self._state["base"]
-        meta: dict[str, Any] = {**(base or self._spec.meta)}
-        if base and base["pixel_scale_arcsec"] != self._spec.pixel_scale_arcsec:
-            meta["pixel_scale_arcsec"] = None
-        names = pq.read_schema(self._work / CATALOG).names
-        sources = [*(base["sources"] if base else []), {"source": self._spec.source, **counts}]
-        return {
-            "format": FORMAT,
-            **meta,
-            "pixel_scale_column": SCALE_COLUMN if SCALE_COLUMN in names else None,
-            "sources": sources,
-            "counts": _counts(self._work / CATALOG, sources),
-            "fingerprint": fingerprint(self._work),
-            "software": f"galaxy_explorer {__version__}",
-        }
-
 
 def _create(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     chunks = (CHUNK_ROWS, *shape[1:])
     codec = BloscCodec(cname="zstd", clevel=5, shuffle="shuffle")
     zarr.create_array(path, shape=shape, chunks=chunks, dtype=dtype, compressors=codec)
-
-
-def _counts(catalog: Path, sources: list[dict[str, Any]]) -> dict[str, int]:
-    counts = dict.fromkeys(("galaxies", "rejected", "with_ttype", *SPLITS), 0)
-    counts["rejected"] = sum(int(entry["rejected"]) for entry in sources)
-    for batch in pq.ParquetFile(catalog).iter_batches(columns=["split", "ttype"]):
-        counts["galaxies"] += batch.num_rows
-        counts["with_ttype"] += int(np.isfinite(batch["ttype"].to_numpy()).sum())
-        for split in SPLITS:
-            counts[split] += pc.sum(pc.equal(batch["split"], split)).as_py() or 0
-    return counts
 
 
 def _settle(final: Path, work: Path) -> None:

@@ -1,17 +1,15 @@
-"""Files that are either whole or absent: write aside, sync, then rename.
-
-One training at a time in one folder, across processes.
-"""
+"""Files that are either whole or absent: write aside, sync, then rename; and locks on work."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from galaxy_explorer.errors import TrainingError
 
@@ -74,15 +72,15 @@ def exclusive(path: Path) -> Iterator[None]:
     Raises TrainingError if another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    lock = FileLock(path, mode=0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise TrainingError(
-                f"{path}: another run is training this model; wait for its end, or give --out"
-                " another folder"
-            ) from None
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise TrainingError(
+            f"{path}: another run is training this model; wait for its end, or give --out"
+            " another folder"
+        ) from None
+    try:
         yield
     finally:
-        os.close(descriptor)
+        lock.release()

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from tqdm import tqdm
+
 LINE_INTERVAL_S = 10.0
-RATE_SPAN_S = 60.0
 QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
 """Whether progress is not shown."""
+
+
+class ProgressLines(tqdm):  # type: ignore[misc]
+    """Whole lines in place of a bar, for files and pipes; the last one when all is done."""
+
+    monitor_interval = 0  # nothing to adapt to: no thread
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:  # noqa: ARG002
+        """Write a line: count, rate and time left."""
+        rate = (self.n - self.initial) / max(self.format_dict["elapsed"], 1e-9)
+        left = ((self.total or 0) - self.n) / rate if rate else float("inf")
+        self.fp.write(
+            f"{self.desc}: {self.n}/{self.total}{self.unit},"
+            f" {rate:.3g}{self.unit}/s, {left:.0f} s left\n"
+        )
+
+    def close(self) -> None:
+        """No line of farewell: the last one has been written."""
+        self.disable = True
 
 
 @contextmanager
@@ -25,60 +44,18 @@ def progress(
     if QUIET.get():
         yield lambda _: None
         return
-    shown = _bar if sys.stderr.isatty() else _lines
-    with shown(total, description, unit, done) as advance:
-        yield advance
-
-
-@contextmanager
-def _bar(total: int, description: str, unit: str, done: int) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, speed_estimate_period=RATE_SPAN_S) as bars:
-        task = bars.add_task(description, total=total, completed=done, rate="")
+    common = {"total": total, "desc": description, "unit": f" {unit}", "initial": done}
+    if sys.stderr.isatty():
+        with tqdm(**common, file=sys.stderr, dynamic_ncols=True) as bar:
+            yield bar.update
+        return
+    # A delay, however short, leaves out the line of the start.
+    every = {"mininterval": LINE_INTERVAL_S, "miniters": 1, "delay": 1e-9}
+    with ProgressLines(**common, **every, file=sys.stderr) as lines:
 
         def advance(n: int) -> None:
-            bars.advance(task, n)
-            speed = bars.tasks[task].speed
-            bars.update(task, rate=f"{speed:.3g} {unit}/s" if speed else "")
+            lines.update(n)
+            if lines.n >= total and lines.last_print_n < lines.n:
+                lines.refresh()
 
         yield advance
-
-
-@contextmanager
-def _lines(total: int, description: str, unit: str, done: int) -> Iterator[Callable[[int], None]]:
-    start = last = time.monotonic()
-    count = done
-
-    def advance(n: int) -> None:
-        nonlocal count, last
-        count += n
-        now = time.monotonic()
-        if now - last < LINE_INTERVAL_S and count < total:
-            return
-        last = now
-        rate = (count - done) / max(now - start, 1e-9)
-        left = (total - count) / rate if rate else float("inf")
-        sys.stderr.write(
-            f"{description}: {count}/{total} {unit}, {rate:.3g} {unit}/s, {left:.0f} s left\n"
-        )
-
-    yield advance

@@ -48,7 +48,13 @@ def encode_table(table: Table, extension: str) -> bytes:
     a text: FITS knows ASCII only, XML no control characters.
     """
     _known(extension)
-    table = _portable(table)
+    # The table with whole numbers of the sizes that every format knows.
+    made = table.copy(copy_data=False)
+    for name in table.colnames:
+        if table[name].dtype.kind in "iu" and table[name].dtype not in ("i2", "i4", "i8"):
+            wider = np.promote_types(table[name].dtype, np.int16)
+            made[name] = table[name].astype(np.int64 if wider.kind == "u" else wider)
+    table = made
     _check_texts(table, extension)
     return _encode(table, extension)
 
@@ -73,16 +79,6 @@ def write_table(table: Table, path: Path) -> None:
 def _known(extension: str) -> None:
     if extension not in FORMATS:
         raise BadCatalog(f"table.{extension}: the extension must be one of {', '.join(FORMATS)}")
-
-
-def _portable(table: Table) -> Table:
-    """The table with whole numbers of the sizes that every format knows."""
-    made = table.copy(copy_data=False)
-    for name in table.colnames:
-        if table[name].dtype.kind in "iu" and table[name].dtype not in ("i2", "i4", "i8"):
-            wider = np.promote_types(table[name].dtype, np.int16)
-            made[name] = table[name].astype(np.int64 if wider.kind == "u" else wider)
-    return made
 
 
 def _check_texts(table: Table, extension: str) -> None:
@@ -124,7 +120,11 @@ def _encode(table: Table, extension: str) -> bytes:
         # The standards only advise against some names and units; every reader takes them.
         warnings.filterwarnings("ignore", category=UserWarning, module="astropy")
         if extension == "parquet":
-            return _through_a_file(table)
+            # Parquet, for which astropy needs a path.
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / "table.parquet"
+                table.write(path, format="parquet")
+                return path.read_bytes()
         if extension == "fits":
             return _fits_bytes(table)
         if extension == "vot":
@@ -133,14 +133,6 @@ def _encode(table: Table, extension: str) -> bytes:
         options = {"delimiter": ","} if extension == "ecsv" else {}
         table.write(buffer, format=FORMATS[extension].astropy, **options)
         return buffer.getvalue().encode()
-
-
-def _through_a_file(table: Table) -> bytes:
-    """Parquet, for which astropy needs a path."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "table.parquet"
-        table.write(path, format="parquet")
-        return path.read_bytes()
 
 
 def _fits_bytes(table: Table) -> bytes:
@@ -191,7 +183,15 @@ def _read(data: bytes, extension: str) -> Table:
     from astropy.table import Table
 
     if extension == "vot":
-        return _votable_table(data)
+        # The first table of a VOTable; INFO elements become its `meta`.
+        from astropy.io.votable import parse
+
+        document = parse(io.BytesIO(data), verify="ignore")
+        table = document.get_first_table().to_table(use_names_over_ids=True)
+        for name in table.colnames:  # long ones come back with line breaks
+            table[name].description = " ".join((table[name].description or "").split()) or None
+        table.meta.update({info.name: info.value for info in document.infos})
+        return table
     if extension == "fits":
         options = {"mask_invalid": False, "character_as_bytes": False}
         return Table.read(io.BytesIO(data), format="fits", hdu=1, **options)
@@ -202,15 +202,3 @@ def _read(data: bytes, extension: str) -> Table:
             return Table.read(path, format="parquet")
     text = io.BytesIO(data)
     return Table.read(text, format=FORMATS[extension].astropy, encoding="utf-8")
-
-
-def _votable_table(data: bytes) -> Table:
-    """The first table of a VOTable; INFO elements become its `meta`."""
-    from astropy.io.votable import parse
-
-    document = parse(io.BytesIO(data), verify="ignore")
-    table = document.get_first_table().to_table(use_names_over_ids=True)
-    for name in table.colnames:  # long ones come back with line breaks
-        table[name].description = " ".join((table[name].description or "").split()) or None
-    table.meta.update({info.name: info.value for info in document.infos})
-    return table

@@ -52,12 +52,3 @@ def test_band_limit_of_a_gaussian_psf() -> None:
 def test_reduced_chi2_of_pure_noise_is_one() -> None:
     noise = np.random.default_rng(0).normal(0, 3, (4, 84, 84))
     assert metrics.reduced_chi2(noise, np.full(noise.shape, 3.0)) == pytest.approx(1, abs=0.05)
-
-
-def test_bootstrap_intervals_hold_the_mean_as_often_as_they_say() -> None:
-    rng = np.random.default_rng(1)
-    held = 0
-    for seed in range(60):
-        _, low, high = metrics.bootstrap(rng.normal(2, 1, 80), np.mean, seed)
-        held += low <= 2 <= high
-    assert 50 <= held <= 60

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.emulation import morphology
-from galaxy_explorer.emulation.morphology import STATISTICS, measure_morphology, measure_one, slope
+from galaxy_explorer.emulation.morphology import STATISTICS, measure_morphology, measure_one
+from galaxy_explorer.utils.resampling import slope
 from tests.survey.test_photometry import ellipse
 
 

@@ -43,7 +43,7 @@ def rolled(galaxies):
 @pytest.fixture(scope="module", autouse=True)
 def _quick():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scores, "BOOTSTRAPS", 60)
+        patch.setattr(scores, "FEW_RESAMPLES", 60)
         patch.setattr(comparison, "TREES", 40)
         yield
 

@@ -7,13 +7,19 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from galaxy_explorer.bundle.card import claims_text
 from galaxy_explorer.evaluation.claims import (
     LARGE,
     SMALL,
-    claims_text,
     judge_all,
 )
-from galaxy_explorer.evaluation.evidence import Estimate, Evidence, difference, sign, verdict_of
+from galaxy_explorer.evaluation.evidence import (
+    ClaimEstimate,
+    Evidence,
+    difference,
+    sign,
+    verdict_of,
+)
 from galaxy_explorer.evaluation.rows import RowKey, make_row
 from tests.small_evaluation import small_evaluation
 
@@ -125,14 +131,14 @@ def test_verdicts(signs, verdict):
 
 
 def test_difference_and_its_sign():
-    one, other = Estimate("a", 0.5, 0.4, 0.6, 9), Estimate("b", 0.1, 0.05, 0.15, 8)
+    one, other = ClaimEstimate("a", 0.5, 0.4, 0.6, 9), ClaimEstimate("b", 0.1, 0.05, 0.15, 8)
     found = difference("a less b", one, other)
     assert found.value == pytest.approx(0.4)
     assert found.low == pytest.approx(0.4 - np.hypot(0.1, 0.05))
     assert sign(found, positive=True) is True
     assert sign(found, positive=False) is False
-    assert sign(Estimate("c", 0.01, -0.1, 0.1), positive=True) is None
-    assert sign(difference("none", one, Estimate("d", None)), positive=True) is None
+    assert sign(ClaimEstimate("c", 0.01, -0.1, 0.1), positive=True) is None
+    assert sign(difference("none", one, ClaimEstimate("d", None)), positive=True) is None
 
 
 def test_the_text_has_every_claim_with_its_verdict_and_figures():

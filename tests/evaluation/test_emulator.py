@@ -52,7 +52,7 @@ def bundle(survey, tmp_path_factory):
 @pytest.fixture(scope="module")
 def _quick():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scores, "BOOTSTRAPS", 20)
+        patch.setattr(scores, "FEW_RESAMPLES", 20)
         patch.setattr(comparison, "TREES", 10)
         patch.setattr(morphology, "measure_one", simple_measure)
         yield

@@ -9,9 +9,8 @@ from galaxy_explorer.evaluation.rows import (
     find_row,
     join_seeds,
     make_row,
-    over_galaxies,
-    seed_half_width,
 )
+from galaxy_explorer.utils.resampling import bootstrap, mean_interval
 
 SUBSET = RowKey("k16-paper-8x8", "index", "gmm", 64)
 
@@ -21,13 +20,19 @@ def row(value, half=0.1, figure="AMI"):
     return make_row(SUBSET, "agreement", figure, score, n=100)
 
 
+def half_width(values):
+    found = mean_interval(values)
+    assert found.high - found.value == pytest.approx(found.value - found.low)
+    return found.high - found.value
+
+
 def test_one_training_keeps_its_interval():
     assert join_seeds([row(0.5)]) == [row(0.5)]
 
 
 def test_trainings_are_joined_to_their_mean_with_a_wider_interval():
     (joined,) = join_seeds([row(0.4), row(0.5), row(0.6)])
-    spread = seed_half_width(np.array([0.4, 0.5, 0.6]))
+    spread = half_width([0.4, 0.5, 0.6])
     assert joined.seed_count == 3
     assert joined.value == pytest.approx(0.5)
     assert joined.high - joined.value == pytest.approx(np.hypot(0.1, spread))
@@ -41,9 +46,7 @@ def test_equal_trainings_do_not_narrow_the_interval_over_galaxies():
 
 def test_student_by_hand():
     # t(0.975, 2 degrees of freedom) = 4.3027
-    assert seed_half_width(np.array([1.0, 2.0, 3.0])) == pytest.approx(
-        4.3027 / np.sqrt(3), rel=1e-4
-    )
+    assert half_width([1.0, 2.0, 3.0]) == pytest.approx(4.3027 / np.sqrt(3), rel=1e-4)
 
 
 def test_other_figures_and_features_stay_apart():
@@ -65,7 +68,14 @@ def test_find():
 
 def test_interval_over_galaxies_of_a_mean():
     values = np.random.default_rng(0).normal(5, 1, 400)
-    found = over_galaxies(lambda rows: float(values[rows].mean()), 400, 500)
-    assert found["value"] == pytest.approx(values.mean())
-    assert found["high"] - found["low"] == pytest.approx(2 * 1.96 / 20, rel=0.15)
-    assert over_galaxies(lambda _: 1.0, 1, 10) == {"value": 1.0}
+    found = bootstrap(lambda rows: values[rows].mean(), 400, resamples=500)
+    made = make_row(SUBSET, "agreement", "AMI", found, n=400)
+    assert made.value == pytest.approx(values.mean())
+    assert made.high - made.low == pytest.approx(2 * 1.96 / 20, rel=0.15)
+    alone = make_row(SUBSET, "agreement", "AMI", bootstrap(lambda _: 1.0, 1, resamples=10), n=1)
+    assert (alone.value, alone.low, alone.high) == (1.0, None, None)
+
+
+def test_an_interval_that_ends_at_zero_counts_when_trainings_are_joined():
+    (joined,) = join_seeds([row(0.1), row(0.1), row(0.1)])
+    assert (joined.low, joined.high) == (pytest.approx(0.0), pytest.approx(0.2))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.evaluation.agreement import cluster_means, count_kinds
-from galaxy_explorer.evaluation.number_of_clusters import is_right, wilson
+from galaxy_explorer.evaluation.number_of_clusters import is_right
 from galaxy_explorer.evaluation.references import JUDGE, best_threshold, judge_targets
 from galaxy_explorer.evaluation.rows import RowKey, make_row
 
@@ -44,13 +44,6 @@ def test_clusters_of_a_few_members_are_not_counted():
 )
 def test_what_counts_as_found(classes, structure, k, right):
     assert is_right(classes, structure, k) is right
-
-
-def test_interval_of_a_share():
-    # Wilson's interval of 8 in 10
-    low, high = wilson(8, 10)
-    assert (low, high) == (pytest.approx(0.490, abs=0.002), pytest.approx(0.943, abs=0.002))
-    assert wilson(10, 10)[1] == 1
 
 
 def test_threshold_with_the_fewest_errors():

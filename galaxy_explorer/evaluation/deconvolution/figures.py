@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.deconvolution.metrics import (
-    bootstrap,
     ellipticity,
     euclid_view,
     flux,
@@ -24,6 +23,7 @@ from galaxy_explorer.deconvolution.metrics import (
     root_mean_square,
 )
 from galaxy_explorer.deconvolution.observations import Array, ObservedStamps, blur
+from galaxy_explorer.utils.resampling import bootstrap
 
 Floats = NDArray[np.float64]
 
@@ -112,14 +112,25 @@ def judge(
     figures = []
     for measure in MEASURES:
         values = measure.values(light, truth, observed, scale_arcsec)
-        value, low, high = bootstrap(values, measure.together)
+        estimate = bootstrap(
+            lambda rows, v=values, m=measure: float(m.together(v[rows], axis=0)),
+            len(light),
+        )
         control = None
         if measure.against_truth:
             other = measure.values(light, np.roll(truth, 1, 0), observed, scale_arcsec)
             control = float(measure.together(other, axis=0))
         figures.append(
             Figure(
-                peak_sn, method, measure.name, value, low, high, len(light), measure.unit, control
+                peak_sn,
+                method,
+                measure.name,
+                estimate.value,
+                estimate.low,
+                estimate.high,
+                estimate.n,
+                measure.unit,
+                control,
             )
         )
     return figures

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle.card import model_card
 from galaxy_explorer.bundle.deconvolution import DECONVOLUTION, FORMAT, psf_model, psf_model_name
 from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.deconvolution.classics import (
@@ -30,7 +31,6 @@ from galaxy_explorer.deconvolution.observations import (
     observe,
     stamps_observed,
 )
-from galaxy_explorer.evaluation.deconvolution.card import deconvolution_card
 from galaxy_explorer.evaluation.deconvolution.figures import (
     LUCY,
     NETWORK,
@@ -99,7 +99,7 @@ def evaluate_deconvolution(request: DeconvolutionEvaluation) -> dict[str, Any]:
     if request.real is not None:
         found["real"] = run.stage("real", run.real_stamps)
     data = json.dumps(found, indent=1, allow_nan=False).encode()
-    card = partial(deconvolution_card, found=found, command=request.command)
+    card = partial(model_card, deconvolution=found, command=request.command)
     add_files(request.bundle, {DECONVOLUTION: data}, card)
     return found
 

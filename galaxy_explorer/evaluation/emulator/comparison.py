@@ -1,8 +1,7 @@
 """Generated galaxies against real ones: slopes against T, distances, classifiers, neighbours.
 
 Every function takes arrays that were measured under the same noise, sky and segmentation, whatever
-they came from: held-out galaxies, their reconstructions, samples, a control. Intervals hold 95 % of
-400 resamples of the galaxies.
+they came from: held-out galaxies, their reconstructions, samples, a control.
 """
 
 from __future__ import annotations
@@ -12,21 +11,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer.evaluation.emulator.sets import Floats, Galaxies, Rows, Score, resampled
+from galaxy_explorer.evaluation.emulator.sets import Floats, Galaxies, ResampledFigure, Rows
+from galaxy_explorer.utils.resampling import slope
 
 FLOOR_PAIRS = 20
 FOLDS = 5
 TREES = 200
 EARLY_TTYPE = 0.0
 PAIRS = 4000  # random pairs behind a mean distance
-BLOCK = 256
-
-
-def fitted_slope(ttype: Floats, values: Floats) -> float:
-    """Least-squares slope a stage of T; no pair may be NaN; 0 where T does not vary."""
-    spread = ttype - ttype.mean()
-    variance = float(spread @ spread)
-    return float(spread @ values) / variance if variance > 0 else 0.0
 
 
 def _pairs(galaxies: Galaxies, statistic: str) -> tuple[Floats, Floats]:
@@ -35,21 +27,21 @@ def _pairs(galaxies: Galaxies, statistic: str) -> tuple[Floats, Floats]:
     return galaxies.ttype[known], values[known]
 
 
-def slope_of(galaxies: Galaxies, statistic: str) -> Score:
+def slope_of(galaxies: Galaxies, statistic: str) -> ResampledFigure:
     """Slope of a statistic against T."""
     x, y = _pairs(galaxies, statistic)
-    return resampled(lambda rows: fitted_slope(x[rows], y[rows]), len(x))
+    return ResampledFigure(lambda rows: slope(x[rows], y[rows]), (len(x),))
 
 
-def slope_ratio(samples: Galaxies, reconstructions: Galaxies, statistic: str) -> Score:
+def slope_ratio(samples: Galaxies, reconstructions: Galaxies, statistic: str) -> ResampledFigure:
     """Slope of samples over the slope of reconstructions."""
     (x, y), (u, v) = _pairs(samples, statistic), _pairs(reconstructions, statistic)
 
     def ratio(rows: Rows, others: Rows) -> float:
-        below = fitted_slope(u[others], v[others])
-        return fitted_slope(x[rows], y[rows]) / below if below else 0.0
+        below = slope(u[others], v[others])
+        return slope(x[rows], y[rows]) / below if below else 0.0
 
-    return resampled(ratio, len(x), len(u))
+    return ResampledFigure(ratio, (len(x), len(u)))
 
 
 def _scaled(
@@ -76,14 +68,14 @@ def wasserstein(first: Floats, second: Floats) -> float:
 
 def mean_distance(
     first: Galaxies, second: Galaxies, names: Sequence[str], sigma: Mapping[str, float]
-) -> Score:
+) -> ResampledFigure:
     """Mean over statistics of the Wasserstein-1 distance over sigma."""
     pairs = _scaled(first, second, names, sigma)
 
     def mean(rows: Rows, others: Rows) -> float:
         return float(np.mean([wasserstein(a[rows], b[others]) for a, b in pairs]))
 
-    return resampled(mean, len(first), len(second), centred=True)
+    return ResampledFigure(mean, (len(first), len(second)))
 
 
 def distance_floor(
@@ -99,13 +91,14 @@ def distance_floor(
     return float(np.mean(drawn))
 
 
-def two_sample_auc(first: NDArray[np.floating], second: NDArray[np.floating]) -> Score:
+def two_sample_auc(first: NDArray[np.floating], second: NDArray[np.floating]) -> ResampledFigure:
     """How well a classifier tells two sets of features (n, F) apart: area under the curve.
 
     Scored on held-out folds; the better of a logistic regression and a forest; 0.5: not at all.
     """
     from sklearn.ensemble import ExtraTreesClassifier
     from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -119,18 +112,14 @@ def two_sample_auc(first: NDArray[np.floating], second: NDArray[np.floating]) ->
         cross_val_predict(model, x, side, cv=folds, method="predict_proba")[:, 1]
         for model in (linear, forest)
     ]
-    best = max(odds, key=lambda values: area(values[side == 0], values[side == 1]))
+    best = max(odds, key=lambda values: roc_auc_score(side, values))
     before, after = best[side == 0], best[side == 1]
-    return resampled(lambda a, b: area(before[a], after[b]), len(before), len(after))
 
+    def area(a: Rows, b: Rows) -> float:
+        drawn = np.concatenate([before[a], after[b]])
+        return float(roc_auc_score(np.repeat([0, 1], [len(a), len(b)]), drawn))
 
-def area(first: Floats, second: Floats) -> float:
-    """Chance that a value of the second set is above one of the first, ties by halves."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(np.concatenate([first, second]))[len(first) :]
-    n, m = len(first), len(second)
-    return float((ranks.sum() - m * (m + 1) / 2) / (n * m))
+    return ResampledFigure(area, (len(before), len(after)), most=1)
 
 
 def split_auc(features: NDArray[np.floating]) -> float:
@@ -140,30 +129,20 @@ def split_auc(features: NDArray[np.floating]) -> float:
     return two_sample_auc(features[order[:half]], features[order[half:]]).value
 
 
-def nearest_distances(vectors: NDArray[np.floating], others: NDArray[np.floating]) -> Floats:
-    """Distance (n,) of each of vectors (n, V) to the nearest of others (m, V)."""
-    known = np.asarray(others, np.float32)
-    square = np.square(known).sum(1)
-    parts = []
-    for start in range(0, len(vectors), BLOCK):
-        part = np.asarray(vectors[start : start + BLOCK], np.float32)
-        apart = square - 2 * part @ known.T + np.square(part).sum(1)[:, None]  # (b, m)
-        parts.append(np.sqrt(apart.min(1).clip(0)))
-    return np.concatenate(parts).astype(np.float64)
-
-
 def neighbour_ratio(
     vectors: NDArray[np.floating], train: NDArray[np.floating], held_out: NDArray[np.floating]
-) -> Score:
+) -> ResampledFigure:
     """Mean distance to the nearest training galaxy over that to the nearest held-out one.
 
     As many training as held-out galaxies must be given; below 1: training galaxies are copied.
     Raises ValueError for unequal numbers.
     """
+    from sklearn.metrics import pairwise_distances_argmin_min
+
     if len(train) != len(held_out):
         raise ValueError(f"{len(train)} training and {len(held_out)} held-out galaxies")
-    near, far = nearest_distances(vectors, train), nearest_distances(vectors, held_out)
-    return resampled(lambda rows: float(near[rows].mean() / far[rows].mean()), len(near))
+    near, far = (pairwise_distances_argmin_min(vectors, others)[1] for others in (train, held_out))
+    return ResampledFigure(lambda rows: float(near[rows].mean() / far[rows].mean()), (len(near),))
 
 
 def diversity(samples: Galaxies, reconstructions: Galaxies) -> float:
@@ -179,13 +158,13 @@ def spread(vectors: NDArray[np.floating]) -> float:
     return float(np.linalg.norm(vectors[first] - vectors[second], axis=1).mean())
 
 
-def correlation(galaxies: Galaxies) -> Score:
+def correlation(galaxies: Galaxies) -> ResampledFigure:
     """Correlation of T, asked or catalogued, with T as judged; needs a judge."""
     x, y = galaxies.ttype, _judged(galaxies)
-    return resampled(lambda rows: _r(x[rows], y[rows]), len(x))
+    return ResampledFigure(lambda rows: _r(x[rows], y[rows]), (len(x),), most=1)
 
 
-def correlation_ratio(samples: Galaxies, reconstructions: Galaxies) -> Score:
+def correlation_ratio(samples: Galaxies, reconstructions: Galaxies) -> ResampledFigure:
     """Correlation of asked and judged T on samples over that on reconstructions."""
     x, y, u, v = samples.ttype, _judged(samples), reconstructions.ttype, _judged(reconstructions)
 
@@ -193,7 +172,7 @@ def correlation_ratio(samples: Galaxies, reconstructions: Galaxies) -> Score:
         below = _r(u[others], v[others])
         return _r(x[rows], y[rows]) / below if below else 0.0
 
-    return resampled(ratio, len(x), len(u))
+    return ResampledFigure(ratio, (len(x), len(u)))
 
 
 def _judged(galaxies: Galaxies) -> Floats:
@@ -208,11 +187,11 @@ def _r(x: Floats, y: Floats) -> float:
 
 def training_set_accuracy(
     samples: Galaxies, training: Galaxies, real: Galaxies
-) -> tuple[Score, Score]:
+) -> tuple[ResampledFigure, ResampledFigure]:
     """Two-class accuracy on real galaxies: a forest that learnt samples over one of `training`.
 
-    The first Score is the ratio, the second the accuracy of the forest that learnt `training`; both
-    forests see as many galaxies.
+    The first figure is the ratio, the second the accuracy of the forest that learnt `training`;
+    both forests see as many galaxies.
     """
     from sklearn.ensemble import ExtraTreesClassifier
 
@@ -233,5 +212,5 @@ def training_set_accuracy(
         below = float(right[1][rows].mean())
         return float(right[0][rows].mean()) / below if below else 0.0
 
-    by_real = resampled(lambda rows: float(right[1][rows].mean()), len(truth))
-    return resampled(ratio, len(truth)), by_real
+    by_real = ResampledFigure(lambda rows: float(right[1][rows].mean()), (len(truth),), most=1)
+    return ResampledFigure(ratio, (len(truth),)), by_real

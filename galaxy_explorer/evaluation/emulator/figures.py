@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxy_explorer.bundle.card import LEADING
 from galaxy_explorer.bundle.emulation import EmulationFigure
 from galaxy_explorer.evaluation.emulator import comparison as compare
-from galaxy_explorer.evaluation.emulator.sets import Galaxies, Score
+from galaxy_explorer.evaluation.emulator.sets import Galaxies, ResampledFigure
 
 Goal = tuple[float | None, float | None]
 
-LEADING = ("concentration", "gini", "m20")  # A and S are dominated by noise
 NO_GOAL: Goal = (None, None)
 SLOPE_GOAL: Goal = (0.9, 1.1)
 SIGMAS_GOAL: Goal = (5.0, None)
@@ -84,11 +84,12 @@ def verdict(
 
 
 def _figure(
-    group: str, name: str, score: Score | float | None, goal: Goal, n: int, **others: Any
+    group: str, name: str, score: ResampledFigure | float | None, goal: Goal, n: int, **others: Any
 ) -> EmulationFigure:
     """A figure; others: statistic, floor, collapsed, control, reference, note."""
-    if isinstance(score, Score):
-        value, low, high = (known(v) for v in (score.value, *score.interval))
+    if isinstance(score, ResampledFigure):
+        ends = (score.estimate.low, score.estimate.high)
+        value, low, high = (known(v) for v in (score.value, *ends))
     else:
         value, low, high = known(score), None, None
     return EmulationFigure(
@@ -153,7 +154,8 @@ def label_figures(sets: Sets) -> list[EmulationFigure]:
 
 def _sigmas(words: str, galaxies: Galaxies, name: str, goal: Goal) -> EmulationFigure:
     slope = compare.slope_of(galaxies, name)
-    sigmas = slope.value / slope.error if slope.error > 0 else 0.0
+    error = slope.estimate.error
+    sigmas = slope.value / error if error > 0 else 0.0
     # How far from nothing has no sign; that of a control that should be nothing keeps it.
     value = abs(sigmas) if goal is SIGMAS_GOAL else sigmas
     return _figure("label", words, value, goal, len(galaxies), statistic=name)

@@ -14,6 +14,7 @@ import numpy as np
 from msgspec.structs import asdict, replace
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle.card import model_card
 from galaxy_explorer.bundle.emulation import (
     EMULATION,
     EmulatorEvaluation,
@@ -25,7 +26,6 @@ from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.errors import BundleError
-from galaxy_explorer.evaluation.card import card_of
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.emulator.figures import FEWEST, Sets, all_figures
 from galaxy_explorer.evaluation.emulator.measure import Asked, HeldOut, Measurer, Source
@@ -241,7 +241,7 @@ def write_emulation(
     add_files(
         bundle.path,
         {EMULATION: emulation.to_bytes()} | ({} if judge is None else {JUDGE: judge.data}),
-        lambda manifest: card_of(manifest, bundle.evaluation, emulation),
+        lambda manifest: model_card(manifest, evaluation=bundle.evaluation, emulation=emulation),
         guidance={proof.model: proof.guidance for proof in (emulation, *emulation.others)},
         ttype_regressor=None if judge is None else judge.entry,
     )

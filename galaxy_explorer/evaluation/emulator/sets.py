@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,11 +10,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxy_explorer.utils.resampling import FEW_RESAMPLES, Estimate, bootstrap
+
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-BOOTSTRAPS = 400
-INTERVAL = (0.025, 0.975)
 COLLAPSED_TO = 8  # distinct galaxies of a collapsed emulator
 
 
@@ -78,41 +79,23 @@ class Galaxies:
 
 
 @dataclass(frozen=True)
-class Score:
-    """A value; its 95 % interval and its standard error are computed when they are asked for.
+class ResampledFigure:
+    """A figure of the rows of one or more sets, each set resampled by itself.
 
-    centred: the resamples' scatter about their mean, placed about the value, for figures that
-    resampling raises, as it does every distance.
+    figure: rows of each set -> number; sizes: galaxies of each; most: the largest number it can
+    be. Resampling waits until `estimate` is asked for: of floors and controls only the value is.
     """
 
-    value: float
-    resample: Callable[[], Floats]
-    centred: bool = False
+    figure: Callable[..., float]
+    sizes: tuple[int, ...]
+    most: float = math.inf
 
     @cached_property
-    def _drawn(self) -> Floats:
-        return self.resample()
+    def value(self) -> float:
+        """Of all galaxies."""
+        return float(self.figure(*map(np.arange, self.sizes)))
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Its ends."""
-        shift = self.value - self._drawn.mean() if self.centred else 0.0
-        low, high = np.quantile(self._drawn, INTERVAL) + shift
-        return float(low), float(high)
-
-    @property
-    def error(self) -> float:
-        """Standard deviation of the resamples."""
-        return float(self._drawn.std())
-
-
-def resampled(figure: Callable[..., float], *sizes: int, centred: bool = False) -> Score:
-    """A figure of the rows of one or more sets, each set resampled by itself."""
-
-    def draw() -> Floats:
-        rng = np.random.default_rng(0)
-        rows = ([rng.integers(n, size=n) for n in sizes] for _ in range(BOOTSTRAPS))
-        return np.array([figure(*part) for part in rows])
-
-    whole = float(figure(*(np.arange(n) for n in sizes)))
-    return Score(whole, draw, centred)
+    @cached_property
+    def estimate(self) -> Estimate:
+        """The value with its 95 % interval over galaxies and its standard error."""
+        return bootstrap(self.figure, *self.sizes, resamples=FEW_RESAMPLES, most=self.most)

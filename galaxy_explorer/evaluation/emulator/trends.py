@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from msgspec.structs import replace
 
+from galaxy_explorer.bundle.card import LEADING
 from galaxy_explorer.bundle.emulation import CLASSES, KINDS, GuidancePoint, Histogram, TypeTrend
 from galaxy_explorer.evaluation.emulator import comparison as compare
-from galaxy_explorer.evaluation.emulator.figures import FEWEST, LEADING, Sets, known
+from galaxy_explorer.evaluation.emulator.figures import FEWEST, Sets, known
 from galaxy_explorer.evaluation.emulator.sets import Galaxies
 
 LOWEST_CLASS = -3
@@ -59,7 +60,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def _trend(galaxies: Galaxies, kind: str, name: str) -> TypeTrend:
-    slope = compare.slope_of(galaxies, name)
+    slope = compare.slope_of(galaxies, name).estimate
     values = galaxies.statistics[name]
     place = np.floor(galaxies.ttype + 0.5).clip(LOWEST_CLASS, LOWEST_CLASS + CLASSES - 1)
     means: list[float | None] = []
@@ -72,8 +73,8 @@ def _trend(galaxies: Galaxies, kind: str, name: str) -> TypeTrend:
         statistic=name,
         kind=kind,
         slope=known(slope.value),
-        low=known(slope.interval[0]),
-        high=known(slope.interval[1]),
+        low=known(slope.low),
+        high=known(slope.high),
         sigmas=known(slope.value / slope.error) if slope.error > 0 else None,
         n=int(np.isfinite(values).sum()),
         means=tuple(means),

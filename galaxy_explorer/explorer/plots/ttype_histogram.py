@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.clustering.summary import ENOUGH_TTYPES, ordered
 from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colour, describe, type_colour
+from galaxy_explorer.utils.resampling import share_interval
 
 if TYPE_CHECKING:
     from galaxy_explorer.clustering.summary import ClusterSummary
@@ -36,14 +37,10 @@ def wilson_interval(counts: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.
 
     counts: (10,) galaxies per class; n is their sum. With n = 0 both ends are 0.
     """
-    from astropy.stats import binom_conf_interval
-
     counts = np.asarray(counts)
     n = counts.sum()
-    if n == 0:
-        return np.zeros(len(counts)), np.zeros(len(counts))
-    low, high = binom_conf_interval(counts, n, confidence_level=0.95, interval="wilson")
-    return n * low, n * high
+    low, high = share_interval(counts, n)
+    return np.nan_to_num(n * low), np.nan_to_num(n * high)
 
 
 def histogram_columns(counts: ArrayLike, reference: ArrayLike | None = None) -> dict[str, Any]:

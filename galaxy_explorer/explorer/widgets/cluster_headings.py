@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.clustering.summary import ClusterSummary
 
 KIND_RULE = (
-    "Early: the 95 % bootstrap interval of the cluster's share of T ≤ 0 lies above the share in"
+    "Early: the 95 % interval of the cluster's share of T ≤ 0 lies above the share in"
     " the whole sample. Late: it lies below. Mixed: it holds it. No word: fewer than 8 members"
     " have a T."
 )
@@ -99,7 +99,7 @@ def cluster_heading(cluster: ClusterSummary, jaccard: float | None = None) -> st
 def _early_share(cluster: ClusterSummary) -> str:
     low, high = 100 * cluster.early_low, 100 * cluster.early_high
     share = f"{100 * cluster.early_fraction:.0f} % early ({low:.0f} to {high:.0f} %)"
-    return hint(share, "Share of T ≤ 0 among members with a T, with its 95 % bootstrap interval.")
+    return hint(share, "Share of T ≤ 0 among members with a T, with its 95 % interval.")
 
 
 def selection_heading(label: str, n: int, no_t: int) -> str:

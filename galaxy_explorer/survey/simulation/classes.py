@@ -73,18 +73,18 @@ def draw_prototypes(
     candidates = [draw_parameters(telescope, rng) for _ in range(CANDIDATES if classes else 0)]
     if not candidates:
         return []
-    # What tells galaxies of two classes apart at sight.
-    looks = [
-        (
-            galaxy.ttype,
-            galaxy.bulge_to_total,
-            float(np.log(galaxy.isophotal_radius_arcsec)),
-            float(np.log(galaxy.total_flux)),
-            galaxy.inclination_deg / 30,
-        )
-        for galaxy in candidates
-    ]
-    table = np.array(looks)
+    table = np.array(
+        [
+            (
+                galaxy.ttype,
+                galaxy.bulge_to_total,
+                float(np.log(galaxy.isophotal_radius_arcsec)),
+                float(np.log(galaxy.total_flux)),
+                galaxy.inclination_deg / 30,
+            )
+            for galaxy in candidates
+        ]
+    )
     table = (table - table.mean(0)) / table.std(0)
     chosen = [0]
     while len(chosen) < classes:

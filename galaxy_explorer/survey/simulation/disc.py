@@ -56,8 +56,19 @@ def draw_plane(
     The stars are the disc with its arms, bar and ring. The sum is below 1 by what the unending
     exponential has beyond the edge of the disc.
     """
-    warped = _warped_radius(galaxy, plane, rng)
-    smooth = _smooth_disc(galaxy, warped)
+    # Radius with lopsided and lumpy isophotes (m = 1 to 3).
+    phases = rng.uniform(0.0, 2.0 * pi, 3)
+    stretch = np.zeros_like(plane.radius)
+    if galaxy.lopsidedness:
+        for m, phase in enumerate(phases, start=1):
+            stretch += np.cos(m * plane.angle - np.float32(phase)) / m
+    growth = np.minimum(plane.radius / galaxy.isophotal_radius_arcsec, 1.0)
+    warped = np.asarray(plane.radius * np.exp(-galaxy.lopsidedness * growth * stretch))
+    # Exponential to the edge, then falling faster.
+    edge = edge_radius(galaxy)
+    outside = np.clip((warped - edge) / (0.12 * edge), -30.0, 30.0)
+    light = np.exp(-warped / galaxy.disc_scale_length_arcsec) / (1.0 + np.exp(outside))
+    smooth = np.asarray(light, dtype=np.float32)
     smooth *= 1.0 - _step((plane.radius / edge_radius(galaxy) - FADE) / (REACH - FADE))
     modulation = np.exp(galaxy.texture * _texture(galaxy, plane, rng))
     if galaxy.n_arms:
@@ -72,7 +83,14 @@ def draw_plane(
         ring *= np.sqrt(modulation)
         disc += galaxy.ring_fraction * ring / ring.sum()
     if galaxy.bar_fraction:
-        disc += galaxy.bar_fraction * _bar(galaxy, plane)
+        # A flat bar, its sum 1.
+        angle = np.radians(galaxy.bar_angle_deg)
+        along = float(np.cos(angle)) * plane.x + float(np.sin(angle)) * plane.y
+        across = float(np.cos(angle)) * plane.y - float(np.sin(angle)) * plane.x
+        length = galaxy.bar_length_arcsec
+        rho = np.hypot(along / length, across / (galaxy.bar_axis_ratio * length))
+        light = np.exp(-(np.minimum(rho, 4.0) ** np.float32(BAR_POWER)))
+        disc += galaxy.bar_fraction * np.asarray(light / light.sum(), dtype=np.float32)
     clumps = np.zeros_like(disc)
     if galaxy.n_clumps:
         disc *= 1.0 - galaxy.clump_fraction
@@ -102,25 +120,6 @@ def dust_column(galaxy: GalaxyParameters, plane: Plane) -> Array:
     face_on = galaxy.dust_optical_depth * np.exp(-plane.radius / length)
     height = 0.35 * galaxy.disc_thickness * galaxy.disc_scale_length_arcsec
     return project(galaxy, face_on.astype(np.float32), plane, scale_height=height)
-
-
-def _smooth_disc(galaxy: GalaxyParameters, radius: Array) -> Array:
-    """Exponential to the edge, then falling faster."""
-    edge = edge_radius(galaxy)
-    outside = np.clip((radius - edge) / (0.12 * edge), -30.0, 30.0)
-    light = np.exp(-radius / galaxy.disc_scale_length_arcsec) / (1.0 + np.exp(outside))
-    return np.asarray(light, dtype=np.float32)
-
-
-def _warped_radius(galaxy: GalaxyParameters, plane: Plane, rng: np.random.Generator) -> Array:
-    """Radius with lopsided and lumpy isophotes (m = 1 to 3)."""
-    phases = rng.uniform(0.0, 2.0 * pi, 3)
-    stretch = np.zeros_like(plane.radius)
-    if galaxy.lopsidedness:
-        for m, phase in enumerate(phases, start=1):
-            stretch += np.cos(m * plane.angle - np.float32(phase)) / m
-    growth = np.minimum(plane.radius / galaxy.isophotal_radius_arcsec, 1.0)
-    return np.asarray(plane.radius * np.exp(-galaxy.lopsidedness * growth * stretch))
 
 
 def _arm_modulation(galaxy: GalaxyParameters, plane: Plane, rng: np.random.Generator) -> Array:
@@ -181,17 +180,6 @@ def _texture(galaxy: GalaxyParameters, plane: Plane, rng: np.random.Generator) -
             )
             field += np.cos(along + np.float32(phase))
     return field * np.float32(sqrt(2.0 / TEXTURE_MODES))
-
-
-def _bar(galaxy: GalaxyParameters, plane: Plane) -> Array:
-    """A flat bar, its sum 1."""
-    angle = np.radians(galaxy.bar_angle_deg)
-    along = float(np.cos(angle)) * plane.x + float(np.sin(angle)) * plane.y
-    across = float(np.cos(angle)) * plane.y - float(np.sin(angle)) * plane.x
-    length = galaxy.bar_length_arcsec
-    rho = np.hypot(along / length, across / (galaxy.bar_axis_ratio * length))
-    light = np.exp(-(np.minimum(rho, 4.0) ** np.float32(BAR_POWER)))
-    return np.asarray(light / light.sum(), dtype=np.float32)
 
 
 def _add_clumps(

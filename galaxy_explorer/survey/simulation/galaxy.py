@@ -60,10 +60,9 @@ def draw_galaxy(telescope: Telescope, galaxy: GalaxyParameters, rng: np.random.G
         disc *= 1.0 - BEHIND_DUST * -np.expm1(-column)
         canvas.light += _turned(canvas, disc, galaxy.position_angle_deg, (x, y))
     if galaxy.bulge_to_total:
-        bulge_shape = (galaxy.bulge_axis_ratio, galaxy.position_angle_deg)
-        bulge_flux = galaxy.total_flux * galaxy.bulge_to_total
-        radius = galaxy.bulge_radius_arcsec
-        profile = _sersic(galaxy.sersic_index, radius, bulge_flux, bulge_shape)
+        flux = galaxy.total_flux * galaxy.bulge_to_total
+        shape = (galaxy.bulge_axis_ratio, galaxy.position_angle_deg)
+        profile = _sersic(galaxy.sersic_index, galaxy.bulge_radius_arcsec, flux, shape)
         bulge = _sampled(canvas, profile, (x, y))
         if column is not None:
             # The near half of the disc lies before the bulge, the far half behind it.
@@ -85,10 +84,17 @@ def draw_companions(
     n_galaxies = int(rng.poisson(telescope.mean_neighbours))
     n_stars = int(rng.poisson(telescope.star_probability))
     for _ in range(n_galaxies):
-        _neighbour(canvas, telescope, galaxy, rng)
+        fainter = rng.uniform(1.0, 4.5)
+        flux = galaxy.total_flux * 10.0 ** (-0.4 * fainter)
+        radius = galaxy.half_light_radius_arcsec * 10.0 ** (-0.1 * fainter) * rng.uniform(0.25, 0.6)
+        radius = max(radius, telescope.pixel_scale_arcsec)
+        index = float(rng.choice((1.0, 1.0, 2.5, 4.0)))
+        shape = (float(rng.uniform(0.3, 1.0)), float(rng.uniform(0.0, 180.0)))
+        profile = _sersic(index, radius, flux, shape)
+        canvas.light += _sampled(canvas, profile, _elsewhere(canvas, galaxy, rng))
     for _ in range(n_stars):
         flux = galaxy.total_flux * 10.0 ** (-0.4 * rng.uniform(0.3, 5.0))
-        # A Gaussian far below the PSF in width, so that it may lie between pixels.
+        # A point source: a Gaussian far below the PSF in width, so that it may lie between pixels.
         profile = galsim.Gaussian(sigma=STAR_SIGMA_PX * telescope.pixel_scale_arcsec, flux=flux)
         canvas.light += _sampled(canvas, profile, _elsewhere(canvas, galaxy, rng))
     return canvas.pixels(), {"n_neighbours": n_galaxies, "n_stars": n_stars}
@@ -151,16 +157,3 @@ def _elsewhere(
         x, y = rng.uniform(-half, half, 2)
         if np.hypot(x, y) > 0.45 * galaxy.isophotal_radius_arcsec:
             return float(x), float(y)
-
-
-def _neighbour(
-    canvas: Canvas, telescope: Telescope, galaxy: GalaxyParameters, rng: np.random.Generator
-) -> None:
-    fainter = rng.uniform(1.0, 4.5)
-    flux = galaxy.total_flux * 10.0 ** (-0.4 * fainter)
-    radius = galaxy.half_light_radius_arcsec * 10.0 ** (-0.1 * fainter) * rng.uniform(0.25, 0.6)
-    radius = max(radius, telescope.pixel_scale_arcsec)
-    index = float(rng.choice((1.0, 1.0, 2.5, 4.0)))
-    shape = (float(rng.uniform(0.3, 1.0)), float(rng.uniform(0.0, 180.0)))
-    profile = _sersic(index, radius, flux, shape)
-    canvas.light += _sampled(canvas, profile, _elsewhere(canvas, galaxy, rng))

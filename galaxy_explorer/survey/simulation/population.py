@@ -92,14 +92,48 @@ def draw_parameters(telescope: Telescope, rng: np.random.Generator) -> GalaxyPar
     ttype = float(rng.uniform(T_FIRST, T_LAST))
     elliptical = ttype < ELLIPTICAL_BELOW
     barred = bool(rng.uniform() < BARRED) and not elliptical and ttype < LAST_BARRED
-    values = _profile(ttype, telescope, rng, elliptical=elliptical, barred=barred)
-    values |= _orientation(ttype, rng, elliptical=elliptical)
+    # Sizes and fluxes such that the isophote spans the drawn part of the stamp.
+    share = 1.0 if elliptical else _positive(rng, along(ttype, BULGE_TO_TOTAL), 0.25, top=0.8)
+    share *= BARRED_BULGE if barred else 1.0
+    index = float(np.clip(along(ttype, SERSIC_INDEX) * np.exp(0.2 * rng.normal()), 0.6, 6.0))
+    ratio = 1.0 if elliptical else _positive(rng, along(ttype, BULGE_RADIUS), 0.25)
+    brightness = along(ttype, DISC_BRIGHTNESS) + telescope.brightness_offset + 0.4 * rng.normal()
+    extent = EXTENT[0] + (EXTENT[1] - EXTENT[0]) * rng.beta(2.2, 1.4)
+    isophotal = 0.5 * extent * telescope.width_arcsec
+    light, central = _unit_profile(share, index, ratio, elliptical=elliptical)
+    fainter = brightness - 2.5 * np.log10(light / central)
+    unit = isophotal / float(np.interp(telescope.isophote, fainter, RADII))
+    enclosed = np.cumsum(light * RADII**2)  # the radii are spaced in ln
+    peak = 10.0 ** (-0.4 * (brightness - telescope.zero_point))  # flux/arcsec^2
+    values = {
+        "bulge_to_total": share,
+        "sersic_index": index,
+        "bulge_radius_arcsec": ratio * unit if share > 0.0 else 0.0,
+        "disc_scale_length_arcsec": 0.0 if elliptical else unit,
+        "central_brightness_mag_arcsec2": brightness,
+        "isophotal_radius_arcsec": isophotal,
+        "half_light_radius_arcsec": float(np.interp(0.5 * enclosed[-1], enclosed, RADII)) * unit,
+        "total_flux": peak * unit**2 / central,
+    }
+    # Random directions: cos i is uniform; bulges are oblate spheroids seen at the same angle.
+    cosine = float(rng.uniform(0.0, 1.0))
+    flattening = float(rng.uniform(0.45, 0.95) if elliptical else rng.uniform(0.6, 0.85))
+    thickness = _positive(rng, along(ttype, THICKNESS), 0.15)
+    offset_x, offset_y = rng.uniform(-0.5, 0.5, size=2).tolist()
+    values |= {
+        "bulge_axis_ratio": float(np.hypot(flattening * np.sqrt(1.0 - cosine**2), cosine)),
+        "disc_thickness": 0.0 if elliptical else thickness,
+        "inclination_deg": float(np.degrees(np.arccos(cosine))),
+        "position_angle_deg": float(rng.uniform(0.0, 180.0)),
+        "offset_x_px": offset_x,
+        "offset_y_px": offset_y,
+    }
     radius = values["isophotal_radius_arcsec"]
     values |= _bar_and_ring(ttype, radius, rng, elliptical=elliptical, barred=barred)
     structure = _arms(ttype, rng) if not elliptical else dict.fromkeys(ARM_FIELDS, 0.0)
     values |= structure
     whole = {name: round(values.pop(name)) for name in ("n_arms", "winding", "n_clumps")}
-    return GalaxyParameters(ttype=ttype, **values, **whole)  # type: ignore[arg-type]
+    return GalaxyParameters(ttype=ttype, **values, **whole)
 
 
 def sersic_b(index: float) -> float:
@@ -116,39 +150,6 @@ def sersic_profile(radii: NDArray[np.float64], index: float) -> NDArray[np.float
     b = sersic_b(index)
     norm = 2.0 * np.pi * index * b ** (-2.0 * index) * gamma(2.0 * index)
     return np.asarray(np.exp(-b * radii ** (1.0 / index)) / norm)
-
-
-def _profile(
-    ttype: float,
-    telescope: Telescope,
-    rng: np.random.Generator,
-    *,
-    elliptical: bool,
-    barred: bool,
-) -> dict[str, float]:
-    """Sizes and fluxes such that the isophote spans the drawn part of the stamp."""
-    share = 1.0 if elliptical else _positive(rng, along(ttype, BULGE_TO_TOTAL), 0.25, top=0.8)
-    share *= BARRED_BULGE if barred else 1.0
-    index = float(np.clip(along(ttype, SERSIC_INDEX) * np.exp(0.2 * rng.normal()), 0.6, 6.0))
-    ratio = 1.0 if elliptical else _positive(rng, along(ttype, BULGE_RADIUS), 0.25)
-    brightness = along(ttype, DISC_BRIGHTNESS) + telescope.brightness_offset + 0.4 * rng.normal()
-    extent = EXTENT[0] + (EXTENT[1] - EXTENT[0]) * rng.beta(2.2, 1.4)
-    isophotal = 0.5 * extent * telescope.width_arcsec
-    light, central = _unit_profile(share, index, ratio, elliptical=elliptical)
-    fainter = brightness - 2.5 * np.log10(light / central)
-    unit = isophotal / float(np.interp(telescope.isophote, fainter, RADII))
-    enclosed = np.cumsum(light * RADII**2)  # the radii are spaced in ln
-    peak = 10.0 ** (-0.4 * (brightness - telescope.zero_point))  # flux/arcsec^2
-    return {
-        "bulge_to_total": share,
-        "sersic_index": index,
-        "bulge_radius_arcsec": ratio * unit if share > 0.0 else 0.0,
-        "disc_scale_length_arcsec": 0.0 if elliptical else unit,
-        "central_brightness_mag_arcsec2": brightness,
-        "isophotal_radius_arcsec": isophotal,
-        "half_light_radius_arcsec": float(np.interp(0.5 * enclosed[-1], enclosed, RADII)) * unit,
-        "total_flux": peak * unit**2 / central,
-    }
 
 
 def _unit_profile(
@@ -169,22 +170,6 @@ def _unit_profile(
 def _positive(rng: np.random.Generator, mean: float, spread: float, top: float = 10.0) -> float:
     """A lognormal about `mean` with `spread` in ln, at most `top`."""
     return float(min(mean * np.exp(spread * rng.normal()), top))
-
-
-def _orientation(ttype: float, rng: np.random.Generator, *, elliptical: bool) -> dict[str, float]:
-    """Random directions: cos i is uniform; bulges are oblate spheroids seen at the same angle."""
-    cosine = float(rng.uniform(0.0, 1.0))
-    flattening = float(rng.uniform(0.45, 0.95) if elliptical else rng.uniform(0.6, 0.85))
-    thickness = _positive(rng, along(ttype, THICKNESS), 0.15)
-    offset_x, offset_y = rng.uniform(-0.5, 0.5, size=2).tolist()
-    return {
-        "bulge_axis_ratio": float(np.hypot(flattening * np.sqrt(1.0 - cosine**2), cosine)),
-        "disc_thickness": 0.0 if elliptical else thickness,
-        "inclination_deg": float(np.degrees(np.arccos(cosine))),
-        "position_angle_deg": float(rng.uniform(0.0, 180.0)),
-        "offset_x_px": offset_x,
-        "offset_y_px": offset_y,
-    }
 
 
 def _bar_and_ring(

@@ -83,7 +83,15 @@ def simulate_survey(
     Raises SettingError for an unknown telescope, fewer than one galaxy or worker, or a PSF file
     that the telescope has no use for; SurveyError where `out` is taken or the file unusable.
     """
-    telescope = _checked(like, n, seed, workers, psf_file)
+    if like not in TELESCOPES:
+        raise SettingError(f"like={like!r}: no such survey; known are {', '.join(TELESCOPES)}")
+    for name, value, least in (("n", n, 1), ("seed", seed, 0), ("workers", workers, 1)):
+        if value < least:
+            raise SettingError(f"{name}={value}: must be at least {least}")
+    if psf_file is not None and like != "candels":
+        raise SettingError(f"psf={psf_file}: {like} draws its own PSFs; leave the file out")
+    telescope = TELESCOPES[like]
+    draw_psf(telescope, np.random.default_rng(0), psf_file)  # an unusable file fails here
     spec = SurveySpec(
         name=Path(out).name,
         source=f"simulated-{like}",
@@ -164,19 +172,6 @@ def convolve(light: Array, psf: Array) -> Array:
     from scipy.signal import fftconvolve
 
     return np.asarray(fftconvolve(light, psf, mode="same"), dtype=np.float32)
-
-
-def _checked(like: str, n: int, seed: int, workers: int, psf_file: Path | None) -> Telescope:
-    if like not in TELESCOPES:
-        raise SettingError(f"like={like!r}: no such survey; known are {', '.join(TELESCOPES)}")
-    for name, value, least in (("n", n, 1), ("seed", seed, 0), ("workers", workers, 1)):
-        if value < least:
-            raise SettingError(f"{name}={value}: must be at least {least}")
-    if psf_file is not None and like != "candels":
-        raise SettingError(f"psf={psf_file}: {like} draws its own PSFs; leave the file out")
-    telescope = TELESCOPES[like]
-    draw_psf(telescope, np.random.default_rng(0), psf_file)  # an unusable file fails here
-    return telescope
 
 
 def _blocks(tasks: list[tuple[Any, ...]], workers: int) -> Iterator[_Block]:

@@ -1,0 +1,84 @@
+"""Model cards and CLAIMS.md: written from what a bundle holds, whatever that is."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from msgspec.structs import replace
+
+from galaxy_explorer.bundle.bundle import load_bundle
+from galaxy_explorer.bundle.card import Markdown, claims_text, escape, model_card, table
+from galaxy_explorer.bundle.deconvolution import read_deconvolution
+from galaxy_explorer.bundle.manifest import CardFigure
+from tests.small_bundle import write_small_bundle
+from tests.small_evaluation import small_evaluation
+
+HOSTILE = 'a|b<script>alert("x")</script>\n| c | d |\n\n# Owned <img src=x>'
+
+
+@pytest.mark.parametrize("name", ["sdss", "sdss_colour", "candels"])
+def test_the_figures_of_the_cards_that_ship_are_those_of_their_bundles(name):
+    bundle = load_bundle(f"trained/{name}")
+    text = model_card(
+        bundle.manifest,
+        evaluation=bundle.evaluation,
+        emulation=bundle.emulation,
+        deconvolution=read_deconvolution(bundle),
+    )
+    assert tables_of(text) == tables_of(bundle.card)
+
+
+def tables_of(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines() if line.startswith(("|", "#"))]
+
+
+def test_the_claims_that_ship_are_those_of_the_evaluation():
+    bundle = load_bundle("trained/sdss")
+    text = (bundle.path / "CLAIMS.md").read_text()
+    assert claims_text(bundle.name, bundle.evaluation).split() == text.split()
+
+
+def rows_of(text: str) -> list[int]:
+    """Numbers of cells of the lines of tables."""
+    return [line.count("|") for line in text.splitlines() if line.startswith("|")]
+
+
+def test_texts_of_a_bundle_stay_in_their_cells_and_are_no_html(tmp_path):
+    manifest = load_bundle(write_small_bundle(tmp_path / "b")).manifest
+    source = {"source": HOSTILE, "accepted": 1, "rejected": 0}
+    survey = replace(manifest.survey, band=HOSTILE, sources=(source,))
+    hostile = replace(
+        manifest,
+        hardware=HOSTILE,
+        software=HOSTILE,
+        survey=survey,
+        figures=(CardFigure(HOSTILE, HOSTILE, HOSTILE),),
+    )
+    plain = replace(hostile, figures=(CardFigure("-", "-", "-"),))
+    text, same = model_card(hostile), model_card(plain)
+    assert "<script" not in text
+    assert "<img" not in text
+    assert "\n# Owned" not in text
+    assert rows_of(text) == rows_of(same)
+
+
+def test_claims_stay_in_their_cells_and_are_no_html():
+    evaluation = small_evaluation()
+    hostile = replace(evaluation.claims[0], words=HOSTILE, explanation=HOSTILE)
+    changed = replace(evaluation, claims=(hostile, *evaluation.claims[1:]))
+    text = claims_text("small", changed)
+    assert "<script" not in text
+    assert "\n# Owned" not in text
+    assert rows_of(text) == rows_of(claims_text("small", evaluation))
+
+
+def test_what_is_escaped_and_what_is_not():
+    assert escape("T <= 0, p < 1e-6, a > b & c") == "T <= 0, p < 1e-6, a > b & c"
+    assert escape("<b>x</b><!-- y --><?z") == "&lt;b>x&lt;/b>&lt;!-- y -->&lt;?z"
+    assert escape(math.nan) == "-"
+    assert escape(escape("a|b\n<i>")) == escape("a|b\n<i>") == "a/b &lt;i>"
+    whole = table(["a", "b"], [["x|y", 1], ["two\nlines", math.nan]])
+    assert whole == "| a | b |\n| --- | --- |\n| x/y | 1 |\n| two lines | - |"
+    assert escape(whole) is whole
+    assert isinstance(whole, Markdown)
