@@ -15,8 +15,8 @@ import panel_material_ui as pmui
 from panel.io.resources import LOCAL_DIST
 
 from galaxy_explorer.errors import BadQuery, GalaxyExplorerError
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.context import AppContext, app_context
-from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.export.dialog import ExportDialog
 from galaxy_explorer.explorer.links import restore
 from galaxy_explorer.explorer.pages.labels.session import label_columns
@@ -28,7 +28,13 @@ from galaxy_explorer.explorer.server.sessions import (
     session_beacon,
 )
 from galaxy_explorer.explorer.state import ExplorerState
-from galaxy_explorer.explorer.widgets.components import Navigation, SearchField, notify, when_loaded
+from galaxy_explorer.explorer.widgets.components import (
+    HtmlPane,
+    Navigation,
+    SearchField,
+    notify,
+    when_loaded,
+)
 from galaxy_explorer.explorer.widgets.results import (
     as_results,
     format_count,
@@ -197,13 +203,8 @@ def _asked_page(names: list[str]) -> str:
 
 def error_page(error: Exception) -> pmui.Page:
     """A page that says what is wrong and what helps."""
-    text = (
-        f"<h2>The explorer cannot start</h2><p>{escape(error)}</p>"
-        "<p>Name a bundle with <code>galaxy-explorer serve BUNDLE</code> or "
-        "<code>make app BUNDLE=...</code>; <code>galaxy-explorer train</code> makes one from a "
-        "survey. Reload this page when it is there.</p>"
-    )
-    return _page(pn.pane.HTML(text, margin=40, styles={"font-size": "16px", "max-width": "70ch"}))
+    text = render("pages.error", error=error)
+    return _page(HtmlPane(text, margin=40, styles={"font-size": "16px", "max-width": "70ch"}))
 
 
 def _page(

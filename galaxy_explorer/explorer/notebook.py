@@ -17,7 +17,7 @@ from galaxy_explorer.explorer.pages.labels.session import label_store
 from galaxy_explorer.explorer.pictures.originals import survey_originals
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.colouring import map_colouring
-from galaxy_explorer.explorer.plots.galaxy_map import BLANK, TOOLTIP_STYLE, GalaxyMap
+from galaxy_explorer.explorer.plots.galaxy_map import BLANK, GalaxyMap, tooltip
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.controls import format_colour, two_way
 from galaxy_explorer.explorer.widgets.detail import Detail
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 GALLERY_PAGE = 48
-TOOLTIP = (
-    f'<div style="{TOOLTIP_STYLE}"><div><b>@id</b></div><div>@t · cluster @cluster</div></div>'
-)
 COLOURS = """
 :host {
   --panel-on-background-color: var(--vscode-editor-foreground, var(--jp-ui-font-color1, #212529));
@@ -91,7 +88,7 @@ class Explorer(pn.viewable.Viewer):
 
     def _format_hover(self) -> None:
         for tool in self.map.figure.select({"type": HoverTool}):
-            tool.tooltips = TOOLTIP  # pictures have addresses only where a server is
+            tool.tooltips = tooltip()  # pictures have addresses only where a server is
 
     def _place(self, *_: Any) -> None:
         colouring = map_colouring(self.bundle, self.state.clustering, self.state.colour_by)

@@ -14,11 +14,11 @@ import panel_material_ui as pmui
 from numpy.typing import NDArray
 
 from galaxy_explorer.errors import NoHub
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.export.samp import SampLink, samp_installed
 from galaxy_explorer.explorer.links import link_query
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.components import CopyTexts, notify
+from galaxy_explorer.explorer.widgets.components import CopyTexts, HtmlPane, notify
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.results import current_results
 from galaxy_explorer.tables import PAPER, SOFTWARE, galaxy_table
@@ -40,7 +40,7 @@ class ExportDialog(pn.viewable.Viewer):
     ) -> None:
         super().__init__(**params)
         self.state, self.context, self._page = state, context, page
-        self.heading = pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width")
+        self.heading = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width")
         self.texts = CopyTexts(margin=(8, 0, 0, 0))
         self.table = Downloads("Table", list(FORMATS), self._prepare_table)
         self.map = Downloads("Map", PICTURES, self._prepare_map)
@@ -64,9 +64,9 @@ class ExportDialog(pn.viewable.Viewer):
     def open(self, *_: Any) -> None:
         """Say what there is to take, keep the selection for the link, and show the dialog."""
         rows, words = self._chosen()
-        self.heading.object = (
-            f"<p><b>{galaxies(len(rows))}</b>: {escape(words)}. Clusters are those of"
-            f" {escape(self.state.words(self.state.clustering))}.</p>"
+        clustering = self.state.words(self.state.clustering)
+        self.heading.object = render(
+            "pages.export", count=galaxies(len(rows)), words=words, clustering=clustering
         )
         query = link_query(self.state, self._page(), self.context.selections)
         bundle = self.state.bundle

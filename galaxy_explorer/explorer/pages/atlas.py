@@ -8,13 +8,14 @@ import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.colouring import Colouring, legend, map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap
 from galaxy_explorer.explorer.plots.ttype_histogram import t_histogram, update_t_histogram
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import one_url, tile_url
+from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.explorer.widgets.controls import (
     clustering_select,
     display_controls,
@@ -101,7 +102,7 @@ class AtlasPage(pn.viewable.Viewer):
                 self.state,
                 "colour_by",
             ),
-            pn.pane.HTML(
+            HtmlPane(
                 pn.bind(self._legend, self.state.param.colour_by),
                 sizing_mode="stretch_width",
                 margin=(0, 10),
@@ -133,9 +134,8 @@ class AtlasPage(pn.viewable.Viewer):
         name = str(survey.get("name") or "").replace("_", " ").upper()
         words = f"{len(bundle):,} {name} galaxies"
         words += f" in the {survey['band']} band" if survey.get("band") else ""
-        return pn.pane.HTML(
-            f"<b>{escape(words)}</b>, placed by a model that was never told their types: "
-            "neighbours look alike. Scroll to zoom in and the galaxies appear.",
+        return HtmlPane(
+            render("pages.introduction", sample=words),
             styles={"font-size": "14px", "line-height": "1.45"},
             margin=(12, 10, 4, 10),
         )
@@ -144,7 +144,7 @@ class AtlasPage(pn.viewable.Viewer):
         return legend(column, self._colouring())
 
     def _picture_controls(self) -> list[pn.viewable.Viewable]:
-        remark = pn.pane.HTML(
+        remark = HtmlPane(
             pn.bind(self._format_picture, self.state.param.pictures),
             styles={"font-size": "12.5px", "opacity": "0.85"},
             margin=(2, 10),
@@ -158,7 +158,7 @@ class AtlasPage(pn.viewable.Viewer):
         return "Pictures are reconstructions: drawn by the model from its codes, not survey pixels."
 
     def _selection_line(self) -> pn.viewable.Viewable:
-        words = pn.pane.HTML(
+        words = HtmlPane(
             pn.bind(
                 self._selection_html, self.state.param.selection_label, self.state.param.selection
             ),
@@ -178,4 +178,4 @@ class AtlasPage(pn.viewable.Viewer):
     def _selection_html(self, label: str, rows: np.ndarray) -> str:
         if not len(rows):
             return "Nothing selected: all galaxies below. Lasso, box or click on the map selects."
-        return f"<b>{len(rows):,} selected</b>, {escape(label)}"
+        return render("pages.selected", count=f"{len(rows):,}", label=label)

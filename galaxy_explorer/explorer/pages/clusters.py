@@ -1,8 +1,6 @@
 """The Clusters page: Hubble types of every cluster, and one cluster in full.
 
-Ward's merger tree for the Clusters page: its layout, and the groups of a cut. No widgets.
-
-The merger tree on the Clusters page: cut by the visitor, its groups as small histograms.
+Or Ward's merger tree, which the visitor cuts, with the groups of the cut as small histograms.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.merger_tree import MergerTree
 from galaxy_explorer.clustering.summary import ORDERS, ClusterSummary, group_summaries
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.plots.clusterings import place_figure, set_map, update_place
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour, type_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import panels, t_histogram, update_t_histogram
@@ -28,7 +27,7 @@ from galaxy_explorer.explorer.widgets.cluster_headings import (
     selection_heading,
     type_key,
 )
-from galaxy_explorer.explorer.widgets.components import MergerTreeView, SmallMultiples
+from galaxy_explorer.explorer.widgets.components import HtmlPane, MergerTreeView, SmallMultiples
 from galaxy_explorer.explorer.widgets.controls import (
     SOURCE_WORDS,
     clustering_select,
@@ -114,8 +113,8 @@ class MergerGroups(pn.viewable.Viewer):
         state.param.watch(self._mark, "selection")
         self.param.watch(self._show_tree, "tree")
         self._show_tree()
-        note = pn.pane.HTML(
-            f'<p class="soft">{NOTE}</p>', stylesheets=[STYLES], sizing_mode="stretch_width",
+        note = HtmlPane(
+            render("parts.soft", words=NOTE), stylesheets=[STYLES], sizing_mode="stretch_width",
             margin=(0, 0, 6, 0),
         )  # fmt: skip
         which = choice("Tree", self.param.tree, names) if len(trees) > 1 else None
@@ -185,7 +184,7 @@ class ClustersPage(pn.viewable.Viewer):
         self.histogram = t_histogram(np.zeros(10, int), 0, height=210)
         self.place = place_figure(self._clustering.coordinates, height=210)
         self.legend, self.heading = (
-            pn.pane.HTML("", margin=(0, 0, 6, 0), sizing_mode="stretch_width", stylesheets=[STYLES])
+            HtmlPane("", margin=(0, 0, 6, 0), sizing_mode="stretch_width", stylesheets=[STYLES])
             for _ in range(2)
         )
         state.param.watch(self._show_all, "clustering")

@@ -12,7 +12,7 @@ import param
 
 from galaxy_explorer.clustering.neighbours import nearest, percentiles
 from galaxy_explorer.errors import BadQuery
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.pages.labels.session import label_columns
 from galaxy_explorer.explorer.search import (
     COMPARE,
@@ -21,7 +21,7 @@ from galaxy_explorer.explorer.search import (
     error_percentiles,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
-from galaxy_explorer.explorer.widgets.components import SearchField
+from galaxy_explorer.explorer.widgets.components import HtmlPane, SearchField
 from galaxy_explorer.explorer.widgets.controls import (
     SOURCE_WORDS,
     clustering_select,
@@ -54,7 +54,7 @@ ODD_RULE = (
 EXAMPLES = (
     "NGC 4565",
     "12:36:20.8 +25:59:16 r=5'",
-    "T &lt; 0 and cluster = 5",
+    "T < 0 and cluster = 5",
     "source = gz1",
 )
 SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
@@ -74,7 +74,7 @@ class FindPage(pn.viewable.Viewer):
         self.question = SearchField(
             self._on_message, label="Name, position or condition", margin=(0, 10), hint="NGC 4565"
         )
-        self.said = pn.pane.HTML(
+        self.said = HtmlPane(
             "", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 8, 0)
         )
         self.view = self._layout()
@@ -152,7 +152,7 @@ class FindPage(pn.viewable.Viewer):
             self.busy = False
 
     def _say(self, words: str) -> None:
-        self.said.object = f'<p role="status">{escape(words)}</p>'
+        self.said.object = render("parts.status", words=words)
 
     def _layout(self) -> pn.Row:
         half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
@@ -170,9 +170,8 @@ class FindPage(pn.viewable.Viewer):
         return pn.Row(left, right, sizing_mode="stretch_width", margin=8)
 
     def _search_part(self) -> list[Any]:
-        examples = " · ".join(f"<code>{example}</code>" for example in EXAMPLES)
-        words = pn.pane.HTML(
-            f'<p class="soft">For example: {examples}</p>', stylesheets=[STYLES],
+        words = HtmlPane(
+            render("pages.examples", examples=EXAMPLES), stylesheets=[STYLES],
             margin=(4, 10, 14, 10), sizing_mode="stretch_width",
         )  # fmt: skip
         return [_heading("Search"), self.question, words, *self._builder()]
@@ -196,7 +195,7 @@ class FindPage(pn.viewable.Viewer):
 
     def _odd_part(self) -> list[Any]:
         self.number: Any = whole_number("How many", FIRST_SHOWN, 1, MAX_SHOWN)
-        name = pn.pane.HTML(
+        name = HtmlPane(
             pn.bind(self._focus_html, self.state.param.focus), stylesheets=[STYLES], margin=(0, 10)
         )
         odd = pmui.Select.from_param(
@@ -220,8 +219,8 @@ class FindPage(pn.viewable.Viewer):
 
     def _focus_html(self, row: int | None) -> str:
         if row is None:
-            return '<p class="soft">Of a galaxy that you click on any page.</p>'
-        return f"<p>Of <b>{escape(self.state.bundle.column('galaxy_id')[row])}</b></p>"
+            return render("parts.soft", words="Of a galaxy that you click on any page.")
+        return render("pages.focus", name=self.state.bundle.column("galaxy_id")[row])
 
 
 def searchable(state: ExplorerState) -> list[str]:
@@ -232,4 +231,5 @@ def searchable(state: ExplorerState) -> list[str]:
 
 
 def _heading(words: str) -> pn.pane.HTML:
-    return pn.pane.HTML(f"<h3>{words}</h3>", stylesheets=[STYLES], margin=(10, 10, 0, 10))
+    title = render("parts.heading", words=words)
+    return HtmlPane(title, stylesheets=[STYLES], margin=(10, 10, 0, 10))

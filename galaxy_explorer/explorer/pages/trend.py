@@ -1,6 +1,6 @@
-"""The Trend page: representative clusters in order of mean T, histogram above, members below.
+"""The Trend page: clusters that stand for the sequence of Hubble types (report, Fig. 15).
 
-Which clusters stand for the sequence of Hubble types, and in which order (report, Fig. 15).
+They come in the order of their mean T: a histogram above, the most typical members below.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.summary import COLUMNS, ENOUGH_TTYPES, ordered, representative
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pictures.display import encode_sheet
 from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.plots.print import TrendColumn, trend_figure
 from galaxy_explorer.explorer.plots.ttype_histogram import format_mean, panels
 from galaxy_explorer.explorer.widgets.cluster_headings import BUTTONS, STYLES, choice, type_key
-from galaxy_explorer.explorer.widgets.components import TrendColumns
+from galaxy_explorer.explorer.widgets.components import HtmlPane, TrendColumns
 from galaxy_explorer.explorer.widgets.controls import (
     SOURCE_WORDS,
     clustering_select,
@@ -38,11 +38,13 @@ if TYPE_CHECKING:
     from galaxy_explorer.clustering.summary import ClusterSummary
     from galaxy_explorer.explorer.pictures.stamps import StampStore
     from galaxy_explorer.explorer.state import ExplorerState
+
 RULE = (
     f"Chosen for you: the range of mean T is cut into {COLUMNS} equal steps, and each step is"
     f" represented by the cluster with the least spread of T among those with at least"
     f" {ENOUGH_TTYPES} members with a T."
 )
+HOW = "Drag a column, or use its arrows, to change the order. Below: the most typical members."
 
 
 def moved(order: Sequence[int], start: int, end: int) -> list[int]:
@@ -73,7 +75,7 @@ class TrendPage(pn.viewable.Viewer):
         self.detail = Detail(state, stamps)
         self.drawing = LatestTask(self._prepare, self._show)
         self.downloads = Downloads("Download as", ["png", "svg", "pdf"], self._prepare_file)
-        self.key = pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
+        self.key = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
         self.add = pmui.Select(
             label="Add a cluster",
             size="small",
@@ -196,9 +198,8 @@ class TrendPage(pn.viewable.Viewer):
         return f"trend-{clustering.key.replace('/', '-')}", data
 
     def _layout(self) -> pn.Column:
-        rule = pn.pane.HTML(
-            f'<p class="soft">{escape(RULE)} Drag a column, or use its arrows, to change the order.'
-            " Below: the most typical members.</p>",
+        rule = HtmlPane(
+            render("parts.soft", words=f"{RULE} {HOW}"),
             stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 4, 0),
         )  # fmt: skip
         sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)

@@ -1,12 +1,9 @@
 """Who has an explorer open: at most so many at once, and whoever leaves makes room.
 
-A visitor without a seat is asked to wait at the entrance (`entrance.py`). A visitor whose
-connection drops keeps the seat, and finds everything as it was on coming back; only where others
-wait does a seat go that nobody has used for a while.
-
-Where a page is asked for: whoever finds no seat free costs the server next to nothing.
-
-The visitor gets a small page without scripts that tries again by itself; no session is made.
+Whoever finds no slot free costs the server next to nothing: no session is made, and a small page
+without scripts tries again by itself. A visitor whose connection drops keeps the slot, and finds
+everything as it was on coming back; only where others wait does a slot go that nobody has used for
+a while.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ import asyncio
 from functools import cache, partial
 from http import HTTPStatus
 from secrets import token_hex
-from string import Template
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -30,6 +26,7 @@ from panel.io.server import DocHandler
 from panel.util import edit_readonly
 from tornado.web import Finish
 
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.widgets.components import SessionBeacon, notify, when_loaded
 from galaxy_explorer.settings import read_settings
 
@@ -107,7 +104,7 @@ def has_slot() -> bool:
 def expired_page() -> pn.Spacer:
     """What a visitor without a seat gets whose page came from an earlier session: nothing.
 
-    Its browser connects so late that the session is over; reloading leads to the `CappedDocHandler`.
+    Its browser connects so late that the session is over; reloading leads to `CappedDocHandler`.
     """
     pn.state.curdoc.add_next_tick_callback(_let_go)
     return pn.Spacer()
@@ -188,34 +185,6 @@ RETRY_S = 15
 BETWEEN_S = 0.02
 """Between two newcomers' pages (s): what those who are in have asked for comes first."""
 
-BUSY_PAGE = Template(
-    """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta http-equiv="refresh" content="$retry">
-<title>All places are taken</title>
-<style>
-  :root { color-scheme: light dark }
-  body { font: 1.1rem/1.6 system-ui, sans-serif; margin: 18vh auto 0; padding: 0 1.5rem;
-         max-width: 34rem }
-  a { display: inline-block; margin-top: .4rem; padding: .5rem 1.2rem; border-radius: .4rem;
-      background: #0b62a8; color: #fff; text-decoration: none }
-</style>
-</head>
-<body>
-<main>
-<h1>All places are taken</h1>
-<p>$places of $places explorers are open on this server. A place is free as soon as
-somebody leaves; this page tries again every $retry seconds.</p>
-<p><a href="">Try again now</a></p>
-</main>
-</body>
-</html>
-"""
-)
-
 
 class CappedDocHandler(DocHandler):
     """Where a page is asked for: where all seats are taken, nothing is made for the visitor.
@@ -237,7 +206,7 @@ class CappedDocHandler(DocHandler):
     def _ask_to_wait(self) -> None:
         self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
         self.set_header("Retry-After", str(RETRY_S))
-        self.finish(BUSY_PAGE.substitute(places=session_slots().limit, retry=RETRY_S))
+        self.finish(str(render("busy.page", places=session_slots().limit, retry=RETRY_S)))
         raise Finish
 
     def _log(self) -> None:
@@ -247,7 +216,7 @@ class CappedDocHandler(DocHandler):
 
 
 def install_session_cap() -> None:
-    """Let every page that a server of this process serves be asked for at the `CappedDocHandler`."""
+    """Let every page that a server of this process serves be asked for at `CappedDocHandler`."""
     per_app_patterns[:] = [
         (path, CappedDocHandler if handler is DocHandler else handler)
         for path, handler in per_app_patterns

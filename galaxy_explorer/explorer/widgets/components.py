@@ -1,11 +1,8 @@
 """Small browser components: navigation, pages of pictures, small multiples, strips, tables.
 
 Each shows what it is given and reports clicks, always with the number of what was clicked. They
-know nothing of galaxies or clusterings, and load nothing but what is in this package.
-
-Browser components of the Emulator page; they know nothing of priors and bundles.
-
-Short notices in a corner of the page. Text is shown literally.
+know nothing of galaxies, clusterings and priors, and load nothing but what is in this package. Text
+is shown literally, but for what a template made.
 """
 
 from __future__ import annotations
@@ -18,7 +15,7 @@ import panel as pn
 import param
 from panel.custom import JSComponent
 
-from galaxy_explorer.explorer.assets import asset
+from galaxy_explorer.explorer.assets import Html, asset
 
 STYLES = asset("components.css")
 CARD_STYLES = [asset("claims.css"), asset("intervals.css")]
@@ -36,6 +33,16 @@ def when_loaded(change: Callable[[], Any]) -> None:
     Between sending a page and hearing that it is there, Panel drops changes: they have to wait.
     """
     pn.state.onload(partial(pn.state.execute, change, schedule=True))
+
+
+class HtmlPane(pn.pane.HTML):
+    """Shows HTML that a template made; any other text literally."""
+
+    priority = None  # never chosen by Panel itself
+
+    def _transform_object(self, obj: Any) -> dict[str, Any]:
+        shown: dict[str, Any] = super()._transform_object(Html.escape("" if obj is None else obj))
+        return shown
 
 
 class MessageComponent(JSComponent):

@@ -12,7 +12,7 @@ import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.pictures.display import absent, encode_sheet, limits, render
+from galaxy_explorer.explorer.pictures.display import absent, encode_sheet, limits, render_stamps
 from galaxy_explorer.explorer.plots.clusterings import format_residual, residual_pictures
 from galaxy_explorer.explorer.widgets.components import PictureStrips
 from galaxy_explorer.explorer.widgets.detail import RESIDUAL_LIMIT
@@ -123,7 +123,7 @@ class Strips(pn.viewable.Viewer):
         scale = format_residual(RESIDUAL_LIMIT, colour=self.stamps.colour)
         if original is not None:
             lines.append(_line("Original", "", "Original", []))
-            sheets.append(render(original, self.state.display, between))
+            sheets.append(render_stamps(original, self.state.display, between))
         errors = {model: self.state.bundle.column(f"{model}/error")[rows] for model in models}
         least = np.min([*errors.values(), np.full(len(rows), np.inf)], axis=0)
         for model, stamps in made.items():
@@ -134,7 +134,7 @@ class Strips(pn.viewable.Viewer):
             ]
             note = f"mean {format_mse(errors[model].mean())}"
             lines.append(_line(words, note, f"Reconstruction, {words},", figures))
-            sheets.append(render(stamps, self.state.display, between))
+            sheets.append(render_stamps(stamps, self.state.display, between))
             if original is not None:
                 lines.append(_line("residual", scale, f"Residual, {words},", []))
                 sheets.append(residual_pictures(original - stamps, RESIDUAL_LIMIT))

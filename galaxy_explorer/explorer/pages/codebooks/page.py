@@ -8,7 +8,7 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.pages.codebooks.comparison import Comparison
 from galaxy_explorer.explorer.pages.codebooks.figures import Tradeoff, Training
 from galaxy_explorer.explorer.pages.codebooks.table import (
@@ -18,7 +18,7 @@ from galaxy_explorer.explorer.pages.codebooks.table import (
     scoreboard,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.components import ScoreTable
+from galaxy_explorer.explorer.widgets.components import HtmlPane, ScoreTable
 from galaxy_explorer.explorer.widgets.controls import (
     display_controls,
     model_choices,
@@ -91,8 +91,8 @@ class CodebooksPage(pn.viewable.Viewer):
         """Show the galaxies named in a text; none: the selection or a varied set."""
         rows, unknown = named_galaxies(self.state.bundle, text)
         self.strips.picked = rows
-        words = f"Not in this survey: {escape(', '.join(unknown))}." if unknown else ""
-        self.missing.object = f"<p>{words}</p>"
+        words = f"Not in this survey: {', '.join(unknown)}." if unknown else ""
+        self.missing.object = render("parts.paragraph", words=words)
         self.missing.visible = bool(unknown)
 
     def _choose(self, *_: param.parameterized.Event) -> None:
@@ -170,13 +170,16 @@ def _half(*parts: Any, basis: str) -> pn.Column:
 
 
 def _title(words: str) -> pn.pane.HTML:
-    return pn.pane.HTML(
-        f"<h2>{words}</h2>", stylesheets=[STYLES], margin=(10, 0, 2, 0), sizing_mode="stretch_width"
+    return HtmlPane(
+        render("parts.title", words=words),
+        stylesheets=[STYLES],
+        margin=(10, 0, 2, 0),
+        sizing_mode="stretch_width",
     )
 
 
 def _note(words: str) -> pn.pane.HTML:
-    return pn.pane.HTML(
-        f'<p class="soft">{words}</p>', stylesheets=[STYLES], margin=(0, 0, 6, 0),
+    return HtmlPane(
+        render("parts.soft", words=words), stylesheets=[STYLES], margin=(0, 0, 6, 0),
         sizing_mode="stretch_width",
     )  # fmt: skip

@@ -17,8 +17,8 @@ import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.bundle.deconvolution import read_deconvolution
+from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.deconvolution.scenes import (
     DECONVOLVED,
     LIGHT_KINDS,
@@ -33,11 +33,16 @@ from galaxy_explorer.explorer.pages.deconvolution.scenes import (
     profile,
     with_bar,
 )
-from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode_sheet, limits, render
+from galaxy_explorer.explorer.pictures.display import (
+    DisplaySettings,
+    encode_sheet,
+    limits,
+    render_stamps,
+)
 from galaxy_explorer.explorer.plots.clusterings import residual_pictures
 from galaxy_explorer.explorer.plots.deconvolution import mtf_figure, profile_figure, update_profiles
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.components import PictureStrips
+from galaxy_explorer.explorer.widgets.components import HtmlPane, PictureStrips
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
@@ -95,7 +100,7 @@ class DeconvolutionPage(pn.viewable.Viewer):
         self.scenes: Scenes | None = None
         self.table = PictureStrips(self._on_message)
         self.profiles = profile_figure()
-        self.words = pn.pane.HTML("", stylesheets=[STYLES], margin=0, sizing_mode="stretch_width")
+        self.words = HtmlPane("", stylesheets=[STYLES], margin=0, sizing_mode="stretch_width")
         self.drawing = LatestTask(self._prepare, self._show)
         self.param.watch(self.drawing.ask, "page")
         self.param.watch(lambda _: self._show_profile(), "chosen")
@@ -169,8 +174,8 @@ class DeconvolutionPage(pn.viewable.Viewer):
         update_profiles(self.profiles, made)
         chi2 = self.scenes.chi2.get(RECONVOLVED)
         fit = "" if chi2 is None else f", reduced χ² re-convolved {chi2[self.chosen]:.2f}"
-        name = escape(self.scenes.names[self.chosen])
-        self.words.object = f"<h3>Radial profile of {name}{fit}</h3>"
+        words = f"Radial profile of {self.scenes.names[self.chosen]}{fit}"
+        self.words.object = render("parts.heading", words=words)
 
     def _layout(self) -> pn.Column:
         pager = pn.Row(
@@ -183,15 +188,16 @@ class DeconvolutionPage(pn.viewable.Viewer):
             sizing_mode="stretch_width", styles=HALF,
         )  # fmt: skip
         parts = [left] if self.found is None else [left, _band(self.found["band"])]
+        title = render("parts.title", words="Deconvolution")
         figures = NO_FIGURES if self.found is None else figures_html(self.found)
         return pn.Column(
-            pn.pane.HTML("<h2>Deconvolution</h2>", stylesheets=[STYLES], margin=(6, 0, 2, 0)),
+            HtmlPane(title, stylesheets=[STYLES], margin=(6, 0, 2, 0)),
             pager, self.table,
             pn.Row(
                 *parts, sizing_mode="stretch_width", margin=(10, 0),
                 styles={"flex-wrap": "wrap", "gap": "8px 20px", "max-height": "none"},
             ),
-            pn.pane.HTML(
+            HtmlPane(
                 figures, stylesheets=[STYLES, TABLE_STYLES], sizing_mode="stretch_width",
                 css_classes=["deconvolution-figures"],
             ),
@@ -202,14 +208,9 @@ class DeconvolutionPage(pn.viewable.Viewer):
 
 def _band(band: dict[str, Any]) -> pn.Column:
     """The MTF, with the limit in words."""
-    limit = float(band["limit_cycles_per_arcsec"])
-    words = (
-        "<h3>What the PSF lets through</h3>"
-        f"<p class='soft'>Beyond {limit:.2f} cycles/arcsec less than a tenth: structure there is"
-        " the prior's, not the data's.</p>"
-    )
+    words = render("pages.psf_band", limit=f"{float(band['limit_cycles_per_arcsec']):.2f}")
     return pn.Column(
-        pn.pane.HTML(words, stylesheets=[STYLES], margin=0, sizing_mode="stretch_width"),
+        HtmlPane(words, stylesheets=[STYLES], margin=0, sizing_mode="stretch_width"),
         pn.pane.Bokeh(mtf_figure(band), sizing_mode="stretch_width", margin=0),
         sizing_mode="stretch_width", styles=HALF,
     )  # fmt: skip
@@ -225,7 +226,7 @@ def _turn(words: str, page: DeconvolutionPage, step: int) -> pmui.Button:
 
 
 def _note(words: str) -> pn.pane.HTML:
-    return pn.pane.HTML(f'<p class="soft">{words}</p>', stylesheets=[STYLES], margin=(6, 0))
+    return HtmlPane(render("parts.soft", words=words), stylesheets=[STYLES], margin=(6, 0))
 
 
 def _drawn(scenes: Scenes, kind: str, display: DisplaySettings) -> NDArray[np.uint8]:
@@ -236,7 +237,7 @@ def _drawn(scenes: Scenes, kind: str, display: DisplaySettings) -> NDArray[np.ui
         stretch="asinh", percentile=99.8, colour_map=display.colour_map, invert=display.invert
     )
     reference = scenes.pictures.get(ORIGINAL, scenes.pictures[RECONSTRUCTION])
-    return render(scenes.pictures[kind], shown, limits(reference, shown))
+    return render_stamps(scenes.pictures[kind], shown, limits(reference, shown))
 
 
 def _line(kind: str, first: int, scenes: Scenes) -> dict[str, Any]:
@@ -252,28 +253,22 @@ def _galaxy(place: int, name: str) -> dict[str, Any]:
     return {"row": place, "name": short, "type": "", "words": name}
 
 
-def figures_html(found: dict[str, Any]) -> str:
+def figures_html(found: dict[str, Any]) -> Html:
     """The figures against truth as a table; bold: the best of a line."""
-    table = figure_table(found)
     methods = list(dict.fromkeys(figure["method"] for figure in found["figures"]))
-    head = "".join(f"<th>{escape(method)}</th>" for method in methods)
-    lines = []
-    for row in table:
-        best = _best(row)
-        cells = "".join(_cell(row["values"].get(m), row["unit"], m == best) for m in methods)
-        name = escape(row["name"].replace("chi^2", "χ²"))
-        lines.append(f"<tr><td>{name}, peak S/N {row['peak_sn']:g}</td>{cells}</tr>")
+    rows = []
+    for row in figure_table(found):
+        best, cells = best_method(row), []
+        for method in methods:
+            figure = row["values"].get(method)
+            cells.append(figure and cell_values(figure, row["unit"]) | {"best": method == best})
+        name = row["name"].replace("chi^2", "χ²")
+        rows.append({"name": f"{name}, peak S/N {row['peak_sn']:g}", "cells": cells})
     n = min(int(figure["n"]) for figure in found["figures"])
-    return (
-        f"<h2>Against known truth</h2><p class='soft'>{n} held-out simulated galaxies at each peak"
-        " S/N, 95 % interval below each value; Wiener and Richardson-Lucy with settings chosen on"
-        " validation galaxies. Biases are medians. Bold: the best of a line.</p>"
-        f"<div class='wide'><table><thead><tr><th>Figure</th>{head}</tr></thead>"
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
+    return render("pages.truth", n=n, methods=methods, rows=rows)
 
 
-def _best(row: dict[str, Any]) -> str:
+def best_method(row: dict[str, Any]) -> str:
     """Method with the best value: highest PSNR, chi^2 nearest 1, else nearest 0."""
     goal = 1.0 if "chi" in row["name"] else 0.0
 
@@ -285,10 +280,9 @@ def _best(row: dict[str, Any]) -> str:
     return methods[0]
 
 
-def _cell(figure: dict[str, Any] | None, unit: str, best: bool) -> str:  # noqa: FBT001
-    if figure is None:
-        return "<td></td>"
-    value, low, high = (f"{float(figure[name]):.3g}" for name in ("value", "low", "high"))
-    marked = ' class="best"' if best else ""
-    text = f"{value} {escape(unit)}<br><small>{low} to {high}</small>"
-    return f"<td{marked}>{text.replace('-', '−')}</td>"
+def cell_values(figure: dict[str, Any], unit: str) -> dict[str, Any]:
+    """A figure with its interval, in words with a true minus."""
+    value, low, high = (
+        f"{float(figure[name]):.3g}".replace("-", "−") for name in ("value", "low", "high")
+    )
+    return {"value": f"{value} {unit.replace('-', '−')}", "interval": f"{low} to {high}"}

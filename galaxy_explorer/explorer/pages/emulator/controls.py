@@ -21,10 +21,15 @@ from galaxy_explorer.emulation.light import Units
 from galaxy_explorer.emulation.observation import ObservationSettings
 from galaxy_explorer.emulation.request import GUIDANCE, TEMPERATURE, Request
 from galaxy_explorer.errors import RequestError
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.plots.palette import T_RANGE, type_colour
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.components import ConditionField, DropZone, NumberField
+from galaxy_explorer.explorer.widgets.components import (
+    ConditionField,
+    DropZone,
+    HtmlPane,
+    NumberField,
+)
 from galaxy_explorer.explorer.widgets.controls import COMPACT
 
 TTYPE = "ttype"
@@ -242,7 +247,7 @@ class CameraControls(pn.viewable.Viewer):
             self._on_message, words="A PSF of your own (FITS)", accept=".fits,.fit,.fts,.gz",
             limit=MAX_PSF_BYTES, margin=(4, 10),
         )  # fmt: skip
-        self.said = pn.pane.HTML("", stylesheets=[STYLES], margin=(0, 10))
+        self.said = HtmlPane("", stylesheets=[STYLES], margin=(0, 10))
         self.forget = pmui.Button(
             label="Forget this PSF", variant="text", size="small", visible=False,
             on_click=lambda _: self._take(None),
@@ -258,19 +263,22 @@ class CameraControls(pn.viewable.Viewer):
             self._change()
         else:
             field.refusals += 1
-            self.said.object = f"<p>{field.label}: a number, or nothing.</p>"
+            self.said.object = render(
+                "parts.paragraph", words=f"{field.label}: a number, or nothing."
+            )
 
     def _on_message(self, message: dict[str, Any]) -> None:
         data = message.get("data")
         if isinstance(data, bytes) and 0 < len(data) <= MAX_PSF_BYTES:
             self._take((str(message.get("name"))[:80], data))
         elif "size" in message:
-            self.said.object = f"<p>A PSF of at most {MAX_PSF_BYTES // 1_000_000} MB, please.</p>"
+            words = f"A PSF of at most {MAX_PSF_BYTES // 1_000_000} MB, please."
+            self.said.object = render("parts.paragraph", words=words)
 
     def _take(self, psf: tuple[str, bytes] | None) -> None:
         self._psf = psf
         self.forget.visible = psf is not None
-        self.said.object = "" if psf is None else f"<p>PSF: {escape(psf[0])}</p>"
+        self.said.object = "" if psf is None else render("parts.paragraph", words=f"PSF: {psf[0]}")
         self._change()
 
     def _change(self, *_: param.parameterized.Event) -> None:
@@ -294,10 +302,10 @@ class CameraControls(pn.viewable.Viewer):
 
     def __panel__(self) -> pn.Column:
         sizes = pn.Row(self.scale, self.magnitude, sizing_mode="stretch_width")
-        words = f'<p class="soft">{SCALE_WORDS} {ZERO_WORDS}</p>'
+        words = render("parts.soft", words=f"{SCALE_WORDS} {ZERO_WORDS}")
         return pn.Column(
             self.camera, sizes,
-            pn.pane.HTML(words, stylesheets=[STYLES], margin=(0, 10), sizing_mode="stretch_width"),
+            HtmlPane(words, stylesheets=[STYLES], margin=(0, 10), sizing_mode="stretch_width"),
             self.layer, self.beside, self.zone, self.said, self.forget,
             sizing_mode="stretch_width", margin=0,
         )  # fmt: skip

@@ -20,7 +20,7 @@ from galaxy_explorer.bundle.deconvolution import PSF_KIND
 from galaxy_explorer.bundle.manifest import CODE_PRIOR, FLOW, HIERARCHICAL
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.errors import BundleError, RequestError
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.pages.emulator.controls import (
     TTYPE,
     CameraControls,
@@ -38,7 +38,7 @@ from galaxy_explorer.explorer.pages.emulator.source import (
 from galaxy_explorer.explorer.pages.emulator.views import Ladder, MorphView, Samples
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
-from galaxy_explorer.explorer.widgets.components import CARD_STYLES
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
 from galaxy_explorer.explorer.widgets.controls import display_controls
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
@@ -54,10 +54,6 @@ if TYPE_CHECKING:
 PAGE_HEIGHT = "calc(100vh - 84px)"
 SAMPLES, LADDER, MORPH, EVIDENCE = "Samples", "Ladder", "Morph", "Evidence"
 TITLES = {SAMPLES: "{count} galaxies", LADDER: "Ladder of types", MORPH: "Morph"}
-LEAD = (
-    "Synthetic galaxies: for the type that you ask for, the prior writes {what}, and the model"
-    " draws the galaxy. Change anything, and they are drawn anew."
-)
 
 
 class EmulatorPanel(pn.viewable.Viewer):
@@ -154,8 +150,9 @@ class EmulatorPanel(pn.viewable.Viewer):
         self.runner.bar.visible = self.param.mode.rx() != EVIDENCE
         if TTYPE in self.wishes.conditions:
             self.wishes.conditions[TTYPE].visible = is_samples
+        written = "codes" if self.source.likeness.has_codes else "latents"
         left = pn.Column(
-            html_of(f"<h2>Emulator</h2><p class='soft'>{self._lead()}</p>"), *self._chooser,
+            html_of(render("emulator.lead", written=written)), *self._chooser,
             self.wishes,
             folded("Camera", [self.camera]),
             display_controls(self.state), files, margin=(0, 14, 0, 0), sizing_mode="stretch_width",
@@ -179,9 +176,6 @@ class EmulatorPanel(pn.viewable.Viewer):
             shown.append(page)
         return pn.Row(left, column(bar, self.detail, *shown), sizing_mode="stretch_width", margin=8)
 
-    def _lead(self) -> str:
-        return LEAD.format(what="codes" if self.source.likeness.has_codes else "latents")
-
 
 def column(*parts: Any) -> pn.Column:
     """The part of the page that scrolls by itself."""
@@ -197,10 +191,9 @@ def html_of(text: str) -> pn.pane.HTML:
     """Words of the page."""
     # Both sheets make soft words paler: together too pale to read.
     sheets = [STYLES, *CARD_STYLES, ".soft { opacity: 1; }"]
-    return pn.pane.HTML(text, stylesheets=sheets, sizing_mode="stretch_width", margin=(4, 10))
+    return HtmlPane(text, stylesheets=sheets, sizing_mode="stretch_width", margin=(4, 10))
 
 
-NO_PRIOR = "<h2>Emulator</h2><p>{error}; then restart the app.</p>"
 KIND_WORDS = {CODE_PRIOR: "PixelCNN", HIERARCHICAL: "two PixelCNNs", FLOW: "flow"}
 
 
@@ -214,7 +207,7 @@ class EmulatorPage(pn.viewable.Viewer):
         try:
             main = emulator_source(context).emulator.model
         except BundleError as error:
-            self.view.append(column(html_of(NO_PRIOR.format(error=escape(error)))))
+            self.view.append(column(html_of(render("emulator.no_prior", error=error))))
             return
         choices = prior_choices(context.bundle)
         self.chooser = pmui.Select(

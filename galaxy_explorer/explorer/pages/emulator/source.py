@@ -31,7 +31,7 @@ from galaxy_explorer.explorer.pictures.display import (
     DisplaySettings,
     as_shown,
     limits,
-    render,
+    render_stamps,
     sheet,
     without_colour,
 )
@@ -280,7 +280,7 @@ def synthetic_sheet(
 ) -> bytes:
     """One JPEG of synthetic stamps (n, S, S); its comment says what they are."""
     buffer = io.BytesIO()
-    pictures = sheet(render(stamps, display, between), columns)
+    pictures = sheet(render_stamps(stamps, display, between), columns)
     Image.fromarray(pictures).save(buffer, "JPEG", quality=SHEET_QUALITY, comment=COMMENT)
     return buffer.getvalue()
 

@@ -29,7 +29,12 @@ from galaxy_explorer.explorer.pages.emulator.source import (
     EmulatorSource,
     synthetic_sheet,
 )
-from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode_sheet, limits, render
+from galaxy_explorer.explorer.pictures.display import (
+    DisplaySettings,
+    encode_sheet,
+    limits,
+    render_stamps,
+)
 from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.widgets.components import LadderTable, SampleCards, TypeMorph
 from galaxy_explorer.explorer.widgets.job_bar import JobStep
@@ -99,7 +104,7 @@ class Samples:
             yield JobStep(0.9 * share, words, (shown, made, None, None))
             if share == 1 and not cancelled():
                 facts = self.source.facts(request, codes)
-                real = render(self.source.reconstructions(facts.rows), look.display)
+                real = render_stamps(self.source.reconstructions(facts.rows), look.display)
                 yield JobStep(1.0, "compared", (shown, made, facts, encode_sheet(real, COLUMNS)))
 
     def show(self, content: tuple[bytes, Any, Facts | None, bytes | None]) -> None:
@@ -188,7 +193,7 @@ class Ladder:
     ) -> Iterator[JobStep]:
         stamps = self.source.reconstructions(np.maximum(real, 0))
         stamps[real < 0] = 0.0
-        shown = render(stamps, look.display)
+        shown = render_stamps(stamps, look.display)
         yield JobStep(0.0, "real galaxies", {"real_sheet": encode_sheet(shown, len(self.types))})
         self.source.check(look.wish, request.condition)
         done: list[NDArray[np.float32]] = []

@@ -31,7 +31,7 @@ from galaxy_explorer.explorer.pages.labels.tools import (
 from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.urls import one_url
 from galaxy_explorer.explorer.widgets.cluster_headings import choice
-from galaxy_explorer.explorer.widgets.components import LabelDesk
+from galaxy_explorer.explorer.widgets.components import HtmlPane, LabelDesk
 from galaxy_explorer.explorer.widgets.controls import (
     COMPACT,
     SOURCE_WORDS,
@@ -90,13 +90,13 @@ class LabelsPage(pn.viewable.Viewer):
         try:
             self.session = LabelSession(store or label_store(state.bundle), state)
         except LabelError as error:
-            self.view = pn.Column(pn.pane.HTML(bad(error), stylesheets=[STYLES], margin=30))
+            self.view = pn.Column(HtmlPane(bad(error), stylesheets=[STYLES], margin=30))
             return
         login = pn.state.user if pn.state.user not in {None, GUEST} else ""
         self.desk = LabelDesk(self.on_message, login=bool(login))
         self.row, self.serial, self.login = -1, 0, login
         self.about, self.agreement = (
-            pn.pane.HTML("", stylesheets=[STYLES], margin=(4, 10), sizing_mode="stretch_width")
+            HtmlPane("", stylesheets=[STYLES], margin=(4, 10), sizing_mode="stretch_width")
             for _ in range(2)
         )
         self.drawing = LatestTask(self._prepare, self._show)

@@ -13,7 +13,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from galaxy_explorer.errors import GalaxyExplorerError
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.pages.labels.html import (
     STYLES,
     bad,
@@ -22,6 +22,7 @@ from galaxy_explorer.explorer.pages.labels.html import (
     vocabulary_html,
 )
 from galaxy_explorer.explorer.pages.labels.session import LabelSession
+from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.labels.groups import Groups
 from galaxy_explorer.labels.imports import FORMATS, ImportPlan, plan_import, read_rows
 from galaxy_explorer.labels.log import CLUSTER, SELECTION, Change
@@ -43,7 +44,7 @@ class Tool(pn.viewable.Viewer):
     def __init__(self, session: LabelSession, changed: Callable[[], None], **params: Any) -> None:
         super().__init__(**params)
         self.session, self.changed = session, changed
-        self.words = pn.pane.HTML("", stylesheets=[STYLES], margin=(2, 10))
+        self.words = HtmlPane("", stylesheets=[STYLES], margin=(2, 10))
         self.view = pn.Column(*self.controls(), self.words, sizing_mode="stretch_width", margin=0)
         self.refresh()
 
@@ -145,7 +146,8 @@ class LabelMany(Tool):
             change = Change(target, aspect, label, CLUSTER)
         self.sure.label = f"Label {len(rows):,} galaxies"
         self._show(change)
-        return f"<p>Label <b>{len(rows):,} galaxies</b>, {escape(words)}, as {escape(label)}?</p>"
+        count = f"{len(rows):,} galaxies"
+        return render("labels.question", count=count, members=words, label=label)
 
     async def _label(self) -> str:
         asked = self.asked
@@ -153,7 +155,8 @@ class LabelMany(Tool):
         if asked is None:
             return ""
         await self.record(asked)
-        return f"<p>Saved as {escape(asked.label)}; z undoes it.</p>" + soft(
+        saved = render("parts.paragraph", words=f"Saved as {asked.label}; z undoes it.")
+        return saved + soft(
             "The members show it as a derived label; labels given to a galaxy itself stand."
         )
 
@@ -201,12 +204,12 @@ class Regroup(Tool):
 
     async def _reverse(self) -> str:
         await self.record(self.groups().reverse(int(self.standing.value)))
-        return "<p>Reversed; z undoes it.</p>"
+        return render("parts.paragraph", words="Reversed; z undoes it.")
 
     def _done(self, words: str) -> str:
-        name = escape(self.title.value)
+        done = f"{words} into {self.title.value}; z undoes it."
         self.chosen.value, self.title.value = [], ""
-        return f"<p>{words} into {name}; z undoes it. The model's clusters stay as they are.</p>"
+        return render("parts.paragraph", words=f"{done} The model's clusters stay as they are.")
 
 
 class EditVocabulary(Tool):
@@ -267,7 +270,7 @@ class Import(Tool):
     async def _store(self) -> str:
         self.store.visible = False
         stored = await asyncio.to_thread(self.plan.apply, self.session.store)
-        return f"<p>Saved: {stored:,} labels.</p>"
+        return render("parts.paragraph", words=f"Saved: {stored:,} labels.")
 
 
 class Export(Tool):

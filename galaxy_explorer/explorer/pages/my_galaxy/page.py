@@ -13,8 +13,8 @@ import panel_material_ui as pmui
 import param
 
 from galaxy_explorer.errors import BadQuery, GalaxyExplorerError
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.my_galaxy.examine import (
     ImageReport,
     analyse_image,
@@ -29,11 +29,11 @@ from galaxy_explorer.explorer.pages.my_galaxy.html import (
     probabilities,
     verdict,
 )
-from galaxy_explorer.explorer.pictures.display import encode_sheet, render
+from galaxy_explorer.explorer.pictures.display import encode_sheet, render_stamps
 from galaxy_explorer.explorer.plots.clusterings import place_figure, set_map
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour
 from galaxy_explorer.explorer.search import parse_position
-from galaxy_explorer.explorer.widgets.components import CodeMap, DropZone, PictureSheet
+from galaxy_explorer.explorer.widgets.components import CodeMap, DropZone, HtmlPane, PictureSheet
 from galaxy_explorer.explorer.widgets.controls import (
     clustering_select,
     display_controls,
@@ -57,6 +57,7 @@ PRIVACY = (
     "FITS with linear flux, or a stretched JPEG or PNG; the galaxy in the middle. The picture is"
     " worked on in memory and forgotten with this page; no file is written."
 )
+STAR = "The star: its place on the map of all galaxies."
 SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 
 
@@ -191,7 +192,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
                 "measures": morphology(found),
                 "place": (member.x, member.y),
                 "alike": (rows, far, encode_sheet(sheet, SHEET_COLUMNS)),
-                "seen": encode_sheet(render(found.stamp[None], state.display), 1),
+                "seen": encode_sheet(render_stamps(found.stamp[None], state.display), 1),
                 "codes": (codes_of, found.classification.models[codes_of].codes),
             }
 
@@ -240,12 +241,12 @@ class MyGalaxyPage(pn.viewable.Viewer):
         )  # fmt: skip
 
     def _say(self, words: str) -> None:
-        self.said.object = f'<p role="status">{escape(words)}</p>' if words else ""
+        self.said.object = render("parts.status", words=words) if words else ""
 
     def _layout(self) -> pn.Row:
         left = pn.Column(
             clustering_select(self.state), self.zone, *self._position_part(), *self._frame_part(),
-            self.said, _html(f'<p class="soft">{PRIVACY}</p>'), display_controls(self.state),
+            self.said, _html(render("parts.soft", words=PRIVACY)), display_controls(self.state),
             margin=(0, 12, 0, 0), sizing_mode="stretch_width", scroll="y-auto",
             styles={"height": PAGE_HEIGHT, "flex": "0 0 clamp(280px, 26vw, 400px)"},
         )  # fmt: skip
@@ -255,7 +256,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         codes = pn.Column(self.code_map, width=260, margin=(0, 16, 0, 0))
         beside = pn.Column(
             pn.pane.Bokeh(self.place, sizing_mode="stretch_width", margin=0),
-            _html("<p class='soft'>The star: its place on the map of all galaxies.</p>"),
+            _html(render("parts.soft", words=STAR)),
             sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
         select = pmui.Button(
@@ -297,6 +298,6 @@ class MyGalaxyPage(pn.viewable.Viewer):
 
 
 def _html(text: str) -> pn.pane.HTML:
-    return pn.pane.HTML(
+    return HtmlPane(
         text, stylesheets=[EXAMINATION_STYLES], sizing_mode="stretch_width", margin=(4, 10)
     )

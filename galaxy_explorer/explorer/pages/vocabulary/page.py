@@ -13,8 +13,8 @@ import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.codebook_use import ORDERS, code_order, heaviest_users, marked
+from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.vocabulary.pictures import (
     DRAWN,
     Codebook,
@@ -27,7 +27,7 @@ from galaxy_explorer.explorer.pictures.display import (
     encode,
     encode_sheet,
     limits,
-    render,
+    render_stamps,
 )
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, type_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import (
@@ -36,7 +36,7 @@ from galaxy_explorer.explorer.plots.ttype_histogram import (
     update_t_histogram,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
-from galaxy_explorer.explorer.widgets.components import CodeGrid, CodeMap, PictureSheet
+from galaxy_explorer.explorer.widgets.components import CodeGrid, CodeMap, HtmlPane, PictureSheet
 from galaxy_explorer.explorer.widgets.controls import SOURCE_WORDS
 from galaxy_explorer.explorer.wording import format_model, format_ttype
 
@@ -73,7 +73,7 @@ class VocabularyPage(pn.viewable.Viewer):
         self.grid = CodeGrid(self._on_code, sheet_columns=SHEET_COLUMNS)
         self.users = PictureSheet(self._on_user, tile_width=84, heading="")
         self.code_map = CodeMap(self._on_code, margin=0)
-        self.heading = pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
+        self.heading = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
         self.histogram = t_histogram(np.zeros(10, int), 0, height=200)
         self.drawings = (
             LatestTask(self._prepare_grid, self._show_grid),
@@ -278,7 +278,7 @@ def _rendered(pictures: NDArray[np.float32], display: DisplaySettings) -> NDArra
         stretch="asinh", percentile=99.0, shared=True, colour_map=display.colour_map,
         invert=display.invert,
     )  # fmt: skip
-    return render(pictures, shown, limits(pictures, shown)[0])
+    return render_stamps(pictures, shown, limits(pictures, shown)[0])
 
 
 def _code(book: Codebook, code: int) -> dict[str, Any]:
@@ -290,19 +290,13 @@ def _code(book: Codebook, code: int) -> dict[str, Any]:
     return {"id": code, "note": note, "colour": type_colour(mean), "words": words}
 
 
-def code_html(book: Codebook, code: int, n: int, mean_t: float) -> str:
+def code_html(book: Codebook, code: int, n: int, mean_t: float) -> Html:
     """One code in a heading and a line of figures, as HTML. n galaxies, of mean T `mean_t`."""
     use, count = book.use, len(book.vectors)
-    held = int(use.galaxies[code])
-    parts = [
-        f"<b>{100 * use.share[code]:.2f} %</b> of all places"
-        f" ({100 / count:.2f} % if all codes were used alike)",
-        f"in <b>{held:,}</b> galaxies ({100 * held / n:.0f} %)",
-    ]
-    if not np.isnan(use.ttype_mean[code]):
-        parts.append(
-            f"their mean T <b>{format_number(float(use.ttype_mean[code]))}</b>"
-            f" (all galaxies: {format_number(mean_t)})"
-        )
-    dot = f'<span class="dot" style="background:{book.colours[code]}"></span>'
-    return f"<h2>{dot}Code {code} of {count}</h2><p>{escape(' · ').join(parts)}</p>"
+    held, mean = int(use.galaxies[code]), float(use.ttype_mean[code])
+    return render(
+        "pages.code", colour=book.colours[code], title=f"Code {code} of {count}",
+        share=f"{100 * use.share[code]:.2f} %", even=f"{100 / count:.2f} %",
+        galaxies=f"{held:,}", part=f"{100 * held / n:.0f} %",
+        mean="" if np.isnan(mean) else format_number(mean), all_mean=format_number(mean_t),
+    )  # fmt: skip
