@@ -54,6 +54,7 @@ test-quick: $(READY)-test lint
 lint: $(READY)-test
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	.venv/bin/biome check --error-on-warnings galaxy_explorer/explorer/js
 	$(RUN) -m mypy
 
 bench: $(READY)-test

@@ -17,7 +17,12 @@ function makePanel(panel) {
   const fill = element("span", "panel-fill")
   fill.style.width = `${100 * panel.picked}%`
   share.append(fill)
-  button.append(head, panel.count ? bars(panel) : element("span", "panel-void", "empty"), foot, share)
+  button.append(
+    head,
+    panel.count ? bars(panel) : element("span", "panel-void", "empty"),
+    foot,
+    share,
+  )
   return button
 }
 
