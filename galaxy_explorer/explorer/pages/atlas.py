@@ -9,7 +9,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from galaxy_explorer.explorer.assets import render
-from galaxy_explorer.explorer.pictures.stamps import StampStore
+from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.plots.colouring import Colouring, legend, map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap
 from galaxy_explorer.explorer.plots.ttype_histogram import t_histogram, update_t_histogram
@@ -31,9 +31,9 @@ GALLERY_PAGE = 48
 class AtlasPage(pn.viewable.Viewer):
     """Map and side panel; both read and set the state's selection."""
 
-    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+    def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
-        self.state, self.stamps = state, stamps
+        self.state, self.stamps = state, context.stamps
         bundle = state.bundle
         self.map = GalaxyMap(bundle.column("galaxy_id"), bundle.column("ttype"))
         self.histogram = t_histogram(*self._counts(), height=170)

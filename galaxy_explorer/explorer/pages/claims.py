@@ -29,7 +29,7 @@ from galaxy_explorer.explorer.widgets.intervals import (
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
-    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
 
@@ -88,7 +88,7 @@ class ClaimsPage(pn.viewable.Viewer):
 
     verdict: Any = param.Selector(default=EVERY, objects=[EVERY, *VERDICTS], doc="What is shown.")
 
-    def __init__(self, state: ExplorerState, _stamps: StampStore, **params: Any) -> None:
+    def __init__(self, state: ExplorerState, _context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
         self.cards = HtmlPane(

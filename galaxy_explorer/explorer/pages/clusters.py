@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.bundle.evaluation import Evaluation
     from galaxy_explorer.bundle.evaluation import StoredMergerTree as StoredTree
     from galaxy_explorer.clustering.summary import ClusterSummary
-    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
 
@@ -174,13 +174,13 @@ class ClustersPage(pn.viewable.Viewer):
     scale: Any = param.Selector(default="share", objects=list(SCALES), doc="What bars show.")
     show: Any = param.Selector(default=SHOWN[0], objects=list(SHOWN), doc="What is on the left.")
 
-    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+    def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
         self.multiples = SmallMultiples(self._on_message, panel_width=75)
         self.merger: MergerGroups | None = None
-        self.gallery = Gallery(state, stamps)
-        self.detail = Detail(state, stamps)
+        self.gallery = Gallery(state, context.stamps)
+        self.detail = Detail(state, context.stamps)
         self.histogram = t_histogram(np.zeros(10, int), 0, height=210)
         self.place = place_figure(self._clustering.coordinates, height=210)
         self.legend, self.heading = (

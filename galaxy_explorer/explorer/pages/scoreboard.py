@@ -46,7 +46,7 @@ from galaxy_explorer.explorer.wording import (
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
-    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
 
@@ -245,7 +245,7 @@ class ScoreboardPage(pn.viewable.Viewer):
     features: Any = param.Selector(doc="Features; empty: all.")
     clusterer: Any = param.Selector(doc="Clusterer; empty: every clusterer.")
 
-    def __init__(self, state: ExplorerState, _stamps: StampStore, **params: Any) -> None:
+    def __init__(self, state: ExplorerState, _context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
         self.tables = ScoreGroups()

@@ -36,7 +36,7 @@ from galaxy_explorer.explorer.wording import caption
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Clustering
     from galaxy_explorer.clustering.summary import ClusterSummary
-    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
 RULE = (
@@ -68,11 +68,11 @@ class TrendPage(pn.viewable.Viewer):
     chosen = param.List(default=[], doc="Numbers of the clusters, left to right.")
     members: Any = param.Selector(default=5, objects=[3, 5, 8], doc="Galaxies below each.")
 
-    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+    def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
-        self.state, self.stamps = state, stamps
+        self.state, self.stamps = state, context.stamps
         self.columns = TrendColumns(self._on_message)
-        self.detail = Detail(state, stamps)
+        self.detail = Detail(state, context.stamps)
         self.drawing = LatestTask(self._prepare, self._show)
         self.downloads = Downloads("Download as", ["png", "svg", "pdf"], self._prepare_file)
         self.key = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)

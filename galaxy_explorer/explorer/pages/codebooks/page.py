@@ -29,7 +29,7 @@ from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.strips import Strips
 
 if TYPE_CHECKING:
-    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
 PAGE_HEIGHT = "calc(100vh - 84px)"
@@ -55,7 +55,7 @@ class CodebooksPage(pn.viewable.Viewer):
     left: Any = param.Selector(doc="Clustering or model on the left.")
     right: Any = param.Selector(doc="Clustering or model on the right.")
 
-    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+    def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
         offered = choices(state.bundle)
@@ -63,10 +63,10 @@ class CodebooksPage(pn.viewable.Viewer):
             self.param[side].objects = offered
             setattr(self, side, key)
         self.models = report_models(state.bundle)
-        self.strips = Strips(state, stamps, models=self.models)
+        self.strips = Strips(state, context.stamps, models=self.models)
         self.tradeoff = Tradeoff(state.bundle)
         self.training = Training(state.bundle, models=self.models)
-        self.detail = Detail(state, stamps)
+        self.detail = Detail(state, context.stamps)
         self.comparison = Comparison(state)
         self.table = ScoreTable(columns=header())
         self.unclustered = _note(NOT_CLUSTERED)

@@ -43,7 +43,7 @@ from galaxy_explorer.labels.queues import DISAGREEMENTS, SELECTED
 from galaxy_explorer.labels.scheme import STAGE
 
 if TYPE_CHECKING:
-    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
     from galaxy_explorer.labels.scheme import Term
     from galaxy_explorer.labels.store import LabelStore
@@ -81,12 +81,12 @@ class LabelsPage(pn.viewable.Viewer):
     def __init__(
         self,
         state: ExplorerState,
-        stamps: StampStore,
+        context: AppContext,
         store: LabelStore | None = None,
         **params: Any,
     ) -> None:
         super().__init__(**params)
-        self.state, self.stamps = state, stamps
+        self.state, self.stamps = state, context.stamps
         try:
             self.session = LabelSession(store or label_store(state.bundle), state)
         except LabelError as error:

@@ -41,7 +41,7 @@ from galaxy_explorer.explorer.widgets.controls import SOURCE_WORDS
 from galaxy_explorer.explorer.wording import format_model, format_ttype
 
 if TYPE_CHECKING:
-    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
 N_USERS = 24
@@ -63,9 +63,9 @@ class VocabularyPage(pn.viewable.Viewer):
     drawn: Any = param.Selector(default="surroundings", objects=DRAWN, doc="What pictures show.")
     code = param.Integer(default=-1, doc="The chosen code; -1: the first of the order.")
 
-    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+    def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
-        self.state, self.stamps = state, stamps
+        self.state, self.stamps = state, context.stamps
         names = coded_models(state.bundle)
         self.param["model"].objects = names
         asked = state.bundle.clusterings[state.clustering].model
