@@ -19,7 +19,7 @@ from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.colouring import map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import BLANK, GalaxyMap, tooltip
 from galaxy_explorer.explorer.state import ExplorerState
-from galaxy_explorer.explorer.widgets.controls import format_colour, two_way
+from galaxy_explorer.explorer.widgets.controls import format_colour
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.labels.tables import table as label_table
@@ -124,14 +124,15 @@ class Explorer(pn.viewable.Viewer):
         words = pn.widgets.StaticText(
             stylesheets=card.stylesheets, sizing_mode="stretch_width", margin=(0, 10)
         )
-        card.param.watch(lambda event: words.param.update(value=event.new), "object")
+        card.param.watch(lambda event: words.param.update(value=str(event.new)), "object")
         return words
 
     # Panel's own widgets and looks: each of the app's carries its library along, 1.4 MB a widget,
     # and a notebook keeps them all.
     def _choice(self, label: str, name: str, options: dict[str, str]) -> pn.widgets.Select:
-        widget = pn.widgets.Select(label=label, options=options, sizing_mode="stretch_width")
-        return two_way(widget, self.state, name)
+        return pn.widgets.Select.from_param(
+            self.state.param[name], label=label, options=options, sizing_mode="stretch_width"
+        )
 
     def _display(self) -> pn.Card:
         settings = self.state.display.param

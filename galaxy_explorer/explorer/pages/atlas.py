@@ -17,10 +17,10 @@ from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import one_url, tile_url
 from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.explorer.widgets.controls import (
+    BOUND,
     clustering_select,
     display_controls,
     picture_source,
-    two_way,
 )
 from galaxy_explorer.explorer.widgets.gallery import Gallery
 
@@ -92,15 +92,11 @@ class AtlasPage(pn.viewable.Viewer):
         side = pn.Column(
             self._introduction(),
             clustering_select(self.state),
-            two_way(
-                pmui.Select(
-                    label="Colour by",
-                    options=self.state.colour_choices(),
-                    size="small",
-                    sizing_mode="stretch_width",
-                ),
-                self.state,
-                "colour_by",
+            pmui.Select.from_param(
+                self.state.param.colour_by,
+                label="Colour by",
+                options=self.state.colour_choices(),
+                **BOUND,
             ),
             HtmlPane(
                 pn.bind(self._legend, self.state.param.colour_by),

@@ -18,6 +18,7 @@ from galaxy_explorer.bundle.files import verified_bytes
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.intervals import (
     Axis,
@@ -74,7 +75,6 @@ def card_values(claim: Claim) -> dict[str, Any]:
     }  # fmt: skip
 
 
-PAGE_HEIGHT = "calc(100vh - 84px)"
 EVERY = "all"
 INTRODUCTION = (
     "The report that this project starts from (Cheng et al. 2019) made claims that it had not the"

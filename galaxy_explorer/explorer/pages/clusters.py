@@ -29,6 +29,7 @@ from galaxy_explorer.explorer.widgets.cluster_headings import (
 )
 from galaxy_explorer.explorer.widgets.components import HtmlPane, MergerTreeView, SmallMultiples
 from galaxy_explorer.explorer.widgets.controls import (
+    PAGE_HEIGHT,
     SOURCE_WORDS,
     clustering_select,
     display_controls,
@@ -163,8 +164,6 @@ class MergerGroups(pn.viewable.Viewer):
 
 SCALES = {"share": True, "counts": False}
 SHOWN = ("clusters", "merger tree")
-PAGE_HEIGHT = "calc(100vh - 84px)"
-"""The page below the application bar: each half scrolls by itself."""
 
 
 class ClustersPage(pn.viewable.Viewer):

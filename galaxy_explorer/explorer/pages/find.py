@@ -23,6 +23,8 @@ from galaxy_explorer.explorer.search import (
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import HtmlPane, SearchField
 from galaxy_explorer.explorer.widgets.controls import (
+    PAGE_HEIGHT,
+    SMALL,
     SOURCE_WORDS,
     clustering_select,
     display_controls,
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
-PAGE_HEIGHT = "calc(100vh - 84px)"
 FIRST_SHOWN, MAX_SHOWN = 24, 500
 ODDITIES = {"error": "badly reconstructed", "sparse": "few look-alikes", "both": "both of these"}
 ODD_RULE = (
@@ -57,7 +58,6 @@ EXAMPLES = (
     "T < 0 and cluster = 5",
     "source = gz1",
 )
-SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 
 
 class FindPage(pn.viewable.Viewer):

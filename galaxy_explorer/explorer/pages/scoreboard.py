@@ -28,6 +28,7 @@ from galaxy_explorer.bundle.evaluation import (
 )
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane, ScoreGroups
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.intervals import (
     Axis,
@@ -227,7 +228,6 @@ def ecsv_bytes(rows: Sequence[EvaluationRow], evaluation: Evaluation, bundle: Bu
     return text.getvalue().encode()
 
 
-PAGE_HEIGHT = "calc(100vh - 84px)"
 FIRST_QUESTION = "agreement"
 EVERY = {
     "question": "every question",

@@ -25,6 +25,7 @@ from galaxy_explorer.explorer.plots.ttype_histogram import format_mean, panels
 from galaxy_explorer.explorer.widgets.cluster_headings import BUTTONS, STYLES, choice, type_key
 from galaxy_explorer.explorer.widgets.components import HtmlPane, TrendColumns
 from galaxy_explorer.explorer.widgets.controls import (
+    PAGE_HEIGHT,
     SOURCE_WORDS,
     clustering_select,
     display_controls,
@@ -58,7 +59,6 @@ def moved(order: Sequence[int], start: int, end: int) -> list[int]:
 
 MAX_COLUMNS = 12
 NONE = -1
-PAGE_HEIGHT = "calc(100vh - 84px)"
 HASH_DIGITS = 12
 
 

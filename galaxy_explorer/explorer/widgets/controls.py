@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import panel as pn
 import panel_material_ui as pmui
-import param
 
 from galaxy_explorer.explorer.pictures.display import COLOUR_MAPS, OWN_COLOURS, has_colour
 from galaxy_explorer.explorer.state import ExplorerState
@@ -22,6 +21,11 @@ if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
 
 
+PAGE_HEIGHT = "calc(100vh - 84px)"
+"""The page below the application bar: its parts scroll by themselves."""
+SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
+BOUND: dict[str, Any] = {**SMALL, "description": ""}
+"""For `from_param`: a small control whose parameter's own description does not show."""
 STRETCH_WORDS = {"Linear": "linear", "Square root": "sqrt", "Log": "log", "Asinh": "asinh"}
 INTERVAL_WORDS = {"Percentile": "percentile", "ZScale": "zscale", "Min-max": "minmax"}
 COMPACT = {
@@ -36,33 +40,35 @@ SOURCE_WORDS = {"Drawn by the model": "reconstruction", "Original": "original"}
 def clustering_select(state: ExplorerState, name: str = "clustering") -> pmui.Select:
     """The choice of a clustering in words; `name` is "clustering" or "compare"."""
     label = "Model" if name == "clustering" else "Compared with"
-    return two_way(
-        pmui.Select(label=label, options=state.clustering_choices(), **_SMALL), state, name
+    return pmui.Select.from_param(
+        state.param[name], label=label, options=state.clustering_choices(), **BOUND
     )
 
 
 def display_controls(state: ExplorerState) -> pmui.Accordion:
     """A folded panel: stretch, limits, colours, invert, shared limits."""
-    display = state.display
-    percentile = two_way(
-        pmui.FloatSlider(
-            label="Pixels inside the limits (%)", start=80, end=100, step=0.1, **_SMALL
-        ),
-        display,
-        "percentile",
-        value="value_throttled",
-    )
-    percentile.visible = display.param.interval.rx() == "percentile"
-    stretch = pmui.Select(label="Stretch", options=STRETCH_WORDS, **_SMALL)
-    limits = pmui.Select(label="Limits", options=INTERVAL_WORDS, **_SMALL)
-    colours = pmui.Select(label="Colours", options=format_colour(state), **_SMALL)
+    settings = state.display.param
+    percentile = pmui.FloatSlider.from_param(
+        settings.percentile, label="Pixels inside the limits (%)", start=80, end=100, step=0.1,
+        throttled=True, **BOUND,
+    )  # fmt: skip
+    percentile.visible = settings.interval.rx() == "percentile"
     controls = pn.Column(
-        pn.Row(two_way(stretch, display, "stretch"), two_way(limits, display, "interval")),
-        percentile,
-        two_way(colours, display, "colour_map"),
         pn.Row(
-            two_way(pmui.Switch(label="Invert"), display, "invert"),
-            two_way(pmui.Switch(label="Same limits for all"), display, "shared"),
+            pmui.Select.from_param(
+                settings.stretch, label="Stretch", options=STRETCH_WORDS, **BOUND
+            ),
+            pmui.Select.from_param(
+                settings.interval, label="Limits", options=INTERVAL_WORDS, **BOUND
+            ),
+        ),
+        percentile,
+        pmui.Select.from_param(
+            settings.colour_map, label="Colours", options=format_colour(state), **BOUND
+        ),
+        pn.Row(
+            pmui.Switch.from_param(settings.invert, label="Invert", description=""),
+            pmui.Switch.from_param(settings.shared, label="Same limits for all", description=""),
         ),
         sizing_mode="stretch_width",
         margin=0,
@@ -79,8 +85,8 @@ def display_controls(state: ExplorerState) -> pmui.Accordion:
 
 def picture_source(state: ExplorerState) -> pmui.RadioButtonGroup:
     """The switch between the model's reconstructions and the original pictures."""
-    return two_way(
-        pmui.RadioButtonGroup(label="Pictures", options=SOURCE_WORDS, **_SMALL), state, "pictures"
+    return pmui.RadioButtonGroup.from_param(
+        state.param.pictures, label="Pictures", options=SOURCE_WORDS, **BOUND
     )
 
 
@@ -96,24 +102,6 @@ def whole_number(label: str, value: int, low: int, high: int) -> NumberField:
 
     field = NumberField(take, label=f"{label} ({low} to {high})", value=value, margin=(4, 10))
     return field
-
-
-def two_way(widget: Any, owner: param.Parameterized, name: str, value: str = "value") -> Any:
-    """Tie a widget to a parameter of the state, in both directions."""
-    widget.value = getattr(owner, name)
-
-    def to_state(event: param.parameterized.Event) -> None:
-        setattr(owner, name, event.new)
-
-    def to_widget(event: param.parameterized.Event) -> None:
-        widget.value = event.new
-
-    widget.param.watch(to_state, value)
-    owner.param.watch(to_widget, name)
-    return widget
-
-
-_SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 
 
 def format_colour(state: ExplorerState) -> dict[str, str]:

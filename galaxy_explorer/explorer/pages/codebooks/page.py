@@ -20,6 +20,7 @@ from galaxy_explorer.explorer.pages.codebooks.table import (
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import HtmlPane, ScoreTable
 from galaxy_explorer.explorer.widgets.controls import (
+    PAGE_HEIGHT,
     display_controls,
     model_choices,
     named_galaxies,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
-PAGE_HEIGHT = "calc(100vh - 84px)"
 NOT_CLUSTERED = (
     "Only models with 64 features, an 8×8 code map or 64 latents, are clustered, as in the report."
     " Choose such a model on both sides to compare clusters."

@@ -43,6 +43,7 @@ from galaxy_explorer.explorer.plots.clusterings import residual_pictures
 from galaxy_explorer.explorer.plots.deconvolution import mtf_figure, profile_figure, update_profiles
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import HtmlPane, PictureStrips
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 
 N_GALAXIES = 10
 RESIDUAL_LIMIT = 5
-PAGE_HEIGHT = "calc(100vh - 84px)"
 HALF = {"flex": "1 1 420px", "min-width": "0"}
 NOTES = {
     ORIGINAL: "as observed; bar: 1 arcsec",

@@ -30,7 +30,7 @@ from galaxy_explorer.explorer.widgets.components import (
     HtmlPane,
     NumberField,
 )
-from galaxy_explorer.explorer.widgets.controls import COMPACT
+from galaxy_explorer.explorer.widgets.controls import COMPACT, SMALL
 
 TTYPE = "ttype"
 FIRST_COUNT, MAX_COUNT = 16, 64
@@ -208,7 +208,6 @@ def folded(words: str, parts: list[Any]) -> pmui.Accordion:
 
 AS_DRAWN = "As the model draws them"
 MAX_PSF_BYTES = 2_000_000
-SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 SCALE_WORDS = (
     "How large a galaxy appears: arcsec of one pixel of the drawn stamp. Empty: as in the survey."
 )

@@ -39,7 +39,7 @@ from galaxy_explorer.explorer.pages.emulator.views import Ladder, MorphView, Sam
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
-from galaxy_explorer.explorer.widgets.controls import display_controls
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, display_controls
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.job_bar import JobRunner, JobTask
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.state import ExplorerState
 
 
-PAGE_HEIGHT = "calc(100vh - 84px)"
 SAMPLES, LADDER, MORPH, EVIDENCE = "Samples", "Ladder", "Morph", "Evidence"
 TITLES = {SAMPLES: "{count} galaxies", LADDER: "Ladder of types", MORPH: "Morph"}
 

@@ -33,11 +33,11 @@ from galaxy_explorer.explorer.urls import one_url
 from galaxy_explorer.explorer.widgets.cluster_headings import choice
 from galaxy_explorer.explorer.widgets.components import HtmlPane, LabelDesk
 from galaxy_explorer.explorer.widgets.controls import (
+    BOUND,
     COMPACT,
     SOURCE_WORDS,
     clustering_select,
     display_controls,
-    two_way,
 )
 from galaxy_explorer.labels.queues import DISAGREEMENTS, SELECTED
 from galaxy_explorer.labels.scheme import STAGE
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from galaxy_explorer.labels.store import LabelStore
 
 PANEL_WIDTH = "clamp(300px, 27vw, 400px)"
-SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 BEHIND = 20
 """Galaxies before the one on the screen that can be gone back to after a change of view."""
 GUEST = "guest"
@@ -251,14 +250,17 @@ class LabelsPage(pn.viewable.Viewer):
 
     def _queue_controls(self) -> tuple[pn.Row, pmui.Switch]:
         session = self.session
-        queue = pmui.Select(label="Queue", options=QUEUE_WORDS, margin=(10, 10, 5, 10), **SMALL)
+        queue = pmui.Select.from_param(
+            session.param.queue, label="Queue", options=QUEUE_WORDS, margin=(10, 10, 5, 10), **BOUND
+        )
         again = pmui.Button(
             label="Fill anew", size="small", variant="outlined", margin=(10, 10, 5, 0)
         )
         again.on_click(self._fill)
-        blind = pmui.Switch(label="Blind: hide T, clusters and what others say")
-        row = pn.Row(two_way(queue, session, "queue"), again, sizing_mode="stretch_width")
-        return row, two_way(blind, session, "blind")
+        blind = pmui.Switch.from_param(
+            session.param.blind, label="Blind: hide T, clusters and what others say", description=""
+        )
+        return pn.Row(queue, again, sizing_mode="stretch_width"), blind
 
     def _sources(self) -> pn.Row:
         sources = choice("Pictures", self.session.param.pictures, SOURCE_WORDS)

@@ -23,6 +23,7 @@ from galaxy_explorer.explorer.pages.labels.html import (
 )
 from galaxy_explorer.explorer.pages.labels.session import LabelSession
 from galaxy_explorer.explorer.widgets.components import HtmlPane
+from galaxy_explorer.explorer.widgets.controls import SMALL
 from galaxy_explorer.labels.groups import Groups
 from galaxy_explorer.labels.imports import FORMATS, ImportPlan, plan_import, read_rows
 from galaxy_explorer.labels.log import CLUSTER, SELECTION, Change
@@ -34,7 +35,6 @@ from galaxy_explorer.utils.tables import encode_table
 MAX_UPLOAD_BYTES = 8_000_000
 """Some 100,000 lines of labels; a websocket message holds at most 20 MB."""
 THE_SELECTION = ""
-WIDE: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 TABLE_WORDS = {"What everyone says": "labels", "The majority": "majority", "Every event": "events"}
 
 
@@ -106,8 +106,8 @@ class LabelMany(Tool):
 
     def controls(self) -> Iterable[Any]:
         """Target, label, and the question before anything is stored."""
-        self.target = pmui.Select(label="Galaxies", **WIDE)
-        self.label = pmui.Select(label="Label", **WIDE)
+        self.target = pmui.Select(label="Galaxies", **SMALL)
+        self.label = pmui.Select(label="Label", **SMALL)
         self.ask = self.button("Label …", self._ask)
         self.sure = self.button("Yes", self._label, color="primary", variant="contained")
         self.no = self.button("No", self._cancel)
@@ -171,8 +171,8 @@ class Regroup(Tool):
     def controls(self) -> Iterable[Any]:
         """Groups, name, and what has been done so far."""
         self.chosen = pmui.MultiChoice(label="Groups", sizing_mode="stretch_width")
-        self.title = pmui.TextInput(label="Name of the new group", **WIDE)
-        self.standing = pmui.Select(label="Mergers and splits so far", **WIDE)
+        self.title = pmui.TextInput(label="Name of the new group", **SMALL)
+        self.standing = pmui.Select(label="Mergers and splits so far", **SMALL)
         merge = self.button("Merge them", self._merge)
         split = self.button("Split the selection out", self._split)
         self.back = self.button("Reverse", self._reverse)
@@ -217,7 +217,9 @@ class EditVocabulary(Tool):
 
     def controls(self) -> Iterable[Any]:
         """The lines and a button."""
-        self.lines = pmui.TextAreaInput(label="Terms", rows=9, max_rows=16, max_length=5000, **WIDE)
+        self.lines = pmui.TextAreaInput(
+            label="Terms", rows=9, max_rows=16, max_length=5000, **SMALL
+        )
         self.lines.value = self.session.vocabulary.to_lines()
         return self.lines, self.button("Store as a new version", self._store)
 
@@ -239,7 +241,7 @@ class Import(Tool):
         """The file, and a button once it was looked at."""
         self.plan = ImportPlan()
         self.file = pmui.FileInput(
-            label="Labels (CSV, ECSV, FITS, VOTable)", accept=",".join(FORMATS), **WIDE
+            label="Labels (CSV, ECSV, FITS, VOTable)", accept=",".join(FORMATS), **SMALL
         )
         self.file.param.watch(self._look, "value")
         self.store = self.button("Store", self._store, color="primary", visible=False)
@@ -279,8 +281,8 @@ class Export(Tool):
     def controls(self) -> Iterable[Any]:
         """Which table, which format, and the download."""
         formats = {kind.words: extension for extension, kind in OUT_FORMATS.items()}
-        self.what = pmui.Select(label="Table", options=TABLE_WORDS, **WIDE)
-        self.format = pmui.Select(label="Format", options=formats, **WIDE)
+        self.what = pmui.Select(label="Table", options=TABLE_WORDS, **SMALL)
+        self.format = pmui.Select(label="Format", options=formats, **SMALL)
         self.download = pmui.FileDownload(
             callback=self.data, filename="labels.ecsv", label="Download", auto=True,
             size="small",

@@ -35,6 +35,8 @@ from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_col
 from galaxy_explorer.explorer.search import parse_position
 from galaxy_explorer.explorer.widgets.components import CodeMap, DropZone, HtmlPane, PictureSheet
 from galaxy_explorer.explorer.widgets.controls import (
+    PAGE_HEIGHT,
+    SMALL,
     clustering_select,
     display_controls,
     whole_number,
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
-PAGE_HEIGHT = "calc(100vh - 84px)"
 MEGABYTE = 1_000_000
 MAX_NAME = 120
 CENTRAL = (64, 8, 4096)
@@ -58,7 +59,6 @@ PRIVACY = (
     " worked on in memory and forgotten with this page; no file is written."
 )
 STAR = "The star: its place on the map of all galaxies."
-SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 
 
 @cache

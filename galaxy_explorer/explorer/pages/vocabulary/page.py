@@ -37,7 +37,7 @@ from galaxy_explorer.explorer.plots.ttype_histogram import (
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import CodeGrid, CodeMap, HtmlPane, PictureSheet
-from galaxy_explorer.explorer.widgets.controls import SOURCE_WORDS
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, SOURCE_WORDS
 from galaxy_explorer.explorer.wording import format_model, format_ttype
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 N_USERS = 24
 SHEET_COLUMNS = 32
-PAGE_HEIGHT = "calc(100vh - 84px)"
 FRAME = [int(SELECTION_COLOUR[i : i + 2], 16) for i in (1, 3, 5)]
 CAPTIONS = {
     "surroundings": "Each picture: the mean of {pictures} around the places that hold the code;"
