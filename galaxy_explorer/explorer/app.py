@@ -66,7 +66,7 @@ class HeaderTools(pn.viewable.Viewer):
         super().__init__(**params)
         self.state = state
         self.field = SearchField(
-            self._on_message, hint="Name, position, T < 0", slim=True, margin=(0, 4),
+            self.on_message, hint="Name, position, T < 0", slim=True, margin=(0, 4),
             explanation=EXPLANATION, sizing_mode=None, styles={"width": FIELD_WIDTH}
         )  # fmt: skip
         self.take_home = ExportDialog(state, context, page)
@@ -77,7 +77,8 @@ class HeaderTools(pn.viewable.Viewer):
     def __panel__(self) -> pn.Row:
         return self._view
 
-    async def _on_message(self, message: dict[str, Any]) -> None:
+    async def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         asked = message.get("ask")
         if isinstance(asked, str):
             await self.search(asked)
@@ -130,23 +131,15 @@ HEADER_STYLE = {
 
 def main_page() -> pn.viewable.Viewable:
     """The app for one visitor, or a page that says what is wrong and what helps."""
-    _keep_styles_local()
+    # Take Panel's style sheets from this server, whatever happens.
+    if pn.state.curdoc is not None:
+        pn.state.curdoc.template_variables["dist_url"] = LOCAL_DIST
     try:
         context = app_context()
     except GalaxyExplorerError as error:
         return error_page(error)
     warm_pages(context)
     return build_page(context) if has_slot() else expired_page()
-
-
-def _keep_styles_local() -> None:
-    """Take Panel's style sheets from this server, whatever happens.
-
-    Panel makes them point elsewhere and turns them round when it renders the page. A visitor whose
-    browser connects so late that the session has expired gets one that was never rendered.
-    """
-    if pn.state.curdoc is not None:
-        pn.state.curdoc.template_variables["dist_url"] = LOCAL_DIST
 
 
 def build_page(context: AppContext) -> pmui.Page:
@@ -171,7 +164,11 @@ def build_page(context: AppContext) -> pmui.Page:
             pn.state.location.update_query(page=name)
 
     navigation.param.watch(lambda event: when_loaded(partial(open_page, event.new)), "page")
-    _reopen(state, context)
+    # Bring the state to what the address asks for; say what could not be had.
+    given = pn.state.session_args.items()
+    asked = {word: values[0].decode(errors="replace") for word, values in given}
+    for complaint in restore(state, asked, context.selections):
+        pn.state.onload(partial(notify, complaint, warning=True))
     open_page(navigation.page)
     # A click before the page is loaded would change what is chosen but not what is shown.
     main.styles = {"pointer-events": "none"}
@@ -179,14 +176,6 @@ def build_page(context: AppContext) -> pmui.Page:
     tools = HeaderTools(state, context, lambda: navigation.page)
     main.append(tools.take_home.dialog)
     return _page(main, header=[navigation, tools, here])
-
-
-def _reopen(state: ExplorerState, context: AppContext) -> None:
-    """Bring the state to what the address asks for; say what could not be had."""
-    given = pn.state.session_args.items()
-    asked = {word: values[0].decode(errors="replace") for word, values in given}
-    for complaint in restore(state, asked, context.selections):
-        pn.state.onload(partial(notify, complaint, warning=True))
 
 
 def _entries(pages: dict[str, PageEntry]) -> list[tuple[str, str, bool]]:

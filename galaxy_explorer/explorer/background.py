@@ -52,14 +52,13 @@ class LatestTask(param.Parameterized):
         """Draw soon, or once it can be seen. Takes and ignores the events of watchers."""
         if not self.shown:
             self._due = True
-        elif pn.state.curdoc is not None and self._may_draw_now():
+        elif pn.state.curdoc is not None and (
+            self._at_hand() if pn.state.loaded else self._ready()
+        ):
             self.draw_at_once()
         else:
             # A browser that is still opening the page would miss a drawing made meanwhile.
             pn.state.onload(self.draw)
-
-    def _may_draw_now(self) -> bool:
-        return self._at_hand() if pn.state.loaded else self._ready()
 
     def _appear(self, *_: param.parameterized.Event) -> None:
         if self.shown and self._due:

@@ -69,20 +69,17 @@ class SelectionStore:
             with path.open("rb") as stream:
                 data = stream.read(MAX_HEADER_BYTES + 2 * self._n)
             os.utime(path)
-            return self._parse(data, digest)
+            if hashlib.sha256(data).hexdigest()[:24] != digest:
+                raise ValueError("damaged")
+            text, _, packed = data.partition(b"\n")
+            header = json.loads(text)
+            if (header.get("bundle"), header.get("n")) != (self._bundle, self._n):
+                raise ValueError("of another bundle")
+            bits = zlib.decompressobj().decompress(packed, -(-self._n // 8))
+            mask = np.unpackbits(np.frombuffer(bits, np.uint8), count=self._n)
+            return np.flatnonzero(mask), str(header["words"])
         except (OSError, ValueError, zlib.error) as error:
             raise KeyError(digest) from error
-
-    def _parse(self, data: bytes, digest: str) -> tuple[NDArray[np.int64], str]:
-        if hashlib.sha256(data).hexdigest()[:24] != digest:
-            raise ValueError("damaged")
-        text, _, packed = data.partition(b"\n")
-        header = json.loads(text)
-        if (header.get("bundle"), header.get("n")) != (self._bundle, self._n):
-            raise ValueError("of another bundle")
-        bits = zlib.decompressobj().decompress(packed, -(-self._n // 8))
-        mask = np.unpackbits(np.frombuffer(bits, np.uint8), count=self._n)
-        return np.flatnonzero(mask), str(header["words"])
 
     def _sweep(self) -> None:
         """Remove the selections not used for longest."""

@@ -65,11 +65,24 @@ class Explorer(pn.viewable.Viewer):
         self._figure = pn.pane.Bokeh(self.map.figure, height=height, sizing_mode="stretch_width")
         self._place()
         self.map.show(BLANK, BLANK)
-        self._format_hover()
+        for tool in self.map.figure.select({"type": HoverTool}):
+            tool.tooltips = tooltip()  # pictures have addresses only where a server is
         self.state.param.watch(self._place, ["clustering", "colour_by"])
         self.state.param.watch(self._highlight, "selection")
         self.map.source.selected.on_change("indices", self._on_map)
-        self._view = self._layout(height)
+        pictures = Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56)
+        pictures.drawing.draw_at_once()  # what is told before the cell is shown is lost
+        side = pn.Column(
+            self._choice("Model", "clustering", self.state.clustering_choices()),
+            self._choice("Colour by", "colour_by", self.state.colour_choices()),
+            self._focus(), pictures, self._display(),
+            sizing_mode="stretch_width", scroll="y-auto", height=height,
+        )  # fmt: skip
+        for part in side.select(pn.reactive.Reactive):
+            part.stylesheets = [*part.stylesheets, COLOURS]
+        self._view = pn.Row(
+            self._figure, side, sizing_mode="stretch_width", min_height=height, design=Native
+        )
 
     def __panel__(self) -> pn.Row:
         return self._view
@@ -86,10 +99,6 @@ class Explorer(pn.viewable.Viewer):
         """What annotators have said of the galaxies of this bundle. Raises LabelError."""
         return label_table(label_store(self.bundle))
 
-    def _format_hover(self) -> None:
-        for tool in self.map.figure.select({"type": HoverTool}):
-            tool.tooltips = tooltip()  # pictures have addresses only where a server is
-
     def _place(self, *_: Any) -> None:
         colouring = map_colouring(self.bundle, self.state.clustering, self.state.colour_by)
         self.map.place(self.bundle.clusterings[self.state.clustering], colouring)
@@ -102,21 +111,6 @@ class Explorer(pn.viewable.Viewer):
     def _on_map(self, _attribute: str, _old: list[int], new: list[int]) -> None:
         if not np.array_equal(np.unique(new), self.state.selection):
             self.state.select(new, "chosen on the map")
-
-    def _layout(self, height: int) -> pn.Row:
-        pictures = Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56)
-        pictures.drawing.draw_at_once()  # what is told before the cell is shown is lost
-        side = pn.Column(
-            self._choice("Model", "clustering", self.state.clustering_choices()),
-            self._choice("Colour by", "colour_by", self.state.colour_choices()),
-            self._focus(), pictures, self._display(),
-            sizing_mode="stretch_width", scroll="y-auto", height=height,
-        )  # fmt: skip
-        for part in side.select(pn.reactive.Reactive):
-            part.stylesheets = [*part.stylesheets, COLOURS]
-        return pn.Row(
-            self._figure, side, sizing_mode="stretch_width", min_height=height, design=Native
-        )
 
     def _focus(self) -> pn.widgets.StaticText:
         """What is known of the galaxy in focus; a pane would ask the network for its styles."""

@@ -167,8 +167,8 @@ def test_what_the_emulator_draws_is_in_colour(source, wish) -> None:
     for part in (Ladder(source, field, lambda _: None), MorphView(source, field)):
         done(part, Request(1, 2), look)
         assert spread(part.view.sheet) > COLOURED
-    samples._on_message({"sample": 1})
-    shown = samples.detail._prepare()()
+    samples.on_message({"sample": 1})
+    shown = samples.detail.prepare()()
     assert shown.count("<img") == 2
 
 

@@ -128,12 +128,12 @@ def test_cancel_is_said_at_once(line) -> None:
         await asyncio.to_thread(gate.begun.wait)
         while not shown:
             await asyncio.sleep(0.01)
-        runner._on_message({"cancel": True})
+        runner.on_message({"cancel": True})
         assert not runner.bar.running
         assert runner.bar.words == "Cancelled. Galaxies: half"
         assert shown == ["first"]
         gate.open.set()
-        runner._on_message({"again": True})
+        runner.on_message({"again": True})
         while runner.bar.done < 2:
             await asyncio.sleep(0.01)
         assert shown == ["first", "first", "second"]

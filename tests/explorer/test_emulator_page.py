@@ -48,12 +48,12 @@ def test_the_page_asks_for_what_is_shown_and_only_once(bundle, tmp_path, monkeyp
     page.mode = "Evidence"
     page.mode = "Samples"
     assert asked == ["Ladder of types, seed 1"]
-    page.wishes._on_message("seed", {"value": 2})
+    page.wishes.on_message("seed", {"value": 2})
     assert asked[1:] == ["16 galaxies, T 4, seed 2"]
     page.camera.camera.value = "euclid-vis"
     assert asked[2:] == ["16 galaxies, T 4, seed 2, Euclid VIS, wide survey"]
     with pytest.raises(RequestError, match="still being drawn"):
-        page._prepare_file("fits")
+        page.prepare_file("fits")
     whole.context.stamps.close()
 
 

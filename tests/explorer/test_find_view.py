@@ -26,7 +26,7 @@ def view(state, context, monkeypatch) -> FindPage:
 
 
 def ask(view: FindPage, text: str) -> None:
-    asyncio.run(view._on_message({"ask": text}))
+    asyncio.run(view.on_message({"ask": text}))
 
 
 def test_an_answer_is_the_selection(view, state) -> None:
@@ -105,11 +105,11 @@ def test_the_header_finds_from_every_page(state, context, monkeypatch) -> None:
         "galaxy_explorer.explorer.app.notify", lambda words, warning=False: said.append(warning)
     )
     tools = HeaderTools(state, context, lambda: "atlas")
-    asyncio.run(tools._on_message({"ask": "cluster = 5"}))
+    asyncio.run(tools.on_message({"ask": "cluster = 5"}))
     labels = state.bundle.clusterings[state.clustering].labels
     np.testing.assert_array_equal(state.selection, np.flatnonzero(labels == 5))
-    asyncio.run(tools._on_message({"ask": "wrong < 1"}))
-    asyncio.run(tools._on_message({"other": 1}))
+    asyncio.run(tools.on_message({"ask": "wrong < 1"}))
+    asyncio.run(tools.on_message({"other": 1}))
     assert said == [False, True]
 
 

@@ -87,8 +87,8 @@ def view(state, context, monkeypatch) -> MyGalaxyPage:
 
 def drop(view: MyGalaxyPage, name: str, data: bytes | None, size: int = 0) -> None:
     async def message() -> None:
-        await view._on_message({"name": name, "size": size or len(data or b""), "data": data})
-        view._show(await asyncio.to_thread(view._prepare()))
+        await view.on_message({"name": name, "size": size or len(data or b""), "data": data})
+        view.fill(await asyncio.to_thread(view.prepare()))
 
     asyncio.run(message())
 
@@ -144,7 +144,7 @@ def test_what_is_too_large_is_refused_unread(view) -> None:
 
 @pytest.mark.parametrize("message", [{}, {"size": 3}, {"size": 1, "data": "text"}, {"focus": -1}])
 def test_a_message_that_is_none_does_nothing(view, message) -> None:
-    asyncio.run(view._on_message(message))
+    asyncio.run(view.on_message(message))
     assert view.found is None
 
 
@@ -168,7 +168,7 @@ def test_nothing_stays(view, tmp_path, monkeypatch) -> None:
     drop(view, "mine.png", galaxy_picture())
     image = weakref.ref(view.found.prepared.image)
     view.forget()
-    view._show(None)
+    view.fill(None)
     gc.collect()
     assert image() is None
     assert view._source is None

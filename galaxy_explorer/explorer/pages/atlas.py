@@ -41,7 +41,40 @@ class AtlasPage(pn.viewable.Viewer):
         self._pictures()
         self._selected()
         self._listen()
-        self._layout = self._lay_out()
+        side = pn.Column(
+            self._introduction(),
+            clustering_select(self.state),
+            pmui.Select.from_param(
+                self.state.param.colour_by,
+                label="Colour by",
+                options=self.state.colour_choices(),
+                **BOUND,
+            ),
+            HtmlPane(
+                pn.bind(self._legend, self.state.param.colour_by),
+                sizing_mode="stretch_width",
+                margin=(0, 10),
+            ),
+            *self._picture_controls(),
+            pmui.Divider(sizing_mode="stretch_width"),
+            self._selection_line(),
+            pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", margin=(0, 5)),
+            pn.Column(
+                Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56),
+                margin=(0, 10),
+                sizing_mode="stretch_width",
+            ),
+            styles={"flex": f"0 0 {PANEL_WIDTH}"},
+            sizing_mode="stretch_both",
+            scroll="y-auto",
+            css_classes=["side-panel"],
+        )
+        stage = pn.Column(
+            pn.pane.Bokeh(self.map.figure, sizing_mode="stretch_both", margin=0),
+            sizing_mode="stretch_both",
+            margin=0,
+        )
+        self._layout = pn.Row(stage, side, sizing_mode="stretch_both", margin=0)
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
@@ -87,42 +120,6 @@ class AtlasPage(pn.viewable.Viewer):
     def _selected(self) -> None:
         self.map.highlight(self.state.selection)
         update_t_histogram(self.histogram, *self._counts())
-
-    def _lay_out(self) -> pn.viewable.Viewable:
-        side = pn.Column(
-            self._introduction(),
-            clustering_select(self.state),
-            pmui.Select.from_param(
-                self.state.param.colour_by,
-                label="Colour by",
-                options=self.state.colour_choices(),
-                **BOUND,
-            ),
-            HtmlPane(
-                pn.bind(self._legend, self.state.param.colour_by),
-                sizing_mode="stretch_width",
-                margin=(0, 10),
-            ),
-            *self._picture_controls(),
-            pmui.Divider(sizing_mode="stretch_width"),
-            self._selection_line(),
-            pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", margin=(0, 5)),
-            pn.Column(
-                Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56),
-                margin=(0, 10),
-                sizing_mode="stretch_width",
-            ),
-            styles={"flex": f"0 0 {PANEL_WIDTH}"},
-            sizing_mode="stretch_both",
-            scroll="y-auto",
-            css_classes=["side-panel"],
-        )
-        stage = pn.Column(
-            pn.pane.Bokeh(self.map.figure, sizing_mode="stretch_both", margin=0),
-            sizing_mode="stretch_both",
-            margin=0,
-        )
-        return pn.Row(stage, side, sizing_mode="stretch_both", margin=0)
 
     def _introduction(self) -> pn.viewable.Viewable:
         bundle = self.state.bundle

@@ -94,7 +94,7 @@ class ClaimsPage(pn.viewable.Viewer):
         self.cards = HtmlPane(
             "", stylesheets=CARD_STYLES, sizing_mode="stretch_width", margin=(8, 0)
         )
-        self.downloads = Downloads("Download as", ["md"], self._prepare_file)
+        self.downloads = Downloads("Download as", ["md"], self.prepare_file)
         self.downloads.buttons.visible = CLAIMS in state.bundle.manifest["files"]
         self.param.watch(self._show, "verdict")
         self._show()
@@ -117,7 +117,8 @@ class ClaimsPage(pn.viewable.Viewer):
             cards(shown) if shown else render("parts.paragraph", words="No claim has this verdict.")
         )
 
-    def _prepare_file(self, _kind: str) -> Callable[[], Made]:
+    def prepare_file(self, _kind: str) -> Callable[[], Made]:
+        """The file that is asked for; it is made in a thread."""
         return partial(_claims_file, self.state.bundle)
 
     def _layout(self) -> pn.Column:

@@ -109,7 +109,7 @@ class MergerGroups(pn.viewable.Viewer):
         self.param["tree"].objects = list(names.values())
         self.tree = "0"
         self.drawing = MergerTreeView(k=min(FIRST_K, len(trees[0].left) + 1))
-        self.multiples = SmallMultiples(self._on_message, panel_width=75)
+        self.multiples = SmallMultiples(self.on_message, panel_width=75)
         self.drawing.param.watch(self._show, "k")
         state.param.watch(self._mark, "selection")
         self.param.watch(self._show_tree, "tree")
@@ -154,7 +154,8 @@ class MergerGroups(pn.viewable.Viewer):
         whole = len(found) == 1 and (self.labels == found[0]).sum() == len(self.state.selection)
         self.multiples.chosen = int(found[0]) if whole else -1
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         number = message.get("cluster")
         if isinstance(number, int) and 0 <= number <= int(self.labels.max()):
             rows = np.flatnonzero(self.labels == number)
@@ -176,7 +177,7 @@ class ClustersPage(pn.viewable.Viewer):
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
-        self.multiples = SmallMultiples(self._on_message, panel_width=75)
+        self.multiples = SmallMultiples(self.on_message, panel_width=75)
         self.merger: MergerGroups | None = None
         self.gallery = Gallery(state, context.stamps)
         self.detail = Detail(state, context.stamps)
@@ -192,12 +193,13 @@ class ClustersPage(pn.viewable.Viewer):
         self._show_all()
         self._show_selection()
         self.view = self._layout()
-        self.view.param.watch(self._appear, "visible")
+        self.view.param.watch(self.appear, "visible")
 
     def __panel__(self) -> pn.Row:
         return self.view
 
-    def _appear(self, event: param.parameterized.Event) -> None:
+    def appear(self, event: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
         self.gallery.drawing.shown = self.detail.drawing.shown = event.new
 
     @property
@@ -220,7 +222,8 @@ class ClustersPage(pn.viewable.Viewer):
         cluster = self._clustering.clusters[int(labels[0])]
         return cluster if cluster.count == len(selected) else None
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         cluster = message.get("cluster")
         if isinstance(cluster, int) and 0 <= cluster < len(self._clustering.clusters):
             self.state.select_cluster(cluster)

@@ -72,21 +72,35 @@ class FindPage(pn.viewable.Viewer):
         self.gallery = ResultGallery(state, context.stamps, tile_width=92)
         self.detail = Detail(state, context.stamps)
         self.question = SearchField(
-            self._on_message, label="Name, position or condition", margin=(0, 10), hint="NGC 4565"
+            self.on_message, label="Name, position or condition", margin=(0, 10), hint="NGC 4565"
         )
         self.said = HtmlPane(
             "", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 8, 0)
         )
-        self.view = self._layout()
-        self.view.param.watch(self._appear, "visible")
+        half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
+        left = pn.Column(
+            clustering_select(self.state), *self._search_part(), pmui.Divider(), *self._odd_part(),
+            margin=(0, 12, 0, 0), sizing_mode="stretch_width",
+            styles={**half, "flex": "0 0 clamp(280px, 26vw, 400px)"},
+        )  # fmt: skip
+        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
+        sources.visible = self.context.stamps.originals is not None
+        right = pn.Column(
+            self.said, self.detail, sources, self.gallery, display_controls(self.state),
+            sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
+        )  # fmt: skip
+        self.view = pn.Row(left, right, sizing_mode="stretch_width", margin=8)
+        self.view.param.watch(self.appear, "visible")
 
     def __panel__(self) -> pn.Row:
         return self.view
 
-    def _appear(self, event: param.parameterized.Event) -> None:
+    def appear(self, event: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
         self.gallery.drawing.shown = self.detail.drawing.shown = event.new
 
-    async def _on_message(self, message: dict[str, Any]) -> None:
+    async def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         asked = message.get("ask")
         if isinstance(asked, str):
             await self.search(asked)
@@ -153,21 +167,6 @@ class FindPage(pn.viewable.Viewer):
 
     def _say(self, words: str) -> None:
         self.said.object = render("parts.status", words=words)
-
-    def _layout(self) -> pn.Row:
-        half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
-        left = pn.Column(
-            clustering_select(self.state), *self._search_part(), pmui.Divider(), *self._odd_part(),
-            margin=(0, 12, 0, 0), sizing_mode="stretch_width",
-            styles={**half, "flex": "0 0 clamp(280px, 26vw, 400px)"},
-        )  # fmt: skip
-        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
-        sources.visible = self.context.stamps.originals is not None
-        right = pn.Column(
-            self.said, self.detail, sources, self.gallery, display_controls(self.state),
-            sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
-        )  # fmt: skip
-        return pn.Row(left, right, sizing_mode="stretch_width", margin=8)
 
     def _search_part(self) -> list[Any]:
         words = HtmlPane(

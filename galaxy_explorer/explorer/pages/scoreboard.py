@@ -250,7 +250,7 @@ class ScoreboardPage(pn.viewable.Viewer):
         self.state = state
         self.tables = ScoreGroups()
         self.count = _html("")
-        self.downloads = Downloads("Download these as", ["csv", "ecsv"], self._prepare_file)
+        self.downloads = Downloads("Download these as", ["csv", "ecsv"], self.prepare_file)
         evaluation: Evaluation | None = state.bundle.evaluation
         if evaluation is None:
             missing = render("parts.not_evaluated", path=state.bundle.path)
@@ -280,7 +280,8 @@ class ScoreboardPage(pn.viewable.Viewer):
         words = f"{len(rows):,} of {total:,} figures" if rows else "No figure passes these filters."
         self.count.object = render("scoreboard.count", words=words)
 
-    def _prepare_file(self, kind: str) -> Callable[[], Made]:
+    def prepare_file(self, kind: str) -> Callable[[], Made]:
+        """The file that is asked for; it is made in a thread."""
         return partial(self._file, kind, self.rows())
 
     def _file(self, kind: str, rows: list[EvaluationRow]) -> Made:

@@ -71,10 +71,10 @@ class TrendPage(pn.viewable.Viewer):
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state, self.stamps = state, context.stamps
-        self.columns = TrendColumns(self._on_message)
+        self.columns = TrendColumns(self.on_message)
         self.detail = Detail(state, context.stamps)
-        self.drawing = LatestTask(self._prepare, self._show)
-        self.downloads = Downloads("Download as", ["png", "svg", "pdf"], self._prepare_file)
+        self.drawing = LatestTask(self.prepare, self.fill)
+        self.downloads = Downloads("Download as", ["png", "svg", "pdf"], self.prepare_file)
         self.key = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
         self.add = pmui.Select(
             label="Add a cluster",
@@ -91,13 +91,33 @@ class TrendPage(pn.viewable.Viewer):
         self.param.watch(self._offer, "chosen")
         self.param.watch(self.drawing.ask, ["chosen", "members"])
         self._start()
-        self.view = self._layout()
-        self.view.param.watch(self._appear, "visible")
+        rule = HtmlPane(
+            render("parts.soft", words=f"{RULE} {HOW}"),
+            stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 4, 0),
+        )  # fmt: skip
+        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
+        sources.visible = self.stamps.originals is not None
+        select = clustering_select(self.state)
+        select.param.update(margin=(10, 8, 4, 0), styles={"flex": "1 1 280px"})
+        bar = pn.Row(
+            _button("Choose for me", self._start), _button("Sort by mean T", self.sort),
+            choice("Members", self.param.members), sources, self.downloads.buttons,
+            margin=(4, 0), sizing_mode="stretch_width",
+            styles={"flex-wrap": "wrap", "gap": "6px 14px", "align-items": "center"},
+        )  # fmt: skip
+        self.view = pn.Column(
+            pn.Row(select, self.add, sizing_mode="stretch_width"),
+            bar, self.key, rule, self.detail, self.columns, display_controls(self.state),
+            sizing_mode="stretch_width", margin=8,
+            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
+        )  # fmt: skip
+        self.view.param.watch(self.appear, "visible")
 
     def __panel__(self) -> pn.Column:
         return self.view
 
-    def _appear(self, event: param.parameterized.Event) -> None:
+    def appear(self, event: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
         self.drawing.shown = self.detail.drawing.shown = event.new
 
     @property
@@ -119,7 +139,10 @@ class TrendPage(pn.viewable.Viewer):
     def _offer(self, *_: Any) -> None:
         rest = [c for c in self._clustering.clusters if c.count and c.id not in self.chosen]
         options = {"choose …": NONE}
-        options |= {_option(cluster): cluster.id for cluster in ordered(rest, "mean T")}
+        options |= {
+            f"{cluster.id}: T {format_mean(cluster)}, {cluster.count:,} galaxies": cluster.id
+            for cluster in ordered(rest, "mean T")
+        }
         full = len(self.chosen) >= MAX_COLUMNS or not rest
         self.add.param.update(options=options, value=NONE, disabled=full)
 
@@ -127,7 +150,8 @@ class TrendPage(pn.viewable.Viewer):
         if event.new != NONE and event.new not in self.chosen:
             self.chosen = [*self.chosen, event.new]
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         match message:
             case {"move": [int(start), int(end)]}:
                 self.chosen = moved(self.chosen, start, end)
@@ -143,7 +167,8 @@ class TrendPage(pn.viewable.Viewer):
         typical = (clustering.clusters[number].typical for number in chosen)
         return [np.array(rows[: self.members], np.int64) for rows in typical]
 
-    def _prepare(self) -> Callable[[], dict[str, Any]]:
+    def prepare(self) -> Callable[[], dict[str, Any]]:
+        """What to draw now; it is made in a thread."""
         return partial(self._content, self._clustering, list(self.chosen))
 
     def _content(self, clustering: Clustering, chosen: list[int]) -> dict[str, Any]:
@@ -171,13 +196,15 @@ class TrendPage(pn.viewable.Viewer):
             for place, row in enumerate(rows)
         ]
 
-    def _show(self, content: dict[str, Any]) -> None:
+    def fill(self, content: dict[str, Any]) -> None:
+        """Show what was made."""
         self.columns.param.update(**content, stamp=self.drawing.number)
 
     def _originals(self) -> bool:
         return self.state.pictures == "original" and self.stamps.originals is not None
 
-    def _prepare_file(self, kind: str) -> Callable[[], Made]:
+    def prepare_file(self, kind: str) -> Callable[[], Made]:
+        """The file that is asked for; it is made in a thread."""
         return partial(self._file, kind, self._clustering, list(self.chosen))
 
     def _file(self, kind: str, clustering: Clustering, chosen: list[int]) -> Made:
@@ -197,28 +224,6 @@ class TrendPage(pn.viewable.Viewer):
         data = trend_figure(columns, self.state.words(clustering.key), source, kind)
         return f"trend-{clustering.key.replace('/', '-')}", data
 
-    def _layout(self) -> pn.Column:
-        rule = HtmlPane(
-            render("parts.soft", words=f"{RULE} {HOW}"),
-            stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 4, 0),
-        )  # fmt: skip
-        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
-        sources.visible = self.stamps.originals is not None
-        select = clustering_select(self.state)
-        select.param.update(margin=(10, 8, 4, 0), styles={"flex": "1 1 280px"})
-        bar = pn.Row(
-            _button("Choose for me", self._start), _button("Sort by mean T", self.sort),
-            choice("Members", self.param.members), sources, self.downloads.buttons,
-            margin=(4, 0), sizing_mode="stretch_width",
-            styles={"flex-wrap": "wrap", "gap": "6px 14px", "align-items": "center"},
-        )  # fmt: skip
-        return pn.Column(
-            pn.Row(select, self.add, sizing_mode="stretch_width"),
-            bar, self.key, rule, self.detail, self.columns, display_controls(self.state),
-            sizing_mode="stretch_width", margin=8,
-            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
-        )  # fmt: skip
-
 
 def _of(clustering: Clustering, chosen: list[int]) -> list[ClusterSummary]:
     return [clustering.clusters[number] for number in chosen]
@@ -227,10 +232,6 @@ def _of(clustering: Clustering, chosen: list[int]) -> list[ClusterSummary]:
 def _members(clustering: Clustering, number: int) -> str:
     cluster = clustering.clusters[number]
     return f"{cluster.count:,} ({cluster.n_ttype:,} with T)"
-
-
-def _option(cluster: ClusterSummary) -> str:
-    return f"{cluster.id}: T {format_mean(cluster)}, {cluster.count:,} galaxies"
 
 
 def _button(words: str, action: Callable[..., Any]) -> pmui.Button:

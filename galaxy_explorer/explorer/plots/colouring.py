@@ -98,11 +98,9 @@ def _number_colouring(array: NDArray[Any]) -> Colouring:
 def _text_colouring(array: NDArray[Any]) -> Colouring:
     words, codes = np.unique(array.astype(str), return_inverse=True)
     names = tuple(str(word) for word in words if word)
-    return _categories(codes - (len(words) - len(names)), _many_colours(len(names)), names)
-
-
-def _many_colours(n: int) -> tuple[str, ...]:
-    return tuple(category_colours(max(1, n)))
+    return _categories(
+        codes - (len(words) - len(names)), tuple(category_colours(max(1, len(names)))), names
+    )
 
 
 def _categories(codes: NDArray[Any], palette: tuple[str, ...], names: tuple[str, ...]) -> Colouring:

@@ -147,7 +147,13 @@ def tradeoff_figure(*, height: int = 340) -> figure:
     describe(plot, "Agreement of each model's clusters with T against its reconstruction error")
     lines = ColumnDataSource({"x": [], "y": [], "colour": []}, name=SERIES)
     plot.multi_line("x", "y", source=lines, line_color="colour", line_alpha=0.5)
-    _error_bars(plot, source)
+    across = Whisker(base="y", lower="left", upper="right", dimension="width", source=source)
+    upright = Whisker(base="x", lower="low", upper="high", source=source)
+    for whisker in (across, upright):
+        whisker.line_color = MIDDLE_GREY
+        for head in (whisker.upper_head, whisker.lower_head):
+            head.size, head.line_color = WHISKER, MIDDLE_GREY
+        plot.add_layout(whisker)
     dots = plot.scatter(
         "x", "y", size=10, marker="marker", source=source, fill_color="colour",
         line_color=MIDDLE_GREY, fill_alpha=0.9, legend_field="kind",
@@ -173,16 +179,6 @@ def legend_above(plot: figure) -> None:
         orientation="horizontal", label_text_font_size="11px", border_line_color=None,
         background_fill_alpha=0, padding=0, margin=2, spacing=10, ncols=2,
     )  # fmt: skip
-
-
-def _error_bars(plot: figure, source: ColumnDataSource) -> None:
-    across = Whisker(base="y", lower="left", upper="right", dimension="width", source=source)
-    upright = Whisker(base="x", lower="low", upper="high", source=source)
-    for whisker in (across, upright):
-        whisker.line_color = MIDDLE_GREY
-        for head in (whisker.upper_head, whisker.lower_head):
-            head.size, head.line_color = WHISKER, MIDDLE_GREY
-        plot.add_layout(whisker)
 
 
 def series_columns(columns: dict[str, Any]) -> dict[str, Any]:
@@ -216,22 +212,7 @@ def update_tradeoff(plot: figure, columns: dict[str, Any], words: str) -> None:
         margin = 0.15 * max(end - start, 1e-4)
         span.update(start=start - margin, end=end + 2 * margin)
         span.update(reset_start=span.start, reset_end=span.end)
-    _mark_claim(plot)
-
-
-def _extent(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
-    """Ends (low, high) of what is shown of values with intervals.
-
-    An interval far wider than the differences between the models, as of two trainings, runs out of
-    the picture instead of making all models one point.
-    """
-    spread = float(np.ptp(values)) or float((high - low).max())
-    start = max(float(low.min()), float(values.min()) - 0.5 * spread)
-    return start, min(float(high.max()), float(values.max()) + 0.5 * spread)
-
-
-def _mark_claim(plot: figure) -> None:
-    """The report's direction, from the lower left to the upper right corner."""
+    # The report's direction, from the lower left to the upper right corner.
     for layer in [item for item in plot.center if isinstance(item, Arrow | Label)]:
         plot.center.remove(layer)
     x, y = plot.x_range, plot.y_range
@@ -260,6 +241,17 @@ def _mark_claim(plot: figure) -> None:
             text_baseline="middle",
         )
     )
+
+
+def _extent(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
+    """Ends (low, high) of what is shown of values with intervals.
+
+    An interval far wider than the differences between the models, as of two trainings, runs out of
+    the picture instead of making all models one point.
+    """
+    spread = float(np.ptp(values)) or float((high - low).max())
+    start = max(float(low.min()), float(values.min()) - 0.5 * spread)
+    return start, min(float(high.max()), float(values.max()) + 0.5 * spread)
 
 
 CURVES, RULE = "curves", "rule"

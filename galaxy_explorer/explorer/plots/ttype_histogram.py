@@ -95,20 +95,16 @@ def t_histogram(
         head.size, head.line_color = 5, MIDDLE_GREY
     plot.add_layout(ends)
     plot.rect("t", "expected", 0.96, 2, height_units="screen", source=source, color=MIDDLE_GREY)
-    _write_numbers(plot, source)
+    style = {"text_align": "center", "text_font_size": "11px", "text_color": MIDDLE_GREY}
+    plot.text("t", "high", "text", source=source, y_offset=-3, text_baseline="bottom", **style)
+    aside = ColumnDataSource({"x": [NO_T_PLACE], "y": [0], "text": [""]}, name="no_t")
+    plot.text("x", "y", "text", source=aside, y_offset=-6, text_baseline="bottom", **style)
     hover = [("T", "@name"), ("galaxies", "@count"), ("share of those with T", "@share")]
     hover.append(("95 % interval (Wilson)", "@interval"))
     plot.add_tools(HoverTool(renderers=[bars], tooltips=hover, mode="vline"))
     _label_axes(plot)
     update_t_histogram(plot, counts, no_t, reference=reference)
     return plot
-
-
-def _write_numbers(plot: figure, source: ColumnDataSource) -> None:
-    style = {"text_align": "center", "text_font_size": "11px", "text_color": MIDDLE_GREY}
-    plot.text("t", "high", "text", source=source, y_offset=-3, text_baseline="bottom", **style)
-    aside = ColumnDataSource({"x": [NO_T_PLACE], "y": [0], "text": [""]}, name="no_t")
-    plot.text("x", "y", "text", source=aside, y_offset=-6, text_baseline="bottom", **style)
 
 
 def _label_axes(plot: figure) -> None:

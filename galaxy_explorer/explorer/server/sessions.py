@@ -121,7 +121,7 @@ class VisitorSession:
 
     def __init__(self) -> None:
         self.presence = SessionBeacon(
-            self._on_message, visit=token_hex(16),
+            self.on_message, visit=token_hex(16),
             sizing_mode=None, margin=0, styles={"position": "absolute"},
         )  # fmt: skip
         self._missed = False
@@ -133,7 +133,8 @@ class VisitorSession:
         session = _session()
         self._missed |= session is not None and not session.connection_count
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         if message.get("left"):
             _let_go()
         elif message.get("back") and self._missed:
@@ -198,16 +199,13 @@ class CappedDocHandler(DocHandler):
         """The newcomer's session; without a seat the request ends with a page that tries again."""
         async with self._turn:
             if not session_slots().is_free():
-                self._ask_to_wait()
+                self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
+                self.set_header("Retry-After", str(RETRY_S))
+                self.finish(str(render("busy.page", places=session_slots().limit, retry=RETRY_S)))
+                raise Finish
             session: ServerSession = await super().get_session()
             await asyncio.sleep(BETWEEN_S)
         return session
-
-    def _ask_to_wait(self) -> None:
-        self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
-        self.set_header("Retry-After", str(RETRY_S))
-        self.finish(str(render("busy.page", places=session_slots().limit, retry=RETRY_S)))
-        raise Finish
 
     def _log(self) -> None:
         """Note a request in the server's log, but no refusal: a flood would fill it with errors."""

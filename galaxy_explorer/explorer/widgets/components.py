@@ -56,11 +56,11 @@ class MessageComponent(JSComponent):
     ) -> None:
         params.setdefault("sizing_mode", "stretch_width")
         super().__init__(**params)
-        self._on_message = on_message
+        self.on_message = on_message
 
     def _handle_msg(self, data: Any) -> None:
-        if self._on_message is not None and isinstance(data, dict):
-            when_loaded(partial(self._on_message, data))
+        if self.on_message is not None and isinstance(data, dict):
+            when_loaded(partial(self.on_message, data))
 
 
 class Navigation(JSComponent):
@@ -86,8 +86,8 @@ class SessionBeacon(MessageComponent):
 
     def _handle_msg(self, data: Any) -> None:
         # A page that is left before it was loaded never is: this cannot wait.
-        if self._on_message is not None and isinstance(data, dict):
-            self._on_message(data)
+        if self.on_message is not None and isinstance(data, dict):
+            self.on_message(data)
 
 
 class SearchField(MessageComponent):

@@ -125,7 +125,10 @@ def report_models(bundle: Bundle) -> list[str]:
     """
     configs = {name: model.config for name, model in bundle.models.items()}
     found = [_coded(configs, 512), _coded(configs, 16)]
-    found += [_design(configs, design) for design in ("conv", "dense")]
+    found += [
+        next((name for name, config in configs.items() if config.get("design") == design), None)
+        for design in ("conv", "dense")
+    ]
     chosen = [name for name in found if name is not None]
     return chosen if len(chosen) > 1 else list(configs)[:N_MODELS]
 
@@ -138,10 +141,6 @@ def _coded(configs: Mapping[str, Mapping[str, Any]], codes: int) -> str | None:
     ]
     by_paper = [name for name in fits if configs[name].get("quantizer") == "paper"]
     return next(iter([*by_paper, *fits]), None)
-
-
-def _design(configs: Mapping[str, Mapping[str, Any]], design: str) -> str | None:
-    return next((name for name, config in configs.items() if config.get("design") == design), None)
 
 
 def model_choices(bundle: Bundle) -> dict[str, str]:

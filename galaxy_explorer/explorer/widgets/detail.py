@@ -102,7 +102,7 @@ class Detail(pn.viewable.Viewer):
         self.view = pn.Row(
             self.card, close, sizing_mode="stretch_width", visible=False, margin=(0, 0, 10, 0)
         )
-        self.drawing = LatestTask(self._prepare, self._show)
+        self.drawing = LatestTask(self.prepare, self.fill)
         state.param.watch(self.drawing.ask, ["focus", "clustering"])
         state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
         self.drawing.ask()
@@ -113,7 +113,8 @@ class Detail(pn.viewable.Viewer):
     def _close(self, _: Any) -> None:
         self.state.focus = None
 
-    def _prepare(self) -> Callable[[], str]:
+    def prepare(self) -> Callable[[], str]:
+        """What to draw now; it is made in a thread."""
         return partial(self._content, self.state.focus)
 
     def _content(self, row: int | None) -> str:
@@ -123,7 +124,8 @@ class Detail(pn.viewable.Viewer):
         shown = self._pictures(row)
         return render("detail.card", pictures=shown, name=name, facts=facts(self.state, row))
 
-    def _show(self, content: str) -> None:
+    def fill(self, content: str) -> None:
+        """Show what was made."""
         self.card.object = content
         self.view.visible = bool(content)
 

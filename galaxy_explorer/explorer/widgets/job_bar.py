@@ -46,7 +46,7 @@ class JobRunner(pn.viewable.Viewer):
     def __init__(self, line: JobQueue, **params: Any) -> None:
         super().__init__(**params)
         self.line = line
-        self.bar = JobBar(self._on_message, margin=0)
+        self.bar = JobBar(self.on_message, margin=0)
         self._job: Job | None = None
         self._task: JobTask | None = None
         self._number = 0
@@ -104,15 +104,12 @@ class JobRunner(pn.viewable.Viewer):
             if job is not self._job or has_visitor(document) != had_visitor:
                 return
             if isinstance(news, Queued):
-                self._wait(news.before, task.title)
+                if news.before:
+                    self.bar.words = f"Busy: {news.before} before you. {task.title} comes then."
             else:
                 step: JobStep = news.part
                 task.show(step.content)
                 self.bar.param.update(share=step.share, words=f"{task.title}: {step.words}")
-
-    def _wait(self, before: int, title: str) -> None:
-        if before:
-            self.bar.words = f"Busy: {before} before you. {title} comes then."
 
     def _end(self, words: str, *, refused: bool = False, resumable: bool = False) -> None:
         self._job = None
@@ -121,7 +118,8 @@ class JobRunner(pn.viewable.Viewer):
             done=self.bar.done + 1,
         )  # fmt: skip
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         if message.get("cancel") and self._job is not None:
             self._stop(f"Cancelled. {self.bar.words}", refused=False)
         elif message.get("again") and self._job is None and self._task is not None:

@@ -61,8 +61,8 @@ class Strips(pn.viewable.Viewer):
     def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
         super().__init__(**params)
         self.state, self.stamps = state, stamps
-        self.table = PictureStrips(self._on_message)
-        self.drawing = LatestTask(self._prepare, self._show)
+        self.table = PictureStrips(self.on_message)
+        self.drawing = LatestTask(self.prepare, self.fill)
         self.param.watch(self.drawing.ask, ["models", "picked"])
         state.param.watch(self.drawing.ask, "selection")
         state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
@@ -81,12 +81,14 @@ class Strips(pn.viewable.Viewer):
         clustering = self.state.bundle.clusterings[self.state.clustering]
         return typical_order(clustering, selected)[:N_GALAXIES]
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         row = message.get("focus")
         if isinstance(row, int) and 0 <= row < len(self.state.bundle):
             self.state.focus = row
 
-    def _prepare(self) -> Callable[[], dict[str, Any]]:
+    def prepare(self) -> Callable[[], dict[str, Any]]:
+        """What to draw now; it is made in a thread."""
         return partial(self._content, self.rows(), list(self.models))
 
     def _content(self, rows: NDArray[np.int64], models: list[str]) -> dict[str, Any]:
@@ -100,7 +102,8 @@ class Strips(pn.viewable.Viewer):
             "heading": self._heading(),
         }
 
-    def _show(self, content: dict[str, Any]) -> None:
+    def fill(self, content: dict[str, Any]) -> None:
+        """Show what was made."""
         self.table.param.update(**content, stamp=self.drawing.number)
 
     def _heading(self) -> str:

@@ -100,7 +100,12 @@ class Comparison(pn.viewable.Viewer):
 
     def _show_clusterings(self, *_: param.parameterized.Event) -> None:
         sides = {side: self.clustering(side) for side in SIDES}
-        order = {side: _drawn(clustering) for side, clustering in sides.items()}
+        order = {
+            side: [
+                cluster.id for cluster in ordered(clustering.clusters, "mean T") if cluster.count
+            ]
+            for side, clustering in sides.items()
+        }
         n = max(len(clustering.clusters) for clustering in sides.values())
         table = contingency(sides["left"].labels, sides["right"].labels, n=n)
         update_contingency(self.heat, table, order["left"], order["right"])
@@ -169,11 +174,6 @@ class Comparison(pn.viewable.Viewer):
 
 def _text() -> pn.pane.HTML:
     return HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 6, 0))
-
-
-def _drawn(clustering: Clustering) -> list[int]:
-    """Clusters that are not empty, early to late."""
-    return [cluster.id for cluster in ordered(clustering.clusters, "mean T") if cluster.count]
 
 
 def _whole(clustering: Clustering, picked: dict[int, int]) -> int:

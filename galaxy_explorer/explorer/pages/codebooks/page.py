@@ -75,13 +75,35 @@ class CodebooksPage(pn.viewable.Viewer):
         self.param.watch(self._choose, ["left", "right"])
         state.param.watch(self._follow, ["clustering", "compare"])
         self._show()
-        self.view = self._layout()
-        self.view.param.watch(self._appear, "visible")
+        self.missing.visible = False
+        pictures = _half(
+            _title("Reconstructions"), *self._choosers(), self.missing, self.detail, self.strips,
+            display_controls(self.state), basis="2 1 620px",
+        )  # fmt: skip
+        figures = _half(
+            _title("Reconstruction against distinction"), self.tradeoff,
+            _title("Training") if self.training.view.visible else None, self.training,
+            basis="1 1 380px",
+        )  # fmt: skip
+        agreement = _half(
+            self.unclustered, self.comparison.heat_view, basis="1 1 380px",
+        )  # fmt: skip
+        self.view = pn.Column(
+            _side_by_side(pictures, figures),
+            _title("Models at a glance"), _note(SCORES_NOTE), self.table,
+            _title("Two clusterings compared"),
+            pn.Row(*self._sides(), sizing_mode="stretch_width"),
+            _side_by_side(_half(self.comparison, basis="2 1 620px"), agreement),
+            sizing_mode="stretch_width", margin=8,
+            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
+        )  # fmt: skip
+        self.view.param.watch(self.appear, "visible")
 
     def __panel__(self) -> pn.Column:
         return self.view
 
-    def _appear(self, event: param.parameterized.Event) -> None:
+    def appear(self, event: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
         self.strips.drawing.shown = self.detail.drawing.shown = event.new
 
     def _choose_models(self, *_: param.parameterized.Event) -> None:
@@ -110,30 +132,6 @@ class CodebooksPage(pn.viewable.Viewer):
         clustered = {self.left, self.right} <= self.state.bundle.clusterings.keys()
         self.comparison.view.visible = self.comparison.heat_view.visible = clustered
         self.unclustered.visible = not clustered
-
-    def _layout(self) -> pn.Column:
-        self.missing.visible = False
-        pictures = _half(
-            _title("Reconstructions"), *self._choosers(), self.missing, self.detail, self.strips,
-            display_controls(self.state), basis="2 1 620px",
-        )  # fmt: skip
-        figures = _half(
-            _title("Reconstruction against distinction"), self.tradeoff,
-            _title("Training") if self.training.view.visible else None, self.training,
-            basis="1 1 380px",
-        )  # fmt: skip
-        agreement = _half(
-            self.unclustered, self.comparison.heat_view, basis="1 1 380px",
-        )  # fmt: skip
-        return pn.Column(
-            _side_by_side(pictures, figures),
-            _title("Models at a glance"), _note(SCORES_NOTE), self.table,
-            _title("Two clusterings compared"),
-            pn.Row(*self._sides(), sizing_mode="stretch_width"),
-            _side_by_side(_half(self.comparison, basis="2 1 620px"), agreement),
-            sizing_mode="stretch_width", margin=8,
-            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
-        )  # fmt: skip
 
     def _choosers(self) -> list[pn.viewable.Viewable]:
         models = pmui.MultiChoice.from_param(

@@ -59,16 +59,14 @@ def _score(name: str) -> Callable[[ModelEntry, Clustering | None], Cell]:
         score = {} if clustering is None else clustering.agreement[name]
         made = _number(score.get("value"), ".3f")
         if made["sort"] is not None:
-            low, high, chance = (_signed(score[part]) for part in ("low", "high", "chance"))
+            low, high, chance = (
+                f"{round(score[part], 3) + 0.0:.3f}".replace("-", "−")
+                for part in ("low", "high", "chance")
+            )
             made["note"] = f"{low} to {high}, chance {chance}"
         return made
 
     return cell
-
-
-def _signed(value: float) -> str:
-    """Three decimals with a true minus; never "−0.000"."""
-    return f"{round(value, 3) + 0.0:.3f}".replace("-", "−")
 
 
 def _number(value: float | None, form: str) -> Cell:

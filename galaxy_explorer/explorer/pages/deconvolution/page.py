@@ -98,24 +98,51 @@ class DeconvolutionPage(pn.viewable.Viewer):
         self.source = SceneSource(state.bundle, context.settings.survey)
         self.found = read_deconvolution(state.bundle)
         self.scenes: Scenes | None = None
-        self.table = PictureStrips(self._on_message)
+        self.table = PictureStrips(self.on_message)
         self.profiles = profile_figure()
         self.words = HtmlPane("", stylesheets=[STYLES], margin=0, sizing_mode="stretch_width")
-        self.drawing = LatestTask(self._prepare, self._show)
+        self.drawing = LatestTask(self.prepare, self.fill)
         self.param.watch(self.drawing.ask, "page")
         self.param.watch(lambda _: self._show_profile(), "chosen")
         state.display.param.watch(self.drawing.ask, ["colour_map", "invert"])
-        self.view = self._layout()
-        self.view.param.watch(self._appear, "visible")
+        pager = pn.Row(
+            _turn("Previous", self, -1), _turn("Next", self, 1),
+            _note(f"{len(self.source.test_rows):,} galaxies that the model was not trained on"),
+            margin=(0, 0, 4, 0), sizing_mode="stretch_width",
+        )  # fmt: skip
+        left = pn.Column(
+            self.words, pn.pane.Bokeh(self.profiles, sizing_mode="stretch_width", margin=0),
+            sizing_mode="stretch_width", styles=HALF,
+        )  # fmt: skip
+        parts = [left] if self.found is None else [left, _band(self.found["band"])]
+        title = render("parts.title", words="Deconvolution")
+        figures = NO_FIGURES if self.found is None else figures_html(self.found)
+        self.view = pn.Column(
+            HtmlPane(title, stylesheets=[STYLES], margin=(6, 0, 2, 0)),
+            pager, self.table,
+            pn.Row(
+                *parts, sizing_mode="stretch_width", margin=(10, 0),
+                styles={"flex-wrap": "wrap", "gap": "8px 20px", "max-height": "none"},
+            ),
+            HtmlPane(
+                figures, stylesheets=[STYLES, TABLE_STYLES], sizing_mode="stretch_width",
+                css_classes=["deconvolution-figures"],
+            ),
+            sizing_mode="stretch_width", margin=8,
+            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
+        )  # fmt: skip
+        self.view.param.watch(self.appear, "visible")
         self.drawing.ask()
 
     def __panel__(self) -> pn.Column:
         return self.view
 
-    def _appear(self, event: param.parameterized.Event) -> None:
+    def appear(self, event: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
         self.drawing.shown = event.new
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         row = message.get("focus")
         if isinstance(row, int) and self.scenes and 0 <= row < len(self.scenes.names):
             self.chosen = row
@@ -125,7 +152,8 @@ class DeconvolutionPage(pn.viewable.Viewer):
         """Number of pages of galaxies."""
         return max(1, -(-len(self.source.test_rows) // N_GALAXIES))
 
-    def _prepare(self) -> Callable[[], tuple[Scenes, dict[str, Any]]]:
+    def prepare(self) -> Callable[[], tuple[Scenes, dict[str, Any]]]:
+        """What to draw now; it is made in a thread."""
         start = self.page % self.pages * N_GALAXIES
         rows = self.source.test_rows[start : start + N_GALAXIES]
         return partial(self._content, rows, self.state.display)
@@ -154,7 +182,8 @@ class DeconvolutionPage(pn.viewable.Viewer):
             return DRAWN
         return f"{LIVE} {ASSUMED}" if self.source.assumes_photons else LIVE
 
-    def _show(self, made: tuple[Scenes, dict[str, Any]]) -> None:
+    def fill(self, made: tuple[Scenes, dict[str, Any]]) -> None:
+        """Show what was made."""
         self.scenes, content = made
         self.table.param.update(**content, stamp=self.drawing.number)
         if self.chosen:
@@ -176,34 +205,6 @@ class DeconvolutionPage(pn.viewable.Viewer):
         fit = "" if chi2 is None else f", reduced χ² re-convolved {chi2[self.chosen]:.2f}"
         words = f"Radial profile of {self.scenes.names[self.chosen]}{fit}"
         self.words.object = render("parts.heading", words=words)
-
-    def _layout(self) -> pn.Column:
-        pager = pn.Row(
-            _turn("Previous", self, -1), _turn("Next", self, 1),
-            _note(f"{len(self.source.test_rows):,} galaxies that the model was not trained on"),
-            margin=(0, 0, 4, 0), sizing_mode="stretch_width",
-        )  # fmt: skip
-        left = pn.Column(
-            self.words, pn.pane.Bokeh(self.profiles, sizing_mode="stretch_width", margin=0),
-            sizing_mode="stretch_width", styles=HALF,
-        )  # fmt: skip
-        parts = [left] if self.found is None else [left, _band(self.found["band"])]
-        title = render("parts.title", words="Deconvolution")
-        figures = NO_FIGURES if self.found is None else figures_html(self.found)
-        return pn.Column(
-            HtmlPane(title, stylesheets=[STYLES], margin=(6, 0, 2, 0)),
-            pager, self.table,
-            pn.Row(
-                *parts, sizing_mode="stretch_width", margin=(10, 0),
-                styles={"flex-wrap": "wrap", "gap": "8px 20px", "max-height": "none"},
-            ),
-            HtmlPane(
-                figures, stylesheets=[STYLES, TABLE_STYLES], sizing_mode="stretch_width",
-                css_classes=["deconvolution-figures"],
-            ),
-            sizing_mode="stretch_width", margin=8,
-            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
-        )  # fmt: skip
 
 
 def _band(band: dict[str, Any]) -> pn.Column:

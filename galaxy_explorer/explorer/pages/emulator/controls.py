@@ -83,13 +83,13 @@ class ConditionControls(pn.viewable.Viewer):
         )  # fmt: skip
         self._good = self._asked()
         for name, control in self._controls().items():
-            control._on_message = partial(self._on_message, name)  # noqa: SLF001
+            control.on_message = partial(self.on_message, name)
 
     def _controls(self) -> dict[str, ConditionField | NumberField]:
         own = {"temperature": self.temperature, "guidance": self.guidance}
         return {**self.conditions, **own, "count": self.count, "seed": self.seed}
 
-    def _on_message(self, name: str, message: dict[str, Any]) -> None:
+    def on_message(self, name: str, message: dict[str, Any]) -> None:
         """Take over what the browser sends if it can be had; else say why not."""
         control, value = self._controls()[name], message.get("value")
         try:
@@ -144,7 +144,7 @@ class ConditionControls(pn.viewable.Viewer):
 
     def _dice(self) -> pmui.IconButton:
         def roll(_: Any) -> None:
-            self._on_message("seed", {"value": secrets.randbits(SEED_BITS)})
+            self.on_message("seed", {"value": secrets.randbits(SEED_BITS)})
 
         return pmui.IconButton(
             icon="casino", description="New seed", on_click=roll, margin=(22, 6, 0, 0)
@@ -243,7 +243,7 @@ class CameraControls(pn.viewable.Viewer):
         self.layer = pmui.Switch(label="With the survey's own PSF", value=True, visible=has_layer)
         self.beside = pmui.Switch(label="Deconvolved twins beside", value=False, visible=has_layer)
         self.zone = DropZone(
-            self._on_message, words="A PSF of your own (FITS)", accept=".fits,.fit,.fts,.gz",
+            self.on_message, words="A PSF of your own (FITS)", accept=".fits,.fit,.fts,.gz",
             limit=MAX_PSF_BYTES, margin=(4, 10),
         )  # fmt: skip
         self.said = HtmlPane("", stylesheets=[STYLES], margin=(0, 10))
@@ -266,7 +266,8 @@ class CameraControls(pn.viewable.Viewer):
                 "parts.paragraph", words=f"{field.label}: a number, or nothing."
             )
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         data = message.get("data")
         if isinstance(data, bytes) and 0 < len(data) <= MAX_PSF_BYTES:
             self._take((str(message.get("name"))[:80], data))

@@ -126,7 +126,7 @@ class SampleDetail(pn.viewable.Viewer):
         self.view = pn.Row(
             self.card, shut, sizing_mode="stretch_width", visible=False, margin=(0, 0, 12, 0)
         )
-        self.drawing = LatestTask(self._prepare, self._show)
+        self.drawing = LatestTask(self.prepare, self._show)
 
     def __panel__(self) -> pn.Row:
         return self.view
@@ -136,7 +136,8 @@ class SampleDetail(pn.viewable.Viewer):
         self.chosen = chosen
         self.drawing.ask()
 
-    def _prepare(self) -> Callable[[], str]:
+    def prepare(self) -> Callable[[], str]:
+        """What to draw now; it is made in a thread."""
         settings = DisplaySettings.from_token(self.display.token())
         return partial(self._content, self.chosen, settings)
 

@@ -75,37 +75,32 @@ class EmulatorPanel(pn.viewable.Viewer):
         self.wishes = ConditionControls(self.emulator.fields, guidance, self.runner.refuse)
         kind = state.bundle.models[self.emulator.model].kind
         self.camera = CameraControls(units_of(state.bundle), has_layer=kind == PSF_KIND)
-        self.downloads = Downloads("Download", KINDS, self._prepare_file)
+        self.downloads = Downloads("Download", KINDS, self.prepare_file)
         self.detail = Detail(state, source.stamps)
         self.samples = Samples(self.source, self._focus, state.display)
-        self.parts = self._parts()
-        self.param.mode.objects = [*self.parts, EVIDENCE]
-        self._shown: dict[str, tuple[Any, ...]] = {}
-        self._begun: tuple[Any, ...] = ()
-        self.view = self._layout()
-        self._listen()
-        self._appear()
-        self.source.measure_references()
-
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self.view
-
-    def _parts(self) -> dict[str, Samples | Ladder | MorphView]:
         parts: dict[str, Any] = {SAMPLES: self.samples}
         field = next((one for one in self.emulator.fields if one.name == TTYPE), None)
         if field is not None:
             parts[LADDER] = Ladder(self.source, field, self._focus)
             parts[MORPH] = MorphView(self.source, field)
-        return parts
-
-    def _listen(self) -> None:
+        self.parts = parts
+        self.param.mode.objects = [*self.parts, EVIDENCE]
+        self._shown: dict[str, tuple[Any, ...]] = {}
+        self._begun: tuple[Any, ...] = ()
+        self.view = self._layout()
         self.wishes.param.watch(self.ask, "changed")
         self.camera.param.watch(self.ask, ["wish", "twins"])
         self.param.watch(self.ask, "mode")
         self.state.display.param.watch(self.ask, list(self.state.display.param.values()))
-        self.param.watch(self._appear, "shown")
+        self.param.watch(self.appear, "shown")
+        self.appear()
+        self.source.measure_references()
 
-    def _appear(self, *_: param.parameterized.Event) -> None:
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self.view
+
+    def appear(self, *_: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
         self.detail.drawing.shown = self.shown
         self.ask()
 
@@ -135,7 +130,8 @@ class EmulatorPanel(pn.viewable.Viewer):
     def _finish(self, asked: tuple[Any, ...]) -> None:
         self._shown[asked[0]] = asked
 
-    def _prepare_file(self, kind: str) -> Callable[[], Made]:
+    def prepare_file(self, kind: str) -> Callable[[], Made]:
+        """The file that is asked for; it is made in a thread."""
         if self.samples.made is None:
             raise RequestError("the galaxies are still being drawn; try again when they are there")
         request, codes, _ = self.samples.made
@@ -216,7 +212,7 @@ class EmulatorPage(pn.viewable.Viewer):
         self.panels: dict[str, EmulatorPanel] = {}
         self._show()
         self.chooser.param.watch(self._show, "value")
-        self.view.param.watch(self._appear, "visible")
+        self.view.param.watch(self.appear, "visible")
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self.view
@@ -235,9 +231,10 @@ class EmulatorPage(pn.viewable.Viewer):
 
     def _show(self, *_: param.parameterized.Event) -> None:
         self.view[:] = [self.panel.view]
-        self._appear()
+        self.appear()
 
-    def _appear(self, *_: param.parameterized.Event) -> None:
+    def appear(self, *_: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
         for panel in self.panels.values():
             panel.shown = self.view.visible and panel is self.panel
 

@@ -73,7 +73,7 @@ class Samples:
     ) -> None:
         self.source, self._focus = source, focus
         self.detail = SampleDetail(source, display, self.close)
-        self.view = SampleCards(self._on_message, margin=0, sheet_columns=COLUMNS)
+        self.view = SampleCards(self.on_message, margin=0, sheet_columns=COLUMNS)
         self.made: tuple[Request, NDArray[Any], NDArray[np.float32]] | None = None
         self.facts: Facts | None = None
         self.heading = ""
@@ -120,7 +120,8 @@ class Samples:
             }  # fmt: skip
         self.view.param.update(sheet=sheet, stamp=self.view.stamp + 1, **known)
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         row, place = message.get("focus"), message.get("sample")
         if isinstance(row, int) and 0 <= row < len(self.source.bundle):
             self._focus(row)
@@ -149,8 +150,10 @@ class Ladder:
     def __init__(self, source: EmulatorSource, field: Field, focus: Callable[[int], None]) -> None:
         self.source, self._focus = source, focus
         self.types = whole_types(field)
-        columns = [{"words": _signed(t), "colour": type_colour(t)} for t in self.types]
-        self.view = LadderTable(self._on_message, margin=0, columns=columns, heading=LADDER_HEADING)
+        columns = [
+            {"words": f"{t:g}".replace("-", "−"), "colour": type_colour(t)} for t in self.types
+        ]
+        self.view = LadderTable(self.on_message, margin=0, columns=columns, heading=LADDER_HEADING)
         self._real: list[int] = []
 
     def begin(self, request: Request, look: DisplayOptions, _words: str) -> None:
@@ -245,7 +248,8 @@ class Ladder:
         """Show a step of the work."""
         self.view.param.update(**content, stamp=self.view.stamp + 1)
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         place = message.get("real")
         if isinstance(place, int) and 0 <= place < len(self._real) and self._real[place] >= 0:
             self._focus(self._real[place])
@@ -261,7 +265,7 @@ class MorphView:
         self.values = [types[0] + MORPH_STEP * step for step in range(steps + 1)]
         self.view = TypeMorph(
             margin=0, sheet_columns=COLUMNS, values=self.values, low=self.values[0],
-            high=self.values[-1], step=MORPH_STEP, start=_middle(self.values),
+            high=self.values[-1], step=MORPH_STEP, start=self.values[len(self.values) // 2],
             colours=[type_colour(t) for t in types], heading=MORPH_HEADING,
         )  # fmt: skip
 
@@ -298,11 +302,3 @@ def along_types(request: Request, types: Iterable[float], first: int = 0) -> Req
         request, count=len(types), first=first, same_noise=True,
         condition={**request.condition, TTYPE: types},
     )  # fmt: skip
-
-
-def _middle(values: list[float]) -> float:
-    return values[len(values) // 2]
-
-
-def _signed(value: float) -> str:
-    return f"{value:g}".replace("-", "−")

@@ -98,10 +98,17 @@ class LabelsPage(pn.viewable.Viewer):
             HtmlPane("", stylesheets=[STYLES], margin=(4, 10), sizing_mode="stretch_width")
             for _ in range(2)
         )
-        self.drawing = LatestTask(self._prepare, self._show)
-        self.tools = self._make_tools()
+        self.drawing = LatestTask(self.prepare, self.fill)
+        makers = {
+            "Label many at once": LabelMany,
+            "Merge and split clusters": Regroup,
+            "Vocabulary": EditVocabulary,
+            "Import": Import,
+            "Export": Export,
+        }
+        self.tools = {title: make(self.session, self._changed) for title, make in makers.items()}
         self.view = self._layout()
-        self.view.param.watch(self._appear, "visible")
+        self.view.param.watch(self.appear, "visible")
         self._listen()
         self._picture()
         self._terms()
@@ -186,10 +193,12 @@ class LabelsPage(pn.viewable.Viewer):
         if terms != self.desk.terms:
             self.desk.terms = terms
 
-    def _appear(self, event: Any) -> None:
+    def appear(self, event: Any) -> None:
+        """Draw only while the page can be seen."""
         self.drawing.shown = event.new
 
-    def _prepare(self) -> Callable[[], tuple[str, str]]:
+    def prepare(self) -> Callable[[], tuple[str, str]]:
+        """What to draw now; it is made in a thread."""
         return partial(self._about_html, self.row, self.session.annotator, blind=self.session.blind)
 
     def _about_html(self, row: int, me: str, *, blind: bool) -> tuple[str, str]:
@@ -204,7 +213,8 @@ class LabelsPage(pn.viewable.Viewer):
         said = annotations_html({me: {}, **everyone}, me, blind=blind)
         return said + history_html(events, me, blind=blind), agreement
 
-    def _show(self, words: tuple[str, str]) -> None:
+    def fill(self, words: tuple[str, str]) -> None:
+        """Show what was made."""
         self.about.object, self.agreement.object = words
 
     def _refresh(self, *_: Any) -> None:
@@ -217,16 +227,6 @@ class LabelsPage(pn.viewable.Viewer):
         """After a tool has stored something."""
         self._terms()
         self.drawing.ask()
-
-    def _make_tools(self) -> dict[str, Any]:
-        makers = {
-            "Label many at once": LabelMany,
-            "Merge and split clusters": Regroup,
-            "Vocabulary": EditVocabulary,
-            "Import": Import,
-            "Export": Export,
-        }
-        return {title: make(self.session, self._changed) for title, make in makers.items()}
 
     def _layout(self) -> pn.Row:
         tools = pmui.Accordion(

@@ -133,20 +133,17 @@ class LabelSession(param.Parameterized):
             try:
                 for event in self._store(kind, list(together), answer["refused"]):
                     answer["saved"].append(event.event_id)
-                    self._note(event, answer, touched)
+                    # Say what an event touched: the browser goes back to what was undone.
+                    row = self.sample.rows.get(event.target) if event.kind == GALAXY else None
+                    if row is not None:
+                        touched.add(event.target)
+                    if event.action != SET:
+                        answer["show"] = None if row is None else self.item(row)
             except NotSaved as error:
                 answer["failed"] = str(error)
                 break
         answer["said"] = {galaxy: self.said(galaxy) for galaxy in touched}
         return answer
-
-    def _note(self, event: Event, answer: dict[str, Any], touched: set[str]) -> None:
-        """Say what an event touched: the browser goes back to what was undone."""
-        row = self.sample.rows.get(event.target) if event.kind == GALAXY else None
-        if row is not None:
-            touched.add(event.target)
-        if event.action != SET:
-            answer["show"] = None if row is None else self.item(row)
 
     def _store(
         self, kind: Any, items: list[dict[str, Any]], refused: dict[str, str]

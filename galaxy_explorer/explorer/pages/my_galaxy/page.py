@@ -79,7 +79,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         self._source: tuple[str, bytes] | None = None
         self.limit = context.settings.upload_megabytes * MEGABYTE
         self.zone = DropZone(
-            self._on_message, words=f"Drop a galaxy here, or choose a file (at most"
+            self.on_message, words=f"Drop a galaxy here, or choose a file (at most"
             f" {context.settings.upload_megabytes} MB)", limit=self.limit, margin=(0, 10, 12, 10),
             accept=".fits,.fit,.fts,.gz,.bz2,.png,.jpg,.jpeg",
         )  # fmt: skip
@@ -91,12 +91,21 @@ class MyGalaxyPage(pn.viewable.Viewer):
             "x", "y", source={"x": [], "y": []}, marker="star", size=18, color=SELECTION_COLOUR,
             line_color="#000000", name="mine",
         )  # fmt: skip
-        self.alike = PictureSheet(self._on_message, tile_width=84, heading="")
+        self.alike = PictureSheet(self.on_message, tile_width=84, heading="")
         self.detail = Detail(state, context.stamps)
-        self.drawing = LatestTask(self._prepare, self._show)
+        self.drawing = LatestTask(self.prepare, self.fill)
         self.results = self._results()
-        self.view = self._layout()
-        self._listen()
+        left = pn.Column(
+            clustering_select(self.state), self.zone, *self._position_part(), *self._frame_part(),
+            self.said, _html(render("parts.soft", words=PRIVACY)), display_controls(self.state),
+            margin=(0, 12, 0, 0), sizing_mode="stretch_width", scroll="y-auto",
+            styles={"height": PAGE_HEIGHT, "flex": "0 0 clamp(280px, 26vw, 400px)"},
+        )  # fmt: skip
+        self.view = pn.Row(left, self.results, sizing_mode="stretch_width", margin=8)
+        self.param.watch(self.drawing.ask, "found")
+        self.state.param.watch(self.drawing.ask, ["clustering", "pictures"])
+        names = list(self.state.display.param.values())
+        self.state.display.param.watch(self.drawing.ask, names)
 
     def __panel__(self) -> pn.Row:
         return self.view
@@ -105,13 +114,8 @@ class MyGalaxyPage(pn.viewable.Viewer):
     def _clustering(self) -> Any:
         return self.state.bundle.clusterings[self.state.clustering]
 
-    def _listen(self) -> None:
-        self.param.watch(self.drawing.ask, "found")
-        self.state.param.watch(self.drawing.ask, ["clustering", "pictures"])
-        names = list(self.state.display.param.values())
-        self.state.display.param.watch(self.drawing.ask, names)
-
-    async def _on_message(self, message: dict[str, Any]) -> None:
+    async def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         row = message.get("focus")
         if isinstance(row, int) and 0 <= row < len(self.state.bundle):
             self.state.focus = row
@@ -137,7 +141,13 @@ class MyGalaxyPage(pn.viewable.Viewer):
         self._say(f"Examining {name} …")
         try:
             async with asyncio.timeout(self.context.settings.upload_seconds):
-                self.found = await self._examined(name, data)
+                bundle, loop = self.state.bundle, asyncio.get_running_loop()
+                job = loop.run_in_executor(_reader(), read, bundle, data, name, self.frame)
+                prepared, measured = await job
+                stamps = self.context.stamps
+                self.found = await asyncio.wrap_future(
+                    stamps.submit(analyse_image, bundle, name, prepared, measured)
+                )
             self._say("")
         except TimeoutError:
             seconds = self.context.settings.upload_seconds
@@ -147,15 +157,6 @@ class MyGalaxyPage(pn.viewable.Viewer):
             self._say(str(error))
         finally:
             self.zone.busy = False
-
-    async def _examined(self, name: str, data: bytes) -> ImageReport:
-        bundle, loop = self.state.bundle, asyncio.get_running_loop()
-        job = loop.run_in_executor(_reader(), read, bundle, data, name, self.frame)
-        prepared, measured = await job
-        stamps = self.context.stamps
-        return await asyncio.wrap_future(
-            stamps.submit(analyse_image, bundle, name, prepared, measured)
-        )
 
     async def fetch(self, text: str) -> None:
         """Examine the picture of a position from the SDSS, where that is turned on."""
@@ -175,7 +176,8 @@ class MyGalaxyPage(pn.viewable.Viewer):
         """Drop the picture and everything that was made of it."""
         self._source = self.found = None
 
-    def _prepare(self) -> Any:
+    def prepare(self) -> Any:
+        """What to draw now; it is made in a thread."""
         found, state = self.found, self.state
         if found is None:
             return lambda: None
@@ -204,7 +206,8 @@ class MyGalaxyPage(pn.viewable.Viewer):
         has_codes = "num_embeddings" in self.state.bundle.models[model].config
         return model if has_codes else str(self.state.bundle.manifest["display_model"])
 
-    def _show(self, content: dict[str, Any] | None) -> None:
+    def fill(self, content: dict[str, Any] | None) -> None:
+        """Show what was made."""
         self.results.visible = content is not None
         if content is None:
             return
@@ -242,15 +245,6 @@ class MyGalaxyPage(pn.viewable.Viewer):
 
     def _say(self, words: str) -> None:
         self.said.object = render("parts.status", words=words) if words else ""
-
-    def _layout(self) -> pn.Row:
-        left = pn.Column(
-            clustering_select(self.state), self.zone, *self._position_part(), *self._frame_part(),
-            self.said, _html(render("parts.soft", words=PRIVACY)), display_controls(self.state),
-            margin=(0, 12, 0, 0), sizing_mode="stretch_width", scroll="y-auto",
-            styles={"height": PAGE_HEIGHT, "flex": "0 0 clamp(280px, 26vw, 400px)"},
-        )  # fmt: skip
-        return pn.Row(left, self.results, sizing_mode="stretch_width", margin=8)
 
     def _results(self) -> pn.Column:
         codes = pn.Column(self.code_map, width=260, margin=(0, 16, 0, 0))

@@ -79,14 +79,6 @@ class VocabularyPage(pn.viewable.Viewer):
             LatestTask(self._prepare_code, self._show_code),
             LatestTask(self._prepare_map, self._show_map),
         )
-        self._listen()
-        self.view = self._layout()
-        self.view.param.watch(self._appear, "visible")
-
-    def __panel__(self) -> pn.Row:
-        return self.view
-
-    def _listen(self) -> None:
         codes, chosen, mapped = (drawing.ask for drawing in self.drawings)
         self.param.watch(self._change_model, "model")
         self.param.watch(codes, ["order", "drawn"])
@@ -97,8 +89,14 @@ class VocabularyPage(pn.viewable.Viewer):
             self.state.param.watch(ask, "pictures")
             self.state.display.param.watch(ask, ["colour_map", "invert", "stretch", "percentile"])
             ask()
+        self.view = self._layout()
+        self.view.param.watch(self.appear, "visible")
 
-    def _appear(self, event: param.parameterized.Event) -> None:
+    def __panel__(self) -> pn.Row:
+        return self.view
+
+    def appear(self, event: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
         for drawing in self.drawings:
             drawing.shown = event.new
 
