@@ -146,7 +146,9 @@ def build_page(context: AppContext) -> pmui.Page:
     """The app for one visitor. Each page is made when it is first opened."""
     state = ExplorerState(context.bundle)
     pages = offered_pages(context)
-    navigation = Navigation(entries=_entries(pages), page=_asked_page(list(pages)), margin=(0, 8))
+    asked = pn.state.session_args.get("page", [b""])[0].decode(errors="replace")
+    page = asked if asked in pages else next(iter(pages))
+    navigation = Navigation(entries=navigation_entries(pages), page=page, margin=(0, 8))
     main = pn.Column(sizing_mode="stretch_both", margin=0)
     made: dict[str, pn.viewable.Viewable] = {}
     here = session_beacon()
@@ -178,16 +180,11 @@ def build_page(context: AppContext) -> pmui.Page:
     return _page(main, header=[navigation, tools, here])
 
 
-def _entries(pages: dict[str, PageEntry]) -> list[tuple[str, str, bool]]:
+def navigation_entries(pages: dict[str, PageEntry]) -> list[tuple[str, str, bool]]:
     """What the navigation shows; the first page of each group stands a little apart."""
     groups = [page.group for page in pages.values()]
     first = [True, *(one != before for one, before in zip(groups[1:], groups, strict=False))]
     return [(name, page.title, new) for (name, page), new in zip(pages.items(), first, strict=True)]
-
-
-def _asked_page(names: list[str]) -> str:
-    asked = pn.state.session_args.get("page", [b""])[0].decode(errors="replace")
-    return asked if asked in names else names[0]
 
 
 def error_page(error: Exception) -> pmui.Page:

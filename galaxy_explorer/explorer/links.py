@@ -120,24 +120,27 @@ def restore(
 ) -> list[str]:
     """Bring the state to what an address asks for; returns what could not be had, in sentences."""
     steps: dict[str, Callable[[str], str | None]] = {
-        "bundle": lambda text: _check_bundle(state, text),
-        **{word: _chooser(state, word) for word in CHOICES},
-        "pictures": lambda text: _choose_pictures(state, text),
-        "display": lambda text: _choose_display(state, text),
-        "selection": lambda text: _select(state, text, selections),
-        "galaxy": lambda text: _focus(state, text),
+        "bundle": lambda text: check_bundle(state, text),
+        **{word: chooser(state, word) for word in CHOICES},
+        "pictures": lambda text: choose_pictures(state, text),
+        "display": lambda text: choose_display(state, text),
+        "selection": lambda text: choose_selection(state, text, selections),
+        "galaxy": lambda text: choose_focus(state, text),
     }
     complaints = [step(asked[word]) for word, step in steps.items() if word in asked]
     return [complaint for complaint in complaints if complaint]
 
 
-def _check_bundle(state: ExplorerState, text: str) -> str | None:
+def check_bundle(state: ExplorerState, text: str) -> str | None:
+    """Say where a link was made with another bundle."""
     if state.bundle.hash[:BUNDLE_DIGITS] == text:
         return None
     return "The link was made with another bundle: what it names may be missing or differ here."
 
 
-def _chooser(state: ExplorerState, word: str) -> Callable[[str], str | None]:
+def chooser(state: ExplorerState, word: str) -> Callable[[str], str | None]:
+    """How to choose a clustering or a column, if the bundle has it."""
+
     def choose(text: str) -> str | None:
         if text not in state.param[CHOICES[word]].objects:
             return f"The link asks for {word} {_short(text)}, which this bundle has not."
@@ -147,14 +150,16 @@ def _chooser(state: ExplorerState, word: str) -> Callable[[str], str | None]:
     return choose
 
 
-def _choose_pictures(state: ExplorerState, text: str) -> str | None:
+def choose_pictures(state: ExplorerState, text: str) -> str | None:
+    """Show reconstructions or originals."""
     if text not in PICTURES:
         return f"The link asks for pictures {_short(text)}; there are {' and '.join(PICTURES)}."
     state.pictures = text
     return None
 
 
-def _choose_display(state: ExplorerState, text: str) -> str | None:
+def choose_display(state: ExplorerState, text: str) -> str | None:
+    """Take over the display settings of a link."""
     try:
         wanted = DisplaySettings.from_token(text)
     except SettingError:
@@ -164,7 +169,8 @@ def _choose_display(state: ExplorerState, text: str) -> str | None:
     return None
 
 
-def _select(state: ExplorerState, text: str, selections: SelectionStore) -> str | None:
+def choose_selection(state: ExplorerState, text: str, selections: SelectionStore) -> str | None:
+    """Select what a link names, if it is still kept."""
     try:
         rows, words = selections.get(text)
     except KeyError:
@@ -173,7 +179,8 @@ def _select(state: ExplorerState, text: str, selections: SelectionStore) -> str 
     return None
 
 
-def _focus(state: ExplorerState, text: str) -> str | None:
+def choose_focus(state: ExplorerState, text: str) -> str | None:
+    """Bring a galaxy of the bundle into focus."""
     rows = np.flatnonzero(state.bundle.column("galaxy_id") == text)
     if not len(rows):
         return f"The link's galaxy {_short(text)} is not in this bundle."

@@ -60,7 +60,13 @@ class Explorer(pn.viewable.Viewer):
         _load_scripts()
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self.state = ExplorerState(self.bundle)
-        self.stamps = _stamps(self.bundle, survey)
+        originals = None
+        if survey is not None:
+            from galaxy_explorer.survey.store import Survey
+
+            originals = survey_originals(self.bundle, Survey.open(Path(survey)))
+        folder = Path(platformdirs.user_cache_dir("galaxy_explorer"))
+        self.stamps = StampStore(self.bundle, folder / "stamps", originals)
         self.map = GalaxyMap(self.bundle.column("galaxy_id"), self.bundle.column("ttype"))
         self._figure = pn.pane.Bokeh(self.map.figure, height=height, sizing_mode="stretch_width")
         self._place()
@@ -72,10 +78,28 @@ class Explorer(pn.viewable.Viewer):
         self.map.source.selected.on_change("indices", self._on_map)
         pictures = Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56)
         pictures.drawing.draw_at_once()  # what is told before the cell is shown is lost
+        # What is known of the galaxy in focus; a pane would ask the network for its styles.
+        card = Detail(self.state, self.stamps).card
+        words = pn.widgets.StaticText(
+            stylesheets=card.stylesheets, sizing_mode="stretch_width", margin=(0, 10)
+        )
+        card.param.watch(lambda event: words.param.update(value=str(event.new)), "object")
+        settings = self.state.display.param
+        kinds = {
+            "stretch": pn.widgets.Select, "interval": pn.widgets.Select,
+            "percentile": pn.widgets.FloatSlider, "colour_map": pn.widgets.Select,
+            "invert": pn.widgets.Checkbox, "shared": pn.widgets.Checkbox,
+        }  # fmt: skip
+        controls = [kind.from_param(settings[name]) for name, kind in kinds.items()]
+        if self.stamps.colour:
+            controls[list(kinds).index("colour_map")].options = format_colour(self.state)
+        display = pn.Card(
+            *controls, title="How pictures are drawn", collapsed=True, sizing_mode="stretch_width"
+        )
         side = pn.Column(
             self._choice("Model", "clustering", self.state.clustering_choices()),
             self._choice("Colour by", "colour_by", self.state.colour_choices()),
-            self._focus(), pictures, self._display(),
+            words, pictures, display,
             sizing_mode="stretch_width", scroll="y-auto", height=height,
         )  # fmt: skip
         for part in side.select(pn.reactive.Reactive):
@@ -112,34 +136,11 @@ class Explorer(pn.viewable.Viewer):
         if not np.array_equal(np.unique(new), self.state.selection):
             self.state.select(new, "chosen on the map")
 
-    def _focus(self) -> pn.widgets.StaticText:
-        """What is known of the galaxy in focus; a pane would ask the network for its styles."""
-        card = Detail(self.state, self.stamps).card
-        words = pn.widgets.StaticText(
-            stylesheets=card.stylesheets, sizing_mode="stretch_width", margin=(0, 10)
-        )
-        card.param.watch(lambda event: words.param.update(value=str(event.new)), "object")
-        return words
-
     # Panel's own widgets and looks: each of the app's carries its library along, 1.4 MB a widget,
     # and a notebook keeps them all.
     def _choice(self, label: str, name: str, options: dict[str, str]) -> pn.widgets.Select:
         return pn.widgets.Select.from_param(
             self.state.param[name], label=label, options=options, sizing_mode="stretch_width"
-        )
-
-    def _display(self) -> pn.Card:
-        settings = self.state.display.param
-        kinds = {
-            "stretch": pn.widgets.Select, "interval": pn.widgets.Select,
-            "percentile": pn.widgets.FloatSlider, "colour_map": pn.widgets.Select,
-            "invert": pn.widgets.Checkbox, "shared": pn.widgets.Checkbox,
-        }  # fmt: skip
-        controls = [kind.from_param(settings[name]) for name, kind in kinds.items()]
-        if self.stamps.colour:
-            controls[list(kinds).index("colour_map")].options = format_colour(self.state)
-        return pn.Card(
-            *controls, title="How pictures are drawn", collapsed=True, sizing_mode="stretch_width"
         )
 
 
@@ -151,13 +152,3 @@ def _load_scripts() -> None:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if hasattr(shell, "kernel"):
         pn.extension(inline=True)
-
-
-def _stamps(bundle: Bundle, survey: str | Path | None) -> StampStore:
-    originals = None
-    if survey is not None:
-        from galaxy_explorer.survey.store import Survey
-
-        originals = survey_originals(bundle, Survey.open(Path(survey)))
-    folder = Path(platformdirs.user_cache_dir("galaxy_explorer"))
-    return StampStore(bundle, folder / "stamps", originals)

@@ -131,12 +131,13 @@ def colour_columns(bundle: Bundle) -> list[str]:
         for name in bundle.column_names
         if name not in first and name not in HIDDEN_COLUMNS and "/" not in name
     ]
-    columns = [name for name in first + rest if _can_colour(bundle.column(name))]
+    columns = [name for name in first + rest if can_colour(bundle.column(name))]
     clusters = ["cluster_ttype", "cluster"] if "ttype" in columns else ["cluster"]
     return [*clusters, *columns]
 
 
-def _can_colour(values: NDArray[Any]) -> bool:
+def can_colour(values: NDArray[Any]) -> bool:
+    """Whether a column can colour the map: numbers, or words that several galaxies share."""
     if values.dtype.kind in "iufb":
         return bool(np.isfinite(values.astype(float)).any())
     return values.dtype.kind in "USO" and len({str(value) for value in values}) <= len(values) // 4

@@ -42,9 +42,9 @@ class ExportDialog(pn.viewable.Viewer):
         self.state, self.context, self._page = state, context, page
         self.heading = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width")
         self.texts = CopyTexts(margin=(8, 0, 0, 0))
-        self.table = Downloads("Table", list(FORMATS), self._prepare_table)
-        self.map = Downloads("Map", PICTURES, self._prepare_map)
-        self.types = Downloads("Hubble types", PICTURES, self._prepare_types)
+        self.table = Downloads("Table", list(FORMATS), self.prepare_table)
+        self.map = Downloads("Map", PICTURES, self.prepare_map)
+        self.types = Downloads("Hubble types", PICTURES, self.prepare_types)
         parts = [self.table.buttons, self.map.buttons, self.types.buttons]
         self.dialog = pmui.Dialog(
             pn.Column(
@@ -118,7 +118,8 @@ class ExportDialog(pn.viewable.Viewer):
         ]
         return [pn.Row(*buttons)]
 
-    def _prepare_table(self, kind: str) -> Callable[[], Made]:
+    def prepare_table(self, kind: str) -> Callable[[], Made]:
+        """The table of what is taken, to be made in a thread."""
         rows, words = self._chosen()
         answer = current_results(self.state)
         extra = answer.columns if answer is not None and len(answer.rows) == len(rows) else None
@@ -136,7 +137,8 @@ class ExportDialog(pn.viewable.Viewer):
         source = f"{SOFTWARE}, bundle {bundle.name} {bundle.hash[:12]}, {self.state.clustering}"
         return words, source
 
-    def _prepare_map(self, kind: str) -> Callable[[], Made]:
+    def prepare_map(self, kind: str) -> Callable[[], Made]:
+        """The map as a figure, to be made in a thread."""
         from galaxy_explorer.explorer.plots.print import map_figure
 
         words, source = self._format_figure()
@@ -145,7 +147,8 @@ class ExportDialog(pn.viewable.Viewer):
         name = file_name(self.state.bundle.name, f"map-{words}")
         return lambda: (name, draw())
 
-    def _prepare_types(self, kind: str) -> Callable[[], Made]:
+    def prepare_types(self, kind: str) -> Callable[[], Made]:
+        """The Hubble types as a figure, to be made in a thread."""
         from galaxy_explorer.explorer.plots.print import types_figure
 
         words, source = self._format_figure()

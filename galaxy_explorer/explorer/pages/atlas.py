@@ -40,7 +40,19 @@ class AtlasPage(pn.viewable.Viewer):
         self._place()
         self._pictures()
         self._selected()
-        self._listen()
+        state.param.watch(lambda _: self._place(), "clustering")
+        state.param.watch(lambda _: self._colour(), "colour_by")
+        state.param.watch(lambda _: self._selected(), "selection")
+        state.param.watch(lambda _: self._pictures(), "pictures")
+        state.display.param.watch(lambda _: self._pictures(), list(state.display.param.values()))
+        self.map.source.selected.on_change("indices", self._on_map)
+        remark = HtmlPane(
+            pn.bind(self._format_picture, self.state.param.pictures),
+            styles={"font-size": "12.5px", "opacity": "0.85"},
+            margin=(2, 10),
+        )
+        switch = [picture_source(self.state)] if self.stamps.originals is not None else []
+        picture_controls = [*switch, remark, display_controls(self.state)]
         side = pn.Column(
             self._introduction(),
             clustering_select(self.state),
@@ -55,7 +67,7 @@ class AtlasPage(pn.viewable.Viewer):
                 sizing_mode="stretch_width",
                 margin=(0, 10),
             ),
-            *self._picture_controls(),
+            *picture_controls,
             pmui.Divider(sizing_mode="stretch_width"),
             self._selection_line(),
             pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", margin=(0, 5)),
@@ -78,15 +90,6 @@ class AtlasPage(pn.viewable.Viewer):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
-
-    def _listen(self) -> None:
-        state = self.state
-        state.param.watch(lambda _: self._place(), "clustering")
-        state.param.watch(lambda _: self._colour(), "colour_by")
-        state.param.watch(lambda _: self._selected(), "selection")
-        state.param.watch(lambda _: self._pictures(), "pictures")
-        state.display.param.watch(lambda _: self._pictures(), list(state.display.param.values()))
-        self.map.source.selected.on_change("indices", self._on_map)
 
     def _on_map(self, _attribute: str, _old: list[int], new: list[int]) -> None:
         label = "chosen on the map"
@@ -111,11 +114,9 @@ class AtlasPage(pn.viewable.Viewer):
         self.map.show(tile_url(self.state), one_url(self.state, "@row"))
 
     def _counts(self) -> tuple[np.ndarray, int]:
-        return self.state.ttype_histogram(self._rows())
-
-    def _rows(self) -> np.ndarray:
         selection = self.state.selection
-        return selection if len(selection) else np.arange(len(self.state.bundle))
+        rows = selection if len(selection) else np.arange(len(self.state.bundle))
+        return self.state.ttype_histogram(rows)
 
     def _selected(self) -> None:
         self.map.highlight(self.state.selection)
@@ -135,15 +136,6 @@ class AtlasPage(pn.viewable.Viewer):
 
     def _legend(self, column: str) -> str:
         return legend(column, self._colouring())
-
-    def _picture_controls(self) -> list[pn.viewable.Viewable]:
-        remark = HtmlPane(
-            pn.bind(self._format_picture, self.state.param.pictures),
-            styles={"font-size": "12.5px", "opacity": "0.85"},
-            margin=(2, 10),
-        )
-        switch = [picture_source(self.state)] if self.stamps.originals is not None else []
-        return [*switch, remark, display_controls(self.state)]
 
     def _format_picture(self, pictures: str) -> str:
         if pictures == "original" and self.stamps.originals is not None:

@@ -71,14 +71,11 @@ def branches(stored: StoredTree) -> list[list[Any]]:
     for number, (left, right) in enumerate(tree.merges):
         node = n + number
         x[node] = (x[left] + x[right]) / 2
-        tints = [_tint(stored.ttype_mean[side]) for side in (left, right)]
+        means = (stored.ttype_mean[side] for side in (left, right))
+        tints = [type_colour(math.nan if mean is None else mean) for mean in means]
         places = [x[left], x[right], y[left], y[right], y[node]]
         drawn.append([*(round(float(value), 4) for value in places), *tints])
     return drawn
-
-
-def _tint(ttype: float | None) -> str:
-    return type_colour(math.nan if ttype is None else ttype)
 
 
 def groups(stored: StoredTree, k: int) -> NDArray[np.int64]:
@@ -192,7 +189,35 @@ class ClustersPage(pn.viewable.Viewer):
         self.param.watch(self._show_all, ["order", "scale"])
         self._show_all()
         self._show_selection()
-        self.view = self._layout()
+        bar = pn.Row(
+            choice("Sorted by", self.param.order),
+            choice("Bars", self.param.scale),
+            margin=(4, 0, 4, 0), sizing_mode="stretch_width",
+            styles={"flex-wrap": "wrap", "gap": "4px 12px"},
+        )  # fmt: skip
+        figures = pn.Row(
+            _part(self.histogram, 2), _part(self.place, 1), sizing_mode="stretch_width"
+        )
+        half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
+        self.all_clusters = pn.Column(
+            clustering_select(self.state), bar, self.legend, self.multiples,
+            margin=0, sizing_mode="stretch_width", styles={"max-height": "none"},
+        )  # fmt: skip
+        shown = choice("Show", self.param.show)
+        shown.param.update(visible=bool(self._trees), margin=(0, 0, 8, 0))
+        self.left = pn.Column(
+            shown, self.all_clusters,
+            margin=(0, 12, 0, 0), sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
+        )  # fmt: skip
+        self.param.watch(self._switch, "show")
+        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
+        sources.visible = self.gallery.stamps.originals is not None
+        right = pn.Column(
+            self.heading, figures, self.detail, sources, self.gallery,
+            display_controls(self.state), sizing_mode="stretch_width",
+            styles={**half, "flex": "1 1 0"},
+        )  # fmt: skip
+        self.view = pn.Row(self.left, right, sizing_mode="stretch_width", margin=8)
         self.view.param.watch(self.appear, "visible")
 
     def __panel__(self) -> pn.Row:
@@ -256,35 +281,6 @@ class ClustersPage(pn.viewable.Viewer):
             jaccard = self._jaccard[cluster.id] if cluster.id < len(self._jaccard) else None
             self.heading.object = cluster_heading(cluster, jaccard)
 
-    def _layout(self) -> pn.Row:
-        bar = pn.Row(
-            choice("Sorted by", self.param.order),
-            choice("Bars", self.param.scale),
-            margin=(4, 0, 4, 0), sizing_mode="stretch_width",
-            styles={"flex-wrap": "wrap", "gap": "4px 12px"},
-        )  # fmt: skip
-        figures = pn.Row(
-            _part(self.histogram, 2), _part(self.place, 1), sizing_mode="stretch_width"
-        )
-        half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
-        self.all_clusters = pn.Column(
-            clustering_select(self.state), bar, self.legend, self.multiples,
-            margin=0, sizing_mode="stretch_width", styles={"max-height": "none"},
-        )  # fmt: skip
-        shown = choice("Show", self.param.show)
-        shown.param.update(visible=bool(self._trees), margin=(0, 0, 8, 0))
-        self.left = pn.Column(
-            shown, self.all_clusters,
-            margin=(0, 12, 0, 0), sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
-        )  # fmt: skip
-        self.param.watch(self._switch, "show")
-        right = pn.Column(
-            self.heading, figures, self.detail, self._sources(), self.gallery,
-            display_controls(self.state), sizing_mode="stretch_width",
-            styles={**half, "flex": "1 1 0"},
-        )  # fmt: skip
-        return pn.Row(self.left, right, sizing_mode="stretch_width", margin=8)
-
     def _switch(self, *_: param.parameterized.Event) -> None:
         """Show the clusters or the merger tree, which is made when it is first asked for."""
         tree = self.show == SHOWN[1]
@@ -299,11 +295,6 @@ class ClustersPage(pn.viewable.Viewer):
     def _trees(self) -> tuple[StoredTree, ...]:
         evaluation: Evaluation | None = self.state.bundle.evaluation
         return () if evaluation is None else evaluation.trees
-
-    def _sources(self) -> pn.Row:
-        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
-        sources.visible = self.gallery.stamps.originals is not None
-        return sources
 
 
 def _part(plot: figure, share: int) -> pn.Column:

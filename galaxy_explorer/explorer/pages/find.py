@@ -78,8 +78,28 @@ class FindPage(pn.viewable.Viewer):
             "", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 8, 0)
         )
         half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
+        words = HtmlPane(
+            render("pages.examples", examples=EXAMPLES), stylesheets=[STYLES],
+            margin=(4, 10, 14, 10), sizing_mode="stretch_width",
+        )  # fmt: skip
+        # Column, relation, value: one more condition, in the words of the search field.
+        columns = {format_column(name): name for name in searchable(self.state)}
+        column = pmui.Select(label="Column", options=columns, **SMALL)
+        relation = pmui.Select(
+            label="is", options=[*COMPARE, "~"], value="<", width=80, size="small"
+        )
+        value = pmui.TextInput(label="value", **SMALL)
+
+        async def add(_: Any) -> None:
+            condition = f"{column.value} {relation.value} {value.value_input or value.value}"
+            before = self.question.text.strip()
+            await self.search(f"{before} and {condition}" if before else condition)
+
+        button = pmui.Button(label="Add", variant="outlined", size="small", on_click=add)
+        builder = [column, pn.Row(relation, value, button, sizing_mode="stretch_width")]
+        search_part = [_heading("Search"), self.question, words, *builder]
         left = pn.Column(
-            clustering_select(self.state), *self._search_part(), pmui.Divider(), *self._odd_part(),
+            clustering_select(self.state), *search_part, pmui.Divider(), *self._odd_part(),
             margin=(0, 12, 0, 0), sizing_mode="stretch_width",
             styles={**half, "flex": "0 0 clamp(280px, 26vw, 400px)"},
         )  # fmt: skip
@@ -167,30 +187,6 @@ class FindPage(pn.viewable.Viewer):
 
     def _say(self, words: str) -> None:
         self.said.object = render("parts.status", words=words)
-
-    def _search_part(self) -> list[Any]:
-        words = HtmlPane(
-            render("pages.examples", examples=EXAMPLES), stylesheets=[STYLES],
-            margin=(4, 10, 14, 10), sizing_mode="stretch_width",
-        )  # fmt: skip
-        return [_heading("Search"), self.question, words, *self._builder()]
-
-    def _builder(self) -> list[Any]:
-        """Column, relation, value: one more condition, in the words of the search field."""
-        columns = {format_column(name): name for name in searchable(self.state)}
-        column = pmui.Select(label="Column", options=columns, **SMALL)
-        relation = pmui.Select(
-            label="is", options=[*COMPARE, "~"], value="<", width=80, size="small"
-        )
-        value = pmui.TextInput(label="value", **SMALL)
-
-        async def add(_: Any) -> None:
-            condition = f"{column.value} {relation.value} {value.value_input or value.value}"
-            before = self.question.text.strip()
-            await self.search(f"{before} and {condition}" if before else condition)
-
-        button = pmui.Button(label="Add", variant="outlined", size="small", on_click=add)
-        return [column, pn.Row(relation, value, button, sizing_mode="stretch_width")]
 
     def _odd_part(self) -> list[Any]:
         self.number: Any = whole_number("How many", FIRST_SHOWN, 1, MAX_SHOWN)

@@ -149,17 +149,20 @@ def groups(bundle: Bundle, rows: Sequence[EvaluationRow], recommended: str) -> l
     for row in sorted(rows, key=lambda row: QUESTIONS.index(row.question)):
         by_figure.setdefault((row.question, row.figure), []).append(row)
     return [
-        _group(bundle, question, figure, own, recommended)
+        group_values(bundle, question, figure, own, recommended)
         for (question, figure), own in by_figure.items()
     ]
 
 
-def _group(
+def group_values(
     bundle: Bundle, question: str, figure: str, rows: list[EvaluationRow], recommended: str
 ) -> dict[str, Any]:
+    """One figure: its heading, its axis, and its rows."""
     parts = ("value", "low", "high", "chance", "ceiling")
     axis = common_axis(getattr(row, part) for row in rows for part in parts)
     first = rows[0]
+    sign = 1 if first.better == "lower" else -1
+    best_first = sorted(rows, key=lambda row: (row.value is None, sign * (row.value or 0.0)))
     notes = [first.unit, BETTER.get(first.better, ""), f"split: {first.split}"]
     return {
         "question": QUESTION_WORDS[question],
@@ -167,19 +170,20 @@ def _group(
         "explanation": explanation(figure),
         "note": " · ".join(note for note in notes if note),
         "axis": [format_figure(axis[0]), format_figure(axis[1])],
-        "rows": [_row(bundle, row, axis, recommended) for row in _best_first(rows)],
+        "rows": [row_values(bundle, row, axis, recommended) for row in best_first],
     }
 
 
-def _best_first(rows: list[EvaluationRow]) -> list[EvaluationRow]:
-    sign = 1 if rows[0].better == "lower" else -1
-    return sorted(rows, key=lambda row: (row.value is None, sign * (row.value or 0.0)))
-
-
-def _row(bundle: Bundle, row: EvaluationRow, axis: Axis, recommended: str) -> dict[str, Any]:
+def row_values(bundle: Bundle, row: EvaluationRow, axis: Axis, recommended: str) -> dict[str, Any]:
+    """One row of a figure, with its interval drawn."""
     marks = interval_html(
         row.value, row.low, row.high, axis=axis, chance=row.chance, ceiling=row.ceiling
     )
+    # What a row rests on, in a line.
+    parts = [f"{row.n:,} galaxies or runs", f"{row.seed_count} training(s)"]
+    parts += [f"chance {format_figure(row.chance)}"] * (row.chance is not None)
+    parts += [f"ceiling {format_figure(row.ceiling)}"] * (row.ceiling is not None)
+    words = " · ".join([*parts, *([row.note] if row.note else [])])
     return {
         "cells": [
             format_entry(bundle, row.model),
@@ -191,17 +195,9 @@ def _row(bundle: Bundle, row: EvaluationRow, axis: Axis, recommended: str) -> di
         "sort": [row.model, row.features, row.clusterer, row.clusters, row.value],
         "interval": format_interval(row.low, row.high),
         "marks": str(marks),
-        "words": _format_row(row),
+        "words": words,
         "recommended": f"{row.model}/{row.features}" == recommended and bool(row.clusterer),
     }
-
-
-def _format_row(row: EvaluationRow) -> str:
-    """What a row rests on, in a line."""
-    parts = [f"{row.n:,} galaxies or runs", f"{row.seed_count} training(s)"]
-    parts += [f"chance {format_figure(row.chance)}"] * (row.chance is not None)
-    parts += [f"ceiling {format_figure(row.ceiling)}"] * (row.ceiling is not None)
-    return " · ".join([*parts, *([row.note] if row.note else [])])
 
 
 def csv_bytes(rows: Sequence[EvaluationRow]) -> bytes:
@@ -264,7 +260,15 @@ class ScoreboardPage(pn.viewable.Viewer):
             setattr(self, name, FIRST_QUESTION if first else ALL)
         self.param.watch(self._show, list(FILTERS))
         self._show()
-        self.view = self._layout()
+        bar = pn.Row(
+            self.count, self.downloads.buttons, sizing_mode="stretch_width", margin=0,
+            styles={"flex-wrap": "wrap", "gap": "4px 18px", "align-items": "center"},
+        )  # fmt: skip
+        self.view = pn.Column(
+            pn.Row(*(self._filter(name) for name in FILTERS), sizing_mode="stretch_width"),
+            bar, self.tables, *self._parts(), sizing_mode="stretch_width", margin=8,
+            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
+        )  # fmt: skip
 
     def __panel__(self) -> pn.Column:
         return self.view
@@ -304,17 +308,6 @@ class ScoreboardPage(pn.viewable.Viewer):
         if name == "model":
             return format_entry(self.state.bundle, value)
         return CLUSTERER_WORDS.get(value, value)
-
-    def _layout(self) -> pn.Column:
-        bar = pn.Row(
-            self.count, self.downloads.buttons, sizing_mode="stretch_width", margin=0,
-            styles={"flex-wrap": "wrap", "gap": "4px 18px", "align-items": "center"},
-        )  # fmt: skip
-        return pn.Column(
-            pn.Row(*(self._filter(name) for name in FILTERS), sizing_mode="stretch_width"),
-            bar, self.tables, *self._parts(), sizing_mode="stretch_width", margin=8,
-            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
-        )  # fmt: skip
 
     def _parts(self) -> list[pn.pane.HTML]:
         found, bundle = self.evaluation, self.state.bundle

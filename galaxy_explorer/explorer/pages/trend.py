@@ -178,7 +178,8 @@ class TrendPage(pn.viewable.Viewer):
         drawn = {panel["id"]: panel for panel in panels(_of(clustering, chosen), share=True)}
         first = np.cumsum([0, *map(len, rows)])
         columns = [
-            drawn[number] | {"n": _members(clustering, number), "tiles": self._tiles(own, at)}
+            drawn[number]
+            | {"n": member_counts(clustering.clusters[number]), "tiles": self._tiles(own, at)}
             for number, own, at in zip(chosen, rows, first[:-1].tolist(), strict=True)
         ]
         return {
@@ -229,8 +230,8 @@ def _of(clustering: Clustering, chosen: list[int]) -> list[ClusterSummary]:
     return [clustering.clusters[number] for number in chosen]
 
 
-def _members(clustering: Clustering, number: int) -> str:
-    cluster = clustering.clusters[number]
+def member_counts(cluster: ClusterSummary) -> str:
+    """Members of a cluster, and how many of them have a T."""
     return f"{cluster.count:,} ({cluster.n_ttype:,} with T)"
 
 

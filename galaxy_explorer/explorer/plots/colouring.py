@@ -83,10 +83,11 @@ def colouring(name: str, values: ArrayLike) -> Colouring:
         first, last = T_RANGE
         whole = np.clip(np.floor(array + 0.5), first, last) - first
         return _categories(whole, T_COLOURS, tuple(str(t) for t in range(first, last + 1)))
-    return _number_colouring(array) if array.dtype.kind in "iufb" else _text_colouring(array)
+    return number_colouring(array) if array.dtype.kind in "iufb" else text_colouring(array)
 
 
-def _number_colouring(array: NDArray[Any]) -> Colouring:
+def number_colouring(array: NDArray[Any]) -> Colouring:
+    """The colouring by numbers, between percentiles of them."""
     values = array.astype(np.float32)
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, COLOUR_PERCENTILES) if len(known) else (0.0, 1.0)
@@ -95,7 +96,8 @@ def _number_colouring(array: NDArray[Any]) -> Colouring:
     return Colouring(values, tuple(Viridis256[24:]), float(low), float(high))
 
 
-def _text_colouring(array: NDArray[Any]) -> Colouring:
+def text_colouring(array: NDArray[Any]) -> Colouring:
+    """The colouring by words, a colour each."""
     words, codes = np.unique(array.astype(str), return_inverse=True)
     names = tuple(str(word) for word in words if word)
     return _categories(

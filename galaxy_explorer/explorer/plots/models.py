@@ -48,10 +48,11 @@ def tradeoff_points(bundle: Bundle) -> list[TradeoffPoint]:
     """One point a model: from the evaluation, else from what the manifest holds of seed 0."""
     if bundle.evaluation is not None and bundle.evaluation.tradeoff:
         return list(bundle.evaluation.tradeoff)
-    return [_from_manifest(bundle, key) for key in bundle.clusterings]
+    return [manifest_point(bundle, key) for key in bundle.clusterings]
 
 
-def _from_manifest(bundle: Bundle, key: str) -> TradeoffPoint:
+def manifest_point(bundle: Bundle, key: str) -> TradeoffPoint:
+    """The point of a clustering, from what its training and its agreement measured."""
     clustering = bundle.clusterings[key]
     entry = bundle.models[clustering.model]
     scores = {
@@ -88,7 +89,7 @@ def tradeoff_columns(
         "colour": [colours[recipes.index(_recipe(bundle, p))] for p in known],
         "short": _ends(known, [_kind(bundle, p) for p in known]),
         "codes": [p.codes or 0 for p in known],
-        "words": [_format_point(bundle, p) for p in known],
+        "words": [format_point(bundle, p) for p in known],
         "seeds": [p.seed_count for p in known],
         "kind": [_kind(bundle, p) for p in known],
     }
@@ -127,7 +128,8 @@ def _features(point: TradeoffPoint) -> str:
     return FEATURE_WORDS.get(point.features, point.features)
 
 
-def _format_point(bundle: Bundle, point: TradeoffPoint) -> str:
+def format_point(bundle: Bundle, point: TradeoffPoint) -> str:
+    """A point in words: its model and its features."""
     clusterer = CLUSTERER_WORDS.get(point.clusterer, point.clusterer)
     return f"{format_entry(bundle, point.model)}, {_features(point)}, {clusterer}"
 

@@ -102,12 +102,6 @@ def t_histogram(
     hover = [("T", "@name"), ("galaxies", "@count"), ("share of those with T", "@share")]
     hover.append(("95 % interval (Wilson)", "@interval"))
     plot.add_tools(HoverTool(renderers=[bars], tooltips=hover, mode="vline"))
-    _label_axes(plot)
-    update_t_histogram(plot, counts, no_t, reference=reference)
-    return plot
-
-
-def _label_axes(plot: figure) -> None:
     plot.xaxis.ticker = FixedTicker(ticks=[*T_VALUES, NO_T_PLACE])
     names = dict(zip(T_VALUES, T_NAMES, strict=True))
     plot.xaxis.major_label_overrides = {**names, NO_T_PLACE: "no T"}
@@ -119,6 +113,8 @@ def _label_axes(plot: figure) -> None:
     plot.yaxis.axis_label = "galaxies"
     plot.axis.axis_label_text_font_style = "normal"
     plot.min_border_right = 2
+    update_t_histogram(plot, counts, no_t, reference=reference)
+    return plot
 
 
 def update_t_histogram(
@@ -171,7 +167,7 @@ def panels(
     top = float(max(told or [values.max() for values in heights.values()], default=0.0)) or 1.0
     picked = picked or {}
     return [
-        _panel(cluster, np.minimum(heights[cluster.id] / top, 1.0), picked.get(cluster.id, 0))
+        panel_values(cluster, np.minimum(heights[cluster.id] / top, 1.0), picked.get(cluster.id, 0))
         | _steadiness(jaccard[cluster.id] if cluster.id < len(jaccard) else None)
         for cluster in ordered(clusters, order)
     ]
@@ -182,7 +178,10 @@ def _heights(histogram: ArrayLike, share: bool) -> NDArray[np.float64]:  # noqa:
     return counts / max(1.0, counts.sum()) if share else counts
 
 
-def _panel(cluster: ClusterSummary, heights: NDArray[np.float64], picked: int) -> dict[str, Any]:
+def panel_values(
+    cluster: ClusterSummary, heights: NDArray[np.float64], picked: int
+) -> dict[str, Any]:
+    """What one of the small multiples draws."""
     mean = cluster.ttype_mean if cluster.n_ttype else math.nan
     return {
         "id": cluster.id,

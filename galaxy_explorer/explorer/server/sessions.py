@@ -70,7 +70,7 @@ class SessionSlots:
 
     @property
     def _held(self) -> list[ServerSession]:
-        return [one.session for one in self._taken if one.session and _is_held(one.session)]
+        return [one.session for one in self._taken if one.session and holds_slot(one.session)]
 
     @property
     def _away(self) -> list[ServerSession]:
@@ -83,7 +83,7 @@ def _absence(session: ServerSession) -> float:
     return float(session.milliseconds_since_last_unsubscribe)
 
 
-def _is_held(session: ServerSession) -> bool:
+def holds_slot(session: ServerSession) -> bool:
     """Whether a session holds its seat: until it is gone, or its visitor said goodbye and went."""
     going = session.expiration_requested and not session.connection_count
     return not (session.destroyed or going)

@@ -97,7 +97,11 @@ class Detail(pn.viewable.Viewer):
             css_classes=["detail-card"],
         )
         close = pmui.IconButton(
-            icon="close", size="small", margin=0, description="Close", on_click=self._close
+            icon="close",
+            size="small",
+            margin=0,
+            description="Close",
+            on_click=lambda _: state.param.update(focus=None),
         )
         self.view = pn.Row(
             self.card, close, sizing_mode="stretch_width", visible=False, margin=(0, 0, 10, 0)
@@ -109,9 +113,6 @@ class Detail(pn.viewable.Viewer):
 
     def __panel__(self) -> pn.Row:
         return self.view
-
-    def _close(self, _: Any) -> None:
-        self.state.focus = None
 
     def prepare(self) -> Callable[[], str]:
         """What to draw now; it is made in a thread."""

@@ -51,7 +51,7 @@ class JobRunner(pn.viewable.Viewer):
         self._task: JobTask | None = None
         self._number = 0
         if pn.state.curdoc is not None:
-            pn.state.curdoc.on_session_destroyed(self._leave)
+            pn.state.curdoc.on_session_destroyed(lambda _: self._drop())
 
     def __panel__(self) -> JobBar:
         return self.bar
@@ -132,6 +132,3 @@ class JobRunner(pn.viewable.Viewer):
         self.line.cancel(self._job)
         self._job = None
         return True
-
-    def _leave(self, _: Any) -> None:
-        self._drop()

@@ -93,27 +93,25 @@ class Strips(pn.viewable.Viewer):
 
     def _content(self, rows: NDArray[np.int64], models: list[str]) -> dict[str, Any]:
         lines, pictures = self._lines(rows, models)
-        return {
-            "sheet": encode_sheet(pictures, len(rows)) if len(pictures) else None,
-            "sheet_columns": len(rows),
-            "sheet_rows": len(lines),
-            "galaxies": [_galaxy(self.state.bundle, int(row)) for row in rows],
-            "lines": lines,
-            "heading": self._heading(),
-        }
-
-    def fill(self, content: dict[str, Any]) -> None:
-        """Show what was made."""
-        self.table.param.update(**content, stamp=self.drawing.number)
-
-    def _heading(self) -> str:
         if self.picked:
             words = "The galaxies that you picked."
         elif len(self.state.selection):
             words = f"The most typical galaxies of the selection ({self.state.selection_label})."
         else:
             words = "One galaxy of each Hubble type, kept back from training where there is one."
-        return words if self.stamps.originals is not None else f"{words} {NO_ORIGINALS}"
+        heading = words if self.stamps.originals is not None else f"{words} {NO_ORIGINALS}"
+        return {
+            "sheet": encode_sheet(pictures, len(rows)) if len(pictures) else None,
+            "sheet_columns": len(rows),
+            "sheet_rows": len(lines),
+            "galaxies": [galaxy_values(self.state.bundle, int(row)) for row in rows],
+            "lines": lines,
+            "heading": heading,
+        }
+
+    def fill(self, content: dict[str, Any]) -> None:
+        """Show what was made."""
+        self.table.param.update(**content, stamp=self.drawing.number)
 
     def _lines(
         self, rows: NDArray[np.int64], models: list[str]
@@ -184,7 +182,8 @@ def _line(label: str, note: str, words: str, figures: list[tuple[str, bool]]) ->
     }
 
 
-def _galaxy(bundle: Bundle, row: int) -> dict[str, Any]:
+def galaxy_values(bundle: Bundle, row: int) -> dict[str, Any]:
+    """A galaxy as the heading of a column; long names lose their beginning."""
     name = str(bundle.column("galaxy_id")[row])
     ttype = format_ttype(float(bundle.column("ttype")[row]))
     short = name if len(name) <= NAME_LENGTH else f"…{name[1 - NAME_LENGTH :]}"

@@ -76,8 +76,18 @@ class CodebooksPage(pn.viewable.Viewer):
         state.param.watch(self._follow, ["clustering", "compare"])
         self._show()
         self.missing.visible = False
+        models = pmui.MultiChoice.from_param(
+            self.param.models, label="Models", options=model_choices(self.state.bundle),
+            description="", sizing_mode="stretch_width", margin=(10, 0, 4, 0), sx=SMALL_CHIPS,
+        )  # fmt: skip
+        galaxies = pmui.TextInput(
+            label="Galaxies by name, separated by commas", placeholder=PICK_HINT, size="small",
+            sizing_mode="stretch_width", margin=(8, 0, 4, 0), max_length=2000,
+        )  # fmt: skip
+        galaxies.param.watch(lambda event: self.pick(event.new), "value")
+        choosers = [models, galaxies]
         pictures = _half(
-            _title("Reconstructions"), *self._choosers(), self.missing, self.detail, self.strips,
+            _title("Reconstructions"), *choosers, self.missing, self.detail, self.strips,
             display_controls(self.state), basis="2 1 620px",
         )  # fmt: skip
         figures = _half(
@@ -132,18 +142,6 @@ class CodebooksPage(pn.viewable.Viewer):
         clustered = {self.left, self.right} <= self.state.bundle.clusterings.keys()
         self.comparison.view.visible = self.comparison.heat_view.visible = clustered
         self.unclustered.visible = not clustered
-
-    def _choosers(self) -> list[pn.viewable.Viewable]:
-        models = pmui.MultiChoice.from_param(
-            self.param.models, label="Models", options=model_choices(self.state.bundle),
-            description="", sizing_mode="stretch_width", margin=(10, 0, 4, 0), sx=SMALL_CHIPS,
-        )  # fmt: skip
-        galaxies = pmui.TextInput(
-            label="Galaxies by name, separated by commas", placeholder=PICK_HINT, size="small",
-            sizing_mode="stretch_width", margin=(8, 0, 4, 0), max_length=2000,
-        )  # fmt: skip
-        galaxies.param.watch(lambda event: self.pick(event.new), "value")
-        return [models, galaxies]
 
     def _sides(self) -> list[pmui.Select]:
         options = {format_choice(self.state.bundle, key): key for key in choices(self.state.bundle)}

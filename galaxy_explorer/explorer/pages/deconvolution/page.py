@@ -114,7 +114,7 @@ class DeconvolutionPage(pn.viewable.Viewer):
             self.words, pn.pane.Bokeh(self.profiles, sizing_mode="stretch_width", margin=0),
             sizing_mode="stretch_width", styles=HALF,
         )  # fmt: skip
-        parts = [left] if self.found is None else [left, _band(self.found["band"])]
+        parts = [left] if self.found is None else [left, psf_band(self.found["band"])]
         title = render("parts.title", words="Deconvolution")
         figures = NO_FIGURES if self.found is None else figures_html(self.found)
         self.view = pn.Column(
@@ -164,14 +164,14 @@ class DeconvolutionPage(pn.viewable.Viewer):
         scenes = self.source.scenes(rows)
         lines, sheets = [], []
         for place, kind in enumerate(k for k in NOTES if k in scenes.pictures):
-            lines.append(_line(kind, place * len(rows), scenes))
-            drawn = _drawn(scenes, kind, display)
+            lines.append(line_values(kind, place * len(rows), scenes))
+            drawn = scene_pictures(scenes, kind, display)
             sheets.append(with_bar(drawn, self.source.scale_arcsec) if not place else drawn)
         content = {
             "sheet": encode_sheet(np.concatenate(sheets), len(rows)),
             "sheet_columns": len(rows),
             "sheet_rows": len(lines),
-            "galaxies": [_galaxy(place, name) for place, name in enumerate(scenes.names)],
+            "galaxies": [galaxy_values(place, name) for place, name in enumerate(scenes.names)],
             "lines": lines,
             "heading": self._heading(),
         }
@@ -207,7 +207,7 @@ class DeconvolutionPage(pn.viewable.Viewer):
         self.words.object = render("parts.heading", words=words)
 
 
-def _band(band: dict[str, Any]) -> pn.Column:
+def psf_band(band: dict[str, Any]) -> pn.Column:
     """The MTF, with the limit in words."""
     words = render("pages.psf_band", limit=f"{float(band['limit_cycles_per_arcsec']):.2f}")
     return pn.Column(
@@ -230,7 +230,7 @@ def _note(words: str) -> pn.pane.HTML:
     return HtmlPane(render("parts.soft", words=words), stylesheets=[STYLES], margin=(6, 0))
 
 
-def _drawn(scenes: Scenes, kind: str, display: DisplaySettings) -> NDArray[np.uint8]:
+def scene_pictures(scenes: Scenes, kind: str, display: DisplaySettings) -> NDArray[np.uint8]:
     """Pictures of one kind: observed ones and light on the scale of the first kind, arcsinh."""
     if kind == RESIDUAL:
         return residual_pictures(scenes.pictures[kind], RESIDUAL_LIMIT)
@@ -241,7 +241,8 @@ def _drawn(scenes: Scenes, kind: str, display: DisplaySettings) -> NDArray[np.ui
     return render_stamps(scenes.pictures[kind], shown, limits(reference, shown))
 
 
-def _line(kind: str, first: int, scenes: Scenes) -> dict[str, Any]:
+def line_values(kind: str, first: int, scenes: Scenes) -> dict[str, Any]:
+    """A line of pictures: what it is, and its figures."""
     figures = [f"χ² {value:.2f}" for value in scenes.chi2.get(kind, ())]
     return {
         "label": kind.capitalize(), "note": NOTES[kind], "words": kind.capitalize(),
@@ -249,7 +250,8 @@ def _line(kind: str, first: int, scenes: Scenes) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _galaxy(place: int, name: str) -> dict[str, Any]:
+def galaxy_values(place: int, name: str) -> dict[str, Any]:
+    """A galaxy as the heading of a column."""
     short = name if len(name) <= 13 else f"…{name[-12:]}"
     return {"row": place, "name": short, "type": "", "words": name}
 

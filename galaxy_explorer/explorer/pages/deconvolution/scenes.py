@@ -45,7 +45,7 @@ class SceneSource:
     def __init__(self, bundle: Bundle, survey_path: str) -> None:
         self.bundle = bundle
         survey = Survey.open(survey_path) if survey_path else None
-        self.survey = survey if survey is not None and _fits(survey, bundle) else None
+        self.survey = survey if survey is not None and fits(survey, bundle) else None
 
     @cached_property
     def names(self) -> NDArray[np.str_]:
@@ -69,7 +69,12 @@ class SceneSource:
         """Pictures of galaxies; slow: about 0.2 s each where they are deconvolved."""
         names = tuple(str(name) for name in self.names[rows])
         if self.survey is None:
-            return Scenes(names, self._drawn(rows), {})
+            from galaxy_explorer.deconvolution.network import drawn_light
+
+            codes = self.bundle.codes(psf_model_name(self.bundle) or "")[rows]
+            light, seen = drawn_light(psf_model(self.bundle), codes)
+            drawn = {RECONSTRUCTION: seen, DECONVOLVED: light}
+            return Scenes(names, drawn, {})
         from galaxy_explorer.deconvolution.network import deconvolve
         from galaxy_explorer.deconvolution.observations import stamps_observed
 
@@ -88,13 +93,6 @@ class SceneSource:
             pictures[TRUTH] = self.survey.truth(rows)[:, 0] / unit
         chi2 = {RECONSTRUCTION: _reduced(first), RECONVOLVED: _reduced(residual)}
         return Scenes(names, pictures, chi2)
-
-    def _drawn(self, rows: NDArray[np.int64]) -> dict[str, Images]:
-        from galaxy_explorer.deconvolution.network import drawn_light
-
-        codes = self.bundle.codes(psf_model_name(self.bundle) or "")[rows]
-        light, seen = drawn_light(psf_model(self.bundle), codes)
-        return {RECONSTRUCTION: seen, DECONVOLVED: light}
 
     @cached_property
     def usual_electrons(self) -> float | None:
@@ -126,7 +124,7 @@ def _reduced(residual: Images) -> NDArray[np.float64]:
     return np.asarray(np.square(residual, dtype=np.float64).mean((1, 2)))
 
 
-def _fits(survey: Survey, bundle: Bundle) -> bool:
+def fits(survey: Survey, bundle: Bundle) -> bool:
     """Whether stamps of a survey are such as the model takes: linear, one band, as large."""
     meta, wanted = survey.meta, bundle.manifest["survey"]
     alike = all(meta.get(field) == wanted[field] for field in ("stamp_size", "channels"))

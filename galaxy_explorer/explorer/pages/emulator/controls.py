@@ -67,7 +67,7 @@ class ConditionControls(pn.viewable.Viewer):
     ) -> None:
         super().__init__(**params)
         self.fields, self._refuse = tuple(fields), refuse
-        self.conditions = {field.name: _condition(field) for field in fields}
+        self.conditions = {field.name: condition_field(field) for field in fields}
         self.count = NumberField(label="How many", value=FIRST_COUNT, margin=(4, 10))
         self.seed = NumberField(label="Seed", value=FIRST_SEED, margin=(4, 10))
         self.temperature = ConditionField(
@@ -132,7 +132,13 @@ class ConditionControls(pn.viewable.Viewer):
         return ", ".join([*parts, f"seed {self._good.seed}"])
 
     def __panel__(self) -> pn.Column:
-        numbers = pn.Row(self.count, self.seed, self._dice(), sizing_mode="stretch_width")
+        def roll(_: Any) -> None:
+            self.on_message("seed", {"value": secrets.randbits(SEED_BITS)})
+
+        dice = pmui.IconButton(
+            icon="casino", description="New seed", on_click=roll, margin=(22, 6, 0, 0)
+        )
+        numbers = pn.Row(self.count, self.seed, dice, sizing_mode="stretch_width")
         first = [self.conditions[TTYPE]] if TTYPE in self.conditions else []
         rest = [slider for name, slider in self.conditions.items() if name != TTYPE]
         pull = f"Temperature{' and guidance' if self.guided else ''}"
@@ -141,14 +147,6 @@ class ConditionControls(pn.viewable.Viewer):
             *first, numbers, *further,
             folded(pull, [self.temperature, self.guidance]), sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
-
-    def _dice(self) -> pmui.IconButton:
-        def roll(_: Any) -> None:
-            self.on_message("seed", {"value": secrets.randbits(SEED_BITS)})
-
-        return pmui.IconButton(
-            icon="casino", description="New seed", on_click=roll, margin=(22, 6, 0, 0)
-        )
 
 
 def first_request(fields: Sequence[Field]) -> Request:
@@ -170,7 +168,8 @@ def format_condition(field: Field, value: float) -> str:
     return f"{label} {value:g}{f' {field.unit}' if field.unit else ''}".replace("-", "−")
 
 
-def _condition(field: Field) -> ConditionField:
+def condition_field(field: Field) -> ConditionField:
+    """The control of one condition, within what a prior may be asked for."""
     look: dict[str, Any] = {"step": step_of(field), "value": None, "rest": field.default}
     label = field.label[:1].upper() + field.label[1:]
     if field.name == TTYPE:

@@ -307,7 +307,7 @@ def made_file(
     observed = maker.observe(codes, request)
     if kind == "png":
         return stem, png_bytes(observed.stretched, lines)
-    known = {} if facts is None else _known(source, facts)
+    known = {} if facts is None else known_facts(source, facts)
     flux = observed.pixels.sum((2, 3), dtype=np.float64)
     table = catalogue(
         maker, request, codes, flux[:, 0] if flux.shape[1] == 1 else flux,
@@ -318,7 +318,8 @@ def made_file(
     return stem, fits_bytes(observed.pixels, table, codes, lines, maker.setup.psf)
 
 
-def _known(source: EmulatorSource, facts: Facts) -> dict[str, NDArray[Any]]:
+def known_facts(source: EmulatorSource, facts: Facts) -> dict[str, NDArray[Any]]:
+    """What is known of samples, as columns of their catalogue."""
     ids = np.asarray(source.bundle.column("galaxy_id"), str)[facts.rows]
     known = {"nearest_real": ids, "nearest_distance": facts.distances}
     return known if facts.judged is None else {**known, "judged_ttype": facts.judged}

@@ -158,7 +158,14 @@ class Ladder:
 
     def begin(self, request: Request, look: DisplayOptions, _words: str) -> None:
         """Make room for what is coming."""
-        self._real = self._real_rows(request.seed)
+        # Galaxies of each type, chosen by the seed, line after line; -1 where there is none.
+        ttype = np.asarray(self.source.bundle.column("ttype"), np.float64)
+        chosen = np.full((REAL_LINES, len(self.types)), -1)
+        for place, t in enumerate(self.types):
+            rows = np.flatnonzero(np.abs(ttype - t) <= WITHIN)
+            order = np.random.default_rng((request.seed, place)).permutation(rows)[:REAL_LINES]
+            chosen[: len(order), place] = order
+        self._real = [int(row) for row in chosen.ravel()]
         ids = self.source.bundle.column("galaxy_id")
         columns = len(self.types)
         lines = [_line("Real", "as the model draws them", n * columns) for n in range(REAL_LINES)]
@@ -172,16 +179,6 @@ class Ladder:
             ready=0,
             real_names=[str(ids[row]) if row >= 0 else "" for row in self._real],
         )
-
-    def _real_rows(self, seed: int) -> list[int]:
-        """Galaxies of each type, chosen by the seed, line after line; -1 where there is none."""
-        ttype = np.asarray(self.source.bundle.column("ttype"), np.float64)
-        chosen = np.full((REAL_LINES, len(self.types)), -1)
-        for place, t in enumerate(self.types):
-            rows = np.flatnonzero(np.abs(ttype - t) <= WITHIN)
-            order = np.random.default_rng((seed, place)).permutation(rows)[:REAL_LINES]
-            chosen[: len(order), place] = order
-        return [int(row) for row in chosen.ravel()]
 
     def work(self, request: Request, look: DisplayOptions) -> Work:
         """Real galaxies first, then the synthetic ones line by line, row by row."""

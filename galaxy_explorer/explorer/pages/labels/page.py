@@ -109,7 +109,13 @@ class LabelsPage(pn.viewable.Viewer):
         self.tools = {title: make(self.session, self._changed) for title, make in makers.items()}
         self.view = self._layout()
         self.view.param.watch(self.appear, "visible")
-        self._listen()
+        session = self.session
+        session.param.watch(self._fill, "queue")
+        session.param.watch(self._again, "blind")
+        state.param.watch(self._again, "clustering")
+        state.param.watch(self._refresh, ["selection", "clustering"])
+        session.param.watch(self._picture, "pictures")
+        state.display.param.watch(self._picture, list(state.display.param.values()))
         self._picture()
         self._terms()
         if login:
@@ -117,15 +123,6 @@ class LabelsPage(pn.viewable.Viewer):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self.view
-
-    def _listen(self) -> None:
-        session, state = self.session, self.state
-        session.param.watch(self._fill, "queue")
-        session.param.watch(self._again, "blind")
-        state.param.watch(self._again, "clustering")
-        state.param.watch(self._refresh, ["selection", "clustering"])
-        session.param.watch(self._picture, "pictures")
-        state.display.param.watch(self._picture, list(state.display.param.values()))
 
     async def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
@@ -237,18 +234,9 @@ class LabelsPage(pn.viewable.Viewer):
             margin=(5, 10),
             sx=COMPACT,
         )
-        side = pn.Column(
-            *self._queue_controls(), self.about, self.agreement, tools,
-            clustering_select(self.state), self._sources(), display_controls(self.state),
-            styles={"flex": f"0 0 {PANEL_WIDTH}"}, sizing_mode="stretch_both", scroll="y-auto",
-            css_classes=["side-panel"], margin=(10, 0, 0, 0),
-        )  # fmt: skip
-        stage = pn.Column(
-            self.desk, sizing_mode="stretch_both", scroll="y-auto", margin=(12, 8, 0, 16)
-        )
-        return pn.Row(stage, side, sizing_mode="stretch_both", margin=0)
-
-    def _queue_controls(self) -> tuple[pn.Row, pmui.Switch]:
+        sources = choice("Pictures", self.session.param.pictures, SOURCE_WORDS)
+        sources.margin = (6, 10)
+        sources.visible = self.stamps.originals is not None
         session = self.session
         queue = pmui.Select.from_param(
             session.param.queue, label="Queue", options=QUEUE_WORDS, margin=(10, 10, 5, 10), **BOUND
@@ -260,10 +248,14 @@ class LabelsPage(pn.viewable.Viewer):
         blind = pmui.Switch.from_param(
             session.param.blind, label="Blind: hide T, clusters and what others say", description=""
         )
-        return pn.Row(queue, again, sizing_mode="stretch_width"), blind
-
-    def _sources(self) -> pn.Row:
-        sources = choice("Pictures", self.session.param.pictures, SOURCE_WORDS)
-        sources.margin = (6, 10)
-        sources.visible = self.stamps.originals is not None
-        return sources
+        queue_controls = pn.Row(queue, again, sizing_mode="stretch_width"), blind
+        side = pn.Column(
+            *queue_controls, self.about, self.agreement, tools,
+            clustering_select(self.state), sources, display_controls(self.state),
+            styles={"flex": f"0 0 {PANEL_WIDTH}"}, sizing_mode="stretch_both", scroll="y-auto",
+            css_classes=["side-panel"], margin=(10, 0, 0, 0),
+        )  # fmt: skip
+        stage = pn.Column(
+            self.desk, sizing_mode="stretch_both", scroll="y-auto", margin=(12, 8, 0, 16)
+        )
+        return pn.Row(stage, side, sizing_mode="stretch_both", margin=0)

@@ -95,8 +95,21 @@ class MyGalaxyPage(pn.viewable.Viewer):
         self.detail = Detail(state, context.stamps)
         self.drawing = LatestTask(self.prepare, self.fill)
         self.results = self._results()
+        frames = pmui.Select(label="What is cut", options={**FRAMES, "Central pixels": ""}, **SMALL)
+        size = whole_number("Pixels", *CENTRAL)
+        size.visible = False
+
+        async def change(_: Any) -> None:
+            size.visible = not frames.value
+            self.frame = frames.value or str(size.value)
+            await self.work()
+
+        frames.param.watch(change, "value")
+        size.param.watch(change, "value")
+        forget = pmui.Button(label="Forget it", on_click=self.forget, variant="text", size="small")
+        frame_part = [frames, size, forget]
         left = pn.Column(
-            clustering_select(self.state), self.zone, *self._position_part(), *self._frame_part(),
+            clustering_select(self.state), self.zone, *self._position_part(), *frame_part,
             self.said, _html(render("parts.soft", words=PRIVACY)), display_controls(self.state),
             margin=(0, 12, 0, 0), sizing_mode="stretch_width", scroll="y-auto",
             styles={"height": PAGE_HEIGHT, "flex": "0 0 clamp(280px, 26vw, 400px)"},
@@ -181,7 +194,11 @@ class MyGalaxyPage(pn.viewable.Viewer):
         found, state = self.found, self.state
         if found is None:
             return lambda: None
-        key, codes_of = state.clustering, self._shown_model()
+        # The model whose codes are laid over the picture: the clustering's, if it has any.
+        model = str(self._clustering.model)
+        has_codes = "num_embeddings" in self.state.bundle.models[model].config
+        codes_of = model if has_codes else str(self.state.bundle.manifest["display_model"])
+        key = state.clustering
 
         def content() -> dict[str, Any]:
             member = found.classification.clusterings[key]
@@ -199,12 +216,6 @@ class MyGalaxyPage(pn.viewable.Viewer):
             }
 
         return content
-
-    def _shown_model(self) -> str:
-        """The model whose codes are laid over the picture: the clustering's, if it has any."""
-        model = str(self._clustering.model)
-        has_codes = "num_embeddings" in self.state.bundle.models[model].config
-        return model if has_codes else str(self.state.bundle.manifest["display_model"])
 
     def fill(self, content: dict[str, Any] | None) -> None:
         """Show what was made."""
@@ -264,21 +275,6 @@ class MyGalaxyPage(pn.viewable.Viewer):
             sizing_mode="stretch_width", scroll="y-auto",
             styles={"height": PAGE_HEIGHT, "flex": "1 1 0", "min-width": "0"},
         )  # fmt: skip
-
-    def _frame_part(self) -> list[Any]:
-        frames = pmui.Select(label="What is cut", options={**FRAMES, "Central pixels": ""}, **SMALL)
-        size = whole_number("Pixels", *CENTRAL)
-        size.visible = False
-
-        async def change(_: Any) -> None:
-            size.visible = not frames.value
-            self.frame = frames.value or str(size.value)
-            await self.work()
-
-        frames.param.watch(change, "value")
-        size.param.watch(change, "value")
-        forget = pmui.Button(label="Forget it", on_click=self.forget, variant="text", size="small")
-        return [frames, size, forget]
 
     def _position_part(self) -> list[Any]:
         if self.context.cutouts is None:
