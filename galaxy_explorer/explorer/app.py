@@ -1,6 +1,6 @@
-"""The page around the pages: title, navigation, light and dark, and what to do about an error.
+"""The page around the pages: title, navigation, search field, what can be taken home.
 
-What every page has above it: a search field, and the way to take things home.
+Where the app cannot start, a page that says what is wrong and what helps.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ OWN_WIDTH = f":host {{ flex: 0 0 calc({FIELD_WIDTH} + 46px) !important; min-widt
 
 
 class HeaderTools(pn.viewable.Viewer):
-    """Search field and take-home button; page: name of the page that is open."""
+    """Search field and export button; page: name of the page that is open."""
 
     def __init__(
         self, state: ExplorerState, context: AppContext, page: Callable[[], str], **params: Any
@@ -69,9 +69,9 @@ class HeaderTools(pn.viewable.Viewer):
             self.on_message, hint="Name, position, T < 0", slim=True, margin=(0, 4),
             explanation=EXPLANATION, sizing_mode=None, styles={"width": FIELD_WIDTH}
         )  # fmt: skip
-        self.take_home = ExportDialog(state, context, page)
+        self.export = ExportDialog(state, context, page)
         self._view = pn.Row(
-            self.field, self.take_home, margin=0, align="center", stylesheets=[OWN_WIDTH]
+            self.field, self.export, margin=0, align="center", stylesheets=[OWN_WIDTH]
         )
 
     def __panel__(self) -> pn.Row:
@@ -176,7 +176,7 @@ def build_page(context: AppContext) -> pmui.Page:
     main.styles = {"pointer-events": "none"}
     pn.state.onload(partial(main.param.update, styles={}))
     tools = HeaderTools(state, context, lambda: navigation.page)
-    main.append(tools.take_home.dialog)
+    main.append(tools.export.dialog)
     return _page(main, header=[navigation, tools, here])
 
 

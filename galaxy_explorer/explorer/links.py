@@ -1,12 +1,10 @@
 """A link that reopens what a visitor sees: page, model, selection, display, galaxy.
 
-Everything is in the query of the address; a selection is named by its hash (`selections`). What
-an address says is checked before it is used: what is wrong is left out and said in a sentence.
-
-Selections kept on disk under their hash, so that a link can name thousands of galaxies.
-
-A file is one line of JSON (bundle, count, words) and a bit for each galaxy, compressed. Its name
-is the hash of its content, so nothing but what was kept can be read back.
+Everything is in the query of the address; what it says is checked before it is used, and what is
+wrong is left out and said in a sentence. A selection of thousands of galaxies is named by its hash:
+it is kept on disk in a file of one line of JSON (bundle, count, words) and a bit for each galaxy,
+compressed. The file's name is the hash of its content, so nothing but what was kept can be read
+back.
 """
 
 from __future__ import annotations

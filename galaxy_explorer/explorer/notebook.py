@@ -77,7 +77,7 @@ class Explorer(pn.viewable.Viewer):
         self.state.param.watch(self._highlight, "selection")
         self.map.source.selected.on_change("indices", self._on_map)
         pictures = Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56)
-        pictures.drawing.draw_at_once()  # what is told before the cell is shown is lost
+        pictures.task.draw_at_once()  # what is told before the cell is shown is lost
         # What is known of the galaxy in focus; a pane would ask the network for its styles.
         card = Detail(self.state, self.stamps).card
         words = pn.widgets.StaticText(

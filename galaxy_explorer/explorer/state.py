@@ -37,10 +37,10 @@ class ExplorerState(param.Parameterized):
     )
     selection = param.Array(constant=True, doc="Selected rows: sorted, unique int64, read-only.")
     selection_label = param.String(constant=True, doc="The selection in words; empty if none.")
-    answer: Any = param.Parameter(
-        doc="The last answer to a search (`results.Answer`), in its order."
+    results: Any = param.Parameter(
+        doc="What the last search found (`SearchResults`), in its order."
     )
-    questions = param.Integer(default=0, doc="Counts what was asked for; see `results.ask`.")
+    requests = param.Integer(default=0, doc="Counts what was asked for; see `next_request`.")
     focus = param.Integer(default=None, allow_None=True, doc="Row of the galaxy in focus.")
     pictures: Any = param.Selector(default="reconstruction", objects=list(PICTURES))
     display: Any = param.ClassSelector(class_=DisplaySettings, constant=True)

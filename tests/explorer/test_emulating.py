@@ -18,7 +18,7 @@ AT_ONCE_S = 0.2
 
 @pytest.fixture
 def line() -> Iterator[JobQueue]:
-    made = JobQueue(places=3)
+    made = JobQueue(max_jobs=3)
     yield made
     made.close()
 
@@ -44,14 +44,14 @@ def quick(_cancelled) -> Iterator[JobStep]:
 
 
 async def all_news(job) -> list:
-    return [news async for news in job.news()]
+    return [news async for news in job.events()]
 
 
 def test_whoever_waits_is_told_for_how_many_and_moves_up(line) -> None:
     async def visit() -> None:
         gate = Gate()
-        first, second, third = (line.enter(work) for work in (gate, quick, quick))
-        told = third.news()
+        first, second, third = (line.submit(work) for work in (gate, quick, quick))
+        told = third.events()
         assert await anext(told) == Queued(2)
         line.cancel(second)
         assert await all_news(second) == []
@@ -68,9 +68,9 @@ def test_whoever_waits_is_told_for_how_many_and_moves_up(line) -> None:
 def test_a_full_line_refuses(line) -> None:
     async def visit() -> None:
         gate = Gate()
-        jobs = [line.enter(gate), line.enter(quick), line.enter(quick)]
+        jobs = [line.submit(gate), line.submit(quick), line.submit(quick)]
         with pytest.raises(Busy, match="3 requests"):
-            line.enter(quick)
+            line.submit(quick)
         for job in jobs:
             line.cancel(job)
 
@@ -80,13 +80,13 @@ def test_a_full_line_refuses(line) -> None:
 def test_cancelling_is_heard_at_once_and_nothing_follows(line) -> None:
     async def visit() -> None:
         gate = Gate()
-        job = line.enter(gate)
+        job = line.submit(gate)
         await asyncio.to_thread(gate.begun.wait)
         started = time.monotonic()
         line.cancel(job)
         assert await all_news(job) == []
         assert time.monotonic() - started < AT_ONCE_S
-        following = await all_news(line.enter(quick))
+        following = await all_news(line.submit(quick))
         assert isinstance(following[-1], Result)
         assert gate.ended
 
@@ -100,8 +100,8 @@ def test_an_error_of_the_work_reaches_who_waits_and_the_line_goes_on(line) -> No
 
     async def visit() -> None:
         with pytest.raises(BundleError, match="no prior"):
-            await all_news(line.enter(broken))
-        assert len(await all_news(line.enter(quick))) == 2
+            await all_news(line.submit(broken))
+        assert len(await all_news(line.submit(quick))) == 2
 
     asyncio.run(visit())
 
@@ -144,7 +144,7 @@ def test_cancel_is_said_at_once(line) -> None:
 def test_a_visitor_behind_others_is_told_so(line) -> None:
     async def visit() -> None:
         gate, runner = Gate(), JobRunner(line)
-        line.enter(gate)
+        line.submit(gate)
         runner.start(JobTask(quick, lambda _: None, "Galaxies"))
         started = time.monotonic()
         while not runner.bar.words.startswith("Busy: 1 before you"):

@@ -59,7 +59,12 @@ def test_a_judge_reads_the_type_of_samples_that_were_asked_for_one(judged) -> No
     assert "Judged T" in large
     assert f"<b>{words.removeprefix('judged T ')}</b>" in large
     _, data = made_file(
-        judged, ASKED, samples.made[1], samples.facts, wish=ObservationSettings(), kind="ecsv"
+        judged,
+        ASKED,
+        samples.made[1],
+        samples.facts,
+        observation=ObservationSettings(),
+        kind="ecsv",
     )
     assert b"judged_ttype" in data
 
@@ -76,7 +81,7 @@ def test_nothing_is_judged_where_no_type_is_asked_for(judged) -> None:
         Request(2, 1),
         samples.made[1],
         samples.facts,
-        wish=ObservationSettings(),
+        observation=ObservationSettings(),
         kind="ecsv",
     )
     assert b"judged_ttype" not in data

@@ -209,7 +209,7 @@ def test_files_say_that_they_are_synthetic(source) -> None:
     codes = source.emulator.codes(request)
     facts = source.facts(request, codes)
     made = {
-        kind: made_file(source, request, codes, facts, wish=ObservationSettings(), kind=kind)
+        kind: made_file(source, request, codes, facts, observation=ObservationSettings(), kind=kind)
         for kind in ("fits", "png", "ecsv")
     }
     assert all(name.startswith("synthetic") for name, _ in made.values())

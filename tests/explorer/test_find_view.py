@@ -48,8 +48,8 @@ def test_a_question_in_vain_changes_nothing_and_says_so(view, state, text) -> No
     before = state.selection
     ask(view, text)
     assert state.selection is before
-    assert "<script>" not in view.said.object
-    assert view.said.object.count("<p") == 1
+    assert "<script>" not in view.message.object
+    assert view.message.object.count("<p") == 1
 
 
 def test_a_cone_comes_nearest_first_with_its_distances(view, state) -> None:
@@ -64,7 +64,7 @@ def test_a_cone_comes_nearest_first_with_its_distances(view, state) -> None:
 
 def test_look_alikes_are_the_nearest_in_code_space(view, state) -> None:
     asyncio.run(view.look_alikes())
-    assert "Click a galaxy first" in view.said.object
+    assert "Click a galaxy first" in view.message.object
     state.focus = 9
     asyncio.run(view.look_alikes())
     features = state.bundle.clusterings[state.clustering].feature_values
@@ -141,11 +141,11 @@ def test_labels_of_all_annotators_are_one_column(bundle, monkeypatch) -> None:
 
     class Layer:
         def __init__(self, said):
-            self.said = said
+            self.message = said
 
         def galaxies(self):
             return {
-                f"galaxy-{row:04d}": {"stage": Value(label)} for row, label in self.said.items()
+                f"galaxy-{row:04d}": {"stage": Value(label)} for row, label in self.message.items()
             }
 
     class Store:

@@ -131,7 +131,7 @@ def test_two_visitors_have_their_own_queue_and_layer(session, store, state):
     other.refill()
     other.save([item("galaxy-0001", "T5")])
     session.save([item("galaxy-0001", "T3")])
-    assert session.said("galaxy-0001") == {"stage": "T3"}
+    assert session.annotations_of("galaxy-0001") == {"stage": "T3"}
     assert other.said("galaxy-0001") == {"stage": "T5"}
     assert list(session.order) != list(other.order)
 
@@ -258,7 +258,7 @@ def test_an_import_is_shown_before_it_is_stored(page):
     assert "2 refused" in tool.words.object
     assert page.session.store.events() == []
     tool.store.clicks += 1
-    assert page.session.said("galaxy-0001") == {"stage": "T3"}
+    assert page.session.annotations_of("galaxy-0001") == {"stage": "T3"}
 
 
 def test_the_export_is_the_table(page):

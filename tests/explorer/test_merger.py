@@ -51,7 +51,7 @@ def test_groups_hold_every_galaxy_once(tree, state):
 
 def test_a_group_selects_its_members_and_is_marked(tree, state):
     view = MergerGroups(state, (tree,))
-    view.drawing.k = 4
+    view.tree_view.k = 4
     assert len(view.multiples.panels) == 4
     view.multiples._handle_msg({"cluster": 2})
     np.testing.assert_array_equal(state.selection, np.flatnonzero(groups(tree, 4) == 2))
@@ -77,8 +77,8 @@ def test_clusters_that_do_not_come_back_are_faint(state, evaluated, context):
     jaccard = evaluated.evaluation.jaccard(state.clustering)
     assert len(jaccard) == len(page.multiples.panels)
     for panel in page.multiples.panels:
-        assert panel["unsteady"] == (jaccard[panel["id"]] < 0.5)
-        assert f"{jaccard[panel['id']]:.2f}" in panel["steady_words"]
+        assert panel["unstable"] == (jaccard[panel["id"]] < 0.5)
+        assert f"{jaccard[panel['id']]:.2f}" in panel["stability_words"]
     cluster = next(panel["id"] for panel in page.multiples.panels if panel["count"])
     state.select_cluster(cluster)
     assert f"Jaccard {jaccard[cluster]:.2f}" in page.heading.object
@@ -86,5 +86,5 @@ def test_clusters_that_do_not_come_back_are_faint(state, evaluated, context):
 
 def test_without_an_evaluation_no_cluster_is_faint(bundle, context):
     page = ClustersPage(ExplorerState(bundle), context)
-    assert not any(panel["unsteady"] for panel in page.multiples.panels)
+    assert not any(panel["unstable"] for panel in page.multiples.panels)
     assert "faint" not in page.legend.object

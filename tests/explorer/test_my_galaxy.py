@@ -127,9 +127,9 @@ def test_look_alikes_and_thinness_are_those_of_code_space(bundle) -> None:
 def test_what_cannot_be_used_is_refused_with_a_sentence(view, name, data, words) -> None:
     drop(view, "good.png", galaxy_picture())
     drop(view, name, data)
-    assert words in view.said.object
-    assert "<img" not in view.said.object
-    assert "<script" not in view.said.object
+    assert words in view.message.object
+    assert "<img" not in view.message.object
+    assert "<script" not in view.message.object
     assert view.found is None
     assert not view.results.visible
     assert not view.zone.busy
@@ -137,9 +137,9 @@ def test_what_cannot_be_used_is_refused_with_a_sentence(view, name, data, words)
 
 def test_what_is_too_large_is_refused_unread(view) -> None:
     drop(view, "large.fits", None, size=10**9)
-    assert "more than 14 MB" in view.said.object
+    assert "more than 14 MB" in view.message.object
     drop(view, "liar.fits", b"\0" * (view.limit + 1))
-    assert "more than 14 MB" in view.said.object
+    assert "more than 14 MB" in view.message.object
 
 
 @pytest.mark.parametrize("message", [{}, {"size": 3}, {"size": 1, "data": "text"}, {"focus": -1}])
@@ -156,7 +156,7 @@ def test_what_takes_too_long_is_given_up(view, monkeypatch) -> None:
     asyncio.run(view.take("slow.png", b"x"))
     done.set()
     assert time.monotonic() - start < 25
-    assert "given up" in view.said.object
+    assert "given up" in view.message.object
     assert not view.zone.busy
 
 
@@ -177,7 +177,7 @@ def test_nothing_stays(view, tmp_path, monkeypatch) -> None:
 
 def test_the_position_needs_the_network_option(view, state) -> None:
     asyncio.run(view.fetch("10 10"))
-    assert "Type a position" in view.said.object
+    assert "Type a position" in view.message.object
     assert view._position_part() == []
 
     class Cutouts:

@@ -79,11 +79,11 @@ class ExportDialog(pn.viewable.Viewer):
         self.dialog.open = True
 
     def _chosen(self) -> tuple[NDArray[np.int64], str]:
-        """The rows to take, in the order of an answer if they are one, and what they are."""
+        """The rows to take, in the order of the search that found them, and what they are."""
         if not len(self.state.selection):
             return np.arange(len(self.state.bundle)), "all galaxies"
-        answer = current_results(self.state)
-        rows = self.state.selection if answer is None else answer.rows
+        results = current_results(self.state)
+        rows = self.state.selection if results is None else results.rows
         return rows, self.state.selection_label or "a selection"
 
     def _samp_part(self) -> list[Any]:
@@ -121,8 +121,8 @@ class ExportDialog(pn.viewable.Viewer):
     def prepare_table(self, kind: str) -> Callable[[], Made]:
         """The table of what is taken, to be made in a thread."""
         rows, words = self._chosen()
-        answer = current_results(self.state)
-        extra = answer.columns if answer is not None and len(answer.rows) == len(rows) else None
+        results = current_results(self.state)
+        extra = results.columns if results is not None and len(results.rows) == len(rows) else None
         key, bundle = self.state.clustering, self.state.bundle
 
         def make() -> Made:

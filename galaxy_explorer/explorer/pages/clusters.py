@@ -105,9 +105,9 @@ class MergerGroups(pn.viewable.Viewer):
         }
         self.param["tree"].objects = list(names.values())
         self.tree = "0"
-        self.drawing = MergerTreeView(k=min(FIRST_K, len(trees[0].left) + 1))
+        self.tree_view = MergerTreeView(k=min(FIRST_K, len(trees[0].left) + 1))
         self.multiples = SmallMultiples(self.on_message, panel_width=75)
-        self.drawing.param.watch(self._show, "k")
+        self.tree_view.param.watch(self._show, "k")
         state.param.watch(self._mark, "selection")
         self.param.watch(self._show_tree, "tree")
         self._show_tree()
@@ -116,7 +116,7 @@ class MergerGroups(pn.viewable.Viewer):
             margin=(0, 0, 6, 0),
         )  # fmt: skip
         which = choice("Tree", self.param.tree, names) if len(trees) > 1 else None
-        parts = [part for part in (which, note, self.drawing, self.multiples) if part is not None]
+        parts = [part for part in (which, note, self.tree_view, self.multiples) if part is not None]
         self.view = pn.Column(*parts, sizing_mode="stretch_width", margin=0)
 
     def __panel__(self) -> pn.Column:
@@ -127,13 +127,13 @@ class MergerGroups(pn.viewable.Viewer):
         return self.trees[int(self.tree)]
 
     def _show_tree(self, *_: param.parameterized.Event) -> None:
-        self.drawing.param.update(
-            branches=branches(self._shown), k=min(self.drawing.k, len(self._shown.left) + 1)
+        self.tree_view.param.update(
+            branches=branches(self._shown), k=min(self.tree_view.k, len(self._shown.left) + 1)
         )
         self._show()
 
     def _show(self, *_: param.parameterized.Event) -> None:
-        k = min(self.drawing.k, len(self._shown.left) + 1)
+        k = min(self.tree_view.k, len(self._shown.left) + 1)
         self.labels = groups(self._shown, k)
         summaries = group_summaries(
             self.labels, k, self.state.bundle.column("ttype"), self.state.t_classes
@@ -156,7 +156,7 @@ class MergerGroups(pn.viewable.Viewer):
         number = message.get("cluster")
         if isinstance(number, int) and 0 <= number <= int(self.labels.max()):
             rows = np.flatnonzero(self.labels == number)
-            words = f"group {number} of the merger tree cut into {self.drawing.k}"
+            words = f"group {number} of the merger tree cut into {self.tree_view.k}"
             self.state.select(rows, words)
 
 
@@ -225,7 +225,7 @@ class ClustersPage(pn.viewable.Viewer):
 
     def appear(self, event: param.parameterized.Event) -> None:
         """Draw only while the page can be seen."""
-        self.gallery.drawing.shown = self.detail.drawing.shown = event.new
+        self.gallery.task.shown = self.detail.task.shown = event.new
 
     @property
     def _clustering(self) -> Clustering:

@@ -74,7 +74,7 @@ class FindPage(pn.viewable.Viewer):
         self.question = SearchField(
             self.on_message, label="Name, position or condition", margin=(0, 10), hint="NGC 4565"
         )
-        self.said = HtmlPane(
+        self.message = HtmlPane(
             "", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 8, 0)
         )
         half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
@@ -106,7 +106,7 @@ class FindPage(pn.viewable.Viewer):
         sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
         sources.visible = self.context.stamps.originals is not None
         right = pn.Column(
-            self.said, self.detail, sources, self.gallery, display_controls(self.state),
+            self.message, self.detail, sources, self.gallery, display_controls(self.state),
             sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
         self.view = pn.Row(left, right, sizing_mode="stretch_width", margin=8)
@@ -117,7 +117,7 @@ class FindPage(pn.viewable.Viewer):
 
     def appear(self, event: param.parameterized.Event) -> None:
         """Draw only while the page can be seen."""
-        self.gallery.drawing.shown = self.detail.drawing.shown = event.new
+        self.gallery.task.shown = self.detail.task.shown = event.new
 
     async def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
@@ -186,7 +186,7 @@ class FindPage(pn.viewable.Viewer):
             self.busy = False
 
     def _say(self, words: str) -> None:
-        self.said.object = render("parts.status", words=words)
+        self.message.object = render("parts.status", words=words)
 
     def _odd_part(self) -> list[Any]:
         self.number: Any = whole_number("How many", FIRST_SHOWN, 1, MAX_SHOWN)

@@ -73,7 +73,7 @@ class TrendPage(pn.viewable.Viewer):
         self.state, self.stamps = state, context.stamps
         self.columns = TrendColumns(self.on_message)
         self.detail = Detail(state, context.stamps)
-        self.drawing = LatestTask(self.prepare, self.fill)
+        self.task = LatestTask(self.prepare, self.fill)
         self.downloads = Downloads("Download as", ["png", "svg", "pdf"], self.prepare_file)
         self.key = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
         self.add = pmui.Select(
@@ -86,10 +86,10 @@ class TrendPage(pn.viewable.Viewer):
         )
         self.add.param.watch(self._add, "value")
         state.param.watch(self._start, "clustering")
-        state.param.watch(self.drawing.ask, "pictures")
-        state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
+        state.param.watch(self.task.ask, "pictures")
+        state.display.param.watch(self.task.ask, list(state.display.param.values()))
         self.param.watch(self._offer, "chosen")
-        self.param.watch(self.drawing.ask, ["chosen", "members"])
+        self.param.watch(self.task.ask, ["chosen", "members"])
         self._start()
         rule = HtmlPane(
             render("parts.soft", words=f"{RULE} {HOW}"),
@@ -118,7 +118,7 @@ class TrendPage(pn.viewable.Viewer):
 
     def appear(self, event: param.parameterized.Event) -> None:
         """Draw only while the page can be seen."""
-        self.drawing.shown = self.detail.drawing.shown = event.new
+        self.task.shown = self.detail.task.shown = event.new
 
     @property
     def _clustering(self) -> Clustering:
@@ -129,7 +129,7 @@ class TrendPage(pn.viewable.Viewer):
         self.key.object = type_key(self._clustering.clusters)
         self.chosen = representative(self._clustering.clusters)
         self._offer()
-        self.drawing.ask()
+        self.task.ask()
 
     def sort(self, *_: Any) -> None:
         """Put the chosen clusters in order of mean T."""
@@ -199,7 +199,7 @@ class TrendPage(pn.viewable.Viewer):
 
     def fill(self, content: dict[str, Any]) -> None:
         """Show what was made."""
-        self.columns.param.update(**content, stamp=self.drawing.number)
+        self.columns.param.update(**content, stamp=self.task.number)
 
     def _originals(self) -> bool:
         return self.state.pictures == "original" and self.stamps.originals is not None

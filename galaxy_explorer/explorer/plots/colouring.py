@@ -1,6 +1,6 @@
 """What colours a galaxy: its cluster, its Hubble type, or any column of the catalogue.
 
-And what the colours of the map mean, as a line of HTML.
+The legend says in a line of HTML what the colours mean.
 """
 
 from __future__ import annotations

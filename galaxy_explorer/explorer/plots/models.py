@@ -1,6 +1,7 @@
-"""Models compared: reconstruction against distinction. Arrays to figures, no state.
+"""Models compared and how they were trained. Arrays to figures, no state.
 
-How models were trained: curves of a training, and where the stop rule was first met.
+Reconstruction against distinction, one point a model; curves of a training, and where the stop rule
+was first met.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 The cluster colours were picked once from the glasbey sets of colorcet (Kovesi 2015), by largest
 CIELAB distance among colours of middle lightness, so that they read on dark and on light. They are
-written out here so that no library update can change the colour of a cluster.
-
-What a figure shows, in words for those who do not see it.
+written out here so that no library update can change the colour of a cluster. For those who do not
+see colours, `describe` says in words what a figure shows.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The map and a histogram of Hubble types for print; matplotlib is imported when one is asked for.
+"""Figures for print: the map, Hubble types, the Trend page. PNG at 300 dpi, SVG or PDF.
 
-PNG at 300 dpi; in SVG and PDF text, bars and the selected galaxies are vectors.
-
-The Trend page as a figure for print: matplotlib is imported only when one is asked for.
+In SVG and PDF text, bars and the selected galaxies are vectors. matplotlib is imported when a
+figure is asked for.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ def panels(
     share: bars as share of the cluster's galaxies with T instead of counts. The scale is the same
     in all panels: the highest bar of the clusters with enough T to tell is 1; higher ones, of
     clusters with fewer, are cut off there. picked: selected members of each cluster. jaccard: how
-    well each cluster comes back in bootstraps; below STEADY it is drawn faintly.
+    well each cluster comes back in bootstraps; below STABLE it is drawn faintly.
     """
     heights = {c.id: _heights(c.histogram, share) for c in clusters}
     told = [heights[c.id].max() for c in clusters if c.n_ttype >= ENOUGH_TTYPES]
@@ -168,7 +168,7 @@ def panels(
     picked = picked or {}
     return [
         panel_values(cluster, np.minimum(heights[cluster.id] / top, 1.0), picked.get(cluster.id, 0))
-        | _steadiness(jaccard[cluster.id] if cluster.id < len(jaccard) else None)
+        | _stability(jaccard[cluster.id] if cluster.id < len(jaccard) else None)
         for cluster in ordered(clusters, order)
     ]
 
@@ -197,12 +197,12 @@ def panel_values(
     }
 
 
-def _steadiness(jaccard: float | None) -> dict[str, Any]:
+def _stability(jaccard: float | None) -> dict[str, Any]:
     """Whether a cluster is drawn faintly, and why."""
     if jaccard is None:
-        return {"unsteady": False, "steady_words": ""}
+        return {"unstable": False, "stability_words": ""}
     words = f"Jaccard {jaccard:.2f} in bootstraps"
-    return {"unsteady": jaccard < STABLE, "steady_words": words}
+    return {"unstable": jaccard < STABLE, "stability_words": words}
 
 
 def _mean_note(cluster: ClusterSummary) -> str:

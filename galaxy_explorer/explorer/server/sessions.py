@@ -54,7 +54,7 @@ class SessionSlots:
         self._taken: WeakSet[BokehSessionContext] = WeakSet()
 
     def take(self, visitor: SessionContext | None) -> bool:
-        """Give a visitor a seat if there is one; what is no session of a server needs none."""
+        """Give a visitor a slot if there is one; what is no session of a server needs none."""
         if not isinstance(visitor, BokehSessionContext):
             return True
         if not self.is_free():
@@ -65,7 +65,7 @@ class SessionSlots:
         return True
 
     def is_free(self) -> bool:
-        """Whether the next visitor gets a seat."""
+        """Whether the next visitor gets a slot."""
         return len(self._held) < self.limit or bool(self._away)
 
     @property
@@ -84,14 +84,14 @@ def _absence(session: ServerSession) -> float:
 
 
 def holds_slot(session: ServerSession) -> bool:
-    """Whether a session holds its seat: until it is gone, or its visitor said goodbye and went."""
+    """Whether a session holds its slot: until it is gone, or its visitor said goodbye and went."""
     going = session.expiration_requested and not session.connection_count
     return not (session.destroyed or going)
 
 
 @cache
 def session_slots() -> SessionSlots:
-    """The seats of this process, from the settings."""
+    """The slots of this process, from the settings."""
     settings = read_settings()
     return SessionSlots(settings.max_explorers, settings.absence)
 
@@ -102,7 +102,7 @@ def has_slot() -> bool:
 
 
 def expired_page() -> pn.Spacer:
-    """What a visitor without a seat gets whose page came from an earlier session: nothing.
+    """What a visitor without a slot gets whose page came from an earlier session: nothing.
 
     Its browser connects so late that the session is over; reloading leads to `CappedDocHandler`.
     """
@@ -120,7 +120,7 @@ class VisitorSession:
     """One visitor's session: it ends when the page is left, and outlives a dropped connection."""
 
     def __init__(self) -> None:
-        self.presence = SessionBeacon(
+        self.beacon = SessionBeacon(
             self.on_message, visit=token_hex(16),
             sizing_mode=None, margin=0, styles={"position": "absolute"},
         )  # fmt: skip
@@ -144,7 +144,7 @@ class VisitorSession:
 
 def session_beacon() -> SessionBeacon:
     """The component that ties the visitor's page to the session; it shows nothing."""
-    return VisitorSession().presence
+    return VisitorSession().beacon
 
 
 def detach_page_from_session(page: pmui.Page) -> pmui.Page:
@@ -188,7 +188,7 @@ BETWEEN_S = 0.02
 
 
 class CappedDocHandler(DocHandler):
-    """Where a page is asked for: where all seats are taken, nothing is made for the visitor.
+    """Where a page is asked for: where all slots are taken, nothing is made for the visitor.
 
     Newcomers' pages are made one after the other, with time between them for those who are in.
     """
@@ -196,7 +196,7 @@ class CappedDocHandler(DocHandler):
     _turn = asyncio.Lock()
 
     async def get_session(self) -> ServerSession:
-        """The newcomer's session; without a seat the request ends with a page that tries again."""
+        """The newcomer's session; without a slot the request ends with a page that tries again."""
         async with self._turn:
             if not session_slots().is_free():
                 self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)

@@ -82,7 +82,7 @@ class SessionBeacon(MessageComponent):
     visit = param.String(doc="Names the session; no other has it.")
     heading = param.String(doc="Title of the page that is open, for screen readers.")
 
-    _esm = script("presence.js")
+    _esm = script("session_beacon.js")
 
     def _handle_msg(self, data: Any) -> None:
         # A page that is left before it was loaded never is: this cannot wait.

@@ -1,6 +1,7 @@
-"""Controls that several pages share: which clustering, how pictures are drawn, which pictures.
+"""Controls that several pages share, their common sizes, and what they offer.
 
-Which models the Codebooks page starts with, and which galaxies a visitor names.
+Which clustering, how pictures are drawn, which pictures; which models the Codebooks page starts
+with, and which galaxies a visitor names.
 """
 
 from __future__ import annotations

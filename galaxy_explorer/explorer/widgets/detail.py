@@ -1,6 +1,6 @@
 """The galaxy in focus, large: original, reconstruction, residual, and what is known about it.
 
-Addresses where a galaxy can be looked up by its position; nothing here asks them.
+It can be looked up by its position elsewhere; nothing here asks those services.
 """
 
 from __future__ import annotations
@@ -106,10 +106,10 @@ class Detail(pn.viewable.Viewer):
         self.view = pn.Row(
             self.card, close, sizing_mode="stretch_width", visible=False, margin=(0, 0, 10, 0)
         )
-        self.drawing = LatestTask(self.prepare, self.fill)
-        state.param.watch(self.drawing.ask, ["focus", "clustering"])
-        state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
-        self.drawing.ask()
+        self.task = LatestTask(self.prepare, self.fill)
+        state.param.watch(self.task.ask, ["focus", "clustering"])
+        state.display.param.watch(self.task.ask, list(state.display.param.values()))
+        self.task.ask()
 
     def __panel__(self) -> pn.Row:
         return self.view

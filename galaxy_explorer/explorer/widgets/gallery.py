@@ -47,13 +47,13 @@ class Gallery(pn.viewable.Viewer):
         self.state, self.stamps, self.page_size = state, stamps, page_size
         self.sheet = PictureSheet(self.on_message, tile_width=tile_width)
         self.order = np.zeros(0, np.int64)
-        self.drawing = LatestTask(self.prepare, self.fill, self._ready, self._at_hand)
+        self.task = LatestTask(self.prepare, self.fill, self._ready, self._at_hand)
         self._ahead: dict[tuple[Any, ...], bytes] = {}
         state.param.watch(self._start, ["selection", "clustering"])
-        state.param.watch(self.drawing.ask, "pictures")
-        state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
+        state.param.watch(self.task.ask, "pictures")
+        state.display.param.watch(self.task.ask, list(state.display.param.values()))
         state.param.watch(self._mark, "focus")
-        self.param.watch(self.drawing.ask, "page")
+        self.param.watch(self.task.ask, "page")
         self._start()
 
     def __panel__(self) -> PictureSheet:
@@ -86,7 +86,7 @@ class Gallery(pn.viewable.Viewer):
         self.order = self.ordered()
         with param.parameterized.discard_events(self):
             self.page = 0
-        self.drawing.ask()
+        self.task.ask()
 
     def _ready(self) -> bool:
         return self.stamps.ready(self.rows(), self.state.pictures)
@@ -155,7 +155,7 @@ class Gallery(pn.viewable.Viewer):
     def fill(self, page: dict[str, Any]) -> None:
         """Show what was made."""
         self.sheet.param.update(
-            **page, sheet_columns=SHEET_COLUMNS, pages=self.pages, stamp=self.drawing.number
+            **page, sheet_columns=SHEET_COLUMNS, pages=self.pages, stamp=self.task.number
         )
         if self.pages > 1:
             pn.state.onload(self._look_ahead)

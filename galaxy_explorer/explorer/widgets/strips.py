@@ -62,11 +62,11 @@ class Strips(pn.viewable.Viewer):
         super().__init__(**params)
         self.state, self.stamps = state, stamps
         self.table = PictureStrips(self.on_message)
-        self.drawing = LatestTask(self.prepare, self.fill)
-        self.param.watch(self.drawing.ask, ["models", "picked"])
-        state.param.watch(self.drawing.ask, "selection")
-        state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
-        self.drawing.ask()
+        self.task = LatestTask(self.prepare, self.fill)
+        self.param.watch(self.task.ask, ["models", "picked"])
+        state.param.watch(self.task.ask, "selection")
+        state.display.param.watch(self.task.ask, list(state.display.param.values()))
+        self.task.ask()
 
     def __panel__(self) -> PictureStrips:
         return self.table
@@ -111,7 +111,7 @@ class Strips(pn.viewable.Viewer):
 
     def fill(self, content: dict[str, Any]) -> None:
         """Show what was made."""
-        self.table.param.update(**content, stamp=self.drawing.number)
+        self.table.param.update(**content, stamp=self.task.number)
 
     def _lines(
         self, rows: NDArray[np.int64], models: list[str]

@@ -114,7 +114,7 @@ class CodebooksPage(pn.viewable.Viewer):
 
     def appear(self, event: param.parameterized.Event) -> None:
         """Draw only while the page can be seen."""
-        self.strips.drawing.shown = self.detail.drawing.shown = event.new
+        self.strips.task.shown = self.detail.task.shown = event.new
 
     def _choose_models(self, *_: param.parameterized.Event) -> None:
         self.strips.models = self.training.models = list(self.models)

@@ -101,10 +101,10 @@ class DeconvolutionPage(pn.viewable.Viewer):
         self.table = PictureStrips(self.on_message)
         self.profiles = profile_figure()
         self.words = HtmlPane("", stylesheets=[STYLES], margin=0, sizing_mode="stretch_width")
-        self.drawing = LatestTask(self.prepare, self.fill)
-        self.param.watch(self.drawing.ask, "page")
+        self.task = LatestTask(self.prepare, self.fill)
+        self.param.watch(self.task.ask, "page")
         self.param.watch(lambda _: self._show_profile(), "chosen")
-        state.display.param.watch(self.drawing.ask, ["colour_map", "invert"])
+        state.display.param.watch(self.task.ask, ["colour_map", "invert"])
         pager = pn.Row(
             _turn("Previous", self, -1), _turn("Next", self, 1),
             _note(f"{len(self.source.test_rows):,} galaxies that the model was not trained on"),
@@ -132,14 +132,14 @@ class DeconvolutionPage(pn.viewable.Viewer):
             styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
         )  # fmt: skip
         self.view.param.watch(self.appear, "visible")
-        self.drawing.ask()
+        self.task.ask()
 
     def __panel__(self) -> pn.Column:
         return self.view
 
     def appear(self, event: param.parameterized.Event) -> None:
         """Draw only while the page can be seen."""
-        self.drawing.shown = event.new
+        self.task.shown = event.new
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
@@ -185,7 +185,7 @@ class DeconvolutionPage(pn.viewable.Viewer):
     def fill(self, made: tuple[Scenes, dict[str, Any]]) -> None:
         """Show what was made."""
         self.scenes, content = made
-        self.table.param.update(**content, stamp=self.drawing.number)
+        self.table.param.update(**content, stamp=self.task.number)
         if self.chosen:
             self.chosen = 0
         else:

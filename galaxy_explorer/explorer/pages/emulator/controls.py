@@ -1,6 +1,6 @@
-"""What a visitor asks of the emulator: the controls, and the request that they make up.
+"""What a visitor asks of the emulator: conditions, number and seed, and how a camera sees it.
 
-How a visitor wants synthetic galaxies observed: the camera, its PSF, size and brightness.
+The controls make up a request and observation settings; what cannot be had is refused here.
 """
 
 from __future__ import annotations
@@ -103,20 +103,20 @@ class ConditionControls(pn.viewable.Viewer):
 
     def _asked(self, **new: Any) -> Request:
         """What the controls ask for, with a new value of one; raises RequestError."""
-        said = {name: control.value for name, control in self._controls().items()} | new
-        count = said["count"]
+        asked = {name: control.value for name, control in self._controls().items()} | new
+        count = asked["count"]
         if isinstance(count, int) and count > MAX_COUNT:
             raise RequestError(
                 f"count {count}: a whole number from 1 to {MAX_COUNT} is possible on this page;"
                 " galaxy-explorer generate makes any number"
             )
-        values = {name: said[name] for name in self.conditions}
+        values = {name: asked[name] for name in self.conditions}
         return Request(
             count=count,
-            seed=said["seed"],
+            seed=asked["seed"],
             condition={name: value for name, value in values.items() if value is not None},
-            temperature=said["temperature"],
-            guidance=said["guidance"],
+            temperature=asked["temperature"],
+            guidance=asked["guidance"],
         ).checked(self.fields)
 
     @property
@@ -170,17 +170,17 @@ def format_condition(field: Field, value: float) -> str:
 
 def condition_field(field: Field) -> ConditionField:
     """The control of one condition, within what a prior may be asked for."""
-    look: dict[str, Any] = {"step": step_of(field), "value": None, "rest": field.default}
+    appearance: dict[str, Any] = {"step": step_of(field), "value": None, "rest": field.default}
     label = field.label[:1].upper() + field.label[1:]
     if field.name == TTYPE:
         chips = whole_types(field)
         middle = first_type(field)
-        look |= {"step": 0.1, "value": middle, "rest": middle, "chips": chips}
-        look |= {"colours": [type_colour(chip) for chip in chips]}
+        appearance |= {"step": 0.1, "value": middle, "rest": middle, "chips": chips}
+        appearance |= {"colours": [type_colour(chip) for chip in chips]}
     low, high = (chips[0], chips[-1]) if field.name == TTYPE else (field.low, field.high)
     return ConditionField(
         label=label, unit=field.unit, low=low, high=high, free_words=ANY_WORDS, margin=(6, 10),
-        **look,
+        **appearance,
     )  # fmt: skip
 
 
@@ -214,12 +214,12 @@ ZERO_WORDS = "Total magnitude of each galaxy. Empty: as asked for, else as usual
 
 
 class CameraControls(pn.viewable.Viewer):
-    """Camera, scale, magnitude and PSF; `wish` is what they make up.
+    """Camera, scale, magnitude and PSF; `observation` is what they make up.
 
-    Numbers are checked where they are used, by `maker.Maker`.
+    Numbers are checked where they are used, by `Observer`.
     """
 
-    wish = param.ClassSelector(
+    observation = param.ClassSelector(
         class_=ObservationSettings,
         default=ObservationSettings(),
         doc="How the galaxies shall be seen.",
@@ -245,7 +245,7 @@ class CameraControls(pn.viewable.Viewer):
             self.on_message, words="A PSF of your own (FITS)", accept=".fits,.fit,.fts,.gz",
             limit=MAX_PSF_BYTES, margin=(4, 10),
         )  # fmt: skip
-        self.said = HtmlPane("", stylesheets=[STYLES], margin=(0, 10))
+        self.message = HtmlPane("", stylesheets=[STYLES], margin=(0, 10))
         self.forget = pmui.Button(
             label="Forget this PSF", variant="text", size="small", visible=False,
             on_click=lambda _: self._take(None),
@@ -261,7 +261,7 @@ class CameraControls(pn.viewable.Viewer):
             self._change()
         else:
             field.refusals += 1
-            self.said.object = render(
+            self.message.object = render(
                 "parts.paragraph", words=f"{field.label}: a number, or nothing."
             )
 
@@ -272,16 +272,18 @@ class CameraControls(pn.viewable.Viewer):
             self._take((str(message.get("name"))[:80], data))
         elif "size" in message:
             words = f"A PSF of at most {MAX_PSF_BYTES // 1_000_000} MB, please."
-            self.said.object = render("parts.paragraph", words=words)
+            self.message.object = render("parts.paragraph", words=words)
 
     def _take(self, psf: tuple[str, bytes] | None) -> None:
         self._psf = psf
         self.forget.visible = psf is not None
-        self.said.object = "" if psf is None else render("parts.paragraph", words=f"PSF: {psf[0]}")
+        self.message.object = (
+            "" if psf is None else render("parts.paragraph", words=f"PSF: {psf[0]}")
+        )
         self._change()
 
     def _change(self, *_: param.parameterized.Event) -> None:
-        wish = ObservationSettings(
+        observation = ObservationSettings(
             telescope=self.camera.value or None,
             psf=None if self._psf is None else self._psf[1],
             pixel_scale_arcsec=self.scale.value if self.camera.value or self._psf else None,
@@ -289,13 +291,13 @@ class CameraControls(pn.viewable.Viewer):
             psf_layer=False if self._has_layer and not self.layer.value else None,
         )
         # A twin is what the model draws before the PSF: beside anything else it says nothing.
-        self.beside.disabled = wish != ObservationSettings()
+        self.beside.disabled = observation != ObservationSettings()
         twins = self.beside.value and not self.beside.disabled
-        self.param.update(wish=wish, twins=twins)
+        self.param.update(observation=observation, twins=twins)
 
     def words(self) -> str:
         """The camera in words; empty for none."""
-        name = self.wish.telescope
+        name = self.observation.telescope
         own = "own PSF" if self._psf else ""
         return ", ".join(part for part in (_title(name) if name else "", own) if part)
 
@@ -305,7 +307,7 @@ class CameraControls(pn.viewable.Viewer):
         return pn.Column(
             self.camera, sizes,
             HtmlPane(words, stylesheets=[STYLES], margin=(0, 10), sizing_mode="stretch_width"),
-            self.layer, self.beside, self.zone, self.said, self.forget,
+            self.layer, self.beside, self.zone, self.message, self.forget,
             sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
 

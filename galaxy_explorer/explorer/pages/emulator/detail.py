@@ -126,7 +126,7 @@ class SampleDetail(pn.viewable.Viewer):
         self.view = pn.Row(
             self.card, shut, sizing_mode="stretch_width", visible=False, margin=(0, 0, 12, 0)
         )
-        self.drawing = LatestTask(self.prepare, self._show)
+        self.task = LatestTask(self.prepare, self._show)
 
     def __panel__(self) -> pn.Row:
         return self.view
@@ -134,7 +134,7 @@ class SampleDetail(pn.viewable.Viewer):
     def show(self, chosen: Chosen | None) -> None:
         """Show a sample; None: nothing."""
         self.chosen = chosen
-        self.drawing.ask()
+        self.task.ask()
 
     def prepare(self) -> Callable[[], str]:
         """What to draw now; it is made in a thread."""

@@ -1,9 +1,7 @@
 """The Emulator page: galaxies that do not exist, of the types that are asked for.
 
-What the Emulator page shows of one prior.
-
-Controls on the left; on the right samples beside their nearest real galaxies, a ladder of types
-(report, Fig 12), one galaxy from type to type, and the proof.
+One panel a prior: controls on the left; on the right samples beside their nearest real galaxies, a
+ladder of types (report, Fig 12), one galaxy from type to type, and what was measured of the prior.
 """
 
 from __future__ import annotations
@@ -56,9 +54,9 @@ TITLES = {SAMPLES: "{count} galaxies", LADDER: "Ladder of types", MORPH: "Morph"
 
 
 class EmulatorPanel(pn.viewable.Viewer):
-    """Wishes, the job that fulfils them, and four ways to look at what comes.
+    """Controls, the job that draws what they ask for, and four ways to look at what comes.
 
-    chooser: stands above the wishes, where there are several priors.
+    chooser: stands above the controls, where there are several priors.
     """
 
     mode: Any = param.Selector(default=SAMPLES, doc="Which way to look.")
@@ -70,9 +68,9 @@ class EmulatorPanel(pn.viewable.Viewer):
         super().__init__(**params)
         self.state, self.source, self.emulator = state, source, source.emulator
         self._chooser = [] if chooser is None else [chooser]
-        self.runner = JobRunner(self.source.line)
+        self.runner = JobRunner(self.source.queue)
         guidance = self.emulator.default_guidance if self.emulator.guided else None
-        self.wishes = ConditionControls(self.emulator.fields, guidance, self.runner.refuse)
+        self.controls = ConditionControls(self.emulator.fields, guidance, self.runner.refuse)
         kind = state.bundle.models[self.emulator.model].kind
         self.camera = CameraControls(units_of(state.bundle), has_layer=kind == PSF_KIND)
         self.downloads = Downloads("Download", KINDS, self.prepare_file)
@@ -88,8 +86,8 @@ class EmulatorPanel(pn.viewable.Viewer):
         self._shown: dict[str, tuple[Any, ...]] = {}
         self._begun: tuple[Any, ...] = ()
         self.view = self._layout()
-        self.wishes.param.watch(self.ask, "changed")
-        self.camera.param.watch(self.ask, ["wish", "twins"])
+        self.controls.param.watch(self.ask, "changed")
+        self.camera.param.watch(self.ask, ["observation", "twins"])
         self.param.watch(self.ask, "mode")
         self.state.display.param.watch(self.ask, list(self.state.display.param.values()))
         self.param.watch(self.appear, "shown")
@@ -101,7 +99,7 @@ class EmulatorPanel(pn.viewable.Viewer):
 
     def appear(self, *_: param.parameterized.Event) -> None:
         """Draw only while the page can be seen."""
-        self.detail.drawing.shown = self.shown
+        self.detail.task.shown = self.shown
         self.ask()
 
     def _focus(self, row: int) -> None:
@@ -109,23 +107,23 @@ class EmulatorPanel(pn.viewable.Viewer):
 
     def ask(self, *_: param.parameterized.Event) -> None:
         """Draw what is asked for, where it is not what is shown already."""
-        part, request = self.parts.get(self.mode), self.wishes.request
+        part, request = self.parts.get(self.mode), self.controls.request
         token = self.state.display.token()
-        look = DisplayOptions(
-            DisplaySettings.from_token(token), self.camera.wish, self.camera.twins
+        options = DisplayOptions(
+            DisplaySettings.from_token(token), self.camera.observation, self.camera.twins
         )
-        asked = (self.mode, request.identity, token, look.wish, look.twins)
+        asked = (self.mode, request.identity, token, options.observation, options.twins)
         known = {self._begun, self._shown.get(self.mode)}
         if part is None or not self.shown or asked in known:
             return
         self._begun = asked
         self._shown.pop(self.mode, None)
-        words = self.wishes.words(typed=self.mode == SAMPLES)
-        part.begin(request, look, words)
+        words = self.controls.words(typed=self.mode == SAMPLES)
+        part.begin(request, options, words)
         camera = f", {self.camera.words()}" if self.camera.words() else ""
         title = f"{TITLES[self.mode].format(count=request.count)}, {words}{camera}"
         finished = partial(self._finish, asked)
-        self.runner.start(JobTask(part.work(request, look), part.show, title, finished))
+        self.runner.start(JobTask(part.work(request, options), part.show, title, finished))
 
     def _finish(self, asked: tuple[Any, ...]) -> None:
         self._shown[asked[0]] = asked
@@ -136,19 +134,19 @@ class EmulatorPanel(pn.viewable.Viewer):
             raise RequestError("the galaxies are still being drawn; try again when they are there")
         request, codes, _ = self.samples.made
         made = partial(made_file, self.source, request, codes, self.samples.facts)
-        return partial(made, wish=self.camera.wish, kind=kind)
+        return partial(made, observation=self.camera.observation, kind=kind)
 
     def _layout(self) -> pn.Row:
         files = pn.Column(self.downloads.buttons, margin=(10, 10))
         is_samples = self.param.mode.rx() == SAMPLES
         files.visible = is_samples
         self.runner.bar.visible = self.param.mode.rx() != EVIDENCE
-        if TTYPE in self.wishes.conditions:
-            self.wishes.conditions[TTYPE].visible = is_samples
+        if TTYPE in self.controls.conditions:
+            self.controls.conditions[TTYPE].visible = is_samples
         written = "codes" if self.source.likeness.has_codes else "latents"
         left = pn.Column(
             html_of(render("emulator.lead", written=written)), *self._chooser,
-            self.wishes,
+            self.controls,
             folded("Camera", [self.camera]),
             display_controls(self.state), files, margin=(0, 14, 0, 0), sizing_mode="stretch_width",
             styles={"height": PAGE_HEIGHT, "flex": "0 0 clamp(290px, 25vw, 370px)",
@@ -193,7 +191,7 @@ KIND_WORDS = {CODE_PRIOR: "PixelCNN", HIERARCHICAL: "two PixelCNNs", FLOW: "flow
 
 
 class EmulatorPage(pn.viewable.Viewer):
-    """One panel a prior; a chooser above their wishes says which is shown."""
+    """One panel a prior; a chooser above their controls says which is shown."""
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)

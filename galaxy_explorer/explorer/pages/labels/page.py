@@ -98,7 +98,7 @@ class LabelsPage(pn.viewable.Viewer):
             HtmlPane("", stylesheets=[STYLES], margin=(4, 10), sizing_mode="stretch_width")
             for _ in range(2)
         )
-        self.drawing = LatestTask(self.prepare, self.fill)
+        self.task = LatestTask(self.prepare, self.fill)
         makers = {
             "Label many at once": LabelMany,
             "Merge and split clusters": Regroup,
@@ -145,7 +145,7 @@ class LabelsPage(pn.viewable.Viewer):
         elif kind == "at":
             row = message.get("row")
             self.row = row if isinstance(row, int) and row < len(self.state.bundle) else -1
-            self.drawing.ask()
+            self.task.ask()
 
     async def _begin(self, name: object) -> None:
         try:
@@ -192,7 +192,7 @@ class LabelsPage(pn.viewable.Viewer):
 
     def appear(self, event: Any) -> None:
         """Draw only while the page can be seen."""
-        self.drawing.shown = event.new
+        self.task.shown = event.new
 
     def prepare(self) -> Callable[[], tuple[str, str]]:
         """What to draw now; it is made in a thread."""
@@ -216,14 +216,14 @@ class LabelsPage(pn.viewable.Viewer):
 
     def _refresh(self, *_: Any) -> None:
         self._terms()
-        self.drawing.ask()
+        self.task.ask()
         for tool in self.tools.values():
             tool.refresh()
 
     def _changed(self) -> None:
         """After a tool has stored something."""
         self._terms()
-        self.drawing.ask()
+        self.task.ask()
 
     def _layout(self) -> pn.Row:
         tools = pmui.Accordion(

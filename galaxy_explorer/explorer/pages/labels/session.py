@@ -1,6 +1,6 @@
 """One visitor who labels: name, queue, and what their browser asks for. Knows no widgets.
 
-What annotators have said of each galaxy, as a column that a search can name.
+What annotators have said of each galaxy is also a column that a search can name.
 """
 
 from __future__ import annotations
@@ -114,9 +114,9 @@ class LabelSession(param.Parameterized):
         if not self.blind:
             clustering = self.state.bundle.clusterings[self.state.clustering]
             words = caption(self.state.bundle, clustering, row).removeprefix(f"{galaxy} · ")
-        return [row, galaxy, words, self.said(galaxy)]
+        return [row, galaxy, words, self.annotations_of(galaxy)]
 
-    def said(self, galaxy: str) -> dict[str, str]:
+    def annotations_of(self, galaxy: str) -> dict[str, str]:
         """What the annotator has said of a galaxy: aspect -> label, note -> text."""
         said = self.store.said(self.annotator, galaxy)
         return {aspect: value.text(aspect) for aspect, value in said.items()}
@@ -142,7 +142,7 @@ class LabelSession(param.Parameterized):
             except NotSaved as error:
                 answer["failed"] = str(error)
                 break
-        answer["said"] = {galaxy: self.said(galaxy) for galaxy in touched}
+        answer["said"] = {galaxy: self.annotations_of(galaxy) for galaxy in touched}
         return answer
 
     def _store(

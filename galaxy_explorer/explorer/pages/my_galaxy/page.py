@@ -83,7 +83,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
             f" {context.settings.upload_megabytes} MB)", limit=self.limit, margin=(0, 10, 12, 10),
             accept=".fits,.fit,.fts,.gz,.bz2,.png,.jpg,.jpeg",
         )  # fmt: skip
-        self.said = _html("")
+        self.message = _html("")
         self.shots, self.words, self.clusters, self.measures = (_html("") for _ in range(4))
         self.code_map = CodeMap(margin=(0, 10))
         self.place = place_figure(self._clustering.coordinates, height=230)
@@ -93,7 +93,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         )  # fmt: skip
         self.alike = PictureSheet(self.on_message, tile_width=84, heading="")
         self.detail = Detail(state, context.stamps)
-        self.drawing = LatestTask(self.prepare, self.fill)
+        self.task = LatestTask(self.prepare, self.fill)
         self.results = self._results()
         frames = pmui.Select(label="What is cut", options={**FRAMES, "Central pixels": ""}, **SMALL)
         size = whole_number("Pixels", *CENTRAL)
@@ -110,15 +110,15 @@ class MyGalaxyPage(pn.viewable.Viewer):
         frame_part = [frames, size, forget]
         left = pn.Column(
             clustering_select(self.state), self.zone, *self._position_part(), *frame_part,
-            self.said, _html(render("parts.soft", words=PRIVACY)), display_controls(self.state),
+            self.message, _html(render("parts.soft", words=PRIVACY)), display_controls(self.state),
             margin=(0, 12, 0, 0), sizing_mode="stretch_width", scroll="y-auto",
             styles={"height": PAGE_HEIGHT, "flex": "0 0 clamp(280px, 26vw, 400px)"},
         )  # fmt: skip
         self.view = pn.Row(left, self.results, sizing_mode="stretch_width", margin=8)
-        self.param.watch(self.drawing.ask, "found")
-        self.state.param.watch(self.drawing.ask, ["clustering", "pictures"])
+        self.param.watch(self.task.ask, "found")
+        self.state.param.watch(self.task.ask, ["clustering", "pictures"])
         names = list(self.state.display.param.values())
-        self.state.display.param.watch(self.drawing.ask, names)
+        self.state.display.param.watch(self.task.ask, names)
 
     def __panel__(self) -> pn.Row:
         return self.view
@@ -235,13 +235,13 @@ class MyGalaxyPage(pn.viewable.Viewer):
     def _show_alike(self, rows: np.ndarray, far: np.ndarray, sheet: bytes) -> None:
         ids = self.state.bundle.column("galaxy_id")
         pairs = zip(rows.tolist(), far.tolist(), strict=True)
-        self._answer = SearchResults(
+        self._alike_found = SearchResults(
             rows, "look-alikes of my galaxy", "nearest in code space first",
             {"code_distance": far},
             {row: f"d {distance:.2f}" for row, distance in zip(rows.tolist(), far, strict=True)},
         )  # fmt: skip
         self.alike.param.update(
-            sheet=sheet, sheet_columns=SHEET_COLUMNS, stamp=self.drawing.number,
+            sheet=sheet, sheet_columns=SHEET_COLUMNS, stamp=self.task.number,
             tiles=[[row, str(ids[row]), f"d {distance:.2f}"] for row, distance in pairs],
             heading="Look-alikes: nearest in code space first, with the distance",
         )  # fmt: skip
@@ -255,7 +255,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         )  # fmt: skip
 
     def _say(self, words: str) -> None:
-        self.said.object = render("parts.status", words=words) if words else ""
+        self.message.object = render("parts.status", words=words) if words else ""
 
     def _results(self) -> pn.Column:
         codes = pn.Column(self.code_map, width=260, margin=(0, 16, 0, 0))
@@ -266,7 +266,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         )  # fmt: skip
         select = pmui.Button(
             label="Select these look-alikes", variant="outlined", size="small",
-            on_click=lambda _: publish_results(self.state, self._answer),
+            on_click=lambda _: publish_results(self.state, self._alike_found),
         )  # fmt: skip
         return pn.Column(
             self.words, self.shots, pn.Row(codes, beside, sizing_mode="stretch_width"),

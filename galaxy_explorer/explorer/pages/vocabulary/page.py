@@ -74,12 +74,12 @@ class VocabularyPage(pn.viewable.Viewer):
         self.code_map = CodeMap(self._on_code, margin=0)
         self.heading = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
         self.histogram = t_histogram(np.zeros(10, int), 0, height=200)
-        self.drawings = (
+        self.tasks = (
             LatestTask(self.prepare_grid, self.fill_grid),
             LatestTask(self.prepare_code, self.fill_code),
             LatestTask(self.prepare_map, self.fill_map),
         )
-        codes, chosen, mapped = (drawing.ask for drawing in self.drawings)
+        codes, chosen, mapped = (task.ask for task in self.tasks)
         self.param.watch(self._change_model, "model")
         self.param.watch(codes, ["order", "drawn"])
         self.param.watch(chosen, "code")
@@ -97,14 +97,14 @@ class VocabularyPage(pn.viewable.Viewer):
 
     def appear(self, event: param.parameterized.Event) -> None:
         """Draw only while the page can be seen."""
-        for drawing in self.drawings:
-            drawing.shown = event.new
+        for task in self.tasks:
+            task.shown = event.new
 
     def _change_model(self, *_: param.parameterized.Event) -> None:
         with param.parameterized.discard_events(self):
             self.code = -1
-        for drawing in self.drawings:
-            drawing.ask()
+        for task in self.tasks:
+            task.ask()
 
     def _on_code(self, message: dict[str, Any]) -> None:
         code = message.get("code")
@@ -151,7 +151,7 @@ class VocabularyPage(pn.viewable.Viewer):
 
     def fill_grid(self, content: dict[str, Any]) -> None:
         """Show all codes."""
-        self.grid.param.update(**content, stamp=self.drawings[0].number)
+        self.grid.param.update(**content, stamp=self.tasks[0].number)
 
     def _originals(self, pictures: str) -> bool:
         return pictures == "original" and self.stamps.originals is not None
@@ -188,7 +188,7 @@ class VocabularyPage(pn.viewable.Viewer):
         """Show the chosen code."""
         self._show_types(*content["histogram"])
         self.heading.object = content["heading"]
-        self.users.param.update(**content["users"], sheet_columns=12, stamp=self.drawings[1].number)
+        self.users.param.update(**content["users"], sheet_columns=12, stamp=self.tasks[1].number)
         self.grid.chosen = self.code_map.chosen = content["code"]
 
     def _show_types(self, counts: NDArray[np.int64], no_t: int) -> None:
