@@ -18,7 +18,6 @@ from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.detail import sky_links
 from galaxy_explorer.explorer.widgets.results import SearchResults, publish_results
 from galaxy_explorer.utils.tables import FORMATS, decode_table
-from tests.explorer.test_find_view import context
 
 __all__ = ["context"]
 

@@ -236,7 +236,7 @@ class LabelDesk(MessageComponent):
     pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
     empty = param.String(default="", doc="What is said at the end of the queue.")
 
-    _esm = script("labelling.js")
+    _esm = script("outbox.js", "labelling.js")
     _stylesheets = [STYLES, asset("labelling.css")]  # noqa: RUF012
 
     def tell(self, answer: dict[str, Any]) -> None:
