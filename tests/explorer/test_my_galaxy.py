@@ -32,7 +32,6 @@ from galaxy_explorer.explorer.pages.my_galaxy.page import MyGalaxyPage
 from galaxy_explorer.explorer.search import bundle_sparsity
 from tests.explorer.fakes import SIDE
 
-__all__ = ["context"]
 HOSTILE_NAME = '"><img src=x onerror=alert(1)>.png'
 
 

@@ -19,8 +19,6 @@ from galaxy_explorer.explorer.widgets.detail import sky_links
 from galaxy_explorer.explorer.widgets.results import SearchResults, publish_results
 from galaxy_explorer.utils.tables import FORMATS, decode_table
 
-__all__ = ["context"]
-
 
 @pytest.fixture
 def home(state, context) -> ExportDialog:
