@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galaxy_explorer.bundle.bundle import Bundle, Clustering
+from galaxy_explorer.bundle import Bundle, Clustering
 from galaxy_explorer.clustering.embedding import place_on_map
 from galaxy_explorer.clustering.features import index_features, serve_features
 from galaxy_explorer.errors import BadImage, SettingError
@@ -144,24 +144,24 @@ def prepare_image(
     """
     check_frame(frame)
     name = name or (str(source) if not isinstance(source, bytes) else "image")
-    survey = bundle.manifest["survey"]
+    survey = bundle.manifest.survey
     image = read_image(source, name=name, hdu=hdu)
     pixels = float(frame) if frame.isdecimal() else None
     height, width = image.data.shape[1:]
     if pixels and pixels > min(height, width):
         raise BadImage(name, f"{width} x {height} px is less than --frame {pixels:.0f}")
     auto = frame == "auto" and image.linear
-    band, size = "rgb" if survey["channels"] == 3 else "g", survey["stamp_size"]
+    band, size = "rgb" if survey.channels == 3 else "g", survey.stamp_size
     options = IngestOptions(size=size, band=band, frame="auto" if auto else "whole")
     row = CatalogRow(0, name, name, math.nan, math.nan, math.nan)
     # With a scale of 1 arcsec a pixel the cut is counted in pixels.
     made = make_stamp(replace(image, pixel_scale_arcsec=1.0), row, options, cut=pixels)
-    if len(made.pixels) != survey["channels"]:
-        raise BadImage(name, f"{len(made.pixels)} channels, {survey['channels']} are expected")
+    if len(made.pixels) != survey.channels:
+        raise BadImage(name, f"{len(made.pixels)} channels, {survey.channels} are expected")
     side = round(made.scale * size)
     if made.state == "arcsinh":
         return Prepared(made.pixels, None, image.data, side)
-    stored = survey["stretch"]
+    stored = survey.stretch
     stretch = ArcsinhStretch(stored["softening"], stored["scale"], stored["pedestal"])
     stamp = np.asarray(stretch.apply(made.pixels, made.sky, made.sky_sigma), np.float32)
     return Prepared(stamp, made.pixels, image.data, side)

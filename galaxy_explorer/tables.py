@@ -127,7 +127,7 @@ def galaxy_table(
     `meta` says where the table is from. Raises KeyError for an unknown clustering.
     """
     rows = np.asarray(rows, np.int64)
-    key = clustering or bundle.manifest["default_clustering"]
+    key = clustering or bundle.manifest.default_clustering
     columns: dict[str, Any] = {"galaxy_id": bundle.column("galaxy_id")[rows], **(extra or {})}
     for name in bundle.column_names:
         if "/" not in name and name not in columns:
@@ -172,7 +172,7 @@ def provenance(bundle: Bundle, clustering: str, words: str = "") -> dict[str, st
     return {
         "bundle": bundle.name,
         "bundle_sha256": bundle.hash,
-        "survey_fingerprint": str(bundle.manifest["survey"].get("fingerprint", "")),
+        "survey_fingerprint": bundle.manifest.survey.fingerprint,
         "model": bundle.clusterings[clustering].model,
         "clustering": clustering,
         "selection": words or "no selection in words",

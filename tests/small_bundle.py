@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from galaxy_explorer.bundle.manifest import Manifest
 from galaxy_explorer.bundle.writer import BundleContents, save_bundle
 from galaxy_explorer.clustering.summary import ClusterSummary
 
@@ -77,8 +78,8 @@ def _add_clustering(
     clusterings[key] = _clustering(columns, columns[f"{key}/cluster"])
 
 
-def _card(manifest: dict) -> str:
-    return f"# {manifest['name']}\n\nRandom numbers for tests.\n"
+def _card(manifest: Manifest) -> str:
+    return f"# {manifest.name}\n\nRandom numbers for tests.\n"
 
 
 def _catalog(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import asdict
+
 from galaxy_explorer.bundle.emulation import (
     CLASSES,
     KINDS,
@@ -23,7 +25,7 @@ def small_emulation(model: str = "k512-modern-8x8", *, beside: bool = False) -> 
     beside: with the proof of another prior.
     """
     others = (_proof("convae-conv", "neural spline flow over latents"),) if beside else ()
-    return EmulatorEvaluation(**vars(_proof(model)), others=others)
+    return EmulatorEvaluation(**asdict(_proof(model)), others=others)
 
 
 def _proof(model: str, prior: str = "gated PixelCNN over code maps") -> PriorEvaluation:

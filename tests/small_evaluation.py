@@ -138,7 +138,7 @@ def _curve(rng, model: str) -> TrainingCurve:
         nmse=tuple((0.02 + 5 / steps + 0.001 * rng.random(20)).tolist()),
         perplexity=tuple((16 * (1 - np.exp(-steps / 400))).tolist()),
         codes_changed=tuple((100 / steps).tolist()),
-        rule_step=1500,
+        early_stop_step=1500,
         best_step=2000,
         cost=0.03,
     )

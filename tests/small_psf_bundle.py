@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from galaxy_explorer.bundle.deconvolution import DECONVOLUTION, FORMAT
+from galaxy_explorer.bundle.manifest import Manifest
 from galaxy_explorer.bundle.writer import BundleContents, add_files, save_bundle
 from galaxy_explorer.models.inference import encode_stamps, save_weights
 from galaxy_explorer.survey.simulation.survey import simulate_survey
@@ -51,8 +52,8 @@ def write_small_psf_bundle(path: Path, survey: Survey, *, figures: bool = True) 
     return path
 
 
-def _card(manifest: dict) -> str:
-    return f"# {manifest['name']}\n\nAn untrained model for tests.\n"
+def _card(manifest: Manifest) -> str:
+    return f"# {manifest.name}\n\nAn untrained model for tests.\n"
 
 
 def _manifest(name: str, survey: Survey, config, clusterings: dict) -> dict:

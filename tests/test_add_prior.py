@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from msgspec.structs import replace
 
 from galaxy_explorer import load_bundle
 from galaxy_explorer.bundle.card import card_with_priors, model_card
@@ -48,16 +51,16 @@ def test_a_bundle_with_the_psf_layer_is_given_a_prior(tmp_path) -> None:
     assert emulator.decode(codes).shape == (2, 1, 84, 84)
     assert emulator.fields == ()
     assert after.card != before.card
-    others = before.manifest["files"].keys() - {"README.md"}
-    assert all(after.manifest["files"][f] == before.manifest["files"][f] for f in others)
+    others = before.manifest.files.keys() - {"README.md"}
+    assert all(after.manifest.files[f] == before.manifest.files[f] for f in others)
     again = add_prior(path, survey.path, recipe="tiny")
-    assert load_bundle(path).manifest["files"] == after.manifest["files"]
+    assert load_bundle(path).manifest.files == after.manifest.files
     assert again == NAME
 
 
 def test_the_card_keeps_all_but_the_section_on_priors(tmp_path) -> None:
     bundle = load_bundle(write_small_bundle(tmp_path / "b"))
-    bare = {key: value for key, value in bundle.manifest.items() if key != "priors"}
+    bare = replace(bundle.manifest, priors={})
     whole = model_card(bundle.manifest)
     assert "## Prior of the emulator" in whole
     assert card_with_priors(model_card(bare), bundle.manifest).split() == whole.split()
@@ -67,7 +70,7 @@ def test_the_card_keeps_all_but_the_section_on_priors(tmp_path) -> None:
 def test_a_prior_that_does_not_fit_leaves_the_bundle_as_it_was(tmp_path) -> None:
     path = write_small_bundle(tmp_path / "b")
     bundle = load_bundle(path)
-    entry = {**bundle.manifest["priors"][PRIOR], "n": 1}
+    entry = json.loads((path / "manifest.json").read_text())["priors"][PRIOR]
     entry["config"] = {**entry["config"], "num_embeddings": 17}
     with pytest.raises(BundleError, match="are not the codes of"):
         add_prior_files(path, PRIOR, entry, b"", lambda _: "")
@@ -83,14 +86,14 @@ def test_a_flow_is_put_beside_the_prior_that_is_there(tmp_path) -> None:
     assert add_prior(path, survey.path, model="convae-conv", recipe="tiny") == "convae-conv"
     after = load_bundle(path)
     assert list(after.priors) == [first, "convae-conv"]
-    assert after.manifest["priors"][first] == before.manifest["priors"][first]
+    assert after.manifest.priors[first] == before.manifest.priors[first]
     assert Emulator.open(after).model == first
     metrics = after.priors["convae-conv"].metrics
     assert {"nll", "nll_gaussian", "label_gain", "label_gain_error"} <= metrics.keys()
     flow = Emulator.open(after, "convae-conv")
     assert flow.decode(flow.codes(Request(2, condition={"ttype": 1.0}))).shape == (2, 1, 64, 64)
     add_prior(path, survey.path, model="convae-conv", recipe="tiny")
-    assert load_bundle(path).manifest["files"] == after.manifest["files"]
+    assert load_bundle(path).manifest.files == after.manifest.files
     with pytest.raises(TrainingError, match="for the latents of convae-conv choose tiny, modern"):
         add_prior(path, survey.path, model="convae-conv", recipe="paper")
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from galaxy_explorer import load_bundle
 from galaxy_explorer.bundle.clusterings import FULL, PACKED, packed, unpacked
@@ -166,9 +166,9 @@ def test_triangular_factors_come_back_as_they_were():
 def test_what_stopping_by_the_rule_would_have_cost(bundle):
     entry = bundle.models["k16-modern-8x8"]
     assert len(entry.curve) == 20
-    assert (entry.best_step, entry.rule_step) == (60, 57)
-    assert entry.rule_cost == pytest.approx(20 / 19 - 1)
-    assert dataclasses.replace(entry, rule_step=None).rule_cost is None
+    assert (entry.best_step, entry.early_stop_step) == (60, 57)
+    assert entry.early_stop_cost == pytest.approx(20 / 19 - 1)
+    assert replace(entry, early_stop_step=None).early_stop_cost is None
 
 
 def test_decoding_draws_the_code_maps(bundle):

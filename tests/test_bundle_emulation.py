@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from galaxy_explorer import load_bundle
-from galaxy_explorer.bundle.emulation import EMULATION, VERDICTS
-from galaxy_explorer.bundle.files import parse_emulation
+from galaxy_explorer.bundle.emulation import EMULATION, VERDICTS, parse_emulation
 from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.errors import BundleError
 from tests.small_bundle import write_small_bundle
@@ -50,7 +49,7 @@ def test_slopes_of_before_have_no_corrected_p(values):
         ("others", {}, "others"),
         ("others.0.figures.2.verdict", "good", r"others\[0\].figures\[2\].verdict"),
         ("others.0.others", [], r"others\[0\].others"),
-        ("others.0.trends.0.means", [1.0], r"trends\[0\]"),
+        ("others.0.trends.0.means", [1.0], r"others\[0\].trends\[0\].means"),
     ],
 )
 def test_the_wrong_field_beside_it_is_named(path, value, named):
@@ -99,7 +98,7 @@ def test_a_number_that_is_none_is_not_written():
         ("figures.2.group", "beauty", r"figures\[2\].group"),
         ("figures.2.extra", 1, r"figures\[2\].extra"),
         ("trends.3.kind", "dream", r"trends\[3\].kind"),
-        ("trends.0.means", [1.0], r"trends\[0\]"),
+        ("trends.0.means", [1.0], r"trends\[0\].means"),
         ("trends.2.p_holm", "0", r"trends\[2\].p_holm"),
         ("trends.0.counts.4", -0.5, r"trends\[0\].counts\[4\]"),
         ("histograms.0.edges", [0, 1], r"histograms\[0\]"),

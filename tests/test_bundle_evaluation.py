@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from galaxy_explorer.bundle.evaluation import TrainingRow
-from galaxy_explorer.bundle.files import parse_evaluation
+from galaxy_explorer.bundle.evaluation import TrainingRow, parse_evaluation
 from galaxy_explorer.errors import BundleError
 from tests.small_evaluation import small_evaluation
 

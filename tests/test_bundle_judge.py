@@ -54,16 +54,16 @@ def test_a_judge_comes_back_as_its_rounded_self():
 
 def test_a_bundle_says_what_its_judge_is_worth(intact):
     opened = load_bundle(intact)
-    assert opened.load_judge() is opened.load_judge()
-    words = opened.judge.of(PRIOR)
+    assert opened.load_ttype_regressor() is opened.load_ttype_regressor()
+    words = opened.ttype_regressor.of(PRIOR)
     assert "20 held-out real galaxies: r 0.86, rms error 2.1, on average 0.2 too early" in words
     assert "as the model draws them: r 0.77, rms error 2.7, on average 0.8 too late" in words
-    assert "draws" not in opened.judge.of("k16-modern-8x8")
+    assert "draws" not in opened.ttype_regressor.of("k16-modern-8x8")
 
 
 def test_what_is_judged_is_a_function_of_each_galaxy_and_its_number(intact):
     opened = load_bundle(intact)
-    judge, drawn = opened.load_judge(), opened.decode(PRIOR, ROWS)
+    judge, drawn = opened.load_ttype_regressor(), opened.decode(PRIOR, ROWS)
     together = judged_ttype(judge, drawn, ROWS)
     alone = np.concatenate([judged_ttype(judge, drawn[i : i + 1], ROWS[i : i + 1]) for i in ROWS])
     np.testing.assert_allclose(together, alone, atol=1e-5)
@@ -72,9 +72,9 @@ def test_what_is_judged_is_a_function_of_each_galaxy_and_its_number(intact):
 
 def test_a_bundle_of_before_has_none(tmp_path):
     opened = load_bundle(write_small_bundle(tmp_path / "before", n=60))
-    assert opened.judge is None
+    assert opened.ttype_regressor is None
     with pytest.raises(KeyError):
-        opened.load_judge()
+        opened.load_ttype_regressor()
 
 
 CHANGES = {
@@ -86,7 +86,7 @@ CHANGES = {
     ".real.rms": lambda m: m["judge"]["real"].update(rms="<b>"),
     ".real.bias": lambda m: m["judge"]["real"].pop("bias"),
     ".drawn": lambda m: m["judge"].update(drawn=None),
-    ".drawn.none": lambda m: m["judge"]["drawn"].update(none={"r": 0, "rms": 1}),
+    ".drawn.none": lambda m: m["judge"]["drawn"].update(none={"r": 0, "rms": 1, "bias": 0}),
     f".drawn.{PRIOR}.r": lambda m: m["judge"]["drawn"].update({PRIOR: {"rms": 1}}),
 }
 
@@ -119,7 +119,7 @@ def test_weights_of_another_judge_are_refused_when_loaded(bundle, attack):
     replace_file(bundle, JUDGE, save(arrays))
     opened = load_bundle(bundle)
     with pytest.raises(BundleError, match=f"{JUDGE}.*{CURE}"):
-        opened.load_judge()
+        opened.load_ttype_regressor()
 
 
 def test_a_file_that_is_cut_is_refused(bundle):

@@ -9,6 +9,7 @@ import pytest
 
 from galaxy_explorer import load_bundle
 from galaxy_explorer.bundle import writer as bundle_writer
+from galaxy_explorer.bundle.manifest import CardFigure
 from galaxy_explorer.bundle.writer import BundleContents, add_files
 from galaxy_explorer.errors import BundleError
 from tests.small_bundle import write_small_bundle
@@ -36,7 +37,7 @@ def test_manifest_lists_what_sha256sum_would(path):
     assert set(manifest["files"]) == present
 
 
-STEPS = ["_codes_bytes", "_catalog_bytes", "_write_manifest", "check_manifest", "_swap"]
+STEPS = ["_codes_bytes", "_catalog_bytes", "_write_manifest", "parse_manifest", "_swap"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -101,15 +102,15 @@ def test_files_and_figures_are_added_under_their_hash(path, tmp_path):
     before = load_bundle(target)
     figures = [{"what": "opening", "value": "0.2 s", "command": "make bench"}]
     more = {"CLAIMS.md": b"# Claims", "more.json": b"{}"}
-    add_files(target, more, lambda m: f"# {m['figures'][0]['value']}\n", figures=figures)
+    add_files(target, more, lambda m: f"# {m.figures[0].value}\n", figures=figures)
     after = load_bundle(target)
     assert after.card == "# 0.2 s\n"
-    assert after.manifest["figures"] == figures
+    assert after.manifest.figures == (CardFigure(**figures[0]),)
     assert (target / "CLAIMS.md").read_bytes() == b"# Claims"
     assert after.hash != before.hash
     np.testing.assert_array_equal(after.codes("k16-modern-8x8"), before.codes("k16-modern-8x8"))
     add_files(target, {"CLAIMS.md": b"# None"}, lambda _: "# none\n")
-    assert load_bundle(target).manifest["figures"] == figures
+    assert load_bundle(target).manifest.figures == after.manifest.figures
     assert (target / "CLAIMS.md").read_bytes() == b"# None"
     (target / "more.json").write_bytes(b"[]")
     with pytest.raises(BundleError, match=r"more\.json: altered"):

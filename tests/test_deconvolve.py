@@ -117,8 +117,8 @@ def test_a_bundle_knows_its_model_with_the_psf_layer(folder: Path, tmp_path: Pat
 def test_figures_that_are_none_are_refused(folder: Path, tmp_path: Path) -> None:
     survey = write_small_hst_survey(tmp_path / "survey")
     path = write_small_psf_bundle(tmp_path / "bundle", survey)
-    found = read_deconvolution(load_bundle(path))
-    assert found is not None
+    assert read_deconvolution(load_bundle(path)) is not None
+    found = json.loads((path / DECONVOLUTION).read_bytes())
     found["figures"][1]["value"] = "<b>1</b>"
     add_files(path, {DECONVOLUTION: json.dumps(found).encode()}, lambda _: "card")
     with pytest.raises(BundleError, match=r"figures\[1\]"):

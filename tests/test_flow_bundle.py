@@ -74,7 +74,7 @@ def test_a_flow_that_does_not_fit_is_refused(tmp_path, model, changes, words) ->
 
 def test_a_flow_of_other_latents_is_refused(tmp_path, bundle) -> None:
     path = write_small_bundle(tmp_path / "b", n=60)
-    config = {**bundle.manifest["priors"][CONVAE]["config"], "latents": 63}
+    config = {**bundle.priors[CONVAE].config, "latents": 63}
     add_small_flow(path, config=config)
     with pytest.raises(BundleError, match=f"{CONVAE} has 64 latents"):
         load_bundle(path)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from galaxy_explorer import load_bundle
 from galaxy_explorer.evaluation.trainings import further_trainings
@@ -80,13 +81,13 @@ def test_clusters_follow_from_features_and_mixture(bundle):
 def test_of_further_trainings_the_figures_ship_and_the_rest_stays_in_the_work_folder(
     bundle, trained
 ):
-    shipped = {(entry["name"], entry["seed"]) for entry in bundle.manifest["trainings"]}
+    shipped = {(entry.name, entry.seed) for entry in bundle.manifest.extra_trainings}
     assert shipped == {(FURTHER, 0), (MODELS[0], 1)}
-    assert not any(FURTHER in name for name in bundle.manifest["files"])
-    further = bundle.manifest["trainings"][0]
-    assert {"nmse", "nmse_top_permuted", "nmse_bottom_mean"} <= further["metrics"].keys()
-    for entry in (*bundle.manifest["models"].values(), *bundle.manifest["trainings"]):
-        assert [row["step"] for row in entry["curve"]] == list(range(3, 61, 3))
+    assert not any(FURTHER in name for name in bundle.manifest.files)
+    further = bundle.manifest.extra_trainings[0]
+    assert {"nmse", "nmse_top_permuted", "nmse_bottom_mean"} <= further.metrics.keys()
+    for entry in (*bundle.manifest.models.values(), *bundle.manifest.extra_trainings):
+        assert [row["step"] for row in entry.curve] == list(range(3, 61, 3))
     replicas = find_replicas(trained.work, trained.survey)
     found = {(replica.name, replica.seed): replica for replica in replicas}
     assert found.keys() == shipped | {(name, 0) for name in MODELS}
@@ -95,7 +96,7 @@ def test_of_further_trainings_the_figures_ship_and_the_rest_stays_in_the_work_fo
     assert first.metrics == bundle.models[MODELS[0]].metrics
     assert not np.array_equal(first.codebook, second.codebook)
     assert first.codebook.shape == (16, 64)
-    assert second.metrics == bundle.manifest["trainings"][1]["metrics"]
+    assert second.metrics == bundle.manifest.extra_trainings[1].metrics
     assert found["convae-conv", 0].codes.shape == (len(bundle), 64)
     assert found["convae-conv", 0].codebook is None
     assert found[FURTHER, 0].load().config.name == FURTHER
@@ -106,20 +107,20 @@ def test_a_later_run_still_tells_of_the_trainings_of_an_earlier_one(bundle, trai
     shutil.copytree(trained.work, tmp_path / "blobs.work")
     later = replace(trained, out=tmp_path / "blobs", extra_configs=(), seeds=1)
     made = load_bundle(train_bundle(later, lambda _: None))
-    assert made.manifest["trainings"] == bundle.manifest["trainings"]
+    assert made.manifest.extra_trainings == bundle.manifest.extra_trainings
 
 
 @pytest.mark.slow
 def test_an_evaluation_tells_of_trainings_that_the_bundle_does_not_know(bundle, trained):
     replicas = find_replicas(trained.work, trained.survey)
-    known = bundle.manifest["trainings"]
-    assert further_trainings(bundle, replicas) == known
-    alone = replace(bundle, manifest={**bundle.manifest, "trainings": []})
+    known = bundle.manifest.extra_trainings
+    assert further_trainings(bundle, replicas) == list(known)
+    alone = replace(bundle, manifest=structs.replace(bundle.manifest, extra_trainings=()))
     found = further_trainings(alone, replicas)
-    assert [entry["name"] for entry in found] == [entry["name"] for entry in known]
+    assert [entry.name for entry in found] == [entry.name for entry in known]
     assert found[1] == known[1]
-    earlier = {**known[1], "curve": known[1]["curve"][:3]}
-    other = replace(bundle, manifest={**bundle.manifest, "trainings": [earlier]})
+    earlier = structs.replace(known[1], curve=known[1].curve[:3])
+    other = replace(bundle, manifest=structs.replace(bundle.manifest, extra_trainings=(earlier,)))
     assert further_trainings(other, replicas)[1] == known[1]
 
 
@@ -162,7 +163,7 @@ def test_the_card_has_the_figures_of_the_manifest(bundle):
         assert f"| {name} | {entry.steps:,} |" in bundle.card
         assert f"{entry.metrics['nmse']:.4f}" in bundle.card
     for clustering in bundle.clusterings.values():
-        assert f"{clustering.agreement['ami']['value']:.3f}" in bundle.card
+        assert f"{clustering.agreement['ami'].value:.3f}" in bundle.card
 
 
 @pytest.mark.slow
@@ -198,8 +199,8 @@ def test_a_rerun_computes_nothing_and_changes_nothing(trained, monkeypatch):
     train_bundle(trained, said.append)
     after = load_bundle(trained.out)
     assert "0 to train, 5 trained already" in "\n".join(said)
-    kept = {name: entry for name, entry in after.manifest["files"].items() if name != "README.md"}
-    assert kept.items() <= before.manifest["files"].items()
+    kept = {name: entry for name, entry in after.manifest.files.items() if name != "README.md"}
+    assert kept.items() <= before.manifest.files.items()
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.bundle.bundle import load_bundle
-from galaxy_explorer.bundle.deconvolution import read_deconvolution
+from galaxy_explorer.bundle.deconvolution import DeconvolutionMeasures, read_deconvolution
+from galaxy_explorer.bundle.json_values import build
 from galaxy_explorer.deconvolution.classics import RichardsonLucy, Wiener
 from galaxy_explorer.deconvolution.error_model import ReconstructionError
 from galaxy_explorer.errors import TrainingError
@@ -72,7 +73,7 @@ def test_the_evaluation_fills_bundle_and_card_and_resumes(
     assert {figure["method"] for figure in found["figures"]} == set(METHODS)
     assert len(found["targets"]) == 6
     assert found["real"]["n"] == len(survey)
-    assert read_deconvolution(load_bundle(path)) == found
+    assert read_deconvolution(load_bundle(path)) == build(found, DeconvolutionMeasures)
     card = (path / "README.md").read_text()
     assert "## Deconvolution" in card
     assert str(tmp_path) not in card

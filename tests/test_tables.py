@@ -47,7 +47,7 @@ def assert_equal(read: Table, table: Table) -> None:
 def test_the_rows_come_in_the_order_that_was_asked_for(bundle: Bundle, table: Table) -> None:
     assert list(table["galaxy_id"]) == [f"galaxy-{row:04d}" for row in ROWS]
     assert table.colnames[:2] == ["galaxy_id", "code_distance"]
-    key = bundle.manifest["default_clustering"]
+    key = bundle.manifest.default_clustering
     np.testing.assert_array_equal(table["cluster"], bundle.clusterings[key].labels[ROWS])
 
 

@@ -11,39 +11,40 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galaxy_explorer.bundle.clusterings import Clustering, read_clustering
-from galaxy_explorer.bundle.emulation import EMULATION, EmulatorEvaluation
-from galaxy_explorer.bundle.evaluation import EVALUATION, Evaluation
+from galaxy_explorer.bundle.emulation import EMULATION, EmulatorEvaluation, parse_emulation
+from galaxy_explorer.bundle.evaluation import EVALUATION, Evaluation, parse_evaluation
 from galaxy_explorer.bundle.files import (
     CARD,
     CATALOG,
+    MANIFEST,
     column_array,
     parse_catalog,
-    parse_emulation,
-    parse_evaluation,
     read_manifest,
-    strict_json,
     verified_bytes,
     verify_files,
 )
-from galaxy_explorer.bundle.manifest import HIERARCHICAL_KIND as HIERARCHICAL
+from galaxy_explorer.bundle.json_values import strict_json
 from galaxy_explorer.bundle.manifest import (
+    HIERARCHICAL_KIND,
     LATENTS,
+    Manifest,
     ModelEntry,
     PriorEntry,
     RegressorEntry,
-    check_manifest,
+    parse_manifest,
+)
+from galaxy_explorer.bundle.networks import (
+    check_other_networks,
+    open_model,
     open_prior,
     open_regressor,
-    read_models,
-    read_priors,
-    read_regressor,
+    read_encoded,
 )
-from galaxy_explorer.bundle.writer import BundleContents, save_bundle
 from galaxy_explorer.errors import BundleError
 
 if TYPE_CHECKING:
@@ -52,47 +53,60 @@ if TYPE_CHECKING:
     from galaxy_explorer.models.inference import Model, Prior
     from galaxy_explorer.models.ttype_regressor import StoredRegressor
 
-__all__ = ["Bundle", "BundleContents", "Clustering", "ModelEntry", "load_bundle", "save_bundle"]
-
 REQUIRED_COLUMNS = ("galaxy_id", "ra", "dec", "ttype", "ttype_class", "source", "split")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Bundle:
     """A verified bundle. `len(bundle)` is the number of galaxies; all arrays are read-only.
 
-    hash: SHA-256 of the manifest, and so of everything. models, clusterings: by name and by key.
-    card: the model card, Markdown. evaluation: what `galaxy-explorer evaluate` measured, None
-    where it has not been run. priors: by the model whose code maps or latents they draw.
-    emulation: what `evaluate --emulator` measured of a prior, judge: what it says of the network
-    that judges samples; None where it has not been run.
+    manifest: what it says of itself. hash: SHA-256 of the manifest, and so of everything. models,
+    clusterings: by name and by key. card: the model card, Markdown. evaluation: what
+    `galaxy-explorer evaluate` measured, emulation: what `evaluate --emulator` measured of its
+    priors; None where it has not been run.
     """
 
     path: Path
     hash: str
-    manifest: dict[str, Any]
-    models: dict[str, ModelEntry]
+    manifest: Manifest
     clusterings: dict[str, Clustering]
-    card: str = field(repr=False)
-    evaluation: Evaluation | None = field(repr=False)
-    _table: pa.Table = field(repr=False)
-    _encoded: dict[str, np.ndarray] = field(repr=False)
-    priors: dict[str, PriorEntry] = field(default_factory=dict, repr=False)
-    emulation: EmulatorEvaluation | None = field(default=None, repr=False)
-    judge: RegressorEntry | None = None
-    _loaded: dict[str, Model] = field(default_factory=dict, repr=False)
-    _loaded_priors: dict[str, Prior] = field(default_factory=dict, repr=False)
-    _loaded_judges: list[StoredRegressor] = field(default_factory=list, repr=False)
-    _columns: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    card: str
+    evaluation: Evaluation | None
+    emulation: EmulatorEvaluation | None
+    _table: pa.Table
+    _encoded: dict[str, np.ndarray]
+    _loaded: dict[str, Model] = field(default_factory=dict)
+    _loaded_priors: dict[str, Prior] = field(default_factory=dict)
+    _loaded_regressors: list[StoredRegressor] = field(default_factory=list)
+    _columns: dict[str, np.ndarray] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __len__(self) -> int:
-        return int(self.manifest["n_galaxies"])
+        return self.manifest.n_galaxies
+
+    def __repr__(self) -> str:
+        size = f"{len(self):,} galaxies, {len(self.models)} models"
+        return f"Bundle({self.name!r}, {size}, hash {self.hash[:8]}...)"
 
     @property
     def name(self) -> str:
         """The bundle's name."""
-        return str(self.manifest["name"])
+        return self.manifest.name
+
+    @property
+    def models(self) -> dict[str, ModelEntry]:
+        """Its trained autoencoders by name."""
+        return self.manifest.models
+
+    @property
+    def priors(self) -> dict[str, PriorEntry]:
+        """Its priors, by the model whose code maps or latents they draw."""
+        return self.manifest.priors
+
+    @property
+    def ttype_regressor(self) -> RegressorEntry | None:
+        """What is known of the network that judges samples; None where there is none."""
+        return self.manifest.ttype_regressor
 
     @property
     def column_names(self) -> list[str]:
@@ -110,7 +124,7 @@ class Bundle:
 
         Raises KeyError for an unknown name or a model without one code map a galaxy.
         """
-        if self.models[model].kind == HIERARCHICAL:
+        if self.models[model].kind == HIERARCHICAL_KIND:
             raise KeyError(f"{model} has two code maps, see encoded")
         return self._of_kind(model, codes=True)
 
@@ -136,19 +150,11 @@ class Bundle:
 
         Raises KeyError for an unknown name, BundleError where the weights do not fit the config.
         """
-        from galaxy_explorer.models.inference import config_from, load_weights
-
         with self._lock:
             if name not in self._loaded:
                 entry = self.models[name]
-                file = self.manifest["models"][name]["weights"]
-                verified_bytes(self.path / file, self.manifest["files"][file])
-                try:
-                    config = config_from(entry.kind, entry.config)
-                    model = load_weights(config, self.path / file)
-                except (ValueError, TypeError, KeyError, RuntimeError) as error:
-                    raise BundleError(f"{self.path / file}: does not fit {name}: {error}") from None
-                self._loaded[name] = model
+                self._verified(entry.weights)
+                self._loaded[name] = open_model(entry, self.path / entry.weights)
             return self._loaded[name]
 
     def load_prior(self, model: str) -> Prior:
@@ -158,23 +164,29 @@ class Bundle:
         """
         with self._lock:
             if model not in self._loaded_priors:
-                entry, file = self.priors[model], self.manifest["priors"][model]["file"]
-                verified_bytes(self.path / file, self.manifest["files"][file])
-                self._loaded_priors[model] = open_prior(entry, self.path / file)
+                entry = self.priors[model]
+                self._verified(entry.file)
+                self._loaded_priors[model] = open_prior(entry, self.path / entry.file)
             return self._loaded_priors[model]
 
-    def load_judge(self) -> StoredRegressor:
+    def load_ttype_regressor(self) -> StoredRegressor:
         """The network that judges T; loads torch at the first call.
 
         Raises KeyError where there is none, BundleError where it does not read these stamps.
         """
         with self._lock:
-            if not self._loaded_judges:
-                file = self.manifest["judge"]["file"]
-                data = verified_bytes(self.path / file, self.manifest["files"][file])
-                judge = open_regressor(data, self.path / file, self.manifest["survey"])
-                self._loaded_judges.append(judge)
-            return self._loaded_judges[0]
+            if not self._loaded_regressors:
+                if self.ttype_regressor is None:
+                    raise KeyError("no network that reads T")
+                file = self.ttype_regressor.file
+                data = self._verified(file)
+                regressor = open_regressor(data, self.path / file, self.manifest.survey)
+                self._loaded_regressors.append(regressor)
+            return self._loaded_regressors[0]
+
+    def _verified(self, file: str) -> bytes:
+        """A file of the bundle, still as the manifest has it."""
+        return verified_bytes(self.path / file, self.manifest.files[file])
 
     def decode(self, model: str, rows: np.ndarray) -> np.ndarray:
         """Reconstruct galaxies from code maps or latents: (n, C, S, S) float32, stretched units."""
@@ -194,38 +206,35 @@ def load_bundle(path: str | Path) -> Bundle:
     or not what the manifest says.
     """
     folder = Path(path)
-    manifest, digest = read_manifest(folder)
-    check_manifest(manifest, folder)
-    data = verify_files(folder, manifest["files"])
-    rows = manifest["n_galaxies"]
-    table = parse_catalog(data[CATALOG], folder / CATALOG, rows)
+    values, digest = read_manifest(folder)
+    manifest = parse_manifest(values, folder / MANIFEST)
+    data = verify_files(folder, manifest.files)
+    table = parse_catalog(data[CATALOG], folder / CATALOG, manifest.n_galaxies)
     if absent := [name for name in REQUIRED_COLUMNS if name not in table.column_names]:
         raise BundleError(f"{folder / CATALOG}: column {absent[0]} is missing")
-    models, encoded = read_models(manifest, data, folder)
+    encoded = read_encoded(manifest, data, folder)
+    check_other_networks(manifest, data, folder, encoded)
     clusterings = {
         key: read_clustering(
-            key, entry, folder=folder, data=data, table=table, encoded=encoded[entry["model"]]
+            key, entry, folder=folder, data=data, table=table, encoded=encoded[entry.model]
         )
-        for key, entry in manifest["clusterings"].items()
+        for key, entry in manifest.clusterings.items()
     }
-    card = data[CARD].decode(errors="replace")
-    evaluation = _read_evaluation(data, folder)
-    priors = read_priors(manifest, data, folder, encoded)
-    emulation = _read_emulation(data, folder)
-    judge = read_regressor(manifest, data, folder)
-    parts = (models, clusterings, card, evaluation, table, encoded, priors, emulation, judge)
-    return Bundle(folder, digest, manifest, *parts)
-
-
-def _read_evaluation(data: dict[str, bytes], folder: Path) -> Evaluation | None:
-    if EVALUATION not in data:
-        return None
-    path = folder / EVALUATION
-    return parse_evaluation(strict_json(data[EVALUATION], path), path)
-
-
-def _read_emulation(data: dict[str, bytes], folder: Path) -> EmulatorEvaluation | None:
-    if EMULATION not in data:
-        return None
-    path = folder / EMULATION
-    return parse_emulation(strict_json(data[EMULATION], path), path)
+    evaluation, emulation = None, None
+    if EVALUATION in data:
+        at = folder / EVALUATION
+        evaluation = parse_evaluation(strict_json(data[EVALUATION], at), at)
+    if EMULATION in data:
+        at = folder / EMULATION
+        emulation = parse_emulation(strict_json(data[EMULATION], at), at)
+    return Bundle(
+        path=folder,
+        hash=digest,
+        manifest=manifest,
+        clusterings=clusterings,
+        card=data[CARD].decode(errors="replace"),
+        evaluation=evaluation,
+        emulation=emulation,
+        _table=table,
+        _encoded=encoded,
+    )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from galaxy_explorer.bundle.clusterings import ClusteringEntry, Score
+from galaxy_explorer.bundle.manifest import FLOW, Manifest, ModelEntry, PriorEntry
 
 CREDITS = {
     "sdss_ngc": "Pixels: SDSS DR7. Types: EFIGI (Baillard et al. 2011), else OpenNGC"
@@ -17,38 +20,37 @@ REPORT = (
     " et al. 2019."
 )
 PRIOR_HEAD = "Prior of the emulator"
-FLOW = "flow"
 SCORES = {"ami": "AMI", "homogeneity": "homogeneity", "eta2": "η²"}
 
 
-def model_card(manifest: dict[str, Any]) -> str:
+def model_card(manifest: Manifest) -> str:
     """Markdown text of the card: data, models, figures with intervals, limits, credits."""
     parts = (_head, _data, _models, _priors, _clusters, _figures, _limits, _credits)
     return "\n".join(f"{part(manifest).strip()}\n" for part in parts)
 
 
-def _head(manifest: dict[str, Any]) -> str:
-    survey, name = manifest["survey"], manifest["name"]
+def _head(manifest: Manifest) -> str:
+    survey, name = manifest.survey, manifest.name
     return f"""
 # {name}: a galaxy_explorer bundle
 
-What {len(manifest["models"])} autoencoders learnt from {manifest["n_galaxies"]:,}
-galaxies of the survey `{survey["name"]}`, which were told nothing of their Hubble types: weights,
-a code map for each galaxy, {len(manifest["clusterings"])} clusterings and maps. It holds numbers,
+What {len(manifest.models)} autoencoders learnt from {manifest.n_galaxies:,}
+galaxies of the survey `{survey.name}`, which were told nothing of their Hubble types: weights,
+a code map for each galaxy, {len(manifest.clusterings)} clusterings and maps. It holds numbers,
 no pixel of the survey; pictures drawn from it are reconstructions.
 
-This card is generated from `manifest.json` by `{manifest["software"]}` on
-{manifest["created"][:10]}; `galaxy-explorer info` prints the same figures.
+This card is generated from `manifest.json` by `{manifest.software}` on
+{manifest.created[:10]}; `galaxy-explorer info` prints the same figures.
 """
 
 
-def _data(manifest: dict[str, Any]) -> str:
-    survey, splits = manifest["survey"], manifest["survey"]["splits"]
-    size, state = survey["stamp_size"], survey["stretch"].get("state")
-    scale = survey["pixel_scale_arcsec"]
+def _data(manifest: Manifest) -> str:
+    survey, splits = manifest.survey, manifest.survey.splits
+    size, state = survey.stamp_size, survey.stretch.get("state")
+    scale = survey.pixel_scale_arcsec
     rows = [
         [source["source"], source.get("accepted", ""), source.get("rejected", "")]
-        for source in survey["sources"]
+        for source in survey.sources
     ]
     stored = (
         "8-bit pictures divided by 255 (already arcsinh-stretched)"
@@ -58,27 +60,27 @@ def _data(manifest: dict[str, Any]) -> str:
     return f"""
 ## Data
 
-Stamps of {size} x {size} pixels, {survey["channels"]} channel, band {survey["band"] or "unknown"},
+Stamps of {size} x {size} pixels, {survey.channels} channel, band {survey.band or "unknown"},
 {f"{scale} arcsec a pixel" if scale else "scale different from galaxy to galaxy"}; {stored}.
 Split by galaxy id: {splits["train"]:,} train, {splits["validation"]:,} validation,
 {splits["test"]:,} test. Weights, principal components and mixtures saw the train split only;
 choices were made on the validation split; every figure below is of the test split unless it says
-otherwise. Fingerprint of ids and pixels: `{survey["fingerprint"][:16]}...`.
+otherwise. Fingerprint of ids and pixels: `{survey.fingerprint[:16]}...`.
 
 {table(["source", "accepted", "rejected"], rows)}
 """
 
 
-def _models(manifest: dict[str, Any]) -> str:
-    recipe = manifest["recipe"]
+def _models(manifest: Manifest) -> str:
+    recipe = manifest.recipe
     rows = []
-    for name, entry in manifest["models"].items():
-        metrics = entry["metrics"]
+    for name, entry in manifest.models.items():
+        metrics = entry.metrics
         rows.append(
             [
                 name,
-                f"{entry['steps']:,}",
-                f"{entry.get('seconds', 0) / 60:.0f}",
+                f"{entry.steps:,}",
+                f"{entry.seconds / 60:.0f}",
                 f"{metrics['nmse']:.4f}",
                 _interval(metrics.get("nmse_low"), metrics.get("nmse_high")),
                 f"{metrics['psnr_db']:.2f}",
@@ -92,7 +94,7 @@ def _models(manifest: dict[str, Any]) -> str:
 
 `k512-modern-8x8` is 512 codes, the moving-average codebook, a map of 8 x 8. `paper`: the report's
 gradient codebook. `modern`: moving averages, k-means start, restart of dead codes. Recipe
-`{recipe.get("name")}`, batch {recipe.get("batch_size", "?")}; {manifest["hardware"]}. Weights are
+`{recipe.get("name")}`, batch {recipe.get("batch_size", "?")}; {manifest.hardware}. Weights are
 stored, and were measured, in eight bits with a scale for each row of a kernel, the rest in half
 precision.
 
@@ -104,28 +106,28 @@ of codes used are over all test galaxies together.
 """
 
 
-def _vocabulary(metrics: dict[str, float], entry: dict[str, Any]) -> list[str]:
+def _vocabulary(metrics: dict[str, float], entry: ModelEntry) -> list[str]:
     """Perplexity, the same over K, share of codes used; nothing where there are no codes."""
     if "perplexity" not in metrics:
         return ["-", "-", "-"]
-    share = metrics["perplexity"] / entry["config"]["num_embeddings"]
+    share = metrics["perplexity"] / entry.config["num_embeddings"]
     used = f"{100 * metrics['used_share']:.1f} %"
     return [f"{metrics['perplexity']:.1f}", f"{share:.2f}", used]
 
 
-def _priors(manifest: dict[str, Any]) -> str:
+def _priors(manifest: Manifest) -> str:
     """The priors: what they may be asked for, their likelihoods; nothing where there are none."""
-    priors = manifest.get("priors", {})
+    priors = manifest.priors
     if not priors:
         return ""
-    flows = {name: entry for name, entry in priors.items() if entry.get("kind") == FLOW}
+    flows = {name: entry for name, entry in priors.items() if entry.kind == FLOW}
     others = {name: entry for name, entry in priors.items() if name not in flows}
     parts = _prior_part(others, CODE_WORDS, "layers x features", "bits a code")
     parts += _prior_part(flows, FLOW_WORDS, "splines x hidden units", "a Gaussian")
     fields = [
-        [name, field["label"], f"{field['low']:.3g} to {field['high']:.3g} {field['unit']}"]
+        [name, field.label, f"{field.low:.3g} to {field.high:.3g} {field.unit}"]
         for name, entry in priors.items()
-        for field in entry["fields"]
+        for field in entry.fields
     ]
     return f"""
 ## {PRIOR_HEAD}
@@ -147,14 +149,14 @@ in nats a galaxy: they may be below 0 and compare only with each other and with 
 same mean and covariance, not with those of code maps or of another model's latents."""
 
 
-def _prior_part(priors: dict[str, Any], words: str, sizes: str, beside: str) -> str:
+def _prior_part(priors: Mapping[str, PriorEntry], words: str, sizes: str, beside: str) -> str:
     """Words and the table of one kind of prior; nothing where there is none."""
     head = ["prior of", sizes, "steps", "minutes", "all known", beside, "T alone", "nothing asked"]
     rows = [_prior_row(name, entry) for name, entry in priors.items()]
     return f"{words}\n\n{table([*head, 'T shuffled costs', 'n'], rows)}\n\n" if rows else ""
 
 
-def card_with_priors(card: str, manifest: dict[str, Any]) -> str:
+def card_with_priors(card: str, manifest: Manifest) -> str:
     """A finished card with the section on priors in its place, everything else as it was."""
     parts = [part for part in f"\n{card}".split("\n## ") if not part.startswith(PRIOR_HEAD)]
     place = next((i for i, part in enumerate(parts) if part.startswith("Clusters")), len(parts))
@@ -162,9 +164,9 @@ def card_with_priors(card: str, manifest: dict[str, Any]) -> str:
     return "\n## ".join(parts).lstrip("\n")
 
 
-def _prior_row(name: str, entry: dict[str, Any]) -> list[str]:
-    config, metrics = entry["config"], entry["metrics"]
-    flow = entry.get("kind") == FLOW
+def _prior_row(name: str, entry: PriorEntry) -> list[str]:
+    config, metrics = entry.config, entry.metrics
+    flow = entry.kind == FLOW
     keys = ("nll", "nll_gaussian" if flow else "bits", "nll_first", "nll_withheld")
     shown = [f"{metrics[key]:.2f}" if key in metrics else "-" for key in keys]
     gain, error = metrics.get("label_gain"), metrics.get("label_gain_error")
@@ -173,17 +175,17 @@ def _prior_row(name: str, entry: dict[str, Any]) -> list[str]:
     return [
         name,
         " x ".join(str(config[size]) for size in sizes),
-        f"{entry['steps']:,}",
-        f"{entry.get('seconds', 0) / 60:.0f}",
+        f"{entry.steps:,}",
+        f"{entry.seconds / 60:.0f}",
         *shown,
         cost,
         f"{metrics.get('n_known', 0):.0f}",
     ]
 
 
-def _clusters(manifest: dict[str, Any]) -> str:
-    entries = manifest["clusterings"]
-    counted = next(iter(entries.values())).get("n_ttype", {})
+def _clusters(manifest: Manifest) -> str:
+    entries = manifest.clusterings
+    counted = next(iter(entries.values())).n_ttype
     head = ["clustering", "in use", "early", "mixed", "late", "unknown"]
     return f"""
 ## Clusters
@@ -203,45 +205,44 @@ for shuffled labels. With few galaxies a cluster, homogeneity and η² are high 
 
 Held-out test split, {counted.get("test", "?")} galaxies with a type:
 
-{_score_table(entries, "agreement")}
+{_score_table({key: entry.agreement for key, entry in entries.items()})}
 
 All {counted.get("all", "?")} galaxies with a type, training galaxies included:
 
-{_score_table(entries, "agreement_all")}
+{_score_table({key: entry.agreement_all for key, entry in entries.items()})}
 """
 
 
-def _kinds_row(key: str, entry: dict[str, Any]) -> list[str]:
-    kinds = [cluster["kind"] for cluster in entry["clusters"] if cluster["count"]]
+def _kinds_row(key: str, entry: ClusteringEntry) -> list[str]:
+    kinds = [cluster.kind for cluster in entry.clusters if cluster.count]
     counts = [str(kinds.count(kind)) for kind in ("early", "mixed", "late", "unknown")]
-    return [key, f"{entry['effective_clusters']} of {entry['n_components']}", *counts]
+    return [key, f"{entry.effective_clusters} of {entry.n_components}", *counts]
 
 
-def _score_table(entries: dict[str, Any], field: str) -> str:
+def _score_table(agreements: Mapping[str, Mapping[str, Score]]) -> str:
     rows = [
-        [key, label, *_score(entry.get(field, {}).get(name))]
+        [key, label, *_score(scores.get(name, Score()))]
         for name, label in SCORES.items()
-        for key, entry in entries.items()
+        for key, scores in agreements.items()
     ]
     return table(["clustering", "score", "value", "95 % interval", "chance"], rows)
 
 
-def _score(values: dict[str, float | None] | None) -> list[str]:
-    if not values or values["value"] is None:
+def _score(score: Score) -> list[str]:
+    if score.value is None:
         return ["-", "-", "-"]
-    interval = _interval(values["low"], values["high"], digits=3)
-    return [f"{values['value']:.3f}", interval, f"{values['chance']:.3f}"]
+    return [f"{score.value:.3f}", _interval(score.low, score.high, digits=3), f"{score.chance:.3f}"]
 
 
 def _interval(low: float | None, high: float | None, digits: int = 4) -> str:
     return "-" if low is None or high is None else f"{low:.{digits}f} to {high:.{digits}f}"
 
 
-def _figures(manifest: dict[str, Any]) -> str:
+def _figures(manifest: Manifest) -> str:
     """How each figure is made, and those that were measured on the finished bundle."""
-    recipe, survey = manifest["recipe"].get("name"), manifest["survey"]["name"]
-    name = manifest["name"]
-    rows = [[f["what"], f["value"], f"`{f['command']}`"] for f in manifest.get("figures", [])]
+    recipe, survey = manifest.recipe.get("name"), manifest.survey.name
+    name = manifest.name
+    rows = [[f.what, f.value, f"`{f.command}`"] for f in manifest.figures]
     measured = f"\n{table(['what', 'measured', 'command'], rows)}" if rows else ""
     return f"""
 ## Where the figures come from
@@ -252,7 +253,7 @@ Everything above: `galaxy-explorer train surveys/{survey} --out trained/{name} -
 """
 
 
-def _limits(_: dict[str, Any]) -> str:
+def _limits(_: Manifest) -> str:
     return """
 ## Limits
 
@@ -266,8 +267,8 @@ trusted. Reconstructions are smoother than the galaxies: do not measure fluxes o
 """
 
 
-def _credits(manifest: dict[str, Any]) -> str:
-    sources = [source["source"] for source in manifest["survey"]["sources"]]
+def _credits(manifest: Manifest) -> str:
+    sources = [source["source"] for source in manifest.survey.sources]
     known = [f"- {CREDITS[source]}" for source in sources if source in CREDITS]
     other = [source for source in sources if source not in CREDITS]
     known += [f"- `{source}`: cite the survey that the stamps came from." for source in other]

@@ -2,23 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import msgspec
 import numpy as np
+from msgspec import Meta, Struct
 
 from galaxy_explorer.bundle.files import CATALOG, column_array, parse_arrays, read_only
+from galaxy_explorer.bundle.json_values import Count, FieldError, Name, check_known, one_of
 from galaxy_explorer.clustering.features import FeatureMap, index_features
 from galaxy_explorer.clustering.mixture import Mixture
-from galaxy_explorer.clustering.summary import ClusterSummary
+from galaxy_explorer.clustering.summary import KINDS, TTYPE_CLASSES, ClusterSummary
 from galaxy_explorer.errors import BundleError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SCORES = ("ami", "homogeneity", "eta2")
+Row = Annotated[int, Meta(ge=-1)]
+Classes = Annotated[tuple[Count, ...], Meta(min_length=TTYPE_CLASSES, max_length=TTYPE_CLASSES)]
 FULL, PACKED = "precisions_cholesky", "precisions_packed"
+
+
+class Score(Struct, frozen=True):
+    """A score of a clustering, its 95 % interval, and its mean for shuffled labels."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    chance: float | None = None
+
+
+class ClusterEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """A cluster as it lies on disk: a `ClusterSummary` with None for what is not a number."""
+
+    id: int
+    count: Count
+    n_ttype: Count
+    ttype_mean: float | None
+    ttype_std: float | None
+    histogram: Classes
+    kind: Annotated[str, one_of(KINDS)]
+    early_fraction: float | None
+    early_low: float | None
+    early_high: float | None
+    medoid: Row
+    typical: tuple[Row, ...]
+
+    def summary(self) -> ClusterSummary:
+        """The cluster as all others know it."""
+        values = msgspec.structs.asdict(self).items()
+        plain: dict[str, Any] = {name: math.nan if v is None else v for name, v in values}
+        return ClusterSummary(**plain)
+
+
+class ClusteringEntry(Struct, frozen=True, kw_only=True):
+    """What the manifest says of a clustering; arrays lie in `file`, columns in the catalogue.
+
+    mixture: the settings that it was fitted with. agreement: scores by name, on the held-out test
+    split; agreement_all: on all galaxies with a type; n_ttype: how many they are.
+    """
+
+    model: Name
+    features: Literal["index", "codes", "latents", "rings"]
+    file: Name
+    n_components: Annotated[int, Meta(ge=1, le=65536)]
+    effective_clusters: Annotated[int, Meta(ge=0, le=65536)]
+    agreement: dict[str, Score]
+    agreement_all: dict[str, Score] = {}
+    n_ttype: dict[str, int] = {}
+    mixture: dict[str, Any] = {}
+    clusters: tuple[ClusterEntry, ...]
 
 
 @dataclass(frozen=True)
@@ -38,11 +96,39 @@ class Clustering:
     responsibility: np.ndarray
     coordinates: np.ndarray
     clusters: tuple[ClusterSummary, ...]
-    agreement: dict[str, dict[str, float]]
+    agreement: dict[str, Score]
     effective_clusters: int
     mixture: Mixture
     feature_map: FeatureMap | None
     feature_values: np.ndarray
+
+
+def check_clusterings(
+    entries: Mapping[str, ClusteringEntry], models: Iterable[str], files: Iterable[str], rows: int
+) -> None:
+    """Compare entries with the names of models and files, and with the number of galaxies.
+
+    Raises FieldError.
+    """
+    for key, entry in entries.items():
+        place = f"clusterings.{key}"
+        check_known(entry.model, models, f"{place}.model")
+        if key != f"{entry.model}/{entry.features}":
+            raise FieldError(place, "is not named <model>/<features>")
+        check_known(entry.file, files, f"{place}.file")
+        for score in SCORES:
+            if score not in entry.agreement:
+                raise FieldError(f"{place}.agreement.{score}", "is missing")
+        if len(entry.clusters) != entry.n_components:
+            raise FieldError(f"{place}.clusters", f"{entry.n_components} summaries are expected")
+        for number, cluster in enumerate(entry.clusters):
+            where = f"{place}.clusters[{number}]"
+            if cluster.id != number:
+                raise FieldError(where, f"id {cluster.id} is wrong")
+            if sum(cluster.histogram) != cluster.n_ttype:
+                raise FieldError(f"{where}.histogram", "does not add up to n_ttype")
+            if max(cluster.medoid, *cluster.typical, -1) >= rows:
+                raise FieldError(where, f"a member is not a row of the {rows} galaxies")
 
 
 def packed(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -74,7 +160,7 @@ def unpacked(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def read_clustering(
     key: str,
-    entry: dict[str, Any],
+    entry: ClusteringEntry,
     *,
     folder: Path,
     data: dict[str, bytes],
@@ -82,30 +168,34 @@ def read_clustering(
     encoded: np.ndarray,
 ) -> Clustering:
     """One clustering; `encoded` is what its model makes of all galaxies. Raises BundleError."""
-    path = folder / entry["file"]
-    arrays = parse_arrays(data[entry["file"]], path)
+    path = folder / entry.file
+    arrays = parse_arrays(data[entry.file], path)
     try:
         mixture = Mixture.from_arrays(unpacked(arrays))
-        index = entry["features"] == "index"
+        index = entry.features == "index"
         feature_map = None if index else FeatureMap.from_arrays(arrays)
-        values = _feature_values(entry["features"], feature_map, arrays, encoded)
+        values = _feature_values(entry.features, feature_map, arrays, encoded)
     except ValueError as error:
         raise BundleError(f"{path}: {error}") from None
-    count = entry["n_components"]
+    count = entry.n_components
     if mixture.n_components != count:
         raise BundleError(f"{path}: {mixture.n_components} components where {count} are expected")
     if values.shape != (len(encoded), mixture.means.shape[1]):
         raise BundleError(f"{path}: features {values.shape} do not fit its means")
+    labels = _key_column(table, f"{key}/cluster", np.int16, folder)
+    if labels.min() < 0 or labels.max() >= count:
+        raise BundleError(f"{folder / CATALOG}: {key}/cluster is not in 0..{count - 1}")
+    axes = [_key_column(table, f"{key}/{axis}", np.float32, folder) for axis in "xy"]
     return Clustering(
         key=key,
-        model=entry["model"],
-        features=entry["features"],
-        labels=_labels(table, key, count, folder),
+        model=entry.model,
+        features=entry.features,
+        labels=labels,
         responsibility=_key_column(table, f"{key}/responsibility", np.float32, folder),
-        coordinates=_coordinates(table, key, folder),
-        clusters=tuple(ClusterSummary.from_dict(values) for values in entry["clusters"]),
-        agreement=entry["agreement"],
-        effective_clusters=entry["effective_clusters"],
+        coordinates=read_only(np.stack(axes, axis=1)),
+        clusters=tuple(cluster.summary() for cluster in entry.clusters),
+        agreement=entry.agreement,
+        effective_clusters=entry.effective_clusters,
         mixture=mixture,
         feature_map=feature_map,
         feature_values=read_only(values),
@@ -127,18 +217,6 @@ def _feature_values(
     if stored is None or stored.dtype.kind != "f":
         raise ValueError("features are missing")
     return stored.astype(np.float32)
-
-
-def _labels(table: pa.Table, key: str, count: int, folder: Path) -> np.ndarray:
-    labels = _key_column(table, f"{key}/cluster", np.int16, folder)
-    if labels.min() < 0 or labels.max() >= count:
-        raise BundleError(f"{folder / CATALOG}: {key}/cluster is not in 0..{count - 1}")
-    return labels
-
-
-def _coordinates(table: pa.Table, key: str, folder: Path) -> np.ndarray:
-    axes = [_key_column(table, f"{key}/{axis}", np.float32, folder) for axis in "xy"]
-    return read_only(np.stack(axes, axis=1))
 
 
 def _key_column(table: pa.Table, name: str, dtype: type[np.generic], folder: Path) -> np.ndarray:

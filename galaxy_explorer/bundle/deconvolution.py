@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from galaxy_explorer.bundle.bundle import Bundle
-from galaxy_explorer.bundle.files import strict_json, verified_bytes
+from galaxy_explorer.bundle.files import verified_bytes
+from galaxy_explorer.bundle.json_values import FieldError, Many, Text, build, strict_json
 from galaxy_explorer.errors import BundleError
 
 if TYPE_CHECKING:
@@ -15,7 +18,52 @@ DECONVOLUTION = "deconvolution.json"
 FORMAT = 1
 PSF_KIND = "psf-vqvae"
 CURE = "train one with galaxy-explorer train SURVEY --models k512-psf-21x21"
-NUMBERS, TEXTS = ("peak_sn", "value", "low", "high", "n"), ("method", "name", "unit")
+
+
+class DeconvolutionFigure(Struct, frozen=True):
+    """One figure of one method at one peak S/N, with its 95 % interval over n galaxies.
+
+    control: the same figure against the truth of other galaxies, None where there is none.
+    """
+
+    peak_sn: float
+    method: Text
+    name: Text
+    value: float
+    low: float
+    high: float
+    n: int
+    unit: Text
+    control: float | None = None
+
+
+class Band(Struct, frozen=True):
+    """What a PSF lets through: its MTF at frequencies, in cycles per arcsec.
+
+    limit_cycles_per_arcsec: beyond it the MTF is below a tenth.
+    """
+
+    limit_cycles_per_arcsec: float
+    frequency: Many[float]
+    mtf: Many[float]
+    nyquist_cycles_per_arcsec: float | None = None
+
+
+class DeconvolutionMeasures(Struct, frozen=True):
+    """What evaluate-deconvolution measured of a model.
+
+    settings, costs: by peak S/N, of each method; stamps, real: reduced chi^2 of stamps as they are.
+    """
+
+    format: Literal[1]
+    model: Text
+    figures: Many[DeconvolutionFigure]
+    band: Band
+    targets: Many[dict[str, Any]] = ()
+    settings: dict[str, Any] = {}
+    costs: dict[str, Any] = {}
+    stamps: dict[str, Any] = {}
+    real: dict[str, Any] = {}
 
 
 def psf_model_name(bundle: Bundle) -> str | None:
@@ -34,25 +82,16 @@ def psf_model(bundle: Bundle) -> PSFVQVAE:
     return model
 
 
-def read_deconvolution(bundle: Bundle) -> dict[str, Any] | None:
+def read_deconvolution(bundle: Bundle) -> DeconvolutionMeasures | None:
     """What evaluate-deconvolution measured; None where it has not been run on the bundle.
 
     Raises BundleError where the file is altered or not what the command writes.
     """
-    entry = bundle.manifest["files"].get(DECONVOLUTION)
+    entry = bundle.manifest.files.get(DECONVOLUTION)
     if entry is None:
         return None
     path = bundle.path / DECONVOLUTION
-    found = strict_json(verified_bytes(path, entry), path)
-    figures = found.get("figures")
-    if found.get("format") != FORMAT or not isinstance(figures, list):
-        raise BundleError(f"{path}: not of format {FORMAT}; run evaluate-deconvolution again")
-    for number, figure in enumerate(figures):
-        if not isinstance(figure, dict) or not _is_figure(figure):
-            raise BundleError(f"{path}: figures[{number}]: run evaluate-deconvolution again")
-    return found
-
-
-def _is_figure(figure: dict[str, Any]) -> bool:
-    numbers = all(type(figure.get(name)) in (int, float) for name in NUMBERS)
-    return numbers and all(isinstance(figure.get(name), str) for name in TEXTS)
+    try:
+        return build(strict_json(verified_bytes(path, entry), path), DeconvolutionMeasures)
+    except FieldError as error:
+        raise BundleError(f"{path}: {error}; run evaluate-deconvolution again") from None

@@ -7,23 +7,34 @@ reconstructions and samples of the bundle's prior; text and numbers only.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from galaxy_explorer.bundle.json_values import FieldError, Many, Text, build, one_of
+from galaxy_explorer.errors import BundleError
 
 EMULATION = "emulation.json"
 FORMAT = 1
-GROUPS = ("label", "judge", "distribution", "memory")
+CURE = "run galaxy-explorer evaluate --emulator again"
+CLASSES = 10  # T = -3..6
 VERDICTS = (
     *("reached", "within error", "at the floor", "not reached"),
     *("no goal", "not measured"),
 )
-CLASSES = 10  # T = -3..6
 KINDS = ("real", "reconstruction", "sample", "control")
+Group = Annotated[str, one_of(("label", "judge", "distribution", "memory"))]
+Verdict = Annotated[str, one_of(VERDICTS)]
+Kind = Annotated[str, one_of(KINDS)]
+OfClasses = Meta(min_length=CLASSES, max_length=CLASSES)
 TESTED = ("sample", "control")  # kinds whose slopes are tested against none
 SMALLEST_P = 1e-6
 
 
-@dataclass(frozen=True)
-class EmulationFigure:
+class EmulationFigure(Struct, frozen=True, forbid_unknown_fields=True):
     """One figure of the proof, with its goal and verdict.
 
     group: "label" (do samples follow T?), "judge" (as read by networks), "distribution" or
@@ -37,25 +48,24 @@ class EmulationFigure:
     reference: of what the value is divided by or compared with. None: has none.
     """
 
-    group: str
-    name: str
-    statistic: str
+    group: Group
+    name: Text
+    statistic: Text
     value: float | None
     low: float | None
     high: float | None
     n: int
     goal_low: float | None
     goal_high: float | None
-    verdict: str
+    verdict: Verdict
     floor: float | None
     collapsed: float | None
     control: float | None
     reference: float | None
-    note: str
+    note: Text
 
 
-@dataclass(frozen=True)
-class TypeTrend:
+class TypeTrend(Struct, frozen=True, forbid_unknown_fields=True):
     """A statistic against T: the chain real, reconstruction, sample, and the control.
 
     kind: one of KINDS. slope a stage of T with its 95 % interval; sigmas: the slope over its
@@ -64,15 +74,15 @@ class TypeTrend:
     p of no slope, corrected over all statistics of the kind; None in files of before.
     """
 
-    statistic: str
-    kind: str
+    statistic: Text
+    kind: Kind
     slope: float | None
     low: float | None
     high: float | None
     sigmas: float | None
     n: int
-    means: tuple[float | None, ...]
-    counts: tuple[int, ...]
+    means: Annotated[tuple[float | None, ...], OfClasses]
+    counts: Annotated[tuple[int, ...], OfClasses]
     failed: float
     p_holm: float | None = None
 
@@ -84,17 +94,20 @@ class TypeTrend:
         return f"{self.p_holm:.2g}" if self.p_holm >= SMALLEST_P else "< 1e-6"
 
 
-@dataclass(frozen=True)
-class Histogram:
+class Histogram(Struct, frozen=True, forbid_unknown_fields=True):
     """Shares of galaxies in bins of a statistic, by kind (but "control"); edges: one more."""
 
-    statistic: str
-    edges: tuple[float, ...]
-    shares: dict[str, tuple[float, ...]]
+    statistic: Text
+    edges: Many[float]
+    shares: dict[Text, Many[float]]
+
+    def __post_init__(self) -> None:
+        bins = len(self.edges) - 1
+        if bins < 1 or any(len(shares) != bins for shares in self.shares.values()):
+            raise ValueError("as many shares as bins are expected")
 
 
-@dataclass(frozen=True)
-class GuidancePoint:
+class GuidancePoint(Struct, frozen=True, forbid_unknown_fields=True):
     """One guidance, on validation galaxies.
 
     slope_ratio: mean over C, Gini and M20 of the slope against T of samples over that of
@@ -112,22 +125,21 @@ class GuidancePoint:
     n: int
 
 
-@dataclass(frozen=True)
-class PriorEvaluation:
+class PriorEvaluation(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything measured of one prior.
 
     model: whose code maps or latents it draws. settings: how it was run, name -> text. guidance:
     the default chosen on validation by guidance_rule.
     """
 
-    model: str
-    settings: dict[str, str]
-    figures: tuple[EmulationFigure, ...]
-    trends: tuple[TypeTrend, ...]
-    histograms: tuple[Histogram, ...]
-    curve: tuple[GuidancePoint, ...]
+    model: Text
+    settings: dict[Text, Text]
+    figures: Many[EmulationFigure]
+    trends: Many[TypeTrend]
+    histograms: Many[Histogram]
+    curve: Many[GuidancePoint]
     guidance: float
-    guidance_rule: str
+    guidance_rule: Text
 
     def trend(self, statistic: str, kind: str) -> TypeTrend | None:
         """The trend of a statistic on one kind of galaxies; None where not measured."""
@@ -144,15 +156,28 @@ class PriorEvaluation:
         return next((h for h in self.histograms if h.statistic == statistic), None)
 
 
-@dataclass(frozen=True)
-class EmulatorEvaluation(PriorEvaluation):
+class EmulatorEvaluation(PriorEvaluation, frozen=True, forbid_unknown_fields=True):
     """What was measured of the prior that draws where none is named; others: of the other ones."""
 
-    others: tuple[PriorEvaluation, ...] = ()
+    others: Many[PriorEvaluation] = ()
 
     def to_bytes(self) -> bytes:
         """The file; NaN is refused."""
-        values = {"format": FORMAT, **asdict(self)}
+        values = {"format": FORMAT, **msgspec.to_builtins(self)}
         if not self.others:
             del values["others"]
         return (json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def parse_emulation(values: Mapping[str, Any], path: Path) -> EmulatorEvaluation:
+    """What `evaluate --emulator` measured, from its JSON values, which are left as they are.
+
+    Raises BundleError naming `path` and the first field that is missing, unknown or wrong.
+    """
+    try:
+        if values.get("format") != FORMAT:
+            raise FieldError("format", f"only {FORMAT} is known")
+        plain = {name: value for name, value in values.items() if name != "format"}
+        return build(plain, EmulatorEvaluation)
+    except FieldError as error:
+        raise BundleError(f"{path}: {error}; {CURE}") from None

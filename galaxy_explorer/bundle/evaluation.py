@@ -1,17 +1,26 @@
 """`evaluation.json`: what `galaxy-explorer evaluate` measured of a bundle, as plain values.
 
 One flat table of figures, the report's claims with their verdicts, and the curves behind them.
-Text and numbers only; `bundle_evaluation_parser` checks every field before anything is used.
+Text and numbers only; `parse_evaluation` checks every field before anything is used.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Struct, field
+
+from galaxy_explorer.bundle.json_values import FieldError, Many, Text, build, one_of
+from galaxy_explorer.errors import BundleError
 
 EVALUATION = "evaluation.json"
 CLAIMS = "CLAIMS.md"
 FORMAT = 1
+CURE = "run galaxy-explorer evaluate again"
 QUESTIONS = (
     "reconstruction",
     "vocabulary",
@@ -23,10 +32,11 @@ QUESTIONS = (
     "ceiling",
 )
 VERDICTS = ("holds", "partly", "does not hold", "cannot be told")
+Question = Annotated[str, one_of(QUESTIONS)]
+Verdict = Annotated[str, one_of(VERDICTS)]
 
 
-@dataclass(frozen=True)
-class EvaluationRow:
+class EvaluationRow(Struct, frozen=True, forbid_unknown_fields=True):
     """One figure of the scoreboard.
 
     model, features, clusterer: "" where a figure has none; a baseline or the supervised judge has
@@ -37,98 +47,92 @@ class EvaluationRow:
     "lower" or "" where neither is. None: not applicable.
     """
 
-    model: str
-    features: str
-    clusterer: str
+    model: Text
+    features: Text
+    clusterer: Text
     clusters: int | None
     seed_count: int
-    question: str
-    figure: str
+    question: Question
+    figure: Text
     value: float | None
     low: float | None
     high: float | None
     chance: float | None
     ceiling: float | None
     n: int
-    split: str
-    unit: str
-    better: str
-    note: str
+    split: Text
+    unit: Text
+    better: Text
+    note: Text
 
 
-@dataclass(frozen=True)
-class TrainingRow:
+class TrainingRow(Struct, frozen=True, forbid_unknown_fields=True):
     """A figure of one training of a model, by its seed."""
 
     seed: int
     row: EvaluationRow
 
 
-@dataclass(frozen=True)
-class ClaimFigure:
+class ClaimFigure(Struct, frozen=True, forbid_unknown_fields=True):
     """One figure on which a verdict rests."""
 
-    name: str
+    name: Text
     value: float | None
     low: float | None
     high: float | None
     n: int
-    unit: str
+    unit: Text
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(Struct, frozen=True, forbid_unknown_fields=True):
     """A claim of the report: its words in short, the test, the figures, the verdict by a rule.
 
     rule: how the verdict follows from the figures. seeds: trainings behind a trend.
     """
 
-    id: str
-    section: str
-    words: str
-    test: str
-    rule: str
-    figures: tuple[ClaimFigure, ...]
-    verdict: str
-    explanation: str
+    id: Text
+    section: Text
+    words: Text
+    test: Text
+    rule: Text
+    figures: Many[ClaimFigure]
+    verdict: Verdict
+    explanation: Text
     seeds: int
 
 
-@dataclass(frozen=True)
-class NumberOfClusters:
+class NumberOfClusters(Struct, frozen=True, forbid_unknown_fields=True):
     """Curves over k of one feature set, and the k they recommend (None: a continuum).
 
     curves: name -> values, one for each k; None where a curve is not defined.
     """
 
-    model: str
-    features: str
-    clusterer: str
-    k: tuple[int, ...]
-    curves: dict[str, tuple[float | None, ...]]
+    model: Text
+    features: Text
+    clusterer: Text
+    k: Many[int]
+    curves: dict[Text, Many[float | None]]
     recommended: int | None
-    verdict: str
-    rule: str
+    verdict: Text
+    rule: Text
 
 
-@dataclass(frozen=True)
-class ClusterStability:
+class ClusterStability(Struct, frozen=True, forbid_unknown_fields=True):
     """Bootstrap Jaccard of each cluster of a shipped clustering; below 0.5 it is not to be trusted.
 
     key: "<model>/<features>". jaccard: one a cluster, None for an empty one.
     """
 
-    key: str
-    jaccard: tuple[float | None, ...]
+    key: Text
+    jaccard: Many[float | None]
 
 
-@dataclass(frozen=True)
-class TradeoffPoint:
+class TradeoffPoint(Struct, frozen=True, forbid_unknown_fields=True):
     """Reconstruction against distinction, one point a model; codes: None for a ConvAE."""
 
-    model: str
-    features: str
-    clusterer: str
+    model: Text
+    features: Text
+    clusterer: Text
     codes: int | None
     nmse: float | None
     nmse_low: float | None
@@ -142,86 +146,81 @@ class TradeoffPoint:
     seed_count: int
 
 
-@dataclass(frozen=True)
-class TrainingCurve:
+class TrainingCurve(Struct, frozen=True, forbid_unknown_fields=True):
     """Held-out figures during training, and where the stop rule was first met (None: never).
 
     cost: NMSE at the rule's step over the best NMSE of the run, less 1.
     """
 
-    model: str
+    model: Text
     seed: int
-    step: tuple[float | None, ...]
-    nmse: tuple[float | None, ...]
-    perplexity: tuple[float | None, ...]
-    codes_changed: tuple[float | None, ...]
-    rule_step: int | None
+    step: Many[float | None]
+    nmse: Many[float | None]
+    perplexity: Many[float | None]
+    codes_changed: Many[float | None]
+    early_stop_step: int | None = field(name="rule_step")
     best_step: int
     cost: float | None
 
 
-@dataclass(frozen=True)
-class StoredMergerTree:
+class StoredMergerTree(Struct, frozen=True, forbid_unknown_fields=True):
     """Ward's tree above its last L leaves: cut it at any k <= L.
 
     left, right, height: the L - 1 merges in order; nodes below L are leaves, node L + i is merge i.
     count, ttype_mean: of each of the 2 L - 1 nodes. leaf: leaf of each galaxy of the catalogue.
     """
 
-    model: str
-    features: str
-    leaf: tuple[int, ...]
-    left: tuple[int, ...]
-    right: tuple[int, ...]
-    height: tuple[float | None, ...]
-    count: tuple[int, ...]
-    ttype_mean: tuple[float | None, ...]
+    model: Text
+    features: Text
+    leaf: Many[int]
+    left: Many[int]
+    right: Many[int]
+    height: Many[float | None]
+    count: Many[int]
+    ttype_mean: Many[float | None]
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Struct, frozen=True, forbid_unknown_fields=True):
     """A goal set beforehand for the recommended clustering; met: 1, 0, or None: not measured."""
 
-    name: str
+    name: Text
     goal: float
     value: float | None
     low: float | None
     high: float | None
     met: int | None
-    note: str
+    note: Text
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(Struct, frozen=True, forbid_unknown_fields=True):
     """What a stage took: seconds of wall clock, peak memory of the process so far in MiB."""
 
-    stage: str
+    stage: Text
     seconds: float
     peak_mib: float
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything measured of one bundle.
 
     settings: how it was run, name -> text. recommended: key of the recommended clustering, "" for
-    none, and the rule that chose it. rows: joined over trainings. extra_trainings: of each
-    training that does not ship, by itself, so that a later evaluation can still tell a trend.
+    none, and the rule that chose it. rows: joined over trainings. extra_trainings: of each training
+    that does not ship, by itself, so that a later evaluation without it can still tell a trend.
     """
 
-    settings: dict[str, str]
-    recommended: str
-    recommended_rule: str
-    rows: tuple[EvaluationRow, ...]
-    claims: tuple[Claim, ...]
-    number_of_clusters: tuple[NumberOfClusters, ...]
-    stability: tuple[ClusterStability, ...]
-    tradeoff: tuple[TradeoffPoint, ...]
-    training: tuple[TrainingCurve, ...]
-    trees: tuple[StoredMergerTree, ...]
-    targets: tuple[Target, ...]
-    costs: tuple[Cost, ...]
-    extra_trainings: tuple[TrainingRow, ...] = ()
+    settings: dict[Text, Text]
+    recommended: Text
+    recommended_rule: Text
+    rows: Many[EvaluationRow]
+    claims: Many[Claim]
+    number_of_clusters: Many[NumberOfClusters]
+    stability: Many[ClusterStability]
+    tradeoff: Many[TradeoffPoint]
+    training: Many[TrainingCurve]
+    trees: Many[StoredMergerTree]
+    targets: Many[Target]
+    costs: Many[Cost]
+    extra_trainings: Many[TrainingRow] = field(default=(), name="further")
 
     def jaccard(self, key: str) -> tuple[float | None, ...]:
         """Bootstrap Jaccard of each cluster of a shipped clustering; empty where not measured."""
@@ -229,16 +228,49 @@ class Evaluation:
 
     def to_bytes(self) -> bytes:
         """The file. Rows go one to a line, without their field names; NaN is refused."""
-        values = {"format": FORMAT, **asdict(self)}
-        values["rows"] = {"fields": ROW_FIELDS, "values": [_listed(row) for row in self.rows]}
-        extra = [[one.seed, *_listed(one.row)] for one in self.extra_trainings]
-        del values["extra_trainings"]
-        values["further"] = {"fields": ["seed", *ROW_FIELDS], "values": extra}
+        values = {"format": FORMAT, **msgspec.to_builtins(self)}
+        values["rows"] = {
+            "fields": ROW_FIELDS,
+            "values": [list(r.values()) for r in values["rows"]],
+        }
+        values["further"] = {
+            "fields": ["seed", *ROW_FIELDS],
+            "values": [[one["seed"], *one["row"].values()] for one in values["further"]],
+        }
         return (json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-ROW_FIELDS = [field.name for field in fields(EvaluationRow)]
+ROW_FIELDS = [row_field.name for row_field in msgspec.structs.fields(EvaluationRow)]
 
 
-def _listed(row: EvaluationRow) -> list[object]:
-    return [getattr(row, name) for name in ROW_FIELDS]
+def parse_evaluation(values: Mapping[str, Any], path: Path) -> Evaluation:
+    """An evaluation from its JSON values, which are left as they are.
+
+    Raises BundleError naming `path` and the first field that is missing, unknown or wrong.
+    """
+    try:
+        if values.get("format") != FORMAT:
+            raise FieldError("format", f"only {FORMAT} is known")
+        plain = {name: value for name, value in values.items() if name != "format"}
+        plain["rows"] = _table(plain, "rows", ROW_FIELDS)
+        if plain.get("further") is not None:  # an evaluation of an earlier version knows of none
+            extra = _table(plain, "further", ["seed", *ROW_FIELDS])
+            plain["further"] = [{"seed": row.pop("seed"), "row": row} for row in extra]
+        else:
+            plain["further"] = []
+        return build(plain, Evaluation)
+    except FieldError as error:
+        raise BundleError(f"{path}: {error}; {CURE}") from None
+
+
+def _table(values: Mapping[str, Any], name: str, columns: list[str]) -> list[dict[str, Any]]:
+    """The rows of a table that is stored without its field names."""
+    table = values.get(name)
+    if not isinstance(table, dict) or table.get("fields") != columns:
+        raise FieldError(f"{name}.fields", f"{columns} are expected")
+    rows = table.get("values")
+    if not isinstance(rows, list) or any(
+        not isinstance(row, list) or len(row) != len(columns) for row in rows
+    ):
+        raise FieldError(f"{name}.values", f"lists of {len(columns)} are expected")
+    return [dict(zip(columns, row, strict=True)) for row in rows]

@@ -6,12 +6,13 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,27 +29,30 @@ from galaxy_explorer.bundle.files import (
     seal_line,
     verify_files,
 )
-from galaxy_explorer.bundle.manifest import FORMAT, LATENTS, check_manifest
+from galaxy_explorer.bundle.manifest import (
+    FORMAT,
+    LATENTS,
+    ExtraTraining,
+    Manifest,
+    RegressorEntry,
+    parse_manifest,
+)
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.utils.files import atomic_write_bytes, sha256_of, sync
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
-Card = Callable[[dict[str, Any]], str]
+Card = Callable[[Manifest], str]
 
 
 @dataclass(frozen=True)
 class BundleContents:
     """What `save_bundle` writes.
 
-    manifest: all fields but `format`, `files`, `n_galaxies` and the file names of models and
-    clusterings. columns: catalogue columns (N,) by name. weights: safetensors file of each model.
-    codes: code maps (N, h, w) or latents (N, 64) of each model. arrays: mixture arrays of each
-    clustering, with the principal components, and `features` where they cannot be made again
-    quickly. card: manifest -> text of the model card. priors: safetensors file of each prior by
-    the name of its model.
+    manifest: JSON values of all fields but `format`, `files`, `n_galaxies` and the file names of
+    models and clusterings. columns: catalogue columns (N,) by name. weights: safetensors file of
+    each model. codes: code maps (N, h, w) or latents (N, 64) of each model. arrays: mixture arrays
+    of each clustering, with the principal components, and `features` where they cannot be made
+    again quickly. card: manifest -> text of the model card. priors: safetensors file of each prior
+    by the name of its model.
     """
 
     manifest: dict[str, Any]
@@ -78,36 +82,33 @@ def add_files(
     *,
     figures: list[dict[str, str]] | None = None,
     guidance: Mapping[str, float] | None = None,
-    trainings: list[dict[str, Any]] | None = None,
-    judge: Mapping[str, Any] | None = None,
+    trainings: Sequence[ExtraTraining] | None = None,
+    ttype_regressor: RegressorEntry | None = None,
 ) -> Path:
     """Put further files into a finished bundle, and its card anew, each under its hash.
 
     For what can only be measured on the finished bundle. Files of the same names are replaced.
     figures: rows (what, value, command) of the card, in place of earlier ones. guidance: the new
-    default of the prior of each model. trainings: entries of models that do not ship, in
-    place of earlier ones. judge: the entry of the judge among the files.
+    default of the prior of each model. trainings: models that do not ship, in place of earlier
+    ones. ttype_regressor: the network that judges samples, which is among the files.
     Raises BundleError where the bundle is not intact or a name is in use by the bundle itself.
     """
     target = Path(path)
-    manifest, _ = read_manifest(target)
-    check_manifest(manifest, target)
+    values, manifest, data = _opened(target)
+    entries = (*manifest.models.values(), *manifest.clusterings.values(), *manifest.priors.values())
+    own = {getattr(e, n, None) for e in entries for n in ("weights", "codes", LATENTS, "file")}
     for name in files:
-        if name in _own_files(manifest) or not FILE_NAME.fullmatch(name):
+        if name in own | {CARD, CATALOG, MANIFEST, SEAL} or not FILE_NAME.fullmatch(name):
             raise BundleError(f"{target / name}: not free, or no plain name; choose another")
-    data = verify_files(target, manifest.pop("files"))
     if figures is not None:
-        manifest["figures"] = figures
+        values["figures"] = figures
     if trainings is not None:
-        manifest["trainings"] = trainings
-    if judge is not None:
-        manifest["judge"] = dict(judge)
+        values["trainings"] = msgspec.to_builtins(trainings)
+    if ttype_regressor is not None:
+        values["judge"] = msgspec.to_builtins(ttype_regressor)
     for model, value in (guidance or {}).items():
-        manifest["priors"][model]["default_guidance"] = value
-    with _replacing(target) as folder:
-        for name, content in {**data, **files}.items():
-            atomic_write_bytes(folder / name, content)
-        _write_manifest(folder, manifest, card)
+        values["priors"][model]["default_guidance"] = value
+    _rewrite(target, values, {**data, **files}, card)
     return target
 
 
@@ -116,33 +117,43 @@ def add_prior_files(
 ) -> Path:
     """Put a prior into a finished bundle, or in place of the one that it has, and the card anew.
 
-    Raises BundleError where the bundle is not intact or the prior does not fit its model.
+    entry: JSON values. Raises BundleError where the bundle is not intact or the prior does not fit
+    its model.
     """
     target = Path(path)
-    manifest, _ = read_manifest(target)
-    check_manifest(manifest, target)
-    data = verify_files(target, manifest.pop("files"))
+    values, _, data = _opened(target)
     file = f"{model}.prior.safetensors"
-    manifest.setdefault("priors", {})[model] = {**entry, "file": file}
-    with _replacing(target) as folder:
-        for name, content in {**data, file: weights}.items():
-            atomic_write_bytes(folder / name, content)
-        _write_manifest(folder, manifest, card)
+    values.setdefault("priors", {})[model] = {**entry, "file": file}
+    _rewrite(target, values, {**data, file: weights}, card)
     return target
 
 
-def _own_files(manifest: dict[str, Any]) -> set[str]:
-    entries = (*manifest["models"].values(), *manifest["clusterings"].values())
-    entries += tuple(manifest.get("priors", {}).values())
-    named = {entry.get(f) for entry in entries for f in ("weights", "codes", LATENTS, "file")}
-    return {CARD, CATALOG, MANIFEST, SEAL} | (named - {None})
+def _opened(target: Path) -> tuple[dict[str, Any], Manifest, dict[str, bytes]]:
+    """JSON values of the manifest but for its files, the manifest, and every file."""
+    values, _ = read_manifest(target)
+    manifest = parse_manifest(values, target / MANIFEST)
+    del values["files"]
+    return values, manifest, verify_files(target, manifest.files)
+
+
+def _rewrite(target: Path, values: dict[str, Any], files: Mapping[str, bytes], card: Card) -> None:
+    with _replacing(target) as folder:
+        for name, content in files.items():
+            atomic_write_bytes(folder / name, content)
+        _write_manifest(folder, values, card)
 
 
 @contextmanager
 def _replacing(target: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `target` on success, and is gone otherwise."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    _recover(target)
+    # Undo what a killed writer left: its temporary folders, an old bundle set aside.
+    aside = _aside(target)
+    if aside.is_dir() and not target.exists():
+        aside.rename(target)
+    shutil.rmtree(aside, ignore_errors=True)
+    for left in target.parent.glob(f".{target.name}.new.*"):
+        shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new."))
     try:
         yield folder
@@ -151,16 +162,6 @@ def _replacing(target: Path) -> Iterator[Path]:
         _swap(folder, target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _recover(target: Path) -> None:
-    """Undo what a killed writer left: its temporary folders, an old bundle set aside."""
-    aside = _aside(target)
-    if aside.is_dir() and not target.exists():
-        aside.rename(target)
-    shutil.rmtree(aside, ignore_errors=True)
-    for left in target.parent.glob(f".{target.name}.new.*"):
-        shutil.rmtree(left, ignore_errors=True)
 
 
 def _aside(target: Path) -> Path:
@@ -211,19 +212,26 @@ def _write_encoded(folder: Path, name: str, entry: dict[str, Any], encoded: np.n
         atomic_write_bytes(folder / entry["codes"], _codes_bytes(encoded))
 
 
-def _write_manifest(folder: Path, manifest: dict[str, Any], card: Card) -> None:
-    """Write the model card, then the manifest with every hash, then its seal."""
-    atomic_write_bytes(folder / CARD, card(manifest).encode())
-    names = sorted(p.name for p in folder.iterdir() if p.name not in (MANIFEST, SEAL))
-    manifest["files"] = {
-        name: {"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size}
-        for name in names
-    }
-    check_manifest(manifest, folder)
-    text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def _write_manifest(folder: Path, values: dict[str, Any], card: Card) -> None:
+    """Write the model card, then the manifest with every hash, then its seal.
+
+    values: JSON values, which are written as they are, in their order: a bundle that is written
+    again changes in what was put into it alone.
+    """
+    files = {p.name: _file_entry(p) for p in folder.iterdir() if p.name not in (MANIFEST, SEAL)}
+    files[CARD] = {"sha256": "0" * 64, "bytes": 0}  # until it is written, from what it tells of
+    values["files"] = files
+    atomic_write_bytes(folder / CARD, card(parse_manifest(values, folder / MANIFEST)).encode())
+    files[CARD] = _file_entry(folder / CARD)
+    values["files"] = dict(sorted(files.items()))
+    text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     atomic_write_bytes(folder / MANIFEST, text.encode())
     digest = sha256_of(folder / MANIFEST)
     atomic_write_bytes(folder / SEAL, seal_line(digest).encode())
+
+
+def _file_entry(path: Path) -> dict[str, str | int]:
+    return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
 
 
 def _codes_bytes(codes: np.ndarray) -> bytes:

@@ -52,16 +52,6 @@ class ClusterSummary:
         values = asdict(self)
         return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ClusterSummary:
-        """Invert `to_dict`. Raises TypeError for a missing or unknown field."""
-        lists = {name: tuple(values[name]) for name in ("histogram", "typical")}
-        floats = {
-            name: math.nan if values[name] is None else float(values[name])
-            for name in ("ttype_mean", "ttype_std", "early_fraction", "early_low", "early_high")
-        }
-        return cls(**{**values, **lists, **floats})
-
 
 def cluster_summaries(
     mixture: Mixture,

@@ -66,7 +66,7 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
 
     console = Console(highlight=False)
     opened = load_bundle(bundle)
-    source = survey or Path("surveys") / str(opened.manifest["survey"]["name"])
+    source = survey or Path("surveys") / opened.manifest.survey.name
 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)

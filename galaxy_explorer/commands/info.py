@@ -39,7 +39,7 @@ def info(
     opened = load_bundle(bundle)
     console = Console()
     if layers or model:
-        console.print(_layer_table(opened, model or opened.manifest["display_model"]))
+        console.print(_layer_table(opened, model or opened.manifest.display_model))
         return
     # A card from elsewhere must not steer the terminal.
     text = "".join(c for c in opened.card if c.isprintable() or c == "\n")

@@ -96,7 +96,7 @@ def _opened(bundle: Path | None, log: Path | None) -> tuple[LabelStore, Sample]:
     opened = load_bundle(bundle or settings.bundle)
     ids = tuple(str(galaxy) for galaxy in opened.column("galaxy_id"))
     sample = Sample(ids, {key: one.labels for key, one in opened.clusterings.items()})
-    model = opened.manifest["default_clustering"]
+    model = opened.manifest.default_clustering
     path = log or log_path(settings.labels)
     return LabelStore(path, Provenance(opened.hash, model, __version__)), sample
 

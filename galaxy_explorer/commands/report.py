@@ -35,7 +35,7 @@ def report(
     from galaxy_explorer.utils.progress import progress
 
     opened = load_bundle(bundle)
-    key = clustering or opened.manifest["default_clustering"]
+    key = clustering or opened.manifest.default_clustering
     if key not in opened.clusterings:
         raise SettingError(f"--clustering {key}: not among {', '.join(opened.clusterings)}")
     count = len(opened.clusterings[key].clusters)

@@ -64,16 +64,16 @@ class Units:
 
 def units_of(bundle: Bundle) -> Units:
     """The units of a bundle's stamps; raises BundleError where the stretch is not described."""
-    survey = bundle.manifest["survey"]
-    stretch = _stretch(bundle, survey["stretch"])
+    survey = bundle.manifest.survey
+    stretch = _stretch(bundle, survey.stretch)
     scale, scale_from = _pixel_scale(bundle)
-    if survey["stretch"].get("state") != "linear":
+    if survey.stretch.get("state") != "linear":
         return Units(RELATIVE, None, 1.0, stretch, scale, scale_from)
     sigma = _middle(bundle, "sky_sigma")
     if sigma is None or not sigma > 0:
         return Units(IN_SIGMA, None, 1.0, stretch, scale, scale_from)
     zero_point = _only(bundle, "zero_point")
-    known = (t for t in TELESCOPES.values() if t.band == survey.get("band"))
+    known = (t for t in TELESCOPES.values() if t.band == survey.band)
     unit = next((t.flux_unit for t in known if t.zero_point == zero_point), "survey flux")
     return Units(unit, zero_point, sigma, stretch, scale, scale_from)
 
@@ -89,9 +89,9 @@ def _stretch(bundle: Bundle, described: Mapping[str, Any]) -> ArcsinhStretch:
 
 
 def _pixel_scale(bundle: Bundle) -> tuple[float | None, str]:
-    scale = bundle.manifest["survey"].get("pixel_scale_arcsec")
-    if type(scale) in (int, float) and scale > 0:
-        return float(scale), "of the survey"
+    scale = bundle.manifest.survey.pixel_scale_arcsec
+    if scale is not None and scale > 0:
+        return scale, "of the survey"
     middle = _middle(bundle, SCALE_COLUMN)
     if middle is not None and middle > 0:
         return middle, "median of the survey, whose stamps differ"

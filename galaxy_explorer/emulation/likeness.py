@@ -250,9 +250,9 @@ class Likeness:
         below = np.searchsorted(usual, log_prob)
         share = 100 * below / max(1, len(usual))
         judged = None
-        if "ttype" in request.condition and self.bundle.judge is not None:
+        if "ttype" in request.condition and self.bundle.ttype_regressor is not None:
             drawn = self.emulator.decode(codes)
-            judged = judged_ttype(self.bundle.load_judge(), drawn, numbers_of(request))
+            judged = judged_ttype(self.bundle.load_ttype_regressor(), drawn, numbers_of(request))
         return Facts(rows, far, self._usual_distance, log_prob, share, judged)
 
 

@@ -306,7 +306,7 @@ class Observer:
     @property
     def side(self) -> int:
         """Pixels a side of a picture; raises RequestError where they are too many."""
-        stamp = int(self.emulator.bundle.manifest["survey"]["stamp_size"])
+        stamp = self.emulator.bundle.manifest.survey.stamp_size
         return picture_side(stamp, self.scale or 1.0, self.setup.camera.pixel_scale_arcsec)
 
     def magnitude(self, request: Request) -> tuple[Any, str] | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from galaxy_explorer.bundle.card import model_card, table
 from galaxy_explorer.bundle.emulation import EmulatorEvaluation
 from galaxy_explorer.bundle.evaluation import Evaluation, EvaluationRow, TrainingCurve
+from galaxy_explorer.bundle.manifest import Manifest
 from galaxy_explorer.evaluation.emulator.card import emulator_section
 from galaxy_explorer.evaluation.references import BASELINE, JUDGE
 from galaxy_explorer.evaluation.rows import find_row
@@ -21,22 +21,22 @@ LIKE_FOR_LIKE = (("index", "gmm"), ("codes", "kmeans"), ("rings", "kmeans"), ("l
 
 
 def card_of(
-    manifest: dict[str, Any], evaluation: Evaluation | None, emulation: EmulatorEvaluation | None
+    manifest: Manifest, evaluation: Evaluation | None, emulation: EmulatorEvaluation | None
 ) -> str:
     """The card of a bundle with whatever has been measured of it."""
     card = model_card(manifest) if evaluation is None else evaluated_card(manifest, evaluation)
     if emulation is None:
         return card
-    section = emulator_section(manifest["name"], emulation, manifest.get("judge"))
+    section = emulator_section(manifest.name, emulation, manifest.ttype_regressor)
     return f"{card.rstrip()}\n{section}"
 
 
-def evaluated_card(manifest: dict[str, Any], evaluation: Evaluation) -> str:
+def evaluated_card(manifest: Manifest, evaluation: Evaluation) -> str:
     """The card of a bundle with its evaluation."""
     parts = (_goals, _reconstruction, _agreement, _numbers, _step_rule, _claims, _cost)
     sections = "\n".join(part(evaluation) for part in parts)
     survey = evaluation.settings["survey"]
-    command = f"`galaxy-explorer evaluate trained/{manifest['name']} --survey surveys/{survey}`"
+    command = f"`galaxy-explorer evaluate trained/{manifest.name} --survey surveys/{survey}`"
     return f"""{model_card(manifest)}
 # Evaluation
 
@@ -163,7 +163,7 @@ perplexity changes by less than 2 %, and less than 2 % of the held-out codes cha
 
 def _step(curve: TrainingCurve) -> list[str]:
     cost = "-" if curve.cost is None else f"{100 * curve.cost:.1f} %"
-    rule = "never" if curve.rule_step is None else f"{curve.rule_step:,}"
+    rule = "never" if curve.early_stop_step is None else f"{curve.early_stop_step:,}"
     return [curve.model, str(curve.seed), f"{curve.best_step:,}", rule, cost]
 
 

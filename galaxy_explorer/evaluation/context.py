@@ -65,7 +65,7 @@ class Context:
     def __init__(self, bundle: Bundle, survey: Survey, work: Path, grid: str) -> None:
         if grid not in GRIDS:
             raise SettingError(f"--grid {grid}: unknown; choose {', '.join(GRIDS)}")
-        expected, found = bundle.manifest["survey"]["fingerprint"], survey.meta["fingerprint"]
+        expected, found = bundle.manifest.survey.fingerprint, survey.meta["fingerprint"]
         if expected != found:
             raise SurveyError(
                 f"{survey.path}: its galaxies are not those of {bundle.path}"

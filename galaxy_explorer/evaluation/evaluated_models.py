@@ -24,9 +24,8 @@ class EvaluatedModel:
     """One trained autoencoder, with N galaxies in the order of the catalogue.
 
     codes: code maps (N, h, w), or latents (N, F) where it has no codebook. errors (N,): mean
-    squared error of each reconstruction. variance: of the training pixels. training: curve,
-    rule_step and best_step. key: SHA-256 of its weights. shipped: whether its weights are in the
-    bundle.
+    squared error of each reconstruction. variance: of the training pixels. key:
+    SHA-256 of its weights. shipped: whether its weights are in the bundle.
     """
 
     name: str
@@ -35,7 +34,6 @@ class EvaluatedModel:
     codes: np.ndarray
     errors: np.ndarray
     variance: float
-    training: dict[str, Any]
     key: str
     shipped: bool
     load: Callable[[], Model]
@@ -90,17 +88,16 @@ def find_models(bundle: Bundle, replicas: list[Replica], seeds: int | None) -> l
 
 
 def _shipped(bundle: Bundle, name: str) -> EvaluatedModel:
-    entry = bundle.manifest["models"][name]
-    metrics = entry["metrics"]
+    entry = bundle.models[name]
+    metrics = entry.metrics
     return EvaluatedModel(
         name=name,
-        seed=int(bundle.manifest["recipe"].get("seed", 0)),
+        seed=bundle.manifest.seed,
         config=bundle.load_model(name).config,
         codes=bundle.encoded(name),
         errors=bundle.column(f"{name}/error"),
         variance=metrics["mse"] / metrics["nmse"],
-        training=entry,
-        key=bundle.manifest["files"][entry["weights"]]["sha256"],
+        key=bundle.manifest.files[entry.weights].sha256,
         shipped=True,
         load=lambda: bundle.load_model(name),
     )
@@ -114,7 +111,6 @@ def _trained(replica: Replica) -> EvaluatedModel:
         codes=replica.codes,
         errors=replica.errors,
         variance=replica.training["variance"],
-        training=replica.training,
         key=replica.training["sha256"],
         shipped=False,
         load=replica.load,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec.structs import asdict
 
 from galaxy_explorer.bundle.evaluation import EvaluationRow
 from galaxy_explorer.clustering.clusterers import (
@@ -261,7 +262,7 @@ def _score(judging: LabelScorer, cell: FeatureRun, clustered: StageResult) -> St
         if again is not None:
             rows += _renumbered_rows(judging, subset, test, again)
         rows += _stability_rows(subset, name, clustered, len(test))
-    return StageResult({"rows": np.array([len(rows)])}, {"rows": [vars(row) for row in rows]})
+    return StageResult({"rows": np.array([len(rows)])}, {"rows": [asdict(row) for row in rows]})
 
 
 def invariance_rows(

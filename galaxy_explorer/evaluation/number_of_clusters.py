@@ -176,7 +176,7 @@ def _choose_simulated(
 ) -> StageResult:
     """Simulate a survey, encode it with the shipped model, and choose k on its ring features."""
     made = simulate_classes(classes, context.grid.simulated, seed=trial)
-    stored = context.bundle.manifest["survey"]["stretch"]
+    stored = context.bundle.manifest.survey.stretch
     stretch = ArcsinhStretch(stored["softening"], stored["scale"], stored["pedestal"])
     stamps = stretch.apply(made.stamps, made.sky, made.sky_sigma).astype(np.float32)
     maps = encode_fast(evaluated.load(), stamps)

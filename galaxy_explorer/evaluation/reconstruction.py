@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import asdict
 
 from galaxy_explorer.bundle.evaluation import EvaluationRow
 from galaxy_explorer.clustering.summary import INTERVAL
@@ -203,7 +204,7 @@ def _morphology(context: Context, evaluated: EvaluatedModel, workers: int) -> St
     real = original_morphology(context, rows, workers)
     reconstructed = light_morphology(context, noisy, workers, evaluated.name)
     pair = Pair(context.ttype[rows], real, reconstructed)
-    made = [vars(kept_row(context, evaluated, name, pair)) for name in KEPT]
+    made = [asdict(kept_row(context, evaluated, name, pair)) for name in KEPT]
     return StageResult({"flag": reconstructed.flag}, {"rows": made})
 
 

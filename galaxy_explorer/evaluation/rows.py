@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from galaxy_explorer.bundle.evaluation import EvaluationRow
 from galaxy_explorer.clustering.summary import INTERVAL

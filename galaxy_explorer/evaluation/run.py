@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.evaluation import (
@@ -25,6 +24,7 @@ from galaxy_explorer.bundle.evaluation import (
     NumberOfClusters,
     TrainingRow,
 )
+from galaxy_explorer.bundle.manifest import ExtraTraining, Manifest
 from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.errors import SettingError
 from galaxy_explorer.evaluation.agreement import LabelScorer
@@ -73,7 +73,7 @@ class Evaluator:
         self,
         context: Context,
         models_evaluated: list[EvaluatedModel],
-        trainings: list[dict[str, Any]],
+        trainings: list[ExtraTraining],
         workers: int,
         say: Say,
     ) -> None:
@@ -88,7 +88,7 @@ class Evaluator:
     @property
     def recommended(self) -> Shipped:
         """The clustering that the bundle opens with."""
-        key = self.context.bundle.manifest["default_clustering"]
+        key = self.context.bundle.manifest.default_clustering
         return next(shipped for shipped in self.shipped if shipped.clustering.key == key)
 
     def run(self) -> Evaluation:
@@ -198,8 +198,8 @@ class Evaluator:
         bundle, known = self.context.bundle, self._known
         return {
             "bundle": bundle.name,
-            "survey": str(bundle.manifest["survey"]["name"]),
-            "software": str(bundle.manifest["software"]),
+            "survey": bundle.manifest.survey.name,
+            "software": bundle.manifest.software,
             "grid": self.context.grid_name,
             "trainings": str(len(known)),
             "of an earlier evaluation": str(len(known) - len(self.models_evaluated)),
@@ -288,7 +288,7 @@ def copied(path: Path, out: Path) -> Path:
 
 
 def write_evaluation(
-    bundle: Bundle, evaluation: Evaluation, trainings: list[dict[str, Any]]
+    bundle: Bundle, evaluation: Evaluation, trainings: list[ExtraTraining]
 ) -> None:
     """Put an evaluation, the claims, the trainings behind them and the new card into a bundle."""
     files = {
@@ -296,7 +296,7 @@ def write_evaluation(
         CLAIMS: claims_text(bundle.name, evaluation).encode(),
     }
 
-    def card(manifest: dict[str, Any]) -> str:
+    def card(manifest: Manifest) -> str:
         return card_of(manifest, evaluation, bundle.emulation)
 
     add_files(bundle.path, files, card, trainings=trainings)

@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from msgspec.structs import asdict
 
-from galaxy_explorer.bundle.bundle import Bundle, Clustering
+from galaxy_explorer.bundle import Bundle, Clustering
+from galaxy_explorer.bundle.clusterings import ClusteringEntry
 from galaxy_explorer.bundle.evaluation import ClusterStability, EvaluationRow
 from galaxy_explorer.clustering.features import serve_features
 from galaxy_explorer.clustering.stability import bootstrap_stability, invariance, renumber
@@ -30,7 +32,8 @@ class Shipped:
 
     clustering: Clustering
     evaluated: EvaluatedModel
-    entry: dict[str, Any]
+    entry: ClusteringEntry
+    sha256: str
 
     @property
     def stage(self) -> str:
@@ -40,12 +43,12 @@ class Shipped:
     @property
     def inputs(self) -> dict[str, Any]:
         """What its stages depend on: weights, features and mixture."""
-        return {**self.evaluated.inputs, "file": self.entry["file"], "sha256": self.entry["sha256"]}
+        return {**self.evaluated.inputs, "file": self.entry.file, "sha256": self.sha256}
 
     @property
     def clusterer(self) -> str:
         """Name of the clusterer: gmm or kmeans."""
-        return str(self.entry["mixture"].get("clusterer", "gmm"))
+        return str(self.entry.mixture.get("clusterer", "gmm"))
 
     @cached_property
     def subset(self) -> RowKey:
@@ -58,12 +61,12 @@ class Shipped:
 def find_shipped(bundle: Bundle, models_evaluated: list[EvaluatedModel]) -> list[Shipped]:
     """All clusterings of a bundle, each with its model."""
     models = {evaluated.name: evaluated for evaluated in models_evaluated if evaluated.shipped}
-    files = bundle.manifest["files"]
+    files = bundle.manifest.files
     found = []
     for key, clustering in bundle.clusterings.items():
-        entry = bundle.manifest["clusterings"][key]
-        entry = {**entry, "sha256": files[entry["file"]]["sha256"]}
-        found.append(Shipped(clustering, models[clustering.model], entry))
+        entry = bundle.manifest.clusterings[key]
+        digest = files[entry.file].sha256
+        found.append(Shipped(clustering, models[clustering.model], entry, digest))
     return found
 
 
@@ -93,7 +96,7 @@ def _score(judging: LabelScorer, shipped: Shipped) -> StageResult:
     rows = judging.ttype_rows(subset, labels)
     rows += judging.other_rows(subset, labels[judging.test])
     rows += _invariance(context, shipped)
-    return StageResult({"rows": np.array([len(rows)])}, {"rows": [vars(row) for row in rows]})
+    return StageResult({"rows": np.array([len(rows)])}, {"rows": [asdict(row) for row in rows]})
 
 
 def _invariance(context: Context, shipped: Shipped) -> list[EvaluationRow]:
@@ -124,7 +127,7 @@ def _invariance(context: Context, shipped: Shipped) -> list[EvaluationRow]:
 
 
 def _stability(context: Context, shipped: Shipped) -> StageResult:
-    settings, grid = shipped.entry["mixture"], context.grid
+    settings, grid = shipped.entry.mixture, context.grid
     slow = shipped.clusterer == "gmm"
     resamples = grid.slow_resamples if slow else grid.resamples
     train = context.fit_rows if slow else np.flatnonzero(context.splits == "train")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
 
 from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.bundle.evaluation import (
@@ -12,6 +11,8 @@ from galaxy_explorer.bundle.evaluation import (
     TrainingCurve,
     TrainingRow,
 )
+from galaxy_explorer.bundle.json_values import build
+from galaxy_explorer.bundle.manifest import AutoencoderEntry, ExtraTraining
 from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
 from galaxy_explorer.evaluation.rows import RowKey, find_row, make_row
 from galaxy_explorer.pipeline.replicas import Replica, training_entry
@@ -20,47 +21,43 @@ FROM_MANIFEST = "measured when the bundle was made"
 DISTINCTIONS = (("index", "gmm"), ("codes", "kmeans"), ("latents", "gmm"))
 
 
-def further_trainings(bundle: Bundle, replicas: Iterable[Replica]) -> list[dict[str, Any]]:
+def further_trainings(bundle: Bundle, replicas: Iterable[Replica]) -> list[ExtraTraining]:
     """Entries of all trainings that do not ship: those of the manifest, and those of `replicas`.
 
     Of one and the same training the manifest's entry stays, which may hold more figures.
     """
-    seed = int(bundle.manifest["recipe"].get("seed", 0))
-    known = {(one["name"], one["seed"]): one for one in bundle.manifest.get("trainings", [])}
+    seed = bundle.manifest.seed
+    known = {(one.name, one.seed): one for one in bundle.manifest.extra_trainings}
     for replica in replicas:
-        key, entry = (replica.name, replica.seed or seed), training_entry(replica)
-        same = key in known and known[key]["curve"] == entry["curve"]
+        key = (replica.name, replica.seed or seed)
+        entry = build({**training_entry(replica), "seed": key[1]}, ExtraTraining)
+        same = key in known and known[key].curve == entry.curve
         if not same and not (key[1] == seed and replica.name in bundle.models):
-            known[key] = {**entry, "seed": key[1]}
+            known[key] = entry
     return [known[key] for key in sorted(known)]
 
 
-def training_curves(bundle: Bundle, trainings: list[dict[str, Any]]) -> list[TrainingCurve]:
+def training_curves(bundle: Bundle, trainings: Sequence[ExtraTraining]) -> list[TrainingCurve]:
     """Of every training, shipped or not."""
-    shipped = [{**entry, "name": name} for name, entry in bundle.manifest["models"].items()]
-    seed = int(bundle.manifest["recipe"].get("seed", 0))
-    entries = [{"seed": seed, **entry} for entry in shipped] + trainings
-    return [_curve(entry) for entry in entries if entry.get("curve")]
+    seed = bundle.manifest.seed
+    curves = [_curve(entry, seed) for entry in bundle.models.values() if entry.curve]
+    return curves + [_curve(entry, entry.seed) for entry in trainings if entry.curve]
 
 
-def _curve(entry: dict[str, Any]) -> TrainingCurve:
-    curve = entry["curve"]
-
+def _curve(entry: AutoencoderEntry, seed: int) -> TrainingCurve:
     def column(name: str) -> tuple[float | None, ...]:
-        return tuple(row.get(name) for row in curve)
+        return tuple(row.get(name) for row in entry.curve)
 
-    rule, best = entry.get("rule_step"), min(row["nmse"] for row in curve)
-    at_rule = next((row["nmse"] for row in curve if row["step"] == rule), None)
     return TrainingCurve(
-        model=entry["name"],
-        seed=int(entry["seed"]),
+        model=entry.name,
+        seed=seed,
         step=column("step"),
         nmse=column("nmse"),
         perplexity=column("perplexity"),
         codes_changed=column("codes_changed"),
-        rule_step=rule,
-        best_step=int(entry.get("best_step") or curve[-1]["step"]),
-        cost=None if at_rule is None else at_rule / best - 1,
+        early_stop_step=entry.early_stop_step,
+        best_step=int(entry.best_step or entry.curve[-1]["step"]),
+        cost=entry.early_stop_cost,
     )
 
 
@@ -76,7 +73,7 @@ def taken_over(
 
 
 def trained_rows(
-    trainings: list[dict[str, Any]], known: Collection[tuple[str, int]]
+    trainings: Iterable[ExtraTraining], known: Collection[tuple[str, int]]
 ) -> list[tuple[EvaluationRow, int]]:
     """Figures of trainings that are not measured anew, with their seeds.
 
@@ -86,17 +83,17 @@ def trained_rows(
     """
     rows = []
     for entry in trainings:
-        metrics, seed = entry["metrics"], int(entry["seed"])
+        metrics, seed = entry.metrics, entry.seed
         ablations = [name for name in metrics if name.startswith(("nmse_top", "nmse_bottom"))]
         figures = {name: f"NMSE, {name[5:].replace('_', ' ')}" for name in ablations}
-        if (entry["name"], entry["seed"]) not in known:
+        if (entry.name, seed) not in known:
             figures["nmse"] = "NMSE"
         for name, figure in figures.items():
             score = {"value": metrics.get(name)}
             if name == "nmse":
                 score |= {"low": metrics.get("nmse_low"), "high": metrics.get("nmse_high")}
             n = int(metrics.get("n_test", 0))
-            subset = RowKey(entry["name"])
+            subset = RowKey(entry.name)
             row = make_row(subset, "reconstruction", figure, score, n=n, note=FROM_MANIFEST)
             rows.append((row, seed))
     return rows

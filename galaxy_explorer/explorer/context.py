@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.pictures.display import has_colour
 from galaxy_explorer.explorer.pictures.originals import (
@@ -63,14 +63,14 @@ def make_context(settings: Settings) -> AppContext:
 
 def sdss_cutouts(bundle: Bundle, folder: Path, settings: Settings) -> SdssCutouts:
     """Pictures from the SDSS at the positions of a bundle, cut as its stamps are."""
-    survey = bundle.manifest["survey"]
-    scale = survey.get("pixel_scale_arcsec") or DEFAULT_SCALE_ARCSEC
+    survey = bundle.manifest.survey
+    scale = survey.pixel_scale_arcsec or DEFAULT_SCALE_ARCSEC
     return SdssCutouts(
         ra=bundle.column("ra"),
         dec=bundle.column("dec"),
-        side=int(survey["stamp_size"]),
+        side=survey.stamp_size,
         folder=folder / "sdss",
         timeout=settings.cutout_timeout,
         scale_arcsec=float(scale),
-        colour=has_colour(int(survey["channels"])),
+        colour=has_colour(survey.channels),
     )

@@ -60,13 +60,7 @@ class Explorer(pn.viewable.Viewer):
         _load_scripts()
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self.state = ExplorerState(self.bundle)
-        originals = None
-        if survey is not None:
-            from galaxy_explorer.survey.store import Survey
-
-            originals = survey_originals(self.bundle, Survey.open(Path(survey)))
-        folder = Path(platformdirs.user_cache_dir("galaxy_explorer"))
-        self.stamps = StampStore(self.bundle, folder / "stamps", originals)
+        self.stamps = open_stamps(self.bundle, survey)
         self.map = GalaxyMap(self.bundle.column("galaxy_id"), self.bundle.column("ttype"))
         self._figure = pn.pane.Bokeh(self.map.figure, height=height, sizing_mode="stretch_width")
         self._place()
@@ -152,3 +146,14 @@ def _load_scripts() -> None:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if hasattr(shell, "kernel"):
         pn.extension(inline=True)
+
+
+def open_stamps(bundle: Bundle, survey: str | Path | None) -> StampStore:
+    """The stamps of a bundle, with the originals of a survey if one is given."""
+    originals = None
+    if survey is not None:
+        from galaxy_explorer.survey.store import Survey
+
+        originals = survey_originals(bundle, Survey.open(Path(survey)))
+    folder = Path(platformdirs.user_cache_dir("galaxy_explorer"))
+    return StampStore(bundle, folder / "stamps", originals)

@@ -47,7 +47,7 @@ class ExplorerState(param.Parameterized):
 
     def __init__(self, bundle: Bundle, **params: Any) -> None:
         keys = list(bundle.clusterings)
-        default = bundle.manifest["default_clustering"]
+        default = bundle.manifest.default_clustering
         super().__init__(
             selection=_rows(()), display=params.pop("display", None) or DisplaySettings()
         )

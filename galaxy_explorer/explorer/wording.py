@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Bundle, Clustering
+    from galaxy_explorer.bundle import Bundle, Clustering
 
 
 FEATURE_WORDS = {
@@ -217,8 +217,8 @@ def config_of(bundle: Bundle, model: str) -> Mapping[str, Any]:
     """The configuration of a model, also of one of which only the figures are kept."""
     if model in bundle.models:
         return bundle.models[model].config
-    trainings = bundle.manifest.get("trainings", [])
-    return next((one["config"] for one in trainings if one["name"] == model), {})
+    trainings = bundle.manifest.extra_trainings
+    return next((one.config for one in trainings if one.name == model), {})
 
 
 def format_entry(bundle: Bundle, model: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import asdict
 from numpy.typing import ArrayLike, NDArray
 
 GIVEN, WITHHELD, UNKNOWN = 0, 1, 2  # state of a field of one galaxy
@@ -14,8 +15,7 @@ Floats = NDArray[np.float64]
 Columns = Callable[[str], NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Struct, frozen=True):
     """One quantity that a request may ask for.
 
     low, high: the permitted range, default: the median, in the catalogue's unit, all of the train

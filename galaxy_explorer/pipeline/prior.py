@@ -21,7 +21,7 @@ import numpy as np
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.card import card_with_priors
-from galaxy_explorer.bundle.manifest import kind_of
+from galaxy_explorer.bundle.manifest import CODE_PRIOR
 from galaxy_explorer.bundle.writer import add_prior_files
 from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.models.conditions import condition_of, fit_fields
@@ -83,7 +83,7 @@ class PriorProducts:
         """The network itself, in evaluation mode."""
         from galaxy_explorer.models.inference import load_prior, prior_config
 
-        config = prior_config(kind_of(self.entry), self.entry["config"])
+        config = prior_config(self.entry.get("kind", CODE_PRIOR), self.entry["config"])
         return load_prior(config, self.weights)
 
 
@@ -290,17 +290,17 @@ def add_prior(
 
 def coded_bundle(bundle: Bundle, survey: Survey, model: str) -> CodedSurvey:
     """The survey as a model of the bundle encodes it; work is kept in BUNDLE.work."""
-    if bundle.manifest["survey"]["fingerprint"] != survey.meta["fingerprint"]:
+    if bundle.manifest.survey.fingerprint != survey.meta["fingerprint"]:
         raise TrainingError(
             f"{survey.path}: not the survey that {bundle.path} was made from; give that one"
         )
     if model not in bundle.models:
         raise TrainingError(f"--model {model}: unknown; there are {', '.join(bundle.models)}")
-    file = bundle.manifest["models"][model]["weights"]
+    file = bundle.models[model].weights
     return CodedSurvey(
         survey=survey,
         model=model,
-        weights=bundle.manifest["files"][file]["sha256"],
+        weights=bundle.manifest.files[file].sha256,
         codes=np.asarray(bundle.encoded(model)),
         num_embeddings=int(bundle.models[model].config.get("num_embeddings", 0)),
         load=lambda: bundle.load_model(model),

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from galaxy_explorer import __version__
-from galaxy_explorer.bundle.bundle import BundleContents, save_bundle
+from galaxy_explorer.bundle import BundleContents, save_bundle
 from galaxy_explorer.bundle.card import model_card
 from galaxy_explorer.pipeline.autoencoders import Autoencoders, Products
 from galaxy_explorer.pipeline.clusters import ClusteringProducts, cluster

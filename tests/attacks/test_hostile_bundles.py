@@ -158,14 +158,12 @@ CHANGES = {
         kind="convae", latents=0
     ),
     f"models.{MODEL}.curve": lambda m: m["models"][MODEL].update(curve=[[1, 2]]),
-    f"models.{MODEL}.curve.nmse": lambda m: m["models"][MODEL]["curve"][3].update(nmse="low"),
+    f"models.{MODEL}.curve[3].nmse": lambda m: m["models"][MODEL]["curve"][3].update(nmse="low"),
     f"models.{MODEL}.rule_step": lambda m: m["models"][MODEL].update(rule_step=1.5),
     f"models.{MODEL}.metrics.nmse": lambda m: m["models"][MODEL]["metrics"].update(nmse=None),
     "trainings": lambda m: m.update(trainings={}),
     "trainings[0]": lambda m: m.update(trainings=[{"name": "<b>"}]),
-    "trainings[0].seed": lambda m: m.update(
-        trainings=[{"name": "k16-modern-8x8", "kind": "vqvae"}]
-    ),
+    "trainings[0].seed": lambda m: m.update(trainings=[{**m["models"][MODEL], "name": MODEL}]),
     f"models.{MODEL}.steps": lambda m: m["models"][MODEL].update(steps="60"),
     "display_model": lambda m: m.update(display_model=["k16"]),
     "default_clustering": lambda m: m.update(default_clustering="none/index"),

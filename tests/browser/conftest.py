@@ -44,7 +44,7 @@ def small_app(tmp_path_factory: pytest.TempPathFactory, label_log: Path) -> dict
     bundle = write_small_bundle(folder / "small", n=N_GALAXIES, names=PAYLOADS)
     evaluation = small_evaluation(N_GALAXIES, {"k512-modern-8x8/codes": 64}).to_bytes()
     files = {EVALUATION: evaluation, CLAIMS: b"# Claims\n\nRandom numbers.\n"}
-    add_files(bundle, files, lambda manifest: f"# {manifest['name']}\n")
+    add_files(bundle, files, lambda manifest: f"# {manifest.name}\n")
     return {"bundle": bundle, "cache": folder / "cache", "labels": label_log}
 
 

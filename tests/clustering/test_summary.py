@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 
+from galaxy_explorer.bundle.clusterings import ClusterEntry
+from galaxy_explorer.bundle.json_values import FieldError, build
 from galaxy_explorer.clustering.mixture import fit_mixture
-from galaxy_explorer.clustering.summary import ClusterSummary, cluster_summaries, kind_of
+from galaxy_explorer.clustering.summary import cluster_summaries, kind_of
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +94,9 @@ def test_rule_of_the_kinds(n, low, high, kind):
 def test_json_round_trip_with_an_empty_cluster(sample):
     for cluster in sample[-1]:
         text = json.dumps(cluster.to_dict(), allow_nan=False)
-        assert ClusterSummary.from_dict(json.loads(text)).to_dict() == cluster.to_dict()
+        assert build(json.loads(text), ClusterEntry).summary().to_dict() == cluster.to_dict()
 
 
 def test_unknown_fields_are_refused(sample):
-    with pytest.raises(TypeError):
-        ClusterSummary.from_dict({**sample[-1][0].to_dict(), "colour": "red"})
+    with pytest.raises(FieldError, match="colour: is unknown"):
+        build({**sample[-1][0].to_dict(), "colour": "red"}, ClusterEntry)

@@ -222,7 +222,7 @@ def test_8_bit_pictures_give_relative_light_with_its_sky_at_zero(tmp_path: Path)
     assert brightest == np.unravel_index(light()[0, 0].argmax(), (64, 64))
     with pytest.raises(BundleError, match="no model with the PSF layer"):
         light_without_psf(bundle, bundle.codes("k512-modern-8x8")[:1])
-    bundle.manifest["survey"]["stretch"]["scale"] = 0
+    bundle.manifest.survey.stretch["scale"] = 0
     with pytest.raises(BundleError, match="no arcsinh stretch"):
         units_of(bundle)
 

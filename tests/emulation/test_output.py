@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from msgspec import structs
 from PIL import Image
 
 from galaxy_explorer.bundle.bundle import load_bundle
@@ -187,13 +188,10 @@ def test_a_sheet_has_a_largest_size() -> None:
 
 
 def test_names_are_plain_and_say_synthetic(emulator: Emulator) -> None:
-    maker = Observer(emulator)
-    emulator.bundle.manifest["name"] = "../a b"
-    try:
-        assert file_stem(maker, REQUEST) == "synthetic-.._a_b-seed7"
-        assert facts(cards(maker, REQUEST))["BUNDLE"] == "../a b"
-    finally:
-        emulator.bundle.manifest["name"] = "small"
+    manifest = structs.replace(emulator.bundle.manifest, name="../a b")
+    maker = Observer(Emulator.open(replace(emulator.bundle, manifest=manifest)))
+    assert file_stem(maker, REQUEST) == "synthetic-.._a_b-seed7"
+    assert facts(cards(maker, REQUEST))["BUNDLE"] == "../a b"
 
 
 def test_a_galsim_image_keeps_the_light() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from galaxy_explorer.evaluation.emulator import comparison
 from galaxy_explorer.evaluation.emulator import sets as scores
@@ -165,7 +166,7 @@ def test_slopes_are_tested_together_those_of_each_kind_by_themselves(perfect):
         own = [two_sided(t.sigmas) for t in tested]
         assert [t.p_holm for t in tested] == holm(own)
         assert all(p >= one for p, one in zip(holm(own), own, strict=True))
-    assert with_p([replace(t, p_holm=None) for t in found]) == found
+    assert with_p([structs.replace(t, p_holm=None) for t in found]) == found
     assert found[2].format_p == "< 1e-6"
     assert [t.statistic for t in found[:5]] == ["concentration"] * 4 + [perfect.names[1]]
 
@@ -202,7 +203,7 @@ def test_the_guidance_that_follows_best_is_chosen(perfect):
     curve = [guidance_point(w, perfect.real, m) for w, m in ((1.0, weak), (1.5, perfect.samples))]
     assert curve[0].slope_ratio < curve[1].slope_ratio
     assert best_guidance(curve) == 1.5
-    assert best_guidance([replace(curve[1], guidance=w) for w in (3.0, 2.0)]) == 2.0
+    assert best_guidance([structs.replace(curve[1], guidance=w) for w in (3.0, 2.0)]) == 2.0
     assert guidance_point(1.0, perfect.real, perfect.real).cost == pytest.approx(0)
 
 

@@ -82,7 +82,7 @@ def test_the_bundle_keeps_the_judge_measured_as_it_ships(proof, bundle, survey):
     opened = load_bundle(bundle)
     ttype, split = survey.column("ttype"), survey.column("split")
     rows = np.flatnonzero(np.isfinite(ttype) & (split == "test"))
-    judge, said = opened.load_judge(), opened.judge
+    judge, said = opened.load_ttype_regressor(), opened.ttype_regressor
     found, _ = judge_stamps(judge.model, survey.model_input(rows))
     assert said.n == len(rows)
     assert said.real.r == pytest.approx(np.corrcoef(found, ttype[rows])[0, 1], abs=1e-4)

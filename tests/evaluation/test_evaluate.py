@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from galaxy_explorer import load_bundle
@@ -94,7 +94,7 @@ def test_the_bundle_keeps_it(evaluation, bundle):
         assert claim.words in claims
         assert claim.words in opened.card
     key = evaluation.recommended
-    assert key == opened.manifest["default_clustering"]
+    assert key == opened.manifest.default_clustering
     assert len(evaluation.jaccard(key)) == opened.clusterings[key].mixture.n_components
     assert len(evaluation.trees[0].leaf) == N
 

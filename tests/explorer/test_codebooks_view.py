@@ -112,7 +112,7 @@ def test_a_cluster_of_either_side_is_highlighted_on_both(page, state, side):
 
 
 def test_strips_show_one_galaxy_of_each_type(bundle):
-    rows = varied_galaxies(bundle, bundle.manifest["display_model"])
+    rows = varied_galaxies(bundle, bundle.manifest.display_model)
     classes = bundle.column("ttype_class")[rows]
     known = np.unique(bundle.column("ttype_class"))
     assert list(classes) == list(known[known >= 0])

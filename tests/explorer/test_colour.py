@@ -104,7 +104,7 @@ def test_strips_and_detail_show_colours_and_the_residual_of_the_mean(
     red, context, state, tmp_path
 ) -> None:
     stamps = StampStore(context.bundle, tmp_path, context.stamps.originals)
-    model = context.bundle.manifest["display_model"]
+    model = context.bundle.manifest.display_model
     strips = Strips(state, stamps, models=[model])
     content = strips._content(np.array([3, 4]), [model])
     assert [line["label"] for line in content["lines"]][::2] == ["Original", "residual"]

@@ -187,7 +187,7 @@ def test_positions_keep_their_sign(ra, dec, words):
 
 
 def test_error_percentile_is_counted_among_training_galaxies(bundle):
-    model = bundle.manifest["display_model"]
+    model = bundle.manifest.display_model
     errors = bundle.column(f"{model}/error")
     training = errors[bundle.column("split") == "train"]
     error, percentile = error_percentile(bundle, model, 3)

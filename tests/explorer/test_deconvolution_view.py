@@ -7,8 +7,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from galaxy_explorer.bundle.bundle import load_bundle
+from galaxy_explorer.bundle.deconvolution import (
+    Band,
+    DeconvolutionFigure,
+    DeconvolutionMeasures,
+)
 from galaxy_explorer.explorer.pages.deconvolution.page import DeconvolutionPage, figures_html
 from galaxy_explorer.explorer.pages.deconvolution.scenes import (
     DECONVOLVED,
@@ -104,9 +110,9 @@ def test_the_bar_is_an_arcsec_long() -> None:
 
 
 def test_figures_are_grouped_and_their_text_is_escaped(folder: Path) -> None:
-    figure = {"peak_sn": 20.0, "name": "<b>", "value": 1.0, "low": 0.0, "high": 2.0, "n": 9}
-    figure |= {"unit": "%", "method": "<i>"}
-    found = {"figures": [figure, {**figure, "peak_sn": 5.0}]}
+    figure = DeconvolutionFigure(20.0, "<i>", "<b>", 1.0, low=0.0, high=2.0, n=9, unit="%")
+    figures, band = (figure, replace(figure, peak_sn=5.0)), Band(5.0, (), ())
+    found = DeconvolutionMeasures(1, "k16-psf-21x21", figures, band)
     assert [row["peak_sn"] for row in figure_table(found)] == [5.0, 20.0]
     html = figures_html(found)
     assert "&lt;i&gt;" in html

@@ -132,7 +132,7 @@ def test_two_visitors_have_their_own_queue_and_layer(session, store, state):
     other.save([item("galaxy-0001", "T5")])
     session.save([item("galaxy-0001", "T3")])
     assert session.annotations_of("galaxy-0001") == {"stage": "T3"}
-    assert other.said("galaxy-0001") == {"stage": "T5"}
+    assert other.annotations_of("galaxy-0001") == {"stage": "T5"}
     assert list(session.order) != list(other.order)
 
 

@@ -104,7 +104,7 @@ def test_a_picture_is_examined(view, state, data) -> None:
 
 
 def test_look_alikes_and_thinness_are_those_of_code_space(bundle) -> None:
-    key = bundle.manifest["default_clustering"]
+    key = bundle.manifest.default_clustering
     member = classified(bundle, np.zeros(1))[0].clusterings[key]
     rows, far = look_alikes(bundle, key, member)
     assert (rows[0], far[0]) == (3, 0.0)

@@ -38,9 +38,9 @@ def service(monkeypatch):
 
     def urlopen(address: str, timeout: float) -> io.BytesIO:
         state.asked.append(address)
-        if isinstance(state.results, Exception):
-            raise state.results
-        return io.BytesIO(state.results)
+        if isinstance(state.answer, Exception):
+            raise state.answer
+        return io.BytesIO(state.answer)
 
     monkeypatch.setattr(
         "galaxy_explorer.explorer.pictures.originals.urllib.request.urlopen", urlopen

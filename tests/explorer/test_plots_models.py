@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 
 import pytest
+from msgspec.structs import replace
 
 from galaxy_explorer.explorer.pages.codebooks.figures import Tradeoff, Training, rule_table
 from galaxy_explorer.explorer.plots.models import (
@@ -25,8 +26,7 @@ def test_points_come_from_the_evaluation_where_there_is_one(bundle, evaluated):
     points = tradeoff_points(bundle)
     assert [f"{point.model}/{point.features}" for point in points] == list(bundle.clusterings)
     assert (
-        points[0].eta2
-        == bundle.clusterings[next(iter(bundle.clusterings))].agreement["eta2"]["value"]
+        points[0].eta2 == bundle.clusterings[next(iter(bundle.clusterings))].agreement["eta2"].value
     )
 
 
@@ -80,17 +80,17 @@ def test_each_training_has_a_curve_and_a_ring_where_the_rule_was_met(bundle):
     models = list(bundle.models.values())
     curves, rings = curve_columns(models, "nmse"), rule_columns(models, "nmse")
     assert len(curves["x"]) == len(models)
-    met = [model for model in models if model.rule_step is not None]
-    assert rings["x"] == [model.rule_step for model in met]
+    met = [model for model in models if model.early_stop_step is not None]
+    assert rings["x"] == [model.early_stop_step for model in met]
     without = [model for model in models if model.kind == "convae"]
     assert curve_columns(without, "perplexity")["x"] == []
 
 
 def test_the_table_says_what_stopping_would_have_cost(bundle):
     entry = bundle.models["k16-modern-8x8"]
-    table = rule_table([entry, replace(entry, rule_step=None)])
-    assert f"step {entry.rule_step:,}" in table
-    assert f"{100 * entry.rule_cost:.1f} % more error" in table
+    table = rule_table([entry, replace(entry, early_stop_step=None)])
+    assert f"step {entry.early_stop_step:,}" in table
+    assert f"{100 * entry.early_stop_cost:.1f} % more error" in table
     assert "not within these steps" in table
 
 
@@ -101,13 +101,14 @@ def test_curves_follow_the_models_and_the_switch(bundle):
     assert len(view.figure.select_one({"name": CURVES}).data["x"]) == 2
     view.figure_of = "Codes that changed"
     assert view.figure.yaxis.axis_label == "Codes that changed"
-    met = [view.bundle.models[name].rule_step for name in view.models]
+    met = [view.bundle.models[name].early_stop_step for name in view.models]
     assert view.figure.select_one({"name": RULE}).data["x"] == [step for step in met if step]
 
 
 def test_the_models_of_the_report_are_found_where_there_are_any(bundle):
     assert report_models(bundle) == ["k512-paper-8x8", "k16-modern-8x8", "convae-conv"]
-    other = replace(bundle, models={"k64-modern-8x8": bundle.models["k16-modern-8x8"]})
+    models = {"k64-modern-8x8": bundle.models["k16-modern-8x8"]}
+    other = dataclasses.replace(bundle, manifest=replace(bundle.manifest, models=models))
     assert report_models(other) == ["k64-modern-8x8"]
     assert set(model_choices(bundle).values()) == set(bundle.models)
 

@@ -52,7 +52,7 @@ def page(bundle: Bundle):
 
 def test_every_cluster_with_members_is_there_in_order_of_mean_t(bundle, page) -> None:
     read, steps = page
-    clusters = bundle.clusterings[bundle.manifest["default_clustering"]].clusters
+    clusters = bundle.clusterings[bundle.manifest.default_clustering].clusters
     filled = [cluster for cluster in clusters if cluster.count]
     assert len([tag for tag, given in read.tags if given.get("class") == "cluster"]) == len(filled)
     assert len(steps) == len(clusters)
@@ -82,7 +82,7 @@ def test_it_names_the_bundle_the_models_and_the_paper(bundle, page) -> None:
 
 
 def test_bars_are_as_high_as_the_counts_say(bundle) -> None:
-    cluster = bundle.clusterings[bundle.manifest["default_clustering"]].clusters[3]
+    cluster = bundle.clusterings[bundle.manifest.default_clustering].clusters[3]
     read = Reader()
     read.feed(histogram_svg(cluster))
     heights = np.array([float(given["height"]) for tag, given in read.tags if tag == "rect"])

@@ -4,12 +4,12 @@ import asyncio
 import csv
 import io
 import re
-from dataclasses import replace
 
 import pytest
 from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from galaxy_explorer.bundle.evaluation import ROW_FIELDS, VERDICTS
 from galaxy_explorer.explorer.pages.claims import ClaimsPage, cards, verdict_counts

@@ -38,7 +38,7 @@ def store(bundle, tmp_path, decoded):
 
 
 def expected(bundle: Bundle, rows: list[int]) -> np.ndarray:
-    return drawn(np.array(rows), bundle.manifest["display_model"])[:, 0].astype(np.float16)
+    return drawn(np.array(rows), bundle.manifest.display_model)[:, 0].astype(np.float16)
 
 
 def test_stamps_come_in_the_order_asked_for_and_may_repeat(bundle, store) -> None:
@@ -111,7 +111,7 @@ def test_what_the_pages_show_first_is_decoded_first(bundle, store, decoded) -> N
     end = time.monotonic() + FILL_LIMIT_S
     while store.done_share < 1 and time.monotonic() < end:
         time.sleep(0.01)
-    clusters = bundle.clusterings[bundle.manifest["default_clustering"]].clusters
+    clusters = bundle.clusterings[bundle.manifest.default_clustering].clusters
     central = {cluster.medoid for cluster in clusters if cluster.medoid >= 0}
     assert set(decoded[: len(central)]) == central
 

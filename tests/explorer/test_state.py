@@ -74,7 +74,7 @@ def test_the_selection_stays_when_the_clustering_changes(state) -> None:
 
 
 def test_the_default_clustering_is_the_bundles_and_another_is_compared(state) -> None:
-    assert state.clustering == state.bundle.manifest["default_clustering"]
+    assert state.clustering == state.bundle.manifest.default_clustering
     assert state.compare != state.clustering
     with pytest.raises(ValueError, match="clustering"):
         state.clustering = "no/such"

@@ -81,7 +81,7 @@ def test_figures_are_drawn(home, state, kind) -> None:
 
 
 def test_the_same_figure_has_the_same_bytes(bundle) -> None:
-    clustering = bundle.clusterings[bundle.manifest["default_clustering"]]
+    clustering = bundle.clusterings[bundle.manifest.default_clustering]
     maps = [map_figure(clustering, np.arange(3), "t", "s", "svg") for _ in range(2)]
     assert maps[0] == maps[1]
     assert b"(2 without T)" in types_figure(np.arange(10), 2, "t", "s", "svg")

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from galaxy_explorer.bundle.card import model_card, table
+from galaxy_explorer.bundle.manifest import Manifest
 
 
-def deconvolution_card(manifest: dict[str, Any], found: dict[str, Any], command: str) -> str:
+def deconvolution_card(manifest: Manifest, found: dict[str, Any], command: str) -> str:
     """The model card with the figures of `deconvolution.json`; command: what measured them."""
     parts = (_method(found), _against_truth(found), _targets(found), _stamps(found))
     body = "\n".join(f"{part.strip()}\n" for part in parts)

@@ -108,16 +108,16 @@ def evaluate_deconvolution(request: DeconvolutionEvaluation) -> dict[str, Any]:
 class _Run:
     def __init__(self, request: DeconvolutionEvaluation, bundle: Bundle) -> None:
         self.request, self.bundle = request, bundle
-        self.model, self.name = psf_model(bundle), psf_model_name(bundle)
+        self.model, self.name = psf_model(bundle), psf_model_name(bundle) or ""
         self.survey = Survey.open(request.survey)
         self.scale = float(self.survey.meta["pixel_scale_arcsec"])
         folder = request.bundle.with_name(f"{request.bundle.name}.work") / "deconvolution"
         self.cache = StageCache(folder)
 
     def stage(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        weights = self.bundle.manifest["models"][self.name]["weights"]
+        weights = self.bundle.models[self.name].weights
         inputs = {
-            "weights": self.bundle.manifest["files"][weights]["sha256"],
+            "weights": self.bundle.manifest.files[weights].sha256,
             "survey": self.survey.meta["fingerprint"],
             "n": self.request.n,
             "real": str(self.request.real),

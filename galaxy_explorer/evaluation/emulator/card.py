@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from galaxy_explorer.bundle.card import table
 from galaxy_explorer.bundle.emulation import (
     KINDS,
@@ -13,11 +10,12 @@ from galaxy_explorer.bundle.emulation import (
     EmulatorEvaluation,
     PriorEvaluation,
 )
+from galaxy_explorer.bundle.manifest import RegressorEntry
 from galaxy_explorer.evaluation.emulator.figures import LEADING
 
 
 def emulator_section(
-    name: str, emulation: EmulatorEvaluation, judge: Mapping[str, Any] | None = None
+    name: str, emulation: EmulatorEvaluation, judge: RegressorEntry | None = None
 ) -> str:
     """Markdown text; name: the bundle's; judge: the entry in its manifest."""
     survey = emulation.settings["survey"]
@@ -56,18 +54,16 @@ statistics (Holm 1979). Stamps that could not be measured: {_failed(emulation)}.
 {_judge(judge)}{"".join(_beside(emulation, other) for other in emulation.others)}"""
 
 
-def _judge(judge: Mapping[str, Any] | None) -> str:
+def _judge(judge: RegressorEntry | None) -> str:
     if judge is None:
         return ""
-    drawn = {f"`{name}`, noise added": values for name, values in judge["drawn"].items()}
-    kinds = {"real stamps": judge["real"], **drawn}
-    rows = [
-        [kind, f"{v['r']:.3f}", f"{v['rms']:.2f}", f"{v['bias']:.2f}"] for kind, v in kinds.items()
-    ]
+    drawn = {f"`{name}`, noise added": values for name, values in judge.drawn.items()}
+    kinds = {"real stamps": judge.real, **drawn}
+    rows = [[kind, f"{v.r:.3f}", f"{v.rms:.2f}", f"{v.bias:.2f}"] for kind, v in kinds.items()]
     return f"""
 ## The judge
 
-`{judge["file"]}` reads T: a network trained on real stamps of the train split. Of {judge["n"]}
+`{judge.file}` reads T: a network trained on real stamps of the train split. Of {judge.n}
 held-out galaxies with a T, with the weights that ship:
 
 {table(["stamps", "r with T", "rms error, stages", "mean error, stages"], rows)}

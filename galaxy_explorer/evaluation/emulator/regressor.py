@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galaxy_explorer.bundle.manifest import JUDGE, open_regressor
+from galaxy_explorer.bundle.manifest import JUDGE, Reading, RegressorEntry
+from galaxy_explorer.bundle.networks import open_regressor
 from galaxy_explorer.emulation.likeness import judged_ttype, left_out_noise
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.references import LEAST_TYPED
@@ -24,7 +25,7 @@ class ShippedJudge:
     """Its file, and its entry in the manifest."""
 
     data: bytes
-    entry: dict[str, Any]
+    entry: RegressorEntry
 
 
 def trained_judge(context: Context) -> TTypeRegressor | None:
@@ -63,19 +64,18 @@ def shipped_judge(context: Context, models: Sequence[str]) -> ShippedJudge | Non
     noise = left_out_noise(stamps, bundle.decode(models[0], rows))
     amplitude = (np.median(noise.sigma) * noise.filter).astype(np.float32)
     data = judge_bytes(StoredRegressor(model, amplitude))
-    judge = open_regressor(data, bundle.path / JUDGE, bundle.manifest["survey"])
+    judge = open_regressor(data, bundle.path / JUDGE, bundle.manifest.survey)
     drawn = {
         name: _reading(judged_ttype(judge, bundle.decode(name, rows), rows), truth)
         for name in models
     }
     real = _reading(judge_stamps(judge.model, stamps)[0], truth)
-    entry = {"file": JUDGE, "n": len(rows), "real": real, "drawn": drawn}
-    return ShippedJudge(data, entry)
+    return ShippedJudge(data, RegressorEntry(JUDGE, len(rows), real, drawn))
 
 
-def _reading(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+def _reading(found: np.ndarray, truth: np.ndarray) -> Reading:
     """Correlation with T, 0 where nothing varies; rms and mean error in stages."""
     varies, error = found.std() > 0 < truth.std(), found - truth
     r = np.corrcoef(found, truth)[0, 1] if varies else 0.0
     figures = {"r": r, "rms": np.sqrt(np.square(error).mean()), "bias": error.mean()}
-    return {name: round(float(value), 4) for name, value in figures.items()}
+    return Reading(**{name: round(float(value), 4) for name, value in figures.items()})

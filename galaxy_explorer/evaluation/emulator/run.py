@@ -8,10 +8,10 @@ the work folder beside the bundle: the same command resumes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import asdict, replace
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.emulation import (
@@ -79,10 +79,8 @@ class PriorMeasurement:
         self.context, self.emulator, self.samples, self.say = context, emulator, samples, say
         self.guided = emulator.guided
         self.measurer = Measurer(context, emulator.model, emulator.fields, workers, stage=stage)
-        bundle, file = context.bundle, context.bundle.manifest["priors"][emulator.model]["file"]
-        self.source = Source(
-            bundle.manifest["files"][file]["sha256"], bundle.load_prior(emulator.model)
-        )
+        bundle, file = context.bundle, context.bundle.priors[emulator.model].file
+        self.source = Source(bundle.manifest.files[file].sha256, bundle.load_prior(emulator.model))
 
     def run(self) -> PriorEvaluation:
         """Measure what is not measured yet; put everything together."""
@@ -181,8 +179,8 @@ class PriorMeasurement:
         return {
             "bundle": bundle.name,
             "prior": PRIORS[bundle.priors[self.emulator.model].kind],
-            "survey": str(bundle.manifest["survey"]["name"]),
-            "software": str(bundle.manifest["software"]),
+            "survey": bundle.manifest.survey.name,
+            "software": bundle.manifest.software,
             "light": units_of(bundle).unit,
             "held-out galaxies": str(len(sets.real)),
             "with a T": str(len(sets.real.typed)),
@@ -222,7 +220,7 @@ def evaluate_emulator(
         one = PriorMeasurement(context, emulator, samples, workers, say, stage=stage)
         proofs[name] = one.run()
     others = tuple(proofs[name] for name in names[1:] if name in proofs)
-    made = EmulatorEvaluation(**vars(proofs[main]), others=others)
+    made = EmulatorEvaluation(**asdict(proofs[main]), others=others)
     target = path if out is None else copied(path, out)
     say("Judge")
     write_emulation(load_bundle(target), made, shipped_judge(context, names))
@@ -240,9 +238,7 @@ def _kept(bundle: Bundle, only: str, samples: int) -> dict[str, PriorEvaluation]
             f"{bundle.path}: its first prior was measured with --emulator-samples {before};"
             " take as many, or leave --emulator-model out"
         )
-    first = PriorEvaluation(
-        **{field.name: getattr(found, field.name) for field in fields(PriorEvaluation)}
-    )
+    first = PriorEvaluation(**{n: v for n, v in asdict(found).items() if n != "others"})
     proofs = (replace(p, trends=tuple(with_p(p.trends))) for p in (first, *found.others))
     return {proof.model: proof for proof in proofs}
 
@@ -256,5 +252,5 @@ def write_emulation(
         {EMULATION: emulation.to_bytes()} | ({} if judge is None else {JUDGE: judge.data}),
         lambda manifest: card_of(manifest, bundle.evaluation, emulation),
         guidance={proof.model: proof.guidance for proof in (emulation, *emulation.others)},
-        judge=None if judge is None else judge.entry,
+        ttype_regressor=None if judge is None else judge.entry,
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from galaxy_explorer.bundle.emulation import CLASSES, KINDS, GuidancePoint, Histogram, TypeTrend
 from galaxy_explorer.evaluation.emulator import comparison as compare

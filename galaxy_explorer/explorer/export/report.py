@@ -28,7 +28,7 @@ from galaxy_explorer.explorer.wording import format_clustering, format_model
 from galaxy_explorer.tables import PAPER, SOFTWARE
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Bundle, Clustering
+    from galaxy_explorer.bundle import Bundle, Clustering
     from galaxy_explorer.clustering.summary import ClusterSummary
 
 MEMBERS = 8
@@ -50,14 +50,14 @@ def report(
     clustering: key, else the bundle's default. advance: called with 1 after each cluster. Raises
     KeyError for an unknown clustering.
     """
-    key = clustering or bundle.manifest["default_clustering"]
+    key = clustering or bundle.manifest.default_clustering
     chosen, clusters = bundle.clusterings[key], []
     for cluster in ordered(chosen.clusters, "mean T"):
         if cluster.count:
             clusters.append(cluster_section(bundle, cluster))
         advance(1)
-    survey = bundle.manifest["survey"]
-    band = f" in the {survey['band']} band" if survey.get("band") else ""
+    survey = bundle.manifest.survey
+    band = f" in the {survey.band} band" if survey.band else ""
     known = int(np.isfinite(bundle.column("ttype")).sum())
     about = (
         f"{len(bundle):,} galaxies{band}, {known:,} of them with a Hubble type. The models were"
@@ -94,8 +94,8 @@ def clusterings_table(bundle: Bundle) -> dict[str, Any]:
     for one in bundle.clusterings.values():
         cells = []
         for score in (one.agreement[name] for name in SCORES if name in one.agreement):
-            parts = ("value", "low", "high", "chance")
-            value, low, high, chance = (number(score.get(part), ".3f") for part in parts)
+            figures = (score.value, score.low, score.high, score.chance)
+            value, low, high, chance = (number(figure, ".3f") for figure in figures)
             cells.append(f"{value} ({low} to {high}); chance {chance}")
         rows.append([clustering_words(bundle, one), str(one.effective_clusters), *cells])
     heads = ["Clustering", "clusters in use", *(f"{word} (95 %)" for word in SCORES.values())]
@@ -114,7 +114,7 @@ def cluster_section(bundle: Bundle, cluster: ClusterSummary) -> Html:
     kind = "too few T to call" if cluster.kind == "unknown" else cluster.kind
     rows, members = np.array(cluster.typical[:MEMBERS], np.int64), None
     if len(rows):
-        stamps = as_shown(bundle.decode(bundle.manifest["display_model"], rows))
+        stamps = as_shown(bundle.decode(bundle.manifest.display_model, rows))
         sheet = encode_sheet(render_stamps(stamps, DisplaySettings()), MEMBERS)
         ids = ", ".join(str(bundle.column("galaxy_id")[row]) for row in rows)
         members = {"data": base64.b64encode(sheet).decode("ascii"), "ids": ids}

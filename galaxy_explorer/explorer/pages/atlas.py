@@ -124,10 +124,10 @@ class AtlasPage(pn.viewable.Viewer):
 
     def _introduction(self) -> pn.viewable.Viewable:
         bundle = self.state.bundle
-        survey = bundle.manifest["survey"]
-        name = str(survey.get("name") or "").replace("_", " ").upper()
+        survey = bundle.manifest.survey
+        name = survey.name.replace("_", " ").upper()
         words = f"{len(bundle):,} {name} galaxies"
-        words += f" in the {survey['band']} band" if survey.get("band") else ""
+        words += f" in the {survey.band} band" if survey.band else ""
         return HtmlPane(
             render("pages.introduction", sample=words),
             styles={"font-size": "14px", "line-height": "1.45"},

@@ -29,7 +29,7 @@ from galaxy_explorer.explorer.widgets.intervals import (
 )
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Bundle
+    from galaxy_explorer.bundle import Bundle
     from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
@@ -95,7 +95,7 @@ class ClaimsPage(pn.viewable.Viewer):
             "", stylesheets=CARD_STYLES, sizing_mode="stretch_width", margin=(8, 0)
         )
         self.downloads = Downloads("Download as", ["md"], self.prepare_file)
-        self.downloads.buttons.visible = CLAIMS in state.bundle.manifest["files"]
+        self.downloads.buttons.visible = CLAIMS in state.bundle.manifest.files
         self.param.watch(self._show, "verdict")
         self._show()
         self.view = self._layout()
@@ -145,4 +145,4 @@ class ClaimsPage(pn.viewable.Viewer):
 
 def _claims_file(bundle: Bundle) -> Made:
     """The bundle's own CLAIMS.md, as the evaluation wrote it, checked once more."""
-    return "claims", verified_bytes(bundle.path / CLAIMS, bundle.manifest["files"][CLAIMS])
+    return "claims", verified_bytes(bundle.path / CLAIMS, bundle.manifest.files[CLAIMS])

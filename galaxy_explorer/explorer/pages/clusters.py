@@ -39,7 +39,7 @@ from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.explorer.wording import format_entry
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Clustering
+    from galaxy_explorer.bundle import Clustering
     from galaxy_explorer.bundle.evaluation import Evaluation
     from galaxy_explorer.bundle.evaluation import StoredMergerTree as StoredTree
     from galaxy_explorer.clustering.summary import ClusterSummary

@@ -35,7 +35,7 @@ from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.wording import caption
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Clustering
+    from galaxy_explorer.bundle import Clustering
     from galaxy_explorer.clustering.summary import ClusterSummary
     from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState

@@ -50,7 +50,7 @@ def survey_originals(bundle: Bundle, survey: Survey) -> Originals:
     place = {galaxy: row for row, galaxy in enumerate(survey.column("galaxy_id"))}
     rows_there = np.array([place.get(galaxy, -1) for galaxy in bundle.column("galaxy_id")])
     side = int(survey.meta["stamp_size"])
-    colour = has_colour(int(bundle.manifest["survey"]["channels"]))
+    colour = has_colour(bundle.manifest.survey.channels)
 
     def originals(rows: NDArray[np.int64]) -> NDArray[np.float32]:
         there = rows_there[rows]

@@ -85,7 +85,7 @@ def sweep(folder: Path, *, keep: str) -> None:
 
 def first_shown(bundle: Bundle) -> NDArray[np.int64]:
     """Every row once: first the centres of the clusters that are shown first, then typical ones."""
-    default = bundle.clusterings[bundle.manifest["default_clustering"]]
+    default = bundle.clusterings[bundle.manifest.default_clustering]
     centres = [cluster.medoid for cluster in default.clusters if cluster.medoid >= 0]
     typical = [
         row for one in bundle.clusterings.values() for k in one.clusters for row in k.typical
@@ -104,11 +104,11 @@ class StampStore:
     """
 
     def __init__(self, bundle: Bundle, cache_dir: Path, originals: Originals | None = None) -> None:
-        config = bundle.models[bundle.manifest["display_model"]].config
+        config = bundle.models[bundle.manifest.display_model].config
         self.bundle = bundle
         self.side = int(config["stamp_size"])
         self.originals = originals
-        self.colour = has_colour(int(bundle.manifest["survey"]["channels"]))
+        self.colour = has_colour(bundle.manifest.survey.channels)
         name = bundle.hash[:24] + ("-rgb" if self.colour else "")
         shape = (len(bundle), self.side, self.side, *[3] * self.colour)
         self._file = StampFile(cache_dir, name, shape)
@@ -140,7 +140,7 @@ class StampStore:
 
     def decode(self, model: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Reconstructions of catalogue rows by any model of the bundle. May wait."""
-        if model == self.bundle.manifest["display_model"]:
+        if model == self.bundle.manifest.display_model:
             return self.get(rows)
         stamps = self._decoder.submit(self.bundle.decode, model, rows).result()
         return as_shown(stamps)
@@ -157,7 +157,7 @@ class StampStore:
     def _decode(self, rows: NDArray[np.int64]) -> None:
         rows = rows[self._file.done[rows] == 0]
         if len(rows):
-            stamps = self.bundle.decode(self.bundle.manifest["display_model"], rows)
+            stamps = self.bundle.decode(self.bundle.manifest.display_model, rows)
             self._file.write(rows, as_shown(stamps))
 
     def pictures(

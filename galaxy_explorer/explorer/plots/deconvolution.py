@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bokeh.models import ColumnDataSource, HoverTool, Span
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.plots.palette import describe
 from galaxy_explorer.explorer.plots.ttype_histogram import MIDDLE_GREY
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle.deconvolution import Band
 
 COLOURS = {
     "original": "#9aa4b2",
@@ -54,7 +57,7 @@ def update_profiles(plot: figure, profiles: dict[str, tuple[NDArray[Any], NDArra
             item.visible = item.label.value in profiles
 
 
-def mtf_figure(band: dict[str, Any], *, height: int = 300) -> figure:
+def mtf_figure(band: Band, *, height: int = 300) -> figure:
     """The MTF of the mean PSF against spatial frequency, with the limit of the data."""
     plot = figure(
         height=height, sizing_mode="stretch_width", tools="pan,box_zoom,reset",
@@ -62,11 +65,11 @@ def mtf_figure(band: dict[str, Any], *, height: int = 300) -> figure:
         y_axis_label="modulation transfer",
     )  # fmt: skip
     describe(plot, "How much of each spatial frequency the mean PSF lets through")
-    source = ColumnDataSource({"f": band["frequency"], "m": band["mtf"]})
+    source = ColumnDataSource({"f": list(band.frequency), "m": list(band.mtf)})
     line = plot.line("f", "m", source=source, color=COLOURS["reconstruction"], line_width=2)
     tips = [("frequency", "@f{0.00} cycles/arcsec"), ("transfer", "@m{0.000}")]
     plot.add_tools(HoverTool(renderers=[line], tooltips=tips, mode="vline"))
-    limit = float(band["limit_cycles_per_arcsec"])
+    limit = band.limit_cycles_per_arcsec
     plot.add_layout(
         Span(location=limit, dimension="height", line_color=MIDDLE_GREY, line_dash="dashed")
     )

@@ -42,7 +42,7 @@ from galaxy_explorer.explorer.plots.palette import (
 )
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Clustering
+    from galaxy_explorer.bundle import Clustering
 
 BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 """Address of a transparent picture: nothing is asked of the server before it is shown."""

@@ -34,7 +34,7 @@ from galaxy_explorer.explorer.wording import (
 )
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Bundle, ModelEntry
+    from galaxy_explorer.bundle import Bundle, ModelEntry
 
 
 POINTS, SERIES = "tradeoff", "series"
@@ -57,9 +57,10 @@ def manifest_point(bundle: Bundle, key: str) -> TradeoffPoint:
     clustering = bundle.clusterings[key]
     entry = bundle.models[clustering.model]
     scores = {
-        f"{name}{end}": clustering.agreement[name][part]
-        for name in ("eta2", "ami")
-        for end, part in (("", "value"), ("_low", "low"), ("_high", "high"))
+        f"{name}{end}": value
+        for name, score in clustering.agreement.items()
+        if name in {"eta2", "ami"}
+        for end, value in (("", score.value), ("_low", score.low), ("_high", score.high))
     }
     return TradeoffPoint(
         model=clustering.model, features=clustering.features, clusterer="mixture",
@@ -284,7 +285,7 @@ def rule_columns(models: Sequence[ModelEntry], field: str) -> dict[str, Any]:
         (row["step"], row[field], colour)
         for model, colour in zip(shown, category_colours(len(shown)), strict=True)
         for row in model.curve
-        if row["step"] == model.rule_step
+        if row["step"] == model.early_stop_step
     ]
     return {name: [entry[i] for entry in found] for i, name in enumerate(("x", "y", "colour"))}
 

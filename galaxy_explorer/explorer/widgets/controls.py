@@ -108,7 +108,7 @@ def whole_number(label: str, value: int, low: int, high: int) -> NumberField:
 def format_colour(state: ExplorerState) -> dict[str, str]:
     """The colour maps in words; the one that shows the colours of three bands says so."""
     words = {name.capitalize(): name for name in COLOUR_MAPS}
-    if not has_colour(int(state.bundle.manifest["survey"]["channels"])):
+    if not has_colour(state.bundle.manifest.survey.channels):
         return words
     own = {"Colours of the survey": OWN_COLOURS}
     return own | {word: name for word, name in words.items() if name != OWN_COLOURS}

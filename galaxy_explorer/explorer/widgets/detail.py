@@ -133,7 +133,7 @@ class Detail(pn.viewable.Viewer):
     def _pictures(self, row: int) -> list[dict[str, str]]:
         """Original, reconstruction and residual, or why there is none."""
         rows, bundle = np.array([row]), self.state.bundle
-        model = bundle.manifest["display_model"]
+        model = bundle.manifest.display_model
         made = f"Reconstruction ({format_model(model, bundle.models[model].config)})"
         drawn = picture_values(self.stamps.pictures(rows, self.state.display)[0], made)
         if self.stamps.originals is None:
@@ -160,7 +160,7 @@ def _absent(words: str) -> dict[str, str]:
 def facts(state: ExplorerState, row: int) -> Html:
     """What is known about a galaxy, as HTML."""
     bundle, clustering = state.bundle, state.bundle.clusterings[state.clustering]
-    error, percentile = error_percentile(bundle, bundle.manifest["display_model"], row)
+    error, percentile = error_percentile(bundle, bundle.manifest.display_model, row)
     cluster, source = int(clustering.labels[row]), bundle.column("source")[row]
     ttype = format_ttype(float(bundle.column("ttype")[row]))
     place = float(bundle.column("ra")[row]), float(bundle.column("dec")[row])

@@ -77,7 +77,7 @@ class Strips(pn.viewable.Viewer):
             return np.array(self.picked[:N_GALAXIES], np.int64)
         selected = self.state.selection
         if not len(selected):
-            return varied_galaxies(self.state.bundle, self.state.bundle.manifest["display_model"])
+            return varied_galaxies(self.state.bundle, self.state.bundle.manifest.display_model)
         clustering = self.state.bundle.clusterings[self.state.clustering]
         return typical_order(clustering, selected)[:N_GALAXIES]
 

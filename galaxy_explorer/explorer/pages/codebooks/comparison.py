@@ -27,7 +27,7 @@ from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, type_key
 from galaxy_explorer.explorer.widgets.components import HtmlPane, SmallMultiples
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Clustering
+    from galaxy_explorer.bundle import Clustering
     from galaxy_explorer.explorer.state import ExplorerState
 
 SIDES = {"left": "clustering", "right": "compare"}

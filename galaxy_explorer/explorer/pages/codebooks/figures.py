@@ -24,7 +24,7 @@ from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.explorer.wording import format_model
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Bundle, ModelEntry
+    from galaxy_explorer.bundle import Bundle, ModelEntry
 
 RULE = (
     "The training could have stopped (ring) where between two checks, 5 % of the steps apart, the"
@@ -115,9 +115,10 @@ def rule_table(models: Sequence[ModelEntry]) -> Html:
     rows = []
     for model in models:
         rule = "not within these steps"
-        if model.rule_step is not None:
-            cost = "" if model.rule_cost is None else f", {100 * model.rule_cost:.1f} % more error"
-            rule = f"step {model.rule_step:,}{cost}"
+        if model.early_stop_step is not None:
+            cost = model.early_stop_cost
+            more = "" if cost is None else f", {100 * cost:.1f} % more error"
+            rule = f"step {model.early_stop_step:,}{more}"
         name = format_model(model.name, model.config)
         rows.append({"name": name, "steps": f"{model.steps:,}", "rule": rule})
     return render("pages.stop_rule", explanation=RULE, models=rows)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from galaxy_explorer.bundle import Score
 from galaxy_explorer.explorer.wording import FEATURE_WORDS, format_model
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Bundle, Clustering, ModelEntry
+    from galaxy_explorer.bundle import Bundle, Clustering, ModelEntry
 
 Cell = dict[str, Any]
 CHANCE = "the number below it is its 95 % interval and what chance alone gives"
@@ -60,12 +61,12 @@ def clusters_in_use(_: ModelEntry, clustering: Clustering | None) -> Cell:
 
 def _score(name: str) -> Callable[[ModelEntry, Clustering | None], Cell]:
     def cell(_: ModelEntry, clustering: Clustering | None) -> Cell:
-        score = {} if clustering is None else clustering.agreement[name]
-        made = _number(score.get("value"), ".3f")
+        score = Score() if clustering is None else clustering.agreement[name]
+        made = _number(score.value, ".3f")
         if made["sort"] is not None:
             low, high, chance = (
-                f"{round(score[part], 3) + 0.0:.3f}".replace("-", "−")
-                for part in ("low", "high", "chance")
+                "–" if figure is None else f"{round(figure, 3) + 0.0:.3f}".replace("-", "−")
+                for figure in (score.low, score.high, score.chance)
             )
             made["note"] = f"{low} to {high}, chance {chance}"
         return made

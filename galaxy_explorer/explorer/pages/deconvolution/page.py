@@ -16,7 +16,12 @@ import panel_material_ui as pmui
 import param
 from numpy.typing import NDArray
 
-from galaxy_explorer.bundle.deconvolution import read_deconvolution
+from galaxy_explorer.bundle.deconvolution import (
+    Band,
+    DeconvolutionFigure,
+    DeconvolutionMeasures,
+    read_deconvolution,
+)
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pages.deconvolution.scenes import (
@@ -114,7 +119,7 @@ class DeconvolutionPage(pn.viewable.Viewer):
             self.words, pn.pane.Bokeh(self.profiles, sizing_mode="stretch_width", margin=0),
             sizing_mode="stretch_width", styles=HALF,
         )  # fmt: skip
-        parts = [left] if self.found is None else [left, psf_band(self.found["band"])]
+        parts = [left] if self.found is None else [left, psf_band(self.found.band)]
         title = render("parts.title", words="Deconvolution")
         figures = NO_FIGURES if self.found is None else figures_html(self.found)
         self.view = pn.Column(
@@ -207,9 +212,9 @@ class DeconvolutionPage(pn.viewable.Viewer):
         self.words.object = render("parts.heading", words=words)
 
 
-def psf_band(band: dict[str, Any]) -> pn.Column:
+def psf_band(band: Band) -> pn.Column:
     """The MTF, with the limit in words."""
-    words = render("pages.psf_band", limit=f"{float(band['limit_cycles_per_arcsec']):.2f}")
+    words = render("pages.psf_band", limit=f"{band.limit_cycles_per_arcsec:.2f}")
     return pn.Column(
         HtmlPane(words, stylesheets=[STYLES], margin=0, sizing_mode="stretch_width"),
         pn.pane.Bokeh(mtf_figure(band), sizing_mode="stretch_width", margin=0),
@@ -256,9 +261,9 @@ def galaxy_values(place: int, name: str) -> dict[str, Any]:
     return {"row": place, "name": short, "type": "", "words": name}
 
 
-def figures_html(found: dict[str, Any]) -> Html:
+def figures_html(found: DeconvolutionMeasures) -> Html:
     """The figures against truth as a table; bold: the best of a line."""
-    methods = list(dict.fromkeys(figure["method"] for figure in found["figures"]))
+    methods = list(dict.fromkeys(figure.method for figure in found.figures))
     rows = []
     for row in figure_table(found):
         best, cells = best_method(row), []
@@ -267,7 +272,7 @@ def figures_html(found: dict[str, Any]) -> Html:
             cells.append(figure and cell_values(figure, row["unit"]) | {"best": method == best})
         name = row["name"].replace("chi^2", "χ²")
         rows.append({"name": f"{name}, peak S/N {row['peak_sn']:g}", "cells": cells})
-    n = min(int(figure["n"]) for figure in found["figures"])
+    n = min(figure.n for figure in found.figures)
     return render("pages.truth", n=n, methods=methods, rows=rows)
 
 
@@ -276,16 +281,16 @@ def best_method(row: dict[str, Any]) -> str:
     goal = 1.0 if "chi" in row["name"] else 0.0
 
     def badness(method: str) -> float:
-        value = float(row["values"][method]["value"])
+        value = float(row["values"][method].value)
         return -value if row["unit"] == "dB" else abs(value - goal)
 
     methods: list[str] = sorted(row["values"], key=badness)
     return methods[0]
 
 
-def cell_values(figure: dict[str, Any], unit: str) -> dict[str, Any]:
+def cell_values(figure: DeconvolutionFigure, unit: str) -> dict[str, Any]:
     """A figure with its interval, in words with a true minus."""
     value, low, high = (
-        f"{float(figure[name]):.3g}".replace("-", "−") for name in ("value", "low", "high")
+        f"{value:.3g}".replace("-", "−") for value in (figure.value, figure.low, figure.high)
     )
     return {"value": f"{value} {unit.replace('-', '−')}", "interval": f"{low} to {high}"}

@@ -6,6 +6,7 @@ of the bundle or other ones. Without, the bundle's galaxies are drawn from their
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer.bundle.deconvolution import psf_model, psf_model_name
+from galaxy_explorer.bundle.deconvolution import (
+    DeconvolutionMeasures,
+    psf_model,
+    psf_model_name,
+)
 from galaxy_explorer.survey.store import Survey
 
 if TYPE_CHECKING:
@@ -63,7 +68,7 @@ class SceneSource:
     @property
     def scale_arcsec(self) -> float:
         """Pixel scale of the stamps."""
-        return float(self.bundle.manifest["survey"]["pixel_scale_arcsec"])
+        return self.bundle.manifest.survey.pixel_scale_arcsec or math.nan
 
     def scenes(self, rows: NDArray[np.int64]) -> Scenes:
         """Pictures of galaxies; slow: about 0.2 s each where they are deconvolved."""
@@ -126,8 +131,9 @@ def _reduced(residual: Images) -> NDArray[np.float64]:
 
 def fits(survey: Survey, bundle: Bundle) -> bool:
     """Whether stamps of a survey are such as the model takes: linear, one band, as large."""
-    meta, wanted = survey.meta, bundle.manifest["survey"]
-    alike = all(meta.get(field) == wanted[field] for field in ("stamp_size", "channels"))
+    meta, wanted = survey.meta, bundle.manifest.survey
+    size = (wanted.stamp_size, wanted.channels)
+    alike = (meta.get("stamp_size"), meta.get("channels")) == size
     return alike and meta["stretch"]["state"] == "linear"
 
 
@@ -152,19 +158,19 @@ def with_bar(pictures: NDArray[np.uint8], scale_arcsec: float) -> NDArray[np.uin
     return marked
 
 
-def figure_table(found: dict[str, Any]) -> list[dict[str, Any]]:
+def figure_table(found: DeconvolutionMeasures) -> list[dict[str, Any]]:
     """Figures grouped for a table: name, unit, peak S/N, and value by method."""
     rows: dict[tuple[str, float], dict[str, Any]] = {}
-    for figure in found["figures"]:
-        key = (figure["name"], float(figure["peak_sn"]))
-        row = rows.setdefault(key, {"name": key[0], "peak_sn": key[1], "unit": figure["unit"]})
-        row.setdefault("values", {})[figure["method"]] = figure
+    for figure in found.figures:
+        key = (figure.name, figure.peak_sn)
+        row = rows.setdefault(key, {"name": key[0], "peak_sn": key[1], "unit": figure.unit})
+        row.setdefault("values", {})[figure.method] = figure
     return [
         rows[key]
         for key in sorted(
             rows,
             key=lambda key: (
-                next(i for i, figure in enumerate(found["figures"]) if figure["name"] == key[0]),
+                next(i for i, figure in enumerate(found.figures) if figure.name == key[0]),
                 key[1],
             ),
         )

@@ -66,7 +66,7 @@ def format_judged(ttype: float) -> str:
 
 def judged_hint(likeness: Likeness) -> str:
     """What a judged T is, and how far off it is for held-out real galaxies."""
-    judge = likeness.bundle.judge
+    judge = likeness.bundle.ttype_regressor
     known = "" if judge is None else f" In stages, of {judge.of(likeness.emulator.model)}."
     return JUDGED_HINT.format(known)
 

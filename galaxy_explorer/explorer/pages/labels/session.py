@@ -46,7 +46,7 @@ QUEUE_WORDS = {
 @cache
 def label_store(bundle: Bundle) -> LabelStore:
     """The log that all visitors of this process share. Raises LabelError where there is none."""
-    model = bundle.manifest["default_clustering"]
+    model = bundle.manifest.default_clustering
     return LabelStore(log_path(read_settings().labels), Provenance(bundle.hash, model, __version__))
 
 

@@ -84,7 +84,7 @@ def measure(prepared: Prepared) -> Measured:
 def analyse_image(bundle: Bundle, name: str, prepared: Prepared, measured: Measured) -> ImageReport:
     """Code maps, clusters, places and the reconstruction of a picture; loads torch."""
     found = classify_stamps(bundle, prepared.stamp[None])[0]
-    model = bundle.manifest["display_model"]
+    model = bundle.manifest.display_model
     drawn = as_shown(bundle.draw(model, found.models[model].codes[None]))[0]
     return ImageReport(name, prepared, found, drawn, measured)
 

@@ -197,7 +197,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         # The model whose codes are laid over the picture: the clustering's, if it has any.
         model = str(self._clustering.model)
         has_codes = "num_embeddings" in self.state.bundle.models[model].config
-        codes_of = model if has_codes else str(self.state.bundle.manifest["display_model"])
+        codes_of = model if has_codes else self.state.bundle.manifest.display_model
         key = state.clustering
 
         def content() -> dict[str, Any]:

@@ -1,0 +1,144 @@
+"""The networks of a bundle: their weights as numbers, what they encode galaxies to, and themselves.
+
+Reading compares every file with what the manifest says of it and loads no torch; opening makes
+the network, and loads torch at the first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from galaxy_explorer.bundle.files import parse_arrays, parse_codes
+from galaxy_explorer.bundle.manifest import (
+    FLOW,
+    HIERARCHICAL_KIND,
+    LATENTS,
+    Manifest,
+    ModelEntry,
+    PriorEntry,
+    SurveyEntry,
+)
+from galaxy_explorer.errors import BundleError
+
+if TYPE_CHECKING:
+    from galaxy_explorer.models.inference import Model, Prior
+    from galaxy_explorer.models.ttype_regressor import StoredRegressor
+
+SCALE = ".scale"  # of a matrix stored in eight bits: one number for each of its rows
+JUDGE_CURE = "run galaxy-explorer evaluate --emulator again"
+
+
+def check_weights(data: bytes, path: Path) -> None:
+    """Weights are float16, or int8 with a float32 scale beside; finite.
+
+    Their shapes are compared when the network is opened.
+    """
+    arrays = parse_arrays(data, path)
+    for name, array in arrays.items():
+        scaled = array.dtype == np.int8 and name + SCALE in arrays
+        scale = array.dtype == np.float32 and name.endswith(SCALE)
+        if array.dtype != np.float16 and not (scaled or scale):
+            raise BundleError(f"{path}: {name} is {array.dtype} where float16 is expected")
+
+
+def read_encoded(
+    manifest: Manifest, data: Mapping[str, bytes], folder: Path
+) -> dict[str, np.ndarray]:
+    """What each model encodes the galaxies to, checked against its config; its weights too.
+
+    Raises BundleError naming the file that is not what the manifest says.
+    """
+    encoded = {}
+    for name, entry in manifest.models.items():
+        check_weights(data[entry.weights], folder / entry.weights)
+        read = _read_latents if entry.has_latents else _read_codes
+        encoded[name] = read(entry, manifest.n_galaxies, data, folder)
+    return encoded
+
+
+def _read_codes(
+    entry: ModelEntry, rows: int, data: Mapping[str, bytes], folder: Path
+) -> np.ndarray:
+    config, file = entry.config, entry.codes or ""
+    if entry.kind == HIERARCHICAL_KIND:  # both maps of a galaxy in one row, the top one first
+        side = config["bottom_size"]
+        shape: tuple[int, ...] = (rows, side**2 + (side // 2) ** 2)
+    else:
+        shape = (rows, config["map_size"], config["map_size"])
+    return parse_codes(data[file], folder / file, shape, config["num_embeddings"])
+
+
+def _read_latents(
+    entry: ModelEntry, rows: int, data: Mapping[str, bytes], folder: Path
+) -> np.ndarray:
+    path = folder / (entry.latents or "")
+    latents = parse_arrays(data[path.name], path).get(LATENTS)
+    if latents is None or latents.dtype != np.float16 or latents.ndim != 2:
+        raise BundleError(f"{path}: a table of float16 named {LATENTS} is expected")
+    if len(latents) != rows:
+        raise BundleError(f"{path}: {len(latents)} rows where {rows} are expected")
+    return latents
+
+
+def check_other_networks(
+    manifest: Manifest, data: Mapping[str, bytes], folder: Path, encoded: Mapping[str, np.ndarray]
+) -> None:
+    """Check the weights of the priors and of the network that judges samples.
+
+    encoded: what each model encodes the galaxies to. Raises BundleError naming the file whose
+    weights are not numbers, or that draws as many latents as its model does not have.
+    """
+    for model, entry in manifest.priors.items():
+        check_weights(data[entry.file], folder / entry.file)
+        count = encoded[model].shape[1]
+        if entry.kind == FLOW and entry.config["latents"] != count:
+            raise BundleError(f"{folder / entry.file}: {model} has {count} latents")
+    if manifest.ttype_regressor is not None:
+        file = manifest.ttype_regressor.file
+        try:
+            check_weights(data[file], folder / file)
+        except BundleError as error:
+            raise BundleError(f"{error}; {JUDGE_CURE}") from None
+
+
+def open_model(entry: ModelEntry, path: Path) -> Model:
+    """The autoencoder of a verified file, in evaluation mode.
+
+    Raises BundleError where the weights do not fit the config.
+    """
+    from galaxy_explorer.models.inference import config_from, load_weights
+
+    try:
+        return load_weights(config_from(entry.kind, entry.config), path)
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise BundleError(f"{path}: does not fit {entry.name}: {error}") from None
+
+
+def open_prior(entry: PriorEntry, path: Path) -> Prior:
+    """The prior of a verified file, in evaluation mode.
+
+    Raises BundleError where the weights do not fit the config.
+    """
+    from galaxy_explorer.models.inference import load_prior, prior_config
+
+    try:
+        return load_prior(prior_config(entry.kind, entry.config), path)
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise BundleError(f"{path}: does not fit the prior of {entry.model}: {error}") from None
+
+
+def open_regressor(data: bytes, path: Path, survey: SurveyEntry) -> StoredRegressor:
+    """The network that reads T, of verified bytes, in evaluation mode.
+
+    Raises BundleError where it does not read such stamps.
+    """
+    from galaxy_explorer.models.ttype_regressor import parse_judge
+
+    try:
+        return parse_judge(data, channels=survey.channels, side=survey.stamp_size)
+    except ValueError as error:
+        raise BundleError(f"{path}: not the judge of these stamps: {error}; {JUDGE_CURE}") from None
