@@ -1,7 +1,8 @@
 # make app         the explorer on http://localhost:5006    PORT=  BUNDLE=  SURVEY=
 # make test        lint, types and the tests                CHROMIUM=/path/to/a/browser
-# make test-all    the same and the attacks that take minutes
+# make test-all    the same and the tests that take minutes
 # make test-quick  the same without the slow and the browser tests
+# make lint        ruff, mypy, the one-way rule, unused dependencies
 # make bench       lists the benchmarks                     NAME=  ARGS=  run one
 #
 # Each sets .venv up first, once; from then on none of them needs the network.
@@ -15,8 +16,12 @@ NAME ?=
 ARGS ?=
 
 RUN := .venv/bin/python
-# Several tests at once, a file each; more threads than cores would only wait for each other.
-TOGETHER := OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
+# The tests of a file run in one process, heavy files first (tests/conftest.py), and the browser
+# tests in one of their own; more threads than cores would only wait for each other.
+TESTS := OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile \
+	--no-loadscope-reorder
+# ruff and mypy need one core for a minute: beside the tests, not before them.
+BESIDE := @sh .ci/beside.sh "$(MAKE) --no-print-directory lint"
 # The stamp's name changes with what is to be installed and with the folder it is installed in.
 STATE := $(shell { cat pyproject.toml constraints.txt; pwd; } | cksum | cut -d ' ' -f 1)
 READY := .venv/ready-$(STATE)
@@ -38,30 +43,30 @@ app: $(READY)-app
 		app.py --plugins galaxy_explorer.explorer.routes --address localhost --port $(PORT) \
 		--warm --log-level warning --unused-session-lifetime 600000 --session-token-expiration 86400
 
-test: $(READY)-test lint
+test: $(READY)-test
 	@$(RUN) tests/browser_path.py --install
-	$(TOGETHER) -m "not browser and not long"
-	$(RUN) -m pytest -m "browser and not long"
+	$(BESIDE) "$(TESTS) -m 'not long'"
 
-test-all: $(READY)-test lint
+test-all: $(READY)-test
 	@$(RUN) tests/browser_path.py --install
-	$(TOGETHER) -m "not browser"
-	$(RUN) -m pytest -m browser
+	$(BESIDE) "$(TESTS)"
 
-test-quick: $(READY)-test lint
-	$(TOGETHER) -m "not slow and not browser and not long"
+test-quick: $(READY)-test
+	$(BESIDE) "$(TESTS) -m 'not slow and not browser and not long'"
 
 lint: $(READY)-test
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	.venv/bin/biome check --error-on-warnings galaxy_explorer/explorer/js
+	.venv/bin/lint-imports
+	$(RUN) -m deptry .
 	$(RUN) -m mypy
 
 bench: $(READY)-test
 	@$(if $(NAME),$(RUN) -m benchmarks.$(NAME) $(ARGS),sed -n '/^## /p' benchmarks/README.md)
 
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(READY)-app:
 	@PYTHON="$(PYTHON)" sh .ci/install.sh . $@

@@ -22,9 +22,9 @@ import torch
 
 from galaxy_explorer.bundle.bundle import load_bundle
 from galaxy_explorer.emulation.emulator import Emulator, Request
-from galaxy_explorer.emulation.sampler import Draw, Sampler
-from galaxy_explorer.models.conditions import Condition
-from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
+from galaxy_explorer.models.conditions import Condition, Draw
+from galaxy_explorer.models.pixelcnn import PixelCNN, PixelCNNConfig
+from galaxy_explorer.models.sampler import Sampler
 
 SIDE, BATCH, TURNS, REQUESTS = 16, 16, 3, 9
 
@@ -44,7 +44,7 @@ def nothing_asked(count: int) -> Condition:
 def report_size() -> None:
     """Forward, cached and naive, of the report's size."""
     shape = {"height": SIDE, "width": SIDE, "layers": 18, "features": SIDE**2, "n_fields": 0}
-    prior = PixelCNN(PriorConfig(first_kernel=7, **shape)).eval()
+    prior = PixelCNN(PixelCNNConfig(first_kernel=7, **shape)).eval()
     sampler = Sampler(prior, torch.float32)
     codes = torch.randint(512, (BATCH, SIDE, SIDE))
     empty = torch.zeros(BATCH, 0), torch.zeros(BATCH, 0, dtype=torch.int64)
@@ -88,7 +88,7 @@ def of_bundle(path: str) -> None:
 def memory() -> None:
     """What the sampler keeps of one map, by its size."""
     for height, width in ((8, 8), (16, 16), (32, 32), (32, 16), (64, 16)):
-        config = PriorConfig(height=height, width=width, n_fields=0)
+        config = PixelCNNConfig(height=height, width=width, n_fields=0)
         kept = Sampler(PixelCNN(config)).kept_bytes(1)
         print(f"  {height} x {width} codes: {kept / 1e3:.0f} kB kept of each map")
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from galaxy_explorer.survey.ingest import IngestOptions, make_stamp
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.inference import Model
+    from galaxy_explorer.models.protocols import Autoencoder
 
 BATCH = 32
 UNUSUAL_PERCENTILE = 99.0
@@ -237,12 +237,12 @@ def _features(
         return index_features(codes)
     if clustering.features == "latents":
         return clustering.feature_map.apply(codes.astype(np.float32))
-    model: Any = bundle.load_model(clustering.model)
-    maps, codebook = _orbit(model, stamps), model.codebook.cpu().numpy()
+    model = bundle.load_model(clustering.model)
+    maps, codebook = _orbit(model, stamps), model.codebooks[0].cpu().numpy()
     return serve_features(clustering.features, maps, codebook, clustering.feature_map)
 
 
-def _orbit(model: Model, stamps: np.ndarray) -> np.ndarray:
+def _orbit(model: Autoencoder, stamps: np.ndarray) -> np.ndarray:
     from galaxy_explorer.models.inference import encode_orbit
 
     return encode_orbit(model, stamps)

@@ -1,10 +1,60 @@
+"""The order of the tests, and what several files of them share."""
+
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from galaxy_explorer.pipeline.plan import Plan
+
 ROOT = Path(__file__).resolve().parent.parent
+
+BROWSER = "tests/browser"
+HEAVY = (
+    BROWSER,
+    "tests/evaluation/test_emulator.py",
+    "tests/evaluation/test_evaluate.py",
+    "tests/test_pipeline.py",
+    "tests/models/test_training.py",
+    "tests/survey/test_simulation.py",
+    "tests/survey/test_resume.py",
+    "tests/models/test_hierarchical_prior.py",
+    "tests/clustering/test_embedding.py",
+    "tests/models/test_pixelcnn.py",
+    "tests/models/test_flow.py",
+    "tests/test_hierarchical_bundle.py",
+    "tests/emulation/test_sampler.py",
+    "tests/clustering/test_choose_k.py",
+)
+"""What begins first: idle cores would wait for it at the end."""
+
+
+def group_of(nodeid: str) -> str:
+    """What runs in one process, one after the other: the tests of a file, or all with a browser."""
+    file = nodeid.partition("::")[0]
+    return BROWSER if file.startswith(BROWSER) else file
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The heavy files first."""
+    places = {name: place for place, name in enumerate(HEAVY)}
+    items.sort(key=lambda item: places.get(group_of(item.nodeid), len(HEAVY)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hands out groups where `--dist loadfile` would hand out files."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class GroupScheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return GroupScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +64,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real galaxies: {folder} is absent")
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained_plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """The plan of a trained bundle, which all processes share; copy it before you change it."""
+    from tests.trained_bundle import trained_once
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    return trained_once(folder / "trained")

@@ -191,10 +191,10 @@ def _prior(work: Path, name: str, manifest: dict, columns: dict) -> Path:
 
     from galaxy_explorer.models.conditions import fit_fields
     from galaxy_explorer.models.inference import save_weights
-    from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
+    from galaxy_explorer.models.pixelcnn import PixelCNN, PixelCNNConfig
 
     fields = fit_fields(columns.__getitem__, list(columns), columns["split"] == "train", least=5)
-    config = PriorConfig(layers=2, features=8, condition_dim=8, n_fields=len(fields))
+    config = PixelCNNConfig(layers=2, features=8, condition_dim=8, n_fields=len(fields))
     torch.manual_seed(0)
     path = work / f"{name}.prior.safetensors"
     save_weights(PixelCNN(config), path)

@@ -25,7 +25,7 @@ def add_small_flow(path: Path, model: str = CONVAE, **changes: object) -> Path:
     bundle = load_bundle(path)
     train = bundle.column("split") == "train"
     fields = fit_fields(bundle.column, bundle.column_names, train, least=5)
-    config, _ = flow_plan("tiny", 64, len(fields))
+    config, _ = flow_plan("tiny", (64,), 0, len(fields))
     flow = build_prior(config, 0)
     assert isinstance(flow, LatentFlow)
     flow.start_from(torch.from_numpy(bundle.latents(CONVAE).astype(np.float32)))

@@ -43,7 +43,7 @@ def write_proof_bundle(path: Path, survey: Survey, further: tuple = ()) -> Path:
     clusterings: dict = {}
     rng, key = np.random.default_rng(0), f"{coded.name}/codes"
     small_bundle._add_clustering(key, columns, arrays, clusterings, rng)
-    named = (survey, coded.name, sha256_of(weights[coded.name]), codes[coded.name], 16)
+    named = (survey, coded.name, sha256_of(weights[coded.name]), codes[coded.name], coded)
     load = lambda: load_weights(coded, weights[coded.name])  # noqa: E731
     prior = train_prior(CodedSurvey(*named, load, work), "tiny")
     manifest = small_bundle._manifest(path.name, len(survey), models, clusterings)

@@ -52,13 +52,24 @@ def test_the_help_of_every_command_shows_an_example(command: str) -> None:
     assert [line for line in examples if "[" not in line], shown.output
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
-def test_wrong_input_is_one_line_and_status_1(command: str, tmp_path: Path) -> None:
-    (tmp_path / "a_file").touch()
-    done = run(command, *WRONG_INPUT[command], cwd=tmp_path)
+def test_wrong_input_is_one_line_and_status_1_of_the_process(tmp_path: Path) -> None:
+    done = run("info", *WRONG_INPUT["info"], cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert done.stderr.startswith("galaxy-explorer: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_wrong_input_is_one_line_and_status_1(command: str, tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["galaxy-explorer", command, *WRONG_INPUT[command]])
+    (tmp_path / "a_file").touch()
+    with pytest.raises(SystemExit) as exited:
+        cli.main()
+    assert exited.value.code == 1
+    said = capfd.readouterr().err
+    assert said.startswith("galaxy-explorer: ")
+    assert len(said.splitlines()) == 1
     assert not (tmp_path / "out").exists(), "something was left behind"
 
 

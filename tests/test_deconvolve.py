@@ -91,12 +91,12 @@ def test_names_of_results_are_those_of_the_images_and_never_twice_the_same() -> 
 
 def test_a_psf_is_cut_to_an_odd_square_around_its_peak(tmp_path: Path) -> None:
     psf = np.zeros((30, 40))
-    psf[14, 22] = 3.0
+    psf[14, 22], psf[14, 24] = 3.0, 1.0
     psf[14, 23] = -1.0
     fits.PrimaryHDU(psf).writeto(tmp_path / "psf.fits")
     found, scale = read_psf(tmp_path / "psf.fits")
     assert found.shape == (29, 29)
-    assert found[14, 14] == 1.0
+    assert (found[14, 14], found[14, 15], found[14, 16]) == (0.75, 0, 0.25)
     assert scale is None
     fits.PrimaryHDU(np.eye(3)).writeto(tmp_path / "small.fits")
     with pytest.raises(BadImage, match="two pixels from the edge"):

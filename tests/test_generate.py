@@ -24,7 +24,7 @@ from tests.small_bundle import write_small_bundle
 KILLED = """
 import os, signal, sys, torch
 from galaxy_explorer.cli import app
-from galaxy_explorer.emulation import batch
+from galaxy_explorer.emulation import output as batch
 from galaxy_explorer.emulation.emulator import CodeEmulator
 torch.set_num_threads(int(sys.argv.pop()))
 batch.BLOCK, codes = 8, CodeEmulator.codes

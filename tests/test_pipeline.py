@@ -14,34 +14,21 @@ from galaxy_explorer.pipeline.autoencoders import Autoencoders
 from galaxy_explorer.pipeline.replicas import find_replicas
 from galaxy_explorer.pipeline.train import make_plan, train_bundle
 from tests.small_survey import write_small_survey
+from tests.trained_bundle import MODELS, NOT_SHIPPED, copied, flat_map, small_study
 
-MODELS = ("k16-modern-8x8", "k64-modern-16x16", "convae-conv")
+# Training has no share in a test's time: on a machine with much to do it takes many minutes.
+pytestmark = pytest.mark.timeout(3600)
+
 PRIOR = MODELS[0]
-FURTHER = "k16-hierarchical-8x8"
+FURTHER = NOT_SHIPPED
 KEY = "k16-modern-8x8/codes"
 
 
 @pytest.fixture(scope="module")
-def survey(tmp_path_factory):
-    return write_small_survey(tmp_path_factory.mktemp("surveys") / "blobs").path
-
-
-def flat_map(features: np.ndarray, seed: int) -> np.ndarray:
-    """Stands in for UMAP, which compiles for half a minute."""
-    return np.asarray(features[:, :2] + seed, dtype=np.float32)
-
-
-@pytest.fixture(scope="module")
-def trained(survey, tmp_path_factory):
-    """A bundle trained by the shortest recipe, with its plan and its work folder."""
-    out = tmp_path_factory.mktemp("bundles") / "blobs"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("galaxy_explorer.pipeline.clusters.fit_map", flat_map)
-        patch.setattr("galaxy_explorer.pipeline.plan.STUDY_MODELS", (FURTHER,))
-        patch.setattr("galaxy_explorer.pipeline.plan.TREND_MODELS", (MODELS[0],))
-        plan = make_plan(survey, out, recipe="tiny", models=MODELS, seeds=2)
-        train_bundle(plan, lambda _: None)
-        yield plan
+def trained(trained_plan, tmp_path_factory):
+    """The plan of a trained bundle; what is written here no other file sees."""
+    with small_study():
+        yield copied(trained_plan, tmp_path_factory.mktemp("bundles"))
 
 
 @pytest.fixture

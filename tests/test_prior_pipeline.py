@@ -34,7 +34,7 @@ def coded(tmp_path) -> CodedSurvey:
     config = VQVAEConfig(stamp_size=size, channels=channels, map_size=8, num_embeddings=K)
     codes = np.random.default_rng(0).integers(K, size=(len(survey), 8, 8)).astype(np.uint16)
     load = lambda: VQVAE(config).eval()  # noqa: E731
-    return CodedSurvey(survey, config.name, "0" * 64, codes, K, load, tmp_path / "work")
+    return CodedSurvey(survey, config.name, "0" * 64, codes, config, load, tmp_path / "work")
 
 
 @pytest.mark.slow

@@ -14,7 +14,6 @@ from galaxy_explorer.deconvolution.classics import RichardsonLucy, Wiener
 from galaxy_explorer.deconvolution.error_model import ReconstructionError
 from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.evaluation.deconvolution import run as psf_evaluation
-from galaxy_explorer.evaluation.deconvolution.figures import METHODS
 from galaxy_explorer.evaluation.deconvolution.run import (
     DeconvolutionEvaluation,
     evaluate_deconvolution,
@@ -24,7 +23,7 @@ from galaxy_explorer.models.training import Recipe
 from galaxy_explorer.pipeline import autoencoders as psf
 from galaxy_explorer.pipeline.plan import config_of, features_of
 from galaxy_explorer.survey.store import Survey
-from tests.small_psf_bundle import write_small_hst_survey, write_small_psf_bundle
+from tests.small_psf_bundle import METHODS, write_small_hst_survey, write_small_psf_bundle
 from tests.small_survey import write_small_survey
 
 

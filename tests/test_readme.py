@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXTS = (
     "README.md",
+    "CONTRIBUTING.md",
     "DEPLOYMENT.md",
     "CHANGELOG.md",
     "benchmarks/README.md",

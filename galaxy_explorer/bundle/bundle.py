@@ -30,8 +30,6 @@ from galaxy_explorer.bundle.files import (
 )
 from galaxy_explorer.bundle.json_values import strict_json
 from galaxy_explorer.bundle.manifest import (
-    HIERARCHICAL_KIND,
-    LATENTS,
     Manifest,
     ModelEntry,
     PriorEntry,
@@ -46,11 +44,12 @@ from galaxy_explorer.bundle.networks import (
     read_encoded,
 )
 from galaxy_explorer.errors import BundleError
+from galaxy_explorer.models.registry import AUTOENCODERS, LATENTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from galaxy_explorer.models.inference import Model, Prior
+    from galaxy_explorer.models.protocols import Autoencoder, Prior
     from galaxy_explorer.models.ttype_regressor import StoredRegressor
 
 REQUIRED_COLUMNS = ("galaxy_id", "ra", "dec", "ttype", "ttype_class", "source", "split")
@@ -75,7 +74,7 @@ class Bundle:
     emulation: EmulatorEvaluation | None
     _table: pa.Table
     _encoded: dict[str, np.ndarray]
-    _loaded: dict[str, Model] = field(default_factory=dict)
+    _loaded: dict[str, Autoencoder] = field(default_factory=dict)
     _loaded_priors: dict[str, Prior] = field(default_factory=dict)
     _loaded_regressors: list[StoredRegressor] = field(default_factory=list)
     _columns: dict[str, np.ndarray] = field(default_factory=dict)
@@ -124,7 +123,7 @@ class Bundle:
 
         Raises KeyError for an unknown name or a model without one code map a galaxy.
         """
-        if self.models[model].kind == HIERARCHICAL_KIND:
+        if AUTOENCODERS[self.models[model].kind].maps > 1:
             raise KeyError(f"{model} has two code maps, see encoded")
         return self._of_kind(model, codes=True)
 
@@ -145,7 +144,7 @@ class Bundle:
             raise KeyError(f"{model} has {LATENTS if codes else 'code maps'} instead")
         return encoded
 
-    def load_model(self, name: str) -> Model:
+    def load_model(self, name: str) -> Autoencoder:
         """The trained autoencoder, in evaluation mode; loads torch at the first call.
 
         Raises KeyError for an unknown name, BundleError where the weights do not fit the config.

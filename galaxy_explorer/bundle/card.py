@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from galaxy_explorer.bundle.clusterings import ClusteringEntry, Score
-from galaxy_explorer.bundle.manifest import FLOW, Manifest, ModelEntry, PriorEntry
+from galaxy_explorer.bundle.manifest import Manifest, ModelEntry, PriorEntry
+from galaxy_explorer.models.registry import PRIORS, PriorKind
 
 CREDITS = {
     "sdss_ngc": "Pixels: SDSS DR7. Types: EFIGI (Baillard et al. 2011), else OpenNGC"
@@ -120,10 +121,10 @@ def _priors(manifest: Manifest) -> str:
     priors = manifest.priors
     if not priors:
         return ""
-    flows = {name: entry for name, entry in priors.items() if entry.kind == FLOW}
-    others = {name: entry for name, entry in priors.items() if name not in flows}
-    parts = _prior_part(others, CODE_WORDS, "layers x features", "bits a code")
-    parts += _prior_part(flows, FLOW_WORDS, "splines x hidden units", "a Gaussian")
+    parts = ""
+    for kind in {kind.card: kind for kind in PRIORS.values()}.values():  # kinds may share words
+        alike = {n: entry for n, entry in priors.items() if PRIORS[entry.kind].card == kind.card}
+        parts += _prior_part(alike, kind)
     fields = [
         [name, field.label, f"{field.low:.3g} to {field.high:.3g} {field.unit}"]
         for name, entry in priors.items()
@@ -143,17 +144,13 @@ by how much shuffling T raises the second, with its standard error.
 """
 
 
-CODE_WORDS = "A gated PixelCNN draws code maps, code by code; likelihoods in nats a map."
-FLOW_WORDS = """A neural spline flow draws latents. Its likelihoods are of a density over latents,
-in nats a galaxy: they may be below 0 and compare only with each other and with a Gaussian of the
-same mean and covariance, not with those of code maps or of another model's latents."""
-
-
-def _prior_part(priors: Mapping[str, PriorEntry], words: str, sizes: str, beside: str) -> str:
-    """Words and the table of one kind of prior; nothing where there is none."""
-    head = ["prior of", sizes, "steps", "minutes", "all known", beside, "T alone", "nothing asked"]
-    rows = [_prior_row(name, entry) for name, entry in priors.items()]
-    return f"{words}\n\n{table([*head, 'T shuffled costs', 'n'], rows)}\n\n" if rows else ""
+def _prior_part(priors: Mapping[str, PriorEntry], kind: PriorKind) -> str:
+    """Words and the table of priors that are described alike; nothing where there is none."""
+    sizes = " x ".join(title for _, title in kind.shown)
+    head = ["prior of", sizes, "steps", "minutes", "all known", kind.beside[1], "T alone"]
+    rows = [_prior_row(name, entry, kind) for name, entry in priors.items()]
+    head += ["nothing asked", "T shuffled costs", "n"]
+    return f"{kind.card}\n\n{table(head, rows)}\n\n" if rows else ""
 
 
 def card_with_priors(card: str, manifest: Manifest) -> str:
@@ -164,17 +161,15 @@ def card_with_priors(card: str, manifest: Manifest) -> str:
     return "\n## ".join(parts).lstrip("\n")
 
 
-def _prior_row(name: str, entry: PriorEntry) -> list[str]:
+def _prior_row(name: str, entry: PriorEntry, kind: PriorKind) -> list[str]:
     config, metrics = entry.config, entry.metrics
-    flow = entry.kind == FLOW
-    keys = ("nll", "nll_gaussian" if flow else "bits", "nll_first", "nll_withheld")
+    keys = ("nll", kind.beside[0], "nll_first", "nll_withheld")
     shown = [f"{metrics[key]:.2f}" if key in metrics else "-" for key in keys]
     gain, error = metrics.get("label_gain"), metrics.get("label_gain_error")
     cost = "-" if gain is None else f"{gain:.2f}" if error is None else f"{gain:.2f} ± {error:.2f}"
-    sizes = ("transforms", "hidden") if flow else ("layers", "features")
     return [
         name,
-        " x ".join(str(config[size]) for size in sizes),
+        " x ".join(str(config[size]) for size, _ in kind.shown),
         f"{entry.steps:,}",
         f"{entry.seconds / 60:.0f}",
         *shown,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from msgspec import Struct
 
@@ -10,13 +10,13 @@ from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.bundle.files import verified_bytes
 from galaxy_explorer.bundle.json_values import FieldError, Many, Text, build, strict_json
 from galaxy_explorer.errors import BundleError
+from galaxy_explorer.models.registry import AUTOENCODERS
 
 if TYPE_CHECKING:
     from galaxy_explorer.models.psf import PSFVQVAE
 
 DECONVOLUTION = "deconvolution.json"
 FORMAT = 1
-PSF_KIND = "psf-vqvae"
 CURE = "train one with galaxy-explorer train SURVEY --models k512-psf-21x21"
 
 
@@ -68,18 +68,15 @@ class DeconvolutionMeasures(Struct, frozen=True):
 
 def psf_model_name(bundle: Bundle) -> str | None:
     """Name of the model with the PSF layer; None where the bundle has none."""
-    return next((n for n, entry in bundle.models.items() if entry.kind == PSF_KIND), None)
+    return next((n for n, e in bundle.models.items() if AUTOENCODERS[e.kind].has_psf_layer), None)
 
 
 def psf_model(bundle: Bundle) -> PSFVQVAE:
     """The model with the PSF layer; raises BundleError where the bundle has none."""
-    from galaxy_explorer.models.psf import PSFVQVAE
-
     name = psf_model_name(bundle)
-    model = None if name is None else bundle.load_model(name)
-    if not isinstance(model, PSFVQVAE):
+    if name is None:
         raise BundleError(f"{bundle.path}: no model with the PSF layer; {CURE}")
-    return model
+    return cast("PSFVQVAE", bundle.load_model(name))
 
 
 def read_deconvolution(bundle: Bundle) -> DeconvolutionMeasures | None:

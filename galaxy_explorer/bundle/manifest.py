@@ -27,49 +27,13 @@ from galaxy_explorer.bundle.json_values import (
 )
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.conditions import Field
+from galaxy_explorer.models.registry import AUTOENCODERS, DEFAULT_PRIOR, PRIORS, Limits
 
 FORMAT = 2
 MAX_GALAXIES = 50_000_000
 MAX_CURVE = 1000
 JUDGE = "judge.safetensors"
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
-
-LATENTS = "latents"
-HIERARCHICAL_KIND = "vqvae2"
-LEVELS = {"num_embeddings": (2, 65536), "embedding_dim": (1, 4096)}
-CODED = {**LEVELS, "map_size": (1, 1024)}
-# Kind of model: the file of what it encodes the galaxies to, and its sizes with their limits.
-MODEL_KINDS: dict[str, tuple[str, dict[str, tuple[int, int]]]] = {
-    "vqvae": ("codes", CODED),
-    "psf-vqvae": ("codes", {**CODED, "psf_size": (3, 1024)}),
-    "vqvae2": ("codes", {**LEVELS, "bottom_size": (2, 1024)}),
-    "convae": ("latents", {}),
-}
-CODE_PRIOR, HIERARCHICAL, FLOW = "pixelcnn", "hierarchical", "flow"
-COMMON = {"n_fields": (0, 64), "condition_dim": (1, 4096), "octaves": (0, 32)}
-MAPS = {
-    "height": (1, 1024),
-    "width": (1, 1024),
-    "num_embeddings": (2, 65536),
-    "layers": (1, 256),
-    "features": (1, 4096),
-    "first_kernel": (3, 31),
-    "kernel": (1, 31),
-    **COMMON,
-}
-# Kind of prior: its sizes with their limits.
-PRIOR_SIZES: dict[str, dict[str, tuple[int, int]]] = {
-    CODE_PRIOR: MAPS,
-    HIERARCHICAL: MAPS,
-    FLOW: {
-        "latents": (2, 256),
-        "transforms": (1, 64),
-        "hidden": (1, 4096),
-        "bins": (2, 64),
-        "bound": (1, 100),
-        **COMMON,
-    },
-}
 
 ModelName = Annotated[str, Meta(pattern=rf"\A{MODEL_NAME.pattern}\Z")]
 Limited = Annotated[float, Meta(ge=-1e9, le=1e9)]
@@ -133,7 +97,7 @@ class AutoencoderEntry(_Training, frozen=True, kw_only=True):
 class ModelEntry(AutoencoderEntry, frozen=True, kw_only=True):
     """One trained autoencoder.
 
-    kind: "vqvae" and "psf-vqvae" have code maps, "vqvae2" has two, "convae" has latents. metrics:
+    kind: a key of `models.registry.AUTOENCODERS`. metrics:
     mse, nmse, psnr_db, n_test; with codes also perplexity and used_share. weights, codes, latents:
     names of its files.
     """
@@ -145,7 +109,7 @@ class ModelEntry(AutoencoderEntry, frozen=True, kw_only=True):
     @property
     def has_latents(self) -> bool:
         """Whether it encodes galaxies to latents, not to codes."""
-        return MODEL_KINDS[self.kind][0] == LATENTS
+        return not AUTOENCODERS[self.kind].maps
 
 
 class ExtraTraining(AutoencoderEntry, frozen=True, kw_only=True):
@@ -188,7 +152,7 @@ class PriorEntry(_Training, frozen=True, kw_only=True):
     """
 
     model: Name
-    kind: Name = CODE_PRIOR
+    kind: Name = DEFAULT_PRIOR
     fields: tuple[ConditionField, ...]
     recipe: dict[str, Any] = {}
     default_guidance: Annotated[float, Meta(ge=1, le=5)]
@@ -307,12 +271,10 @@ def parse_manifest(values: dict[str, Any], path: Path) -> Manifest:
 
 def main_prior(priors: Iterable[PriorEntry]) -> PriorEntry | None:
     """The prior that draws where none is named: the first of code maps, else the first."""
-    return min(priors, key=lambda entry: entry.kind != CODE_PRIOR, default=None)
+    return min(priors, key=lambda entry: not PRIORS[entry.kind].streams, default=None)
 
 
-def _check_training(
-    entry: _Training, place: str, sizes: dict[str, tuple[int, int]], score: str
-) -> None:
+def _check_training(entry: _Training, place: str, sizes: Limits, score: str) -> None:
     for name, (low, high) in sizes.items():
         value = entry.config.get(name)
         if type(value) is not int or not low <= value <= high:
@@ -328,9 +290,9 @@ def _check_models(manifest: Manifest) -> None:
     """Models that ship and that do not, and the network that judges what they draw."""
     for name, entry in manifest.models.items():
         place = f"models.{name}"
-        check_known(entry.kind, MODEL_KINDS, f"{place}.kind")
-        encoded, sizes = MODEL_KINDS[entry.kind]
-        _check_training(entry, place, sizes, "nmse")
+        check_known(entry.kind, AUTOENCODERS, f"{place}.kind")
+        encoded = AUTOENCODERS[entry.kind].encoded
+        _check_training(entry, place, AUTOENCODERS[entry.kind].sizes, "nmse")
         check_known(entry.weights, manifest.files, f"{place}.weights")
         check_known(getattr(entry, encoded), manifest.files, f"{place}.{encoded}")
     for number, training in enumerate(manifest.extra_trainings):
@@ -347,17 +309,12 @@ def _check_priors(manifest: Manifest) -> None:
     for name, entry in manifest.priors.items():
         place = f"priors.{name}"
         check_known(name, manifest.models, place)
-        check_known(entry.kind, PRIOR_SIZES, f"{place}.kind")
-        _check_training(entry, place, PRIOR_SIZES[entry.kind], "nll")
+        check_known(entry.kind, PRIORS, f"{place}.kind")
+        kind = PRIORS[entry.kind]
+        _check_training(entry, place, kind.sizes, "nll")
         model, config = manifest.models[name], entry.config
-        if entry.kind == FLOW:
-            if not model.has_latents:
-                raise FieldError(f"{place}.kind", "a flow is of a model with latents")
-        else:
-            side = model.config.get("bottom_size" if entry.kind == HIERARCHICAL else "map_size")
-            shape = tuple(config[size] for size in ("height", "width", "num_embeddings"))
-            if shape != (side, side, model.config.get("num_embeddings")):
-                raise FieldError(f"{place}.config", f"{shape} are not the codes of {name}")
+        if misfit := kind.misfit(config, AUTOENCODERS[model.kind], model.config):
+            raise FieldError(f"{place}.{misfit[0]}", misfit[1].format(model=name))
         check_known(entry.file, manifest.files, f"{place}.file")
         if len(entry.fields) != config["n_fields"]:
             raise FieldError(f"{place}.fields", f"{config['n_fields']} are expected")

@@ -14,18 +14,16 @@ import numpy as np
 
 from galaxy_explorer.bundle.files import parse_arrays, parse_codes
 from galaxy_explorer.bundle.manifest import (
-    FLOW,
-    HIERARCHICAL_KIND,
-    LATENTS,
     Manifest,
     ModelEntry,
     PriorEntry,
     SurveyEntry,
 )
 from galaxy_explorer.errors import BundleError
+from galaxy_explorer.models.registry import AUTOENCODERS, LATENTS, PRIORS
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.inference import Model, Prior
+    from galaxy_explorer.models.protocols import Autoencoder, Prior
     from galaxy_explorer.models.ttype_regressor import StoredRegressor
 
 SCALE = ".scale"  # of a matrix stored in eight bits: one number for each of its rows
@@ -64,11 +62,7 @@ def _read_codes(
     entry: ModelEntry, rows: int, data: Mapping[str, bytes], folder: Path
 ) -> np.ndarray:
     config, file = entry.config, entry.codes or ""
-    if entry.kind == HIERARCHICAL_KIND:  # both maps of a galaxy in one row, the top one first
-        side = config["bottom_size"]
-        shape: tuple[int, ...] = (rows, side**2 + (side // 2) ** 2)
-    else:
-        shape = (rows, config["map_size"], config["map_size"])
+    shape = (rows, *AUTOENCODERS[entry.kind].code_shape(config))
     return parse_codes(data[file], folder / file, shape, config["num_embeddings"])
 
 
@@ -94,9 +88,10 @@ def check_other_networks(
     """
     for model, entry in manifest.priors.items():
         check_weights(data[entry.file], folder / entry.file)
-        count = encoded[model].shape[1]
-        if entry.kind == FLOW and entry.config["latents"] != count:
-            raise BundleError(f"{folder / entry.file}: {model} has {count} latents")
+        shape = encoded[model].shape[1:]
+        if PRIORS[entry.kind].code_shape(entry.config) != shape:
+            what = f"{shape[0]} latents" if len(shape) == 1 else f"code maps of {shape}"
+            raise BundleError(f"{folder / entry.file}: {model} has {what}")
     if manifest.ttype_regressor is not None:
         file = manifest.ttype_regressor.file
         try:
@@ -105,7 +100,7 @@ def check_other_networks(
             raise BundleError(f"{error}; {JUDGE_CURE}") from None
 
 
-def open_model(entry: ModelEntry, path: Path) -> Model:
+def open_model(entry: ModelEntry, path: Path) -> Autoencoder:
     """The autoencoder of a verified file, in evaluation mode.
 
     Raises BundleError where the weights do not fit the config.

@@ -31,13 +31,13 @@ from galaxy_explorer.bundle.files import (
 )
 from galaxy_explorer.bundle.manifest import (
     FORMAT,
-    LATENTS,
     ExtraTraining,
     Manifest,
     RegressorEntry,
     parse_manifest,
 )
 from galaxy_explorer.errors import BundleError
+from galaxy_explorer.models.registry import LATENTS
 from galaxy_explorer.utils.files import atomic_write_bytes, sha256_of, sync
 
 Card = Callable[[Manifest], str]

@@ -125,27 +125,18 @@ def surroundings(
     bounds = np.cumsum([0, *np.bincount(codes.ravel(), minlength=count)])
     pictures = np.full((count, width, width, *bands), np.nan, np.float32)
     for code in range(count):
-        places = _spread(int(bounds[code]), int(bounds[code + 1]))
+        start, stop = int(bounds[code]), int(bounds[code + 1])
+        places = np.arange(start, stop)
+        if len(places) > OCCURRENCES:  # so many, evenly spread
+            places = np.linspace(start, stop - 1, OCCURRENCES).astype(np.int64)
         if len(places):
             patches = windows[galaxy[places], line[places] * cell, column[places] * cell]
-            mean = _mean(patches)  # ([3,] 3 p, 3 p)
+            finite = np.isfinite(patches)
+            total, number = np.where(finite, patches, 0).sum(0), finite.sum(0)
+            # mean of what is finite, ([3,] 3 p, 3 p); NaN where nothing is
+            mean = np.where(number > 0, total / np.maximum(1, number), np.nan).astype(np.float32)
             pictures[code] = np.moveaxis(mean, 0, -1) if bands else mean
     return pictures
-
-
-def _spread(start: int, stop: int) -> NDArray[np.int64]:
-    """At most OCCURRENCES of the numbers start..stop - 1, evenly spread."""
-    if stop - start <= OCCURRENCES:
-        return np.arange(start, stop)
-    return np.linspace(start, stop - 1, OCCURRENCES).astype(np.int64)
-
-
-def _mean(patches: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean over the first axis of what is finite; NaN where nothing is."""
-    finite = np.isfinite(patches)
-    total = np.where(finite, patches, 0).sum(0)
-    number = finite.sum(0)
-    return np.asarray(np.where(number > 0, total / np.maximum(1, number), np.nan), np.float32)
 
 
 def constant_maps(count: int, side: int) -> NDArray[np.int64]:

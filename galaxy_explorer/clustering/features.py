@@ -86,7 +86,10 @@ def fit_pca(
 
     dense = isinstance(vectors, np.ndarray)
     n = min(n, vectors.shape[0] - 1, vectors.shape[1] - (not dense))
-    spread = _spread(vectors) if standardise else 1.0
+    spread: Any = 1.0
+    if standardise:
+        spread = vectors.std(0)
+        spread = np.where(spread > 0, spread, 1)  # 1 where a column never changes
     model = PCA(
         n_components=n,
         svd_solver="randomized" if dense else "arpack",
@@ -104,12 +107,6 @@ def fit_pca(
         np.ascontiguousarray(model.mean_ * spread, dtype=np.float32),
         np.ascontiguousarray(components, dtype=np.float32),
     )
-
-
-def _spread(vectors: np.ndarray) -> np.ndarray:
-    """Standard deviation of each column (F,), 1 where a column never changes."""
-    spread = vectors.std(0)
-    return np.where(spread > 0, spread, 1)
 
 
 def fit_vectors(
@@ -262,12 +259,12 @@ class CodeFeatures:
 
     def apply(self, maps: np.ndarray) -> np.ndarray:
         """Features (N, P) float64 of code maps (N, O, h, w), block by block."""
-        blocks = [self._project(maps[i : i + BLOCK_ROWS]) for i in range(0, len(maps), BLOCK_ROWS)]
+        blocks = []
+        for start in range(0, len(maps), BLOCK_ROWS):
+            vectors = VECTORS[self.kind](maps[start : start + BLOCK_ROWS], self.codebook)
+            fitted = self.feature_map
+            blocks.append(vectors if fitted is None else fitted.apply(vectors))
         return np.concatenate(blocks)
-
-    def _project(self, maps: np.ndarray) -> np.ndarray:
-        vectors = VECTORS[self.kind](maps, self.codebook)
-        return vectors if self.feature_map is None else self.feature_map.apply(vectors)
 
 
 def fit_code_features(
@@ -291,28 +288,19 @@ def fit_code_features(
     codebook = np.asarray(codebook, dtype=np.float32)
     if kind == "index":
         return CodeFeatures(kind, codebook, None)
-    vectors = _training_vectors(VECTORS[kind], maps, codebook, train)
-    return CodeFeatures(kind, codebook, fit_pca(vectors, n, seed=seed, overwrite=True))
-
-
-def _training_vectors(
-    vectors_of: Callable[[np.ndarray, np.ndarray], Any],
-    maps: np.ndarray,
-    codebook: np.ndarray,
-    train: np.ndarray,
-) -> Any:
-    """The vectors of the training galaxies in one array: the largest that is ever held."""
     blocks = [train[i : i + BLOCK_ROWS] for i in range(0, len(train), BLOCK_ROWS)]
-    first = vectors_of(maps[blocks[0]], codebook)
-    if not isinstance(first, np.ndarray):
+    first = VECTORS[kind](maps[blocks[0]], codebook)
+    vectors: Any
+    if isinstance(first, np.ndarray):  # one array: the largest that is ever held
+        vectors = np.empty((len(train), first.shape[1]), np.float32)
+        for number, rows in enumerate(blocks):
+            start = number * BLOCK_ROWS
+            vectors[start : start + len(rows)] = VECTORS[kind](maps[rows], codebook)
+    else:
         from scipy.sparse import vstack
 
-        return vstack([first, *(vectors_of(maps[rows], codebook) for rows in blocks[1:])])
-    vectors = np.empty((len(train), first.shape[1]), np.float32)
-    for number, rows in enumerate(blocks):
-        start = number * BLOCK_ROWS
-        vectors[start : start + len(rows)] = vectors_of(maps[rows], codebook)
-    return vectors
+        vectors = vstack([first, *(VECTORS[kind](maps[rows], codebook) for rows in blocks[1:])])
+    return CodeFeatures(kind, codebook, fit_pca(vectors, n, seed=seed, overwrite=True))
 
 
 RING_PIXELS = 2.0

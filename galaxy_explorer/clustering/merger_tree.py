@@ -104,15 +104,12 @@ def grow_tree(vectors: np.ndarray) -> MergerTree:
     from scipy.cluster.hierarchy import linkage
 
     vectors = np.asarray(vectors, dtype=np.float64)
-    if vectors.ndim != 2 or _is_distance_table(vectors):
+    square = vectors.ndim == 2 and vectors.shape[0] == vectors.shape[1]
+    table = square and not np.diagonal(vectors).any() and np.array_equal(vectors, vectors.T)
+    if vectors.ndim != 2 or table:
         raise ValueError(
             "Ward needs vectors (n, F), not distances; for Hamming distances of code maps give"
             " the one-hot vectors"
         )
     joined = linkage(vectors, "ward")
     return MergerTree(joined[:, :2].astype(np.int32), joined[:, 2].astype(np.float32))
-
-
-def _is_distance_table(vectors: np.ndarray) -> bool:
-    square = vectors.shape[0] == vectors.shape[1]
-    return square and not np.diagonal(vectors).any() and np.array_equal(vectors, vectors.T)

@@ -47,17 +47,13 @@ class Mixture:
         joint = np.empty((len(x), self.n_components))
         for start in range(0, len(x), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
-            joint[block] = self.log_constants - self._distances(x[block]) / 2
+            rows = x[block]
+            for k, factor in enumerate(self.precisions_cholesky):
+                mean, full = self.means[k], factor.ndim == 2
+                whitened = rows @ factor - mean @ factor if full else (rows - mean) * factor
+                # half the squared Mahalanobis distance to the component
+                joint[block, k] = self.log_constants[k] - np.square(whitened).sum(1) / 2
         return joint
-
-    def _distances(self, x: np.ndarray) -> np.ndarray:
-        """Squared Mahalanobis distance of each galaxy to each component, (n, K)."""
-        distances = np.empty((len(x), self.n_components))
-        for k, (mean, factor) in enumerate(zip(self.means, self.precisions_cholesky, strict=True)):
-            full = factor.ndim == 2
-            whitened = x @ factor - mean @ factor if full else (x - mean) * factor
-            distances[:, k] = np.square(whitened).sum(1)
-        return distances
 
     def responsibilities(self, features: np.ndarray) -> np.ndarray:
         """Probability of each component for each galaxy, shape (N, K), rows sum to 1."""
@@ -152,36 +148,28 @@ def mixture_from_sklearn(model: Any) -> Mixture:
     The constants collect the expectations of the log weights and log precisions under the
     variational posterior (Bishop 2006, eqs. 10.64-10.66).
     """
-    return Mixture(
-        weights=np.asarray(model.weights_),
-        means=np.asarray(model.means_),
-        precisions_cholesky=np.asarray(model.precisions_cholesky_),
-        log_constants=_expected_log_weights(model) + _expected_log_normaliser(model),
-    )
-
-
-def _expected_log_weights(model: Any) -> np.ndarray:
-    """Expectation of the log stick-breaking weights of a Dirichlet process, (K,)."""
     from scipy.special import digamma
 
+    # of the log stick-breaking weights of a Dirichlet process
     ones, rest = model.weight_concentration_
     both = digamma(ones + rest)
     remaining = np.concatenate([[0.0], np.cumsum(digamma(rest) - both)[:-1]])
-    return np.asarray(digamma(ones) - both + remaining)
-
-
-def _expected_log_normaliser(model: Any) -> np.ndarray:
-    """Expectation of the log normalising constant of each Gaussian, (K,)."""
-    from scipy.special import digamma
-
+    log_weights = np.asarray(digamma(ones) - both + remaining)  # (K,)
+    # of the log normalising constant of each Gaussian
     p = model.means_.shape[1]
     freedom = np.asarray(model.degrees_of_freedom_)
     factors = np.asarray(model.precisions_cholesky_)
     diagonal = np.diagonal(factors, axis1=1, axis2=2) if factors.ndim == 3 else factors
     spread = p * np.log(2.0) + digamma(0.5 * (freedom - np.arange(p)[:, None])).sum(0)
     gaussian = np.log(diagonal).sum(1) - 0.5 * p * np.log(2 * np.pi)
-    return np.asarray(
+    log_normaliser = np.asarray(
         gaussian - 0.5 * p * np.log(freedom) + 0.5 * (spread - p / model.mean_precision_)
+    )
+    return Mixture(
+        weights=np.asarray(model.weights_),
+        means=np.asarray(model.means_),
+        precisions_cholesky=factors,
+        log_constants=log_weights + log_normaliser,
     )
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -95,14 +96,15 @@ def gap_statistic(
     axes = np.linalg.svd(centred, full_matrices=False)[2]
     turned = centred @ axes.T
     measured = _log_dispersions(turned, ks, seed)
-    drawn = np.stack([_log_dispersions(_draw(turned, null, rng), ks, seed) for _ in range(DRAWS)])
+    dispersions = []
+    for _ in range(DRAWS):
+        if null == "uniform":
+            reference = rng.uniform(turned.min(0), turned.max(0), turned.shape)
+        else:
+            reference = rng.normal(0, turned.std(0), turned.shape)
+        dispersions.append(_log_dispersions(reference, ks, seed))
+    drawn = np.stack(dispersions)
     return drawn.mean(0) - measured, drawn.std(0) * np.sqrt(1 + 1 / DRAWS)
-
-
-def _draw(turned: np.ndarray, null: str, rng: np.random.Generator) -> np.ndarray:
-    if null == "uniform":
-        return rng.uniform(turned.min(0), turned.max(0), turned.shape)
-    return rng.normal(0, turned.std(0), turned.shape)
 
 
 def _log_dispersions(features: np.ndarray, ks: tuple[int, ...], seed: int) -> np.ndarray:
@@ -137,7 +139,11 @@ class Modes:
 
 def count_modes(features: np.ndarray, *, k_max: int = 20, seed: int = 0) -> Modes:
     """Peaks of features (N, P), at most k_max; from 3,000 galaxies and 10 principal components."""
-    features = _principal(np.asarray(features, dtype=np.float64), seed)
+    chosen = np.random.default_rng(seed).permutation(len(features))[:ROWS]
+    centred = np.asarray(features, dtype=np.float64)[chosen]
+    centred -= centred.mean(0)
+    axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
+    features = np.asarray(centred @ axes[:, :DIMENSIONS])
     tables = {shape: _fit_all(features, shape, k_max, seed) for shape in SHAPES}
     values = np.full((len(SHAPES), k_max), np.nan)
     for row, models in enumerate(tables.values()):
@@ -149,13 +155,6 @@ def count_modes(features: np.ndarray, *, k_max: int = 20, seed: int = 0) -> Mode
         bic = np.nanmin(values, axis=0)
     groups = _separate(tables[shape][column], features)
     return Modes(bic, column + 1, shape, groups)
-
-
-def _principal(features: np.ndarray, seed: int) -> np.ndarray:
-    rows = np.random.default_rng(seed).permutation(len(features))[:ROWS]
-    centred = features[rows] - features[rows].mean(0)
-    axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
-    return np.asarray(centred @ axes[:, :DIMENSIONS])
 
 
 def _fit_all(features: np.ndarray, shape: str, k_max: int, seed: int) -> list[Any]:
@@ -184,7 +183,11 @@ def _separate(model: Any, features: np.ndarray) -> int:
     from scipy.sparse.csgraph import connected_components
 
     k, p = model.means_.shape
-    labels, covariances = model.predict(features), _full(model, k, p)
+    labels, covariances = model.predict(features), model.covariances_
+    if model.covariance_type == "tied":
+        covariances = np.broadcast_to(covariances, (k, p, p))
+    elif model.covariance_type == "diag":
+        covariances = covariances[:, :, None] * np.eye(p)
     joined = np.eye(k, dtype=bool)
     for i in range(k):
         for j in range(i):
@@ -193,14 +196,6 @@ def _separate(model: Any, features: np.ndarray) -> int:
             )
             joined[i, j] = not valley(features[labels == j] @ axis, features[labels == i] @ axis)
     return int(connected_components(joined, directed=False)[0])
-
-
-def _full(model: Any, k: int, p: int) -> np.ndarray:
-    """Covariances (K, P, P), whatever the mixture's shape."""
-    given: np.ndarray = model.covariances_
-    if model.covariance_type == "tied":
-        return np.broadcast_to(given, (k, p, p))
-    return given[:, :, None] * np.eye(p) if model.covariance_type == "diag" else given
 
 
 def valley(left: np.ndarray, right: np.ndarray) -> bool:
@@ -274,8 +269,24 @@ def choose_k(
     sample = np.asarray(features[rows], dtype=np.float64)
     ks = tuple(range(2, k_max + 1))
     modes = count_modes(features, k_max=k_max, seed=seed)
-    curves = [_repeat(sample, k, seed, fit or _kmeans) for k in ks]  # (R, M) each
+    make: FitK = fit or (lambda x, k, s: fit_kmeans(x, k, seed=s))
+    train, held_out = np.split(sample, [len(sample) // 2])
+    curves = [  # (R, M) each
+        np.stack(
+            list(
+                resampled_labels(
+                    lambda x, s, k=k: make(x, k, s),  # type: ignore[misc]
+                    train,
+                    held_out,
+                    RESAMPLES,
+                    seed,
+                )
+            )
+        )
+        for k in ks
+    ]
     stability = tuple(mean_pairwise_ari(labels, seed=seed) for labels in curves)
+    repeatable = [k for k, s in zip(ks, stability, strict=True) if s["value"] >= REPEATABLE]
     gap, error = gap_statistic(sample, ks, seed=seed)
     return KChoice(
         ks=ks,
@@ -287,24 +298,8 @@ def choose_k(
         gap_gaussian=tuple(gap_statistic(sample, ks, "gaussian", seed=seed)[0].tolist()),
         n_modes=modes.n_modes,
         structure="clusters" if modes.n_modes > 1 else "continuum",
-        recommended=modes.n_modes if modes.n_modes > 1 else _finest_repeatable(ks, stability),
+        recommended=modes.n_modes if modes.n_modes > 1 else max(repeatable, default=1),
     )
-
-
-def _kmeans(features: np.ndarray, k: int, seed: int) -> Clusterer:
-    return fit_kmeans(features, k, seed=seed)
-
-
-def _repeat(sample: np.ndarray, k: int, seed: int, fit: FitK) -> np.ndarray:
-    half = len(sample) // 2
-    train, held_out = sample[:half], sample[half:]
-    drawn = resampled_labels(lambda x, s: fit(x, k, s), train, held_out, RESAMPLES, seed)
-    return np.stack(list(drawn))
-
-
-def _finest_repeatable(ks: tuple[int, ...], stability: tuple[Score, ...]) -> int:
-    pairs = zip(ks, stability, strict=True)
-    return max((k for k, score in pairs if score["value"] >= REPEATABLE), default=1)
 
 
 def within_instability(labels: np.ndarray) -> float:
@@ -314,20 +309,13 @@ def within_instability(labels: np.ndarray) -> float:
     of the first, the share of its pairs of members that the second parts; the mean over clusters of
     two members or more (the within-cluster instability of Forest et al. 2020).
     """
-    shares = [
-        _parted(first, second)
-        for i, first in enumerate(labels)
-        for j, second in enumerate(labels)
-        if i != j
-    ]
+    shares = []
+    for first, second in permutations(labels, 2):
+        rows, columns = (np.unique(one, return_inverse=True)[1] for one in (first, second))
+        table = np.zeros((rows.max() + 1, columns.max() + 1))
+        np.add.at(table, (rows, columns), 1)
+        sizes = table.sum(1)
+        kept = sizes > 1
+        together = (np.square(table).sum(1) - sizes)[kept] / (sizes * (sizes - 1))[kept]
+        shares.append(float(1 - together.mean()))
     return float(np.mean(shares)) if shares else float("nan")
-
-
-def _parted(first: np.ndarray, second: np.ndarray) -> float:
-    rows, columns = (np.unique(labels, return_inverse=True)[1] for labels in (first, second))
-    table = np.zeros((rows.max() + 1, columns.max() + 1))
-    np.add.at(table, (rows, columns), 1)
-    sizes = table.sum(1)
-    kept = sizes > 1
-    together = (np.square(table).sum(1) - sizes)[kept] / (sizes * (sizes - 1))[kept]
-    return float(1 - together.mean())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -164,33 +165,29 @@ def representative(clusters: Sequence[ClusterSummary], n: int = COLUMNS) -> list
     means = np.array([cluster.ttype_mean for cluster in known])
     span = max(float(np.ptp(means)), 1e-9)
     steps = np.minimum((n * (means - means.min()) / span).astype(int), n - 1)
+    spread = attrgetter("ttype_std", "id")
     chosen = [
-        min((c for c, at in zip(known, steps, strict=True) if at == step), key=_spread)
+        min((c for c, at in zip(known, steps, strict=True) if at == step), key=spread)
         for step in np.unique(steps)
     ]
     return [cluster.id for cluster in ordered(chosen, "mean T")]
-
-
-def _spread(cluster: ClusterSummary) -> tuple[float, int]:
-    return cluster.ttype_std, cluster.id
 
 
 def group_summaries(
     labels: NDArray[np.int64], k: int, ttype: NDArray[np.floating], classes: NDArray[np.int64]
 ) -> Sequence[ClusterSummary]:
     """Counts and Hubble types of each group; early or late is not told here."""
-    return [_summary(number, labels == number, ttype, classes) for number in range(k)]
-
-
-def _summary(
-    number: int, inside: NDArray[np.bool_], ttype: NDArray[np.floating], classes: NDArray[np.int64]
-) -> ClusterSummary:
-    known = ttype[inside & ~np.isnan(ttype)]
-    types = classes[inside & (classes >= 0)]
-    return ClusterSummary(
-        id=number, count=int(inside.sum()), n_ttype=len(known),
-        ttype_mean=float(known.mean()) if len(known) else math.nan,
-        ttype_std=float(known.std()) if len(known) else math.nan,
-        histogram=tuple(np.bincount(types, minlength=10).tolist()), kind="unknown",
-        early_fraction=math.nan, early_low=math.nan, early_high=math.nan, medoid=-1, typical=(),
-    )  # fmt: skip
+    summaries = []
+    for number in range(k):
+        inside = labels == number
+        known = ttype[inside & ~np.isnan(ttype)]
+        types = classes[inside & (classes >= 0)]
+        summary = ClusterSummary(
+            id=number, count=int(inside.sum()), n_ttype=len(known),
+            ttype_mean=float(known.mean()) if len(known) else math.nan,
+            ttype_std=float(known.std()) if len(known) else math.nan,
+            histogram=tuple(np.bincount(types, minlength=10).tolist()), kind="unknown",
+            early_fraction=math.nan, early_low=math.nan, early_high=math.nan, medoid=-1, typical=(),
+        )  # fmt: skip
+        summaries.append(summary)
+    return summaries

@@ -12,6 +12,7 @@ from galaxy_explorer.models.psf import PSFConvolution
 
 Array = NDArray[np.float32]
 BATCH = 64
+PEAK_SN = (20.0, 50.0, 200.0)  # at which a network is measured against known truth
 PHOTON_SMOOTHING_PX = 1.0  # sigma of the Gaussian
 
 

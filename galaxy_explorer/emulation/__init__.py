@@ -1,1 +1,93 @@
-"""Generated and measured galaxies."""
+"""Galaxies drawn from a prior, seen through cameras, and compared with real ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from galaxy_explorer.utils.lazy import lazy
+
+if TYPE_CHECKING:
+    from galaxy_explorer.emulation.cameras import PROFILES, Setup, plain_setup, setup_of
+    from galaxy_explorer.emulation.emulator import CodeEmulator, Emulator, Partial
+    from galaxy_explorer.emulation.light import Units, light_without_psf, units_of
+    from galaxy_explorer.emulation.likeness import Facts, Likeness, SkyNoise
+    from galaxy_explorer.emulation.morphology import Morphology, measure_morphology, measure_one
+    from galaxy_explorer.emulation.observation import (
+        ObservationSettings,
+        ObservedGalaxies,
+        Observer,
+        observe,
+    )
+    from galaxy_explorer.emulation.output import cards, catalogue, generate
+    from galaxy_explorer.emulation.request import Request
+
+__all__ = [
+    "PROFILES",
+    "CodeEmulator",
+    "Emulator",
+    "Facts",
+    "Likeness",
+    "Morphology",
+    "ObservationSettings",
+    "ObservedGalaxies",
+    "Observer",
+    "Partial",
+    "Request",
+    "Setup",
+    "SkyNoise",
+    "Units",
+    "cards",
+    "catalogue",
+    "generate",
+    "light_without_psf",
+    "measure_morphology",
+    "measure_one",
+    "observe",
+    "plain_setup",
+    "setup_of",
+    "units_of",
+]
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "cameras": (
+            "PROFILES",
+            "Setup",
+            "plain_setup",
+            "setup_of",
+        ),
+        "emulator": (
+            "CodeEmulator",
+            "Emulator",
+            "Partial",
+        ),
+        "light": (
+            "Units",
+            "light_without_psf",
+            "units_of",
+        ),
+        "likeness": (
+            "Facts",
+            "Likeness",
+            "SkyNoise",
+        ),
+        "morphology": (
+            "Morphology",
+            "measure_morphology",
+            "measure_one",
+        ),
+        "observation": (
+            "ObservationSettings",
+            "ObservedGalaxies",
+            "Observer",
+            "observe",
+        ),
+        "output": (
+            "cards",
+            "catalogue",
+            "generate",
+        ),
+        "request": ("Request",),
+    },
+)

@@ -8,23 +8,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.bundle.bundle import Bundle
-from galaxy_explorer.bundle.manifest import CODE_PRIOR, FLOW, HIERARCHICAL, main_prior
+from galaxy_explorer.bundle.manifest import main_prior
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import BundleError, RequestError
-from galaxy_explorer.models.conditions import Field, condition_of
+from galaxy_explorer.models.conditions import Draw, Field, condition_of
+from galaxy_explorer.models.registry import PRIORS
 
 if TYPE_CHECKING:
-    from galaxy_explorer.emulation.sampler import AnySampler, Draw, Sampler
-    from galaxy_explorer.models.inference import Prior
-    from galaxy_explorer.models.vqvae import VQVAE
+    from galaxy_explorer.models.protocols import Prior, PriorSampler
+    from galaxy_explorer.models.sampler import Sampler
 
-__all__ = ["CodeEmulator", "Emulator", "Field", "LatentEmulator", "Partial", "Request"]
+__all__ = ["CodeEmulator", "Emulator", "Field", "Partial", "Request"]
 
 CURE = "galaxy-explorer prior BUNDLE --survey SURVEY makes one"
 UNDRAWN = -1
@@ -48,22 +48,22 @@ class Partial:
 class Emulator:
     """The prior over what one model encodes galaxies to, and that model's decoder.
 
-    model: its name. fields: what a request may ask for, `ttype` first where there is one.
-    code_shape: of what is drawn of a galaxy. guided: whether it can be pulled towards what is
-    asked for; default_guidance: of a request without one.
+    model: its name. fields: what a request may ask for, `ttype` first where there is one. kind:
+    of prior. code_shape: of what is drawn of a galaxy. guided: whether it can be pulled towards
+    what is asked for; default_guidance: of a request without one.
     """
-
-    code_shape: tuple[int, ...]
-    guided = True
 
     def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
         """Of a model that has a prior; prior: another of the same shape, such as a control."""
         entry = bundle.priors[model]
         self.bundle, self.model, self.fields = bundle, model, entry.fields
         self.default_guidance = entry.default_guidance
+        self.kind = PRIORS[entry.kind]
+        self.guided = self.kind.guided
+        self.code_shape = self.kind.code_shape(entry.config)
         self._lock = threading.Lock()
         self._prior = prior
-        self._made: AnySampler | None = None
+        self._made: PriorSampler | None = None
 
     @staticmethod
     def open(bundle: Bundle, model: str | None = None) -> Emulator:
@@ -77,17 +77,23 @@ class Emulator:
         name = main.model if model is None else model
         if name not in bundle.priors:
             raise BundleError(f"{bundle.path}: no prior of {name}; of {', '.join(bundle.priors)}")
-        return EMULATORS[bundle.priors[name].kind](bundle, name)
+        streams = PRIORS[bundle.priors[name].kind].streams
+        return CodeEmulator(bundle, name) if streams else Emulator(bundle, name)
 
     def check(self, request: Request) -> None:
         """Raise RequestError where the request is not possible."""
         request.checked(self.fields)
+        if not self.guided and request.guidance not in (None, 1):
+            raise RequestError(
+                f"guidance {request.guidance:g}: the {self.kind.short} of {self.model} has none;"
+                " leave it out"
+            )
 
     def codes(
         self, request: Request, *, cancelled: Callable[[], bool] = never
     ) -> NDArray[np.generic]:
         """What is drawn of each galaxy, (n, ...); raises RequestError, also where cancelled."""
-        from galaxy_explorer.emulation.sampler import drawn
+        from galaxy_explorer.models.sampler import drawn
 
         self.check(request)
         return drawn(self._drawing(), self._draw(request), cancelled)
@@ -117,9 +123,9 @@ class Emulator:
         """The field of every galaxy of the bundle (N,), NaN where unknown."""
         return field.values(self.bundle.column)
 
-    def _drawing(self) -> AnySampler:
+    def _drawing(self) -> PriorSampler:
         """What draws, made at the first call."""
-        from galaxy_explorer.emulation.sampler import sampler_of
+        from galaxy_explorer.models.sampler import sampler_of
 
         with self._lock:
             if self._made is None:
@@ -127,8 +133,6 @@ class Emulator:
             return self._made
 
     def _draw(self, request: Request, fixed: NDArray[np.int64] | None = None) -> Draw:
-        from galaxy_explorer.emulation.sampler import Draw
-
         guidance = self.default_guidance if request.guidance is None else request.guidance
         step = 0 if request.same_noise else 1
         return Draw(
@@ -142,16 +146,11 @@ class Emulator:
 
 
 class CodeEmulator(Emulator):
-    """Draws code maps, row by row.
-
-    code_shape, num_embeddings: of the code maps.
-    """
+    """Draws code maps (h, w), row by row; num_embeddings: how many codes there are."""
 
     def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
         super().__init__(bundle, model, prior)
-        config = bundle.priors[model].config
-        self.code_shape: tuple[int, int] = (config["height"], config["width"])
-        self.num_embeddings = int(config["num_embeddings"])
+        self.num_embeddings = int(bundle.priors[model].config["num_embeddings"])
 
     def stream(
         self,
@@ -166,14 +165,9 @@ class CodeEmulator(Emulator):
         `cancelled()` is true, which is asked before every code. Raises RequestError at the call.
         """
         self.check(request)
-        return self._stream(request, self._fixed(request, fixed), cancelled)
-
-    def _stream(
-        self, request: Request, fixed: NDArray[np.int64] | None, cancelled: Callable[[], bool]
-    ) -> Iterator[Partial]:
-        draw = self._draw(request, fixed)
-        for rows, codes in enumerate(self._sampler().rows(draw, cancelled), 1):
-            yield Partial(codes, rows)
+        draw = self._draw(request, self._fixed(request, fixed))
+        sampler = cast("Sampler", self._drawing())  # kinds that stream have `rows`
+        return (Partial(codes, n) for n, codes in enumerate(sampler.rows(draw, cancelled), 1))
 
     def _fixed(self, request: Request, fixed: ArrayLike | None) -> NDArray[np.int64] | None:
         if fixed is None:
@@ -193,57 +187,7 @@ class CodeEmulator(Emulator):
         fixed: ArrayLike | None = None,
     ) -> NDArray[np.generic]:
         """Code maps (n, h, w), the end of the stream; fixed: see there."""
-        from galaxy_explorer.emulation.sampler import drawn
+        from galaxy_explorer.models.sampler import drawn
 
         self.check(request)
         return drawn(self._drawing(), self._draw(request, self._fixed(request, fixed)), cancelled)
-
-    def _coder(self) -> VQVAE:
-        from galaxy_explorer.models.vqvae import VQVAE
-
-        model = self.bundle.load_model(self.model)
-        if not isinstance(model, VQVAE):
-            raise BundleError(f"{self.bundle.path}: {self.model} has no map of codes to draw")
-        return model
-
-    def _sampler(self) -> Sampler:
-        from galaxy_explorer.emulation.sampler import Sampler
-
-        found = self._drawing()
-        if not isinstance(found, Sampler):
-            raise TypeError(f"{self.model}: not a prior over one code map")
-        return found
-
-
-class HierarchicalEmulator(Emulator):
-    """Draws both code maps of a VQ-VAE-2, as one row of codes (F,), top map first."""
-
-    def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
-        super().__init__(bundle, model, prior)
-        config = bundle.priors[model].config
-        self.code_shape = (config["height"] * config["width"] * 5 // 4,)
-
-
-class LatentEmulator(Emulator):
-    """Draws the latents of a model without codes, by a flow; it has no guidance."""
-
-    guided = False
-
-    def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
-        super().__init__(bundle, model, prior)
-        self.code_shape = (bundle.priors[model].config["latents"],)
-
-    def check(self, request: Request) -> None:
-        """Raise RequestError where the request is not possible."""
-        super().check(request)
-        if request.guidance not in (None, 1):
-            raise RequestError(
-                f"guidance {request.guidance:g}: the flow of {self.model} has none; leave it out"
-            )
-
-
-EMULATORS: dict[str, type[Emulator]] = {
-    CODE_PRIOR: CodeEmulator,
-    FLOW: LatentEmulator,
-    HIERARCHICAL: HierarchicalEmulator,
-}

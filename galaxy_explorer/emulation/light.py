@@ -65,37 +65,32 @@ class Units:
 def units_of(bundle: Bundle) -> Units:
     """The units of a bundle's stamps; raises BundleError where the stretch is not described."""
     survey = bundle.manifest.survey
-    stretch = _stretch(bundle, survey.stretch)
-    scale, scale_from = _pixel_scale(bundle)
+    numbers: dict[str, Any] = {n: survey.stretch.get(n) for n in ArcsinhStretch().to_dict()}
+    described = all(type(value) in (int, float) for value in numbers.values())
+    if not described or not (numbers["softening"] > 0 and numbers["scale"] > 0):
+        raise BundleError(
+            f"{bundle.path}: manifest.json: survey.stretch has no arcsinh stretch to invert"
+        )
+    stretch = ArcsinhStretch(**{name: float(value) for name, value in numbers.items()})
+    scale, scale_from = survey.pixel_scale_arcsec, "of the survey"
+    if scale is None or not scale > 0:
+        scale, scale_from = (
+            _middle(bundle, SCALE_COLUMN),
+            "median of the survey, whose stamps differ",
+        )
+    if scale is None or not scale > 0:
+        scale, scale_from = None, "unknown"
     if survey.stretch.get("state") != "linear":
         return Units(RELATIVE, None, 1.0, stretch, scale, scale_from)
     sigma = _middle(bundle, "sky_sigma")
     if sigma is None or not sigma > 0:
         return Units(IN_SIGMA, None, 1.0, stretch, scale, scale_from)
-    zero_point = _only(bundle, "zero_point")
+    values = _known(bundle, "zero_point")
+    alike = len(values) and np.ptp(values) <= SAME * abs(values[0])
+    zero_point = float(values[0]) if alike else None
     known = (t for t in TELESCOPES.values() if t.band == survey.band)
     unit = next((t.flux_unit for t in known if t.zero_point == zero_point), "survey flux")
     return Units(unit, zero_point, sigma, stretch, scale, scale_from)
-
-
-def _stretch(bundle: Bundle, described: Mapping[str, Any]) -> ArcsinhStretch:
-    numbers: dict[str, Any] = {name: described.get(name) for name in ArcsinhStretch().to_dict()}
-    plain = all(type(value) in (int, float) for value in numbers.values())
-    if not plain or not (numbers["softening"] > 0 and numbers["scale"] > 0):
-        raise BundleError(
-            f"{bundle.path}: manifest.json: survey.stretch has no arcsinh stretch to invert"
-        )
-    return ArcsinhStretch(**{name: float(value) for name, value in numbers.items()})
-
-
-def _pixel_scale(bundle: Bundle) -> tuple[float | None, str]:
-    scale = bundle.manifest.survey.pixel_scale_arcsec
-    if scale is not None and scale > 0:
-        return scale, "of the survey"
-    middle = _middle(bundle, SCALE_COLUMN)
-    if middle is not None and middle > 0:
-        return middle, "median of the survey, whose stamps differ"
-    return None, "unknown"
 
 
 def _known(bundle: Bundle, column: str) -> NDArray[np.float64]:
@@ -109,14 +104,6 @@ def _known(bundle: Bundle, column: str) -> NDArray[np.float64]:
 def _middle(bundle: Bundle, column: str) -> float | None:
     values = _known(bundle, column)
     return float(np.median(values)) if len(values) else None
-
-
-def _only(bundle: Bundle, column: str) -> float | None:
-    """The value that all galaxies share; None where they do not."""
-    values = _known(bundle, column)
-    if not len(values) or np.ptp(values) > SAME * abs(values[0]):
-        return None
-    return float(values[0])
 
 
 def light_without_psf(bundle: Bundle, codes: NDArray[np.integer[Any]]) -> Array:

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,11 +23,10 @@ from numpy.typing import NDArray
 from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.observation import numbers_of
 from galaxy_explorer.emulation.request import Request
+from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.survey.photometry import segment
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from galaxy_explorer.models.ttype_regressor import StoredRegressor
 
 
@@ -60,13 +60,16 @@ class SkyNoise:
 
 def left_out_noise(stamps: Stamps, drawn: Stamps) -> SkyNoise:
     """The noise of stamps (N, C, S, S) that their reconstructions lack; of the mean over bands."""
+    from scipy import ndimage
+
     real, smooth = stamps.mean(1, dtype=np.float64), drawn.mean(1, dtype=np.float64)
     side, lags = real.shape[-1], LARGEST_LAG_PX
     sigma = np.full(len(real), np.nan)
     products = np.zeros((2 * lags + 1, 2 * lags + 1))
     counts = np.zeros_like(products)
     for number, (stamp, reconstruction) in enumerate(zip(real, smooth, strict=True)):
-        sky = _sky(stamp)
+        sources = segment(stamp).labels > 0
+        sky = np.asarray(~ndimage.binary_dilation(sources, iterations=GROWTH_PX))
         if sky.mean() < LEAST_SKY:
             continue
         left = np.where(sky, stamp - reconstruction, 0.0)
@@ -80,14 +83,14 @@ def left_out_noise(stamps: Stamps, drawn: Stamps) -> SkyNoise:
         counts += _lagged(sky, sky, lags)
     known = np.isfinite(sigma)
     sigma[~known] = np.median(sigma[known]) if known.any() else 0.0
-    return SkyNoise(sigma, _filter(products / np.maximum(counts, 1), side))
-
-
-def _sky(stamp: Floats) -> NDArray[np.bool_]:
-    from scipy import ndimage
-
-    sources = segment(stamp).labels > 0
-    return np.asarray(~ndimage.binary_dilation(sources, iterations=GROWTH_PX))
+    # square root of the power spectrum of the autocorrelation, for unit variance
+    window = np.hanning(2 * lags + 3)[1:-1]
+    wrapped = np.zeros((side, side))
+    place = np.arange(-lags, lags + 1) % side
+    wrapped[np.ix_(place, place)] = products / np.maximum(counts, 1) * np.outer(window, window)
+    wrapped[0, 0] = max(float(wrapped[0, 0]), FAINTEST)
+    full = np.fft.fft2(wrapped).real.clip(0)
+    return SkyNoise(sigma, np.asarray(np.sqrt(full / full.mean())[:, : side // 2 + 1]))
 
 
 def _lagged(a: NDArray[Any], b: NDArray[Any], lags: int) -> Floats:
@@ -99,18 +102,6 @@ def _lagged(a: NDArray[Any], b: NDArray[Any], lags: int) -> Floats:
         for i in range(2 * lags + 1)
     ]
     return np.array(sums)
-
-
-def _filter(correlation: Floats, side: int) -> Floats:
-    """Square root of the power spectrum of an autocorrelation, for unit variance."""
-    lags = len(correlation) // 2
-    window = np.hanning(2 * lags + 3)[1:-1]
-    wrapped = np.zeros((side, side))
-    place = np.arange(-lags, lags + 1) % side
-    wrapped[np.ix_(place, place)] = correlation * np.outer(window, window)
-    wrapped[0, 0] = max(float(wrapped[0, 0]), FAINTEST)
-    full = np.fft.fft2(wrapped).real.clip(0)
-    return np.asarray(np.sqrt(full / full.mean())[:, : side // 2 + 1])
 
 
 KIND = 2  # of its noise: another than what the proof puts back (0) or adds to samples (1)
@@ -168,7 +159,7 @@ class Likeness:
     @property
     def has_codes(self) -> bool:
         """Whether code maps are compared, rather than latents."""
-        return self._encoded(np.arange(1)).dtype.kind != "f"
+        return AUTOENCODERS[self.bundle.models[self.emulator.model].kind].maps > 0
 
     def _rows(self, split: str) -> NDArray[np.int64]:
         return np.flatnonzero(np.asarray(self.bundle.column("split")) == split)
@@ -191,18 +182,17 @@ class Likeness:
     @cached_property
     def _apart(self) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]:
         """Mean squared distance of one galaxy (F,) from others (n, F), over codes or latents."""
-        from galaxy_explorer.models.vqvae import VQVAE
-        from galaxy_explorer.models.vqvae2 import VQVAE2
-
         model = self.bundle.load_model(self.emulator.model)
-        if isinstance(model, VQVAE2):
-            top, (coarse, fine) = model.config.top_size**2, model.quantizers
-            parts = [(_squared(coarse.codebook), slice(top))]
-            parts += [(_squared(fine.codebook), slice(top, None))]
-        elif isinstance(model, VQVAE):
-            parts = [(_squared(model.codebook), slice(None))]
-        else:
+        if not model.codebooks:
             return lambda one, others: np.square(others - one).mean(1, dtype=np.float64)
+        ends = np.cumsum((0, *model.config.code_counts)).tolist()
+        places = [slice(start, end) for start, end in pairwise(ends)]  # of a row of codes
+        parts = []
+        for codebook, place in zip(model.codebooks, places, strict=True):
+            vectors = codebook.cpu().numpy()
+            norms = np.square(vectors).sum(1)
+            squared = norms[:, None] + norms - 2 * vectors @ vectors.T  # (K, K)
+            parts.append((np.asarray(np.maximum(squared, 0), np.float32), place))
 
         def apart(one: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
             summed = np.zeros(len(others))
@@ -254,11 +244,3 @@ class Likeness:
             drawn = self.emulator.decode(codes)
             judged = judged_ttype(self.bundle.load_ttype_regressor(), drawn, numbers_of(request))
         return Facts(rows, far, self._usual_distance, log_prob, share, judged)
-
-
-def _squared(codebook: Tensor) -> NDArray[np.float32]:
-    """Squared distances (K, K) between the vectors of a codebook."""
-    vectors = codebook.cpu().numpy()
-    norms = np.square(vectors).sum(1)
-    squared = norms[:, None] + norms - 2 * vectors @ vectors.T
-    return np.asarray(np.maximum(squared, 0), np.float32)

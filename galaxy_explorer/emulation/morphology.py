@@ -17,6 +17,7 @@ import multiprocessing
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -60,7 +61,22 @@ def sersic_index(
         np.bincount(ring, weights=values[used])[filled] / pixels[filled]
         for values in (radius, image)
     )
-    return _best_index(mean_radius, mean_light, pixels[filled].astype(np.float64), image.shape[0])
+    weight = pixels[filled].astype(np.float64)
+    # every profile of the grid, each scaled so that it fits the rings best
+    b_n, half_light = _grid(image.shape[0])
+    power = 1 / INDICES[:, None, None]
+    shape = np.exp(-b_n * ((mean_radius / half_light[:, None]) ** power - 1))  # (n, r, rings)
+    cross, square = shape @ (weight * mean_light), np.square(shape) @ weight
+    explained = np.square(cross.clip(0)) / np.maximum(square, 1e-300)
+    best = explained.max(1)  # (n,) over the radii
+    place = int(best.argmax())
+    if not 0 < place < len(INDICES) - 1:
+        return float(INDICES[place])
+    left, top, right = best[place - 1 : place + 2]  # the vertex of a parabola through three
+    bend = left - 2 * top + right
+    shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
+    step = np.log(INDICES[1] / INDICES[0])
+    return float(INDICES[place] * np.exp(shift * step))
 
 
 def _elliptical_radius(light: Floats) -> Floats:
@@ -83,23 +99,6 @@ def _grid(side: int) -> tuple[Floats, Floats]:
 
     b_n = gammaincinv(2 * INDICES, 0.5)[:, None, None]
     return b_n, np.geomspace(0.5, side / 2, RADII_PER_STAMP)
-
-
-def _best_index(radius: Floats, light: Floats, weight: Floats, side: int) -> float:
-    b_n, half_light = _grid(side)
-    power = 1 / INDICES[:, None, None]
-    shape = np.exp(-b_n * ((radius / half_light[:, None]) ** power - 1))  # (n, r, rings)
-    cross, square = shape @ (weight * light), np.square(shape) @ weight
-    explained = np.square(cross.clip(0)) / np.maximum(square, 1e-300)
-    best = explained.max(1)  # (n,) over the radii
-    place = int(best.argmax())
-    if not 0 < place < len(INDICES) - 1:
-        return float(INDICES[place])
-    left, top, right = best[place - 1 : place + 2]
-    bend = left - 2 * top + right
-    shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
-    step = np.log(INDICES[1] / INDICES[0])
-    return float(INDICES[place] * np.exp(shift * step))
 
 
 STATISTICS = ("concentration", "asymmetry", "smoothness", "gini", "m20")
@@ -137,19 +136,27 @@ def measure_morphology(
     cache: a file of values by the hash of the pixels. workers: processes; about 0.2 s of CPU a
     stamp of 64 x 64.
     """
-    known = _read(cache)
-    keys = [_key(stamp) for stamp in stamps]
+    known: dict[bytes, Floats] = {}
+    # A damaged cache is worth no more than an absent one: the stamps are measured again.
+    with suppress(SafetensorError, FileNotFoundError):
+        stored = load_file(cache)
+        known = {k.tobytes(): v for k, v in zip(stored["keys"], stored["values"], strict=True)}
+    pixels = (np.ascontiguousarray(stamp, dtype="<f4").tobytes() for stamp in stamps)
+    keys = [hashlib.sha256(METHOD + one).digest() for one in pixels]
     missing = [i for i, key in enumerate(keys) if key not in known]
     first = {keys[i]: i for i in reversed(missing)}  # each picture once
     rows = sorted(first.values())
     with progress(len(keys), description, done=len(keys) - len(rows)) as advance:
         for part in _measured(stamps, rows, workers):
             known |= {keys[row]: values for row, values in part}
-            _write(cache, known)
+            hashes = np.frombuffer(b"".join(known), np.uint8).reshape(len(known), -1)
+            with atomic_path(cache) as temporary:
+                values = np.stack(list(known.values()))
+                save_file({"keys": hashes.copy(), "values": values}, temporary)
             advance(len(part))
-    table = np.stack([known[key] for key in keys]) if keys else np.empty((0, len(MEASURED) + 1))
-    flag = table[:, -1].astype(np.int16)
-    values = np.where((flag <= WORST_FLAG)[:, None], table[:, :-1], np.nan)
+    found = np.stack([known[key] for key in keys]) if keys else np.empty((0, len(MEASURED) + 1))
+    flag = found[:, -1].astype(np.int16)
+    values = np.where((flag <= WORST_FLAG)[:, None], found[:, :-1], np.nan)
     return Morphology(dict(zip(MEASURED, values.T, strict=True)), flag)
 
 
@@ -189,35 +196,14 @@ def measure_one(stamp: NDArray[np.float32]) -> Floats:
             **OPTIONS,
         )
     index = sersic_index(light, member, others)
-    values = np.array([_value(found, index, name) for name in MEASURED])
+    values = np.array(
+        [
+            index if name == "sersic_n" else float(getattr(found, NAMES.get(name, name)))
+            for name in MEASURED
+        ]
+    )
     flag = found.flag if np.isfinite(values).all() else 4
     return np.append(values, flag)
-
-
-def _value(found: object, index: float, name: str) -> float:
-    return index if name == "sersic_n" else float(getattr(found, NAMES.get(name, name)))
-
-
-def _key(stamp: NDArray[np.float32]) -> bytes:
-    pixels = np.ascontiguousarray(stamp, dtype="<f4").tobytes()
-    return hashlib.sha256(METHOD + pixels).digest()
-
-
-def _read(cache: Path) -> dict[bytes, Floats]:
-    if not cache.is_file():
-        return {}
-    try:
-        stored = load_file(cache)
-    except SafetensorError:
-        # A damaged cache is worth no more than an absent one: the stamps are measured again.
-        return {}
-    return {key.tobytes(): row for key, row in zip(stored["keys"], stored["values"], strict=True)}
-
-
-def _write(cache: Path, known: dict[bytes, Floats]) -> None:
-    keys = np.frombuffer(b"".join(known), np.uint8).reshape(len(known), -1)
-    with atomic_path(cache) as temporary:
-        save_file({"keys": keys.copy(), "values": np.stack(list(known.values()))}, temporary)
 
 
 def slope(ttype: Floats, statistic: Floats) -> float:

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from galaxy_explorer.bundle.deconvolution import PSF_KIND
 from galaxy_explorer.emulation.cameras import (
     MAGNITUDE_RANGE,
     MAX_SIDE_PX,
@@ -41,6 +40,7 @@ from galaxy_explorer.emulation.light import (
 )
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
+from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from galaxy_explorer.survey.telescopes import noise_sigma, unit_noise
 
@@ -91,7 +91,11 @@ def observe(
     out = setup.camera.pixel_scale_arcsec
     pixels = resampled(light * factor[:, None, None, None], scale, out).astype(np.float32)
     if setup.psf is not None:
-        pixels = _blurred(pixels, setup.psf)
+        from galaxy_explorer.deconvolution.observations import blur
+
+        planes = pixels.reshape(-1, *pixels.shape[-2:])
+        psfs = np.repeat(setup.psf[None], len(planes), axis=0)
+        pixels = blur(planes, psfs).reshape(pixels.shape)
     if setup.sigma > 0:
         first = np.asarray(numbers)
         counted = first + np.arange(len(pixels)) if first.ndim == 0 else first
@@ -186,14 +190,6 @@ def _weights(side: int, scale: float, size: int, wanted: float) -> NDArray[np.fl
     return np.asarray(np.diff(spline(np.clip(new, edges[0], edges[-1])), axis=0), np.float64)
 
 
-def _blurred(pixels: Array, psf: Array) -> Array:
-    from galaxy_explorer.deconvolution.observations import blur
-
-    planes = pixels.reshape(-1, *pixels.shape[-2:])
-    blurred = blur(planes, np.repeat(psf[None], len(planes), axis=0))
-    return blurred.reshape(pixels.shape)
-
-
 def _noise(
     pixels: NDArray[Any], setup: Setup, seed: int, numbers: NDArray[np.integer[Any]]
 ) -> Array:
@@ -262,46 +258,30 @@ class Observer:
         self.emulator, self.wish = emulator, wish or ObservationSettings()
         self._implied = implied_scale(emulator.bundle, emulator.fields, condition or {})
         self.units = units_of(emulator.bundle)
-        camera = None if self.wish.telescope is None else self._camera(self.wish.telescope)
-        self.scale, self.scale_from = self._scale()
-        self.setup = camera or self._plain()
-        self.has_layer = emulator.bundle.models[emulator.model].kind == PSF_KIND
+        wish, self.scale_from = self.wish, self.units.scale_from
+        given: dict[str, Any] = {
+            "psf_file": wish.psf,
+            "pixel_scale_arcsec": wish.observed_scale_arcsec,
+            "zero_point": wish.zero_point,
+            "sky_sigma": wish.sky_sigma,
+        }
+        camera = None if wish.telescope is None else setup_of(wish.telescope, **given)
+        self.scale = self.units.pixel_scale_arcsec
+        if wish.pixel_scale_arcsec is not None:
+            self.scale_from = "chosen"
+            self.scale = checked_scale(self.units, wish.pixel_scale_arcsec)
+        elif self._implied is not None:
+            self.scale_from = "size asked for, as the survey frames"
+            self.scale = checked_scale(self.units, self._implied)
+        elif camera or wish.psf is not None or wish.observed_scale_arcsec is not None:
+            self.scale = checked_scale(self.units, None)
+        self.setup = camera or plain_setup(self.units, self.scale or 1.0, **given)
+        self.has_layer = AUTOENCODERS[emulator.bundle.models[emulator.model].kind].has_psf_layer
         wanted = self.wish.psf_layer
         follows = self.wish.telescope is not None or self.wish.psf is not None
         self.through_psf = not (self.has_layer and follows) if wanted is None else wanted
         if not (self.through_psf or self.has_layer):
             raise RequestError(f"psf layer: {emulator.model} has none that could be left out")
-
-    def _scale(self) -> tuple[float | None, str]:
-        wish = self.wish
-        if wish.pixel_scale_arcsec is not None:
-            return checked_scale(self.units, wish.pixel_scale_arcsec), "chosen"
-        if self._implied is not None:
-            return checked_scale(self.units, self._implied), "size asked for, as the survey frames"
-        if wish.telescope is None and wish.psf is None and wish.observed_scale_arcsec is None:
-            return self.units.pixel_scale_arcsec, self.units.scale_from
-        return checked_scale(self.units, None), self.units.scale_from
-
-    def _camera(self, telescope: str) -> Setup:
-        wish = self.wish
-        return setup_of(
-            telescope,
-            psf_file=wish.psf,
-            pixel_scale_arcsec=wish.observed_scale_arcsec,
-            zero_point=wish.zero_point,
-            sky_sigma=wish.sky_sigma,
-        )
-
-    def _plain(self) -> Setup:
-        wish = self.wish
-        return plain_setup(
-            self.units,
-            self.scale or 1.0,
-            psf_file=wish.psf,
-            pixel_scale_arcsec=wish.observed_scale_arcsec,
-            zero_point=wish.zero_point,
-            sky_sigma=wish.sky_sigma,
-        )
 
     @property
     def side(self) -> int:

@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from galaxy_explorer import __version__
-from galaxy_explorer.emulation.light import RELATIVE, Units
+from galaxy_explorer.emulation.light import RELATIVE
 from galaxy_explorer.emulation.observation import Observer, check_flux, numbers_of
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
@@ -64,7 +64,17 @@ def names(maker: Observer, request: Request) -> list[str]:
 
 def cards(maker: Observer, request: Request) -> list[Card]:
     """The header of these galaxies: what they are, how they were made, what the numbers are."""
-    return [*_origin(maker, request), *_condition(maker, request), *_light(maker, request)]
+    asked: list[Card] = []
+    for field in maker.emulator.fields:
+        if field.name not in request.condition:
+            continue
+        value = request.condition[field.name]
+        shown: str | float = "see CATALOG" if isinstance(value, tuple) else float(value)
+        words = f"{field.label} [{field.unit}]" if field.unit else field.label
+        asked.append(Card(f"HIERARCH CONDITION {field.name.upper()}", shown, plain(words)))
+    text = ", ".join(f"{card.keyword.split()[-1].lower()}={card.value}" for card in asked)
+    condition = [Card("ASKED", text or "nothing", "condition"), *asked]
+    return [*_origin(maker, request), *condition, *_light(maker, request)]
 
 
 def _origin(maker: Observer, request: Request) -> list[Card]:
@@ -84,19 +94,6 @@ def _origin(maker: Observer, request: Request) -> list[Card]:
         Card("TEMPERAT", float(request.temperature), "temperature of the draw"),
         Card("GUIDANCE", float(guidance), "1: the prior itself"),
     ]
-
-
-def _condition(maker: Observer, request: Request) -> list[Card]:
-    asked: list[Card] = []
-    for field in maker.emulator.fields:
-        if field.name not in request.condition:
-            continue
-        value = request.condition[field.name]
-        shown: str | float = "see CATALOG" if isinstance(value, tuple) else float(value)
-        words = f"{field.label} [{field.unit}]" if field.unit else field.label
-        asked.append(Card(f"HIERARCH CONDITION {field.name.upper()}", shown, plain(words)))
-    text = ", ".join(f"{card.keyword.split()[-1].lower()}={card.value}" for card in asked)
-    return [Card("ASKED", text or "nothing", "condition"), *asked]
 
 
 def _light(maker: Observer, request: Request) -> list[Card]:
@@ -126,19 +123,6 @@ def _light(maker: Observer, request: Request) -> list[Card]:
             Card("MAGNITUD", shown, "all light of a stamp scaled to this"),
             Card("MAGFROM", plain(magnitude[1]), "no colour term"),
         ]
-    return [*lines, *_stretch(units), *_notes(maker)]
-
-
-def _stretch(units: Units) -> list[Card]:
-    return [
-        Card("STRSIGMA", units.sky_sigma, "sky sigma of the decoder's stretch"),
-        Card("STRSOFT", units.stretch.softening, "its softening"),
-        Card("STRSCALE", units.stretch.scale, "its scale"),
-        Card("STRPED", units.stretch.pedestal, "its pedestal"),
-    ]
-
-
-def _notes(maker: Observer) -> list[Card]:
     notes = [
         "The decoder draws y = STRSCALE arcsinh(f / (STRSOFT STRSIGMA)) + STRPED; f is the light.",
     ]
@@ -149,7 +133,14 @@ def _notes(maker: Observer) -> list[Card]:
         )
     if maker.through_psf and maker.setup.psf is not None:
         notes.append("The blur of the survey that the model learned from is still in the light.")
-    return [Card("COMMENT", line) for note in notes for line in wrap(note, COMMENT_WIDTH)]
+    return [
+        *lines,
+        Card("STRSIGMA", units.sky_sigma, "sky sigma of the decoder's stretch"),
+        Card("STRSOFT", units.stretch.softening, "its softening"),
+        Card("STRSCALE", units.stretch.scale, "its scale"),
+        Card("STRPED", units.stretch.pedestal, "its pedestal"),
+        *(Card("COMMENT", line) for note in notes for line in wrap(note, COMMENT_WIDTH)),
+    ]
 
 
 def plain(text: str) -> str:
@@ -275,7 +266,19 @@ def png_bytes(shown: Array, lines: Sequence[Card], *, caption: bool = True) -> b
     from PIL import Image, ImageDraw
     from PIL.PngImagePlugin import PngInfo
 
-    sheet = _sheet(shown, CAPTION_PX if caption else 0)
+    # side by side, about as many across as down, in 8 bits
+    count, bands, side, _ = shown.shape
+    down, across = sheet_shape(count, side)
+    step = side + GAP_PX
+    height, width = down * step - GAP_PX, across * step - GAP_PX
+    grey = shown if bands == 3 else shown.mean(axis=1, keepdims=True)
+    eight = np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    below = CAPTION_PX if caption else 0
+    sheet = np.full((height + below, width, eight.shape[-1]), GROUND, np.uint8)
+    for place, one in enumerate(eight):
+        top, left = (place // across) * step, (place % across) * step
+        sheet[top : top + side, left : left + side] = one
+    sheet = sheet[..., 0] if sheet.shape[-1] == 1 else sheet
     picture = Image.fromarray(sheet)
     about = facts(lines)
     if caption:
@@ -300,21 +303,6 @@ def sheet_shape(count: int, side: int) -> tuple[int, int]:
             f"{count} pictures of {side} pixels: too many for one PNG; write FITS or a folder"
         )
     return down, across
-
-
-def _sheet(shown: Array, below: int) -> NDArray[np.uint8]:
-    """Pictures (n, C, S, S) side by side, about as many across as down, in 8 bits."""
-    count, bands, side, _ = shown.shape
-    down, across = sheet_shape(count, side)
-    step = side + GAP_PX
-    height, width = down * step - GAP_PX, across * step - GAP_PX
-    grey = shown if bands == 3 else shown.mean(axis=1, keepdims=True)
-    eight = np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
-    sheet = np.full((height + below, width, eight.shape[-1]), GROUND, np.uint8)
-    for place, picture in enumerate(eight):
-        top, left = (place // across) * step, (place % across) * step
-        sheet[top : top + side, left : left + side] = picture
-    return sheet[..., 0] if sheet.shape[-1] == 1 else sheet
 
 
 def galsim_image(stamp: NDArray[Any], pixel_scale_arcsec: float) -> Any:
@@ -398,7 +386,14 @@ class _Blocks:
 
     def make(self) -> None:
         """Compute what is missing; what another request left is removed first."""
-        asked = self._identity()
+        plain = {  # what decides the pixels
+            "software": __version__,
+            "bundle": self.maker.emulator.bundle.hash,
+            "model": self.maker.emulator.model,
+            "request": self.request.identity,
+            "wish": self.maker.wish.identity,
+        }
+        asked = json.dumps(plain, sort_keys=True, indent=1)
         note = self.folder / RUN
         if not note.is_file() or note.read_text(encoding="utf-8") != asked:
             self.remove()
@@ -434,18 +429,6 @@ class _Blocks:
             if block is None:
                 raise RequestError(f"{self.path(start)}: gone; the same command again makes it")
             yield block
-
-    def _identity(self) -> str:
-        """What decides the pixels, as text."""
-        emulator = self.maker.emulator
-        plain = {
-            "software": __version__,
-            "bundle": emulator.bundle.hash,
-            "model": emulator.model,
-            "request": self.request.identity,
-            "wish": self.maker.wish.identity,
-        }
-        return json.dumps(plain, sort_keys=True, indent=1)
 
     def remove(self) -> None:
         """Remove the blocks, and the folder where nothing else is in it."""

@@ -52,27 +52,22 @@ class Request:
             if name not in known:
                 has = ", ".join(known) or "no field: it is unconditional"
                 raise RequestError(f"{name}: not a field of this prior, which has {has}")
-            for number in self._numbers(name, value):
+            numbers = value if isinstance(value, tuple) else (value,)
+            if isinstance(value, tuple) and len(value) != self.count:
+                raise RequestError(f"{name}: {len(value)} values for {self.count} galaxies")
+            for number in numbers:
                 _number(name, number, known[name].low, known[name].high)
         return self
-
-    def _numbers(self, name: str, value: Value) -> tuple[Any, ...]:
-        if not isinstance(value, tuple):
-            return (value,)
-        if len(value) != self.count:
-            raise RequestError(f"{name}: {len(value)} values for {self.count} galaxies")
-        return value
 
     @property
     def identity(self) -> str:
         """Short hash of everything here that decides the pictures."""
-        plain = {**asdict(self), "condition": {k: _plain(v) for k, v in self.condition.items()}}
-        text = json.dumps(plain, sort_keys=True)
+        condition = {
+            name: [float(v) for v in value] if isinstance(value, tuple) else float(value)
+            for name, value in self.condition.items()
+        }
+        text = json.dumps({**asdict(self), "condition": condition}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _plain(value: Value) -> float | list[float]:
-    return [float(v) for v in value] if isinstance(value, tuple) else float(value)
 
 
 def _whole(name: str, value: Any, low: int, high: int) -> None:

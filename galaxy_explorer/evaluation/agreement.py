@@ -49,7 +49,11 @@ class CatalogColumn:
 def other_columns(context: Context) -> list[CatalogColumn]:
     """Galaxy Zoo class where the survey has it, and what is measured on the stamps."""
     test = context.rows("test")
-    measured = context.stage("photometry", {"columns": COLUMNS}, lambda: _measure(context, test))
+
+    def measure() -> StageResult:
+        return StageResult(dict(measure_stamps(context.survey.model_input(test))), {})
+
+    measured = context.stage("photometry", {"columns": COLUMNS}, measure)
     columns = [
         CatalogColumn(NAMES[name], measured.arrays[name], KINDS.get(name, "continuous"))
         for name in COLUMNS
@@ -58,10 +62,6 @@ def other_columns(context: Context) -> list[CatalogColumn]:
         classes = context.survey.column(CLASS_COLUMN)[test]
         columns.insert(0, CatalogColumn("Galaxy Zoo class", classes, "categorical"))
     return columns
-
-
-def _measure(context: Context, rows: np.ndarray) -> StageResult:
-    return StageResult(dict(measure_stamps(context.survey.model_input(rows))), {})
 
 
 LABELS = {"ami": "AMI", "homogeneity": "homogeneity", "v_measure": "V-measure", "eta2": "eta^2"}
@@ -120,8 +120,28 @@ class LabelScorer:
             for name, score in scores.items()
         ]
         rows.append(self._predicted_row(subset, labels, n))
-        rows += self._two_class_rows(subset, labels, n)
-        return [*rows, *self._kind_rows(subset, labels), *self._use_rows(subset, labels)]
+        context = self.context
+        sides, _ = two_class(
+            labels,
+            context.ttype[context.sample],
+            train=context.places(context.rows("train")),
+            validation=context.places(context.rows("validation")),
+            test=self.test,
+        )
+        note = "merged to early and late by train galaxies; threshold chosen on validation"
+        rows += [
+            make_row(subset, "agreement", TWO_CLASS[name], score, n=n, note=note)
+            for name, score in sides.items()
+        ]
+        rows += self._kind_rows(subset, labels)
+        decided = labels[labels >= 0]
+        used = effective_number(decided, max(subset.clusters or 1, 1)) if len(decided) else 0
+        use = {"clusters in use": float(used), "undecided": undecided_share(labels)}
+        rows += [
+            make_row(subset, "agreement", name, {"value": value}, n=len(labels), split="all")
+            for name, value in use.items()
+        ]
+        return rows
 
     def _predicted_row(self, subset: RowKey, labels: np.ndarray, n: int) -> EvaluationRow:
         """R^2 of T where each test galaxy is given the mean T of its cluster's train galaxies.
@@ -141,21 +161,6 @@ class LabelScorer:
         score = over_galaxies(explained, len(test), context.grid.bootstraps)
         note = "each test galaxy is given the mean T of its cluster's train galaxies"
         return make_row(subset, "agreement", "R^2 by cluster means", score, n=n, note=note)
-
-    def _two_class_rows(self, subset: RowKey, labels: np.ndarray, n: int) -> list[EvaluationRow]:
-        context = self.context
-        scores, _ = two_class(
-            labels,
-            context.ttype[context.sample],
-            train=context.places(context.rows("train")),
-            validation=context.places(context.rows("validation")),
-            test=self.test,
-        )
-        note = "merged to early and late by train galaxies; threshold chosen on validation"
-        return [
-            make_row(subset, "agreement", TWO_CLASS[name], score, n=n, note=note)
-            for name, score in scores.items()
-        ]
 
     def _kind_rows(self, subset: RowKey, labels: np.ndarray) -> list[EvaluationRow]:
         """Numbers of early and late clusters by the rule of `summary.kind_of`, all with a T."""
@@ -183,15 +188,6 @@ class LabelScorer:
             row = make_row(subset, "agreement", name, score, n=len(early), split="all")
             rows.append(replace(row, note=KIND_NOTE))
         return rows
-
-    def _use_rows(self, subset: RowKey, labels: np.ndarray) -> list[EvaluationRow]:
-        decided = labels[labels >= 0]
-        used = effective_number(decided, max(subset.clusters or 1, 1)) if len(decided) else 0
-        scores = {"clusters in use": float(used), "undecided": undecided_share(labels)}
-        return [
-            make_row(subset, "agreement", name, {"value": value}, n=len(labels), split="all")
-            for name, value in scores.items()
-        ]
 
     def other_rows(self, subset: RowKey, labels: np.ndarray) -> list[EvaluationRow]:
         """How far clusters follow anything else; labels: (n,) clusters of the test galaxies."""

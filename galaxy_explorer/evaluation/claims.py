@@ -1,16 +1,18 @@
-"""The report's claims on codebooks and clusters, each judged by a rule on measured figures.
+"""The report's claims on codebooks, clusters and autoencoders: a table, and the rules that judge.
 
-The report's claims on ConvAEs, rotation, smoothness and the choice of numbers, judged.
-
-CLAIMS.md: the report's claims with tests, figures and verdicts, written from an evaluation.
+Each claim names the figures that it rests on and the rule that turns them into a verdict; nothing
+of it is typed by hand. `claims_text` writes CLAIMS.md from an evaluation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
-from galaxy_explorer.bundle.evaluation import Claim, ClaimFigure, Evaluation, NumberOfClusters
+from galaxy_explorer.bundle.evaluation import Claim, Evaluation, NumberOfClusters
 from galaxy_explorer.evaluation.evidence import (
     QUANTIZERS,
     SEEDS_FOR_A_TREND,
@@ -20,11 +22,21 @@ from galaxy_explorer.evaluation.evidence import (
     sign,
     verdict_of,
 )
+from galaxy_explorer.evaluation.rows import find_row
+
+Wanted = Mapping[str, Any]  # fields of a row of the evaluation: figure, model, features, clusterer
 
 SMALL, LARGE = "k16-paper-8x8", "k512-paper-8x8"  # the report's two codebooks
 CONV, DENSE = "convae-conv", "convae-dense"
+ALL_MODELS = (SMALL, "k16-modern-8x8", LARGE, "k512-modern-8x8", CONV, DENSE)
+SIDES = (2, 4, 8, 16)
 REPORTED = {"features": "index", "clusterer": "gmm"}  # the report's method
+LATENTS = {"features": "latents", "clusterer": "gmm"}
+KMEANS = {"clusterer": "kmeans"}
+ETA2_SMALL = {"model": SMALL, "figure": "eta^2", **REPORTED}
 KEPT = 0.9  # adjusted Rand index above which a clustering survives a rotation
+REPEATABLE = 0.7  # mean pairwise adjusted Rand index
+ROTATED = "ARI, rotated by 90 degrees"
 FEWER_SEEDS = (
     f" Fewer than {SEEDS_FOR_A_TREND} trainings of some size: a trend cannot be told from the"
     " scatter between trainings."
@@ -34,278 +46,339 @@ SLOPE_TEST = (
     f" K = 16 to 512 (of those sizes trained {SEEDS_FOR_A_TREND} times, where there are three such"
     " sizes), both quantizers"
 )
-SLOPE_RULE = "for: interval of the slope {}; against: on the other side of 0; paper and modern"
 
 
-def _trend(
-    evidence: Evidence, title: str, *, positive: bool, **wanted: object
-) -> tuple[list[Estimate], list[bool | None], int]:
-    """Slopes of both quantizers, their signs, and the fewest trainings of a size."""
-    estimates, signs, fewest = [], [], []
-    for quantizer in QUANTIZERS:
-        estimate, seeds = evidence.trend(f"{title}, {quantizer}", quantizer, **wanted)
-        estimates.append(estimate)
-        signs.append(sign(estimate, positive=positive, enough=seeds >= SEEDS_FOR_A_TREND))
-        fewest.append(seeds)
-    return estimates, signs, min(fewest)
+@dataclass(frozen=True)
+class Judgement:
+    """What a rule finds: the figures in order, and its verdict.
+
+    explanation, seeds: where they follow from the figures.
+    """
+
+    figures: Sequence[Estimate]
+    verdict: str
+    explanation: str = ""
+    seeds: int | None = None
 
 
-def _trend_claim(
-    evidence: Evidence,
-    claim_id: str,
-    words: str,
-    title: str,
-    *,
-    positive: bool,
-    section: str = "4.3.1",
-    **wanted: object,
-) -> Claim:
-    estimates, signs, seeds = _trend(evidence, title, positive=positive, **wanted)
-    ends = [
-        evidence.estimate(f"{wanted['figure']}, {model}", model=model, **wanted)
-        for model in (SMALL, LARGE)
-    ]
-    short = FEWER_SEEDS if seeds < SEEDS_FOR_A_TREND else ""
+@dataclass(frozen=True)
+class Row:
+    """A figure that a claim rests on.
+
+    chance: not the figure itself, but that of shuffled clusters. less: names of two rows above, of
+    which this is the first less the second; it is the difference that is judged.
+    """
+
+    name: str
+    wanted: Wanted = field(default_factory=dict)
+    chance: bool = False
+    less: tuple[str, str] | None = None
+
+
+def _row(name: str, model: str, figure: str, /, **wanted: str) -> Row:
+    return Row(name, {"model": model, "figure": figure, **wanted})
+
+
+def _estimates(evidence: Evidence, rows: Iterable[Row]) -> list[Estimate]:
+    figures: list[Estimate] = []
+    for row in rows:
+        if row.less is not None:
+            one, other = (next(f for f in figures if f.name == name) for name in row.less)
+            figures.append(difference(row.name, one, other))
+        elif row.chance:
+            found = find_row(evidence.joined, **row.wanted)
+            chance, n = (None, 0) if found is None else (found.chance, found.n)
+            figures.append(Estimate(row.name, chance, n=n))
+        else:
+            figures.append(evidence.estimate(row.name, **row.wanted))
+    return figures
+
+
+def slopes(
+    evidence: Evidence, titles: Mapping[str, Wanted], *, positive: bool, ends: bool = False
+) -> Judgement:
+    """Whether figures change with the codebook as claimed, with both quantizers.
+
+    titles: of each figure, with its row. positive: whether it grows. ends: tell of the two
+    codebooks of the report too.
+    """
+    figures, signs, fewest, parts = [], [], [], []
+    for title, wanted in titles.items():
+        for quantizer in QUANTIZERS:
+            estimate, seeds = evidence.trend(f"{title}, {quantizer}", quantizer, **wanted)
+            figures.append(estimate)
+            signs.append(sign(estimate, positive=positive, enough=seeds >= SEEDS_FOR_A_TREND))
+            fewest.append(seeds)
+            if estimate.value is None:
+                parts.append(f"{quantizer}: not measured")
+            elif not (estimate.above_zero or estimate.below_zero):
+                parts.append(f"{quantizer}: no trend beyond the scatter")
+            else:
+                side = "as claimed" if estimate.above_zero == positive else "the opposite"
+                parts.append(f"{quantizer}: {side}")
+        if ends:
+            named = (
+                Row(f"{wanted['figure']}, {m}", {"model": m, **wanted}) for m in (SMALL, LARGE)
+            )
+            figures += _estimates(evidence, named)
+    short = FEWER_SEEDS if min(fewest) < SEEDS_FOR_A_TREND else ""
+    words = "; ".join(parts).capitalize() + "." + short
+    return Judgement(figures, verdict_of(signs), words, min(fewest))
+
+
+def differences(evidence: Evidence, rows: Sequence[Row]) -> Judgement:
+    """For the claim: the interval of each difference among the rows lies above 0."""
+    figures = _estimates(evidence, rows)
+    judged = [f for f, row in zip(figures, rows, strict=True) if row.less is not None]
+    return Judgement(figures, verdict_of(sign(figure, positive=True) for figure in judged))
+
+
+def below_one(evidence: Evidence, rows: Sequence[Row]) -> Judgement:
+    """For the claim: the interval of each row that was measured lies below 1."""
+    figures = [figure for figure in _estimates(evidence, rows) if figure.value is not None]
+    whole = Estimate("all of it", 1.0)
+    lost = (difference(figure.name, figure, whole) for figure in figures)
+    return Judgement(figures, verdict_of(sign(one, positive=False) for one in lost))
+
+
+def reaches(evidence: Evidence, rows: Sequence[Row], least: float) -> Judgement:
+    """For the claim: each row is at least so much; against it: its interval lies below."""
+    figures = _estimates(evidence, rows)
+
+    def told(estimate: Estimate) -> bool | None:
+        if estimate.value is None:
+            return None
+        if estimate.value >= least:
+            return True
+        return False if estimate.high is None or estimate.high < least else None
+
+    return Judgement(figures, verdict_of(map(told, figures)))
+
+
+def survives(evidence: Evidence, kept: Sequence[Row], lost: Sequence[Row]) -> Judgement:
+    """For the claim: rows of `kept` are at least KEPT, those of `lost` are not.
+
+    It does not hold where the first fail, whatever becomes of the others.
+    """
+    ours, others = _estimates(evidence, kept), _estimates(evidence, lost)
+    first = [None if e.value is None else e.value >= KEPT for e in ours]
+    second = [None if e.value is None else e.value < KEPT for e in others]
+    verdict = verdict_of(first)
+    return Judgement(
+        [*ours, *others], verdict if verdict != "holds" else verdict_of([*first, *second])
+    )
+
+
+@dataclass(frozen=True)
+class ClaimEntry:
+    """A claim of the report: its place there, its words, how it is tested and judged.
+
+    judge: the rule with its figures. counted: the row whose trainings are counted, where the rule
+    does not count them.
+    """
+
+    id: str
+    section: str
+    words: str
+    test: str
+    rule: str
+    judge: Callable[[Evidence], Judgement]
+    explanation: str = ""
+    counted: Wanted = field(default_factory=dict)
+
+
+def judge(entry: ClaimEntry, evidence: Evidence, further: Iterable[Estimate] = ()) -> Claim:
+    """The claim with its figures, those of `further` last, and its verdict."""
+    found = entry.judge(evidence)
+    seeds = evidence.seed_count(**entry.counted) if found.seeds is None else found.seeds
     return Claim(
-        id=claim_id,
-        section=section,
-        words=words,
-        test=f"{title}: {SLOPE_TEST}",
-        rule=SLOPE_RULE.format("above 0" if positive else "below 0"),
-        figures=tuple(e.figure() for e in (*estimates, *ends)),
-        verdict=verdict_of(signs),
-        explanation=_format_slopes(estimates, positive=positive) + short,
+        id=entry.id,
+        section=entry.section,
+        words=entry.words,
+        test=entry.test,
+        rule=entry.rule,
+        figures=tuple(figure.figure() for figure in (*found.figures, *further)),
+        verdict=found.verdict,
+        explanation=entry.explanation or found.explanation,
         seeds=seeds,
     )
 
 
-def _format_slopes(estimates: list[Estimate], *, positive: bool) -> str:
-    parts = []
-    for quantizer, estimate in zip(QUANTIZERS, estimates, strict=True):
-        if estimate.value is None:
-            parts.append(f"{quantizer}: not measured")
-        elif not (estimate.above_zero or estimate.below_zero):
-            parts.append(f"{quantizer}: no trend beyond the scatter")
-        else:
-            side = "as claimed" if estimate.above_zero == positive else "the opposite"
-            parts.append(f"{quantizer}: {side}")
-    return "; ".join(parts).capitalize() + "."
+def judge_all(evidence: Evidence, chosen: Iterable[NumberOfClusters]) -> list[Claim]:
+    """Every claim; chosen: the recommended numbers of clusters, told of beside the last."""
+    recommended = [
+        Estimate(f"recommended k, {c.model} {c.features}", c.recommended, n=len(c.k))
+        for c in chosen
+    ]
+    told = {CLUSTERS_EQUAL_FEATURES: recommended}
+    return [judge(entry, evidence, told.get(entry.id, ())) for entry in CLAIMS]
 
 
-def smaller_reconstructs_worse(evidence: Evidence) -> Claim:
-    """Section 4.3.1: smaller codebooks reconstruct slightly worse."""
-    words = "a smaller codebook has slightly worse reconstruction"
-    return _trend_claim(evidence, "reconstruction-k", words, "NMSE", positive=False, figure="NMSE")
+def _falls_with_k(claim_id: str, words: str, title: str, **wanted: str) -> ClaimEntry:
+    """A figure that is smaller with a larger codebook; section 4.3.1."""
+    return ClaimEntry(
+        id=claim_id,
+        section="4.3.1",
+        words=words,
+        test=f"{title}: {SLOPE_TEST}",
+        rule="for: interval of the slope below 0; against: on the other side of 0; paper and"
+        " modern",
+        judge=partial(slopes, titles={title: wanted}, positive=False, ends=True),
+    )
 
 
-def smaller_separates_better_index(evidence: Evidence) -> Claim:
-    """Section 4.3.1, with the report's features."""
-    return _trend_claim(
-        evidence,
+def _counts(kind: str) -> tuple[Row, ...]:
+    small, large = f"{kind}, {SMALL}", f"{kind}, {LARGE}"
+    return (
+        _row(small, SMALL, kind, **REPORTED),
+        _row(large, LARGE, kind, **REPORTED),
+        Row(f"{kind}, K = 16 less K = 512", less=(small, large)),
+    )
+
+
+def _beyond(model: str) -> tuple[Row, Row]:
+    """How well a ConvAE separates, and by how much better than the codebook of 512."""
+    name, large = f"eta^2, {model}", f"eta^2, {LARGE}"
+    return (
+        _row(name, model, "eta^2", **LATENTS),
+        Row(f"{model} less {LARGE}", less=(name, large)),
+    )
+
+
+def _worse_than(model: str) -> tuple[Row, Row]:
+    """The error of a model, and by how much that of the dense ConvAE is larger."""
+    name, dense = f"NMSE, {model}", f"NMSE, {DENSE}"
+    return _row(name, model, "NMSE"), Row(f"{DENSE} less {model}", less=(dense, name))
+
+
+def _features(side: int) -> str:
+    return f"NMSE, {side**2} features"
+
+
+CLUSTERS_EQUAL_FEATURES = "guo"
+CLAIMS: tuple[ClaimEntry, ...] = (
+    _falls_with_k(
+        "reconstruction-k",
+        "a smaller codebook has slightly worse reconstruction",
+        "NMSE",
+        figure="NMSE",
+    ),
+    _falls_with_k(
         "separation-k-index",
         "a smaller codebook separates types more clearly (with the report's index features)",
         "eta^2 of T",
-        positive=False,
         figure="eta^2",
         **REPORTED,
-    )
-
-
-def smaller_separates_better_codes(evidence: Evidence) -> Claim:
-    """Section 4.3.1, with code vectors as features."""
-    return _trend_claim(
-        evidence,
+    ),
+    _falls_with_k(
         "separation-k-codes",
         "a smaller codebook separates types more clearly (with code vectors as features)",
         "eta^2 of T",
-        positive=False,
         figure="eta^2",
         features="codes",
         clusterer="kmeans",
-    )
-
-
-def smaller_separates_better_renumbered(evidence: Evidence) -> Claim:
-    """Section 4.3.1, once the codes carry other numbers, which changes nothing about galaxies."""
-    return _trend_claim(
-        evidence,
+    ),
+    # other numbers for the codes change nothing about galaxies
+    _falls_with_k(
         "separation-k-renumbered",
         "a smaller codebook separates types more clearly (index features, codes renumbered)",
         "eta^2 of T after renumbering",
-        positive=False,
         figure="eta^2, renumbered",
         **REPORTED,
-    )
-
-
-def index_clusters_survive_renumbering(evidence: Evidence) -> Claim:
-    """What the clusters of the report's features rest on: the numbers of the codes."""
-    figures = [
-        evidence.estimate(
-            f"ARI after renumbering, {model}", model=model, figure="ARI, renumbered", **REPORTED
-        )
-        for model in (SMALL, LARGE)
-    ]
-    return Claim(
+    ),
+    ClaimEntry(
         id="renumbering",
         section="4.3.1",
         words="the clusters of the code maps are groups of similar galaxies",
         test="the codebook renumbered at random, the mixture of index features fitted anew:"
         " adjusted Rand index of the two clusterings",
         rule=f"for: the index is at least {KEPT}; against: its interval lies below {KEPT}",
-        figures=tuple(e.figure() for e in figures),
-        verdict=verdict_of(_at_least(e, KEPT) for e in figures),
+        judge=partial(
+            reaches,
+            rows=[
+                _row(f"ARI after renumbering, {model}", model, "ARI, renumbered", **REPORTED)
+                for model in (SMALL, LARGE)
+            ],
+            least=KEPT,
+        ),
         explanation="Code numbers are names: a clustering of galaxies must not depend on them.",
-        seeds=evidence.seed_count(model=LARGE, figure="ARI, renumbered", **REPORTED),
-    )
-
-
-def _at_least(estimate: Estimate, least: float) -> bool | None:
-    if estimate.value is None:
-        return None
-    if estimate.value >= least:
-        return True
-    return False if estimate.high is None or estimate.high < least else None
-
-
-def more_early_and_late_clusters(evidence: Evidence) -> Claim:
-    """Section 4.3.1: 18 early and 16 late clusters at K = 16, 12 and 4 to 5 at K = 512."""
-    figures, signs = [], []
-    for kind in ("early clusters", "late clusters"):
-        small, large = (
-            evidence.estimate(f"{kind}, {model}", model=model, figure=kind, **REPORTED)
-            for model in (SMALL, LARGE)
-        )
-        more = difference(f"{kind}, K = 16 less K = 512", small, large)
-        figures += [small, large, more]
-        signs.append(sign(more, positive=True))
-    return Claim(
+        counted={"model": LARGE, "figure": "ARI, renumbered", **REPORTED},
+    ),
+    ClaimEntry(
         id="early-late-counts",
         section="4.3.1",
         words="about 18 early and 16 late clusters at K = 16, against 12 and 4 to 5 at K = 512",
         test="early and late clusters by the rule of the scoreboard, index features, mixture of 64",
         rule="for: the interval of the difference of K = 16 and K = 512 lies above 0;"
         " against: below; early and late clusters apart",
-        figures=tuple(e.figure() for e in figures),
-        verdict=verdict_of(signs),
+        judge=partial(differences, rows=(*_counts("early clusters"), *_counts("late clusters"))),
         explanation="The report counted by eye; here a cluster is early or late where the interval"
         " of its share of T <= 0 lies off that of the sample.",
-        seeds=evidence.seed_count(model=SMALL, figure="early clusters", **REPORTED),
-    )
-
-
-def hubble_trend(evidence: Evidence) -> Claim:
-    """Fig 15: a Hubble-type trend across the clusters of K = 16."""
-    figure = evidence.estimate("eta^2", model=SMALL, figure="eta^2", **REPORTED)
-    row_chance = next(
-        (
-            row.chance
-            for row in evidence.joined
-            if (row.model, row.features, row.clusterer) == (SMALL, *REPORTED.values())
-            and row.figure == "eta^2"
-        ),
-        None,
-    )
-    chance = Estimate("eta^2 of shuffled clusters", row_chance, n=figure.n)
-    excess = difference("eta^2 less chance", figure, chance)
-    return Claim(
+        counted={"model": SMALL, "figure": "early clusters", **REPORTED},
+    ),
+    ClaimEntry(
         id="hubble-trend",
         section="4.3.1, Fig 15",
         words="clusters of the codebook of 16 show a trend of Hubble type",
         test="share of the variance of T between clusters, against shuffled clusters",
         rule="for: the interval of the excess lies above 0; against: below",
-        figures=tuple(e.figure() for e in (figure, chance, excess)),
-        verdict=verdict_of([sign(excess, positive=True)]),
+        judge=partial(
+            differences,
+            rows=(
+                _row("eta^2", SMALL, "eta^2", **REPORTED),
+                Row("eta^2 of shuffled clusters", ETA2_SMALL, chance=True),
+                Row("eta^2 less chance", less=("eta^2", "eta^2 of shuffled clusters")),
+            ),
+        ),
         explanation="A trend in the mean says nothing of its size: compare the share with what a"
         " supervised network explains.",
-        seeds=evidence.seed_count(model=SMALL, figure="eta^2", **REPORTED),
-    )
-
-
-CLAIMS: tuple[Callable[[Evidence], Claim], ...] = (
-    smaller_reconstructs_worse,
-    smaller_separates_better_index,
-    smaller_separates_better_codes,
-    smaller_separates_better_renumbered,
-    index_clusters_survive_renumbering,
-    more_early_and_late_clusters,
-    hubble_trend,
-)
-
-
-LATENTS = {"features": "latents", "clusterer": "gmm"}
-SIDES = (2, 4, 8, 16)
-REPEATABLE = 0.7  # mean pairwise adjusted Rand index
-ALL_MODELS = (SMALL, "k16-modern-8x8", LARGE, "k512-modern-8x8", CONV, DENSE)
-
-
-def convaes_separate_better(evidence: Evidence) -> Claim:
-    """Section 4.3.2: both ConvAEs separate better than K = 512."""
-    large = evidence.estimate(f"eta^2, {LARGE}", model=LARGE, figure="eta^2", **REPORTED)
-    figures, signs = [large], []
-    for model in (CONV, DENSE):
-        found = evidence.estimate(f"eta^2, {model}", model=model, figure="eta^2", **LATENTS)
-        more = difference(f"{model} less {LARGE}", found, large)
-        figures += [found, more]
-        signs.append(sign(more, positive=True))
-    codes = evidence.estimate(
-        "eta^2, K = 512, code vectors",
-        model=LARGE,
-        figure="eta^2",
-        features="codes",
-        clusterer="gmm",
-    )
-    return Claim(
+        counted=ETA2_SMALL,
+    ),
+    ClaimEntry(
         id="convae-separation",
         section="4.3.2",
         words="both ConvAEs show a better distinction than the VQ-VAE with a codebook of 512",
         test="share of the variance of T between 64 clusters of a mixture: latents against code"
         " indices",
         rule="for: the interval of the difference lies above 0; against: below; each ConvAE apart",
-        figures=tuple(e.figure() for e in (*figures, codes)),
-        verdict=verdict_of(signs),
+        judge=partial(
+            differences,
+            rows=(
+                _row(f"eta^2, {LARGE}", LARGE, "eta^2", **REPORTED),
+                *_beyond(CONV),
+                *_beyond(DENSE),
+                _row(
+                    "eta^2, K = 512, code vectors",
+                    LARGE,
+                    "eta^2",
+                    features="codes",
+                    clusterer="gmm",
+                ),
+            ),
+        ),
         explanation="The last figure is the same VQ-VAE with its code vectors in place of the"
         " indices.",
-        seeds=evidence.seed_count(model=CONV, figure="eta^2", **LATENTS),
-    )
-
-
-def dense_reconstructs_worst(evidence: Evidence) -> Claim:
-    """Section 4.3.2, Fig 16: the ConvAE with dense layers reconstructs worst of the four."""
-    dense = evidence.estimate(f"NMSE, {DENSE}", model=DENSE, figure="NMSE")
-    figures, signs = [dense], []
-    for model in (SMALL, LARGE, CONV):
-        other = evidence.estimate(f"NMSE, {model}", model=model, figure="NMSE")
-        more = difference(f"{DENSE} less {model}", dense, other)
-        figures += [other, more]
-        signs.append(sign(more, positive=True))
-    return Claim(
+        counted={"model": CONV, "figure": "eta^2", **LATENTS},
+    ),
+    ClaimEntry(
         id="dense-worst",
         section="4.3.2, Fig 16",
         words="the ConvAE with dense layers has the worst reconstruction of the four",
         test="NMSE on the test galaxies",
         rule="for: the interval of the difference lies above 0; against: below; each model apart",
-        figures=tuple(e.figure() for e in figures),
-        verdict=verdict_of(signs),
+        judge=partial(
+            differences,
+            rows=(
+                _row(f"NMSE, {DENSE}", DENSE, "NMSE"),
+                *_worse_than(SMALL),
+                *_worse_than(LARGE),
+                *_worse_than(CONV),
+            ),
+        ),
         explanation="Each of the three others counts as one comparison.",
-        seeds=evidence.seed_count(model=DENSE, figure="NMSE"),
-    )
-
-
-def rotation(evidence: Evidence) -> Claim:
-    """Section 4.3.2: the VQ-VAE keeps rotation invariance, ConvAEs do not."""
-    name = "ARI, rotated by 90 degrees"
-    codes = [
-        evidence.estimate(f"ARI, {model}", model=model, figure=name, **REPORTED)
-        for model in (SMALL, LARGE)
-    ]
-    latents = [
-        evidence.estimate(f"ARI, {model}", model=model, figure=name, **LATENTS)
-        for model in (CONV, DENSE)
-    ]
-    signs = [*(_kept(e) for e in codes), *(_not(_kept(e)) for e in latents)]
-    vq_keeps = verdict_of(signs[:2])
-    return Claim(
+        counted={"model": DENSE, "figure": "NMSE"},
+    ),
+    ClaimEntry(
         id="rotation",
         section="4.3.2",
         words="VQ-VAE codes might preserve rotation invariance; ConvAEs cannot",
@@ -313,139 +386,85 @@ def rotation(evidence: Evidence) -> Claim:
         " adjusted Rand index",
         rule=f"for: at least {KEPT} for the VQ-VAEs, below for the ConvAEs; does not hold where the"
         " VQ-VAEs fail",
-        figures=tuple(e.figure() for e in (*codes, *latents)),
-        verdict=vq_keeps if vq_keeps != "holds" else verdict_of(signs),
+        judge=partial(
+            survives,
+            kept=[_row(f"ARI, {model}", model, ROTATED, **REPORTED) for model in (SMALL, LARGE)],
+            lost=[_row(f"ARI, {model}", model, ROTATED, **LATENTS) for model in (CONV, DENSE)],
+        ),
         explanation="A mean over the eight orientations makes any of them invariant under quarter"
         " turns: see the rows with orbit mean.",
-        seeds=evidence.seed_count(model=LARGE, figure=name, **REPORTED),
-    )
-
-
-def _kept(estimate: Estimate) -> bool | None:
-    if estimate.value is None:
-        return None
-    return estimate.value >= KEPT
-
-
-def _not(value: bool | None) -> bool | None:  # noqa: FBT001
-    return None if value is None else not value
-
-
-def smoother_than_originals(evidence: Evidence) -> Claim:
-    """Section 5.1: reconstructions are smoother than the originals."""
-    figures, signs = [], []
-    for model in ALL_MODELS:
-        kept = evidence.estimate(model, model=model, figure="fine structure kept")
-        if kept.value is not None:
-            figures.append(kept)
-            lost = difference(model, kept, Estimate("all of it", 1.0))
-            signs.append(sign(lost, positive=False))
-    return Claim(
+        counted={"model": LARGE, "figure": ROTATED, **REPORTED},
+    ),
+    ClaimEntry(
         id="smoother",
         section="5.1",
         words="reconstructed images are smoother than the originals",
         test="scatter of what a Gaussian of 1 px smooths away, reconstruction over original",
         rule="for: the interval lies below 1; against: above; each model apart",
-        figures=tuple(e.figure() for e in figures),
-        verdict=verdict_of(signs),
+        judge=partial(
+            below_one, rows=[_row(model, model, "fine structure kept") for model in ALL_MODELS]
+        ),
         explanation="Most of what is lost is the noise of the sky.",
-        seeds=evidence.seed_count(model=SMALL, figure="fine structure kept"),
-    )
-
-
-def fewer_codes_less_light(evidence: Evidence) -> Claim:
-    """Section 5.1: with fewer codes reconstructions are less noisy and fainter."""
-    figures, signs, fewest = [], [], []
-    for figure in ("fine structure kept", "light kept"):
-        for quantizer in ("paper", "modern"):
-            estimate, seeds = evidence.trend(f"{figure}, {quantizer}", quantizer, figure=figure)
-            figures.append(estimate)
-            fewest.append(seeds)
-            signs.append(sign(estimate, positive=True, enough=seeds >= SEEDS_FOR_A_TREND))
-    return Claim(
+        counted={"model": SMALL, "figure": "fine structure kept"},
+    ),
+    ClaimEntry(
         id="noiseless-fainter",
         section="5.1",
         words="with fewer codes reconstructions are relatively noiseless and have lower brightness",
         test="slopes against log2 K of the fine structure and of the light that are kept",
         rule="for: interval of the slope above 0; against: below; both figures, both quantizers",
-        figures=tuple(e.figure() for e in figures),
-        verdict=verdict_of(signs),
+        judge=partial(
+            slopes,
+            titles={name: {"figure": name} for name in ("fine structure kept", "light kept")},
+            positive=True,
+        ),
         explanation="Light within the galaxy's segment, above the sky of the original.",
-        seeds=min(fewest),
-    )
-
-
-def more_features_reconstruct_better(evidence: Evidence) -> Claim:
-    """Section 4.3.1: the number of features was chosen by reconstructions with 4, 16, 64, 256."""
-    found = [
-        evidence.estimate(
-            f"NMSE, {side**2} features", model=f"k512-modern-{side}x{side}", figure="NMSE"
-        )
-        for side in SIDES
-    ]
-    steps = [difference(f"{a.name} less {b.name}", a, b) for a, b in pairwise(found)]
-    return Claim(
+    ),
+    ClaimEntry(
         id="features-reconstruction",
         section="4.3.1",
         words="4, 16, 64 and 256 features were compared by their reconstructions; 64 were taken",
         test="NMSE with maps of 2 x 2 to 16 x 16, K = 512",
         rule="for: each step to more features lowers NMSE by more than its interval",
-        figures=tuple(e.figure() for e in (*found, *steps)),
-        verdict=verdict_of(sign(step, positive=True) for step in steps),
+        judge=partial(
+            differences,
+            rows=(
+                *(_row(_features(n), f"k512-modern-{n}x{n}", "NMSE") for n in SIDES),
+                *(
+                    Row(f"{_features(a)} less {_features(b)}", less=(_features(a), _features(b)))
+                    for a, b in pairwise(SIDES)
+                ),
+            ),
+        ),
         explanation="The claim judged is that more features reconstruct better; the choice of 64"
         " weighs that against the size of the clustering.",
-        seeds=evidence.seed_count(model="k512-modern-8x8", figure="NMSE"),
-    )
-
-
-def clusters_equal_features(evidence: Evidence, chosen: list[NumberOfClusters]) -> Claim:
-    """Section 4.3.1, after Guo et al. 2017: as many clusters as features."""
-    stable = [
-        evidence.estimate(
-            f"bootstrap ARI of 64 clusters, {model}",
-            model=model,
-            figure="bootstrap ARI",
-            features=features,
-            clusterer="kmeans",
-        )
-        for model, features in ((SMALL, "index"), (LARGE, "index"), (LARGE, "codes"))
-    ]
-    found = [
-        Estimate(f"recommended k, {c.model} {c.features}", c.recommended, n=len(c.k))
-        for c in chosen
-    ]
-    return Claim(
-        id="guo",
+        counted={"model": "k512-modern-8x8", "figure": "NMSE"},
+    ),
+    ClaimEntry(  # after Guo et al. 2017
+        id=CLUSTERS_EQUAL_FEATURES,
         section="4.3.1",
         words="the number of clusters shall be the number of features, 64 (Guo et al. 2017)",
         test="do 64 clusters come back when the galaxies are resampled? mean pairwise adjusted Rand"
         " index on held-out galaxies",
         rule=f"for: the index is at least {REPEATABLE}; against: its interval lies below",
-        figures=tuple(e.figure() for e in (*stable, *found)),
-        verdict=verdict_of(_repeats(e) for e in stable),
+        judge=partial(
+            reaches,
+            rows=[
+                _row(
+                    f"bootstrap ARI of 64 clusters, {model}",
+                    model,
+                    "bootstrap ARI",
+                    features=features,
+                    **KMEANS,
+                )
+                for model, features in ((SMALL, "index"), (LARGE, "index"), (LARGE, "codes"))
+            ],
+            least=REPEATABLE,
+        ),
         explanation="The recommended numbers are those of the scoreboard's rule, which saw no"
         " T-type.",
-        seeds=evidence.seed_count(
-            model=LARGE, figure="bootstrap ARI", features="index", clusterer="kmeans"
-        ),
-    )
-
-
-def _repeats(estimate: Estimate) -> bool | None:
-    if estimate.value is None:
-        return None
-    if estimate.value >= REPEATABLE:
-        return True
-    return False if estimate.high is None or estimate.high < REPEATABLE else None
-
-
-MORE_CLAIMS: tuple[Callable[[Evidence], Claim], ...] = (
-    convaes_separate_better,
-    dense_reconstructs_worst,
-    rotation,
-    smoother_than_originals,
-    fewer_codes_less_light,
-    more_features_reconstruct_better,
+        counted={"model": LARGE, "figure": "bootstrap ARI", "features": "index", **KMEANS},
+    ),
 )
 
 
@@ -471,10 +490,13 @@ Intervals are 95 %. {summary}.
 
 def _claim(claim: Claim) -> str:
     trainings = f"{claim.seeds} training{'s' if claim.seeds != 1 else ''} of each model"
-    figures = "\n".join(
-        f"| {f.name} | {_number(f.value)} | {_interval(f)} | {f.n} | {f.unit} |"
-        for f in claim.figures
-    )
+    lines = []
+    for f in claim.figures:
+        value = "not measured" if f.value is None else f"{f.value:.4g}"
+        known = f.low is not None and f.high is not None
+        interval = f"{f.low:.4g} to {f.high:.4g}" if known else "-"
+        lines.append(f"| {f.name} | {value} | {interval} | {f.n} | {f.unit} |")
+    figures = "\n".join(lines)
     return f"""## {claim.words}
 
 Report, section {claim.section}. Verdict: **{claim.verdict}**. {claim.explanation}
@@ -485,13 +507,3 @@ Test: {claim.test} ({trainings} at least). Rule: {claim.rule}.
 | --- | --- | --- | --- | --- |
 {figures}
 """
-
-
-def _number(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.4g}"
-
-
-def _interval(figure: ClaimFigure) -> str:
-    if figure.low is None or figure.high is None:
-        return "-"
-    return f"{figure.low:.4g} to {figure.high:.4g}"

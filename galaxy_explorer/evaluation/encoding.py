@@ -21,7 +21,7 @@ from galaxy_explorer.utils.cache import StageResult
 from galaxy_explorer.utils.progress import progress
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.inference import Model
+    from galaxy_explorer.models.protocols import Autoencoder
 
 
 Stamps = NDArray[np.float32]
@@ -75,14 +75,12 @@ def reorient(maps: np.ndarray, turn: int) -> np.ndarray:
 
     Orientation i of `inference.d4` is i % 4 quarter turns, then for i >= 4 a mirror image.
     """
-    return np.asarray(maps[:, [_combined(turn, other) for other in range(8)]])
-
-
-def _combined(first: int, then: int) -> int:
-    """The orientation that comes of bringing a stamp to `first` and the result to `then`."""
-    mirrored = first >= 4
-    quarter = first % 4 - then % 4 if mirrored else first % 4 + then % 4
-    return quarter % 4 + 4 * (mirrored != (then >= 4))
+    combined = []  # the orientations that come of bringing a stamp to `turn`, then to each
+    for then in range(8):
+        mirrored = turn >= 4
+        quarter = turn % 4 - then % 4 if mirrored else turn % 4 + then % 4
+        combined.append(quarter % 4 + 4 * (mirrored != (then >= 4)))
+    return np.asarray(maps[:, combined])
 
 
 TURNS = 8
@@ -99,29 +97,31 @@ def orbits(context: Context, evaluated: EvaluatedModel) -> StageResult:
     differs between them is the picture.
     """
     stage = f"{evaluated.name}.{evaluated.seed}.orbit"
-    return context.stage(stage, evaluated.inputs, lambda: _encode_all(context, evaluated))
+
+    def encode() -> StageResult:
+        model, test = evaluated.load(), context.rows("test")
+        arrays = {}
+        total = TURNS * (len(context.sample) + len(TRANSFORMS) * len(test))
+        with progress(total, f"Encoding with {evaluated.name}", unit="stamps") as advance:
+            for name in (ORBIT, *TRANSFORMS):
+                rows = context.sample if name == ORBIT else test
+                found: Any = None
+                for start in range(0, len(rows), BLOCK_ROWS):
+                    stamps = context.survey.model_input(rows[start : start + BLOCK_ROWS])
+                    codes = encode_fast(
+                        model, TRANSFORMS[name](stamps) if name != ORBIT else stamps
+                    )
+                    if found is None:
+                        found = np.empty((len(rows), *codes.shape[1:]), codes.dtype)
+                    found[start : start + len(codes)] = codes
+                    advance(TURNS * len(codes))
+                arrays[name] = found
+        return StageResult(arrays, {})
+
+    return context.stage(stage, evaluated.inputs, encode)
 
 
-def _encode_all(context: Context, evaluated: EvaluatedModel) -> StageResult:
-    model, test = evaluated.load(), context.rows("test")
-    arrays = {}
-    total = TURNS * (len(context.sample) + len(TRANSFORMS) * len(test))
-    with progress(total, f"Encoding with {evaluated.name}", unit="stamps") as advance:
-        for name in (ORBIT, *TRANSFORMS):
-            rows = context.sample if name == ORBIT else test
-            found: Any = None
-            for start in range(0, len(rows), BLOCK_ROWS):
-                stamps = context.survey.model_input(rows[start : start + BLOCK_ROWS])
-                codes = encode_fast(model, TRANSFORMS[name](stamps) if name != ORBIT else stamps)
-                if found is None:
-                    found = np.empty((len(rows), *codes.shape[1:]), codes.dtype)
-                found[start : start + len(codes)] = codes
-                advance(TURNS * len(codes))
-            arrays[name] = found
-    return StageResult(arrays, {})
-
-
-def encode_fast(model: Model, stamps: np.ndarray) -> np.ndarray:
+def encode_fast(model: Autoencoder, stamps: np.ndarray) -> np.ndarray:
     """What stamps (N, C, S, S) are encoded to in eight orientations, (N, 8, ...)."""
     from galaxy_explorer.models.inference import encode_orbit
 
@@ -129,7 +129,7 @@ def encode_fast(model: Model, stamps: np.ndarray) -> np.ndarray:
         return encode_orbit(model, stamps)
 
 
-def fast_format(model: Model) -> AbstractContextManager[None]:
+def fast_format(model: Autoencoder) -> AbstractContextManager[None]:
     """Context in which a model encodes in the faster number format of this machine.
 
     bfloat16 is four times as fast where the processor has it, and changes about one code in

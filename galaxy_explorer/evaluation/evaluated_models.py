@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from galaxy_explorer.bundle.bundle import Bundle
+from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.replicas import Replica
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.inference import Model
+    from galaxy_explorer.models.protocols import Autoencoder
 
-CLUSTERED_SIDE = 8
 MAIN_CODES = (16, 512)  # the report's two ends, for which everything is measured
 
 
@@ -36,12 +36,12 @@ class EvaluatedModel:
     variance: float
     key: str
     shipped: bool
-    load: Callable[[], Model]
+    load: Callable[[], Autoencoder]
 
     @property
     def has_maps(self) -> bool:
         """Whether galaxies are encoded as one map of codes."""
-        return bool(self.config.kind == "vqvae")
+        return AUTOENCODERS[self.config.kind].has_compared_codes
 
     @property
     def num_embeddings(self) -> int | None:
@@ -51,9 +51,7 @@ class EvaluatedModel:
     @property
     def has_64_features(self) -> bool:
         """Whether its features are clustered: 64 of them, as in the report."""
-        if self.config.kind == "vqvae":
-            return bool(self.config.map_size == CLUSTERED_SIDE)
-        return bool(self.config.kind == "convae")
+        return AUTOENCODERS[self.config.kind].has_64_features(self.config.to_dict())
 
     @property
     def fully_evaluated(self) -> bool:
@@ -63,8 +61,7 @@ class EvaluatedModel:
     @cached_property
     def codebook(self) -> np.ndarray:
         """Code vectors (K, D) float32 of a model with one codebook."""
-        model: Any = self.load()
-        return np.asarray(model.codebook.cpu().numpy(), dtype=np.float32)
+        return np.asarray(self.load().codebooks[0].cpu().numpy(), dtype=np.float32)
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -77,41 +74,36 @@ def find_models(bundle: Bundle, replicas: list[Replica], seeds: int | None) -> l
 
     seeds: at most that many trainings of each model; None for all there are.
     """
-    found = [_shipped(bundle, name) for name in bundle.models]
+    found = []
+    for name in bundle.models:
+        entry = bundle.models[name]
+        metrics = entry.metrics
+        evaluated = EvaluatedModel(
+            name=name,
+            seed=bundle.manifest.seed,
+            config=bundle.load_model(name).config,
+            codes=bundle.encoded(name),
+            errors=bundle.column(f"{name}/error"),
+            variance=metrics["mse"] / metrics["nmse"],
+            key=bundle.manifest.files[entry.weights].sha256,
+            shipped=True,
+            load=partial(bundle.load_model, name),
+        )
+        found.append(evaluated)
     known = {(evaluated.name, evaluated.seed) for evaluated in found}
-    found += [
-        _trained(replica)
-        for replica in replicas
-        if (replica.name, replica.seed) not in known and (seeds is None or replica.seed < seeds)
-    ]
+    for replica in replicas:
+        if (replica.name, replica.seed) in known or (seeds is not None and replica.seed >= seeds):
+            continue
+        evaluated = EvaluatedModel(
+            name=replica.name,
+            seed=replica.seed,
+            config=replica.config,
+            codes=replica.codes,
+            errors=replica.errors,
+            variance=replica.training["variance"],
+            key=replica.training["sha256"],
+            shipped=False,
+            load=replica.load,
+        )
+        found.append(evaluated)
     return sorted(found, key=lambda evaluated: (evaluated.name, evaluated.seed))
-
-
-def _shipped(bundle: Bundle, name: str) -> EvaluatedModel:
-    entry = bundle.models[name]
-    metrics = entry.metrics
-    return EvaluatedModel(
-        name=name,
-        seed=bundle.manifest.seed,
-        config=bundle.load_model(name).config,
-        codes=bundle.encoded(name),
-        errors=bundle.column(f"{name}/error"),
-        variance=metrics["mse"] / metrics["nmse"],
-        key=bundle.manifest.files[entry.weights].sha256,
-        shipped=True,
-        load=lambda: bundle.load_model(name),
-    )
-
-
-def _trained(replica: Replica) -> EvaluatedModel:
-    return EvaluatedModel(
-        name=replica.name,
-        seed=replica.seed,
-        config=replica.config,
-        codes=replica.codes,
-        errors=replica.errors,
-        variance=replica.training["variance"],
-        key=replica.training["sha256"],
-        shipped=False,
-        load=replica.load,
-    )

@@ -168,32 +168,37 @@ def cluster_cell(context: Context, cell: FeatureRun) -> StageResult:
     evaluated = cell.evaluated
     stage = f"{evaluated.name}.{evaluated.seed}.clusters.{cell.features.name.replace(', ', '-')}"
     inputs = {**evaluated.inputs, "clusterers": cell.clusterers, "resampled": cell.resampled}
-    return context.stage(stage, inputs, lambda: _cluster(context, cell))
 
+    def cluster() -> StageResult:
+        features = cell_features(context, cell)
+        train = features.sample[context.places(context.fit_rows)]
+        test = features.sample[context.places(context.rows("test"))]
+        arrays: dict[str, np.ndarray] = {}
+        facts: dict[str, Any] = {"stability": {}, "silhouette": {}}
+        fitted: dict[str, Clusterer] = {}
+        for name in cell.clusterers:
+            fitted[name] = _fit_one(name, train, fitted)
+            arrays[name] = fitted[name].predict(features.sample)
+            for transform, values in features.transformed.items():
+                arrays[f"{name}/{transform}"] = fitted[name].predict(values)
+            labels = arrays[name][context.places(context.rows("test"))]
+            facts["silhouette"][name] = silhouette(test, labels)
+            if name in cell.resampled:
+                stable = _stability(context, name, train, test, labels)
+                facts["stability"][name] = stable[0]
+                arrays[f"{name}/jaccard"] = stable[1]
+        if features.renumbered and "kmeans" in cell.clusterers:
+            name = "gmm" if cell.features.kind == "index" else "kmeans"
+            fitted_to = context.places(context.fit_rows)
+            k = min(CLUSTERS, len(fitted_to))
+            again = [
+                fit_clusterer(name, values[fitted_to], k).predict(values)
+                for values in features.renumbered
+            ]
+            arrays[f"{name}/{RENUMBERED}"] = np.stack(again)
+        return StageResult(arrays, facts)
 
-def _cluster(context: Context, cell: FeatureRun) -> StageResult:
-    features = cell_features(context, cell)
-    train = features.sample[context.places(context.fit_rows)]
-    test = features.sample[context.places(context.rows("test"))]
-    arrays: dict[str, np.ndarray] = {}
-    facts: dict[str, Any] = {"stability": {}, "silhouette": {}}
-    fitted: dict[str, Clusterer] = {}
-    for name in cell.clusterers:
-        fitted[name] = _fit_one(name, train, fitted)
-        arrays[name] = fitted[name].predict(features.sample)
-        for transform, values in features.transformed.items():
-            arrays[f"{name}/{transform}"] = fitted[name].predict(values)
-        labels = arrays[name][context.places(context.rows("test"))]
-        facts["silhouette"][name] = silhouette(test, labels)
-        if name in cell.resampled:
-            stable = _stability(context, name, train, test, labels)
-            facts["stability"][name] = stable[0]
-            arrays[f"{name}/jaccard"] = stable[1]
-    if features.renumbered and "kmeans" in cell.clusterers:
-        name = "gmm" if cell.features.kind == "index" else "kmeans"
-        again = [_refitted(context, name, values) for values in features.renumbered]
-        arrays[f"{name}/{RENUMBERED}"] = np.stack(again)
-    return StageResult(arrays, facts)
+    return context.stage(stage, inputs, cluster)
 
 
 def _fit_one(name: str, train: np.ndarray, fitted: dict[str, Clusterer]) -> Clusterer:
@@ -224,11 +229,6 @@ def _stability(
     return {**found.ari, "resamples": resamples}, found.jaccard
 
 
-def _refitted(context: Context, name: str, values: np.ndarray) -> np.ndarray:
-    train = values[context.places(context.fit_rows)]
-    return fit_clusterer(name, train, min(CLUSTERS, len(train))).predict(values)
-
-
 STABLE = 0.5  # Jaccard overlap below which a cluster dissolves (Hennig 2007)
 NOISE = ("noise", "other noise")
 
@@ -239,30 +239,37 @@ def cell_rows(judging: LabelScorer, cell: FeatureRun) -> list[EvaluationRow]:
     clustered = cluster_cell(context, cell)
     stage = f"{evaluated.name}.{evaluated.seed}.scores.{cell.features.name.replace(', ', '-')}"
     inputs = {**evaluated.inputs, "clusterers": cell.clusterers, "resampled": cell.resampled}
-    scored = context.stage(stage, inputs, lambda: _score(judging, cell, clustered))
+
+    def score() -> StageResult:
+        rows: list[EvaluationRow] = []
+        for name in cell.clusterers:
+            subset = RowKey(cell.evaluated.name, cell.features.name, name, CLUSTERS)
+            labels = clustered.arrays[name]
+            rows += judging.ttype_rows(subset, labels)
+            test = labels[judging.test]
+            if cell.transformed:
+                rows += judging.other_rows(subset, test)
+                seen = {
+                    key.partition("/")[2]: value
+                    for key, value in clustered.arrays.items()
+                    if key.startswith(f"{name}/")
+                }
+                rows += invariance_rows(judging.context, subset, test, seen)
+            again = clustered.arrays.get(f"{name}/{RENUMBERED}")
+            if again is not None:
+                rows += _renumbered_rows(judging, subset, test, again)
+            facts, n = clustered.facts, len(test)
+            if name in facts["stability"]:
+                ari, jaccard = facts["stability"][name], clustered.arrays[f"{name}/jaccard"]
+                note = f"{ari['resamples']} resamples of the training galaxies"
+                rows.append(make_row(subset, "stability", "bootstrap ARI", ari, n=n, note=note))
+                rows += jaccard_rows(subset, jaccard, note)
+            found = facts["silhouette"][name]
+            rows.append(make_row(subset, "stability", "silhouette", found, n=n))
+        return StageResult({"rows": np.array([len(rows)])}, {"rows": [asdict(row) for row in rows]})
+
+    scored = context.stage(stage, inputs, score)
     return [EvaluationRow(**values) for values in scored.facts["rows"]]
-
-
-def _score(judging: LabelScorer, cell: FeatureRun, clustered: StageResult) -> StageResult:
-    rows: list[EvaluationRow] = []
-    for name in cell.clusterers:
-        subset = RowKey(cell.evaluated.name, cell.features.name, name, CLUSTERS)
-        labels = clustered.arrays[name]
-        rows += judging.ttype_rows(subset, labels)
-        test = labels[judging.test]
-        if cell.transformed:
-            rows += judging.other_rows(subset, test)
-            seen = {
-                key.partition("/")[2]: value
-                for key, value in clustered.arrays.items()
-                if key.startswith(f"{name}/")
-            }
-            rows += invariance_rows(judging.context, subset, test, seen)
-        again = clustered.arrays.get(f"{name}/{RENUMBERED}")
-        if again is not None:
-            rows += _renumbered_rows(judging, subset, test, again)
-        rows += _stability_rows(subset, name, clustered, len(test))
-    return StageResult({"rows": np.array([len(rows)])}, {"rows": [asdict(row) for row in rows]})
 
 
 def invariance_rows(
@@ -305,19 +312,6 @@ def _renumbered_rows(
         make_row(subset, "invariance", "ARI, renumbered", ari, n=n, note=note),
         make_row(subset, "invariance", "eta^2, renumbered", eta2, n=int(known.sum()), note=note),
     ]
-
-
-def _stability_rows(
-    subset: RowKey, name: str, clustered: StageResult, n: int
-) -> list[EvaluationRow]:
-    facts, rows = clustered.facts, []
-    if name in facts["stability"]:
-        ari, jaccard = facts["stability"][name], clustered.arrays[f"{name}/jaccard"]
-        note = f"{ari['resamples']} resamples of the training galaxies"
-        rows.append(make_row(subset, "stability", "bootstrap ARI", ari, n=n, note=note))
-        rows += jaccard_rows(subset, jaccard, note)
-    rows.append(make_row(subset, "stability", "silhouette", facts["silhouette"][name], n=n))
-    return rows
 
 
 def jaccard_rows(subset: RowKey, jaccard: np.ndarray, note: str) -> list[EvaluationRow]:

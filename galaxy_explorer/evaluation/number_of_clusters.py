@@ -13,7 +13,7 @@ import numpy as np
 from galaxy_explorer.bundle.evaluation import EvaluationRow, NumberOfClusters, StoredMergerTree
 from galaxy_explorer.clustering.features import fit_code_features
 from galaxy_explorer.clustering.merger_tree import grow_tree
-from galaxy_explorer.clustering.number_of_clusters import RULE, KChoice, choose_k
+from galaxy_explorer.clustering.number_of_clusters import RULE, choose_k
 from galaxy_explorer.clustering.stability import silhouette
 from galaxy_explorer.evaluation.context import CLUSTERS, Context
 from galaxy_explorer.evaluation.encoding import encode_fast
@@ -31,7 +31,34 @@ TREE_ROWS = 3000  # galaxies that Ward's tree is grown from
 def number_of_clusters(context: Context, shipped: Shipped) -> NumberOfClusters:
     """Criteria for 2..20 clusters of a shipped clustering's features."""
     stage = f"{shipped.stage}.number"
-    facts = context.stage(stage, shipped.inputs, lambda: _choose(context, shipped)).facts
+
+    def choose() -> StageResult:
+        from galaxy_explorer.clustering.clusterers import fit_kmeans
+
+        features = shipped.clustering.feature_values[context.fit_rows]
+        k_max = min(K_MAX, len(features) // 8)
+        choice = choose_k(features, k_max=k_max)
+        parted = [fit_kmeans(features, k).predict(features) for k in choice.ks]
+        curves: dict[str, Iterable[float]] = {
+            "stability": [score["value"] for score in choice.stability],
+            "stability, low": [score["low"] for score in choice.stability],
+            "stability, high": [score["high"] for score in choice.stability],
+            "within-cluster instability": choice.instability,
+            "BIC per galaxy": choice.bic,
+            "gap": choice.gap,
+            "gap, error": choice.gap_error,
+            "gap against a Gaussian": choice.gap_gaussian,
+            "silhouette": [silhouette(features, labels)["value"] for labels in parted],
+        }
+        facts = {
+            "k": list(choice.ks),
+            "curves": {name: _plain(values) for name, values in curves.items()},
+            "recommended": choice.recommended,
+            "structure": choice.structure,
+        }
+        return StageResult({"k": np.array(choice.ks)}, facts)
+
+    facts = context.stage(stage, shipped.inputs, choose).facts
     return NumberOfClusters(
         model=shipped.clustering.model,
         features=shipped.clustering.features,
@@ -42,36 +69,6 @@ def number_of_clusters(context: Context, shipped: Shipped) -> NumberOfClusters:
         verdict=facts["structure"],
         rule=RULE,
     )
-
-
-def _choose(context: Context, shipped: Shipped) -> StageResult:
-    features = shipped.clustering.feature_values[context.fit_rows]
-    k_max = min(K_MAX, len(features) // 8)
-    choice = choose_k(features, k_max=k_max)
-    facts = {
-        "k": list(choice.ks),
-        "curves": {name: _plain(values) for name, values in _curves(choice, features).items()},
-        "recommended": choice.recommended,
-        "structure": choice.structure,
-    }
-    return StageResult({"k": np.array(choice.ks)}, facts)
-
-
-def _curves(choice: KChoice, features: np.ndarray) -> dict[str, Iterable[float]]:
-    from galaxy_explorer.clustering.clusterers import fit_kmeans
-
-    parted = [fit_kmeans(features, k).predict(features) for k in choice.ks]
-    return {
-        "stability": [score["value"] for score in choice.stability],
-        "stability, low": [score["low"] for score in choice.stability],
-        "stability, high": [score["high"] for score in choice.stability],
-        "within-cluster instability": choice.instability,
-        "BIC per galaxy": choice.bic,
-        "gap": choice.gap,
-        "gap, error": choice.gap_error,
-        "gap against a Gaussian": choice.gap_gaussian,
-        "silhouette": [silhouette(features, labels)["value"] for labels in parted],
-    }
 
 
 def _plain(values: Iterable[float]) -> list[float | None]:
@@ -85,7 +82,30 @@ def merger_tree(context: Context, shipped: Shipped) -> StoredMergerTree:
     the nearest mean.
     """
     stage = f"{shipped.stage}.tree"
-    arrays = context.stage(stage, shipped.inputs, lambda: _grow(context, shipped)).arrays
+
+    def grow() -> StageResult:
+        from galaxy_explorer.clustering.clusterers import centres_of
+
+        values = np.asarray(shipped.clustering.feature_values, dtype=np.float64)
+        rows = np.random.default_rng(0).permutation(context.fit_rows)[:TREE_ROWS]
+        whole = grow_tree(values[rows])
+        leaves = min(CLUSTERS, len(rows))
+        tree = whole.trim(leaves)
+        leaf = centres_of(values[rows], whole.cut(leaves)).predict(values)
+        known = np.isfinite(context.ttype)
+        count = tree.add_up(np.bincount(leaf, minlength=leaves))
+        typed = tree.add_up(np.bincount(leaf[known], minlength=leaves))
+        total = tree.add_up(np.bincount(leaf[known], context.ttype[known], minlength=leaves))
+        mean = np.divide(total, typed, out=np.full(len(typed), np.nan), where=typed > 0)
+        arrays = {
+            "leaf": leaf,
+            "count": count.astype(np.int64),
+            "ttype_mean": mean,
+            **tree.arrays(),
+        }
+        return StageResult(arrays, {})
+
+    arrays = context.stage(stage, shipped.inputs, grow).arrays
     ttype = arrays["ttype_mean"]
     return StoredMergerTree(
         model=shipped.clustering.model,
@@ -97,24 +117,6 @@ def merger_tree(context: Context, shipped: Shipped) -> StoredMergerTree:
         count=tuple(arrays["count"].tolist()),
         ttype_mean=tuple(_plain(ttype)),
     )
-
-
-def _grow(context: Context, shipped: Shipped) -> StageResult:
-    from galaxy_explorer.clustering.clusterers import centres_of
-
-    values = np.asarray(shipped.clustering.feature_values, dtype=np.float64)
-    rows = np.random.default_rng(0).permutation(context.fit_rows)[:TREE_ROWS]
-    whole = grow_tree(values[rows])
-    leaves = min(CLUSTERS, len(rows))
-    tree = whole.trim(leaves)
-    leaf = centres_of(values[rows], whole.cut(leaves)).predict(values)
-    known = np.isfinite(context.ttype)
-    count = tree.add_up(np.bincount(leaf, minlength=leaves))
-    typed = tree.add_up(np.bincount(leaf[known], minlength=leaves))
-    total = tree.add_up(np.bincount(leaf[known], context.ttype[known], minlength=leaves))
-    mean = np.divide(total, typed, out=np.full(len(typed), np.nan), where=typed > 0)
-    arrays = {"leaf": leaf, "count": count.astype(np.int64), "ttype_mean": mean, **tree.arrays()}
-    return StageResult(arrays, {})
 
 
 TOLERANCE = 1
@@ -165,22 +167,18 @@ def _trial(
 ) -> tuple[str, int]:
     stage = f"simulated.{classes}.{trial}"
     inputs = {**evaluated.inputs, "galaxies": context.grid.simulated}
-    facts = context.stage(
-        stage, inputs, lambda: _choose_simulated(context, evaluated, classes, trial)
-    ).facts
+
+    def choose() -> StageResult:
+        """Simulate a survey, encode it with the model, choose k on its ring features."""
+        made = simulate_classes(classes, context.grid.simulated, seed=trial)
+        stored = context.bundle.manifest.survey.stretch
+        stretch = ArcsinhStretch(stored["softening"], stored["scale"], stored["pedestal"])
+        stamps = stretch.apply(made.stamps, made.sky, made.sky_sigma).astype(np.float32)
+        maps = encode_fast(evaluated.load(), stamps)
+        fitted = fit_code_features("rings", maps, evaluated.codebook, np.arange(len(maps)))
+        choice = choose_k(fitted.apply(maps), k_max=K_MAX, seed=trial)
+        facts = {"structure": choice.structure, "k": choice.recommended}
+        return StageResult({"label": made.label}, facts)
+
+    facts = context.stage(stage, inputs, choose).facts
     return str(facts["structure"]), int(facts["k"])
-
-
-def _choose_simulated(
-    context: Context, evaluated: EvaluatedModel, classes: int, trial: int
-) -> StageResult:
-    """Simulate a survey, encode it with the shipped model, and choose k on its ring features."""
-    made = simulate_classes(classes, context.grid.simulated, seed=trial)
-    stored = context.bundle.manifest.survey.stretch
-    stretch = ArcsinhStretch(stored["softening"], stored["scale"], stored["pedestal"])
-    stamps = stretch.apply(made.stamps, made.sky, made.sky_sigma).astype(np.float32)
-    maps = encode_fast(evaluated.load(), stamps)
-    fitted = fit_code_features("rings", maps, evaluated.codebook, np.arange(len(maps)))
-    choice = choose_k(fitted.apply(maps), k_max=K_MAX, seed=trial)
-    facts = {"structure": choice.structure, "k": choice.recommended}
-    return StageResult({"label": made.label}, facts)

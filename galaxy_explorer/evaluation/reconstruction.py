@@ -34,28 +34,28 @@ STRETCHED = "in stretched units, original and reconstruction alike"
 def reconstruction_rows(context: Context, evaluated: EvaluatedModel) -> list[EvaluationRow]:
     """NMSE, PSNR, SSIM, chi squared of sky and core, perplexity and use of the codes."""
     stage = f"{evaluated.name}.{evaluated.seed}.reconstruction"
-    measured = context.stage(stage, evaluated.inputs, lambda: _measure(context, evaluated))
+
+    def measure() -> StageResult:
+        """SSIM, reduced chi squared, fine structure and light of each test galaxy."""
+        from galaxy_explorer.models.inference import decode_codes
+
+        model, test = evaluated.load(), context.rows("test")
+        arrays = {name: np.empty(len(test)) for name in ("ssim", "sky", "core", "fine", "light")}
+        with progress(len(test), f"Comparing with {evaluated.name}") as advance:
+            for start in range(0, len(test), BLOCK_ROWS):
+                rows = test[start : start + BLOCK_ROWS]
+                stamps = context.survey.model_input(rows)
+                drawn = decode_codes(model, np.asarray(evaluated.codes[rows]))
+                for place, (stamp, picture) in enumerate(zip(stamps, drawn, strict=True), start):
+                    arrays["ssim"][place] = similarity(stamp, picture)
+                    arrays["sky"][place], arrays["core"][place] = reduced_chi2(stamp[0], picture[0])
+                    arrays["fine"][place] = fine_structure(picture[0]) / fine_structure(stamp[0])
+                    arrays["light"][place] = light_kept(stamp[0], picture[0])
+                advance(len(rows))
+        return StageResult(arrays, {})
+
+    measured = context.stage(stage, evaluated.inputs, measure)
     return [*_error_rows(context, evaluated, measured), *vocabulary_rows(context, evaluated)]
-
-
-def _measure(context: Context, evaluated: EvaluatedModel) -> StageResult:
-    """SSIM, reduced chi squared, fine structure and light of each test galaxy."""
-    from galaxy_explorer.models.inference import decode_codes
-
-    model, test = evaluated.load(), context.rows("test")
-    arrays = {name: np.empty(len(test)) for name in ("ssim", "sky", "core", "fine", "light")}
-    with progress(len(test), f"Comparing with {evaluated.name}") as advance:
-        for start in range(0, len(test), BLOCK_ROWS):
-            rows = test[start : start + BLOCK_ROWS]
-            stamps = context.survey.model_input(rows)
-            drawn = decode_codes(model, np.asarray(evaluated.codes[rows]))
-            for place, (stamp, picture) in enumerate(zip(stamps, drawn, strict=True), start):
-                arrays["ssim"][place] = similarity(stamp, picture)
-                arrays["sky"][place], arrays["core"][place] = reduced_chi2(stamp[0], picture[0])
-                arrays["fine"][place] = fine_structure(picture[0]) / fine_structure(stamp[0])
-                arrays["light"][place] = light_kept(stamp[0], picture[0])
-            advance(len(rows))
-    return StageResult(arrays, {})
 
 
 def similarity(stamp: np.ndarray, picture: np.ndarray) -> float:
@@ -101,11 +101,12 @@ def _error_rows(
     errors = evaluated.errors[test].astype(np.float64)
     nmse = lambda rows: errors[rows].mean() / evaluated.variance  # noqa: E731
     psnr = lambda rows: -10 * math.log10(max(errors[rows].mean(), 1e-12))  # noqa: E731
+    ssim = measured.arrays["ssim"]
     known = "sigma measured on the border of each stamp; " + STRETCHED
     figures: list[tuple[str, Callable[[np.ndarray], float], str, str]] = [
         ("NMSE", nmse, "", "over the variance of the training pixels; " + STRETCHED),
         ("PSNR", psnr, "dB", "for a peak of 1; " + STRETCHED),
-        ("SSIM", _mean_of(measured.arrays["ssim"]), "", STRETCHED),
+        ("SSIM", lambda rows: float(np.nanmean(ssim[rows])), "", STRETCHED),
         ("chi^2 of the sky", _median_of(measured.arrays["sky"]), "", "median; " + known),
         ("chi^2 of the core", _median_of(measured.arrays["core"]), "", "median; " + known),
         ("fine structure kept", _median_of(measured.arrays["fine"]), "", FINE + STRETCHED),
@@ -117,10 +118,6 @@ def _error_rows(
         row = make_row(subset, "reconstruction", name, found, n=len(test), unit=unit, note=note)
         rows.append(row)
     return rows
-
-
-def _mean_of(values: np.ndarray) -> Callable[[np.ndarray], float]:
-    return lambda rows: float(np.nanmean(values[rows]))
 
 
 def _median_of(values: np.ndarray) -> Callable[[np.ndarray], float]:
@@ -189,23 +186,23 @@ def morphology_rows(
         f"{evaluated.name}.{evaluated.seed}.morphology",
         {**evaluated.inputs, "light": LIGHT},
     )
-    measured = context.stage(stage, inputs, lambda: _morphology(context, evaluated, workers))
+
+    def measure() -> StageResult:
+        from galaxy_explorer.models.inference import decode_codes
+
+        rows = typed_test_rows(context)
+        stamps = context.survey.model_input(rows)
+        drawn = decode_codes(evaluated.load(), np.asarray(evaluated.codes[rows]))
+        noise = left_out_noise(stamps, drawn)
+        noisy = drawn + noise.draw(noise.sigma, rows)
+        real = original_morphology(context, rows, workers)
+        reconstructed = light_morphology(context, noisy, workers, evaluated.name)
+        pair = Pair(context.ttype[rows], real, reconstructed)
+        made = [asdict(kept_row(context, evaluated, name, pair)) for name in KEPT]
+        return StageResult({"flag": reconstructed.flag}, {"rows": made})
+
+    measured = context.stage(stage, inputs, measure)
     return [EvaluationRow(**values) for values in measured.facts["rows"]]
-
-
-def _morphology(context: Context, evaluated: EvaluatedModel, workers: int) -> StageResult:
-    from galaxy_explorer.models.inference import decode_codes
-
-    rows = typed_test_rows(context)
-    stamps = context.survey.model_input(rows)
-    drawn = decode_codes(evaluated.load(), np.asarray(evaluated.codes[rows]))
-    noise = left_out_noise(stamps, drawn)
-    noisy = drawn + noise.draw(noise.sigma, rows)
-    real = original_morphology(context, rows, workers)
-    reconstructed = light_morphology(context, noisy, workers, evaluated.name)
-    pair = Pair(context.ttype[rows], real, reconstructed)
-    made = [asdict(kept_row(context, evaluated, name, pair)) for name in KEPT]
-    return StageResult({"flag": reconstructed.flag}, {"rows": made})
 
 
 @dataclass(frozen=True)

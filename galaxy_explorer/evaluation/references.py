@@ -7,7 +7,7 @@ The goals that were set for the recommended clustering, and how far it got.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,14 +41,6 @@ class Baseline:
     vectors: Callable[[Context], np.ndarray]
 
 
-def _pixels(context: Context) -> np.ndarray:
-    return pixel_vectors(context.survey.model_input(context.sample))
-
-
-def _radial(context: Context) -> np.ndarray:
-    return radial_profile_vectors(context.survey.model_input(context.sample))
-
-
 def measured_rows(context: Context) -> np.ndarray:
     """Catalogue rows of the galaxies whose morphology is measured, all with a T-type."""
     rng = np.random.default_rng(0)
@@ -67,8 +59,10 @@ def _morphology(context: Context) -> np.ndarray:
 
 
 BASELINES = (
-    Baseline("PCA-30 of pixels", 30, _pixels),
-    Baseline("radial profile", 20, _radial),
+    Baseline("PCA-30 of pixels", 30, lambda c: pixel_vectors(c.survey.model_input(c.sample))),
+    Baseline(
+        "radial profile", 20, lambda c: radial_profile_vectors(c.survey.model_input(c.sample))
+    ),
     Baseline("C, A, S, Gini, M20", 5, _morphology),
 )
 
@@ -121,34 +115,31 @@ def ceiling_rows(context: Context) -> list[EvaluationRow]:
     """
     if min(len(context.rows(split, typed=True)) for split in SPLITS) < LEAST_TYPED:
         return []
-    judged = context.stage("judge", {"judge": 1}, lambda: _judge(context))
+
+    def judge() -> StageResult:
+        from galaxy_explorer.models.ttype_regressor import JUDGE_RECIPE, judge_stamps, train_judge
+
+        everyone = np.flatnonzero((context.splits == "train") & np.isfinite(context.ttype))
+        validation, test = (context.rows(split, typed=True) for split in ("validation", "test"))
+        read = context.survey.model_input
+        recipe = replace(JUDGE_RECIPE, steps=context.grid.judge_steps)
+        model = train_judge(
+            read(everyone),
+            context.ttype[everyone],
+            (read(validation), context.ttype[validation]),
+            context.work / f"judge-{recipe.steps}",
+            recipe,
+        )
+        ttype, early = judge_stamps(model, read(test))
+        _, early_validation = judge_stamps(model, read(validation))
+        arrays = {"ttype": ttype, "early": early, "early_validation": early_validation}
+        return StageResult(arrays, {"n_train": len(everyone)})
+
+    judged = context.stage("judge", {"judge": 1}, judge)
     arrays = judged.arrays
-    threshold = best_threshold(arrays["early_validation"], _early(context, "validation"))
+    early = context.ttype[context.rows("validation", typed=True)] <= EARLY_TTYPE
+    threshold = best_threshold(arrays["early_validation"], early)
     return network_rows(context, arrays["ttype"], arrays["early"] >= threshold)
-
-
-def _early(context: Context, split: str) -> np.ndarray:
-    return np.asarray(context.ttype[context.rows(split, typed=True)] <= EARLY_TTYPE)
-
-
-def _judge(context: Context) -> StageResult:
-    from galaxy_explorer.models.ttype_regressor import JUDGE_RECIPE, judge_stamps, train_judge
-
-    everyone = np.flatnonzero((context.splits == "train") & np.isfinite(context.ttype))
-    validation, test = (context.rows(split, typed=True) for split in ("validation", "test"))
-    read = context.survey.model_input
-    recipe = replace(JUDGE_RECIPE, steps=context.grid.judge_steps)
-    model = train_judge(
-        read(everyone),
-        context.ttype[everyone],
-        (read(validation), context.ttype[validation]),
-        context.work / f"judge-{recipe.steps}",
-        recipe,
-    )
-    ttype, early = judge_stamps(model, read(test))
-    _, early_validation = judge_stamps(model, read(validation))
-    arrays = {"ttype": ttype, "early": early, "early_validation": early_validation}
-    return StageResult(arrays, {"n_train": len(everyone)})
 
 
 def best_threshold(odds: np.ndarray, early: np.ndarray) -> float:
@@ -163,10 +154,17 @@ def network_rows(context: Context, found: np.ndarray, side: np.ndarray) -> list[
     """Scores of predicted T (n,) and side (n,), True for early, of the typed test galaxies."""
     truth = context.ttype[context.rows("test", typed=True)]
     early = truth <= EARLY_TTYPE
+
+    def correlation(t: np.ndarray, f: np.ndarray) -> float:
+        return float(np.corrcoef(t, f)[0, 1]) if t.std() > 0 < f.std() else 0.0
+
+    def explained(t: np.ndarray, f: np.ndarray) -> float:
+        return float(1 - np.square(t - f).mean() / max(t.var(), 1e-12))
+
     figures: list[tuple[str, Callable[[np.ndarray, np.ndarray], float], np.ndarray, np.ndarray]]
     figures = [
-        ("r with T", _correlation, truth, found),
-        ("R^2 of T", _explained, truth, found),
+        ("r with T", correlation, truth, found),
+        ("R^2 of T", explained, truth, found),
         ("MAE of T", lambda t, f: float(np.abs(f - t).mean()), truth, found),
         ("two-class accuracy", accuracy, early, side),
         ("balanced accuracy", balanced_accuracy, early, side),
@@ -189,15 +187,6 @@ def network_rows(context: Context, found: np.ndarray, side: np.ndarray) -> list[
     return rows
 
 
-def _correlation(truth: np.ndarray, found: np.ndarray) -> float:
-    return float(np.corrcoef(truth, found)[0, 1]) if truth.std() > 0 < found.std() else 0.0
-
-
-def _explained(truth: np.ndarray, found: np.ndarray) -> float:
-    """R^2: share of the variance of T that the prediction removes."""
-    return float(1 - np.square(truth - found).mean() / max(truth.var(), 1e-12))
-
-
 ETA2_SHARE = 0.75  # of the R^2 of the supervised network
 ACCURACY_SHARE = 0.95  # of its two-class accuracy
 AMI_FACTOR = 2.0  # times that of the radial profile at 64 clusters
@@ -215,7 +204,8 @@ TWO_CLASS = "two-class accuracy"
 
 def judge_targets(rows: list[EvaluationRow], subset: RowKey) -> list[Target]:
     """Every goal, the figure of the recommended clustering, and whether the figure reaches it."""
-    own = [row for row in rows if _of(row, subset)]
+    key = (subset.model, subset.features, subset.clusterer)
+    own = [row for row in rows if (row.model, row.features, row.clusterer) == key]
     targets = [_target(own, figure, goal, "") for figure, goal in FIXED]
     network = {row.figure: row for row in rows if row.model == JUDGE.model}
     radial = find_row(
@@ -241,19 +231,13 @@ def judge_targets(rows: list[EvaluationRow], subset: RowKey) -> list[Target]:
             note = f"{factor:g} {words}, {reference.value:.3f}"
             targets.append(_target(own, figure, factor * reference.value, note))
     for figure in ("AMI", "eta^2", TWO_CLASS):
-        best = _best_baseline(rows, figure, subset.clusters)
+        alike = [r for r in rows if r.model == BASELINE and r.clusters == subset.clusters]
+        measured = [r for r in alike if r.figure == figure and r.value is not None]
+        best = max(measured, key=lambda row: row.value or 0.0, default=None)
         if best is not None and best.value is not None:
             note = f"best baseline with as many clusters: {best.features}, {best.clusterer}"
             targets.append(_target(own, figure, best.value, note))
     return targets
-
-
-def _of(row: EvaluationRow, subset: RowKey) -> bool:
-    return (row.model, row.features, row.clusterer) == (
-        subset.model,
-        subset.features,
-        subset.clusterer,
-    )
 
 
 def _target(rows: list[EvaluationRow], figure: str, goal: float, note: str) -> Target:
@@ -262,16 +246,3 @@ def _target(rows: list[EvaluationRow], figure: str, goal: float, note: str) -> T
     met = None if value is None else int(value >= goal - ROUNDING)
     low, high = (row.low, row.high) if row else (None, None)
     return Target(figure, goal, value, low, high, met, note)
-
-
-def _best_baseline(
-    rows: Iterable[EvaluationRow], figure: str, clusters: int | None
-) -> EvaluationRow | None:
-    """The baseline with the highest value of a figure among those with as many clusters."""
-    found = [
-        row
-        for row in rows
-        if row.model == BASELINE and row.figure == figure and row.clusters == clusters
-    ]
-    known = [row for row in found if row.value is not None]
-    return max(known, key=lambda row: row.value or 0.0, default=None)

@@ -16,7 +16,6 @@ from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.evaluation import (
     CLAIMS,
     EVALUATION,
-    Claim,
     ClusterStability,
     Cost,
     Evaluation,
@@ -29,8 +28,7 @@ from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.errors import SettingError
 from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.card import card_of
-from galaxy_explorer.evaluation.claims import CLAIMS as FIRST_CLAIMS
-from galaxy_explorer.evaluation.claims import MORE_CLAIMS, claims_text, clusters_equal_features
+from galaxy_explorer.evaluation.claims import claims_text, judge_all
 from galaxy_explorer.evaluation.context import CLUSTERS, Context, peak_mib
 from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel, find_models
 from galaxy_explorer.evaluation.evidence import Evidence
@@ -96,18 +94,33 @@ class Evaluator:
         start = time.monotonic()
         self._reconstruction()
         self._clusterings()
-        self._references()
+        self.say("Baselines, and the ceiling of a supervised network")
+        clusters = {self.recommended.clustering.mixture.n_components, CLUSTERS}
+        self._add(baseline_rows(self.judging, tuple(sorted(clusters))))
+        self._add(ceiling_rows(self.context))
         chosen = self._numbers()
         trees = (merger_tree(self.context, self.recommended),)
         evidence = Evidence(
             [row for row, _ in self.rows], [seed for _, seed in self.rows], self.models_evaluated
         )
+        bundle, known = self.context.bundle, self._known
+        shipped = {(one.name, one.seed) for one in self.models_evaluated if one.shipped}
         return Evaluation(
-            settings=self._settings(),
+            settings={
+                "bundle": bundle.name,
+                "survey": bundle.manifest.survey.name,
+                "software": bundle.manifest.software,
+                "grid": self.context.grid_name,
+                "trainings": str(len(known)),
+                "of an earlier evaluation": str(len(known) - len(self.models_evaluated)),
+                "seeds": str(len({seed for _, seed in known})),
+                "test galaxies": str(len(self.context.rows("test"))),
+                "with a type": str(len(self.context.rows("test", typed=True))),
+            },
             recommended=self.recommended.clustering.key,
             recommended_rule=RECOMMENDED_RULE,
             rows=tuple(evidence.joined),
-            claims=tuple(self._claims(evidence, chosen)),
+            claims=tuple(judge_all(evidence, chosen)),
             number_of_clusters=tuple(chosen),
             stability=tuple(self.stability),
             tradeoff=tuple(tradeoff(evidence.joined, self.models_evaluated)),
@@ -115,7 +128,12 @@ class Evaluator:
             trees=trees,
             targets=tuple(judge_targets(evidence.joined, self.recommended.subset)),
             costs=self._costs(time.monotonic() - start),
-            extra_trainings=self._extra_trainings(),
+            # of those that do not ship, but for what the manifest says of them
+            extra_trainings=tuple(
+                TrainingRow(seed, row)
+                for row, seed in self.rows
+                if (row.model, seed) in known - shipped and row.note != FROM_MANIFEST
+            ),
         )
 
     def _add(self, rows: list[EvaluationRow], seed: int = 0) -> None:
@@ -126,7 +144,7 @@ class Evaluator:
         for evaluated in self.models_evaluated:
             self._add(reconstruction_rows(self.context, evaluated), evaluated.seed)
         self.rows += trained_rows(self.trainings, self._known)
-        if not self._typed:
+        if len(self.context.rows("test", typed=True)) < 2:
             return
         for evaluated in self.models_evaluated:
             if evaluated.shipped and (
@@ -135,24 +153,10 @@ class Evaluator:
                 self._add(morphology_rows(self.context, evaluated, self.workers), evaluated.seed)
 
     @property
-    def _typed(self) -> bool:
-        return len(self.context.rows("test", typed=True)) > 1
-
-    @property
     def _known(self) -> set[tuple[str, int]]:
         """Name and seed of every training with figures."""
         measured = {(evaluated.name, evaluated.seed) for evaluated in self.models_evaluated}
         return measured | {(one.row.model, one.seed) for one in self.taken}
-
-    def _extra_trainings(self) -> tuple[TrainingRow, ...]:
-        """What is known of trainings that do not ship, but for what the manifest says of them."""
-        shipped = {(one.name, one.seed) for one in self.models_evaluated if one.shipped}
-        extra = self._known - shipped
-        return tuple(
-            TrainingRow(seed, row)
-            for row, seed in self.rows
-            if (row.model, seed) in extra and row.note != FROM_MANIFEST
-        )
 
     def _clusterings(self) -> None:
         full_grid = self.context.grid_name == "full"
@@ -166,12 +170,6 @@ class Evaluator:
             rows, stability = shipped_rows(self.judging, shipped)
             self._add(rows, shipped.evaluated.seed)
             self.stability.append(stability)
-
-    def _references(self) -> None:
-        self.say("Baselines, and the ceiling of a supervised network")
-        recommended = self.recommended.clustering.mixture.n_components
-        self._add(baseline_rows(self.judging, tuple(sorted({recommended, CLUSTERS}))))
-        self._add(ceiling_rows(self.context))
 
     def _numbers(self) -> list[NumberOfClusters]:
         self.say("How many clusters: real galaxies, and simulated ones of known classes")
@@ -187,32 +185,29 @@ class Evaluator:
             if shipped is self.recommended or shipped.evaluated.fully_evaluated:
                 found = number_of_clusters(self.context, shipped)
                 chosen.append(found)
-                self._add([_number_row(found, len(self.context.fit_rows))])
+                row = make_row(
+                    RowKey(found.model, found.features, found.clusterer),
+                    "number of clusters",
+                    "recommended k",
+                    {"value": float(found.recommended or 1)},
+                    n=len(self.context.fit_rows),
+                    split="train",
+                    note="a continuum" if found.verdict == "continuum" else found.verdict,
+                )
+                self._add([row])
         return chosen
-
-    def _claims(self, evidence: Evidence, chosen: list[NumberOfClusters]) -> list[Claim]:
-        claims = [judge(evidence) for judge in (*FIRST_CLAIMS, *MORE_CLAIMS)]
-        return [*claims, clusters_equal_features(evidence, chosen)]
-
-    def _settings(self) -> dict[str, str]:
-        bundle, known = self.context.bundle, self._known
-        return {
-            "bundle": bundle.name,
-            "survey": bundle.manifest.survey.name,
-            "software": bundle.manifest.software,
-            "grid": self.context.grid_name,
-            "trainings": str(len(known)),
-            "of an earlier evaluation": str(len(known) - len(self.models_evaluated)),
-            "seeds": str(len({seed for _, seed in known})),
-            "test galaxies": str(len(self.context.rows("test"))),
-            "with a type": str(len(self.context.rows("test", typed=True))),
-        }
 
     def _costs(self, seconds: float) -> tuple[Cost, ...]:
         """By group of stages, and all together; resumed stages count what they took then."""
         groups: dict[str, list[Cost]] = {}
         for cost in self.context.costs:
-            groups.setdefault(_group(cost.stage), []).append(cost)
+            # without its model: "k16-modern-8x8.0.clusters.codes" is about clusters
+            first, *rest = cost.stage.split(".")
+            if first in {"simulated", "baseline", "judge", "photometry"}:
+                about = first
+            else:
+                about = f"shipped {rest[-1]}" if first == "shipped" else rest[1]
+            groups.setdefault(about, []).append(cost)
         joined = [
             Cost(
                 name,
@@ -224,29 +219,6 @@ class Evaluator:
         total = sum(cost.seconds for cost in joined)
         peak = max([peak_mib(), *(cost.peak_mib for cost in joined)])
         return (*joined, Cost("all stages", round(max(total, seconds), 2), peak))
-
-
-def _group(stage: str) -> str:
-    """What a stage is about, without its model: "k16-modern-8x8.0.clusters.codes" is clusters."""
-    parts = stage.split(".")
-    known = ("simulated", "baseline", "judge", "photometry")
-    if parts[0] in known:
-        return parts[0]
-    return f"shipped {parts[-1]}" if parts[0] == "shipped" else parts[2]
-
-
-def _number_row(found: NumberOfClusters, n: int) -> EvaluationRow:
-    subset = RowKey(found.model, found.features, found.clusterer)
-    score = {"value": float(found.recommended or 1)}
-    return make_row(
-        subset,
-        "number of clusters",
-        "recommended k",
-        score,
-        n=n,
-        split="train",
-        note="a continuum" if found.verdict == "continuum" else found.verdict,
-    )
 
 
 def evaluate_bundle(

@@ -75,11 +75,38 @@ def shipped_rows(
 ) -> tuple[list[EvaluationRow], ClusterStability]:
     """Agreement, other columns, invariance, stability and Jaccard of each cluster."""
     context = judging.context
-    measured = context.stage(
-        f"{shipped.stage}.stability", shipped.inputs, lambda: _stability(context, shipped)
-    )
+
+    def resample() -> StageResult:
+        settings, grid = shipped.entry.mixture, context.grid
+        slow = shipped.clusterer == "gmm"
+        resamples = grid.slow_resamples if slow else grid.resamples
+        train = context.fit_rows if slow else np.flatnonzero(context.splits == "train")
+        values = np.asarray(shipped.clustering.feature_values, dtype=np.float64)
+        k = shipped.clustering.mixture.n_components
+        test = context.rows("test")
+        found = bootstrap_stability(
+            lambda x, seed: fit_served(settings, x, min(k, len(x)), seed),
+            values[train],
+            values[test],
+            shipped.clustering.labels[test].astype(np.int64),
+            resamples=resamples,
+        )
+        jaccard = np.full(k, np.nan)
+        jaccard[: len(found.jaccard)] = found.jaccard
+        return StageResult({"jaccard": jaccard}, {"ari": {**found.ari, "resamples": resamples}})
+
+    measured = context.stage(f"{shipped.stage}.stability", shipped.inputs, resample)
     inputs = {**shipped.inputs, "renumbered": True}
-    scored = context.stage(f"{shipped.stage}.scores", inputs, lambda: _score(judging, shipped))
+
+    def score() -> StageResult:
+        context, subset = judging.context, shipped.subset
+        labels = shipped.clustering.labels[context.sample].astype(np.int64)
+        rows = judging.ttype_rows(subset, labels)
+        rows += judging.other_rows(subset, labels[judging.test])
+        rows += _invariance(context, shipped)
+        return StageResult({"rows": np.array([len(rows)])}, {"rows": [asdict(row) for row in rows]})
+
+    scored = context.stage(f"{shipped.stage}.scores", inputs, score)
     jaccard, ari = measured.arrays["jaccard"], measured.facts["ari"]
     note = f"{ari['resamples']} resamples of the training galaxies"
     n = len(context.rows("test"))
@@ -88,15 +115,6 @@ def shipped_rows(
     rows += jaccard_rows(shipped.subset, jaccard, note)
     values = tuple(float(j) if np.isfinite(j) else None for j in jaccard)
     return rows, ClusterStability(shipped.clustering.key, values)
-
-
-def _score(judging: LabelScorer, shipped: Shipped) -> StageResult:
-    context, subset = judging.context, shipped.subset
-    labels = shipped.clustering.labels[context.sample].astype(np.int64)
-    rows = judging.ttype_rows(subset, labels)
-    rows += judging.other_rows(subset, labels[judging.test])
-    rows += _invariance(context, shipped)
-    return StageResult({"rows": np.array([len(rows)])}, {"rows": [asdict(row) for row in rows]})
 
 
 def _invariance(context: Context, shipped: Shipped) -> list[EvaluationRow]:
@@ -124,23 +142,3 @@ def _invariance(context: Context, shipped: Shipped) -> list[EvaluationRow]:
         )
         rows.append(row)
     return rows
-
-
-def _stability(context: Context, shipped: Shipped) -> StageResult:
-    settings, grid = shipped.entry.mixture, context.grid
-    slow = shipped.clusterer == "gmm"
-    resamples = grid.slow_resamples if slow else grid.resamples
-    train = context.fit_rows if slow else np.flatnonzero(context.splits == "train")
-    values = np.asarray(shipped.clustering.feature_values, dtype=np.float64)
-    k = shipped.clustering.mixture.n_components
-    test = context.rows("test")
-    found = bootstrap_stability(
-        lambda x, seed: fit_served(settings, x, min(k, len(x)), seed),
-        values[train],
-        values[test],
-        shipped.clustering.labels[test].astype(np.int64),
-        resamples=resamples,
-    )
-    jaccard = np.full(k, np.nan)
-    jaccard[: len(found.jaccard)] = found.jaccard
-    return StageResult({"jaccard": jaccard}, {"ari": {**found.ari, "resamples": resamples}})

@@ -208,7 +208,7 @@ class JobQueue:
                     if job.cancelled():
                         break
                     job.emit(Result(part))
-        except Exception as caught:  # raised by whoever waits for the job
+        except Exception as caught:  # noqa: BLE001 - raised where the job is waited for
             error = caught
         self._leave(job)
         job.emit(Finished(error))

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from galaxy_explorer.models.registry import kind_of_name
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle, Clustering
@@ -21,7 +24,6 @@ FEATURE_WORDS = {
     "latents": "by latents",
     "rings": "by rings of code vectors",
 }
-DESIGN_WORDS = {"conv": "ConvAE without dense layers", "dense": "ConvAE with dense layers"}
 COLUMN_WORDS = {
     "cluster": "Cluster",
     "cluster_ttype": "Mean Hubble type of the cluster",
@@ -46,16 +48,18 @@ UNIT_SUFFIXES = {
 
 def format_model(model: str, config: Mapping[str, Any]) -> str:
     """A model in words: "512 codes, modern, 8×8 map". The key itself if the config is unusual."""
-    if config.get("design") in DESIGN_WORDS:
-        return DESIGN_WORDS[config["design"]]
-    if {"num_embeddings", "bottom_size"} <= config.keys():
-        fine, coarse = config["bottom_size"], config["bottom_size"] // 2
-        maps = f"maps of {coarse}×{coarse} and {fine}×{fine}"
-        return f"{config['num_embeddings']} codes, hierarchical, {maps}"
-    if not {"num_embeddings", "quantizer", "map_size"} <= config.keys():
-        return model
-    size = config["map_size"]
-    return f"{config['num_embeddings']} codes, {config['quantizer']}, {size}×{size} map"
+    found = kind_of_name(model)
+    with suppress(KeyError):  # a field that such models have is missing
+        return model if found is None else found[0].title(config)
+    return model
+
+
+def format_series(model: str, config: Mapping[str, Any]) -> str:
+    """What models of several sizes have in common: the quantizer, or the design; else in words."""
+    found = kind_of_name(model)
+    with suppress(KeyError):
+        return (found and found[0].series(config)) or format_model(model, config)
+    return format_model(model, config)
 
 
 def format_clustering(model: str, config: Mapping[str, Any], features: str) -> str:

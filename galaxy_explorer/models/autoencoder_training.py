@@ -1,10 +1,8 @@
-"""What the training loop needs to know of models with codebooks: loss, starts, restarts.
+"""Training of any kind of autoencoder on the stamps of a survey.
 
-What every autoencoder's training shares: batches, orientations, scale of the error.
-
-Training of any kind of autoencoder on the stamps of a survey.
-
-Training the VQ-VAE with the PSF layer: scenes, likelihood, and what validation measures.
+What every training shares: batches, orientations, scale of the error. Models with codebooks add
+their starts and restarts, the VQ-VAE with the PSF layer its scenes, their likelihood, and what
+validation measures of them.
 """
 
 from __future__ import annotations
@@ -13,33 +11,38 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from galaxy_explorer.models.convae import ConvAE, ConvAEConfig
-from galaxy_explorer.models.inference import Config, Model, d4, decode_codes, encode_stamps
+from galaxy_explorer.models.convae import ConvAE
+from galaxy_explorer.models.inference import build_model, d4, decode_codes, encode_stamps
+from galaxy_explorer.models.protocols import Autoencoder, AutoencoderConfig
 from galaxy_explorer.models.psf import PSFVQVAE, PSFConvolution, PSFVQVAEConfig, central, stretched
 from galaxy_explorer.models.quantizer import Quantizer, perplexity
+from galaxy_explorer.models.registry import AUTOENCODERS, load
 from galaxy_explorer.models.training import Recipe, TrainingResult, train
-from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig
-from galaxy_explorer.models.vqvae2 import VQVAE2, VQVAE2Config
+from galaxy_explorer.models.vqvae import VQVAE
+from galaxy_explorer.models.vqvae2 import VQVAE2
 
 Stamps = NDArray[np.float32]
 
 
 class StampTask:
-    """Train `model` to draw stretched stamps (N, C, S, S) again.
+    """Train a model of a config to draw stretched stamps (N, C, S, S) again.
 
     The squared error is divided by the variance of the training pixels, so that a model that draws
     the mean scores 1. Each stamp is shown in one of its eight orientations (D4), drawn anew.
     """
 
-    def __init__(self, model: Model, stamps: Stamps, validation: Stamps, recipe: Recipe) -> None:
-        self.model = model
+    def __init__(
+        self, config: AutoencoderConfig, stamps: Stamps, validation: Stamps, recipe: Recipe
+    ) -> None:
+        torch.manual_seed(recipe.seed)  # the initial weights
+        self.model = build_model(config)
         self.stamps, self.validation, self.recipe = stamps, validation, recipe
         self.variance = data_variance(stamps)
         self.memory: dict[str, Tensor] = {}
@@ -132,17 +135,13 @@ class CodebookTask(StampTask):
     @torch.no_grad()
     def _start_codebooks(self) -> None:
         self.model.eval()
-        count = -(-START_VECTORS // (self._smallest_map() * self.recipe.batch_size))
+        fewest = min(self.model.config.code_counts)  # vectors that a stamp gives a quantizer
+        count = -(-START_VECTORS // (fewest * self.recipe.batch_size))
         batches = [self.outputs(self.batch(step)) for step in range(count)]
         for quantizer, outputs in zip(self.quantizers, zip(*batches, strict=True), strict=True):
             flat = torch.cat([z.float() for z in outputs]).movedim(1, -1)
             vectors = flat.reshape(-1, quantizer.embedding_dim)
             quantizer.start_from(vectors, self._generator(0))
-
-    def _smallest_map(self) -> int:
-        """Vectors that a stamp gives the quantizer with the fewest."""
-        maps = self.model.config.code_maps(np.empty((1, *self.model.config.code_shape)))
-        return min(int(codes.size) for codes in maps.values())
 
     def vocabulary(self, codes: NDArray[np.generic]) -> dict[str, float]:
         """Perplexity and share of the codes used, level by level, and codes changed."""
@@ -161,12 +160,6 @@ class VQVAETask(CodebookTask):
     """Train a VQ-VAE on stretched stamps (N, C, S, S); the loss is eq. 3."""
 
     model: VQVAE
-
-    def __init__(
-        self, config: VQVAEConfig, stamps: Stamps, validation: Stamps, recipe: Recipe
-    ) -> None:
-        torch.manual_seed(recipe.seed)  # the initial weights
-        super().__init__(VQVAE(config), stamps, validation, recipe)
 
     @property
     def quantizers(self) -> Sequence[Quantizer]:
@@ -195,12 +188,6 @@ class VQVAE2Task(CodebookTask):
 
     model: VQVAE2
 
-    def __init__(
-        self, config: VQVAE2Config, stamps: Stamps, validation: Stamps, recipe: Recipe
-    ) -> None:
-        torch.manual_seed(recipe.seed)  # the initial weights
-        super().__init__(VQVAE2(config), stamps, validation, recipe)
-
     @property
     def quantizers(self) -> Sequence[Quantizer]:
         """Top, then bottom."""
@@ -216,10 +203,10 @@ class VQVAE2Task(CodebookTask):
         stamps = self.batch(step)
         if step < self.warmup_without_quantization:
             top, bottom = self.outputs(stamps)
-            return self.error(self.model.draw(top, bottom), stamps)
+            return self.error(self.model.decode_vectors(top, bottom), stamps)
         levels = self.model.quantize(stamps)
         self._encoded = levels.encoded
-        drawn = self.model.draw(levels.top, levels.bottom)
+        drawn = self.model.decode_vectors(levels.top, levels.bottom)
         return self.error(drawn, stamps) + levels.loss
 
 
@@ -227,12 +214,6 @@ class ConvAETask(StampTask):
     """Train an autoencoder without a codebook: the reconstruction error alone."""
 
     model: ConvAE
-
-    def __init__(
-        self, config: ConvAEConfig, stamps: Stamps, validation: Stamps, recipe: Recipe
-    ) -> None:
-        torch.manual_seed(recipe.seed)  # the initial weights
-        super().__init__(ConvAE(config), stamps, validation, recipe)
 
     def loss(self, step: int) -> Tensor:
         """The first term of eq. 3."""
@@ -249,26 +230,15 @@ class ConvAETask(StampTask):
         return {"codes_changed": float((now - before).double().square().mean()) / variance}
 
 
-def make_task(
-    config: Config, stamps: Stamps, validation: Stamps, recipe: Recipe
-) -> VQVAETask | VQVAE2Task | ConvAETask:
-    """The task that trains a model of this config."""
-    if isinstance(config, ConvAEConfig):
-        return ConvAETask(config, stamps, validation, recipe)
-    if isinstance(config, VQVAE2Config):
-        return VQVAE2Task(config, stamps, validation, recipe)
-    return VQVAETask(config, stamps, validation, recipe)
-
-
 def train_model(
-    config: Config,
-    stamps_train: Stamps,
-    stamps_validation: Stamps,
-    work_dir: Path,
-    recipe: Recipe,
-) -> tuple[Model, TrainingResult]:
-    """Train one autoencoder on stretched stamps (N, C, S, S), resumable in `work_dir`."""
-    task = make_task(config, stamps_train, stamps_validation, recipe)
+    config: AutoencoderConfig, examples: Any, validation: Any, work_dir: Path, recipe: Recipe
+) -> tuple[Autoencoder, TrainingResult]:
+    """Train one autoencoder by the task of its kind, resumable in `work_dir`.
+
+    examples, validation: stretched stamps (N, C, S, S), or what else the task learns from, such as
+    `Observations` of the model with the PSF layer.
+    """
+    task = load(AUTOENCODERS[config.kind].task)(config, examples, validation, recipe)
     result = train(task, recipe, work_dir, name=config.name)
     return task.model.cpu(), result
 
@@ -441,16 +411,3 @@ def _turned(images: Tensor, turns: NDArray[np.int64]) -> Tensor:
 def psf_recipe(recipe: Recipe) -> Recipe:
     """A recipe for stamps of 84 pixels on a larger canvas: half the batch, a quarter more steps."""
     return replace(recipe, batch_size=recipe.batch_size // 2, steps=recipe.steps * 5 // 4)
-
-
-def train_psf_model(
-    config: PSFVQVAEConfig,
-    galaxies: Observations,
-    validation: Observations,
-    work_dir: Path,
-    recipe: Recipe,
-) -> tuple[PSFVQVAE, TrainingResult]:
-    """Train one model on galaxies with known truth, resumable in `work_dir`."""
-    task = PSFVQVAETask(config, galaxies, validation, recipe)
-    result = train(task, recipe, work_dir, name=config.name)
-    return task.model.cpu(), result

@@ -1,14 +1,18 @@
-"""What a prior may be conditioned on: fields of the catalogue, their ranges, their numbers."""
+"""What a prior may be asked for: fields of the catalogue, their ranges, their numbers, a draw."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import asdict
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GIVEN, WITHHELD, UNKNOWN = 0, 1, 2  # state of a field of one galaxy
 Floats = NDArray[np.float64]
@@ -88,6 +92,26 @@ def condition_of(fields: Sequence[Field], given: Mapping[str, ArrayLike], count:
         states[:, number] = np.where(known, GIVEN, UNKNOWN)
         values[known, number] = field.standardised(asked[known])
     return Condition(values, states)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What to draw: numbers of the samples (n,), what is asked of each, and how.
+
+    fixed: codes (n, h, w) that the user has set, -1 where free. guidance: logits are taken so many
+    times as far from those of the prior asked for nothing (Ho & Salimans 2022); 1 is the prior.
+    level: of a map of the same sample that follows another. features (n, E, h, w): what else is
+    known of each place.
+    """
+
+    seed: int
+    numbers: tuple[int, ...]
+    condition: Condition
+    temperature: float = 1.0
+    guidance: float = 1.0
+    fixed: NDArray[np.int64] | None = None
+    level: int = 0
+    features: Tensor | None = None
 
 
 # name, label, unit, column, divided by, whether the network sees the logarithm

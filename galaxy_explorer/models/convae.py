@@ -7,8 +7,7 @@ convolution, of 64 filters, and dense layers. Decoders are the encoders mirrored
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -23,6 +22,7 @@ from galaxy_explorer.models.layers import (
     halving_convolutions,
     layer_row,
 )
+from galaxy_explorer.models.protocols import Autoencoder, StoredConfig
 
 MAP_SIZE = 8  # side of the innermost map
 LATENTS = 64
@@ -31,7 +31,7 @@ DENSE = {"conv": (), "dense": (1024, 256, LATENTS)}
 
 
 @dataclass(frozen=True)
-class ConvAEConfig:
+class ConvAEConfig(StoredConfig):
     """What fixes the model's shape. design: "conv" or "dense".
 
     Raises ValueError if the innermost map does not follow from the stamp by halving.
@@ -39,7 +39,7 @@ class ConvAEConfig:
 
     kind: ClassVar[str] = "convae"
     code_dtype: ClassVar[str] = "float16"
-    eight_bit: ClassVar[bool] = True  # how its weights are stored, see `rounding`
+    eight_bit: ClassVar[bool] = True  # how its weights are stored, see `inference`
     num_embeddings: ClassVar[int] = 0  # no codebook
 
     design: str
@@ -66,18 +66,14 @@ class ConvAEConfig:
         return (LATENTS,)
 
     @property
+    def code_counts(self) -> tuple[int, ...]:
+        """No codes."""
+        return ()
+
+    @property
     def name(self) -> str:
         """convae-conv or convae-dense."""
         return f"convae-{self.design}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for a manifest."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ConvAEConfig:
-        """The inverse of `to_dict`; raises TypeError for an unknown field."""
-        return cls(**values)
 
     def code_maps(self, codes: Any) -> dict[str, Any]:
         """No map of codes."""
@@ -85,12 +81,14 @@ class ConvAEConfig:
         return {}
 
 
-class ConvAE(nn.Module):
+class ConvAE(Autoencoder):
     """Stamps to 64 real numbers and back.
 
     The flattened map of 8 x 8 x 64 = 4096 is taken as the report's dense layer of 4096: a full
     4096 x 4096 matrix on either side would be nine tenths of all weights and change no size.
     """
+
+    config: ConvAEConfig
 
     def __init__(self, config: ConvAEConfig) -> None:
         super().__init__()

@@ -9,15 +9,17 @@ nats a galaxy: it compares with no likelihood of code maps.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from galaxy_explorer.models.layers import ConditionEncoder
+from galaxy_explorer.models.protocols import Autoencoder, Prior, StoredConfig
 
 # Of a principal component, relative to the largest and by itself: what hardly varies is not blown
 # up, and the whitening fits into half precision, as the latents themselves do.
@@ -25,7 +27,7 @@ LEAST_SPREAD = 1e-4
 
 
 @dataclass(frozen=True)
-class FlowConfig:
+class FlowConfig(StoredConfig):
     """Everything that fixes the shape of a flow; the defaults are the recipe `modern`.
 
     bound: splines reach so far from 0, in standard deviations; what lies beyond is left as it is.
@@ -33,7 +35,7 @@ class FlowConfig:
     """
 
     kind: ClassVar[str] = "flow"
-    eight_bit: ClassVar[bool] = True  # how its weights are stored, see `rounding`
+    eight_bit: ClassVar[bool] = True  # how its weights are stored, see `inference`
     reads: ClassVar[str] = "float32"  # what log_prob is given
 
     latents: int = 64
@@ -52,22 +54,14 @@ class FlowConfig:
         if self.n_fields < 0 or self.octaves < 0 or self.condition_dim < 1:
             raise ValueError("fields and octaves are counts, the condition is at least 1 wide")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for a manifest."""
-        return asdict(self)
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> FlowConfig:
-        """The inverse of `to_dict`; raises TypeError for an unknown field."""
-        return cls(**values)
-
-
-class LatentFlow(nn.Module):
+class LatentFlow(Prior):
     """The density p(latents | condition), exact, and draws from it.
 
     center (D,), whitening (D, D): whitened = whitening (latents - center).
     """
 
+    config: FlowConfig
     center: Tensor
     whitening: Tensor
 
@@ -89,6 +83,22 @@ class LatentFlow(nn.Module):
         spread = spread.clamp(min=LEAST_SPREAD * max(1.0, float(spread.max())))
         self.center.copy_(center)
         self.whitening.copy_((axes / spread).T.flip(0))
+
+    def begin(self, model: Autoencoder, codes: NDArray[np.generic]) -> None:
+        """Whiten by the latents of all views of the training galaxies."""
+        del model
+        latents = codes.reshape(-1, codes.shape[-1]).astype(np.float32)
+        self.start_from(torch.from_numpy(latents))
+
+    def figures(self, codes: NDArray[np.generic], nll: float) -> dict[str, float]:
+        """`nll_gaussian`: of a Gaussian in place of the flow, nats a galaxy."""
+        del nll
+        latents = torch.from_numpy(codes.astype(self.config.reads)).to(self.center.device)
+        return {"nll_gaussian": -float(self.gaussian_log_prob(latents).mean())}
+
+    def misfit(self) -> str:
+        """Weights made under other masks than those of the library are not these splines."""
+        return "" if fits_masks(self) else "made with a release of zuko whose masks are others"
 
     def whitened(self, latents: Tensor) -> Tensor:
         """Latents (B, D) without correlations, each of about one standard deviation."""

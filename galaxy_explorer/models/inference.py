@@ -1,9 +1,5 @@
 """Trained models at work on numpy arrays, batch by batch, into preallocated results.
 
-The kinds of autoencoder: which config, which model, by the name in a manifest.
-
-The kinds of prior: which config, which network, by the name in a manifest.
-
 Weights as they are stored: kernels and matrices in eight bits, the rest in half precision.
 
 A kernel in eight bits has one scale for each of its rows (output features; input features of a
@@ -25,70 +21,38 @@ from torch import Tensor
 
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.conditions import Condition
-from galaxy_explorer.models.convae import ConvAE, ConvAEConfig
-from galaxy_explorer.models.flow import FlowConfig, LatentFlow, fits_masks
-from galaxy_explorer.models.pixelcnn import (
-    HierarchicalConfig,
-    HierarchicalPrior,
-    PixelCNN,
-    PriorConfig,
-)
-from galaxy_explorer.models.psf import PSFVQVAE, PSFVQVAEConfig
-from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig
-from galaxy_explorer.models.vqvae2 import VQVAE2, VQVAE2Config
+from galaxy_explorer.models.protocols import Autoencoder, AutoencoderConfig, Prior, PriorConfig
+from galaxy_explorer.models.registry import AUTOENCODERS, PRIORS
 from galaxy_explorer.utils.files import atomic_path
 
-Config = VQVAEConfig | ConvAEConfig | VQVAE2Config
-Model = VQVAE | ConvAE | VQVAE2
 
-CONFIGS: dict[str, type[Config]] = {
-    config.kind: config for config in (VQVAEConfig, ConvAEConfig, VQVAE2Config, PSFVQVAEConfig)
-}
-
-
-def config_from(kind: str, values: Mapping[str, Any]) -> Config:
+def config_from(kind: str, values: Mapping[str, Any]) -> AutoencoderConfig:
     """The config of a manifest entry; raises KeyError, TypeError or ValueError."""
-    return CONFIGS[kind].from_dict(values)
+    return AUTOENCODERS[kind].config_of(values)
 
 
-def build_model(config: Config) -> Model:
+def build_model(config: AutoencoderConfig) -> Autoencoder:
     """An untrained model of a config."""
-    if isinstance(config, ConvAEConfig):
-        return ConvAE(config)
-    if isinstance(config, PSFVQVAEConfig):
-        return PSFVQVAE(config)
-    return VQVAE2(config) if isinstance(config, VQVAE2Config) else VQVAE(config)
+    return AUTOENCODERS[config.kind].build(config)
 
 
-AnyConfig = PriorConfig | FlowConfig
-Prior = PixelCNN | HierarchicalPrior | LatentFlow
-
-PRIOR_CONFIGS: dict[str, type[AnyConfig]] = {
-    config.kind: config for config in (PriorConfig, HierarchicalConfig, FlowConfig)
-}
-
-
-def prior_config(kind: str, values: Mapping[str, Any]) -> AnyConfig:
+def prior_config(kind: str, values: Mapping[str, Any]) -> PriorConfig:
     """The config of a manifest entry; raises KeyError, TypeError or ValueError."""
-    return PRIOR_CONFIGS[kind].from_dict(values)
+    return PRIORS[kind].config_of(values)
 
 
-def build_prior(config: AnyConfig, seed: int | None = None) -> Prior:
+def build_prior(config: PriorConfig, seed: int | None = None) -> Prior:
     """An untrained prior of a config; seed: of its weights, None: whatever torch has."""
     if seed is not None:
         torch.manual_seed(seed)
-    if isinstance(config, FlowConfig):
-        return LatentFlow(config)
-    if isinstance(config, HierarchicalConfig):
-        return HierarchicalPrior(config)
-    return PixelCNN(config)
+    return PRIORS[config.kind].build(config)
 
 
 KERNEL, SCALE = ".weight", ".scale"
 LARGEST = 127.0
 
 
-def rounded(model: Model | Prior) -> dict[str, Tensor]:
+def rounded(model: Autoencoder | Prior) -> dict[str, Tensor]:
     """The tensors to store of a model; all in half precision if its config is not `eight_bit`."""
     stored: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
@@ -132,21 +96,21 @@ Stamps = NDArray[np.float32]
 Codes = NDArray[Any]  # code maps (N, h, w) uint16, or what else the kind of model encodes to
 
 
-def _device(model: Model) -> torch.device:
+def _device(model: Autoencoder) -> torch.device:
     return next(model.parameters()).device
 
 
-def _stamps_tensor(model: Model, stamps: Stamps) -> torch.Tensor:
+def _stamps_tensor(model: Autoencoder, stamps: Stamps) -> torch.Tensor:
     tensor = torch.from_numpy(np.ascontiguousarray(stamps, dtype=np.float32))
     return tensor.to(_device(model), memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
-def encode_stamps(model: Model, stamps: Stamps, *, batch: int = BATCH) -> Codes:
+def encode_stamps(model: Autoencoder, stamps: Stamps, *, batch: int = BATCH) -> Codes:
     """What stretched stamps (N, C, S, S) are encoded to.
 
-    Code maps (N, h, w) uint16 of a VQ-VAE, latents (N, 64) float16 of a ConvAE, both code maps row
-    by row (N, F) uint16 of a VQ-VAE-2.
+    Code maps (N, h, w) uint16, both code maps row by row (N, F) uint16 of a hierarchical model,
+    latents (N, D) float16 of a model without a codebook.
     """
     config = model.config
     codes = np.empty((len(stamps), *config.code_shape), config.code_dtype)
@@ -157,7 +121,7 @@ def encode_stamps(model: Model, stamps: Stamps, *, batch: int = BATCH) -> Codes:
 
 
 @torch.inference_mode()
-def decode_codes(model: Model, codes: Codes, *, batch: int = BATCH) -> Stamps:
+def decode_codes(model: Autoencoder, codes: Codes, *, batch: int = BATCH) -> Stamps:
     """Stamps (N, C, S, S) float32 drawn by the decoder from what `encode_stamps` returns."""
     size, channels = model.config.stamp_size, model.config.channels
     number = np.float32 if model.config.code_dtype == "float16" else np.int64
@@ -167,16 +131,6 @@ def decode_codes(model: Model, codes: Codes, *, batch: int = BATCH) -> Stamps:
         encoded = torch.from_numpy(codes[part].astype(number)).to(_device(model))
         stamps[part] = model.decode(encoded).float().cpu().numpy()
     return stamps
-
-
-@torch.inference_mode()
-def draw_vectors(model: VQVAE, vectors: NDArray[np.float32], *, batch: int = BATCH) -> Stamps:
-    """Stamps (N, C, S, S) float32 drawn from any vectors (N, D, h, w), codes or not."""
-    parts = [
-        model.decode_vectors(torch.from_numpy(vectors[start : start + batch]).to(_device(model)))
-        for start in range(0, len(vectors), batch)
-    ]
-    return torch.cat(parts).float().cpu().numpy()
 
 
 @torch.inference_mode()
@@ -194,7 +148,15 @@ def prior_log_prob(
     return found
 
 
-def reconstruction_errors(model: Model, stamps: Stamps, codes: Codes) -> NDArray[np.float32]:
+@torch.inference_mode()
+def code_features(model: Autoencoder, codes: Codes) -> NDArray[np.float32]:
+    """Numbers (N, V) in which like galaxies are near: code vectors of all levels, or latents."""
+    number = np.float32 if model.config.code_dtype == "float16" else np.int64
+    found = model.features(torch.from_numpy(codes.astype(number)).to(_device(model)))
+    return np.asarray(found.cpu().numpy(), np.float32)
+
+
+def reconstruction_errors(model: Autoencoder, stamps: Stamps, codes: Codes) -> NDArray[np.float32]:
     """Mean squared error (N,) of the reconstruction of each stamp, in stretched units."""
     errors = np.empty(len(stamps), np.float32)
     for start in range(0, len(stamps), BATCH):
@@ -210,24 +172,24 @@ def d4(stamp: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
     return turned[..., ::-1] if turn >= 4 else turned
 
 
-def encode_orbit(model: Model, stamps: Stamps) -> Codes:
+def encode_orbit(model: Autoencoder, stamps: Stamps) -> Codes:
     """What stamps (N, C, S, S) are encoded to in each of their eight orientations, (N, 8, ...)."""
     turns = [encode_stamps(model, d4(stamps, turn)) for turn in range(8)]
     return np.stack(turns, axis=1)
 
 
-def orbit_mean_vectors(model: Model, stamps: Stamps) -> NDArray[np.float32]:
+def orbit_mean_vectors(model: Autoencoder, stamps: Stamps) -> NDArray[np.float32]:
     """Code vectors averaged over the eight orientations of each stamp, (N, D h w).
 
     The mean runs over the orbit of the stamp under D4, so a stamp turned by 90 degrees or
     mirrored has the same features, up to rounding. Raises TypeError for a model without one map of
     codes.
     """
-    if not isinstance(model, VQVAE):
+    if len(model.codebooks) != 1:
         raise TypeError(f"{model.config.name} has no map of code vectors")
-    config = model.config
-    vectors = np.zeros((len(stamps), config.embedding_dim * config.map_size**2), np.float32)
-    codebook = model.codebook.cpu().numpy()
+    codebook = model.codebooks[0].cpu().numpy()  # (K, D)
+    width = codebook.shape[1] * sum(model.config.code_counts)
+    vectors = np.zeros((len(stamps), width), np.float32)
     for turn in range(8):
         codes = encode_stamps(model, d4(stamps, turn))
         for start in range(0, len(stamps), BATCH):
@@ -236,10 +198,10 @@ def orbit_mean_vectors(model: Model, stamps: Stamps) -> NDArray[np.float32]:
     return vectors
 
 
-def save_weights(model: Model | Prior, path: Path) -> None:
+def save_weights(model: Autoencoder | Prior, path: Path) -> None:
     """Write the weights rounded and round the model's own to match.
 
-    What is measured afterwards is therefore measured on the weights that ship (see `rounding`).
+    What is measured afterwards is therefore measured on the weights that ship (see `rounded`).
     """
     stored = rounded(model)
     serving = {k: v for k, v in stored.items() if not k.endswith(NOT_STORED)}
@@ -252,7 +214,7 @@ def save_weights(model: Model | Prior, path: Path) -> None:
 NOT_STORED = ("quantizer.size", "quantizer.total", ".mask", ".order", "base.loc", "base.scale")
 
 
-def load_weights(config: Config, path: Path) -> Model:
+def load_weights(config: AutoencoderConfig, path: Path) -> Autoencoder:
     """Rebuild a model from `save_weights`; raises BundleError naming the file."""
     model = build_model(config)
     _fill(model, path, config.name)
@@ -260,16 +222,16 @@ def load_weights(config: Config, path: Path) -> Model:
     return model
 
 
-def load_prior(config: AnyConfig, path: Path) -> Prior:
+def load_prior(config: PriorConfig, path: Path) -> Prior:
     """Rebuild a prior from `save_weights`; raises BundleError naming the file."""
     prior = build_prior(config)
     _fill(prior, path, "the prior")
-    if isinstance(prior, LatentFlow) and not fits_masks(prior):
-        raise BundleError(f"{path}: made with a release of zuko whose masks are others")
+    if reason := prior.misfit():
+        raise BundleError(f"{path}: {reason}")
     return prior.eval()
 
 
-def _fill(model: Model | Prior, path: Path, name: str) -> None:
+def _fill(model: Autoencoder | Prior, path: Path, name: str) -> None:
     state = restored(load_file(path))
     names = {k: v.shape for k, v in model.state_dict().items() if not k.endswith(NOT_STORED)}
     if {k: v.shape for k, v in state.items()} != names:

@@ -13,26 +13,28 @@ it enters before both gates of every layer, as the condition does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from galaxy_explorer.models.layers import ConditionEncoder
+from galaxy_explorer.models.protocols import Autoencoder, Prior, StoredConfig
 
 
 @dataclass(frozen=True)
-class PriorConfig:
+class PixelCNNConfig(StoredConfig):
     """Everything that fixes the shape of a prior; the defaults are the recipe `modern`.
 
     Raises ValueError for a shape that the layers cannot have.
     """
 
     kind: ClassVar[str] = "pixelcnn"
-    eight_bit: ClassVar[bool] = True  # how its weights are stored, see `rounding`
+    eight_bit: ClassVar[bool] = True  # how its weights are stored, see `inference`
     reads: ClassVar[str] = "int64"  # what log_prob is given
 
     height: int = 8
@@ -57,20 +59,11 @@ class PriorConfig:
         if not 0 <= self.dropout < 1 or self.n_fields < 0 or self.octaves < 0:
             raise ValueError("dropout lies in [0, 1); fields and octaves are counts")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for a manifest."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`; raises TypeError for an unknown field."""
-        return cls(**values)
-
 
 class GatedLayer(nn.Module):
     """One layer of both stacks. The first sees nothing of the code itself, and adds no residual."""
 
-    def __init__(self, config: PriorConfig, *, first: bool) -> None:
+    def __init__(self, config: PixelCNNConfig, *, first: bool) -> None:
         super().__init__()
         features = config.features
         self.first, self.kernel = first, config.first_kernel if first else config.kernel
@@ -109,10 +102,12 @@ def gate(x: Tensor, dim: int = 1) -> Tensor:
     return signal.tanh() * opening.sigmoid()
 
 
-class PixelCNN(nn.Module):
+class PixelCNN(Prior):
     """The prior p(codes | condition), code by code in raster order (report, eq. 4 and 5)."""
 
-    def __init__(self, config: PriorConfig) -> None:
+    config: PixelCNNConfig
+
+    def __init__(self, config: PixelCNNConfig) -> None:
         super().__init__()
         self.config = config
         features = config.features
@@ -131,6 +126,12 @@ class PixelCNN(nn.Module):
     def stack(self) -> list[GatedLayer]:
         """The layers in order."""
         return [layer for layer in self.layers if isinstance(layer, GatedLayer)]
+
+    def begin(self, model: Autoencoder, codes: NDArray[np.generic]) -> None:
+        """The embedding starts from the codebook of the model."""
+        del codes
+        (codebook,) = model.codebooks
+        self.start_from(codebook.cpu())
 
     @torch.no_grad()
     def start_from(self, codebook: Tensor) -> None:
@@ -170,7 +171,7 @@ class PixelCNN(nn.Module):
 
 
 @dataclass(frozen=True)
-class HierarchicalConfig(PriorConfig):
+class HierarchicalConfig(PixelCNNConfig):
     """The shape of both levels; height, width: of the bottom map, the top one has half of each.
 
     Raises ValueError for a shape that the layers cannot have.
@@ -184,9 +185,9 @@ class HierarchicalConfig(PriorConfig):
         if self.height % 2 or self.width % 2:
             raise ValueError("a bottom map of odd sides has no half for the top level")
 
-    def level(self, *, top: bool) -> PriorConfig:
+    def level(self, *, top: bool) -> PixelCNNConfig:
         """The config of one level's PixelCNN."""
-        bottom = PriorConfig.from_dict(self.to_dict())
+        bottom = PixelCNNConfig.from_dict(self.to_dict())
         return replace(bottom, height=self.height // 2, width=self.width // 2) if top else bottom
 
 
@@ -196,7 +197,7 @@ class CoarseEncoder(nn.Module):
     Codes are embedded; residual convolutions of reach 1, 2, 4, ... see as far as the map is wide.
     """
 
-    def __init__(self, config: PriorConfig) -> None:
+    def __init__(self, config: PixelCNNConfig) -> None:
         super().__init__()
         size, side = config.condition_dim, max(config.height, config.width)
         self.embedding = nn.Embedding(config.num_embeddings, size)
@@ -215,8 +216,10 @@ class CoarseEncoder(nn.Module):
         return features
 
 
-class HierarchicalPrior(nn.Module):
+class HierarchicalPrior(Prior):
     """p(top | condition) p(bottom | top, condition); codes (B, F) are top, then bottom, by rows."""
+
+    config: HierarchicalConfig
 
     def __init__(self, config: HierarchicalConfig) -> None:
         super().__init__()
@@ -224,6 +227,12 @@ class HierarchicalPrior(nn.Module):
         self.top = PixelCNN(config.level(top=True))
         self.coarse = CoarseEncoder(self.top.config)
         self.bottom = PixelCNN(config.level(top=False))
+
+    def begin(self, model: Autoencoder, codes: NDArray[np.generic]) -> None:
+        """The embeddings start from the codebooks of the model."""
+        del codes
+        top, bottom = model.codebooks
+        self.start_from(top.cpu(), bottom.cpu())
 
     def start_from(self, top: Tensor, bottom: Tensor) -> None:
         """Let the embeddings start from the code vectors (K, D) of both levels."""

@@ -4,7 +4,7 @@ Codes and conditions of a batch are drawn by one set of rows, so that they belon
 report's own code took the labels of the next batch: its samples could not follow the type.
 `mismatched` does the same here, for a control that must fail.
 
-Shapes and schedules of priors, by name and by what they draw: code maps or latents.
+Last the shapes and schedules of each kind of prior, by the name of a recipe.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from galaxy_explorer.models.conditions import GIVEN, WITHHELD, Condition
-from galaxy_explorer.models.flow import FlowConfig, LatentFlow
-from galaxy_explorer.models.inference import AnyConfig, Prior, prior_log_prob
-from galaxy_explorer.models.pixelcnn import HierarchicalConfig, PriorConfig
+from galaxy_explorer.models.flow import FlowConfig
+from galaxy_explorer.models.inference import prior_log_prob
+from galaxy_explorer.models.pixelcnn import HierarchicalConfig, PixelCNNConfig
+from galaxy_explorer.models.protocols import Prior
 from galaxy_explorer.models.training import Recipe
 
 if TYPE_CHECKING:
@@ -169,20 +170,11 @@ def likelihood(prior: Prior, data: PriorData, *, seed: int) -> dict[str, float]:
     figures = {name: float(values.mean()) for name, values in nats.items()}
     return {
         **figures,
-        **_of_kind(prior, codes, figures["nll"]),
+        **prior.figures(codes, figures["nll"]),
         "label_gain": float(gain.mean()),
         "label_gain_error": float(gain.std() / np.sqrt(len(gain))),
         "n_known": float(len(known)),
     }
-
-
-def _of_kind(prior: Prior, codes: Codes, nll: float) -> dict[str, float]:
-    """Figures that only codes, or only latents, have."""
-    if not isinstance(prior, LatentFlow):
-        return {"bits": nll / (codes[0].size * float(np.log(2)))}
-    device = prior.center.device
-    latents = torch.from_numpy(codes.astype(prior.config.reads)).to(device)
-    return {"nll_gaussian": -float(prior.gaussian_log_prob(latents).mean())}
 
 
 @dataclass(frozen=True)
@@ -196,6 +188,7 @@ class PriorPlan:
     shape: dict[str, int | float | bool]
 
 
+# The names "modern" and "paper" of recipes are stored in bundles; see `quantizer.QUANTIZERS`.
 PRIOR_RECIPES = {
     "tiny": PriorPlan(
         PriorRecipe("tiny", 60, 32, 3e-3, 3e-4, clip_norm=1.0),
@@ -251,17 +244,17 @@ LEAST_BATCH = 16
 
 
 def prior_plan(
-    name: str, code_shape: tuple[int, int], num_embeddings: int, n_fields: int
-) -> tuple[PriorConfig, PriorRecipe]:
-    """Config and recipe of a prior for maps of this kind; raises KeyError for an unknown name."""
+    name: str, shape: tuple[int, ...], num_embeddings: int, n_fields: int
+) -> tuple[PixelCNNConfig, PriorRecipe]:
+    """Config and recipe of a prior for code maps (h, w); raises KeyError for an unknown name."""
     plan = PRIOR_RECIPES[name]
-    shape = dict(plan.shape)
+    height, width = shape
+    sizes = dict(plan.shape)
     if name == "paper":
-        shape["features"] = code_shape[0] * code_shape[1]
-    height, width = code_shape
-    config = PriorConfig.from_dict(
+        sizes["features"] = height * width
+    config = PixelCNNConfig.from_dict(
         {"height": height, "width": width, "num_embeddings": num_embeddings, "n_fields": n_fields}
-        | shape
+        | sizes
     )
     if name == "paper":
         return config, plan.recipe
@@ -269,31 +262,20 @@ def prior_plan(
     return config, replace(plan.recipe, batch_size=min(plan.recipe.batch_size, fewer))
 
 
-def flow_plan(name: str, latents: int, n_fields: int) -> tuple[FlowConfig, PriorRecipe]:
-    """Config and recipe of a flow over so many latents; raises KeyError for an unknown name."""
-    plan = FLOW_RECIPES[name]
-    config = FlowConfig.from_dict({"latents": latents, "n_fields": n_fields} | plan.shape)
-    return config, plan.recipe
-
-
 def hierarchical_plan(
-    name: str, codes: int, num_embeddings: int, n_fields: int
+    name: str, shape: tuple[int, ...], num_embeddings: int, n_fields: int
 ) -> tuple[HierarchicalConfig, PriorRecipe]:
-    """Config and recipe of a prior over so many codes of both square maps; raises KeyError."""
-    side = 2 * math.isqrt(codes // 5)
+    """Config and recipe of a prior over both square maps, (F,) codes in all; raises KeyError."""
+    side = 2 * math.isqrt(shape[0] // 5)
     bottom, recipe = prior_plan(name, (side, side), num_embeddings, n_fields)
     return HierarchicalConfig.from_dict(bottom.to_dict()), recipe
 
 
-def plan_for(
+def flow_plan(
     name: str, shape: tuple[int, ...], num_embeddings: int, n_fields: int
-) -> tuple[AnyConfig, PriorRecipe]:
-    """The plan of code maps (h, w), of both maps (F,), or without a codebook of latents (D,).
-
-    Raises KeyError for a name that is unknown or not for such a prior.
-    """
-    if not num_embeddings:
-        return flow_plan(name, shape[0], n_fields)
-    if len(shape) == 1:
-        return hierarchical_plan(name, shape[0], num_embeddings, n_fields)
-    return prior_plan(name, (shape[0], shape[1]), num_embeddings, n_fields)
+) -> tuple[FlowConfig, PriorRecipe]:
+    """Config and recipe of a flow over latents (D,); raises KeyError for an unknown name."""
+    del num_embeddings  # there are no codes
+    plan = FLOW_RECIPES[name]
+    config = FlowConfig.from_dict({"latents": shape[0], "n_fields": n_fields} | plan.shape)
+    return config, plan.recipe

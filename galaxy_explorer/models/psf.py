@@ -123,6 +123,7 @@ class PSFVQVAE(VQVAE):
     `error_power` (LEVELS, RINGS), the latter as a logarithm.
     """
 
+    config: PSFVQVAEConfig
     psf: Tensor
     error_levels: Tensor
     error_gain: Tensor
@@ -161,7 +162,8 @@ class PSFVQVAE(VQVAE):
         """Un-convolved light (B, 1, C, C) of code maps (B, h, w), on the whole canvas."""
         return self.draw(self.quantizer.lookup(code_indices))
 
-    def decode_vectors(self, vectors: Tensor) -> Tensor:
+    def decode_vectors(self, *levels: Tensor) -> Tensor:
         """Stretched stamps (B, 1, S, S) as the survey's mean PSF shows the galaxies."""
+        (vectors,) = levels
         psf = self.psf.expand(len(vectors), -1, -1)
         return stretched(self.blur(self.draw(vectors), psf))

@@ -1,8 +1,8 @@
 """Vector quantization (report, eq. 1-3), with the codebook learnt in one of two ways.
 
-`paper`: the codebook moves by the gradient of the codebook loss (van den Oord et al. 2017).
-`modern`: it follows the mean of the vectors assigned to each code (exponential moving average),
-starts from k-means on real encoder outputs, and codes that fall out of use are restarted.
+`GradientQuantizer`: the codebook moves by the gradient of the codebook loss (van den Oord et al.
+2017). `EMAQuantizer`: it follows the mean of the vectors assigned to each code (exponential moving
+average), starts from k-means on real encoder outputs, and codes out of use are restarted.
 """
 
 from __future__ import annotations
@@ -203,4 +203,6 @@ class EMAQuantizer(Quantizer):
         return len(dead)
 
 
+# Stored configs, names of models and recipes of bundles call them "paper" and "modern"; these words
+# stay until the next number of the bundle's format.
 QUANTIZERS: dict[str, type[Quantizer]] = {"paper": GradientQuantizer, "modern": EMAQuantizer}

@@ -271,7 +271,7 @@ class TrainingResult:
 
     steps: int  # run in all
     best_step: int
-    rule_step: int | None  # where the stop rule was first met
+    early_stop_step: int | None  # where the stop rule was first met
     seconds: float  # of training and validation, over all sittings
     precision: str
     curve: list[dict[str, float]]
@@ -286,7 +286,7 @@ def train(
     Raises TrainingError if `work_dir` belongs to a run with other settings.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
-    run = _Run(task, recipe, work_dir)
+    run = _TrainingRun(task, recipe, work_dir)
     with progress(recipe.steps, f"Training {name}", unit="steps", done=run.step) as advance:
         run.until_done(advance)
     load_checkpoint(work_dir / BEST, task.model)
@@ -294,7 +294,7 @@ def train(
     return run.result()
 
 
-class _Run:
+class _TrainingRun:
     """One run between start (or resumption) and end."""
 
     def __init__(self, task: TrainingTask, recipe: Recipe, work_dir: Path) -> None:
@@ -406,7 +406,7 @@ class _Run:
         return TrainingResult(
             steps=self.step,
             best_step=self.best_step,
-            rule_step=self.rule.step,
+            early_stop_step=self.rule.step,
             seconds=self.seconds,
             precision=self.precision.name,
             curve=self.curve,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from galaxy_explorer.models.layers import Decoder, Encoder, LayerRow, layer_table
+from galaxy_explorer.models.protocols import Autoencoder, StoredConfig
 from galaxy_explorer.models.quantizer import QUANTIZERS
 
 
 @dataclass(frozen=True)
-class VQVAEConfig:
+class VQVAEConfig(StoredConfig):
     """Everything that fixes the model's shape and loss; the defaults are Table 2, SDSS.
 
     Raises ValueError if the map does not follow from the stamp by halving.
@@ -21,7 +21,7 @@ class VQVAEConfig:
 
     kind: ClassVar[str] = "vqvae"
     code_dtype: ClassVar[str] = "uint16"
-    eight_bit: ClassVar[bool] = True  # how its weights are stored, see `rounding`
+    eight_bit: ClassVar[bool] = True  # how its weights are stored, see `inference`
 
     stamp_size: int = 64
     channels: int = 1
@@ -52,18 +52,14 @@ class VQVAEConfig:
         return (self.map_size, self.map_size)
 
     @property
+    def code_counts(self) -> tuple[int, ...]:
+        """Codes of the one level."""
+        return (self.map_size**2,)
+
+    @property
     def name(self) -> str:
         """Short name, such as k512-modern-8x8."""
         return f"k{self.num_embeddings}-{self.quantizer}-{self.map_size}x{self.map_size}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for a manifest."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> VQVAEConfig:
-        """The inverse of `to_dict`; raises TypeError for an unknown field."""
-        return cls(**values)
 
     def code_maps(self, codes: Any) -> dict[str, Any]:
         """The code maps (N, h, w) themselves, under ""."""
@@ -78,8 +74,10 @@ class VQVAEOutput(NamedTuple):
     quantization_loss: Tensor  # scalar, codebook and commitment terms of eq. 3
 
 
-class VQVAE(nn.Module):
+class VQVAE(Autoencoder):
     """Encoder, quantizer, decoder."""
+
+    config: VQVAEConfig
 
     def __init__(self, config: VQVAEConfig) -> None:
         super().__init__()
@@ -95,6 +93,11 @@ class VQVAE(nn.Module):
         """The code vectors, (K, D)."""
         return self.quantizer.codebook.detach()
 
+    @property
+    def codebooks(self) -> tuple[Tensor, ...]:
+        """The one codebook."""
+        return (self.codebook,)
+
     def forward(self, stamps: Tensor) -> VQVAEOutput:
         """Reconstruct stamps (B, C, S, S) through the codebook."""
         quantized = self.quantizer(self.encoder(stamps))
@@ -108,12 +111,21 @@ class VQVAE(nn.Module):
 
     def decode(self, code_indices: Tensor) -> Tensor:
         """Stamps (B, C, S, S) drawn from code indices (B, h, w)."""
-        return self.decode_vectors(self.quantizer.lookup(code_indices))
+        return self.decode_vectors(*self.vectors(code_indices))
 
-    def decode_vectors(self, vectors: Tensor) -> Tensor:
+    def vectors(self, codes: Tensor) -> tuple[Tensor, ...]:
+        """Code vectors (B, D, h, w) of code indices (B, h, w)."""
+        return (self.quantizer.lookup(codes),)
+
+    def decode_vectors(self, *levels: Tensor) -> Tensor:
         """Stamps (B, C, S, S) drawn from any vectors (B, D, h, w), codes or not."""
+        (vectors,) = levels
         stamps: Tensor = self.decoder(vectors)
         return stamps
+
+    def features(self, codes: Tensor) -> Tensor:
+        """Code vectors (B, h w D), place by place, of code indices (B, h, w)."""
+        return self.codebook[codes].flatten(1)
 
     def layer_table(self) -> list[LayerRow]:
         """The layers as the report's Table 1 lists them."""

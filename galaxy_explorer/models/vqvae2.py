@@ -6,19 +6,19 @@ features and what the top codes say; the decoder sees both. Layers are those of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from galaxy_explorer.models.layers import HIDDEN, Decoder, Encoder, LayerRow, layer_row
+from galaxy_explorer.models.protocols import Autoencoder, StoredConfig
 from galaxy_explorer.models.quantizer import EMAQuantizer
 
 
 @dataclass(frozen=True)
-class VQVAE2Config:
+class VQVAE2Config(StoredConfig):
     """What fixes the model's shape and loss; both levels have `num_embeddings` codes.
 
     Raises ValueError if the bottom map does not follow from the stamp by halving.
@@ -26,7 +26,7 @@ class VQVAE2Config:
 
     kind: ClassVar[str] = "vqvae2"
     code_dtype: ClassVar[str] = "uint16"
-    eight_bit: ClassVar[bool] = True  # how its weights are stored, see `rounding`
+    eight_bit: ClassVar[bool] = True  # how its weights are stored, see `inference`
 
     stamp_size: int = 64
     channels: int = 1
@@ -58,21 +58,17 @@ class VQVAE2Config:
     @property
     def code_shape(self) -> tuple[int, ...]:
         """Shape of what one stamp is encoded to: both maps, row by row, top first."""
-        return (self.top_size**2 + self.bottom_size**2,)
+        return (sum(self.code_counts),)
+
+    @property
+    def code_counts(self) -> tuple[int, ...]:
+        """Codes of the top map, then of the bottom map."""
+        return self.top_size**2, self.bottom_size**2
 
     @property
     def name(self) -> str:
         """Short name, such as k512-hierarchical-16x16."""
         return f"k{self.num_embeddings}-hierarchical-{self.bottom_size}x{self.bottom_size}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for a manifest."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> VQVAE2Config:
-        """The inverse of `to_dict`; raises TypeError for an unknown field."""
-        return cls(**values)
 
     def code_maps(self, codes: Any) -> dict[str, Any]:
         """Bottom map (N, h, w) under "" and top map under "_top", of codes (N, F)."""
@@ -93,8 +89,10 @@ class Levels(NamedTuple):
     loss: Tensor  # scalar
 
 
-class VQVAE2(nn.Module):
+class VQVAE2(Autoencoder):
     """Two encoders, two codebooks, one decoder that sees both maps."""
+
+    config: VQVAE2Config
 
     def __init__(self, config: VQVAE2Config) -> None:
         super().__init__()
@@ -113,6 +111,11 @@ class VQVAE2(nn.Module):
     def quantizers(self) -> tuple[EMAQuantizer, EMAQuantizer]:
         """Of the top level, then of the bottom level."""
         return self.top_quantizer, self.bottom_quantizer
+
+    @property
+    def codebooks(self) -> tuple[Tensor, ...]:
+        """Code vectors (K, D) of the top level, then of the bottom level."""
+        return tuple(quantizer.codebook.detach() for quantizer in self.quantizers)
 
     def encode_top(self, stamps: Tensor) -> tuple[Tensor, Tensor]:
         """Fine features (B, 128, h, w) and top vectors before quantization (B, D, h/2, w/2)."""
@@ -143,20 +146,25 @@ class VQVAE2(nn.Module):
         """Code indices (B, F) of stamps (B, C, S, S): top map, then bottom map, row by row."""
         return torch.cat([level.flatten(1) for level in self.quantize(stamps).code_indices], 1)
 
-    def vectors(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+    def vectors(self, codes: Tensor) -> tuple[Tensor, ...]:
         """Code vectors of top (B, D, h/2, w/2) and bottom (B, D, h, w) of codes (B, F)."""
         maps = self.config.code_maps(codes)
         return self.top_quantizer.lookup(maps["_top"]), self.bottom_quantizer.lookup(maps[""])
 
-    def draw(self, top: Tensor, bottom: Tensor) -> Tensor:
-        """Stamps (B, C, S, S) of code vectors of both levels."""
+    def decode_vectors(self, *levels: Tensor) -> Tensor:
+        """Stamps (B, C, S, S) of vectors of top (B, D, h/2, w/2) and bottom (B, D, h, w)."""
+        top, bottom = levels
         both = torch.cat([self.upsample(top).to(bottom.dtype), bottom], 1)
         stamps: Tensor = self.decoder(both)
         return stamps
 
     def decode(self, codes: Tensor) -> Tensor:
         """Stamps (B, C, S, S) drawn from codes (B, F)."""
-        return self.draw(*self.vectors(codes))
+        return self.decode_vectors(*self.vectors(codes))
+
+    def features(self, codes: Tensor) -> Tensor:
+        """Code vectors (B, V) of both levels of codes (B, F), the top level first."""
+        return torch.cat([level.flatten(1) for level in self.vectors(codes)], 1)
 
     def layer_table(self) -> list[LayerRow]:
         """All layers with weights, by their names in the model."""

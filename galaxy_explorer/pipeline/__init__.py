@@ -1,1 +1,57 @@
-"""From a survey to a bundle, stage by stage."""
+"""From a survey to a trained bundle, stage by stage, resumable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from galaxy_explorer.utils.lazy import lazy
+
+if TYPE_CHECKING:
+    from galaxy_explorer.pipeline.clusters import fit_served
+    from galaxy_explorer.pipeline.plan import DEFAULT_MODELS, SPLITS, Plan, config_of, make_plan
+    from galaxy_explorer.pipeline.prior import CodedSurvey, add_prior, coded_bundle, train_prior
+    from galaxy_explorer.pipeline.replicas import Replica, find_replicas, training_entry
+    from galaxy_explorer.pipeline.train import train_bundle
+
+__all__ = [
+    "DEFAULT_MODELS",
+    "SPLITS",
+    "CodedSurvey",
+    "Plan",
+    "Replica",
+    "add_prior",
+    "coded_bundle",
+    "config_of",
+    "find_replicas",
+    "fit_served",
+    "make_plan",
+    "train_bundle",
+    "train_prior",
+    "training_entry",
+]
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "clusters": ("fit_served",),
+        "plan": (
+            "DEFAULT_MODELS",
+            "Plan",
+            "SPLITS",
+            "config_of",
+            "make_plan",
+        ),
+        "prior": (
+            "CodedSurvey",
+            "add_prior",
+            "coded_bundle",
+            "train_prior",
+        ),
+        "replicas": (
+            "Replica",
+            "find_replicas",
+            "training_entry",
+        ),
+        "train": ("train_bundle",),
+    },
+)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -24,11 +24,9 @@ from torch import Tensor
 
 from galaxy_explorer.clustering.features import fit_pca, fit_vectors, index_features
 from galaxy_explorer.clustering.summary import INTERVAL
-from galaxy_explorer.deconvolution.observations import observe
+from galaxy_explorer.deconvolution.observations import PEAK_SN, observe
 from galaxy_explorer.errors import TrainingError
-from galaxy_explorer.evaluation.deconvolution.figures import PEAK_SN
-from galaxy_explorer.models.inference import Model
-from galaxy_explorer.models.vqvae2 import VQVAE2
+from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.plan import PIXELS_MARK, Plan
 from galaxy_explorer.pipeline.prior import CodedSurvey
 from galaxy_explorer.survey.photometry import bands_of, colour_figures
@@ -39,7 +37,7 @@ from galaxy_explorer.utils.progress import progress
 
 if TYPE_CHECKING:
     from galaxy_explorer.models.autoencoder_training import Observations
-    from galaxy_explorer.models.inference import Config, Model
+    from galaxy_explorer.models.protocols import Autoencoder, AutoencoderConfig
     from galaxy_explorer.models.psf import PSFVQVAE, PSFVQVAEConfig
     from galaxy_explorer.models.training import Recipe, TrainingResult
 
@@ -50,7 +48,7 @@ LEVELS = ("top", "bottom")
 
 @torch.inference_mode()
 def level_ablation(
-    model: Model,
+    model: Autoencoder,
     stamps: NDArray[np.float32],
     codes: NDArray[np.uint16],
     *,
@@ -64,42 +62,36 @@ def level_ablation(
     training pixels. A level that is not used would leave the error of the intact codes. Raises
     TypeError for another kind of model.
     """
-    if not isinstance(model, VQVAE2):
+    if len(model.codebooks) != len(LEVELS):
         raise TypeError(f"{model.config.name} has no levels")
     indices = torch.from_numpy(codes.astype(np.int64))
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(codes)))
-    means = _mean_vectors(model, indices)
+    kept: tuple[list[Tensor], ...] = ([], [])
+    for part in torch.split(indices, BATCH):
+        for parts, vectors in zip(kept, model.vectors(part), strict=True):
+            parts.append(vectors.mean((2, 3), keepdim=True))
+    means = [torch.cat(parts).mean(0, keepdim=True) for parts in kept]  # (1, D, 1, 1) each
     figures: dict[str, float] = {}
     for number, level in enumerate(LEVELS):
         totals = np.zeros(2)
         for start in range(0, len(codes), BATCH):
-            part = slice(start, start + BATCH)
-            intact, other = model.vectors(indices[part]), model.vectors(indices[order[part]])
+            rows = slice(start, start + BATCH)
+            intact, other = model.vectors(indices[rows]), model.vectors(indices[order[rows]])
             for way, vectors in enumerate((other[number], means[number].expand_as(intact[number]))):
                 spoilt = list(intact)
                 spoilt[number] = vectors
-                drawn = model.draw(*spoilt).float().cpu().numpy()
-                totals[way] += np.square(drawn - stamps[part], dtype=np.float64).sum()
+                drawn = model.decode_vectors(*spoilt).float().cpu().numpy()
+                totals[way] += np.square(drawn - stamps[rows], dtype=np.float64).sum()
         permuted, mean = totals / stamps.size / variance
         figures |= {f"nmse_{level}_permuted": float(permuted), f"nmse_{level}_mean": float(mean)}
     return figures
-
-
-def _mean_vectors(model: VQVAE2, indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean code vector (1, D, 1, 1) of each level over all galaxies and places."""
-    means: list[list[Tensor]] = [[], []]
-    for part in torch.split(indices, BATCH):
-        for kept, vectors in zip(means, model.vectors(part), strict=True):
-            kept.append(vectors.mean((2, 3), keepdim=True))
-    top, bottom = (torch.cat(kept).mean(0, keepdim=True) for kept in means)
-    return top, bottom
 
 
 RESAMPLES = 1000
 
 
 def measure(
-    errors: np.ndarray, codes: np.ndarray, config: Config, *, variance: float
+    errors: np.ndarray, codes: np.ndarray, config: AutoencoderConfig, *, variance: float
 ) -> dict[str, float]:
     """Figures of a model on held-out galaxies: errors (n,), codes as its `encode_stamps` returns.
 
@@ -127,7 +119,7 @@ def measure(
     return {**figures, "n_test": len(errors), "data_variance": variance}
 
 
-NEEDED = ("truth", "psf")
+NEEDED = ("truth", "psf")  # of a survey, by the model with the PSF layer
 
 
 def truth_and_psf(survey: Survey, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -163,7 +155,7 @@ def train_with_psf(
     Raises TrainingError for a survey without truth or with PSFs of another size.
     """
     from galaxy_explorer.deconvolution.error_model import measure_prior_error
-    from galaxy_explorer.models.autoencoder_training import psf_recipe, train_psf_model
+    from galaxy_explorer.models.autoencoder_training import psf_recipe, train_model
 
     train, validation = observations(survey, "train"), observations(survey, "validation")
     size = train.psf.shape[-1]
@@ -171,7 +163,8 @@ def train_with_psf(
         raise TrainingError(
             f"{survey.path}: PSFs of {size} pixels where {config.psf_size} are needed"
         )
-    model, result = train_psf_model(config, train, validation, folder, psf_recipe(recipe))
+    trained, result = train_model(config, train, validation, folder, psf_recipe(recipe))
+    model = cast("PSFVQVAE", trained)
     sets = [
         (sn, observe(validation.truth, validation.psf, sn, seed=recipe.seed), validation.truth)
         for sn in PEAK_SN
@@ -192,7 +185,7 @@ class Products:
     codes (N, h, w) uint16, errors (N,) float32. training: steps, seconds and the like.
     """
 
-    config: Config
+    config: AutoencoderConfig
     weights: Path
     codes: np.ndarray
     errors: np.ndarray
@@ -233,18 +226,32 @@ class Autoencoders:
             stamps[part] = self.plan.survey.model_input(rows[part])
         return stamps
 
-    def products(self, config: Config) -> Products:
+    def products(self, config: AutoencoderConfig) -> Products:
         """Run or resume all stages of one model."""
         weights = self.plan.work / "weights" / f"{config.name}.safetensors"
-        training = self._trained(config, weights)
+        stage, given = f"{config.name}.training", self._training_inputs(config)
+        result = self.cache.get(stage, given, lambda: self._train(config, weights))
+        if not weights.is_file() or sha256_of(weights) != result.facts["sha256"]:
+            result = self._train(config, weights)
+        training = dict(result.facts)
+
+        def encode() -> StageResult:
+            from galaxy_explorer.models.inference import encode_stamps, reconstruction_errors
+
+            model, count = self._model(config, weights), len(self.plan.survey)
+            codes = np.empty((count, *config.code_shape), config.code_dtype)
+            errors = np.empty(count, np.float32)
+            for block, stamps in self.blocks(f"Encoding with {config.name}"):
+                codes[block] = encode_stamps(model, stamps)
+                errors[block] = reconstruction_errors(model, stamps, codes[block])
+            return StageResult({"codes": codes, "errors": errors}, {})
+
         inputs = {"weights": training["sha256"], "pixels": self.plan.pixels}
-        encoded = self.cache.get(
-            f"{config.name}.encoded", inputs, lambda: self._encode(config, weights)
-        )
+        encoded = self.cache.get(f"{config.name}.encoded", inputs, encode)
         codes, errors = encoded.arrays["codes"], encoded.arrays["errors"]
         test = self.rows("test")
         metrics = measure(errors[test], codes[test], config, variance=training["variance"])
-        if config.kind == "vqvae2":
+        if len(config.code_counts) > 1:
             metrics |= self._levels(config, weights, codes, training)
         if config.channels > 1:
             metrics |= self._colours(config, weights, codes, training)
@@ -258,40 +265,42 @@ class Autoencoders:
             model=config.name,
             weights=products.training["sha256"],
             codes=products.codes,
-            num_embeddings=config.num_embeddings,
+            config=config,
             load=lambda: self._model(config, products.weights),
             work=self.plan.work,
         )
 
-    def is_trained(self, config: Config) -> bool:
+    def is_trained(self, config: AutoencoderConfig) -> bool:
         """Whether the model's weights lie in the work folder already."""
         return self.cache.has(f"{config.name}.training", self._training_inputs(config))
 
-    def _training_inputs(self, config: Config) -> dict[str, Any]:
+    def _training_inputs(self, config: AutoencoderConfig) -> dict[str, Any]:
         stored = {"weights": "eight bits"} if config.eight_bit else {}
         return self.plan.inputs(config=config.to_dict(), **stored)
 
-    def _trained(self, config: Config, weights: Path) -> dict[str, Any]:
+    def _train(self, config: AutoencoderConfig, weights: Path) -> StageResult:
         """Train, then round and write the weights: from here on the rounded weights are it."""
-        stage, inputs = f"{config.name}.training", self._training_inputs(config)
-        result = self.cache.get(stage, inputs, lambda: self._train(config, weights))
-        if not weights.is_file() or sha256_of(weights) != result.facts["sha256"]:
-            result = self._train(config, weights)
-        return dict(result.facts)
-
-    def _train(self, config: Config, weights: Path) -> StageResult:
-        from galaxy_explorer.models.autoencoder_training import data_variance
+        from galaxy_explorer.models.autoencoder_training import data_variance, train_model
         from galaxy_explorer.models.inference import save_weights
 
-        train, validation = self._train_stamps, self._validation_stamps
-        with exclusive(self.plan.work / "models" / f"{config.name}.lock"):
-            folder = self._training_folder(config)
-            model, result = self._run(config, folder)
+        plan, train, validation = self.plan, self._train_stamps, self._validation_stamps
+        with exclusive(plan.work / "models" / f"{config.name}.lock"):
+            folder = plan.work / "models" / config.name
+            mark = folder / PIXELS_MARK
+            if mark.is_file() and mark.read_text().strip() != plan.pixels:
+                shutil.rmtree(folder)  # it belongs to other stamps
+            atomic_write_text(mark, f"{plan.pixels}\n")
+            model: Autoencoder
+            if AUTOENCODERS[config.kind].has_psf_layer:
+                psf_config = cast("PSFVQVAEConfig", config)
+                model, result = train_with_psf(psf_config, plan.survey, folder, plan.recipe)
+            else:
+                model, result = train_model(config, train, validation, folder, plan.recipe)
             save_weights(model, weights)
         facts = {
             "steps": result.steps,
             "best_step": result.best_step,
-            "rule_step": result.rule_step,
+            "rule_step": result.early_stop_step,
             "curve": result.curve,
             "seconds": round(result.seconds, 1),
             "precision": result.precision,
@@ -299,24 +308,6 @@ class Autoencoders:
             "sha256": sha256_of(weights),
         }
         return StageResult({"rows": np.array([len(train), len(validation)])}, facts)
-
-    def _run(self, config: Config, folder: Path) -> tuple[Model, TrainingResult]:
-        from galaxy_explorer.models.autoencoder_training import train_model
-        from galaxy_explorer.models.psf import PSFVQVAEConfig
-
-        if isinstance(config, PSFVQVAEConfig):
-            return train_with_psf(config, self.plan.survey, folder, self.plan.recipe)
-        train, validation = self._train_stamps, self._validation_stamps
-        return train_model(config, train, validation, folder, self.plan.recipe)
-
-    def _training_folder(self, config: Config) -> Path:
-        """The model's own training folder, emptied where it belongs to other stamps."""
-        folder = self.plan.work / "models" / config.name
-        mark = folder / PIXELS_MARK
-        if mark.is_file() and mark.read_text().strip() != self.plan.pixels:
-            shutil.rmtree(folder)
-        atomic_write_text(mark, f"{self.plan.pixels}\n")
-        return folder
 
     def blocks(self, description: str) -> Iterator[tuple[slice, np.ndarray]]:
         """Stamps of all galaxies, block by block, with progress."""
@@ -327,25 +318,13 @@ class Autoencoders:
                 yield slice(start, start + len(rows)), survey.model_input(rows)
                 advance(len(rows))
 
-    def _model(self, config: Config, weights: Path) -> Model:
+    def _model(self, config: AutoencoderConfig, weights: Path) -> Autoencoder:
         from galaxy_explorer.models.inference import load_weights
 
         return load_weights(config, weights)
 
-    def _encode(self, config: Config, weights: Path) -> StageResult:
-        from galaxy_explorer.models.inference import encode_stamps, reconstruction_errors
-
-        model = self._model(config, weights)
-        count = len(self.plan.survey)
-        codes = np.empty((count, *config.code_shape), config.code_dtype)
-        errors = np.empty(count, np.float32)
-        for block, stamps in self.blocks(f"Encoding with {config.name}"):
-            codes[block] = encode_stamps(model, stamps)
-            errors[block] = reconstruction_errors(model, stamps, codes[block])
-        return StageResult({"codes": codes, "errors": errors}, {})
-
     def _levels(
-        self, config: Config, weights: Path, codes: np.ndarray, training: dict[str, Any]
+        self, config: AutoencoderConfig, weights: Path, codes: np.ndarray, training: dict[str, Any]
     ) -> dict[str, float]:
         """Errors of a hierarchical model with one level spoilt, on the test split."""
         inputs = {"weights": training["sha256"], "pixels": self.plan.pixels}
@@ -362,7 +341,7 @@ class Autoencoders:
         return dict(self.cache.get(f"{config.name}.levels", inputs, spoil).facts)
 
     def _colours(
-        self, config: Config, weights: Path, codes: np.ndarray, training: dict[str, Any]
+        self, config: AutoencoderConfig, weights: Path, codes: np.ndarray, training: dict[str, Any]
     ) -> dict[str, float]:
         """What is kept of each band and of the colour, on the test split."""
         plan, test = self.plan, self.rows("test")
@@ -413,28 +392,28 @@ class Autoencoders:
             "scale": "first component of unit variance",
             "seed": self.plan.seed,
         }
-        stage = f"{products.config.name}.features"
-        return self.cache.get(stage, inputs, lambda: self._reduce(products))
-
-    def _reduce(self, products: Products) -> StageResult:
-        from galaxy_explorer.models.inference import orbit_mean_vectors
-
         config = products.config
-        model = self._model(config, products.weights)
-        width = orbit_mean_vectors(model, self._train_stamps[:1]).shape[1]
-        # On disk, not in memory: 100,000 galaxies have 1.6 GB of code vectors.
-        path = self.plan.work / f"{config.name}.vectors.npy"
-        shape = (len(self.plan.survey), width)
-        vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-        for block, stamps in self.blocks(f"Code vectors of {config.name}"):
-            vectors[block] = orbit_mean_vectors(model, stamps)
-        train = self.rows("train")
-        rng = np.random.default_rng(self.plan.seed)
-        chosen = np.sort(rng.permutation(train)[:PCA_ROWS])
-        pca = fit_pca(vectors[chosen], PCA_COMPONENTS, seed=self.plan.seed)
-        features = np.empty((len(vectors), len(pca.components)), np.float16)
-        for start in range(0, len(vectors), BLOCK_ROWS):
-            part = slice(start, start + BLOCK_ROWS)
-            features[part] = pca.apply(vectors[part])
-        path.unlink()
-        return StageResult({**pca.arrays(), "features": features}, {})
+
+        def reduce() -> StageResult:
+            from galaxy_explorer.models.inference import orbit_mean_vectors
+
+            model = self._model(config, products.weights)
+            width = orbit_mean_vectors(model, self._train_stamps[:1]).shape[1]
+            # On disk, not in memory: 100,000 galaxies have 1.6 GB of code vectors.
+            path = self.plan.work / f"{config.name}.vectors.npy"
+            shape = (len(self.plan.survey), width)
+            vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+            for block, stamps in self.blocks(f"Code vectors of {config.name}"):
+                vectors[block] = orbit_mean_vectors(model, stamps)
+            train = self.rows("train")
+            rng = np.random.default_rng(self.plan.seed)
+            chosen = np.sort(rng.permutation(train)[:PCA_ROWS])
+            pca = fit_pca(vectors[chosen], PCA_COMPONENTS, seed=self.plan.seed)
+            features = np.empty((len(vectors), len(pca.components)), np.float16)
+            for start in range(0, len(vectors), BLOCK_ROWS):
+                part = slice(start, start + BLOCK_ROWS)
+                features[part] = pca.apply(vectors[part])
+            path.unlink()
+            return StageResult({**pca.arrays(), "features": features}, {})
+
+        return self.cache.get(f"{config.name}.features", inputs, reduce)

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from galaxy_explorer.clustering.clusterers import fit_kmeans
 from galaxy_explorer.clustering.embedding import fit_map
@@ -71,12 +70,21 @@ def cluster(stages: Autoencoders, products: Products, kind: str) -> ClusteringPr
         "fit_rows": FIT_ROWS,
         "seed": seed,
     }
-    rows = stages.rows("train")
-    fitted = stages.cache.get(
-        f"{key}.mixture", inputs, lambda: _fit(features, rows, settings, seed)
-    )
-    mixture = Mixture.from_arrays(fitted.arrays)
-    joined = stages.cache.get(f"{key}.members", inputs, lambda: _assign(features, mixture))
+
+    def fit() -> StageResult:
+        rows = np.random.default_rng(seed).permutation(stages.rows("train"))[:FIT_ROWS]
+        chosen = features[np.sort(rows)]
+        fitted = fit_served(asdict(settings), chosen, settings.n_components, seed)
+        return StageResult(fitted.arrays(), {})
+
+    mixture = Mixture.from_arrays(stages.cache.get(f"{key}.mixture", inputs, fit).arrays)
+
+    def assign() -> StageResult:
+        shares = mixture.responsibilities(features)
+        labels, sure = shares.argmax(1).astype(np.int16), shares.max(1).astype(np.float32)
+        return StageResult({"labels": labels, "responsibility": sure}, {})
+
+    joined = stages.cache.get(f"{key}.members", inputs, assign)
     placed = stages.cache.get(
         f"{key}.map", inputs, lambda: StageResult({"map": fit_map(features, seed)}, {})
     )
@@ -111,33 +119,24 @@ def ring_features(
         "seed": stages.plan.seed,
     }
     stage = f"{products.config.name}.rings"
-    arrays = dict(stages.cache.get(stage, inputs, lambda: _pool(stages, products)).arrays)
+
+    def pool() -> StageResult:
+        from galaxy_explorer.models.inference import encode_orbit, load_weights
+
+        model = load_weights(products.config, products.weights)
+        codebook = model.codebooks[0].numpy()
+        blocks = [
+            ring_vectors(encode_orbit(model, stamps), codebook)
+            for _, stamps in stages.blocks(f"Rings of {products.config.name}")
+        ]
+        vectors = np.concatenate(blocks)
+        train, seed = stages.rows("train"), stages.plan.seed
+        fitted = fit_vectors(vectors, train, n=RING_COMPONENTS, seed=seed, standardise=False)
+        features = fitted.apply(vectors).astype(np.float16)
+        return StageResult({**fitted.arrays(), "features": features}, {})
+
+    arrays = dict(stages.cache.get(stage, inputs, pool).arrays)
     return arrays["features"].astype(np.float64), arrays
-
-
-def _pool(stages: Autoencoders, products: Products) -> StageResult:
-    from galaxy_explorer.models.inference import encode_orbit, load_weights
-
-    name = products.config.name
-    model = load_weights(products.config, products.weights)
-    codebook = load_file(products.weights)["quantizer.codebook"].astype(np.float32)
-    blocks = [
-        ring_vectors(encode_orbit(model, stamps), codebook)
-        for _, stamps in stages.blocks(f"Rings of {name}")
-    ]
-    vectors = np.concatenate(blocks)
-    train, seed = stages.rows("train"), stages.plan.seed
-    fitted = fit_vectors(vectors, train, n=RING_COMPONENTS, seed=seed, standardise=False)
-    features = fitted.apply(vectors).astype(np.float16)
-    return StageResult({**fitted.arrays(), "features": features}, {})
-
-
-def _fit(
-    features: np.ndarray, train: np.ndarray, settings: MixtureSettings, seed: int
-) -> StageResult:
-    chosen = np.sort(np.random.default_rng(seed).permutation(train)[:FIT_ROWS])
-    mixture = fit_served(asdict(settings), features[chosen], settings.n_components, seed)
-    return StageResult(mixture.arrays(), {})
 
 
 def fit_served(settings: Mapping[str, Any], features: np.ndarray, k: int, seed: int) -> Mixture:
@@ -151,17 +150,6 @@ def fit_served(settings: Mapping[str, Any], features: np.ndarray, k: int, seed: 
         covariance_type=settings["covariance_type"],
         reg_covar=settings["reg_covar"],
         weight_concentration=settings["weight_concentration"],
-    )
-
-
-def _assign(features: np.ndarray, mixture: Mixture) -> StageResult:
-    shares = mixture.responsibilities(features)
-    return StageResult(
-        {
-            "labels": shares.argmax(1).astype(np.int16),
-            "responsibility": shares.max(1).astype(np.float32),
-        },
-        {},
     )
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from galaxy_explorer.errors import TrainingError
+from galaxy_explorer.models.registry import AUTOENCODERS, kind_of_name
 from galaxy_explorer.survey.store import CATALOG, Survey
 from galaxy_explorer.utils.files import sha256_of
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.inference import Config
+    from galaxy_explorer.models.protocols import AutoencoderConfig
     from galaxy_explorer.models.training import Recipe
 
 # What ships: both ends of the codebook sizes with both quantizers at the 8 x 8 that the report
@@ -52,14 +52,8 @@ TREND_MODELS = (
     "convae-dense",
     *(f"k{size}-paper-8x8" for size in SIZES),
 )
-MODEL_NAME = re.compile(r"k(\d{1,5})-([a-z]+)-(\d{1,4})x\3")
-CONVAE_NAME = re.compile(r"convae-([a-z]+)")
-HIERARCHICAL = "hierarchical"
-WITH_PSF = "psf"
 PIXELS_MARK = "pixels.txt"  # in a training's folder: which stamps it saw
-CLUSTERED_SIDE = 8  # the report clusters the 8 x 8 maps
 MAX_SEEDS = 20
-INDEX_SIZES = (16, 512)  # codebooks whose indices are clustered as the report did
 SPLITS = ("train", "validation", "test")
 STEP_S = 0.1  # a training step on two CPU cores
 ENCODING_S = 30.0  # encoding and drawing again 10,000 galaxies
@@ -71,17 +65,17 @@ CLUSTERING_S = 90.0  # one clustering with its map, for about 10,000 galaxies
 class Plan:
     """A run of the pipeline: inputs, outputs and choices.
 
-    configs: models that ship. extra_configs: models of which only the figures ship. seeds: how often
-    the models of the trends are trained.
+    configs: models that ship. extra_configs: models of which only the figures ship. seeds: how
+    often the models of the trends are trained.
     """
 
     survey: Survey
     out: Path
     name: str
     recipe: Recipe
-    configs: tuple[Config, ...]
+    configs: tuple[AutoencoderConfig, ...]
     seed: int
-    extra_configs: tuple[Config, ...] = ()
+    extra_configs: tuple[AutoencoderConfig, ...] = ()
     seeds: int = 1
 
     @property
@@ -152,7 +146,12 @@ def make_plan(
     if not 1 <= seeds <= MAX_SEEDS:
         raise TrainingError(f"--seeds {seeds}: 1 to {MAX_SEEDS} are possible")
     survey = Survey.open(survey_path)
-    _check_splits(survey)
+    for split in SPLITS:
+        count = int((survey.column("split") == split).sum())
+        if count < 2:
+            raise TrainingError(
+                f"{survey.path}: {count} galaxies in the {split} split; a few hundred are needed"
+            )
     configs = tuple(config_of(model, survey.meta) for model in dict.fromkeys(models))
     if not any(features_of(config) for config in configs):
         raise TrainingError("--models: at least one 8x8 model is needed, for the clusters")
@@ -163,73 +162,34 @@ def make_plan(
     return Plan(survey, out, name or out.name, chosen, configs, seed, extra, seeds)
 
 
-def features_of(config: Config) -> tuple[str, ...]:
-    """The features by which the galaxies are clustered, of one model.
-
-    `rings` where the recommended clustering may stand on them; no other features of a large map.
-    """
-    from galaxy_explorer.models.convae import ConvAEConfig
-    from galaxy_explorer.models.psf import PSFVQVAEConfig
-    from galaxy_explorer.models.vqvae import VQVAEConfig
-
-    if isinstance(config, ConvAEConfig):
-        return ("latents",)
-    if isinstance(config, PSFVQVAEConfig):
-        return ("codes",)
-    if not isinstance(config, VQVAEConfig):
-        return ()
-    compared = config.num_embeddings in INDEX_SIZES
-    rings = ("rings",) if compared and config.quantizer == "modern" else ()
-    if config.map_size > CLUSTERED_SIDE:
-        return rings
-    return ("index", "codes", *rings) if compared else ("codes",)
+def features_of(config: AutoencoderConfig) -> tuple[str, ...]:
+    """The features by which the galaxies are clustered, of one model."""
+    return AUTOENCODERS[config.kind].features(config.to_dict())
 
 
-def best_for_prior(configs: Sequence[Config]) -> Config | None:
+def best_for_prior(configs: Sequence[AutoencoderConfig]) -> AutoencoderConfig | None:
     """The model that gets a prior: the one with the largest codebook at 8 x 8.
 
     Of two of a size the quantizer `modern` is taken; without maps of 8 x 8 the model with the PSF
     layer.
     """
-    from galaxy_explorer.models.psf import PSFVQVAEConfig
-    from galaxy_explorer.models.vqvae import VQVAEConfig
-
-    coded = [c for c in configs if isinstance(c, VQVAEConfig)]
-    small = [c for c in coded if c.map_size == CLUSTERED_SIDE]
-    chosen = small or [c for c in coded if isinstance(c, PSFVQVAEConfig)]
-    return max(chosen, key=lambda c: (c.num_embeddings, c.quantizer == "modern"), default=None)
+    ranks = [AUTOENCODERS[config.kind].prior_rank(config.to_dict()) for config in configs]
+    ranked = [(rank, c) for rank, c in zip(ranks, configs, strict=True) if rank is not None]
+    return max(ranked, key=lambda one: one[0], default=(None, None))[1]
 
 
-def _check_splits(survey: Survey) -> None:
-    splits = survey.column("split")
-    for split in SPLITS:
-        count = int((splits == split).sum())
-        if count < 2:
-            raise TrainingError(
-                f"{survey.path}: {count} galaxies in the {split} split; a few hundred are needed"
-            )
-
-
-def config_of(name: str, meta: Mapping[str, Any]) -> Config:
+def config_of(name: str, meta: Mapping[str, Any]) -> AutoencoderConfig:
     """The config of a model's name for stamps such as the survey's.
 
     Raises TrainingError for another name or a map that does not fit the stamps.
     """
-    from galaxy_explorer.models.inference import config_from
-
-    match, convae = MODEL_NAME.fullmatch(name), CONVAE_NAME.fullmatch(name)
+    found = kind_of_name(name)
+    if found is None:
+        raise TrainingError(f"--models {name}: a name such as k512-modern-8x8 is expected")
+    kind, fields = found
     shape = {"stamp_size": meta["stamp_size"], "channels": meta["channels"]}
     try:
-        if convae is not None:
-            return config_from("convae", {**shape, "design": convae[1]})
-        if match is None:
-            raise TrainingError(f"--models {name}: a name such as k512-modern-8x8 is expected")
-        shape["num_embeddings"] = int(match[1])
-        if match[2] == WITH_PSF:
-            return config_from("psf-vqvae", {**shape, "map_size": int(match[3])})
-        if match[2] == HIERARCHICAL:
-            return config_from("vqvae2", {**shape, "bottom_size": int(match[3])})
-        return config_from("vqvae", {**shape, "map_size": int(match[3]), "quantizer": match[2]})
+        return kind.config_of({**shape, **fields})
     except ValueError as error:
         raise TrainingError(
             f"--models {name}: {error}; the clusters need maps of 8 x 8:"

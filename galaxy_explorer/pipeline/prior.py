@@ -21,10 +21,10 @@ import numpy as np
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.card import card_with_priors
-from galaxy_explorer.bundle.manifest import CODE_PRIOR
 from galaxy_explorer.bundle.writer import add_prior_files
 from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.models.conditions import condition_of, fit_fields
+from galaxy_explorer.models.registry import AUTOENCODERS, DEFAULT_PRIOR, PRIORS, load
 from galaxy_explorer.pipeline.plan import best_for_prior
 from galaxy_explorer.survey.preprocessing import ttype_class
 from galaxy_explorer.survey.store import Survey
@@ -33,9 +33,8 @@ from galaxy_explorer.utils.files import atomic_write_text, exclusive, sha256_of
 from galaxy_explorer.utils.progress import progress
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.inference import Model, Prior
     from galaxy_explorer.models.prior_training import PriorData, PriorTask
-    from galaxy_explorer.models.training import TrainingResult
+    from galaxy_explorer.models.protocols import Autoencoder, AutoencoderConfig, Prior
 
 
 # Guidance of a request that names none, until `evaluate --emulator` chooses one on the validation
@@ -55,16 +54,16 @@ class CodedSurvey:
     """A survey as one trained model encodes it.
 
     weights: SHA-256 of the model's stored weights. codes: maps (N, h, w), both maps (N, F) or
-    latents (N, D) of every galaxy; num_embeddings: 0 of latents. load: opens the model. work:
-    folder of stages and trainings.
+    latents (N, D) of every galaxy. config: of the model; load: opens it. work: folder of stages and
+    trainings.
     """
 
     survey: Survey
     model: str
     weights: str
     codes: np.ndarray
-    num_embeddings: int
-    load: Callable[[], Model]
+    config: AutoencoderConfig
+    load: Callable[[], Autoencoder]
     work: Path
 
     def rows(self, split: str) -> np.ndarray:
@@ -83,7 +82,7 @@ class PriorProducts:
         """The network itself, in evaluation mode."""
         from galaxy_explorer.models.inference import load_prior, prior_config
 
-        config = prior_config(self.entry.get("kind", CODE_PRIOR), self.entry["config"])
+        config = prior_config(self.entry.get("kind", DEFAULT_PRIOR), self.entry["config"])
         return load_prior(config, self.weights)
 
 
@@ -107,8 +106,6 @@ class _Prior:
     """One prior between its inputs and its figures."""
 
     def __init__(self, coded: CodedSurvey, recipe: str, seed: int, *, control: bool) -> None:
-        from galaxy_explorer.models.prior_training import plan_for
-
         self.coded, self.control = coded, control
         self.cache = StageCache(coded.work / "stages")
         self.stage = f"{coded.model}.prior{'-control' if control else ''}"
@@ -116,9 +113,9 @@ class _Prior:
         survey = coded.survey
         train = survey.column("split") == "train"
         self.fields = fit_fields(survey.column, survey.column_names, train)
-        self.config, self.recipe = plan_for(
-            recipe, coded.codes.shape[1:], coded.num_embeddings, len(self.fields)
-        )
+        kind = PRIORS[AUTOENCODERS[coded.config.kind].prior]
+        shape, codes = coded.codes.shape[1:], coded.config.num_embeddings
+        self.config, self.recipe = load(kind.plan)(recipe, shape, codes, len(self.fields))
         steps = int(self.recipe.steps * CONTROL_SHARE) if control else self.recipe.steps
         self.recipe = replace(self.recipe, steps=steps, seed=seed)
         given = {field.name: field.values(survey.column) for field in self.fields}
@@ -139,27 +136,36 @@ class _Prior:
         }
 
     def train(self) -> StageResult:
+        """Train or resume, round the weights, measure them; what the manifest says of it."""
         from galaxy_explorer.models.inference import save_weights
+        from galaxy_explorer.models.prior_training import likelihood
         from galaxy_explorer.models.training import train
 
         with exclusive(self.coded.work / "models" / f"{self.stage}.lock"):
-            task, folder = self._task(), self._folder()
+            task, folder = self._task(), self.coded.work / "models" / self.stage
+            mark, text = folder / INPUTS_MARK, json.dumps(self.inputs, sort_keys=True)
+            if folder.is_dir() and not (mark.is_file() and mark.read_text() == text):
+                shutil.rmtree(folder)  # it belongs to other inputs
+            atomic_write_text(mark, text)
             result = train(task, self.recipe, folder, name=f"prior of {self.coded.model}")
             prior = task.model.cpu()
             save_weights(prior, self.weights)
-        entry = {**self._entry(prior), **_facts(result)}
+        entry = {
+            "kind": self.config.kind,
+            "config": self.config.to_dict(),
+            "fields": [field.to_dict() for field in self.fields],
+            "recipe": self.recipe.to_dict(),
+            # of the rounded weights
+            "metrics": likelihood(prior, self._data(self.coded.rows("test")), seed=0),
+            "steps": result.steps,
+            "best_step": result.best_step,
+            "seconds": round(result.seconds, 1),
+            "precision": result.precision,
+            "curve": [{k: v for k, v in row.items() if k != "score"} for row in result.curve],
+        }
         return StageResult(
             {"rows": self.coded.rows("train")}, {"entry": entry, "sha256": sha256_of(self.weights)}
         )
-
-    def _folder(self) -> Path:
-        """The training's own folder, emptied where it belongs to other inputs."""
-        folder = self.coded.work / "models" / self.stage
-        mark, text = folder / INPUTS_MARK, json.dumps(self.inputs, sort_keys=True)
-        if folder.is_dir() and not (mark.is_file() and mark.read_text() == text):
-            shutil.rmtree(folder)
-        atomic_write_text(mark, text)
-        return folder
 
     def _task(self) -> PriorTask:
         from galaxy_explorer.models.inference import build_prior
@@ -169,7 +175,7 @@ class _Prior:
         data = self._data(train, self._orbit(model).arrays["codes"])
         spread = [TYPE_ERROR / f.spread if f.name == "ttype" else OTHER_ERROR for f in self.fields]
         prior = build_prior(self.config, self.recipe.seed)
-        _start(prior, model, data)
+        prior.begin(model, data.codes)
         return PriorTask(
             prior,
             data,
@@ -179,15 +185,15 @@ class _Prior:
             mismatched=self.control,
         )
 
-    def _orbit(self, model: Model) -> StageResult:
+    def _orbit(self, model: Autoencoder) -> StageResult:
         """Codes (n, 8, ...) of the training galaxies in their eight orientations."""
         rows, survey = self.coded.rows("train"), self.coded.survey
 
         def encode() -> StageResult:
             from galaxy_explorer.models.inference import encode_orbit
 
-            kind = np.uint16 if self.coded.num_embeddings else np.float16
-            codes = np.empty((len(rows), 8, *self.coded.codes.shape[1:]), kind)
+            shape = (len(rows), 8, *self.coded.codes.shape[1:])
+            codes = np.empty(shape, self.coded.config.code_dtype)
             words = f"Orientations of {self.coded.model}"
             with progress(len(rows), words) as advance:
                 for start in range(0, len(rows), BLOCK):
@@ -205,46 +211,6 @@ class _Prior:
         codes = self.coded.codes[rows][:, None] if views is None else views
         classes = ttype_class(self.coded.survey.column("ttype")[rows])
         return PriorData(codes, self.condition.rows(rows), draw_weights(classes))
-
-    def _entry(self, prior: Prior) -> dict[str, Any]:
-        """What the manifest says of it, with figures of the rounded weights on the test split."""
-        from galaxy_explorer.models.prior_training import likelihood
-
-        return {
-            "kind": self.config.kind,
-            "config": self.config.to_dict(),
-            "fields": [field.to_dict() for field in self.fields],
-            "recipe": self.recipe.to_dict(),
-            "metrics": likelihood(prior, self._data(self.coded.rows("test")), seed=0),
-        }
-
-
-def _start(prior: Prior, model: Model, data: PriorData) -> None:
-    """Let the prior begin with what is known: the code vectors, or the spread of the latents."""
-    import torch
-
-    from galaxy_explorer.models.flow import LatentFlow
-    from galaxy_explorer.models.pixelcnn import HierarchicalPrior, PixelCNN
-    from galaxy_explorer.models.vqvae import VQVAE
-    from galaxy_explorer.models.vqvae2 import VQVAE2
-
-    if isinstance(prior, LatentFlow):
-        latents = data.codes.reshape(-1, data.codes.shape[-1])
-        prior.start_from(torch.from_numpy(latents.astype(np.float32)))
-    elif isinstance(prior, HierarchicalPrior) and isinstance(model, VQVAE2):
-        prior.start_from(*(level.codebook.cpu() for level in model.quantizers))
-    elif isinstance(prior, PixelCNN) and isinstance(model, VQVAE):
-        prior.start_from(model.codebook.cpu())
-
-
-def _facts(result: TrainingResult) -> dict[str, Any]:
-    return {
-        "steps": result.steps,
-        "best_step": result.best_step,
-        "seconds": round(result.seconds, 1),
-        "precision": result.precision,
-        "curve": [{k: v for k, v in row.items() if k != "score"} for row in result.curve],
-    }
 
 
 def draw_weights(classes: np.ndarray) -> np.ndarray:
@@ -271,18 +237,27 @@ def add_prior(
     Priors of other models stay. The training lies in BUNDLE.work. Raises TrainingError where the
     survey is not the bundle's, or for an unknown model or recipe.
     """
-    from galaxy_explorer.models.prior_training import FLOW_RECIPES, PRIOR_RECIPES
-
-    if recipe not in PRIOR_RECIPES:
-        raise TrainingError(f"--recipe {recipe}: unknown; choose {', '.join(PRIOR_RECIPES)}")
+    known = dict.fromkeys(name for kind in PRIORS.values() for name in load(kind.recipes))
+    if recipe not in known:
+        raise TrainingError(f"--recipe {recipe}: unknown; choose {', '.join(known)}")
     bundle, survey = load_bundle(bundle_path), Survey.open(survey_path)
-    name = model or _chosen(bundle)
-    if recipe not in FLOW_RECIPES and name in bundle.models and _is_latent(bundle, name):
+    name = model
+    if name is None:
+        from galaxy_explorer.models.inference import config_from
+
+        configs = [config_from(entry.kind, entry.config) for entry in bundle.models.values()]
+        best = best_for_prior(configs)
+        if best is None:
+            raise TrainingError(f"{bundle.path}: no model with maps of 8 x 8 codes or a PSF layer")
+        name = best.name
+    coded = coded_bundle(bundle, survey, name)
+    kind = AUTOENCODERS[coded.config.kind]
+    if recipe not in (own := load(PRIORS[kind.prior].recipes)):
         raise TrainingError(
-            f"--recipe {recipe}: of code maps; for the latents of {name} choose"
-            f" {', '.join(FLOW_RECIPES)}"
+            f"--recipe {recipe}: of code maps; for the {kind.encoded} of {name} choose"
+            f" {', '.join(own)}"
         )
-    made = train_prior(coded_bundle(bundle, survey, name), recipe)
+    made = train_prior(coded, recipe)
     card = partial(card_with_priors, bundle.card)
     add_prior_files(bundle_path, name, made.entry, made.weights.read_bytes(), card)
     return name
@@ -296,27 +271,15 @@ def coded_bundle(bundle: Bundle, survey: Survey, model: str) -> CodedSurvey:
         )
     if model not in bundle.models:
         raise TrainingError(f"--model {model}: unknown; there are {', '.join(bundle.models)}")
-    file = bundle.models[model].weights
+    from galaxy_explorer.models.inference import config_from
+
+    entry = bundle.models[model]
     return CodedSurvey(
         survey=survey,
         model=model,
-        weights=bundle.manifest.files[file].sha256,
+        weights=bundle.manifest.files[entry.weights].sha256,
         codes=np.asarray(bundle.encoded(model)),
-        num_embeddings=int(bundle.models[model].config.get("num_embeddings", 0)),
+        config=config_from(entry.kind, entry.config),
         load=lambda: bundle.load_model(model),
         work=bundle.path.absolute().with_name(f"{bundle.path.absolute().name}.work"),
     )
-
-
-def _is_latent(bundle: Bundle, model: str) -> bool:
-    return bool(bundle.encoded(model).dtype.kind == "f")
-
-
-def _chosen(bundle: Bundle) -> str:
-    from galaxy_explorer.models.inference import config_from
-
-    configs = [config_from(entry.kind, entry.config) for entry in bundle.models.values()]
-    best = best_for_prior(configs)
-    if best is None:
-        raise TrainingError(f"{bundle.path}: no model with maps of 8 x 8 codes or a PSF layer")
-    return best.name

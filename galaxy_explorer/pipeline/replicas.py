@@ -24,7 +24,7 @@ from galaxy_explorer.utils.cache import StageCache, StageResult
 from galaxy_explorer.utils.files import sha256_of
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.inference import Config, Model
+    from galaxy_explorer.models.protocols import Autoencoder, AutoencoderConfig
     from galaxy_explorer.pipeline.autoencoders import Products
 
 TRAINED = ".training.safetensors"
@@ -43,7 +43,7 @@ class Replica:
 
     name: str
     seed: int
-    config: Config
+    config: AutoencoderConfig
     training: dict[str, Any]
     weights: Path
     _cache: StageCache
@@ -79,7 +79,7 @@ class Replica:
             raise TrainingError(f"{self.weights}: not encoded; run galaxy-explorer train again")
         return stored
 
-    def load(self) -> Model:
+    def load(self) -> Autoencoder:
         """The model itself, in evaluation mode."""
         from galaxy_explorer.models.inference import load_weights
 

@@ -21,10 +21,11 @@ import numpy as np
 from galaxy_explorer import __version__
 from galaxy_explorer.bundle import BundleContents, save_bundle
 from galaxy_explorer.bundle.card import model_card
+from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.autoencoders import Autoencoders, Products
 from galaxy_explorer.pipeline.clusters import ClusteringProducts, cluster
 from galaxy_explorer.pipeline.plan import DEFAULT_MODELS, SPLITS, Plan, make_plan
-from galaxy_explorer.pipeline.prior import PriorProducts, train_prior
+from galaxy_explorer.pipeline.prior import train_prior
 from galaxy_explorer.pipeline.replicas import find_replicas, training_entry
 from galaxy_explorer.utils.progress import progress
 
@@ -46,8 +47,17 @@ def train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
         announce(line)
     products = {config.name: stages.products(config) for config in plan.configs}
     trainings = _further_trainings(plan, stages)
-    priors = _priors(plan, stages, products)
-    clusterings = _cluster_all(plan, stages, products)
+    recipe = PRIOR_RECIPE[plan.recipe.name]
+    priors = {
+        name: train_prior(stages.coded(products[name]), recipe, seed=plan.seed)
+        for name in plan.with_prior
+    }
+    clusterings = {}
+    with progress(len(plan.clusterings), "Clustering", unit="clusterings") as advance:
+        for key in plan.clusterings:
+            name, features = key.split("/")
+            clusterings[key] = cluster(stages, products[name], features)
+            advance(1)
     columns = {name: plan.survey.column(name) for name in plan.survey.column_names}
     columns |= {f"{name}/error": made.errors for name, made in products.items()}
     for made in clusterings.values():
@@ -66,18 +76,6 @@ def train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
         priors={name: made.weights for name, made in priors.items()},
     )
     return save_bundle(plan.out, contents)
-
-
-def _priors(
-    plan: Plan, stages: Autoencoders, products: dict[str, Products]
-) -> dict[str, PriorProducts]:
-    """The prior of the model that has one in this plan."""
-    made = {name: products[name] for name in plan.with_prior}
-    recipe = PRIOR_RECIPE[plan.recipe.name]
-    return {
-        name: train_prior(stages.coded(product), recipe, seed=plan.seed)
-        for name, product in made.items()
-    }
 
 
 def outline(plan: Plan, stages: Autoencoders) -> list[str]:
@@ -122,42 +120,37 @@ def _further_trainings(plan: Plan, stages: Autoencoders) -> list[dict[str, Any]]
     ]
 
 
-def _cluster_all(
-    plan: Plan, stages: Autoencoders, products: dict[str, Products]
-) -> dict[str, ClusteringProducts]:
-    clusterings = {}
-    with progress(len(plan.clusterings), "Clustering", unit="clusterings") as advance:
-        for key in plan.clusterings:
-            name, kind = key.split("/")
-            clusterings[key] = cluster(stages, products[name], kind)
-            advance(1)
-    return clusterings
-
-
 def _manifest(
     plan: Plan, products: dict[str, Products], clusterings: dict[str, ClusteringProducts]
 ) -> dict[str, Any]:
     models = {name: training_entry(made) for name, made in products.items()}
-    drawers = [name for name, entry in models.items() if entry["kind"] == "vqvae"]
+    # the recommended clustering, else the last by the best kind of features that there is
+    keys = plan.clusterings
+    kinds = {key.split("/")[1] for key in keys}
+    best = next((kind for kind in ("rings", "codes", "latents") if kind in kinds), "")
+    meta, splits = plan.survey.meta, plan.survey.column("split")
+    kept = ("name", "band", "stamp_size", "channels", "pixel_scale_arcsec", "stretch")
+    compared = [n for n, e in models.items() if AUTOENCODERS[e["kind"]].has_compared_codes]
     return {
         "name": plan.name,
         "software": f"galaxy_explorer {__version__}",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": plan.recipe.to_dict(),
         "hardware": _hardware(next(iter(products.values())).training["precision"]),
-        "survey": _survey_facts(plan),
+        "survey": {
+            **{field: meta.get(field) for field in kept},
+            "fingerprint": plan.pixels,
+            "counts": meta["counts"],
+            "splits": {split: int(np.sum(splits == split)) for split in SPLITS},
+            "sources": meta["sources"],
+        },
         "models": models,
         "clusterings": {key: made.entry for key, made in clusterings.items()},
-        "default_clustering": _default(plan.clusterings),
-        "display_model": _preferred(DISPLAY_MODEL, drawers or list(models)),
+        "default_clustering": _preferred(
+            DEFAULT_CLUSTERING, [key for key in keys if key.endswith(best)]
+        ),
+        "display_model": _preferred(DISPLAY_MODEL, compared or list(models)),
     }
-
-
-def _default(clusterings: list[str]) -> str:
-    """The recommended clustering, else the last by the best kind of features that there is."""
-    kinds = [key.split("/")[1] for key in clusterings]
-    best = next(kind for kind in ("rings", "codes", "latents") if kind in kinds)
-    return _preferred(DEFAULT_CLUSTERING, [key for key in clusterings if key.endswith(best)])
 
 
 def _preferred(wanted: str, present: list[str]) -> str:
@@ -173,16 +166,3 @@ def _hardware(precision: str) -> str:
         return f"{torch.cuda.get_device_name()}, {number_format}"
     machine = platform.machine().replace("_", "-")
     return f"{os.cpu_count()}-core {machine} CPU, {number_format}"
-
-
-def _survey_facts(plan: Plan) -> dict[str, Any]:
-    meta = plan.survey.meta
-    splits = plan.survey.column("split")
-    kept = ("name", "band", "stamp_size", "channels", "pixel_scale_arcsec", "stretch")
-    return {
-        **{field: meta.get(field) for field in kept},
-        "fingerprint": plan.pixels,
-        "counts": meta["counts"],
-        "splits": {split: int(np.sum(splits == split)) for split in SPLITS},
-        "sources": meta["sources"],
-    }

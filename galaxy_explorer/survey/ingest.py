@@ -131,7 +131,7 @@ def ingest(
             "options": asdict(options),
         }
         writer = SurveyWriter(out, spec, recipe=recipe, append=options.append)
-        return columns, _Run(pictures, columns, options, writer).work(table)
+        return columns, _IngestRun(pictures, columns, options, writer).work(table)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -217,7 +217,7 @@ def _cut(planes: NDArray[np.float32], side_arcsec: float, scale: float) -> NDArr
     return central_square(planes, side)
 
 
-class _Run:
+class _IngestRun:
     """One run over the catalogue, from where the writer stands."""
 
     def __init__(

@@ -243,3 +243,8 @@ def test_mutants_with_a_fitting_hash_raise_nothing_else(bundle, name, count):
 def test_there_are_over_thirty_kinds_of_hostile_bundle():
     """Those that are lists of changes; missing, cut, swapped and linked files come on top."""
     assert sum(map(len, (CHANGES, BAD_CODES, BAD_ARRAYS, BAD_TABLES))) > 30
+
+
+def test_a_bomb_is_refused_by_the_size_it_claims_before_it_is_unpacked(bundle):
+    replace_file(bundle, CODES, bomb())
+    refused(bundle, r"more than \d+ bytes unpacked")

@@ -64,7 +64,7 @@ def test_longer_files_are_named(bundle):
         (bundle / name).write_bytes(data)
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.long)])
 def test_every_flipped_bit_is_caught(bundle, count):
     rng = np.random.default_rng(count)
     files = names(bundle)

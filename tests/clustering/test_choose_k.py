@@ -74,7 +74,7 @@ def test_a_known_number_of_groups_is_found():
     assert share_found(range(1)) >= 0.8
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_known_number_of_groups_is_found_in_many_draws():
     assert share_found(range(1, 6)) >= 0.8
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from galaxy_explorer.emulation.sampler import Draw, GumbelNoise, Sampler, naive_rows
-from galaxy_explorer.models.conditions import Condition
-from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
+from galaxy_explorer.models.conditions import Condition, Draw
+from galaxy_explorer.models.pixelcnn import PixelCNN, PixelCNNConfig
+from galaxy_explorer.models.sampler import GumbelNoise, Sampler, naive_rows
 
 K, FIELDS = 17, 2
 
 
-def lively(config: PriorConfig) -> PixelCNN:
+def lively(config: PixelCNNConfig) -> PixelCNN:
     """A prior whose weights are large enough that every code matters to every later one."""
     torch.manual_seed(1)
     prior = PixelCNN(config).eval()
@@ -27,7 +27,7 @@ def lively(config: PriorConfig) -> PixelCNN:
 def small(height: int = 4, width: int = 5, kernel: int = 3, first_kernel: int = 5) -> PixelCNN:
     shape = {"height": height, "width": width, "kernel": kernel, "first_kernel": first_kernel}
     sizes = {"layers": 3, "features": 6, "condition_dim": 5}
-    return lively(PriorConfig(num_embeddings=K, n_fields=FIELDS, **shape, **sizes))
+    return lively(PixelCNNConfig(num_embeddings=K, n_fields=FIELDS, **shape, **sizes))
 
 
 def drawing(count: int, **options) -> Draw:
@@ -37,8 +37,12 @@ def drawing(count: int, **options) -> Draw:
     return Draw(3, tuple(range(count)), Condition(values, states), **options)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 3), (5, 4), (8, 8)])
-@pytest.mark.parametrize(("kernel", "first_kernel"), [(1, 3), (3, 5), (5, 3)])
+SIZES, KERNELS, LARGE = ((1, 1), (3, 3), (5, 4)), ((1, 3), (3, 5), (5, 3)), (8, 8)
+DRAWN_TWICE = [(size, *kernels) for size in SIZES for kernels in KERNELS] + [(LARGE, 3, 5)]
+LONG = [pytest.param(LARGE, *kernels, marks=pytest.mark.long) for kernels in ((1, 3), (5, 3))]
+
+
+@pytest.mark.parametrize(("size", "kernel", "first_kernel"), DRAWN_TWICE + LONG)
 @pytest.mark.parametrize("guidance", [1.0, 2.5])
 def test_cached_sampling_is_naive_sampling(
     size: tuple[int, int], kernel: int, first_kernel: int, guidance: float
@@ -122,6 +126,21 @@ def test_guidance_one_is_the_plain_prior_and_more_goes_towards_what_is_asked() -
             plain = prior.log_prob(codes, values, torch.ones_like(states))
         ratios.append(float((asked - plain).mean()))
     assert ratios[1] > ratios[0] + 1
+
+
+def test_guidance_goes_so_many_times_the_way_from_the_prior_withheld_to_the_prior_asked() -> None:
+    """By hand, where it is too cold for the noise to matter."""
+    prior, count = small(1, 1), 64
+    draw = drawing(count, guidance=3.0, temperature=1e-9)
+    values, states = (torch.from_numpy(part) for part in draw.condition)
+    nothing = torch.zeros(count, 1, 1, dtype=torch.int64)
+    with torch.no_grad():
+        asked = prior(nothing, values, states)[:, :, 0, 0]
+        plain = prior(nothing, values, torch.where(states == 0, 1, states))[:, :, 0, 0]
+    expected = (plain + 3 * (asked - plain)).argmax(1)
+    assert np.array_equal(next(Sampler(prior).rows(draw))[:, 0, 0], expected)
+    for other in (asked, plain, plain + 4 * (asked - plain)):
+        assert not torch.equal(expected, other.argmax(1))
 
 
 def test_noise_belongs_to_the_sample() -> None:

@@ -23,6 +23,8 @@ from tests.small_proof import write_proof_bundle
 from tests.small_survey import write_small_survey
 
 SAMPLES = 72
+# The proof has no share in a test's time: on a machine with much to do it takes many minutes.
+pytestmark = pytest.mark.timeout(3600)
 
 
 def simple_measure(stamp: np.ndarray) -> np.ndarray:
@@ -123,8 +125,8 @@ def test_the_card_names_every_figure(proof, bundle):
 def test_the_command_resumes_and_writes_into_a_copy(proof, bundle, survey, tmp_path, monkeypatch):
     """What was drawn and measured before is neither drawn nor measured again."""
     monkeypatch.setattr(morphology, "measure_one", None)
-    monkeypatch.setattr("galaxy_explorer.emulation.sampler.Sampler.rows", None)
-    monkeypatch.setattr("galaxy_explorer.emulation.sampler.FlowSampler.codes", None)
+    monkeypatch.setattr("galaxy_explorer.models.sampler.Sampler.rows", None)
+    monkeypatch.setattr("galaxy_explorer.models.sampler.FlowSampler.codes", None)
     out = tmp_path / "copy"
     options = ["--emulator", "--emulator-samples", str(SAMPLES), "--grid", "tiny"]
     options += ["--survey", str(survey.path), "--out", str(out)]

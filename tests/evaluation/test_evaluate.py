@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -10,32 +11,40 @@ from typer.testing import CliRunner
 from galaxy_explorer import load_bundle
 from galaxy_explorer.bundle.evaluation import QUESTIONS, VERDICTS, TrainingRow
 from galaxy_explorer.cli import app
+from galaxy_explorer.emulation import morphology
 from galaxy_explorer.errors import SettingError, SurveyError
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.run import evaluate_bundle, write_evaluation
-from galaxy_explorer.pipeline.train import make_plan, train_bundle
-from galaxy_explorer.survey.simulation.survey import simulate_survey
+from galaxy_explorer.pipeline.train import train_bundle
 from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.utils.cache import StageCache
+from tests.evaluation.test_emulator import simple_measure
 from tests.small_survey import write_small_survey
-from tests.test_pipeline import flat_map
+from tests.trained_bundle import MODELS, NOT_SHIPPED, copied, small_study
 
-MODELS = ("k16-modern-8x8", "convae-conv")
-N = 280
-
-
-@pytest.fixture(scope="module")
-def survey(tmp_path_factory):
-    return simulate_survey(tmp_path_factory.mktemp("surveys") / "sky", like="sdss", n=N).path
+pytestmark = pytest.mark.timeout(3600)  # training has no share in a test's time
 
 
 @pytest.fixture(scope="module")
-def bundle(survey, tmp_path_factory):
-    out = tmp_path_factory.mktemp("bundles") / "sky"
-    plan = make_plan(survey, out, recipe="tiny", models=MODELS)
+def survey(trained_plan):
+    return trained_plan.survey.path
+
+
+@pytest.fixture(scope="module")
+def bundle(trained_plan, tmp_path_factory):
+    """The bundle as it is where every model was trained once."""
+    plan = copied(trained_plan, tmp_path_factory.mktemp("bundles"))
+    shutil.rmtree(plan.work / "seed-1.work")
+    (plan.work / "weights" / f"{NOT_SHIPPED}.safetensors").unlink()
+    with small_study():
+        return train_bundle(dataclasses.replace(plan, extra_configs=(), seeds=1), lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def _quick():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("galaxy_explorer.pipeline.clusters.fit_map", flat_map)
-        train_bundle(plan, lambda _: None)
-    return out
+        patch.setattr(morphology, "measure_one", simple_measure)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +53,7 @@ def said():
 
 
 @pytest.fixture(scope="module")
-def evaluation(bundle, survey, said):
+def evaluation(_quick, bundle, survey, said):
     return evaluate_bundle(bundle, survey, grid="tiny", say=said.append)
 
 
@@ -96,7 +105,7 @@ def test_the_bundle_keeps_it(evaluation, bundle):
     key = evaluation.recommended
     assert key == opened.manifest.default_clustering
     assert len(evaluation.jaccard(key)) == opened.clusterings[key].mixture.n_components
-    assert len(evaluation.trees[0].leaf) == N
+    assert len(evaluation.trees[0].leaf) == len(opened)
 
 
 @pytest.mark.slow
@@ -110,11 +119,18 @@ def test_a_rerun_measures_nothing_and_says_the_same(evaluation, bundle, survey, 
     def refuse(*_, **__):
         raise AssertionError("a finished stage ran again")
 
-    for name in ("cells._cluster", "encoding._encode_all", "supervised._judge", "shipped._score"):
-        monkeypatch.setattr(f"galaxy_explorer.evaluation.run.{name}", refuse)
+    get = StageCache.get
+    asked = []
+
+    def get_stored(cache, stage, inputs, _compute):
+        asked.append(stage)
+        return get(cache, stage, inputs, refuse)
+
+    monkeypatch.setattr(StageCache, "get", get_stored)
     again = evaluate_bundle(bundle, survey, grid="tiny", say=lambda _: None)
     assert again.rows == evaluation.rows
     assert again.claims == evaluation.claims
+    assert len(asked) > 20
 
 
 @pytest.mark.slow

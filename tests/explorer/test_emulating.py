@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,8 +11,6 @@ import pytest
 from galaxy_explorer.errors import BundleError, Busy
 from galaxy_explorer.explorer.background import JobQueue, Queued, Result
 from galaxy_explorer.explorer.widgets.job_bar import JobRunner, JobStep, JobTask
-
-AT_ONCE_S = 0.2
 
 
 @pytest.fixture
@@ -82,10 +79,9 @@ def test_cancelling_is_heard_at_once_and_nothing_follows(line) -> None:
         gate = Gate()
         job = line.submit(gate)
         await asyncio.to_thread(gate.begun.wait)
-        started = time.monotonic()
         line.cancel(job)
         assert await all_news(job) == []
-        assert time.monotonic() - started < AT_ONCE_S
+        assert not gate.open.is_set()  # it was heard, not waited for
         following = await all_news(line.submit(quick))
         assert isinstance(following[-1], Result)
         assert gate.ended
@@ -146,10 +142,9 @@ def test_a_visitor_behind_others_is_told_so(line) -> None:
         gate, runner = Gate(), JobRunner(line)
         line.submit(gate)
         runner.start(JobTask(quick, lambda _: None, "Galaxies"))
-        started = time.monotonic()
         while not runner.bar.words.startswith("Busy: 1 before you"):
             await asyncio.sleep(0.005)
-            assert time.monotonic() - started < AT_ONCE_S
+        assert not gate.ended
         gate.open.set()
         while not runner.bar.done:
             await asyncio.sleep(0.01)

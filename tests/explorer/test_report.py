@@ -70,6 +70,8 @@ def test_it_asks_for_nothing_and_runs_nothing(page) -> None:
         for name in ("src", "href"):
             assert given.get(name, "data:").startswith("data:")
     assert any(given.get("content") == POLICY for _, given in read.tags)
+    assert POLICY.startswith("default-src 'none'; ")
+    assert "script" not in POLICY
     assert read.open == []
 
 

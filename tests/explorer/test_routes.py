@@ -15,7 +15,7 @@ from PIL import Image
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
-from tornado.web import Application
+from tornado.web import Application, RequestHandler
 
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.explorer.context import AppContext
@@ -37,10 +37,21 @@ def fetch(bundle, stamps, tmp_path, monkeypatch: pytest.MonkeyPatch) -> Fetch:
     return ask
 
 
-def ask(path: str) -> HTTPResponse:
+class Login(NullAuth):
+    """A server that asks for a login, and who has one; None: who has not."""
+
+    def __init__(self, user: str | None) -> None:
+        self.user = user
+
+    @property
+    def get_user(self) -> Callable[[RequestHandler], str | None]:
+        return lambda _: self.user
+
+
+def ask(path: str, auth: NullAuth | None = None) -> HTTPResponse:
     async def answer() -> HTTPResponse:
         application = Application(ROUTES)
-        application.auth_provider = NullAuth()
+        application.auth_provider = auth or NullAuth()
         server = HTTPServer(application)
         socket, port = bind_unused_port()
         server.add_sockets([socket])
@@ -159,3 +170,11 @@ def test_the_cache_keeps_the_latest_and_stays_within_its_size() -> None:
     assert [cache.get(key) is not None for key in "abcd"] == [True, False, True, True]
     cache.put("e", bytes(5000))
     assert all(cache.get(key) is None for key in "abcde")
+
+
+def test_where_the_server_asks_for_a_login_the_pictures_do_too(fetch, state) -> None:
+    place = one_url(state, 3)
+    assert fetch(place, Login(None)).code == 403
+    assert fetch(place, Login("ada")).code == 200
+    tile = tile_url(state).format(Z=0, X=0, Y=0)
+    assert fetch(tile, Login(None)).code == 403

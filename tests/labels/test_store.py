@@ -89,6 +89,16 @@ def test_a_new_label_forgets_what_was_undone(store):
     assert store.redo("Ada", new_event_id()) is None
 
 
+def test_the_event_of_an_undo_says_what_holds_again(store):
+    for label in ("T3", "T5"):
+        store.record("Ada", [stage("g1", label)])
+    back = store.undo("Ada", new_event_id())
+    assert (back.action, back.label, back.previous) == ("undo", "T3", "T5")
+    again = store.redo("Ada", new_event_id())
+    assert (again.action, again.label, again.previous) == ("redo", "T5", "T3")
+    assert again.undoes == back.undoes > 0
+
+
 def test_undo_takes_back_only_ones_own(store):
     store.record("Ada", [stage("g1", "T3")])
     store.record("Bo", [stage("g1", "T5")])

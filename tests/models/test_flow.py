@@ -184,7 +184,7 @@ def test_eight_galaxies_are_learnt_by_heart(tmp_path) -> None:
     which = Condition(np.linspace(-2, 2, 8, dtype=np.float32)[:, None], np.zeros((8, 1), np.int64))
     data = PriorData(rng.normal(size=(8, 1, 5)), which, np.ones(8))
     always = {"drop_each": 0.0, "subset": 0.0, "alone": 0.0, "drop_all": 0.0}
-    recipe = replace(QUICK, steps=400, batch_size=16, **always)
+    recipe = replace(QUICK, steps=240, batch_size=16, **always)
     flow = build_prior(LABELLED, 0)
     assert isinstance(flow, LatentFlow)
     flow.start_from(torch.from_numpy(data.codes[:, 0].astype(np.float32)))
@@ -241,11 +241,11 @@ def test_weights_of_other_masks_are_refused(tmp_path) -> None:
 
 
 def test_the_recipes_have_a_flow_for_any_latents() -> None:
-    config, recipe = flow_plan("modern", 64, 5)
+    config, recipe = flow_plan("modern", (64,), 0, 5)
     assert (config.latents, config.n_fields, recipe.number_format) == (64, 5, "float32")
     assert config == FlowConfig(n_fields=5)
     with pytest.raises(KeyError):
-        flow_plan("paper", 64, 5)
+        flow_plan("paper", (64,), 0, 5)
 
 
 @pytest.mark.parametrize(

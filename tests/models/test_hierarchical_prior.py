@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from galaxy_explorer.emulation.sampler import Draw, HierarchicalSampler, naive_codes
-from galaxy_explorer.models.conditions import Condition
+from galaxy_explorer.models.conditions import Condition, Draw
 from galaxy_explorer.models.inference import build_prior, load_prior, save_weights
 from galaxy_explorer.models.pixelcnn import CoarseEncoder, HierarchicalConfig, HierarchicalPrior
 from galaxy_explorer.models.prior_training import (
     PriorData,
     PriorRecipe,
     PriorTask,
+    hierarchical_plan,
     likelihood,
-    plan_for,
 )
+from galaxy_explorer.models.sampler import HierarchicalSampler, naive_codes
 from galaxy_explorer.models.training import train
 from tests.models.test_pixelcnn import Given
 
@@ -150,7 +150,7 @@ def test_eight_galaxies_are_learnt_by_heart(tmp_path) -> None:
     which = Condition(np.linspace(-2, 2, 8, dtype=np.float32)[:, None], np.zeros((8, 1), np.int64))
     data = PriorData(rng.integers(K, size=(8, 1, 20)), which, np.ones(8))
     config = replace(SMALL, height=4, features=24, n_fields=1, condition_dim=16, dropout=0.0)
-    recipe = replace(QUICK, steps=250, **ALWAYS)
+    recipe = replace(QUICK, **ALWAYS)
     made = PriorTask(build_prior(config, 0), data, data, recipe, jitter=np.zeros(1))
     train(made, recipe, tmp_path)
     figures = likelihood(made.model, data, seed=0)
@@ -168,7 +168,7 @@ def test_the_bottom_is_learnt_from_the_top(tmp_path) -> None:
     none = Condition(np.zeros((500, 1), np.float32), np.ones((500, 1), np.int64))
     data = PriorData(codes, none, np.ones(500))
     config = replace(SMALL, height=4, features=16, n_fields=1, condition_dim=16, dropout=0.0)
-    recipe = replace(QUICK, steps=250, batch_size=32)
+    recipe = replace(QUICK, batch_size=32)
     made = PriorTask(build_prior(config, 0), data, data, recipe, jitter=np.zeros(1))
     train(made, recipe, tmp_path)
     assert likelihood(made.model, data, seed=0)["nll"] == pytest.approx(4 * np.log(K), abs=1.0)
@@ -186,7 +186,7 @@ def test_stored_weights_make_the_same_prior(tmp_path) -> None:
 
 
 def test_the_plan_follows_from_the_number_of_codes() -> None:
-    config, recipe = plan_for("modern", (320,), 512, 5)
+    config, recipe = hierarchical_plan("modern", (320,), 512, 5)
     assert isinstance(config, HierarchicalConfig)
     assert (config.height, config.width, config.n_fields) == (16, 16, 5)
     assert config.level(top=True).height == 8

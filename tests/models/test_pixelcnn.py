@@ -11,7 +11,7 @@ import torch
 from galaxy_explorer.models.conditions import GIVEN, UNKNOWN, WITHHELD, Condition
 from galaxy_explorer.models.inference import build_prior, load_prior, save_weights
 from galaxy_explorer.models.layers import ConditionEncoder
-from galaxy_explorer.models.pixelcnn import PixelCNN, PriorConfig
+from galaxy_explorer.models.pixelcnn import PixelCNN, PixelCNNConfig
 from galaxy_explorer.models.prior_training import (
     PriorData,
     PriorRecipe,
@@ -22,12 +22,12 @@ from galaxy_explorer.models.prior_training import (
 from galaxy_explorer.models.training import train
 
 K = 6
-SMALL = PriorConfig(
+SMALL = PixelCNNConfig(
     height=5, width=4, num_embeddings=K, layers=5, features=8, n_fields=2, condition_dim=6
 )
 
 
-def prior_of(config: PriorConfig) -> PixelCNN:
+def prior_of(config: PixelCNNConfig) -> PixelCNN:
     torch.manual_seed(0)
     prior = PixelCNN(config).double().eval()
     with torch.no_grad():
@@ -111,7 +111,7 @@ def labelled(n: int, seed: int) -> PriorData:
     return PriorData(codes, Condition(values, np.zeros((n, 1), np.int64)), np.ones(n))
 
 
-LABELLED = PriorConfig(4, 4, K, layers=2, features=12, n_fields=1, condition_dim=8, dropout=0.0)
+LABELLED = PixelCNNConfig(4, 4, K, layers=2, features=12, n_fields=1, condition_dim=8, dropout=0.0)
 QUICK = PriorRecipe("t", 50, 32, 1e-2, 1e-3, clip_norm=1.0, number_format="float32")
 
 
@@ -153,7 +153,7 @@ def test_eight_maps_are_learnt_by_heart(tmp_path) -> None:
     which = Condition(np.linspace(-2, 2, 8, dtype=np.float32)[:, None], np.zeros((8, 1), np.int64))
     data = PriorData(rng.integers(K, size=(8, 1, 4, 4)), which, np.ones(8))
     always = {"drop_each": 0.0, "subset": 0.0, "alone": 0.0, "drop_all": 0.0}
-    recipe = replace(QUICK, steps=200, batch_size=16, **always)
+    recipe = replace(QUICK, steps=120, batch_size=16, **always)
     prior = build_prior(replace(LABELLED, features=24), recipe.seed)
     made = PriorTask(prior, data, data, recipe, jitter=np.zeros(1))
     train(made, recipe, tmp_path)

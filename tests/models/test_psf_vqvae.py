@@ -13,7 +13,7 @@ from galaxy_explorer.models.autoencoder_training import (
     PSFVQVAETask,
     log_chi2,
     psf_recipe,
-    train_psf_model,
+    train_model,
 )
 from galaxy_explorer.models.inference import decode_codes, encode_stamps, load_weights, save_weights
 from galaxy_explorer.models.psf import PSFVQVAE, PSFVQVAEConfig, stretched
@@ -113,8 +113,8 @@ def test_galaxies_are_what_psf_and_noise_make_of_the_truth(task: PSFVQVAETask) -
 
 def test_training_resumes_and_keeps_the_mean_psf(tmp_path: Path) -> None:
     data, held_out = observations(), observations(6)
-    model, result = train_psf_model(CONFIG, data, held_out, tmp_path, RECIPE)
-    again, once_more = train_psf_model(CONFIG, data, held_out, tmp_path, RECIPE)
+    model, result = train_model(CONFIG, data, held_out, tmp_path, RECIPE)
+    again, once_more = train_model(CONFIG, data, held_out, tmp_path, RECIPE)
     assert result.steps == once_more.steps == 2
     assert {"chi2", "nmse", "psnr_db", "perplexity"} <= result.curve[-1].keys()
     for name, value in model.state_dict().items():

@@ -91,6 +91,7 @@ def test_paper_loss_is_equation_3() -> None:
 
 
 def test_moving_averages_against_a_hand_computation() -> None:
+    assert DECAY == 0.99  # van den Oord et al. 2017, appendix A.1
     quantizer = EMAQuantizer(3, 2, 0.25)
     start = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
     quantizer._set(start, torch.ones(3))

@@ -43,7 +43,7 @@ def test_both_maps_have_the_sizes_they_should() -> None:
     model = VQVAE2(VQVAE2Config()).eval()
     levels = model.quantize(torch.rand(2, 1, 64, 64))
     assert [tuple(level.shape) for level in levels.code_indices] == [(2, 8, 8), (2, 16, 16)]
-    assert model.draw(levels.top, levels.bottom).shape == (2, 1, 64, 64)
+    assert model.decode_vectors(levels.top, levels.bottom).shape == (2, 1, 64, 64)
     assert model.config.name == "k512-hierarchical-16x16"
 
 

@@ -29,30 +29,38 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+COUNT = 4200  # so that the last blow comes long before the end
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """What is ingested, cube.npz and c.csv, and the survey of an unbroken run."""
+    folder = tmp_path_factory.mktemp("whole")
+    cube = np.random.default_rng(0).normal(size=(COUNT, 32, 32)).astype(np.float32)
+    cube[::37] = np.nan
+    np.savez(folder / "cube.npz", images=cube)
+    catalog = write_csv(
+        folder / "c.csv", {"id": list(range(COUNT)), "T": [i % 7 for i in range(COUNT)]}
+    )
+    subprocess.run(command(folder / "cube.npz", catalog, folder / "s"), check=True, timeout=300)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
-def test_killed_ingest_resumes_to_the_same_bytes(tmp_path, blow):
-    count = 4200  # so that the last blow comes long before the end
-    cube = np.random.default_rng(0).normal(size=(count, 32, 32)).astype(np.float32)
-    cube[::37] = np.nan
-    np.savez(tmp_path / "cube.npz", images=cube)
-    catalog = write_csv(
-        tmp_path / "c.csv", {"id": list(range(count)), "T": [i % 7 for i in range(count)]}
-    )
-    subprocess.run(
-        command(tmp_path / "cube.npz", catalog, tmp_path / "whole" / "s"), check=True, timeout=300
-    )
+def test_killed_ingest_resumes_to_the_same_bytes(folder, tmp_path, blow):
+    source, catalog = folder / "cube.npz", folder / "c.csv"
     out = tmp_path / "broken" / "s"
     for goal in (0, 3, 6):
-        process = subprocess.Popen(command(tmp_path / "cube.npz", catalog, out))
+        process = subprocess.Popen(command(source, catalog, out))
         part = out.with_name("s.partial") / "progress" / f"part-{goal:06d}.parquet"
         while not part.exists() and process.poll() is None:
             time.sleep(0.005)
         os.kill(process.pid, blow)
         assert process.wait(60) != 0
         assert not out.exists()
-    subprocess.run(command(tmp_path / "cube.npz", catalog, out), check=True, timeout=300)
-    assert contents(out) == contents(tmp_path / "whole" / "s")
+    subprocess.run(command(source, catalog, out), check=True, timeout=300)
+    assert contents(out) == contents(folder / "s")
     assert [entry.name for entry in out.parent.iterdir()] == ["s"]
     survey = Survey.open(out)
-    assert len(survey) + len(rejects(out)) == count
+    assert len(survey) + len(rejects(out)) == COUNT

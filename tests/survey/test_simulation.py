@@ -81,10 +81,10 @@ def test_interrupted_run_gives_the_same_survey(tmp_path, small_blocks, monkeypat
 @pytest.mark.slow
 def test_killed_run_resumes_and_leaves_no_worker(tmp_path):
     code = "from galaxy_explorer.cli import main; main()"
-    options = ["simulate", "--out", str(tmp_path / "s"), "--n", "600", "--workers", "2"]
+    options = ["simulate", "--out", str(tmp_path / "s"), "--n", "300", "--workers", "2"]
     command = [sys.executable, "-c", code, *options]
     run = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
-    state = tmp_path / "s.partial" / "progress" / "part-000001.parquet"
+    state = tmp_path / "s.partial" / "progress" / "part-000000.parquet"
     while not state.exists():
         assert run.poll() is None, "ended before it could be killed"
         time.sleep(0.02)
@@ -95,7 +95,7 @@ def test_killed_run_resumes_and_leaves_no_worker(tmp_path):
         assert time.monotonic() < deadline, "workers outlive the killed parent"
         time.sleep(0.1)
     subprocess.run(command, check=True, capture_output=True)
-    whole = simulate_survey(tmp_path / "whole", like="sdss", n=600)
+    whole = simulate_survey(tmp_path / "whole", like="sdss", n=300)
     assert Survey.open(tmp_path / "s").meta["fingerprint"] == whole.meta["fingerprint"]
 
 

@@ -27,7 +27,6 @@ from galaxy_explorer.deconvolution.observations import Array, ObservedStamps, bl
 
 Floats = NDArray[np.float64]
 
-PEAK_SN = (20.0, 50.0, 200.0)
 OBSERVED, WIENER, LUCY = "no deconvolution", "Wiener", "Richardson-Lucy"
 NETWORK, POSTERIOR = "network alone", "network and data"
 
@@ -62,38 +61,41 @@ class Measure:
     against_truth: bool = True
 
 
-def _flux(light: Array, truth: Array, _: ObservedStamps, __: float) -> Floats:
-    return 100 * (flux(light) / flux(truth) - 1)
-
-
-def _radius(light: Array, truth: Array, _: ObservedStamps, __: float) -> Floats:
-    return 100 * (half_light_radius(light) / half_light_radius(truth) - 1)
-
-
 def _shape(light: Array, truth: Array, _: ObservedStamps, __: float) -> Floats:
     weight = half_light_radius(truth)
     return ellipticity(light, weight) - ellipticity(truth, weight)
 
 
-def _psnr(light: Array, truth: Array, _: ObservedStamps, __: float) -> Floats:
-    return psnr(light, truth)
-
-
-def _chi2(light: Array, _: Array, observed: ObservedStamps, __: float) -> Floats:
-    return reduced_chi2(observed.pixels - blur(light, observed.psf), observed.sigma)
-
-
-def _euclid(light: Array, truth: Array, _: ObservedStamps, scale: float) -> Floats:
-    return 100 * nmse(euclid_view(light, scale), euclid_view(truth, scale))
-
-
 MEASURES = (
-    Measure("flux bias", "%", _flux, np.median),
-    Measure("half-light radius bias", "%", _radius, np.median),
+    Measure(
+        "flux bias",
+        "%",
+        lambda light, truth, _, __: 100 * (flux(light) / flux(truth) - 1),
+        np.median,
+    ),
+    Measure(
+        "half-light radius bias",
+        "%",
+        lambda light, truth, _, __: 100 * (half_light_radius(light) / half_light_radius(truth) - 1),
+        np.median,
+    ),
     Measure("ellipticity rms", "", _shape, root_mean_square),
-    Measure("PSNR", "dB", _psnr, np.mean),
-    Measure("reduced chi^2, re-convolved", "", _chi2, np.mean, against_truth=False),
-    Measure("NMSE as Euclid VIS", "%", _euclid, np.mean),
+    Measure("PSNR", "dB", lambda light, truth, _, __: psnr(light, truth), np.mean),
+    Measure(
+        "reduced chi^2, re-convolved",
+        "",
+        lambda light, _, seen, __: reduced_chi2(seen.pixels - blur(light, seen.psf), seen.sigma),
+        np.mean,
+        against_truth=False,
+    ),
+    Measure(
+        "NMSE as Euclid VIS",
+        "%",
+        lambda light, truth, _, scale: (
+            100 * nmse(euclid_view(light, scale), euclid_view(truth, scale))
+        ),
+        np.mean,
+    ),
 )
 
 

@@ -25,8 +25,8 @@ from galaxy_explorer.deconvolution.classics import (
 from galaxy_explorer.deconvolution.metrics import band_limit, mtf, reduced_chi2
 from galaxy_explorer.deconvolution.network import deconvolve
 from galaxy_explorer.deconvolution.observations import (
+    PEAK_SN,
     Array,
-    ObservedStamps,
     observe,
     stamps_observed,
 )
@@ -35,7 +35,6 @@ from galaxy_explorer.evaluation.deconvolution.figures import (
     LUCY,
     NETWORK,
     OBSERVED,
-    PEAK_SN,
     POSTERIOR,
     WIENER,
     Figure,
@@ -83,7 +82,7 @@ def evaluate_deconvolution(request: DeconvolutionEvaluation) -> dict[str, Any]:
     Each peak S/N is a stage of its own, kept in BUNDLE.work: an interrupted run goes on.
     """
     bundle = load_bundle(request.bundle)
-    run = _Run(request, bundle)
+    run = _MeasurementRun(request, bundle)
     found: dict[str, Any] = {"format": FORMAT, "model": run.name, "costs": []}
     levels = [run.stage(f"at-{sn:g}", partial(run.at, sn)) for sn in PEAK_SN]
     figures = [Figure(**row) for level in levels for row in level["figures"]]
@@ -105,7 +104,7 @@ def evaluate_deconvolution(request: DeconvolutionEvaluation) -> dict[str, Any]:
     return found
 
 
-class _Run:
+class _MeasurementRun:
     def __init__(self, request: DeconvolutionEvaluation, bundle: Bundle) -> None:
         self.request, self.bundle = request, bundle
         self.model, self.name = psf_model(bundle), psf_model_name(bundle) or ""
@@ -143,28 +142,23 @@ class _Run:
         }
         truth, psf = self.galaxies("test", self.request.n)
         observed = observe(truth, psf, peak_sn, seed=2)
-        seconds, light = self._lights(classics, observed, f"Peak S/N {peak_sn:g}")
-        common = {"peak_sn": peak_sn, "scale_arcsec": self.scale}
-        figures = [
-            f for m, made in light.items() for f in judge(m, made, truth, observed, **common)
-        ]
-        settings = {method: facts(found) for method, found in classics.items()}
-        return {"figures": rows(figures), "settings": settings, "seconds": seconds}
-
-    def _lights(
-        self, classics: dict[str, Deconvolver], observed: ObservedStamps, words: str
-    ) -> tuple[dict[str, float], dict[str, Array]]:
         light, seconds = {OBSERVED: observed.pixels}, {}
-        with progress(3 * len(observed), words) as advance:
+        with progress(3 * len(observed), f"Peak S/N {peak_sn:g}") as advance:
             for method, deconvolver in classics.items():
                 start = time.process_time()
                 light[method] = deconvolver(observed)
                 seconds[method] = (time.process_time() - start) / len(observed)
                 advance(len(observed))
             start = time.process_time()
-            made = deconvolve(self.model, observed, advance)
+            by_network = deconvolve(self.model, observed, advance)
             seconds[POSTERIOR] = (time.process_time() - start) / len(observed)
-        return seconds, {**light, NETWORK: made.network, POSTERIOR: made.light}
+        light |= {NETWORK: by_network.network, POSTERIOR: by_network.light}
+        common = {"peak_sn": peak_sn, "scale_arcsec": self.scale}
+        figures = [
+            f for m, made in light.items() for f in judge(m, made, truth, observed, **common)
+        ]
+        settings = {method: facts(found) for method, found in classics.items()}
+        return {"figures": rows(figures), "settings": settings, "seconds": seconds}
 
     def band(self) -> dict[str, Any]:
         """MTF of the survey's mean PSF, and the frequency beyond which the prior speaks."""

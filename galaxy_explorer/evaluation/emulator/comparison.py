@@ -214,9 +214,20 @@ def training_set_accuracy(
     The first Score is the ratio, the second the accuracy of the forest that learnt `training`; both
     forests see as many galaxies.
     """
+    from sklearn.ensemble import ExtraTreesClassifier
+
     n = min(len(samples), len(training))
     truth = real.ttype <= EARLY_TTYPE
-    right = [_guess(teacher, n, real) == truth for teacher in (samples, training)]
+    right = []
+    for teacher in (samples, training):
+        rows = np.random.default_rng(4).permutation(len(teacher))[:n]
+        early = teacher.ttype[rows] <= EARLY_TTYPE
+        guess = np.full(len(real), bool(early[0]))  # where it has seen one side only
+        if early.any() and not early.all():
+            forest = ExtraTreesClassifier(TREES, min_samples_leaf=3, random_state=0)
+            forest.fit(teacher.features[rows], early)
+            guess = np.asarray(forest.predict(real.features), bool)
+        right.append(guess == truth)
 
     def ratio(rows: Rows) -> float:
         below = float(right[1][rows].mean())
@@ -224,15 +235,3 @@ def training_set_accuracy(
 
     by_real = resampled(lambda rows: float(right[1][rows].mean()), len(truth))
     return resampled(ratio, len(truth)), by_real
-
-
-def _guess(teacher: Galaxies, n: int, real: Galaxies) -> NDArray[np.bool_]:
-    from sklearn.ensemble import ExtraTreesClassifier
-
-    rows = np.random.default_rng(4).permutation(len(teacher))[:n]
-    early = teacher.ttype[rows] <= EARLY_TTYPE
-    if early.all() or not early.any():
-        return np.full(len(real), bool(early[0]))
-    forest = ExtraTreesClassifier(TREES, min_samples_leaf=3, random_state=0)
-    forest.fit(teacher.features[rows], early)
-    return np.asarray(forest.predict(real.features), bool)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.bundle.emulation import EmulationFigure
 from galaxy_explorer.evaluation.emulator import comparison as compare
-from galaxy_explorer.evaluation.emulator.sets import Floats, Galaxies, Score
+from galaxy_explorer.evaluation.emulator.sets import Galaxies, Score
 
 Goal = tuple[float | None, float | None]
 
@@ -196,7 +196,8 @@ def _accuracy_by_training_set(sets: Sets, training: Galaxies) -> EmulationFigure
         f" by as many real galaxies; always the commoner class: {max(early, 1 - early):.3f}"
     )
     return _figure(
-        "judge", "accuracy taught by samples, over taught by real galaxies", score, TRAINING_SET_GOAL,
+        "judge", "accuracy taught by samples, over taught by real galaxies", score,
+        TRAINING_SET_GOAL,
         min(len(samples), len(training)), control=control, collapsed=collapsed,
         reference=by_real.value, note=note,
     )  # fmt: skip
@@ -215,7 +216,8 @@ def distribution_figures(sets: Sets) -> list[EmulationFigure]:
     ):
         figures.append(
             _figure(
-                "distribution", words, compare.mean_distance(samples, others, names, sigma), goal, n,
+                "distribution", words, compare.mean_distance(samples, others, names, sigma), goal,
+                n,
                 floor=compare.distance_floor(others, sizes, names, sigma),
                 collapsed=compare.mean_distance(samples.collapsed, others, names, sigma).value,
                 reference=below, note=f"{', '.join(names)}; reference: reconstructions from real",
@@ -235,11 +237,14 @@ def distribution_figures(sets: Sets) -> list[EmulationFigure]:
 
 def _told_apart(sets: Sets) -> list[EmulationFigure]:
     figures = []
-    for words, table in (("morphology", _table), ("radial profiles", _features)):
-        reconstructions, samples, collapsed = (
-            table(galaxies)
-            for galaxies in (sets.reconstructions, sets.samples, sets.samples.collapsed)
-        )
+    three = (sets.reconstructions, sets.samples, sets.samples.collapsed)
+    tables = [np.stack(list(galaxies.statistics.values()), 1) for galaxies in three]
+    compared = {
+        # galaxies that could not be measured left out
+        "morphology": [np.asarray(table[np.isfinite(table).all(1)]) for table in tables],
+        "radial profiles": [galaxies.features.astype(np.float64) for galaxies in three],
+    }
+    for words, (reconstructions, samples, collapsed) in compared.items():
         figures.append(
             _figure(
                 "distribution",
@@ -253,16 +258,6 @@ def _told_apart(sets: Sets) -> list[EmulationFigure]:
             )
         )
     return figures
-
-
-def _table(galaxies: Galaxies) -> Floats:
-    """Statistics (n, F), galaxies that could not be measured left out."""
-    table = np.stack(list(galaxies.statistics.values()), 1)
-    return np.asarray(table[np.isfinite(table).all(1)])
-
-
-def _features(galaxies: Galaxies) -> Floats:
-    return galaxies.features.astype(np.float64)
 
 
 def memory_figures(sets: Sets) -> list[EmulationFigure]:

@@ -20,12 +20,12 @@ from galaxy_explorer.evaluation.emulator.regressor import trained_judge
 from galaxy_explorer.evaluation.emulator.sets import Galaxies
 from galaxy_explorer.evaluation.reconstruction import light_morphology
 from galaxy_explorer.evaluation.references import LEAST_TYPED
-from galaxy_explorer.models.conditions import Field, condition_of
+from galaxy_explorer.models.conditions import Draw, Field, condition_of
 from galaxy_explorer.utils.cache import StageResult
 from galaxy_explorer.utils.progress import progress
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.inference import Prior
+    from galaxy_explorer.models.protocols import Prior
     from galaxy_explorer.models.ttype_regressor import TTypeRegressor
 
 TTYPE = "ttype"
@@ -76,16 +76,6 @@ class Measurer:
         self.context, self.model, self.workers, self.stage = context, model, workers, stage
         self.fields = fields
 
-    @cached_property
-    def codebook(self) -> np.ndarray:
-        """Code vectors (K, D)."""
-        from galaxy_explorer.models.vqvae import VQVAE
-
-        model = self.context.bundle.load_model(self.model)
-        if not isinstance(model, VQVAE):
-            raise TypeError(f"{self.model} has no map of code vectors")
-        return np.asarray(model.codebook.cpu().numpy(), np.float32)
-
     @property
     def asks_type(self) -> bool:
         """Whether the prior may be asked for a T."""
@@ -98,23 +88,9 @@ class Measurer:
 
     def vectors(self, codes: np.ndarray) -> np.ndarray:
         """Code vectors (n, V) of code maps (n, ...), of both levels; latents are their own."""
-        if codes.dtype.kind == "f":
-            return np.asarray(codes, np.float32)
-        if codes.ndim == 2:  # both maps of a galaxy in a row
-            return self._of_levels(codes)
-        return np.asarray(self.codebook[codes].reshape(len(codes), -1))
+        from galaxy_explorer.models.inference import code_features
 
-    def _of_levels(self, codes: np.ndarray) -> np.ndarray:
-        import torch
-
-        from galaxy_explorer.models.vqvae2 import VQVAE2
-
-        model = self.context.bundle.load_model(self.model)
-        if not isinstance(model, VQVAE2):
-            raise TypeError(f"{self.model} has no two maps of code vectors")
-        with torch.inference_mode():
-            levels = model.vectors(torch.from_numpy(codes.astype(np.int64)))
-        return np.concatenate([level.flatten(1).numpy() for level in levels], 1)
+        return code_features(self.context.bundle.load_model(self.model), codes)
 
     def galaxies(
         self, stamps: np.ndarray, codes: np.ndarray, ttype: np.ndarray, words: str
@@ -159,44 +135,32 @@ class Measurer:
 
     def sampled(self, source: Source, asked: Asked, guidance: float, words: str) -> Galaxies:
         """Samples of a prior, with noise, measured."""
-        codes = self._codes(source, asked, guidance, words)
-        noise = asked.noise.draw(asked.sigma, asked.numbers, kind=1)
-        stamps = self.context.bundle.draw(self.model, codes) + noise
-        return self.galaxies(stamps, codes, asked.ttype, words)
-
-    def _codes(self, source: Source, asked: Asked, guidance: float, words: str) -> np.ndarray:
-        given = {TTYPE: self._permitted(asked.ttype)} if self.asks_type else {}
+        given: dict[str, np.ndarray] = {}
+        if self.asks_type:  # T within the range that may be asked for; NaN stays
+            field = next(field for field in self.fields if field.name == TTYPE)
+            given = {TTYPE: np.asarray(np.clip(asked.ttype, field.low, field.high))}
         inputs = {"prior": source.key, "guidance": guidance, "model": self.model}
         inputs |= {"asked": asked.ttype.tolist(), "numbers": asked.numbers.tolist()}
 
         def draw() -> StageResult:
-            return StageResult(
-                {"codes": self._draw(source.prior, given, asked.numbers, guidance)}, {}
-            )
+            from galaxy_explorer.models.sampler import drawn, sampler_of
+
+            sampler, numbers, parts = sampler_of(source.prior), asked.numbers, []
+            with progress(len(numbers), f"Drawing samples, guidance {guidance:g}") as advance:
+                for start in range(0, len(numbers), BATCH):
+                    part = slice(start, start + BATCH)
+                    wanted = tuple(numbers[part].tolist())
+                    known = {name: values[part] for name, values in given.items()}
+                    condition = condition_of(self.fields, known, len(wanted))
+                    parts.append(drawn(sampler, Draw(SEED, wanted, condition, guidance=guidance)))
+                    advance(len(wanted))
+            return StageResult({"codes": np.concatenate(parts)}, {})
 
         stage = f"{self.stage}.{words.replace(' ', '-')}.{guidance:g}"
-        return np.asarray(self.context.stage(stage, inputs, draw).arrays["codes"])
-
-    def _permitted(self, ttype: np.ndarray) -> np.ndarray:
-        """T within the range that may be asked for; NaN stays."""
-        field = next(field for field in self.fields if field.name == TTYPE)
-        return np.asarray(np.clip(ttype, field.low, field.high))
-
-    def _draw(
-        self, prior: Prior, asked: dict[str, np.ndarray], numbers: np.ndarray, guidance: float
-    ) -> np.ndarray:
-        from galaxy_explorer.emulation.sampler import Draw, drawn, sampler_of
-
-        sampler, parts = sampler_of(prior), []
-        with progress(len(numbers), f"Drawing samples, guidance {guidance:g}") as advance:
-            for start in range(0, len(numbers), BATCH):
-                part = slice(start, start + BATCH)
-                given = {name: values[part] for name, values in asked.items()}
-                wanted = tuple(numbers[part].tolist())
-                condition = condition_of(self.fields, given, len(wanted))
-                parts.append(drawn(sampler, Draw(SEED, wanted, condition, guidance=guidance)))
-                advance(len(wanted))
-        return np.concatenate(parts)
+        codes = np.asarray(self.context.stage(stage, inputs, draw).arrays["codes"])
+        noise = asked.noise.draw(asked.sigma, asked.numbers, kind=1)
+        stamps = self.context.bundle.draw(self.model, codes) + noise
+        return self.galaxies(stamps, codes, asked.ttype, words)
 
     def training(self, seed: int = 0) -> Galaxies | None:
         """Training galaxies with a T, for a classifier alone; None where there are too few."""

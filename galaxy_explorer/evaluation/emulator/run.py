@@ -20,7 +20,7 @@ from galaxy_explorer.bundle.emulation import (
     GuidancePoint,
     PriorEvaluation,
 )
-from galaxy_explorer.bundle.manifest import CODE_PRIOR, FLOW, HIERARCHICAL, JUDGE
+from galaxy_explorer.bundle.manifest import JUDGE
 from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.light import units_of
@@ -46,12 +46,7 @@ __all__ = ["evaluate_emulator"]
 Say = Callable[[str], None]
 SAMPLES = 1000
 GUIDANCES = (1.0, 1.25, 1.5, 2.0, 3.0)
-NO_GUIDANCE = "A flow has no guidance."
-PRIORS = {
-    CODE_PRIOR: "gated PixelCNN over code maps",
-    HIERARCHICAL: "gated PixelCNNs over two code maps, the fine one given the coarse one",
-    FLOW: "neural spline flow over latents",
-}
+NO_GUIDANCE = "A {kind} has no guidance."
 GUIDANCE_ROWS = 200  # validation galaxies with a T behind each point of the curve
 FURTHER = 3  # a third as many samples more are asked for a known T, and at each guidance
 EXTRA_ROUNDS = 1000  # numbers of the further samples lie beyond those of the others
@@ -90,15 +85,28 @@ class PriorMeasurement:
             self.say(f"Guidance {guidance:g}, chosen on {curve[0].n if curve else 0} galaxies")
         sets = self._sets(guidance)
         self.say("Figures")
+        bundle = self.context.bundle
+        rule = RULE if self.guided else NO_GUIDANCE.format(kind=self.emulator.kind.short)
         return PriorEvaluation(
             model=self.emulator.model,
-            settings=self._settings(sets),
+            settings={
+                "bundle": bundle.name,
+                "prior": self.emulator.kind.title,
+                "survey": bundle.manifest.survey.name,
+                "software": bundle.manifest.software,
+                "light": units_of(bundle).unit,
+                "held-out galaxies": str(len(sets.real)),
+                "with a T": str(len(sets.real.typed)),
+                "samples": str(len(sets.samples)),
+                "asked for a T": str(len(sets.samples_with_ttype)),
+                "control samples": str(0 if sets.control is None else len(sets.control)),
+            },
             figures=tuple(all_figures(sets)),
             trends=tuple(trends(sets)),
             histograms=tuple(histograms(sets)),
             curve=tuple(curve),
             guidance=guidance,
-            guidance_rule=RULE if self.guided else NO_GUIDANCE,
+            guidance_rule=rule,
         )
 
     def _rows(self, split: str, most: int, *, typed: bool = False) -> np.ndarray:
@@ -137,7 +145,17 @@ class PriorMeasurement:
             obeying = obeying.joined(
                 self.measurer.sampled(self.source, extra, guidance, "further samples")
             )
-            control = self.measurer.sampled(self._control(), extra, guidance, "control samples")
+            # a prior that was trained with the labels of the next batch
+            from galaxy_explorer.pipeline.prior import coded_bundle, train_prior
+
+            self.say("Control: a prior trained with mismatched labels")
+            model = self.emulator.model
+            recipe = self.context.bundle.priors[model].recipe
+            coded = coded_bundle(self.context.bundle, self.context.survey, model)
+            seed = int(recipe.get("seed", 0))
+            trained = train_prior(coded, str(recipe["name"]), seed=seed, control=True)
+            source = Source(sha256_of(trained.weights), trained.load())
+            control = self.measurer.sampled(source, extra, guidance, "control samples")
         train = self._rows("train", len(rows))
         return Sets(
             real=held_out.real,
@@ -161,33 +179,6 @@ class PriorMeasurement:
             noise=held_out.noise,
             sigma=held_out.noise.sigma[places],
         )
-
-    def _control(self) -> Source:
-        """A prior that was trained with the labels of the next batch."""
-        from galaxy_explorer.pipeline.prior import coded_bundle, train_prior
-
-        bundle, model = self.context.bundle, self.emulator.model
-        recipe = bundle.priors[model].recipe
-        self.say("Control: a prior trained with mismatched labels")
-        coded = coded_bundle(bundle, self.context.survey, model)
-        seed = int(recipe.get("seed", 0))
-        made = train_prior(coded, str(recipe["name"]), seed=seed, control=True)
-        return Source(sha256_of(made.weights), made.load())
-
-    def _settings(self, sets: Sets) -> dict[str, str]:
-        bundle = self.context.bundle
-        return {
-            "bundle": bundle.name,
-            "prior": PRIORS[bundle.priors[self.emulator.model].kind],
-            "survey": bundle.manifest.survey.name,
-            "software": bundle.manifest.software,
-            "light": units_of(bundle).unit,
-            "held-out galaxies": str(len(sets.real)),
-            "with a T": str(len(sets.real.typed)),
-            "samples": str(len(sets.samples)),
-            "asked for a T": str(len(sets.samples_with_ttype)),
-            "control samples": str(0 if sets.control is None else len(sets.control)),
-        }
 
 
 def evaluate_emulator(

@@ -84,20 +84,20 @@ def _trend(galaxies: Galaxies, kind: str, name: str) -> TypeTrend:
 
 def histograms(sets: Sets) -> list[Histogram]:
     """Each statistic on real galaxies, reconstructions and samples."""
-    return [_histogram(sets, name) for name in sets.names]
-
-
-def _histogram(sets: Sets, name: str) -> Histogram:
-    real = sets.real.statistics[name]
-    low, high = np.nanquantile(real, WIDEST) if np.isfinite(real).any() else (0.0, 1.0)
-    edges = np.linspace(low, max(high, low + 1e-9), BINS + 1)
-    shares = {}
-    for kind, galaxies in zip(KINDS, (sets.real, sets.reconstructions, sets.samples), strict=False):
-        values = galaxies.statistics[name]
-        known = values[np.isfinite(values)].clip(edges[0], edges[-1])
-        counts = np.histogram(known, edges)[0] / max(len(known), 1)
-        shares[kind] = tuple(round(float(share), 5) for share in counts)
-    return Histogram(name, tuple(float(edge) for edge in edges), shares)
+    made = []
+    for name in sets.names:
+        real = sets.real.statistics[name]
+        low, high = np.nanquantile(real, WIDEST) if np.isfinite(real).any() else (0.0, 1.0)
+        edges = np.linspace(low, max(high, low + 1e-9), BINS + 1)
+        shares = {}
+        shown = (sets.real, sets.reconstructions, sets.samples)
+        for kind, galaxies in zip(KINDS, shown, strict=False):
+            values = galaxies.statistics[name]
+            known = values[np.isfinite(values)].clip(edges[0], edges[-1])
+            counts = np.histogram(known, edges)[0] / max(len(known), 1)
+            shares[kind] = tuple(round(float(share), 5) for share in counts)
+        made.append(Histogram(name, tuple(float(edge) for edge in edges), shares))
+    return made
 
 
 def guidance_point(guidance: float, reconstructions: Galaxies, samples: Galaxies) -> GuidancePoint:

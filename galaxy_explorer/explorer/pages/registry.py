@@ -11,6 +11,7 @@ from typing import Any
 from galaxy_explorer.bundle.deconvolution import psf_model_name
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.models.registry import AUTOENCODERS
 
 
 def always(_: AppContext) -> bool:
@@ -21,7 +22,7 @@ def always(_: AppContext) -> bool:
 def has_code_maps(context: AppContext) -> bool:
     """Whether a model of the bundle has a codebook."""
     models = context.bundle.models.values()
-    return any("num_embeddings" in model.config for model in models)
+    return any(AUTOENCODERS[model.kind].maps > 0 for model in models)
 
 
 def has_psf_model(context: AppContext) -> bool:

@@ -31,6 +31,7 @@ from galaxy_explorer.explorer.wording import (
     config_of,
     format_entry,
     format_model,
+    format_series,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 POINTS, SERIES = "tradeoff", "series"
 DISTINCTIONS = {"η² of T": "eta2", "AMI with T": "ami"}
 MARKERS = ("circle", "square", "triangle", "diamond", "hex", "star")
-DESIGNS = {"conv": "ConvAE", "dense": "dense ConvAE"}
 CLAIM_COLOUR = "#b0760a"
 WHISKER = 5
 
@@ -115,9 +115,7 @@ def _end(bound: float | None, value: float | None) -> float | None:
 
 def _recipe(bundle: Bundle, point: TradeoffPoint) -> str:
     """What a series of points has in common: the quantizer, or the design without a codebook."""
-    config = config_of(bundle, point.model)
-    short = str(config.get("quantizer") or DESIGNS.get(str(config.get("design")), ""))
-    return short or format_entry(bundle, point.model)
+    return format_series(point.model, config_of(bundle, point.model)) or "–"
 
 
 def _kind(bundle: Bundle, point: TradeoffPoint) -> str:

@@ -14,8 +14,6 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 
-from galaxy_explorer.bundle.deconvolution import PSF_KIND
-from galaxy_explorer.bundle.manifest import CODE_PRIOR, FLOW, HIERARCHICAL
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.errors import BundleError, RequestError
 from galaxy_explorer.explorer.assets import render
@@ -42,6 +40,7 @@ from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.job_bar import JobRunner, JobTask
 from galaxy_explorer.explorer.wording import format_model
+from galaxy_explorer.models.registry import AUTOENCODERS, PRIORS
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -72,7 +71,9 @@ class EmulatorPanel(pn.viewable.Viewer):
         guidance = self.emulator.default_guidance if self.emulator.guided else None
         self.controls = ConditionControls(self.emulator.fields, guidance, self.runner.refuse)
         kind = state.bundle.models[self.emulator.model].kind
-        self.camera = CameraControls(units_of(state.bundle), has_layer=kind == PSF_KIND)
+        self.camera = CameraControls(
+            units_of(state.bundle), has_layer=AUTOENCODERS[kind].has_psf_layer
+        )
         self.downloads = Downloads("Download", KINDS, self.prepare_file)
         self.detail = Detail(state, source.stamps)
         self.samples = Samples(self.source, self._focus, state.display)
@@ -187,7 +188,6 @@ def html_of(text: str) -> pn.pane.HTML:
     return HtmlPane(text, stylesheets=sheets, sizing_mode="stretch_width", margin=(4, 10))
 
 
-KIND_WORDS = {CODE_PRIOR: "PixelCNN", HIERARCHICAL: "two PixelCNNs", FLOW: "flow"}
 
 
 class EmulatorPage(pn.viewable.Viewer):
@@ -240,6 +240,6 @@ class EmulatorPage(pn.viewable.Viewer):
 def prior_choices(bundle: Bundle) -> dict[str, str]:
     """Words of every prior, and the name of its model."""
     return {
-        f"{format_model(name, bundle.models[name].config)} ({KIND_WORDS[prior.kind]})": name
+        f"{format_model(name, bundle.models[name].config)} ({PRIORS[prior.kind].short})": name
         for name, prior in bundle.priors.items()
     }

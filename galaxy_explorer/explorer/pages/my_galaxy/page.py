@@ -44,6 +44,7 @@ from galaxy_explorer.explorer.widgets.controls import (
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.gallery import SHEET_COLUMNS
 from galaxy_explorer.explorer.widgets.results import SearchResults, publish_results
+from galaxy_explorer.models.registry import AUTOENCODERS
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
@@ -196,7 +197,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
             return lambda: None
         # The model whose codes are laid over the picture: the clustering's, if it has any.
         model = str(self._clustering.model)
-        has_codes = "num_embeddings" in self.state.bundle.models[model].config
+        has_codes = AUTOENCODERS[self.state.bundle.models[model].kind].maps > 0
         codes_of = model if has_codes else self.state.bundle.manifest.display_model
         key = state.clustering
 

@@ -19,6 +19,7 @@ from galaxy_explorer.clustering.codebook_use import (
     similarity_order,
     surroundings,
 )
+from galaxy_explorer.models.registry import AUTOENCODERS
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -34,7 +35,7 @@ DRAWN = {"Where it occurs": "surroundings", "Decoded, alone": "constant"}
 
 def coded_models(bundle: Bundle) -> list[str]:
     """Models that have a codebook and one code map a galaxy."""
-    return [name for name, model in bundle.models.items() if "map_size" in model.config]
+    return [name for name, model in bundle.models.items() if AUTOENCODERS[model.kind].has_codebook]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ _LOCK = threading.Lock()
 @lru_cache(KEPT)
 def _codebook(bundle: Bundle, model: str) -> Codebook:
     autoencoder: Any = bundle.load_model(model)
-    vectors = np.asarray(autoencoder.codebook.cpu().numpy(), np.float32)
+    vectors = np.asarray(autoencoder.codebooks[0].cpu().numpy(), np.float32)
     classes = np.asarray(bundle.column("ttype_class"), np.int64)
     use = code_use(bundle.codes(model), len(vectors), bundle.column("ttype"), classes)
     similar = similarity_order(vectors)

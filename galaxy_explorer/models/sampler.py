@@ -10,16 +10,14 @@ Sample i has deviates of its own, a function of (seed, i) alone. The arithmetic 
 precision and its result is kept in half, as latents are: rounding, which differs with the number
 of samples drawn together, decides nothing.
 
-Both code maps of a VQ-VAE-2 drawn from its prior: the top one, then the bottom one given it.
-
-What draws from a prior, by its kind.
+Both code maps of a VQ-VAE-2 are drawn from its prior: the top one, then the bottom one given it.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -27,39 +25,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from galaxy_explorer.errors import RequestError
-from galaxy_explorer.models.conditions import GIVEN, WITHHELD, Condition
+from galaxy_explorer.models.conditions import GIVEN, WITHHELD, Draw
 from galaxy_explorer.models.flow import LatentFlow
-from galaxy_explorer.models.inference import Prior
 from galaxy_explorer.models.pixelcnn import (
     GatedLayer,
     HierarchicalPrior,
     PixelCNN,
-    PriorConfig,
+    PixelCNNConfig,
     gate,
 )
+from galaxy_explorer.models.protocols import Prior, PriorSampler
+from galaxy_explorer.models.registry import PRIORS
 
 Codes = NDArray[np.int64]
 UNDRAWN = -1
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What to draw: numbers of the samples (n,), what is asked of each, and how.
-
-    fixed: codes (n, h, w) that the user has set, -1 where free. guidance: logits are taken so many
-    times as far from those of the prior asked for nothing (Ho & Salimans 2022); 1 is the prior.
-    level: of a map of the same sample that follows another. features (n, E, h, w): what else is
-    known of each place.
-    """
-
-    seed: int
-    numbers: tuple[int, ...]
-    condition: Condition
-    temperature: float = 1.0
-    guidance: float = 1.0
-    fixed: Codes | None = None
-    level: int = 0
-    features: Tensor | None = None
 
 
 class GumbelNoise:
@@ -115,7 +94,7 @@ class Passes:
 class _Canvas:
     """The maps being drawn, with the noise of the samples and the codes that are given."""
 
-    def __init__(self, config: PriorConfig, draw: Draw) -> None:
+    def __init__(self, config: PixelCNNConfig, draw: Draw) -> None:
         self._noise, self._fixed = GumbelNoise(draw.seed, draw.numbers, draw.level), draw.fixed
         self._shape = (config.width, config.num_embeddings)
         shape = (len(draw.numbers), config.height, config.width)
@@ -358,18 +337,13 @@ def _joined(top: Codes, bottom: Codes) -> NDArray[np.int64]:
     return np.concatenate([level.reshape(len(level), -1) for level in (top, bottom)], 1)
 
 
-AnySampler = Sampler | HierarchicalSampler | FlowSampler
-
-
-def sampler_of(prior: Prior) -> AnySampler:
-    """Its sampler."""
-    if isinstance(prior, LatentFlow):
-        return FlowSampler(prior)
-    return HierarchicalSampler(prior) if isinstance(prior, HierarchicalPrior) else Sampler(prior)
+def sampler_of(prior: Prior) -> PriorSampler:
+    """What draws from a prior, by its kind."""
+    return PRIORS[prior.config.kind].sampler_of(prior)
 
 
 def drawn(
-    sampler: AnySampler, draw: Draw, cancelled: Callable[[], bool] = never
+    sampler: PriorSampler, draw: Draw, cancelled: Callable[[], bool] = never
 ) -> NDArray[np.generic]:
     """Code maps or latents (n, ...) as a bundle holds them; raises RequestError where cancelled."""
     codes = sampler.codes(draw, cancelled)
