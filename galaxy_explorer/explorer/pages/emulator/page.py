@@ -188,8 +188,6 @@ def html_of(text: str) -> pn.pane.HTML:
     return HtmlPane(text, stylesheets=sheets, sizing_mode="stretch_width", margin=(4, 10))
 
 
-
-
 class EmulatorPage(pn.viewable.Viewer):
     """One panel a prior; a chooser above their controls says which is shown."""
 
