@@ -57,6 +57,7 @@ test-quick: $(READY)-test
 lint: $(READY)-test
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	.venv/bin/biome check --error-on-warnings galaxy_explorer/explorer/js
 	.venv/bin/lint-imports
 	$(RUN) -m deptry .
 	$(RUN) -m mypy

@@ -1,6 +1,6 @@
-"""The page around the pages: title, navigation, light and dark, and what to do about an error.
+"""The page around the pages: title, navigation, search field, what can be taken home.
 
-What every page has above it: a search field, and the way to take things home.
+Where the app cannot start, a page that says what is wrong and what helps.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import panel_material_ui as pmui
 from panel.io.resources import LOCAL_DIST
 
 from galaxy_explorer.errors import BadQuery, GalaxyExplorerError
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.context import AppContext, app_context
-from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.export.dialog import ExportDialog
 from galaxy_explorer.explorer.links import restore
 from galaxy_explorer.explorer.pages.labels.session import label_columns
@@ -28,7 +28,13 @@ from galaxy_explorer.explorer.server.sessions import (
     session_beacon,
 )
 from galaxy_explorer.explorer.state import ExplorerState
-from galaxy_explorer.explorer.widgets.components import Navigation, SearchField, notify, when_loaded
+from galaxy_explorer.explorer.widgets.components import (
+    HtmlPane,
+    Navigation,
+    SearchField,
+    notify,
+    when_loaded,
+)
 from galaxy_explorer.explorer.widgets.results import (
     as_results,
     format_count,
@@ -52,7 +58,7 @@ OWN_WIDTH = f":host {{ flex: 0 0 calc({FIELD_WIDTH} + 46px) !important; min-widt
 
 
 class HeaderTools(pn.viewable.Viewer):
-    """Search field and take-home button; page: name of the page that is open."""
+    """Search field and export button; page: name of the page that is open."""
 
     def __init__(
         self, state: ExplorerState, context: AppContext, page: Callable[[], str], **params: Any
@@ -60,18 +66,19 @@ class HeaderTools(pn.viewable.Viewer):
         super().__init__(**params)
         self.state = state
         self.field = SearchField(
-            self._on_message, hint="Name, position, T < 0", slim=True, margin=(0, 4),
+            self.on_message, hint="Name, position, T < 0", slim=True, margin=(0, 4),
             explanation=EXPLANATION, sizing_mode=None, styles={"width": FIELD_WIDTH}
         )  # fmt: skip
-        self.take_home = ExportDialog(state, context, page)
+        self.export = ExportDialog(state, context, page)
         self._view = pn.Row(
-            self.field, self.take_home, margin=0, align="center", stylesheets=[OWN_WIDTH]
+            self.field, self.export, margin=0, align="center", stylesheets=[OWN_WIDTH]
         )
 
     def __panel__(self) -> pn.Row:
         return self._view
 
-    async def _on_message(self, message: dict[str, Any]) -> None:
+    async def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         asked = message.get("ask")
         if isinstance(asked, str):
             await self.search(asked)
@@ -124,7 +131,9 @@ HEADER_STYLE = {
 
 def main_page() -> pn.viewable.Viewable:
     """The app for one visitor, or a page that says what is wrong and what helps."""
-    _keep_styles_local()
+    # Take Panel's style sheets from this server, whatever happens.
+    if pn.state.curdoc is not None:
+        pn.state.curdoc.template_variables["dist_url"] = LOCAL_DIST
     try:
         context = app_context()
     except GalaxyExplorerError as error:
@@ -133,21 +142,13 @@ def main_page() -> pn.viewable.Viewable:
     return build_page(context) if has_slot() else expired_page()
 
 
-def _keep_styles_local() -> None:
-    """Take Panel's style sheets from this server, whatever happens.
-
-    Panel makes them point elsewhere and turns them round when it renders the page. A visitor whose
-    browser connects so late that the session has expired gets one that was never rendered.
-    """
-    if pn.state.curdoc is not None:
-        pn.state.curdoc.template_variables["dist_url"] = LOCAL_DIST
-
-
 def build_page(context: AppContext) -> pmui.Page:
     """The app for one visitor. Each page is made when it is first opened."""
     state = ExplorerState(context.bundle)
     pages = offered_pages(context)
-    navigation = Navigation(entries=_entries(pages), page=_asked_page(list(pages)), margin=(0, 8))
+    asked = pn.state.session_args.get("page", [b""])[0].decode(errors="replace")
+    page = asked if asked in pages else next(iter(pages))
+    navigation = Navigation(entries=navigation_entries(pages), page=page, margin=(0, 8))
     main = pn.Column(sizing_mode="stretch_both", margin=0)
     made: dict[str, pn.viewable.Viewable] = {}
     here = session_beacon()
@@ -165,45 +166,31 @@ def build_page(context: AppContext) -> pmui.Page:
             pn.state.location.update_query(page=name)
 
     navigation.param.watch(lambda event: when_loaded(partial(open_page, event.new)), "page")
-    _reopen(state, context)
+    # Bring the state to what the address asks for; say what could not be had.
+    given = pn.state.session_args.items()
+    asked = {word: values[0].decode(errors="replace") for word, values in given}
+    for complaint in restore(state, asked, context.selections):
+        pn.state.onload(partial(notify, complaint, warning=True))
     open_page(navigation.page)
     # A click before the page is loaded would change what is chosen but not what is shown.
     main.styles = {"pointer-events": "none"}
     pn.state.onload(partial(main.param.update, styles={}))
     tools = HeaderTools(state, context, lambda: navigation.page)
-    main.append(tools.take_home.dialog)
+    main.append(tools.export.dialog)
     return _page(main, header=[navigation, tools, here])
 
 
-def _reopen(state: ExplorerState, context: AppContext) -> None:
-    """Bring the state to what the address asks for; say what could not be had."""
-    given = pn.state.session_args.items()
-    asked = {word: values[0].decode(errors="replace") for word, values in given}
-    for complaint in restore(state, asked, context.selections):
-        pn.state.onload(partial(notify, complaint, warning=True))
-
-
-def _entries(pages: dict[str, PageEntry]) -> list[tuple[str, str, bool]]:
+def navigation_entries(pages: dict[str, PageEntry]) -> list[tuple[str, str, bool]]:
     """What the navigation shows; the first page of each group stands a little apart."""
     groups = [page.group for page in pages.values()]
     first = [True, *(one != before for one, before in zip(groups[1:], groups, strict=False))]
     return [(name, page.title, new) for (name, page), new in zip(pages.items(), first, strict=True)]
 
 
-def _asked_page(names: list[str]) -> str:
-    asked = pn.state.session_args.get("page", [b""])[0].decode(errors="replace")
-    return asked if asked in names else names[0]
-
-
 def error_page(error: Exception) -> pmui.Page:
     """A page that says what is wrong and what helps."""
-    text = (
-        f"<h2>The explorer cannot start</h2><p>{escape(error)}</p>"
-        "<p>Name a bundle with <code>galaxy-explorer serve BUNDLE</code> or "
-        "<code>make app BUNDLE=...</code>; <code>galaxy-explorer train</code> makes one from a "
-        "survey. Reload this page when it is there.</p>"
-    )
-    return _page(pn.pane.HTML(text, margin=40, styles={"font-size": "16px", "max-width": "70ch"}))
+    text = render("pages.error", error=error)
+    return _page(HtmlPane(text, margin=40, styles={"font-size": "16px", "max-width": "70ch"}))
 
 
 def _page(

@@ -1,10 +1,9 @@
-"""Slow pictures without waiting: made in a thread, shown when they are still wanted.
+"""Slow work off the event loop: pictures of one visitor, and jobs that all visitors queue for.
 
-Slow work for visitors, one piece after the other, step by step; who waits knows for how many.
-
-One thread works for the whole server. Whoever enters the line is told at once how many are before
-them; the line is bounded, work can be cancelled between two of its steps, and nothing here waits
-on the event loop.
+`LatestTask` makes something in a thread and shows it if nothing newer was asked for meanwhile.
+`JobQueue` does one job after the other, step by step, in one thread of the whole server. Whoever
+submits one is told at once how many are before it; the queue is bounded, and a job can be cancelled
+between two of its steps.
 """
 
 from __future__ import annotations
@@ -52,14 +51,13 @@ class LatestTask(param.Parameterized):
         """Draw soon, or once it can be seen. Takes and ignores the events of watchers."""
         if not self.shown:
             self._due = True
-        elif pn.state.curdoc is not None and self._may_draw_now():
+        elif pn.state.curdoc is not None and (
+            self._at_hand() if pn.state.loaded else self._ready()
+        ):
             self.draw_at_once()
         else:
             # A browser that is still opening the page would miss a drawing made meanwhile.
             pn.state.onload(self.draw)
-
-    def _may_draw_now(self) -> bool:
-        return self._at_hand() if pn.state.loaded else self._ready()
 
     def _appear(self, *_: param.parameterized.Event) -> None:
         if self.shown and self._due:
@@ -123,39 +121,39 @@ JobEvent = Queued | Result | Finished
 
 
 class Job:
-    """A piece of work in the line. Made by `Line.enter`, on the event loop."""
+    """A piece of work in the queue. Made by `JobQueue.submit`, on the event loop."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
         self._loop = asyncio.get_running_loop()
-        self._news: asyncio.Queue[JobEvent] = asyncio.Queue()
+        self._events: asyncio.Queue[JobEvent] = asyncio.Queue()
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
         """Stop after the step that is being worked on; its result is dropped."""
         self._cancelled.set()
-        self._news.put_nowait(Finished())
+        self._events.put_nowait(Finished())
 
     def cancelled(self) -> bool:
         """Whether it was cancelled."""
         return self._cancelled.is_set()
 
-    def tell(self, news: JobEvent) -> None:
-        """Hand news over to the event loop, from any thread; nobody listens once that is closed."""
+    def emit(self, event: JobEvent) -> None:
+        """Hand an event over to the loop, from any thread; nobody listens once that is closed."""
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._news.put_nowait, news)
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
-    async def news(self) -> AsyncIterator[Queued | Result]:
+    async def events(self) -> AsyncIterator[Queued | Result]:
         """What happens, as it happens. Raises what ended the work, if an error did."""
         while not self.cancelled():
-            news = await self._news.get()
+            event = await self._events.get()
             if self.cancelled():
                 return
-            if isinstance(news, Finished):
-                if news.error is not None:
-                    raise news.error
+            if isinstance(event, Finished):
+                if event.error is not None:
+                    raise event.error
                 return
-            yield news
+            yield event
 
 
 def _on_one_core() -> None:
@@ -169,23 +167,23 @@ def _on_one_core() -> None:
 
 
 class JobQueue:
-    """Jobs one after the other, in the order in which they came; at most `places` of them."""
+    """Jobs one after the other, in the order in which they came; at most `max_jobs` of them."""
 
-    def __init__(self, places: int = MAX_JOBS) -> None:
-        self._places = places
+    def __init__(self, max_jobs: int = MAX_JOBS) -> None:
+        self._max_jobs = max_jobs
         self._jobs: list[Job] = []  # the first is worked on
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, "emulator", initializer=_on_one_core)
 
-    def enter(self, work: Work) -> Job:
-        """Queue work at the end. Raises Busy where the line is full."""
+    def submit(self, work: Work) -> Job:
+        """Queue work at the end. Raises Busy where the queue is full."""
         job = Job(work)
         with self._lock:
-            if len(self._jobs) >= self._places:
+            if len(self._jobs) >= self._max_jobs:
                 raise Busy(
                     f"{len(self._jobs)} requests are waiting already; try again in a few seconds"
                 )
-            job.tell(Queued(len(self._jobs)))
+            job.emit(Queued(len(self._jobs)))
             self._jobs.append(job)
         self._worker.submit(self._do, job)
         return job
@@ -209,18 +207,18 @@ class JobQueue:
                 for part in job.work(job.cancelled):
                     if job.cancelled():
                         break
-                    job.tell(Result(part))
+                    job.emit(Result(part))
         except Exception as caught:  # noqa: BLE001 - raised where the job is waited for
             error = caught
         self._leave(job)
-        job.tell(Finished(error))
+        job.emit(Finished(error))
 
     def _leave(self, job: Job) -> None:
         with self._lock:
             if job in self._jobs:
                 self._jobs.remove(job)
                 for before, other in enumerate(self._jobs):
-                    other.tell(Queued(before))
+                    other.emit(Queued(before))
 
     def close(self) -> None:
         """Cancel everything and let the thread end."""

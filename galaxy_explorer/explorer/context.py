@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.pictures.display import has_colour
 from galaxy_explorer.explorer.pictures.originals import (
@@ -50,7 +50,7 @@ def make_context(settings: Settings) -> AppContext:
         from galaxy_explorer.survey.store import Survey
 
         sources.append(survey_originals(bundle, Survey.open(settings.survey)))
-    cutouts = _cutouts(bundle, folder, settings) if settings.sdss_cutouts else None
+    cutouts = sdss_cutouts(bundle, folder, settings) if settings.sdss_cutouts else None
     if cutouts is not None:
         sources.append(cutouts)
     stamps = StampStore(bundle, folder / "stamps", first_of(sources))
@@ -61,7 +61,8 @@ def make_context(settings: Settings) -> AppContext:
     return AppContext(bundle, stamps, cutouts, selections, settings)
 
 
-def _cutouts(bundle: Bundle, folder: Path, settings: Settings) -> SdssCutouts:
+def sdss_cutouts(bundle: Bundle, folder: Path, settings: Settings) -> SdssCutouts:
+    """Pictures from the SDSS at the positions of a bundle, cut as its stamps are."""
     survey = bundle.manifest.survey
     scale = survey.pixel_scale_arcsec or DEFAULT_SCALE_ARCSEC
     return SdssCutouts(

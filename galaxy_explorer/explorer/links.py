@@ -1,12 +1,10 @@
 """A link that reopens what a visitor sees: page, model, selection, display, galaxy.
 
-Everything is in the query of the address; a selection is named by its hash (`selections`). What
-an address says is checked before it is used: what is wrong is left out and said in a sentence.
-
-Selections kept on disk under their hash, so that a link can name thousands of galaxies.
-
-A file is one line of JSON (bundle, count, words) and a bit for each galaxy, compressed. Its name
-is the hash of its content, so nothing but what was kept can be read back.
+Everything is in the query of the address; what it says is checked before it is used, and what is
+wrong is left out and said in a sentence. A selection of thousands of galaxies is named by its hash:
+it is kept on disk in a file of one line of JSON (bundle, count, words) and a bit for each galaxy,
+compressed. The file's name is the hash of its content, so nothing but what was kept can be read
+back.
 """
 
 from __future__ import annotations
@@ -69,20 +67,17 @@ class SelectionStore:
             with path.open("rb") as stream:
                 data = stream.read(MAX_HEADER_BYTES + 2 * self._n)
             os.utime(path)
-            return self._parse(data, digest)
+            if hashlib.sha256(data).hexdigest()[:24] != digest:
+                raise ValueError("damaged")
+            text, _, packed = data.partition(b"\n")
+            header = json.loads(text)
+            if (header.get("bundle"), header.get("n")) != (self._bundle, self._n):
+                raise ValueError("of another bundle")
+            bits = zlib.decompressobj().decompress(packed, -(-self._n // 8))
+            mask = np.unpackbits(np.frombuffer(bits, np.uint8), count=self._n)
+            return np.flatnonzero(mask), str(header["words"])
         except (OSError, ValueError, zlib.error) as error:
             raise KeyError(digest) from error
-
-    def _parse(self, data: bytes, digest: str) -> tuple[NDArray[np.int64], str]:
-        if hashlib.sha256(data).hexdigest()[:24] != digest:
-            raise ValueError("damaged")
-        text, _, packed = data.partition(b"\n")
-        header = json.loads(text)
-        if (header.get("bundle"), header.get("n")) != (self._bundle, self._n):
-            raise ValueError("of another bundle")
-        bits = zlib.decompressobj().decompress(packed, -(-self._n // 8))
-        mask = np.unpackbits(np.frombuffer(bits, np.uint8), count=self._n)
-        return np.flatnonzero(mask), str(header["words"])
 
     def _sweep(self) -> None:
         """Remove the selections not used for longest."""
@@ -123,24 +118,27 @@ def restore(
 ) -> list[str]:
     """Bring the state to what an address asks for; returns what could not be had, in sentences."""
     steps: dict[str, Callable[[str], str | None]] = {
-        "bundle": lambda text: _check_bundle(state, text),
-        **{word: _chooser(state, word) for word in CHOICES},
-        "pictures": lambda text: _choose_pictures(state, text),
-        "display": lambda text: _choose_display(state, text),
-        "selection": lambda text: _select(state, text, selections),
-        "galaxy": lambda text: _focus(state, text),
+        "bundle": lambda text: check_bundle(state, text),
+        **{word: chooser(state, word) for word in CHOICES},
+        "pictures": lambda text: choose_pictures(state, text),
+        "display": lambda text: choose_display(state, text),
+        "selection": lambda text: choose_selection(state, text, selections),
+        "galaxy": lambda text: choose_focus(state, text),
     }
     complaints = [step(asked[word]) for word, step in steps.items() if word in asked]
     return [complaint for complaint in complaints if complaint]
 
 
-def _check_bundle(state: ExplorerState, text: str) -> str | None:
+def check_bundle(state: ExplorerState, text: str) -> str | None:
+    """Say where a link was made with another bundle."""
     if state.bundle.hash[:BUNDLE_DIGITS] == text:
         return None
     return "The link was made with another bundle: what it names may be missing or differ here."
 
 
-def _chooser(state: ExplorerState, word: str) -> Callable[[str], str | None]:
+def chooser(state: ExplorerState, word: str) -> Callable[[str], str | None]:
+    """How to choose a clustering or a column, if the bundle has it."""
+
     def choose(text: str) -> str | None:
         if text not in state.param[CHOICES[word]].objects:
             return f"The link asks for {word} {_short(text)}, which this bundle has not."
@@ -150,14 +148,16 @@ def _chooser(state: ExplorerState, word: str) -> Callable[[str], str | None]:
     return choose
 
 
-def _choose_pictures(state: ExplorerState, text: str) -> str | None:
+def choose_pictures(state: ExplorerState, text: str) -> str | None:
+    """Show reconstructions or originals."""
     if text not in PICTURES:
         return f"The link asks for pictures {_short(text)}; there are {' and '.join(PICTURES)}."
     state.pictures = text
     return None
 
 
-def _choose_display(state: ExplorerState, text: str) -> str | None:
+def choose_display(state: ExplorerState, text: str) -> str | None:
+    """Take over the display settings of a link."""
     try:
         wanted = DisplaySettings.from_token(text)
     except SettingError:
@@ -167,7 +167,8 @@ def _choose_display(state: ExplorerState, text: str) -> str | None:
     return None
 
 
-def _select(state: ExplorerState, text: str, selections: SelectionStore) -> str | None:
+def choose_selection(state: ExplorerState, text: str, selections: SelectionStore) -> str | None:
+    """Select what a link names, if it is still kept."""
     try:
         rows, words = selections.get(text)
     except KeyError:
@@ -176,7 +177,8 @@ def _select(state: ExplorerState, text: str, selections: SelectionStore) -> str 
     return None
 
 
-def _focus(state: ExplorerState, text: str) -> str | None:
+def choose_focus(state: ExplorerState, text: str) -> str | None:
+    """Bring a galaxy of the bundle into focus."""
     rows = np.flatnonzero(state.bundle.column("galaxy_id") == text)
     if not len(rows):
         return f"The link's galaxy {_short(text)} is not in this bundle."

@@ -17,9 +17,9 @@ from galaxy_explorer.explorer.pages.labels.session import label_store
 from galaxy_explorer.explorer.pictures.originals import survey_originals
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.colouring import map_colouring
-from galaxy_explorer.explorer.plots.galaxy_map import BLANK, TOOLTIP_STYLE, GalaxyMap
+from galaxy_explorer.explorer.plots.galaxy_map import BLANK, GalaxyMap, tooltip
 from galaxy_explorer.explorer.state import ExplorerState
-from galaxy_explorer.explorer.widgets.controls import format_colour, two_way
+from galaxy_explorer.explorer.widgets.controls import format_colour
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.labels.tables import table as label_table
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 GALLERY_PAGE = 48
-TOOLTIP = (
-    f'<div style="{TOOLTIP_STYLE}"><div><b>@id</b></div><div>@t · cluster @cluster</div></div>'
-)
 COLOURS = """
 :host {
   --panel-on-background-color: var(--vscode-editor-foreground, var(--jp-ui-font-color1, #212529));
@@ -69,16 +66,47 @@ class Explorer(pn.viewable.Viewer):
         _load_scripts()
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self.state = ExplorerState(self.bundle)
-        self.stamps = _stamps(self.bundle, survey)
+        self.stamps = open_stamps(self.bundle, survey)
         self.map = GalaxyMap(self.bundle.column("galaxy_id"), self.bundle.column("ttype"))
         self._figure = pn.pane.Bokeh(self.map.figure, height=height, sizing_mode="stretch_width")
         self._place()
         self.map.show(BLANK, BLANK)
-        self._format_hover()
+        for tool in self.map.figure.select({"type": HoverTool}):
+            tool.tooltips = tooltip()  # pictures have addresses only where a server is
         self.state.param.watch(self._place, ["clustering", "colour_by"])
         self.state.param.watch(self._highlight, "selection")
         self.map.source.selected.on_change("indices", self._on_map)
-        self._view = self._layout(height)
+        pictures = Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56)
+        pictures.task.draw_at_once()  # what is told before the cell is shown is lost
+        # What is known of the galaxy in focus; a pane would ask the network for its styles.
+        card = Detail(self.state, self.stamps).card
+        words = pn.widgets.StaticText(
+            stylesheets=card.stylesheets, sizing_mode="stretch_width", margin=(0, 10)
+        )
+        card.param.watch(lambda event: words.param.update(value=str(event.new)), "object")
+        settings = self.state.display.param
+        kinds = {
+            "stretch": pn.widgets.Select, "interval": pn.widgets.Select,
+            "percentile": pn.widgets.FloatSlider, "colour_map": pn.widgets.Select,
+            "invert": pn.widgets.Checkbox, "shared": pn.widgets.Checkbox,
+        }  # fmt: skip
+        controls = [kind.from_param(settings[name]) for name, kind in kinds.items()]
+        if self.stamps.colour:
+            controls[list(kinds).index("colour_map")].options = format_colour(self.state)
+        display = pn.Card(
+            *controls, title="How pictures are drawn", collapsed=True, sizing_mode="stretch_width"
+        )
+        side = pn.Column(
+            self._choice("Model", "clustering", self.state.clustering_choices()),
+            self._choice("Colour by", "colour_by", self.state.colour_choices()),
+            words, pictures, display,
+            sizing_mode="stretch_width", scroll="y-auto", height=height,
+        )  # fmt: skip
+        for part in side.select(pn.reactive.Reactive):
+            part.stylesheets = [*part.stylesheets, COLOURS]
+        self._view = pn.Row(
+            self._figure, side, sizing_mode="stretch_width", min_height=height, design=Native
+        )
 
     def __panel__(self) -> pn.Row:
         return self._view
@@ -95,10 +123,6 @@ class Explorer(pn.viewable.Viewer):
         """What annotators have said of the galaxies of this bundle. Raises LabelError."""
         return label_table(label_store(self.bundle))
 
-    def _format_hover(self) -> None:
-        for tool in self.map.figure.select({"type": HoverTool}):
-            tool.tooltips = TOOLTIP  # pictures have addresses only where a server is
-
     def _place(self, *_: Any) -> None:
         colouring = map_colouring(self.bundle, self.state.clustering, self.state.colour_by)
         self.map.place(self.bundle.clusterings[self.state.clustering], colouring)
@@ -112,48 +136,11 @@ class Explorer(pn.viewable.Viewer):
         if not np.array_equal(np.unique(new), self.state.selection):
             self.state.select(new, "chosen on the map")
 
-    def _layout(self, height: int) -> pn.Row:
-        pictures = Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56)
-        pictures.drawing.draw_at_once()  # what is told before the cell is shown is lost
-        side = pn.Column(
-            self._choice("Model", "clustering", self.state.clustering_choices()),
-            self._choice("Colour by", "colour_by", self.state.colour_choices()),
-            self._focus(), pictures, self._display(),
-            sizing_mode="stretch_width", scroll="y-auto", height=height,
-        )  # fmt: skip
-        for part in side.select(pn.reactive.Reactive):
-            part.stylesheets = [*part.stylesheets, COLOURS]
-        return pn.Row(
-            self._figure, side, sizing_mode="stretch_width", min_height=height, design=Native
-        )
-
-    def _focus(self) -> pn.widgets.StaticText:
-        """What is known of the galaxy in focus; a pane would ask the network for its styles."""
-        card = Detail(self.state, self.stamps).card
-        words = pn.widgets.StaticText(
-            stylesheets=card.stylesheets, sizing_mode="stretch_width", margin=(0, 10)
-        )
-        card.param.watch(lambda event: words.param.update(value=event.new), "object")
-        return words
-
     # Panel's own widgets and looks: each of the app's carries its library along, 1.4 MB a widget,
     # and a notebook keeps them all.
     def _choice(self, label: str, name: str, options: dict[str, str]) -> pn.widgets.Select:
-        widget = pn.widgets.Select(label=label, options=options, sizing_mode="stretch_width")
-        return two_way(widget, self.state, name)
-
-    def _display(self) -> pn.Card:
-        settings = self.state.display.param
-        kinds = {
-            "stretch": pn.widgets.Select, "interval": pn.widgets.Select,
-            "percentile": pn.widgets.FloatSlider, "colour_map": pn.widgets.Select,
-            "invert": pn.widgets.Checkbox, "shared": pn.widgets.Checkbox,
-        }  # fmt: skip
-        controls = [kind.from_param(settings[name]) for name, kind in kinds.items()]
-        if self.stamps.colour:
-            controls[list(kinds).index("colour_map")].options = format_colour(self.state)
-        return pn.Card(
-            *controls, title="How pictures are drawn", collapsed=True, sizing_mode="stretch_width"
+        return pn.widgets.Select.from_param(
+            self.state.param[name], label=label, options=options, sizing_mode="stretch_width"
         )
 
 
@@ -167,7 +154,8 @@ def _load_scripts() -> None:
         pn.extension(inline=True)
 
 
-def _stamps(bundle: Bundle, survey: str | Path | None) -> StampStore:
+def open_stamps(bundle: Bundle, survey: str | Path | None) -> StampStore:
+    """The stamps of a bundle, with the originals of a survey if one is given."""
     originals = None
     if survey is not None:
         from galaxy_explorer.survey.store import Survey

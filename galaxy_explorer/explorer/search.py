@@ -4,9 +4,7 @@ NGC 4565                            id or name; blanks, case and leading zeros d
 12:36:20.8 +25:59:16 r=5'           cone: sexagesimal (hours) or degrees, radius 2' if not said
 T < 0 and bmag <= 13 and cluster=5  columns, joined by "and"; also != and ~ (contains)
 
-Neighbours in code space: look-alikes of a galaxy, and galaxies that have hardly any.
-
-Code space is that of a clustering's features (N, P); distances are Euclidean, exact, in float64.
+Beside it, how odd each galaxy is: how sparse code space is around it, how badly it is drawn.
 """
 
 from __future__ import annotations

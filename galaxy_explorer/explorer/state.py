@@ -37,10 +37,10 @@ class ExplorerState(param.Parameterized):
     )
     selection = param.Array(constant=True, doc="Selected rows: sorted, unique int64, read-only.")
     selection_label = param.String(constant=True, doc="The selection in words; empty if none.")
-    answer: Any = param.Parameter(
-        doc="The last answer to a search (`results.Answer`), in its order."
+    results: Any = param.Parameter(
+        doc="What the last search found (`SearchResults`), in its order."
     )
-    questions = param.Integer(default=0, doc="Counts what was asked for; see `results.ask`.")
+    requests = param.Integer(default=0, doc="Counts what was asked for; see `next_request`.")
     focus = param.Integer(default=None, allow_None=True, doc="Row of the galaxy in focus.")
     pictures: Any = param.Selector(default="reconstruction", objects=list(PICTURES))
     display: Any = param.ClassSelector(class_=DisplaySettings, constant=True)
@@ -131,12 +131,13 @@ def colour_columns(bundle: Bundle) -> list[str]:
         for name in bundle.column_names
         if name not in first and name not in HIDDEN_COLUMNS and "/" not in name
     ]
-    columns = [name for name in first + rest if _can_colour(bundle.column(name))]
+    columns = [name for name in first + rest if can_colour(bundle.column(name))]
     clusters = ["cluster_ttype", "cluster"] if "ttype" in columns else ["cluster"]
     return [*clusters, *columns]
 
 
-def _can_colour(values: NDArray[Any]) -> bool:
+def can_colour(values: NDArray[Any]) -> bool:
+    """Whether a column can colour the map: numbers, or words that several galaxies share."""
     if values.dtype.kind in "iufb":
         return bool(np.isfinite(values.astype(float)).any())
     return values.dtype.kind in "USO" and len({str(value) for value in values}) <= len(values) // 4

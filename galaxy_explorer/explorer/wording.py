@@ -1,8 +1,5 @@
-"""The words the pages use for keys of the bundle and columns of the catalogue.
-
-One galaxy in words and figures: captions, positions, what the catalogue and the model say.
-
-The words for what an evaluation holds: questions, models, features, verdicts.
+"""The words the pages use: for keys of the bundle and columns of the catalogue, for one galaxy
+(captions, positions, what catalogue and model say), and for what an evaluation holds.
 """
 
 from __future__ import annotations
@@ -178,13 +175,6 @@ QUESTION_WORDS = {
     "baseline": "What do simple baselines reach?",
     "ceiling": "How well can it be done at all?",
 }
-NOT_EVALUATED = (
-    "This bundle has not been evaluated yet. <code>galaxy-explorer evaluate {path} --survey"
-    " SURVEY</code> measures everything that this page shows and writes it into the bundle;"
-    " then restart the app."
-)
-
-
 CLUSTERER_WORDS = {
     "gmm": "Gaussian mixture",
     "kmeans": "k-means",

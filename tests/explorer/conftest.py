@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.explorer.context import AppContext
+from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.settings import read_settings
 from tests.explorer.fakes import drawn
 from tests.small_bundle import write_small_bundle
 from tests.small_evaluation import small_evaluation
@@ -45,3 +48,10 @@ def stamps(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 @pytest.fixture
 def state(bundle: Bundle) -> ExplorerState:
     return ExplorerState(bundle)
+
+
+@pytest.fixture
+def context(bundle: Bundle, stamps: StampStore, tmp_path: Path) -> AppContext:
+    """What visitors share, with stamps that need no torch."""
+    store = SelectionStore(tmp_path / "selections", bundle.hash, len(bundle), 10)
+    return AppContext(bundle, stamps, None, store, read_settings({}))

@@ -10,8 +10,8 @@ from galaxy_explorer.explorer.plots.ttype_histogram import T_SOURCE
 
 
 @pytest.fixture
-def page(state, stamps) -> ClustersPage:
-    return ClustersPage(state, stamps)
+def page(state, context) -> ClustersPage:
+    return ClustersPage(state, context)
 
 
 def bars(page: ClustersPage) -> tuple[int, int]:

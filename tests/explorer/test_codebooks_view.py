@@ -21,8 +21,8 @@ UNCLUSTERED = "k512-modern-16x16"
 
 
 @pytest.fixture
-def page(state, stamps) -> CodebooksPage:
-    return CodebooksPage(state, stamps)
+def page(state, context) -> CodebooksPage:
+    return CodebooksPage(state, context)
 
 
 def test_every_clustering_and_every_other_model_can_be_chosen(bundle):

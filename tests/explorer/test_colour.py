@@ -110,7 +110,7 @@ def test_strips_and_detail_show_colours_and_the_residual_of_the_mean(
     assert [line["label"] for line in content["lines"]][::2] == ["Original", "residual"]
     assert "mean of the bands" in content["lines"][2]["note"]
     assert spread(content["sheet"]) > COLOURED
-    shown = Detail(state, stamps)._pictures(3)
+    shown = Detail(state, stamps)._content(3)
     assert shown.count("<img") == 3
     assert "mean of the bands, blue −0.1, white 0, red +0.1" in shown
 
@@ -167,8 +167,8 @@ def test_what_the_emulator_draws_is_in_colour(source, wish) -> None:
     for part in (Ladder(source, field, lambda _: None), MorphView(source, field)):
         done(part, Request(1, 2), look)
         assert spread(part.view.sheet) > COLOURED
-    samples._on_message({"sample": 1})
-    shown = samples.detail._prepare()()
+    samples.on_message({"sample": 1})
+    shown = samples.detail.prepare()()
     assert shown.count("<img") == 2
 
 

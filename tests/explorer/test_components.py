@@ -133,15 +133,15 @@ def test_an_overtaken_drawing_is_dropped(gallery, state):
     state.select(range(24), "first")
 
     async def race() -> None:
-        late = asyncio.ensure_future(gallery.drawing.draw())
+        late = asyncio.ensure_future(gallery.task.draw())
         await asyncio.sleep(0)
         gallery.order = np.arange(100, 110)
-        await gallery.drawing.draw()
+        await gallery.task.draw()
         await late
 
     asyncio.run(race())
     assert shown(gallery) == list(range(100, 110))
-    assert gallery.sheet.stamp == gallery.drawing.number
+    assert gallery.sheet.stamp == gallery.task.number
 
 
 def test_pictures_are_named_for_what_they_are(gallery, state):
@@ -225,10 +225,10 @@ def test_text_of_the_catalogue_is_not_html(state, monkeypatch):
 
 def test_a_hidden_gallery_draws_once_it_is_shown(gallery, state):
     before = gallery.sheet.stamp
-    gallery.drawing.shown = False
+    gallery.task.shown = False
     state.select(range(5), "five")
     state.select(range(6), "six")
     assert gallery.sheet.stamp == before
-    gallery.drawing.shown = True
+    gallery.task.shown = True
     assert gallery.sheet.stamp == before + 1
     assert len(shown(gallery)) == 6

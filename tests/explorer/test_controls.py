@@ -12,7 +12,7 @@ from galaxy_explorer.explorer.widgets.controls import whole_number
 def test_a_whole_number_in_range_is_taken() -> None:
     field = whole_number("How many", 24, 1, 500)
     for typed in (1, 500, 7):
-        field._on_message({"value": typed})
+        field.on_message({"value": typed})
         assert (field.value, field.refusals) == (typed, 0)
     assert field.label == "How many (1 to 500)"
 
@@ -22,5 +22,5 @@ def test_a_whole_number_in_range_is_taken() -> None:
 )
 def test_anything_else_is_refused_and_the_old_one_shown_again(typed) -> None:
     field = whole_number("How many", 24, 1, 500)
-    field._on_message({"value": typed})
+    field.on_message({"value": typed})
     assert (field.value, field.refusals) == (24, 1)

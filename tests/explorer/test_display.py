@@ -32,7 +32,7 @@ from galaxy_explorer.explorer.pictures.display import (
     encode_sheet,
     limits,
     normalised,
-    render,
+    render_stamps,
     sheet,
     without_colour,
 )
@@ -78,8 +78,8 @@ def test_shared_limits_are_those_of_all_pixels_together(galaxies, interval) -> N
 
 def test_shared_limits_keep_the_order_of_brightness_and_own_limits_do_not(galaxies) -> None:
     pair = np.stack([galaxies[0], galaxies[0] * 0.5])
-    own = render(pair, DisplaySettings(interval="minmax"))
-    shared = render(pair, DisplaySettings(interval="minmax", shared=True))
+    own = render_stamps(pair, DisplaySettings(interval="minmax"))
+    shared = render_stamps(pair, DisplaySettings(interval="minmax", shared=True))
     np.testing.assert_array_equal(own[0], own[1])
     assert shared[1].max() < shared[0].max()
 
@@ -87,7 +87,7 @@ def test_shared_limits_keep_the_order_of_brightness_and_own_limits_do_not(galaxi
 @pytest.mark.parametrize("name", list(COLOUR_MAPS))
 def test_inverted_pictures_run_through_the_colours_backwards(galaxies, name) -> None:
     plain = normalised(galaxies, DisplaySettings())
-    inverted = render(galaxies, DisplaySettings(invert=True, colour_map=name))
+    inverted = render_stamps(galaxies, DisplaySettings(invert=True, colour_map=name))
     levels = np.minimum((1 - plain) * 256, 255).astype(int)
     np.testing.assert_array_equal(inverted, colour_table(name)[levels])
 
@@ -100,8 +100,8 @@ def test_grey_runs_from_black_to_white() -> None:
 @pytest.mark.filterwarnings("error")
 def test_a_flat_or_empty_stamp_is_drawn_without_warnings(chosen) -> None:
     flat = np.full((2, 8, 8), 0.3, np.float32)
-    assert render(flat, DisplaySettings(**chosen)).shape == (2, 8, 8, 3)
-    assert render(flat[:0], DisplaySettings(**chosen)).shape == (0, 8, 8, 3)
+    assert render_stamps(flat, DisplaySettings(**chosen)).shape == (2, 8, 8, 3)
+    assert render_stamps(flat[:0], DisplaySettings(**chosen)).shape == (0, 8, 8, 3)
 
 
 @pytest.mark.filterwarnings("error")
@@ -111,10 +111,10 @@ def test_pixels_that_are_not_finite_are_black_and_spoil_nothing(galaxies, interv
     spoilt = galaxies.copy()
     spoilt[0] = np.nan
     spoilt[1, 3, 4] = np.nan
-    pictures = render(spoilt, display)
+    pictures = render_stamps(spoilt, display)
     assert pictures[0].max() == 0
     assert pictures[1, 3, 4].max() == 0
-    np.testing.assert_array_equal(pictures[2:], render(galaxies, display)[2:])
+    np.testing.assert_array_equal(pictures[2:], render_stamps(galaxies, display)[2:])
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_three_bands_are_shown_as_colours_and_any_other_number_as_their_mean() -
 @pytest.mark.parametrize("stretch", list(STRETCHES))
 @pytest.mark.parametrize("interval", list(INTERVALS))
 def test_a_red_galaxy_stays_red(coloured, stretch, interval) -> None:
-    pictures = render(coloured, DisplaySettings(stretch=stretch, interval=interval))
+    pictures = render_stamps(coloured, DisplaySettings(stretch=stretch, interval=interval))
     red, green, blue = pictures.mean(axis=(1, 2)).T
     assert (red > green + 2).all()
     assert (green > blue + 2).all()
@@ -151,31 +151,33 @@ def test_equal_bands_look_as_one_band_does(galaxies) -> None:
     alike = as_shown(galaxies[:, None].repeat(3, axis=1))
     for chosen in ({}, {"shared": True}, {"invert": True, "stretch": "log"}):
         display = DisplaySettings(interval="minmax", **chosen)
-        np.testing.assert_array_equal(render(alike, display), render(galaxies, display))
+        np.testing.assert_array_equal(
+            render_stamps(alike, display), render_stamps(galaxies, display)
+        )
 
 
 def test_inverted_colours_are_the_complement(coloured) -> None:
-    plain, inverted = (render(coloured, DisplaySettings(invert=on)) for on in (False, True))
+    plain, inverted = (render_stamps(coloured, DisplaySettings(invert=on)) for on in (False, True))
     np.testing.assert_allclose(plain.astype(int) + inverted, 255, atol=1)
 
 
 def test_another_colour_map_is_that_of_the_mean_of_the_bands(coloured) -> None:
     display = DisplaySettings(colour_map="viridis")
-    expected = render(coloured.mean(axis=-1), display)
-    np.testing.assert_array_equal(render(coloured, display), expected)
+    expected = render_stamps(coloured.mean(axis=-1), display)
+    np.testing.assert_array_equal(render_stamps(coloured, display), expected)
     between = limits(coloured, display)
     np.testing.assert_array_equal(between, limits(without_colour(coloured), display))
-    np.testing.assert_array_equal(render(coloured, display, between), expected)
+    np.testing.assert_array_equal(render_stamps(coloured, display, between), expected)
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_coloured_galaxy_without_pixels_is_black(coloured) -> None:
     spoilt = coloured.copy()
     spoilt[0] = np.nan
-    assert render(spoilt, DisplaySettings())[0].max() == 0
+    assert render_stamps(spoilt, DisplaySettings())[0].max() == 0
     assert absent(spoilt).tolist() == [True] + [False] * 11
     assert absent(spoilt[..., 0]).tolist() == [True] + [False] * 11
-    assert render(spoilt[:0], DisplaySettings()).shape == (0, 64, 64, 3)
+    assert render_stamps(spoilt[:0], DisplaySettings()).shape == (0, 64, 64, 3)
 
 
 settings_of_a_visitor = st.builds(
@@ -219,7 +221,7 @@ def test_other_tokens_are_refused(token) -> None:
 
 
 def test_a_sheet_holds_each_picture_in_its_place(galaxies) -> None:
-    pictures = render(galaxies[:5], DisplaySettings())
+    pictures = render_stamps(galaxies[:5], DisplaySettings())
     whole = sheet(pictures, 3)
     assert whole.shape == (2 * 64, 3 * 64, 3)
     np.testing.assert_array_equal(whole[64:, 64:128], pictures[4])
@@ -228,7 +230,7 @@ def test_a_sheet_holds_each_picture_in_its_place(galaxies) -> None:
 
 @pytest.mark.parametrize("image_format", ["WEBP", "JPEG"])
 def test_an_encoded_sheet_opens_as_a_picture_like_the_sheet(galaxies, image_format) -> None:
-    pictures = render(galaxies, DisplaySettings())
+    pictures = render_stamps(galaxies, DisplaySettings())
     opened = Image.open(io.BytesIO(encode_sheet(pictures, 4, image_format)))
     assert (opened.format, opened.size) == (image_format, (256, 192))
     error = np.abs(np.asarray(opened.convert("RGB"), int) - sheet(pictures, 4))

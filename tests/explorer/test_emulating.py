@@ -15,7 +15,7 @@ from galaxy_explorer.explorer.widgets.job_bar import JobRunner, JobStep, JobTask
 
 @pytest.fixture
 def line() -> Iterator[JobQueue]:
-    made = JobQueue(places=3)
+    made = JobQueue(max_jobs=3)
     yield made
     made.close()
 
@@ -41,14 +41,14 @@ def quick(_cancelled) -> Iterator[JobStep]:
 
 
 async def all_news(job) -> list:
-    return [news async for news in job.news()]
+    return [news async for news in job.events()]
 
 
 def test_whoever_waits_is_told_for_how_many_and_moves_up(line) -> None:
     async def visit() -> None:
         gate = Gate()
-        first, second, third = (line.enter(work) for work in (gate, quick, quick))
-        told = third.news()
+        first, second, third = (line.submit(work) for work in (gate, quick, quick))
+        told = third.events()
         assert await anext(told) == Queued(2)
         line.cancel(second)
         assert await all_news(second) == []
@@ -65,9 +65,9 @@ def test_whoever_waits_is_told_for_how_many_and_moves_up(line) -> None:
 def test_a_full_line_refuses(line) -> None:
     async def visit() -> None:
         gate = Gate()
-        jobs = [line.enter(gate), line.enter(quick), line.enter(quick)]
+        jobs = [line.submit(gate), line.submit(quick), line.submit(quick)]
         with pytest.raises(Busy, match="3 requests"):
-            line.enter(quick)
+            line.submit(quick)
         for job in jobs:
             line.cancel(job)
 
@@ -77,12 +77,12 @@ def test_a_full_line_refuses(line) -> None:
 def test_cancelling_is_heard_at_once_and_nothing_follows(line) -> None:
     async def visit() -> None:
         gate = Gate()
-        job = line.enter(gate)
+        job = line.submit(gate)
         await asyncio.to_thread(gate.begun.wait)
         line.cancel(job)
         assert await all_news(job) == []
         assert not gate.open.is_set()  # it was heard, not waited for
-        following = await all_news(line.enter(quick))
+        following = await all_news(line.submit(quick))
         assert isinstance(following[-1], Result)
         assert gate.ended
 
@@ -96,8 +96,8 @@ def test_an_error_of_the_work_reaches_who_waits_and_the_line_goes_on(line) -> No
 
     async def visit() -> None:
         with pytest.raises(BundleError, match="no prior"):
-            await all_news(line.enter(broken))
-        assert len(await all_news(line.enter(quick))) == 2
+            await all_news(line.submit(broken))
+        assert len(await all_news(line.submit(quick))) == 2
 
     asyncio.run(visit())
 
@@ -124,12 +124,12 @@ def test_cancel_is_said_at_once(line) -> None:
         await asyncio.to_thread(gate.begun.wait)
         while not shown:
             await asyncio.sleep(0.01)
-        runner._on_message({"cancel": True})
+        runner.on_message({"cancel": True})
         assert not runner.bar.running
         assert runner.bar.words == "Cancelled. Galaxies: half"
         assert shown == ["first"]
         gate.open.set()
-        runner._on_message({"again": True})
+        runner.on_message({"again": True})
         while runner.bar.done < 2:
             await asyncio.sleep(0.01)
         assert shown == ["first", "first", "second"]
@@ -140,7 +140,7 @@ def test_cancel_is_said_at_once(line) -> None:
 def test_a_visitor_behind_others_is_told_so(line) -> None:
     async def visit() -> None:
         gate, runner = Gate(), JobRunner(line)
-        line.enter(gate)
+        line.submit(gate)
         runner.start(JobTask(quick, lambda _: None, "Galaxies"))
         while not runner.bar.words.startswith("Busy: 1 before you"):
             await asyncio.sleep(0.005)

@@ -54,12 +54,17 @@ def test_a_judge_reads_the_type_of_samples_that_were_asked_for_one(judged) -> No
     assert "Judged T: of the synthetic galaxy" in samples.view.heading
     assert "In stages, of 20 held-out real galaxies: r 0.86, rms error 2.1" in hint
     assert "as the model draws them: r 0.77" in hint
-    samples._on_message({"sample": 1})
-    large = samples.detail._prepare()()
+    samples.on_message({"sample": 1})
+    large = samples.detail.prepare()()
     assert "Judged T" in large
     assert f"<b>{words.removeprefix('judged T ')}</b>" in large
     _, data = made_file(
-        judged, ASKED, samples.made[1], samples.facts, wish=ObservationSettings(), kind="ecsv"
+        judged,
+        ASKED,
+        samples.made[1],
+        samples.facts,
+        observation=ObservationSettings(),
+        kind="ecsv",
     )
     assert b"judged_ttype" in data
 
@@ -70,13 +75,13 @@ def test_nothing_is_judged_where_no_type_is_asked_for(judged) -> None:
     assert "Judged T" not in samples.view.heading
     assert not any("judged" in words for card in samples.view.cards for words, _ in card["lines"])
     samples.choose(0)
-    assert "Judged T" not in samples.detail._prepare()()
+    assert "Judged T" not in samples.detail.prepare()()
     _, data = made_file(
         judged,
         Request(2, 1),
         samples.made[1],
         samples.facts,
-        wish=ObservationSettings(),
+        observation=ObservationSettings(),
         kind="ecsv",
     )
     assert b"judged_ttype" not in data

@@ -48,12 +48,12 @@ def test_the_page_asks_for_what_is_shown_and_only_once(bundle, tmp_path, monkeyp
     page.mode = "Evidence"
     page.mode = "Samples"
     assert asked == ["Ladder of types, seed 1"]
-    page.wishes._on_message("seed", {"value": 2})
+    page.controls.on_message("seed", {"value": 2})
     assert asked[1:] == ["16 galaxies, T 4, seed 2"]
     page.camera.camera.value = "euclid-vis"
     assert asked[2:] == ["16 galaxies, T 4, seed 2, Euclid VIS, wide survey"]
     with pytest.raises(RequestError, match="still being drawn"):
-        page._prepare_file("fits")
+        page.prepare_file("fits")
     whole.context.stamps.close()
 
 
@@ -91,8 +91,8 @@ def test_a_prior_over_latents_draws_whole_galaxies_beside_their_nearest(
     page.chooser.value = "convae-conv"
     panel = page.panel
     assert (first.shown, panel.shown) == (False, True)
-    assert panel.source.line is first.source.line
-    assert not panel.wishes.guidance.visible
+    assert panel.source.queue is first.source.queue
+    assert not panel.controls.guidance.visible
     assert page.view[0] is panel.view
     steps = done(panel.samples, Request(3, 1, {"ttype": 4.0}))
     assert [step.share for step in steps] == [0.9, 1.0]

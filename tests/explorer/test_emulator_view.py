@@ -66,9 +66,9 @@ def test_galaxies_come_row_by_row_and_then_with_their_neighbours(source) -> None
     assert shares == sorted(shares)
     assert len(steps) == source.emulator.code_shape[0] + 1
     assert len(samples.view.cards) == samples.view.count == 3
-    samples._on_message({"focus": samples.view.cards[0]["row"]})
-    samples._on_message({"focus": 10**9})
-    samples._on_message({"focus": "0"})
+    samples.on_message({"focus": samples.view.cards[0]["row"]})
+    samples.on_message({"focus": 10**9})
+    samples.on_message({"focus": "0"})
     assert focused == [samples.view.cards[0]["row"]]
     assert Image.open(io.BytesIO(samples.view.sheet)).info["comment"].startswith(b"SYNTHETIC=T")
     again = done(samples, Request(3, 1, {"ttype": 4.0}))
@@ -79,15 +79,15 @@ def test_galaxies_come_row_by_row_and_then_with_their_neighbours(source) -> None
 def test_a_sample_is_measured_beside_its_real_neighbour_on_the_real_distribution(source) -> None:
     samples = Samples(source, lambda _: None, DisplaySettings())
     done(samples, Request(2, 1, {"ttype": 4.0}))
-    samples._on_message({"sample": 1})
+    samples.on_message({"sample": 1})
     assert samples.view.chosen == 1
-    shown = samples.detail._prepare()()
+    shown = samples.detail.prepare()()
     assert shown.count("<img") == 2
     assert "SYNTHETIC" in shown
     assert "Concentration C" in shown
-    samples._on_message({"sample": 1})
+    samples.on_message({"sample": 1})
     assert samples.view.chosen == -1
-    assert samples.detail._prepare()() == ""
+    assert samples.detail.prepare()() == ""
 
 
 def test_the_bar_holds_two_thirds_of_the_real_galaxies() -> None:
@@ -150,7 +150,7 @@ def test_a_ladder_has_real_galaxies_above_and_one_noise_along_a_line(source) -> 
     ttype = source.bundle.column("ttype")
     for place, row in enumerate(ladder._real):
         assert row < 0 or abs(ttype[row] - ladder.types[place % len(ladder.types)]) <= 0.5
-    ladder._on_message({"real": 0})
+    ladder.on_message({"real": 0})
     assert focused == [ladder._real[0]]
     assert steps[-1].share == 1
     side = Image.open(io.BytesIO(ladder.view.sheet)).size
@@ -209,7 +209,7 @@ def test_files_say_that_they_are_synthetic(source) -> None:
     codes = source.emulator.codes(request)
     facts = source.facts(request, codes)
     made = {
-        kind: made_file(source, request, codes, facts, wish=ObservationSettings(), kind=kind)
+        kind: made_file(source, request, codes, facts, observation=ObservationSettings(), kind=kind)
         for kind in ("fits", "png", "ecsv")
     }
     assert all(name.startswith("synthetic") for name, _ in made.values())
@@ -231,31 +231,31 @@ def wishes(source) -> tuple[ConditionControls, list[str]]:
 def test_what_the_browser_sends_is_checked(wishes, value) -> None:
     made, refused = wishes
     before = made.request
-    made._on_message("ttype", {"value": value})
+    made.on_message("ttype", {"value": value})
     assert "ttype" in refused[0]
     assert made.request is before
     assert made.conditions["ttype"].value == before.condition["ttype"]
-    made._on_message("temperature", {"value": value})
+    made.on_message("temperature", {"value": value})
     assert "temperature" in refused[1]
 
 
 def test_more_than_the_page_shows_is_refused_with_the_way_to_get_it(wishes) -> None:
     made, refused = wishes
-    made._on_message("count", {"value": 65})
+    made.on_message("count", {"value": 65})
     assert "galaxy-explorer generate" in refused[0]
-    made._on_message("count", {"value": 64})
+    made.on_message("count", {"value": 64})
     assert made.request.count == 64
     for seed in (-1, 2.5, "one", None, True):
-        made._on_message("seed", {"value": seed})
+        made.on_message("seed", {"value": seed})
         assert f"seed {seed!r}" in refused[-1]
     assert made.seed.value == 1
 
 
 def test_a_field_is_fixed_or_left_to_the_prior(wishes) -> None:
     made, refused = wishes
-    made._on_message("ttype", {"value": None})
+    made.on_message("ttype", {"value": None})
     assert "ttype" not in made.request.condition
-    made._on_message("magnitude", {"value": made.fields[1].default})
+    made.on_message("magnitude", {"value": made.fields[1].default})
     assert set(made.request.condition) == {"magnitude"}
     assert refused == []
     assert made.changed == 2

@@ -10,19 +10,10 @@ import pytest
 
 from galaxy_explorer.clustering.neighbours import nearest
 from galaxy_explorer.explorer.app import HeaderTools
-from galaxy_explorer.explorer.context import AppContext
-from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.pages.find import FindPage, searchable
 from galaxy_explorer.explorer.pages.labels import session as label_search
 from galaxy_explorer.explorer.search import error_percentiles
 from galaxy_explorer.explorer.widgets.results import current_results
-from galaxy_explorer.settings import read_settings
-
-
-@pytest.fixture
-def context(bundle, stamps, tmp_path) -> AppContext:
-    store = SelectionStore(tmp_path / "selections", bundle.hash, len(bundle), 10)
-    return AppContext(bundle, stamps, None, store, read_settings({}))
 
 
 @pytest.fixture
@@ -35,7 +26,7 @@ def view(state, context, monkeypatch) -> FindPage:
 
 
 def ask(view: FindPage, text: str) -> None:
-    asyncio.run(view._on_message({"ask": text}))
+    asyncio.run(view.on_message({"ask": text}))
 
 
 def test_an_answer_is_the_selection(view, state) -> None:
@@ -57,8 +48,8 @@ def test_a_question_in_vain_changes_nothing_and_says_so(view, state, text) -> No
     before = state.selection
     ask(view, text)
     assert state.selection is before
-    assert "<script>" not in view.said.object
-    assert view.said.object.count("<p") == 1
+    assert "<script>" not in view.message.object
+    assert view.message.object.count("<p") == 1
 
 
 def test_a_cone_comes_nearest_first_with_its_distances(view, state) -> None:
@@ -73,7 +64,7 @@ def test_a_cone_comes_nearest_first_with_its_distances(view, state) -> None:
 
 def test_look_alikes_are_the_nearest_in_code_space(view, state) -> None:
     asyncio.run(view.look_alikes())
-    assert "Click a galaxy first" in view.said.object
+    assert "Click a galaxy first" in view.message.object
     state.focus = 9
     asyncio.run(view.look_alikes())
     features = state.bundle.clusterings[state.clustering].feature_values
@@ -114,11 +105,11 @@ def test_the_header_finds_from_every_page(state, context, monkeypatch) -> None:
         "galaxy_explorer.explorer.app.notify", lambda words, warning=False: said.append(warning)
     )
     tools = HeaderTools(state, context, lambda: "atlas")
-    asyncio.run(tools._on_message({"ask": "cluster = 5"}))
+    asyncio.run(tools.on_message({"ask": "cluster = 5"}))
     labels = state.bundle.clusterings[state.clustering].labels
     np.testing.assert_array_equal(state.selection, np.flatnonzero(labels == 5))
-    asyncio.run(tools._on_message({"ask": "wrong < 1"}))
-    asyncio.run(tools._on_message({"other": 1}))
+    asyncio.run(tools.on_message({"ask": "wrong < 1"}))
+    asyncio.run(tools.on_message({"other": 1}))
     assert said == [False, True]
 
 
@@ -150,11 +141,11 @@ def test_labels_of_all_annotators_are_one_column(bundle, monkeypatch) -> None:
 
     class Layer:
         def __init__(self, said):
-            self.said = said
+            self.message = said
 
         def galaxies(self):
             return {
-                f"galaxy-{row:04d}": {"stage": Value(label)} for row, label in self.said.items()
+                f"galaxy-{row:04d}": {"stage": Value(label)} for row, label in self.message.items()
             }
 
     class Store:

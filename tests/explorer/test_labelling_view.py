@@ -30,8 +30,8 @@ def session(store, state) -> LabelSession:
 
 
 @pytest.fixture
-def page(state, stamps, store, monkeypatch) -> LabelsPage:
-    page = LabelsPage(state, stamps, store)
+def page(state, context, store, monkeypatch) -> LabelsPage:
+    page = LabelsPage(state, context, store)
     page.told = []
     monkeypatch.setattr(page.desk, "tell", page.told.append)
     page.desk._handle_msg({"do": "name", "name": "Ada"})
@@ -131,8 +131,8 @@ def test_two_visitors_have_their_own_queue_and_layer(session, store, state):
     other.refill()
     other.save([item("galaxy-0001", "T5")])
     session.save([item("galaxy-0001", "T3")])
-    assert session.said("galaxy-0001") == {"stage": "T3"}
-    assert other.said("galaxy-0001") == {"stage": "T5"}
+    assert session.annotations_of("galaxy-0001") == {"stage": "T3"}
+    assert other.annotations_of("galaxy-0001") == {"stage": "T5"}
     assert list(session.order) != list(other.order)
 
 
@@ -161,9 +161,9 @@ def test_the_page_asks_for_a_name_once(page):
     assert page.desk.window["total"] == len(page.state.bundle)
 
 
-def test_a_login_is_the_annotator_and_cannot_be_changed(state, stamps, store, monkeypatch):
+def test_a_login_is_the_annotator_and_cannot_be_changed(state, context, store, monkeypatch):
     monkeypatch.setattr(type(pn.state), "user", property(lambda _: "grace"))
-    page = LabelsPage(state, stamps, store)
+    page = LabelsPage(state, context, store)
     assert page.desk.login
     assert page.desk.annotator == "grace"
     page.desk._handle_msg({"do": "name", "name": "Ada"})
@@ -177,11 +177,11 @@ def test_another_name_has_to_be_given_before_anything_is_stored(page):
     assert page.session.store.events() == []
 
 
-def test_a_log_that_cannot_be_used_is_said_on_the_page(state, stamps, tmp_path, monkeypatch):
+def test_a_log_that_cannot_be_used_is_said_on_the_page(state, context, tmp_path, monkeypatch):
     path = tmp_path / "labels.db"
     path.write_bytes(b"something else, and long enough to be read" * 40)
     monkeypatch.setenv("GALAXY_EXPLORER_LABELS", str(path))
-    assert "labels.db" in LabelsPage(state, stamps).view[0].object
+    assert "labels.db" in LabelsPage(state, context).view[0].object
 
 
 def test_a_name_that_cannot_be_stored_is_refused_with_a_reason(page):
@@ -258,7 +258,7 @@ def test_an_import_is_shown_before_it_is_stored(page):
     assert "2 refused" in tool.words.object
     assert page.session.store.events() == []
     tool.store.clicks += 1
-    assert page.session.said("galaxy-0001") == {"stage": "T3"}
+    assert page.session.annotations_of("galaxy-0001") == {"stage": "T3"}
 
 
 def test_the_export_is_the_table(page):

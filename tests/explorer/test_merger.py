@@ -51,7 +51,7 @@ def test_groups_hold_every_galaxy_once(tree, state):
 
 def test_a_group_selects_its_members_and_is_marked(tree, state):
     view = MergerGroups(state, (tree,))
-    view.drawing.k = 4
+    view.tree_view.k = 4
     assert len(view.multiples.panels) == 4
     view.multiples._handle_msg({"cluster": 2})
     np.testing.assert_array_equal(state.selection, np.flatnonzero(groups(tree, 4) == 2))
@@ -61,8 +61,8 @@ def test_a_group_selects_its_members_and_is_marked(tree, state):
     assert view.multiples.chosen == -1
 
 
-def test_the_tree_is_offered_only_where_there_is_one(state, bundle, stamps):
-    with_tree, without = ClustersPage(state, stamps), ClustersPage(ExplorerState(bundle), stamps)
+def test_the_tree_is_offered_only_where_there_is_one(state, bundle, context):
+    with_tree, without = ClustersPage(state, context), ClustersPage(ExplorerState(bundle), context)
     assert with_tree.left.objects[0].visible
     assert not without.left.objects[0].visible
     with_tree.show = "merger tree"
@@ -72,19 +72,19 @@ def test_the_tree_is_offered_only_where_there_is_one(state, bundle, stamps):
     assert with_tree.all_clusters.visible
 
 
-def test_clusters_that_do_not_come_back_are_faint(state, evaluated, stamps):
-    page = ClustersPage(state, stamps)
+def test_clusters_that_do_not_come_back_are_faint(state, evaluated, context):
+    page = ClustersPage(state, context)
     jaccard = evaluated.evaluation.jaccard(state.clustering)
     assert len(jaccard) == len(page.multiples.panels)
     for panel in page.multiples.panels:
-        assert panel["unsteady"] == (jaccard[panel["id"]] < 0.5)
-        assert f"{jaccard[panel['id']]:.2f}" in panel["steady_words"]
+        assert panel["unstable"] == (jaccard[panel["id"]] < 0.5)
+        assert f"{jaccard[panel['id']]:.2f}" in panel["stability_words"]
     cluster = next(panel["id"] for panel in page.multiples.panels if panel["count"])
     state.select_cluster(cluster)
     assert f"Jaccard {jaccard[cluster]:.2f}" in page.heading.object
 
 
-def test_without_an_evaluation_no_cluster_is_faint(bundle, stamps):
-    page = ClustersPage(ExplorerState(bundle), stamps)
-    assert not any(panel["unsteady"] for panel in page.multiples.panels)
+def test_without_an_evaluation_no_cluster_is_faint(bundle, context):
+    page = ClustersPage(ExplorerState(bundle), context)
+    assert not any(panel["unstable"] for panel in page.multiples.panels)
     assert "faint" not in page.legend.object

@@ -30,9 +30,7 @@ from galaxy_explorer.explorer.pages.my_galaxy.html import MEASURES, preview
 from galaxy_explorer.explorer.pages.my_galaxy.page import MyGalaxyPage
 from galaxy_explorer.explorer.search import bundle_sparsity
 from tests.explorer.fakes import SIDE
-from tests.explorer.test_find_view import context
 
-__all__ = ["context"]
 HOSTILE_NAME = '"><img src=x onerror=alert(1)>.png'
 
 
@@ -86,8 +84,8 @@ def view(state, context, monkeypatch) -> MyGalaxyPage:
 
 def drop(view: MyGalaxyPage, name: str, data: bytes | None, size: int = 0) -> None:
     async def message() -> None:
-        await view._on_message({"name": name, "size": size or len(data or b""), "data": data})
-        view._show(await asyncio.to_thread(view._prepare()))
+        await view.on_message({"name": name, "size": size or len(data or b""), "data": data})
+        view.fill(await asyncio.to_thread(view.prepare()))
 
     asyncio.run(message())
 
@@ -126,9 +124,9 @@ def test_look_alikes_and_thinness_are_those_of_code_space(bundle) -> None:
 def test_what_cannot_be_used_is_refused_with_a_sentence(view, name, data, words) -> None:
     drop(view, "good.png", galaxy_picture())
     drop(view, name, data)
-    assert words in view.said.object
-    assert "<img" not in view.said.object
-    assert "<script" not in view.said.object
+    assert words in view.message.object
+    assert "<img" not in view.message.object
+    assert "<script" not in view.message.object
     assert view.found is None
     assert not view.results.visible
     assert not view.zone.busy
@@ -136,14 +134,14 @@ def test_what_cannot_be_used_is_refused_with_a_sentence(view, name, data, words)
 
 def test_what_is_too_large_is_refused_unread(view) -> None:
     drop(view, "large.fits", None, size=10**9)
-    assert "more than 14 MB" in view.said.object
+    assert "more than 14 MB" in view.message.object
     drop(view, "liar.fits", b"\0" * (view.limit + 1))
-    assert "more than 14 MB" in view.said.object
+    assert "more than 14 MB" in view.message.object
 
 
 @pytest.mark.parametrize("message", [{}, {"size": 3}, {"size": 1, "data": "text"}, {"focus": -1}])
 def test_a_message_that_is_none_does_nothing(view, message) -> None:
-    asyncio.run(view._on_message(message))
+    asyncio.run(view.on_message(message))
     assert view.found is None
 
 
@@ -160,7 +158,7 @@ def test_what_takes_too_long_is_given_up(view, monkeypatch) -> None:
 
     asyncio.run(visit())
     assert ended == [True]
-    assert "given up" in view.said.object
+    assert "given up" in view.message.object
     assert not view.zone.busy
 
 
@@ -172,7 +170,7 @@ def test_nothing_stays(view, tmp_path, monkeypatch) -> None:
     drop(view, "mine.png", galaxy_picture())
     image = weakref.ref(view.found.prepared.image)
     view.forget()
-    view._show(None)
+    view.fill(None)
     gc.collect()
     assert image() is None
     assert view._source is None
@@ -181,7 +179,7 @@ def test_nothing_stays(view, tmp_path, monkeypatch) -> None:
 
 def test_the_position_needs_the_network_option(view, state) -> None:
     asyncio.run(view.fetch("10 10"))
-    assert "Type a position" in view.said.object
+    assert "Type a position" in view.message.object
     assert view._position_part() == []
 
     class Cutouts:

@@ -25,7 +25,7 @@ from galaxy_explorer.explorer.widgets.components import PictureSheet
 
 @pytest.fixture
 def explorer(bundle, stamps, monkeypatch) -> Explorer:
-    monkeypatch.setattr(notebook, "_stamps", lambda *_: stamps)
+    monkeypatch.setattr(notebook, "open_stamps", lambda *_: stamps)
     return Explorer(bundle)
 
 
@@ -108,7 +108,7 @@ def test_labels_are_read_as_a_table(explorer, monkeypatch) -> None:
 
 def test_the_cell_is_complete_when_it_is_shown(bundle, stamps, monkeypatch) -> None:
     """What is drawn between its making and its showing would not reach it."""
-    monkeypatch.setattr(notebook, "_stamps", lambda *_: stamps)
+    monkeypatch.setattr(notebook, "open_stamps", lambda *_: stamps)
 
     async def made() -> Explorer:  # as in a kernel, where slow work goes on after the cell
         return Explorer(bundle)

@@ -44,8 +44,8 @@ def evaluation():
 
 
 @pytest.fixture
-def page(evaluated, stamps) -> ScoreboardPage:
-    return ScoreboardPage(ExplorerState(evaluated), stamps)
+def page(evaluated, context) -> ScoreboardPage:
+    return ScoreboardPage(ExplorerState(evaluated), context)
 
 
 @given(st.lists(st.none() | numbers))
@@ -181,8 +181,8 @@ def test_no_text_of_an_evaluation_becomes_html(bundle, evaluation):
     assert shown.count("&lt;script") >= 10
 
 
-def test_each_verdict_is_counted_and_can_be_chosen(evaluated, stamps):
-    page = ClaimsPage(ExplorerState(evaluated), stamps)
+def test_each_verdict_is_counted_and_can_be_chosen(evaluated, context):
+    page = ClaimsPage(ExplorerState(evaluated), context)
     claims = evaluated.evaluation.claims
     counts = verdict_counts(claims)
     assert list(counts) == list(VERDICTS)
@@ -192,7 +192,7 @@ def test_each_verdict_is_counted_and_can_be_chosen(evaluated, stamps):
 
 
 @pytest.mark.parametrize("view", [ClaimsPage, ScoreboardPage])
-def test_without_an_evaluation_the_command_is_named(view, state, stamps):
-    shown = view(state, stamps).view.objects[0].object
+def test_without_an_evaluation_the_command_is_named(view, state, context):
+    shown = view(state, context).view.objects[0].object
     assert "galaxy-explorer evaluate" in shown
     assert str(state.bundle.path) in shown

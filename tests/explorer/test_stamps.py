@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.bundle.bundle import Bundle
-from galaxy_explorer.explorer.pictures.display import DisplaySettings, render
+from galaxy_explorer.explorer.pictures.display import DisplaySettings, render_stamps
 from galaxy_explorer.explorer.pictures.stamps import KEPT_BUNDLES, StampStore
 from tests.explorer.fakes import drawn
 
@@ -150,7 +150,9 @@ def test_originals_come_from_their_source_alone(bundle, tmp_path, decoded) -> No
 
 def test_pictures_are_the_rendered_stamps(store) -> None:
     rows, settings = np.array([3, 1]), DisplaySettings(stretch="asinh")
-    np.testing.assert_array_equal(store.pictures(rows, settings), render(store.get(rows), settings))
+    np.testing.assert_array_equal(
+        store.pictures(rows, settings), render_stamps(store.get(rows), settings)
+    )
 
 
 def test_shared_limits_do_not_depend_on_who_else_is_on_the_page(store) -> None:

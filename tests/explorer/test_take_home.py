@@ -18,9 +18,6 @@ from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.detail import sky_links
 from galaxy_explorer.explorer.widgets.results import SearchResults, publish_results
 from galaxy_explorer.utils.tables import FORMATS, decode_table
-from tests.explorer.test_find_view import context
-
-__all__ = ["context"]
 
 
 @pytest.fixture
@@ -29,7 +26,7 @@ def home(state, context) -> ExportDialog:
 
 
 def made(home: ExportDialog, kind: str):
-    name, data = home._prepare_table(kind)()
+    name, data = home.prepare_table(kind)()
     return name, decode_table(data, kind)
 
 
@@ -72,7 +69,7 @@ def test_link_and_citation_reopen_and_name_the_view(home, state, bundle, context
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
 def test_figures_are_drawn(home, state, kind) -> None:
     state.select(range(30), r"thirty $\frac{a}$ <b>")  # nothing in it is markup or mathematics
-    for prepare in (home._prepare_map, home._prepare_types):
+    for prepare in (home.prepare_map, home.prepare_types):
         _, data = prepare(kind)()
         if kind == "png":
             assert min(Image.open(io.BytesIO(data)).size) > 800

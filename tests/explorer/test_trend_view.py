@@ -15,8 +15,8 @@ from galaxy_explorer.explorer.plots.print import DPI, TrendColumn, trend_figure
 
 
 @pytest.fixture
-def page(state, stamps) -> TrendPage:
-    return TrendPage(state, stamps)
+def page(state, context) -> TrendPage:
+    return TrendPage(state, context)
 
 
 def test_representative_clusters_run_from_early_to_late(bundle):

@@ -109,10 +109,10 @@ def test_frames_are_drawn_around_the_places_and_nowhere_else():
 
 
 @pytest.fixture
-def page(state, stamps, monkeypatch) -> VocabularyPage:
+def page(state, stamps, context, monkeypatch) -> VocabularyPage:
     monkeypatch.setattr(stamps, "draw", lambda model, codes: np.zeros((len(codes), 64, 64)))
     codebook_pictures.code_pictures.cache_clear()
-    return VocabularyPage(state, stamps)
+    return VocabularyPage(state, context)
 
 
 def test_all_codes_are_shown_the_most_used_first(page, bundle):

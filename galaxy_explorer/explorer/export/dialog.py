@@ -14,11 +14,11 @@ import panel_material_ui as pmui
 from numpy.typing import NDArray
 
 from galaxy_explorer.errors import NoHub
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.export.samp import SampLink, samp_installed
 from galaxy_explorer.explorer.links import link_query
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.components import CopyTexts, notify
+from galaxy_explorer.explorer.widgets.components import CopyTexts, HtmlPane, notify
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.results import current_results
 from galaxy_explorer.tables import PAPER, SOFTWARE, galaxy_table
@@ -40,11 +40,11 @@ class ExportDialog(pn.viewable.Viewer):
     ) -> None:
         super().__init__(**params)
         self.state, self.context, self._page = state, context, page
-        self.heading = pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width")
+        self.heading = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width")
         self.texts = CopyTexts(margin=(8, 0, 0, 0))
-        self.table = Downloads("Table", list(FORMATS), self._prepare_table)
-        self.map = Downloads("Map", PICTURES, self._prepare_map)
-        self.types = Downloads("Hubble types", PICTURES, self._prepare_types)
+        self.table = Downloads("Table", list(FORMATS), self.prepare_table)
+        self.map = Downloads("Map", PICTURES, self.prepare_map)
+        self.types = Downloads("Hubble types", PICTURES, self.prepare_types)
         parts = [self.table.buttons, self.map.buttons, self.types.buttons]
         self.dialog = pmui.Dialog(
             pn.Column(
@@ -64,9 +64,9 @@ class ExportDialog(pn.viewable.Viewer):
     def open(self, *_: Any) -> None:
         """Say what there is to take, keep the selection for the link, and show the dialog."""
         rows, words = self._chosen()
-        self.heading.object = (
-            f"<p><b>{galaxies(len(rows))}</b>: {escape(words)}. Clusters are those of"
-            f" {escape(self.state.words(self.state.clustering))}.</p>"
+        clustering = self.state.words(self.state.clustering)
+        self.heading.object = render(
+            "pages.export", count=galaxies(len(rows)), words=words, clustering=clustering
         )
         query = link_query(self.state, self._page(), self.context.selections)
         bundle = self.state.bundle
@@ -79,11 +79,11 @@ class ExportDialog(pn.viewable.Viewer):
         self.dialog.open = True
 
     def _chosen(self) -> tuple[NDArray[np.int64], str]:
-        """The rows to take, in the order of an answer if they are one, and what they are."""
+        """The rows to take, in the order of the search that found them, and what they are."""
         if not len(self.state.selection):
             return np.arange(len(self.state.bundle)), "all galaxies"
-        answer = current_results(self.state)
-        rows = self.state.selection if answer is None else answer.rows
+        results = current_results(self.state)
+        rows = self.state.selection if results is None else results.rows
         return rows, self.state.selection_label or "a selection"
 
     def _samp_part(self) -> list[Any]:
@@ -118,10 +118,11 @@ class ExportDialog(pn.viewable.Viewer):
         ]
         return [pn.Row(*buttons)]
 
-    def _prepare_table(self, kind: str) -> Callable[[], Made]:
+    def prepare_table(self, kind: str) -> Callable[[], Made]:
+        """The table of what is taken, to be made in a thread."""
         rows, words = self._chosen()
-        answer = current_results(self.state)
-        extra = answer.columns if answer is not None and len(answer.rows) == len(rows) else None
+        results = current_results(self.state)
+        extra = results.columns if results is not None and len(results.rows) == len(rows) else None
         key, bundle = self.state.clustering, self.state.bundle
 
         def make() -> Made:
@@ -136,7 +137,8 @@ class ExportDialog(pn.viewable.Viewer):
         source = f"{SOFTWARE}, bundle {bundle.name} {bundle.hash[:12]}, {self.state.clustering}"
         return words, source
 
-    def _prepare_map(self, kind: str) -> Callable[[], Made]:
+    def prepare_map(self, kind: str) -> Callable[[], Made]:
+        """The map as a figure, to be made in a thread."""
         from galaxy_explorer.explorer.plots.print import map_figure
 
         words, source = self._format_figure()
@@ -145,7 +147,8 @@ class ExportDialog(pn.viewable.Viewer):
         name = file_name(self.state.bundle.name, f"map-{words}")
         return lambda: (name, draw())
 
-    def _prepare_types(self, kind: str) -> Callable[[], Made]:
+    def prepare_types(self, kind: str) -> Callable[[], Made]:
+        """The Hubble types as a figure, to be made in a thread."""
         from galaxy_explorer.explorer.plots.print import types_figure
 
         words, source = self._format_figure()

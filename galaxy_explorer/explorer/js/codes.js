@@ -41,17 +41,19 @@ export function render({model}) {
     const held = grid.getRootNode().activeElement?.dataset?.code
     const rows = Math.ceil(model.codes.length / model.sheet_columns)
     grid.style.setProperty("--tile", `${model.tile_width}px`)
-    grid.replaceChildren(...model.codes.map((code, place) => {
-      const button = makeCode(code)
-      showTile(button.firstChild, address, place, model.sheet_columns, rows)
-      button.firstChild.classList.toggle("middle", model.framed)
-      return button
-    }))
+    grid.replaceChildren(
+      ...model.codes.map((code, place) => {
+        const button = makeCode(code)
+        showTile(button.firstChild, address, place, model.sheet_columns, rows)
+        button.firstChild.classList.toggle("middle", model.framed)
+        return button
+      }),
+    )
     heading.textContent = model.heading
     mark()
     if (held !== undefined) grid.querySelector(`[data-code="${held}"]`)?.focus()
     letGo(sheet)
-    if (model.stamp) requestAnimationFrame(() => { root.dataset.painted = model.stamp })
+    tellPainted(root, model)
   }
 
   grid.addEventListener("click", (event) => {
@@ -61,10 +63,7 @@ export function render({model}) {
   grid.addEventListener("keydown", (event) => moveInside(event, [...grid.children]))
   drawOnChange(model, ["sheet", "codes", "heading", "framed", "tile_width", "stamp"], draw)
   model.on("chosen", mark)
-  model.on("remove", () => {
-    sheetAddress(sheet, null)
-    letGo(sheet)
-  })
+  freeWhenRemoved(model, sheet)
   draw()
   return root
 }

@@ -42,15 +42,17 @@ export function render({model}) {
     const stops = model.colours.join(", ")
     slider.style.setProperty("--track", stops ? `linear-gradient(90deg, ${stops})` : "var(--line)")
     chips.hidden = !model.chips.length
-    chips.replaceChildren(...model.chips.map((number, place) => {
-      const chip = element("button", "condition-chip", words(number))
-      chip.type = "button"
-      chip.dataset.value = number
-      chip.setAttribute("aria-label", `${model.label} ${words(number)}`)
-      chip.style.setProperty("--chip", model.colours[place] || "var(--line)")
-      chip.addEventListener("click", () => send(number))
-      return chip
-    }))
+    chips.replaceChildren(
+      ...model.chips.map((number, place) => {
+        const chip = element("button", "condition-chip", words(number))
+        chip.type = "button"
+        chip.dataset.value = number
+        chip.setAttribute("aria-label", `${model.label} ${words(number)}`)
+        chip.style.setProperty("--chip", model.colours[place] || "var(--line)")
+        chip.addEventListener("click", () => send(number))
+        return chip
+      }),
+    )
     show(model.value)
   }
 

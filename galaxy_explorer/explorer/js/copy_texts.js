@@ -12,27 +12,31 @@ export function render({model}) {
       copied = document.execCommand("copy") // pages that are not served safely
     }
     button.textContent = copied ? "Copied" : "Press Ctrl-C"
-    setTimeout(() => { button.textContent = "Copy" }, 2000)
+    setTimeout(() => {
+      button.textContent = "Copy"
+    }, 2000)
   }
 
   const draw = () => {
     const page = location.origin + location.pathname
-    root.replaceChildren(...model.texts.map(([label, text, rows]) => {
-      const block = element("label", "copy-block", label)
-      const field = element("textarea", "copy-field")
-      field.readOnly = true
-      field.rows = rows
-      field.value = text.replaceAll("{page}", page)
-      field.addEventListener("focus", () => field.select())
-      const button = element("button", "copy-button", "Copy")
-      button.setAttribute("aria-label", `Copy: ${label}`)
-      button.addEventListener("click", (event) => {
-        event.preventDefault()
-        copy(field, button)
-      })
-      block.append(field, button)
-      return block
-    }))
+    root.replaceChildren(
+      ...model.texts.map(([label, text, rows]) => {
+        const block = element("label", "copy-block", label)
+        const field = element("textarea", "copy-field")
+        field.readOnly = true
+        field.rows = rows
+        field.value = text.replaceAll("{page}", page)
+        field.addEventListener("focus", () => field.select())
+        const button = element("button", "copy-button", "Copy")
+        button.setAttribute("aria-label", `Copy: ${label}`)
+        button.addEventListener("click", (event) => {
+          event.preventDefault()
+          copy(field, button)
+        })
+        block.append(field, button)
+        return block
+      }),
+    )
   }
   model.on("texts", draw)
   draw()

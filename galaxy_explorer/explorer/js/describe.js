@@ -3,4 +3,4 @@ const canvas = Bokeh.index.find_one(plot)?.canvas_view?.el.shadowRoot
 const [first, ...others] = canvas?.querySelectorAll("canvas") ?? []
 first?.setAttribute("role", "img")
 first?.setAttribute("aria-label", words)
-others.forEach((other) => other.setAttribute("aria-hidden", "true"))
+for (const other of others) other.setAttribute("aria-hidden", "true")

@@ -1,14 +1,7 @@
 // A page of pictures cut from one sheet image. Each click carries the row of its own galaxy.
 
-export function render({model, el}) {
-  const sheet = {}
-  const root = element("section", "gallery")
-  root.setAttribute("aria-label", "Gallery of galaxies")
-  const bar = element("div", "gallery-bar")
-  const heading = element("div", "gallery-heading")
-  heading.setAttribute("aria-live", "polite")
-  const pager = element("div", "gallery-pager")
-  const [first, back, on, last] = [
+function makePager(model, turn) {
+  return [
     ["«", "First page (Home)", () => 0],
     ["‹", "Page back (Page Up)", () => model.page - 1],
     ["›", "Page on (Page Down)", () => model.page + 1],
@@ -20,40 +13,85 @@ export function render({model, el}) {
     button.addEventListener("click", () => turn(target()))
     return button
   })
-  const where = element("span", "gallery-where")
-  pager.append(first, back, where, on, last)
-  bar.append(heading, pager)
+}
+
+// The caption below a picture that is pointed at, inside the gallery's own box.
+function tellCaption(caption, button, root) {
+  caption.textContent = button.dataset.caption
+  caption.classList.add("shown")
+  const box = root.getBoundingClientRect()
+  const tile = button.getBoundingClientRect()
+  const half = caption.offsetWidth / 2
+  const middle = tile.left - box.left + tile.width / 2
+  caption.style.left = `${Math.min(Math.max(middle, half), box.width - half)}px`
+  caption.style.top = `${tile.bottom - box.top + 4}px`
+}
+
+function makeTile(model, caption, root) {
+  const button = element("button", "gallery-tile")
+  button.append(element("span", "gallery-note"))
+  button.addEventListener("click", () => model.send_msg({focus: Number(button.dataset.row)}))
+  const tell = () => tellCaption(caption, button, root)
+  const hide = () => caption.classList.remove("shown")
+  button.addEventListener("mouseenter", tell)
+  button.addEventListener("focus", tell)
+  button.addEventListener("mouseleave", hide)
+  button.addEventListener("blur", hide)
+  return button
+}
+
+function fillTiles(model, grid, address) {
+  const rows = Math.max(1, Math.ceil(model.tiles.length / model.sheet_columns))
+  model.tiles.forEach(([row, words, note], place) => {
+    const button = grid.children[place]
+    button.firstChild.textContent = note || ""
+    button.dataset.row = row
+    button.dataset.caption = words
+    button.setAttribute("aria-label", `${model.pictures_words} of ${words}`)
+    button.tabIndex = place === 0 ? 0 : -1
+    showTile(button, address, place, model.sheet_columns, rows)
+  })
+}
+
+function makeGrid() {
   const grid = element("div", "gallery-grid")
   grid.setAttribute("role", "group")
   const caption = element("div", "gallery-caption")
   caption.setAttribute("role", "tooltip")
-  root.append(bar, grid, caption)
+  return [grid, caption]
+}
 
+// Some keys turn pages; any other may move among the pictures.
+function addGalleryKeys(root, grid, model, turn) {
+  root.addEventListener("keydown", (event) => {
+    const pages = {PageUp: model.page - 1, PageDown: model.page + 1, Home: 0, End: model.pages - 1}
+    const target = pages[event.key]
+    if (target === undefined) {
+      moveInside(event, [...grid.children])
+    } else {
+      event.preventDefault()
+      turn(target)
+    }
+  })
+}
+
+export function render({model}) {
+  const sheet = {}
+  const root = element("section", "gallery")
+  root.setAttribute("aria-label", "Gallery of galaxies")
   const turn = (page) => {
     if (page >= 0 && page < model.pages && page !== model.page) model.send_msg({page})
   }
-
-  const tell = (button) => {
-    caption.textContent = button.dataset.caption
-    caption.classList.add("shown")
-    const box = root.getBoundingClientRect()
-    const tile = button.getBoundingClientRect()
-    const half = caption.offsetWidth / 2
-    const middle = tile.left - box.left + tile.width / 2
-    caption.style.left = `${Math.min(Math.max(middle, half), box.width - half)}px`
-    caption.style.top = `${tile.bottom - box.top + 4}px`
-  }
-
-  const makeTile = () => {
-    const button = element("button", "gallery-tile")
-    button.append(element("span", "gallery-note"))
-    button.addEventListener("click", () => model.send_msg({focus: Number(button.dataset.row)}))
-    button.addEventListener("mouseenter", () => tell(button))
-    button.addEventListener("focus", () => tell(button))
-    button.addEventListener("mouseleave", () => caption.classList.remove("shown"))
-    button.addEventListener("blur", () => caption.classList.remove("shown"))
-    return button
-  }
+  const bar = element("div", "gallery-bar")
+  const heading = element("div", "gallery-heading")
+  heading.setAttribute("aria-live", "polite")
+  const pager = element("div", "gallery-pager")
+  const [first, back, on, last] = makePager(model, turn)
+  const where = element("span", "gallery-where")
+  pager.append(first, back, where, on, last)
+  bar.append(heading, pager)
+  const [grid, caption] = makeGrid()
+  root.append(bar, grid, caption)
 
   const mark = () => {
     for (const button of grid.children) {
@@ -61,26 +99,7 @@ export function render({model, el}) {
     }
   }
 
-  let turnOf = 0
-  const draw = async () => {
-    const mine = ++turnOf
-    const tiles = model.tiles
-    const address = sheetAddress(sheet, model.sheet, model.sheet_format)
-    await decoded(address)
-    if (mine !== turnOf) return
-    while (grid.children.length < tiles.length) grid.append(makeTile())
-    while (grid.children.length > tiles.length) grid.lastChild.remove()
-    const rows = Math.max(1, Math.ceil(tiles.length / model.sheet_columns))
-    tiles.forEach(([row, words, note], place) => {
-      const button = grid.children[place]
-      button.firstChild.textContent = note || ""
-      button.dataset.row = row
-      button.dataset.caption = words
-      button.setAttribute("aria-label", `${model.pictures_words} of ${words}`)
-      button.tabIndex = place === 0 ? 0 : -1
-      showTile(button, address, place, model.sheet_columns, rows)
-    })
-    letGo(sheet)
+  const tellPage = () => {
     heading.textContent = model.heading
     where.textContent = model.pages > 1 ? `page ${model.page + 1} of ${model.pages}` : ""
     pager.hidden = model.pages < 2
@@ -89,28 +108,29 @@ export function render({model, el}) {
     caption.classList.remove("shown")
     mark()
     root.dataset.page = model.page
-    if (model.stamp) requestAnimationFrame(() => { root.dataset.painted = model.stamp })
+    tellPainted(root, model)
   }
 
-  root.addEventListener("keydown", (event) => {
-    const target = {
-      PageUp: model.page - 1, PageDown: model.page + 1, Home: 0, End: model.pages - 1,
-    }[event.key]
-    if (target !== undefined) {
-      event.preventDefault()
-      turn(target)
-    } else {
-      moveInside(event, [...grid.children])
-    }
-  })
+  let drawing = 0
+  const draw = async () => {
+    const mine = ++drawing
+    const count = model.tiles.length
+    const address = sheetAddress(sheet, model.sheet, model.sheet_format)
+    await decoded(address)
+    if (mine !== drawing) return
+    while (grid.children.length < count) grid.append(makeTile(model, caption, root))
+    while (grid.children.length > count) grid.lastChild.remove()
+    fillTiles(model, grid, address)
+    letGo(sheet)
+    tellPage()
+  }
+
+  addGalleryKeys(root, grid, model, turn)
   const size = () => root.style.setProperty("--tile", `${model.tile_width}px`)
   drawOnChange(model, ["sheet", "tiles", "heading", "page", "pages", "stamp"], draw)
   model.on("focus_row", mark)
   model.on("tile_width", size)
-  model.on("remove", () => {
-    sheetAddress(sheet, null)
-    letGo(sheet)
-  })
+  freeWhenRemoved(model, sheet)
   size()
   draw()
   return root

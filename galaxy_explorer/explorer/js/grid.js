@@ -68,8 +68,7 @@ function showTile(node, sheet, place, columns, rows) {
   const y = Math.floor(place / columns)
   node.style.backgroundImage = sheet ? `url(${sheet})` : "none"
   node.style.backgroundSize = `${columns * 100}% ${rows * 100}%`
-  node.style.backgroundPosition =
-    `${columns > 1 ? (100 * x) / (columns - 1) : 0}% ${rows > 1 ? (100 * y) / (rows - 1) : 0}%`
+  node.style.backgroundPosition = `${columns > 1 ? (100 * x) / (columns - 1) : 0}% ${rows > 1 ? (100 * y) / (rows - 1) : 0}%`
 }
 
 // Resolves once the browser holds the pixels, so that new pictures replace old ones in one paint;
@@ -80,4 +79,48 @@ async function decoded(address) {
   image.src = address
   const late = new Promise((resolve) => setTimeout(resolve, 500))
   await Promise.race([image.decode().catch(() => undefined), late])
+}
+
+// Says which drawing is on the screen, once it has been painted.
+function tellPainted(node, model) {
+  if (!model.stamp) return
+  requestAnimationFrame(() => {
+    node.dataset.painted = model.stamp
+  })
+}
+
+// Frees the sheets of a component that is taken off the page.
+function freeWhenRemoved(model, ...holders) {
+  model.on("remove", () => {
+    for (const holder of holders) {
+      sheetAddress(holder, null)
+      letGo(holder)
+    }
+  })
+}
+
+// Rows by a value of each, a number or a text; rows without one come last. By null: as they are.
+function inOrder(rows, {by, falling}, value) {
+  if (by === null) return rows
+  const sign = falling ? -1 : 1
+  return [...rows].sort((first, second) => {
+    const [a, b] = [value(first, by), value(second, by)]
+    if (a === null || b === null) return (a === null) - (b === null)
+    if (a === b) return 0
+    return a < b ? -sign : sign
+  })
+}
+
+// The heading of a column that sorts when clicked, and says how it is sorted now.
+function sortHeading(name, place, {by, falling}, sort) {
+  const cell = element("th")
+  cell.scope = "col"
+  const way = falling ? "descending" : "ascending"
+  cell.setAttribute("aria-sort", by === place ? way : "none")
+  const button = element("button", "", name)
+  const sign = falling ? " ▾" : " ▴"
+  button.append(element("span", "sort-sign", by === place ? sign : ""))
+  button.addEventListener("click", sort)
+  cell.append(button)
+  return cell
 }

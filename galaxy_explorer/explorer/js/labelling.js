@@ -2,43 +2,30 @@
 // stored. Every change carries the identifier of the galaxy that was on the screen and an
 // identifier of its own; it stays in the outbox until the server has said that it is on the disk.
 
-const RETRY_MS = 2500
 const IDLE_MS = 250
 const AHEAD = 6
 const HELD = 30
 const REFILL = 60
 const CONFIDENCES = ["", "low", "medium", "high"]
-const OUTBOX = "galaxy-explorer-outbox"
 const KEYS = "galaxy-explorer-keys"
 const NAME = "galaxy-explorer-name"
 const PAGE_KEYS = [
-  ["→", "next galaxy"], ["←", "galaxy before"], ["z", "undo (also Ctrl+Z)"],
-  ["y", "redo (also Ctrl+Y)"], ["⌫", "take the stage away"], ["c", "confidence of the next label"],
-  ["n", "write a note; Enter stores it, Esc leaves it"], ["?", "these keys"],
+  ["→", "next galaxy"],
+  ["←", "galaxy before"],
+  ["z", "undo (also Ctrl+Z)"],
+  ["y", "redo (also Ctrl+Y)"],
+  ["⌫", "take the stage away"],
+  ["c", "confidence of the next label"],
+  ["n", "write a note; Enter stores it, Esc leaves it"],
+  ["?", "these keys"],
 ]
 const RESERVED = new Set(["?", "n", "c", "z", "y", " ", "/"])
-const TYPING = 'input:not([type="checkbox"], [type="radio"]), textarea, select, dialog[open], '
-  + '[contenteditable="true"], [role="combobox"][aria-expanded="true"], '
-  + '[role="listbox"], [role="option"], [role="menu"], [role="dialog"], [role="textbox"]'
-const OWN_ARROWS = '[role="radiogroup"], [role="group"], [role="tablist"], [role="slider"], '
-  + '[role="toolbar"]'
-
-function remembered(storage, name, otherwise) {
-  try {
-    return JSON.parse(storage.getItem(name)) ?? otherwise
-  } catch {
-    return otherwise
-  }
-}
-
-// Storage may be full or forbidden; what is on the screen still works without it.
-function remember(storage, name, value) {
-  try {
-    storage.setItem(name, JSON.stringify(value))
-  } catch (error) {
-    console.warn(`not remembered: ${error}`)
-  }
-}
+const TYPING =
+  'input:not([type="checkbox"], [type="radio"]), textarea, select, dialog[open], ' +
+  '[contenteditable="true"], [role="combobox"][aria-expanded="true"], ' +
+  '[role="listbox"], [role="option"], [role="menu"], [role="dialog"], [role="textbox"]'
+const OWN_ARROWS =
+  '[role="radiogroup"], [role="group"], [role="tablist"], [role="slider"], ' + '[role="toolbar"]'
 
 function within(event, selector) {
   return event.composedPath().some((node) => node instanceof Element && node.matches(selector))
@@ -64,397 +51,465 @@ function collision(keys, label, key) {
   return taken === undefined ? "" : `“${key}” already assigns ${taken}; choose another`
 }
 
-export function render({model}) {
-  const root = element("section", "desk")
-  root.setAttribute("aria-label", "Labelling desk")
-  let items = new Map()
-  let total = 0
-  let serial = -1
-  let cursor = 0
-  let confidence = ""
-  let keys = keyMap(model.terms)
-  let left = remembered(sessionStorage, OUTBOX, null)  // what a page that was left had not stored
-  let outbox = []
-  let aside = null
-  let flying = []
-  let failure = ""
-  let stored = 0
-  let asked = -1
-  const timers = {}
-  const held = new Map()
+function button(sign, words, action) {
+  const made = element("button", "desk-button", sign)
+  made.title = words
+  made.setAttribute("aria-label", words)
+  made.addEventListener("click", () => {
+    action()
+    made.blur()
+  })
+  return made
+}
 
-  // What is on the page.
-  const who = element("form", "desk-name")
-  const nameField = element("input", "")
-  nameField.setAttribute("aria-label", "Your name")
-  nameField.maxLength = 60
-  nameField.placeholder = "Your name"
-  const nameButton = element("button", "desk-button", "Start labelling")
-  const nameError = element("p", "desk-error")
-  nameError.setAttribute("role", "alert")
-  const nameWords = element("label", "", "Who labels? Each name has a layer of labels of its own.")
-  who.append(nameWords, nameField, nameButton, nameError)
+function alertLine() {
+  const line = element("p", "desk-error")
+  line.setAttribute("role", "alert")
+  return line
+}
 
+function makeNameForm() {
+  const form = element("form", "desk-name")
+  const field = element("input", "")
+  field.setAttribute("aria-label", "Your name")
+  field.maxLength = 60
+  field.placeholder = "Your name"
+  const start = element("button", "desk-button", "Start labelling")
+  const error = alertLine()
+  const words = element("label", "", "Who labels? Each name has a layer of labels of its own.")
+  form.append(words, field, start, error)
+  return {form, field, error}
+}
+
+function makeBar() {
   const bar = element("div", "desk-bar")
   const place = element("span", "desk-place")
   const name = element("span", "desk-who")
   const leave = element("button", "desk-button small", "change name")
-  leave.addEventListener("click", () => {
-    remember(localStorage, NAME, "")
-    model.send_msg({do: "leave"})
-  })
   const badge = element("span", "desk-badge")
   badge.setAttribute("role", "status")
   bar.append(place, name, leave, badge)
+  return {bar, place, name, leave, badge}
+}
+
+function makeStage() {
+  const stage = element("div", "desk-stage")
   const frame = element("figure", "desk-frame")
   const picture = element("img", "desk-picture")
   const origin = element("figcaption", "desk-words")
   frame.append(picture, origin)
+  const side = element("div", "desk-side")
   const title = element("h2", "desk-title")
   const words = element("p", "desk-words")
   const stages = element("div", "desk-terms stages")
   const features = element("div", "desk-terms")
-  const message = element("p", "desk-error")
-  message.setAttribute("role", "alert")
   const note = element("input", "desk-note")
   note.setAttribute("aria-label", "Note on this galaxy")
   note.placeholder = "Note (n)"
   note.maxLength = 500
   const tools = element("div", "desk-tools")
-  const tool = (sign, words, action) => {
-    const button = element("button", "desk-button", sign)
-    button.title = words
-    button.setAttribute("aria-label", words)
-    button.addEventListener("click", () => { action(); button.blur() })
-    tools.append(button)
-    return button
-  }
-  tool("←", "Galaxy before", () => move(-1))
-  tool("→", "Next galaxy", () => move(1))
-  tool("Undo", "Undo (z)", () => step("undo"))
-  tool("Redo", "Redo (y)", () => step("redo"))
-  const sure = tool("", "Confidence of the next label (c)", () => turnConfidence())
-  tool("?", "Keys", () => help.showModal())
-  const stage = element("div", "desk-stage")
-  const side = element("div", "desk-side")
+  const message = alertLine()
   side.append(title, words, stages, features, note, tools, message)
   stage.append(frame, side)
-  const help = element("dialog", "desk-help")
-  help.setAttribute("aria-label", "Keys")
-  root.append(who, bar, stage, help)
+  return {stage, picture, origin, title, words, stages, features, note, tools, message}
+}
 
-  // The galaxy on the screen: [row, identifier, caption, what I said].
-  const here = () => aside ?? items.get(cursor)
-  const tile = (item) => model.picture.replace("@row", item[0])
-
-  function show() {
-    const named = Boolean(model.annotator)
-    who.hidden = named
-    bar.hidden = stage.hidden = !named
-    name.textContent = `labelling as ${model.annotator}`
-    leave.hidden = model.login
-    origin.textContent = model.pictures_words
-    const item = here()
-    root.dataset.galaxy = item ? item[1] : ""
-    root.dataset.place = cursor
-    place.textContent = total ? `${Math.min(cursor + 1, total)} of ${total.toLocaleString("en")}` : ""
-    stage.classList.toggle("empty", !item)
-    title.textContent = item ? item[1] : cursor < total ? "Fetching …" : model.empty
-    words.textContent = item && item[2] !== item[1] ? item[2] : ""
-    words.hidden = !words.textContent
-    const address = item ? tile(item) : ""
-    if (picture.getAttribute("src") !== address) {
-      picture.classList.add("waiting")  // never the former picture over a new name
-      if (address) picture.src = address
-      else picture.removeAttribute("src")
-    }
-    picture.alt = item ? `${model.pictures_words} of ${item[1]}` : ""
-    if (note !== root.getRootNode().activeElement) note.value = item?.[3].note ?? ""
-    sure.textContent = `Confidence: ${confidence || "not said"}`
-    for (const button of root.querySelectorAll(".term")) {
-      const said = item?.[3] ?? {}
-      button.setAttribute("aria-pressed", said[button.dataset.aspect] === button.dataset.label)
-      button.disabled = !item
-    }
-    tellBadge()
-    fetchAhead()
-  }
-  picture.addEventListener("load", () => picture.classList.remove("waiting"))
-
-  function tellBadge() {
-    const waiting = outbox.length
-    const state = failure ? "failed" : waiting ? "saving" : stored ? "saved" : "idle"
-    badge.dataset.state = state
-    badge.dataset.saved = stored
-    badge.textContent = {
-      failed: `Not saved: ${failure} · ${waiting} waiting, trying again`,
-      saving: `Saving ${waiting} …`,
-      saved: `Saved · ${stored.toLocaleString("en")} in this visit`,
-      idle: "",
-    }[state]
+// The list of keys, in which the visitor may change those of the terms.
+class KeyHelp {
+  constructor(model, changed) {
+    this.model = model
+    this.changed = changed
+    this.dialog = element("dialog", "desk-help")
+    this.dialog.setAttribute("aria-label", "Keys")
   }
 
-  // Held, so that the browser asks for each picture once even where it may not be cached.
-  function fetchPicture(address) {
-    if (held.has(address)) return
-    if (held.size >= HELD) held.delete(held.keys().next().value)
-    const image = new Image()
-    image.src = address
-    held.set(address, image)
-  }
-
-  function fetchAhead() {
-    for (let i = 1; i <= AHEAD; i++) {
-      const next = items.get(cursor + i)
-      if (next) fetchPicture(tile(next))
-    }
-    let end = cursor
-    while (items.has(end)) end++
-    if (model.annotator && end < total && end - cursor < REFILL && asked !== end) {
-      asked = end
-      model.send_msg({do: "more", first: end, serial})
-    }
-    clearTimeout(timers.idle)
-    timers.idle = setTimeout(() => {
-      if (model.annotator) model.send_msg({do: "at", row: here()?.[0] ?? -1})
-    }, IDLE_MS)
-  }
-
-  function move(by) {
-    const next = aside ? cursor : cursor + by
-    if (next < 0 || next > total || (next < total && !items.has(next))) return
-    aside = null
-    cursor = next
-    confidence = ""
-    message.textContent = ""
-    show()
-  }
-
-  // Changes: into the outbox, on the screen at once, to the server one parcel after the other.
-  function put(change) {
-    outbox.push({event_id: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`, ...change})
-    remember(sessionStorage, OUTBOX, {name: model.annotator, items: outbox})
-    message.textContent = ""
-    send()
-    tellBadge()
-  }
-
-  function send() {
-    if (flying.length || !outbox.length || !model.annotator) return
-    flying = outbox.slice(0, 200)
-    model.send_msg({do: "save", items: flying})
-    clearTimeout(timers.retry)
-    timers.retry = setTimeout(() => { flying = []; send() }, RETRY_MS)
-  }
-
-  function answered({saved, refused, failed, said, show: goto}) {
-    const settled = new Set([...saved, ...Object.keys(refused)])
-    const waiting = outbox.filter((item) => !settled.has(item.event_id))
-    if (waiting.length === outbox.length && !failed) return  // the answer to a parcel sent twice
-    stored += outbox.filter((item) => saved.includes(item.event_id)).length
-    outbox = waiting
-    remember(sessionStorage, OUTBOX, {name: model.annotator, items: outbox})
-    failure = failed
-    clearTimeout(timers.retry)
-    flying = []
-    if (failed) timers.retry = setTimeout(send, RETRY_MS)
-    else send()
-    const pending = new Set(outbox.map((item) => item.galaxy))
-    for (const item of [...items.values(), ...(aside ? [aside] : [])]) {
-      if (item[1] in said && !pending.has(item[1])) item[3] = said[item[1]]
-    }
-    for (const reason of Object.values(refused)) message.textContent = reason
-    if (goto) goBack(goto)
-    else show()
-  }
-
-  // To the galaxy whose label was undone: where it stands, or aside of the queue.
-  function goBack(item) {
-    const found = [...items].find(([, other]) => other[1] === item[1])
-    aside = found ? null : item
-    if (found) cursor = found[0]
-    show()
-  }
-
-  function assign(term) {
-    const item = here()
-    if (!item) return
-    const before = item[3][term.aspect]
-    const label = term.kind !== "stage" && before === term.label ? "" : term.label
-    put({do: "set", galaxy: item[1], aspect: term.aspect, label, confidence})
-    item[3] = {...item[3], [term.aspect]: label}
-    if (term.kind === "feature" || !label) show()
-    else move(1)
-  }
-
-  function clearStage() {
-    const item = here()
-    if (!item?.[3].stage) return
-    put({do: "set", galaxy: item[1], aspect: "stage", label: ""})
-    item[3] = {...item[3], stage: ""}
-    show()
-  }
-
-  function step(way) {
-    put({do: way})
-  }
-
-  function turnConfidence() {
-    confidence = CONFIDENCES[(CONFIDENCES.indexOf(confidence) + 1) % CONFIDENCES.length]
-    show()
-  }
-
-  function saveNote() {
-    const item = here()
-    const text = note.value.trim()
-    note.blur()
-    if (!item || text === (item[3].note ?? "")) return
-    put({do: "set", galaxy: item[1], aspect: "note", label: "", note: text})
-    item[3] = {...item[3], note: text}
-    show()
-  }
-  note.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") saveNote()
-    if (event.key === "Escape") {
-      note.value = here()?.[3].note ?? ""
-      note.blur()
-    }
-  })
-
-  function pressed(event) {
-    if (!root.isConnected || !root.checkVisibility() || !model.annotator) return
-    if (event.defaultPrevented || event.altKey || help.open || within(event, TYPING)) return
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key
-    if (event.ctrlKey || event.metaKey) {
-      if (key !== "z" && key !== "y") return
-      event.preventDefault()
-      step(key === "y" || event.shiftKey ? "redo" : "undo")
-      return
-    }
-    const arrow = key === "ArrowRight" || key === "ArrowLeft"
-    if (arrow && within(event, OWN_ARROWS)) return
-    const act = {
-      ArrowRight: () => move(1), ArrowLeft: () => move(-1), Backspace: clearStage,
-      Delete: clearStage, z: () => step("undo"), y: () => step("redo"), c: turnConfidence,
-      n: () => note.focus(), "?": () => help.showModal(),
-    }[key] ?? termAction(key)
-    if (!act) return
-    event.preventDefault()
-    if (!event.repeat || arrow) act()  // a key held down must not label galaxy after galaxy
-  }
-
-  function termAction(key) {
-    const term = model.terms.find((one) => keys[one.label].toLowerCase() === key)
-    return term && (() => assign(term))
-  }
-
-  // Buttons of the terms and the list of keys.
-  function drawTerms() {
-    keys = keyMap(model.terms)
-    const button = (term) => {
-      const made = element("button", `term ${term.kind}`)
-      made.dataset.label = term.label
-      made.dataset.aspect = term.aspect
-      if (term.colour) made.style.setProperty("--term", term.colour)
-      made.append(element("kbd", "", keys[term.label]), element("span", "", term.words))
-      if (term.note) made.append(element("small", "", term.note))
-      made.addEventListener("click", () => { assign(term); made.blur() })
-      return made
-    }
-    const staged = model.terms.filter((term) => term.kind === "stage")
-    stages.replaceChildren(...staged.map(button))
-    features.replaceChildren(...model.terms.filter((t) => t.kind !== "stage").map(button))
-    drawHelp()
-  }
-
-  function drawHelp() {
+  draw(keys) {
+    this.keys = keys
+    this.refusal = alertLine()
     const list = element("dl", "desk-keys")
     for (const [key, meaning] of PAGE_KEYS) {
       list.append(element("dt", "", key), element("dd", "", meaning))
     }
-    const refusal = element("p", "desk-error")
-    refusal.setAttribute("role", "alert")
-    for (const term of model.terms) {
+    for (const term of this.model.terms) {
       const line = element("dd", "", `${term.words} `)
       const change = element("button", "desk-button small", "change")
       change.setAttribute("aria-label", `Change the key of ${term.words}`)
-      change.addEventListener("click", () => listen(term, change, refusal))
+      change.addEventListener("click", () => this.listen(term, change))
       line.append(change)
       list.append(element("dt", "", keys[term.label]), line)
     }
     const close = element("button", "desk-button", "Close")
-    close.addEventListener("click", () => help.close())
-    help.replaceChildren(element("h2", "", "Keys"), list, refusal, close)
+    close.addEventListener("click", () => this.dialog.close())
+    this.dialog.replaceChildren(element("h2", "", "Keys"), list, this.refusal, close)
   }
 
-  function listen(term, button, refusal) {
-    button.textContent = "press a key …"
-    button.addEventListener("keydown", (event) => {
+  listen(term, change) {
+    change.textContent = "press a key …"
+    const take = (event) => {
       event.preventDefault()
       event.stopPropagation()
-      button.textContent = "change"
-      if (event.key === "Escape") return
-      const reason = collision(keys, term.label, event.key)
-      refusal.textContent = reason
-      if (reason) return
-      remember(localStorage, KEYS, {...remembered(localStorage, KEYS, {}), [term.label]: event.key})
-      drawTerms()
-      show()
-      help.querySelector(`[aria-label="${CSS.escape(button.ariaLabel)}"]`)?.focus()
-    }, {once: true})
-  }
-
-  // Who labels.
-  who.addEventListener("submit", (event) => {
-    event.preventDefault()
-    model.send_msg({do: "name", name: nameField.value.trim()})
-  })
-  function named() {
-    if (!model.annotator) return show()
-    nameField.blur()  // what is hidden may keep the keyboard until the next frame
-    if (!model.login) remember(localStorage, NAME, model.annotator)
-    if (left?.name === model.annotator) outbox = [...left.items, ...outbox]
-    left = null
-    send()
-    show()
-  }
-
-  function filled() {
-    const window = model.window
-    if (window.serial !== serial) {
-      serial = window.serial
-      items = new Map()
-      aside = null
-      cursor = window.cursor
+      change.textContent = "change"
+      if (event.key !== "Escape") this.take(term, event.key, change.ariaLabel)
     }
-    asked = -1
-    total = window.total
-    window.items.forEach((item, i) => items.set(window.first + i, item))
-    show()
+    change.addEventListener("keydown", take, {once: true})
   }
 
-  function heard(data) {
-    if (data.saved) answered(data)
-    if (data.name_error !== undefined) nameError.textContent = data.name_error
+  take(term, key, label) {
+    const reason = collision(this.keys, term.label, key)
+    this.refusal.textContent = reason
+    if (reason) return
+    remember(localStorage, KEYS, {...remembered(localStorage, KEYS, {}), [term.label]: key})
+    this.changed()
+    this.dialog.querySelector(`[aria-label="${CSS.escape(label)}"]`)?.focus()
+  }
+}
+
+class Desk {
+  constructor(model) {
+    this.model = model
+    this.items = new Map() // by place: [row, identifier, caption, what I said]
+    this.total = 0
+    this.serial = -1
+    this.cursor = 0
+    this.aside = null
+    this.confidence = ""
+    this.asked = -1
+    this.idle = undefined
+    this.held = new Map()
+    this.root = element("section", "desk")
+    this.root.setAttribute("aria-label", "Labelling desk")
+    Object.assign(this, makeNameForm(), makeBar(), makeStage())
+    this.outbox = new Outbox(model, this.badge)
+    this.help = new KeyHelp(model, () => this.termsChanged())
+    this.keys = keyMap(model.terms)
+    this.root.append(this.form, this.bar, this.stage, this.help.dialog)
+    this.addTools()
+    this.listen()
   }
 
-  const warn = (event) => { if (outbox.length) event.preventDefault() }
+  addTools() {
+    const turn = () => this.turnConfidence()
+    this.sure = button("", "Confidence of the next label (c)", turn)
+    this.tools.append(
+      button("←", "Galaxy before", () => this.move(-1)),
+      button("→", "Next galaxy", () => this.move(1)),
+      button("Undo", "Undo (z)", () => this.put({do: "undo"})),
+      button("Redo", "Redo (y)", () => this.put({do: "redo"})),
+      this.sure,
+      button("?", "Keys", () => this.help.dialog.showModal()),
+    )
+  }
+
+  listen() {
+    this.leave.addEventListener("click", () => {
+      remember(localStorage, NAME, "")
+      this.model.send_msg({do: "leave"})
+    })
+    this.picture.addEventListener("load", () => this.picture.classList.remove("waiting"))
+    this.note.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.saveNote()
+      if (event.key === "Escape") {
+        this.note.value = this.here()?.[3].note ?? ""
+        this.note.blur()
+      }
+    })
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault()
+      this.model.send_msg({do: "name", name: this.field.value.trim()})
+    })
+  }
+
+  // The galaxy on the screen.
+  here() {
+    return this.aside ?? this.items.get(this.cursor)
+  }
+
+  address(item) {
+    return this.model.picture.replace("@row", item[0])
+  }
+
+  show() {
+    const item = this.here()
+    this.showFrame(item)
+    this.showGalaxy(item)
+    this.showPicture(item)
+    if (this.note !== this.root.getRootNode().activeElement) {
+      this.note.value = item?.[3].note ?? ""
+    }
+    this.sure.textContent = `Confidence: ${this.confidence || "not said"}`
+    const said = item?.[3] ?? {}
+    for (const term of this.root.querySelectorAll(".term")) {
+      term.setAttribute("aria-pressed", said[term.dataset.aspect] === term.dataset.label)
+      term.disabled = !item
+    }
+    this.outbox.tell()
+    this.fetchAhead()
+  }
+
+  // Who labels, and how far the queue is done.
+  showFrame(item) {
+    const {model, total, cursor} = this
+    const named = Boolean(model.annotator)
+    this.form.hidden = named
+    this.bar.hidden = this.stage.hidden = !named
+    this.name.textContent = `labelling as ${model.annotator}`
+    this.leave.hidden = model.login
+    this.origin.textContent = model.pictures_words
+    this.root.dataset.galaxy = item ? item[1] : ""
+    this.root.dataset.place = cursor
+    const place = `${Math.min(cursor + 1, total)} of ${total.toLocaleString("en")}`
+    this.place.textContent = total ? place : ""
+    this.stage.classList.toggle("empty", !item)
+  }
+
+  showGalaxy(item) {
+    const missing = this.cursor < this.total ? "Fetching …" : this.model.empty
+    this.title.textContent = item ? item[1] : missing
+    this.words.textContent = item && item[2] !== item[1] ? item[2] : ""
+    this.words.hidden = !this.words.textContent
+  }
+
+  showPicture(item) {
+    const {picture} = this
+    const address = item ? this.address(item) : ""
+    if (picture.getAttribute("src") !== address) {
+      picture.classList.add("waiting") // never the former picture over a new name
+      if (address) picture.src = address
+      else picture.removeAttribute("src")
+    }
+    picture.alt = item ? `${this.model.pictures_words} of ${item[1]}` : ""
+  }
+
+  // Held, so that the browser asks for each picture once even where it may not be cached.
+  fetchPicture(address) {
+    if (this.held.has(address)) return
+    if (this.held.size >= HELD) this.held.delete(this.held.keys().next().value)
+    const image = new Image()
+    image.src = address
+    this.held.set(address, image)
+  }
+
+  fetchAhead() {
+    const {model, cursor} = this
+    for (let i = 1; i <= AHEAD; i++) {
+      const next = this.items.get(cursor + i)
+      if (next) this.fetchPicture(this.address(next))
+    }
+    let end = cursor
+    while (this.items.has(end)) end++
+    if (model.annotator && end < this.total && end - cursor < REFILL && this.asked !== end) {
+      this.asked = end
+      model.send_msg({do: "more", first: end, serial: this.serial})
+    }
+    clearTimeout(this.idle)
+    this.idle = setTimeout(() => {
+      if (model.annotator) model.send_msg({do: "at", row: this.here()?.[0] ?? -1})
+    }, IDLE_MS)
+  }
+
+  move(by) {
+    const next = this.aside ? this.cursor : this.cursor + by
+    if (next < 0 || next > this.total || (next < this.total && !this.items.has(next))) return
+    this.aside = null
+    this.cursor = next
+    this.confidence = ""
+    this.message.textContent = ""
+    this.show()
+  }
+
+  // A change: on the screen at once, and on its way to the disk.
+  put(change) {
+    this.message.textContent = ""
+    this.outbox.put(change)
+  }
+
+  answered(answer) {
+    if (!this.outbox.settle(answer)) return
+    const {said, refused} = answer
+    const pending = new Set(this.outbox.items.map((item) => item.galaxy))
+    for (const item of [...this.items.values(), ...(this.aside ? [this.aside] : [])]) {
+      if (item[1] in said && !pending.has(item[1])) item[3] = said[item[1]]
+    }
+    for (const reason of Object.values(refused)) this.message.textContent = reason
+    if (answer.show) this.goBack(answer.show)
+    else this.show()
+  }
+
+  // To the galaxy whose label was undone: where it stands, or aside of the queue.
+  goBack(item) {
+    const found = [...this.items].find(([, other]) => other[1] === item[1])
+    this.aside = found ? null : item
+    if (found) this.cursor = found[0]
+    this.show()
+  }
+
+  assign(term) {
+    const item = this.here()
+    if (!item) return
+    const before = item[3][term.aspect]
+    const label = term.kind !== "stage" && before === term.label ? "" : term.label
+    const {confidence} = this
+    this.put({do: "set", galaxy: item[1], aspect: term.aspect, label, confidence})
+    item[3] = {...item[3], [term.aspect]: label}
+    if (term.kind === "feature" || !label) this.show()
+    else this.move(1)
+  }
+
+  clearStage() {
+    const item = this.here()
+    if (!item?.[3].stage) return
+    this.put({do: "set", galaxy: item[1], aspect: "stage", label: ""})
+    item[3] = {...item[3], stage: ""}
+    this.show()
+  }
+
+  turnConfidence() {
+    const place = CONFIDENCES.indexOf(this.confidence) + 1
+    this.confidence = CONFIDENCES[place % CONFIDENCES.length]
+    this.show()
+  }
+
+  saveNote() {
+    const item = this.here()
+    const text = this.note.value.trim()
+    this.note.blur()
+    if (!item || text === (item[3].note ?? "")) return
+    this.put({do: "set", galaxy: item[1], aspect: "note", label: "", note: text})
+    item[3] = {...item[3], note: text}
+    this.show()
+  }
+
+  // Whether a key is meant for the desk: it is seen, and nothing else takes the key.
+  hears(event) {
+    const {root, model} = this
+    if (!root.isConnected || !root.checkVisibility() || !model.annotator) return false
+    const taken = event.defaultPrevented || event.altKey || this.help.dialog.open
+    return !taken && !within(event, TYPING)
+  }
+
+  pressed(event) {
+    if (!this.hears(event)) return
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key
+    if (event.ctrlKey || event.metaKey) {
+      this.stepBack(event, key)
+      return
+    }
+    const arrow = key === "ArrowRight" || key === "ArrowLeft"
+    if (arrow && within(event, OWN_ARROWS)) return
+    const act = this.actionOf(key)
+    if (!act) return
+    event.preventDefault()
+    if (!event.repeat || arrow) act() // a key held down must not label galaxy after galaxy
+  }
+
+  stepBack(event, key) {
+    if (key !== "z" && key !== "y") return
+    event.preventDefault()
+    this.put({do: key === "y" || event.shiftKey ? "redo" : "undo"})
+  }
+
+  actionOf(key) {
+    const own = {
+      ArrowRight: () => this.move(1),
+      ArrowLeft: () => this.move(-1),
+      Backspace: () => this.clearStage(),
+      Delete: () => this.clearStage(),
+      z: () => this.put({do: "undo"}),
+      y: () => this.put({do: "redo"}),
+      c: () => this.turnConfidence(),
+      n: () => this.note.focus(),
+      "?": () => this.help.dialog.showModal(),
+    }[key]
+    if (own) return own
+    const term = this.model.terms.find((one) => this.keys[one.label].toLowerCase() === key)
+    return term && (() => this.assign(term))
+  }
+
+  makeTerm(term) {
+    const made = element("button", `term ${term.kind}`)
+    made.dataset.label = term.label
+    made.dataset.aspect = term.aspect
+    if (term.colour) made.style.setProperty("--term", term.colour)
+    made.append(element("kbd", "", this.keys[term.label]), element("span", "", term.words))
+    if (term.note) made.append(element("small", "", term.note))
+    made.addEventListener("click", () => {
+      this.assign(term)
+      made.blur()
+    })
+    return made
+  }
+
+  drawTerms() {
+    this.keys = keyMap(this.model.terms)
+    const terms = this.model.terms.map((term) => [term.kind === "stage", this.makeTerm(term)])
+    const made = (staged) => terms.filter(([one]) => one === staged).map(([, node]) => node)
+    this.stages.replaceChildren(...made(true))
+    this.features.replaceChildren(...made(false))
+    this.help.draw(this.keys)
+  }
+
+  termsChanged() {
+    this.drawTerms()
+    this.show()
+  }
+
+  named() {
+    const {annotator, login} = this.model
+    if (annotator) {
+      this.field.blur() // what is hidden may keep the keyboard until the next frame
+      if (!login) remember(localStorage, NAME, annotator)
+      this.outbox.adopt(annotator)
+    }
+    this.show()
+  }
+
+  filled() {
+    const {window} = this.model
+    if (window.serial !== this.serial) {
+      this.serial = window.serial
+      this.items = new Map()
+      this.aside = null
+      this.cursor = window.cursor
+    }
+    this.asked = -1
+    this.total = window.total
+    for (const [i, item] of window.items.entries()) this.items.set(window.first + i, item)
+    this.show()
+  }
+
+  heard(data) {
+    if (data.saved) this.answered(data)
+    if (data.name_error !== undefined) this.error.textContent = data.name_error
+  }
+
+  stop() {
+    clearTimeout(this.idle)
+    clearTimeout(this.outbox.retry)
+  }
+}
+
+export function render({model}) {
+  const desk = new Desk(model)
+  const pressed = (event) => desk.pressed(event)
+  const warn = (event) => {
+    if (desk.outbox.items.length) event.preventDefault()
+  }
   document.addEventListener("keydown", pressed)
   addEventListener("beforeunload", warn)
-  model.on("msg:custom", heard)
-  model.on("annotator", named)
-  model.on("window", filled)
-  drawOnChange(model, ["picture", "pictures_words", "empty"], show)
-  drawOnChange(model, ["terms"], () => { drawTerms(); show() })
+  model.on("msg:custom", (data) => desk.heard(data))
+  model.on("annotator", () => desk.named())
+  model.on("window", () => desk.filled())
+  drawOnChange(model, ["picture", "pictures_words", "empty"], () => desk.show())
+  drawOnChange(model, ["terms"], () => desk.termsChanged())
   model.on("remove", () => {
     document.removeEventListener("keydown", pressed)
     removeEventListener("beforeunload", warn)
-    Object.values(timers).forEach(clearTimeout)
+    desk.stop()
   })
-  drawTerms()
-  filled()
-  named()
+  desk.drawTerms()
+  desk.filled()
+  desk.named()
   const before = remembered(localStorage, NAME, "")
   if (!model.annotator && before) model.send_msg({do: "name", name: before})
-  return root
+  return desk.root
 }

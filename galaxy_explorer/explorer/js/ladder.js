@@ -1,5 +1,61 @@
 // Hubble types from left to right: lines of real galaxies above, of synthetic ones below.
 
+function headLine(model) {
+  const line = element("tr")
+  const corner = element("th", "", "Hubble type T")
+  corner.scope = "col"
+  line.append(
+    corner,
+    ...model.columns.map(({words, colour}) => {
+      const cell = element("th", "ladder-type", words)
+      cell.scope = "col"
+      cell.style.setProperty("--chip", colour)
+      return cell
+    }),
+  )
+  return line
+}
+
+function syntheticTile(words, line) {
+  const tile = element("div", "ladder-tile")
+  tile.setAttribute("aria-label", `Synthetic galaxy of type ${words}, ${line.note}`)
+  tile.setAttribute("role", "img")
+  tile.classList.add("synthetic")
+  tile.append(element("span", "synthetic-mark", "SYNTHETIC"))
+  return tile
+}
+
+function realTile(model, words, place) {
+  const name = model.real_names[place]
+  const tile = element("button", "ladder-tile")
+  tile.setAttribute("aria-label", `Real galaxy of type ${words}: ${name || "none"}`)
+  tile.title = name || ""
+  tile.disabled = !name
+  tile.addEventListener("click", () => model.send_msg({real: place}))
+  return tile
+}
+
+function bodyLine(model, line, sheet, lines) {
+  const row = element("tr")
+  const label = element("th", "", line.label)
+  label.scope = "row"
+  label.append(element("div", "strip-note", line.note))
+  row.append(
+    label,
+    ...model.columns.map(({words}, column) => {
+      const cell = element("td")
+      const place = line.first + column
+      const shown = !line.synthetic || place < model.ready
+      const tile = line.synthetic ? syntheticTile(words, line) : realTile(model, words, place)
+      tile.classList.toggle("blank", !shown)
+      if (shown) showTile(tile, sheet, place, model.columns.length, lines)
+      cell.append(tile)
+      return cell
+    }),
+  )
+  return row
+}
+
 export function render({model}) {
   const made = {}
   const real = {}
@@ -8,50 +64,6 @@ export function render({model}) {
   const head = element("thead")
   const body = element("tbody")
   table.append(caption, head, body)
-
-  const headLine = () => {
-    const line = element("tr")
-    const corner = element("th", "", "Hubble type T")
-    corner.scope = "col"
-    line.append(corner, ...model.columns.map(({words, colour}) => {
-      const cell = element("th", "ladder-type", words)
-      cell.scope = "col"
-      cell.style.setProperty("--chip", colour)
-      return cell
-    }))
-    return line
-  }
-
-  const bodyLine = (line, sheet, lines) => {
-    const row = element("tr")
-    const label = element("th", "", line.label)
-    label.scope = "row"
-    label.append(element("div", "strip-note", line.note))
-    row.append(label, ...model.columns.map(({words}, column) => {
-      const cell = element("td")
-      const place = line.first + column
-      const shown = !line.synthetic || place < model.ready
-      const tile = element(line.synthetic ? "div" : "button", "ladder-tile")
-      const say = line.synthetic
-        ? `Synthetic galaxy of type ${words}, ${line.note}`
-        : `Real galaxy of type ${words}: ${model.real_names[place] || "none"}`
-      tile.setAttribute("aria-label", say)
-      if (line.synthetic) {
-        tile.setAttribute("role", "img")
-        tile.classList.add("synthetic")
-        tile.append(element("span", "synthetic-mark", "SYNTHETIC"))
-      } else {
-        tile.title = model.real_names[place] || ""
-        tile.disabled = !model.real_names[place]
-        tile.addEventListener("click", () => model.send_msg({real: place}))
-      }
-      tile.classList.toggle("blank", !shown)
-      if (shown) showTile(tile, sheet, place, model.columns.length, lines)
-      cell.append(tile)
-      return cell
-    }))
-    return row
-  }
 
   let turn = 0
   const draw = async () => {
@@ -64,22 +76,19 @@ export function render({model}) {
     if (mine !== turn) return
     const count = (synthetic) => model.lines.filter((one) => one.synthetic === synthetic).length
     caption.textContent = model.heading
-    head.replaceChildren(headLine())
-    body.replaceChildren(...model.lines.map((line) => bodyLine(
-      line, sheets[line.synthetic ? 0 : 1], Math.max(1, count(line.synthetic)),
-    )))
+    head.replaceChildren(headLine(model))
+    body.replaceChildren(
+      ...model.lines.map((line) =>
+        bodyLine(model, line, sheets[line.synthetic ? 0 : 1], Math.max(1, count(line.synthetic))),
+      ),
+    )
     letGo(made)
     letGo(real)
     table.dataset.ready = model.ready
-    if (model.stamp) requestAnimationFrame(() => { table.dataset.painted = model.stamp })
+    tellPainted(table, model)
   }
   drawOnChange(model, ["sheet", "real_sheet", "columns", "lines", "heading", "stamp"], draw)
-  model.on("remove", () => {
-    for (const holder of [made, real]) {
-      sheetAddress(holder, null)
-      letGo(holder)
-    }
-  })
+  freeWhenRemoved(model, made, real)
   draw()
   return table
 }

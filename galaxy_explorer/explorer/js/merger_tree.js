@@ -4,44 +4,71 @@ const SVG = "http://www.w3.org/2000/svg"
 const WIDTH = 1000
 const TALL = 300
 
-export function render({model}) {
-  const root = element("div", "merger")
+function makePath(points, colour) {
+  const node = document.createElementNS(SVG, "path")
+  node.setAttribute("d", `M ${points.join(" L ")}`)
+  node.setAttribute("stroke", colour)
+  node.setAttribute("vector-effect", "non-scaling-stroke")
+  return node
+}
+
+function at(x, y) {
+  return `${(x * WIDTH).toFixed(1)} ${((1 - y) * TALL).toFixed(1)}`
+}
+
+// The two sides of each merger, as lines from what is joined up to the join.
+function branchPaths([x1, x2, y1, y2, y, left, right]) {
+  const middle = at((x1 + x2) / 2, y)
+  return [
+    makePath([at(x1, y1), at(x1, y), middle], left),
+    makePath([middle, at(x2, y), at(x2, y2)], right),
+  ]
+}
+
+function makeTree() {
   const svg = document.createElementNS(SVG, "svg")
   svg.setAttribute("viewBox", `0 -8 ${WIDTH} ${TALL + 12}`)
   svg.setAttribute("preserveAspectRatio", "none")
   svg.setAttribute("aria-hidden", "true")
+  return svg
+}
+
+function makeCut(tag) {
   const line = element("div", "merger-cut")
   line.tabIndex = 0
   line.setAttribute("role", "slider")
   line.setAttribute("aria-label", "Number of groups: where the tree is cut")
   line.setAttribute("aria-orientation", "vertical")
   line.title = "Drag, or use the arrow keys"
-  const tag = element("span", "merger-tag")
   line.append(tag)
+  return line
+}
+
+// Heights of the mergers, the last one first: k groups are left between mergers k - 2 and k - 1.
+function heightsOf(branches) {
+  return branches.map((branch) => branch[4]).reverse()
+}
+
+function cutHeight(branches, k) {
+  const all = heightsOf(branches)
+  const above = k < 2 ? 1.03 : all[k - 2]
+  const below = k - 1 < all.length ? all[k - 1] : 0
+  return (above + below) / 2
+}
+
+export function render({model}) {
+  const root = element("div", "merger")
+  const svg = makeTree()
+  const tag = element("span", "merger-tag")
+  const line = makeCut(tag)
   root.append(svg, line)
 
-  const place = (x, y) => `${(x * WIDTH).toFixed(1)} ${((1 - y) * TALL).toFixed(1)}`
-  const path = (points, colour) => {
-    const node = document.createElementNS(SVG, "path")
-    node.setAttribute("d", `M ${points.join(" L ")}`)
-    node.setAttribute("stroke", colour)
-    node.setAttribute("vector-effect", "non-scaling-stroke")
-    return node
-  }
-
-  // Heights of the mergers, the last one first: k groups are left between mergers k - 2 and k - 1.
-  const heights = () => model.branches.map((branch) => branch[4]).reverse()
-  const middle = (k) => {
-    const all = heights()
-    const above = k < 2 ? 1.03 : all[k - 2]
-    const below = k - 1 < all.length ? all[k - 1] : 0
-    return (above + below) / 2
-  }
   const most = () => model.branches.length + 1
-  const groupsAt = (y) => Math.min(most(), heights().filter((height) => height > y).length + 1)
+  const groupsAt = (y) =>
+    Math.min(most(), heightsOf(model.branches).filter((height) => height > y).length + 1)
 
   const mark = () => {
-    const y = middle(model.k)
+    const y = cutHeight(model.branches, model.k)
     line.style.top = `${(100 * ((1 - y) * TALL + 8)) / (TALL + 12)}%`
     line.setAttribute("aria-valuemin", 1)
     line.setAttribute("aria-valuemax", most())
@@ -55,10 +82,7 @@ export function render({model}) {
   }
 
   const draw = () => {
-    svg.replaceChildren(...model.branches.flatMap(([x1, x2, y1, y2, y, left, right]) => [
-      path([place(x1, y1), place(x1, y), place((x1 + x2) / 2, y)], left),
-      path([place((x1 + x2) / 2, y), place(x2, y), place(x2, y2)], right),
-    ]))
+    svg.replaceChildren(...model.branches.flatMap(branchPaths))
     root.dataset.merges = model.branches.length
     mark()
   }

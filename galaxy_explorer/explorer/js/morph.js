@@ -1,16 +1,14 @@
 // One galaxy under fixed noise while its type changes: every frame is in the browser already, so
 // that dragging asks nothing of the server.
 
-export function render({model}) {
-  const holder = {}
-  let address = null
+function makeMorph() {
   const root = element("section", "morph")
   root.setAttribute("aria-label", "One synthetic galaxy, from type to type")
   const stage = element("div", "morph-stage synthetic")
   stage.setAttribute("role", "img")
   stage.append(element("span", "synthetic-mark", "SYNTHETIC"))
   const panel = element("div", "morph-panel")
-  const said = element("output", "morph-type")
+  const type = element("output", "morph-type")
   const slider = element("input", "condition-slider")
   slider.type = "range"
   slider.setAttribute("aria-label", "Hubble type T of the galaxy")
@@ -20,41 +18,24 @@ export function render({model}) {
   const words = element("p", "samples-heading")
   const film = element("div", "morph-film")
   film.setAttribute("aria-hidden", "true")
-  panel.append(said, slider, ends, play, words, film)
+  panel.append(type, slider, ends, play, words, film)
   root.append(stage, panel)
+  return {root, stage, type, slider, play, words, film}
+}
 
-  const type = (value) => `T ${value.toFixed(2).replace("-", "−").replace(/\.?0+$/, "")}`
-  const lines = () => Math.max(1, Math.ceil(model.values.length / model.sheet_columns))
-  const nearest = (value) => {
-    const gaps = model.values.map((one) => Math.abs(one - value))
-    return gaps.indexOf(Math.min(...gaps))
-  }
-  const look = () => {
-    const value = Number(slider.value)
-    const place = nearest(value)
-    said.textContent = type(value)
-    slider.setAttribute("aria-valuetext", type(value))
-    stage.setAttribute("aria-label", `Synthetic galaxy of type ${type(value)}, ${model.words}`)
-    showTile(stage, address, place, model.sheet_columns, lines())
-    stage.dataset.value = model.values[place]
-    for (const one of film.children) {
-      const gap = Math.abs(Number(one.dataset.value) - value)
-      one.classList.toggle("near", gap <= 0.5)
-    }
-  }
-  const strip = () => {
-    const whole = model.values.map((value, place) => [value, place])
-      .filter(([value]) => Number.isInteger(value))
-    film.replaceChildren(...whole.map(([value, place]) => {
-      const one = element("div", "morph-frame")
-      one.dataset.value = value
-      showTile(one, address, place, model.sheet_columns, lines())
-      one.append(element("span", "", String(value).replace("-", "−")))
-      one.addEventListener("click", () => { slider.value = value; look() })
-      return one
-    }))
-  }
+function typeWords(value) {
+  const digits = value.toFixed(2).replace("-", "−")
+  return `T ${digits.replace(/\.?0+$/, "")}`
+}
 
+// Place of the frame whose type is nearest to a value.
+function nearestFrame(values, value) {
+  const gaps = values.map((one) => Math.abs(one - value))
+  return gaps.indexOf(Math.min(...gaps))
+}
+
+// Moves the slider up and down by itself until it is stopped.
+function makePlayer(model, {play, slider}, look) {
   let running = null
   const rest = () => {
     clearInterval(running)
@@ -62,7 +43,10 @@ export function render({model}) {
     play.textContent = "Play"
   }
   play.addEventListener("click", () => {
-    if (running) { rest(); return }
+    if (running) {
+      rest()
+      return
+    }
     play.textContent = "Stop"
     let up = 1
     running = setInterval(() => {
@@ -73,6 +57,58 @@ export function render({model}) {
       look()
     }, 130)
   })
+  return rest
+}
+
+function fitSlider(model, slider) {
+  const fresh = slider.max !== String(model.high) || slider.min !== String(model.low)
+  Object.assign(slider, {min: model.low, max: model.high, step: model.step})
+  if (fresh) slider.value = model.start
+  slider.style.setProperty("--track", `linear-gradient(90deg, ${model.colours.join(", ")})`)
+}
+
+// A frame of each whole type, in a row; a click goes there.
+function makeFilm(model, slider, showFrame, look) {
+  const whole = model.values
+    .map((value, place) => [value, place])
+    .filter(([value]) => Number.isInteger(value))
+  return whole.map(([value, place]) => {
+    const one = element("div", "morph-frame")
+    one.dataset.value = value
+    showFrame(one, place)
+    one.append(element("span", "", String(value).replace("-", "−")))
+    one.addEventListener("click", () => {
+      slider.value = value
+      look()
+    })
+    return one
+  })
+}
+
+export function render({model}) {
+  const holder = {}
+  let address = null
+  const parts = makeMorph()
+  const {root, stage, type, slider, words, film} = parts
+
+  const showFrame = (node, place) => {
+    const lines = Math.max(1, Math.ceil(model.values.length / model.sheet_columns))
+    showTile(node, address, place, model.sheet_columns, lines)
+  }
+  const look = () => {
+    const value = Number(slider.value)
+    const place = nearestFrame(model.values, value)
+    type.textContent = typeWords(value)
+    slider.setAttribute("aria-valuetext", typeWords(value))
+    stage.setAttribute("aria-label", `Synthetic galaxy of type ${typeWords(value)}, ${model.words}`)
+    showFrame(stage, place)
+    stage.dataset.value = model.values[place]
+    for (const one of film.children) {
+      const gap = Math.abs(Number(one.dataset.value) - value)
+      one.classList.toggle("near", gap <= 0.5)
+    }
+  }
+  const rest = makePlayer(model, parts, look)
 
   let turn = 0
   const draw = async () => {
@@ -81,24 +117,21 @@ export function render({model}) {
     await decoded(next)
     if (mine !== turn) return
     address = next
-    const fresh = slider.max !== String(model.high) || slider.min !== String(model.low)
-    Object.assign(slider, {min: model.low, max: model.high, step: model.step})
-    if (fresh) slider.value = model.start
-    slider.style.setProperty("--track", `linear-gradient(90deg, ${model.colours.join(", ")})`)
+    fitSlider(model, slider)
     words.textContent = model.heading
     stage.classList.toggle("blank", !next)
-    strip()
+    film.replaceChildren(...makeFilm(model, slider, showFrame, look))
     look()
     letGo(holder)
-    if (model.stamp) requestAnimationFrame(() => { root.dataset.painted = model.stamp })
+    tellPainted(root, model)
   }
-  slider.addEventListener("input", () => { rest(); look() })
-  drawOnChange(model, ["sheet", "values", "words", "heading", "stamp"], draw)
-  model.on("remove", () => {
+  slider.addEventListener("input", () => {
     rest()
-    sheetAddress(holder, null)
-    letGo(holder)
+    look()
   })
+  drawOnChange(model, ["sheet", "values", "words", "heading", "stamp"], draw)
+  model.on("remove", rest)
+  freeWhenRemoved(model, holder)
   draw()
   return root
 }

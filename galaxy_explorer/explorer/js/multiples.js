@@ -1,9 +1,9 @@
 // Small multiples: one little histogram of Hubble types per cluster, each a button.
 
 function makePanel(panel) {
-  const kinds = `${panel.count ? "" : "none"} ${panel.unsteady ? "unsteady" : ""}`
+  const kinds = `${panel.count ? "" : "none"} ${panel.unstable ? "unstable" : ""}`
   const button = element("button", `panel ${kinds}`)
-  const words = panel.steady_words ? `${panel.words}; ${panel.steady_words}` : panel.words
+  const words = panel.stability_words ? `${panel.words}; ${panel.stability_words}` : panel.words
   button.dataset.cluster = panel.id
   button.title = words
   button.setAttribute("aria-label", words)
@@ -17,7 +17,12 @@ function makePanel(panel) {
   const fill = element("span", "panel-fill")
   fill.style.width = `${100 * panel.picked}%`
   share.append(fill)
-  button.append(head, panel.count ? bars(panel) : element("span", "panel-void", "empty"), foot, share)
+  button.append(
+    head,
+    panel.count ? bars(panel) : element("span", "panel-void", "empty"),
+    foot,
+    share,
+  )
   return button
 }
 

@@ -15,12 +15,14 @@ export function render({model}) {
   }
 
   const draw = () => {
-    nav.replaceChildren(...model.entries.map(([name, title, first]) => {
-      const link = element("a", first ? "first" : "", title)
-      link.href = `?page=${encodeURIComponent(name)}`
-      link.dataset.page = name
-      return link
-    }))
+    nav.replaceChildren(
+      ...model.entries.map(([name, title, first]) => {
+        const link = element("a", first ? "first" : "", title)
+        link.href = `?page=${encodeURIComponent(name)}`
+        link.dataset.page = name
+        return link
+      }),
+    )
     mark()
   }
 

@@ -1,6 +1,42 @@
 // Synthetic galaxies, each with the real galaxy that is nearest to it and what is known of it.
 // Reports {sample: number} and {focus: row of the real galaxy}.
 
+function makeCard(model) {
+  const card = element("div", "sample")
+  const picture = element("button", "sample-picture synthetic")
+  picture.append(element("span", "synthetic-mark", "SYNTHETIC"))
+  picture.addEventListener("click", () => model.send_msg({sample: Number(card.dataset.place)}))
+  const side = element("div", "sample-side")
+  const nearest = element("button", "sample-real")
+  nearest.setAttribute("aria-label", "Nearest real galaxy: not looked for yet")
+  nearest.append(element("span", "real-mark", "REAL"))
+  nearest.addEventListener("click", () => model.send_msg({focus: Number(card.dataset.row)}))
+  side.append(nearest, element("div", "sample-lines"))
+  card.append(picture, side)
+  return card
+}
+
+function fillCard(model, card, place, count) {
+  const known = model.cards[place]
+  const [picture, side] = card.children
+  card.dataset.place = place
+  picture.setAttribute("aria-label", `${model.words}, ${place + 1} of ${count}`)
+  picture.setAttribute("aria-pressed", String(place === model.chosen))
+  side.classList.toggle("empty", !known)
+  side.firstChild.disabled = !known
+  side.lastChild.replaceChildren(
+    ...(known ? known.lines : []).map(([words, hint]) => {
+      const line = element("div", hint ? "hint" : "", words)
+      if (hint) line.title = hint
+      return line
+    }),
+  )
+  if (!known) return
+  card.dataset.row = known.row
+  side.firstChild.setAttribute("aria-label", `Nearest real galaxy: ${known.words}`)
+  side.firstChild.title = known.words
+}
+
 export function render({model}) {
   const made = {}
   const real = {}
@@ -10,40 +46,6 @@ export function render({model}) {
   const grid = element("div", "samples-grid")
   root.append(heading, grid)
 
-  const makeCard = () => {
-    const card = element("div", "sample")
-    const picture = element("button", "sample-picture synthetic")
-    picture.append(element("span", "synthetic-mark", "SYNTHETIC"))
-    picture.addEventListener("click", () => model.send_msg({sample: Number(card.dataset.place)}))
-    const side = element("div", "sample-side")
-    const nearest = element("button", "sample-real")
-    nearest.setAttribute("aria-label", "Nearest real galaxy: not looked for yet")
-    nearest.append(element("span", "real-mark", "REAL"))
-    nearest.addEventListener("click", () => model.send_msg({focus: Number(card.dataset.row)}))
-    side.append(nearest, element("div", "sample-lines"))
-    card.append(picture, side)
-    return card
-  }
-
-  const fill = (card, place, count) => {
-    const known = model.cards[place]
-    const [picture, side] = card.children
-    card.dataset.place = place
-    picture.setAttribute("aria-label", `${model.words}, ${place + 1} of ${count}`)
-    picture.setAttribute("aria-pressed", String(place === model.chosen))
-    side.classList.toggle("empty", !known)
-    side.firstChild.disabled = !known
-    side.lastChild.replaceChildren(...(known ? known.lines : []).map(([words, hint]) => {
-      const line = element("div", hint ? "hint" : "", words)
-      if (hint) line.title = hint
-      return line
-    }))
-    if (!known) return
-    card.dataset.row = known.row
-    side.firstChild.setAttribute("aria-label", `Nearest real galaxy: ${known.words}`)
-    side.firstChild.title = known.words
-  }
-
   let turn = 0
   const draw = async () => {
     const mine = ++turn
@@ -52,12 +54,12 @@ export function render({model}) {
     const reals = sheetAddress(real, model.real_sheet, model.sheet_format)
     await Promise.all([decoded(sheet), decoded(reals)])
     if (mine !== turn) return
-    while (grid.children.length < count) grid.append(makeCard())
+    while (grid.children.length < count) grid.append(makeCard(model))
     while (grid.children.length > count) grid.lastChild.remove()
     const lines = Math.max(1, Math.ceil(count / model.sheet_columns))
     const cards = [...grid.children]
     cards.forEach((card, place) => {
-      fill(card, place, count)
+      fillCard(model, card, place, count)
       card.firstChild.classList.toggle("blank", !sheet)
       showTile(card.firstChild, sheet, place, model.sheet_columns, lines)
       showTile(card.lastChild.firstChild, reals, place, model.sheet_columns, lines)
@@ -68,17 +70,14 @@ export function render({model}) {
     root.dataset.compared = model.cards.length
     root.dataset.words = model.words
     root.classList.toggle("twins", model.twins)
-    if (model.stamp) requestAnimationFrame(() => { root.dataset.painted = model.stamp })
+    tellPainted(root, model)
   }
   drawOnChange(
-    model, ["sheet", "real_sheet", "cards", "count", "heading", "words", "chosen", "stamp"], draw,
+    model,
+    ["sheet", "real_sheet", "cards", "count", "heading", "words", "chosen", "stamp"],
+    draw,
   )
-  model.on("remove", () => {
-    for (const holder of [made, real]) {
-      sheetAddress(holder, null)
-      letGo(holder)
-    }
-  })
+  freeWhenRemoved(model, made, real)
   draw()
   return root
 }

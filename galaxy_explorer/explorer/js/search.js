@@ -25,7 +25,9 @@ export function render({model}) {
     model.send_msg({ask: asked})
   })
   // The echo of what was asked is old news: the next question may be half typed by now.
-  model.on("text", () => { if (model.text !== asked) input.value = model.text })
+  model.on("text", () => {
+    if (model.text !== asked) input.value = model.text
+  })
   model.on(["hint", "label", "slim", "explanation"], dress)
   input.value = model.text
   dress()

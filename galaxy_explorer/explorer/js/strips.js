@@ -17,7 +17,8 @@ export function render({model}) {
       data.append(button)
     }
     const figure = line.figures[place]
-    if (figure) data.append(element("div", `strip-figure ${line.best[place] ? "best" : ""}`, figure))
+    if (figure)
+      data.append(element("div", `strip-figure ${line.best[place] ? "best" : ""}`, figure))
     return data
   }
 
@@ -48,7 +49,7 @@ export function render({model}) {
     caption.textContent = model.heading
     letGo(sheet)
     table.dataset.galaxies = model.galaxies.length
-    if (model.stamp) requestAnimationFrame(() => { table.dataset.painted = model.stamp })
+    tellPainted(table, model)
   }
 
   drawOnChange(model, ["sheet", "galaxies", "lines", "heading", "stamp"], draw)

@@ -8,18 +8,19 @@ import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 
-from galaxy_explorer.explorer.escape import escape
-from galaxy_explorer.explorer.pictures.stamps import StampStore
+from galaxy_explorer.explorer.assets import render
+from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.plots.colouring import Colouring, legend, map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap
 from galaxy_explorer.explorer.plots.ttype_histogram import t_histogram, update_t_histogram
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import one_url, tile_url
+from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.explorer.widgets.controls import (
+    BOUND,
     clustering_select,
     display_controls,
     picture_source,
-    two_way,
 )
 from galaxy_explorer.explorer.widgets.gallery import Gallery
 
@@ -30,29 +31,65 @@ GALLERY_PAGE = 48
 class AtlasPage(pn.viewable.Viewer):
     """Map and side panel; both read and set the state's selection."""
 
-    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+    def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
-        self.state, self.stamps = state, stamps
+        self.state, self.stamps = state, context.stamps
         bundle = state.bundle
         self.map = GalaxyMap(bundle.column("galaxy_id"), bundle.column("ttype"))
         self.histogram = t_histogram(*self._counts(), height=170)
         self._place()
         self._pictures()
         self._selected()
-        self._listen()
-        self._layout = self._lay_out()
-
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self._layout
-
-    def _listen(self) -> None:
-        state = self.state
         state.param.watch(lambda _: self._place(), "clustering")
         state.param.watch(lambda _: self._colour(), "colour_by")
         state.param.watch(lambda _: self._selected(), "selection")
         state.param.watch(lambda _: self._pictures(), "pictures")
         state.display.param.watch(lambda _: self._pictures(), list(state.display.param.values()))
         self.map.source.selected.on_change("indices", self._on_map)
+        remark = HtmlPane(
+            pn.bind(self._format_picture, self.state.param.pictures),
+            styles={"font-size": "12.5px", "opacity": "0.85"},
+            margin=(2, 10),
+        )
+        switch = [picture_source(self.state)] if self.stamps.originals is not None else []
+        picture_controls = [*switch, remark, display_controls(self.state)]
+        side = pn.Column(
+            self._introduction(),
+            clustering_select(self.state),
+            pmui.Select.from_param(
+                self.state.param.colour_by,
+                label="Colour by",
+                options=self.state.colour_choices(),
+                **BOUND,
+            ),
+            HtmlPane(
+                pn.bind(self._legend, self.state.param.colour_by),
+                sizing_mode="stretch_width",
+                margin=(0, 10),
+            ),
+            *picture_controls,
+            pmui.Divider(sizing_mode="stretch_width"),
+            self._selection_line(),
+            pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", margin=(0, 5)),
+            pn.Column(
+                Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56),
+                margin=(0, 10),
+                sizing_mode="stretch_width",
+            ),
+            styles={"flex": f"0 0 {PANEL_WIDTH}"},
+            sizing_mode="stretch_both",
+            scroll="y-auto",
+            css_classes=["side-panel"],
+        )
+        stage = pn.Column(
+            pn.pane.Bokeh(self.map.figure, sizing_mode="stretch_both", margin=0),
+            sizing_mode="stretch_both",
+            margin=0,
+        )
+        self._layout = pn.Row(stage, side, sizing_mode="stretch_both", margin=0)
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self._layout
 
     def _on_map(self, _attribute: str, _old: list[int], new: list[int]) -> None:
         label = "chosen on the map"
@@ -77,55 +114,13 @@ class AtlasPage(pn.viewable.Viewer):
         self.map.show(tile_url(self.state), one_url(self.state, "@row"))
 
     def _counts(self) -> tuple[np.ndarray, int]:
-        return self.state.ttype_histogram(self._rows())
-
-    def _rows(self) -> np.ndarray:
         selection = self.state.selection
-        return selection if len(selection) else np.arange(len(self.state.bundle))
+        rows = selection if len(selection) else np.arange(len(self.state.bundle))
+        return self.state.ttype_histogram(rows)
 
     def _selected(self) -> None:
         self.map.highlight(self.state.selection)
         update_t_histogram(self.histogram, *self._counts())
-
-    def _lay_out(self) -> pn.viewable.Viewable:
-        side = pn.Column(
-            self._introduction(),
-            clustering_select(self.state),
-            two_way(
-                pmui.Select(
-                    label="Colour by",
-                    options=self.state.colour_choices(),
-                    size="small",
-                    sizing_mode="stretch_width",
-                ),
-                self.state,
-                "colour_by",
-            ),
-            pn.pane.HTML(
-                pn.bind(self._legend, self.state.param.colour_by),
-                sizing_mode="stretch_width",
-                margin=(0, 10),
-            ),
-            *self._picture_controls(),
-            pmui.Divider(sizing_mode="stretch_width"),
-            self._selection_line(),
-            pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", margin=(0, 5)),
-            pn.Column(
-                Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56),
-                margin=(0, 10),
-                sizing_mode="stretch_width",
-            ),
-            styles={"flex": f"0 0 {PANEL_WIDTH}"},
-            sizing_mode="stretch_both",
-            scroll="y-auto",
-            css_classes=["side-panel"],
-        )
-        stage = pn.Column(
-            pn.pane.Bokeh(self.map.figure, sizing_mode="stretch_both", margin=0),
-            sizing_mode="stretch_both",
-            margin=0,
-        )
-        return pn.Row(stage, side, sizing_mode="stretch_both", margin=0)
 
     def _introduction(self) -> pn.viewable.Viewable:
         bundle = self.state.bundle
@@ -133,9 +128,8 @@ class AtlasPage(pn.viewable.Viewer):
         name = survey.name.replace("_", " ").upper()
         words = f"{len(bundle):,} {name} galaxies"
         words += f" in the {survey.band} band" if survey.band else ""
-        return pn.pane.HTML(
-            f"<b>{escape(words)}</b>, placed by a model that was never told their types: "
-            "neighbours look alike. Scroll to zoom in and the galaxies appear.",
+        return HtmlPane(
+            render("pages.introduction", sample=words),
             styles={"font-size": "14px", "line-height": "1.45"},
             margin=(12, 10, 4, 10),
         )
@@ -143,22 +137,13 @@ class AtlasPage(pn.viewable.Viewer):
     def _legend(self, column: str) -> str:
         return legend(column, self._colouring())
 
-    def _picture_controls(self) -> list[pn.viewable.Viewable]:
-        remark = pn.pane.HTML(
-            pn.bind(self._format_picture, self.state.param.pictures),
-            styles={"font-size": "12.5px", "opacity": "0.85"},
-            margin=(2, 10),
-        )
-        switch = [picture_source(self.state)] if self.stamps.originals is not None else []
-        return [*switch, remark, display_controls(self.state)]
-
     def _format_picture(self, pictures: str) -> str:
         if pictures == "original" and self.stamps.originals is not None:
             return "Pictures are the original stamps, as the model saw them."
         return "Pictures are reconstructions: drawn by the model from its codes, not survey pixels."
 
     def _selection_line(self) -> pn.viewable.Viewable:
-        words = pn.pane.HTML(
+        words = HtmlPane(
             pn.bind(
                 self._selection_html, self.state.param.selection_label, self.state.param.selection
             ),
@@ -178,4 +163,4 @@ class AtlasPage(pn.viewable.Viewer):
     def _selection_html(self, label: str, rows: np.ndarray) -> str:
         if not len(rows):
             return "Nothing selected: all galaxies below. Lasso, box or click on the map selects."
-        return f"<b>{len(rows):,} selected</b>, {escape(label)}"
+        return render("pages.selected", count=f"{len(rows):,}", label=label)

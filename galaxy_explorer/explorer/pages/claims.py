@@ -1,6 +1,6 @@
 """The Claims page: what the report claimed, tested on the same galaxies, with the verdict.
 
-The report's claims as cards: its words, the test, the figures with intervals, the verdict.
+Each claim is a card: the report's words, the test, the figures with their intervals, the verdict.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import param
 
-from galaxy_explorer.bundle.evaluation import CLAIMS, VERDICTS, Claim, ClaimFigure, Evaluation
+from galaxy_explorer.bundle.evaluation import CLAIMS, VERDICTS, Claim, Evaluation
 from galaxy_explorer.bundle.files import verified_bytes
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
-from galaxy_explorer.explorer.widgets.components import CARD_STYLES
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.intervals import (
     Axis,
@@ -26,11 +27,10 @@ from galaxy_explorer.explorer.widgets.intervals import (
     format_interval,
     interval_html,
 )
-from galaxy_explorer.explorer.wording import NOT_EVALUATED
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Bundle
-    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.bundle import Bundle
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
 
@@ -46,50 +46,35 @@ def verdict_counts(claims: Sequence[Claim]) -> dict[str, int]:
     return {verdict: found[verdict] for verdict in VERDICTS}
 
 
-def cards(claims: Sequence[Claim]) -> str:
-    """One card a claim, as HTML; every text of the evaluation is escaped."""
-    return f'<div class="cards">{"".join(_card(claim) for claim in claims)}</div>'
+def cards(claims: Sequence[Claim]) -> Html:
+    """One card a claim, as HTML."""
+    return render("claims.cards", claims=[card_values(claim) for claim in claims])
 
 
-def _card(claim: Claim) -> str:
-    kind = CLASSES[claim.verdict]
-    sign = f'<span class="sign">{SIGNS[claim.verdict]}</span> {claim.verdict}'
-    seeds = f"{claim.seeds} trainings each" if claim.seeds > 1 else "one training"
-    return (
-        f'<article class="card {kind}" id="{escape(claim.id)}">'
-        f'<header><span class="verdict">{sign}</span>'
-        f'<span class="soft">report, section {escape(claim.section)}</span></header>'
-        f"<h3>{escape(claim.words)}</h3>"
-        f"<table>{''.join(_figures(claim.figures))}</table>"
-        f"<p>{escape(claim.explanation)}</p>"
-        f'<p class="soft"><b>Test:</b> {escape(claim.test)} <b>Rule:</b> {escape(claim.rule)}'
-        f" <b>Based on</b> {seeds}.</p></article>"
-    )
-
-
-def _figures(figures: Sequence[ClaimFigure]) -> list[str]:
-    """Lines of the table; figures of the same unit share an axis."""
+def card_values(claim: Claim) -> dict[str, Any]:
+    """What a card shows; figures of the same unit share an axis."""
     axes: dict[str, Axis] = {
         unit: common_axis(
-            part for f in figures if f.unit == unit for part in (f.value, f.low, f.high)
+            part for f in claim.figures if f.unit == unit for part in (f.value, f.low, f.high)
         )
-        for unit in {figure.unit for figure in figures}
+        for unit in {figure.unit for figure in claim.figures}
     }
-    return [_figure(figure, axes[figure.unit]) for figure in figures]
+    figures = [
+        {
+            "name": f.name, "unit": f.unit, "value": format_figure(f.value),
+            "interval": format_interval(f.low, f.high), "n": f"{f.n:,}",
+            "marks": interval_html(f.value, f.low, f.high, axis=axes[f.unit]),
+        }
+        for f in claim.figures
+    ]  # fmt: skip
+    return {
+        "kind": CLASSES[claim.verdict], "sign": SIGNS[claim.verdict], "verdict": claim.verdict,
+        "id": claim.id, "section": claim.section, "words": claim.words, "figures": figures,
+        "explanation": claim.explanation, "test": claim.test, "rule": claim.rule,
+        "seeds": f"{claim.seeds} trainings each" if claim.seeds > 1 else "one training",
+    }  # fmt: skip
 
 
-def _figure(figure: ClaimFigure, axis: Axis) -> str:
-    unit = f' <span class="soft">{escape(figure.unit)}</span>' if figure.unit else ""
-    marks = interval_html(figure.value, figure.low, figure.high, axis=axis)
-    return (
-        f'<tr><th scope="row">{escape(figure.name)}{unit}</th>'
-        f'<td class="number">{format_figure(figure.value)}</td>'
-        f'<td class="number soft">{format_interval(figure.low, figure.high)}</td>'
-        f'<td class="marks">{marks}</td><td class="number soft">n {figure.n:,}</td></tr>'
-    )
-
-
-PAGE_HEIGHT = "calc(100vh - 84px)"
 EVERY = "all"
 INTRODUCTION = (
     "The report that this project starts from (Cheng et al. 2019) made claims that it had not the"
@@ -103,13 +88,13 @@ class ClaimsPage(pn.viewable.Viewer):
 
     verdict: Any = param.Selector(default=EVERY, objects=[EVERY, *VERDICTS], doc="What is shown.")
 
-    def __init__(self, state: ExplorerState, _stamps: StampStore, **params: Any) -> None:
+    def __init__(self, state: ExplorerState, _context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
-        self.cards = pn.pane.HTML(
+        self.cards = HtmlPane(
             "", stylesheets=CARD_STYLES, sizing_mode="stretch_width", margin=(8, 0)
         )
-        self.downloads = Downloads("Download as", ["md"], self._prepare_file)
+        self.downloads = Downloads("Download as", ["md"], self.prepare_file)
         self.downloads.buttons.visible = CLAIMS in state.bundle.manifest.files
         self.param.watch(self._show, "verdict")
         self._show()
@@ -125,13 +110,15 @@ class ClaimsPage(pn.viewable.Viewer):
 
     def _show(self, *_: param.parameterized.Event) -> None:
         if self._evaluation is None:
-            path = escape(self.state.bundle.path)
-            self.cards.object = f"<p>{NOT_EVALUATED.format(path=path)}</p>"
+            self.cards.object = render("parts.not_evaluated", path=self.state.bundle.path)
             return
         shown = [c for c in self._evaluation.claims if self.verdict in (EVERY, c.verdict)]
-        self.cards.object = cards(shown) if shown else "<p>No claim has this verdict.</p>"
+        self.cards.object = (
+            cards(shown) if shown else render("parts.paragraph", words="No claim has this verdict.")
+        )
 
-    def _prepare_file(self, _kind: str) -> Callable[[], Made]:
+    def prepare_file(self, _kind: str) -> Callable[[], Made]:
+        """The file that is asked for; it is made in a thread."""
         return partial(_claims_file, self.state.bundle)
 
     def _layout(self) -> pn.Column:
@@ -142,8 +129,8 @@ class ClaimsPage(pn.viewable.Viewer):
         options = {f"All {sum(counts.values())}": EVERY} | {
             f"{SIGNS[verdict]} {count} {verdict}": verdict for verdict, count in counts.items()
         }
-        head = pn.pane.HTML(
-            f"<h2>The report's claims, judged</h2><p>{INTRODUCTION}</p>",
+        head = HtmlPane(
+            render("claims.introduction", words=INTRODUCTION),
             stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 6, 0),
         )  # fmt: skip
         bar = pn.Row(

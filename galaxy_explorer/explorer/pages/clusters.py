@@ -1,8 +1,6 @@
 """The Clusters page: Hubble types of every cluster, and one cluster in full.
 
-Ward's merger tree for the Clusters page: its layout, and the groups of a cut. No widgets.
-
-The merger tree on the Clusters page: cut by the visitor, its groups as small histograms.
+Or Ward's merger tree, which the visitor cuts, with the groups of the cut as small histograms.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.merger_tree import MergerTree
 from galaxy_explorer.clustering.summary import ORDERS, ClusterSummary, group_summaries
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.plots.clusterings import place_figure, set_map, update_place
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour, type_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import panels, t_histogram, update_t_histogram
@@ -28,8 +27,9 @@ from galaxy_explorer.explorer.widgets.cluster_headings import (
     selection_heading,
     type_key,
 )
-from galaxy_explorer.explorer.widgets.components import MergerTreeView, SmallMultiples
+from galaxy_explorer.explorer.widgets.components import HtmlPane, MergerTreeView, SmallMultiples
 from galaxy_explorer.explorer.widgets.controls import (
+    PAGE_HEIGHT,
     SOURCE_WORDS,
     clustering_select,
     display_controls,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.bundle.evaluation import Evaluation
     from galaxy_explorer.bundle.evaluation import StoredMergerTree as StoredTree
     from galaxy_explorer.clustering.summary import ClusterSummary
-    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
 
@@ -71,14 +71,11 @@ def branches(stored: StoredTree) -> list[list[Any]]:
     for number, (left, right) in enumerate(tree.merges):
         node = n + number
         x[node] = (x[left] + x[right]) / 2
-        tints = [_tint(stored.ttype_mean[side]) for side in (left, right)]
+        means = (stored.ttype_mean[side] for side in (left, right))
+        tints = [type_colour(math.nan if mean is None else mean) for mean in means]
         places = [x[left], x[right], y[left], y[right], y[node]]
         drawn.append([*(round(float(value), 4) for value in places), *tints])
     return drawn
-
-
-def _tint(ttype: float | None) -> str:
-    return type_colour(math.nan if ttype is None else ttype)
 
 
 def groups(stored: StoredTree, k: int) -> NDArray[np.int64]:
@@ -108,18 +105,18 @@ class MergerGroups(pn.viewable.Viewer):
         }
         self.param["tree"].objects = list(names.values())
         self.tree = "0"
-        self.drawing = MergerTreeView(k=min(FIRST_K, len(trees[0].left) + 1))
-        self.multiples = SmallMultiples(self._on_message, panel_width=75)
-        self.drawing.param.watch(self._show, "k")
+        self.tree_view = MergerTreeView(k=min(FIRST_K, len(trees[0].left) + 1))
+        self.multiples = SmallMultiples(self.on_message, panel_width=75)
+        self.tree_view.param.watch(self._show, "k")
         state.param.watch(self._mark, "selection")
         self.param.watch(self._show_tree, "tree")
         self._show_tree()
-        note = pn.pane.HTML(
-            f'<p class="soft">{NOTE}</p>', stylesheets=[STYLES], sizing_mode="stretch_width",
+        note = HtmlPane(
+            render("parts.soft", words=NOTE), stylesheets=[STYLES], sizing_mode="stretch_width",
             margin=(0, 0, 6, 0),
         )  # fmt: skip
         which = choice("Tree", self.param.tree, names) if len(trees) > 1 else None
-        parts = [part for part in (which, note, self.drawing, self.multiples) if part is not None]
+        parts = [part for part in (which, note, self.tree_view, self.multiples) if part is not None]
         self.view = pn.Column(*parts, sizing_mode="stretch_width", margin=0)
 
     def __panel__(self) -> pn.Column:
@@ -130,13 +127,13 @@ class MergerGroups(pn.viewable.Viewer):
         return self.trees[int(self.tree)]
 
     def _show_tree(self, *_: param.parameterized.Event) -> None:
-        self.drawing.param.update(
-            branches=branches(self._shown), k=min(self.drawing.k, len(self._shown.left) + 1)
+        self.tree_view.param.update(
+            branches=branches(self._shown), k=min(self.tree_view.k, len(self._shown.left) + 1)
         )
         self._show()
 
     def _show(self, *_: param.parameterized.Event) -> None:
-        k = min(self.drawing.k, len(self._shown.left) + 1)
+        k = min(self.tree_view.k, len(self._shown.left) + 1)
         self.labels = groups(self._shown, k)
         summaries = group_summaries(
             self.labels, k, self.state.bundle.column("ttype"), self.state.t_classes
@@ -154,18 +151,17 @@ class MergerGroups(pn.viewable.Viewer):
         whole = len(found) == 1 and (self.labels == found[0]).sum() == len(self.state.selection)
         self.multiples.chosen = int(found[0]) if whole else -1
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         number = message.get("cluster")
         if isinstance(number, int) and 0 <= number <= int(self.labels.max()):
             rows = np.flatnonzero(self.labels == number)
-            words = f"group {number} of the merger tree cut into {self.drawing.k}"
+            words = f"group {number} of the merger tree cut into {self.tree_view.k}"
             self.state.select(rows, words)
 
 
 SCALES = {"share": True, "counts": False}
 SHOWN = ("clusters", "merger tree")
-PAGE_HEIGHT = "calc(100vh - 84px)"
-"""The page below the application bar: each half scrolls by itself."""
 
 
 class ClustersPage(pn.viewable.Viewer):
@@ -175,17 +171,17 @@ class ClustersPage(pn.viewable.Viewer):
     scale: Any = param.Selector(default="share", objects=list(SCALES), doc="What bars show.")
     show: Any = param.Selector(default=SHOWN[0], objects=list(SHOWN), doc="What is on the left.")
 
-    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+    def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
-        self.multiples = SmallMultiples(self._on_message, panel_width=75)
+        self.multiples = SmallMultiples(self.on_message, panel_width=75)
         self.merger: MergerGroups | None = None
-        self.gallery = Gallery(state, stamps)
-        self.detail = Detail(state, stamps)
+        self.gallery = Gallery(state, context.stamps)
+        self.detail = Detail(state, context.stamps)
         self.histogram = t_histogram(np.zeros(10, int), 0, height=210)
         self.place = place_figure(self._clustering.coordinates, height=210)
         self.legend, self.heading = (
-            pn.pane.HTML("", margin=(0, 0, 6, 0), sizing_mode="stretch_width", stylesheets=[STYLES])
+            HtmlPane("", margin=(0, 0, 6, 0), sizing_mode="stretch_width", stylesheets=[STYLES])
             for _ in range(2)
         )
         state.param.watch(self._show_all, "clustering")
@@ -193,14 +189,43 @@ class ClustersPage(pn.viewable.Viewer):
         self.param.watch(self._show_all, ["order", "scale"])
         self._show_all()
         self._show_selection()
-        self.view = self._layout()
-        self.view.param.watch(self._appear, "visible")
+        bar = pn.Row(
+            choice("Sorted by", self.param.order),
+            choice("Bars", self.param.scale),
+            margin=(4, 0, 4, 0), sizing_mode="stretch_width",
+            styles={"flex-wrap": "wrap", "gap": "4px 12px"},
+        )  # fmt: skip
+        figures = pn.Row(
+            _part(self.histogram, 2), _part(self.place, 1), sizing_mode="stretch_width"
+        )
+        half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
+        self.all_clusters = pn.Column(
+            clustering_select(self.state), bar, self.legend, self.multiples,
+            margin=0, sizing_mode="stretch_width", styles={"max-height": "none"},
+        )  # fmt: skip
+        shown = choice("Show", self.param.show)
+        shown.param.update(visible=bool(self._trees), margin=(0, 0, 8, 0))
+        self.left = pn.Column(
+            shown, self.all_clusters,
+            margin=(0, 12, 0, 0), sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
+        )  # fmt: skip
+        self.param.watch(self._switch, "show")
+        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
+        sources.visible = self.gallery.stamps.originals is not None
+        right = pn.Column(
+            self.heading, figures, self.detail, sources, self.gallery,
+            display_controls(self.state), sizing_mode="stretch_width",
+            styles={**half, "flex": "1 1 0"},
+        )  # fmt: skip
+        self.view = pn.Row(self.left, right, sizing_mode="stretch_width", margin=8)
+        self.view.param.watch(self.appear, "visible")
 
     def __panel__(self) -> pn.Row:
         return self.view
 
-    def _appear(self, event: param.parameterized.Event) -> None:
-        self.gallery.drawing.shown = self.detail.drawing.shown = event.new
+    def appear(self, event: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
+        self.gallery.task.shown = self.detail.task.shown = event.new
 
     @property
     def _clustering(self) -> Clustering:
@@ -222,7 +247,8 @@ class ClustersPage(pn.viewable.Viewer):
         cluster = self._clustering.clusters[int(labels[0])]
         return cluster if cluster.count == len(selected) else None
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         cluster = message.get("cluster")
         if isinstance(cluster, int) and 0 <= cluster < len(self._clustering.clusters):
             self.state.select_cluster(cluster)
@@ -255,35 +281,6 @@ class ClustersPage(pn.viewable.Viewer):
             jaccard = self._jaccard[cluster.id] if cluster.id < len(self._jaccard) else None
             self.heading.object = cluster_heading(cluster, jaccard)
 
-    def _layout(self) -> pn.Row:
-        bar = pn.Row(
-            choice("Sorted by", self.param.order),
-            choice("Bars", self.param.scale),
-            margin=(4, 0, 4, 0), sizing_mode="stretch_width",
-            styles={"flex-wrap": "wrap", "gap": "4px 12px"},
-        )  # fmt: skip
-        figures = pn.Row(
-            _part(self.histogram, 2), _part(self.place, 1), sizing_mode="stretch_width"
-        )
-        half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
-        self.all_clusters = pn.Column(
-            clustering_select(self.state), bar, self.legend, self.multiples,
-            margin=0, sizing_mode="stretch_width", styles={"max-height": "none"},
-        )  # fmt: skip
-        shown = choice("Show", self.param.show)
-        shown.param.update(visible=bool(self._trees), margin=(0, 0, 8, 0))
-        self.left = pn.Column(
-            shown, self.all_clusters,
-            margin=(0, 12, 0, 0), sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
-        )  # fmt: skip
-        self.param.watch(self._switch, "show")
-        right = pn.Column(
-            self.heading, figures, self.detail, self._sources(), self.gallery,
-            display_controls(self.state), sizing_mode="stretch_width",
-            styles={**half, "flex": "1 1 0"},
-        )  # fmt: skip
-        return pn.Row(self.left, right, sizing_mode="stretch_width", margin=8)
-
     def _switch(self, *_: param.parameterized.Event) -> None:
         """Show the clusters or the merger tree, which is made when it is first asked for."""
         tree = self.show == SHOWN[1]
@@ -298,11 +295,6 @@ class ClustersPage(pn.viewable.Viewer):
     def _trees(self) -> tuple[StoredTree, ...]:
         evaluation: Evaluation | None = self.state.bundle.evaluation
         return () if evaluation is None else evaluation.trees
-
-    def _sources(self) -> pn.Row:
-        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
-        sources.visible = self.gallery.stamps.originals is not None
-        return sources
 
 
 def _part(plot: figure, share: int) -> pn.Column:

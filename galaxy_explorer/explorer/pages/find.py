@@ -12,7 +12,7 @@ import param
 
 from galaxy_explorer.clustering.neighbours import nearest, percentiles
 from galaxy_explorer.errors import BadQuery
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.pages.labels.session import label_columns
 from galaxy_explorer.explorer.search import (
     COMPARE,
@@ -21,8 +21,10 @@ from galaxy_explorer.explorer.search import (
     error_percentiles,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
-from galaxy_explorer.explorer.widgets.components import SearchField
+from galaxy_explorer.explorer.widgets.components import HtmlPane, SearchField
 from galaxy_explorer.explorer.widgets.controls import (
+    PAGE_HEIGHT,
+    SMALL,
     SOURCE_WORDS,
     clustering_select,
     display_controls,
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
-PAGE_HEIGHT = "calc(100vh - 84px)"
 FIRST_SHOWN, MAX_SHOWN = 24, 500
 ODDITIES = {"error": "badly reconstructed", "sparse": "few look-alikes", "both": "both of these"}
 ODD_RULE = (
@@ -54,10 +55,9 @@ ODD_RULE = (
 EXAMPLES = (
     "NGC 4565",
     "12:36:20.8 +25:59:16 r=5'",
-    "T &lt; 0 and cluster = 5",
+    "T < 0 and cluster = 5",
     "source = gz1",
 )
-SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 
 
 class FindPage(pn.viewable.Viewer):
@@ -72,21 +72,55 @@ class FindPage(pn.viewable.Viewer):
         self.gallery = ResultGallery(state, context.stamps, tile_width=92)
         self.detail = Detail(state, context.stamps)
         self.question = SearchField(
-            self._on_message, label="Name, position or condition", margin=(0, 10), hint="NGC 4565"
+            self.on_message, label="Name, position or condition", margin=(0, 10), hint="NGC 4565"
         )
-        self.said = pn.pane.HTML(
+        self.message = HtmlPane(
             "", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 8, 0)
         )
-        self.view = self._layout()
-        self.view.param.watch(self._appear, "visible")
+        half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
+        words = HtmlPane(
+            render("pages.examples", examples=EXAMPLES), stylesheets=[STYLES],
+            margin=(4, 10, 14, 10), sizing_mode="stretch_width",
+        )  # fmt: skip
+        # Column, relation, value: one more condition, in the words of the search field.
+        columns = {format_column(name): name for name in searchable(self.state)}
+        column = pmui.Select(label="Column", options=columns, **SMALL)
+        relation = pmui.Select(
+            label="is", options=[*COMPARE, "~"], value="<", width=80, size="small"
+        )
+        value = pmui.TextInput(label="value", **SMALL)
+
+        async def add(_: Any) -> None:
+            condition = f"{column.value} {relation.value} {value.value_input or value.value}"
+            before = self.question.text.strip()
+            await self.search(f"{before} and {condition}" if before else condition)
+
+        button = pmui.Button(label="Add", variant="outlined", size="small", on_click=add)
+        builder = [column, pn.Row(relation, value, button, sizing_mode="stretch_width")]
+        search_part = [_heading("Search"), self.question, words, *builder]
+        left = pn.Column(
+            clustering_select(self.state), *search_part, pmui.Divider(), *self._odd_part(),
+            margin=(0, 12, 0, 0), sizing_mode="stretch_width",
+            styles={**half, "flex": "0 0 clamp(280px, 26vw, 400px)"},
+        )  # fmt: skip
+        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
+        sources.visible = self.context.stamps.originals is not None
+        right = pn.Column(
+            self.message, self.detail, sources, self.gallery, display_controls(self.state),
+            sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
+        )  # fmt: skip
+        self.view = pn.Row(left, right, sizing_mode="stretch_width", margin=8)
+        self.view.param.watch(self.appear, "visible")
 
     def __panel__(self) -> pn.Row:
         return self.view
 
-    def _appear(self, event: param.parameterized.Event) -> None:
-        self.gallery.drawing.shown = self.detail.drawing.shown = event.new
+    def appear(self, event: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
+        self.gallery.task.shown = self.detail.task.shown = event.new
 
-    async def _on_message(self, message: dict[str, Any]) -> None:
+    async def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         asked = message.get("ask")
         if isinstance(asked, str):
             await self.search(asked)
@@ -152,51 +186,11 @@ class FindPage(pn.viewable.Viewer):
             self.busy = False
 
     def _say(self, words: str) -> None:
-        self.said.object = f'<p role="status">{escape(words)}</p>'
-
-    def _layout(self) -> pn.Row:
-        half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
-        left = pn.Column(
-            clustering_select(self.state), *self._search_part(), pmui.Divider(), *self._odd_part(),
-            margin=(0, 12, 0, 0), sizing_mode="stretch_width",
-            styles={**half, "flex": "0 0 clamp(280px, 26vw, 400px)"},
-        )  # fmt: skip
-        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
-        sources.visible = self.context.stamps.originals is not None
-        right = pn.Column(
-            self.said, self.detail, sources, self.gallery, display_controls(self.state),
-            sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
-        )  # fmt: skip
-        return pn.Row(left, right, sizing_mode="stretch_width", margin=8)
-
-    def _search_part(self) -> list[Any]:
-        examples = " · ".join(f"<code>{example}</code>" for example in EXAMPLES)
-        words = pn.pane.HTML(
-            f'<p class="soft">For example: {examples}</p>', stylesheets=[STYLES],
-            margin=(4, 10, 14, 10), sizing_mode="stretch_width",
-        )  # fmt: skip
-        return [_heading("Search"), self.question, words, *self._builder()]
-
-    def _builder(self) -> list[Any]:
-        """Column, relation, value: one more condition, in the words of the search field."""
-        columns = {format_column(name): name for name in searchable(self.state)}
-        column = pmui.Select(label="Column", options=columns, **SMALL)
-        relation = pmui.Select(
-            label="is", options=[*COMPARE, "~"], value="<", width=80, size="small"
-        )
-        value = pmui.TextInput(label="value", **SMALL)
-
-        async def add(_: Any) -> None:
-            condition = f"{column.value} {relation.value} {value.value_input or value.value}"
-            before = self.question.text.strip()
-            await self.search(f"{before} and {condition}" if before else condition)
-
-        button = pmui.Button(label="Add", variant="outlined", size="small", on_click=add)
-        return [column, pn.Row(relation, value, button, sizing_mode="stretch_width")]
+        self.message.object = render("parts.status", words=words)
 
     def _odd_part(self) -> list[Any]:
         self.number: Any = whole_number("How many", FIRST_SHOWN, 1, MAX_SHOWN)
-        name = pn.pane.HTML(
+        name = HtmlPane(
             pn.bind(self._focus_html, self.state.param.focus), stylesheets=[STYLES], margin=(0, 10)
         )
         odd = pmui.Select.from_param(
@@ -220,8 +214,8 @@ class FindPage(pn.viewable.Viewer):
 
     def _focus_html(self, row: int | None) -> str:
         if row is None:
-            return '<p class="soft">Of a galaxy that you click on any page.</p>'
-        return f"<p>Of <b>{escape(self.state.bundle.column('galaxy_id')[row])}</b></p>"
+            return render("parts.soft", words="Of a galaxy that you click on any page.")
+        return render("pages.focus", name=self.state.bundle.column("galaxy_id")[row])
 
 
 def searchable(state: ExplorerState) -> list[str]:
@@ -232,4 +226,5 @@ def searchable(state: ExplorerState) -> list[str]:
 
 
 def _heading(words: str) -> pn.pane.HTML:
-    return pn.pane.HTML(f"<h3>{words}</h3>", stylesheets=[STYLES], margin=(10, 10, 0, 10))
+    title = render("parts.heading", words=words)
+    return HtmlPane(title, stylesheets=[STYLES], margin=(10, 10, 0, 10))

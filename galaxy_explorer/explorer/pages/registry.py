@@ -13,9 +13,6 @@ from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.models.registry import AUTOENCODERS
 
-Maker = Callable[[ExplorerState, AppContext], Any]
-VIEWS = "galaxy_explorer.explorer.pages"
-
 
 def always(_: AppContext) -> bool:
     """Whatever the bundle holds."""
@@ -33,25 +30,8 @@ def has_psf_model(context: AppContext) -> bool:
     return psf_model_name(context.bundle) is not None
 
 
-def view(module: str, name: str) -> Maker:
-    """Maker of a view `name(state, stamps)` in `pages/<module>.py`, imported when it is opened."""
-
-    def make(state: ExplorerState, context: AppContext) -> Any:
-        return getattr(import_module(f"{VIEWS}.{module}"), name)(state, context.stamps)
-
-    return make
-
-
-def wide_view(module: str, name: str) -> Maker:
-    """As `view`, for a view `name(state, context)` that needs more than the stamps."""
-
-    def make(state: ExplorerState, context: AppContext) -> Any:
-        return getattr(import_module(f"{VIEWS}.{module}"), name)(state, context)
-
-    return make
-
-
-def _warm_emulator(context: AppContext) -> None:
+def warm_emulator(context: AppContext) -> None:
+    """Draw what the Emulator page shows first, where the bundle has a prior."""
     if context.bundle.priors:
         from galaxy_explorer.explorer.pages.emulator.source import emulator_source
 
@@ -60,34 +40,43 @@ def _warm_emulator(context: AppContext) -> None:
 
 @dataclass(frozen=True)
 class PageEntry:
-    """One page: its title, its maker, the group it stands with, and whether it is offered."""
+    """One page: its title, its class `name(state, context)` in `pages/<module>.py`, its group.
+
+    offered: for which bundles it is there. warm: gets ready what its first visitor would wait for.
+    """
 
     title: str
-    make: Maker
+    module: str
+    name: str
     group: str
     offered: Callable[[AppContext], bool] = always
-    warm: Callable[[AppContext], None] | None = None  # what can be got ready before a visitor comes
+    warm: Callable[[AppContext], None] | None = None
+
+    def make(self, state: ExplorerState, context: AppContext) -> Any:
+        """The page for one visitor; its module is imported when it is first opened."""
+        module = import_module(f"galaxy_explorer.explorer.pages.{self.module}")
+        return getattr(module, self.name)(state, context)
 
 
 PAGES: dict[str, PageEntry] = {
-    "atlas": PageEntry("Atlas", view("atlas", "Atlas"), "galaxies"),
-    "clusters": PageEntry("Clusters", view("clusters", "Clusters"), "galaxies"),
-    "trend": PageEntry("Trend", view("trend", "Trend"), "galaxies"),
-    "find": PageEntry("Find", wide_view("find", "Find"), "galaxies"),
-    "my_galaxy": PageEntry("My galaxy", wide_view("my_galaxy.page", "MyGalaxy"), "galaxies"),
-    "labels": PageEntry("Labels", view("labels.page", "Labelling"), "galaxies"),
-    "codebooks": PageEntry("Codebooks", view("codebooks.page", "Codebooks"), "models"),
+    "atlas": PageEntry("Atlas", "atlas", "AtlasPage", "galaxies"),
+    "clusters": PageEntry("Clusters", "clusters", "ClustersPage", "galaxies"),
+    "trend": PageEntry("Trend", "trend", "TrendPage", "galaxies"),
+    "find": PageEntry("Find", "find", "FindPage", "galaxies"),
+    "my_galaxy": PageEntry("My galaxy", "my_galaxy.page", "MyGalaxyPage", "galaxies"),
+    "labels": PageEntry("Labels", "labels.page", "LabelsPage", "galaxies"),
+    "codebooks": PageEntry("Codebooks", "codebooks.page", "CodebooksPage", "models"),
     "vocabulary": PageEntry(
-        "Vocabulary", view("vocabulary.page", "Vocabulary"), "models", has_code_maps
+        "Vocabulary", "vocabulary.page", "VocabularyPage", "models", has_code_maps
     ),
     "deconvolution": PageEntry(
-        "Deconvolution", wide_view("deconvolution.page", "Deconvolution"), "models", has_psf_model
+        "Deconvolution", "deconvolution.page", "DeconvolutionPage", "models", has_psf_model
     ),
     "emulator": PageEntry(
-        "Emulator", wide_view("emulator.page", "Emulator"), "models", warm=_warm_emulator
+        "Emulator", "emulator.page", "EmulatorPage", "models", warm=warm_emulator
     ),
-    "scoreboard": PageEntry("Scoreboard", view("scoreboard", "Scoreboard"), "evidence"),
-    "claims": PageEntry("Claims", view("claims", "Claims"), "evidence"),
+    "scoreboard": PageEntry("Scoreboard", "scoreboard", "ScoreboardPage", "evidence"),
+    "claims": PageEntry("Claims", "claims", "ClaimsPage", "evidence"),
 }
 """Name in the address (?page=name) and entry of each page; the first is the landing page.
 

@@ -1,8 +1,7 @@
 """The Scoreboard page: every figure of the evaluation, with chance, ceiling and interval.
 
-Parts of the Scoreboard page as HTML: targets, curves over the number of clusters, costs.
-
-The scoreboard: figures of an evaluation, filtered and in groups, for the page and for files.
+Figures are filtered, put in groups and handed out as files; below them stand targets, curves over
+the number of clusters, and what the evaluation cost.
 """
 
 from __future__ import annotations
@@ -27,8 +26,9 @@ from galaxy_explorer.bundle.evaluation import (
     NumberOfClusters,
     Target,
 )
-from galaxy_explorer.explorer.escape import escape
-from galaxy_explorer.explorer.widgets.components import CARD_STYLES, ScoreGroups
+from galaxy_explorer.explorer.assets import Html, render
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane, ScoreGroups
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.intervals import (
     Axis,
@@ -39,7 +39,6 @@ from galaxy_explorer.explorer.widgets.intervals import (
 )
 from galaxy_explorer.explorer.wording import (
     CLUSTERER_WORDS,
-    NOT_EVALUATED,
     QUESTION_WORDS,
     explanation,
     figure_title,
@@ -48,7 +47,7 @@ from galaxy_explorer.explorer.wording import (
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
-    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
 
@@ -56,52 +55,42 @@ MET = {1: ("✓", "met"), 0: ("✗", "missed"), None: ("–", "not measured")}
 WIDTH, HEIGHT = 150, 60
 
 
-def targets_table(targets: Sequence[Target]) -> str:
+def targets_table(targets: Sequence[Target]) -> Html:
     """Goals set beforehand, what was reached, and whether that meets them."""
-    lines = []
+    rows = []
     for target in targets:
         sign, words = MET[target.met]
-        lines.append(
-            f'<tr class="{words.replace(" ", "-")}"><th scope="row">{escape(target.name)}</th>'
-            f'<td class="number">{format_figure(target.goal)}</td>'
-            f'<td class="number"><b>{format_figure(target.value)}</b></td>'
-            f'<td class="number soft">{format_interval(target.low, target.high)}</td>'
-            f'<td class="verdict">{sign} {words}</td>'
-            f'<td class="soft">{escape(target.note)}</td></tr>'
-        )
-    heads = ("Target", "goal", "reached", "95 % interval", "verdict", "note")
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    return f'<table class="targets"><thead><tr>{head}</tr></thead>{"".join(lines)}</table>'
+        rows.append(
+            {
+                "kind": words.replace(" ", "-"), "name": target.name, "note": target.note,
+                "goal": format_figure(target.goal), "value": format_figure(target.value),
+                "interval": format_interval(target.low, target.high), "verdict": f"{sign} {words}",
+            }
+        )  # fmt: skip
+    return render("scoreboard.targets", rows=rows)
 
 
-def curves(bundle: Bundle, choices: Sequence[NumberOfClusters]) -> str:
+def curves(bundle: Bundle, choices: Sequence[NumberOfClusters]) -> Html:
     """Curves over the number of clusters k, one small drawing each, with the verdict in words."""
-    return "".join(_choice(bundle, choice) for choice in choices)
+    shown = Html()
+    for one in choices:
+        k = "no single k" if one.recommended is None else f"k = {one.recommended}"
+        parts = (format_entry(bundle, one.model), one.features, one.clusterer)
+        drawn = [curve_values(name, one.k, vs, one.recommended) for name, vs in one.curves.items()]
+        shown += render(
+            "scoreboard.choice", title=f"{', '.join(filter(None, parts))}: {k}",
+            verdict=one.verdict, rule=one.rule, curves=[curve for curve in drawn if curve],
+        )  # fmt: skip
+    return shown
 
 
-def _choice(bundle: Bundle, choice: NumberOfClusters) -> str:
-    k = "no single k" if choice.recommended is None else f"k = {choice.recommended}"
-    title = ", ".join(
-        escape(part)
-        for part in (format_entry(bundle, choice.model), choice.features, choice.clusterer)
-        if part
-    )
-    drawn = "".join(
-        _curve(name, choice.k, values, choice.recommended) for name, values in choice.curves.items()
-    )
-    return (
-        f"<h3>{title}: {k}</h3><p>{escape(choice.verdict)}"
-        f' <span class="soft">Rule: {escape(choice.rule)}.</span></p>'
-        f'<div class="curves">{drawn}</div>'
-    )
-
-
-def _curve(
+def curve_values(
     name: str, k: Sequence[int], values: Sequence[float | None], recommended: int | None
-) -> str:
+) -> dict[str, str]:
+    """A curve over k as an SVG wants it; empty where nothing was measured."""
     points = [(at, value) for at, value in zip(k, values, strict=True) if value is not None]
     if not points:
-        return ""
+        return {}
     low, high = min(value for _, value in points), max(value for _, value in points)
     span, wide = (high - low) or 1.0, (k[-1] - k[0]) or 1
 
@@ -109,34 +98,28 @@ def _curve(
         x, y = WIDTH * (at - k[0]) / wide, HEIGHT * (1 - (value - low) / span)
         return f"{x:.1f},{y:.1f}"
 
-    line = " ".join(place(at, value) for at, value in points)
-    mark = ""
-    if recommended is not None:
-        x = WIDTH * (recommended - k[0]) / wide
-        mark = f'<line class="chosen" x1="{x:.1f}" x2="{x:.1f}" y1="-4" y2="{HEIGHT + 4}"/>'
     words = f"{name}: from {format_figure(points[0][1])} at k = {points[0][0]} to "
     words += f"{format_figure(points[-1][1])} at k = {points[-1][0]}"
-    return (
-        f'<figure><figcaption>{escape(name)} <span class="soft">{format_figure(low)} to'
-        f" {format_figure(high)}</span></figcaption>"
-        f'<svg role="img" aria-label="{escape(words)}" viewBox="-4 -6 {WIDTH + 8} {HEIGHT + 12}"'
-        f' preserveAspectRatio="none">{mark}<polyline points="{line}"/></svg>'
-        f'<div class="ends soft"><span>k = {k[0]}</span><span>{k[-1]}</span></div></figure>'
-    )
+    return {
+        "name": name, "range": f"{format_figure(low)} to {format_figure(high)}", "words": words,
+        "box": f"-4 -6 {WIDTH + 8} {HEIGHT + 12}", "bottom": f"{HEIGHT + 4}",
+        "chosen": "" if recommended is None else f"{WIDTH * (recommended - k[0]) / wide:.1f}",
+        "points": " ".join(place(at, value) for at, value in points),
+        "first": f"k = {k[0]}", "last": f"{k[-1]}",
+    }  # fmt: skip
 
 
-def costs_table(costs: Sequence[Cost]) -> str:
+def costs_table(costs: Sequence[Cost]) -> Html:
     """Time and peak memory of each stage of the evaluation, and their sum and maximum."""
-    lines = [(escape(cost.stage), cost.seconds, cost.peak_mib) for cost in costs]
-    if len(lines) > 1:
-        lines.append(("<b>all</b>", sum(c.seconds for c in costs), max(c.peak_mib for c in costs)))
-    body = "".join(
-        f'<tr><th scope="row">{stage}</th><td class="number">{seconds:,.1f} s</td>'
-        f'<td class="number">{peak:,.0f} MiB</td></tr>'
-        for stage, seconds, peak in lines
+
+    def stage(name: str, seconds: float, mib: float) -> dict[str, str]:
+        return {"name": name, "time": f"{seconds:,.1f} s", "peak": f"{mib:,.0f} MiB"}
+
+    total = (sum(cost.seconds for cost in costs), max((c.peak_mib for c in costs), default=0.0))
+    stages = [stage(cost.stage, cost.seconds, cost.peak_mib) for cost in costs]
+    return render(
+        "scoreboard.costs", stages=stages, all=stage("all", *total) if len(costs) > 1 else None
     )
-    head = '<th scope="col">Stage</th><th scope="col">time</th><th scope="col">peak memory</th>'
-    return f'<table class="targets"><thead><tr>{head}</tr></thead>{body}</table>'
 
 
 ALL = ""
@@ -166,17 +149,20 @@ def groups(bundle: Bundle, rows: Sequence[EvaluationRow], recommended: str) -> l
     for row in sorted(rows, key=lambda row: QUESTIONS.index(row.question)):
         by_figure.setdefault((row.question, row.figure), []).append(row)
     return [
-        _group(bundle, question, figure, own, recommended)
+        group_values(bundle, question, figure, own, recommended)
         for (question, figure), own in by_figure.items()
     ]
 
 
-def _group(
+def group_values(
     bundle: Bundle, question: str, figure: str, rows: list[EvaluationRow], recommended: str
 ) -> dict[str, Any]:
+    """One figure: its heading, its axis, and its rows."""
     parts = ("value", "low", "high", "chance", "ceiling")
     axis = common_axis(getattr(row, part) for row in rows for part in parts)
     first = rows[0]
+    sign = 1 if first.better == "lower" else -1
+    best_first = sorted(rows, key=lambda row: (row.value is None, sign * (row.value or 0.0)))
     notes = [first.unit, BETTER.get(first.better, ""), f"split: {first.split}"]
     return {
         "question": QUESTION_WORDS[question],
@@ -184,19 +170,20 @@ def _group(
         "explanation": explanation(figure),
         "note": " · ".join(note for note in notes if note),
         "axis": [format_figure(axis[0]), format_figure(axis[1])],
-        "rows": [_row(bundle, row, axis, recommended) for row in _best_first(rows)],
+        "rows": [row_values(bundle, row, axis, recommended) for row in best_first],
     }
 
 
-def _best_first(rows: list[EvaluationRow]) -> list[EvaluationRow]:
-    sign = 1 if rows[0].better == "lower" else -1
-    return sorted(rows, key=lambda row: (row.value is None, sign * (row.value or 0.0)))
-
-
-def _row(bundle: Bundle, row: EvaluationRow, axis: Axis, recommended: str) -> dict[str, Any]:
+def row_values(bundle: Bundle, row: EvaluationRow, axis: Axis, recommended: str) -> dict[str, Any]:
+    """One row of a figure, with its interval drawn."""
     marks = interval_html(
         row.value, row.low, row.high, axis=axis, chance=row.chance, ceiling=row.ceiling
     )
+    # What a row rests on, in a line.
+    parts = [f"{row.n:,} galaxies or runs", f"{row.seed_count} training(s)"]
+    parts += [f"chance {format_figure(row.chance)}"] * (row.chance is not None)
+    parts += [f"ceiling {format_figure(row.ceiling)}"] * (row.ceiling is not None)
+    words = " · ".join([*parts, *([row.note] if row.note else [])])
     return {
         "cells": [
             format_entry(bundle, row.model),
@@ -207,18 +194,10 @@ def _row(bundle: Bundle, row: EvaluationRow, axis: Axis, recommended: str) -> di
         ],
         "sort": [row.model, row.features, row.clusterer, row.clusters, row.value],
         "interval": format_interval(row.low, row.high),
-        "marks": marks,
-        "words": _format_row(row),
+        "marks": str(marks),
+        "words": words,
         "recommended": f"{row.model}/{row.features}" == recommended and bool(row.clusterer),
     }
-
-
-def _format_row(row: EvaluationRow) -> str:
-    """What a row rests on, in a line."""
-    parts = [f"{row.n:,} galaxies or runs", f"{row.seed_count} training(s)"]
-    parts += [f"chance {format_figure(row.chance)}"] * (row.chance is not None)
-    parts += [f"ceiling {format_figure(row.ceiling)}"] * (row.ceiling is not None)
-    return " · ".join([*parts, *([row.note] if row.note else [])])
 
 
 def csv_bytes(rows: Sequence[EvaluationRow]) -> bytes:
@@ -245,7 +224,6 @@ def ecsv_bytes(rows: Sequence[EvaluationRow], evaluation: Evaluation, bundle: Bu
     return text.getvalue().encode()
 
 
-PAGE_HEIGHT = "calc(100vh - 84px)"
 FIRST_QUESTION = "agreement"
 EVERY = {
     "question": "every question",
@@ -253,12 +231,6 @@ EVERY = {
     "features": "all features",
     "clusterer": "every clusterer",
 }
-KEY = (
-    '<span class="interval-key"><span><i class="dot"></i>value</span>'
-    '<span><i class="range"></i>95 % interval</span>'
-    '<span><i class="chance"></i>shuffled labels (chance)</span>'
-    '<span><i class="ceiling"></i>the most that the errors of T allow</span></span>'
-)
 
 
 class ScoreboardPage(pn.viewable.Viewer):
@@ -269,15 +241,16 @@ class ScoreboardPage(pn.viewable.Viewer):
     features: Any = param.Selector(doc="Features; empty: all.")
     clusterer: Any = param.Selector(doc="Clusterer; empty: every clusterer.")
 
-    def __init__(self, state: ExplorerState, _stamps: StampStore, **params: Any) -> None:
+    def __init__(self, state: ExplorerState, _context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
         self.tables = ScoreGroups()
         self.count = _html("")
-        self.downloads = Downloads("Download these as", ["csv", "ecsv"], self._prepare_file)
+        self.downloads = Downloads("Download these as", ["csv", "ecsv"], self.prepare_file)
         evaluation: Evaluation | None = state.bundle.evaluation
         if evaluation is None:
-            self.view = _nothing(str(state.bundle.path))
+            missing = render("parts.not_evaluated", path=state.bundle.path)
+            self.view = pn.Column(_html(missing), margin=8)
             return
         self.evaluation = evaluation
         for name in FILTERS:
@@ -287,7 +260,15 @@ class ScoreboardPage(pn.viewable.Viewer):
             setattr(self, name, FIRST_QUESTION if first else ALL)
         self.param.watch(self._show, list(FILTERS))
         self._show()
-        self.view = self._layout()
+        bar = pn.Row(
+            self.count, self.downloads.buttons, sizing_mode="stretch_width", margin=0,
+            styles={"flex-wrap": "wrap", "gap": "4px 18px", "align-items": "center"},
+        )  # fmt: skip
+        self.view = pn.Column(
+            pn.Row(*(self._filter(name) for name in FILTERS), sizing_mode="stretch_width"),
+            bar, self.tables, *self._parts(), sizing_mode="stretch_width", margin=8,
+            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
+        )  # fmt: skip
 
     def __panel__(self) -> pn.Column:
         return self.view
@@ -301,9 +282,10 @@ class ScoreboardPage(pn.viewable.Viewer):
         self.tables.groups = groups(self.state.bundle, rows, self.evaluation.recommended)
         total = len(self.evaluation.rows)
         words = f"{len(rows):,} of {total:,} figures" if rows else "No figure passes these filters."
-        self.count.object = f"<p>{words}&emsp;{KEY}</p>"
+        self.count.object = render("scoreboard.count", words=words)
 
-    def _prepare_file(self, kind: str) -> Callable[[], Made]:
+    def prepare_file(self, kind: str) -> Callable[[], Made]:
+        """The file that is asked for; it is made in a thread."""
         return partial(self._file, kind, self.rows())
 
     def _file(self, kind: str, rows: list[EvaluationRow]) -> Made:
@@ -327,36 +309,21 @@ class ScoreboardPage(pn.viewable.Viewer):
             return format_entry(self.state.bundle, value)
         return CLUSTERER_WORDS.get(value, value)
 
-    def _layout(self) -> pn.Column:
-        bar = pn.Row(
-            self.count, self.downloads.buttons, sizing_mode="stretch_width", margin=0,
-            styles={"flex-wrap": "wrap", "gap": "4px 18px", "align-items": "center"},
-        )  # fmt: skip
-        return pn.Column(
-            pn.Row(*(self._filter(name) for name in FILTERS), sizing_mode="stretch_width"),
-            bar, self.tables, *self._parts(), sizing_mode="stretch_width", margin=8,
-            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
-        )  # fmt: skip
-
     def _parts(self) -> list[pn.pane.HTML]:
         found, bundle = self.evaluation, self.state.bundle
-        run = ", ".join(f"{escape(n)}: {escape(v)}" for n, v in found.settings.items())
-        rule = escape(found.recommended_rule)
-        parts = {
-            f"<h2>Targets for the recommended clustering</h2><p class='soft'>{rule}</p>": (
-                targets_table(found.targets) if found.targets else ""
-            ),
-            "<h2>How many clusters?</h2>": curves(bundle, found.number_of_clusters),
-            f"<h2>What the evaluation cost</h2><p class='soft'>{run}</p>": costs_table(found.costs),
-        }
-        return [_html(head + body) for head, body in parts.items() if body]
+        run = ", ".join(f"{name}: {value}" for name, value in found.settings.items())
+        targets = targets_table(found.targets) if found.targets else ""
+        parts = [
+            ("Targets for the recommended clustering", found.recommended_rule, targets),
+            ("How many clusters?", "", curves(bundle, found.number_of_clusters)),
+            ("What the evaluation cost", run, costs_table(found.costs)),
+        ]
+        return [
+            _html(render("scoreboard.section", title=title, words=words, body=body))
+            for title, words, body in parts
+            if body
+        ]
 
 
 def _html(content: str) -> pn.pane.HTML:
-    return pn.pane.HTML(
-        content, stylesheets=CARD_STYLES, sizing_mode="stretch_width", margin=(2, 0)
-    )
-
-
-def _nothing(path: str) -> pn.Column:
-    return pn.Column(_html(f"<p>{NOT_EVALUATED.format(path=escape(path))}</p>"), margin=8)
+    return HtmlPane(content, stylesheets=CARD_STYLES, sizing_mode="stretch_width", margin=(2, 0))

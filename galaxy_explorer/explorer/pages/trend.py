@@ -1,6 +1,6 @@
-"""The Trend page: representative clusters in order of mean T, histogram above, members below.
+"""The Trend page: clusters that stand for the sequence of Hubble types (report, Fig. 15).
 
-Which clusters stand for the sequence of Hubble types, and in which order (report, Fig. 15).
+They come in the order of their mean T: a histogram above, the most typical members below.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.summary import COLUMNS, ENOUGH_TTYPES, ordered, representative
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pictures.display import encode_sheet
 from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.plots.print import TrendColumn, trend_figure
 from galaxy_explorer.explorer.plots.ttype_histogram import format_mean, panels
 from galaxy_explorer.explorer.widgets.cluster_headings import BUTTONS, STYLES, choice, type_key
-from galaxy_explorer.explorer.widgets.components import TrendColumns
+from galaxy_explorer.explorer.widgets.components import HtmlPane, TrendColumns
 from galaxy_explorer.explorer.widgets.controls import (
+    PAGE_HEIGHT,
     SOURCE_WORDS,
     clustering_select,
     display_controls,
@@ -36,13 +37,15 @@ from galaxy_explorer.explorer.wording import caption
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Clustering
     from galaxy_explorer.clustering.summary import ClusterSummary
-    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
+
 RULE = (
     f"Chosen for you: the range of mean T is cut into {COLUMNS} equal steps, and each step is"
     f" represented by the cluster with the least spread of T among those with at least"
     f" {ENOUGH_TTYPES} members with a T."
 )
+HOW = "Drag a column, or use its arrows, to change the order. Below: the most typical members."
 
 
 def moved(order: Sequence[int], start: int, end: int) -> list[int]:
@@ -56,7 +59,6 @@ def moved(order: Sequence[int], start: int, end: int) -> list[int]:
 
 MAX_COLUMNS = 12
 NONE = -1
-PAGE_HEIGHT = "calc(100vh - 84px)"
 HASH_DIGITS = 12
 
 
@@ -66,14 +68,14 @@ class TrendPage(pn.viewable.Viewer):
     chosen = param.List(default=[], doc="Numbers of the clusters, left to right.")
     members: Any = param.Selector(default=5, objects=[3, 5, 8], doc="Galaxies below each.")
 
-    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+    def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
-        self.state, self.stamps = state, stamps
-        self.columns = TrendColumns(self._on_message)
-        self.detail = Detail(state, stamps)
-        self.drawing = LatestTask(self._prepare, self._show)
-        self.downloads = Downloads("Download as", ["png", "svg", "pdf"], self._prepare_file)
-        self.key = pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
+        self.state, self.stamps = state, context.stamps
+        self.columns = TrendColumns(self.on_message)
+        self.detail = Detail(state, context.stamps)
+        self.task = LatestTask(self.prepare, self.fill)
+        self.downloads = Downloads("Download as", ["png", "svg", "pdf"], self.prepare_file)
+        self.key = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
         self.add = pmui.Select(
             label="Add a cluster",
             size="small",
@@ -84,19 +86,39 @@ class TrendPage(pn.viewable.Viewer):
         )
         self.add.param.watch(self._add, "value")
         state.param.watch(self._start, "clustering")
-        state.param.watch(self.drawing.ask, "pictures")
-        state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
+        state.param.watch(self.task.ask, "pictures")
+        state.display.param.watch(self.task.ask, list(state.display.param.values()))
         self.param.watch(self._offer, "chosen")
-        self.param.watch(self.drawing.ask, ["chosen", "members"])
+        self.param.watch(self.task.ask, ["chosen", "members"])
         self._start()
-        self.view = self._layout()
-        self.view.param.watch(self._appear, "visible")
+        rule = HtmlPane(
+            render("parts.soft", words=f"{RULE} {HOW}"),
+            stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 4, 0),
+        )  # fmt: skip
+        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
+        sources.visible = self.stamps.originals is not None
+        select = clustering_select(self.state)
+        select.param.update(margin=(10, 8, 4, 0), styles={"flex": "1 1 280px"})
+        bar = pn.Row(
+            _button("Choose for me", self._start), _button("Sort by mean T", self.sort),
+            choice("Members", self.param.members), sources, self.downloads.buttons,
+            margin=(4, 0), sizing_mode="stretch_width",
+            styles={"flex-wrap": "wrap", "gap": "6px 14px", "align-items": "center"},
+        )  # fmt: skip
+        self.view = pn.Column(
+            pn.Row(select, self.add, sizing_mode="stretch_width"),
+            bar, self.key, rule, self.detail, self.columns, display_controls(self.state),
+            sizing_mode="stretch_width", margin=8,
+            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
+        )  # fmt: skip
+        self.view.param.watch(self.appear, "visible")
 
     def __panel__(self) -> pn.Column:
         return self.view
 
-    def _appear(self, event: param.parameterized.Event) -> None:
-        self.drawing.shown = self.detail.drawing.shown = event.new
+    def appear(self, event: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
+        self.task.shown = self.detail.task.shown = event.new
 
     @property
     def _clustering(self) -> Clustering:
@@ -107,7 +129,7 @@ class TrendPage(pn.viewable.Viewer):
         self.key.object = type_key(self._clustering.clusters)
         self.chosen = representative(self._clustering.clusters)
         self._offer()
-        self.drawing.ask()
+        self.task.ask()
 
     def sort(self, *_: Any) -> None:
         """Put the chosen clusters in order of mean T."""
@@ -117,7 +139,10 @@ class TrendPage(pn.viewable.Viewer):
     def _offer(self, *_: Any) -> None:
         rest = [c for c in self._clustering.clusters if c.count and c.id not in self.chosen]
         options = {"choose …": NONE}
-        options |= {_option(cluster): cluster.id for cluster in ordered(rest, "mean T")}
+        options |= {
+            f"{cluster.id}: T {format_mean(cluster)}, {cluster.count:,} galaxies": cluster.id
+            for cluster in ordered(rest, "mean T")
+        }
         full = len(self.chosen) >= MAX_COLUMNS or not rest
         self.add.param.update(options=options, value=NONE, disabled=full)
 
@@ -125,7 +150,8 @@ class TrendPage(pn.viewable.Viewer):
         if event.new != NONE and event.new not in self.chosen:
             self.chosen = [*self.chosen, event.new]
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         match message:
             case {"move": [int(start), int(end)]}:
                 self.chosen = moved(self.chosen, start, end)
@@ -141,7 +167,8 @@ class TrendPage(pn.viewable.Viewer):
         typical = (clustering.clusters[number].typical for number in chosen)
         return [np.array(rows[: self.members], np.int64) for rows in typical]
 
-    def _prepare(self) -> Callable[[], dict[str, Any]]:
+    def prepare(self) -> Callable[[], dict[str, Any]]:
+        """What to draw now; it is made in a thread."""
         return partial(self._content, self._clustering, list(self.chosen))
 
     def _content(self, clustering: Clustering, chosen: list[int]) -> dict[str, Any]:
@@ -151,7 +178,8 @@ class TrendPage(pn.viewable.Viewer):
         drawn = {panel["id"]: panel for panel in panels(_of(clustering, chosen), share=True)}
         first = np.cumsum([0, *map(len, rows)])
         columns = [
-            drawn[number] | {"n": _members(clustering, number), "tiles": self._tiles(own, at)}
+            drawn[number]
+            | {"n": member_counts(clustering.clusters[number]), "tiles": self._tiles(own, at)}
             for number, own, at in zip(chosen, rows, first[:-1].tolist(), strict=True)
         ]
         return {
@@ -169,13 +197,15 @@ class TrendPage(pn.viewable.Viewer):
             for place, row in enumerate(rows)
         ]
 
-    def _show(self, content: dict[str, Any]) -> None:
-        self.columns.param.update(**content, stamp=self.drawing.number)
+    def fill(self, content: dict[str, Any]) -> None:
+        """Show what was made."""
+        self.columns.param.update(**content, stamp=self.task.number)
 
     def _originals(self) -> bool:
         return self.state.pictures == "original" and self.stamps.originals is not None
 
-    def _prepare_file(self, kind: str) -> Callable[[], Made]:
+    def prepare_file(self, kind: str) -> Callable[[], Made]:
+        """The file that is asked for; it is made in a thread."""
         return partial(self._file, kind, self._clustering, list(self.chosen))
 
     def _file(self, kind: str, clustering: Clustering, chosen: list[int]) -> Made:
@@ -195,41 +225,14 @@ class TrendPage(pn.viewable.Viewer):
         data = trend_figure(columns, self.state.words(clustering.key), source, kind)
         return f"trend-{clustering.key.replace('/', '-')}", data
 
-    def _layout(self) -> pn.Column:
-        rule = pn.pane.HTML(
-            f'<p class="soft">{escape(RULE)} Drag a column, or use its arrows, to change the order.'
-            " Below: the most typical members.</p>",
-            stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 4, 0),
-        )  # fmt: skip
-        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
-        sources.visible = self.stamps.originals is not None
-        select = clustering_select(self.state)
-        select.param.update(margin=(10, 8, 4, 0), styles={"flex": "1 1 280px"})
-        bar = pn.Row(
-            _button("Choose for me", self._start), _button("Sort by mean T", self.sort),
-            choice("Members", self.param.members), sources, self.downloads.buttons,
-            margin=(4, 0), sizing_mode="stretch_width",
-            styles={"flex-wrap": "wrap", "gap": "6px 14px", "align-items": "center"},
-        )  # fmt: skip
-        return pn.Column(
-            pn.Row(select, self.add, sizing_mode="stretch_width"),
-            bar, self.key, rule, self.detail, self.columns, display_controls(self.state),
-            sizing_mode="stretch_width", margin=8,
-            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
-        )  # fmt: skip
-
 
 def _of(clustering: Clustering, chosen: list[int]) -> list[ClusterSummary]:
     return [clustering.clusters[number] for number in chosen]
 
 
-def _members(clustering: Clustering, number: int) -> str:
-    cluster = clustering.clusters[number]
+def member_counts(cluster: ClusterSummary) -> str:
+    """Members of a cluster, and how many of them have a T."""
     return f"{cluster.count:,} ({cluster.n_ttype:,} with T)"
-
-
-def _option(cluster: ClusterSummary) -> str:
-    return f"{cluster.id}: T {format_mean(cluster)}, {cluster.count:,} galaxies"
 
 
 def _button(words: str, action: Callable[..., Any]) -> pmui.Button:

@@ -159,7 +159,7 @@ def colour_table(name: str) -> NDArray[np.uint8]:
     return table
 
 
-def render(
+def render_stamps(
     stamps: NDArray[Any], settings: DisplaySettings, between: NDArray[Any] | None = None
 ) -> NDArray[np.uint8]:
     """Pictures (n, S, S, 3) of stamps (n, S, S) or (n, S, S, 3); `between` as in `normalised`."""

@@ -21,7 +21,7 @@ from galaxy_explorer.explorer.pictures.display import (
     as_shown,
     has_colour,
     limits,
-    render,
+    render_stamps,
 )
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class StampStore:
     ) -> NDArray[np.uint8]:
         """Rendered pictures (n, S, S, 3) of catalogue rows."""
         between = self.common_limits(settings, pictures) if settings.shared else None
-        return render(self.get(rows, pictures), settings, between)
+        return render_stamps(self.get(rows, pictures), settings, between)
 
     def common_limits(self, settings: DisplaySettings, pictures: str) -> NDArray[np.float64]:
         """Lower and upper limit (2,) shared by all galaxies, from an even sample of them."""

@@ -1,6 +1,6 @@
 """What colours a galaxy: its cluster, its Hubble type, or any column of the catalogue.
 
-What the colours of the map mean, as a line of HTML.
+The legend says in a line of HTML what the colours mean.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from bokeh.palettes import Viridis256
 from numpy.typing import ArrayLike, NDArray
 
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.plots.palette import (
     CLUSTER_COLOURS,
     T_COLOURS,
@@ -83,10 +83,11 @@ def colouring(name: str, values: ArrayLike) -> Colouring:
         first, last = T_RANGE
         whole = np.clip(np.floor(array + 0.5), first, last) - first
         return _categories(whole, T_COLOURS, tuple(str(t) for t in range(first, last + 1)))
-    return _number_colouring(array) if array.dtype.kind in "iufb" else _text_colouring(array)
+    return number_colouring(array) if array.dtype.kind in "iufb" else text_colouring(array)
 
 
-def _number_colouring(array: NDArray[Any]) -> Colouring:
+def number_colouring(array: NDArray[Any]) -> Colouring:
+    """The colouring by numbers, between percentiles of them."""
     values = array.astype(np.float32)
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, COLOUR_PERCENTILES) if len(known) else (0.0, 1.0)
@@ -95,14 +96,13 @@ def _number_colouring(array: NDArray[Any]) -> Colouring:
     return Colouring(values, tuple(Viridis256[24:]), float(low), float(high))
 
 
-def _text_colouring(array: NDArray[Any]) -> Colouring:
+def text_colouring(array: NDArray[Any]) -> Colouring:
+    """The colouring by words, a colour each."""
     words, codes = np.unique(array.astype(str), return_inverse=True)
     names = tuple(str(word) for word in words if word)
-    return _categories(codes - (len(words) - len(names)), _many_colours(len(names)), names)
-
-
-def _many_colours(n: int) -> tuple[str, ...]:
-    return tuple(category_colours(max(1, n)))
+    return _categories(
+        codes - (len(words) - len(names)), tuple(category_colours(max(1, len(names)))), names
+    )
 
 
 def _categories(codes: NDArray[Any], palette: tuple[str, ...], names: tuple[str, ...]) -> Colouring:
@@ -113,59 +113,36 @@ def _categories(codes: NDArray[Any], palette: tuple[str, ...], names: tuple[str,
 MAX_CATEGORIES = 12
 """More categories than this are counted, not named."""
 GRADIENT_STOPS = 12
-_LINE = "display:flex;flex-wrap:wrap;gap:4px 10px;align-items:center;font-size:13px"
+UNKNOWN_WORDS = {
+    "ttype": "no T in the catalogue",
+    "cluster_ttype": "too few members with a T",
+}
 
 
-def legend(column: str, colours: Colouring) -> str:
+def legend(column: str, colours: Colouring) -> Html:
     """The legend of a colouring: chips for categories, a colour bar with its unit for numbers."""
     if column == "cluster":
-        return _line("One colour per cluster, the same on every page. Zoom in for their numbers.")
-    if column == "ttype":
-        return _type_bar(colours, "no T in the catalogue")
-    if column == "cluster_ttype":
-        return _type_bar(colours, "too few members with a T")
+        words = "One colour per cluster, the same on every page. Zoom in for their numbers."
+        return render("map.words", words=words)
+    if column in UNKNOWN_WORDS:
+        pairs = zip(colours.palette, colours.categories, strict=True)
+        boxes = [
+            {"colour": colour, "ink": ink_on(colour), "words": name.replace("-", "−")}
+            for colour, name in pairs
+        ]
+        unknown = UNKNOWN_WORDS[column]
+        return render("map.types", boxes=boxes, unknown_colour=UNKNOWN_COLOUR, unknown=unknown)
     if colours.categories:
-        return _chips(colours)
-    return _colour_bar(colours, column_unit(column))
-
-
-def _line(content: str) -> str:
-    return f'<div style="{_LINE}">{content}</div>'
-
-
-def _chip(colour: str, words: str) -> str:
-    dot = f"width:11px;height:11px;border-radius:50%;background:{colour};display:inline-block"
-    return f'<span style="white-space:nowrap"><span style="{dot}"></span> {escape(words)}</span>'
-
-
-def _chips(colours: Colouring) -> str:
-    named = list(zip(colours.palette, colours.categories, strict=True))[:MAX_CATEGORIES]
-    left_out = len(colours.categories) - len(named)
-    chips = [_chip(colour, words) for colour, words in named]
-    more = [f"and {left_out} more"] if left_out else []
-    return _line("".join([*chips, *more, _chip(UNKNOWN_COLOUR, "unknown")]))
-
-
-def _type_bar(colours: Colouring, unknown: str) -> str:
-    box = "flex:1;text-align:center;padding:1px 0;font-weight:600;"
-    boxes = "".join(
-        f'<span style="{box}color:{ink_on(colour)};background:{colour}">'
-        f"{escape(t.replace('-', '−'))}</span>"
-        for colour, t in zip(colours.palette, colours.categories, strict=True)
-    )
-    bar = (
-        f'<div style="display:flex;border-radius:4px;overflow:hidden;font-size:12px">{boxes}</div>'
-    )
-    ends = '<span>early</span><span style="margin-left:auto">late</span>'
-    return f"{bar}{_line(ends)}{_line(_chip(UNKNOWN_COLOUR, unknown))}"
-
-
-def _colour_bar(colours: Colouring, unit: str) -> str:
+        named = list(zip(colours.palette, colours.categories, strict=True))[:MAX_CATEGORIES]
+        left_out = len(colours.categories) - len(named)
+        return render(
+            "map.categories", chips=[{"colour": colour, "words": name} for colour, name in named],
+            more=f"and {left_out} more" if left_out else "", unknown=UNKNOWN_COLOUR,
+        )  # fmt: skip
     step = max(1, len(colours.palette) // GRADIENT_STOPS)
-    stops = ",".join([*colours.palette[::step], colours.palette[-1]])
-    bar = f"height:12px;border-radius:4px;background:linear-gradient(90deg,{stops})"
+    unit = column_unit(column)
     low, high = (
         f"{value:.4g} {unit}".strip().replace("-", "−") for value in (colours.low, colours.high)
     )
-    ends = f'<span>{escape(low)}</span><span style="margin-left:auto">{escape(high)}</span>'
-    return f'<div style="{bar}"></div>{_line(ends)}{_line(_chip(UNKNOWN_COLOUR, "unknown"))}'
+    stops = ",".join([*colours.palette[::step], colours.palette[-1]])
+    return render("map.bar", stops=stops, low=low, high=high, unknown=UNKNOWN_COLOUR)

@@ -24,7 +24,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
-from galaxy_explorer.explorer.assets import asset
+from galaxy_explorer.explorer.assets import asset, render
 from galaxy_explorer.explorer.pictures.tiles import (
     MAX_ZOOM,
     MOST_CELLS,
@@ -54,6 +54,11 @@ TOOLS = "pan,wheel_zoom,box_zoom,lasso_select,box_select,tap,reset"
 TOOLTIP_STYLE = (
     "background:#101b2d;color:#ffffff;margin:-6px;padding:8px;font-size:13px;line-height:1.4"
 )
+
+
+def tooltip(picture: str = "") -> str:
+    """What is shown of a galaxy that is pointed at, as HTML; picture: its address, if any."""
+    return str(render("map.tooltip", style=TOOLTIP_STYLE, picture=picture))
 
 
 def centres(points: NDArray[np.float64], labels: NDArray[Any]) -> dict[str, list[Any]]:
@@ -166,12 +171,7 @@ class GalaxyMap:
     def show(self, tile_address: str, picture_address: str) -> None:
         """Take the pictures from these addresses: tiles, and one picture on hover ("@row")."""
         self._address.tags = [tile_address]
-        self._hover.tooltips = (
-            f'<div style="{TOOLTIP_STYLE}">'
-            f'<img src="{picture_address}" width="128" height="128" alt="the galaxy" '
-            'style="display:block;border-radius:6px;margin-bottom:4px">'
-            "<div><b>@id</b></div><div>@t · cluster @cluster</div></div>"
-        )
+        self._hover.tooltips = tooltip(picture_address)
 
     def highlight(self, rows: NDArray[np.int64]) -> None:
         """Show these rows as selected."""

@@ -1,6 +1,7 @@
-"""Models compared: reconstruction against distinction. Arrays to figures, no state.
+"""Models compared and how they were trained. Arrays to figures, no state.
 
-How models were trained: curves of a training, and where the stop rule was first met.
+Reconstruction against distinction, one point a model; curves of a training, and where the stop rule
+was first met.
 """
 
 from __future__ import annotations
@@ -48,10 +49,11 @@ def tradeoff_points(bundle: Bundle) -> list[TradeoffPoint]:
     """One point a model: from the evaluation, else from what the manifest holds of seed 0."""
     if bundle.evaluation is not None and bundle.evaluation.tradeoff:
         return list(bundle.evaluation.tradeoff)
-    return [_from_manifest(bundle, key) for key in bundle.clusterings]
+    return [manifest_point(bundle, key) for key in bundle.clusterings]
 
 
-def _from_manifest(bundle: Bundle, key: str) -> TradeoffPoint:
+def manifest_point(bundle: Bundle, key: str) -> TradeoffPoint:
+    """The point of a clustering, from what its training and its agreement measured."""
     clustering = bundle.clusterings[key]
     entry = bundle.models[clustering.model]
     scores = {
@@ -89,7 +91,7 @@ def tradeoff_columns(
         "colour": [colours[recipes.index(_recipe(bundle, p))] for p in known],
         "short": _ends(known, [_kind(bundle, p) for p in known]),
         "codes": [p.codes or 0 for p in known],
-        "words": [_format_point(bundle, p) for p in known],
+        "words": [format_point(bundle, p) for p in known],
         "seeds": [p.seed_count for p in known],
         "kind": [_kind(bundle, p) for p in known],
     }
@@ -126,7 +128,8 @@ def _features(point: TradeoffPoint) -> str:
     return FEATURE_WORDS.get(point.features, point.features)
 
 
-def _format_point(bundle: Bundle, point: TradeoffPoint) -> str:
+def format_point(bundle: Bundle, point: TradeoffPoint) -> str:
+    """A point in words: its model and its features."""
     clusterer = CLUSTERER_WORDS.get(point.clusterer, point.clusterer)
     return f"{format_entry(bundle, point.model)}, {_features(point)}, {clusterer}"
 
@@ -146,7 +149,13 @@ def tradeoff_figure(*, height: int = 340) -> figure:
     describe(plot, "Agreement of each model's clusters with T against its reconstruction error")
     lines = ColumnDataSource({"x": [], "y": [], "colour": []}, name=SERIES)
     plot.multi_line("x", "y", source=lines, line_color="colour", line_alpha=0.5)
-    _error_bars(plot, source)
+    across = Whisker(base="y", lower="left", upper="right", dimension="width", source=source)
+    upright = Whisker(base="x", lower="low", upper="high", source=source)
+    for whisker in (across, upright):
+        whisker.line_color = MIDDLE_GREY
+        for head in (whisker.upper_head, whisker.lower_head):
+            head.size, head.line_color = WHISKER, MIDDLE_GREY
+        plot.add_layout(whisker)
     dots = plot.scatter(
         "x", "y", size=10, marker="marker", source=source, fill_color="colour",
         line_color=MIDDLE_GREY, fill_alpha=0.9, legend_field="kind",
@@ -172,16 +181,6 @@ def legend_above(plot: figure) -> None:
         orientation="horizontal", label_text_font_size="11px", border_line_color=None,
         background_fill_alpha=0, padding=0, margin=2, spacing=10, ncols=2,
     )  # fmt: skip
-
-
-def _error_bars(plot: figure, source: ColumnDataSource) -> None:
-    across = Whisker(base="y", lower="left", upper="right", dimension="width", source=source)
-    upright = Whisker(base="x", lower="low", upper="high", source=source)
-    for whisker in (across, upright):
-        whisker.line_color = MIDDLE_GREY
-        for head in (whisker.upper_head, whisker.lower_head):
-            head.size, head.line_color = WHISKER, MIDDLE_GREY
-        plot.add_layout(whisker)
 
 
 def series_columns(columns: dict[str, Any]) -> dict[str, Any]:
@@ -215,22 +214,7 @@ def update_tradeoff(plot: figure, columns: dict[str, Any], words: str) -> None:
         margin = 0.15 * max(end - start, 1e-4)
         span.update(start=start - margin, end=end + 2 * margin)
         span.update(reset_start=span.start, reset_end=span.end)
-    _mark_claim(plot)
-
-
-def _extent(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
-    """Ends (low, high) of what is shown of values with intervals.
-
-    An interval far wider than the differences between the models, as of two trainings, runs out of
-    the picture instead of making all models one point.
-    """
-    spread = float(np.ptp(values)) or float((high - low).max())
-    start = max(float(low.min()), float(values.min()) - 0.5 * spread)
-    return start, min(float(high.max()), float(values.max()) + 0.5 * spread)
-
-
-def _mark_claim(plot: figure) -> None:
-    """The report's direction, from the lower left to the upper right corner."""
+    # The report's direction, from the lower left to the upper right corner.
     for layer in [item for item in plot.center if isinstance(item, Arrow | Label)]:
         plot.center.remove(layer)
     x, y = plot.x_range, plot.y_range
@@ -259,6 +243,17 @@ def _mark_claim(plot: figure) -> None:
             text_baseline="middle",
         )
     )
+
+
+def _extent(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
+    """Ends (low, high) of what is shown of values with intervals.
+
+    An interval far wider than the differences between the models, as of two trainings, runs out of
+    the picture instead of making all models one point.
+    """
+    spread = float(np.ptp(values)) or float((high - low).max())
+    start = max(float(low.min()), float(values.min()) - 0.5 * spread)
+    return start, min(float(high.max()), float(values.max()) + 0.5 * spread)
 
 
 CURVES, RULE = "curves", "rule"

@@ -2,9 +2,8 @@
 
 The cluster colours were picked once from the glasbey sets of colorcet (Kovesi 2015), by largest
 CIELAB distance among colours of middle lightness, so that they read on dark and on light. They are
-written out here so that no library update can change the colour of a cluster.
-
-What a figure shows, in words for those who do not see it.
+written out here so that no library update can change the colour of a cluster. For those who do not
+see colours, `describe` says in words what a figure shows.
 """
 
 from __future__ import annotations
@@ -59,15 +58,17 @@ def type_colour(ttype: float) -> str:
 
 def ink_on(colour: str) -> str:
     """Colour of text on a colour: dark or white, whichever stands out more (WCAG 2.2)."""
-    return max(INKS, key=lambda ink: _contrast(ink, colour))
+    return max(INKS, key=lambda ink: contrast(ink, colour))
 
 
-def _contrast(first: str, second: str) -> float:
-    low, high = sorted(map(_luminance, (first, second)))
+def contrast(first: str, second: str) -> float:
+    """Contrast of two colours, 1 to 21 (WCAG 2.2)."""
+    low, high = sorted(map(luminance, (first, second)))
     return (high + 0.05) / (low + 0.05)
 
 
-def _luminance(colour: str) -> float:
+def luminance(colour: str) -> float:
+    """Relative luminance of a colour #rrggbb, 0 to 1 (WCAG 2.2)."""
     rgb = np.array(list(bytes.fromhex(colour[1:]))) / 255
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])

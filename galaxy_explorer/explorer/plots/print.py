@@ -1,8 +1,7 @@
-"""The map and a histogram of Hubble types for print; matplotlib is imported when one is asked for.
+"""Figures for print: the map, Hubble types, the Trend page. PNG at 300 dpi, SVG or PDF.
 
-PNG at 300 dpi; in SVG and PDF text, bars and the selected galaxies are vectors.
-
-The Trend page as a figure for print: matplotlib is imported only when one is asked for.
+In SVG and PDF text, bars and the selected galaxies are vectors. matplotlib is imported when a
+figure is asked for.
 """
 
 from __future__ import annotations
@@ -102,7 +101,15 @@ def _figure(columns: Sequence[TrendColumn], title: str, source: str) -> Figure:
         base = (height - edge["top"] - HISTOGRAM_INCH) / height
         inside = 0.92 * COLUMN_INCH / width
         axes = plot.add_axes((left, base, inside, HISTOGRAM_INCH / height))
-        _draw_bars(axes, column, float(top), first=place == 0)
+        first = place == 0
+        axes.bar(range(-3, 7), _shares(column.counts), width=0.86, color=column.colour, linewidth=0)
+        axes.set(xlim=(-3.8, 6.8), ylim=(0, float(top)), xticks=[-3, 0, 3, 6])
+        axes.set_title(column.title, size=6.5, pad=3, linespacing=1.1, parse_math=False)
+        axes.tick_params(length=2, width=0.5, pad=1.5, labelsize=6, labelleft=first)
+        axes.spines[["top", "right"]].set_visible(b=False)
+        if first:
+            axes.set_ylabel("% of those with T", size=6, labelpad=1)
+            axes.set_xlabel("Hubble type T", size=6, labelpad=1)
         for number, picture in enumerate(column.pictures):
             below = base - (edge["gap"] + COLUMN_INCH * (number + 0.94)) / height
             _draw_picture(
@@ -113,17 +120,6 @@ def _figure(columns: Sequence[TrendColumn], title: str, source: str) -> Figure:
 
 def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(100 * counts / max(1, counts.sum()))
-
-
-def _draw_bars(axes: Axes, column: TrendColumn, top: float, *, first: bool) -> None:
-    axes.bar(range(-3, 7), _shares(column.counts), width=0.86, color=column.colour, linewidth=0)
-    axes.set(xlim=(-3.8, 6.8), ylim=(0, top), xticks=[-3, 0, 3, 6])
-    axes.set_title(column.title, size=6.5, pad=3, linespacing=1.1, parse_math=False)
-    axes.tick_params(length=2, width=0.5, pad=1.5, labelsize=6, labelleft=first)
-    axes.spines[["top", "right"]].set_visible(b=False)
-    if first:
-        axes.set_ylabel("% of those with T", size=6, labelpad=1)
-        axes.set_xlabel("Hubble type T", size=6, labelpad=1)
 
 
 def _draw_picture(axes: Axes, picture: NDArray[np.uint8]) -> None:

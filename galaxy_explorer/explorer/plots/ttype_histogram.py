@@ -92,23 +92,13 @@ def t_histogram(
         head.size, head.line_color = 5, MIDDLE_GREY
     plot.add_layout(ends)
     plot.rect("t", "expected", 0.96, 2, height_units="screen", source=source, color=MIDDLE_GREY)
-    _write_numbers(plot, source)
-    hover = [("T", "@name"), ("galaxies", "@count"), ("share of those with T", "@share")]
-    hover.append(("95 % interval (Wilson)", "@interval"))
-    plot.add_tools(HoverTool(renderers=[bars], tooltips=hover, mode="vline"))
-    _label_axes(plot)
-    update_t_histogram(plot, counts, no_t, reference=reference)
-    return plot
-
-
-def _write_numbers(plot: figure, source: ColumnDataSource) -> None:
     style = {"text_align": "center", "text_font_size": "11px", "text_color": MIDDLE_GREY}
     plot.text("t", "high", "text", source=source, y_offset=-3, text_baseline="bottom", **style)
     aside = ColumnDataSource({"x": [NO_T_PLACE], "y": [0], "text": [""]}, name="no_t")
     plot.text("x", "y", "text", source=aside, y_offset=-6, text_baseline="bottom", **style)
-
-
-def _label_axes(plot: figure) -> None:
+    hover = [("T", "@name"), ("galaxies", "@count"), ("share of those with T", "@share")]
+    hover.append(("95 % interval (Wilson)", "@interval"))
+    plot.add_tools(HoverTool(renderers=[bars], tooltips=hover, mode="vline"))
     plot.xaxis.ticker = FixedTicker(ticks=[*T_VALUES, NO_T_PLACE])
     names = dict(zip(T_VALUES, T_NAMES, strict=True))
     plot.xaxis.major_label_overrides = {**names, NO_T_PLACE: "no T"}
@@ -120,6 +110,8 @@ def _label_axes(plot: figure) -> None:
     plot.yaxis.axis_label = "galaxies"
     plot.axis.axis_label_text_font_style = "normal"
     plot.min_border_right = 2
+    update_t_histogram(plot, counts, no_t, reference=reference)
+    return plot
 
 
 def update_t_histogram(
@@ -165,15 +157,15 @@ def panels(
     share: bars as share of the cluster's galaxies with T instead of counts. The scale is the same
     in all panels: the highest bar of the clusters with enough T to tell is 1; higher ones, of
     clusters with fewer, are cut off there. picked: selected members of each cluster. jaccard: how
-    well each cluster comes back in bootstraps; below STEADY it is drawn faintly.
+    well each cluster comes back in bootstraps; below STABLE it is drawn faintly.
     """
     heights = {c.id: _heights(c.histogram, share) for c in clusters}
     told = [heights[c.id].max() for c in clusters if c.n_ttype >= ENOUGH_TTYPES]
     top = float(max(told or [values.max() for values in heights.values()], default=0.0)) or 1.0
     picked = picked or {}
     return [
-        _panel(cluster, np.minimum(heights[cluster.id] / top, 1.0), picked.get(cluster.id, 0))
-        | _steadiness(jaccard[cluster.id] if cluster.id < len(jaccard) else None)
+        panel_values(cluster, np.minimum(heights[cluster.id] / top, 1.0), picked.get(cluster.id, 0))
+        | _stability(jaccard[cluster.id] if cluster.id < len(jaccard) else None)
         for cluster in ordered(clusters, order)
     ]
 
@@ -183,7 +175,10 @@ def _heights(histogram: ArrayLike, share: bool) -> NDArray[np.float64]:  # noqa:
     return counts / max(1.0, counts.sum()) if share else counts
 
 
-def _panel(cluster: ClusterSummary, heights: NDArray[np.float64], picked: int) -> dict[str, Any]:
+def panel_values(
+    cluster: ClusterSummary, heights: NDArray[np.float64], picked: int
+) -> dict[str, Any]:
+    """What one of the small multiples draws."""
     mean = cluster.ttype_mean if cluster.n_ttype else math.nan
     return {
         "id": cluster.id,
@@ -199,12 +194,12 @@ def _panel(cluster: ClusterSummary, heights: NDArray[np.float64], picked: int) -
     }
 
 
-def _steadiness(jaccard: float | None) -> dict[str, Any]:
+def _stability(jaccard: float | None) -> dict[str, Any]:
     """Whether a cluster is drawn faintly, and why."""
     if jaccard is None:
-        return {"unsteady": False, "steady_words": ""}
+        return {"unstable": False, "stability_words": ""}
     words = f"Jaccard {jaccard:.2f} in bootstraps"
-    return {"unsteady": jaccard < STABLE, "steady_words": words}
+    return {"unstable": jaccard < STABLE, "stability_words": words}
 
 
 def _mean_note(cluster: ClusterSummary) -> str:

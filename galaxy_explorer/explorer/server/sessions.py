@@ -1,12 +1,9 @@
 """Who has an explorer open: at most so many at once, and whoever leaves makes room.
 
-A visitor without a seat is asked to wait at the entrance (`entrance.py`). A visitor whose
-connection drops keeps the seat, and finds everything as it was on coming back; only where others
-wait does a seat go that nobody has used for a while.
-
-Where a page is asked for: whoever finds no seat free costs the server next to nothing.
-
-The visitor gets a small page without scripts that tries again by itself; no session is made.
+Whoever finds no slot free costs the server next to nothing: no session is made, and a small page
+without scripts tries again by itself. A visitor whose connection drops keeps the slot, and finds
+everything as it was on coming back; only where others wait does a slot go that nobody has used for
+a while.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ import asyncio
 from functools import cache, partial
 from http import HTTPStatus
 from secrets import token_hex
-from string import Template
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -30,6 +26,7 @@ from panel.io.server import DocHandler
 from panel.util import edit_readonly
 from tornado.web import Finish
 
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.widgets.components import SessionBeacon, notify, when_loaded
 from galaxy_explorer.settings import read_settings
 
@@ -57,7 +54,7 @@ class SessionSlots:
         self._taken: WeakSet[BokehSessionContext] = WeakSet()
 
     def take(self, visitor: SessionContext | None) -> bool:
-        """Give a visitor a seat if there is one; what is no session of a server needs none."""
+        """Give a visitor a slot if there is one; what is no session of a server needs none."""
         if not isinstance(visitor, BokehSessionContext):
             return True
         if not self.is_free():
@@ -68,12 +65,12 @@ class SessionSlots:
         return True
 
     def is_free(self) -> bool:
-        """Whether the next visitor gets a seat."""
+        """Whether the next visitor gets a slot."""
         return len(self._held) < self.limit or bool(self._away)
 
     @property
     def _held(self) -> list[ServerSession]:
-        return [one.session for one in self._taken if one.session and _is_held(one.session)]
+        return [one.session for one in self._taken if one.session and holds_slot(one.session)]
 
     @property
     def _away(self) -> list[ServerSession]:
@@ -86,15 +83,15 @@ def _absence(session: ServerSession) -> float:
     return float(session.milliseconds_since_last_unsubscribe)
 
 
-def _is_held(session: ServerSession) -> bool:
-    """Whether a session holds its seat: until it is gone, or its visitor said goodbye and went."""
+def holds_slot(session: ServerSession) -> bool:
+    """Whether a session holds its slot: until it is gone, or its visitor said goodbye and went."""
     going = session.expiration_requested and not session.connection_count
     return not (session.destroyed or going)
 
 
 @cache
 def session_slots() -> SessionSlots:
-    """The seats of this process, from the settings."""
+    """The slots of this process, from the settings."""
     settings = read_settings()
     return SessionSlots(settings.max_explorers, settings.absence)
 
@@ -105,9 +102,9 @@ def has_slot() -> bool:
 
 
 def expired_page() -> pn.Spacer:
-    """What a visitor without a seat gets whose page came from an earlier session: nothing.
+    """What a visitor without a slot gets whose page came from an earlier session: nothing.
 
-    Its browser connects so late that the session is over; reloading leads to the `CappedDocHandler`.
+    Its browser connects so late that the session is over; reloading leads to `CappedDocHandler`.
     """
     pn.state.curdoc.add_next_tick_callback(_let_go)
     return pn.Spacer()
@@ -123,8 +120,8 @@ class VisitorSession:
     """One visitor's session: it ends when the page is left, and outlives a dropped connection."""
 
     def __init__(self) -> None:
-        self.presence = SessionBeacon(
-            self._on_message, visit=token_hex(16),
+        self.beacon = SessionBeacon(
+            self.on_message, visit=token_hex(16),
             sizing_mode=None, margin=0, styles={"position": "absolute"},
         )  # fmt: skip
         self._missed = False
@@ -136,7 +133,8 @@ class VisitorSession:
         session = _session()
         self._missed |= session is not None and not session.connection_count
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         if message.get("left"):
             _let_go()
         elif message.get("back") and self._missed:
@@ -146,7 +144,7 @@ class VisitorSession:
 
 def session_beacon() -> SessionBeacon:
     """The component that ties the visitor's page to the session; it shows nothing."""
-    return VisitorSession().presence
+    return VisitorSession().beacon
 
 
 def detach_page_from_session(page: pmui.Page) -> pmui.Page:
@@ -188,37 +186,9 @@ RETRY_S = 15
 BETWEEN_S = 0.02
 """Between two newcomers' pages (s): what those who are in have asked for comes first."""
 
-BUSY_PAGE = Template(
-    """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta http-equiv="refresh" content="$retry">
-<title>All places are taken</title>
-<style>
-  :root { color-scheme: light dark }
-  body { font: 1.1rem/1.6 system-ui, sans-serif; margin: 18vh auto 0; padding: 0 1.5rem;
-         max-width: 34rem }
-  a { display: inline-block; margin-top: .4rem; padding: .5rem 1.2rem; border-radius: .4rem;
-      background: #0b62a8; color: #fff; text-decoration: none }
-</style>
-</head>
-<body>
-<main>
-<h1>All places are taken</h1>
-<p>$places of $places explorers are open on this server. A place is free as soon as
-somebody leaves; this page tries again every $retry seconds.</p>
-<p><a href="">Try again now</a></p>
-</main>
-</body>
-</html>
-"""
-)
-
 
 class CappedDocHandler(DocHandler):
-    """Where a page is asked for: where all seats are taken, nothing is made for the visitor.
+    """Where a page is asked for: where all slots are taken, nothing is made for the visitor.
 
     Newcomers' pages are made one after the other, with time between them for those who are in.
     """
@@ -226,19 +196,16 @@ class CappedDocHandler(DocHandler):
     _turn = asyncio.Lock()
 
     async def get_session(self) -> ServerSession:
-        """The newcomer's session; without a seat the request ends with a page that tries again."""
+        """The newcomer's session; without a slot the request ends with a page that tries again."""
         async with self._turn:
             if not session_slots().is_free():
-                self._ask_to_wait()
+                self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
+                self.set_header("Retry-After", str(RETRY_S))
+                self.finish(str(render("busy.page", places=session_slots().limit, retry=RETRY_S)))
+                raise Finish
             session: ServerSession = await super().get_session()
             await asyncio.sleep(BETWEEN_S)
         return session
-
-    def _ask_to_wait(self) -> None:
-        self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
-        self.set_header("Retry-After", str(RETRY_S))
-        self.finish(BUSY_PAGE.substitute(places=session_slots().limit, retry=RETRY_S))
-        raise Finish
 
     def _log(self) -> None:
         """Note a request in the server's log, but no refusal: a flood would fill it with errors."""
@@ -247,7 +214,7 @@ class CappedDocHandler(DocHandler):
 
 
 def install_session_cap() -> None:
-    """Let every page that a server of this process serves be asked for at the `CappedDocHandler`."""
+    """Let every page that a server of this process serves be asked for at `CappedDocHandler`."""
     per_app_patterns[:] = [
         (path, CappedDocHandler if handler is DocHandler else handler)
         for path, handler in per_app_patterns

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import panel_material_ui as pmui
 
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import STABLE, format_mean
+from galaxy_explorer.explorer.widgets.components import HtmlPane
 
 if TYPE_CHECKING:
     from galaxy_explorer.clustering.summary import ClusterSummary
@@ -27,6 +28,7 @@ TYPE_RULE = (
     " least 20 members with a T. Galaxies without a T are counted, not drawn."
 )
 
+EARLY_RULE = "Share of T ≤ 0 among members with a T, with its 95 % interval."
 JACCARD_RULE = (
     "Mean Jaccard similarity of the cluster and its likeness in bootstraps of the galaxies: 1 if it"
     " comes back with the same members every time. Below 0.5 it is drawn faintly: it may not be"
@@ -52,17 +54,16 @@ p { margin: 0; }
 """
 
 
-def hint(words: str, explanation: str) -> str:
+def hint(words: str, explanation: str) -> Html:
     """Words with an explanation that shows when pointed at."""
-    return f'<span class="hint" tabindex="0" title="{escape(explanation)}">{escape(words)}</span>'
+    return render("parts.hint", words=words, explanation=explanation)
 
 
-def type_key(clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None] = ()) -> str:
+def type_key(clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None] = ()) -> Html:
     """Key of the small multiples and the number of clusters of each kind, as HTML.
 
     jaccard: how well each cluster comes back in bootstraps; empty where that was not measured.
     """
-    ramp = "".join(f'<i style="background:{colour}"></i>' for colour in T_COLOURS)
     clusters = list(clusters)
     kinds = Counter(cluster.kind for cluster in clusters if cluster.count)
     empty = sum(not cluster.count for cluster in clusters)
@@ -70,46 +71,45 @@ def type_key(clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None]
     parts += [f"{kinds['unknown']} with too few T"] * bool(kinds["unknown"])
     parts += [f"{empty} empty"] * bool(empty)
     faint = sum(value is not None and value < STABLE for value in jaccard)
-    steady = f"<span>{hint(f'faint: {faint} not stable', JACCARD_RULE)}</span>" if jaccard else ""
-    return (
-        f'<div class="key"><span>{hint("colour: mean T", TYPE_RULE)}'
-        f' <span class="soft">early</span><span class="ramp">{ramp}</span>'
-        f'<span class="soft">late</span></span>'
-        f"<span>{hint(' · '.join(parts), KIND_RULE)}</span>{steady}</div>"
-    )
+    return render(
+        "parts.type_key", ramp=T_COLOURS, type_rule=TYPE_RULE,
+        kinds=" · ".join(parts), kind_rule=KIND_RULE,
+        faint=f"faint: {faint} not stable" if jaccard else "", faint_rule=JACCARD_RULE,
+    )  # fmt: skip
 
 
-def cluster_heading(cluster: ClusterSummary, jaccard: float | None = None) -> str:
+def cluster_heading(cluster: ClusterSummary, jaccard: float | None = None) -> Html:
     """One cluster in a heading and a line of figures, as HTML.
 
     jaccard: how well it comes back in bootstraps, None where that was not measured.
     """
-    dot = f'<span class="dot" style="background:{cluster_colour(cluster.id)}"></span>'
     n, known = cluster.count, cluster.n_ttype
-    kind = "too few T to call" if cluster.kind == "unknown" else cluster.kind
-    parts = [f"<b>{n:,}</b> galaxies", f"<b>{known:,}</b> with T", f"{n - known:,} without"]
+    figures = [
+        render("parts.counted", count=f"{n:,}", words="galaxies"),
+        render("parts.counted", count=f"{known:,}", words="with T"),
+        f"{n - known:,} without",
+    ]
     if known:
-        parts += [f"mean T <b>{format_mean(cluster)}</b>", _early_share(cluster)]
+        figures.append(render("parts.valued", words="mean T", value=format_mean(cluster)))
+        low, high = 100 * cluster.early_low, 100 * cluster.early_high
+        share = f"{100 * cluster.early_fraction:.0f} % early ({low:.0f} to {high:.0f} %)"
+        figures.append(hint(share, EARLY_RULE))
     if jaccard is not None:
-        parts.append(hint(f"Jaccard {jaccard:.2f}", JACCARD_RULE))
-    line = " · ".join(parts)
-    return f"<h2>{dot}Cluster {cluster.id}: {hint(kind, KIND_RULE)}</h2><p>{line}</p>"
+        figures.append(hint(f"Jaccard {jaccard:.2f}", JACCARD_RULE))
+    return render(
+        "parts.cluster", colour=cluster_colour(cluster.id), number=cluster.id,
+        kind="too few T to call" if cluster.kind == "unknown" else cluster.kind,
+        kind_rule=KIND_RULE, figures=figures,
+    )  # fmt: skip
 
 
-def _early_share(cluster: ClusterSummary) -> str:
-    low, high = 100 * cluster.early_low, 100 * cluster.early_high
-    share = f"{100 * cluster.early_fraction:.0f} % early ({low:.0f} to {high:.0f} %)"
-    return hint(share, "Share of T ≤ 0 among members with a T, with its 95 % interval.")
-
-
-def selection_heading(label: str, n: int, no_t: int) -> str:
+def selection_heading(label: str, n: int, no_t: int) -> Html:
     """A selection that is not one whole cluster, as HTML; no label: the whole sample is meant."""
-    title, advice = f"Selection: {escape(label)}", ""
-    if not label:
-        title = "All galaxies"
-        advice = "Choose a cluster on the left, or draw around galaxies on the map."
-    counts = f"<b>{n:,}</b> galaxies · <b>{n - no_t:,}</b> with T · {no_t:,} without"
-    return f'<h2>{title}</h2><p>{counts} <span class="soft">{advice}</span></p>'
+    advice = "" if label else "Choose a cluster on the left, or draw around galaxies on the map."
+    return render(
+        "parts.selection", title=f"Selection: {label}" if label else "All galaxies",
+        count=f"{n:,}", typed=f"{n - no_t:,}", untyped=f"{no_t:,}", advice=advice,
+    )  # fmt: skip
 
 
 BUTTONS = {"textTransform": "none", "py": "2px", "whiteSpace": "nowrap"}
@@ -122,5 +122,5 @@ def choice(words: str, parameter: Any, options: dict[str, str] | None = None) ->
         parameter, label="", description="", size="small", margin=0,
         sx={"& .MuiToggleButton-root": BUTTONS}, **extra,
     )  # fmt: skip
-    head = pn.pane.HTML(words, stylesheets=[STYLES], margin=(4, 8, 0, 0))
+    head = HtmlPane(words, stylesheets=[STYLES], margin=(4, 8, 0, 0))
     return pn.Row(head, buttons, margin=0)

@@ -1,11 +1,8 @@
 """Small browser components: navigation, pages of pictures, small multiples, strips, tables.
 
 Each shows what it is given and reports clicks, always with the number of what was clicked. They
-know nothing of galaxies or clusterings, and load nothing but what is in this package.
-
-Browser components of the Emulator page; they know nothing of priors and bundles.
-
-Short notices in a corner of the page. Text is shown literally.
+know nothing of galaxies, clusterings and priors, and load nothing but what is in this package. Text
+is shown literally, but for what a template made.
 """
 
 from __future__ import annotations
@@ -18,7 +15,7 @@ import panel as pn
 import param
 from panel.custom import JSComponent
 
-from galaxy_explorer.explorer.assets import asset
+from galaxy_explorer.explorer.assets import Html, asset
 
 STYLES = asset("components.css")
 CARD_STYLES = [asset("claims.css"), asset("intervals.css")]
@@ -38,6 +35,16 @@ def when_loaded(change: Callable[[], Any]) -> None:
     pn.state.onload(partial(pn.state.execute, change, schedule=True))
 
 
+class HtmlPane(pn.pane.HTML):
+    """Shows HTML that a template made; any other text literally."""
+
+    priority = None  # never chosen by Panel itself
+
+    def _transform_object(self, obj: Any) -> dict[str, Any]:
+        shown: dict[str, Any] = super()._transform_object(Html.escape("" if obj is None else obj))
+        return shown
+
+
 class MessageComponent(JSComponent):
     """A component whose messages from the browser go to one callback."""
 
@@ -49,11 +56,11 @@ class MessageComponent(JSComponent):
     ) -> None:
         params.setdefault("sizing_mode", "stretch_width")
         super().__init__(**params)
-        self._on_message = on_message
+        self.on_message = on_message
 
     def _handle_msg(self, data: Any) -> None:
-        if self._on_message is not None and isinstance(data, dict):
-            when_loaded(partial(self._on_message, data))
+        if self.on_message is not None and isinstance(data, dict):
+            when_loaded(partial(self.on_message, data))
 
 
 class Navigation(JSComponent):
@@ -75,12 +82,12 @@ class SessionBeacon(MessageComponent):
     visit = param.String(doc="Names the session; no other has it.")
     heading = param.String(doc="Title of the page that is open, for screen readers.")
 
-    _esm = script("presence.js")
+    _esm = script("session_beacon.js")
 
     def _handle_msg(self, data: Any) -> None:
         # A page that is left before it was loaded never is: this cannot wait.
-        if self._on_message is not None and isinstance(data, dict):
-            self._on_message(data)
+        if self.on_message is not None and isinstance(data, dict):
+            self.on_message(data)
 
 
 class SearchField(MessageComponent):
@@ -229,7 +236,7 @@ class LabelDesk(MessageComponent):
     pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
     empty = param.String(default="", doc="What is said at the end of the queue.")
 
-    _esm = script("labelling.js")
+    _esm = script("outbox.js", "labelling.js")
     _stylesheets = [STYLES, asset("labelling.css")]  # noqa: RUF012
 
     def tell(self, answer: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
-"""Controls that several pages share: which clustering, how pictures are drawn, which pictures.
+"""Controls that several pages share, their common sizes, and what they offer.
 
-Which models the Codebooks page starts with, and which galaxies a visitor names.
+Which clustering, how pictures are drawn, which pictures; which models the Codebooks page starts
+with, and which galaxies a visitor names.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import panel as pn
 import panel_material_ui as pmui
-import param
 
 from galaxy_explorer.explorer.pictures.display import COLOUR_MAPS, OWN_COLOURS, has_colour
 from galaxy_explorer.explorer.state import ExplorerState
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
 
 
+PAGE_HEIGHT = "calc(100vh - 84px)"
+"""The page below the application bar: its parts scroll by themselves."""
+SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
+BOUND: dict[str, Any] = {**SMALL, "description": ""}
+"""For `from_param`: a small control whose parameter's own description does not show."""
 STRETCH_WORDS = {"Linear": "linear", "Square root": "sqrt", "Log": "log", "Asinh": "asinh"}
 INTERVAL_WORDS = {"Percentile": "percentile", "ZScale": "zscale", "Min-max": "minmax"}
 COMPACT = {
@@ -36,33 +41,35 @@ SOURCE_WORDS = {"Drawn by the model": "reconstruction", "Original": "original"}
 def clustering_select(state: ExplorerState, name: str = "clustering") -> pmui.Select:
     """The choice of a clustering in words; `name` is "clustering" or "compare"."""
     label = "Model" if name == "clustering" else "Compared with"
-    return two_way(
-        pmui.Select(label=label, options=state.clustering_choices(), **_SMALL), state, name
+    return pmui.Select.from_param(
+        state.param[name], label=label, options=state.clustering_choices(), **BOUND
     )
 
 
 def display_controls(state: ExplorerState) -> pmui.Accordion:
     """A folded panel: stretch, limits, colours, invert, shared limits."""
-    display = state.display
-    percentile = two_way(
-        pmui.FloatSlider(
-            label="Pixels inside the limits (%)", start=80, end=100, step=0.1, **_SMALL
-        ),
-        display,
-        "percentile",
-        value="value_throttled",
-    )
-    percentile.visible = display.param.interval.rx() == "percentile"
-    stretch = pmui.Select(label="Stretch", options=STRETCH_WORDS, **_SMALL)
-    limits = pmui.Select(label="Limits", options=INTERVAL_WORDS, **_SMALL)
-    colours = pmui.Select(label="Colours", options=format_colour(state), **_SMALL)
+    settings = state.display.param
+    percentile = pmui.FloatSlider.from_param(
+        settings.percentile, label="Pixels inside the limits (%)", start=80, end=100, step=0.1,
+        throttled=True, **BOUND,
+    )  # fmt: skip
+    percentile.visible = settings.interval.rx() == "percentile"
     controls = pn.Column(
-        pn.Row(two_way(stretch, display, "stretch"), two_way(limits, display, "interval")),
-        percentile,
-        two_way(colours, display, "colour_map"),
         pn.Row(
-            two_way(pmui.Switch(label="Invert"), display, "invert"),
-            two_way(pmui.Switch(label="Same limits for all"), display, "shared"),
+            pmui.Select.from_param(
+                settings.stretch, label="Stretch", options=STRETCH_WORDS, **BOUND
+            ),
+            pmui.Select.from_param(
+                settings.interval, label="Limits", options=INTERVAL_WORDS, **BOUND
+            ),
+        ),
+        percentile,
+        pmui.Select.from_param(
+            settings.colour_map, label="Colours", options=format_colour(state), **BOUND
+        ),
+        pn.Row(
+            pmui.Switch.from_param(settings.invert, label="Invert", description=""),
+            pmui.Switch.from_param(settings.shared, label="Same limits for all", description=""),
         ),
         sizing_mode="stretch_width",
         margin=0,
@@ -79,8 +86,8 @@ def display_controls(state: ExplorerState) -> pmui.Accordion:
 
 def picture_source(state: ExplorerState) -> pmui.RadioButtonGroup:
     """The switch between the model's reconstructions and the original pictures."""
-    return two_way(
-        pmui.RadioButtonGroup(label="Pictures", options=SOURCE_WORDS, **_SMALL), state, "pictures"
+    return pmui.RadioButtonGroup.from_param(
+        state.param.pictures, label="Pictures", options=SOURCE_WORDS, **BOUND
     )
 
 
@@ -96,24 +103,6 @@ def whole_number(label: str, value: int, low: int, high: int) -> NumberField:
 
     field = NumberField(take, label=f"{label} ({low} to {high})", value=value, margin=(4, 10))
     return field
-
-
-def two_way(widget: Any, owner: param.Parameterized, name: str, value: str = "value") -> Any:
-    """Tie a widget to a parameter of the state, in both directions."""
-    widget.value = getattr(owner, name)
-
-    def to_state(event: param.parameterized.Event) -> None:
-        setattr(owner, name, event.new)
-
-    def to_widget(event: param.parameterized.Event) -> None:
-        widget.value = event.new
-
-    widget.param.watch(to_state, value)
-    owner.param.watch(to_widget, name)
-    return widget
-
-
-_SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 
 
 def format_colour(state: ExplorerState) -> dict[str, str]:
@@ -137,7 +126,10 @@ def report_models(bundle: Bundle) -> list[str]:
     """
     configs = {name: model.config for name, model in bundle.models.items()}
     found = [_coded(configs, 512), _coded(configs, 16)]
-    found += [_design(configs, design) for design in ("conv", "dense")]
+    found += [
+        next((name for name, config in configs.items() if config.get("design") == design), None)
+        for design in ("conv", "dense")
+    ]
     chosen = [name for name in found if name is not None]
     return chosen if len(chosen) > 1 else list(configs)[:N_MODELS]
 
@@ -150,10 +142,6 @@ def _coded(configs: Mapping[str, Mapping[str, Any]], codes: int) -> str | None:
     ]
     by_paper = [name for name in fits if configs[name].get("quantizer") == "paper"]
     return next(iter([*by_paper, *fits]), None)
-
-
-def _design(configs: Mapping[str, Mapping[str, Any]], design: str) -> str | None:
-    return next((name for name, config in configs.items() if config.get("design") == design), None)
 
 
 def model_choices(bundle: Bundle) -> dict[str, str]:

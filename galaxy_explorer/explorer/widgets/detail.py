@@ -1,6 +1,6 @@
 """The galaxy in focus, large: original, reconstruction, residual, and what is known about it.
 
-Addresses where a galaxy can be looked up by its position; nothing here asks them.
+It can be looked up by its position elsewhere; nothing here asks those services.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import panel as pn
 import panel_material_ui as pmui
 from numpy.typing import NDArray
 
+from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pictures.display import encode
 from galaxy_explorer.explorer.plots.clusterings import format_residual, residual_pictures
 from galaxy_explorer.explorer.plots.palette import cluster_colour
+from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.explorer.wording import (
     error_percentile,
     format_model,
@@ -88,7 +89,7 @@ class Detail(pn.viewable.Viewer):
     def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
         super().__init__(**params)
         self.state, self.stamps = state, stamps
-        self.card = pn.pane.HTML(
+        self.card = HtmlPane(
             "",
             stylesheets=[STYLES],
             sizing_mode="stretch_width",
@@ -96,95 +97,84 @@ class Detail(pn.viewable.Viewer):
             css_classes=["detail-card"],
         )
         close = pmui.IconButton(
-            icon="close", size="small", margin=0, description="Close", on_click=self._close
+            icon="close",
+            size="small",
+            margin=0,
+            description="Close",
+            on_click=lambda _: state.param.update(focus=None),
         )
         self.view = pn.Row(
             self.card, close, sizing_mode="stretch_width", visible=False, margin=(0, 0, 10, 0)
         )
-        self.drawing = LatestTask(self._prepare, self._show)
-        state.param.watch(self.drawing.ask, ["focus", "clustering"])
-        state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
-        self.drawing.ask()
+        self.task = LatestTask(self.prepare, self.fill)
+        state.param.watch(self.task.ask, ["focus", "clustering"])
+        state.display.param.watch(self.task.ask, list(state.display.param.values()))
+        self.task.ask()
 
     def __panel__(self) -> pn.Row:
         return self.view
 
-    def _close(self, _: Any) -> None:
-        self.state.focus = None
-
-    def _prepare(self) -> Callable[[], str]:
+    def prepare(self) -> Callable[[], str]:
+        """What to draw now; it is made in a thread."""
         return partial(self._content, self.state.focus)
 
     def _content(self, row: int | None) -> str:
         if row is None:
             return ""
-        return f'<div class="detail">{self._pictures(row)}{facts(self.state, row)}</div>'
+        name = str(self.state.bundle.column("galaxy_id")[row])
+        shown = self._pictures(row)
+        return render("detail.card", pictures=shown, name=name, facts=facts(self.state, row))
 
-    def _show(self, content: str) -> None:
+    def fill(self, content: str) -> None:
+        """Show what was made."""
         self.card.object = content
         self.view.visible = bool(content)
 
-    def _pictures(self, row: int) -> str:
-        rows = np.array([row])
-        bundle = self.state.bundle
-        words = escape(bundle.column("galaxy_id")[row])
+    def _pictures(self, row: int) -> list[dict[str, str]]:
+        """Original, reconstruction and residual, or why there is none."""
+        rows, bundle = np.array([row]), self.state.bundle
         model = bundle.manifest.display_model
-        made = f"Reconstruction ({escape(format_model(model, bundle.models[model].config))})"
-        picture = self.stamps.pictures(rows, self.state.display)[0]
-        parts = [_figure(picture, made, words)]
+        made = f"Reconstruction ({format_model(model, bundle.models[model].config)})"
+        drawn = picture_values(self.stamps.pictures(rows, self.state.display)[0], made)
         if self.stamps.originals is None:
-            parts.insert(0, _absent("The original is not on this machine", "Original"))
-            return f'<div class="pictures">{"".join(parts)}</div>'
+            return [_absent("The original is not on this machine"), drawn]
         original = self.stamps.get(rows, "original")
         if np.isnan(original).all():
-            parts.insert(0, _absent("No original at hand", "Original"))
-        else:
-            shown = self.stamps.pictures(rows, self.state.display, "original")[0]
-            residual = residual_pictures(original - self.stamps.get(rows), RESIDUAL_LIMIT)[0]
-            parts.insert(0, _figure(shown, "Original", words))
-            scale = format_residual(RESIDUAL_LIMIT, colour=self.stamps.colour)
-            parts.append(_figure(residual, f"Residual: original − reconstruction, {scale}", words))
-        return f'<div class="pictures">{"".join(parts)}</div>'
+            return [_absent("No original at hand"), drawn]
+        shown = self.stamps.pictures(rows, self.state.display, "original")[0]
+        residual = residual_pictures(original - self.stamps.get(rows), RESIDUAL_LIMIT)[0]
+        scale = format_residual(RESIDUAL_LIMIT, colour=self.stamps.colour)
+        words = f"Residual: original − reconstruction, {scale}"
+        return [picture_values(shown, "Original"), drawn, picture_values(residual, words)]
 
 
-def _figure(picture: NDArray[np.uint8], words: str, galaxy: str) -> str:
-    data = base64.b64encode(encode(picture)).decode("ascii")
-    image = f'<img src="data:image/webp;base64,{data}" alt="{words} of {galaxy}">'
-    return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
+def picture_values(picture: NDArray[np.uint8], caption: str) -> dict[str, str]:
+    """A picture (S, S, 3) and its caption as templates want them: data in base64."""
+    return {"data": base64.b64encode(encode(picture)).decode("ascii"), "caption": caption}
 
 
-def _absent(words: str, caption: str) -> str:
-    return f'<figure><div class="absent">{words}</div><figcaption>{caption}</figcaption></figure>'
+def _absent(words: str) -> dict[str, str]:
+    return {"data": "", "absent": words, "caption": "Original"}
 
 
-def facts(state: ExplorerState, row: int) -> str:
-    """What is known about a galaxy, as HTML; text of the catalogue is escaped."""
+def facts(state: ExplorerState, row: int) -> Html:
+    """What is known about a galaxy, as HTML."""
     bundle, clustering = state.bundle, state.bundle.clusterings[state.clustering]
-    model = bundle.manifest.display_model
-    error, percentile = error_percentile(bundle, model, row)
-    cluster = int(clustering.labels[row])
-    source = escape(bundle.column("source")[row])
+    error, percentile = error_percentile(bundle, bundle.manifest.display_model, row)
+    cluster, source = int(clustering.labels[row]), bundle.column("source")[row]
     ttype = format_ttype(float(bundle.column("ttype")[row]))
-    dot = f'<span class="dot" style="background:{cluster_colour(cluster)}"></span>'
     place = float(bundle.column("ra")[row]), float(bundle.column("dec")[row])
+    services = [{"name": name, "address": url} for name, url in sky_links(*place).items()]
+    sure = f"{cluster}, probability {clustering.responsibility[row]:.3f}"
     entries = {
         "Position": format_position(*place),
-        "Look up in": _links(*place),
+        "Look up in": render("detail.links", services=services),
         "Hubble type": f"{ttype}, from {source}" if ttype != "no T" else f"not known ({source})",
-        "Cluster": f"{dot}{cluster}, probability {clustering.responsibility[row]:.3f}",
-        "Clustering": escape(state.words(state.clustering)),
+        "Cluster": render("detail.cluster", colour=cluster_colour(cluster), words=sure),
+        "Clustering": state.words(state.clustering),
         "Reconstruction": f"mean squared error {error:.2e} in stretched units, "
         f"larger than or equal to {percentile:.0f} % of the training galaxies",
-        "Split": escape(bundle.column("split")[row]),
+        "Split": str(bundle.column("split")[row]),
     }
-    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in entries.items() if value)
-    return f"<dl><h3>{escape(bundle.column('galaxy_id')[row])}</h3>{listed}</dl>"
-
-
-def _links(ra: float, dec: float) -> str:
-    """Links to services that know the sky at a position; empty without one."""
-    made = (
-        f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{name}</a>'
-        for name, address in sky_links(ra, dec).items()
-    )
-    return " · ".join(made)
+    listed = [{"name": name, "value": value} for name, value in entries.items() if value]
+    return render("detail.facts", name=str(bundle.column("galaxy_id")[row]), entries=listed)

@@ -40,10 +40,11 @@ class Downloads:
         titles = [[kind, TITLES.get(kind, kind.upper())] for kind in kinds]
         self.kinds, self._prepare = kinds, prepare
         self.buttons = DownloadButtons(
-            self._on_message, label=label, kinds=titles, sizing_mode=None, margin=0
+            self.on_message, label=label, kinds=titles, sizing_mode=None, margin=0
         )
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         if message.get("kind") in self.kinds:
             pn.state.execute(partial(self.deliver, str(message["kind"])))
 

@@ -45,15 +45,15 @@ class Gallery(pn.viewable.Viewer):
     ) -> None:
         super().__init__(**params)
         self.state, self.stamps, self.page_size = state, stamps, page_size
-        self.sheet = PictureSheet(self._on_message, tile_width=tile_width)
+        self.sheet = PictureSheet(self.on_message, tile_width=tile_width)
         self.order = np.zeros(0, np.int64)
-        self.drawing = LatestTask(self._prepare, self._show, self._ready, self._at_hand)
+        self.task = LatestTask(self.prepare, self.fill, self._ready, self._at_hand)
         self._ahead: dict[tuple[Any, ...], bytes] = {}
         state.param.watch(self._start, ["selection", "clustering"])
-        state.param.watch(self.drawing.ask, "pictures")
-        state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
+        state.param.watch(self.task.ask, "pictures")
+        state.display.param.watch(self.task.ask, list(state.display.param.values()))
         state.param.watch(self._mark, "focus")
-        self.param.watch(self.drawing.ask, "page")
+        self.param.watch(self.task.ask, "page")
         self._start()
 
     def __panel__(self) -> PictureSheet:
@@ -86,7 +86,7 @@ class Gallery(pn.viewable.Viewer):
         self.order = self.ordered()
         with param.parameterized.discard_events(self):
             self.page = 0
-        self.drawing.ask()
+        self.task.ask()
 
     def _ready(self) -> bool:
         return self.stamps.ready(self.rows(), self.state.pictures)
@@ -120,14 +120,16 @@ class Gallery(pn.viewable.Viewer):
     def _mark(self, *_: param.parameterized.Event) -> None:
         self.sheet.focus_row = -1 if self.state.focus is None else self.state.focus
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         row, page = message.get("focus"), message.get("page")
         if isinstance(row, int) and 0 <= row < len(self.state.bundle):
             self.state.focus = row
         elif isinstance(page, int) and 0 <= page < self.pages:
             self.page = page
 
-    def _prepare(self) -> Callable[[], dict[str, Any]]:
+    def prepare(self) -> Callable[[], dict[str, Any]]:
+        """What to draw now; it is made in a thread."""
         return partial(self._page, self.rows(), self.page)
 
     def _page(self, rows: NDArray[np.int64], page: int) -> dict[str, Any]:
@@ -150,9 +152,10 @@ class Gallery(pn.viewable.Viewer):
             "page": page,
         }
 
-    def _show(self, page: dict[str, Any]) -> None:
+    def fill(self, page: dict[str, Any]) -> None:
+        """Show what was made."""
         self.sheet.param.update(
-            **page, sheet_columns=SHEET_COLUMNS, pages=self.pages, stamp=self.drawing.number
+            **page, sheet_columns=SHEET_COLUMNS, pages=self.pages, stamp=self.task.number
         )
         if self.pages > 1:
             pn.state.onload(self._look_ahead)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import NamedTuple
+
+from galaxy_explorer.explorer.assets import Html, render
 
 Axis = tuple[float, float]
 
@@ -42,6 +45,14 @@ def common_axis(values: Iterable[float | None]) -> Axis:
     return (low, high) if high > low else (low, low + 1)
 
 
+class IntervalMark(NamedTuple):
+    """A mark on an axis: what it stands for, its left end and its width in per cent of the axis."""
+
+    kind: str
+    left: str
+    width: str = ""
+
+
 def interval_html(
     value: float | None,
     low: float | None,
@@ -50,25 +61,17 @@ def interval_html(
     axis: Axis,
     chance: float | None = None,
     ceiling: float | None = None,
-) -> str:
+) -> Html:
     """Dot and bar on an axis; a tick for chance and one for the ceiling. Only numbers get in."""
-    parts = []
-    if axis[0] < 0:
-        parts.append(_mark("zero", 0.0, axis))
+
+    def place(at: float) -> float:
+        return 100 * min(1.0, max(0.0, (at - axis[0]) / (axis[1] - axis[0])))
+
+    marks = [IntervalMark("zero", f"{place(0.0):.1f}")] if axis[0] < 0 else []
     if low is not None and high is not None:
-        start, end = _place(low, axis), _place(high, axis)
-        parts.append(
-            f'<i class="range" style="left:{start:.1f}%;width:{max(0.6, end - start):.1f}%"></i>'
-        )
-    for name, place in (("chance", chance), ("ceiling", ceiling), ("dot", value)):
-        if place is not None:
-            parts.append(_mark(name, place, axis))
-    return f'<span class="interval" aria-hidden="true">{"".join(parts)}</span>'
-
-
-def _mark(name: str, value: float, axis: Axis) -> str:
-    return f'<i class="{name}" style="left:{_place(value, axis):.1f}%"></i>'
-
-
-def _place(value: float, axis: Axis) -> float:
-    return 100 * min(1.0, max(0.0, (value - axis[0]) / (axis[1] - axis[0])))
+        start, end = place(low), place(high)
+        marks.append(IntervalMark("range", f"{start:.1f}", f"{max(0.6, end - start):.1f}"))
+    for name, at in (("chance", chance), ("ceiling", ceiling), ("dot", value)):
+        if at is not None:
+            marks.append(IntervalMark(name, f"{place(at):.1f}"))
+    return render("parts.interval", marks=marks)

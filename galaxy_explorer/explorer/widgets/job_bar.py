@@ -1,4 +1,4 @@
-"""A visitor's place in the line of slow work: one job at a time, its progress, and Cancel."""
+"""A visitor's place in the queue of slow work: one job at a time, its progress, and Cancel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class JobStep:
 
 @dataclass(frozen=True)
 class JobTask:
-    """Work for the line, what shows a step of it, and what it makes, in words.
+    """Work for the queue, what shows a step of it, and what it makes, in words.
 
     finished: called after the last step, not where the work was cancelled or failed.
     """
@@ -43,15 +43,15 @@ class JobRunner(pn.viewable.Viewer):
     What was cancelled can be begun again. A job ends with the session that asked for it.
     """
 
-    def __init__(self, line: JobQueue, **params: Any) -> None:
+    def __init__(self, queue: JobQueue, **params: Any) -> None:
         super().__init__(**params)
-        self.line = line
-        self.bar = JobBar(self._on_message, margin=0)
+        self.queue = queue
+        self.bar = JobBar(self.on_message, margin=0)
         self._job: Job | None = None
         self._task: JobTask | None = None
         self._number = 0
         if pn.state.curdoc is not None:
-            pn.state.curdoc.on_session_destroyed(self._leave)
+            pn.state.curdoc.on_session_destroyed(lambda _: self._drop())
 
     def __panel__(self) -> JobBar:
         return self.bar
@@ -77,7 +77,7 @@ class JobRunner(pn.viewable.Viewer):
         if number != self._number:
             return
         try:
-            job = self._job = self.line.enter(task.work)
+            job = self._job = self.queue.submit(task.work)
         except Busy as error:
             self._end(str(error), refused=True, resumable=True)
             return
@@ -91,7 +91,7 @@ class JobRunner(pn.viewable.Viewer):
         except GalaxyExplorerError as error:
             words, refused = str(error), True
         finally:
-            self.line.cancel(job)
+            self.queue.cancel(job)
         if job is self._job:
             self._end(words, refused=refused)
             if not refused:
@@ -100,19 +100,16 @@ class JobRunner(pn.viewable.Viewer):
     async def _follow(self, job: Job, task: JobTask) -> None:
         document = pn.state.curdoc
         had_visitor = has_visitor(document)
-        async for news in job.news():
+        async for event in job.events():
             if job is not self._job or has_visitor(document) != had_visitor:
                 return
-            if isinstance(news, Queued):
-                self._wait(news.before, task.title)
+            if isinstance(event, Queued):
+                if event.before:
+                    self.bar.words = f"Busy: {event.before} before you. {task.title} comes then."
             else:
-                step: JobStep = news.part
+                step: JobStep = event.part
                 task.show(step.content)
                 self.bar.param.update(share=step.share, words=f"{task.title}: {step.words}")
-
-    def _wait(self, before: int, title: str) -> None:
-        if before:
-            self.bar.words = f"Busy: {before} before you. {title} comes then."
 
     def _end(self, words: str, *, refused: bool = False, resumable: bool = False) -> None:
         self._job = None
@@ -121,7 +118,8 @@ class JobRunner(pn.viewable.Viewer):
             done=self.bar.done + 1,
         )  # fmt: skip
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         if message.get("cancel") and self._job is not None:
             self._stop(f"Cancelled. {self.bar.words}", refused=False)
         elif message.get("again") and self._job is None and self._task is not None:
@@ -131,9 +129,6 @@ class JobRunner(pn.viewable.Viewer):
         """Give up the job that is being done; whether there was one."""
         if self._job is None:
             return False
-        self.line.cancel(self._job)
+        self.queue.cancel(self._job)
         self._job = None
         return True
-
-    def _leave(self, _: Any) -> None:
-        self._drop()

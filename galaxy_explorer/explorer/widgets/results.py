@@ -1,4 +1,4 @@
-"""Galaxies that were found: in the order of the answer, each with its figure on the picture."""
+"""Galaxies that were found: in the order of the search, each with its figure on the picture."""
 
 from __future__ import annotations
 
@@ -38,54 +38,54 @@ def next_request(state: ExplorerState) -> Callable[[], bool]:
 
     Answers are found in threads: an earlier question may be answered after a later one.
     """
-    state.questions += 1
-    number = state.questions
-    return lambda: bool(state.questions == number)
+    state.requests += 1
+    number = state.requests
+    return lambda: bool(state.requests == number)
 
 
-def publish_results(state: ExplorerState, answer: SearchResults) -> None:
-    """Make an answer the selection, as soon as the page may change."""
+def publish_results(state: ExplorerState, results: SearchResults) -> None:
+    """Make results the selection, as soon as the page may change."""
     # Scheduled: answers are found off the document's lock, which the map's models need.
-    pn.state.execute(partial(set_results, state, answer), schedule=True)
+    pn.state.execute(partial(set_results, state, results), schedule=True)
 
 
-def set_results(state: ExplorerState, answer: SearchResults) -> None:
-    """Make an answer the selection; one galaxy alone comes into focus."""
-    state.answer = answer
-    state.select(answer.rows, answer.words)
-    if len(answer.rows) == 1:
-        state.focus = int(answer.rows[0])
+def set_results(state: ExplorerState, results: SearchResults) -> None:
+    """Make results the selection; one galaxy alone comes into focus."""
+    state.results = results
+    state.select(results.rows, results.words)
+    if len(results.rows) == 1:
+        state.focus = int(results.rows[0])
 
 
 def current_results(state: ExplorerState) -> SearchResults | None:
-    """The last answer, while it is what is selected."""
-    answer: SearchResults | None = state.answer
-    if answer is None or not np.array_equal(np.unique(answer.rows), state.selection):
+    """What was last found, while that is what is selected."""
+    results: SearchResults | None = state.results
+    if results is None or not np.array_equal(np.unique(results.rows), state.selection):
         return None
-    return answer
+    return results
 
 
 class ResultGallery(Gallery):
-    """The gallery of the selection; an answer comes in its own order and with its notes."""
+    """The gallery of the selection; results come in their own order and with their notes."""
 
     def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
         super().__init__(state, stamps, **params)
-        state.param.watch(self._start, "answer")
+        state.param.watch(self._start, "results")
 
     def ordered(self) -> NDArray[np.int64]:
-        """Rows in the order of the answer, or as every gallery has them."""
-        answer = current_results(self.state)
-        return super().ordered() if answer is None else answer.rows
+        """Rows in the order of the results, or as every gallery has them."""
+        results = current_results(self.state)
+        return super().ordered() if results is None else results.rows
 
     def note(self, row: int) -> str:
         """The figure of a galaxy that was found."""
-        answer = current_results(self.state)
-        return "" if answer is None else answer.notes.get(row, "")
+        results = current_results(self.state)
+        return "" if results is None else results.notes.get(row, "")
 
     def format_order(self) -> str:
         """What the order of the pictures is."""
-        answer = current_results(self.state)
-        return super().format_order() if answer is None else answer.order
+        results = current_results(self.state)
+        return super().format_order() if results is None else results.order
 
 
 def search(state: ExplorerState, text: str, derived: Mapping[str, NDArray[Any]]) -> Found:

@@ -12,7 +12,7 @@ import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.pictures.display import absent, encode_sheet, limits, render
+from galaxy_explorer.explorer.pictures.display import absent, encode_sheet, limits, render_stamps
 from galaxy_explorer.explorer.plots.clusterings import format_residual, residual_pictures
 from galaxy_explorer.explorer.widgets.components import PictureStrips
 from galaxy_explorer.explorer.widgets.detail import RESIDUAL_LIMIT
@@ -61,12 +61,12 @@ class Strips(pn.viewable.Viewer):
     def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
         super().__init__(**params)
         self.state, self.stamps = state, stamps
-        self.table = PictureStrips(self._on_message)
-        self.drawing = LatestTask(self._prepare, self._show)
-        self.param.watch(self.drawing.ask, ["models", "picked"])
-        state.param.watch(self.drawing.ask, "selection")
-        state.display.param.watch(self.drawing.ask, list(state.display.param.values()))
-        self.drawing.ask()
+        self.table = PictureStrips(self.on_message)
+        self.task = LatestTask(self.prepare, self.fill)
+        self.param.watch(self.task.ask, ["models", "picked"])
+        state.param.watch(self.task.ask, "selection")
+        state.display.param.watch(self.task.ask, list(state.display.param.values()))
+        self.task.ask()
 
     def __panel__(self) -> PictureStrips:
         return self.table
@@ -81,36 +81,37 @@ class Strips(pn.viewable.Viewer):
         clustering = self.state.bundle.clusterings[self.state.clustering]
         return typical_order(clustering, selected)[:N_GALAXIES]
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         row = message.get("focus")
         if isinstance(row, int) and 0 <= row < len(self.state.bundle):
             self.state.focus = row
 
-    def _prepare(self) -> Callable[[], dict[str, Any]]:
+    def prepare(self) -> Callable[[], dict[str, Any]]:
+        """What to draw now; it is made in a thread."""
         return partial(self._content, self.rows(), list(self.models))
 
     def _content(self, rows: NDArray[np.int64], models: list[str]) -> dict[str, Any]:
         lines, pictures = self._lines(rows, models)
-        return {
-            "sheet": encode_sheet(pictures, len(rows)) if len(pictures) else None,
-            "sheet_columns": len(rows),
-            "sheet_rows": len(lines),
-            "galaxies": [_galaxy(self.state.bundle, int(row)) for row in rows],
-            "lines": lines,
-            "heading": self._heading(),
-        }
-
-    def _show(self, content: dict[str, Any]) -> None:
-        self.table.param.update(**content, stamp=self.drawing.number)
-
-    def _heading(self) -> str:
         if self.picked:
             words = "The galaxies that you picked."
         elif len(self.state.selection):
             words = f"The most typical galaxies of the selection ({self.state.selection_label})."
         else:
             words = "One galaxy of each Hubble type, kept back from training where there is one."
-        return words if self.stamps.originals is not None else f"{words} {NO_ORIGINALS}"
+        heading = words if self.stamps.originals is not None else f"{words} {NO_ORIGINALS}"
+        return {
+            "sheet": encode_sheet(pictures, len(rows)) if len(pictures) else None,
+            "sheet_columns": len(rows),
+            "sheet_rows": len(lines),
+            "galaxies": [galaxy_values(self.state.bundle, int(row)) for row in rows],
+            "lines": lines,
+            "heading": heading,
+        }
+
+    def fill(self, content: dict[str, Any]) -> None:
+        """Show what was made."""
+        self.table.param.update(**content, stamp=self.task.number)
 
     def _lines(
         self, rows: NDArray[np.int64], models: list[str]
@@ -123,7 +124,7 @@ class Strips(pn.viewable.Viewer):
         scale = format_residual(RESIDUAL_LIMIT, colour=self.stamps.colour)
         if original is not None:
             lines.append(_line("Original", "", "Original", []))
-            sheets.append(render(original, self.state.display, between))
+            sheets.append(render_stamps(original, self.state.display, between))
         errors = {model: self.state.bundle.column(f"{model}/error")[rows] for model in models}
         least = np.min([*errors.values(), np.full(len(rows), np.inf)], axis=0)
         for model, stamps in made.items():
@@ -134,7 +135,7 @@ class Strips(pn.viewable.Viewer):
             ]
             note = f"mean {format_mse(errors[model].mean())}"
             lines.append(_line(words, note, f"Reconstruction, {words},", figures))
-            sheets.append(render(stamps, self.state.display, between))
+            sheets.append(render_stamps(stamps, self.state.display, between))
             if original is not None:
                 lines.append(_line("residual", scale, f"Residual, {words},", []))
                 sheets.append(residual_pictures(original - stamps, RESIDUAL_LIMIT))
@@ -181,7 +182,8 @@ def _line(label: str, note: str, words: str, figures: list[tuple[str, bool]]) ->
     }
 
 
-def _galaxy(bundle: Bundle, row: int) -> dict[str, Any]:
+def galaxy_values(bundle: Bundle, row: int) -> dict[str, Any]:
+    """A galaxy as the heading of a column; long names lose their beginning."""
     name = str(bundle.column("galaxy_id")[row])
     ttype = format_ttype(float(bundle.column("ttype")[row]))
     short = name if len(name) <= NAME_LENGTH else f"…{name[1 - NAME_LENGTH :]}"

@@ -11,7 +11,7 @@ import param
 
 from galaxy_explorer.clustering.summary import ordered
 from galaxy_explorer.clustering.validation import compare_labels
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.plots.clusterings import (
     CELLS,
     contingency,
@@ -23,8 +23,8 @@ from galaxy_explorer.explorer.plots.clusterings import (
 )
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR
 from galaxy_explorer.explorer.plots.ttype_histogram import panels
-from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, hint, type_key
-from galaxy_explorer.explorer.widgets.components import SmallMultiples
+from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, type_key
+from galaxy_explorer.explorer.widgets.components import HtmlPane, SmallMultiples
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Clustering
@@ -100,16 +100,20 @@ class Comparison(pn.viewable.Viewer):
 
     def _show_clusterings(self, *_: param.parameterized.Event) -> None:
         sides = {side: self.clustering(side) for side in SIDES}
-        order = {side: _drawn(clustering) for side, clustering in sides.items()}
+        order = {
+            side: [
+                cluster.id for cluster in ordered(clustering.clusters, "mean T") if cluster.count
+            ]
+            for side, clustering in sides.items()
+        }
         n = max(len(clustering.clusters) for clustering in sides.values())
         table = contingency(sides["left"].labels, sides["right"].labels, n=n)
         update_contingency(self.heat, table, order["left"], order["right"])
         for side, clustering in sides.items():
             set_map(self.maps[side], clustering.coordinates)
-            words = escape(self.state.words(clustering.key))
-            self.heads[
-                side
-            ].object = f"<h3>{side.capitalize()}: {words}</h3>{type_key(clustering.clusters)}"
+            title = f"{side.capitalize()}: {self.state.words(clustering.key)}"
+            key = type_key(clustering.clusters)
+            self.heads[side].object = render("pages.side", title=title, key=key)
         self.scores.object = "Agreement of left and right: being computed"
         self._show_selection()
         pn.state.onload(self.score)
@@ -120,10 +124,11 @@ class Comparison(pn.viewable.Viewer):
         scoring, labels = self._scoring, [self.clustering(side).labels for side in SIDES]
         found = await asyncio.to_thread(compare_labels, *labels)
         if scoring == self._scoring:
-            self.scores.object = (
-                f"Agreement of left and right: {hint('ARI', ARI)} <b>{found['ari']:.3f}</b> · "
-                f"{hint('AMI', AMI)} <b>{found['ami']:.3f}</b>"
-            )
+            scores = [
+                {"name": name, "explanation": words, "value": f"{found[name.lower()]:.3f}"}
+                for name, words in (("ARI", ARI), ("AMI", AMI))
+            ]
+            self.scores.object = render("pages.scores", scores=scores)
 
     def _show_selection(self, *_: param.parameterized.Event) -> None:
         rows = self.state.selection
@@ -146,8 +151,8 @@ class Comparison(pn.viewable.Viewer):
         n = len(self.state.selection)
         if not n:
             return "Nothing is selected. Click a cell, or a cluster of either side."
-        label = escape(self.state.selection_label)
-        return f"<b>{n:,} selected</b> ({label}): {'; '.join(lines)}."
+        label, sides = self.state.selection_label, "; ".join(lines)
+        return render("pages.compared", count=f"{n:,}", label=label, sides=sides)
 
     def _layout(self) -> pn.Row:
         sides = []
@@ -168,12 +173,7 @@ class Comparison(pn.viewable.Viewer):
 
 
 def _text() -> pn.pane.HTML:
-    return pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 6, 0))
-
-
-def _drawn(clustering: Clustering) -> list[int]:
-    """Clusters that are not empty, early to late."""
-    return [cluster.id for cluster in ordered(clustering.clusters, "mean T") if cluster.count]
+    return HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 6, 0))
 
 
 def _whole(clustering: Clustering, picked: dict[int, int]) -> int:

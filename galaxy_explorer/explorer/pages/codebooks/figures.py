@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import param
 
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.plots.models import (
     CURVE_WORDS,
     DISTINCTIONS,
@@ -19,7 +19,8 @@ from galaxy_explorer.explorer.plots.models import (
     update_tradeoff,
     update_training,
 )
-from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice, hint
+from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
+from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.explorer.wording import format_model
 
 if TYPE_CHECKING:
@@ -29,10 +30,6 @@ RULE = (
     "The training could have stopped (ring) where between two checks, 5 % of the steps apart, the"
     " validation error fell by less than 0.5 %, the perplexity moved by less than 2 % and less than"
     " 2 % of the codes changed. The weights that are kept are those of the best check."
-)
-FROM_MANIFEST = (
-    "One training each; intervals over galaxies. <code>galaxy-explorer evaluate</code> adds those"
-    " over repeated trainings."
 )
 TRADEOFF_NOTE = (
     "One point a model; bars are 95 % intervals. Numbers: fewest and most codes. Dashed: what the"
@@ -56,14 +53,17 @@ class Tradeoff(pn.viewable.Viewer):
         self.param.watch(self._show, ["distinction", "features"])
         self._show()
         evaluated = bundle.evaluation is not None and bool(bundle.evaluation.tradeoff)
-        note = TRADEOFF_NOTE if evaluated else f"{TRADEOFF_NOTE} {FROM_MANIFEST}"
+        note = HtmlPane(
+            render("pages.tradeoff", words=TRADEOFF_NOTE, evaluated=evaluated),
+            stylesheets=[STYLES], sizing_mode="stretch_width", margin=(2, 0),
+        )  # fmt: skip
         bar = pn.Row(
             choice("Distinction", self.param.distinction), choice("Features", self.param.features),
             margin=0, sizing_mode="stretch_width",
             styles={"flex-wrap": "wrap", "gap": "4px 12px", "max-height": "none"},
         )  # fmt: skip
         self.view = pn.Column(
-            bar, pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", margin=0), _soft(note),
+            bar, pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", margin=0), note,
             sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
 
@@ -91,7 +91,7 @@ class Training(pn.viewable.Viewer):
         super().__init__(**params)
         self.bundle = bundle
         self.figure = training_figure()
-        self.table = pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
+        self.table = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
         self.param.watch(self._show, ["figure_of", "models"])
         curves = any(model.curve for model in bundle.models.values())
         self.view = pn.Column(
@@ -110,28 +110,15 @@ class Training(pn.viewable.Viewer):
         self.table.object = rule_table(entries)
 
 
-def rule_table(models: Sequence[ModelEntry]) -> str:
+def rule_table(models: Sequence[ModelEntry]) -> Html:
     """Steps, step of the rule and its cost, one line a model, as HTML."""
-    lines = "".join(
-        f"<tr><td>{escape(format_model(model.name, model.config))}</td>"
-        f"<td>{model.steps:,}</td><td>{_format_rule(model)}</td></tr>"
-        for model in models
-    )
-    heads = ("Model", "Steps", hint("Stop rule first met", RULE))
-    head = "".join(f"<th>{name}</th>" for name in heads)
-    return f'<table class="facts"><tr>{head}</tr>{lines}</table>'
-
-
-def _format_rule(model: ModelEntry) -> str:
-    if model.early_stop_step is None:
-        return "not within these steps"
-    cost = model.early_stop_cost
-    more = "" if cost is None else f", {100 * cost:.1f} % more error"
-    return f"step {model.early_stop_step:,}{more}"
-
-
-def _soft(words: str) -> pn.pane.HTML:
-    return pn.pane.HTML(
-        f'<p class="soft">{words}</p>', stylesheets=[STYLES], sizing_mode="stretch_width",
-        margin=(2, 0),
-    )  # fmt: skip
+    rows = []
+    for model in models:
+        rule = "not within these steps"
+        if model.early_stop_step is not None:
+            cost = model.early_stop_cost
+            more = "" if cost is None else f", {100 * cost:.1f} % more error"
+            rule = f"step {model.early_stop_step:,}{more}"
+        name = format_model(model.name, model.config)
+        rows.append({"name": name, "steps": f"{model.steps:,}", "rule": rule})
+    return render("pages.stop_rule", explanation=RULE, models=rows)

@@ -8,7 +8,7 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.pages.codebooks.comparison import Comparison
 from galaxy_explorer.explorer.pages.codebooks.figures import Tradeoff, Training
 from galaxy_explorer.explorer.pages.codebooks.table import (
@@ -18,8 +18,9 @@ from galaxy_explorer.explorer.pages.codebooks.table import (
     scoreboard,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.components import ScoreTable
+from galaxy_explorer.explorer.widgets.components import HtmlPane, ScoreTable
 from galaxy_explorer.explorer.widgets.controls import (
+    PAGE_HEIGHT,
     display_controls,
     model_choices,
     named_galaxies,
@@ -29,10 +30,9 @@ from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.strips import Strips
 
 if TYPE_CHECKING:
-    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
-PAGE_HEIGHT = "calc(100vh - 84px)"
 NOT_CLUSTERED = (
     "Only models with 64 features, an 8×8 code map or 64 latents, are clustered, as in the report."
     " Choose such a model on both sides to compare clusters."
@@ -55,7 +55,7 @@ class CodebooksPage(pn.viewable.Viewer):
     left: Any = param.Selector(doc="Clustering or model on the left.")
     right: Any = param.Selector(doc="Clustering or model on the right.")
 
-    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+    def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
         offered = choices(state.bundle)
@@ -63,10 +63,10 @@ class CodebooksPage(pn.viewable.Viewer):
             self.param[side].objects = offered
             setattr(self, side, key)
         self.models = report_models(state.bundle)
-        self.strips = Strips(state, stamps, models=self.models)
+        self.strips = Strips(state, context.stamps, models=self.models)
         self.tradeoff = Tradeoff(state.bundle)
         self.training = Training(state.bundle, models=self.models)
-        self.detail = Detail(state, stamps)
+        self.detail = Detail(state, context.stamps)
         self.comparison = Comparison(state)
         self.table = ScoreTable(columns=header())
         self.unclustered = _note(NOT_CLUSTERED)
@@ -75,14 +75,46 @@ class CodebooksPage(pn.viewable.Viewer):
         self.param.watch(self._choose, ["left", "right"])
         state.param.watch(self._follow, ["clustering", "compare"])
         self._show()
-        self.view = self._layout()
-        self.view.param.watch(self._appear, "visible")
+        self.missing.visible = False
+        models = pmui.MultiChoice.from_param(
+            self.param.models, label="Models", options=model_choices(self.state.bundle),
+            description="", sizing_mode="stretch_width", margin=(10, 0, 4, 0), sx=SMALL_CHIPS,
+        )  # fmt: skip
+        galaxies = pmui.TextInput(
+            label="Galaxies by name, separated by commas", placeholder=PICK_HINT, size="small",
+            sizing_mode="stretch_width", margin=(8, 0, 4, 0), max_length=2000,
+        )  # fmt: skip
+        galaxies.param.watch(lambda event: self.pick(event.new), "value")
+        choosers = [models, galaxies]
+        pictures = _half(
+            _title("Reconstructions"), *choosers, self.missing, self.detail, self.strips,
+            display_controls(self.state), basis="2 1 620px",
+        )  # fmt: skip
+        figures = _half(
+            _title("Reconstruction against distinction"), self.tradeoff,
+            _title("Training") if self.training.view.visible else None, self.training,
+            basis="1 1 380px",
+        )  # fmt: skip
+        agreement = _half(
+            self.unclustered, self.comparison.heat_view, basis="1 1 380px",
+        )  # fmt: skip
+        self.view = pn.Column(
+            _side_by_side(pictures, figures),
+            _title("Models at a glance"), _note(SCORES_NOTE), self.table,
+            _title("Two clusterings compared"),
+            pn.Row(*self._sides(), sizing_mode="stretch_width"),
+            _side_by_side(_half(self.comparison, basis="2 1 620px"), agreement),
+            sizing_mode="stretch_width", margin=8,
+            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
+        )  # fmt: skip
+        self.view.param.watch(self.appear, "visible")
 
     def __panel__(self) -> pn.Column:
         return self.view
 
-    def _appear(self, event: param.parameterized.Event) -> None:
-        self.strips.drawing.shown = self.detail.drawing.shown = event.new
+    def appear(self, event: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
+        self.strips.task.shown = self.detail.task.shown = event.new
 
     def _choose_models(self, *_: param.parameterized.Event) -> None:
         self.strips.models = self.training.models = list(self.models)
@@ -91,8 +123,8 @@ class CodebooksPage(pn.viewable.Viewer):
         """Show the galaxies named in a text; none: the selection or a varied set."""
         rows, unknown = named_galaxies(self.state.bundle, text)
         self.strips.picked = rows
-        words = f"Not in this survey: {escape(', '.join(unknown))}." if unknown else ""
-        self.missing.object = f"<p>{words}</p>"
+        words = f"Not in this survey: {', '.join(unknown)}." if unknown else ""
+        self.missing.object = render("parts.paragraph", words=words)
         self.missing.visible = bool(unknown)
 
     def _choose(self, *_: param.parameterized.Event) -> None:
@@ -110,42 +142,6 @@ class CodebooksPage(pn.viewable.Viewer):
         clustered = {self.left, self.right} <= self.state.bundle.clusterings.keys()
         self.comparison.view.visible = self.comparison.heat_view.visible = clustered
         self.unclustered.visible = not clustered
-
-    def _layout(self) -> pn.Column:
-        self.missing.visible = False
-        pictures = _half(
-            _title("Reconstructions"), *self._choosers(), self.missing, self.detail, self.strips,
-            display_controls(self.state), basis="2 1 620px",
-        )  # fmt: skip
-        figures = _half(
-            _title("Reconstruction against distinction"), self.tradeoff,
-            _title("Training") if self.training.view.visible else None, self.training,
-            basis="1 1 380px",
-        )  # fmt: skip
-        agreement = _half(
-            self.unclustered, self.comparison.heat_view, basis="1 1 380px",
-        )  # fmt: skip
-        return pn.Column(
-            _side_by_side(pictures, figures),
-            _title("Models at a glance"), _note(SCORES_NOTE), self.table,
-            _title("Two clusterings compared"),
-            pn.Row(*self._sides(), sizing_mode="stretch_width"),
-            _side_by_side(_half(self.comparison, basis="2 1 620px"), agreement),
-            sizing_mode="stretch_width", margin=8,
-            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
-        )  # fmt: skip
-
-    def _choosers(self) -> list[pn.viewable.Viewable]:
-        models = pmui.MultiChoice.from_param(
-            self.param.models, label="Models", options=model_choices(self.state.bundle),
-            description="", sizing_mode="stretch_width", margin=(10, 0, 4, 0), sx=SMALL_CHIPS,
-        )  # fmt: skip
-        galaxies = pmui.TextInput(
-            label="Galaxies by name, separated by commas", placeholder=PICK_HINT, size="small",
-            sizing_mode="stretch_width", margin=(8, 0, 4, 0), max_length=2000,
-        )  # fmt: skip
-        galaxies.param.watch(lambda event: self.pick(event.new), "value")
-        return [models, galaxies]
 
     def _sides(self) -> list[pmui.Select]:
         options = {format_choice(self.state.bundle, key): key for key in choices(self.state.bundle)}
@@ -170,13 +166,16 @@ def _half(*parts: Any, basis: str) -> pn.Column:
 
 
 def _title(words: str) -> pn.pane.HTML:
-    return pn.pane.HTML(
-        f"<h2>{words}</h2>", stylesheets=[STYLES], margin=(10, 0, 2, 0), sizing_mode="stretch_width"
+    return HtmlPane(
+        render("parts.title", words=words),
+        stylesheets=[STYLES],
+        margin=(10, 0, 2, 0),
+        sizing_mode="stretch_width",
     )
 
 
 def _note(words: str) -> pn.pane.HTML:
-    return pn.pane.HTML(
-        f'<p class="soft">{words}</p>', stylesheets=[STYLES], margin=(0, 0, 6, 0),
+    return HtmlPane(
+        render("parts.soft", words=words), stylesheets=[STYLES], margin=(0, 0, 6, 0),
         sizing_mode="stretch_width",
     )  # fmt: skip

@@ -35,23 +35,27 @@ def _metric(name: str, form: str) -> Callable[[ModelEntry, Clustering | None], C
     return cell
 
 
-def _used(model: ModelEntry, _: Clustering | None) -> Cell:
+def used_share(model: ModelEntry, _: Clustering | None) -> Cell:
+    """Share of the codebook that occurs."""
     share = model.metrics.get("used_share")
     made = _number(None if share is None else 100 * share, ".1f")
     return made if share is None else made | {"text": f"{made['text']} %"}
 
 
-def _perplexity(model: ModelEntry, _: Clustering | None) -> Cell:
+def perplexity(model: ModelEntry, _: Clustering | None) -> Cell:
+    """Perplexity, and its share of the codebook."""
     value, codes = model.metrics.get("perplexity"), model.config.get("num_embeddings")
     note = "" if value is None or not codes else f"{100 * value / codes:.0f} % of {codes}"
     return _number(value, ".0f") | {"note": note}
 
 
-def _steps(model: ModelEntry, _: Clustering | None) -> Cell:
+def training_steps(model: ModelEntry, _: Clustering | None) -> Cell:
+    """Training steps."""
     return _number(model.steps, ",")
 
 
-def _effective(_: ModelEntry, clustering: Clustering | None) -> Cell:
+def clusters_in_use(_: ModelEntry, clustering: Clustering | None) -> Cell:
+    """Clusters that hold more than a few galaxies."""
     return _number(None if clustering is None else clustering.effective_clusters, ".0f")
 
 
@@ -60,16 +64,14 @@ def _score(name: str) -> Callable[[ModelEntry, Clustering | None], Cell]:
         score = Score() if clustering is None else clustering.agreement[name]
         made = _number(score.value, ".3f")
         if made["sort"] is not None:
-            low, high, chance = map(_signed, (score.low, score.high, score.chance))
+            low, high, chance = (
+                "–" if figure is None else f"{round(figure, 3) + 0.0:.3f}".replace("-", "−")
+                for figure in (score.low, score.high, score.chance)
+            )
             made["note"] = f"{low} to {high}, chance {chance}"
         return made
 
     return cell
-
-
-def _signed(value: float | None) -> str:
-    """Three decimals with a true minus; never "−0.000"."""
-    return "–" if value is None else f"{round(value, 3) + 0.0:.3f}".replace("-", "−")
 
 
 def _number(value: float | None, form: str) -> Cell:
@@ -96,12 +98,12 @@ COLUMNS = (
         "Perplexity",
         "How many codes are in use, weighted by how often: it is the number of codes if all are"
         " used equally often, and 1 if only one is. Below it: as a share of the codebook.",
-        _perplexity,
+        perplexity,
     ),
     TableColumn(
         "Codes used",
         "Share of the codebook that occurs at least once in galaxies kept back from training.",
-        _used,
+        used_share,
     ),
     TableColumn(
         "AMI with T",
@@ -128,9 +130,9 @@ COLUMNS = (
     TableColumn(
         "Clusters in use",
         "Clusters that hold more than a tenth of an even share of the galaxies.",
-        _effective,
+        clusters_in_use,
     ),
-    TableColumn("Steps", "Training steps, one batch of stamps each.", _steps),
+    TableColumn("Steps", "Training steps, one batch of stamps each.", training_steps),
 )
 MODEL_COLUMN = {
     "name": "Model and clustering",
@@ -153,7 +155,7 @@ def scoreboard(bundle: Bundle, left: str, right: str) -> list[dict[str, Any]]:
 
     left, right: the keys that are compared, marked in the table.
     """
-    rows = [_row(bundle, key, left, right) for key in choices(bundle)]
+    rows = [row_values(bundle, key, left, right) for key in choices(bundle)]
     for place, column in enumerate(COLUMNS, 1):
         known = [row["cells"][place]["sort"] for row in rows]
         known = [value for value in known if value is not None]
@@ -181,7 +183,8 @@ def format_choice(bundle: Bundle, key: str) -> str:
     return f"{words}, {FEATURE_WORDS.get(clustering.features, clustering.features)}"
 
 
-def _row(bundle: Bundle, key: str, left: str, right: str) -> dict[str, Any]:
+def row_values(bundle: Bundle, key: str, left: str, right: str) -> dict[str, Any]:
+    """One line of the table."""
     clustering = bundle.clusterings.get(key)
     model = bundle.models[key if clustering is None else clustering.model]
     words = format_choice(bundle, key)

@@ -22,8 +22,8 @@ from galaxy_explorer.bundle.deconvolution import (
     DeconvolutionMeasures,
     read_deconvolution,
 )
+from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.deconvolution.scenes import (
     DECONVOLVED,
     LIGHT_KINDS,
@@ -38,11 +38,17 @@ from galaxy_explorer.explorer.pages.deconvolution.scenes import (
     profile,
     with_bar,
 )
-from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode_sheet, limits, render
+from galaxy_explorer.explorer.pictures.display import (
+    DisplaySettings,
+    encode_sheet,
+    limits,
+    render_stamps,
+)
 from galaxy_explorer.explorer.plots.clusterings import residual_pictures
 from galaxy_explorer.explorer.plots.deconvolution import mtf_figure, profile_figure, update_profiles
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.components import PictureStrips
+from galaxy_explorer.explorer.widgets.components import HtmlPane, PictureStrips
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
@@ -50,7 +56,6 @@ if TYPE_CHECKING:
 
 N_GALAXIES = 10
 RESIDUAL_LIMIT = 5
-PAGE_HEIGHT = "calc(100vh - 84px)"
 HALF = {"flex": "1 1 420px", "min-width": "0"}
 NOTES = {
     ORIGINAL: "as observed; bar: 1 arcsec",
@@ -98,24 +103,51 @@ class DeconvolutionPage(pn.viewable.Viewer):
         self.source = SceneSource(state.bundle, context.settings.survey)
         self.found = read_deconvolution(state.bundle)
         self.scenes: Scenes | None = None
-        self.table = PictureStrips(self._on_message)
+        self.table = PictureStrips(self.on_message)
         self.profiles = profile_figure()
-        self.words = pn.pane.HTML("", stylesheets=[STYLES], margin=0, sizing_mode="stretch_width")
-        self.drawing = LatestTask(self._prepare, self._show)
-        self.param.watch(self.drawing.ask, "page")
+        self.words = HtmlPane("", stylesheets=[STYLES], margin=0, sizing_mode="stretch_width")
+        self.task = LatestTask(self.prepare, self.fill)
+        self.param.watch(self.task.ask, "page")
         self.param.watch(lambda _: self._show_profile(), "chosen")
-        state.display.param.watch(self.drawing.ask, ["colour_map", "invert"])
-        self.view = self._layout()
-        self.view.param.watch(self._appear, "visible")
-        self.drawing.ask()
+        state.display.param.watch(self.task.ask, ["colour_map", "invert"])
+        pager = pn.Row(
+            _turn("Previous", self, -1), _turn("Next", self, 1),
+            _note(f"{len(self.source.test_rows):,} galaxies that the model was not trained on"),
+            margin=(0, 0, 4, 0), sizing_mode="stretch_width",
+        )  # fmt: skip
+        left = pn.Column(
+            self.words, pn.pane.Bokeh(self.profiles, sizing_mode="stretch_width", margin=0),
+            sizing_mode="stretch_width", styles=HALF,
+        )  # fmt: skip
+        parts = [left] if self.found is None else [left, psf_band(self.found.band)]
+        title = render("parts.title", words="Deconvolution")
+        figures = NO_FIGURES if self.found is None else figures_html(self.found)
+        self.view = pn.Column(
+            HtmlPane(title, stylesheets=[STYLES], margin=(6, 0, 2, 0)),
+            pager, self.table,
+            pn.Row(
+                *parts, sizing_mode="stretch_width", margin=(10, 0),
+                styles={"flex-wrap": "wrap", "gap": "8px 20px", "max-height": "none"},
+            ),
+            HtmlPane(
+                figures, stylesheets=[STYLES, TABLE_STYLES], sizing_mode="stretch_width",
+                css_classes=["deconvolution-figures"],
+            ),
+            sizing_mode="stretch_width", margin=8,
+            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
+        )  # fmt: skip
+        self.view.param.watch(self.appear, "visible")
+        self.task.ask()
 
     def __panel__(self) -> pn.Column:
         return self.view
 
-    def _appear(self, event: param.parameterized.Event) -> None:
-        self.drawing.shown = event.new
+    def appear(self, event: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
+        self.task.shown = event.new
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         row = message.get("focus")
         if isinstance(row, int) and self.scenes and 0 <= row < len(self.scenes.names):
             self.chosen = row
@@ -125,7 +157,8 @@ class DeconvolutionPage(pn.viewable.Viewer):
         """Number of pages of galaxies."""
         return max(1, -(-len(self.source.test_rows) // N_GALAXIES))
 
-    def _prepare(self) -> Callable[[], tuple[Scenes, dict[str, Any]]]:
+    def prepare(self) -> Callable[[], tuple[Scenes, dict[str, Any]]]:
+        """What to draw now; it is made in a thread."""
         start = self.page % self.pages * N_GALAXIES
         rows = self.source.test_rows[start : start + N_GALAXIES]
         return partial(self._content, rows, self.state.display)
@@ -136,14 +169,14 @@ class DeconvolutionPage(pn.viewable.Viewer):
         scenes = self.source.scenes(rows)
         lines, sheets = [], []
         for place, kind in enumerate(k for k in NOTES if k in scenes.pictures):
-            lines.append(_line(kind, place * len(rows), scenes))
-            drawn = _drawn(scenes, kind, display)
+            lines.append(line_values(kind, place * len(rows), scenes))
+            drawn = scene_pictures(scenes, kind, display)
             sheets.append(with_bar(drawn, self.source.scale_arcsec) if not place else drawn)
         content = {
             "sheet": encode_sheet(np.concatenate(sheets), len(rows)),
             "sheet_columns": len(rows),
             "sheet_rows": len(lines),
-            "galaxies": [_galaxy(place, name) for place, name in enumerate(scenes.names)],
+            "galaxies": [galaxy_values(place, name) for place, name in enumerate(scenes.names)],
             "lines": lines,
             "heading": self._heading(),
         }
@@ -154,9 +187,10 @@ class DeconvolutionPage(pn.viewable.Viewer):
             return DRAWN
         return f"{LIVE} {ASSUMED}" if self.source.assumes_photons else LIVE
 
-    def _show(self, made: tuple[Scenes, dict[str, Any]]) -> None:
+    def fill(self, made: tuple[Scenes, dict[str, Any]]) -> None:
+        """Show what was made."""
         self.scenes, content = made
-        self.table.param.update(**content, stamp=self.drawing.number)
+        self.table.param.update(**content, stamp=self.task.number)
         if self.chosen:
             self.chosen = 0
         else:
@@ -174,47 +208,15 @@ class DeconvolutionPage(pn.viewable.Viewer):
         update_profiles(self.profiles, made)
         chi2 = self.scenes.chi2.get(RECONVOLVED)
         fit = "" if chi2 is None else f", reduced χ² re-convolved {chi2[self.chosen]:.2f}"
-        name = escape(self.scenes.names[self.chosen])
-        self.words.object = f"<h3>Radial profile of {name}{fit}</h3>"
-
-    def _layout(self) -> pn.Column:
-        pager = pn.Row(
-            _turn("Previous", self, -1), _turn("Next", self, 1),
-            _note(f"{len(self.source.test_rows):,} galaxies that the model was not trained on"),
-            margin=(0, 0, 4, 0), sizing_mode="stretch_width",
-        )  # fmt: skip
-        left = pn.Column(
-            self.words, pn.pane.Bokeh(self.profiles, sizing_mode="stretch_width", margin=0),
-            sizing_mode="stretch_width", styles=HALF,
-        )  # fmt: skip
-        parts = [left] if self.found is None else [left, _band(self.found.band)]
-        figures = NO_FIGURES if self.found is None else figures_html(self.found)
-        return pn.Column(
-            pn.pane.HTML("<h2>Deconvolution</h2>", stylesheets=[STYLES], margin=(6, 0, 2, 0)),
-            pager, self.table,
-            pn.Row(
-                *parts, sizing_mode="stretch_width", margin=(10, 0),
-                styles={"flex-wrap": "wrap", "gap": "8px 20px", "max-height": "none"},
-            ),
-            pn.pane.HTML(
-                figures, stylesheets=[STYLES, TABLE_STYLES], sizing_mode="stretch_width",
-                css_classes=["deconvolution-figures"],
-            ),
-            sizing_mode="stretch_width", margin=8,
-            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
-        )  # fmt: skip
+        words = f"Radial profile of {self.scenes.names[self.chosen]}{fit}"
+        self.words.object = render("parts.heading", words=words)
 
 
-def _band(band: Band) -> pn.Column:
+def psf_band(band: Band) -> pn.Column:
     """The MTF, with the limit in words."""
-    limit = band.limit_cycles_per_arcsec
-    words = (
-        "<h3>What the PSF lets through</h3>"
-        f"<p class='soft'>Beyond {limit:.2f} cycles/arcsec less than a tenth: structure there is"
-        " the prior's, not the data's.</p>"
-    )
+    words = render("pages.psf_band", limit=f"{band.limit_cycles_per_arcsec:.2f}")
     return pn.Column(
-        pn.pane.HTML(words, stylesheets=[STYLES], margin=0, sizing_mode="stretch_width"),
+        HtmlPane(words, stylesheets=[STYLES], margin=0, sizing_mode="stretch_width"),
         pn.pane.Bokeh(mtf_figure(band), sizing_mode="stretch_width", margin=0),
         sizing_mode="stretch_width", styles=HALF,
     )  # fmt: skip
@@ -230,10 +232,10 @@ def _turn(words: str, page: DeconvolutionPage, step: int) -> pmui.Button:
 
 
 def _note(words: str) -> pn.pane.HTML:
-    return pn.pane.HTML(f'<p class="soft">{words}</p>', stylesheets=[STYLES], margin=(6, 0))
+    return HtmlPane(render("parts.soft", words=words), stylesheets=[STYLES], margin=(6, 0))
 
 
-def _drawn(scenes: Scenes, kind: str, display: DisplaySettings) -> NDArray[np.uint8]:
+def scene_pictures(scenes: Scenes, kind: str, display: DisplaySettings) -> NDArray[np.uint8]:
     """Pictures of one kind: observed ones and light on the scale of the first kind, arcsinh."""
     if kind == RESIDUAL:
         return residual_pictures(scenes.pictures[kind], RESIDUAL_LIMIT)
@@ -241,10 +243,11 @@ def _drawn(scenes: Scenes, kind: str, display: DisplaySettings) -> NDArray[np.ui
         stretch="asinh", percentile=99.8, colour_map=display.colour_map, invert=display.invert
     )
     reference = scenes.pictures.get(ORIGINAL, scenes.pictures[RECONSTRUCTION])
-    return render(scenes.pictures[kind], shown, limits(reference, shown))
+    return render_stamps(scenes.pictures[kind], shown, limits(reference, shown))
 
 
-def _line(kind: str, first: int, scenes: Scenes) -> dict[str, Any]:
+def line_values(kind: str, first: int, scenes: Scenes) -> dict[str, Any]:
+    """A line of pictures: what it is, and its figures."""
     figures = [f"χ² {value:.2f}" for value in scenes.chi2.get(kind, ())]
     return {
         "label": kind.capitalize(), "note": NOTES[kind], "words": kind.capitalize(),
@@ -252,33 +255,28 @@ def _line(kind: str, first: int, scenes: Scenes) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _galaxy(place: int, name: str) -> dict[str, Any]:
+def galaxy_values(place: int, name: str) -> dict[str, Any]:
+    """A galaxy as the heading of a column."""
     short = name if len(name) <= 13 else f"…{name[-12:]}"
     return {"row": place, "name": short, "type": "", "words": name}
 
 
-def figures_html(found: DeconvolutionMeasures) -> str:
+def figures_html(found: DeconvolutionMeasures) -> Html:
     """The figures against truth as a table; bold: the best of a line."""
-    table = figure_table(found)
     methods = list(dict.fromkeys(figure.method for figure in found.figures))
-    head = "".join(f"<th>{escape(method)}</th>" for method in methods)
-    lines = []
-    for row in table:
-        best = _best(row)
-        cells = "".join(_cell(row["values"].get(m), row["unit"], m == best) for m in methods)
-        name = escape(row["name"].replace("chi^2", "χ²"))
-        lines.append(f"<tr><td>{name}, peak S/N {row['peak_sn']:g}</td>{cells}</tr>")
+    rows = []
+    for row in figure_table(found):
+        best, cells = best_method(row), []
+        for method in methods:
+            figure = row["values"].get(method)
+            cells.append(figure and cell_values(figure, row["unit"]) | {"best": method == best})
+        name = row["name"].replace("chi^2", "χ²")
+        rows.append({"name": f"{name}, peak S/N {row['peak_sn']:g}", "cells": cells})
     n = min(figure.n for figure in found.figures)
-    return (
-        f"<h2>Against known truth</h2><p class='soft'>{n} held-out simulated galaxies at each peak"
-        " S/N, 95 % interval below each value; Wiener and Richardson-Lucy with settings chosen on"
-        " validation galaxies. Biases are medians. Bold: the best of a line.</p>"
-        f"<div class='wide'><table><thead><tr><th>Figure</th>{head}</tr></thead>"
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
+    return render("pages.truth", n=n, methods=methods, rows=rows)
 
 
-def _best(row: dict[str, Any]) -> str:
+def best_method(row: dict[str, Any]) -> str:
     """Method with the best value: highest PSNR, chi^2 nearest 1, else nearest 0."""
     goal = 1.0 if "chi" in row["name"] else 0.0
 
@@ -290,10 +288,9 @@ def _best(row: dict[str, Any]) -> str:
     return methods[0]
 
 
-def _cell(figure: DeconvolutionFigure | None, unit: str, best: bool) -> str:  # noqa: FBT001
-    if figure is None:
-        return "<td></td>"
-    value, low, high = (f"{x:.3g}" for x in (figure.value, figure.low, figure.high))
-    marked = ' class="best"' if best else ""
-    text = f"{value} {escape(unit)}<br><small>{low} to {high}</small>"
-    return f"<td{marked}>{text.replace('-', '−')}</td>"
+def cell_values(figure: DeconvolutionFigure, unit: str) -> dict[str, Any]:
+    """A figure with its interval, in words with a true minus."""
+    value, low, high = (
+        f"{value:.3g}".replace("-", "−") for value in (figure.value, figure.low, figure.high)
+    )
+    return {"value": f"{value} {unit.replace('-', '−')}", "interval": f"{low} to {high}"}

@@ -50,7 +50,7 @@ class SceneSource:
     def __init__(self, bundle: Bundle, survey_path: str) -> None:
         self.bundle = bundle
         survey = Survey.open(survey_path) if survey_path else None
-        self.survey = survey if survey is not None and _fits(survey, bundle) else None
+        self.survey = survey if survey is not None and fits(survey, bundle) else None
 
     @cached_property
     def names(self) -> NDArray[np.str_]:
@@ -74,25 +74,18 @@ class SceneSource:
         """Pictures of galaxies; slow: about 0.2 s each where they are deconvolved."""
         names = tuple(str(name) for name in self.names[rows])
         if self.survey is None:
-            return Scenes(names, self._drawn(rows), {})
-        return self._deconvolved(self.survey, names, rows)
+            from galaxy_explorer.deconvolution.network import drawn_light
 
-    def _drawn(self, rows: NDArray[np.int64]) -> dict[str, Images]:
-        from galaxy_explorer.deconvolution.network import drawn_light
-
-        codes = self.bundle.codes(psf_model_name(self.bundle) or "")[rows]
-        light, seen = drawn_light(psf_model(self.bundle), codes)
-        return {RECONSTRUCTION: seen, DECONVOLVED: light}
-
-    def _deconvolved(
-        self, survey: Survey, names: tuple[str, ...], rows: NDArray[np.int64]
-    ) -> Scenes:
+            codes = self.bundle.codes(psf_model_name(self.bundle) or "")[rows]
+            light, seen = drawn_light(psf_model(self.bundle), codes)
+            drawn = {RECONSTRUCTION: seen, DECONVOLVED: light}
+            return Scenes(names, drawn, {})
         from galaxy_explorer.deconvolution.network import deconvolve
         from galaxy_explorer.deconvolution.observations import stamps_observed
 
-        columns = (survey.column("sky")[rows], survey.column("sky_sigma")[rows])
-        stamps, electrons = survey.stamps(rows)[:, 0], self._electrons(survey, rows)
-        observed = stamps_observed(stamps, *columns, self._psf(survey, rows), electrons)
+        columns = (self.survey.column("sky")[rows], self.survey.column("sky_sigma")[rows])
+        stamps, electrons = self.survey.stamps(rows)[:, 0], self._electrons(self.survey, rows)
+        observed = stamps_observed(stamps, *columns, self._psf(self.survey, rows), electrons)
         made = deconvolve(psf_model(self.bundle), observed)
         unit = observed.sky_sigma[:, None, None]
         residual = (observed.pixels - made.blurred) / observed.sigma
@@ -101,8 +94,8 @@ class SceneSource:
             ORIGINAL: observed.pixels / unit, RECONSTRUCTION: made.network_blurred / unit,
             DECONVOLVED: made.light / unit, RECONVOLVED: made.blurred / unit, RESIDUAL: residual,
         }  # fmt: skip
-        if "truth" in survey.extra_names:
-            pictures[TRUTH] = survey.truth(rows)[:, 0] / unit
+        if "truth" in self.survey.extra_names:
+            pictures[TRUTH] = self.survey.truth(rows)[:, 0] / unit
         chi2 = {RECONSTRUCTION: _reduced(first), RECONVOLVED: _reduced(residual)}
         return Scenes(names, pictures, chi2)
 
@@ -136,7 +129,7 @@ def _reduced(residual: Images) -> NDArray[np.float64]:
     return np.asarray(np.square(residual, dtype=np.float64).mean((1, 2)))
 
 
-def _fits(survey: Survey, bundle: Bundle) -> bool:
+def fits(survey: Survey, bundle: Bundle) -> bool:
     """Whether stamps of a survey are such as the model takes: linear, one band, as large."""
     meta, wanted = survey.meta, bundle.manifest.survey
     size = (wanted.stamp_size, wanted.channels)
@@ -172,8 +165,13 @@ def figure_table(found: DeconvolutionMeasures) -> list[dict[str, Any]]:
         key = (figure.name, figure.peak_sn)
         row = rows.setdefault(key, {"name": key[0], "peak_sn": key[1], "unit": figure.unit})
         row.setdefault("values", {})[figure.method] = figure
-    return [rows[key] for key in sorted(rows, key=lambda key: (_first(found, key[0]), key[1]))]
-
-
-def _first(found: DeconvolutionMeasures, name: str) -> int:
-    return next(i for i, figure in enumerate(found.figures) if figure.name == name)
+    return [
+        rows[key]
+        for key in sorted(
+            rows,
+            key=lambda key: (
+                next(i for i, figure in enumerate(found.figures) if figure.name == key[0]),
+                key[1],
+            ),
+        )
+    ]

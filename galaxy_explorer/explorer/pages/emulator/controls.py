@@ -1,6 +1,6 @@
-"""What a visitor asks of the emulator: the controls, and the request that they make up.
+"""What a visitor asks of the emulator: conditions, number and seed, and how a camera sees it.
 
-How a visitor wants synthetic galaxies observed: the camera, its PSF, size and brightness.
+The controls make up a request and observation settings; what cannot be had is refused here.
 """
 
 from __future__ import annotations
@@ -21,11 +21,16 @@ from galaxy_explorer.emulation.light import Units
 from galaxy_explorer.emulation.observation import ObservationSettings
 from galaxy_explorer.emulation.request import GUIDANCE, TEMPERATURE, Request
 from galaxy_explorer.errors import RequestError
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.plots.palette import T_RANGE, type_colour
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.components import ConditionField, DropZone, NumberField
-from galaxy_explorer.explorer.widgets.controls import COMPACT
+from galaxy_explorer.explorer.widgets.components import (
+    ConditionField,
+    DropZone,
+    HtmlPane,
+    NumberField,
+)
+from galaxy_explorer.explorer.widgets.controls import COMPACT, SMALL
 
 TTYPE = "ttype"
 FIRST_COUNT, MAX_COUNT = 16, 64
@@ -62,7 +67,7 @@ class ConditionControls(pn.viewable.Viewer):
     ) -> None:
         super().__init__(**params)
         self.fields, self._refuse = tuple(fields), refuse
-        self.conditions = {field.name: _condition(field) for field in fields}
+        self.conditions = {field.name: condition_field(field) for field in fields}
         self.count = NumberField(label="How many", value=FIRST_COUNT, margin=(4, 10))
         self.seed = NumberField(label="Seed", value=FIRST_SEED, margin=(4, 10))
         self.temperature = ConditionField(
@@ -78,13 +83,13 @@ class ConditionControls(pn.viewable.Viewer):
         )  # fmt: skip
         self._good = self._asked()
         for name, control in self._controls().items():
-            control._on_message = partial(self._on_message, name)  # noqa: SLF001
+            control.on_message = partial(self.on_message, name)
 
     def _controls(self) -> dict[str, ConditionField | NumberField]:
         own = {"temperature": self.temperature, "guidance": self.guidance}
         return {**self.conditions, **own, "count": self.count, "seed": self.seed}
 
-    def _on_message(self, name: str, message: dict[str, Any]) -> None:
+    def on_message(self, name: str, message: dict[str, Any]) -> None:
         """Take over what the browser sends if it can be had; else say why not."""
         control, value = self._controls()[name], message.get("value")
         try:
@@ -98,20 +103,20 @@ class ConditionControls(pn.viewable.Viewer):
 
     def _asked(self, **new: Any) -> Request:
         """What the controls ask for, with a new value of one; raises RequestError."""
-        said = {name: control.value for name, control in self._controls().items()} | new
-        count = said["count"]
+        asked = {name: control.value for name, control in self._controls().items()} | new
+        count = asked["count"]
         if isinstance(count, int) and count > MAX_COUNT:
             raise RequestError(
                 f"count {count}: a whole number from 1 to {MAX_COUNT} is possible on this page;"
                 " galaxy-explorer generate makes any number"
             )
-        values = {name: said[name] for name in self.conditions}
+        values = {name: asked[name] for name in self.conditions}
         return Request(
             count=count,
-            seed=said["seed"],
+            seed=asked["seed"],
             condition={name: value for name, value in values.items() if value is not None},
-            temperature=said["temperature"],
-            guidance=said["guidance"],
+            temperature=asked["temperature"],
+            guidance=asked["guidance"],
         ).checked(self.fields)
 
     @property
@@ -127,7 +132,13 @@ class ConditionControls(pn.viewable.Viewer):
         return ", ".join([*parts, f"seed {self._good.seed}"])
 
     def __panel__(self) -> pn.Column:
-        numbers = pn.Row(self.count, self.seed, self._dice(), sizing_mode="stretch_width")
+        def roll(_: Any) -> None:
+            self.on_message("seed", {"value": secrets.randbits(SEED_BITS)})
+
+        dice = pmui.IconButton(
+            icon="casino", description="New seed", on_click=roll, margin=(22, 6, 0, 0)
+        )
+        numbers = pn.Row(self.count, self.seed, dice, sizing_mode="stretch_width")
         first = [self.conditions[TTYPE]] if TTYPE in self.conditions else []
         rest = [slider for name, slider in self.conditions.items() if name != TTYPE]
         pull = f"Temperature{' and guidance' if self.guided else ''}"
@@ -136,14 +147,6 @@ class ConditionControls(pn.viewable.Viewer):
             *first, numbers, *further,
             folded(pull, [self.temperature, self.guidance]), sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
-
-    def _dice(self) -> pmui.IconButton:
-        def roll(_: Any) -> None:
-            self._on_message("seed", {"value": secrets.randbits(SEED_BITS)})
-
-        return pmui.IconButton(
-            icon="casino", description="New seed", on_click=roll, margin=(22, 6, 0, 0)
-        )
 
 
 def first_request(fields: Sequence[Field]) -> Request:
@@ -165,18 +168,19 @@ def format_condition(field: Field, value: float) -> str:
     return f"{label} {value:g}{f' {field.unit}' if field.unit else ''}".replace("-", "−")
 
 
-def _condition(field: Field) -> ConditionField:
-    look: dict[str, Any] = {"step": step_of(field), "value": None, "rest": field.default}
+def condition_field(field: Field) -> ConditionField:
+    """The control of one condition, within what a prior may be asked for."""
+    appearance: dict[str, Any] = {"step": step_of(field), "value": None, "rest": field.default}
     label = field.label[:1].upper() + field.label[1:]
     if field.name == TTYPE:
         chips = whole_types(field)
         middle = first_type(field)
-        look |= {"step": 0.1, "value": middle, "rest": middle, "chips": chips}
-        look |= {"colours": [type_colour(chip) for chip in chips]}
+        appearance |= {"step": 0.1, "value": middle, "rest": middle, "chips": chips}
+        appearance |= {"colours": [type_colour(chip) for chip in chips]}
     low, high = (chips[0], chips[-1]) if field.name == TTYPE else (field.low, field.high)
     return ConditionField(
         label=label, unit=field.unit, low=low, high=high, free_words=ANY_WORDS, margin=(6, 10),
-        **look,
+        **appearance,
     )  # fmt: skip
 
 
@@ -203,7 +207,6 @@ def folded(words: str, parts: list[Any]) -> pmui.Accordion:
 
 AS_DRAWN = "As the model draws them"
 MAX_PSF_BYTES = 2_000_000
-SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 SCALE_WORDS = (
     "How large a galaxy appears: arcsec of one pixel of the drawn stamp. Empty: as in the survey."
 )
@@ -211,12 +214,12 @@ ZERO_WORDS = "Total magnitude of each galaxy. Empty: as asked for, else as usual
 
 
 class CameraControls(pn.viewable.Viewer):
-    """Camera, scale, magnitude and PSF; `wish` is what they make up.
+    """Camera, scale, magnitude and PSF; `observation` is what they make up.
 
-    Numbers are checked where they are used, by `maker.Maker`.
+    Numbers are checked where they are used, by `Observer`.
     """
 
-    wish = param.ClassSelector(
+    observation = param.ClassSelector(
         class_=ObservationSettings,
         default=ObservationSettings(),
         doc="How the galaxies shall be seen.",
@@ -239,10 +242,10 @@ class CameraControls(pn.viewable.Viewer):
         self.layer = pmui.Switch(label="With the survey's own PSF", value=True, visible=has_layer)
         self.beside = pmui.Switch(label="Deconvolved twins beside", value=False, visible=has_layer)
         self.zone = DropZone(
-            self._on_message, words="A PSF of your own (FITS)", accept=".fits,.fit,.fts,.gz",
+            self.on_message, words="A PSF of your own (FITS)", accept=".fits,.fit,.fts,.gz",
             limit=MAX_PSF_BYTES, margin=(4, 10),
         )  # fmt: skip
-        self.said = pn.pane.HTML("", stylesheets=[STYLES], margin=(0, 10))
+        self.message = HtmlPane("", stylesheets=[STYLES], margin=(0, 10))
         self.forget = pmui.Button(
             label="Forget this PSF", variant="text", size="small", visible=False,
             on_click=lambda _: self._take(None),
@@ -258,23 +261,29 @@ class CameraControls(pn.viewable.Viewer):
             self._change()
         else:
             field.refusals += 1
-            self.said.object = f"<p>{field.label}: a number, or nothing.</p>"
+            self.message.object = render(
+                "parts.paragraph", words=f"{field.label}: a number, or nothing."
+            )
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         data = message.get("data")
         if isinstance(data, bytes) and 0 < len(data) <= MAX_PSF_BYTES:
             self._take((str(message.get("name"))[:80], data))
         elif "size" in message:
-            self.said.object = f"<p>A PSF of at most {MAX_PSF_BYTES // 1_000_000} MB, please.</p>"
+            words = f"A PSF of at most {MAX_PSF_BYTES // 1_000_000} MB, please."
+            self.message.object = render("parts.paragraph", words=words)
 
     def _take(self, psf: tuple[str, bytes] | None) -> None:
         self._psf = psf
         self.forget.visible = psf is not None
-        self.said.object = "" if psf is None else f"<p>PSF: {escape(psf[0])}</p>"
+        self.message.object = (
+            "" if psf is None else render("parts.paragraph", words=f"PSF: {psf[0]}")
+        )
         self._change()
 
     def _change(self, *_: param.parameterized.Event) -> None:
-        wish = ObservationSettings(
+        observation = ObservationSettings(
             telescope=self.camera.value or None,
             psf=None if self._psf is None else self._psf[1],
             pixel_scale_arcsec=self.scale.value if self.camera.value or self._psf else None,
@@ -282,23 +291,23 @@ class CameraControls(pn.viewable.Viewer):
             psf_layer=False if self._has_layer and not self.layer.value else None,
         )
         # A twin is what the model draws before the PSF: beside anything else it says nothing.
-        self.beside.disabled = wish != ObservationSettings()
+        self.beside.disabled = observation != ObservationSettings()
         twins = self.beside.value and not self.beside.disabled
-        self.param.update(wish=wish, twins=twins)
+        self.param.update(observation=observation, twins=twins)
 
     def words(self) -> str:
         """The camera in words; empty for none."""
-        name = self.wish.telescope
+        name = self.observation.telescope
         own = "own PSF" if self._psf else ""
         return ", ".join(part for part in (_title(name) if name else "", own) if part)
 
     def __panel__(self) -> pn.Column:
         sizes = pn.Row(self.scale, self.magnitude, sizing_mode="stretch_width")
-        words = f'<p class="soft">{SCALE_WORDS} {ZERO_WORDS}</p>'
+        words = render("parts.soft", words=f"{SCALE_WORDS} {ZERO_WORDS}")
         return pn.Column(
             self.camera, sizes,
-            pn.pane.HTML(words, stylesheets=[STYLES], margin=(0, 10), sizing_mode="stretch_width"),
-            self.layer, self.beside, self.zone, self.said, self.forget,
+            HtmlPane(words, stylesheets=[STYLES], margin=(0, 10), sizing_mode="stretch_width"),
+            self.layer, self.beside, self.zone, self.message, self.forget,
             sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
 

@@ -1,11 +1,10 @@
-"""One synthetic galaxy, large, beside its nearest real one: what both measure.
+"""What is said of synthetic galaxies: a few words beside each, and one large with its measures.
 
-The words beside each sample: its nearest real galaxy, its likelihood, T as a judge reads it.
+Beside each sample stand its nearest real galaxy, its likelihood, and T as a judge reads it.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +16,12 @@ import panel_material_ui as pmui
 from numpy.typing import NDArray
 
 from galaxy_explorer.emulation.likeness import Facts
+from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.emulator.source import EmulatorSource, measured
-from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode, render
-from galaxy_explorer.explorer.widgets.components import CARD_STYLES
+from galaxy_explorer.explorer.pictures.display import DisplaySettings, render_stamps
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
+from galaxy_explorer.explorer.widgets.detail import picture_values
 from galaxy_explorer.explorer.widgets.intervals import format_figure, interval_html
 from galaxy_explorer.explorer.wording import format_ttype
 
@@ -117,7 +117,7 @@ class SampleDetail(pn.viewable.Viewer):
         super().__init__()
         self.source, self.display = source, display
         self.chosen: Chosen | None = None
-        self.card = pn.pane.HTML(
+        self.card = HtmlPane(
             "", stylesheets=[*CARD_STYLES, STYLES], margin=0, sizing_mode="stretch_width"
         )
         shut = pmui.IconButton(
@@ -126,7 +126,7 @@ class SampleDetail(pn.viewable.Viewer):
         self.view = pn.Row(
             self.card, shut, sizing_mode="stretch_width", visible=False, margin=(0, 0, 12, 0)
         )
-        self.drawing = LatestTask(self._prepare, self._show)
+        self.task = LatestTask(self.prepare, self._show)
 
     def __panel__(self) -> pn.Row:
         return self.view
@@ -134,9 +134,10 @@ class SampleDetail(pn.viewable.Viewer):
     def show(self, chosen: Chosen | None) -> None:
         """Show a sample; None: nothing."""
         self.chosen = chosen
-        self.drawing.ask()
+        self.task.ask()
 
-    def _prepare(self) -> Callable[[], str]:
+    def prepare(self) -> Callable[[], str]:
+        """What to draw now; it is made in a thread."""
         settings = DisplaySettings.from_token(self.display.token())
         return partial(self._content, self.chosen, settings)
 
@@ -150,70 +151,59 @@ class SampleDetail(pn.viewable.Viewer):
         row = int(chosen.facts.rows[chosen.place])
         real = self.source.reconstructions(np.array([row]))[0]
         name = str(self.source.bundle.column("galaxy_id")[row])
+
+        def shown(stamp: NDArray[np.float32], words: str) -> dict[str, str]:
+            return picture_values(render_stamps(stamp[None], display)[0], words)
+
         pictures = [
-            _figure(chosen.stamp, display, f"Synthetic galaxy, {chosen.words}", "SYNTHETIC"),
-            _figure(real, display, f"Nearest real galaxy: {name}", "REAL"),
-        ]
+            {
+                **shown(chosen.stamp, f"Synthetic galaxy, {chosen.words}"),
+                "mark": "SYNTHETIC", "kind": "mark",
+            },
+            {
+                **shown(real, f"Nearest real galaxy: {name}"),
+                "mark": "REAL", "kind": "mark real",
+            },
+        ]  # fmt: skip
+        judged = None
+        if chosen.facts.judged is not None:
+            # Of the neighbour, from which the judge has learnt, T is the catalogue's.
+            judged = {
+                "explanation": judged_hint(self.source.likeness),
+                "synthetic": format_judged(chosen.facts.judged[chosen.place]),
+                "real": format_ttype(float(self.source.bundle.column("ttype")[row])),
+            }
         drawn = self.source.stamps_of(chosen.codes[None])[0]
-        first = self._judged_row(chosen, row)
-        table = measures_html(measured(drawn), measured(real), self.source.references, first)
-        return f'<div class="pair">{"".join(pictures)}<div class="measures">{table}</div></div>'
-
-    def _judged_row(self, chosen: Chosen, row: int) -> str:
-        """T as the judge reads it; of the neighbour, from which it has learnt, the catalogue's."""
-        if chosen.facts.judged is None:
-            return ""
-        hint = escape(judged_hint(self.source.likeness))
-        known = format_ttype(float(self.source.bundle.column("ttype")[row]))
-        marks = '<td class="marks"></td>' if self.source.references else ""
-        return (
-            f'<tr><th scope="row" title="{hint}">Judged T</th><td class="number">'
-            f"<b>{format_judged(chosen.facts.judged[chosen.place])}</b></td>"
-            f'<td class="number">{known} (catalogue)</td>{marks}</tr>'
-        )
-
-
-def _figure(stamp: NDArray[np.float32], display: DisplaySettings, words: str, mark: str) -> str:
-    data = base64.b64encode(encode(render(stamp[None], display)[0])).decode("ascii")
-    kind = "mark" if mark == "SYNTHETIC" else "mark real"
-    return (
-        f'<figure><img src="data:image/webp;base64,{data}" alt="{escape(words)}">'
-        f'<span class="{kind}">{mark}</span><figcaption>{escape(words)}</figcaption></figure>'
-    )
+        table = measures_html(measured(drawn), measured(real), self.source.references, judged)
+        return render("emulator.sample", pictures=pictures, measures=table)
 
 
 def measures_html(
     sample: dict[str, float],
     real: dict[str, float],
     references: list[dict[str, float]],
-    first: str = "",
-) -> str:
+    judged: dict[str, str] | None = None,
+) -> Html:
     """A table of what both galaxies measure; among other real galaxies where these are known.
 
-    first: a row of HTML above.
+    judged: T as the judge reads it, as a first row.
     """
-    lines = [first]
+    rows = []
     for name, words in MEASURES.items():
         others = np.array([one[name] for one in references])
-        marks = f'<td class="marks">{_marks(sample[name], others)}</td>' if references else ""
-        lines.append(
-            f'<tr><th scope="row">{words}</th>'
-            f'<td class="number"><b>{format_figure(sample[name])}</b></td>'
-            f'<td class="number">{format_figure(real[name])}</td>{marks}</tr>'
-        )
-    heads = ("Statistic", "synthetic", "real", *(["among real galaxies"] if references else []))
-    head = "".join(f'<th scope="col">{words}</th>' for words in heads)
-    note = BAR_NOTE.format(n=len(references)) if references else ""
-    return (
-        f'<table class="targets"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
-        f'</table><p class="soft">{NOTE}{note}</p>'
-    )
+        marks = place_html(sample[name], others) if references else ""
+        numbers = {"synthetic": format_figure(sample[name]), "real": format_figure(real[name])}
+        rows.append({"name": words, **numbers, "marks": marks})
+    heads = ["Statistic", "synthetic", "real", *(["among real galaxies"] if references else [])]
+    note = NOTE + (BAR_NOTE.format(n=len(references)) if references else "")
+    return render("emulator.measures", heads=heads, judged=judged, rows=rows, note=note)
 
 
-def _marks(value: float, others: NDArray[np.float64]) -> str:
+def place_html(value: float, others: NDArray[np.float64]) -> str:
+    """Where a value lies among others (n,); empty where that cannot be told."""
     others = others[np.isfinite(others)]
     if not len(others) or not np.isfinite(value):
-        return '<span class="soft">–</span>'
+        return ""
     low, high = np.quantile(others, USUAL).tolist()
     ends = np.append(others, value)
     return interval_html(value, low, high, axis=(float(ends.min()), float(ends.max()) + 1e-9))

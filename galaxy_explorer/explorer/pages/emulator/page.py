@@ -1,9 +1,7 @@
 """The Emulator page: galaxies that do not exist, of the types that are asked for.
 
-What the Emulator page shows of one prior.
-
-Controls on the left; on the right samples beside their nearest real galaxies, a ladder of types
-(report, Fig 12), one galaxy from type to type, and the proof.
+One panel a prior: controls on the left; on the right samples beside their nearest real galaxies, a
+ladder of types (report, Fig 12), one galaxy from type to type, and what was measured of the prior.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ import param
 
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.errors import BundleError, RequestError
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.pages.emulator.controls import (
     TTYPE,
     CameraControls,
@@ -36,8 +34,8 @@ from galaxy_explorer.explorer.pages.emulator.source import (
 from galaxy_explorer.explorer.pages.emulator.views import Ladder, MorphView, Samples
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
-from galaxy_explorer.explorer.widgets.components import CARD_STYLES
-from galaxy_explorer.explorer.widgets.controls import display_controls
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, display_controls
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.job_bar import JobRunner, JobTask
@@ -50,19 +48,14 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.state import ExplorerState
 
 
-PAGE_HEIGHT = "calc(100vh - 84px)"
 SAMPLES, LADDER, MORPH, EVIDENCE = "Samples", "Ladder", "Morph", "Evidence"
 TITLES = {SAMPLES: "{count} galaxies", LADDER: "Ladder of types", MORPH: "Morph"}
-LEAD = (
-    "Synthetic galaxies: for the type that you ask for, the prior writes {what}, and the model"
-    " draws the galaxy. Change anything, and they are drawn anew."
-)
 
 
 class EmulatorPanel(pn.viewable.Viewer):
-    """Wishes, the job that fulfils them, and four ways to look at what comes.
+    """Controls, the job that draws what they ask for, and four ways to look at what comes.
 
-    chooser: stands above the wishes, where there are several priors.
+    chooser: stands above the controls, where there are several priors.
     """
 
     mode: Any = param.Selector(default=SAMPLES, doc="Which way to look.")
@@ -74,45 +67,40 @@ class EmulatorPanel(pn.viewable.Viewer):
         super().__init__(**params)
         self.state, self.source, self.emulator = state, source, source.emulator
         self._chooser = [] if chooser is None else [chooser]
-        self.runner = JobRunner(self.source.line)
+        self.runner = JobRunner(self.source.queue)
         guidance = self.emulator.default_guidance if self.emulator.guided else None
-        self.wishes = ConditionControls(self.emulator.fields, guidance, self.runner.refuse)
+        self.controls = ConditionControls(self.emulator.fields, guidance, self.runner.refuse)
         kind = state.bundle.models[self.emulator.model].kind
         self.camera = CameraControls(
             units_of(state.bundle), has_layer=AUTOENCODERS[kind].has_psf_layer
         )
-        self.downloads = Downloads("Download", KINDS, self._prepare_file)
+        self.downloads = Downloads("Download", KINDS, self.prepare_file)
         self.detail = Detail(state, source.stamps)
         self.samples = Samples(self.source, self._focus, state.display)
-        self.parts = self._parts()
-        self.param.mode.objects = [*self.parts, EVIDENCE]
-        self._shown: dict[str, tuple[Any, ...]] = {}
-        self._begun: tuple[Any, ...] = ()
-        self.view = self._layout()
-        self._listen()
-        self._appear()
-        self.source.measure_references()
-
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self.view
-
-    def _parts(self) -> dict[str, Samples | Ladder | MorphView]:
         parts: dict[str, Any] = {SAMPLES: self.samples}
         field = next((one for one in self.emulator.fields if one.name == TTYPE), None)
         if field is not None:
             parts[LADDER] = Ladder(self.source, field, self._focus)
             parts[MORPH] = MorphView(self.source, field)
-        return parts
-
-    def _listen(self) -> None:
-        self.wishes.param.watch(self.ask, "changed")
-        self.camera.param.watch(self.ask, ["wish", "twins"])
+        self.parts = parts
+        self.param.mode.objects = [*self.parts, EVIDENCE]
+        self._shown: dict[str, tuple[Any, ...]] = {}
+        self._begun: tuple[Any, ...] = ()
+        self.view = self._layout()
+        self.controls.param.watch(self.ask, "changed")
+        self.camera.param.watch(self.ask, ["observation", "twins"])
         self.param.watch(self.ask, "mode")
         self.state.display.param.watch(self.ask, list(self.state.display.param.values()))
-        self.param.watch(self._appear, "shown")
+        self.param.watch(self.appear, "shown")
+        self.appear()
+        self.source.measure_references()
 
-    def _appear(self, *_: param.parameterized.Event) -> None:
-        self.detail.drawing.shown = self.shown
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self.view
+
+    def appear(self, *_: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
+        self.detail.task.shown = self.shown
         self.ask()
 
     def _focus(self, row: int) -> None:
@@ -120,44 +108,46 @@ class EmulatorPanel(pn.viewable.Viewer):
 
     def ask(self, *_: param.parameterized.Event) -> None:
         """Draw what is asked for, where it is not what is shown already."""
-        part, request = self.parts.get(self.mode), self.wishes.request
+        part, request = self.parts.get(self.mode), self.controls.request
         token = self.state.display.token()
-        look = DisplayOptions(
-            DisplaySettings.from_token(token), self.camera.wish, self.camera.twins
+        options = DisplayOptions(
+            DisplaySettings.from_token(token), self.camera.observation, self.camera.twins
         )
-        asked = (self.mode, request.identity, token, look.wish, look.twins)
+        asked = (self.mode, request.identity, token, options.observation, options.twins)
         known = {self._begun, self._shown.get(self.mode)}
         if part is None or not self.shown or asked in known:
             return
         self._begun = asked
         self._shown.pop(self.mode, None)
-        words = self.wishes.words(typed=self.mode == SAMPLES)
-        part.begin(request, look, words)
+        words = self.controls.words(typed=self.mode == SAMPLES)
+        part.begin(request, options, words)
         camera = f", {self.camera.words()}" if self.camera.words() else ""
         title = f"{TITLES[self.mode].format(count=request.count)}, {words}{camera}"
         finished = partial(self._finish, asked)
-        self.runner.start(JobTask(part.work(request, look), part.show, title, finished))
+        self.runner.start(JobTask(part.work(request, options), part.show, title, finished))
 
     def _finish(self, asked: tuple[Any, ...]) -> None:
         self._shown[asked[0]] = asked
 
-    def _prepare_file(self, kind: str) -> Callable[[], Made]:
+    def prepare_file(self, kind: str) -> Callable[[], Made]:
+        """The file that is asked for; it is made in a thread."""
         if self.samples.made is None:
             raise RequestError("the galaxies are still being drawn; try again when they are there")
         request, codes, _ = self.samples.made
         made = partial(made_file, self.source, request, codes, self.samples.facts)
-        return partial(made, wish=self.camera.wish, kind=kind)
+        return partial(made, observation=self.camera.observation, kind=kind)
 
     def _layout(self) -> pn.Row:
         files = pn.Column(self.downloads.buttons, margin=(10, 10))
         is_samples = self.param.mode.rx() == SAMPLES
         files.visible = is_samples
         self.runner.bar.visible = self.param.mode.rx() != EVIDENCE
-        if TTYPE in self.wishes.conditions:
-            self.wishes.conditions[TTYPE].visible = is_samples
+        if TTYPE in self.controls.conditions:
+            self.controls.conditions[TTYPE].visible = is_samples
+        written = "codes" if self.source.likeness.has_codes else "latents"
         left = pn.Column(
-            html_of(f"<h2>Emulator</h2><p class='soft'>{self._lead()}</p>"), *self._chooser,
-            self.wishes,
+            html_of(render("emulator.lead", written=written)), *self._chooser,
+            self.controls,
             folded("Camera", [self.camera]),
             display_controls(self.state), files, margin=(0, 14, 0, 0), sizing_mode="stretch_width",
             styles={"height": PAGE_HEIGHT, "flex": "0 0 clamp(290px, 25vw, 370px)",
@@ -180,9 +170,6 @@ class EmulatorPanel(pn.viewable.Viewer):
             shown.append(page)
         return pn.Row(left, column(bar, self.detail, *shown), sizing_mode="stretch_width", margin=8)
 
-    def _lead(self) -> str:
-        return LEAD.format(what="codes" if self.source.likeness.has_codes else "latents")
-
 
 def column(*parts: Any) -> pn.Column:
     """The part of the page that scrolls by itself."""
@@ -198,14 +185,11 @@ def html_of(text: str) -> pn.pane.HTML:
     """Words of the page."""
     # Both sheets make soft words paler: together too pale to read.
     sheets = [STYLES, *CARD_STYLES, ".soft { opacity: 1; }"]
-    return pn.pane.HTML(text, stylesheets=sheets, sizing_mode="stretch_width", margin=(4, 10))
-
-
-NO_PRIOR = "<h2>Emulator</h2><p>{error}; then restart the app.</p>"
+    return HtmlPane(text, stylesheets=sheets, sizing_mode="stretch_width", margin=(4, 10))
 
 
 class EmulatorPage(pn.viewable.Viewer):
-    """One panel a prior; a chooser above their wishes says which is shown."""
+    """One panel a prior; a chooser above their controls says which is shown."""
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
@@ -214,7 +198,7 @@ class EmulatorPage(pn.viewable.Viewer):
         try:
             main = emulator_source(context).emulator.model
         except BundleError as error:
-            self.view.append(column(html_of(NO_PRIOR.format(error=escape(error)))))
+            self.view.append(column(html_of(render("emulator.no_prior", error=error))))
             return
         choices = prior_choices(context.bundle)
         self.chooser = pmui.Select(
@@ -224,7 +208,7 @@ class EmulatorPage(pn.viewable.Viewer):
         self.panels: dict[str, EmulatorPanel] = {}
         self._show()
         self.chooser.param.watch(self._show, "value")
-        self.view.param.watch(self._appear, "visible")
+        self.view.param.watch(self.appear, "visible")
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self.view
@@ -243,9 +227,10 @@ class EmulatorPage(pn.viewable.Viewer):
 
     def _show(self, *_: param.parameterized.Event) -> None:
         self.view[:] = [self.panel.view]
-        self._appear()
+        self.appear()
 
-    def _appear(self, *_: param.parameterized.Event) -> None:
+    def appear(self, *_: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
         for panel in self.panels.values():
             panel.shown = self.view.visible and panel is self.panel
 

@@ -1,8 +1,7 @@
-"""What the Emulator page shows, made step by step; shared by all visitors of a process.
+"""What the Emulator page shows, made step by step, and files of it; shared by all visitors.
 
-Everything here may be slow and belongs into the thread of `emulating.Line`.
-
-Files of synthetic galaxies for a visitor: FITS, PNG and catalogue, each marked as synthetic.
+Everything here may be slow and belongs into the thread of the `JobQueue`. Files (FITS, PNG and
+catalogue) are marked as synthetic.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from galaxy_explorer.explorer.pictures.display import (
     DisplaySettings,
     as_shown,
     limits,
-    render,
+    render_stamps,
     sheet,
     without_colour,
 )
@@ -68,7 +67,7 @@ class DisplayOptions:
     """
 
     display: DisplaySettings
-    wish: ObservationSettings = field(default_factory=ObservationSettings)
+    observation: ObservationSettings = field(default_factory=ObservationSettings)
     twins: bool = False
 
 
@@ -92,11 +91,11 @@ def emulator_source(context: AppContext, model: str | None = None) -> EmulatorSo
 
 @lru_cache(8)
 def _source(context: AppContext, model: str) -> EmulatorSource:
-    return EmulatorSource(context, model, _line(context))
+    return EmulatorSource(context, model, _queue(context))
 
 
 @lru_cache(2)
-def _line(_context: AppContext) -> JobQueue:
+def _queue(_context: AppContext) -> JobQueue:
     return JobQueue()
 
 
@@ -104,21 +103,21 @@ class EmulatorSource:
     """Draws, decodes and judges; `line` is where visitors wait for it, whatever the prior."""
 
     def __init__(
-        self, context: AppContext, model: str | None = None, line: JobQueue | None = None
+        self, context: AppContext, model: str | None = None, queue: JobQueue | None = None
     ) -> None:
         from galaxy_explorer.emulation.emulator import Emulator
 
         self.bundle, self.stamps = context.bundle, context.stamps
         self.emulator: Emulator = Emulator.open(self.bundle, model)
         self.likeness = Likeness(self.emulator)
-        self.line = line or JobQueue()
+        self.queue = queue or JobQueue()
         self._kept: OrderedDict[str, Codes] = OrderedDict()
         self._measured: list[dict[str, float]] = []
         self._measuring = False
 
     def warm(self) -> None:
         """Get ready what the page shows first, so that its first visitor does not wait for it."""
-        self.line.prepare(self._warm)
+        self.queue.prepare(self._warm)
 
     def _warm(self) -> None:
         request = first_request(self.emulator.fields)
@@ -168,9 +167,9 @@ class EmulatorSource:
         """Stamps (n, S, S) that the model draws of code maps or latents (n, ...)."""
         return as_shown(self.emulator.decode(codes))
 
-    def check(self, wish: ObservationSettings, condition: Mapping[str, Any]) -> None:
+    def check(self, observation: ObservationSettings, condition: Mapping[str, Any]) -> None:
         """Raise RequestError where galaxies cannot be observed so, or would be too large here."""
-        side = Observer(self.emulator, wish, condition).side
+        side = Observer(self.emulator, observation, condition).side
         if side > MAX_SIDE_PX:
             raise RequestError(
                 f"{side} pixels a side: at most {MAX_SIDE_PX} on this page; fewer arcsec a pixel"
@@ -178,27 +177,27 @@ class EmulatorSource:
             )
 
     def seen(
-        self, request: Request, wish: ObservationSettings, cancelled: Callable[[], bool]
+        self, request: Request, observation: ObservationSettings, cancelled: Callable[[], bool]
     ) -> Iterator[Drawn]:
         """As `drawn`; at the end as a camera sees the galaxies, where one is wished for."""
-        self.check(wish, request.condition)
+        self.check(observation, request.condition)
         for drawn in self.drawn(request, cancelled):
-            if drawn.share < 1 or wish == ObservationSettings():
+            if drawn.share < 1 or observation == ObservationSettings():
                 yield drawn
             else:
-                stamps = self.observed(drawn.codes, request, wish, cancelled)
+                stamps = self.observed(drawn.codes, request, observation, cancelled)
                 yield drawn._replace(stamps=stamps)
 
     def observed(
         self,
         codes: Codes,
         request: Request,
-        wish: ObservationSettings,
+        observation: ObservationSettings,
         cancelled: Callable[[], bool],
     ) -> Stamps:
         """Stamps (n, T, T), stretched for the eye, as a camera would see the galaxies."""
-        maker = Observer(self.emulator, wish, request.condition)
-        seen = maker.observe(codes, request, cancelled=cancelled)
+        observer = Observer(self.emulator, observation, request.condition)
+        seen = observer.observe(codes, request, cancelled=cancelled)
         return reduced(as_shown(seen.stretched), SHOWN_PX)
 
     def facts(self, request: Request, codes: Codes) -> Facts:
@@ -214,15 +213,15 @@ class EmulatorSource:
         light = light_without_psf(self.bundle, codes)
         return as_shown(units_of(self.bundle).stamps(light))
 
-    def sheet(self, drawn: Drawn, look: DisplayOptions, columns: int) -> bytes:
+    def sheet(self, drawn: Drawn, options: DisplayOptions, columns: int) -> bytes:
         """One JPEG of galaxies; those that are not whole in the limits usual for galaxies.
 
         With twins each picture is twice as wide: right of a galaxy that is whole stands its twin,
         in the same limits.
         """
-        stamps, display, whole = drawn.stamps, look.display, drawn.share == 1
+        stamps, display, whole = drawn.stamps, options.display, drawn.share == 1
         between = limits(stamps, display) if whole else self.usual_limits(display)
-        if look.twins:
+        if options.twins:
             twins = self.twins(drawn.codes) if whole else np.full_like(stamps, between[0])
             stamps = np.concatenate([stamps, twins], axis=2)
         return synthetic_sheet(stamps, display, columns, between)
@@ -236,13 +235,13 @@ class EmulatorSource:
         """Measure some held-out real galaxies, one at a time, so that no visitor waits for it."""
         if not self._measuring:
             self._measuring = True
-            self.line.prepare(self._measure_next)
+            self.queue.prepare(self._measure_next)
 
     def _measure_next(self) -> None:
         stamps, done = self._reference_stamps, len(self._measured)
         if done < len(stamps):
             self._measured.append(measured(stamps[done]))
-            self.line.prepare(self._measure_next)
+            self.queue.prepare(self._measure_next)
 
     @property
     def references(self) -> list[dict[str, float]]:
@@ -280,7 +279,7 @@ def synthetic_sheet(
 ) -> bytes:
     """One JPEG of synthetic stamps (n, S, S); its comment says what they are."""
     buffer = io.BytesIO()
-    pictures = sheet(render(stamps, display, between), columns)
+    pictures = sheet(render_stamps(stamps, display, between), columns)
     Image.fromarray(pictures).save(buffer, "JPEG", quality=SHEET_QUALITY, comment=COMMENT)
     return buffer.getvalue()
 
@@ -294,7 +293,7 @@ def made_file(
     codes: NDArray[np.integer],
     facts: Facts | None,
     *,
-    wish: ObservationSettings,
+    observation: ObservationSettings,
     kind: str,
 ) -> Made:
     """Name and bytes of a file of the galaxies of a request.
@@ -302,23 +301,24 @@ def made_file(
     kind: "fits" (cube, catalogue, codes), "png" (a sheet) or "ecsv" (the catalogue alone). Raises
     RequestError for what cannot be observed.
     """
-    maker = Observer(source.emulator, wish, request.condition)
-    stem, lines = file_stem(maker, request), cards(maker, request)
-    observed = maker.observe(codes, request)
+    observer = Observer(source.emulator, observation, request.condition)
+    stem, lines = file_stem(observer, request), cards(observer, request)
+    observed = observer.observe(codes, request)
     if kind == "png":
         return stem, png_bytes(observed.stretched, lines)
-    known = {} if facts is None else _known(source, facts)
+    known = {} if facts is None else known_facts(source, facts)
     flux = observed.pixels.sum((2, 3), dtype=np.float64)
     table = catalogue(
-        maker, request, codes, flux[:, 0] if flux.shape[1] == 1 else flux,
+        observer, request, codes, flux[:, 0] if flux.shape[1] == 1 else flux,
         log_prob=None if facts is None else facts.log_prob, measured=known,
     )  # fmt: skip
     if kind == "ecsv":
         return stem, encode_table(table, "ecsv")
-    return stem, fits_bytes(observed.pixels, table, codes, lines, maker.setup.psf)
+    return stem, fits_bytes(observed.pixels, table, codes, lines, observer.setup.psf)
 
 
-def _known(source: EmulatorSource, facts: Facts) -> dict[str, NDArray[Any]]:
+def known_facts(source: EmulatorSource, facts: Facts) -> dict[str, NDArray[Any]]:
+    """What is known of samples, as columns of their catalogue."""
     ids = np.asarray(source.bundle.column("galaxy_id"), str)[facts.rows]
     known = {"nearest_real": ids, "nearest_distance": facts.distances}
     return known if facts.judged is None else {**known, "judged_ttype": facts.judged}

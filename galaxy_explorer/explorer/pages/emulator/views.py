@@ -1,6 +1,6 @@
 """Samples, ladder and morph of the Emulator page: what each asks for, and how it is shown.
 
-Each has a `work(request, look)` for the line and a `show` for what a step of it made.
+Each has a `work(request, options)` for the queue and a `show` for what a step of it made.
 """
 
 from __future__ import annotations
@@ -29,7 +29,12 @@ from galaxy_explorer.explorer.pages.emulator.source import (
     EmulatorSource,
     synthetic_sheet,
 )
-from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode_sheet, limits, render
+from galaxy_explorer.explorer.pictures.display import (
+    DisplaySettings,
+    encode_sheet,
+    limits,
+    render_stamps,
+)
 from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.widgets.components import LadderTable, SampleCards, TypeMorph
 from galaxy_explorer.explorer.widgets.job_bar import JobStep
@@ -68,38 +73,38 @@ class Samples:
     ) -> None:
         self.source, self._focus = source, focus
         self.detail = SampleDetail(source, display, self.close)
-        self.view = SampleCards(self._on_message, margin=0, sheet_columns=COLUMNS)
+        self.view = SampleCards(self.on_message, margin=0, sheet_columns=COLUMNS)
         self.made: tuple[Request, NDArray[Any], NDArray[np.float32]] | None = None
         self.facts: Facts | None = None
         self.heading = ""
 
-    def begin(self, request: Request, look: DisplayOptions, words: str) -> None:
+    def begin(self, request: Request, options: DisplayOptions, words: str) -> None:
         """Make room for what is coming."""
         self.made = self.facts = None
         self.close()
         self.heading = SAMPLES_HEADING.format(space=self.source.likeness.space)
-        self.heading += f"{TWIN_HEADING}." if look.twins else ""
+        self.heading += f"{TWIN_HEADING}." if options.twins else ""
         self.view.param.update(
-            count=request.count, cards=[], real_sheet=None, chosen=-1, twins=look.twins,
+            count=request.count, cards=[], real_sheet=None, chosen=-1, twins=options.twins,
             words=f"Synthetic galaxy, {words}", heading=self.heading,
         )  # fmt: skip
 
-    def work(self, request: Request, look: DisplayOptions) -> Work:
+    def work(self, request: Request, options: DisplayOptions) -> Work:
         """The galaxies row by row, then what is known of them."""
-        return partial(self._work, request, look)
+        return partial(self._work, request, options)
 
     def _work(
-        self, request: Request, look: DisplayOptions, cancelled: Callable[[], bool]
+        self, request: Request, options: DisplayOptions, cancelled: Callable[[], bool]
     ) -> Iterator[JobStep]:
-        for drawn in self.source.seen(request, look.wish, cancelled):
+        for drawn in self.source.seen(request, options.observation, cancelled):
             share, codes, stamps = drawn
-            shown = self.source.sheet(drawn, look, COLUMNS)
+            shown = self.source.sheet(drawn, options, COLUMNS)
             words = f"{share:.0%} drawn"
             made = (request, codes, stamps) if share == 1 else None
             yield JobStep(0.9 * share, words, (shown, made, None, None))
             if share == 1 and not cancelled():
                 facts = self.source.facts(request, codes)
-                real = render(self.source.reconstructions(facts.rows), look.display)
+                real = render_stamps(self.source.reconstructions(facts.rows), options.display)
                 yield JobStep(1.0, "compared", (shown, made, facts, encode_sheet(real, COLUMNS)))
 
     def show(self, content: tuple[bytes, Any, Facts | None, bytes | None]) -> None:
@@ -115,7 +120,8 @@ class Samples:
             }  # fmt: skip
         self.view.param.update(sheet=sheet, stamp=self.view.stamp + 1, **known)
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         row, place = message.get("focus"), message.get("sample")
         if isinstance(row, int) and 0 <= row < len(self.source.bundle):
             self._focus(row)
@@ -144,20 +150,29 @@ class Ladder:
     def __init__(self, source: EmulatorSource, field: Field, focus: Callable[[int], None]) -> None:
         self.source, self._focus = source, focus
         self.types = whole_types(field)
-        columns = [{"words": _signed(t), "colour": type_colour(t)} for t in self.types]
-        self.view = LadderTable(self._on_message, margin=0, columns=columns, heading=LADDER_HEADING)
+        columns = [
+            {"words": f"{t:g}".replace("-", "−"), "colour": type_colour(t)} for t in self.types
+        ]
+        self.view = LadderTable(self.on_message, margin=0, columns=columns, heading=LADDER_HEADING)
         self._real: list[int] = []
 
-    def begin(self, request: Request, look: DisplayOptions, _words: str) -> None:
+    def begin(self, request: Request, options: DisplayOptions, _words: str) -> None:
         """Make room for what is coming."""
-        self._real = self._real_rows(request.seed)
+        # Galaxies of each type, chosen by the seed, line after line; -1 where there is none.
+        ttype = np.asarray(self.source.bundle.column("ttype"), np.float64)
+        chosen = np.full((REAL_LINES, len(self.types)), -1)
+        for place, t in enumerate(self.types):
+            rows = np.flatnonzero(np.abs(ttype - t) <= WITHIN)
+            order = np.random.default_rng((request.seed, place)).permutation(rows)[:REAL_LINES]
+            chosen[: len(order), place] = order
+        self._real = [int(row) for row in chosen.ravel()]
         ids = self.source.bundle.column("galaxy_id")
         columns = len(self.types)
         lines = [_line("Real", "as the model draws them", n * columns) for n in range(REAL_LINES)]
         for n in range(LADDER_LINES):
             words = f"seed {request.seed}, number {n + 1}"
             lines += [_line("Synthetic", words, n * columns)]
-            if look.twins:
+            if options.twins:
                 lines += [_line("Twin", "before the PSF", (LADDER_LINES + n) * columns)]
         self.view.param.update(
             lines=lines,
@@ -165,32 +180,22 @@ class Ladder:
             real_names=[str(ids[row]) if row >= 0 else "" for row in self._real],
         )
 
-    def _real_rows(self, seed: int) -> list[int]:
-        """Galaxies of each type, chosen by the seed, line after line; -1 where there is none."""
-        ttype = np.asarray(self.source.bundle.column("ttype"), np.float64)
-        chosen = np.full((REAL_LINES, len(self.types)), -1)
-        for place, t in enumerate(self.types):
-            rows = np.flatnonzero(np.abs(ttype - t) <= WITHIN)
-            order = np.random.default_rng((seed, place)).permutation(rows)[:REAL_LINES]
-            chosen[: len(order), place] = order
-        return [int(row) for row in chosen.ravel()]
-
-    def work(self, request: Request, look: DisplayOptions) -> Work:
+    def work(self, request: Request, options: DisplayOptions) -> Work:
         """Real galaxies first, then the synthetic ones line by line, row by row."""
-        return partial(self._work, request, look, np.array(self._real))
+        return partial(self._work, request, options, np.array(self._real))
 
     def _work(
         self,
         request: Request,
-        look: DisplayOptions,
+        options: DisplayOptions,
         real: NDArray[np.int64],
         cancelled: Callable[[], bool],
     ) -> Iterator[JobStep]:
         stamps = self.source.reconstructions(np.maximum(real, 0))
         stamps[real < 0] = 0.0
-        shown = render(stamps, look.display)
+        shown = render_stamps(stamps, options.display)
         yield JobStep(0.0, "real galaxies", {"real_sheet": encode_sheet(shown, len(self.types))})
-        self.source.check(look.wish, request.condition)
+        self.source.check(options.observation, request.condition)
         done: list[NDArray[np.float32]] = []
         maps: list[tuple[Request, NDArray[np.integer]]] = []
         for line in range(LADDER_LINES):
@@ -198,24 +203,27 @@ class Ladder:
             for share, codes, stamps in self.source.drawn(asked, cancelled):
                 words, on_the_way = f"line {line + 1} of {LADDER_LINES}", share < 1
                 drawn = np.concatenate([*done, stamps])
-                content = self._content(drawn, look, unfinished=len(stamps) * on_the_way)
+                content = self._content(drawn, options, unfinished=len(stamps) * on_the_way)
                 yield JobStep((line + share) / LADDER_LINES, words, content)
                 if share == 1:
                     done.append(stamps)
                     maps.append((asked, codes))
             if cancelled():
                 return
-        if look.twins:
+        if options.twins:
             twins = self.source.twins(np.concatenate([codes for _, codes in maps]))
-            yield JobStep(1.0, "deconvolved", self._content(np.concatenate(done), look, twins))
-        elif look.wish != ObservationSettings():
-            seen = [self.source.observed(codes, one, look.wish, cancelled) for one, codes in maps]
-            yield JobStep(1.0, "observed", self._content(np.concatenate(seen), look))
+            yield JobStep(1.0, "deconvolved", self._content(np.concatenate(done), options, twins))
+        elif options.observation != ObservationSettings():
+            seen = [
+                self.source.observed(codes, one, options.observation, cancelled)
+                for one, codes in maps
+            ]
+            yield JobStep(1.0, "observed", self._content(np.concatenate(seen), options))
 
     def _content(
         self,
         stamps: NDArray[np.float32],
-        look: DisplayOptions,
+        options: DisplayOptions,
         twins: NDArray[np.float32] | None = None,
         *,
         unfinished: int = 0,
@@ -227,20 +235,21 @@ class Ladder:
         ready, columns = len(stamps), len(self.types)
         whole = np.zeros((LADDER_LINES * columns, *stamps.shape[1:]), np.float32)
         whole[:ready] = stamps
-        between = limits(whole, look.display).copy()
-        between[ready - unfinished : ready] = self.source.usual_limits(look.display)
+        between = limits(whole, options.display).copy()
+        between[ready - unfinished : ready] = self.source.usual_limits(options.display)
         stamps = whole
-        if look.twins:
+        if options.twins:
             stamps = np.concatenate([whole, np.zeros_like(whole) if twins is None else twins])
             between = np.concatenate([between, between])
             ready += 0 if twins is None else len(twins)
-        return {"sheet": synthetic_sheet(stamps, look.display, columns, between), "ready": ready}
+        return {"sheet": synthetic_sheet(stamps, options.display, columns, between), "ready": ready}
 
     def show(self, content: dict[str, Any]) -> None:
         """Show a step of the work."""
         self.view.param.update(**content, stamp=self.view.stamp + 1)
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         place = message.get("real")
         if isinstance(place, int) and 0 <= place < len(self._real) and self._real[place] >= 0:
             self._focus(self._real[place])
@@ -256,24 +265,24 @@ class MorphView:
         self.values = [types[0] + MORPH_STEP * step for step in range(steps + 1)]
         self.view = TypeMorph(
             margin=0, sheet_columns=COLUMNS, values=self.values, low=self.values[0],
-            high=self.values[-1], step=MORPH_STEP, start=_middle(self.values),
+            high=self.values[-1], step=MORPH_STEP, start=self.values[len(self.values) // 2],
             colours=[type_colour(t) for t in types], heading=MORPH_HEADING,
         )  # fmt: skip
 
-    def begin(self, request: Request, _look: DisplayOptions, _words: str) -> None:
+    def begin(self, request: Request, _options: DisplayOptions, _words: str) -> None:
         """Make room for what is coming."""
         self.view.param.update(words=f"seed {request.seed}")
 
-    def work(self, request: Request, look: DisplayOptions) -> Work:
+    def work(self, request: Request, options: DisplayOptions) -> Work:
         """All frames, row by row."""
-        return partial(self._work, request, look)
+        return partial(self._work, request, options)
 
     def _work(
-        self, request: Request, look: DisplayOptions, cancelled: Callable[[], bool]
+        self, request: Request, options: DisplayOptions, cancelled: Callable[[], bool]
     ) -> Iterator[JobStep]:
         asked = along_types(request, self.values)
-        for drawn in self.source.seen(asked, look.wish, cancelled):
-            sheet = self.source.sheet(drawn, replace(look, twins=False), COLUMNS)
+        for drawn in self.source.seen(asked, options.observation, cancelled):
+            sheet = self.source.sheet(drawn, replace(options, twins=False), COLUMNS)
             yield JobStep(drawn.share, f"{len(self.values)} frames", {"sheet": sheet})
 
     def show(self, content: dict[str, Any]) -> None:
@@ -293,11 +302,3 @@ def along_types(request: Request, types: Iterable[float], first: int = 0) -> Req
         request, count=len(types), first=first, same_noise=True,
         condition={**request.condition, TTYPE: types},
     )  # fmt: skip
-
-
-def _middle(values: list[float]) -> float:
-    return values[len(values) // 2]
-
-
-def _signed(value: float) -> str:
-    return f"{value:g}".replace("-", "−")

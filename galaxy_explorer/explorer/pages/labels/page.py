@@ -31,25 +31,24 @@ from galaxy_explorer.explorer.pages.labels.tools import (
 from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.urls import one_url
 from galaxy_explorer.explorer.widgets.cluster_headings import choice
-from galaxy_explorer.explorer.widgets.components import LabelDesk
+from galaxy_explorer.explorer.widgets.components import HtmlPane, LabelDesk
 from galaxy_explorer.explorer.widgets.controls import (
+    BOUND,
     COMPACT,
     SOURCE_WORDS,
     clustering_select,
     display_controls,
-    two_way,
 )
 from galaxy_explorer.labels.queues import DISAGREEMENTS, SELECTED
 from galaxy_explorer.labels.scheme import STAGE
 
 if TYPE_CHECKING:
-    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
     from galaxy_explorer.labels.scheme import Term
     from galaxy_explorer.labels.store import LabelStore
 
 PANEL_WIDTH = "clamp(300px, 27vw, 400px)"
-SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 BEHIND = 20
 """Galaxies before the one on the screen that can be gone back to after a change of view."""
 GUEST = "guest"
@@ -81,29 +80,42 @@ class LabelsPage(pn.viewable.Viewer):
     def __init__(
         self,
         state: ExplorerState,
-        stamps: StampStore,
+        context: AppContext,
         store: LabelStore | None = None,
         **params: Any,
     ) -> None:
         super().__init__(**params)
-        self.state, self.stamps = state, stamps
+        self.state, self.stamps = state, context.stamps
         try:
             self.session = LabelSession(store or label_store(state.bundle), state)
         except LabelError as error:
-            self.view = pn.Column(pn.pane.HTML(bad(error), stylesheets=[STYLES], margin=30))
+            self.view = pn.Column(HtmlPane(bad(error), stylesheets=[STYLES], margin=30))
             return
         login = pn.state.user if pn.state.user not in {None, GUEST} else ""
         self.desk = LabelDesk(self.on_message, login=bool(login))
         self.row, self.serial, self.login = -1, 0, login
         self.about, self.agreement = (
-            pn.pane.HTML("", stylesheets=[STYLES], margin=(4, 10), sizing_mode="stretch_width")
+            HtmlPane("", stylesheets=[STYLES], margin=(4, 10), sizing_mode="stretch_width")
             for _ in range(2)
         )
-        self.drawing = LatestTask(self._prepare, self._show)
-        self.tools = self._make_tools()
+        self.task = LatestTask(self.prepare, self.fill)
+        makers = {
+            "Label many at once": LabelMany,
+            "Merge and split clusters": Regroup,
+            "Vocabulary": EditVocabulary,
+            "Import": Import,
+            "Export": Export,
+        }
+        self.tools = {title: make(self.session, self._changed) for title, make in makers.items()}
         self.view = self._layout()
-        self.view.param.watch(self._appear, "visible")
-        self._listen()
+        self.view.param.watch(self.appear, "visible")
+        session = self.session
+        session.param.watch(self._fill, "queue")
+        session.param.watch(self._again, "blind")
+        state.param.watch(self._again, "clustering")
+        state.param.watch(self._refresh, ["selection", "clustering"])
+        session.param.watch(self._picture, "pictures")
+        state.display.param.watch(self._picture, list(state.display.param.values()))
         self._picture()
         self._terms()
         if login:
@@ -111,15 +123,6 @@ class LabelsPage(pn.viewable.Viewer):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self.view
-
-    def _listen(self) -> None:
-        session, state = self.session, self.state
-        session.param.watch(self._fill, "queue")
-        session.param.watch(self._again, "blind")
-        state.param.watch(self._again, "clustering")
-        state.param.watch(self._refresh, ["selection", "clustering"])
-        session.param.watch(self._picture, "pictures")
-        state.display.param.watch(self._picture, list(state.display.param.values()))
 
     async def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
@@ -142,7 +145,7 @@ class LabelsPage(pn.viewable.Viewer):
         elif kind == "at":
             row = message.get("row")
             self.row = row if isinstance(row, int) and row < len(self.state.bundle) else -1
-            self.drawing.ask()
+            self.task.ask()
 
     async def _begin(self, name: object) -> None:
         try:
@@ -187,10 +190,12 @@ class LabelsPage(pn.viewable.Viewer):
         if terms != self.desk.terms:
             self.desk.terms = terms
 
-    def _appear(self, event: Any) -> None:
-        self.drawing.shown = event.new
+    def appear(self, event: Any) -> None:
+        """Draw only while the page can be seen."""
+        self.task.shown = event.new
 
-    def _prepare(self) -> Callable[[], tuple[str, str]]:
+    def prepare(self) -> Callable[[], tuple[str, str]]:
+        """What to draw now; it is made in a thread."""
         return partial(self._about_html, self.row, self.session.annotator, blind=self.session.blind)
 
     def _about_html(self, row: int, me: str, *, blind: bool) -> tuple[str, str]:
@@ -205,29 +210,20 @@ class LabelsPage(pn.viewable.Viewer):
         said = annotations_html({me: {}, **everyone}, me, blind=blind)
         return said + history_html(events, me, blind=blind), agreement
 
-    def _show(self, words: tuple[str, str]) -> None:
+    def fill(self, words: tuple[str, str]) -> None:
+        """Show what was made."""
         self.about.object, self.agreement.object = words
 
     def _refresh(self, *_: Any) -> None:
         self._terms()
-        self.drawing.ask()
+        self.task.ask()
         for tool in self.tools.values():
             tool.refresh()
 
     def _changed(self) -> None:
         """After a tool has stored something."""
         self._terms()
-        self.drawing.ask()
-
-    def _make_tools(self) -> dict[str, Any]:
-        makers = {
-            "Label many at once": LabelMany,
-            "Merge and split clusters": Regroup,
-            "Vocabulary": EditVocabulary,
-            "Import": Import,
-            "Export": Export,
-        }
-        return {title: make(self.session, self._changed) for title, make in makers.items()}
+        self.task.ask()
 
     def _layout(self) -> pn.Row:
         tools = pmui.Accordion(
@@ -238,9 +234,24 @@ class LabelsPage(pn.viewable.Viewer):
             margin=(5, 10),
             sx=COMPACT,
         )
+        sources = choice("Pictures", self.session.param.pictures, SOURCE_WORDS)
+        sources.margin = (6, 10)
+        sources.visible = self.stamps.originals is not None
+        session = self.session
+        queue = pmui.Select.from_param(
+            session.param.queue, label="Queue", options=QUEUE_WORDS, margin=(10, 10, 5, 10), **BOUND
+        )
+        again = pmui.Button(
+            label="Fill anew", size="small", variant="outlined", margin=(10, 10, 5, 0)
+        )
+        again.on_click(self._fill)
+        blind = pmui.Switch.from_param(
+            session.param.blind, label="Blind: hide T, clusters and what others say", description=""
+        )
+        queue_controls = pn.Row(queue, again, sizing_mode="stretch_width"), blind
         side = pn.Column(
-            *self._queue_controls(), self.about, self.agreement, tools,
-            clustering_select(self.state), self._sources(), display_controls(self.state),
+            *queue_controls, self.about, self.agreement, tools,
+            clustering_select(self.state), sources, display_controls(self.state),
             styles={"flex": f"0 0 {PANEL_WIDTH}"}, sizing_mode="stretch_both", scroll="y-auto",
             css_classes=["side-panel"], margin=(10, 0, 0, 0),
         )  # fmt: skip
@@ -248,20 +259,3 @@ class LabelsPage(pn.viewable.Viewer):
             self.desk, sizing_mode="stretch_both", scroll="y-auto", margin=(12, 8, 0, 16)
         )
         return pn.Row(stage, side, sizing_mode="stretch_both", margin=0)
-
-    def _queue_controls(self) -> tuple[pn.Row, pmui.Switch]:
-        session = self.session
-        queue = pmui.Select(label="Queue", options=QUEUE_WORDS, margin=(10, 10, 5, 10), **SMALL)
-        again = pmui.Button(
-            label="Fill anew", size="small", variant="outlined", margin=(10, 10, 5, 0)
-        )
-        again.on_click(self._fill)
-        blind = pmui.Switch(label="Blind: hide T, clusters and what others say")
-        row = pn.Row(two_way(queue, session, "queue"), again, sizing_mode="stretch_width")
-        return row, two_way(blind, session, "blind")
-
-    def _sources(self) -> pn.Row:
-        sources = choice("Pictures", self.session.param.pictures, SOURCE_WORDS)
-        sources.margin = (6, 10)
-        sources.visible = self.stamps.originals is not None
-        return sources

@@ -1,6 +1,6 @@
 """One visitor who labels: name, queue, and what their browser asks for. Knows no widgets.
 
-What annotators have said of each galaxy, as a column that a search can name.
+What annotators have said of each galaxy is also a column that a search can name.
 """
 
 from __future__ import annotations
@@ -108,9 +108,9 @@ class LabelSession(param.Parameterized):
         if not self.blind:
             clustering = self.state.bundle.clusterings[self.state.clustering]
             words = caption(self.state.bundle, clustering, row).removeprefix(f"{galaxy} · ")
-        return [row, galaxy, words, self.said(galaxy)]
+        return [row, galaxy, words, self.annotations_of(galaxy)]
 
-    def said(self, galaxy: str) -> dict[str, str]:
+    def annotations_of(self, galaxy: str) -> dict[str, str]:
         """What the annotator has said of a galaxy: aspect -> label, note -> text."""
         said = self.store.said(self.annotator, galaxy)
         return {aspect: value.text(aspect) for aspect, value in said.items()}
@@ -127,20 +127,17 @@ class LabelSession(param.Parameterized):
             try:
                 for event in self._store(kind, list(together), answer["refused"]):
                     answer["saved"].append(event.event_id)
-                    self._note(event, answer, touched)
+                    # Say what an event touched: the browser goes back to what was undone.
+                    row = self.sample.rows.get(event.target) if event.kind == GALAXY else None
+                    if row is not None:
+                        touched.add(event.target)
+                    if event.action != SET:
+                        answer["show"] = None if row is None else self.item(row)
             except NotSaved as error:
                 answer["failed"] = str(error)
                 break
-        answer["said"] = {galaxy: self.said(galaxy) for galaxy in touched}
+        answer["said"] = {galaxy: self.annotations_of(galaxy) for galaxy in touched}
         return answer
-
-    def _note(self, event: Event, answer: dict[str, Any], touched: set[str]) -> None:
-        """Say what an event touched: the browser goes back to what was undone."""
-        row = self.sample.rows.get(event.target) if event.kind == GALAXY else None
-        if row is not None:
-            touched.add(event.target)
-        if event.action != SET:
-            answer["show"] = None if row is None else self.item(row)
 
     def _store(
         self, kind: Any, items: list[dict[str, Any]], refused: dict[str, str]

@@ -13,7 +13,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from galaxy_explorer.errors import GalaxyExplorerError
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.pages.labels.html import (
     STYLES,
     bad,
@@ -22,6 +22,8 @@ from galaxy_explorer.explorer.pages.labels.html import (
     vocabulary_html,
 )
 from galaxy_explorer.explorer.pages.labels.session import LabelSession
+from galaxy_explorer.explorer.widgets.components import HtmlPane
+from galaxy_explorer.explorer.widgets.controls import SMALL
 from galaxy_explorer.labels.groups import Groups
 from galaxy_explorer.labels.imports import FORMATS, ImportPlan, plan_import, read_rows
 from galaxy_explorer.labels.log import CLUSTER, SELECTION, Change
@@ -33,7 +35,6 @@ from galaxy_explorer.utils.tables import encode_table
 MAX_UPLOAD_BYTES = 8_000_000
 """Some 100,000 lines of labels; a websocket message holds at most 20 MB."""
 THE_SELECTION = ""
-WIDE: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
 TABLE_WORDS = {"What everyone says": "labels", "The majority": "majority", "Every event": "events"}
 
 
@@ -43,7 +44,7 @@ class Tool(pn.viewable.Viewer):
     def __init__(self, session: LabelSession, changed: Callable[[], None], **params: Any) -> None:
         super().__init__(**params)
         self.session, self.changed = session, changed
-        self.words = pn.pane.HTML("", stylesheets=[STYLES], margin=(2, 10))
+        self.words = HtmlPane("", stylesheets=[STYLES], margin=(2, 10))
         self.view = pn.Column(*self.controls(), self.words, sizing_mode="stretch_width", margin=0)
         self.refresh()
 
@@ -105,8 +106,8 @@ class LabelMany(Tool):
 
     def controls(self) -> Iterable[Any]:
         """Target, label, and the question before anything is stored."""
-        self.target = pmui.Select(label="Galaxies", **WIDE)
-        self.label = pmui.Select(label="Label", **WIDE)
+        self.target = pmui.Select(label="Galaxies", **SMALL)
+        self.label = pmui.Select(label="Label", **SMALL)
         self.ask = self.button("Label …", self._ask)
         self.sure = self.button("Yes", self._label, color="primary", variant="contained")
         self.no = self.button("No", self._cancel)
@@ -145,7 +146,8 @@ class LabelMany(Tool):
             change = Change(target, aspect, label, CLUSTER)
         self.sure.label = f"Label {len(rows):,} galaxies"
         self._show(change)
-        return f"<p>Label <b>{len(rows):,} galaxies</b>, {escape(words)}, as {escape(label)}?</p>"
+        count = f"{len(rows):,} galaxies"
+        return render("labels.question", count=count, members=words, label=label)
 
     async def _label(self) -> str:
         asked = self.asked
@@ -153,7 +155,8 @@ class LabelMany(Tool):
         if asked is None:
             return ""
         await self.record(asked)
-        return f"<p>Saved as {escape(asked.label)}; z undoes it.</p>" + soft(
+        saved = render("parts.paragraph", words=f"Saved as {asked.label}; z undoes it.")
+        return saved + soft(
             "The members show it as a derived label; labels given to a galaxy itself stand."
         )
 
@@ -168,8 +171,8 @@ class Regroup(Tool):
     def controls(self) -> Iterable[Any]:
         """Groups, name, and what has been done so far."""
         self.chosen = pmui.MultiChoice(label="Groups", sizing_mode="stretch_width")
-        self.title = pmui.TextInput(label="Name of the new group", **WIDE)
-        self.standing = pmui.Select(label="Mergers and splits so far", **WIDE)
+        self.title = pmui.TextInput(label="Name of the new group", **SMALL)
+        self.standing = pmui.Select(label="Mergers and splits so far", **SMALL)
         merge = self.button("Merge them", self._merge)
         split = self.button("Split the selection out", self._split)
         self.back = self.button("Reverse", self._reverse)
@@ -201,12 +204,12 @@ class Regroup(Tool):
 
     async def _reverse(self) -> str:
         await self.record(self.groups().reverse(int(self.standing.value)))
-        return "<p>Reversed; z undoes it.</p>"
+        return render("parts.paragraph", words="Reversed; z undoes it.")
 
     def _done(self, words: str) -> str:
-        name = escape(self.title.value)
+        done = f"{words} into {self.title.value}; z undoes it."
         self.chosen.value, self.title.value = [], ""
-        return f"<p>{words} into {name}; z undoes it. The model's clusters stay as they are.</p>"
+        return render("parts.paragraph", words=f"{done} The model's clusters stay as they are.")
 
 
 class EditVocabulary(Tool):
@@ -214,7 +217,9 @@ class EditVocabulary(Tool):
 
     def controls(self) -> Iterable[Any]:
         """The lines and a button."""
-        self.lines = pmui.TextAreaInput(label="Terms", rows=9, max_rows=16, max_length=5000, **WIDE)
+        self.lines = pmui.TextAreaInput(
+            label="Terms", rows=9, max_rows=16, max_length=5000, **SMALL
+        )
         self.lines.value = self.session.vocabulary.to_lines()
         return self.lines, self.button("Store as a new version", self._store)
 
@@ -236,7 +241,7 @@ class Import(Tool):
         """The file, and a button once it was looked at."""
         self.plan = ImportPlan()
         self.file = pmui.FileInput(
-            label="Labels (CSV, ECSV, FITS, VOTable)", accept=",".join(FORMATS), **WIDE
+            label="Labels (CSV, ECSV, FITS, VOTable)", accept=",".join(FORMATS), **SMALL
         )
         self.file.param.watch(self._look, "value")
         self.store = self.button("Store", self._store, color="primary", visible=False)
@@ -267,7 +272,7 @@ class Import(Tool):
     async def _store(self) -> str:
         self.store.visible = False
         stored = await asyncio.to_thread(self.plan.apply, self.session.store)
-        return f"<p>Saved: {stored:,} labels.</p>"
+        return render("parts.paragraph", words=f"Saved: {stored:,} labels.")
 
 
 class Export(Tool):
@@ -276,8 +281,8 @@ class Export(Tool):
     def controls(self) -> Iterable[Any]:
         """Which table, which format, and the download."""
         formats = {kind.words: extension for extension, kind in OUT_FORMATS.items()}
-        self.what = pmui.Select(label="Table", options=TABLE_WORDS, **WIDE)
-        self.format = pmui.Select(label="Format", options=formats, **WIDE)
+        self.what = pmui.Select(label="Table", options=TABLE_WORDS, **SMALL)
+        self.format = pmui.Select(label="Format", options=formats, **SMALL)
         self.download = pmui.FileDownload(
             callback=self.data, filename="labels.ecsv", label="Download", auto=True,
             size="small",

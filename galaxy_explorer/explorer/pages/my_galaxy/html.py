@@ -1,26 +1,25 @@
-"""An examined picture as HTML: pictures, words, probabilities, morphology. Text is escaped."""
+"""An examined picture as HTML: pictures, words, probabilities, morphology."""
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer.explorer.escape import escape
+from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.pages.my_galaxy.examine import FLAG_WORDS, ImageReport, ood_sentence
 from galaxy_explorer.explorer.pictures.display import (
     DisplaySettings,
     as_shown,
-    encode,
     has_colour,
-    render,
+    render_stamps,
 )
 from galaxy_explorer.explorer.plots.clusterings import format_residual, residual_pictures
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import format_mean
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
+from galaxy_explorer.explorer.widgets.detail import picture_values
 
 if TYPE_CHECKING:
     from galaxy_explorer.classification import Membership, Prepared
@@ -56,15 +55,15 @@ thead th { opacity: 0.72; border-bottom: 1px solid currentColor; }
 )
 
 
-def pictures(found: ImageReport, display: DisplaySettings) -> str:
+def pictures(found: ImageReport, display: DisplaySettings) -> Html:
     """The picture with its cut, the stamp, the reconstruction and the residual."""
     stamps = np.stack([found.stamp, found.reconstruction])
-    seen, drawn = render(stamps, display)
+    seen, drawn = render_stamps(stamps, display)
     residual = residual_pictures((stamps[0] - stamps[1])[None], RESIDUAL_LIMIT)[0]
-    name = escape(found.name)
     how = "linear flux" if found.prepared.flux is not None else "already stretched"
     height, width = found.prepared.image.shape[1:]
-    cut = f"{name}: {width} × {height} pixels, {how}; the square of {found.prepared.side} is cut"
+    size = f"{width} × {height} pixels, {how}"
+    cut = f"{found.name}: {size}; the square of {found.prepared.side} is cut"
     scale = format_residual(RESIDUAL_LIMIT, colour=stamps.ndim == 4)
     shown = [
         (preview(found.prepared, display), cut),
@@ -72,7 +71,7 @@ def pictures(found: ImageReport, display: DisplaySettings) -> str:
         (drawn, "What the model draws of it"),
         (residual, f"Residual: seen − drawn, {scale}"),
     ]
-    return f'<div class="shots">{"".join(_figure(*one) for one in shown)}</div>'
+    return render("my_galaxy.pictures", pictures=[picture_values(*one) for one in shown])
 
 
 def preview(prepared: Prepared, display: DisplaySettings) -> NDArray[np.uint8]:
@@ -84,8 +83,9 @@ def preview(prepared: Prepared, display: DisplaySettings) -> NDArray[np.uint8]:
     step = max(1, -(-max(height, width) // PREVIEW_PIXELS))
     settings = display
     if prepared.flux is not None:  # linear flux is all galaxy and no disc unless it is stretched
-        settings = DisplaySettings(**{**_settings(display), "stretch": "asinh"})
-    shown = render(as_shown(planes[None, :, ::step, ::step]), settings)[0].copy()
+        own = {name: value for name, value in display.param.values().items() if name != "name"}
+        settings = DisplaySettings(**{**own, "stretch": "asinh"})
+    shown = render_stamps(as_shown(planes[None, :, ::step, ::step]), settings)[0].copy()
     top, left = (height - prepared.side) // 2 // step, (width - prepared.side) // 2 // step
     bottom, right = top + prepared.side // step - 1, left + prepared.side // step - 1
     colour = [int(SELECTION_COLOUR[i : i + 2], 16) for i in (1, 3, 5)]
@@ -94,52 +94,43 @@ def preview(prepared: Prepared, display: DisplaySettings) -> NDArray[np.uint8]:
     return np.asarray(shown)
 
 
-def _settings(display: DisplaySettings) -> dict[str, object]:
-    return {name: value for name, value in display.param.values().items() if name != "name"}
-
-
-def _figure(picture: NDArray[np.uint8], words: str) -> str:
-    data = base64.b64encode(encode(picture)).decode("ascii")
-    image = f'<img src="data:image/webp;base64,{data}" alt="{words}">'
-    return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
-
-
-def verdict(found: ImageReport, model: str, thin: float) -> str:
+def verdict(found: ImageReport, model: str, thin: float) -> Html:
     """How unusual the picture is, in a sentence and by how many models."""
-    reading = found.classification.models[model]
+    words = ood_sentence(found.classification.models[model].percentile, thin)
     many = found.classification.out_of_distribution
-    agreed = f" Of all models: {escape(many)}." if many.startswith("yes") else ""
-    return f'<p class="verdict" role="status">{ood_sentence(reading.percentile, thin)}{agreed}</p>'
+    agreed = f" Of all models: {many}." if many.startswith("yes") else ""
+    return render("my_galaxy.verdict", words=f"{words}{agreed}")
 
 
-def probabilities(state: ExplorerState, found: ImageReport) -> str:
+def probabilities(state: ExplorerState, found: ImageReport) -> Html:
     """The most probable clusters of the picture, for every clustering of the bundle."""
-    lines = [
-        f"<tr><th>{escape(state.words(key))}</th><td>{_picks(state, key, member)}</td></tr>"
+    clusterings = [
+        {"words": state.words(key), "picks": picks(state, key, member)}
         for key, member in found.classification.clusterings.items()
     ]
-    head = "<thead><tr><th>Model</th><th>Most probable clusters</th></tr></thead>"
-    return f"<h3>Clusters</h3><table>{head}<tbody>{''.join(lines)}</tbody></table>"
+    return render("my_galaxy.probabilities", clusterings=clusterings)
 
 
-def _picks(state: ExplorerState, key: str, member: Membership) -> str:
+def picks(state: ExplorerState, key: str, member: Membership) -> list[dict[str, str]]:
+    """The most probable clusters of a clustering: number, share and mean T of each."""
     clusters = state.bundle.clusterings[key].clusters
     best = np.argsort(-member.responsibilities, kind="stable")[:SHOWN_CLUSTERS]
-    parts: list[str] = []
+    chosen: list[dict[str, str]] = []
     for cluster in best.tolist():
         share = float(member.responsibilities[cluster])
-        if share < 0.005 and parts:
+        if share < 0.005 and chosen:
             break
-        bar = f'<i style="width:{100 * share:.0f}%;background:{cluster_colour(cluster)}"></i>'
-        mean = format_mean(clusters[cluster])
-        parts.append(
-            f'<span class="pick"><b>{cluster}</b><span class="share">{bar}</span>'
-            f"{100 * share:.0f} % (T {mean})</span>"
-        )
-    return "".join(parts)
+        words = f"{100 * share:.0f} % (T {format_mean(clusters[cluster])})"
+        chosen.append(
+            {
+                "cluster": str(cluster), "colour": cluster_colour(cluster),
+                "width": f"{100 * share:.0f}%", "share": words,
+            }
+        )  # fmt: skip
+    return chosen
 
 
-def morphology(found: ImageReport) -> str:
+def morphology(found: ImageReport) -> Html:
     """What statmorph measures, with its flag in words."""
     measured = found.measured
     unit = (
@@ -147,17 +138,11 @@ def morphology(found: ImageReport) -> str:
         if measured.linear
         else "on the stretched stamp: to be compared with stretched stamps, not with the literature"
     )
-    cells = "".join(
-        f'<tr><th>{short} <span class="soft">{words}</span></th>'
-        f"<td>{_number(measured.values[key])}</td></tr>"
-        for key, (short, words) in MEASURES.items()
-    )
+    measures = []
+    for key, (short, words) in MEASURES.items():
+        value = measured.values[key]
+        text = f"{value:.3f}".replace("-", "−") if np.isfinite(value) else "–"
+        measures.append({"short": short, "words": words, "value": text})
     flag = FLAG_WORDS.get(measured.flag, f"flag {measured.flag}")
-    return (
-        f"<h3>Morphology</h3><table>{cells}</table>"
-        f'<p class="soft">statmorph, {unit}. Flag {measured.flag}: {flag}.</p>'
-    )
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}".replace("-", "−") if np.isfinite(value) else "–"
+    note = f"statmorph, {unit}. Flag {measured.flag}: {flag}."
+    return render("my_galaxy.morphology", measures=measures, note=note)

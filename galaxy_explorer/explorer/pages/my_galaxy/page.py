@@ -13,8 +13,8 @@ import panel_material_ui as pmui
 import param
 
 from galaxy_explorer.errors import BadQuery, GalaxyExplorerError
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.my_galaxy.examine import (
     ImageReport,
     analyse_image,
@@ -29,12 +29,14 @@ from galaxy_explorer.explorer.pages.my_galaxy.html import (
     probabilities,
     verdict,
 )
-from galaxy_explorer.explorer.pictures.display import encode_sheet, render
+from galaxy_explorer.explorer.pictures.display import encode_sheet, render_stamps
 from galaxy_explorer.explorer.plots.clusterings import place_figure, set_map
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour
 from galaxy_explorer.explorer.search import parse_position
-from galaxy_explorer.explorer.widgets.components import CodeMap, DropZone, PictureSheet
+from galaxy_explorer.explorer.widgets.components import CodeMap, DropZone, HtmlPane, PictureSheet
 from galaxy_explorer.explorer.widgets.controls import (
+    PAGE_HEIGHT,
+    SMALL,
     clustering_select,
     display_controls,
     whole_number,
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
-PAGE_HEIGHT = "calc(100vh - 84px)"
 MEGABYTE = 1_000_000
 MAX_NAME = 120
 CENTRAL = (64, 8, 4096)
@@ -58,7 +59,7 @@ PRIVACY = (
     "FITS with linear flux, or a stretched JPEG or PNG; the galaxy in the middle. The picture is"
     " worked on in memory and forgotten with this page; no file is written."
 )
-SMALL: dict[str, Any] = {"size": "small", "sizing_mode": "stretch_width"}
+STAR = "The star: its place on the map of all galaxies."
 
 
 @cache
@@ -79,11 +80,11 @@ class MyGalaxyPage(pn.viewable.Viewer):
         self._source: tuple[str, bytes] | None = None
         self.limit = context.settings.upload_megabytes * MEGABYTE
         self.zone = DropZone(
-            self._on_message, words=f"Drop a galaxy here, or choose a file (at most"
+            self.on_message, words=f"Drop a galaxy here, or choose a file (at most"
             f" {context.settings.upload_megabytes} MB)", limit=self.limit, margin=(0, 10, 12, 10),
             accept=".fits,.fit,.fts,.gz,.bz2,.png,.jpg,.jpeg",
         )  # fmt: skip
-        self.said = _html("")
+        self.message = _html("")
         self.shots, self.words, self.clusters, self.measures = (_html("") for _ in range(4))
         self.code_map = CodeMap(margin=(0, 10))
         self.place = place_figure(self._clustering.coordinates, height=230)
@@ -91,12 +92,34 @@ class MyGalaxyPage(pn.viewable.Viewer):
             "x", "y", source={"x": [], "y": []}, marker="star", size=18, color=SELECTION_COLOUR,
             line_color="#000000", name="mine",
         )  # fmt: skip
-        self.alike = PictureSheet(self._on_message, tile_width=84, heading="")
+        self.alike = PictureSheet(self.on_message, tile_width=84, heading="")
         self.detail = Detail(state, context.stamps)
-        self.drawing = LatestTask(self._prepare, self._show)
+        self.task = LatestTask(self.prepare, self.fill)
         self.results = self._results()
-        self.view = self._layout()
-        self._listen()
+        frames = pmui.Select(label="What is cut", options={**FRAMES, "Central pixels": ""}, **SMALL)
+        size = whole_number("Pixels", *CENTRAL)
+        size.visible = False
+
+        async def change(_: Any) -> None:
+            size.visible = not frames.value
+            self.frame = frames.value or str(size.value)
+            await self.work()
+
+        frames.param.watch(change, "value")
+        size.param.watch(change, "value")
+        forget = pmui.Button(label="Forget it", on_click=self.forget, variant="text", size="small")
+        frame_part = [frames, size, forget]
+        left = pn.Column(
+            clustering_select(self.state), self.zone, *self._position_part(), *frame_part,
+            self.message, _html(render("parts.soft", words=PRIVACY)), display_controls(self.state),
+            margin=(0, 12, 0, 0), sizing_mode="stretch_width", scroll="y-auto",
+            styles={"height": PAGE_HEIGHT, "flex": "0 0 clamp(280px, 26vw, 400px)"},
+        )  # fmt: skip
+        self.view = pn.Row(left, self.results, sizing_mode="stretch_width", margin=8)
+        self.param.watch(self.task.ask, "found")
+        self.state.param.watch(self.task.ask, ["clustering", "pictures"])
+        names = list(self.state.display.param.values())
+        self.state.display.param.watch(self.task.ask, names)
 
     def __panel__(self) -> pn.Row:
         return self.view
@@ -105,13 +128,8 @@ class MyGalaxyPage(pn.viewable.Viewer):
     def _clustering(self) -> Any:
         return self.state.bundle.clusterings[self.state.clustering]
 
-    def _listen(self) -> None:
-        self.param.watch(self.drawing.ask, "found")
-        self.state.param.watch(self.drawing.ask, ["clustering", "pictures"])
-        names = list(self.state.display.param.values())
-        self.state.display.param.watch(self.drawing.ask, names)
-
-    async def _on_message(self, message: dict[str, Any]) -> None:
+    async def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
         row = message.get("focus")
         if isinstance(row, int) and 0 <= row < len(self.state.bundle):
             self.state.focus = row
@@ -137,7 +155,13 @@ class MyGalaxyPage(pn.viewable.Viewer):
         self._say(f"Examining {name} …")
         try:
             async with asyncio.timeout(self.context.settings.upload_seconds):
-                self.found = await self._examined(name, data)
+                bundle, loop = self.state.bundle, asyncio.get_running_loop()
+                job = loop.run_in_executor(_reader(), read, bundle, data, name, self.frame)
+                prepared, measured = await job
+                stamps = self.context.stamps
+                self.found = await asyncio.wrap_future(
+                    stamps.submit(analyse_image, bundle, name, prepared, measured)
+                )
             self._say("")
         except TimeoutError:
             seconds = self.context.settings.upload_seconds
@@ -147,15 +171,6 @@ class MyGalaxyPage(pn.viewable.Viewer):
             self._say(str(error))
         finally:
             self.zone.busy = False
-
-    async def _examined(self, name: str, data: bytes) -> ImageReport:
-        bundle, loop = self.state.bundle, asyncio.get_running_loop()
-        job = loop.run_in_executor(_reader(), read, bundle, data, name, self.frame)
-        prepared, measured = await job
-        stamps = self.context.stamps
-        return await asyncio.wrap_future(
-            stamps.submit(analyse_image, bundle, name, prepared, measured)
-        )
 
     async def fetch(self, text: str) -> None:
         """Examine the picture of a position from the SDSS, where that is turned on."""
@@ -175,11 +190,16 @@ class MyGalaxyPage(pn.viewable.Viewer):
         """Drop the picture and everything that was made of it."""
         self._source = self.found = None
 
-    def _prepare(self) -> Any:
+    def prepare(self) -> Any:
+        """What to draw now; it is made in a thread."""
         found, state = self.found, self.state
         if found is None:
             return lambda: None
-        key, codes_of = state.clustering, self._shown_model()
+        # The model whose codes are laid over the picture: the clustering's, if it has any.
+        model = str(self._clustering.model)
+        has_codes = AUTOENCODERS[self.state.bundle.models[model].kind].maps > 0
+        codes_of = model if has_codes else self.state.bundle.manifest.display_model
+        key = state.clustering
 
         def content() -> dict[str, Any]:
             member = found.classification.clusterings[key]
@@ -192,19 +212,14 @@ class MyGalaxyPage(pn.viewable.Viewer):
                 "measures": morphology(found),
                 "place": (member.x, member.y),
                 "alike": (rows, far, encode_sheet(sheet, SHEET_COLUMNS)),
-                "seen": encode_sheet(render(found.stamp[None], state.display), 1),
+                "seen": encode_sheet(render_stamps(found.stamp[None], state.display), 1),
                 "codes": (codes_of, found.classification.models[codes_of].codes),
             }
 
         return content
 
-    def _shown_model(self) -> str:
-        """The model whose codes are laid over the picture: the clustering's, if it has any."""
-        model = str(self._clustering.model)
-        has_codes = AUTOENCODERS[self.state.bundle.models[model].kind].maps > 0
-        return model if has_codes else self.state.bundle.manifest.display_model
-
-    def _show(self, content: dict[str, Any] | None) -> None:
+    def fill(self, content: dict[str, Any] | None) -> None:
+        """Show what was made."""
         self.results.visible = content is not None
         if content is None:
             return
@@ -221,13 +236,13 @@ class MyGalaxyPage(pn.viewable.Viewer):
     def _show_alike(self, rows: np.ndarray, far: np.ndarray, sheet: bytes) -> None:
         ids = self.state.bundle.column("galaxy_id")
         pairs = zip(rows.tolist(), far.tolist(), strict=True)
-        self._answer = SearchResults(
+        self._alike_found = SearchResults(
             rows, "look-alikes of my galaxy", "nearest in code space first",
             {"code_distance": far},
             {row: f"d {distance:.2f}" for row, distance in zip(rows.tolist(), far, strict=True)},
         )  # fmt: skip
         self.alike.param.update(
-            sheet=sheet, sheet_columns=SHEET_COLUMNS, stamp=self.drawing.number,
+            sheet=sheet, sheet_columns=SHEET_COLUMNS, stamp=self.task.number,
             tiles=[[row, str(ids[row]), f"d {distance:.2f}"] for row, distance in pairs],
             heading="Look-alikes: nearest in code space first, with the distance",
         )  # fmt: skip
@@ -241,27 +256,18 @@ class MyGalaxyPage(pn.viewable.Viewer):
         )  # fmt: skip
 
     def _say(self, words: str) -> None:
-        self.said.object = f'<p role="status">{escape(words)}</p>' if words else ""
-
-    def _layout(self) -> pn.Row:
-        left = pn.Column(
-            clustering_select(self.state), self.zone, *self._position_part(), *self._frame_part(),
-            self.said, _html(f'<p class="soft">{PRIVACY}</p>'), display_controls(self.state),
-            margin=(0, 12, 0, 0), sizing_mode="stretch_width", scroll="y-auto",
-            styles={"height": PAGE_HEIGHT, "flex": "0 0 clamp(280px, 26vw, 400px)"},
-        )  # fmt: skip
-        return pn.Row(left, self.results, sizing_mode="stretch_width", margin=8)
+        self.message.object = render("parts.status", words=words) if words else ""
 
     def _results(self) -> pn.Column:
         codes = pn.Column(self.code_map, width=260, margin=(0, 16, 0, 0))
         beside = pn.Column(
             pn.pane.Bokeh(self.place, sizing_mode="stretch_width", margin=0),
-            _html("<p class='soft'>The star: its place on the map of all galaxies.</p>"),
+            _html(render("parts.soft", words=STAR)),
             sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
         select = pmui.Button(
             label="Select these look-alikes", variant="outlined", size="small",
-            on_click=lambda _: publish_results(self.state, self._answer),
+            on_click=lambda _: publish_results(self.state, self._alike_found),
         )  # fmt: skip
         return pn.Column(
             self.words, self.shots, pn.Row(codes, beside, sizing_mode="stretch_width"),
@@ -270,21 +276,6 @@ class MyGalaxyPage(pn.viewable.Viewer):
             sizing_mode="stretch_width", scroll="y-auto",
             styles={"height": PAGE_HEIGHT, "flex": "1 1 0", "min-width": "0"},
         )  # fmt: skip
-
-    def _frame_part(self) -> list[Any]:
-        frames = pmui.Select(label="What is cut", options={**FRAMES, "Central pixels": ""}, **SMALL)
-        size = whole_number("Pixels", *CENTRAL)
-        size.visible = False
-
-        async def change(_: Any) -> None:
-            size.visible = not frames.value
-            self.frame = frames.value or str(size.value)
-            await self.work()
-
-        frames.param.watch(change, "value")
-        size.param.watch(change, "value")
-        forget = pmui.Button(label="Forget it", on_click=self.forget, variant="text", size="small")
-        return [frames, size, forget]
 
     def _position_part(self) -> list[Any]:
         if self.context.cutouts is None:
@@ -298,6 +289,6 @@ class MyGalaxyPage(pn.viewable.Viewer):
 
 
 def _html(text: str) -> pn.pane.HTML:
-    return pn.pane.HTML(
+    return HtmlPane(
         text, stylesheets=[EXAMINATION_STYLES], sizing_mode="stretch_width", margin=(4, 10)
     )

@@ -13,8 +13,8 @@ import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.codebook_use import ORDERS, code_order, heaviest_users, marked
+from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.escape import escape
 from galaxy_explorer.explorer.pages.vocabulary.pictures import (
     DRAWN,
     Codebook,
@@ -27,7 +27,7 @@ from galaxy_explorer.explorer.pictures.display import (
     encode,
     encode_sheet,
     limits,
-    render,
+    render_stamps,
 )
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, type_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import (
@@ -36,17 +36,16 @@ from galaxy_explorer.explorer.plots.ttype_histogram import (
     update_t_histogram,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
-from galaxy_explorer.explorer.widgets.components import CodeGrid, CodeMap, PictureSheet
-from galaxy_explorer.explorer.widgets.controls import SOURCE_WORDS
+from galaxy_explorer.explorer.widgets.components import CodeGrid, CodeMap, HtmlPane, PictureSheet
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, SOURCE_WORDS
 from galaxy_explorer.explorer.wording import format_model, format_ttype
 
 if TYPE_CHECKING:
-    from galaxy_explorer.explorer.pictures.stamps import StampStore
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
 N_USERS = 24
 SHEET_COLUMNS = 32
-PAGE_HEIGHT = "calc(100vh - 84px)"
 FRAME = [int(SELECTION_COLOUR[i : i + 2], 16) for i in (1, 3, 5)]
 CAPTIONS = {
     "surroundings": "Each picture: the mean of {pictures} around the places that hold the code;"
@@ -63,32 +62,24 @@ class VocabularyPage(pn.viewable.Viewer):
     drawn: Any = param.Selector(default="surroundings", objects=DRAWN, doc="What pictures show.")
     code = param.Integer(default=-1, doc="The chosen code; -1: the first of the order.")
 
-    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+    def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
-        self.state, self.stamps = state, stamps
+        self.state, self.stamps = state, context.stamps
         names = coded_models(state.bundle)
         self.param["model"].objects = names
         asked = state.bundle.clusterings[state.clustering].model
         self.model = asked if asked in names else names[0]
         self.grid = CodeGrid(self._on_code, sheet_columns=SHEET_COLUMNS)
-        self.users = PictureSheet(self._on_user, tile_width=84, heading="")
+        self.users = PictureSheet(self.on_user, tile_width=84, heading="")
         self.code_map = CodeMap(self._on_code, margin=0)
-        self.heading = pn.pane.HTML("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
+        self.heading = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
         self.histogram = t_histogram(np.zeros(10, int), 0, height=200)
-        self.drawings = (
-            LatestTask(self._prepare_grid, self._show_grid),
-            LatestTask(self._prepare_code, self._show_code),
-            LatestTask(self._prepare_map, self._show_map),
+        self.tasks = (
+            LatestTask(self.prepare_grid, self.fill_grid),
+            LatestTask(self.prepare_code, self.fill_code),
+            LatestTask(self.prepare_map, self.fill_map),
         )
-        self._listen()
-        self.view = self._layout()
-        self.view.param.watch(self._appear, "visible")
-
-    def __panel__(self) -> pn.Row:
-        return self.view
-
-    def _listen(self) -> None:
-        codes, chosen, mapped = (drawing.ask for drawing in self.drawings)
+        codes, chosen, mapped = (task.ask for task in self.tasks)
         self.param.watch(self._change_model, "model")
         self.param.watch(codes, ["order", "drawn"])
         self.param.watch(chosen, "code")
@@ -98,16 +89,22 @@ class VocabularyPage(pn.viewable.Viewer):
             self.state.param.watch(ask, "pictures")
             self.state.display.param.watch(ask, ["colour_map", "invert", "stretch", "percentile"])
             ask()
+        self.view = self._layout()
+        self.view.param.watch(self.appear, "visible")
 
-    def _appear(self, event: param.parameterized.Event) -> None:
-        for drawing in self.drawings:
-            drawing.shown = event.new
+    def __panel__(self) -> pn.Row:
+        return self.view
+
+    def appear(self, event: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
+        for task in self.tasks:
+            task.shown = event.new
 
     def _change_model(self, *_: param.parameterized.Event) -> None:
         with param.parameterized.discard_events(self):
             self.code = -1
-        for drawing in self.drawings:
-            drawing.ask()
+        for task in self.tasks:
+            task.ask()
 
     def _on_code(self, message: dict[str, Any]) -> None:
         code = message.get("code")
@@ -115,7 +112,8 @@ class VocabularyPage(pn.viewable.Viewer):
         if isinstance(code, int) and 0 <= code < config["num_embeddings"]:
             self.code = code
 
-    def _on_user(self, message: dict[str, Any]) -> None:
+    def on_user(self, message: dict[str, Any]) -> None:
+        """Bring the galaxy that was clicked into focus."""
         row = message.get("focus")
         if isinstance(row, int) and 0 <= row < len(self.state.bundle):
             self.state.focus = row
@@ -125,7 +123,8 @@ class VocabularyPage(pn.viewable.Viewer):
         book = codebook_of(self.state.bundle, model)
         return book, code if code >= 0 else int(book.use.places.argmax())
 
-    def _prepare_grid(self) -> Callable[[], dict[str, Any]]:
+    def prepare_grid(self) -> Callable[[], dict[str, Any]]:
+        """All codes, to be drawn in a thread."""
         return partial(self._codes, self.model, self.order, self.drawn, self.state.pictures)
 
     def _codes(self, model: str, order: str, drawn: str, pictures: str) -> dict[str, Any]:
@@ -134,23 +133,31 @@ class VocabularyPage(pn.viewable.Viewer):
         made = code_pictures(self.stamps, model, drawn, pictures)[codes]
         source = "original stamps" if self._originals(pictures) else "the reconstructions"
         kind = "JPEG" if drawn == "constant" else "PNG"  # too few pixels for JPEG's blocks
+        # Pictures of codes between common limits, faint codes lifted, in the visitor's colours.
+        shown = DisplaySettings(
+            stretch="asinh", percentile=99.0, shared=True, colour_map=self.state.display.colour_map,
+            invert=self.state.display.invert,
+        )  # fmt: skip
+        rendered = render_stamps(made, shown, limits(made, shown)[0])
         return {
-            "sheet": encode_sheet(_rendered(made, self.state.display), SHEET_COLUMNS, kind),
+            "sheet": encode_sheet(rendered, SHEET_COLUMNS, kind),
             "sheet_format": f"image/{kind.lower()}",
-            "codes": [_code(book, int(code)) for code in codes],
+            "codes": [code_values(book, int(code)) for code in codes],
             "framed": drawn == "surroundings",
             "tile_width": 88 if len(codes) <= 64 else 56,
             "heading": f"{CAPTIONS[drawn].format(pictures=source)} Below: the code's number, its"
             " share of all places, and the colour of the mean T of the galaxies that hold it.",
         }
 
-    def _show_grid(self, content: dict[str, Any]) -> None:
-        self.grid.param.update(**content, stamp=self.drawings[0].number)
+    def fill_grid(self, content: dict[str, Any]) -> None:
+        """Show all codes."""
+        self.grid.param.update(**content, stamp=self.tasks[0].number)
 
     def _originals(self, pictures: str) -> bool:
         return pictures == "original" and self.stamps.originals is not None
 
-    def _prepare_code(self) -> Callable[[], dict[str, Any]]:
+    def prepare_code(self) -> Callable[[], dict[str, Any]]:
+        """The chosen code and its users, to be drawn in a thread."""
         return partial(self._code_content, self.model, self.code)
 
     def _code_content(self, model: str, code: int) -> dict[str, Any]:
@@ -159,9 +166,12 @@ class VocabularyPage(pn.viewable.Viewer):
         rows = heaviest_users(codes, code, N_USERS)
         places = codes[rows] == code
         pictures = self.stamps.pictures(rows, self.state.display, self.state.pictures)
+        ttype = self.state.bundle.column("ttype")
+        known = ttype[~np.isnan(ttype)]
+        mean_t = float(known.mean()) if len(known) else float("nan")
         return {
             "code": code,
-            "heading": code_html(book, code, len(codes), self._mean_t()),
+            "heading": code_html(book, code, len(codes), mean_t),
             "histogram": (book.use.histogram[code], int(book.use.no_t[code])),
             "users": {
                 "sheet": encode_sheet(marked(pictures, places, FRAME), 12) if len(rows) else None,
@@ -174,27 +184,24 @@ class VocabularyPage(pn.viewable.Viewer):
             },
         }
 
-    def _show_code(self, content: dict[str, Any]) -> None:
+    def fill_code(self, content: dict[str, Any]) -> None:
+        """Show the chosen code."""
         self._show_types(*content["histogram"])
         self.heading.object = content["heading"]
-        self.users.param.update(**content["users"], sheet_columns=12, stamp=self.drawings[1].number)
+        self.users.param.update(**content["users"], sheet_columns=12, stamp=self.tasks[1].number)
         self.grid.chosen = self.code_map.chosen = content["code"]
 
     def _show_types(self, counts: NDArray[np.int64], no_t: int) -> None:
         everyone = self.state.ttype_histogram(np.arange(len(self.state.bundle)))[0]
         update_t_histogram(self.histogram, counts, no_t, reference=everyone)
 
-    def _mean_t(self) -> float:
-        ttype = self.state.bundle.column("ttype")
-        known = ttype[~np.isnan(ttype)]
-        return float(known.mean()) if len(known) else float("nan")
-
     def _format_user(self, row: int, places: int) -> str:
         bundle = self.state.bundle
         name, ttype = bundle.column("galaxy_id")[row], float(bundle.column("ttype")[row])
         return f"{name} · {format_ttype(ttype)} · {places} of its places"
 
-    def _prepare_map(self) -> Callable[[], dict[str, Any]]:
+    def prepare_map(self) -> Callable[[], dict[str, Any]]:
+        """The code map of a galaxy, to be drawn in a thread."""
         return partial(self._map_content, self.model, self.code, self.state.focus)
 
     def _map_content(self, model: str, code: int, focus: int | None) -> dict[str, Any]:
@@ -217,7 +224,8 @@ class VocabularyPage(pn.viewable.Viewer):
             "chosen": code,
         }
 
-    def _show_map(self, content: dict[str, Any]) -> None:
+    def fill_map(self, content: dict[str, Any]) -> None:
+        """Show a code map."""
         self.code_map.param.update(**content)
 
     def _layout(self) -> pn.Row:
@@ -230,9 +238,11 @@ class VocabularyPage(pn.viewable.Viewer):
             self.param.model, label="Codebook", options=options, size="small", description="",
             sizing_mode="stretch_width", margin=(10, 0, 4, 0),
         )  # fmt: skip
+        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
+        sources.visible = self.stamps.originals is not None
         bar = pn.Row(
             choice("Sorted by", self.param.order), choice("Drawn", self.param.drawn, DRAWN),
-            self._sources(), margin=(4, 0), sizing_mode="stretch_width",
+            sources, margin=(4, 0), sizing_mode="stretch_width",
             styles={"flex-wrap": "wrap", "gap": "4px 12px"},
         )  # fmt: skip
         half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
@@ -240,14 +250,7 @@ class VocabularyPage(pn.viewable.Viewer):
             model, bar, self.grid,
             sizing_mode="stretch_width", margin=(0, 14, 0, 0), styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
-        right = pn.Column(
-            self.heading, self._chosen_code(), self.users,
-            sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
-        )  # fmt: skip
-        return pn.Row(left, right, sizing_mode="stretch_width", margin=8)
-
-    def _chosen_code(self) -> pn.Row:
-        """A galaxy's code map, how strongly it covers the picture, and the types of the code."""
+        # A galaxy's code map, how strongly it covers the picture, and the types of the code.
         opacity = pmui.FloatSlider(
             label="Opacity of the colours", start=0, end=1, step=0.05, value=0.35, size="small",
             margin=(4, 16), sizing_mode="stretch_width", sx={"& *": {"fontSize": "13px"}},
@@ -261,27 +264,19 @@ class VocabularyPage(pn.viewable.Viewer):
             self.code_map, sizing_mode="stretch_width", margin=0,
             styles={"flex": "1 1 205px", "min-width": "0", "max-height": "none"},
         )  # fmt: skip
-        return pn.Row(
+        chosen_code = pn.Row(
             mapped, types, sizing_mode="stretch_width", margin=(8, 0),
             styles={"flex-wrap": "wrap", "gap": "8px 14px", "max-height": "none"},
         )  # fmt: skip
-
-    def _sources(self) -> pn.Row:
-        sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
-        sources.visible = self.stamps.originals is not None
-        return sources
-
-
-def _rendered(pictures: NDArray[np.float32], display: DisplaySettings) -> NDArray[np.uint8]:
-    """Pictures of codes between common limits, faint codes lifted, in the visitor's colours."""
-    shown = DisplaySettings(
-        stretch="asinh", percentile=99.0, shared=True, colour_map=display.colour_map,
-        invert=display.invert,
-    )  # fmt: skip
-    return render(pictures, shown, limits(pictures, shown)[0])
+        right = pn.Column(
+            self.heading, chosen_code, self.users,
+            sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
+        )  # fmt: skip
+        return pn.Row(left, right, sizing_mode="stretch_width", margin=8)
 
 
-def _code(book: Codebook, code: int) -> dict[str, Any]:
+def code_values(book: Codebook, code: int) -> dict[str, Any]:
+    """A code below its picture: share, colour of its mean T, words."""
     share, mean = 100 * book.use.share[code], float(book.use.ttype_mean[code])
     note = f"{share:.1f} %" if share >= 1 else f"{share:.2f} %"
     words = f"Code {code}: {note} of all places, in {book.use.galaxies[code]:,} galaxies"
@@ -290,19 +285,13 @@ def _code(book: Codebook, code: int) -> dict[str, Any]:
     return {"id": code, "note": note, "colour": type_colour(mean), "words": words}
 
 
-def code_html(book: Codebook, code: int, n: int, mean_t: float) -> str:
+def code_html(book: Codebook, code: int, n: int, mean_t: float) -> Html:
     """One code in a heading and a line of figures, as HTML. n galaxies, of mean T `mean_t`."""
     use, count = book.use, len(book.vectors)
-    held = int(use.galaxies[code])
-    parts = [
-        f"<b>{100 * use.share[code]:.2f} %</b> of all places"
-        f" ({100 / count:.2f} % if all codes were used alike)",
-        f"in <b>{held:,}</b> galaxies ({100 * held / n:.0f} %)",
-    ]
-    if not np.isnan(use.ttype_mean[code]):
-        parts.append(
-            f"their mean T <b>{format_number(float(use.ttype_mean[code]))}</b>"
-            f" (all galaxies: {format_number(mean_t)})"
-        )
-    dot = f'<span class="dot" style="background:{book.colours[code]}"></span>'
-    return f"<h2>{dot}Code {code} of {count}</h2><p>{escape(' · ').join(parts)}</p>"
+    held, mean = int(use.galaxies[code]), float(use.ttype_mean[code])
+    return render(
+        "pages.code", colour=book.colours[code], title=f"Code {code} of {count}",
+        share=f"{100 * use.share[code]:.2f} %", even=f"{100 / count:.2f} %",
+        galaxies=f"{held:,}", part=f"{100 * held / n:.0f} %",
+        mean="" if np.isnan(mean) else format_number(mean), all_mean=format_number(mean_t),
+    )  # fmt: skip

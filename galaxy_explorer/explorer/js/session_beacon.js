@@ -39,7 +39,9 @@ export function render({model, view}) {
   const retry = () => {
     if (connection && !connection.socket && !document.hidden) connection.reconnect()
   }
-  const leave = (event) => { if (!event.persisted) model.send_msg({left: true}) }
+  const leave = (event) => {
+    if (!event.persisted) model.send_msg({left: true})
+  }
   addEventListener("online", retry)
   addEventListener("pagehide", leave)
   document.addEventListener("visibilitychange", retry)
@@ -51,8 +53,11 @@ export function render({model, view}) {
   const frame = document.querySelector(".bk-panel-models-esm-ReactComponent")
   requestAnimationFrame(() => nameFrame(frame.shadowRoot))
   const heading = element("h2", "")
-  heading.style = "position: absolute; width: 1px; overflow: hidden; clip-path: inset(50%); margin: 0"
-  drawOnChange(model, ["heading"], () => { heading.textContent = model.heading })
+  heading.style =
+    "position: absolute; width: 1px; overflow: hidden; clip-path: inset(50%); margin: 0"
+  drawOnChange(model, ["heading"], () => {
+    heading.textContent = model.heading
+  })
   heading.textContent = model.heading
   return heading
 }
