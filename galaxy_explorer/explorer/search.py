@@ -6,6 +6,8 @@ T < 0 and bmag <= 13 and cluster=5  columns, joined by "and"; also != and ~ (con
 
 Neighbours in code space: look-alikes of a galaxy, and galaxies that have hardly any.
 
+What annotators have said of each galaxy is a column that a search can name.
+
 Code space is that of a clustering's features (N, P); distances are Euclidean, exact, in float64.
 """
 
@@ -21,11 +23,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxy_explorer import api
 from galaxy_explorer.clustering.neighbours import Floats, percentiles, sparsity
-from galaxy_explorer.errors import BadQuery
+from galaxy_explorer.errors import BadQuery, LabelError
+from galaxy_explorer.labels.scheme import NOTE
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
+    from galaxy_explorer.labels.store import LabelStore
 
 
 NAME_COLUMNS = ("galaxy_id", "name")
@@ -251,3 +256,31 @@ def bundle_sparsity(bundle: Bundle, key: str) -> Floats:
 def error_percentiles(bundle: Bundle, model: str) -> Floats:
     """Share (N,) of all galaxies that a model reconstructs at least as well, in per cent."""
     return percentiles(bundle.column(f"{model}/error"))
+
+
+label_sample = cache(api.label_sample)
+"""The galaxies of a bundle and all their clusters."""
+
+
+@cache
+def label_store(bundle: Bundle) -> LabelStore:
+    """The log that all visitors of this process share. Raises LabelError where there is none."""
+    return api.Labels(bundle=bundle).store
+
+
+def label_columns(bundle: Bundle) -> dict[str, NDArray[Any]]:
+    """The column "label" (N,): all labels of a galaxy by anyone, joined by ";", empty for none.
+
+    No column where the label log cannot be opened.
+    """
+    try:
+        layers = label_store(bundle).layers()
+    except LabelError:
+        return {}
+    said: dict[str, set[str]] = {}
+    for layer in layers.values():
+        for galaxy, values in layer.galaxies().items():
+            given = {value.label for aspect, value in values.items() if aspect != NOTE}
+            said.setdefault(galaxy, set()).update(given - {""})
+    ids = bundle.column("galaxy_id")
+    return {"label": np.array([";".join(sorted(said.get(str(one), ()))) for one in ids], str)}

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.clustering.neighbours import nearest
+from galaxy_explorer.explorer import search as label_search
 from galaxy_explorer.explorer.app import HeaderTools
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.pages.find import FindPage, searchable
-from galaxy_explorer.explorer.pages.labels import session as label_search
 from galaxy_explorer.explorer.search import error_percentiles
 from galaxy_explorer.explorer.widgets.results import current_results
 from galaxy_explorer.settings import read_settings
