@@ -19,8 +19,8 @@ from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.context import AppContext, app_context
 from galaxy_explorer.explorer.export.dialog import ExportDialog
 from galaxy_explorer.explorer.links import restore
-from galaxy_explorer.explorer.pages.labels.session import label_columns
 from galaxy_explorer.explorer.pages.registry import PageEntry, offered_pages, warm_pages
+from galaxy_explorer.explorer.search import label_columns
 from galaxy_explorer.explorer.server.sessions import (
     detach_page_from_session,
     expired_page,

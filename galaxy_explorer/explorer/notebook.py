@@ -13,11 +13,11 @@ from bokeh.models import HoverTool
 from panel.theme import Native
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
-from galaxy_explorer.explorer.pages.labels.session import label_store
 from galaxy_explorer.explorer.pictures.originals import survey_originals
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.colouring import map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import BLANK, GalaxyMap, tooltip
+from galaxy_explorer.explorer.search import label_store
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.controls import format_colour
 from galaxy_explorer.explorer.widgets.detail import Detail

@@ -4,7 +4,8 @@ NGC 4565                            id or name; blanks, case and leading zeros d
 12:36:20.8 +25:59:16 r=5'           cone: sexagesimal (hours) or degrees, radius 2' if not said
 T < 0 and bmag <= 13 and cluster=5  columns, joined by "and"; also != and ~ (contains)
 
-Beside it, how odd each galaxy is: how sparse code space is around it, how badly it is drawn.
+Beside it, how odd each galaxy is: how sparse code space is around it, how badly it is drawn; and
+what annotators have said of each galaxy, as a column that a search can name.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxy_explorer import api
 from galaxy_explorer.clustering.neighbours import Floats, percentiles, sparsity
-from galaxy_explorer.errors import BadQuery
+from galaxy_explorer.errors import BadQuery, LabelError
+from galaxy_explorer.labels.scheme import NOTE
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
+    from galaxy_explorer.labels.store import LabelStore
 
 
 NAME_COLUMNS = ("galaxy_id", "name")
@@ -249,3 +253,31 @@ def bundle_sparsity(bundle: Bundle, key: str) -> Floats:
 def error_percentiles(bundle: Bundle, model: str) -> Floats:
     """Share (N,) of all galaxies that a model reconstructs at least as well, in per cent."""
     return percentiles(bundle.column(f"{model}/error"))
+
+
+label_sample = cache(api.label_sample)
+"""The galaxies of a bundle and all their clusters."""
+
+
+@cache
+def label_store(bundle: Bundle) -> LabelStore:
+    """The log that all visitors of this process share. Raises LabelError where there is none."""
+    return api.Labels(bundle=bundle).store
+
+
+def label_columns(bundle: Bundle) -> dict[str, NDArray[Any]]:
+    """The column "label" (N,): all labels of a galaxy by anyone, joined by ";", empty for none.
+
+    No column where the label log cannot be opened.
+    """
+    try:
+        layers = label_store(bundle).layers()
+    except LabelError:
+        return {}
+    said: dict[str, set[str]] = {}
+    for layer in layers.values():
+        for galaxy, values in layer.galaxies().items():
+            given = {value.label for aspect, value in values.items() if aspect != NOTE}
+            said.setdefault(galaxy, set()).update(given - {""})
+    ids = bundle.column("galaxy_id")
+    return {"label": np.array([";".join(sorted(said.get(str(one), ()))) for one in ids], str)}

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.clustering.neighbours import nearest
+from galaxy_explorer.explorer import search as label_search
 from galaxy_explorer.explorer.app import HeaderTools
 from galaxy_explorer.explorer.pages.find import FindPage, searchable
-from galaxy_explorer.explorer.pages.labels import session as label_search
 from galaxy_explorer.explorer.search import error_percentiles
 from galaxy_explorer.explorer.widgets.results import current_results
 

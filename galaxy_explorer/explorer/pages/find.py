@@ -13,12 +13,12 @@ import param
 from galaxy_explorer.clustering.neighbours import nearest, percentiles
 from galaxy_explorer.errors import BadQuery
 from galaxy_explorer.explorer.assets import render
-from galaxy_explorer.explorer.pages.labels.session import label_columns
 from galaxy_explorer.explorer.search import (
     COMPARE,
     NAME_COLUMNS,
     bundle_sparsity,
     error_percentiles,
+    label_columns,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import HtmlPane, SearchField

@@ -20,7 +20,7 @@ from galaxy_explorer.explorer.pages.labels.html import (
     bad,
     history_html,
 )
-from galaxy_explorer.explorer.pages.labels.session import QUEUE_WORDS, LabelSession, label_store
+from galaxy_explorer.explorer.pages.labels.session import QUEUE_WORDS, LabelSession
 from galaxy_explorer.explorer.pages.labels.tools import (
     EditVocabulary,
     Export,
@@ -29,6 +29,7 @@ from galaxy_explorer.explorer.pages.labels.tools import (
     Regroup,
 )
 from galaxy_explorer.explorer.plots.palette import type_colour
+from galaxy_explorer.explorer.search import label_store
 from galaxy_explorer.explorer.urls import one_url
 from galaxy_explorer.explorer.widgets.cluster_headings import choice
 from galaxy_explorer.explorer.widgets.components import HtmlPane, LabelDesk

@@ -1,21 +1,16 @@
-"""One visitor who labels: name, queue, and what their browser asks for. Knows no widgets.
-
-What annotators have said of each galaxy is also a column that a search can name.
-"""
+"""One visitor who labels: name, queue, and what their browser asks for. Knows no widgets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import param
-from numpy.typing import NDArray
 
-from galaxy_explorer import api
 from galaxy_explorer.errors import LabelError, NotSaved
+from galaxy_explorer.explorer.search import label_sample
 from galaxy_explorer.explorer.state import PICTURES
 from galaxy_explorer.explorer.wording import caption
 from galaxy_explorer.labels import queues
@@ -24,7 +19,6 @@ from galaxy_explorer.labels.scheme import MAX_NAME, NOTE, checked
 from galaxy_explorer.labels.store import LabelStore
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Bundle
     from galaxy_explorer.explorer.state import ExplorerState
 
 
@@ -39,16 +33,6 @@ QUEUE_WORDS = {
     "The selection": queues.SELECTED,
     "All galaxies": queues.EVERYTHING,
 }
-
-
-label_sample = cache(api.label_sample)
-"""The galaxies of a bundle and all their clusters."""
-
-
-@cache
-def label_store(bundle: Bundle) -> LabelStore:
-    """The log that all visitors of this process share. Raises LabelError where there is none."""
-    return api.Labels(bundle=bundle).store
 
 
 class LabelSession(param.Parameterized):
@@ -182,21 +166,3 @@ class LabelSession(param.Parameterized):
             event_id=item.get("event_id", ""),
         )
         return self.store.checked(change)
-
-
-def label_columns(bundle: Bundle) -> dict[str, NDArray[Any]]:
-    """The column "label" (N,): all labels of a galaxy by anyone, joined by ";", empty for none.
-
-    No column where the label log cannot be opened.
-    """
-    try:
-        layers = label_store(bundle).layers()
-    except LabelError:
-        return {}
-    said: dict[str, set[str]] = {}
-    for layer in layers.values():
-        for galaxy, values in layer.galaxies().items():
-            given = {value.label for aspect, value in values.items() if aspect != NOTE}
-            said.setdefault(galaxy, set()).update(given - {""})
-    ids = bundle.column("galaxy_id")
-    return {"label": np.array([";".join(sorted(said.get(str(one), ()))) for one in ids], str)}
