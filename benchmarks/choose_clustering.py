@@ -26,7 +26,7 @@ from galaxy_explorer.clustering.features import code_vectors, fit_vectors, ring_
 from galaxy_explorer.clustering.stability import bootstrap_stability
 from galaxy_explorer.clustering.validation import vector_eta2
 from galaxy_explorer.evaluation.encoding import TRANSFORMS, encode_fast
-from galaxy_explorer.pipeline.replicas import Replica, find_replicas
+from galaxy_explorer.pipeline.autoencoders import Replica, find_replicas
 from galaxy_explorer.survey.store import Survey
 
 MODELS = ("k512-modern-16x16", "k512-modern-8x8")

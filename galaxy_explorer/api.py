@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.emulation.samples import Samples
     from galaxy_explorer.labels.imports import ImportPlan
     from galaxy_explorer.labels.log import Event
-    from galaxy_explorer.labels.sample import Sample
+    from galaxy_explorer.labels.queues import Sample
     from galaxy_explorer.survey.ingest import IngestReport
     from galaxy_explorer.survey.store import Survey
 
@@ -290,7 +290,7 @@ def each_deconvolved(
     hdu: int | None = None,
 ) -> Iterator[DeconvolvedImage | BadImage]:
     """As `deconvolve`, one image after the other; for a bad one its error is given."""
-    from galaxy_explorer.bundle.deconvolution import psf_model
+    from galaxy_explorer.bundle.evaluation import psf_model
     from galaxy_explorer.deconvolution.files import deconvolve_images
     from galaxy_explorer.survey.images import read_psf
 
@@ -317,7 +317,7 @@ def _files(images: Images) -> list[Path]:
 
 def label_sample(bundle: Bundle) -> Sample:
     """The galaxies of a bundle that may be labelled, and all their clusters."""
-    from galaxy_explorer.labels.sample import Sample
+    from galaxy_explorer.labels.queues import Sample
 
     ids = tuple(str(galaxy) for galaxy in bundle.column("galaxy_id"))
     return Sample(ids, {key: one.labels for key, one in bundle.clusterings.items()})

@@ -1,6 +1,6 @@
 """New galaxies against a bundle: code map, clusters, place on the maps, reconstruction error.
 
-Classifications as a table: CSV, ECSV, FITS or Parquet, by the file's extension.
+Their table is written as CSV, ECSV, FITS or Parquet, by the file's extension.
 """
 
 from __future__ import annotations

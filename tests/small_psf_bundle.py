@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from galaxy_explorer.bundle.deconvolution import DECONVOLUTION, FORMAT
+from galaxy_explorer.bundle.evaluation import DECONVOLUTION
+from galaxy_explorer.bundle.evaluation import DECONVOLUTION_FORMAT as FORMAT
 from galaxy_explorer.bundle.manifest import Manifest
 from galaxy_explorer.bundle.writer import BundleContents, add_files, save_bundle
 from galaxy_explorer.models.inference import encode_stamps, save_weights

@@ -11,7 +11,7 @@ from astropy.io import fits
 from typer.testing import CliRunner
 
 from galaxy_explorer.bundle.bundle import load_bundle
-from galaxy_explorer.bundle.deconvolution import (
+from galaxy_explorer.bundle.evaluation import (
     DECONVOLUTION,
     psf_model,
     psf_model_name,

@@ -10,8 +10,7 @@ from msgspec import structs
 
 from galaxy_explorer import load_bundle
 from galaxy_explorer.evaluation.trainings import further_trainings
-from galaxy_explorer.pipeline.autoencoders import Autoencoders
-from galaxy_explorer.pipeline.replicas import find_replicas
+from galaxy_explorer.pipeline.autoencoders import Autoencoders, find_replicas
 from galaxy_explorer.pipeline.train import make_plan, train_bundle
 from tests.small_survey import write_small_survey
 from tests.trained_bundle import MODELS, NOT_SHIPPED, copied, flat_map, small_study

@@ -7,8 +7,7 @@ from galaxy_explorer.errors import SurveyError, TrainingError
 from galaxy_explorer.models.vqvae import VQVAEConfig
 from galaxy_explorer.pipeline.autoencoders import measure
 from galaxy_explorer.pipeline.train import make_plan
-from galaxy_explorer.utils.cache import StageCache, StageResult
-from galaxy_explorer.utils.files import exclusive
+from galaxy_explorer.utils.files import StageCache, StageResult, exclusive
 from tests.small_survey import write_small_survey
 
 

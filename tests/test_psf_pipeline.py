@@ -8,16 +8,13 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.bundle.bundle import load_bundle
-from galaxy_explorer.bundle.deconvolution import DeconvolutionMeasures, read_deconvolution
+from galaxy_explorer.bundle.evaluation import DeconvolutionMeasures, read_deconvolution
 from galaxy_explorer.bundle.json_values import build
 from galaxy_explorer.deconvolution.classics import RichardsonLucy, Wiener
 from galaxy_explorer.deconvolution.error_model import ReconstructionError
 from galaxy_explorer.errors import TrainingError
-from galaxy_explorer.evaluation.deconvolution import run as psf_evaluation
-from galaxy_explorer.evaluation.deconvolution.run import (
-    DeconvolutionEvaluation,
-    evaluate_deconvolution,
-)
+from galaxy_explorer.evaluation import deconvolution as psf_evaluation
+from galaxy_explorer.evaluation.deconvolution import DeconvolutionEvaluation, evaluate_deconvolution
 from galaxy_explorer.models.psf import PSFVQVAEConfig
 from galaxy_explorer.models.training import Recipe
 from galaxy_explorer.pipeline import autoencoders as psf

@@ -5,9 +5,8 @@ What others use of it; none of it loads torch.
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.clusterings import Clustering, Score
-from galaxy_explorer.bundle.deconvolution import DeconvolutionMeasures, read_deconvolution
 from galaxy_explorer.bundle.emulation import EmulatorEvaluation
-from galaxy_explorer.bundle.evaluation import Evaluation
+from galaxy_explorer.bundle.evaluation import DeconvolutionMeasures, Evaluation, read_deconvolution
 from galaxy_explorer.bundle.manifest import (
     ExtraTraining,
     Manifest,

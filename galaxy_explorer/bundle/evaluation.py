@@ -1,7 +1,8 @@
-"""`evaluation.json`: what `galaxy-explorer evaluate` measured of a bundle, as plain values.
+"""`evaluation.json` and `deconvolution.json`: what was measured of a bundle, as plain values.
 
-One flat table of figures, the report's claims with their verdicts, and the curves behind them.
-Text and numbers only; `parse_evaluation` checks every field before anything is used.
+The evaluation is one flat table of figures, the report's claims with their verdicts, and the curves
+behind them; the deconvolution is of a bundle that has a model with the PSF layer. Text and numbers
+only; every field is checked before anything is used.
 """
 
 from __future__ import annotations
@@ -9,13 +10,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import Struct, field
 
-from galaxy_explorer.bundle.json_values import FieldError, Many, Text, build, one_of
+from galaxy_explorer.bundle.files import verified_bytes
+from galaxy_explorer.bundle.json_values import FieldError, Many, Text, build, one_of, strict_json
 from galaxy_explorer.errors import BundleError
+from galaxy_explorer.models.registry import AUTOENCODERS
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Bundle
+    from galaxy_explorer.models.psf import PSFVQVAE
+
 
 EVALUATION = "evaluation.json"
 CLAIMS = "CLAIMS.md"
@@ -274,3 +282,82 @@ def _table(values: Mapping[str, Any], name: str, columns: list[str]) -> list[dic
     ):
         raise FieldError(f"{name}.values", f"lists of {len(columns)} are expected")
     return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+DECONVOLUTION = "deconvolution.json"
+DECONVOLUTION_FORMAT = 1
+NO_PSF_MODEL = "train one with galaxy-explorer train SURVEY --models k512-psf-21x21"
+
+
+class DeconvolutionFigure(Struct, frozen=True):
+    """One figure of one method at one peak S/N, with its 95 % interval over n galaxies.
+
+    control: the same figure against the truth of other galaxies, None where there is none.
+    """
+
+    peak_sn: float
+    method: Text
+    name: Text
+    value: float
+    low: float
+    high: float
+    n: int
+    unit: Text
+    control: float | None = None
+
+
+class Band(Struct, frozen=True):
+    """What a PSF lets through: its MTF at frequencies, in cycles per arcsec.
+
+    limit_cycles_per_arcsec: beyond it the MTF is below a tenth.
+    """
+
+    limit_cycles_per_arcsec: float
+    frequency: Many[float]
+    mtf: Many[float]
+    nyquist_cycles_per_arcsec: float | None = None
+
+
+class DeconvolutionMeasures(Struct, frozen=True):
+    """What evaluate-deconvolution measured of a model.
+
+    settings, costs: by peak S/N, of each method; stamps, real: reduced chi^2 of stamps as they are.
+    """
+
+    format: Literal[1]
+    model: Text
+    figures: Many[DeconvolutionFigure]
+    band: Band
+    targets: Many[dict[str, Any]] = ()
+    settings: dict[str, Any] = {}
+    costs: dict[str, Any] = {}
+    stamps: dict[str, Any] = {}
+    real: dict[str, Any] = {}
+
+
+def psf_model_name(bundle: Bundle) -> str | None:
+    """Name of the model with the PSF layer; None where the bundle has none."""
+    return next((n for n, e in bundle.models.items() if AUTOENCODERS[e.kind].has_psf_layer), None)
+
+
+def psf_model(bundle: Bundle) -> PSFVQVAE:
+    """The model with the PSF layer; raises BundleError where the bundle has none."""
+    name = psf_model_name(bundle)
+    if name is None:
+        raise BundleError(f"{bundle.path}: no model with the PSF layer; {NO_PSF_MODEL}")
+    return cast("PSFVQVAE", bundle.load_model(name))
+
+
+def read_deconvolution(bundle: Bundle) -> DeconvolutionMeasures | None:
+    """What evaluate-deconvolution measured; None where it has not been run on the bundle.
+
+    Raises BundleError where the file is altered or not what the command writes.
+    """
+    entry = bundle.manifest.files.get(DECONVOLUTION)
+    if entry is None:
+        return None
+    path = bundle.path / DECONVOLUTION
+    try:
+        return build(strict_json(verified_bytes(path, entry), path), DeconvolutionMeasures)
+    except FieldError as error:
+        raise BundleError(f"{path}: {error}; run evaluate-deconvolution again") from None

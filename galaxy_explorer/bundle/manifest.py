@@ -117,7 +117,7 @@ class ExtraTraining(AutoencoderEntry, frozen=True, kw_only=True):
     seed: Count
 
 
-class ConditionField(Field, frozen=True, forbid_unknown_fields=True):
+class PriorField(Field, frozen=True, forbid_unknown_fields=True):
     """A field that a prior may be asked for, nothing of it left to a default."""
 
     name: Name
@@ -151,7 +151,7 @@ class PriorEntry(_Training, frozen=True, kw_only=True):
     """
 
     kind: Name = DEFAULT_PRIOR
-    fields: tuple[ConditionField, ...]
+    fields: tuple[PriorField, ...]
     recipe: dict[str, Any] = {}
     default_guidance: Annotated[float, Meta(ge=1, le=5)]
     precision: Text = ""

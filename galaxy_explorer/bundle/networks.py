@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galaxy_explorer.bundle.files import parse_arrays, parse_codes
-from galaxy_explorer.bundle.manifest import (
-    Manifest,
-    ModelEntry,
-    PriorEntry,
-    SurveyEntry,
-)
+from galaxy_explorer.bundle.manifest import Manifest, ModelEntry, PriorEntry, SurveyEntry
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.registry import AUTOENCODERS, LATENTS, PRIORS
 

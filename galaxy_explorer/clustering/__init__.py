@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         code_use,
         similarity_order,
     )
-    from galaxy_explorer.clustering.embedding import fit_map, place_on_map
+    from galaxy_explorer.clustering.embedding import fit_map, kth_distance, nearest, place_on_map
     from galaxy_explorer.clustering.features import (
         FEATURE_KINDS,
         CodeFeatures,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     )
     from galaxy_explorer.clustering.merger_tree import MergerTree, grow_tree
     from galaxy_explorer.clustering.mixture import Mixture, effective_number, fit_mixture
-    from galaxy_explorer.clustering.neighbours import kth_distance, nearest
     from galaxy_explorer.clustering.number_of_clusters import KChoice, choose_k
     from galaxy_explorer.clustering.stability import (
         bootstrap_stability,
@@ -111,6 +110,8 @@ __getattr__, __dir__ = lazy(
         ),
         "embedding": (
             "fit_map",
+            "kth_distance",
+            "nearest",
             "place_on_map",
         ),
         "features": (
@@ -131,10 +132,6 @@ __getattr__, __dir__ = lazy(
             "Mixture",
             "effective_number",
             "fit_mixture",
-        ),
-        "neighbours": (
-            "kth_distance",
-            "nearest",
         ),
         "number_of_clusters": (
             "KChoice",

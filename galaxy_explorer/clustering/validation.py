@@ -14,12 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from galaxy_explorer.clustering.summary import EARLY_TTYPE
-from galaxy_explorer.utils.resampling import (
-    FEW_RESAMPLES,
-    PERMUTATIONS,
-    bootstrap,
-    chance_level,
-)
+from galaxy_explorer.utils.resampling import FEW_RESAMPLES, PERMUTATIONS, bootstrap, chance_level
 
 Scores = dict[str, dict[str, float]]
 """By name: `value`, `low`, `high`, the interval as `utils.resampling` has it, and `chance`."""

@@ -1,7 +1,4 @@
-"""`galaxy-explorer evaluate`.
-
-`galaxy-explorer evaluate-deconvolution`.
-"""
+"""`galaxy-explorer evaluate` and `galaxy-explorer evaluate-deconvolution`."""
 
 from __future__ import annotations
 
@@ -11,14 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from galaxy_explorer.commands.common import (
-    AsJson,
-    BundleFolder,
-    PsfBundle,
-    announce,
-    say,
-    say_json,
-)
+from galaxy_explorer.commands.common import AsJson, BundleFolder, PsfBundle, announce, say, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,8 +153,8 @@ def evaluate_deconvolution(
     """
     from rich.table import Table
 
-    from galaxy_explorer.evaluation.deconvolution.run import DeconvolutionEvaluation
-    from galaxy_explorer.evaluation.deconvolution.run import evaluate_deconvolution as measure
+    from galaxy_explorer.evaluation.deconvolution import DeconvolutionEvaluation
+    from galaxy_explorer.evaluation.deconvolution import evaluate_deconvolution as measure
 
     found = measure(DeconvolutionEvaluation(bundle, survey, n, real, exposure))
     if as_json:

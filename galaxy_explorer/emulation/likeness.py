@@ -1,11 +1,10 @@
 """How near synthetic galaxies are to real ones, and how likely the prior finds them.
 
-The noise that a decoder leaves out, put back, so that drawn and real stamps are measured alike.
-
+The noise that a decoder leaves out is put back, so that drawn and real stamps are measured alike.
 It is measured where there is sky only: stamp minus reconstruction has a sigma for each galaxy and
 an autocorrelation common to all, since stamps that were resampled have no white noise.
 
-T of drawn galaxies as an independent network reads it, under noise as of real stamps.
+T of drawn galaxies is read by an independent network, under noise as of real stamps.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 """C, A, S, Gini, M20, Sersic index, half-light radius, ellipticity of stamps, many at a time.
 
-By statmorph (Rodriguez-Gomez et al. 2019), but for the index, which is that of `sersic`. In the
-units of the stamp: arcsinh-stretched stamps are not linear flux, their values can be compared with
-each other, original with reconstruction, not with the literature.
+By statmorph (Rodriguez-Gomez et al. 2019), but for the index. In the units of the stamp: arcsinh-
+stretched stamps are not linear flux, their values can be compared with each other, original with
+reconstruction, not with the literature.
 
-The Sersic index of a galaxy, from its profile over ellipses: milliseconds, no starting values.
-
-Sersic's law, I(r) = A exp(-b_n ((r / r_e)^(1/n) - 1)), is linear in A, so the least-squares A of
-every (n, r_e) of a grid is known at once and the best pair is looked up. Not corrected for the PSF.
+The Sersic index is fitted to the profile over ellipses: milliseconds, no starting values. Sersic's
+law, I(r) = A exp(-b_n ((r / r_e)^(1/n) - 1)), is linear in A, so the least-squares A of every (n,
+r_e) of a grid is known at once and the best pair is looked up. Not corrected for the PSF.
 """
 
 from __future__ import annotations

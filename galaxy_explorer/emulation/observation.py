@@ -1,6 +1,4 @@
-"""What becomes of code maps or latents: the light that they draw, and how it shall be observed.
-
-Galaxies as another camera would see them: its PSF, its pixels, its sky, its zero point.
+"""What becomes of code maps or latents: the light that they draw, as another camera would see it.
 
 The light of a stamp is brought to the camera's pixels, blurred by the PSF on these pixels, scaled
 to the camera's flux and given the noise of its sky and of its own photons. Beyond the stamp there

@@ -2,11 +2,8 @@
 
 Every one of them says SYNTHETIC: in the header, in the metadata, in the names that are given here.
 
-What generated galaxies say of themselves: the lines of a header, and their names.
-
-Many galaxies to a file: block by block, resumable, the same file whatever interrupted it.
-
-Each block is kept in a folder beside the output until the file is whole. A block begins at a fixed
+Many galaxies go to a file block by block, resumable, the same file whatever interrupted it. Each
+block is kept in a folder beside the output until the file is whole. A block begins at a fixed
 number, so that a run in pieces computes exactly what a run in one does.
 """
 

@@ -8,13 +8,12 @@ from galaxy_explorer.utils.lazy import lazy
 
 if TYPE_CHECKING:
     from galaxy_explorer.evaluation.claims import CLAIMS, ClaimEntry, judge_all
-    from galaxy_explorer.evaluation.context import Context
-    from galaxy_explorer.evaluation.deconvolution.run import (
+    from galaxy_explorer.evaluation.context import Context, EvaluatedModel, find_models
+    from galaxy_explorer.evaluation.deconvolution import (
         DeconvolutionEvaluation,
         evaluate_deconvolution,
     )
     from galaxy_explorer.evaluation.emulator.run import evaluate_emulator
-    from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel, find_models
     from galaxy_explorer.evaluation.evidence import Evidence
     from galaxy_explorer.evaluation.rows import RowKey, find_row, make_row
     from galaxy_explorer.evaluation.run import evaluate_bundle
@@ -46,13 +45,13 @@ __getattr__, __dir__ = lazy(
             "ClaimEntry",
             "judge_all",
         ),
-        "context": ("Context",),
-        "deconvolution.run": (
+        "deconvolution": (
             "DeconvolutionEvaluation",
             "evaluate_deconvolution",
         ),
         "emulator.run": ("evaluate_emulator",),
-        "evaluated_models": (
+        "context": (
+            "Context",
             "EvaluatedModel",
             "find_models",
         ),

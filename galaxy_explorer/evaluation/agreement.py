@@ -1,6 +1,6 @@
 """Do clusters follow the Hubble type, or something else? Scores of labels as rows.
 
-Columns that clusters might follow instead of the Hubble type, of the test galaxies.
+What they might follow instead are other columns of the catalogue, on the test galaxies.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from galaxy_explorer.clustering.validation import (
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.rows import RowKey, make_row
 from galaxy_explorer.survey.photometry import COLUMNS, measure_stamps
-from galaxy_explorer.utils.cache import StageResult
+from galaxy_explorer.utils.files import StageResult
 from galaxy_explorer.utils.resampling import bootstrap, share_interval
 
 CLASS_COLUMN = "class_name"  # of Galaxy Zoo 1

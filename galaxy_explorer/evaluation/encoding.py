@@ -1,6 +1,6 @@
 """Code maps of galaxies in eight orientations, and of held-out galaxies transformed.
 
-The same galaxy seen otherwise: turned, mirrored, shifted, with other noise.
+Transformed is the same galaxy seen otherwise: turned, mirrored, shifted, with other noise.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
+from galaxy_explorer.evaluation.context import Context, EvaluatedModel
 from galaxy_explorer.survey.photometry import sky_level
-from galaxy_explorer.utils.cache import StageResult
+from galaxy_explorer.utils.files import StageResult
 from galaxy_explorer.utils.progress import progress
 
 if TYPE_CHECKING:

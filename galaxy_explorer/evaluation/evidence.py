@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from galaxy_explorer.bundle.evaluation import ClaimFigure, EvaluationRow
-from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
+from galaxy_explorer.evaluation.context import EvaluatedModel
 from galaxy_explorer.evaluation.rows import find_row, join_seeds
 from galaxy_explorer.utils.resampling import slope_interval
 

@@ -1,6 +1,6 @@
 """Every clusterer on every feature set of a model: who belongs where, also after transforms.
 
-Rows of the scoreboard of one cell: agreement, other columns, stability, invariance.
+Each run gives rows of the scoreboard: agreement, other columns, stability, invariance.
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ from galaxy_explorer.clustering.stability import (
 )
 from galaxy_explorer.clustering.validation import vector_eta2
 from galaxy_explorer.evaluation.agreement import LabelScorer
-from galaxy_explorer.evaluation.context import CLUSTERS, Context
+from galaxy_explorer.evaluation.context import CLUSTERS, Context, EvaluatedModel
 from galaxy_explorer.evaluation.encoding import ORBIT, ORIENTATIONS, TRANSFORMS, orbits, reorient
-from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
 from galaxy_explorer.evaluation.rows import RowKey, make_row
-from galaxy_explorer.utils.cache import StageResult
+from galaxy_explorer.utils.files import StageResult
 
 LATENTS = "latents"
 VOTERS = ("kmeans", "gmm", "ward")  # of the consensus

@@ -1,6 +1,6 @@
 """How many clusters? Curves over k of real galaxies, and Ward's tree that can be cut anywhere.
 
-Does the choice of k find the number of classes where it is known?
+And whether the choice of k finds the number of classes where it is known.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from galaxy_explorer.clustering.features import fit_code_features
 from galaxy_explorer.clustering.merger_tree import grow_tree
 from galaxy_explorer.clustering.number_of_clusters import RULE, choose_k
 from galaxy_explorer.clustering.stability import silhouette
-from galaxy_explorer.evaluation.context import CLUSTERS, Context
+from galaxy_explorer.evaluation.context import CLUSTERS, Context, EvaluatedModel
 from galaxy_explorer.evaluation.encoding import encode_fast
-from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
 from galaxy_explorer.evaluation.rows import RowKey, make_row
 from galaxy_explorer.evaluation.shipped import Shipped
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
-from galaxy_explorer.survey.simulation.classes import simulate_classes
-from galaxy_explorer.utils.cache import StageResult
+from galaxy_explorer.survey.simulation.survey import simulate_classes
+from galaxy_explorer.utils.files import StageResult
 from galaxy_explorer.utils.resampling import share_interval
 
 K_MAX = 20

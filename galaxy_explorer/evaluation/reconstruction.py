@@ -1,6 +1,6 @@
 """Does it reconstruct, and is the vocabulary used? Figures of a model on the test galaxies.
 
-Is morphology kept by reconstruction? Slopes of C, Gini and M20 against T, before and after.
+Whether morphology is kept is told by the slopes of C, Gini and M20 against T, before and after.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from galaxy_explorer.deconvolution.metrics import reduced_chi2
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.emulation.likeness import left_out_noise
 from galaxy_explorer.emulation.morphology import Morphology, measure_morphology
-from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
+from galaxy_explorer.evaluation.context import Context, EvaluatedModel
 from galaxy_explorer.evaluation.rows import RowKey, make_row
 from galaxy_explorer.models.quantizer import perplexity
 from galaxy_explorer.survey.photometry import segment
-from galaxy_explorer.utils.cache import StageResult
+from galaxy_explorer.utils.files import StageResult
 from galaxy_explorer.utils.progress import progress
 from galaxy_explorer.utils.resampling import bootstrap, slope
 

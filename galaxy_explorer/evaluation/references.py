@@ -1,8 +1,7 @@
 """What features of codes must beat: pixels, radial profiles, C A S Gini M20, and chance.
 
-The ceiling: what a supervised network reads of the Hubble type in the same pictures.
-
-The goals that were set for the recommended clustering, and how far it got.
+Above them the ceiling, what a supervised network reads of the Hubble type in the same pictures; and
+the goals that were set for the recommended clustering, with how far it got.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.reconstruction import LIGHT, original_morphology
 from galaxy_explorer.evaluation.rows import RowKey, find_row, make_row
 from galaxy_explorer.pipeline.plan import SPLITS
-from galaxy_explorer.utils.cache import StageResult
+from galaxy_explorer.utils.files import StageResult
 from galaxy_explorer.utils.resampling import bootstrap, chance_level
 
 CLUSTERERS = ("kmeans", "gmm")

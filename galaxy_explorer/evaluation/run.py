@@ -29,8 +29,13 @@ from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.errors import SettingError
 from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.claims import judge_all
-from galaxy_explorer.evaluation.context import CLUSTERS, Context, peak_mib
-from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel, find_models
+from galaxy_explorer.evaluation.context import (
+    CLUSTERS,
+    Context,
+    EvaluatedModel,
+    find_models,
+    peak_mib,
+)
 from galaxy_explorer.evaluation.evidence import Evidence
 from galaxy_explorer.evaluation.feature_runs import cell_rows, plan_runs
 from galaxy_explorer.evaluation.number_of_clusters import (
@@ -50,7 +55,7 @@ from galaxy_explorer.evaluation.trainings import (
     trained_rows,
     training_curves,
 )
-from galaxy_explorer.pipeline.replicas import find_replicas
+from galaxy_explorer.pipeline.autoencoders import find_replicas
 from galaxy_explorer.survey.store import Survey
 
 __all__ = ["evaluate_bundle"]

@@ -15,13 +15,12 @@ from galaxy_explorer.bundle.evaluation import ClusterStability, EvaluationRow
 from galaxy_explorer.clustering.features import serve_features
 from galaxy_explorer.clustering.stability import bootstrap_stability, invariance, renumber
 from galaxy_explorer.evaluation.agreement import LabelScorer
-from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.evaluation.context import Context, EvaluatedModel
 from galaxy_explorer.evaluation.encoding import ORBIT, ORIENTATIONS, TRANSFORMS, orbits, reorient
-from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
 from galaxy_explorer.evaluation.feature_runs import invariance_rows, jaccard_rows
 from galaxy_explorer.evaluation.rows import RowKey, make_row
 from galaxy_explorer.pipeline.clusters import fit_served
-from galaxy_explorer.utils.cache import StageResult
+from galaxy_explorer.utils.files import StageResult
 
 SHIPPED = "as shipped"
 

@@ -13,9 +13,9 @@ from galaxy_explorer.bundle.evaluation import (
 )
 from galaxy_explorer.bundle.json_values import build
 from galaxy_explorer.bundle.manifest import AutoencoderEntry, ExtraTraining
-from galaxy_explorer.evaluation.evaluated_models import EvaluatedModel
+from galaxy_explorer.evaluation.context import EvaluatedModel
 from galaxy_explorer.evaluation.rows import RowKey, find_row, make_row
-from galaxy_explorer.pipeline.replicas import Replica, training_entry
+from galaxy_explorer.pipeline.autoencoders import Replica, training_entry
 
 FROM_MANIFEST = "measured when the bundle was made"
 DISTINCTIONS = (("index", "gmm"), ("codes", "kmeans"), ("latents", "gmm"))

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer import api
-from galaxy_explorer.clustering.neighbours import Floats, percentiles, sparsity
+from galaxy_explorer.clustering.embedding import Floats, percentiles, sparsity
 from galaxy_explorer.errors import BadQuery, LabelError
 from galaxy_explorer.labels.scheme import NOTE
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.labels.groups import Groups
     from galaxy_explorer.labels.imports import ImportPlan, plan_import, read_rows
     from galaxy_explorer.labels.log import Change, Event, Provenance, log_path
-    from galaxy_explorer.labels.sample import Sample
+    from galaxy_explorer.labels.queues import Sample
     from galaxy_explorer.labels.scheme import LabelScheme, Term
     from galaxy_explorer.labels.store import Annotations, LabelStore
     from galaxy_explorer.labels.tables import table
@@ -47,7 +47,7 @@ __getattr__, __dir__ = lazy(
             "Provenance",
             "log_path",
         ),
-        "sample": ("Sample",),
+        "queues": ("Sample",),
         "scheme": (
             "LabelScheme",
             "Term",

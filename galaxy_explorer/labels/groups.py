@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.errors import LabelError
 from galaxy_explorer.labels.log import CLUSTER, CLUSTERING, SELECTION, Change
-from galaxy_explorer.labels.sample import Sample
+from galaxy_explorer.labels.queues import Sample
 from galaxy_explorer.labels.store import Annotations, LabelStore, Value, selection_digest
 
 MERGE, SPLIT, REVERSE = "merge", "split", "reverse"

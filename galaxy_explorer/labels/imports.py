@@ -13,7 +13,7 @@ import numpy as np
 
 from galaxy_explorer.errors import LabelError
 from galaxy_explorer.labels.log import CONFIDENCES, Change
-from galaxy_explorer.labels.sample import Sample
+from galaxy_explorer.labels.queues import Sample
 from galaxy_explorer.labels.scheme import MAX_NAME, MAX_NOTE, NOTE, STAGE, LabelScheme, checked
 from galaxy_explorer.labels.store import NOTHING, Annotations, LabelStore, Value
 from galaxy_explorer.labels.tables import JOIN, LABEL_COLUMNS

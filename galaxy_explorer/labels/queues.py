@@ -1,15 +1,30 @@
-"""In which order galaxies come up for labelling."""
+"""Which galaxies may be labelled, the model's clusters of them, and in which order they come."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.labels.agreement import disagreements, ratings
-from galaxy_explorer.labels.sample import Sample
 from galaxy_explorer.labels.store import Annotations
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Identifiers of N galaxies; clusters: clustering key -> cluster of each galaxy, (N,) ints."""
+
+    ids: tuple[str, ...]
+    clusters: Mapping[str, NDArray[np.integer]]
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Row of each identifier."""
+        return {galaxy: row for row, galaxy in enumerate(self.ids)}
+
 
 UNLABELLED, UNCERTAIN, DISAGREEMENTS = "unlabelled", "uncertain", "disagreements"
 SELECTED, EVERYTHING = "selection", "everything"

@@ -1,10 +1,9 @@
 """Trained models at work on numpy arrays, batch by batch, into preallocated results.
 
-Weights as they are stored: kernels and matrices in eight bits, the rest in half precision.
-
-A kernel in eight bits has one scale for each of its rows (output features; input features of a
-transposed convolution), so that the row's largest weight is 127: weight = scale * integer. On the
-validation galaxies this raised the error of the VQ-VAEs by 0.02 to 0.5 %, for half the bytes.
+Weights are stored with kernels and matrices in eight bits, the rest in half precision. A kernel in
+eight bits has one scale for each of its rows (output features; input features of a transposed
+convolution), so that the row's largest weight is 127: weight = scale * integer. On the validation
+galaxies this raised the error of the VQ-VAEs by 0.02 to 0.5 %, for half the bytes.
 """
 
 from __future__ import annotations

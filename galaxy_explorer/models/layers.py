@@ -3,7 +3,8 @@
 Two stages bring 64x64 to 16x16 (or 84x84 to 21x21); a third, of kernel 4 and stride 2 on each
 side, gives the 8x8 clustering variant (report, section 4.3.1).
 
-What a prior is asked for, as one vector: any fields of the catalogue, any of them left out.
+The condition encoder makes one vector of what a prior is asked for: any fields of the catalogue,
+any of them left out.
 """
 
 from __future__ import annotations

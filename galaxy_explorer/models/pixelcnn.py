@@ -4,11 +4,10 @@ Two stacks of masked convolutions, so that there is no blind spot: the vertical 
 above, the horizontal one the codes to the left. Codes enter as embedded indices, never as numbers.
 What is asked for enters before both gates of every layer.
 
-A prior over both code maps of a VQ-VAE-2 (Razavi et al. 2019): top first, then bottom.
-
-Two gated PixelCNNs. The top one draws the coarse map, asked for T and the other fields; the bottom
-one draws the fine map, asked for the same, and given at every place what the whole top map says:
-it enters before both gates of every layer, as the condition does.
+The prior over both code maps of a VQ-VAE-2 (Razavi et al. 2019) is two of them. The top one draws
+the coarse map, asked for T and the other fields; the bottom one draws the fine map, asked for the
+same, and given at every place what the whole top map says: it enters before both gates of every
+layer, as the condition does.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """The PSF layer of the report (section 4.1, eq. 9 and 10): each image is blurred by its own PSF.
 
-The VQ-VAE with the PSF layer (report, section 4.1): the decoder draws the galaxy un-convolved.
-
-Pixels are in units of the sky's sigma. The encoder sees their arcsinh; the decoder draws positive
-light on a canvas larger than the stamp, and the PSF of the image blurs it. Noise is no part of
-the picture: it belongs in the likelihood.
+In the VQ-VAE with this layer the decoder draws the galaxy un-convolved. Pixels are in units of the
+sky's sigma. The encoder sees their arcsinh; the decoder draws positive light on a canvas larger
+than the stamp, and the PSF of the image blurs it. Noise is no part of the picture: it belongs in
+the likelihood.
 """
 
 from __future__ import annotations

@@ -4,11 +4,10 @@ Sample i has Gumbel noise of its own, a function of (seed, i) alone: the code at
 argmax of logits / temperature + noise, which is an exact draw (Gumbel 1954). The arithmetic is in
 double precision, so that rounding, which differs with the batch size, decides no code.
 
-Latents drawn from a flow: normal deviates, sent through the inverse of its splines.
-
-Sample i has deviates of its own, a function of (seed, i) alone. The arithmetic is in double
-precision and its result is kept in half, as latents are: rounding, which differs with the number
-of samples drawn together, decides nothing.
+Latents are drawn from a flow as normal deviates, sent through the inverse of its splines. Sample i
+has deviates of its own, a function of (seed, i) alone. The arithmetic is in double precision and
+its result is kept in half, as latents are: rounding, which differs with the number of samples drawn
+together, decides nothing.
 
 Both code maps of a VQ-VAE-2 are drawn from its prior: the top one, then the bottom one given it.
 """

@@ -3,21 +3,19 @@
 Batches, rotations and restarts are functions of (seed, step), never of what ran before, so a run
 that resumes from a checkpoint takes exactly the steps that an unbroken one would have taken.
 
-Training state on disk: numbers only, replaced in one step.
+Training state on disk is numbers only, replaced in one step: `checkpoint.safetensors` holds the
+model and the optimiser, its header the step and the settings that a resumed run must share. Nothing
+in it is ever executed.
 
-`checkpoint.safetensors` holds the model and the optimiser, its header the step and the settings
-that a resumed run must share. Nothing in it is ever executed.
+The number format is bfloat16 where that is really faster, as measured on this machine. A recipe
+says how long to train: `tiny` for tests, `quick` for two CPU cores, `paper` as the report did.
 
-Device and number format: bfloat16 where it is really faster, as measured on this machine.
+A run may stop when nothing that matters still moves between checks 5 % of the training apart.
 
-How long to train: `tiny` for tests, `quick` for two CPU cores, `paper` as the report did.
-
-When to stop: nothing that matters still moves between checks 5 % of the training apart.
-
-The report's loss converged long before its reconstructions did (section 5.1); so the rule asks
-for all three: the error has stopped falling, the vocabulary has stopped growing, and the codes of
-held-out galaxies have stopped changing. An autoencoder without codes has no vocabulary; its
-latents stand for the codes.
+The report's loss converged long before its reconstructions did (section 5.1); so the rule asks for
+all three: the error has stopped falling, the vocabulary has stopped growing, and the codes of held-
+out galaxies have stopped changing. An autoencoder without codes has no vocabulary; its latents
+stand for the codes.
 """
 
 from __future__ import annotations

@@ -3,10 +3,9 @@
 No clustering of the same pictures can be expected to follow T better. It also serves as an
 independent judge of generated galaxies. Trained by the one training loop.
 
-A judge as it is stored: its weights in half precision, and the noise of what it has learnt from.
-
-The noise lies beside the weights because a network that has only seen real stamps takes drawn ones,
-which have none, for smoother galaxies than they are.
+It is stored with its weights in half precision and the noise of what it has learnt from. The noise
+lies beside the weights because a network that has only seen real stamps takes drawn ones, which
+have none, for smoother galaxies than they are.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from galaxy_explorer.utils.lazy import lazy
 
 if TYPE_CHECKING:
+    from galaxy_explorer.pipeline.autoencoders import Replica, find_replicas, training_entry
     from galaxy_explorer.pipeline.clusters import fit_served
     from galaxy_explorer.pipeline.plan import DEFAULT_MODELS, SPLITS, Plan, config_of, make_plan
     from galaxy_explorer.pipeline.prior import CodedSurvey, add_prior, coded_bundle, train_prior
-    from galaxy_explorer.pipeline.replicas import Replica, find_replicas, training_entry
     from galaxy_explorer.pipeline.train import train_bundle
 
 __all__ = [
@@ -33,6 +33,11 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "autoencoders": (
+            "Replica",
+            "find_replicas",
+            "training_entry",
+        ),
         "clusters": ("fit_served",),
         "plan": (
             "DEFAULT_MODELS",
@@ -46,11 +51,6 @@ __getattr__, __dir__ = lazy(
             "add_prior",
             "coded_bundle",
             "train_prior",
-        ),
-        "replicas": (
-            "Replica",
-            "find_replicas",
-            "training_entry",
         ),
         "train": ("train_bundle",),
     },

@@ -15,7 +15,7 @@ from galaxy_explorer.clustering.mixture import Mixture, effective_number, fit_mi
 from galaxy_explorer.clustering.summary import cluster_summaries
 from galaxy_explorer.clustering.validation import agreement
 from galaxy_explorer.pipeline.autoencoders import Autoencoders, Products
-from galaxy_explorer.utils.cache import StageResult
+from galaxy_explorer.utils.files import StageResult
 
 FIT_ROWS = 30_000
 

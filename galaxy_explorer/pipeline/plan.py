@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.models.protocols import AutoencoderConfig
     from galaxy_explorer.models.training import Recipe
 
+
 # What ships: both ends of the codebook sizes with both quantizers at the 8 x 8 that the report
 # clusters, all six sizes of the better one, the finer maps for the pictures, both ConvAEs.
 DEFAULT_MODELS = (

@@ -3,7 +3,7 @@
 The codes come from the rounded weights that ship. Of each training galaxy all eight orientations
 are encoded: a code map turned by itself is not the code map of the turned stamp.
 
-A prior for a bundle that is finished: trained on its own code maps, then put into it.
+A finished bundle may get one, too: trained on its own code maps, then put into it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,13 @@ from galaxy_explorer.models.registry import AUTOENCODERS, DEFAULT_PRIOR, PRIORS,
 from galaxy_explorer.pipeline.plan import best_for_prior
 from galaxy_explorer.survey.preprocessing import ttype_class
 from galaxy_explorer.survey.store import Survey
-from galaxy_explorer.utils.cache import StageCache, StageResult
-from galaxy_explorer.utils.files import atomic_write_text, exclusive, sha256_of
+from galaxy_explorer.utils.files import (
+    StageCache,
+    StageResult,
+    atomic_write_text,
+    exclusive,
+    sha256_of,
+)
 from galaxy_explorer.utils.progress import progress
 
 if TYPE_CHECKING:

@@ -22,11 +22,15 @@ from galaxy_explorer import __version__
 from galaxy_explorer.bundle import BundleContents, save_bundle
 from galaxy_explorer.bundle.card import model_card
 from galaxy_explorer.models.registry import AUTOENCODERS
-from galaxy_explorer.pipeline.autoencoders import Autoencoders, Products
+from galaxy_explorer.pipeline.autoencoders import (
+    Autoencoders,
+    Products,
+    find_replicas,
+    training_entry,
+)
 from galaxy_explorer.pipeline.clusters import ClusteringProducts, cluster
 from galaxy_explorer.pipeline.plan import DEFAULT_MODELS, SPLITS, Plan, make_plan
 from galaxy_explorer.pipeline.prior import train_prior
-from galaxy_explorer.pipeline.replicas import find_replicas, training_entry
 from galaxy_explorer.utils.progress import progress
 
 __all__ = ["DEFAULT_MODELS", "Plan", "make_plan", "train_bundle"]

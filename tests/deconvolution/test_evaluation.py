@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from galaxy_explorer.deconvolution.observations import observe
-from galaxy_explorer.evaluation.deconvolution.figures import (
+from galaxy_explorer.evaluation.deconvolution import (
     LUCY,
     MEASURES,
     POSTERIOR,

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from galaxy_explorer.clustering.features import radial_profile_vectors
 from galaxy_explorer.emulation.morphology import sersic_index
-from galaxy_explorer.evaluation.emulator.sets import Galaxies
+from galaxy_explorer.evaluation.emulator.comparison import Galaxies
 from galaxy_explorer.survey.photometry import segment
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from galaxy_explorer.survey.simulation.survey import simulate_galaxy

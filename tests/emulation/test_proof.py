@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from galaxy_explorer.evaluation.emulator import comparison
-from galaxy_explorer.evaluation.emulator import sets as scores
+from galaxy_explorer.evaluation.emulator import comparison as scores
 from galaxy_explorer.evaluation.emulator.figures import (
     Sets,
     all_figures,

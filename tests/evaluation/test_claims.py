@@ -8,11 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from galaxy_explorer.bundle.card import claims_text
-from galaxy_explorer.evaluation.claims import (
-    LARGE,
-    SMALL,
-    judge_all,
-)
+from galaxy_explorer.evaluation.claims import LARGE, SMALL, judge_all
 from galaxy_explorer.evaluation.evidence import (
     ClaimEstimate,
     Evidence,

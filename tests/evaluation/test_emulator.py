@@ -13,7 +13,7 @@ from galaxy_explorer.emulation.morphology import MEASURED
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.emulator import comparison
-from galaxy_explorer.evaluation.emulator import sets as scores
+from galaxy_explorer.evaluation.emulator import comparison as scores
 from galaxy_explorer.evaluation.emulator.measure import HeldOut
 from galaxy_explorer.evaluation.emulator.run import GUIDANCES, PriorMeasurement, evaluate_emulator
 from galaxy_explorer.models.ttype_regressor import judge_stamps

@@ -17,7 +17,7 @@ from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.run import evaluate_bundle, write_evaluation
 from galaxy_explorer.pipeline.train import train_bundle
 from galaxy_explorer.survey.store import Survey
-from galaxy_explorer.utils.cache import StageCache
+from galaxy_explorer.utils.files import StageCache
 from tests.evaluation.test_emulator import simple_measure
 from tests.small_survey import write_small_survey
 from tests.trained_bundle import MODELS, NOT_SHIPPED, copied, small_study

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from galaxy_explorer.evaluation.rows import (
-    RowKey,
-    find_row,
-    join_seeds,
-    make_row,
-)
+from galaxy_explorer.evaluation.rows import RowKey, find_row, join_seeds, make_row
 from galaxy_explorer.utils.resampling import bootstrap, mean_interval
 
 SUBSET = RowKey("k16-paper-8x8", "index", "gmm", 64)

@@ -21,10 +21,9 @@ from galaxy_explorer.explorer.pages.emulator.source import (
     measured,
     reduced,
 )
-from galaxy_explorer.explorer.pages.emulator.views import Ladder, MorphView, Samples
-from galaxy_explorer.explorer.pages.my_galaxy.examine import ImageReport, measure
-from galaxy_explorer.explorer.pages.my_galaxy.html import pictures, preview
-from galaxy_explorer.explorer.pages.vocabulary.pictures import code_pictures
+from galaxy_explorer.explorer.pages.emulator.views import Ladder, MorphView, SamplesView
+from galaxy_explorer.explorer.pages.my_galaxy import ImageReport, measure, pictures, preview
+from galaxy_explorer.explorer.pages.vocabulary import code_pictures
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, limits
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.server import routes
@@ -159,7 +158,7 @@ CAMERA = ObservationSettings(telescope="sdss", pixel_scale_arcsec=0.4, magnitude
 @pytest.mark.parametrize("wish", [ObservationSettings(), CAMERA], ids=["drawn", "observed"])
 def test_what_the_emulator_draws_is_in_colour(source, wish) -> None:
     look = DisplayOptions(DisplaySettings(), wish)
-    samples = Samples(source, lambda _: None, look.display)
+    samples = SamplesView(source, lambda _: None, look.display)
     done(samples, Request(2, 1, {"ttype": 4.0}), look)
     assert spread(samples.view.sheet) > COLOURED
     assert spread(samples.view.real_sheet) > COLOURED

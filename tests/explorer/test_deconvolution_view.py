@@ -10,26 +10,23 @@ import pytest
 from msgspec.structs import replace
 
 from galaxy_explorer.bundle.bundle import load_bundle
-from galaxy_explorer.bundle.deconvolution import (
-    Band,
-    DeconvolutionFigure,
-    DeconvolutionMeasures,
-)
-from galaxy_explorer.explorer.pages.deconvolution.page import DeconvolutionPage, figures_html
-from galaxy_explorer.explorer.pages.deconvolution.scenes import (
+from galaxy_explorer.bundle.evaluation import Band, DeconvolutionFigure, DeconvolutionMeasures
+from galaxy_explorer.explorer.pages.deconvolution import (
     DECONVOLVED,
     ORIGINAL,
     RECONSTRUCTION,
     RECONVOLVED,
     RESIDUAL,
     TRUTH,
+    DeconvolutionPage,
     SceneSource,
     figure_table,
+    figures_html,
     profile,
     with_bar,
 )
 from galaxy_explorer.explorer.pages.registry import has_psf_model
-from galaxy_explorer.explorer.plots.deconvolution import profile_figure, update_profiles
+from galaxy_explorer.explorer.plots.models import profile_figure, update_profiles
 from galaxy_explorer.explorer.state import ExplorerState
 from tests.deconvolution.scenes import gaussian
 from tests.small_psf_bundle import write_small_hst_survey, write_small_psf_bundle

@@ -13,7 +13,7 @@ from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.pages.emulator.detail import format_judged
 from galaxy_explorer.explorer.pages.emulator.source import DisplayOptions, EmulatorSource, made_file
-from galaxy_explorer.explorer.pages.emulator.views import Samples
+from galaxy_explorer.explorer.pages.emulator.views import SamplesView
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.settings import read_settings
@@ -23,10 +23,10 @@ from tests.small_judge import add_small_judge
 ASKED = Request(2, 1, {"ttype": 4.0})
 
 
-def shown(source: EmulatorSource, request: Request) -> Samples:
+def shown(source: EmulatorSource, request: Request) -> SamplesView:
     """The samples of the page when all of a request is there."""
     samples, look = (
-        Samples(source, lambda _: None, DisplaySettings()),
+        SamplesView(source, lambda _: None, DisplaySettings()),
         DisplayOptions(DisplaySettings()),
     )
     samples.begin(request, look, "so asked")

@@ -23,7 +23,12 @@ from galaxy_explorer.explorer.pages.emulator.source import (
     made_file,
     reduced,
 )
-from galaxy_explorer.explorer.pages.emulator.views import LADDER_LINES, Ladder, MorphView, Samples
+from galaxy_explorer.explorer.pages.emulator.views import (
+    LADDER_LINES,
+    Ladder,
+    MorphView,
+    SamplesView,
+)
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.settings import read_settings
@@ -60,7 +65,7 @@ def done(part, request: Request, look: DisplayOptions = LOOK) -> list:
 
 def test_galaxies_come_row_by_row_and_then_with_their_neighbours(source) -> None:
     focused = []
-    samples = Samples(source, focused.append, DisplaySettings())
+    samples = SamplesView(source, focused.append, DisplaySettings())
     steps = done(samples, Request(3, 1, {"ttype": 4.0}))
     shares = [step.share for step in steps]
     assert shares == sorted(shares)
@@ -77,7 +82,7 @@ def test_galaxies_come_row_by_row_and_then_with_their_neighbours(source) -> None
 
 
 def test_a_sample_is_measured_beside_its_real_neighbour_on_the_real_distribution(source) -> None:
-    samples = Samples(source, lambda _: None, DisplaySettings())
+    samples = SamplesView(source, lambda _: None, DisplaySettings())
     done(samples, Request(2, 1, {"ttype": 4.0}))
     samples.on_message({"sample": 1})
     assert samples.view.chosen == 1
@@ -160,7 +165,7 @@ def test_a_ladder_has_real_galaxies_above_and_one_noise_along_a_line(source) -> 
 def test_twins_stand_beside_samples_and_below_the_lines_of_a_ladder(source, monkeypatch) -> None:
     monkeypatch.setattr(source, "twins", lambda codes: np.ones((len(codes), 64, 64), np.float32))
     look = DisplayOptions(DisplaySettings(interval="minmax"), twins=True)
-    samples = Samples(source, lambda _: None, DisplaySettings())
+    samples = SamplesView(source, lambda _: None, DisplaySettings())
     steps = done(samples, Request(3, 77, {"ttype": 4.0}), look)
     picture = np.asarray(Image.open(io.BytesIO(samples.view.sheet)))
     assert picture.shape == (64, 8 * 128, 3)
@@ -192,7 +197,7 @@ def test_a_morph_has_a_frame_for_every_quarter_of_a_type(source) -> None:
 
 
 def test_a_camera_gives_its_own_pixels_and_refuses_what_is_too_large(source) -> None:
-    samples = Samples(source, lambda _: None, DisplaySettings())
+    samples = SamplesView(source, lambda _: None, DisplaySettings())
     done(samples, Request(2, 1, {"ttype": 4.0}), DisplayOptions(DisplaySettings(), CAMERA))
     stamps = samples.made[2]
     assert stamps.shape == (2, 65, 65)  # 64 pixels of 0.4 arcsec on those of 0.396

@@ -17,17 +17,18 @@ from PIL import Image
 
 from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.classification import Classification, Membership, ModelReading
-from galaxy_explorer.explorer.pages.my_galaxy import examine as examination
-from galaxy_explorer.explorer.pages.my_galaxy import page as my_galaxy
-from galaxy_explorer.explorer.pages.my_galaxy.examine import (
+from galaxy_explorer.explorer.pages import my_galaxy
+from galaxy_explorer.explorer.pages import my_galaxy as examination
+from galaxy_explorer.explorer.pages.my_galaxy import (
+    MEASURES,
     Measured,
+    MyGalaxyPage,
     look_alikes,
     ood_sentence,
+    preview,
     read,
     sparsity_percentile,
 )
-from galaxy_explorer.explorer.pages.my_galaxy.html import MEASURES, preview
-from galaxy_explorer.explorer.pages.my_galaxy.page import MyGalaxyPage
 from galaxy_explorer.explorer.search import bundle_sparsity
 from tests.explorer.fakes import SIDE
 

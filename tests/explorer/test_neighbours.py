@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from galaxy_explorer.clustering import neighbours
-from galaxy_explorer.clustering.neighbours import nearest, percentiles, sparsity
+from galaxy_explorer.clustering import embedding as neighbours
+from galaxy_explorer.clustering.embedding import nearest, percentiles, sparsity
 
 
 @pytest.fixture(params=[np.float16, np.float32, np.float64])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.errors import NoHub
-from galaxy_explorer.explorer.export.samp import SampLink
+from galaxy_explorer.explorer.export.dialog import SampLink
 from galaxy_explorer.tables import galaxy_table
 from galaxy_explorer.utils.tables import decode_table
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galaxy_explorer.explorer.pictures.tiles import (
+from galaxy_explorer.explorer.pictures.stamps import (
     MARGIN,
     MAX_ZOOM,
     MOST_CELLS,

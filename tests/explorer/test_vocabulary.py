@@ -12,8 +12,8 @@ from galaxy_explorer.clustering.codebook_use import (
     sample_rows,
     surroundings,
 )
-from galaxy_explorer.explorer.pages.vocabulary import pictures as codebook_pictures
-from galaxy_explorer.explorer.pages.vocabulary.page import VocabularyPage
+from galaxy_explorer.explorer.pages import vocabulary as codebook_pictures
+from galaxy_explorer.explorer.pages.vocabulary import VocabularyPage
 
 K = 12
 

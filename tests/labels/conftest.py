@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.labels.log import Provenance
-from galaxy_explorer.labels.sample import Sample
+from galaxy_explorer.labels.queues import Sample
 from galaxy_explorer.labels.store import LabelStore
 
 KEY = "k512/codes"

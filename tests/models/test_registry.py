@@ -29,7 +29,7 @@ from galaxy_explorer.errors import BundleError, RequestError, TrainingError
 from galaxy_explorer.explorer.pages.codebooks.table import choices, format_choice
 from galaxy_explorer.explorer.pages.emulator.page import prior_choices
 from galaxy_explorer.explorer.pages.registry import has_code_maps
-from galaxy_explorer.explorer.pages.vocabulary.pictures import codebook_of, coded_models
+from galaxy_explorer.explorer.pages.vocabulary import codebook_of, coded_models
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.models.autoencoder_training import StampTask
 from galaxy_explorer.models.inference import config_from, encode_stamps, reconstruction_errors

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.survey.simulation.classes import draw_prototypes, simulate_classes
+from galaxy_explorer.survey.simulation.survey import draw_prototypes, simulate_classes
 from galaxy_explorer.survey.telescopes import TELESCOPES
 
 

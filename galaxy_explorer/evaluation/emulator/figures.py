@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from galaxy_explorer.bundle.card import LEADING
 from galaxy_explorer.bundle.emulation import EmulationFigure
 from galaxy_explorer.evaluation.emulator import comparison as compare
-from galaxy_explorer.evaluation.emulator.sets import Galaxies, ResampledFigure
+from galaxy_explorer.evaluation.emulator.comparison import Galaxies, ResampledFigure
 
 Goal = tuple[float | None, float | None]
 

@@ -28,8 +28,14 @@ from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.emulator.figures import FEWEST, Sets, all_figures
-from galaxy_explorer.evaluation.emulator.measure import Asked, HeldOut, Measurer, Source
-from galaxy_explorer.evaluation.emulator.regressor import ShippedJudge, shipped_judge
+from galaxy_explorer.evaluation.emulator.measure import (
+    Asked,
+    HeldOut,
+    Measurer,
+    ShippedJudge,
+    Source,
+    shipped_judge,
+)
 from galaxy_explorer.evaluation.emulator.trends import (
     best_guidance,
     guidance_point,

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from galaxy_explorer.bundle.card import LEADING
 from galaxy_explorer.bundle.emulation import CLASSES, KINDS, GuidancePoint, Histogram, TypeTrend
 from galaxy_explorer.evaluation.emulator import comparison as compare
+from galaxy_explorer.evaluation.emulator.comparison import Galaxies
 from galaxy_explorer.evaluation.emulator.figures import FEWEST, Sets, known
-from galaxy_explorer.evaluation.emulator.sets import Galaxies
 
 LOWEST_CLASS = -3
 BINS = 24

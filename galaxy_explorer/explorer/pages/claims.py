@@ -18,8 +18,7 @@ from galaxy_explorer.bundle.files import verified_bytes
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
-from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT
-from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, Downloads, Made
 from galaxy_explorer.explorer.widgets.intervals import (
     Axis,
     common_axis,

@@ -10,7 +10,7 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 
-from galaxy_explorer.clustering.neighbours import nearest, percentiles
+from galaxy_explorer.clustering.embedding import nearest, percentiles
 from galaxy_explorer.errors import BadQuery
 from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.search import (

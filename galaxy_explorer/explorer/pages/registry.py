@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from galaxy_explorer.bundle.deconvolution import psf_model_name
+from galaxy_explorer.bundle.evaluation import psf_model_name
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.models.registry import AUTOENCODERS
@@ -63,14 +63,12 @@ PAGES: dict[str, PageEntry] = {
     "clusters": PageEntry("Clusters", "clusters", "ClustersPage", "galaxies"),
     "trend": PageEntry("Trend", "trend", "TrendPage", "galaxies"),
     "find": PageEntry("Find", "find", "FindPage", "galaxies"),
-    "my_galaxy": PageEntry("My galaxy", "my_galaxy.page", "MyGalaxyPage", "galaxies"),
+    "my_galaxy": PageEntry("My galaxy", "my_galaxy", "MyGalaxyPage", "galaxies"),
     "labels": PageEntry("Labels", "labels.page", "LabelsPage", "galaxies"),
     "codebooks": PageEntry("Codebooks", "codebooks.page", "CodebooksPage", "models"),
-    "vocabulary": PageEntry(
-        "Vocabulary", "vocabulary.page", "VocabularyPage", "models", has_code_maps
-    ),
+    "vocabulary": PageEntry("Vocabulary", "vocabulary", "VocabularyPage", "models", has_code_maps),
     "deconvolution": PageEntry(
-        "Deconvolution", "deconvolution.page", "DeconvolutionPage", "models", has_psf_model
+        "Deconvolution", "deconvolution", "DeconvolutionPage", "models", has_psf_model
     ),
     "emulator": PageEntry(
         "Emulator", "emulator.page", "EmulatorPage", "models", warm=warm_emulator

@@ -28,8 +28,7 @@ from galaxy_explorer.bundle.evaluation import (
 )
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane, ScoreGroups
-from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT
-from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, Downloads, Made
 from galaxy_explorer.explorer.widgets.intervals import (
     Axis,
     common_axis,

@@ -27,11 +27,12 @@ from galaxy_explorer.explorer.widgets.components import HtmlPane, TrendColumns
 from galaxy_explorer.explorer.widgets.controls import (
     PAGE_HEIGHT,
     SOURCE_WORDS,
+    Downloads,
+    Made,
     clustering_select,
     display_controls,
 )
 from galaxy_explorer.explorer.widgets.detail import Detail
-from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.wording import caption
 
 if TYPE_CHECKING:

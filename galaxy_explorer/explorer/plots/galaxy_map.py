@@ -25,7 +25,7 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.explorer.assets import asset, render
-from galaxy_explorer.explorer.pictures.tiles import (
+from galaxy_explorer.explorer.pictures.stamps import (
     MAX_ZOOM,
     MOST_CELLS,
     finest_side,

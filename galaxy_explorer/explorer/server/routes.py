@@ -26,7 +26,7 @@ from tornado.web import HTTPError
 from galaxy_explorer.errors import GalaxyExplorerError
 from galaxy_explorer.explorer.context import AppContext, app_context
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode, encode_sheet
-from galaxy_explorer.explorer.pictures.tiles import TilePyramid, draw_tile, is_tile, unit_map
+from galaxy_explorer.explorer.pictures.stamps import TilePyramid, draw_tile, is_tile, unit_map
 from galaxy_explorer.explorer.plots.colouring import Colouring, map_colouring
 from galaxy_explorer.explorer.server.sessions import install_session_cap
 from galaxy_explorer.explorer.state import PICTURES, colour_columns

@@ -31,13 +31,12 @@ from galaxy_explorer.explorer.pages.emulator.source import (
     emulator_source,
     made_file,
 )
-from galaxy_explorer.explorer.pages.emulator.views import Ladder, MorphView, Samples
+from galaxy_explorer.explorer.pages.emulator.views import Ladder, MorphView, SamplesView
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
-from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, display_controls
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, Downloads, Made, display_controls
 from galaxy_explorer.explorer.widgets.detail import Detail
-from galaxy_explorer.explorer.widgets.downloads import Downloads, Made
 from galaxy_explorer.explorer.widgets.job_bar import JobRunner, JobTask
 from galaxy_explorer.explorer.wording import format_model
 from galaxy_explorer.models.registry import AUTOENCODERS, PRIORS
@@ -76,7 +75,7 @@ class EmulatorPanel(pn.viewable.Viewer):
         )
         self.downloads = Downloads("Download", KINDS, self.prepare_file)
         self.detail = Detail(state, source.stamps)
-        self.samples = Samples(self.source, self._focus, state.display)
+        self.samples = SamplesView(self.source, self._focus, state.display)
         parts: dict[str, Any] = {SAMPLES: self.samples}
         field = next((one for one in self.emulator.fields if one.name == TTYPE), None)
         if field is not None:

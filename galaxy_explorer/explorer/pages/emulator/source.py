@@ -34,7 +34,7 @@ from galaxy_explorer.explorer.pictures.display import (
     sheet,
     without_colour,
 )
-from galaxy_explorer.explorer.widgets.downloads import Made
+from galaxy_explorer.explorer.widgets.controls import Made
 from galaxy_explorer.utils.tables import encode_table
 
 if TYPE_CHECKING:

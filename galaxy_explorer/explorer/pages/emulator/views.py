@@ -65,7 +65,7 @@ MORPH_HEADING = (
 )
 
 
-class Samples:
+class SamplesView:
     """Galaxies of one request, each beside its nearest real galaxy."""
 
     def __init__(

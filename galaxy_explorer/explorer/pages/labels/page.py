@@ -13,20 +13,18 @@ import panel_material_ui as pmui
 
 from galaxy_explorer.errors import LabelError
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.pages.labels.html import (
-    STYLES,
-    agreement_html,
-    annotations_html,
-    bad,
-    history_html,
-)
 from galaxy_explorer.explorer.pages.labels.session import QUEUE_WORDS, LabelSession
 from galaxy_explorer.explorer.pages.labels.tools import (
+    STYLES,
     EditVocabulary,
     Export,
     Import,
     LabelMany,
     Regroup,
+    agreement_html,
+    annotations_html,
+    bad,
+    history_html,
 )
 from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.search import label_store

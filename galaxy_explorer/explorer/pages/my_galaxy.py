@@ -1,9 +1,14 @@
-"""My galaxy: a picture of the visitor's own, and what the models make of it. Nothing is kept."""
+"""My galaxy: a picture of the visitor's own, and what the models make of it. Nothing is kept.
+
+Reading and analysing are slow (torch, statmorph, a search through code space): never call them on
+the event loop.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,28 +16,36 @@ import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 import param
+from numpy.typing import NDArray
 
+from galaxy_explorer.classification import (
+    Classification,
+    Membership,
+    Prepared,
+    classify_stamps,
+    prepare_image,
+)
+from galaxy_explorer.clustering.embedding import kth_distance, nearest
 from galaxy_explorer.errors import BadQuery, GalaxyExplorerError
-from galaxy_explorer.explorer.assets import render
+from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.pages.my_galaxy.examine import (
-    ImageReport,
-    analyse_image,
-    look_alikes,
-    read,
-    sparsity_percentile,
+from galaxy_explorer.explorer.pictures.display import (
+    DisplaySettings,
+    as_shown,
+    encode_sheet,
+    has_colour,
+    render_stamps,
 )
-from galaxy_explorer.explorer.pages.my_galaxy.html import (
-    EXAMINATION_STYLES,
-    morphology,
-    pictures,
-    probabilities,
-    verdict,
+from galaxy_explorer.explorer.plots.clusterings import (
+    format_residual,
+    place_figure,
+    residual_pictures,
+    set_map,
 )
-from galaxy_explorer.explorer.pictures.display import encode_sheet, render_stamps
-from galaxy_explorer.explorer.plots.clusterings import place_figure, set_map
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour
-from galaxy_explorer.explorer.search import parse_position
+from galaxy_explorer.explorer.plots.ttype_histogram import format_mean
+from galaxy_explorer.explorer.search import bundle_sparsity, parse_position
+from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import CodeMap, DropZone, HtmlPane, PictureSheet
 from galaxy_explorer.explorer.widgets.controls import (
     PAGE_HEIGHT,
@@ -41,14 +54,237 @@ from galaxy_explorer.explorer.widgets.controls import (
     display_controls,
     whole_number,
 )
-from galaxy_explorer.explorer.widgets.detail import Detail
+from galaxy_explorer.explorer.widgets.detail import Detail, picture_values
 from galaxy_explorer.explorer.widgets.gallery import SHEET_COLUMNS
 from galaxy_explorer.explorer.widgets.results import SearchResults, publish_results
 from galaxy_explorer.models.registry import AUTOENCODERS
 
 if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Bundle
+    from galaxy_explorer.classification import Membership, Prepared
     from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
+
+
+LOOK_ALIKES = 24
+UNUSUAL_PERCENTILE = 99.0
+ODD_PERCENTILE = 90.0
+FLAG_WORDS = {
+    0: "good",
+    1: "suspect: something is odd, use with care",
+    2: "bad: not to be used",
+    4: "nothing could be measured",
+}
+"""statmorph's quality flag in words (Rodriguez-Gomez et al. 2019)."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """C, A, S, Gini and M20 of a stamp and statmorph's flag; linear: in flux, else as stretched."""
+
+    values: dict[str, float]
+    flag: int
+    linear: bool
+
+
+@dataclass(frozen=True)
+class ImageReport:
+    """Everything that is said of one picture.
+
+    reconstruction: (S, S) by the display model, stretched; (S, S, 3) of three bands.
+    """
+
+    name: str
+    prepared: Prepared
+    classification: Classification
+    reconstruction: NDArray[np.float32]
+    measured: Measured
+
+    @property
+    def stamp(self) -> NDArray[np.float32]:
+        """What the models see, (S, S) or (S, S, 3)."""
+        return np.asarray(as_shown(self.prepared.stamp[None])[0])
+
+
+def read(bundle: Bundle, source: bytes, name: str, frame: str) -> tuple[Prepared, Measured]:
+    """Read and frame a picture, and measure it. Raises BadImage, SettingError."""
+    prepared = prepare_image(bundle, source, name=name, frame=frame)
+    return prepared, measure(prepared)
+
+
+def measure(prepared: Prepared) -> Measured:
+    """Non-parametric morphology: of the framed flux where there is one, else of the stamp."""
+    from galaxy_explorer.emulation.morphology import STATISTICS, measure_one
+
+    linear = prepared.flux is not None
+    pixels = prepared.flux if prepared.flux is not None else prepared.stamp
+    *values, flag = measure_one(pixels.mean(axis=0)).tolist()
+    return Measured(dict(zip(STATISTICS, values, strict=False)), int(flag), linear)
+
+
+def analyse_image(bundle: Bundle, name: str, prepared: Prepared, measured: Measured) -> ImageReport:
+    """Code maps, clusters, places and the reconstruction of a picture; loads torch."""
+    found = classify_stamps(bundle, prepared.stamp[None])[0]
+    model = bundle.manifest.display_model
+    drawn = as_shown(bundle.draw(model, found.models[model].codes[None]))[0]
+    return ImageReport(name, prepared, found, drawn, measured)
+
+
+def look_alikes(
+    bundle: Bundle, key: str, membership: Membership
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Galaxies nearest in code space to a picture, and their distances, nearest first."""
+    return nearest(bundle.clusterings[key].feature_values, membership.features, LOOK_ALIKES)
+
+
+def sparsity_percentile(bundle: Bundle, key: str, membership: Membership) -> float:
+    """Share (%) of all galaxies whose 15th neighbour is at most as far as that of a picture."""
+    known = np.sort(bundle_sparsity(bundle, key))
+    far = kth_distance(bundle.clusterings[key].feature_values, membership.features)
+    return 100.0 * float(np.searchsorted(known, far, side="right")) / len(known)
+
+
+def ood_sentence(percentile: float, thin: float) -> str:
+    """How unusual a picture is, in a sentence, from two percentiles among known galaxies.
+
+    percentile: of the reconstruction error among training galaxies; thin: of the distance to the
+    15th neighbour in code space among all.
+    """
+    worst = max(percentile, thin)
+    if worst > UNUSUAL_PERCENTILE:
+        start = "Unlike what the model was trained on: do not trust clusters and probabilities."
+    elif worst > ODD_PERCENTILE:
+        start = "Unusual, but not without example."
+    else:
+        start = "Nothing unusual."
+    return (
+        f"{start} It is reconstructed worse than {percentile:.0f} % of the training galaxies, and"
+        f" {thin:.0f} % of all galaxies have near neighbours in code space that are nearer."
+    )
+
+
+SHOWN_CLUSTERS = 3
+PREVIEW_PIXELS = 256
+RESIDUAL_LIMIT = 0.1
+MEASURES = {
+    "concentration": ("C", "concentration"),
+    "asymmetry": ("A", "asymmetry"),
+    "smoothness": ("S", "smoothness"),
+    "gini": ("Gini", "Gini coefficient"),
+    "m20": ("M20", "second moment of the brightest 20 % of the flux"),
+}
+EXAMINATION_STYLES = (
+    STYLES
+    + """
+.shots { display: grid; grid-template-columns: repeat(4, minmax(0, 168px)); gap: 10px; }
+.shots figure { margin: 0; }
+.shots img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; background: #000;
+  border-radius: 4px; image-rendering: pixelated; }
+.shots figcaption { font-size: 11.5px; opacity: 0.8; margin-top: 3px; }
+table { border-collapse: collapse; width: 100%; }
+th, td { padding: 3px 8px 3px 0; text-align: left; vertical-align: top; font-weight: 400; }
+thead th { opacity: 0.72; border-bottom: 1px solid currentColor; }
+.share { display: inline-block; width: 86px; height: 8px; margin: 0 6px; border-radius: 2px;
+  background: color-mix(in srgb, currentColor 15%, transparent); }
+.share i { display: block; height: 100%; border-radius: 2px; }
+.pick { white-space: nowrap; margin-right: 14px; display: inline-block; }
+.verdict { font-size: 14px; margin: 4px 0 8px; }
+"""
+)
+
+
+def pictures(found: ImageReport, display: DisplaySettings) -> Html:
+    """The picture with its cut, the stamp, the reconstruction and the residual."""
+    stamps = np.stack([found.stamp, found.reconstruction])
+    seen, drawn = render_stamps(stamps, display)
+    residual = residual_pictures((stamps[0] - stamps[1])[None], RESIDUAL_LIMIT)[0]
+    how = "linear flux" if found.prepared.flux is not None else "already stretched"
+    height, width = found.prepared.image.shape[1:]
+    size = f"{width} × {height} pixels, {how}"
+    cut = f"{found.name}: {size}; the square of {found.prepared.side} is cut"
+    scale = format_residual(RESIDUAL_LIMIT, colour=stamps.ndim == 4)
+    shown = [
+        (preview(found.prepared, display), cut),
+        (seen, "What the model sees: framed, resampled and stretched as the survey was"),
+        (drawn, "What the model draws of it"),
+        (residual, f"Residual: seen − drawn, {scale}"),
+    ]
+    return render("my_galaxy.pictures", pictures=[picture_values(*one) for one in shown])
+
+
+def preview(prepared: Prepared, display: DisplaySettings) -> NDArray[np.uint8]:
+    """The whole picture, at most 256 pixels wide, with a frame around what is cut."""
+    planes = prepared.image  # of a colour picture all, even where the models see one band
+    if not has_colour(len(prepared.stamp)):
+        planes = planes.mean(axis=0, keepdims=True)
+    height, width = planes.shape[1:]
+    step = max(1, -(-max(height, width) // PREVIEW_PIXELS))
+    settings = display
+    if prepared.flux is not None:  # linear flux is all galaxy and no disc unless it is stretched
+        own = {name: value for name, value in display.param.values().items() if name != "name"}
+        settings = DisplaySettings(**{**own, "stretch": "asinh"})
+    shown = render_stamps(as_shown(planes[None, :, ::step, ::step]), settings)[0].copy()
+    top, left = (height - prepared.side) // 2 // step, (width - prepared.side) // 2 // step
+    bottom, right = top + prepared.side // step - 1, left + prepared.side // step - 1
+    colour = [int(SELECTION_COLOUR[i : i + 2], 16) for i in (1, 3, 5)]
+    shown[[top, bottom], left : right + 1] = colour
+    shown[top : bottom + 1, [left, right]] = colour
+    return np.asarray(shown)
+
+
+def verdict(found: ImageReport, model: str, thin: float) -> Html:
+    """How unusual the picture is, in a sentence and by how many models."""
+    words = ood_sentence(found.classification.models[model].percentile, thin)
+    many = found.classification.out_of_distribution
+    agreed = f" Of all models: {many}." if many.startswith("yes") else ""
+    return render("my_galaxy.verdict", words=f"{words}{agreed}")
+
+
+def probabilities(state: ExplorerState, found: ImageReport) -> Html:
+    """The most probable clusters of the picture, for every clustering of the bundle."""
+    clusterings = [
+        {"words": state.words(key), "picks": picks(state, key, member)}
+        for key, member in found.classification.clusterings.items()
+    ]
+    return render("my_galaxy.probabilities", clusterings=clusterings)
+
+
+def picks(state: ExplorerState, key: str, member: Membership) -> list[dict[str, str]]:
+    """The most probable clusters of a clustering: number, share and mean T of each."""
+    clusters = state.bundle.clusterings[key].clusters
+    best = np.argsort(-member.responsibilities, kind="stable")[:SHOWN_CLUSTERS]
+    chosen: list[dict[str, str]] = []
+    for cluster in best.tolist():
+        share = float(member.responsibilities[cluster])
+        if share < 0.005 and chosen:
+            break
+        words = f"{100 * share:.0f} % (T {format_mean(clusters[cluster])})"
+        chosen.append(
+            {
+                "cluster": str(cluster), "colour": cluster_colour(cluster),
+                "width": f"{100 * share:.0f}%", "share": words,
+            }
+        )  # fmt: skip
+    return chosen
+
+
+def morphology(found: ImageReport) -> Html:
+    """What statmorph measures, with its flag in words."""
+    measured = found.measured
+    unit = (
+        "in linear flux on the framed stamp"
+        if measured.linear
+        else "on the stretched stamp: to be compared with stretched stamps, not with the literature"
+    )
+    measures = []
+    for key, (short, words) in MEASURES.items():
+        value = measured.values[key]
+        text = f"{value:.3f}".replace("-", "−") if np.isfinite(value) else "–"
+        measures.append({"short": short, "words": words, "value": text})
+    flag = FLAG_WORDS.get(measured.flag, f"flag {measured.flag}")
+    note = f"statmorph, {unit}. Flag {measured.flag}: {flag}."
+    return render("my_galaxy.morphology", measures=measures, note=note)
+
 
 MEGABYTE = 1_000_000
 MAX_NAME = 120

@@ -1,1 +1,0 @@
-"""How well galaxies are drawn without their PSF, against known truth."""

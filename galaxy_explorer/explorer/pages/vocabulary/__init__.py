@@ -1,1 +1,0 @@
-"""The Vocabulary page: every code, its use, its place in a galaxy."""
