@@ -3,8 +3,8 @@
 Of a hierarchical model also what it costs to take one level away; a model with the PSF layer needs
 truth and PSFs, which simulations have. `galaxy-explorer train --seeds 3` leaves every model of the
 trends trained three times: such replicas ship no weights. Their code maps, errors and curves stay
-in the work folder beside the bundle, `<bundle>.work` for the first seed, `.../seed-1.work` and so on
-for the others, and are opened here without training anything.
+in the work folder beside the bundle, `<bundle>.work` for the first seed, `seed-1.work` in it and so
+on for the others, and are opened here without training anything.
 """
 
 from __future__ import annotations
