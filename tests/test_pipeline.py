@@ -229,7 +229,7 @@ def test_other_pixels_start_the_training_anew(trained, tmp_path):
     plan = make_plan(other, tmp_path / "bundle", recipe="tiny", models=MODELS)
     stages = Autoencoders(plan)
     assert not stages.is_trained(plan.configs[0])
-    folder = stages._training_folder(plan.configs[0])
+    folder = stages.training_folder(plan.configs[0])
     assert folder == work / "models" / "k16-modern-8x8"
     assert [file.name for file in folder.iterdir()] == ["pixels.txt"]
 

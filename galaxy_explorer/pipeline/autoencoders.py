@@ -287,11 +287,7 @@ class Autoencoders:
 
         plan, train, validation = self.plan, self._train_stamps, self._validation_stamps
         with exclusive(plan.work / "models" / f"{config.name}.lock"):
-            folder = plan.work / "models" / config.name
-            mark = folder / PIXELS_MARK
-            if mark.is_file() and mark.read_text().strip() != plan.pixels:
-                shutil.rmtree(folder)  # it belongs to other stamps
-            atomic_write_text(mark, f"{plan.pixels}\n")
+            folder = self.training_folder(config)
             model: Autoencoder
             if AUTOENCODERS[config.kind].has_psf_layer:
                 psf_config = cast("PSFVQVAEConfig", config)
@@ -310,6 +306,15 @@ class Autoencoders:
             "sha256": sha256_of(weights),
         }
         return StageResult({"rows": np.array([len(train), len(validation)])}, facts)
+
+    def training_folder(self, config: AutoencoderConfig) -> Path:
+        """The model's own training folder, emptied where it belongs to other stamps."""
+        folder = self.plan.work / "models" / config.name
+        mark = folder / PIXELS_MARK
+        if mark.is_file() and mark.read_text().strip() != self.plan.pixels:
+            shutil.rmtree(folder)
+        atomic_write_text(mark, f"{self.plan.pixels}\n")
+        return folder
 
     def blocks(self, description: str) -> Iterator[tuple[slice, np.ndarray]]:
         """Stamps of all galaxies, block by block, with progress."""
