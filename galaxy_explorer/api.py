@@ -290,7 +290,7 @@ def each_deconvolved(
     hdu: int | None = None,
 ) -> Iterator[DeconvolvedImage | BadImage]:
     """As `deconvolve`, one image after the other; for a bad one its error is given."""
-    from galaxy_explorer.bundle.evaluation import psf_model
+    from galaxy_explorer.bundle.bundle import psf_model
     from galaxy_explorer.deconvolution.files import deconvolve_images
     from galaxy_explorer.survey.images import read_psf
 

@@ -7,9 +7,8 @@ import math
 import pytest
 from msgspec.structs import replace
 
-from galaxy_explorer.bundle.bundle import load_bundle
+from galaxy_explorer.bundle.bundle import load_bundle, read_deconvolution
 from galaxy_explorer.bundle.card import Markdown, claims_text, escape, model_card, table
-from galaxy_explorer.bundle.evaluation import read_deconvolution
 from galaxy_explorer.bundle.manifest import CardFigure
 from tests.small_bundle import write_small_bundle
 from tests.small_evaluation import small_evaluation

@@ -10,13 +10,8 @@ import pytest
 from astropy.io import fits
 from typer.testing import CliRunner
 
-from galaxy_explorer.bundle.bundle import load_bundle
-from galaxy_explorer.bundle.evaluation import (
-    DECONVOLUTION,
-    psf_model,
-    psf_model_name,
-    read_deconvolution,
-)
+from galaxy_explorer.bundle.bundle import load_bundle, psf_model, psf_model_name, read_deconvolution
+from galaxy_explorer.bundle.evaluation import DECONVOLUTION
 from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.cli import app
 from galaxy_explorer.deconvolution.files import PLANES, result_names

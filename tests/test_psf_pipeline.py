@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from galaxy_explorer.bundle.bundle import load_bundle
-from galaxy_explorer.bundle.evaluation import DeconvolutionMeasures, read_deconvolution
+from galaxy_explorer.bundle.bundle import load_bundle, read_deconvolution
+from galaxy_explorer.bundle.evaluation import DeconvolutionMeasures
 from galaxy_explorer.bundle.json_values import build
 from galaxy_explorer.deconvolution.classics import RichardsonLucy, Wiener
 from galaxy_explorer.deconvolution.error_model import ReconstructionError

@@ -3,10 +3,10 @@
 What others use of it; none of it loads torch.
 """
 
-from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle.bundle import Bundle, load_bundle, read_deconvolution
 from galaxy_explorer.bundle.clusterings import Clustering, Score
 from galaxy_explorer.bundle.emulation import EmulatorEvaluation
-from galaxy_explorer.bundle.evaluation import DeconvolutionMeasures, Evaluation, read_deconvolution
+from galaxy_explorer.bundle.evaluation import DeconvolutionMeasures, Evaluation
 from galaxy_explorer.bundle.manifest import (
     ExtraTraining,
     Manifest,

@@ -11,13 +11,19 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from galaxy_explorer.bundle.clusterings import Clustering, read_clustering
 from galaxy_explorer.bundle.emulation import EMULATION, EmulatorEvaluation, parse_emulation
-from galaxy_explorer.bundle.evaluation import EVALUATION, Evaluation, parse_evaluation
+from galaxy_explorer.bundle.evaluation import (
+    DECONVOLUTION,
+    EVALUATION,
+    DeconvolutionMeasures,
+    Evaluation,
+    parse_evaluation,
+)
 from galaxy_explorer.bundle.files import (
     CARD,
     CATALOG,
@@ -28,7 +34,7 @@ from galaxy_explorer.bundle.files import (
     verified_bytes,
     verify_files,
 )
-from galaxy_explorer.bundle.json_values import strict_json
+from galaxy_explorer.bundle.json_values import FieldError, build, strict_json
 from galaxy_explorer.bundle.manifest import (
     Manifest,
     ModelEntry,
@@ -50,6 +56,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from galaxy_explorer.models.protocols import Autoencoder, Prior
+    from galaxy_explorer.models.psf import PSFVQVAE
     from galaxy_explorer.models.ttype_regressor import StoredRegressor
 
 REQUIRED_COLUMNS = ("galaxy_id", "ra", "dec", "ttype", "ttype_class", "source", "split")
@@ -242,3 +249,34 @@ def load_bundle(path: str | Path) -> Bundle:
         _table=table,
         _encoded=encoded,
     )
+
+
+NO_PSF_MODEL = "train one with galaxy-explorer train SURVEY --models k512-psf-21x21"
+
+
+def psf_model_name(bundle: Bundle) -> str | None:
+    """Name of the model with the PSF layer; None where the bundle has none."""
+    return next((n for n, e in bundle.models.items() if AUTOENCODERS[e.kind].has_psf_layer), None)
+
+
+def psf_model(bundle: Bundle) -> PSFVQVAE:
+    """The model with the PSF layer; raises BundleError where the bundle has none."""
+    name = psf_model_name(bundle)
+    if name is None:
+        raise BundleError(f"{bundle.path}: no model with the PSF layer; {NO_PSF_MODEL}")
+    return cast("PSFVQVAE", bundle.load_model(name))
+
+
+def read_deconvolution(bundle: Bundle) -> DeconvolutionMeasures | None:
+    """What evaluate-deconvolution measured; None where it has not been run on the bundle.
+
+    Raises BundleError where the file is altered or not what the command writes.
+    """
+    entry = bundle.manifest.files.get(DECONVOLUTION)
+    if entry is None:
+        return None
+    path = bundle.path / DECONVOLUTION
+    try:
+        return build(strict_json(verified_bytes(path, entry), path), DeconvolutionMeasures)
+    except FieldError as error:
+        raise BundleError(f"{path}: {error}; run evaluate-deconvolution again") from None

@@ -10,20 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Struct, field
 
-from galaxy_explorer.bundle.files import verified_bytes
-from galaxy_explorer.bundle.json_values import FieldError, Many, Text, build, one_of, strict_json
+from galaxy_explorer.bundle.json_values import FieldError, Many, Text, build, one_of
 from galaxy_explorer.errors import BundleError
-from galaxy_explorer.models.registry import AUTOENCODERS
-
-if TYPE_CHECKING:
-    from galaxy_explorer.bundle.bundle import Bundle
-    from galaxy_explorer.models.psf import PSFVQVAE
-
 
 EVALUATION = "evaluation.json"
 CLAIMS = "CLAIMS.md"
@@ -286,7 +279,6 @@ def _table(values: Mapping[str, Any], name: str, columns: list[str]) -> list[dic
 
 DECONVOLUTION = "deconvolution.json"
 DECONVOLUTION_FORMAT = 1
-NO_PSF_MODEL = "train one with galaxy-explorer train SURVEY --models k512-psf-21x21"
 
 
 class DeconvolutionFigure(Struct, frozen=True):
@@ -333,31 +325,3 @@ class DeconvolutionMeasures(Struct, frozen=True):
     costs: dict[str, Any] = {}
     stamps: dict[str, Any] = {}
     real: dict[str, Any] = {}
-
-
-def psf_model_name(bundle: Bundle) -> str | None:
-    """Name of the model with the PSF layer; None where the bundle has none."""
-    return next((n for n, e in bundle.models.items() if AUTOENCODERS[e.kind].has_psf_layer), None)
-
-
-def psf_model(bundle: Bundle) -> PSFVQVAE:
-    """The model with the PSF layer; raises BundleError where the bundle has none."""
-    name = psf_model_name(bundle)
-    if name is None:
-        raise BundleError(f"{bundle.path}: no model with the PSF layer; {NO_PSF_MODEL}")
-    return cast("PSFVQVAE", bundle.load_model(name))
-
-
-def read_deconvolution(bundle: Bundle) -> DeconvolutionMeasures | None:
-    """What evaluate-deconvolution measured; None where it has not been run on the bundle.
-
-    Raises BundleError where the file is altered or not what the command writes.
-    """
-    entry = bundle.manifest.files.get(DECONVOLUTION)
-    if entry is None:
-        return None
-    path = bundle.path / DECONVOLUTION
-    try:
-        return build(strict_json(verified_bytes(path, entry), path), DeconvolutionMeasures)
-    except FieldError as error:
-        raise BundleError(f"{path}: {error}; run evaluate-deconvolution again") from None

@@ -114,7 +114,7 @@ def light_without_psf(bundle: Bundle, codes: NDArray[np.integer[Any]]) -> Array:
     """
     import torch
 
-    from galaxy_explorer.bundle.evaluation import psf_model
+    from galaxy_explorer.bundle.bundle import psf_model
     from galaxy_explorer.models.psf import central
 
     model = psf_model(bundle)

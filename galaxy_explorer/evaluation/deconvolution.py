@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle.bundle import Bundle, load_bundle, psf_model, psf_model_name
 from galaxy_explorer.bundle.card import model_card
-from galaxy_explorer.bundle.evaluation import DECONVOLUTION, psf_model, psf_model_name
+from galaxy_explorer.bundle.evaluation import DECONVOLUTION
 from galaxy_explorer.bundle.evaluation import DECONVOLUTION_FORMAT as FORMAT
 from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.deconvolution.classics import (

@@ -20,14 +20,8 @@ import panel_material_ui as pmui
 import param
 from numpy.typing import NDArray
 
-from galaxy_explorer.bundle.evaluation import (
-    Band,
-    DeconvolutionFigure,
-    DeconvolutionMeasures,
-    psf_model,
-    psf_model_name,
-    read_deconvolution,
-)
+from galaxy_explorer.bundle.bundle import psf_model, psf_model_name, read_deconvolution
+from galaxy_explorer.bundle.evaluation import Band, DeconvolutionFigure, DeconvolutionMeasures
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.display import (

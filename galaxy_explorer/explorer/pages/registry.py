@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from galaxy_explorer.bundle.evaluation import psf_model_name
+from galaxy_explorer.bundle.bundle import psf_model_name
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.models.registry import AUTOENCODERS
