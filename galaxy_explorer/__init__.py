@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from galaxy_explorer.settings import VERSION
 from galaxy_explorer.utils.lazy import lazy
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.survey.ingest import IngestReport
     from galaxy_explorer.survey.store import Survey
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "Bundle",
     "Classification",

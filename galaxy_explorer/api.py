@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from galaxy_explorer import __version__
 from galaxy_explorer.errors import BadImage
+from galaxy_explorer.settings import VERSION
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -354,12 +354,12 @@ class Labels:
         from galaxy_explorer.settings import read_settings
 
         self.sample: Sample | None = None
-        provenance = Provenance("", "", __version__)
+        provenance = Provenance("", "", VERSION)
         if bundle is not None:
             opened = opened_bundle(bundle)
             self.sample = label_sample(opened)
             model = opened.manifest.default_clustering
-            provenance = Provenance(opened.hash, model, __version__)
+            provenance = Provenance(opened.hash, model, VERSION)
         self.path = log_path(read_settings().labels) if path is None else Path(path)
         self.store = LabelStore(self.path, provenance)
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from galaxy_explorer import __version__
 from galaxy_explorer.errors import GalaxyExplorerError
+from galaxy_explorer.settings import VERSION
 from galaxy_explorer.utils.progress import QUIET
 
 COMMANDS = (
@@ -58,7 +58,7 @@ def quietable(command: Callable[..., None]) -> Callable[..., None]:
 def show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
     """Print the version and end."""
     if wanted:
-        typer.echo(f"galaxy-explorer {__version__}")
+        typer.echo(f"galaxy-explorer {VERSION}")
         raise typer.Exit
 
 

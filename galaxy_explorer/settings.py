@@ -1,4 +1,4 @@
-"""Every limit and setting of the app: name, default, unit, reason. Read from the environment."""
+"""The version, and every setting of the app: name, default, unit, reason (from the environment)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from galaxy_explorer.errors import SettingError
 
+VERSION = "0.1.0"
 PREFIX = "GALAXY_EXPLORER_"
 
 

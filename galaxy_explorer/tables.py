@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from galaxy_explorer import __version__
 from galaxy_explorer.bundle.bundle import Bundle
+from galaxy_explorer.settings import VERSION
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
 
-SOFTWARE = f"galaxy_explorer {__version__}"
+SOFTWARE = f"galaxy_explorer {VERSION}"
 PAPER = (
     "Cheng, T.-Y., Huertas-Company, M., Robertson, B., Ramachandra, N., Lanusse, F., &"
     " Guilloteau, C. (2019). Vector Quantized Variational AutoEncoder (VQ-VAE) on Emulating Galaxy"

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from galaxy_explorer import __version__
 from galaxy_explorer.deconvolution.network import Deconvolved, deconvolve
 from galaxy_explorer.deconvolution.observations import Array, ObservedStamps, stamps_observed
 from galaxy_explorer.errors import BadImage
 from galaxy_explorer.models.psf import PSFVQVAE
+from galaxy_explorer.settings import VERSION
 from galaxy_explorer.survey.images import read_image
 from galaxy_explorer.survey.photometry import sky_level
 from galaxy_explorer.survey.preprocessing import fit_stamp
@@ -158,7 +158,7 @@ class DeconvolvedImage:
         """Write one FITS file, an extension for each of PLANES and the PSF; returns its path."""
         out = Path(folder) / self.name
         primary = fits.PrimaryHDU()
-        primary.header["ORIGIN"] = f"galaxy_explorer {__version__}"
+        primary.header["ORIGIN"] = f"galaxy_explorer {VERSION}"
         primary.header["INFILE"] = (self.stamp.path.name, "input image")
         primary.header["SKY"] = (self.stamp.sky, "subtracted sky, in BUNIT")
         primary.header["SKYSIG"] = (self.stamp.sky_sigma, "sigma of the sky, in BUNIT")

@@ -23,11 +23,11 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from galaxy_explorer import __version__
 from galaxy_explorer.emulation.light import RELATIVE
 from galaxy_explorer.emulation.observation import Observer, check_flux, numbers_of
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
+from galaxy_explorer.settings import VERSION
 from galaxy_explorer.utils.files import atomic_path, atomic_write_bytes, atomic_write_text
 from galaxy_explorer.utils.progress import progress
 
@@ -80,7 +80,7 @@ def _origin(maker: Observer, request: Request) -> list[Card]:
     return [
         Card("HIERARCH SYNTHETIC", True, "no real galaxy"),  # noqa: FBT003
         Card("OBJECT", "synthetic galaxies"),
-        Card("ORIGIN", f"galaxy_explorer {__version__}", "software"),
+        Card("ORIGIN", f"galaxy_explorer {VERSION}", "software"),
         Card("BUNDLE", plain(emulator.bundle.name)),
         Card("BUNDHASH", emulator.bundle.hash),
         Card("MODEL", plain(emulator.model), "prior and decoder"),
@@ -392,7 +392,7 @@ class _Blocks:
     def make(self) -> None:
         """Compute what is missing; what another request left is removed first."""
         plain = {  # what decides the pixels
-            "software": __version__,
+            "software": VERSION,
             "bundle": self.maker.emulator.bundle.hash,
             "model": self.maker.emulator.model,
             "request": self.request.identity,

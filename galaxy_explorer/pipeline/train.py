@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from galaxy_explorer import __version__
 from galaxy_explorer.bundle import BundleContents, save_bundle
 from galaxy_explorer.bundle.card import model_card
 from galaxy_explorer.models.registry import AUTOENCODERS
@@ -31,6 +30,7 @@ from galaxy_explorer.pipeline.autoencoders import (
 from galaxy_explorer.pipeline.clusters import ClusteringProducts, cluster
 from galaxy_explorer.pipeline.plan import DEFAULT_MODELS, SPLITS, Plan, make_plan
 from galaxy_explorer.pipeline.prior import train_prior
+from galaxy_explorer.settings import VERSION
 from galaxy_explorer.utils.progress import progress
 
 __all__ = ["DEFAULT_MODELS", "Plan", "make_plan", "train_bundle"]
@@ -137,7 +137,7 @@ def _manifest(
     compared = [n for n, e in models.items() if AUTOENCODERS[e["kind"]].has_compared_codes]
     return {
         "name": plan.name,
-        "software": f"galaxy_explorer {__version__}",
+        "software": f"galaxy_explorer {VERSION}",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": plan.recipe.to_dict(),
         "hardware": _hardware(next(iter(products.values())).training["precision"]),

@@ -36,8 +36,8 @@ import zarr
 from numpy.typing import ArrayLike, NDArray
 from zarr.codecs import BloscCodec
 
-from galaxy_explorer import __version__
 from galaxy_explorer.errors import SurveyError
+from galaxy_explorer.settings import VERSION
 from galaxy_explorer.survey.preprocessing import SPLITS, split_of, ttype_class
 from galaxy_explorer.survey.store import (
     CATALOG,
@@ -297,7 +297,7 @@ class SurveyWriter:
             "sources": sources,
             "counts": counts,
             "fingerprint": fingerprint(self._work),
-            "software": f"galaxy_explorer {__version__}",
+            "software": f"galaxy_explorer {VERSION}",
         }
         atomic_write_text(self._work / META, json.dumps(meta, indent=2) + "\n")
         _settle(self._final, self._work)

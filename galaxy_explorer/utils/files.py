@@ -20,8 +20,8 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from galaxy_explorer import __version__
 from galaxy_explorer.errors import TrainingError
+from galaxy_explorer.settings import VERSION
 
 HASH_BLOCK_BYTES = 1 << 20
 
@@ -154,5 +154,5 @@ class StageCache:
 
 
 def _key(inputs: Mapping[str, Any]) -> str:
-    text = json.dumps({**inputs, "software": __version__}, sort_keys=True, default=str)
+    text = json.dumps({**inputs, "software": VERSION}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

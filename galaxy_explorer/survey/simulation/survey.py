@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer import __version__
 from galaxy_explorer.errors import SettingError
+from galaxy_explorer.settings import VERSION
 from galaxy_explorer.survey.simulation.galaxy import draw_companions, draw_galaxy
 from galaxy_explorer.survey.simulation.population import GalaxyParameters, draw_parameters
 from galaxy_explorer.survey.store import Survey, SurveySpec
@@ -106,7 +106,7 @@ def simulate_survey(
         state="linear",
     )
     psf = sha256_of(psf_file) if psf_file else None
-    recipe = {"like": like, "n": n, "seed": seed, "psf": psf, "software": __version__}
+    recipe = {"like": like, "n": n, "seed": seed, "psf": psf, "software": VERSION}
     writer = SurveyWriter(out, spec, recipe=recipe)
     starts = range(writer.cursor, n, BLOCK)
     tasks = [(like, seed, start, min(start + BLOCK, n), psf_file) for start in starts]
