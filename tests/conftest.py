@@ -31,6 +31,21 @@ HEAVY = (
     "tests/clustering/test_choose_k.py",
 )
 """What begins first: idle cores would wait for it at the end."""
+SLOW = frozenset(
+    (
+        "tests/evaluation/test_emulator.py",
+        "tests/attacks/test_leaks.py",
+        "tests/attacks/test_sessions.py",
+        "tests/clustering/test_choose_k.py",
+        "tests/emulation/test_proof.py",
+        "tests/models/test_registry.py",
+        "tests/models/test_training.py",
+        "tests/models/test_vqvae2.py",
+        "tests/survey/test_simulation.py",
+        "tests/test_flow_bundle.py",
+    )
+)
+"""Files that as a whole are slow: half of the seconds of what would be left for make test-quick."""
 
 
 def group_of(nodeid: str) -> str:
@@ -39,8 +54,12 @@ def group_of(nodeid: str) -> str:
     return BROWSER if file.startswith(BROWSER) else file
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The heavy files first."""
+    """The heavy files first; slow ones are marked before markers choose."""
+    for item in items:
+        if group_of(item.nodeid) in SLOW:
+            item.add_marker(pytest.mark.slow)
     places = {name: place for place, name in enumerate(HEAVY)}
     items.sort(key=lambda item: places.get(group_of(item.nodeid), len(HEAVY)))
 
