@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from galaxy_explorer.settings import VERSION
-from galaxy_explorer.utils.lazy import lazy
+from galaxy_explorer.utils import lazy
 
 if TYPE_CHECKING:
     from galaxy_explorer.api import (

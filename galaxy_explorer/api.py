@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from galaxy_explorer.errors import BadImage
+from galaxy_explorer.errors import BadImage, SettingError
 from galaxy_explorer.settings import VERSION
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ def ingest(  # noqa: PLR0913 - the options of the command
     name: str | None = None,
     source_name: str | None = None,
     append: bool = False,
+    table: str | None = None,
+    by_row: bool = False,
     id: str | None = None,  # noqa: A002 - the name of the option
     image: str | None = None,
     ttype: str | None = None,
@@ -82,15 +84,22 @@ def ingest(  # noqa: PLR0913 - the options of the command
     frame: Literal["whole", "centre", "auto"] = "whole",
     cutout_arcsec: float | None = None,
     pixel_scale: float | None = None,
+    hdu: int | None = None,
 ) -> IngestReport:
     """Make the survey `out` from pictures and a catalogue, or with `append` add to it.
 
-    source: folder of FITS, JPEG or PNG stamps; cube (.npz, .npy, .h5); FITS mosaic with WCS.
-    catalog: CSV, ECSV, FITS table, VOTable or Parquet. id, image, ttype, ra, dec (deg): columns of
-    the catalogue, guessed from usual names where not given. band: r, g, b or rgb of a colour
-    picture, or the number of a plane from 0. size: side of a stamp in px. frame: "whole" resamples
-    the picture, "centre" cuts `size` px, "auto" takes 1.25 of the galaxy's extent. cutout_arcsec:
-    side to cut first. pixel_scale: arcsec/px where headers are silent. A row whose picture cannot
+    source: folder or zip of FITS, JPEG, PNG, WebP or TIFF stamps; cube (.npz, .npy, .h5); Parquet
+    with a column of pictures; FITS mosaic with WCS. catalog: text of any separator, ECSV, FITS
+    table, VOTable or Parquet; table: name or number of the one to take where it holds several.
+    by_row: stamp i of a cube is row i of the catalogue; else ids match them. id, image, ttype (T or
+    Hubble types), ra, dec: columns of the catalogue, guessed from usual names where not given,
+    "none" for no column; positions in the unit that the file states, else in deg or hh:mm:ss. What
+    was decided in reading is in `report.notes`. band: a band by its name in the header, r, g, b or
+    rgb of a colour picture, the number of a plane from 0, or several with commas. hdu: FITS
+    extension, else the one that is the picture by name and kind. size: side of a stamp in px.
+    frame: "whole" resamples the picture, "centre" cuts `size` px, "auto" takes 1.25 of the galaxy's
+    extent. cutout_arcsec: side to cut first. pixel_scale: arcsec/px where headers are silent. Of
+    FITS north is up where the WCS says so, else rows go upwards. A row whose picture cannot
     be used is in the table `report.rejects` with the reason. Interrupted, the same call goes on.
 
     Raises BadCatalog, SurveyError, SettingError, or BadImage where the source as a whole cannot be
@@ -115,6 +124,9 @@ def ingest(  # noqa: PLR0913 - the options of the command
         cutout_arcsec=cutout_arcsec,
         pixel_scale_arcsec=pixel_scale,
         append=append,
+        hdu=hdu,
+        table=table,
+        by_row=by_row,
     )
     return ingest_survey(Path(source), Path(catalog), Path(out), options)
 
@@ -161,14 +173,20 @@ def train(
 
 
 def classify(
-    bundle: Bundle | str | Path, images: Images, *, frame: str = "auto", hdu: int | None = None
+    bundle: Bundle | str | Path,
+    images: Images,
+    *,
+    frame: str = "auto",
+    hdu: int | None = None,
+    band: str | None = None,
 ) -> Classifications:
     """Say what a bundle makes of images: codes, clusters, map positions, how unusual they are.
 
     images: files (FITS, PNG, JPEG), folders or patterns, one or several; the galaxy in the centre.
     frame: "auto" frames the galaxy in linear FITS and takes 8-bit pictures whole; "whole" takes
-    all of every image; a number of that many central pixels. hdu: FITS extension, else the first
-    image. An image that cannot be used has a row with the reason.
+    all of every image; a number of that many central pixels. hdu: FITS extension, else the one
+    that is the picture by name and kind. band: as in `ingest`; else the bundle's own where the
+    header names it. An image that cannot be used has a row with the reason.
 
     Raises SettingError for another frame, BundleError for a folder that is no bundle.
 
@@ -184,12 +202,13 @@ def classify(
     from galaxy_explorer.classification import Classifications, classify_images
     from galaxy_explorer.utils.progress import progress
 
-    opened, files, records = opened_bundle(bundle), _files(images), []
+    notes: list[str] = []
+    opened, files, records = opened_bundle(bundle), _files(images, notes.append), []
     with progress(len(files), "Classifying", unit="images") as advance:
-        for record in classify_images(opened, files, frame=frame, hdu=hdu):
+        for record in classify_images(opened, files, frame=frame, hdu=hdu, band=band):
             records.append(record)
             advance(1)
-    return Classifications(opened, tuple(records))
+    return Classifications(opened, tuple(records), tuple(notes))
 
 
 def generate(  # noqa: PLR0913 - the options of the command
@@ -254,16 +273,22 @@ def deconvolve(
     psf: str | Path | None = None,
     exposure: float | None = None,
     hdu: int | None = None,
+    pixel_scale: float | None = None,
+    resample: bool = False,
+    band: str | None = None,
 ) -> Deconvolutions:
     """Take the PSF off linear FITS images, by a bundle's model with the PSF layer.
 
     images: files, folders or patterns, one or several; the galaxy in the centre, at the pixel scale
-    of the bundle's survey. psf: FITS image at that scale, else the survey's mean PSF. exposure: in
-    s, of images in electrons/s, for the photon noise of the light. hdu: FITS extension, else the
-    first image. Each result has light, reconvolved image and residual, (S, S) each, in the unit of
-    its image, and the reduced chi^2; `rejected` says why other images could not be used.
+    of the bundle's survey, or with `resample` at another. psf: FITS image at that scale or finer,
+    else the survey's mean PSF. exposure: in s, of images in electrons/s or counts/s, for the photon
+    noise of the light; else the header's. hdu: FITS extension, else the one that is the picture.
+    pixel_scale: arcsec/px where headers are silent. band: of a cube, by name or number. Each result
+    has light, reconvolved image and residual, (S, S) each, in the unit of its image, the reduced
+    chi^2, and `notes` of how image and PSF were taken; `rejected` says why others were not used.
 
-    Raises BundleError for a bundle without such a model, BadImage for an unusable PSF.
+    Raises BundleError for a bundle without such a model, BadImage for an unusable PSF,
+    SettingError for a pixel scale or exposure that is none.
 
     >>> import galaxy_explorer as ge
     >>> found = ge.deconvolve("trained/hst", "f160w.fits", exposure=5000)
@@ -273,7 +298,17 @@ def deconvolve(
     from galaxy_explorer.deconvolution.files import Deconvolutions
 
     made, rejected = [], {}
-    for found in each_deconvolved(bundle, images, psf=psf, exposure=exposure, hdu=hdu):
+    found_one_by_one = each_deconvolved(
+        bundle,
+        images,
+        psf=psf,
+        exposure=exposure,
+        hdu=hdu,
+        pixel_scale=pixel_scale,
+        resample=resample,
+        band=band,
+    )
+    for found in found_one_by_one:
         if isinstance(found, BadImage):
             rejected[found.source] = found.reason
         else:
@@ -288,18 +323,32 @@ def each_deconvolved(
     psf: str | Path | None = None,
     exposure: float | None = None,
     hdu: int | None = None,
+    pixel_scale: float | None = None,
+    resample: bool = False,
+    band: str | None = None,
 ) -> Iterator[DeconvolvedImage | BadImage]:
     """As `deconvolve`, one image after the other; for a bad one its error is given."""
     from galaxy_explorer.bundle.bundle import psf_model
-    from galaxy_explorer.deconvolution.files import deconvolve_images
-    from galaxy_explorer.survey.images import read_psf
+    from galaxy_explorer.deconvolution.files import DeconvolutionOptions, deconvolve_images
+    from galaxy_explorer.survey.scales import read_psf
 
+    for name, value in (("pixel_scale", pixel_scale), ("exposure", exposure)):
+        if value is not None and not 0 < value < float("inf"):
+            raise SettingError(f"{name} {value}: give more than 0")
     opened = opened_bundle(bundle)
     model = psf_model(opened)
-    blur = model.psf.numpy() if psf is None else read_psf(Path(psf))[0]
+    options = DeconvolutionOptions(
+        exposure=exposure,
+        hdu=hdu,
+        band=band,
+        model_scale=opened.manifest.survey.pixel_scale_arcsec,
+        pixel_scale=pixel_scale,
+        resample=resample,
+        psf=None if psf is None else read_psf(Path(psf)),
+    )
     facts = {"BUNDLE": opened.name, "BUNDHASH": opened.hash[:16]}
     facts["PSFFILE"] = "mean PSF of the survey" if psf is None else Path(psf).name
-    return deconvolve_images(model, _files(images), blur, exposure=exposure, hdu=hdu, facts=facts)
+    return deconvolve_images(model, _files(images), options, facts)
 
 
 def opened_bundle(bundle: Bundle | str | Path) -> Bundle:
@@ -309,10 +358,10 @@ def opened_bundle(bundle: Bundle | str | Path) -> Bundle:
     return load_bundle(bundle) if isinstance(bundle, str | Path) else bundle
 
 
-def _files(images: Images) -> list[Path]:
+def _files(images: Images, said: Callable[[str], object] = lambda _: None) -> list[Path]:
     from galaxy_explorer.classification import expand
 
-    return expand([images] if isinstance(images, str | Path) else images)
+    return expand([images] if isinstance(images, str | Path) else images, said)
 
 
 def label_sample(bundle: Bundle) -> Sample:
@@ -428,18 +477,25 @@ class Labels:
         return table
 
     def import_table(
-        self, file: str | Path, annotator: str = "", *, dry_run: bool = False
+        self,
+        file: str | Path,
+        annotator: str = "",
+        *,
+        dry_run: bool = False,
+        table: str | None = None,
     ) -> ImportPlan:
-        """Put the labels of a table (CSV, ECSV, FITS, VOTable) into the log.
+        """Put the labels of a table (text, ECSV, FITS, VOTable, Parquet) into the log.
 
         annotator: whose labels they are, else the table's column annotator says so. dry_run: change
-        nothing. Returns what changed or would change, and what was refused. Raises LabelError for a
+        nothing. table: name or number of the one to take where the file holds several.
+
+        Returns what changed or would change, and what was refused. Raises LabelError for a
         table that cannot be read.
         """
         from galaxy_explorer.labels.imports import plan_import, read_rows
 
         file = Path(file)
-        rows = read_rows(file.read_bytes(), file.suffix, str(file))
+        rows = read_rows(file.read_bytes(), "".join(file.suffixes[-2:]), str(file), table=table)
         plan = plan_import(self.store, rows, annotator=annotator, sample=self.sample)
         if not dry_run:
             plan.apply(self.store)

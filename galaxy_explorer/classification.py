@@ -6,8 +6,7 @@ Their table is written as CSV, ECSV, FITS or Parquet, by the file's extension.
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +19,14 @@ from galaxy_explorer.clustering.embedding import place_on_map
 from galaxy_explorer.clustering.features import index_features, serve_features
 from galaxy_explorer.errors import BadImage, SettingError
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.images import SUFFIXES, read_image
+from galaxy_explorer.survey.folders import list_pictures
+from galaxy_explorer.survey.images import AS_STORED, Image, read_image, same_band
 from galaxy_explorer.survey.ingest import IngestOptions, make_stamp
+from galaxy_explorer.survey.photometry import bands_of
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
-from galaxy_explorer.utils.files import atomic_path
+from galaxy_explorer.survey.scales import same_scale
+from galaxy_explorer.survey.store import taken_lines
+from galaxy_explorer.utils.tables import write_table as checked_table
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -64,6 +67,8 @@ class Membership:
 class Classification:
     """What a bundle says of one image; `reason` says why an image could not be used.
 
+    taken: HDU, planes and unit that were read, in words.
+
     models: by name; clusterings: by key. out_of_distribution: "no", or "yes" with the reason.
     """
 
@@ -72,6 +77,7 @@ class Classification:
     out_of_distribution: str = ""
     models: dict[str, ModelReading] = field(default_factory=dict)
     clusterings: dict[str, Membership] = field(default_factory=dict)
+    taken: str = ""
 
     def __repr__(self) -> str:
         found = f"{len(self.models)} models, {len(self.clusterings)} clusterings"
@@ -85,10 +91,14 @@ class Classification:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Classifications(Sequence[Classification]):
-    """What a bundle says of images, in their order; see `table`."""
+    """What a bundle says of images, in their order; see `table`.
+
+    notes: what was left out of the folders that were named, and why.
+    """
 
     bundle: Bundle
     records: tuple[Classification, ...]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -112,6 +122,11 @@ class Classifications(Sequence[Classification]):
         """Files of the galaxies that are unlike the training galaxies."""
         return [record.file for record in self if record.unusual]
 
+    @property
+    def taken_words(self) -> list[str]:
+        """What was read of how many images."""
+        return taken_lines([record.taken for record in self])
+
     @cached_property
     def table(self) -> Table:
         """One row an image. Where there is no number: NaN, cluster -1, empty text."""
@@ -132,10 +147,12 @@ class Classifications(Sequence[Classification]):
             "classified": len(self) - len(self.rejected),
             "unusual": len(self.unusual),
             "rejected": len(self.rejected),
+            "notes": list(self.notes),
             "images": [
                 {
                     "file": record.file,
                     "reason": record.reason,
+                    "taken": record.taken,
                     "out_of_distribution": record.out_of_distribution,
                     "models": {
                         name: {
@@ -162,13 +179,19 @@ class Classifications(Sequence[Classification]):
 
 
 def classify_images(
-    bundle: Bundle, paths: Sequence[str | Path], *, frame: str = "auto", hdu: int | None = None
+    bundle: Bundle,
+    paths: Sequence[str | Path],
+    *,
+    frame: str = "auto",
+    hdu: int | None = None,
+    band: str | None = None,
 ) -> Iterator[Classification]:
     """Classify image files one after the other, in batches; a bad one yields its reason.
 
     frame: "whole" resamples the largest central square; a number cuts that many central pixels
     first; "auto" frames the galaxy in linear FITS at 1.25 of its extent, as the training stamps
-    are, and takes 8-bit pictures whole. hdu: extension of a FITS file, else its first image.
+    are, and takes 8-bit pictures whole. hdu: extension of a FITS file, else the one that is the
+    picture. band: planes of a cube, else the bundle's own where the header names them.
     Raises SettingError for another frame.
     """
     check_frame(frame)
@@ -176,9 +199,11 @@ def classify_images(
         batch = paths[start : start + BATCH]
         stamps: dict[int, np.ndarray] = {}
         reasons: dict[int, str] = {}
+        taken: dict[int, str] = {}
         for i, path in enumerate(batch):
             try:
-                stamps[i] = prepare_image(bundle, path, frame=frame, hdu=hdu).stamp
+                prepared = prepare_image(bundle, path, frame=frame, hdu=hdu, band=band)
+                stamps[i], taken[i] = prepared.stamp, prepared.taken
             except BadImage as error:
                 reasons[i] = error.reason
         found = iter(classify_stamps(bundle, np.stack(list(stamps.values()))) if stamps else ())
@@ -187,19 +212,24 @@ def classify_images(
             if i in reasons:
                 yield Classification(name, reason=reasons[i])
             else:
-                yield replace(next(found), file=name)
+                yield replace(next(found), file=name, taken=taken[i])
 
 
-def expand(patterns: Iterable[str | Path]) -> list[Path]:
-    """Files named by paths, shell patterns, or folders (every picture below them), in order."""
-    packed = tuple(suffix + end for suffix in SUFFIXES for end in ("", ".gz", ".bz2"))
+def expand(
+    patterns: Iterable[str | Path], said: Callable[[str], object] = lambda _: None
+) -> list[Path]:
+    """Files named by paths, shell patterns, or folders (every picture below them), in order.
+
+    said: is told what was left out of each folder, and why.
+    """
     files: list[Path] = []
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            files += sorted(
-                p for p in path.rglob("*") if p.is_file() and p.name.lower().endswith(packed)
-            )
+            listing = list_pictures(path)
+            files += sorted(path / name for name in listing.pictures)
+            for words in listing.words():
+                said(f"{path}: {words}")
         elif path.exists() or not any(mark in str(pattern) for mark in "*?["):
             files.append(path)
         else:
@@ -213,13 +243,15 @@ class Prepared:
     """An image as the models of a bundle see it.
 
     stamp: (C, S, S) float32, stretched. flux: the same before the stretch, None where the image
-    came stretched. image: (C, H, W) as read. side: pixels of its central square that were taken.
+    came stretched. image: (C, H, W) as read, row 0 on top. side: pixels of its central square that
+    were taken. taken: HDU, planes and unit in words.
     """
 
     stamp: np.ndarray
     flux: np.ndarray | None
     image: np.ndarray
     side: int
+    taken: str = ""
 
 
 def prepare_image(
@@ -229,11 +261,12 @@ def prepare_image(
     name: str = "",
     frame: str = "auto",
     hdu: int | None = None,
+    band: str | None = None,
 ) -> Prepared:
     """Read, frame, resample and, where linear, stretch an image as the bundle's own survey was.
 
-    frame and hdu: as in `classify_images`. Raises BadImage for what cannot be used, SettingError
-    for another frame.
+    frame, hdu and band: as in `classify_images`. Raises BadImage for what cannot be used,
+    SettingError for another frame.
     """
     check_frame(frame)
     name = name or (str(source) if not isinstance(source, bytes) else "image")
@@ -244,20 +277,50 @@ def prepare_image(
     if pixels and pixels > min(height, width):
         raise BadImage(name, f"{width} x {height} px is less than --frame {pixels:.0f}")
     auto = frame == "auto" and image.linear
-    band, size = "rgb" if survey.channels == 3 else "g", survey.stamp_size
-    options = IngestOptions(size=size, band=band, frame="auto" if auto else "whole")
+    if not survey.orientation and survey.stretch.get("state") == "linear":
+        image = replace(image, turn=AS_STORED)  # as the bundle's own FITS were
+    size = survey.stamp_size
     row = CatalogRow(0, name, name, math.nan, math.nan, math.nan)
     # With a scale of 1 arcsec a pixel the cut is counted in pixels.
-    made = make_stamp(replace(image, pixel_scale_arcsec=1.0), row, options, cut=pixels)
+    try:
+        planes = band or _bundle_band(image, survey.band or "", survey.channels)
+        options = IngestOptions(size=size, band=planes, frame="auto" if auto else "whole")
+        made = make_stamp(replace(image, pixel_scale_arcsec=1.0), row, options, cut=pixels)
+    except BadImage as error:
+        raise BadImage(name, error.reason) from error
     if len(made.pixels) != survey.channels:
         raise BadImage(name, f"{len(made.pixels)} channels, {survey.channels} are expected")
-    side = round(made.scale * size)
+    shown, side = image.turned().data, round(made.scale * size)
+    taken = made.taken + _scale_words(image.pixel_scale_arcsec, survey.pixel_scale_arcsec)
     if made.state == "arcsinh":
-        return Prepared(made.pixels, None, image.data, side)
+        return Prepared(made.pixels, None, shown, side, taken)
     stored = survey.stretch
     stretch = ArcsinhStretch(stored["softening"], stored["scale"], stored["pedestal"])
-    stamp = np.asarray(stretch.apply(made.pixels, made.sky, made.sky_sigma), np.float32)
-    return Prepared(stamp, made.pixels, image.data, side)
+    stamp = np.asarray(stretch.apply(made.pixels, made.skies, made.sigmas), np.float32)
+    return Prepared(stamp, made.pixels, shown, side, taken)
+
+
+def _scale_words(stated: float | None, known: float | None) -> str:
+    """What to say of an image at another pixel scale than the stamps of the bundle's survey."""
+    if stated is None or known is None or same_scale(stated, known):
+        return ""
+    return f"; {stated:.4g} arcsec/px, the stamps of the bundle {known:.4g}"
+
+
+def _bundle_band(image: Image, band: str, channels: int) -> str:
+    """Planes that the bundle's survey has, by name where the header names planes, else as of JPEG.
+
+    Raises BadImage where the names of a cube are not those of the bundle.
+    """
+    wanted = bands_of(band)
+    if len(image.data) == 1 or not image.bands:
+        return "rgb" if channels == 3 else "g"
+    if len(wanted) == channels and all(any(same_band(w, b) for b in image.bands) for w in wanted):
+        return ",".join(wanted)
+    if channels == 3 == len(image.data):
+        return "rgb"
+    have = ", ".join(image.bands)
+    raise BadImage("", f"has the planes {have}, not the bundle's {band or '?'}; choose by --band")
 
 
 def check_frame(frame: str) -> None:
@@ -365,7 +428,7 @@ def make_table(bundle: Bundle, records: Sequence[Classification]) -> Table:
     from astropy.table import Table
 
     table = Table()
-    for name in ("file", "reason", "out_of_distribution"):
+    for name in ("file", "reason", "out_of_distribution", "taken"):
         table[name] = np.array([getattr(record, name) for record in records], dtype=str)
     for name, entry in bundle.models.items():
         readings = [record.models.get(name) for record in records]
@@ -400,14 +463,13 @@ def write_table(table: Table, path: Path) -> list[Path]:
     """
     from astropy.table import Table
 
-    kind = table_format(path)
-    if kind != "ascii.csv":
-        _write(table, path, kind)
+    if table_format(path) != "ascii.csv":
+        checked_table(table, path)
         return [path]
     vectors = [name for name in table.colnames if table[name].ndim > 1]
     plain = table.copy(copy_data=False)
     plain.remove_columns(vectors)
-    _write(plain, path, kind)
+    checked_table(plain, path)
     long = Table()
     long["file"] = np.tile(np.asarray(table["file"]), len(vectors))
     names = [name.removesuffix("/probabilities") for name in vectors]
@@ -419,13 +481,5 @@ def write_table(table: Table, path: Path) -> list[Path]:
     for cluster in range(width):
         long[f"p{cluster}"] = values[:, cluster]
     beside = path.with_name(f"{path.stem}-probabilities.csv")
-    _write(long, beside, kind)
+    checked_table(long, beside)
     return [path, beside]
-
-
-def _write(table: Table, path: Path, kind: str) -> None:
-    options: dict[str, Any] = {"overwrite": True, "format": kind}
-    with atomic_path(path) as temporary, warnings.catch_warnings():
-        # FITS readers take column names with "/" and "-"; the standard only advises against them.
-        warnings.filterwarnings("ignore", category=UserWarning, module="astropy")
-        table.write(temporary, **options)

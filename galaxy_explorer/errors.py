@@ -32,6 +32,9 @@ class BadImage(GalaxyExplorerError):
         self.source = source
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[BadImage], tuple[str, str]]:
+        return type(self), (self.source, self.reason)  # as it comes back from another process
+
 
 class BadCatalog(GalaxyExplorerError):
     """A catalogue cannot be read or lacks a column."""

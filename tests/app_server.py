@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT_S = 300.0
 PLENTY = 100
 """Explorers: a browser that is driven closes pages without saying goodbye."""
-COMMAND = "serve app.py --plugins galaxy_explorer.explorer.routes --address localhost --warm"
+COMMAND = "serve app.py"
 
 
 @contextmanager
@@ -33,13 +34,14 @@ def served(*options: str, **settings: str | int | Path) -> Iterator[str]:
     everything = {"max_explorers": PLENTY, **settings}
     given = {PREFIX + name.upper(): str(value) for name, value in everything.items()}
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    prefix = options[options.index("--prefix") + 1] if "--prefix" in options else ""
     command = [sys.executable, "-m", "panel", *COMMAND.split()]
     command += ["--port", str(port), "--log-level", "warning", *options]
-    server = subprocess.Popen(command, cwd=ROOT, env={**others, **given})
+    server = subprocess.Popen(command, cwd=ROOT, env={**others, **given}, start_new_session=True)
     try:
-        yield _answered(f"http://localhost:{port}/app", server)
+        yield _answered(f"http://localhost:{port}{prefix}/app", server)
     finally:
-        server.terminate()
+        os.killpg(server.pid, signal.SIGTERM)  # with --num-procs there are several
         server.wait(START_LIMIT_S)
 
 

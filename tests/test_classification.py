@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from msgspec import structs
 from PIL import Image
 
 from galaxy_explorer import load_bundle
@@ -13,6 +17,7 @@ from galaxy_explorer.classification import (
     codes_text,
     expand,
     make_table,
+    prepare_image,
     table_format,
     write_table,
 )
@@ -20,6 +25,7 @@ from galaxy_explorer.errors import SettingError
 from tests.small_bundle import write_small_bundle
 from tests.small_survey import blobs
 
+TRAINED = Path(__file__).parents[1] / "trained"
 KEY = "k512-modern-8x8/codes"
 
 
@@ -200,3 +206,77 @@ def test_a_bad_image_has_no_numbers(bundle, records):
 def test_other_extensions_are_refused(tmp_path):
     with pytest.raises(SettingError, match=r"\.csv, \.ecsv, \.fits, \.parquet"):
         table_format(tmp_path / "table.xlsx")
+
+
+def test_an_image_of_another_scale_than_the_stamps_is_said(bundle, folder):
+    header = fits.Header({"PIXSCALE": 0.4})
+    with fits.open(folder / "b.fits") as opened:
+        fits.writeto(folder / "scaled.fits", opened[0].data, header)
+    for known, said in ((0.06, True), (0.403, False), (None, False)):
+        survey = structs.replace(bundle.manifest.survey, pixel_scale_arcsec=known)
+        manifest = structs.replace(bundle.manifest, survey=survey)
+        taken = prepare_image(SimpleNamespace(manifest=manifest), folder / "scaled.fits").taken
+        assert ("0.4 arcsec/px, the stamps of the bundle 0.06" in taken) is said
+
+
+def linear_galaxy(stamp: np.ndarray, seed: int) -> np.ndarray:
+    """A stamp as linear flux amid twice as much sky: 128 x 128, sky 100, sigma 1."""
+    flux = 4.5 * np.sinh((stamp.astype(float) - 0.02) / 0.17)
+    edge = np.concatenate([flux[:3].ravel(), flux[-3:].ravel()])
+    wide = np.pad(flux - np.median(edge), 32)
+    return wide + np.random.default_rng(seed).normal(100.0, 1.0, wide.shape)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("missing", [np.nan, 0.0])
+def test_a_strip_without_data_keeps_the_cluster_of_nearly_every_galaxy(missing, tmp_path):
+    bundle = load_bundle(TRAINED / "sdss")
+    rows = np.random.default_rng(0).choice(len(bundle), 24, replace=False)
+    model = bundle.manifest.display_model
+    stamps = bundle.draw(model, bundle.codes(model)[rows])[:, 0]
+    paths = []
+    for i, stamp in enumerate(stamps):
+        whole = linear_galaxy(stamp, i)
+        cut, width = whole.copy(), (6, 13, 26)[i % 3]
+        part = slice(0, width) if i % 2 else slice(-width, None)
+        cut[(part, slice(None)) if i % 4 < 2 else (slice(None), part)] = missing
+        for name, data in (("whole", whole), ("cut", cut)):
+            paths.append(tmp_path / f"{i}{name}.fits")
+            fits.writeto(paths[-1], data.astype(np.float32))
+    found = list(classify_images(bundle, paths))
+    key = bundle.manifest.default_clustering
+    clusters = np.array([one.clusterings[key].cluster for one in found]).reshape(-1, 2)
+    assert (clusters[:, 0] != clusters[:, 1]).mean() < 1 / 20
+
+
+def test_the_band_of_the_bundle_is_taken_by_name(bundle, folder, stamps):
+    flux = linear_galaxy(stamps[0, 0], 0).astype(np.float32)
+    for names, words in (("grz", "plane r of g, r, z"), ("zr", "plane r of z, r")):
+        path = folder / f"{names}.fits"
+        planes = np.stack([flux if name == "r" else flux * 0 + 1 for name in names])
+        fits.writeto(path, planes, fits.Header({"BANDS": names, "BUNIT": "nanomaggy"}))
+        found = next(classify_images(bundle, [path]))
+        assert found.taken.startswith(f"HDU 0, {words} (nanomaggy)")
+        other = next(classify_images(bundle, [path], band="z"))
+        assert "plane z: every pixel has the same value" in other.reason
+    fits.writeto(folder / "jhk.fits", np.stack([flux] * 3), fits.Header({"BANDS": "JHK"}))
+    refused = next(classify_images(bundle, [folder / "jhk.fits"]))
+    assert "planes J, H, K" in refused.reason
+    assert "--band" in refused.reason
+
+
+def test_rows_lie_as_those_of_the_bundle(bundle, folder, stamps):
+    flux = linear_galaxy(stamps[0, 0], 0).astype(np.float32)
+    flux[20:30, 20:30] += 300
+    raw = folder / "up.fits"
+    fits.writeto(raw, flux)
+    survey = bundle.manifest.survey
+    seen = {}
+    for state, orientation in (("linear", ""), ("arcsinh", ""), ("linear", "row 0 on top")):
+        about = structs.replace(
+            survey, stretch={**survey.stretch, "state": state}, orientation=orientation
+        )
+        stand_in = SimpleNamespace(manifest=SimpleNamespace(survey=about))
+        seen[state, orientation] = prepare_image(stand_in, raw, frame="whole").stamp[0]
+    np.testing.assert_array_equal(seen["linear", ""][::-1], seen["arcsinh", ""])
+    np.testing.assert_array_equal(seen["linear", "row 0 on top"], seen["arcsinh", ""])

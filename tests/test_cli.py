@@ -223,6 +223,17 @@ def test_where_nothing_could_be_done_the_status_is_1(bundle: Path, tmp_path: Pat
     assert "1 refused" in done.stdout
 
 
+def test_an_export_of_a_log_that_is_not_there_makes_none(bundle: Path, tmp_path: Path) -> None:
+    typo = tmp_path / "typo.db"
+    done = run(
+        "labels", "export", "--labels", str(typo), "--bundle", str(bundle),
+        "--out", str(tmp_path / "t.ecsv"),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"{typo}: there is no such label log" in done.stderr
+    assert not any(tmp_path.iterdir())
+
+
 def test_an_ingest_that_adds_nothing_has_status_1(tmp_path: Path, picture: Path) -> None:
     (tmp_path / "all.csv").write_text("id,file,T\nM 31,one.png,3\n")
     words = ("ingest", tmp_path, "--catalog", tmp_path / "all.csv", "--out", tmp_path / "survey")

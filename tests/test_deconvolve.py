@@ -15,8 +15,7 @@ from galaxy_explorer.bundle.evaluation import DECONVOLUTION
 from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.cli import app
 from galaxy_explorer.deconvolution.files import PLANES, result_names
-from galaxy_explorer.errors import BadImage, BundleError
-from galaxy_explorer.survey.images import read_psf
+from galaxy_explorer.errors import BundleError
 from tests.deconvolution.scenes import galaxies, psfs
 from tests.small_bundle import write_small_bundle
 from tests.small_psf_bundle import NAME, write_small_hst_survey, write_small_psf_bundle
@@ -89,20 +88,6 @@ def test_names_of_results_are_those_of_the_images_and_never_twice_the_same() -> 
     given = ["a/m31.r.fits", "a/m31.g.fits", "b/M31.R.fits.gz", "b/m31.r-2.fit", "c/x.FTS"]
     names = [name.removesuffix("_deconvolved.fits") for name in result_names(map(Path, given))]
     assert names == ["m31.r", "m31.g", "M31.R-2", "m31.r-2-2", "x"]
-
-
-def test_a_psf_is_cut_to_an_odd_square_around_its_peak(tmp_path: Path) -> None:
-    psf = np.zeros((30, 40))
-    psf[14, 22], psf[14, 24] = 3.0, 1.0
-    psf[14, 23] = -1.0
-    fits.PrimaryHDU(psf).writeto(tmp_path / "psf.fits")
-    found, scale = read_psf(tmp_path / "psf.fits")
-    assert found.shape == (29, 29)
-    assert (found[14, 14], found[14, 15], found[14, 16]) == (0.75, 0, 0.25)
-    assert scale is None
-    fits.PrimaryHDU(np.eye(3)).writeto(tmp_path / "small.fits")
-    with pytest.raises(BadImage, match="two pixels from the edge"):
-        read_psf(tmp_path / "small.fits")
 
 
 def test_a_bundle_knows_its_model_with_the_psf_layer(folder: Path, tmp_path: Path) -> None:

@@ -10,12 +10,18 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors import SafetensorError
 
+from galaxy_explorer.utils import files
 from galaxy_explorer.utils.files import (
     atomic_path,
     atomic_write_bytes,
     atomic_write_text,
+    cache_folder,
+    can_write,
+    save_arrays,
     sha256_of,
 )
 
@@ -91,3 +97,34 @@ def test_a_killed_writer_never_leaves_a_torn_file(tmp_path: Path) -> None:
         writer.wait()
         writer.stdout.close()
         assert path.read_bytes() in whole
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SafetensorError("I/O error: No space left on device"), OSError(28, "No space left on device")],
+)
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path, monkeypatch, error) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(files, "save_file", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        save_arrays(tmp_path / "a.safetensors", {"a": np.zeros(3)})
+    assert str(tmp_path / "a.safetensors") in str(caught.value)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["/dev/null/cache", "~/.cache"])
+def test_without_a_place_for_a_cache_a_temporary_folder_is_used(
+    monkeypatch, tmp_path, place
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda _: place)
+    folder = cache_folder()
+    assert can_write(folder)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_cache_that_can_be_written_is_used(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / name))
+    assert cache_folder() == tmp_path / "galaxy_explorer"

@@ -11,7 +11,7 @@ from galaxy_explorer.bundle.bundle import load_bundle, read_deconvolution
 from galaxy_explorer.bundle.evaluation import DeconvolutionMeasures
 from galaxy_explorer.bundle.json_values import build
 from galaxy_explorer.deconvolution.classics import RichardsonLucy, Wiener
-from galaxy_explorer.deconvolution.error_model import ReconstructionError
+from galaxy_explorer.deconvolution.network import ReconstructionError
 from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.evaluation import deconvolution as psf_evaluation
 from galaxy_explorer.evaluation.deconvolution import DeconvolutionEvaluation, evaluate_deconvolution

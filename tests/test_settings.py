@@ -73,5 +73,16 @@ def test_a_setting_error_is_one_of_the_packages_errors() -> None:
 def test_the_readme_lists_every_setting_with_its_default_and_unit() -> None:
     lines = [line for line in README.read_text().splitlines() if line.startswith("|")]
     rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines]
-    listed = {row[0]: row[1:3] for row in rows if row[0].startswith(PREFIX)}
-    assert listed == {variable(s.name): [str(s.default), s.unit] for s in SETTINGS}
+    listed = {row[0]: row[1:4] for row in rows if row[0].startswith(PREFIX)}
+    assert listed == {variable(s.name): [str(s.default), s.unit, s.range] for s in SETTINGS}
+
+
+@pytest.mark.parametrize("setting", NUMBERS, ids=lambda setting: setting.name)
+def test_a_number_out_of_its_range_is_refused_with_the_range(setting) -> None:
+    assert setting.least <= setting.default <= setting.most
+    for inside in (setting.least, setting.most):
+        read = read_settings({variable(setting.name): str(inside)})
+        assert getattr(read, setting.name) == inside
+    for outside in (setting.most + 1, 10**30):
+        with pytest.raises(SettingError, match=setting.range):
+            read_settings({variable(setting.name): str(outside)})

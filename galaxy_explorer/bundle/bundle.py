@@ -205,6 +205,21 @@ class Bundle:
         return decode_codes(self.load_model(model), codes)
 
 
+def _check_values(table: pa.Table, path: Path) -> None:
+    """Raise BundleError for a galaxy that is there twice, or a number that is infinite."""
+    names, counts = np.unique(column_array(table, "galaxy_id"), return_counts=True)
+    if (counts > 1).any():
+        twice = names[counts > 1]
+        raise BundleError(
+            f"{path}: galaxy_id {str(twice[0])[:60]!r} is there more than once, as are"
+            f" {len(twice) - 1} others; each galaxy needs an identifier of its own"
+        )
+    for name in ("ra", "dec", "ttype"):
+        values = column_array(table, name)
+        if values.dtype.kind not in "iuf" or np.isinf(values).any():
+            raise BundleError(f"{path}: column {name} holds what is no finite number (nor NaN)")
+
+
 def load_bundle(path: str | Path) -> Bundle:
     """Open a bundle folder: hash every file, then parse it.
 
@@ -223,6 +238,7 @@ def load_bundle(path: str | Path) -> Bundle:
     table = parse_catalog(data[CATALOG], folder / CATALOG, manifest.n_galaxies)
     if absent := [name for name in REQUIRED_COLUMNS if name not in table.column_names]:
         raise BundleError(f"{folder / CATALOG}: column {absent[0]} is missing")
+    _check_values(table, folder / CATALOG)
     encoded = read_encoded(manifest, data, folder)
     check_other_networks(manifest, data, folder, encoded)
     clusterings = {

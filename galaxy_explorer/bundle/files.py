@@ -37,7 +37,12 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_FILE_BYTES = 4 << 30
 MAX_HEADER_BYTES = 1 << 20
-MAX_CATALOG_BYTES = 16 << 30
+FREE_BYTES = 256 << 20
+UNPACKED_SHARE = 64
+"""What a file may unpack to: the first in any case, else so many times its own size."""
+MAX_COLUMNS = 200
+"""Columns of the survey's catalogue in a bundle's; each clustering adds some, with "/"."""
+MAX_ALL_COLUMNS = 2000
 NPY_HEADER_BYTES = 1024
 
 
@@ -134,6 +139,7 @@ def parse_codes(data: bytes, path: Path, shape: tuple[int, ...], codes: int) -> 
 
     Raises BundleError for another shape or type, a code out of range, or a bomb.
     """
+    check_unpacked(path, 2 * math.prod(shape), len(data))
     try:
         maps = _read_codes(data, shape)
     except _DAMAGED_ARCHIVE as error:
@@ -170,21 +176,66 @@ def _read_codes(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
 def parse_catalog(data: bytes, path: Path, rows: int) -> pa.Table:
     """Parse the verified catalogue, a table of plain columns with `rows` rows.
 
-    Raises BundleError for another row count, a table that would not fit, or malformed Parquet.
+    Raises BundleError for another row count, nested or too many columns, a table that would take
+    much more memory than its file deserves, or malformed Parquet; all before it is unpacked.
     """
     try:
         source = pq.ParquetFile(pa.BufferReader(data))
-        meta = source.metadata
-        size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
-        if meta.num_rows != rows or size > MAX_CATALOG_BYTES:
+        meta, schema = source.metadata, source.schema_arrow
+        if meta.num_rows != rows:
             raise BundleError(f"{path}: {meta.num_rows} rows where {MANIFEST} has {rows}")
-        table = source.read()
+        _check_schema(schema, path)
+        packed = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+        check_unpacked(path, max(packed, 8 * rows * len(schema)), len(data))
+        # Texts that repeat stay packed until it is known how much they would be.
+        texts = [one.name for one in schema if _is_text(one.type)]
+        packed_texts = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
+        table = packed_texts.read()
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BundleError(f"{path}: not a Parquet table: {error}") from None
-    if len(set(table.column_names)) != table.num_columns:
-        raise BundleError(f"{path}: a column name appears twice")
+    for name in texts:
+        column = table.column(name)
+        kept = [chunk.dictionary for chunk in column.chunks if pa.types.is_dictionary(chunk.type)]
+        widest = max((len(t or "") for d in kept for t in d.to_pylist()), default=0)
+        check_unpacked(path, 4 * widest * rows, len(data), f"column {name}")
     return table
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _check_schema(schema: pa.Schema, path: Path) -> None:
+    """Raise BundleError for columns that are no numbers or texts, twice there, or too many."""
+    names = schema.names
+    if len(set(names)) != len(names):
+        raise BundleError(f"{path}: a column name appears twice")
+    plain = [name for name in names if "/" not in name]
+    for found, most in ((len(plain), MAX_COLUMNS), (len(names), MAX_ALL_COLUMNS)):
+        if found > most:
+            raise BundleError(
+                f"{path}: {found} columns; at most {most} are taken, train with fewer of them"
+            )
+    for one in schema:
+        kind, types = one.type, pa.types
+        if not (
+            types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)
+            or _is_text(kind) or types.is_null(kind)
+        ):  # fmt: skip
+            raise BundleError(
+                f"{path}: column {one.name} is {kind}; only numbers and text are possible"
+            )
+
+
+def check_unpacked(path: Path, size: int, packed: int, what: str = "") -> None:
+    """Raise BundleError where so much memory is not what a file of its size deserves."""
+    limit = max(FREE_BYTES, UNPACKED_SHARE * packed)
+    if size > limit:
+        raise BundleError(
+            f"{path}: {what or 'its content'} would take {size:,} bytes of memory, from {packed:,}"
+            f" on disk; at most {limit:,} are taken"
+        )
 
 
 def column_array(table: pa.Table, name: str) -> np.ndarray:

@@ -43,7 +43,8 @@ Curve = Annotated[tuple[Numbers, ...], Meta(max_length=MAX_CURVE)]
 class SurveyEntry(Struct, frozen=True):
     """The survey that a bundle was trained on: its stamps (C, S, S), how they were stretched.
 
-    counts, splits: galaxies; sources: what each file of the survey gave. fingerprint: SHA-256 of
+    counts, splits: galaxies; sources: what each file of the survey gave. orientation: how rows lie,
+    "" of bundles that do not say, whose FITS rows lie as stored. fingerprint: SHA-256 of
     ids and pixels.
     """
 
@@ -57,6 +58,7 @@ class SurveyEntry(Struct, frozen=True):
     counts: dict[str, Any] = {}
     splits: dict[str, int] = {}
     sources: tuple[dict[str, Any], ...] = ()
+    orientation: Text = ""
 
 
 class _Training(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,11 @@ galaxies that have hardly any. Distances are Euclidean, exact, in float64.
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +27,7 @@ def fit_map(features: np.ndarray, seed: int = 0) -> np.ndarray:
     Deterministic by seed, for which UMAP needs a single thread. The first call in a process
     compiles for about half a minute.
     """
+    _keep_compiled()
     from umap import UMAP
 
     neighbours = min(NEIGHBOURS, len(features) - 1)
@@ -32,6 +37,29 @@ def fit_map(features: np.ndarray, seed: int = 0) -> np.ndarray:
         warnings.simplefilter("ignore", UserWarning)
         coordinates = model.fit_transform(np.asarray(features, dtype=np.float32))
     return np.ascontiguousarray(coordinates, dtype=np.float32)
+
+
+def _keep_compiled() -> None:
+    """Give numba a folder for what it compiles where it would find none and refuse to start.
+
+    It looks beside the package, which may be read-only, and in the user's cache, whose home there
+    may not be.
+    """
+    import platformdirs
+
+    from galaxy_explorer.utils.files import can_write, temporary_folder
+
+    spec = importlib.util.find_spec("umap")
+    beside = Path(spec.origin).parent if spec is not None and spec.origin else Path()
+    own = Path(platformdirs.user_cache_dir("numba"))
+    if os.environ.get("NUMBA_CACHE_DIR") or os.access(beside, os.W_OK):
+        return
+    if own.is_absolute() and can_write(own):
+        return
+    folder = str(temporary_folder("numba"))
+    os.environ["NUMBA_CACHE_DIR"] = folder
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.CACHE_DIR = folder
 
 
 def place_on_map(

@@ -126,8 +126,9 @@ def fit_mixture(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import BayesianGaussianMixture
 
+    x = np.asarray(features, dtype=np.float64)
     model = BayesianGaussianMixture(
-        n_components=min(n_components, len(features)),
+        n_components=min(n_components, len(x)),
         covariance_type=covariance_type,
         reg_covar=reg_covar,
         weight_concentration_prior=weight_concentration,
@@ -138,7 +139,16 @@ def fit_mixture(
     with warnings.catch_warnings():
         # The bound creeps on for ever where components share galaxies; max_iter is the stop rule.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(np.asarray(features, dtype=np.float64))
+        try:
+            model.fit(x)
+        except ValueError:
+            # Where features depend on each other or never change, the covariance of all galaxies,
+            # which is the prior, cannot be inverted; with the same ridge as the others it can.
+            variances = x.var(axis=0, ddof=1) + reg_covar
+            full = covariance_type == "full"
+            prior = np.cov(x.T) + reg_covar * np.eye(x.shape[1]) if full else variances
+            model.set_params(covariance_prior=prior)
+            model.fit(x)
     return mixture_from_sklearn(model)
 
 

@@ -7,13 +7,22 @@ from typing import Annotated
 
 import typer
 
-from galaxy_explorer.commands.common import AsJson, BundleFolder, Hdu, end_in_vain, say, say_json
+from galaxy_explorer.commands.common import (
+    AsJson,
+    Band,
+    BundleFolder,
+    Hdu,
+    end_in_vain,
+    say,
+    say_json,
+)
 
 
 def classify(
     bundle: BundleFolder,
     images: Annotated[
-        list[str], typer.Argument(help="Images (FITS, PNG, JPEG), folders or quoted patterns.")
+        list[str],
+        typer.Argument(help="Images (FITS, PNG, JPEG, WebP, TIFF), folders or quoted patterns."),
     ],
     *,
     out: Annotated[
@@ -28,6 +37,7 @@ def classify(
         ),
     ] = "auto",
     hdu: Hdu = None,
+    band: Band = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a bundle makes of your images: codes, clusters, map positions, how unusual.
@@ -48,15 +58,19 @@ def classify(
         table_format(out)
     elif not as_json:
         raise typer.BadParameter("name the table to write", param_hint="--out")
-    found = api.classify(bundle, images, frame=frame, hdu=hdu)
+    found = api.classify(bundle, images, frame=frame, hdu=hdu, band=band)
     written = [] if out is None else found.write(out)
     bad = len(found.rejected)
     if as_json:
         say_json({**found.to_dict(), "written": written})
     else:
+        for note in found.notes:
+            say(f"- {note}")
         say(
             f"{len(found) - bad} classified ({len(found.unusual)} unlike the training galaxies),"
             f" {bad} could not be used; written: {', '.join(str(path) for path in written)}"
         )
+        for words in found.taken_words:
+            say(words)
     if bad == len(found):
         end_in_vain()

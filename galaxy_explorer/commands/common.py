@@ -12,7 +12,20 @@ from galaxy_explorer.utils.progress import QUIET
 
 BundleFolder = Annotated[Path, typer.Argument(help="Bundle folder.")]
 PsfBundle = Annotated[Path, typer.Argument(help="Bundle with a model with the PSF layer.")]
-Hdu = Annotated[int | None, typer.Option(help="FITS extension; else the first image.")]
+Hdu = Annotated[
+    int | None,
+    typer.Option(
+        help="FITS extension; else the one that is the picture by name and kind (SCI, IMAGE; never "
+        "masks, weights, errors)."
+    ),
+]
+Band = Annotated[
+    str | None,
+    typer.Option(
+        help="Plane of a cube: its band by the header (BANDS, BAND0 .., FILTER), its number from "
+        "0, r, g, b or rgb of three; several with commas."
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Report as one JSON document on standard output.")
 ]

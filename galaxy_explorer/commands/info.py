@@ -39,6 +39,7 @@ def info(
 
     from galaxy_explorer.bundle.bundle import load_bundle
     from galaxy_explorer.errors import SettingError
+    from galaxy_explorer.survey.store import OLD_ORIENTATION
 
     opened = load_bundle(bundle)
     if not (layers or model):
@@ -48,6 +49,7 @@ def info(
         # A card from elsewhere must not steer the terminal.
         text = "".join(c for c in opened.card if c.isprintable() or c == "\n")
         say(Markdown(text))
+        say(f"Orientation of its stamps: {opened.manifest.survey.orientation or OLD_ORIENTATION}")
         say(f"SHA-256 of the manifest: {opened.hash}")
         return
     name = model or opened.manifest.display_model

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from galaxy_explorer.commands.common import end_in_vain, say
+from galaxy_explorer.commands.common import Hdu, end_in_vain, say
 
 COLUMNS = "Columns of the catalogue (guessed from usual names where not given)"
 PIXELS = "Pixels"
@@ -16,12 +16,24 @@ PIXELS = "Pixels"
 Source = Annotated[
     Path,
     typer.Argument(
-        help="Folder of FITS, JPEG or PNG stamps; cube (.npz, .npy, .h5); FITS mosaic with "
-        "WCS, cut at the catalogue's RA and Dec."
+        help="Folder or .zip of FITS, JPEG, PNG, WebP or TIFF stamps; cube (.npz, .npy, "
+        ".h5); Parquet with a column of pictures; FITS mosaic with WCS, cut at the "
+        "catalogue's RA and Dec."
     ),
 ]
 Catalog = Annotated[
-    Path, typer.Option(help="CSV, ECSV, FITS table, VOTable (.vot, .xml) or Parquet.")
+    Path,
+    typer.Option(
+        help="Text with any separator, ECSV, FITS table, VOTable (.vot, .xml) or Parquet; .gz too."
+    ),
+]
+TableName = Annotated[
+    str | None,
+    typer.Option("--table", help="Name or number of the table, where CATALOG holds several."),
+]
+ByRow = Annotated[
+    bool,
+    typer.Option("--by-row", help="Stamp i of a cube is row i of CATALOG; else ids match them."),
 ]
 Out = Annotated[Path, typer.Option(help="Folder of the survey.")]
 Name = Annotated[str | None, typer.Option(help="Name of the survey; else its folder's.")]
@@ -41,16 +53,30 @@ ImageColumn = Annotated[
     ),
 ]
 TTypeColumn = Annotated[
-    str | None, typer.Option(help="Hubble stage T, -6 to 11.", rich_help_panel=COLUMNS)
+    str | None,
+    typer.Option(
+        help="Hubble stage T, -6 to 11, or type (SBbc). 'none': use no column.",
+        rich_help_panel=COLUMNS,
+    ),
 ]
 RaColumn = Annotated[
-    str | None, typer.Option(help="Right ascension (deg).", rich_help_panel=COLUMNS)
+    str | None,
+    typer.Option(
+        help="Right ascension: deg, what its unit says, or hh:mm:ss. 'none': use no column.",
+        rich_help_panel=COLUMNS,
+    ),
 ]
-DecColumn = Annotated[str | None, typer.Option(help="Declination (deg).", rich_help_panel=COLUMNS)]
+DecColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Declination: deg, what its unit says, or dd:mm:ss.", rich_help_panel=COLUMNS
+    ),
+]
 BandChoice = Annotated[
     str,
     typer.Option(
-        help="Channel of a colour picture: r, g, b or rgb; or the number of a plane, from 0. "
+        help="Band by its name in a header (BANDS, BAND0 .., FILTER); else the channel of a colour "
+        "picture: r, g, b or rgb; or the number of a plane, from 0; several with commas. "
         "In SDSS gri pictures r is i, [bold]g is r[/bold], b is g.",
         rich_help_panel=PIXELS,
     ),
@@ -100,6 +126,8 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
     name: Name = None,
     source_name: SourceName = None,
     append: Append = False,
+    table: TableName = None,
+    by_row: ByRow = False,
     galaxy_id: IdColumn = None,
     image: ImageColumn = None,
     ttype: TTypeColumn = None,
@@ -112,6 +140,7 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
     frame: FrameChoice = "whole",
     cutout_arcsec: CutoutArcsec = None,
     pixel_scale: PixelScale = None,
+    hdu: Hdu = None,
 ) -> None:
     """Make a survey from pictures and a catalogue.
 
@@ -140,6 +169,8 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
         name=name,
         source_name=source_name,
         append=append,
+        table=table,
+        by_row=by_row,
         id=galaxy_id,
         image=image,
         ttype=ttype,
@@ -152,9 +183,12 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
         frame=frame,
         cutout_arcsec=cutout_arcsec,
         pixel_scale=pixel_scale,
+        hdu=hdu,
     )
     if report.guessed:
         say(f"Columns guessed: {', '.join(report.guessed)}")
+    for note in report.notes:
+        say(f"- {note}")
     say(
         f"{report.catalog_rows} catalogue rows: {report.accepted} accepted, "
         f"{report.rejected} rejected"
@@ -162,6 +196,8 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
     )
     if report.unused_pictures:
         say(f"{report.unused_pictures} pictures have no catalogue row and were left out")
+    for words in report.survey.taken_words:
+        say(words)
     meta = report.survey.meta
     counts = meta["counts"]
     say(

@@ -32,10 +32,10 @@ class What(StrEnum):
     EVENTS = "events"
 
 
-def labels(
+def labels(  # noqa: PLR0913 - each option of the command is an argument
     action: Annotated[Action, typer.Argument(help="import: read FILE; export: write --out.")],
     file: Annotated[
-        Path | None, typer.Argument(help="Labels to import: CSV, ECSV, FITS or VOTable.")
+        Path | None, typer.Argument(help="Labels to import: CSV, ECSV, FITS, VOTable, Parquet.")
     ] = None,
     *,
     out: Annotated[
@@ -45,6 +45,9 @@ def labels(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what the import would change; change nothing.")
     ] = False,
+    table: Annotated[
+        str | None, typer.Option(help="Name or number of the table, where FILE holds several.")
+    ] = None,
     annotator: Annotated[
         str, typer.Option(help="Whose labels FILE holds; else its column annotator says so.")
     ] = "",
@@ -67,18 +70,23 @@ def labels(
     galaxy-explorer labels import mine.csv --annotator Ada --dry-run
     """
     from galaxy_explorer.api import Labels
+    from galaxy_explorer.errors import LabelError
+    from galaxy_explorer.labels.log import log_path
     from galaxy_explorer.settings import read_settings
 
     if action is Action.EXPORT and out is None:
         raise typer.BadParameter("export: name the table to write", param_hint="--out")
     if action is Action.IMPORT and file is None:
         raise typer.BadParameter("import: name the table to read", param_hint="FILE")
+    place = log or log_path(read_settings().labels)
+    if action is Action.EXPORT and not place.is_file():
+        raise LabelError(f"{place}: there is no such label log; name the one to read by --labels")
     with Labels(log, bundle or read_settings().bundle) as given:
         if out is not None and action is Action.EXPORT:
             count = len(given.export_table(out, what.value))
             say(f"{count:,} rows of {what.value} from {given.path}: {out}")
         elif file is not None:
-            plan = given.import_table(file, annotator, dry_run=dry_run)
+            plan = given.import_table(file, annotator, dry_run=dry_run, table=table)
             for line in lines_of(plan):
                 say(line)
             done = "would store" if dry_run else "stored"

@@ -46,7 +46,7 @@ def serve(
     context = app_context()
     import panel as pn
 
-    from galaxy_explorer.explorer.app import main_page
+    from galaxy_explorer.explorer.app import TITLE, main_page
     from galaxy_explorer.explorer.pages.registry import warm_pages
     from galaxy_explorer.explorer.server.routes import ROUTES
     from galaxy_explorer.explorer.server.sessions import KEPT_MS, TOKEN_S
@@ -56,6 +56,7 @@ def serve(
     try:
         server = pn.serve(
             main_page,
+            title=TITLE,
             port=port,
             address=address,
             websocket_origin=[f"{address}:{port}"] if port else None,

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from numpy.typing import NDArray
 
 from galaxy_explorer.deconvolution.network import Deconvolved, deconvolve
-from galaxy_explorer.deconvolution.observations import Array, ObservedStamps, stamps_observed
+from galaxy_explorer.deconvolution.observations import (
+    Array,
+    ObservedStamps,
+    flux_unit,
+    photon_noise,
+    stamps_observed,
+)
 from galaxy_explorer.errors import BadImage
 from galaxy_explorer.models.psf import PSFVQVAE
 from galaxy_explorer.settings import VERSION
-from galaxy_explorer.survey.images import read_image
+from galaxy_explorer.survey.images import Image, choose_planes, read_image
+from galaxy_explorer.survey.limits import MAX_BAD_SHARE
 from galaxy_explorer.survey.photometry import sky_level
-from galaxy_explorer.survey.preprocessing import fit_stamp
+from galaxy_explorer.survey.preprocessing import central_square, resample
+from galaxy_explorer.survey.scales import (
+    UNUSABLE_WCS,
+    PointSpread,
+    cut_header,
+    fwhm,
+    same_scale,
+    sky_wcs,
+    stated_scale,
+)
 from galaxy_explorer.utils.files import atomic_path
 from galaxy_explorer.utils.progress import progress
 
@@ -53,52 +72,191 @@ def result_names(files: Iterable[Path]) -> list[str]:
 
 
 @dataclass(frozen=True)
+class DeconvolutionOptions:
+    """How images are taken.
+
+    exposure: in s, for the photon noise of the light. hdu: extension of the files, else the one
+    that is the picture. band: of a cube, by name or number. model_scale: arcsec/px of the images
+    that the model knows, None where its survey has none. pixel_scale: arcsec/px of images whose
+    headers are silent. resample: images of another scale are resampled, else refused. psf: of the
+    user's own; else the mean PSF of the model.
+    """
+
+    exposure: float | None = None
+    hdu: int | None = None
+    band: str | None = None
+    model_scale: float | None = None
+    pixel_scale: float | None = None
+    resample: bool = False
+    psf: PointSpread | None = None
+
+    def scale_of(self, image: Image, name: str) -> tuple[float | None, float, list[str]]:
+        """Arcsec/px that an image is worked at, its pixels in one of those, and words about it.
+
+        Raises BadImage where the header contradicts `pixel_scale`, or has another scale than the
+        model and is not to be resampled.
+        """
+        stated, given, model = stated_scale(image.header or {}), self.pixel_scale, self.model_scale
+        scale = given if stated is None else stated.arcsec
+        notes = [f"{name}: {note}" for note in stated.notes] if stated else []
+        if stated and given and not same_scale(stated.arcsec, given):
+            words = f"its {stated.said_by} says {stated.arcsec:.4g} arcsec/px, --pixel-scale"
+            raise BadImage(name, f"{words} {given:.4g}; leave the option out, or mend the header")
+        if scale is None:
+            believed = "of an unknown scale" if model is None else f"at {model:.4g} arcsec/px"
+            words = f"{name}: states no pixel scale, taken as {believed} like the bundle's survey"
+            return model, 1.0, [f"{words}; else give --pixel-scale"]
+        if model is None:
+            words = f"{name}: {scale:.4g} arcsec/px; the bundle's survey states no scale to compare"
+            return scale, 1.0, [*notes, words]
+        if same_scale(scale, model):
+            return model, 1.0, notes
+        words = f"{scale:.4g} arcsec/px, the images that the model knows {model:.4g}"
+        if not self.resample:
+            raise BadImage(name, f"{words}; give --resample, or an image at that scale")
+        return model, model / scale, [*notes, f"{name}: {words}; resampled, its noise correlated"]
+
+
+@dataclass(frozen=True)
 class DeconvolutionInput:
-    """One image cut to the model's size: its file, header, sky and sigma in the image's unit."""
+    """One image cut to the model's size: its file, header, sky and sigma in the image's unit.
+
+    valid: (S, S), False where there are no data. scale: arcsec/px, None if not known. electrons:
+    per unit of flux, for the photon noise, None without it. notes: what was taken, and how.
+    """
 
     path: Path
     header: fits.Header
     pixels: Array
     sky: float
     sky_sigma: float
+    valid: NDArray[np.bool_]
+    scale: float | None
+    electrons: float | None
+    notes: tuple[str, ...]
 
 
-def read_stamp(path: Path, size: int, hdu: int | None) -> DeconvolutionInput:
+def read_stamp(path: Path, size: int, options: DeconvolutionOptions) -> DeconvolutionInput:
     """The central `size` pixels of a linear FITS image, sky measured on the border.
 
     Raises BadImage for anything else.
     """
-    image = read_image(path, hdu=hdu)
-    if not image.linear:
-        raise BadImage(str(path), "a linear FITS image is needed; pictures have lost their flux")
-    pixels = fit_stamp(image.data, size, frame="centre", linear=True)[0]
-    sky, sigma = sky_level(pixels)
+    name = str(path)
+    image = _one_plane(read_image(path, hdu=options.hdu), options.band, name)
+    unit = flux_unit(image.header.get("BUNIT"))
+    if unit.kind == "magnitudes":
+        raise BadImage(name, f"BUNIT {unit.text} is not linear in flux; give flux")
+    scale, step, notes = options.scale_of(image, name)
+    cut = _Cut.of(image.data.shape[-2:], size, step, name)
+    pixels = cut.apply(image.data, keep_sum=not unit.an_area)[0]
+    valid = np.ones(pixels.shape, bool)
+    if image.valid is not None:
+        valid = cut.apply(image.valid.astype(np.float32), keep_sum=False)[0] > ALL_VALID
+    holes = int((~valid).sum())
+    if holes > MAX_BAD_SHARE * valid.size:
+        raise BadImage(name, f"{holes} of the central {size} x {size} pixels are NaN or blank")
+    if holes:
+        words = f"{name}: {holes} NaN or blank pixels are masked, residual and chi^2 without them"
+        core = valid[size // 2 - CORE_PX : size // 2 + CORE_PX, size // 2 - CORE_PX :][
+            :, : 2 * CORE_PX
+        ]
+        notes.append(words if core.all() else f"{words}; the light of the core is a guess there")
+    sky, sigma = sky_level(pixels, valid)
+    electrons, words = photon_noise(image.header, options.exposure)
+    header, missing = cut.header(image.header, path)
+    taken = f"{image.words}; {words}" if image.words else words
+    notes = [f"{name}: {text}" for text in (taken, *missing)] + notes
     return DeconvolutionInput(
-        path, _header(path, size, image.data.shape[-2:], hdu), pixels, sky, sigma
-    )
+        path, header, pixels, sky, sigma, valid, scale, electrons, tuple(notes)
+    )  # fmt: skip
 
 
-def _header(path: Path, size: int, shape: tuple[int, ...], hdu: int | None) -> fits.Header:
-    """Coordinates of the cut: the image's own, moved to the stamp's first pixel."""
-    with fits.open(path) as opened:
-        images = [h for h in opened if h.header.get("NAXIS", 0) >= 2]
-        given = (opened[hdu] if hdu is not None else images[0]).header
-        kept = ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CD1_", "CD2_", "PC1_", "PC2_", "CUNIT")
-        header = fits.Header([c for c in given.cards if c.keyword.startswith(kept)])
-        for keyword in ("BUNIT", "OBJECT", "FILTER", "RADESYS", "EQUINOX"):
+def _one_plane(image: Image, band: str | None, name: str) -> Image:
+    """The plane that is asked for, of a linear image. A hole in its middle is no reason here."""
+    if not image.linear:
+        raise BadImage(name, "a linear FITS image is needed; pictures have lost their flux")
+    try:
+        count = len(image.data)
+        if band is None and count > 1:
+            have = ", ".join(image.bands) or f"0 to {count - 1}"
+            raise BadImage("picture", f"has {count} planes; choose by --band: {have}")
+        planes = [0] if band is None else choose_planes(image, band)
+        if len(planes) > 1:
+            raise BadImage("picture", f"--band {band} names {len(planes)} planes; give one")
+        chosen = replace(image, valid=None).chosen(planes)
+    except BadImage as error:
+        raise BadImage(name, error.reason) from error
+    header = fits.Header() if image.header is None else image.header
+    valid = None if image.valid is None else image.valid[planes]
+    return replace(chosen, valid=valid, header=header)
+
+
+CORE_PX = 3  # from the middle of the stamp
+ALL_VALID = 0.999  # share of a resampled pixel that has data
+LARGER_PX = 64  # at most, of a square that is resampled, to come nearer to the scale asked for
+KEPT_CARDS = ("BUNIT", "OBJECT", "FILTER", "TELESCOP", "INSTRUME", "EXPTIME")
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """The central square of `side` pixels, on `resampled` pixels, of which the central `size`."""
+
+    left: int
+    top: int
+    side: int
+    resampled: int
+    size: int
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], size: int, step: float, name: str) -> _Cut:
+        """For an image (H, W) with `step` of its pixels in one of the stamp; raises BadImage."""
+        height, width = shape[-2:]
+        smallest = math.ceil(size * step)
+        if min(height, width) < smallest:
+            words = f"{width} x {height} px; the model needs {smallest}"
+            raise BadImage(name, f"{words} about the galaxy")
+        if step == 1:
+            return cls((width - size) // 2, (height - size) // 2, size, size, size)
+        sides = range(smallest, min(height, width, smallest + LARGER_PX) + 1)
+        side = min(sides, key=lambda n: abs(max(round(n / step), size) * step / n - 1))
+        resampled = max(round(side / step), size)
+        if not same_scale(side / resampled, step):
+            raise BadImage(name, f"{width} x {height} px are too few to be resampled")
+        return cls((width - side) // 2, (height - side) // 2, side, resampled, size)
+
+    def apply(self, planes: Array, *, keep_sum: bool) -> Array:
+        """The stamp of planes (C, H, W); fluxes keep their sum, surface brightness its mean."""
+        square = planes[..., self.top :, self.left :][..., : self.side, : self.side]
+        return central_square(resample(square, self.resampled, linear=keep_sum), self.size)
+
+    def header(self, given: fits.Header, path: Path) -> tuple[fits.Header, list[str]]:
+        """Sky coordinates of the stamp and cards to keep; words about what could not be kept."""
+        step, inner = self.side / self.resampled, (self.resampled - self.size) // 2
+        missing = []
+        try:
+            with ExitStack() as stack:
+                tables = any(key.startswith(("CPDIS", "D2IM")) for key in given)
+                file = stack.enter_context(fits.open(path)) if tables else None
+                wcs = sky_wcs(given, file)
+                left, top = (edge + inner * step for edge in (self.left, self.top))
+                header = cut_header(wcs, left, top, step, self.size)
+        except UNUSABLE_WCS as error:
+            header = fits.Header()
+            if "CTYPE1" in given:
+                missing = [f"no sky coordinates in the result ({error})"]
+        for keyword in KEPT_CARDS:
             if keyword in given:
                 header[keyword] = (given[keyword], given.comments[keyword])
-    for axis, length in ((1, shape[-1]), (2, shape[-2])):
-        if f"CRPIX{axis}" in header:
-            header[f"CRPIX{axis}"] -= (length - size) // 2
-    return header
+        return header, missing
 
 
-def observed_stamp(stamp: DeconvolutionInput, psf: Array, exposure: float | None) -> ObservedStamps:
-    """A stamp as a deconvolution takes it; `exposure` in s for photon noise of electrons/s."""
+def observed_stamp(stamp: DeconvolutionInput, psf: Array) -> ObservedStamps:
+    """A stamp as a deconvolution takes it."""
     sky, sigma = np.array([stamp.sky]), np.array([stamp.sky_sigma])
-    electrons = None if exposure is None else np.array([exposure])
-    return stamps_observed(stamp.pixels[None], sky, sigma, psf[None], electrons)
+    electrons = None if stamp.electrons is None else np.array([stamp.electrons])
+    return stamps_observed(
+        stamp.pixels[None], sky, sigma, psf[None], electrons, valid=stamp.valid[None]
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +265,7 @@ class DeconvolvedImage:
 
     name: file name for the result. stamp: what was cut out, with header, sky and sigma. observed:
     as the deconvolution was given it. result: what it found. facts: header cards of where it is
-    from.
+    from. notes: what was taken of image and PSF, and how.
     """
 
     name: str
@@ -115,6 +273,7 @@ class DeconvolvedImage:
     observed: ObservedStamps = field(repr=False)
     result: Deconvolved = field(repr=False)
     facts: dict[str, str] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False)
 
     def __repr__(self) -> str:
         return f"<DeconvolvedImage of {self.stamp.path}: reduced chi^2 {self.chi2:.3f}>"
@@ -136,23 +295,23 @@ class DeconvolvedImage:
 
     @property
     def pixels(self) -> Array:
-        """The stamp (S, S), sky subtracted."""
-        return np.asarray(self.observed.pixels[0], np.float32)
+        """The stamp (S, S), sky subtracted; NaN where there are no data."""
+        return np.where(self.stamp.valid, self.observed.pixels[0], np.float32(np.nan))
 
     @property
     def sigma(self) -> Array:
-        """Standard deviation of the noise (S, S)."""
-        return np.asarray(self.observed.sigma[0], np.float32)
+        """Standard deviation of the noise (S, S); NaN where there are no data."""
+        return np.where(self.stamp.valid, self.observed.sigma[0], np.float32(np.nan))
 
     @property
     def residual(self) -> Array:
-        """(pixels - reconvolved) / sigma, (S, S)."""
+        """(pixels - reconvolved) / sigma, (S, S); NaN where there are no data."""
         return np.asarray((self.pixels - self.reconvolved) / self.sigma)
 
     @property
     def chi2(self) -> float:
-        """Reduced chi^2: the mean squared residual."""
-        return float(np.square(self.residual, dtype=np.float64).mean())
+        """Reduced chi^2: the mean squared residual of the pixels with data."""
+        return float(np.nanmean(np.square(self.residual, dtype=np.float64)))
 
     def write(self, folder: str | Path) -> Path:
         """Write one FITS file, an extension for each of PLANES and the PSF; returns its path."""
@@ -163,8 +322,12 @@ class DeconvolvedImage:
         primary.header["SKY"] = (self.stamp.sky, "subtracted sky, in BUNIT")
         primary.header["SKYSIG"] = (self.stamp.sky_sigma, "sigma of the sky, in BUNIT")
         primary.header["CHI2RED"] = (self.chi2, "reduced chi^2 of RECONVOLVED")
+        if self.stamp.scale is not None:
+            primary.header["PIXSCALE"] = (self.stamp.scale, "[arcsec] of these pixels")
         for keyword, text in self.facts.items():
             primary.header[keyword] = text
+        for note in self.notes:
+            primary.header.add_history(note.encode("ascii", "replace").decode())
         images = (
             self.light, self.network, self.reconvolved, self.pixels, self.sigma, self.residual,
         )  # fmt: skip
@@ -205,25 +368,36 @@ class Deconvolutions(Sequence[DeconvolvedImage]):
 def deconvolve_images(
     model: PSFVQVAE,
     files: Sequence[Path],
-    psf: Array,
-    *,
-    exposure: float | None = None,
-    hdu: int | None = None,
+    options: DeconvolutionOptions,
     facts: dict[str, str] | None = None,
 ) -> Iterator[DeconvolvedImage | BadImage]:
-    """Take the PSF (P, P) off one image after the other; for a bad one its error is given.
-
-    exposure: in s, of images in electrons/s, for the photon noise of the light. hdu: extension of
-    the files, else their first image.
-    """
+    """Take the PSF off one image after the other; for a bad one its error is given."""
+    own = model.psf.numpy()
     with progress(len(files), "Deconvolving", unit="images") as advance:
         for path, name in zip(files, result_names(files), strict=True):
             try:
-                stamp = read_stamp(path, model.config.stamp_size, hdu)
+                stamp = read_stamp(path, model.config.stamp_size, options)
+                psf, words = (own, ()) if options.psf is None else _psf_for(options.psf, stamp, own)
             except BadImage as error:
                 yield error
             else:
-                observed = observed_stamp(stamp, psf, exposure)
+                observed = observed_stamp(stamp, psf)
                 found = deconvolve(model, observed)
-                yield DeconvolvedImage(name, stamp, observed, found, facts or {})
+                notes = (*words, *stamp.notes)
+                yield DeconvolvedImage(name, stamp, observed, found, facts or {}, notes)
             advance(1)
+
+
+WIDTHS = 2.0  # times the width of the model's own PSF: beyond it a PSF is doubtful
+
+
+def _psf_for(
+    psf: PointSpread, stamp: DeconvolutionInput, own: Array
+) -> tuple[Array, tuple[str, ...]]:
+    """The user's PSF on the stamp's pixels, and words; raises BadImage for a coarser one."""
+    values, words = psf.on_pixels(stamp.scale)
+    notes, width, known = (*psf.notes, *words), fwhm(values), fwhm(own / own.sum())
+    if not 1 / WIDTHS < width / known < WIDTHS:
+        doubt = f"PSF {psf.name} is {width:.2g} px wide, the model's own {known:.2g}"
+        notes = (*notes, f"{doubt}: is it of these images, at their pixel scale?")
+    return values, notes

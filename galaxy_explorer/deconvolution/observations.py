@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -77,11 +80,14 @@ def stamps_observed(
     sky_sigma: NDArray[np.floating],
     psf: Array,
     electrons: NDArray[np.floating] | None = None,
+    *,
+    valid: NDArray[np.bool_] | None = None,
 ) -> ObservedStamps:
     """A survey's own stamps (N, S, S), linear, with sky and sky_sigma (N,) and psf (N, P, P).
 
     electrons: photo-electrons per unit of flux, (N,); the light then adds its own photon noise,
     taken from the stamp smoothed by PHOTON_SMOOTHING_PX. Without it the noise is the sky's alone.
+    valid: (N, S, S), False where a pixel says nothing: its sigma is infinite.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -92,4 +98,71 @@ def stamps_observed(
         light = np.maximum(gaussian_filter(pixels, width), 0)
         variance = variance + light / electrons[:, None, None]
     sigma = np.sqrt(variance).astype(np.float32)
+    if valid is not None:
+        sigma = np.where(valid, sigma, np.float32(np.inf))
     return ObservedStamps(pixels, sigma, sky_sigma.astype(np.float32), psf.astype(np.float32))
+
+
+ELECTRONS = re.compile(r"(photo-?)?e(lectrons?|lec|-)?(?![a-z])|eps")
+COUNTS = re.compile(r"(counts?|cts?|dn|adus?|data ?numbers?)(?![a-z])|cps")
+A_SECOND = re.compile(
+    r"(/|per) *\(?s(ec(onds?)?)?(?![a-z])|(?<![a-z])s(ec)? *(\*\*|\^)? *\(?-1|cps|eps"
+)
+AN_AREA = re.compile(r"(?<![a-z])sr(?![a-z])|arcsec|(/|per) *\(?beam")
+MAGNITUDES = re.compile(r"mags?(?![a-z])")
+GAINS = ("EGAIN", "GAIN", "CCDGAIN", "ATODGAIN")
+EXPOSURES = ("EXPTIME", "EXPOSURE", "TEXPTIME", "XPOSURE")
+
+
+class FluxUnit(NamedTuple):
+    """What pixels count: electrons, counts, magnitudes, other, or "" where a header is silent."""
+
+    text: str
+    kind: str
+    a_second: bool
+    an_area: bool
+
+
+def flux_unit(bunit: Any) -> FluxUnit:
+    """The unit that BUNIT states, in the many ways of writing it."""
+    text = bunit.strip() if isinstance(bunit, str) else ""
+    plain = re.sub(r"^[0-9.e+^-]*[0-9][ .*]*", "", text.lower())
+    kinds = {"electrons": ELECTRONS, "counts": COUNTS, "magnitudes": MAGNITUDES}
+    kind = next((name for name, words in kinds.items() if words.match(plain)), "other")
+    found = A_SECOND.search(plain), AN_AREA.search(plain)
+    return FluxUnit(text, kind if text else "", *(one is not None for one in found))
+
+
+def photon_noise(header: Mapping[str, Any], exposure: float | None) -> tuple[float | None, str]:
+    """Photo-electrons per unit of flux of an image, None where that is not known, and words.
+
+    exposure: in s, else that of the header. Only electrons, and counts with a GAIN, have photon
+    noise of their own; a header without BUNIT is believed to hold electrons/s.
+    """
+    unit = flux_unit(header.get("BUNIT"))
+    alone = "the noise is the sky's alone"
+    if unit.kind in {"other", "magnitudes"} or unit.an_area:
+        needed = "" if exposure is None else f"; --exposure needs electrons/s, not {unit.text}"
+        return None, f"BUNIT {unit.text}: {alone}{needed}"
+    gain, gain_words = _first(header, GAINS) if unit.kind == "counts" else (1.0, "")
+    if gain is None:
+        return None, f"BUNIT {unit.text} and no GAIN: {alone}"
+    words = f"BUNIT {unit.text or 'absent, electrons/s believed'}"
+    words += f", {gain_words} electrons a count" if gain_words else ""
+    if unit.kind and not unit.a_second:
+        unused = "" if exposure is None else "; --exposure is not needed"
+        return gain, f"{words}: with photon noise{unused}"
+    seconds, said = (exposure, f"--exposure {exposure} s") if exposure else (None, "")
+    if seconds is None and unit.kind:
+        seconds, said = _first(header, EXPOSURES)
+    if seconds is None:
+        return None, f"{words} and no exposure: {alone}"
+    return gain * seconds, f"{words}: photon noise by {said}"
+
+
+def _first(header: Mapping[str, Any], keywords: tuple[str, ...]) -> tuple[float | None, str]:
+    for keyword in keywords:
+        value = header.get(keyword)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9:
+            return float(value), f"{keyword} {value:g}"
+    return None, ""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.emulation.light import Units
 from galaxy_explorer.errors import RequestError
-from galaxy_explorer.survey.images import read_psf
+from galaxy_explorer.survey.scales import read_psf
 from galaxy_explorer.survey.telescopes import CANDELS, SDSS, Camera
 
 Array = NDArray[np.float32]
@@ -233,7 +233,10 @@ def psf_on_pixels(source: Path | bytes, pixel_scale_arcsec: float) -> Array:
 
     A file that does not state its scale is taken as it is.
     """
-    psf, scale = read_psf(source, name=None if isinstance(source, Path) else "PSF")
+    found = read_psf(source, name=None if isinstance(source, Path) else "PSF")
+    psf, scale = found.values, found.scale
+    if scale is None and found.oversampling is not None:
+        scale = pixel_scale_arcsec / found.oversampling
     if scale is None or abs(scale / pixel_scale_arcsec - 1) < 1e-6:
         return psf
     import galsim

@@ -9,6 +9,7 @@ number, so that a run in pieces computes exactly what a run in one does.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import re
@@ -21,15 +22,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from galaxy_explorer.emulation.light import RELATIVE
 from galaxy_explorer.emulation.observation import Observer, check_flux, numbers_of
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.settings import VERSION
-from galaxy_explorer.utils.files import atomic_path, atomic_write_bytes, atomic_write_text
+from galaxy_explorer.utils.files import (
+    atomic_path,
+    atomic_write_bytes,
+    atomic_write_text,
+    save_arrays,
+)
 from galaxy_explorer.utils.progress import progress
+from galaxy_explorer.utils.tables import changed_column, write_table
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -414,8 +421,7 @@ class _Blocks:
 
     def _write(self, start: int, request: Request) -> None:
         block = draw_block(self.maker, request)
-        with atomic_path(self.path(start)) as temporary:
-            save_file(block._asdict(), temporary)
+        save_arrays(self.path(start), block._asdict())
 
     def _read(self, start: int) -> Block | None:
         try:
@@ -468,6 +474,23 @@ def _write_cube(maker: Observer, request: Request, out: Path, blocks: _Blocks) -
         with fits.open(temporary, mode="append") as opened:
             for hdu in extensions(table, codes, maker.setup.psf):
                 opened.append(hdu)
+        _check_cube(temporary, table, blocks)
+
+
+def _check_cube(path: Path, table: Table, blocks: _Blocks) -> None:
+    """Compare a file with what it was made of. Raises OSError where something was lost."""
+    from astropy.io import fits
+    from astropy.table import Table as AstropyTable
+
+    with fits.open(path) as opened:
+        pixels = opened[0].data
+        same = all(
+            np.array_equal(cube(block.pixels), pixels[start : start + BLOCK], equal_nan=True)
+            for start, block in zip(blocks.starts, blocks, strict=True)
+        )
+    back = AstropyTable.read(path, hdu="CATALOG", character_as_bytes=False, mask_invalid=False)
+    if not same or changed_column(table, back):
+        raise OSError(errno.EIO, "not what was written is read back; is the disk full?", str(path))
 
 
 def _write_sheet(maker: Observer, request: Request, out: Path, blocks: _Blocks) -> None:
@@ -492,8 +515,7 @@ def _write_folder(maker: Observer, request: Request, out: Path, blocks: _Blocks)
                 picture = png_bytes(block.shown[one], lines, caption=False)
                 atomic_write_bytes(out / f"{called[place]}.png", picture)
             advance(len(block.codes))
-    with atomic_path(out / f"{file_stem(maker, request)}-catalogue.ecsv") as temporary:
-        table.write(temporary, format="ascii.ecsv", overwrite=True)
+    write_table(table, out / f"{file_stem(maker, request)}-catalogue.ecsv")
 
 
 WRITERS = {".fits": _write_cube, ".fit": _write_cube, ".png": _write_sheet, "": _write_folder}

@@ -25,22 +25,20 @@ from galaxy_explorer.bundle.evaluation import DECONVOLUTION_FORMAT as FORMAT
 from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.deconvolution.classics import (
     Deconvolver,
-    facts,
-    richardson_lucy_settings,
-    tuned,
-    wiener_settings,
-)
-from galaxy_explorer.deconvolution.metrics import (
     band_limit,
     ellipticity,
     euclid_view,
+    facts,
     flux,
     half_light_radius,
     mtf,
     nmse,
     psnr,
     reduced_chi2,
+    richardson_lucy_settings,
     root_mean_square,
+    tuned,
+    wiener_settings,
 )
 from galaxy_explorer.deconvolution.network import deconvolve
 from galaxy_explorer.deconvolution.observations import (

@@ -13,7 +13,7 @@ import numpy as np
 from msgspec.structs import asdict
 
 from galaxy_explorer.bundle.evaluation import EvaluationRow
-from galaxy_explorer.deconvolution.metrics import reduced_chi2
+from galaxy_explorer.deconvolution.classics import reduced_chi2
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.emulation.likeness import left_out_noise
 from galaxy_explorer.emulation.morphology import Morphology, measure_morphology

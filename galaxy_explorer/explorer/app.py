@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
@@ -16,16 +17,19 @@ from panel.io.resources import LOCAL_DIST
 
 from galaxy_explorer.errors import BadQuery, GalaxyExplorerError
 from galaxy_explorer.explorer.assets import render
-from galaxy_explorer.explorer.context import AppContext, app_context
+from galaxy_explorer.explorer.context import PROJECTS, AppContext, app_context
 from galaxy_explorer.explorer.export.dialog import ExportDialog
 from galaxy_explorer.explorer.links import restore
 from galaxy_explorer.explorer.pages.registry import PageEntry, offered_pages, warm_pages
 from galaxy_explorer.explorer.search import label_columns
+from galaxy_explorer.explorer.server import routes  # noqa: F401 (guards the server, adds the pictures)
 from galaxy_explorer.explorer.server.sessions import (
     detach_page_from_session,
     expired_page,
     has_slot,
+    is_waking,
     session_beacon,
+    wake_siblings,
 )
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.components import (
@@ -129,16 +133,25 @@ HEADER_STYLE = {
 }
 
 
-def main_page() -> pn.viewable.Viewable:
-    """The app for one visitor, or a page that says what is wrong and what helps."""
-    # Take Panel's style sheets from this server, whatever happens.
+def main_page(project: Path | None = None) -> pn.viewable.Viewable:
+    """The app for one visitor, or a page that says what is wrong and what helps.
+
+    project: the folder of app.py, where paths of the settings begin that the working one has not.
+    """
+    if project is not None and project not in PROJECTS:
+        PROJECTS.append(project)
     if pn.state.curdoc is not None:
+        pn.state.curdoc.title = TITLE
+        # Take Panel's style sheets from this server, whatever happens.
         pn.state.curdoc.template_variables["dist_url"] = LOCAL_DIST
     try:
         context = app_context()
-    except GalaxyExplorerError as error:
+    except (GalaxyExplorerError, OSError) as error:
         return error_page(error)
     warm_pages(context)
+    if is_waking():
+        return expired_page()
+    wake_siblings()
     return build_page(context) if has_slot() else expired_page()
 
 

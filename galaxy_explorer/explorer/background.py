@@ -9,11 +9,15 @@ between two of its steps.
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 import panel as pn
 import param
@@ -82,6 +86,47 @@ class LatestTask(param.Parameterized):
 
         # Under the document's lock: else an earlier drawing may arrive after a later one.
         pn.state.execute(finish, schedule=True)
+
+
+Value = TypeVar("Value")
+NICE = 10
+"""How far what runs beside the server stands back when the cores are busy."""
+
+
+@cache
+def _beside() -> ProcessPoolExecutor:
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, spawn, initializer=_stand_back)
+
+
+def _stand_back() -> None:
+    """Let others go first, and end with the server, however that ends."""
+    os.nice(NICE)
+    server = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if server is not None:
+            server.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def beside(seconds: float, work: Callable[..., Value], *given: Any) -> Value:
+    """What a function of a module returns, run in a process beside the server's; call in a thread.
+
+    Visitors' clicks do not wait for it. Raises TimeoutError after so many seconds, or where the
+    process ends before it is done; the process is then killed.
+    """
+    pool = _beside()
+    try:
+        return pool.submit(work, *given).result(seconds)
+    except (TimeoutError, BrokenProcessPool) as error:
+        _beside.cache_clear()
+        for process in list((pool._processes or {}).values()):  # noqa: SLF001 (no other way stops it)
+            process.kill()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise TimeoutError from error
 
 
 def has_visitor(document: Any) -> bool:

@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import platformdirs
-
 from galaxy_explorer.bundle import Bundle, load_bundle
+from galaxy_explorer.errors import SettingError
 from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.pictures.display import has_colour
 from galaxy_explorer.explorer.pictures.originals import (
     DEFAULT_SCALE_ARCSEC,
     SdssCutouts,
+    check_survey,
     first_of,
     survey_originals,
 )
 from galaxy_explorer.explorer.pictures.stamps import Originals, StampStore
 from galaxy_explorer.settings import Settings, read_settings
+from galaxy_explorer.utils.files import cache_folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,16 @@ class AppContext:
     settings: Settings
 
 
+PROJECTS: list[Path] = []
+"""Folders beside the working one where the path of a bundle or survey may begin: app.py's."""
+
+
+def found(path: str) -> Path:
+    """Where a path of the settings leads: from the working folder, else from app.py's."""
+    places = [Path(path), *(project / path for project in PROJECTS)]
+    return next((place for place in places if place.exists()), places[0])
+
+
 @cache
 def app_context() -> AppContext:
     """The context of this process, from the settings. Errors are not remembered.
@@ -43,17 +54,25 @@ def app_context() -> AppContext:
 
 def make_context(settings: Settings) -> AppContext:
     """Load the bundle and start decoding in the background."""
-    bundle = load_bundle(settings.bundle)
-    folder = Path(settings.cache or platformdirs.user_cache_dir("galaxy_explorer"))
+    bundle = load_bundle(found(settings.bundle))
+    folder = Path(settings.cache) if settings.cache else cache_folder()
     sources: list[Originals] = []
     if settings.survey:
         from galaxy_explorer.survey.store import Survey
 
-        sources.append(survey_originals(bundle, Survey.open(settings.survey)))
+        survey = Survey.open(found(settings.survey))
+        check_survey(bundle, survey)
+        sources.append(survey_originals(bundle, survey))
     cutouts = sdss_cutouts(bundle, folder, settings) if settings.sdss_cutouts else None
     if cutouts is not None:
         sources.append(cutouts)
-    stamps = StampStore(bundle, folder / "stamps", first_of(sources))
+    try:
+        stamps = StampStore(bundle, folder / "stamps", first_of(sources))
+    except OSError as error:
+        raise SettingError(
+            f"{folder}: decoded pictures cannot be kept there ({error.strerror or error}); name"
+            " another folder by GALAXY_EXPLORER_CACHE"
+        ) from error
     stamps.start_filling()
     selections = SelectionStore(
         folder / "selections", bundle.hash, len(bundle), settings.kept_selections

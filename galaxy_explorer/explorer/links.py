@@ -95,14 +95,14 @@ CHOICES = {"model": "clustering", "compare": "compare", "colour": "colour_by"}
 """Words of the address and the parameters of the state that they set."""
 
 
-def link_query(state: ExplorerState, page: str, selections: SelectionStore) -> str:
+def link_query(state: ExplorerState, page: str, selections: SelectionStore | None) -> str:
     """The query of the address that reopens the state; at most MAX_LINK characters.
 
-    Keeps the selection, if there is one. Parts that would make the link too long are left out,
-    the least important first.
+    Keeps the selection, if there is one and a store for it; raises OSError where that is full.
+    Parts that would make the link too long are left out, the least important first.
     """
     parts = {"page": page, "bundle": state.bundle.hash[:BUNDLE_DIGITS], "model": state.clustering}
-    if len(state.selection):
+    if selections is not None and len(state.selection):
         parts["selection"] = selections.put(state.selection, state.selection_label)
     if state.focus is not None:
         parts["galaxy"] = str(state.bundle.column("galaxy_id")[state.focus])

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import panel as pn
-import platformdirs
 from bokeh.models import HoverTool
 from panel.theme import Native
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
-from galaxy_explorer.explorer.pictures.originals import survey_originals
+from galaxy_explorer.explorer.pictures.originals import check_survey, survey_originals
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.colouring import map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import BLANK, GalaxyMap, tooltip
@@ -24,6 +23,7 @@ from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.labels.tables import table as label_table
 from galaxy_explorer.tables import galaxy_table
+from galaxy_explorer.utils.files import cache_folder
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -160,6 +160,7 @@ def open_stamps(bundle: Bundle, survey: str | Path | None) -> StampStore:
     if survey is not None:
         from galaxy_explorer.survey.store import Survey
 
-        originals = survey_originals(bundle, Survey.open(Path(survey)))
-    folder = Path(platformdirs.user_cache_dir("galaxy_explorer"))
-    return StampStore(bundle, folder / "stamps", originals)
+        opened = Survey.open(Path(survey))
+        check_survey(bundle, opened)
+        originals = survey_originals(bundle, opened)
+    return StampStore(bundle, cache_folder() / "stamps", originals)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
 
 PICTURES = ("reconstruction", "original")
-HIDDEN_COLUMNS = frozenset({"galaxy_id", "ttype_class", "image", "sky", "sky_sigma"})
+HIDDEN_COLUMNS = frozenset({"galaxy_id", "ttype_class", "image", "sky", "sky_sigma", "taken"})
 N_T_CLASSES = 10
 
 

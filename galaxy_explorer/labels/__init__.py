@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from galaxy_explorer.utils.lazy import lazy
+from galaxy_explorer.utils import lazy
 
 if TYPE_CHECKING:
     from galaxy_explorer.labels.groups import Groups

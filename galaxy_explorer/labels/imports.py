@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from galaxy_explorer.errors import LabelError
+from galaxy_explorer.errors import BadCatalog, LabelError
 from galaxy_explorer.labels.log import CONFIDENCES, Change
 from galaxy_explorer.labels.queues import Sample
 from galaxy_explorer.labels.scheme import MAX_NAME, MAX_NOTE, NOTE, STAGE, LabelScheme, checked
 from galaxy_explorer.labels.store import NOTHING, Annotations, LabelStore, Value
 from galaxy_explorer.labels.tables import JOIN, LABEL_COLUMNS
+from galaxy_explorer.utils.reading import plain_table, stage_table
+from galaxy_explorer.utils.tables import (
+    EMPTY,
+    SUFFIXES,
+    check_id_texts,
+    hubble_stage,
+    outside_words,
+    stage_or_nan,
+    unguarded,
+)
 
-FORMATS = {
-    ".csv": "",
-    ".ecsv": "ascii.ecsv",
-    ".fits": "fits",
-    ".fit": "fits",
-    ".vot": "votable",
-    ".votable": "votable",
-    ".xml": "votable",
-}
+PACKED = (".gz", ".bz2")
+FORMATS = (*SUFFIXES, *PACKED)
+MAX_BYTES = 200_000_000
+"""Of a compressed table when it is unpacked."""
 MAX_ROWS = 50_000
 """Rows of one import: each may become several events."""
 IDS = ("galaxy_id", "objid", "dr7objid", "dr8objid", "object_id", "id", "name")
@@ -38,12 +41,16 @@ Row = dict[str, str]
 
 @dataclass
 class ImportPlan:
-    """What an import would change. lines: (line, galaxy, annotator, aspect, before, after)."""
+    """What an import would change. lines: (line, galaxy, annotator, aspect, before, after).
+
+    flags: numbers in place of a stage T that are none, such as -999, and how many rows have them.
+    """
 
     changes: dict[str, list[Change]] = field(default_factory=dict)
     lines: list[tuple[int, str, str, str, str, str]] = field(default_factory=list)
     same: int = 0
     refused: list[tuple[int, str]] = field(default_factory=list)
+    flags: dict[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<ImportPlan: {self.words()}>"
@@ -58,6 +65,7 @@ class ImportPlan:
         return (
             f"{self.new:,} new labels, {len(self.lines) - self.new:,} changed, "
             f"{self.same:,} as they are, {len(self.refused):,} refused"
+            + (f"; T: {outside_words(self.flags)}" if self.flags else "")
         )
 
     def apply(self, store: LabelStore) -> int:
@@ -65,52 +73,42 @@ class ImportPlan:
         return sum(len(store.record(name, changes)) for name, changes in self.changes.items())
 
 
-def read_rows(data: bytes, suffix: str, source: str) -> list[Row]:
-    """Rows of a table as text, column names in lower case; numbers that are NaN are empty.
+def read_rows(data: bytes, suffix: str, source: str, *, table: str | None = None) -> list[Row]:
+    """Rows of a table as text, column names in lower case; what is masked or NaN is empty.
 
-    Raises LabelError for what cannot be read; `source` names it.
+    table: name or number of the one to take where there are several. Raises LabelError for what
+    cannot be read; `source` names it.
     """
-    if suffix.lower() not in FORMATS:
+    if not suffix.lower().endswith(FORMATS):
         raise LabelError(f"{source}: the extension must be one of {', '.join(FORMATS)}")
-    try:
-        rows = list(_csv_rows(data) if suffix.lower() == ".csv" else _table_rows(data, suffix))
-    except (OSError, ValueError, KeyError, IndexError, TypeError, csv.Error) as error:
-        raise LabelError(f"{source}: cannot be read as a table ({error})") from error
-    if len(rows) > MAX_ROWS:
-        raise LabelError(f"{source}: {len(rows)} rows; at most {MAX_ROWS}, cut it into parts")
-    return rows
+    with TemporaryDirectory() as folder:
+        # Only the extension is of the user's making.
+        path = Path(folder) / f"table{suffix.lower()}"
+        path.write_bytes(data)
+        try:
+            staged = stage_table(
+                path, Path(folder) / "staged", name=source, table=table, as_text=list,
+                most_bytes=MAX_BYTES,
+            )  # fmt: skip
+            if (count := staged.metadata.num_rows) > MAX_ROWS:
+                raise LabelError(f"{source}: {count} rows; at most {MAX_ROWS}, cut it into parts")
+            wanted = [name for name in staged.schema_arrow.names if name not in staged.left_out]
+            read = plain_table(staged.read(wanted))
+            staged.close()
+            columns = {name.lower(): _texts(read[name].to_pylist()) for name in read.column_names}
+            if suffix.lower().startswith(".csv"):
+                columns = {unguarded(n): [unguarded(t) for t in c] for n, c in columns.items()}
+            for name in IDS:
+                if name in columns and check_id_texts(columns[name], name, source):
+                    columns[name] = [text.split(".")[0] for text in columns[name]]
+        except BadCatalog as error:
+            raise LabelError(str(error)) from error
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _csv_rows(data: bytes) -> Iterator[Row]:
-    reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-    for row in reader:
-        yield {
-            name.strip().lower(): (value or "").strip()
-            for name, value in row.items()
-            if isinstance(name, str)
-        }
-
-
-def _table_rows(data: bytes, suffix: str) -> Iterator[Row]:
-    from astropy.table import Table
-
-    options: dict[str, Any] = {"format": FORMATS[suffix.lower()]}
-    if options["format"] == "fits":
-        options |= {"hdu": 1, "character_as_bytes": False}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        table = Table.read(io.BytesIO(data), **options)
-    columns = {}
-    for name in table.colnames:
-        values, masked = np.ma.getdata(table[name]), np.ma.getmaskarray(table[name])
-        if values.dtype.kind == "S":
-            values = np.char.decode(values, "utf-8")
-        columns[str(name).lower()] = [
-            "" if gone or value is None or value != value else str(value).strip()  # noqa: PLR0124 (NaN)
-            for value, gone in zip(values.tolist(), masked.ravel().tolist(), strict=True)
-        ]
-    for i in range(len(table)):
-        yield {name: texts[i] for name, texts in columns.items()}
+def _texts(values: list[object]) -> list[str]:
+    """Cells as text."""
+    return ["" if v is None or v != v else str(v).strip() for v in values]  # noqa: PLR0124 (NaN)
 
 
 def plan_import(
@@ -139,7 +137,7 @@ def plan_import(
             if sample is not None and galaxy not in sample.rows:
                 raise LabelError(f"galaxy {galaxy[:40]!r}: not in this bundle")
             checked(name, "annotator", MAX_NAME)
-            values = dict(_values(row, vocabulary))
+            values = dict(_values(row, vocabulary, plan.flags))
         except LabelError as error:
             plan.refused.append((line, str(error)))
             continue
@@ -147,14 +145,19 @@ def plan_import(
     return plan
 
 
-def _values(row: Row, vocabulary: LabelScheme) -> Iterator[tuple[str, Value]]:
-    """Aspect and value of everything that a row says. Raises LabelError."""
+def _values(
+    row: Row, vocabulary: LabelScheme, flags: dict[str, int]
+) -> Iterator[tuple[str, Value]]:
+    """Aspect and value of everything that a row says; counts flags. Raises LabelError."""
     confidence = row.get("confidence", "")
     if confidence not in CONFIDENCES:
         raise LabelError(f"confidence {confidence[:40]!r}: one of {', '.join(CONFIDENCES[1:])}")
     given = [row[name] for name in STAGES if row.get(name)]
-    stage = next((t for t in given if t in vocabulary.by_label or t.lower() != "nan"), "")
-    labels = [_stage(stage, vocabulary)] if stage else []
+    stage = next((t for t in given if t in vocabulary.by_label or t not in EMPTY), "")
+    staged = _stage(stage, vocabulary) if stage else ""
+    if stage and not staged:
+        flags[stage] = flags.get(stage, 0) + 1
+    labels = [staged] if staged else []
     labels += [part.strip() for part in row.get("features", "").split(JOIN) if part.strip()]
     for name, label in _flags(vocabulary).items():
         text = row.get(name, "")
@@ -164,7 +167,7 @@ def _values(row: Row, vocabulary: LabelScheme) -> Iterator[tuple[str, Value]]:
             raise LabelError(f"{label} {text[:40]!r}: 1 or 0 is needed")
     for i, label in enumerate(labels):
         # As exported: the confidence is that of the stage where there is one.
-        yield vocabulary.find(label).aspect, Value(label, "" if stage and i else confidence)
+        yield vocabulary.find(label).aspect, Value(label, "" if staged and i else confidence)
     if row.get(NOTE):
         yield NOTE, Value(note=checked(row[NOTE], NOTE, MAX_NOTE))
 
@@ -176,7 +179,10 @@ def _flags(vocabulary: LabelScheme) -> dict[str, str]:
 
 
 def _stage(text: str, vocabulary: LabelScheme) -> str:
-    """The label that a text means: itself, its words, or the stage nearest a number T."""
+    """The label that a text means: itself, its words, or the stage nearest a T or Hubble type.
+
+    Empty for numbers that are no T (-999, 99) and types without a stage. Raises LabelError.
+    """
     if text in vocabulary.by_label:
         return text
     words = {term.words.lower(): term.label for term in vocabulary.terms}
@@ -184,11 +190,13 @@ def _stage(text: str, vocabulary: LabelScheme) -> str:
         return words[text.lower()]
     stages = {term.ttype: term.label for term in vocabulary.terms if np.isfinite(term.ttype)}
     try:
-        number = float(text)
+        number = hubble_stage(text)
     except ValueError:
-        number = float("nan")
-    if not np.isfinite(number) or not stages:
         return vocabulary.find(text).label
+    if not stages:
+        return vocabulary.find(text).label
+    if np.isnan(stage_or_nan(number)):
+        return ""
     whole = np.floor(number + 0.5)
     return stages[min(stages, key=lambda ttype: abs(ttype - whole))]
 

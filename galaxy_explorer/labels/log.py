@@ -9,6 +9,7 @@ data folder unless a setting says otherwise.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import uuid
@@ -207,6 +208,8 @@ class EventLog:
                 raise
             connection.set_authorizer(_authorize)
             self._connection = connection
+            self._file = _identity(path)
+            self._ahead = _identity(self._ahead_path)
         except (sqlite3.Error, OSError) as error:
             raise LabelError(f"{path}: cannot be used as a label log ({error}){CURE}") from error
 
@@ -224,17 +227,43 @@ class EventLog:
             raise LabelError(f"{self.path}: not a label log of this version{CURE}")
         return not tables
 
+    @property
+    def _ahead_path(self) -> Path:
+        """The write-ahead log: what is committed lies there first."""
+        return self.path.with_name(f"{self.path.name}-wal")
+
+    def _check_place(self) -> None:
+        """Raise NotSaved where the files are no longer those that this connection writes to.
+
+        SQLite goes on writing to a file that has lost its name, and nobody would ever read it.
+        """
+        ahead = _identity(self._ahead_path)
+        self._ahead = self._ahead or ahead
+        for path, known, now in (
+            (self.path, self._file, _identity(self.path)),
+            (self._ahead_path, self._ahead, ahead),
+        ):
+            if known != now:
+                happened = "was replaced by another file" if now else "was deleted or renamed"
+                raise NotSaved(
+                    f"{path}: not saved: it {happened} while it was in use; put it back as it was,"
+                    " or start the program again, which begins with what is there then"
+                )
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """A transaction: everything inside is stored once this returns, or nothing is.
 
-        Raises NotSaved where the disk or the lock does not allow it.
+        Raises NotSaved where the disk or the lock does not allow it, or the file is not there any
+        more.
         """
         with self._lock:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
+                self._check_place()
                 yield
                 self._connection.execute("COMMIT")
+                self._check_place()
             except sqlite3.Error as error:
                 raise NotSaved(f"{self.path}: not saved ({error})") from error
             finally:
@@ -247,6 +276,7 @@ class EventLog:
             try:
                 return self._connection.execute(query, values).fetchall()
             except sqlite3.Error as error:
+                self._check_place()
                 raise LabelError(f"{self.path}: cannot be read ({error})") from error
 
     def events(self, where: str = "1", values: Sequence[Any] = ()) -> list[Event]:
@@ -266,10 +296,22 @@ class EventLog:
             self._connection.close()
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file; None where there is none."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 (follows links, as SQLite does)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def log_path(setting: str) -> Path:
     """The path of a setting; empty: `labels.db` in the user's data folder."""
     if setting:
         return Path(setting)
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("galaxy_explorer")) / "labels.db"
+    folder = Path(platformdirs.user_data_dir("galaxy_explorer"))
+    if not folder.is_absolute():
+        raise LabelError(f"labels.db: this user has no home folder to keep it in{CURE}")
+    return folder / "labels.db"

@@ -156,7 +156,7 @@ def train_with_psf(
 
     Raises TrainingError for a survey without truth or with PSFs of another size.
     """
-    from galaxy_explorer.deconvolution.error_model import measure_prior_error
+    from galaxy_explorer.deconvolution.network import measure_prior_error
     from galaxy_explorer.models.autoencoder_training import psf_recipe, train_model
 
     train, validation = observations(survey, "train"), observations(survey, "validation")

@@ -143,6 +143,7 @@ def _manifest(
         "hardware": _hardware(next(iter(products.values())).training["precision"]),
         "survey": {
             **{field: meta.get(field) for field in kept},
+            "orientation": meta.get("orientation", ""),
             "fingerprint": plan.pixels,
             "counts": meta["counts"],
             "splits": {split: int(np.sum(splits == split)) for split in SPLITS},

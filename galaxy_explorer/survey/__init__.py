@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from galaxy_explorer.utils.lazy import lazy
+from galaxy_explorer.utils import lazy
 
 if TYPE_CHECKING:
-    from galaxy_explorer.survey.images import read_image, read_psf
+    from galaxy_explorer.survey.images import read_image
     from galaxy_explorer.survey.ingest import IngestOptions, IngestReport, ingest_survey, make_stamp
     from galaxy_explorer.survey.preprocessing import ArcsinhStretch, fit_stamp
+    from galaxy_explorer.survey.scales import read_psf
     from galaxy_explorer.survey.simulation.survey import simulate_survey
     from galaxy_explorer.survey.store import Survey, SurveySpec, fingerprint
     from galaxy_explorer.survey.writer import SurveyWriter
@@ -33,10 +34,7 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "images": (
-            "read_image",
-            "read_psf",
-        ),
+        "images": ("read_image",),
         "ingest": (
             "IngestOptions",
             "IngestReport",
@@ -47,6 +45,7 @@ __getattr__, __dir__ = lazy(
             "ArcsinhStretch",
             "fit_stamp",
         ),
+        "scales": ("read_psf",),
         "simulation.survey": ("simulate_survey",),
         "store": (
             "Survey",

@@ -1,22 +1,21 @@
-"""The user's catalogue: any table astropy reads, staged as Parquet and walked through in blocks.
+"""The user's catalogue: any table, staged as Parquet and walked through in blocks.
 
-CSV and Parquet, which surveys of millions come in, never lie in memory as a whole. FITS tables,
-ECSV and VOTable are read by `astropy.table`. The ingest sees a row by its identity, picture and
-position; all its other columns go into the survey as they are.
+CSV and Parquet, which surveys of millions come in, never lie in memory as a whole. The ingest sees
+a row by its identity, picture, position and stage; all other columns go into the survey as they
+are. What a role's column holds (units, words, floats) is settled once, before any picture is read.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -24,20 +23,21 @@ from galaxy_explorer.errors import BadCatalog, BadImage
 from galaxy_explorer.survey.limits import MAX_ID_CHARACTERS
 from galaxy_explorer.survey.store import CHUNK_ROWS, SCALE_COLUMN
 from galaxy_explorer.survey.writer import FIXED
+from galaxy_explorer.utils.reading import StagedTable, plain_table, stage_table
+from galaxy_explorer.utils.tables import (
+    EMPTY,
+    MOST_EXACT,
+    NUMBER,
+    check_id_texts,
+    float_ids,
+    hubble_stage,
+    outside_words,
+    stage_or_nan,
+)
 
-FORMATS = {
-    ".ecsv": "ascii.ecsv",
-    ".fits": "fits",
-    ".fit": "fits",
-    ".vot": "votable",
-    ".votable": "votable",
-    ".xml": "votable",
-}
-NULLS = ["", "nan", "NaN", "NAN", "null", "NULL", "N/A", "--"]
-LEADING_ZERO = r"^\s*0[0-9]"
-BLOCK_BYTES = 1 << 20
-WANTED = ("int64", "double", "string")
-
+BATCH_ROWS = 65_536
+NONE = "none"
+"""What switches a role off: `--ra none`."""
 USUAL_NAMES = {
     "galaxy_id": ("galaxy_id", "objid", "dr7objid", "dr8objid", "object_id", "id", "name"),
     "image": ("image", "file", "filename", "path", "picture", "stamp"),
@@ -50,7 +50,11 @@ USUAL_NAMES = {
 
 @dataclass(frozen=True)
 class ColumnMap:
-    """Which catalogue column holds what (None: there is none), and which of them were guessed."""
+    """Which catalogue column holds what (None: there is none), and which of them were guessed.
+
+    factors: what a role's numbers are multiplied by for degrees (arcsec for the pixel scale).
+    whole_ids: the ids are whole numbers that are written as floats.
+    """
 
     galaxy_id: str
     image: str | None = None
@@ -59,6 +63,8 @@ class ColumnMap:
     dec: str | None = None
     pixel_scale: str | None = None
     guessed: tuple[str, ...] = ()
+    factors: Mapping[str, float] = field(default_factory=dict)
+    whole_ids: bool = False
 
     @property
     def renamed(self) -> dict[str, str]:
@@ -78,7 +84,13 @@ def map_columns(names: Sequence[str], given: dict[str, str | None], catalog: str
     for role, usual in USUAL_NAMES.items():
         wanted = given.get(role)
         if wanted is not None and wanted not in names:
-            raise BadCatalog(f"{catalog}: no column {wanted!r}; there are {', '.join(names)}")
+            alike = [name for name in names if name.lower() == wanted.lower()]
+            if wanted.lower() == NONE and role != "galaxy_id":
+                found[role] = None
+                continue
+            if len(alike) != 1:
+                raise BadCatalog(f"{catalog}: no column {wanted!r}; there are {', '.join(names)}")
+            wanted = alike[0]
         found[role] = wanted or next(
             (name for guess in usual for name in names if name.lower() == guess), None
         )
@@ -89,113 +101,47 @@ def map_columns(names: Sequence[str], given: dict[str, str | None], catalog: str
     return ColumnMap(**found, guessed=tuple(guessed))  # type: ignore[arg-type]
 
 
-def stage_catalog(path: Path, staged: Path) -> pq.ParquetFile:
-    """Write the catalogue `path` as Parquet to `staged` and open it.
+def stage_catalog(
+    path: Path,
+    staged: Path,
+    given: dict[str, str | None] | None = None,
+    table: str | None = None,
+) -> StagedTable:
+    """Write the catalogue `path` as Parquet to `staged` and open it; see `stage_table`.
 
-    Text that is empty, "nan", "null" or "--" becomes null. Columns of a CSV are whole numbers if
-    every value is, else numbers, else text.
+    given: columns of roles; those of ids and pictures are text from the first byte on.
 
     Raises BadCatalog where the file cannot be read or has no rows.
     """
-    if not path.is_file():
-        raise BadCatalog(f"{path}: no such file; give the catalogue by --catalog")
-    suffix = path.suffix.lower()
-    staged.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        if suffix == ".parquet":
-            opened = pq.ParquetFile(path)
-        elif suffix in FORMATS:
-            from astropy.table import Table
 
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                table = Table.read(path, format=FORMATS[suffix])
-            columns = {name: _arrow(table[name]) for name in table.colnames}
-            plain = {name: values for name, values in columns.items() if values is not None}
-            pq.write_table(pa.table(plain), staged)
-            opened = pq.ParquetFile(staged)
-        else:
-            opened = _stage_csv(path, staged)
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError) as error:
-        raise BadCatalog(f"{path}: cannot be read as a table ({error})") from error
+    def texts(names: list[str]) -> set[str]:
+        if given is None:
+            return set()
+        columns = map_columns(names, given, str(path))
+        return {name for name in (columns.galaxy_id, columns.image) if name}
+
+    opened = stage_table(path, staged, table=table, as_text=texts)
     if opened.metadata.num_rows == 0:
         raise BadCatalog(f"{path}: no rows")
     return opened
 
 
-def _arrow(column: Any) -> pa.Array | None:
-    """An astropy column as an arrow array; None where an entry is more than one value."""
-    values, mask = np.ma.getdata(column), np.ma.getmaskarray(column)
-    if values.ndim != 1:
-        return None
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8", "replace")
-    if values.dtype.kind == "O":
-        values = np.array([str(value) for value in values])
-    if values.dtype.kind == "U":
-        values = np.char.strip(values)
-    return pa.array(values.astype(values.dtype.newbyteorder("=")), mask=mask)
-
-
-def _stage_csv(path: Path, staged: Path) -> pq.ParquetFile:
-    """Two passes over the text, block by block: find the types, then convert."""
-    names = pacsv.open_csv(path).schema.names
-    if len(set(names)) != len(names):
-        raise ValueError("a column name appears twice in the header")
-    kinds = dict.fromkeys(names, 0)
-    for batch in _text_batches(path, names):
-        for name in names:
-            kinds[name] = _widen(batch[name], kinds[name])
-    schema = pa.schema([(name, pa.type_for_alias(WANTED[kind])) for name, kind in kinds.items()])
-    with pq.ParquetWriter(staged, schema) as writer:
-        for batch in _text_batches(path, names):
-            arrays = [_trimmed(batch[field.name]).cast(field.type) for field in schema]
-            writer.write_table(pa.table(arrays, schema=schema))
-    return pq.ParquetFile(staged)
-
-
-def _text_batches(path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
-    text = pacsv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), null_values=NULLS, strings_can_be_null=True
-    )
-    options = pacsv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False)
-    return iter(pacsv.open_csv(path, read_options=options, convert_options=text))
-
-
-def _trimmed(values: pa.Array) -> pa.Array:
-    return pc.utf8_trim_whitespace(values)
-
-
-def _widen(values: pa.Array, kind: int) -> int:
-    """The narrowest of WANTED, from `kind` on, that holds all the values; 007 is text."""
-    if pc.any(pc.match_substring_regex(values, LEADING_ZERO)).as_py():
-        return len(WANTED) - 1
-    for wider in range(kind, len(WANTED) - 1):
-        try:
-            _trimmed(values).cast(pa.type_for_alias(WANTED[wider]))
-        except pa.ArrowInvalid:
-            continue
-        return wider
-    return len(WANTED) - 1
+def column_names(catalog: StagedTable) -> list[str]:
+    """Names of all columns, those that cannot be used last."""
+    plain = plain_table(catalog.schema_arrow.empty_table(), catalog.left_out)
+    return [*plain.column_names, *(name for name in catalog.left_out if " " not in name)]
 
 
 def blocks(catalog: pq.ParquetFile, *, start: int, size: int) -> Iterator[pa.Table]:
     """The rows from `start` on in tables of `size` rows (the last may be shorter)."""
     position = 0
     waiting: pa.Table | None = None
-    for batch in catalog.iter_batches(batch_size=size):
+    left_out = catalog.left_out if isinstance(catalog, StagedTable) else ()
+    wanted = [name for name in catalog.schema_arrow.names if name not in left_out]
+    for batch in catalog.iter_batches(batch_size=size, columns=wanted):
         skipped = min(max(start - position, 0), batch.num_rows)
         position += batch.num_rows
-        table = pa.table(batch).slice(skipped)
-        # Numbers, booleans and text only: what is nested is left out, the rest becomes text.
-        kept = {}
-        for name, values in zip(table.column_names, table.columns, strict=True):
-            kind = values.type
-            if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-                kept[name] = values
-            elif not pa.types.is_nested(kind) and not pa.types.is_binary(kind):
-                kept[name] = values.cast(pa.string())
-        table = pa.table(kept)
+        table = plain_table(pa.table(batch).slice(skipped))
         waiting = table if waiting is None else pa.concat_tables([waiting, table])
         while waiting.num_rows >= size:
             yield waiting.slice(0, size).combine_chunks()
@@ -204,8 +150,8 @@ def blocks(catalog: pq.ParquetFile, *, start: int, size: int) -> Iterator[pa.Tab
         yield waiting.combine_chunks()
 
 
-LARGEST_STAGE = 20.0  # stages run from -6 to 11; what lies far outside (99, -999) is a flag
 LARGEST_DEC_DEG = 90.0
+LARGEST_RA_DEG = 360.0
 
 
 @dataclass(frozen=True)
@@ -227,21 +173,198 @@ class CatalogRow:
             raise BadImage("catalogue", f"the id is unprintable or over {MAX_ID_CHARACTERS} long")
 
 
-def check_numeric(catalog: pq.ParquetFile, columns: ColumnMap, name: str) -> None:
-    """Raise BadCatalog where a column that has to hold numbers holds text."""
-    for column in (columns.ra, columns.dec, columns.ttype, columns.pixel_scale):
+ANGLE_WORDS = {
+    "degree": "deg", "degrees": "deg", "degs": "deg", "d": "deg", "radian": "rad",
+    "radians": "rad", "hours": "h", "hr": "h", "hrs": "h", "arcseconds": "arcsec",
+    "decimal degrees": "deg", "degree (j2000)": "deg", "asec": "arcsec",
+    "arcsec/pixel": "arcsec", "arcsec/pix": "arcsec", "arcsec / pix": "arcsec",
+}  # fmt: skip
+NAME_UNITS = {"_rad": "rad", "_radians": "rad", "_hours": "h", "_hour": "h", "_arcsec": "arcsec"}
+_SEXAGESIMAL = re.compile(
+    r"([+-]?)\s*(\d{1,3})\s*([:hd\u00b0 ])\s*(\d{1,2}(?:\.\d*)?)"
+    r"(?:\s*[:m'\u2032 ]\s*(\d{1,2}(?:\.\d*)?))?\s*[s\"\u2033m'\u2032]?"
+)
+
+
+def settle_columns(
+    catalog: StagedTable,
+    columns: ColumnMap,
+    given: Mapping[str, str | None],
+    name: str,
+    *,
+    needs_positions: bool = False,
+) -> ColumnMap:
+    """Look at the columns of the roles as a whole: units, words, flags; say so in its notes.
+
+    A column that was guessed for pictures, positions or pixel scales and cannot be read as such is
+    left unused with a note. needs_positions: not those of positions.
+
+    Raises BadCatalog, naming column, value and cure, for what was given and cannot be read, for
+    float ids and for words that are no T.
+    """
+    columns = replace(columns, whole_ids=_settle_ids(catalog, columns.galaxy_id, name))
+    factors: dict[str, float] = {}
+    unused: dict[str, Any] = {}
+    for role in ("image", "ra", "dec", "pixel_scale"):
+        column = getattr(columns, role)
         if column is None:
             continue
-        kind = catalog.schema_arrow.field(column).type
-        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
-            raise BadCatalog(f"{name}: column {column!r} holds {kind}, numbers are needed")
+        try:
+            if column in catalog.left_out:
+                raise BadCatalog(f"{name}: column {column!r} is {catalog.left_out[column]}")
+            if role != "image":
+                factors[role] = _settle_angle(catalog, column, role, name)
+        except BadCatalog as error:
+            if given.get(role) or (needs_positions and role in {"ra", "dec"}):
+                raise
+            unused[role] = None
+            catalog.notes.append(f"{role} not used: {str(error).removeprefix(f'{name}: ')}")
+    if {"ra", "dec"} & unused.keys():
+        unused |= {"ra": None, "dec": None}
+    if columns.ttype:
+        _settle_stages(catalog, columns.ttype, name)
+    guessed = tuple(g for g in columns.guessed if g.split(" = ")[0] not in unused)
+    return replace(columns, **unused, factors=factors, guessed=guessed)
+
+
+def _values(catalog: StagedTable, column: str) -> Iterator[tuple[int, pa.ChunkedArray]]:
+    """A column by blocks, with the number of the first row of each."""
+    # A value of a vector lies under the vector's own name.
+    there = catalog.schema_arrow.names
+    stored = column if column in there else column.rpartition("_")[0]
+    start = 0
+    for batch in catalog.iter_batches(batch_size=BATCH_ROWS, columns=[stored]):
+        yield start, plain_table(pa.table(batch))[column]
+        start += batch.num_rows
+
+
+def _settle_ids(catalog: StagedTable, column: str, name: str) -> bool:
+    if column in catalog.left_out:
+        raise BadCatalog(
+            f"{name}: the id column {column!r} is {catalog.left_out[column]}; write it as text"
+        )
+    whole: bool | None = None
+    for _, values in _values(catalog, column):
+        if pa.types.is_floating(values.type):
+            numbers = values.drop_null().to_numpy()
+            numbers = numbers[~np.isnan(numbers)]
+            bad = numbers[(numbers != np.floor(numbers)) | (np.abs(numbers) >= MOST_EXACT)]
+            if bad.size:
+                raise BadCatalog(float_ids(column, name, f"{bad[0]:.17g}"))
+            whole = True
+        elif pa.types.is_string(values.type):
+            these = [text for text in values.drop_null().to_pylist() if text]
+            # Beyond the first block all have to be alike: ids such as 12.0 and 12.5 are names.
+            fitting = check_id_texts(these, column, name)
+            whole = fitting if whole is None or not these else whole and fitting
+    if whole:
+        catalog.notes.append(f"ids: {column} holds whole numbers as floats, written as integers")
+    return bool(whole)
+
+
+def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> float:
+    """What numbers of a column are multiplied by for degrees, or arcsec for the pixel scale."""
+    from astropy import units
+
+    goal = "arcsec" if role == "pixel_scale" else "deg"
+    ending = next((unit for end, unit in NAME_UNITS.items() if column.lower().endswith(end)), "")
+    said = catalog.units.get(column, ending).strip()
+    word = ANGLE_WORDS.get(said.lower(), said)
+    text = False
+    for start, values in _values(catalog, column):
+        if pa.types.is_string(values.type) or pa.types.is_boolean(values.type):
+            text = text or values.null_count < len(values)
+            for row, value in enumerate(values.to_pylist(), start + 1):
+                if np.isnan(_angle(str(value or ""), role)) and str(value or "") not in EMPTY:
+                    raise BadCatalog(
+                        f"{name}: column {column!r}, row {row}: {str(value)[:40]!r} is no number; "
+                        f"degrees or hh:mm:ss are needed (--{role} none leaves the column out)"
+                    )
+    if text:
+        catalog.notes.append(
+            f"{role} = {column}: sexagesimal ({'hours' if role == 'ra' else 'degrees'}) converted"
+        )
+        return 1.0
+    if not word:
+        return 1.0
+    try:
+        unit = units.Unit(word)
+        if role == "ra" and unit.is_equivalent(units.s):
+            unit *= units.hourangle / units.hour
+        factor = float(unit.to(goal))
+    except (ValueError, TypeError, units.UnitConversionError) as error:
+        raise BadCatalog(
+            f"{name}: column {column!r} has the unit {said!r}; {goal}, rad, arcsec"
+            f"{' or hours' if role == 'ra' else ''} are needed (--{role} none leaves it out)"
+        ) from error
+    if factor != 1.0:
+        catalog.notes.append(f"{role} = {column}: {said} converted to {goal}")
+    return factor
+
+
+def _settle_stages(catalog: StagedTable, column: str, name: str) -> None:
+    """Note the flags among the stages and words that were read; refuse a word that is none."""
+    if column in catalog.left_out:
+        raise BadCatalog(f"{name}: column {column!r} is {catalog.left_out[column]}")
+    flags: Counter[str] = Counter()
+    words: set[str] = set()
+    for start, values in _values(catalog, column):
+        if pa.types.is_string(values.type):
+            numbers, said = _word_stages(values.to_pylist(), f"{name}: column {column!r}", start)
+            words |= {word for word, stage in said if not np.isnan(stage)}
+            flags.update(word for word, stage in said if np.isnan(stage))
+        else:
+            numbers = _floats(values)
+        outside = numbers[~np.isnan(numbers) & np.isnan(stage_or_nan(numbers))]
+        flags.update(f"{number:g}" for number in outside.tolist())
+    if words:
+        some = ", ".join(sorted(words)[:5])
+        catalog.notes.append(f"ttype = {column}: Hubble types read as stages T ({some})")
+    if flags:
+        catalog.notes.append(f"ttype = {column}: {outside_words(flags)}")
+
+
+def _word_stages(
+    values: list[str | None], where: str, start: int
+) -> tuple[NDArray[np.float64], list[tuple[str, float]]]:
+    """Stages of a column of text, and each word with its own. Raises BadCatalog with the row."""
+    numbers, words = np.full(len(values), np.nan), []
+    for i, value in enumerate(values):
+        try:
+            numbers[i] = hubble_stage(value or "")
+        except ValueError as error:
+            raise BadCatalog(
+                f"{where}, row {start + i + 1}: {error}; correct or empty the cell, or leave the "
+                "column out by --ttype none"
+            ) from error
+        if value and value.strip() not in EMPTY and not NUMBER.fullmatch(value.strip()):
+            words.append((value.strip(), float(numbers[i])))
+    return numbers, words
+
+
+def _angle(text: str, role: str) -> float:
+    """Degrees of a number or of hh:mm:ss, dd:mm:ss; NaN where it is neither."""
+    text = text.strip().replace("\u2212", "-")
+    try:
+        return float(text)
+    except ValueError:
+        found = _SEXAGESIMAL.fullmatch(text)
+    if not found:
+        return float("nan")
+    sign, whole, mark, minutes, seconds = found.groups()
+    if float(minutes) > 60.0 or float(seconds or 0) > 60.0:
+        return float("nan")
+    value = float(whole) + float(minutes) / 60.0 + float(seconds or 0) / 3600.0
+    if role == "ra" and mark not in "d\u00b0":
+        value = 15.0 * value if value <= 24.0 else float("nan")
+    return -value if sign == "-" else value
 
 
 def block_rows(table: pa.Table, columns: ColumnMap, start: int) -> Iterator[CatalogRow]:
     """The rows of a block whose first row has number `start`."""
-    ids, images = _texts(table, columns.galaxy_id), _texts(table, columns.image)
+    ids, images = _ids(table, columns), _texts(table, columns.image)
     ra, dec = _positions(table, columns)
-    scales = _numbers(table, columns.pixel_scale)
+    scales = _angles(table, columns, "pixel_scale")
     for i in range(table.num_rows):
         yield CatalogRow(
             start + i, ids[i], images[i], float(ra[i]), float(dec[i]), float(scales[i])
@@ -263,9 +386,13 @@ def survey_columns(table: pa.Table, columns: ColumnMap, kept: list[int]) -> dict
     """
     table = table.take(pa.array(kept, pa.int64()))
     ra, dec = _positions(table, columns)
-    ttype = _numbers(table, columns.ttype)
-    ttype[np.abs(ttype) > LARGEST_STAGE] = np.nan
-    ids = pa.array(_texts(table, columns.galaxy_id), pa.string())
+    ttype = np.full(table.num_rows, np.nan)
+    if columns.ttype:
+        values = table[columns.ttype]
+        words = pa.types.is_string(values.type)
+        stages = [hubble_stage(v or "") for v in values.to_pylist()] if words else _floats(values)
+        ttype = stage_or_nan(stages)
+    ids = pa.array(_ids(table, columns), pa.string())
     result: dict[str, Any] = {"galaxy_id": ids, "ra": ra, "dec": dec, "ttype": ttype}
     for name in table.column_names:
         if name in columns.renamed:
@@ -286,19 +413,36 @@ def _texts(table: pa.Table, column: str | None) -> list[str]:
     return ["" if value is None else value.strip() for value in values]
 
 
-def _numbers(table: pa.Table, column: str | None) -> NDArray[np.float64]:
+def _ids(table: pa.Table, columns: ColumnMap) -> list[str]:
+    """Ids as text, to the last digit."""
+    values = table[columns.galaxy_id]
+    if columns.whole_ids and pa.types.is_floating(values.type):
+        return ["" if v is None or np.isnan(v) else str(int(v)) for v in values.to_pylist()]
+    texts = _texts(table, columns.galaxy_id)
+    return [text.split(".")[0] for text in texts] if columns.whole_ids else texts
+
+
+def _floats(values: pa.ChunkedArray) -> NDArray[np.float64]:
+    numbers = np.array(values.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    numbers[~np.isfinite(numbers)] = np.nan
+    return numbers
+
+
+def _angles(table: pa.Table, columns: ColumnMap, role: str) -> NDArray[np.float64]:
+    column = getattr(columns, role)
     if column is None:
         return np.full(table.num_rows, np.nan)
-    values = np.array(table[column].cast(pa.float64()).to_numpy(), dtype=np.float64)
-    values[~np.isfinite(values)] = np.nan
-    return values
+    values = table[column]
+    if pa.types.is_string(values.type):
+        return np.array([_angle(value or "", role) for value in values.to_pylist()], np.float64)
+    return _floats(values) * columns.factors.get(role, 1.0)
 
 
 def _positions(
     table: pa.Table, columns: ColumnMap
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """RA and Dec in degrees; both NaN where either is or the declination is impossible."""
-    ra, dec = _numbers(table, columns.ra), _numbers(table, columns.dec)
-    unknown = np.isnan(ra) | ~(np.abs(dec) <= LARGEST_DEC_DEG)
+    ra, dec = _angles(table, columns, "ra"), _angles(table, columns, "dec")
+    unknown = ~(np.abs(ra) <= LARGEST_RA_DEG) | ~(np.abs(dec) <= LARGEST_DEC_DEG)
     ra[unknown] = dec[unknown] = np.nan
     return ra, dec

@@ -1,45 +1,80 @@
-"""One picture from a file or bytes: FITS, PNG or JPEG; also a PSF of the user's own.
+"""One picture from a file or bytes: FITS, PNG, JPEG, WebP or TIFF.
 
-Both are read as guardedly; refusals are BadImage and nothing else.
+All are read as guardedly; refusals are BadImage and nothing else.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
+import itertools
 import math
+import re
 import struct
 import warnings
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadImage
-from galaxy_explorer.survey.fits_images import read_fits
+from galaxy_explorer.survey.fits_images import read_fits, unpacked
 from galaxy_explorer.survey.limits import (
     MAX_BAD_SHARE,
-    MAX_FILE_BYTES,
     MAX_FLUX,
     MAX_PIXELS,
     MAX_PLANES,
     MAX_SIDE_PX,
 )
-from galaxy_explorer.survey.photometry import sky_level
+from galaxy_explorer.survey.photometry import fill_holes, gaps, sky_level
+from galaxy_explorer.survey.scales import stated_scale
 
-SUFFIXES = (".fits", ".fit", ".fts", ".png", ".jpg", ".jpeg")
-COMPRESSED = (".gz", ".bz2")
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-GZIP_MAGIC = b"\x1f\x8b"
-BZIP2_MAGIC = b"BZh"
-JPEG_MAGIC = b"\xff\xd8\xff"
-SCALE_KEYWORDS = ("PIXSCALE", "PIXSCAL1", "PIXELSCL", "SECPIX", "D001SCAL")
-BAND_KEYWORDS = ("FILTER", "BAND", "FILTNAM1", "FILTER1")
+SUFFIXES = (".fits", ".fit", ".fts", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+COMPRESSED = (".gz", ".bz2", ".fz")
+PICTURES = {
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"RIFF": "WEBP",
+}
+BAND_KEYWORDS = ("FILTER", "BAND", "FILTNAM1", "FILTER1", "FILTER2")
+BAND_CUTS = (r"[,;|/]+", r"[\s,;|/]+")
+CENTRE_SHARE = 0.1
+EXIF_ORIENTATION = 0x0112
+PICTURE_BANDS = ("r", "g", "b")
+
+# Wavelengths (nm) of bands, by the first word of their name that is known.
+WAVELENGTHS = {
+    "fuv": 153, "nuv": 231, "u": 355, "b": 440, "g": 475, "v": 550, "r": 620, "vis": 715, "i": 760,
+    "i2": 760, "r2": 620, "z": 900, "y": 1000, "j": 1250, "h": 1650, "k": 2160, "ks": 2160,
+    "w1": 3350, "w2": 4600, "ch1": 3550, "ch2": 4490,
+}  # fmt: skip
+SPACE_FILTER = re.compile(r"f(\d{3,4})(w|m|n|lp|x|w2)")
+JWST_FILTERS = frozenset((250, 277, 300, 322, 335, 356, 360, 430, 444, 460, 466, 480, 560, 770))
+
+
+class Turn(NamedTuple):
+    """How stored rows become a picture with the sky as people draw it, row 0 on top.
+
+    Rows and columns are exchanged first, then rows or columns are reversed.
+    """
+
+    exchange: bool = False
+    rows: bool = False
+    columns: bool = False
+
+    def apply(self, planes: NDArray[Any]) -> NDArray[Any]:
+        """Planes (..., H, W), turned; a view."""
+        turned = planes.swapaxes(-1, -2) if self.exchange else planes
+        return turned[..., :: -1 if self.rows else 1, :: -1 if self.columns else 1]
+
+
+AS_STORED = Turn()
+FITS_ROWS_UP = Turn(rows=True)
 
 
 @dataclass(frozen=True)
@@ -47,146 +82,374 @@ class Image:
     """A picture: `data` (C, H, W) float32, finite; what its header told, None where silent.
 
     `linear` is False for 8- and 16-bit pictures, taken as arcsinh-stretched and scaled to [0, 1].
+    Rows are as stored; `turn` says how they are drawn. valid: (C, H, W), False where there were no
+    data and neighbours fill in; None where there are data everywhere. faults: why a plane cannot
+    be used, "" where it can. bands: names of the planes by the header, () where it is silent.
+    words: what was taken, as "HDU 1 SCI". header: fits.Header of that HDU. full_range: what whole
+    numbers are divided by where they are a stretched picture.
     """
 
     data: NDArray[np.float32]
     linear: bool
     pixel_scale_arcsec: float | None = None
     band: str | None = None
+    valid: NDArray[np.bool_] | None = None
+    faults: tuple[str, ...] = ()
+    bands: tuple[str, ...] = ()
+    words: str = ""
+    unit: str = ""
+    header: Any = None
+    turn: Turn = AS_STORED
+    full_range: float | None = None
+
+    def turned(self) -> Image:
+        """The same with row 0 on top: FITS rows upwards, north up where the WCS says so."""
+        valid = None if self.valid is None else self.turn.apply(self.valid)
+        return replace(self, data=self.turn.apply(self.data), valid=valid, turn=AS_STORED)
+
+    def chosen(self, planes: Sequence[int]) -> Image:
+        """Only these planes, in this order.
+
+        Raises BadImage where one of them is empty or has a hole in its central tenth.
+        """
+        count, (height, width) = len(self.data), self.data.shape[1:]
+        for plane in planes:
+            if self.faults and self.faults[plane]:
+                which = f"plane {self.plane_name(plane)}: " if count > 1 else ""
+                raise BadImage("picture", f"{which}{self.faults[plane]}")
+            if self.valid is not None:
+                reach = [max(1, round(CENTRE_SHARE * side / 2)) for side in (height, width)]
+                centre = [
+                    slice((side - 1) // 2 + 1 - r, side // 2 + r)
+                    for side, r in zip((height, width), reach, strict=True)
+                ]
+                if not self.valid[plane][tuple(centre)].all():
+                    raise BadImage(
+                        "picture",
+                        f"a hole in its central tenth (plane {self.plane_name(plane)}): NaN, blank"
+                        " or a gap",
+                    )
+        listed = list(planes)
+        if listed == list(range(count)):
+            kept = slice(None)
+        elif len(listed) == 1:
+            kept = slice(listed[0], listed[0] + 1)
+        else:
+            kept = listed  # type: ignore[assignment]
+        names = [self.plane_name(plane) for plane in planes]
+        of = f"plane {', '.join(names)} of {', '.join(self.bands) or count}"
+        words = ", ".join(part for part in (self.words, of if count > 1 else "") if part)
+        if self.unit:
+            words += f" ({self.unit})"
+        band = ", ".join(names) if self.bands and count > 1 else self.band
+        return replace(
+            self,
+            data=self.data[kept],
+            valid=None if self.valid is None else self.valid[kept],
+            faults=(),
+            bands=tuple(self.bands[plane] for plane in planes) if self.bands else (),
+            band=band,
+            words=words,
+        )
+
+    def plane_name(self, plane: int) -> str:
+        """Name of a plane by the header, else its number."""
+        return self.bands[plane] if self.bands else str(plane)
+
+
+def image_of(
+    planes: NDArray[Any],
+    name: str,
+    *,
+    linear: bool,
+    alpha: NDArray[np.bool_] | None = None,
+    header: Any = None,
+    words: str = "",
+    full_range: float | None = None,
+    owned: bool = False,
+) -> Image:
+    """An Image of planes (C, H, W): holes found, sky measured beside them, then filled.
+
+    alpha: (H, W), False where the picture is transparent. header: fits.Header, for scale, bands,
+    unit and orientation. owned: float32 planes may be filled in place instead of copied.
+
+    Raises BadImage for another shape, no pixels, or where no plane can be used.
+    """
+    if planes.ndim != 3 or 0 in planes.shape or planes.shape[0] > MAX_PLANES:
+        raise BadImage(name, f"shape {planes.shape} is no picture")
+    if planes.dtype.kind not in "buif":
+        raise BadImage(name, f"pixels of type {planes.dtype}, not numbers")
+    data = planes if owned else np.empty(planes.shape, np.float32)
+    masks: list[NDArray[np.bool_] | None] = []
+    faults = []
+    for number, target in enumerate(data):
+        plane = target if owned else planes[number]
+        mask, fault = _settle_plane(target, plane, alpha, linear=linear)
+        masks.append(mask)
+        faults.append(fault)
+    if all(faults):
+        raise BadImage(name, f"{words}: {faults[0]}" if words else faults[0])
+    valid = None
+    if any(mask is not None for mask in masks):
+        whole = np.ones(data.shape[1:], bool)
+        valid = np.stack([whole if mask is None else mask for mask in masks])
+    image = Image(data, linear, valid=valid, faults=tuple(faults), words=words)
+    if header is None:
+        return image
+    bands = band_names(header, len(planes))
+    named = (header.get(key) for key in BAND_KEYWORDS)
+    texts = [v.strip()[:32] for v in named if isinstance(v, str) and v.strip()]
+    band = next((text for text in texts if not text.upper().startswith("CLEAR")), None)
+    unit, scale = header.get("BUNIT"), stated_scale(header)
+    odd = scale.notes if scale else ()
+    return replace(
+        image,
+        pixel_scale_arcsec=scale.arcsec if scale else None,
+        words="; ".join((words, *odd)),
+        band=band,
+        bands=bands,
+        unit=unit.strip()[:32] if isinstance(unit, str) else "",
+        header=header,
+        turn=turn_of(header),
+        full_range=full_range,
+    )
+
+
+def _settle_plane(
+    target: NDArray[np.float32], plane: NDArray[Any], alpha: NDArray[np.bool_] | None, *,
+    linear: bool,
+) -> tuple[NDArray[np.bool_] | None, str]:  # fmt: skip
+    """Copy a plane (H, W) to `target`, holes filled. Its valid pixels, None if all; its fault."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        if target is not plane:
+            target[...] = plane
+        valid = np.abs(target) < MAX_FLUX if linear and plane.dtype.kind == "f" else None
+    if alpha is not None:
+        valid = alpha if valid is None else valid & alpha
+    if linear:
+        known = np.ones(plane.shape, bool) if valid is None else valid
+        empty = gaps(plane, known)
+        if empty.any():
+            valid = known & ~empty
+    if valid is None or valid.all():
+        same = target.min() == target.max()
+        return None, "every pixel has the same value; the plane is empty" if same else ""
+    share = 1.0 - float(valid.mean())
+    if share > MAX_BAD_SHARE:
+        target[~valid] = 0.0
+        what = "transparent; flatten it onto black" if alpha is not None else (
+            "NaN, infinite, over 1e30, blank or in a gap of one value"
+        )  # fmt: skip
+        return valid, f"{100 * share:.0f} % of the pixels are {what}"
+    values = target[valid]
+    if values.min() == values.max():
+        target[~valid] = 0.0
+        return valid, "every pixel has the same value; the plane is empty"
+    target[~valid] = 0.0
+    fill_holes(target, valid, sky_level(target, valid)[0])
+    return valid, ""
 
 
 def read_image(
     source: str | Path | bytes, *, name: str | None = None, hdu: int | None = None
 ) -> Image:
-    """Read FITS (also .gz, .bz2), PNG or JPEG, told apart by content, not by name.
+    """Read FITS (also .gz, .bz2, .fz), PNG, JPEG, WebP or TIFF, told apart by content, not by name.
 
-    FITS is linear flux in float32: `hdu` or the first image of two axes. PNG and JPEG are divided
-    by 255 (65535 for 16 bits). Isolated NaN pixels become the sky.
+    FITS is linear flux in float32: `hdu`, or the HDU that is the picture by name and kind. Others
+    are divided by 255 (65535 for 16 bits) and turned as their EXIF says; TIFF of floating-point
+    numbers is linear. Pixels without data are filled from their neighbours.
 
     Raises BadImage, and nothing else, for whatever cannot be used.
     """
     name = name or (str(source) if not isinstance(source, bytes) else "image")
-    data = _bytes(source, name)
-    if data.startswith((GZIP_MAGIC, BZIP2_MAGIC)):
-        opener = gzip if data.startswith(GZIP_MAGIC) else bz2
-        try:
-            with opener.open(io.BytesIO(data)) as stream:
-                unpacked = stream.read(MAX_FILE_BYTES + 1)  # a bomb is not unpacked past the limit
-        except (OSError, EOFError, ValueError, zlib.error) as error:
-            raise BadImage(name, f"damaged compressed file ({error})") from error
-        data = _bytes(unpacked, name)
-    if data.startswith((PNG_MAGIC, JPEG_MAGIC)):
-        return Image(finite(_read_picture(data, name), name), linear=False)
+    data = unpacked(source, name)
+    kind = next((kind for magic, kind in PICTURES.items() if data.startswith(magic)), None)
+    if kind is not None:
+        return _read_picture(data, name, kind)
     if not data.startswith(b"SIMPLE"):
-        raise BadImage(name, "neither FITS, PNG nor JPEG by its first bytes")
-    planes, header = read_fits(data, name, hdu)
-    names = (header.get(key) for key in BAND_KEYWORDS)
-    band = next((v.strip()[:32] for v in names if isinstance(v, str) and v.strip()), None)
-    return Image(finite(planes, name), True, pixel_scale(header), band)  # noqa: FBT003
+        raise BadImage(name, "neither FITS, PNG nor JPEG (nor WebP or TIFF) by its first bytes")
+    found = read_fits(data, name, hdu)
+    facts = {"header": found.header, "words": found.words, "full_range": found.full_range}
+    try:
+        return image_of(found.planes, name, linear=True, **facts)
+    except BadImage as error:
+        if not found.others:
+            raise
+        cure = f"{error.reason}; other images: {', '.join(found.others)}; choose by --hdu"
+        raise BadImage(name, cure) from error
 
 
-def _bytes(source: str | Path | bytes, name: str) -> bytes:
-    if isinstance(source, bytes):
-        data = source
-    else:
-        try:
-            with Path(source).open("rb") as stream:
-                data = stream.read(MAX_FILE_BYTES + 1)
-        except (OSError, ValueError) as error:
-            raise BadImage(name, f"cannot be opened ({error})") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise BadImage(name, f"more than {MAX_FILE_BYTES} bytes; cut stamps from it first")
-    if not data:
-        raise BadImage(name, "empty file")
-    return data
-
-
-def _read_picture(data: bytes, name: str) -> NDArray[np.float64]:
+def _read_picture(data: bytes, name: str, kind: str) -> Image:
     from PIL import Image as Pictures
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Pictures.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture:
+            with Pictures.open(io.BytesIO(data), formats=(kind,)) as picture:
                 width, height = picture.size
                 if width * height > MAX_PIXELS or max(picture.size) > MAX_SIDE_PX:
                     raise BadImage(name, f"{width} x {height} pixels; at most {MAX_PIXELS}")
-                if picture.mode in {"I;16", "I;16B", "I"}:
-                    return np.asarray(picture, dtype=np.float64)[None] / 65535.0
-                mode = "L" if picture.mode in {"L", "LA", "1"} else "RGB"
-                pixels = np.asarray(picture.convert(mode), dtype=np.float64) / 255.0
-                return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
+                if (pages := getattr(picture, "n_frames", 1)) > 1:
+                    raise BadImage(name, f"{pages} pages; save the one that is meant")
+                planes, alpha, linear = _pixels(picture)
     except Pictures.DecompressionBombError as error:
         raise BadImage(name, f"more than {MAX_PIXELS} pixels ({error})") from error
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError) as error:
         raise BadImage(name, f"damaged picture ({error})") from error
     except (struct.error, zlib.error, ArithmeticError, AttributeError, KeyError) as error:
         raise BadImage(name, f"damaged picture ({error})") from error
+    except AssertionError as error:  # of Pillow, for palettes of impossible modes
+        raise BadImage(name, "damaged picture (its palette)") from error
+    return image_of(planes, name, linear=linear, alpha=alpha, words=kind, owned=True)
+
+
+def _pixels(picture: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None, bool]:
+    """Planes (C, H, W), where a picture is not transparent (H, W), whether they are linear."""
+    from PIL import ImageOps
+
+    if picture.getexif().get(EXIF_ORIENTATION, 1) != 1:
+        picture = ImageOps.exif_transpose(picture)
+    if picture.mode == "F":
+        return np.array(picture)[None], None, True
+    if picture.mode.startswith("I"):
+        whole = np.asarray(picture)
+        if whole.min() < 0 or whole.max() > 65535:
+            raise ValueError("whole numbers of more than 16 bits; save it as FITS")
+        return np.asarray(whole / 65535.0, np.float32)[None], None, False
+    alpha = None
+    if picture.has_transparency_data:
+        grey = picture.mode in {"1", "L", "LA", "La"}
+        picture = picture.convert("LA" if grey else "RGBA")
+        alpha = np.asarray(picture.getchannel("A")) > 0
+        alpha = None if alpha.all() else alpha
+    mode = "L" if picture.mode in {"L", "LA", "1"} else "RGB"
+    pixels = np.asarray(picture if picture.mode == mode else picture.convert(mode))
+    picture.close()  # of 4096 x 4096 pixels it is another 64 MiB
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    table = (np.arange(256) / 255.0).astype(np.float32)
+    planes = np.empty((pixels.shape[2], *pixels.shape[:2]), np.float32)
+    for row, values in enumerate(pixels):
+        planes[:, row] = table[values.T]
+    return planes, alpha, False
 
 
 def finite(planes: NDArray[Any], name: str) -> NDArray[np.float32]:
-    """Planes (C, H, W) in float32 with isolated unusable pixels replaced by the plane's sky.
+    """Planes (C, H, W) in float32, unusable pixels filled from their neighbours.
 
     Raises BadImage for another shape, no pixels, too many NaN pixels or a constant picture.
     """
-    if planes.ndim != 3 or 0 in planes.shape or planes.shape[0] > MAX_PLANES:
-        raise BadImage(name, f"shape {planes.shape} is no picture")
-    if planes.dtype.kind not in "buif":
-        raise BadImage(name, f"pixels of type {planes.dtype}, not numbers")
-    pixels = planes.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        bad = ~(np.abs(pixels) < MAX_FLUX)
-    share = float(bad.mean())
-    if share > MAX_BAD_SHARE:
-        raise BadImage(name, f"{100 * share:.0f} % of the pixels are NaN, infinite or over 1e30")
-    if bad.any():
-        pixels[bad] = np.nan
-        for plane, hole in zip(pixels, bad, strict=True):
-            plane[hole] = sky_level(plane)[0]
-    result = pixels.astype(np.float32)
-    if result.min() == result.max():
-        raise BadImage(name, "every pixel has the same value")
-    return result
+    return image_of(planes, name, linear=True).data
 
 
-def pixel_scale(header: Mapping[str, Any]) -> float | None:
-    """Pixel scale in arcsec from a header: the CD matrix, CDELT, or a keyword that states it."""
-    cd = [_number(header.get(key)) for key in ("CD1_1", "CD1_2", "CD2_1", "CD2_2")]
-    if cd[0] is not None or cd[1] is not None:
-        a, b, c, d = (value or 0.0 for value in cd)
-        scale = 3600.0 * math.sqrt(abs(a * d - b * c))
-    elif (step := _number(header.get("CDELT2"))) is not None and "CTYPE2" in header:
-        scale = 3600.0 * abs(step)
-    else:
-        stated = (_number(header.get(key)) for key in SCALE_KEYWORDS)
-        scale = next((abs(value) for value in stated if value), 0.0)
-    return scale if 1e-4 < scale < 1e3 else None
+def band_names(header: Mapping[str, Any], planes: int) -> tuple[str, ...]:
+    """Names of a cube's planes from BANDS, BAND0.. or FILTER; () where there are none."""
+    for keyword in ("BANDS", "FILTERS", "FILTER", "BAND"):
+        text = header.get(keyword)
+        if planes > 1 and isinstance(text, str):
+            parts = [tuple(p.strip() for p in re.split(cut, text.strip())) for cut in BAND_CUTS]
+            for names in (*parts, tuple(text.strip())):
+                if len(names) == planes == len(set(names)) and all(names):
+                    return tuple(name[:16] for name in names)
+    for keyword in ("BAND", "FILTER", "FILT"):
+        for first in (0, 1):
+            found = [header.get(f"{keyword}{n}") for n in range(first, first + planes)]
+            if planes > 1 and all(isinstance(v, str) and v.strip() for v in found):
+                return tuple(str(v).strip()[:16] for v in found)
+    return ()
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    number = float(value)
-    return number if abs(number) < MAX_FLUX else None
+def wavelength(name: str, telescope: str = "") -> float | None:
+    """Wavelength of a band in nm, by its name; None for one that is not known."""
+    words = re.split(r"[^a-z0-9]+", name.lower())
+    for word in words:
+        if word in WAVELENGTHS:
+            return float(WAVELENGTHS[word])
+        if match := SPACE_FILTER.fullmatch(word):
+            number = int(match[1])
+            tens = number < 210 or number >= 1000 or number in JWST_FILTERS
+            return 10.0 * number if tens or "jwst" in telescope.lower() else float(number)
+    return None
 
 
-Array = NDArray[np.float32]
+def same_band(one: str, other: str) -> bool:
+    """Whether two names mean one band: "r" and "SDSS r", "HSC-I" and "i"."""
+    if one.lower() == other.lower():
+        return True
+    first, second = wavelength(one), wavelength(other)
+    return first is not None and first == second
 
 
-def read_psf(
-    source: Path | bytes, hdu: int | None = None, *, name: str | None = None
-) -> tuple[Array, float | None]:
-    """A PSF as a square of odd size around its peak, of unit sum, and its pixel scale (arcsec).
+def choose_planes(image: Image, band: str, cure: str = "--band") -> list[int]:
+    """Planes of a picture by a band: "rgb", a name or number, or several with commas.
 
-    Negative pixels, which stacks of stars have, become zero. The scale is None where the header
-    is silent. Raises BadImage.
+    Names are those of the header; where it is silent, r, g, b are the planes of a picture of three.
+    "rgb" is red to blue by wavelength where names are known, else the order of the planes.
+
+    Raises BadImage naming the planes and the cure.
     """
-    image = read_image(source, name=name, hdu=hdu)
-    psf = np.maximum(image.data[0], 0)
-    y, x = (int(i) for i in np.unravel_index(psf.argmax(), psf.shape))
-    half = min(y, x, psf.shape[0] - 1 - y, psf.shape[1] - 1 - x)
-    square = psf[y - half : y + half + 1, x - half : x + half + 1]
-    if half < 2 or not square.sum() > 0:
-        where = name or (str(source) if isinstance(source, Path) else "PSF")
-        raise BadImage(where, "no PSF: the peak must be at least two pixels from the edge")
-    return np.asarray(square / square.sum(), np.float32), image.pixel_scale_arcsec
+    count = len(image.data)
+    have = f"has the planes {', '.join(image.bands)}" if image.bands else f"has {count} planes"
+    unclear = (image.header or {}).get("BANDS") if count > 1 and not image.bands else None
+    if unclear is not None and not band.replace(",", "").isdecimal():
+        have = f"BANDS = {str(unclear)[:32]!r} does not name its {count} planes"
+        raise BadImage("picture", f"{have}; choose by {cure} 0 to {count - 1}")
+    several = f"{have}; choose by {cure}: {'a name' if image.bands else f'0 to {count - 1}'}"
+    if band == "rgb":
+        if count != 3:
+            raise BadImage("picture", f"{several}, or three of them with commas")
+        telescope = str((image.header or {}).get("TELESCOP", ""))
+        waves = [wavelength(name, telescope) for name in image.bands]
+        if waves and None not in waves:
+            return sorted(range(3), key=lambda plane: -(waves[plane] or 0.0))
+        return [0, 1, 2]
+    planes = []
+    for part in band.split(","):
+        plane = _plane_of(image, part.strip())
+        if plane is None:
+            raise BadImage("picture", f"no band {part.strip()!r}: {several}")
+        planes.append(plane)
+    return planes
+
+
+def _plane_of(image: Image, band: str) -> int | None:
+    count = len(image.data)
+    if band.isdecimal():
+        return int(band) if int(band) < count else None
+    if image.bands:
+        exact = [plane for plane, name in enumerate(image.bands) if name == band]
+        alike = [plane for plane, name in enumerate(image.bands) if same_band(name, band)]
+        found = exact or alike
+        return found[0] if len(found) == 1 else None
+    if count == 1:
+        known = image.band is not None and wavelength(image.band) is not None
+        return 0 if band == "g" or not known or same_band(image.band or "", band) else None
+    return PICTURE_BANDS.index(band) if count == 3 and band in PICTURE_BANDS else None
+
+
+def turn_of(header: Mapping[str, Any]) -> Turn:
+    """How FITS rows are drawn: north up and east left by flips and quarter turns, else upwards."""
+    from astropy.io import fits
+    from astropy.wcs import WCS
+
+    linear = re.compile(r"C(TYPE|RPIX|RVAL|DELT|ROTA|UNIT)[12]|(CD|PC)[12]_[12]")
+    cards = [(key, header[key]) for key in set(header) if key and linear.fullmatch(key)]
+    plain = fits.Header(cards)
+    for axis, word in (("CTYPE1", "RA"), ("CTYPE2", "DEC")):
+        if not str(plain.get(axis, "")).startswith(word):
+            return FITS_ROWS_UP
+        plain[axis] = str(plain[axis])[:8]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            east, north = WCS(plain).pixel_scale_matrix
+    except Exception:  # noqa: BLE001 - whatever wcslib refuses says nothing of north
+        return FITS_ROWS_UP
+    best, most = FITS_ROWS_UP, -math.inf
+    for exchange, rows, columns in itertools.product((False, True), (True, False), (False, True)):
+        x, y = (1, 0) if exchange else (0, 1)
+        right, up = (-1 if columns else 1), (1 if rows else -1)
+        left_east = -right * east[x] / math.hypot(*east)
+        upright = left_east + up * north[y] / math.hypot(*north)
+        if upright > most + 1e-9:
+            best, most = Turn(exchange, rows, columns), upright
+    return best

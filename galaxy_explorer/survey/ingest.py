@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -19,25 +20,31 @@ from galaxy_explorer.survey.catalog import (
     all_rows,
     block_rows,
     blocks,
-    check_numeric,
+    column_names,
     map_columns,
+    settle_columns,
     stage_catalog,
     survey_columns,
 )
-from galaxy_explorer.survey.images import Image
+from galaxy_explorer.survey.images import Image, choose_planes
+from galaxy_explorer.survey.mosaics import MosaicSource, is_mosaic
 from galaxy_explorer.survey.photometry import sky_level
 from galaxy_explorer.survey.preprocessing import Frame, central_square, frame_side, resample
+from galaxy_explorer.survey.scales import same_scale
 from galaxy_explorer.survey.sources import (
-    FolderSource,
-    MosaicSource,
+    CubeSource,
+    Rows,
     SeenNames,
     StampSource,
     open_source,
 )
 from galaxy_explorer.survey.store import (
     CHUNK_ROWS,
+    ORIENTATION,
     REJECTS,
     SCALE_COLUMN,
+    TAKEN_COLUMN,
+    VALID_COLUMN,
     Reject,
     Survey,
     SurveySpec,
@@ -45,7 +52,9 @@ from galaxy_explorer.survey.store import (
 from galaxy_explorer.survey.writer import SurveyWriter
 from galaxy_explorer.utils.progress import progress
 
-BANDS = {"r": [0], "g": [1], "b": [2], "rgb": [0, 1, 2]}
+MAX_BAND_CHARACTERS = 64
+LARGEST_STRETCHED = 5.0  # the stretch gives 1 to 2 for the brightest centres
+SMALLEST_SHARE = 0.5  # of the stamp's side that a picture must have in pixels
 SMALLEST_STAMP_PX = 8
 LARGEST_STAMP_PX = 1024
 
@@ -70,10 +79,18 @@ class IngestOptions:
     cutout_arcsec: float | None = None
     pixel_scale_arcsec: float | None = None
     append: bool = False
+    hdu: int | None = None
+    table: str | None = None
+    by_row: bool = False
 
     def __post_init__(self) -> None:
-        if not (self.band in BANDS or self.band.isdecimal()):
-            raise SettingError(f"band {self.band!r}: give r, g, b, rgb or the number of a plane")
+        if not (self.band.isprintable() and 0 < len(self.band.strip()) <= MAX_BAND_CHARACTERS):
+            raise SettingError(
+                f"band {self.band!r}: give r, g, b, rgb, a band of the header or the number of a"
+                " plane"
+            )
+        if self.hdu is not None and self.hdu < 0:
+            raise SettingError(f"hdu {self.hdu}: give the number of an HDU, from 0")
         if not SMALLEST_STAMP_PX <= self.size <= LARGEST_STAMP_PX:
             raise SettingError(
                 f"size {self.size}: give {SMALLEST_STAMP_PX} to {LARGEST_STAMP_PX} px"
@@ -88,7 +105,7 @@ class IngestReport(NamedTuple):
     """What came of an ingest: accepted + rejected = catalogue rows.
 
     survey: with what it held before. unused_pictures: without a catalogue row. guessed: columns of
-    the catalogue that were found by their usual names.
+    the catalogue that were found by their usual names. notes: what was decided in reading.
     """
 
     survey: Survey
@@ -97,6 +114,7 @@ class IngestReport(NamedTuple):
     rejected: int
     unused_pictures: int
     guessed: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def rejects(self) -> Path:
@@ -105,13 +123,29 @@ class IngestReport(NamedTuple):
 
 
 class Stamp(NamedTuple):
-    """A fitted stamp (C, S, S), its sky and sigma (NaN if stretched), its pixel scale in arcsec."""
+    """A fitted stamp (C, S, S), its pixel scale in arcsec and where it is from.
+
+    skies, sigmas: (C,), of each plane, NaN if stretched. valid_share: of the pixels that became
+    the stamp, how many had data. taken: HDU, planes and unit in words.
+    """
 
     pixels: NDArray[np.float32]
-    sky: float
-    sky_sigma: float
+    skies: NDArray[np.float64]
+    sigmas: NDArray[np.float64]
     scale: float
     state: State
+    valid_share: float = 1.0
+    taken: str = ""
+
+    @property
+    def sky(self) -> float:
+        """Sky per stamp pixel, mean over the planes."""
+        return float(self.skies.mean())
+
+    @property
+    def sky_sigma(self) -> float:
+        """Its standard deviation, mean over the planes."""
+        return float(self.sigmas.mean())
 
 
 def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions) -> IngestReport:
@@ -126,28 +160,41 @@ def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
-        table = stage_catalog(catalog, staging / "catalog.parquet")
-        columns = map_columns(table.schema_arrow.names, options.columns, str(catalog))
-        check_numeric(table, columns, str(catalog))
+        given = options.columns
+        table = stage_catalog(catalog, staging / "catalog.parquet", given, options.table)
+        columns = map_columns(column_names(table), given, str(catalog))
+        mosaic = is_mosaic(source)
+        columns = settle_columns(table, columns, given, str(catalog), needs_positions=mosaic)
         pictures = open_source(
             source,
             staging=staging,
-            id_column=columns.galaxy_id,
-            catalog_rows=table.metadata.num_rows,
+            catalog=Rows(
+                catalog,
+                table.metadata.num_rows,
+                columns.galaxy_id,
+                (row.galaxy_id for row in all_rows(table, columns)),
+            ),
+            by_row=options.by_row,
             cutout_arcsec=options.cutout_arcsec,
             cutout_px=options.size,
+            hdu=options.hdu,
         )
         # What the survey will be, from the first picture that can be used.
         rows = all_rows(table, columns)
-        image, stamp = _first_usable(pictures, rows, options)
-        same_scale = not isinstance(pictures, FolderSource) and options.frame != "auto"
+        try:
+            band, stamp = _first_usable(pictures, rows, options)
+        except SurveyError as error:
+            said = [*table.said(), *pictures.notes()]
+            raise SurveyError("; ".join([str(error), *said])) from error
+        one_scale = isinstance(pictures, CubeSource | MosaicSource) and options.frame != "auto"
         spec = SurveySpec(
             name=options.name or out.name,
             source=options.source_name or source.stem,
             stamp_size=options.size,
             channels=len(stamp.pixels),
-            band=options.band_name or image.band,
-            pixel_scale_arcsec=stamp.scale if same_scale and np.isfinite(stamp.scale) else None,
+            band=options.band_name or band,
+            orientation=ORIENTATION,
+            pixel_scale_arcsec=stamp.scale if one_scale and np.isfinite(stamp.scale) else None,
             state=stamp.state,
         )
         recipe = {
@@ -157,19 +204,21 @@ def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions
             "options": asdict(options),
         }
         writer = SurveyWriter(out, spec, recipe=recipe, append=options.append)
-        return _IngestRun(pictures, columns, options, writer).work(table)
+        report = _IngestRun(pictures, columns, options, writer).work(table)
+        return report._replace(notes=(*table.said(), *pictures.notes()))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
 def _first_usable(
     pictures: StampSource, rows: Iterable[CatalogRow], options: IngestOptions
-) -> tuple[Image, Stamp]:
+) -> tuple[str | None, Stamp]:
     reason = "the catalogue is empty"
     for row in rows:
         try:
             image = pictures.fetch(row)
-            return image, make_stamp(image, row, options, cut=_cuts(pictures, options))
+            band = image.chosen(choose_planes(image, options.band)).band
+            return band, make_stamp(image, row, options, cut=_cuts(pictures, options))
         except BadImage as error:
             reason = str(error)
     raise SurveyError(f"no catalogue row has a usable picture; the last was {reason}")
@@ -183,36 +232,80 @@ def _cuts(pictures: StampSource, options: IngestOptions) -> float | None:
 def make_stamp(
     image: Image, row: CatalogRow, options: IngestOptions, *, cut: float | None
 ) -> Stamp:
-    """Choose planes, frame and resample a picture; `cut` is a side in arcsec, cut out first.
+    """Choose planes, turn, frame and resample a picture; `cut` is a side in arcsec, cut out first.
 
-    The sky of linear data is that of the whole picture, in flux per stamp pixel. Its sigma is the
-    noise of one original pixel scaled by the ratio of pixel areas, so that the stretch of a survey
-    of one depth depends on surface brightness and not on how far a galaxy was shrunk.
+    The sky of linear data is that of the whole picture, plane by plane where there are data, in
+    flux per stamp pixel. Its sigma is the noise of one original pixel scaled by the ratio of pixel
+    areas, so that the stretch of a survey of one depth depends on surface brightness and not on
+    how far a galaxy was shrunk.
 
-    Raises BadImage where planes, pixel scale or size do not allow it.
+    Raises BadImage where planes, holes, pixel scale or size do not allow it.
     """
     linear = image.linear if options.stretch == "auto" else options.stretch == "linear"
-    planes, count, by_number = image.data, len(image.data), options.band.isdecimal()
-    wanted = [int(options.band)] if by_number else BANDS[options.band]
-    if count > 1 or len(wanted) > 1 or by_number:
-        if max(wanted) >= count or (count != 3 and not by_number):
-            raise BadImage("picture", f"has {count} planes; choose by --band 0 to {count - 1}")
-        planes = planes[wanted]
-    scale = image.pixel_scale_arcsec or options.pixel_scale_arcsec or row.pixel_scale
-    framed = planes
+    chosen = image.chosen(choose_planes(image, options.band)).turned()
+    planes = chosen.data if linear or not image.linear else _as_stretched(chosen)
+    stated, given = image.pixel_scale_arcsec, options.pixel_scale_arcsec
+    if stated and given and not same_scale(stated, given):
+        words = f"its header says {stated:.4g} arcsec/px, --pixel-scale {given:.4g}"
+        raise BadImage("picture", f"{words}; leave the option out, or mend the header")
+    scale = stated or given or row.pixel_scale
+    width = min(planes.shape[-2:])
+    if width < SMALLEST_SHARE * options.size:
+        words = f"{width} px for a stamp of {options.size}: less than half; give a smaller --size"
+        raise BadImage("picture", words)
     if cut is not None:
         if not scale > 0.0:
             raise BadImage("picture", "pixel scale unknown; give --pixel-scale to cut in arcsec")
         width = max(1, round(cut / scale))
         if width > min(planes.shape[-2:]):
             raise BadImage("picture", f"smaller than the {cut} arcsec to be cut")
-        framed = central_square(planes, width)
-    side = frame_side(framed, options.size, frame=options.frame)
+    framed = planes if cut is None else central_square(planes, width)
+    valid = chosen.valid
+    if valid is not None and cut is not None:
+        valid = central_square(valid, width)
+    side = frame_side(framed, options.size, frame=options.frame, valid=valid)
     pixels = resample(central_square(framed, side), options.size, linear=linear)
     ratio = side / options.size
-    sky, sigma = sky_level(planes) if linear else (np.nan, np.nan)
+    levels = np.full((len(planes), 2), np.nan)
+    if linear:
+        masks = [None] * len(planes) if chosen.valid is None else chosen.valid
+        levels[:] = [sky_level(p, mask) for p, mask in zip(planes, masks, strict=True)]
+    skies, sigmas = levels.T * ratio**2
+    share = 1.0 if valid is None else float(central_square(valid, side).mean())
     state: State = "linear" if linear else "arcsinh"
-    return Stamp(pixels, sky * ratio**2, sigma * ratio**2, scale * ratio, state)
+    words = chosen.words + (", enlarged more than twice" if ratio < SMALLEST_SHARE else "")
+    return Stamp(pixels, skies, sigmas, scale * ratio, state, share, words)
+
+
+def _as_stretched(image: Image) -> NDArray[np.float32]:
+    """Pixels of FITS that are said to be stretched, over their full range as those of a JPEG are.
+
+    Raises BadImage for numbers that cannot be on that scale.
+    """
+    if image.full_range is not None:
+        return image.data / np.float32(image.full_range)
+    if (largest := float(image.data.max())) > LARGEST_STRETCHED:
+        raise BadImage(
+            "picture",
+            f"values up to {largest:g}; arcsinh-stretched pixels go from 0 to about 1: divide"
+            " them, save 8 or 16 unsigned bits, or give --stretch linear",
+        )
+    return image.data
+
+
+def _stamp_columns(stamps: list[Stamp], planes: int) -> dict[str, pa.Array]:
+    """What a block's stamps say of themselves, as catalogue columns."""
+    numbers = {
+        "sky": [stamp.sky for stamp in stamps],
+        "sky_sigma": [stamp.sky_sigma for stamp in stamps],
+        SCALE_COLUMN: [stamp.scale for stamp in stamps],
+        VALID_COLUMN: [stamp.valid_share for stamp in stamps],
+    }
+    for plane in range(planes if planes > 1 else 0):
+        numbers[f"sky_{plane}"] = [stamp.skies[plane] for stamp in stamps]
+        numbers[f"sky_sigma_{plane}"] = [stamp.sigmas[plane] for stamp in stamps]
+    columns = {name: pa.array(np.array(v, np.float64)) for name, v in numbers.items()}
+    return {**columns, TAKEN_COLUMN: pa.array([stamp.taken for stamp in stamps], pa.string())}
 
 
 class _IngestRun:
@@ -246,9 +339,10 @@ class _IngestRun:
                 for row in block_rows(table, self._columns, first):
                     try:
                         row.check()
-                        image = self._pictures.fetch(row)
                         cut = _cuts(self._pictures, self._options)
-                        stamp = make_stamp(image, row, self._options, cut=cut)
+                        stamp = make_stamp(  # no second picture is read while one is held
+                            self._pictures.fetch(row), row, self._options, cut=cut
+                        )
                         if stamp.state != self._writer.state:
                             raise BadImage(
                                 "picture", f"is {stamp.state} among {self._writer.state} ones"
@@ -266,13 +360,7 @@ class _IngestRun:
                         file = self._pictures.file_of(row)
                         rejects.append(Reject(file, row.row, row.galaxy_id, error.reason))
                 columns = survey_columns(table, self._columns, kept)
-                columns["sky"] = np.array([stamp.sky for stamp in stamps], dtype=np.float64)
-                columns["sky_sigma"] = np.array(
-                    [stamp.sky_sigma for stamp in stamps], dtype=np.float64
-                )
-                columns[SCALE_COLUMN] = np.array(
-                    [stamp.scale for stamp in stamps], dtype=np.float64
-                )
+                columns |= _stamp_columns(stamps, self._writer.stamp_shape[0])
                 shape = (0, *self._writer.stamp_shape)
                 pixels = (
                     np.stack([s.pixels for s in stamps]) if stamps else np.empty(shape, np.float32)

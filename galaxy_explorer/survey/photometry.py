@@ -8,6 +8,7 @@ of the stretched light.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,19 +81,28 @@ SKY_CLIP_SIGMA = 3.0
 SKY_ITERATIONS = 10
 SKY_BORDER = 0.1
 MAD_TO_SIGMA = 1.4826
+SMALLEST_GAP_PX = 8  # of the edge, with one exact value
+NOISELESS_SHARE = 0.9  # of the edge
+GAP_SIGMA = 5.0
+FILL_PX = 1.0
+FADE_PX = 4.0
 
 
-def sky_level(image: ArrayLike) -> tuple[float, float]:
+def sky_level(image: ArrayLike, valid: ArrayLike | None = None) -> tuple[float, float]:
     """Sky and its sigma from the border (a tenth of each side), clipped at 3 sigma.
 
-    `image` is (..., H, W). Each pass keeps what lies within 3 scaled median absolute deviations of
-    the median, so neighbours on the border hardly count; the sky is the median of what is left and
-    sigma its standard deviation (pixels in whole counts make the median deviation too coarse).
-    Sigma is never zero.
+    `image` is (..., H, W); `valid`, of the same shape, is False where there are no data. Each pass
+    keeps what lies within 3 scaled median absolute deviations of the median, so neighbours on the
+    border hardly count; the sky is the median of what is left and sigma its standard deviation
+    (pixels in whole counts make the median deviation too coarse). Sigma is never zero.
     """
-    pixels = np.asarray(image, dtype=np.float64)
-    values = pixels[..., border_mask(pixels.shape[-2], pixels.shape[-1])].ravel()
-    values = values[np.isfinite(values)]
+    pixels = np.asarray(image)
+    border = border_mask(pixels.shape[-2], pixels.shape[-1])
+    values = pixels[..., border].ravel().astype(np.float64)
+    known = np.isfinite(values)
+    if valid is not None:
+        known &= np.asarray(valid, bool)[..., border].ravel()
+    values = values[known]
     if values.size == 0:
         return 0.0, 1.0
     for _ in range(SKY_ITERATIONS):
@@ -103,8 +113,61 @@ def sky_level(image: ArrayLike) -> tuple[float, float]:
             break
         values = kept
     centre, sigma = float(np.median(values)), float(values.std())
-    smallest = max(abs(centre), float(np.abs(pixels[np.isfinite(pixels)]).max()), 1e-30) * 1e-6
+    largest = float(np.abs(pixels).max(initial=0.0, where=np.isfinite(pixels)))
+    smallest = max(abs(centre), largest, 1e-30) * 1e-6
     return centre, max(sigma, smallest)
+
+
+def gaps(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Regions of one exact value that touch the edge of linear pixels (H, W): chip gaps, no survey.
+
+    One has at least 8 pixels of the edge. Among whole numbers, where neighbours are often equal, it
+    must lie 5 sigma off the sky. A value on nearly all of the edge is a sky without noise.
+    """
+    from scipy import ndimage
+
+    edge = np.zeros(plane.shape, bool)
+    edge[[0, -1], :] = edge[:, [0, -1]] = True
+    found = np.zeros(plane.shape, bool)
+    on_edge = plane[edge & valid]
+    values, counts = np.unique(on_edge, return_counts=True)
+    border = border_mask(*plane.shape) & valid
+    for value in values[counts >= SMALLEST_GAP_PX].tolist():
+        equal = plane == value
+        if (equal & edge).sum() > NOISELESS_SHARE * edge.sum():
+            continue
+        labels, _ = ndimage.label(equal)
+        region = np.isin(labels, np.unique(labels[edge & equal]))
+        rest = plane[border & ~equal].astype(np.float64)
+        if (region & edge).sum() < SMALLEST_GAP_PX or rest.size == 0:
+            continue
+        kinds = np.unique(rest)
+        if len(kinds) < rest.size / 2:  # whole numbers
+            step = float(np.diff(kinds).min(initial=np.inf))
+            off = np.abs(rest - np.median(rest))
+            sigma = max(MAD_TO_SIGMA * float(np.median(off)), step if len(kinds) > 1 else 1.0)
+            if abs(value - float(np.median(rest))) <= GAP_SIGMA * sigma:
+                continue
+        found |= region
+    return found
+
+
+def fill_holes(plane: NDArray[Any], valid: NDArray[np.bool_], sky: float) -> None:
+    """Fill the pixels (H, W) that are not `valid`, in place, from their neighbours.
+
+    Each takes the mean of the data around the nearest pixel that has some, fading into the sky.
+    """
+    from scipy import ndimage
+
+    distance, nearest = ndimage.distance_transform_edt(~valid, return_indices=True)
+    known = valid.astype(np.float32)
+    light = np.where(valid, plane - sky, 0).astype(np.float32)
+    share = ndimage.gaussian_filter(known, FILL_PX)
+    mean = ndimage.gaussian_filter(light, FILL_PX) / np.maximum(share, 1e-6)
+    hole = ~valid
+    rows, columns = nearest[0][hole], nearest[1][hole]
+    fade = np.exp(-0.5 * np.square(distance[hole] / FADE_PX))
+    plane[hole] = sky + mean[rows, columns] * fade
 
 
 def border_mask(height: int, width: int) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +26,7 @@ ISOPHOTE_SIGMAS = 1.3  # about 25 mag/arcsec^2 in B for SDSS imaging
 SMOOTHING_PX = 1.5
 SMALLEST_HALF_PX = 8
 CENTRE_TOLERANCE = 0.1
+BLOCK_PX = 1024
 
 
 def fit_stamp(
@@ -43,8 +44,16 @@ def fit_stamp(
     return resample(central_square(image, side), size, linear=linear)
 
 
-def frame_side(image: NDArray[np.float32], size: int, *, frame: Frame) -> int:
+def frame_side(
+    image: NDArray[np.float32],
+    size: int,
+    *,
+    frame: Frame,
+    valid: NDArray[np.bool_] | None = None,
+) -> int:
     """Side in pixels of the central square that becomes the stamp (see `fit_stamp`).
+
+    valid: where the picture has data, for the sky that "auto" measures plane by plane.
 
     Raises BadImage where the picture is smaller than a centre cut needs.
     """
@@ -52,16 +61,20 @@ def frame_side(image: NDArray[np.float32], size: int, *, frame: Frame) -> int:
     if frame == "whole":
         return int(min(height, width))
     if frame == "auto":
-        sky, sigma = sky_level(image)
-        plane = image if image.ndim == 2 else image.mean(axis=0)
-        return 2 * auto_frame(plane, sky, sigma)
+        planes = image.reshape(-1, height, width)
+        masks = [None] * len(planes) if valid is None else valid.reshape(planes.shape)
+        levels = [sky_level(p, mask) for p, mask in zip(planes, masks, strict=True)]
+        skies, sigmas = np.array(levels).T
+        plane = planes[0] if len(planes) == 1 else (planes - skies[:, None, None]).mean(axis=0)
+        sky = float(skies[0]) if len(planes) == 1 else 0.0
+        return 2 * auto_frame(plane, sky, float(np.sqrt(np.square(sigmas).mean())))
     if min(height, width) < size:
         reason = f'{width} x {height} px is less than a centre cut of {size}; use frame "whole"'
         raise BadImage("stamp", reason)
     return size
 
 
-def central_square(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+def central_square(image: NDArray[Any], side: int) -> NDArray[Any]:
     """The central `side` x `side` pixels of (..., H, W); the odd pixel is cut from the end."""
     height, width = image.shape[-2:]
     top, left = (height - side) // 2, (width - side) // 2
@@ -75,22 +88,24 @@ def resample(image: NDArray[np.float32], size: int, *, linear: bool) -> NDArray[
     are exact block means. Enlarging is a cubic spline, then shifted to keep the mean. `linear`
     multiplies by the ratio of pixel areas, which keeps the sum.
     """
-    pixels = image.astype(np.float64)
-    side = pixels.shape[-1]
+    side = image.shape[-1]
     if side == size:
         return image.astype(np.float32)
+    if image.ndim > 2:  # a plane and a part at a time: 4096 x 4096 are 128 MiB in float64
+        return np.stack([resample(plane, size, linear=linear) for plane in image])
     if side % size == 0:
         factor = side // size
-        blocks = pixels.reshape(*pixels.shape[:-2], size, factor, size, factor)
-        out = blocks.mean(axis=(-3, -1))
+        blocks = image.reshape(size, factor, size, factor)
+        out = np.stack([row.astype(np.float64).mean(axis=(0, -1)) for row in blocks])
     elif side > size:
         weights = _area_weights(side, size)
-        out = weights @ pixels @ weights.T
+        parts = range(0, side, BLOCK_PX)
+        columns = [weights @ image[:, at : at + BLOCK_PX].astype(np.float64) for at in parts]
+        out = np.concatenate(columns, axis=1) @ weights.T
     else:
-        zoom = (1.0,) * (pixels.ndim - 2) + (size / pixels.shape[-1],) * 2
-        out = ndimage.zoom(pixels, zoom, order=3, mode="nearest", grid_mode=True)
-        shift = pixels.mean(axis=(-2, -1)) - out.mean(axis=(-2, -1))
-        out = np.asarray(out + shift[..., None, None], dtype=np.float64)
+        pixels = image.astype(np.float64)
+        out = ndimage.zoom(pixels, size / side, order=3, mode="nearest", grid_mode=True)
+        out = np.asarray(out + (pixels.mean() - out.mean()), dtype=np.float64)
     flux = out * (side / size) ** 2 if linear else out
     return np.asarray(flux, dtype=np.float32)
 

@@ -1,4 +1,4 @@
-"""Where stamps come from: a folder of pictures, a cube, or a mosaic that is cut.
+"""Where stamps come from: a folder of pictures, a cube, a table, or a mosaic that is cut.
 
 A cube is a stack of stamps in one file (.npy, .npz, HDF5), read a stamp at a time by seeking.
 Nothing of it is memory-mapped, so the pages of a large cube never count as this process's memory.
@@ -6,19 +6,20 @@ Nothing of it is memory-mapped, so the pages of a large cube never count as this
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import lzma
 import math
-import mmap
-import os
 import shutil
 import struct
 import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -27,14 +28,20 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.fits_images import hdu_spans
-from galaxy_explorer.survey.images import COMPRESSED, SUFFIXES, Image, finite, read_image
-from galaxy_explorer.survey.limits import MAX_FILE_BYTES, MAX_PIXELS
+from galaxy_explorer.survey.folders import FolderSource, ParquetSource, ZipSource
+from galaxy_explorer.survey.images import Image, image_of
+from galaxy_explorer.survey.limits import MAX_FILE_BYTES, MAX_PIXELS, MAX_PLANES
+from galaxy_explorer.survey.mosaics import MosaicSource, is_mosaic
+from galaxy_explorer.utils.tables import MOST_EXACT, float_ids
 
 COPY_BYTES = 1 << 20
 IMAGE_NAMES = ("images", "stamps", "data", "image", "x")
 ID_NAMES = ("galaxy_id", "objid", "dr7objid", "id", "ids", "name", "names")
 CUBE_AXES = (3, 4)
+MOST_COMPARED = 10_000
+"""Ids of the catalogue that tell which array of a cube holds them."""
+LEAST_ID = 1000
+"""Smaller whole numbers in a cube may be classes or counts as well as ids."""
 # What zipfile, numpy and h5py raise for damaged files; numpy reads an .npy header with tokenize.
 DAMAGE = (
     OSError,
@@ -57,14 +64,26 @@ DAMAGE = (
 class Cube:
     """`count` stamps of `shape` (C, H, W); `read(i)` gives stamp i.
 
-    `ids` are the names the file itself gives its stamps, or None.
+    `ids` are the names the file itself gives its stamps in the array `id_name`, or None. `arrays`
+    reads each array of as many values as there are stamps. channels_last: stored
+    (H, W, C).
     """
 
     name: str
     count: int
     shape: tuple[int, int, int]
     read: Callable[[int], NDArray[Any]]
-    ids: NDArray[Any] | None = None
+    id_name: str | None = None
+    arrays: Mapping[str, Callable[[], NDArray[Any]]] = field(default_factory=dict)
+    channels_last: bool = False
+
+    @cached_property
+    def ids(self) -> NDArray[Any] | None:
+        """Names of the stamps, bytes as text; None where no array is called like ids."""
+        if self.id_name is None:
+            return None
+        values = self.arrays[self.id_name]()
+        return np.array(id_texts(values)) if values.dtype.kind in "OS" else values
 
 
 def open_cube(path: Path, staging: Path, id_column: str) -> Cube:
@@ -95,14 +114,12 @@ def open_cube(path: Path, staging: Path, id_column: str) -> Cube:
                     )
                 with archive.open(member) as packed, unpacked.open("wb") as stream:
                     shutil.copyfileobj(packed, stream, COPY_BYTES)
-                ids = _id_name(shapes, shapes[images][0], id_column)
-                values = None
-                if ids:
-                    with archive.open(f"{ids}.npy") as stream:
-                        values = np.lib.format.read_array(stream, allow_pickle=False)
-            return _open_npy(unpacked, f"{path.name}:{images}", values)
+            arrays = _id_arrays(shapes, shapes[images][0], images)
+            reads = {name: partial(_npz_array, path, name) for name in arrays}
+            found = _open_npy(unpacked, f"{path.name}:{images}")
+            return replace(found, id_name=_id_name(arrays, id_column), arrays=reads)
         if suffix == ".npy":
-            return _open_npy(path, path.name, None)
+            return _open_npy(path, path.name)
         return _open_hdf5(path, id_column)
     except DAMAGE as error:
         raise BadImage(str(path), f"cannot be read as a cube ({error})") from error
@@ -123,7 +140,7 @@ def _npy_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np
     return header
 
 
-def _open_npy(path: Path, name: str, ids: NDArray[Any] | None) -> Cube:
+def _open_npy(path: Path, name: str) -> Cube:
     with path.open("rb") as stream:
         shape, fortran, dtype = _npy_header(stream, name)
         offset = stream.tell()
@@ -138,9 +155,9 @@ def _open_npy(path: Path, name: str, ids: NDArray[Any] | None) -> Cube:
     def read(index: int) -> NDArray[Any]:
         with path.open("rb") as stream:
             stream.seek(offset + index * pixels * dtype.itemsize)
-            return np.fromfile(stream, dtype, pixels).reshape(planes)
+            return _planes_first(np.fromfile(stream, dtype, pixels), shape)
 
-    return Cube(name, count, planes, read, ids)
+    return Cube(name, count, planes, read, channels_last=_channels_last(shape))
 
 
 def _stamp_shape(
@@ -149,9 +166,21 @@ def _stamp_shape(
     if len(shape) not in CUBE_AXES or dtype.kind not in "buif":
         raise BadImage(name, f"{dtype} of shape {shape} is no stack of stamps (N, H, W)")
     planes = (1, *shape[1:])[-3:]
+    if _channels_last(shape):
+        planes = (shape[3], shape[1], shape[2])
     if 0 in shape or math.prod(planes) > MAX_PIXELS:
         raise BadImage(name, f"stamps of {planes} pixels; at least 1, at most {MAX_PIXELS}")
     return shape[0], (planes[0], planes[1], planes[2])
+
+
+def _channels_last(shape: tuple[int, ...]) -> bool:
+    """Whether a cube is (N, H, W, 3) or (N, H, W, 4), as pictures of machine learning are."""
+    return len(shape) == 4 and shape[1] > MAX_PLANES and shape[3] in (3, 4)
+
+
+def _planes_first(stamp: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    planes = stamp.reshape((1, *shape[1:])[-3:])
+    return np.moveaxis(planes, 2, 0) if _channels_last(shape) else planes
 
 
 def _pick(ranks: dict[str, int], name: str) -> str:
@@ -162,9 +191,28 @@ def _pick(ranks: dict[str, int], name: str) -> str:
     raise SurveyError(f"{name}: cannot tell which array holds the stamps: {', '.join(ranks)}")
 
 
-def _id_name(shapes: dict[str, tuple[int, ...]], count: int, id_column: str) -> str | None:
-    fitting = (name for name in (id_column, *ID_NAMES) if shapes.get(name) == (count,))
-    return next(fitting, None)
+def _id_arrays(shapes: dict[str, tuple[int, ...]], count: int, images: str) -> list[str]:
+    """Names of the arrays that have a value for each stamp."""
+    return [
+        name for name, shape in shapes.items() if shape in {(count,), (count, 1)} and name != images
+    ]
+
+
+def _id_name(arrays: Sequence[str], id_column: str) -> str | None:
+    """The array called like the id column, else by a usual name, whatever the case."""
+    for wanted in (id_column, *ID_NAMES):
+        alike = [name for name in arrays if name.lower() == wanted.lower()]
+        if alike:
+            return wanted if wanted in alike else alike[0]
+    return None
+
+
+def _npz_array(path: Path, name: str) -> NDArray[Any]:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as stream:
+            return np.ravel(np.lib.format.read_array(stream, allow_pickle=False))
+    except DAMAGE as error:
+        raise BadImage(f"{path}:{name}", f"cannot be read ({error})") from error
 
 
 def _open_hdf5(path: Path, id_column: str) -> Cube:
@@ -177,16 +225,28 @@ def _open_hdf5(path: Path, id_column: str) -> Cube:
     count, planes = _stamp_shape(shapes[images], cube.dtype, name)
     if math.prod(cube.chunks or (1,)) * cube.dtype.itemsize > MAX_FILE_BYTES:
         raise BadImage(name, f"a chunk has more than {MAX_FILE_BYTES} bytes; write smaller chunks")
-    ids = _id_name(shapes, count, id_column)
+    arrays = _id_arrays(shapes, count, images)
 
     def read(index: int) -> NDArray[Any]:
-        return np.asarray(cube[index]).reshape(planes)
+        return _planes_first(np.asarray(cube[index]), shapes[images])
 
-    values = file[ids][:] if ids else None
-    if values is not None and values.dtype.kind in "OS":
-        texts = (v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values)
-        values = np.array(list(texts))
-    return Cube(name, count, planes, read, values)
+    reads = {one: partial(_hdf5_array, file, one) for one in arrays}
+    return Cube(
+        name,
+        count,
+        planes,
+        read,
+        _id_name(arrays, id_column),
+        reads,
+        _channels_last(shapes[images]),
+    )
+
+
+def _hdf5_array(file: Any, name: str) -> NDArray[Any]:
+    try:
+        return np.ravel(file[name][:])
+    except DAMAGE as error:
+        raise BadImage(f"{file.filename}:{name}", f"cannot be read ({error})") from error
 
 
 def _is_plain_dataset(file: Any, name: str) -> bool:
@@ -200,8 +260,6 @@ def _is_plain_dataset(file: Any, name: str) -> bool:
 
 
 CUBE_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".hdf")
-FITS_SUFFIXES = (".fits", ".fit", ".fts")
-ARCSEC_PER_DEGREE = 3600.0
 
 
 class StampSource(Protocol):
@@ -215,6 +273,9 @@ class StampSource(Protocol):
 
     def unused(self, rows: Iterable[CatalogRow]) -> int:
         """How many pictures no catalogue row refers to."""
+
+    def notes(self) -> list[str]:
+        """What the summary says of how pictures are found."""
 
 
 def name_hash(text: str) -> int:
@@ -247,78 +308,90 @@ def _place(values: NDArray[np.uint64], value: int) -> int | None:
     return place if place < values.size and int(values[place]) == value else None
 
 
-class FolderSource:
-    """A folder of FITS, PNG or JPEG: the catalogue's image column, else the id, names the file."""
-
-    def __init__(self, folder: Path, hdu: int | None = None) -> None:
-        self._folder = folder
-        self._root = folder.resolve()
-        self._hdu = hdu
-
-    def file_of(self, row: CatalogRow) -> str:
-        """Path within the folder."""
-        if row.image:
-            return row.image
-        for suffix in SUFFIXES:
-            for ending in (suffix, *(suffix + packed for packed in COMPRESSED)):
-                if (self._folder / (row.galaxy_id + ending)).is_file():
-                    return row.galaxy_id + ending
-        return row.galaxy_id
-
-    def fetch(self, row: CatalogRow) -> Image:
-        """Read the row's file, which must lie within the folder."""
-        name = self.file_of(row)
-        try:
-            path = (self._folder / name).resolve()
-            inside = path.is_relative_to(self._root)
-            present = path.is_file()
-        except (OSError, ValueError, RuntimeError) as error:
-            raise BadImage(name, f"is no file name ({error})") from error
-        if not inside:
-            raise BadImage(name, "lies outside the folder")
-        if not present:
-            raise BadImage(name, "no such file in the folder")
-        return read_image(path, name=name, hdu=self._hdu)
-
-    def unused(self, rows: Iterable[CatalogRow]) -> int:
-        """Pictures in the folder (and folders in it) that no row names."""
-        used = np.fromiter((name_hash(os.path.normpath(self.file_of(r))) for r in rows), np.uint64)
-        used.sort()
-        count = 0
-        for folder, _, names in os.walk(self._folder):
-            for name in names:
-                if Path(name.removesuffix(".gz").removesuffix(".bz2")).suffix.lower() in SUFFIXES:
-                    path = os.path.relpath(Path(folder) / name, self._folder)
-                    count += _place(used, name_hash(path)) is None
-        return count
-
-
 class CubeSource:
-    """A cube: stamps by the ids in the file, else row by row."""
+    """A cube: stamps by the ids in the file; row by row only where that is asked for.
 
-    def __init__(self, cube: Cube, catalog_rows: int) -> None:
+    ids: those of the catalogue, to tell by its values which array of the file holds them.
+
+    Raises SurveyError where no array does and it is not to be read row by row, or rows and stamps
+    differ in number.
+    """
+
+    def __init__(
+        self, cube: Cube, catalog_rows: int, *, by_row: bool = False, ids: Iterable[str] = ()
+    ) -> None:
         self._cube = cube
         self._places: tuple[NDArray[np.uint64], NDArray[np.intp]] | None = None
-        if cube.ids is not None:
-            hashes = np.fromiter((name_hash(str(name)) for name in cube.ids), np.uint64)
-            order = np.argsort(hashes, kind="stable")
-            self._places = (hashes[order], order)
-        elif cube.count != catalog_rows:
+        self._notes: list[str] = []
+        names = None if by_row else self._ids(list(islice(ids, MOST_COMPARED)))
+        if names is None:
+            self._take_by_row(catalog_rows, asked=by_row)
+            return
+        hashes = np.fromiter((name_hash(name) for name in names), np.uint64, len(names))
+        order = np.argsort(hashes, kind="stable")
+        self._places = (hashes[order], order)
+
+    def _take_by_row(self, catalog_rows: int, *, asked: bool) -> None:
+        cube, arrays = self._cube, ", ".join(self._cube.arrays) or "none"
+        if not asked and any(_may_be_ids(read()) for read in cube.arrays.values()):
+            raise SurveyError(
+                f"{cube.name}: no array holds the catalogue's ids (arrays of a value for each "
+                f"stamp: {arrays}); name the right column by --id, add an array named like it, or "
+                "give --by-row if stamp i belongs to row i"
+            )
+        if cube.count != catalog_rows:
             raise SurveyError(
                 f"{cube.name}: {cube.count} stamps for {catalog_rows} catalogue rows and no id "
-                "array to match them by; add one named like the id column"
+                f"array to match them by (arrays: {arrays}); add one named like the id column"
             )
+        self._notes.append(f"stamps by position, row by row; arrays not used: {arrays}")
+
+    def _ids(self, wanted: list[str]) -> list[str] | None:
+        """Ids of the stamps, from the array of the right name or the one of the right values."""
+        cube, named = self._cube, None
+        if cube.ids is not None and cube.id_name is not None:
+            if lost := lost_digits(cube.ids):
+                raise SurveyError(float_ids(cube.id_name, cube.name, lost))
+            named = id_texts(cube.ids)
+            if not wanted or not {*named}.isdisjoint(wanted):
+                self._notes.append(f"stamps by the ids in the array {cube.id_name}")
+                return named
+        return self._by_values(set(wanted)) or named
+
+    def _by_values(self, wanted: set[str]) -> list[str] | None:
+        """Ids of the one array whose values are those of the catalogue."""
+        fitting = {}
+        for name, read in self._cube.arrays.items():
+            values = read()
+            texts = [] if lost_digits(values) else id_texts(values)
+            if wanted and 2 * len(wanted & set(texts)) >= len(wanted):
+                fitting[name] = texts
+        if len(fitting) != 1:
+            return None
+        ((name, found),) = fitting.items()
+        self._notes.append(f"stamps by the values of the array {name}, which are the ids")
+        return found
+
+    def notes(self) -> list[str]:
+        """What the summary says of how stamps were matched."""
+        return self._notes
 
     def _index(self, row: CatalogRow) -> int | None:
         if self._places is None:
             return row.row
         hashes, order = self._places
-        place = _place(hashes, name_hash(row.galaxy_id))
+        value = name_hash(row.galaxy_id)
+        place = _place(hashes, value)
+        if place is not None and place + 1 < hashes.size and int(hashes[place + 1]) == value:
+            raise BadImage(self._cube.name, "the cube holds several stamps of this id")
         return None if place is None else int(order[place])
 
     def file_of(self, row: CatalogRow) -> str:
         """The cube and the place in it."""
-        index = self._index(row)
+        try:
+            index = self._index(row)
+        except BadImage:
+            index = None
         return self._cube.name if index is None else f"{self._cube.name}[{index}]"
 
     def fetch(self, row: CatalogRow) -> Image:
@@ -331,104 +404,92 @@ class CubeSource:
             values = self._cube.read(index)
         except (OSError, ValueError, RuntimeError) as error:
             raise BadImage(name, f"cannot be read ({error})") from error
-        if values.dtype in (np.uint8, np.uint16):
-            return Image(finite(values / np.iinfo(values.dtype).max, name), linear=False)
-        return Image(finite(values, name), linear=True)
+        words = self._cube.name + (" (channels last)" if self._cube.channels_last else "")
+        if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
+            values = values / np.iinfo(values.dtype).max
+            return image_of(values, name, linear=False, words=words)
+        return image_of(values, name, linear=True, words=words)
 
     def unused(self, rows: Iterable[CatalogRow]) -> int:
         """Stamps of the cube that no row refers to."""
         used = np.zeros(self._cube.count, bool)
         for row in rows:
-            index = self._index(row)
-            if index is not None:
-                used[index] = True
+            with contextlib.suppress(BadImage):
+                index = self._index(row)
+                if index is not None:
+                    used[index] = True
         return int((~used).sum())
 
 
-class MosaicSource:
-    """A FITS mosaic with WCS, cut at the catalogue's RA and Dec without being loaded."""
+def _may_be_ids(values: NDArray[Any]) -> bool:
+    """Text or large whole numbers, all different: not classes, flags or a running number."""
+    if values.dtype.kind not in "OSUiu" or len(np.unique(values)) < len(values):
+        return False
+    return values.dtype.kind in "OSU" or int(values.max()) >= max(len(values), LEAST_ID) + 1
 
-    def __init__(self, path: Path, *, side_arcsec: float | None, side_px: int) -> None:
-        from astropy.io import fits
-        from astropy.wcs import WCS
-        from astropy.wcs.utils import proj_plane_pixel_scales
 
-        if path.stat().st_size == 0:
-            raise BadImage(str(path), "empty file")
-        with (
-            path.open("rb") as stream,
-            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-        ):
-            numbers = [
-                span.number
-                for span in hdu_spans(mapped, str(path))
-                if span.is_image and len(span.planes) == 2
-            ]
-        if not numbers:
-            raise BadImage(str(path), "no HDU holds an image of two axes")
-        number = numbers[0]
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self._file = fits.open(path, memmap=True, disable_image_compression=True)
-                self._hdu = self._file[number]
-                self._wcs = WCS(self._hdu.header).celestial
-                steps = proj_plane_pixel_scales(self._wcs)
-        except (OSError, ValueError, TypeError, KeyError, MemoryError) as error:
-            raise BadImage(str(path), f"has no celestial WCS ({error})") from error
-        if self._wcs.naxis != 2:
-            raise BadImage(str(path), "has no celestial WCS; give a folder of stamps instead")
-        self._name = path.name
-        self.pixel_scale = float(np.sqrt(np.prod(steps))) * ARCSEC_PER_DEGREE
-        self.side = round(side_arcsec / self.pixel_scale) if side_arcsec else side_px
+def lost_digits(values: NDArray[Any]) -> str:
+    """One of the ids that are floats and no whole number under 2^53; empty where there is none."""
+    if values.dtype.kind != "f":
+        return ""
+    bad = values[~((values == np.floor(values)) & (np.abs(values) < MOST_EXACT))]
+    return f"{bad[0]:.17g}" if bad.size else ""
 
-    def file_of(self, row: CatalogRow) -> str:
-        """The mosaic and the position in it."""
-        return f"{self._name} at {row.ra:.6f} {row.dec:+.6f} deg"
 
-    def fetch(self, row: CatalogRow) -> Image:
-        """Cut a square around the row's position; it must lie within the mosaic as a whole."""
-        from astropy.coordinates import SkyCoord
-        from astropy.nddata import Cutout2D, NoOverlapError, PartialOverlapError
+def id_texts(values: NDArray[Any]) -> list[str]:
+    """Ids of a cube as text, to the last digit; bytes decoded, whole floats as integers."""
+    if values.dtype.kind == "f":
+        values = values.astype(np.int64)
+    return [
+        (v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v)).strip("\0 ")
+        for v in values.tolist()
+    ]
 
-        name = self.file_of(row)
-        if not np.isfinite(row.ra) or not abs(row.dec) <= 90.0:
-            raise BadImage(name, "the catalogue gives no position")
-        where = SkyCoord(row.ra, row.dec, unit="deg")
-        try:
-            cut = Cutout2D(
-                self._hdu.section, where, self.side, wcs=self._wcs, mode="strict", copy=True
-            )
-        except (NoOverlapError, PartialOverlapError, ValueError) as error:
-            raise BadImage(name, f"not wholly within the mosaic ({error})") from error
-        return Image(finite(cut.data[None], name), linear=True, pixel_scale_arcsec=self.pixel_scale)
 
-    def unused(self, rows: Iterable[CatalogRow]) -> int:  # noqa: ARG002
-        """A mosaic holds no stamps of its own."""
-        return 0
+@dataclass(frozen=True)
+class Rows:
+    """What a source needs to know of the catalogue: its file, rows, id column and ids."""
+
+    path: Path
+    count: int
+    id_column: str
+    ids: Iterable[str] = ()
 
 
 def open_source(
     path: Path,
     *,
     staging: Path,
-    id_column: str,
-    catalog_rows: int,
+    catalog: Rows,
     cutout_arcsec: float | None,
     cutout_px: int,
+    hdu: int | None = None,
+    by_row: bool = False,
 ) -> StampSource:
     """The source that `path` is, by its kind and suffix.
 
+    by_row: stamp i of a cube belongs to row i of the catalogue.
+
     Raises SurveyError for a path that is none of them.
     """
-    if path.is_dir():
-        return FolderSource(path)
     suffix = path.suffix.lower()
+    if by_row and suffix not in CUBE_SUFFIXES:
+        raise SurveyError(f"{path}: --by-row is for cubes ({', '.join(CUBE_SUFFIXES)})")
+    if path.is_dir():
+        return FolderSource(path, hdu)
     if path.is_file() and suffix in CUBE_SUFFIXES:
-        return CubeSource(open_cube(path, staging, id_column), catalog_rows)
-    if path.is_file() and suffix in FITS_SUFFIXES:
-        return MosaicSource(path, side_arcsec=cutout_arcsec, side_px=cutout_px)
+        cube = open_cube(path, staging, catalog.id_column)
+        return CubeSource(cube, catalog.count, by_row=by_row, ids=catalog.ids)
+    if is_mosaic(path):
+        return MosaicSource(
+            path, side_arcsec=cutout_arcsec, side_px=cutout_px, staging=staging, hdu=hdu
+        )
+    if path.is_file() and suffix == ".zip":
+        return ZipSource(path, hdu)
+    if path.is_file() and suffix == ".parquet":
+        same = catalog.path.exists() and path.samefile(catalog.path)
+        return ParquetSource(path, catalog.id_column, same=same)
     raise SurveyError(
-        f"{path}: neither a folder of pictures, a cube ({', '.join(CUBE_SUFFIXES)}) nor a FITS "
-        "mosaic"
+        f"{path}: neither a folder, zip archive or Parquet file of pictures, a cube "
+        f"({', '.join(CUBE_SUFFIXES)}) nor a FITS mosaic"
     )

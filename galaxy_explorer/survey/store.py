@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +31,12 @@ META = "survey.json"
 REJECTS = "rejects.csv"
 FORMAT = 1
 CHUNK_ROWS = 256
+SCALE_COLUMN = "stamp_pixel_scale_arcsec"
+VALID_COLUMN = "valid_share"
+TAKEN_COLUMN = "taken"
+ORIENTATION = "row 0 on top; FITS turned so that north is up by its WCS, else rows upwards"
+OLD_ORIENTATION = "pictures as drawn; FITS rows downwards as stored"
+MAX_LINES = 5
 
 
 class Survey:
@@ -123,8 +131,16 @@ class Survey:
         if self.meta["stretch"]["state"] == "arcsinh":
             return stamps
         chosen = slice(None) if rows is None else np.asarray(rows)
-        sky, sigma = self.column("sky")[chosen], self.column("sky_sigma")[chosen]
+        sky, sigma = (
+            np.stack([self.column(name)[chosen] for name in self._sky_columns(kind)], axis=-1)
+            for kind in ("sky", "sky_sigma")
+        )
         return self.stretch.apply(stamps, sky, sigma).astype(np.float32)
+
+    def _sky_columns(self, kind: str) -> list[str]:
+        """Columns with the sky of each plane: one each, where the survey has them."""
+        each = [f"{kind}_{plane}" for plane in range(self._stamps.shape[1])]
+        return each if len(each) > 1 and set(each) <= set(self.column_names) else [kind]
 
     @property
     def stretch(self) -> ArcsinhStretch:
@@ -147,9 +163,31 @@ class Survey:
             raise SurveyError(f"{self.path}: no array {name!r}; there are {self.extra_names}")
         return _read(_open_array(self.path / EXTRAS / name), rows)
 
+    @property
+    def taken_words(self) -> list[str]:
+        """What was read of how many pictures, how much of the pixels had data, how rows lie."""
+        lines = []
+        if TAKEN_COLUMN in self.column_names:
+            lines += taken_lines(self.column(TAKEN_COLUMN).tolist())
+        if VALID_COLUMN in self.column_names and len(self):
+            share = self.column(VALID_COLUMN)
+            holed = int((share < 1).sum())
+            words = f"{holed} of {len(self)} stamps have pixels without data, filled from others"
+            least = f" ({VALID_COLUMN} down to {np.nanmin(share):.2f})" if holed else ""
+            lines.append(words + least)
+        return [*lines, f"Orientation: {self.meta.get('orientation', OLD_ORIENTATION)}"]
+
     def truth(self, rows: ArrayLike | None = None) -> NDArray[np.float32]:
         """Noise-free, un-convolved pictures (n, C, S, S) of a simulated survey."""
         return self.extra_array("truth", rows)
+
+
+def taken_lines(taken: Sequence[str]) -> list[str]:
+    """The kinds of planes that were read, the most frequent first, with their numbers."""
+    kinds = Counter(words for words in taken if words).most_common()
+    lines = [f"Read {words}: {count} pictures" for words, count in kinds[:MAX_LINES]]
+    rest = sum(count for _, count in kinds[MAX_LINES:])
+    return [*lines, f"Read otherwise (column {TAKEN_COLUMN}): {rest} pictures"] if rest else lines
 
 
 def _open_array(path: Path) -> Any:
@@ -190,9 +228,6 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-SCALE_COLUMN = "stamp_pixel_scale_arcsec"
-
-
 class Reject(NamedTuple):
     """A catalogue row without a usable stamp; `row` counts from 0."""
 
@@ -214,10 +249,12 @@ class SurveySpec:
     pixel_scale_arcsec: float | None = None
     state: Literal["arcsinh", "linear"] = "linear"
     stretch: ArcsinhStretch = field(default_factory=ArcsinhStretch)
+    orientation: str = ""
 
     @property
     def meta(self) -> dict[str, Any]:
         """The part of `survey.json` that is known before any stamp."""
+        turned = {"orientation": self.orientation} if self.orientation else {}
         return {
             "name": self.name,
             "stamp_size": self.stamp_size,
@@ -225,4 +262,5 @@ class SurveySpec:
             "band": self.band,
             "pixel_scale_arcsec": self.pixel_scale_arcsec,
             "stretch": {"state": self.state, **self.stretch.to_dict()},
+            **turned,
         }

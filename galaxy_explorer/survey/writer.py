@@ -45,6 +45,7 @@ from galaxy_explorer.survey.store import (
     EXTRAS,
     FORMAT,
     META,
+    OLD_ORIENTATION,
     REJECTS,
     SCALE_COLUMN,
     STAMPS,
@@ -161,6 +162,8 @@ def _regrouped(parts: list[Path], schema: pa.Schema) -> Iterator[pa.Table]:
         yield waiting.combine_chunks()
 
 
+# Pictures have always been kept as they are drawn, FITS only since surveys say their orientation.
+_ORIENTED = {"linear": ("orientation",), "arcsinh": ()}
 PROGRESS = "progress"
 STATE = "state.json"
 
@@ -319,11 +322,12 @@ class SurveyWriter:
             meta = base.meta
             mine = self._spec.meta
             mine["band"] = mine["band"] or meta["band"]
-            for name in ("stamp_size", "channels", "band"):
-                if mine[name] != meta[name]:
+            names = ("stamp_size", "channels", "band", *_ORIENTED[self._spec.state])
+            for name in names:
+                if mine.get(name, OLD_ORIENTATION) != meta.get(name, OLD_ORIENTATION):
                     raise SurveyError(
-                        f"{self._final}: its {name} is {meta[name]}, the new source has"
-                        f" {mine[name]}"
+                        f"{self._final}: its {name} is {meta.get(name, OLD_ORIENTATION)}, the new"
+                        f" source has {mine.get(name, OLD_ORIENTATION)}"
                     )
             if meta["stretch"]["state"] != self._spec.state:
                 raise SurveyError(

@@ -5,9 +5,12 @@ Results of finished stages are kept so that a rerun resumes and changed inputs a
 
 from __future__ import annotations
 
+import atexit
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +45,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
         sync(path.parent)
+    except OSError as error:
+        if error.filename is None:  # a write that failed does not say of which file
+            reason = error.strerror or str(error)
+            raise OSError(error.errno or errno.EIO, f"not written: {reason}", str(path)) from error
+        raise
+    except SafetensorError as error:
+        raise OSError(errno.EIO, f"not written: {error}", str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -53,6 +63,46 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def save_arrays(
+    path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write arrays as safetensors, whole or not at all. Raises OSError where there is no room."""
+    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with atomic_path(path) as temporary:
+        save_file(plain, temporary, metadata=None if metadata is None else dict(metadata))
+
+
+def can_write(folder: Path) -> bool:
+    """Whether files can be made in a folder, which is made where it is absent."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def temporary_folder(name: str) -> Path:
+    """A folder that goes with this process. Raises OSError where none can be made."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+    owner = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:  # not where a forked process ends
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
+
+
+def cache_folder() -> Path:
+    """The user's cache folder; a temporary one where that cannot be written or there is no home."""
+    import platformdirs
+
+    own = Path(platformdirs.user_cache_dir("galaxy_explorer"))
+    return own if own.is_absolute() and can_write(own) else temporary_folder("galaxy-explorer")
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
@@ -127,10 +177,8 @@ class StageCache:
         if stored is not None:
             return stored
         result = compute()
-        arrays = {name: np.ascontiguousarray(array) for name, array in result.arrays.items()}
         metadata = {"key": key, "facts": json.dumps(result.facts)}
-        with atomic_path(self._path(stage)) as temporary:
-            save_file(arrays, temporary, metadata=metadata)
+        save_arrays(self._path(stage), result.arrays, metadata)
         return result
 
     def _path(self, stage: str) -> Path:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import shutil
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -248,3 +251,74 @@ def test_there_are_over_thirty_kinds_of_hostile_bundle():
 def test_a_bomb_is_refused_by_the_size_it_claims_before_it_is_unpacked(bundle):
     replace_file(bundle, CODES, bomb())
     refused(bundle, r"more than \d+ bytes unpacked")
+
+
+def rewritten(folder, change):
+    table = change(pq.read_table(folder / CATALOG))
+    stream = io.BytesIO()
+    pq.write_table(table, stream, compression="zstd")
+    replace_file(folder, CATALOG, stream.getvalue())
+
+
+def with_column(name, values):
+    def change(table):
+        place = table.column_names.index(name) if name in table.column_names else table.num_columns
+        kept = table.drop_columns([name]) if name in table.column_names else table
+        return kept.add_column(min(place, kept.num_columns), name, [values])
+
+    return change
+
+
+TWICE = pa.array([f"galaxy-{i // 2}" for i in range(60)])
+SPOILT = {
+    "twice": (with_column("galaxy_id", TWICE), "more than once"),
+    "infinite": (with_column("ttype", pa.array([np.inf] * 60)), "ttype holds"),
+    "words": (with_column("ttype", pa.array(["Sb"] * 60)), "ttype holds"),
+    "nested": (with_column("more", pa.array([[1, 2]] * 60)), "only numbers and text"),
+    "long text": (with_column("more", pa.array(["x" * (8 << 20)] * 60)), "bytes of memory"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_catalogue_that_cannot_be_served_is_refused(bundle, case):
+    change, words = SPOILT[case]
+    rewritten(bundle, change)
+    refused(bundle, words)
+
+
+def test_hundreds_of_columns_are_refused(bundle):
+    def change(table):
+        for i in range(400):
+            table = table.append_column(f"c{i}", pa.array([0.0] * 60))
+        return table
+
+    rewritten(bundle, change)
+    refused(bundle, "columns; at most")
+
+
+LIMITED = """
+import resource, sys
+from galaxy_explorer import load_bundle
+from galaxy_explorer.errors import BundleError
+load_bundle(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_DATA, (2 << 30, 2 << 30))
+try:
+    load_bundle(sys.argv[1])
+except BundleError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("case", ["long text", "many galaxies"])
+def test_no_more_memory_is_taken_than_the_files_deserve(bundle, tmp_path, case):
+    sound = shutil.copytree(bundle, tmp_path / "sound")
+    if case == "long text":
+        rewritten(bundle, SPOILT[case][0])
+    else:
+        manifest = read_manifest(bundle)
+        manifest["n_galaxies"] = 40_000_000
+        reseal(bundle, manifest)
+    command = [sys.executable, "-c", LIMITED, str(bundle), str(sound)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert str(bundle) in done.stdout

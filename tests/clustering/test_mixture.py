@@ -102,3 +102,19 @@ def test_a_missing_array_is_named(blobs):
     del arrays["means"]
     with pytest.raises(ValueError, match="means is missing"):
         Mixture.from_arrays(arrays)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+@pytest.mark.parametrize("case", ["dependent", "constant", "few"])
+def test_features_that_depend_on_each_other_and_few_galaxies_are_fitted(covariance_type, case):
+    rng = np.random.default_rng(0)
+    x = {
+        "dependent": np.repeat(
+            rng.choice([0.0, 2.0, 9.0], (6, 8))[rng.integers(6, size=300)], 3, 1
+        ),
+        "constant": np.full((40, 5), 7.0),
+        "few": rng.normal(size=(3, 10)),
+    }[case]
+    mixture = fit_mixture(x, n_components=16, max_iter=30, covariance_type=covariance_type)
+    mixture.check()
+    np.testing.assert_allclose(mixture.responsibilities(x).sum(1), 1)

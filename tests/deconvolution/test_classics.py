@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.deconvolution.classics import RichardsonLucy, Wiener, facts, tuned
-from galaxy_explorer.deconvolution.metrics import flux, psnr
+from galaxy_explorer.deconvolution.classics import RichardsonLucy, Wiener, facts, flux, psnr, tuned
 from galaxy_explorer.deconvolution.observations import observe
 from tests.deconvolution.scenes import galaxies, psfs
 

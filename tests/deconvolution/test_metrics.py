@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from galaxy_explorer.deconvolution import metrics
+from galaxy_explorer.deconvolution import classics as metrics
 from tests.deconvolution.scenes import galaxies, gaussian, psfs
 
 SCALE = 0.06

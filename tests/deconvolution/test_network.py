@@ -6,19 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from galaxy_explorer.deconvolution.error_model import (
+from galaxy_explorer.deconvolution.classics import psnr, reduced_chi2
+from galaxy_explorer.deconvolution.network import (
+    BlurOperator,
     ReconstructionError,
+    conjugate_gradients,
+    deconvolve,
     filtered,
+    fitted_sky,
     local_size,
     measure_prior_error,
     network_light,
-)
-from galaxy_explorer.deconvolution.metrics import psnr, reduced_chi2
-from galaxy_explorer.deconvolution.network import (
-    BlurOperator,
-    conjugate_gradients,
-    deconvolve,
-    fitted_sky,
 )
 from galaxy_explorer.deconvolution.observations import (
     ObservedStamps,

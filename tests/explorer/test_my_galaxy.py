@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
+import os
 import tempfile
 import threading
+import time
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +20,8 @@ from PIL import Image
 
 from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.classification import Classification, Membership, ModelReading
+from galaxy_explorer.errors import BadImage
+from galaxy_explorer.explorer.background import beside
 from galaxy_explorer.explorer.pages import my_galaxy
 from galaxy_explorer.explorer.pages import my_galaxy as examination
 from galaxy_explorer.explorer.pages.my_galaxy import (
@@ -80,6 +85,7 @@ def view(state, context, monkeypatch) -> MyGalaxyPage:
     monkeypatch.setattr(Bundle, "draw", drawn, raising=False)
     statistics = Measured(dict.fromkeys(MEASURES, 0.5), 0, linear=True)
     monkeypatch.setattr(examination, "measure", lambda _: statistics)
+    monkeypatch.setattr(examination, "beside", lambda _, work, *given: work(*given))
     return MyGalaxyPage(state, context)
 
 
@@ -218,3 +224,37 @@ def test_a_real_linear_fits_is_framed_and_measured(bundle, shared_data: Path) ->
     assert 0 <= prepared.stamp.min() < prepared.stamp.max() <= 1.5
     assert measured.flag <= 1
     assert 2 < measured.values["concentration"] < 5.5
+
+
+def test_another_hdu_or_band_may_be_typed(view) -> None:
+    stream = io.BytesIO()
+    planes = fits.open(io.BytesIO(galaxy_fits()))[0].data
+    cube = fits.ImageHDU(np.stack([planes, planes]), fits.Header({"BANDS": "JH"}), name="CHIP1")
+    other = fits.ImageHDU(planes, name="CHIP2")
+    fits.HDUList([fits.PrimaryHDU(), cube, other]).writeto(stream)
+    drop(view, "chips.fits", stream.getvalue())
+    assert "HDU 1 CHIP1, HDU 2 CHIP2" in view.message.object
+    assert view.found is None
+    view.hdu.value, view.band.value = "1", "H"
+    drop(view, "chips.fits", stream.getvalue())
+    assert view.found.prepared.taken.startswith("HDU 1 CHIP1, plane H of J, H")
+    assert "HDU 1 CHIP1, plane H of J, H" in view.shots.object
+    view.hdu.value = "one"
+    drop(view, "chips.fits", stream.getvalue())
+    assert "give its number" in view.message.object
+
+
+def test_a_picture_is_measured_in_another_process(bundle) -> None:
+    assert beside(120, os.getpid) != os.getpid()
+    little = SimpleNamespace(name=bundle.name, manifest=bundle.manifest)
+    _, measured = beside(120, read, little, galaxy_fits(), "a", "64")
+    assert np.isfinite(measured.values["gini"])
+    with pytest.raises(BadImage, match="a: "):
+        beside(120, read, little, b"no picture", "a", "auto")
+
+
+def test_what_hangs_in_the_other_process_is_killed_and_the_next_is_done() -> None:
+    process = beside(120, os.getpid)
+    with pytest.raises(TimeoutError):
+        beside(0.2, time.sleep, 60)
+    assert beside(120, os.getpid) != process

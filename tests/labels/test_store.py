@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galaxy_explorer.errors import LabelError, NotSaved
-from galaxy_explorer.labels.log import Change, new_event_id
+from galaxy_explorer.labels.log import Change, log_path, new_event_id
 from galaxy_explorer.labels.scheme import DEFAULT, LabelScheme, Term
 from galaxy_explorer.labels.store import Annotations, LabelStore, selection_digest
 from tests.labels.conftest import GIVEN
@@ -224,3 +224,36 @@ def test_a_file_that_is_something_else_is_refused_and_left_alone(tmp_path, conte
     with pytest.raises(LabelError, match=r"other\.db.*GALAXY_EXPLORER_LABELS"):
         LabelStore(path, store.provenance)
     assert path.read_bytes() == before
+
+
+def away(path, aside):
+    path.rename(aside)
+
+
+def replaced(path, aside):
+    path.rename(aside)
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(("happen", "word"), [(away, "deleted or renamed"), (replaced, "replaced")])
+def test_nothing_is_saved_in_a_file_that_has_lost_its_name(store, tmp_path, happen, word):
+    store.record("Ada", [stage("g1")])
+    happen(store.path, tmp_path / "aside.db")
+    with pytest.raises(NotSaved, match=rf"not saved.*{word}.*put it back"):
+        store.record("Ada", [stage("g2")])
+    (tmp_path / "aside.db").replace(store.path)
+    store.record("Ada", [stage("g3")])
+    assert [event.target for event in store.events()] == ["g1", "g3"]
+
+
+def test_nothing_is_saved_where_the_write_ahead_log_was_removed(store):
+    store.record("Ada", [stage("g1")])
+    store.path.with_name(f"{store.path.name}-wal").unlink()
+    with pytest.raises(NotSaved, match="-wal: not saved"):
+        store.record("Ada", [stage("g2")])
+
+
+def test_a_user_without_a_home_is_told_to_name_a_file(monkeypatch):
+    monkeypatch.setattr("platformdirs.user_data_dir", lambda _: "~/.local/share/galaxy_explorer")
+    with pytest.raises(LabelError, match="GALAXY_EXPLORER_LABELS"):
+        log_path("")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from astropy.io.votable import validate
+from astropy.table import Table
 
 from galaxy_explorer.errors import LabelError
 from galaxy_explorer.labels.imports import FORMATS, plan_import, read_rows
 from galaxy_explorer.labels.log import Change, log_path
 from galaxy_explorer.labels.tables import table as label_table
 from galaxy_explorer.utils.tables import FORMATS as OUT
-from galaxy_explorer.utils.tables import decode_table, encode_table
+from galaxy_explorer.utils.tables import changed_column, decode_table, encode_table
 from tests.labels.conftest import KEY
 
 
@@ -84,6 +88,27 @@ def test_an_export_comes_back_as_the_same_labels(labelled, sample, open_store, t
     assert labelled.said("Ada", "g2")["note"].note == "dust, see “Plate 3”"
 
 
+@pytest.mark.parametrize("what", ["labels", "majority", "events"])
+def test_every_table_is_a_valid_votable_and_a_fits_of_all_alphabets(
+    labelled, sample, tmp_path, what
+):
+    labelled.record("Åsa α", [Change("g4", "note", note="näher?")])
+    made = label_table(labelled, what, sample)
+    (tmp_path / "t.vot").write_bytes(encode_table(made, "vot"))
+    said = io.StringIO()
+    assert validate(str(tmp_path / "t.vot"), said), said.getvalue()
+    back = decode_table(encode_table(made, "fits"), "fits")
+    assert changed_column(made, back) == ""
+
+
+@pytest.mark.parametrize("extension", ["csv", "fits"])
+def test_escaped_labels_come_back_by_import(labelled, extension):
+    labelled.record("=Åsa", [Change("g4", "note", note="+ näher")])
+    data = encode_table(label_table(labelled), extension)
+    rows = read_rows(data, f".{extension}", "mine")
+    assert ("=Åsa", "+ näher") in [(row["annotator"], row["note"]) for row in rows]
+
+
 @pytest.mark.parametrize("extension", list(OUT))
 def test_an_empty_log_exports_an_empty_table(store, sample, extension):
     table = label_table(store, "labels", sample)
@@ -145,6 +170,34 @@ def test_an_import_says_what_it_would_change(store, sample):
 def test_a_table_without_labels_is_refused_with_the_reason(store, data, suffix, reason):
     with pytest.raises(LabelError, match=reason):
         plan_import(store, read_rows(data, suffix, "mine"), annotator="Ada")
+
+
+def test_flags_are_no_labels_and_types_are(store):
+    data = b"id;T;note\ng1;-999;kept\ng2;99;\ng3;SB(s)bc;\ng4;NA;\ng5;Pec;\ng6;7.2;\n"
+    plan = plan_import(store, read_rows(data, ".csv", "m.csv"), annotator="Ada")
+    assert [(line, after) for line, *_, after in plan.lines] == [
+        (2, "kept"), (4, "T4"), (7, "T6")]  # fmt: skip
+    assert plan.flags == {"-999": 1, "99": 1, "Pec": 1}
+    assert (
+        "3 values outside -6..11 or without a stage taken as unknown: -999, 99, Pec" in plan.words()
+    )
+
+
+def test_ids_of_labels_to_the_last_digit():
+    table = Table({"id": np.array([2**64 - 1, 2**63], np.uint64), "t": [1.0, np.nan]})
+    rows = read_rows(encoded(table), ".fits", "m.fits")
+    assert rows == [{"id": str(2**64 - 1), "t": "1.0"}, {"id": str(2**63), "t": ""}]
+    table["id"] = [7.0, 8.0]
+    assert [row["id"] for row in read_rows(encoded(table), ".fits", "m.fits")] == ["7", "8"]
+    table["id"] = [5.87e17, 8.0]
+    with pytest.raises(LabelError, match=r"m.fits: the id column 'id' holds float"):
+        read_rows(encoded(table), ".fits", "m.fits")
+
+
+def encoded(table):
+    buffer = io.BytesIO()
+    table.write(buffer, format="fits")
+    return buffer.getvalue()
 
 
 def test_without_a_name_a_row_is_refused(store):

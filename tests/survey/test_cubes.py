@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.errors import BadImage, SurveyError
-from galaxy_explorer.survey.sources import open_cube
+from galaxy_explorer.survey.catalog import CatalogRow
+from galaxy_explorer.survey.sources import CubeSource, open_cube
 
 DATA = np.random.default_rng(0).normal(size=(7, 2, 12, 10)).astype(np.float32)
 NAMES = np.array([f"g{i}" for i in range(7)])
@@ -67,3 +68,32 @@ def test_real_cubes(shared_data, tmp_path):
         np.testing.assert_array_equal(gz1.read(6663)[0], file["images"][6663])
     bands = open_cube(shared_data / "candels" / "gds_hjvz_84.npz", tmp_path, "id")
     assert (bands.count, bands.shape) == (17, (4, 84, 84))
+
+
+@pytest.mark.parametrize("kind", ["u1", "<u2", ">u2"])
+def test_byte_order_does_not_change_what_pixels_are(tmp_path, kind):
+    values = np.random.default_rng(0).integers(0, 256, (2, 20, 20))
+    np.save(tmp_path / "a.npy", values.astype(kind))
+    source = CubeSource(open_cube(tmp_path / "a.npy", tmp_path, "id"), 2)
+    image = source.fetch(CatalogRow(1, "b", "b", np.nan, np.nan, np.nan))
+    assert not image.linear
+    top = 255 if kind == "u1" else 65535
+    np.testing.assert_allclose(image.data[0], values[1] / top, rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "h5"])
+def test_channels_last_are_read(tmp_path, suffix):
+    values = np.random.default_rng(0).integers(0, 256, (2, 24, 20, 3), dtype=np.uint8)
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "npy":
+        np.save(path, values)
+    elif suffix == "npz":
+        np.savez(path, images=values)
+    else:
+        with h5py.File(path, "w") as file:
+            file["images"] = values
+    cube = open_cube(path, tmp_path, "id")
+    assert cube.shape == (3, 24, 20)
+    image = CubeSource(cube, 2).fetch(CatalogRow(1, "b", "b", np.nan, np.nan, np.nan))
+    np.testing.assert_allclose(image.data, np.moveaxis(values[1], 2, 0) / 255, rtol=1e-6)
+    assert "channels last" in image.words

@@ -10,7 +10,8 @@ from astropy.io import fits
 from PIL import Image as Pictures
 
 from galaxy_explorer.errors import BadImage
-from galaxy_explorer.survey.images import finite, pixel_scale, read_image
+from galaxy_explorer.survey.images import finite, read_image
+from galaxy_explorer.survey.scales import pixel_scale
 
 PLANE = np.random.default_rng(0).normal(10.0, 1.0, (30, 20)).astype(np.float32)
 
@@ -52,13 +53,16 @@ def test_compressed_fits(pack):
     np.testing.assert_array_equal(image.data[0], PLANE)
 
 
-def test_isolated_nan_pixels_become_sky():
+def test_isolated_nan_pixels_are_filled_from_their_neighbours():
     holed = PLANE.copy()
     holed[15, 10] = np.nan
     holed[3, 3] = np.inf
     image = read_image(as_fits(fits.PrimaryHDU(holed)))
     assert np.isfinite(image.data).all()
-    assert image.data[0, 15, 10] == image.data[0, 3, 3] == pytest.approx(10.0, abs=0.5)
+    assert image.data[0, 15, 10] == pytest.approx(10.0, abs=0.9)
+    assert image.data[0, 3, 3] == pytest.approx(10.0, abs=0.9)
+    assert not image.valid[0, 15, 10]
+    assert image.valid.sum() == PLANE.size - 2
     kept = np.isfinite(holed)
     np.testing.assert_array_equal(image.data[0][kept], holed[kept])
 
@@ -123,3 +127,12 @@ def test_every_linear_frame_of_the_real_set_is_read(shared_data):
         image = read_image(path)
         assert image.linear, path
         assert np.isfinite(image.data).all(), path
+
+
+@pytest.mark.parametrize("keyword", ["BUNIT", "FILTER", "CTYPE1", "OBJECT", "CD1_1"])
+def test_a_card_that_cannot_be_parsed_states_nothing(keyword):
+    data = as_fits(fits.PrimaryHDU(PLANE, fits.Header({keyword: 1.5, "PIXSCALE": 0.3})))
+    start = data.index(keyword.encode().ljust(8) + b"=")
+    card = f"{keyword:8}= abc def ghi".encode().ljust(80)
+    image = read_image(data[:start] + card + data[start + 80 :])
+    assert (image.pixel_scale_arcsec, image.band) == (0.3, None)

@@ -100,7 +100,7 @@ def test_each_unusable_row_is_a_reject_with_its_reason(folder, tmp_path):
     files[6] = "/etc/passwd"
     (tmp_path / "secret.png").write_bytes((folder / "sub" / "N0.png").read_bytes())
     (folder / "sub" / "N7.png").unlink()
-    (folder / "sub" / "N7.png").symlink_to(tmp_path / "secret.png")
+    (folder / "sub" / "N7.png").symlink_to(tmp_path / "absent.png")
     files[8] = "x" * 400
     ids = [*NAMES[:10], "N1", "", *NAMES[12:14], "bad\tname", *NAMES[15:]]
     catalog = write_csv(tmp_path / "c.csv", {"id": ids, "image": files})
@@ -111,7 +111,7 @@ def test_each_unusable_row_is_a_reject_with_its_reason(folder, tmp_path):
         4: "no such file",
         5: "outside the folder",
         6: "outside the folder",
-        7: "outside the folder",
+        7: "no such file",
         8: "no file name",
         10: "already",
         11: "no id",
@@ -187,8 +187,8 @@ def test_mosaic_is_cut_at_the_positions(tmp_path):
     )
     stamps = report.survey.stamps()
     assert (report.accepted, report.rejected) == (3, 3)
-    np.testing.assert_array_equal(stamps[0, 0], sky[84:117, 84:117])
-    np.testing.assert_array_equal(stamps[1, 0], sky[283:316, 334:367])
+    np.testing.assert_array_equal(stamps[0, 0], sky[84:117, 84:117][::-1])
+    np.testing.assert_array_equal(stamps[1, 0], sky[283:316, 334:367][::-1])
     reasons = [row["reason"] for row in rejects(tmp_path / "s")]
     assert "not wholly within" in reasons[0]
     assert "not wholly within" in reasons[1]
@@ -216,6 +216,27 @@ def test_cutout_in_arcsec_needs_a_scale(tmp_path):
     assert set(report.survey.column("stamp_pixel_scale_arcsec")) == {0.5}
 
 
+def test_the_scale_of_a_header_cuts_in_arcsec_and_is_not_contradicted(tmp_path):
+    place = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 9.0, "CRVAL2": 1.0}
+    step = 0.5 / 3600
+    ways = (
+        {"PC1_1": -step, "PC2_2": step, "CDELT1": 1.0, "CDELT2": 1.0},
+        {"CDELT1": -0.5, "CDELT2": 0.5, "CUNIT1": "arcsec", "CUNIT2": "arcsec"},
+        {"CD1_1": -step, "CD2_2": 2 * step},
+    )
+    (tmp_path / "in").mkdir()
+    for number, way in enumerate(ways):
+        header = fits.Header({**place, **way})
+        fits.PrimaryHDU(FLUX[number], header).writeto(tmp_path / "in" / f"{number}.fits")
+    catalog = write_csv(tmp_path / "c.csv", {"id": ["0", "1", "2"]})
+    survey = run(tmp_path / "in", catalog, tmp_path / "s", cutout_arcsec=8.0).survey
+    np.testing.assert_allclose(survey.column("stamp_pixel_scale_arcsec")[:2], 0.5, rtol=1e-9)
+    assert any("not square: 0.5 x 1 arcsec" in words for words in survey.taken_words)
+    run(tmp_path / "in", catalog, tmp_path / "t", pixel_scale_arcsec=0.505)
+    with pytest.raises(SurveyError, match=r"says 0\.7071 arcsec/px, --pixel-scale 0\.6"):
+        run(tmp_path / "in", catalog, tmp_path / "u", pixel_scale_arcsec=0.6)
+
+
 def test_append_joins_two_sources(folder, tmp_path):
     catalog = write_csv(tmp_path / "c.csv", {"id": NAMES, "image": [f"sub/{n}.png" for n in NAMES]})
     first = run(folder, catalog, tmp_path / "s", band_name="r").survey.meta["fingerprint"]
@@ -237,14 +258,14 @@ def test_wrong_requests_are_named(folder, tmp_path):
     catalog = write_csv(tmp_path / "c.csv", {"id": NAMES, "ra": ["12h"] * COUNT})
     with pytest.raises(BadCatalog, match="there are id, ra"):
         run(folder, catalog, tmp_path / "s", columns={"ttype": "T"})
-    with pytest.raises(BadCatalog, match="'ra' holds string"):
-        run(folder, catalog, tmp_path / "s")
-    good = write_csv(tmp_path / "g.csv", {"id": NAMES})
+    with pytest.raises(BadCatalog, match="column 'ra', row 1: '12h' is no number"):
+        run(folder, catalog, tmp_path / "s", columns={"ra": "ra"})
+    good = write_csv(tmp_path / "g.csv", {"id": [f"{name}-absent" for name in NAMES]})
     with pytest.raises(SurveyError, match="no catalogue row has a usable picture"):
         run(folder, good, tmp_path / "s")
     with pytest.raises(SurveyError, match="neither a folder"):
         run(tmp_path / "absent", good, tmp_path / "s")
-    for options in ({"band": "x"}, {"size": 4}, {"cutout_arcsec": -1.0}):
+    for options in ({"band": ""}, {"size": 4}, {"cutout_arcsec": -1.0}):
         with pytest.raises(SettingError):
             IngestOptions(**options)
     assert [entry.name for entry in tmp_path.iterdir() if "partial" in entry.name] == []

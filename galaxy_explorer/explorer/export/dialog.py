@@ -160,7 +160,13 @@ class ExportDialog(pn.viewable.Viewer):
         self.heading.object = render(
             "pages.export", count=galaxies(len(rows)), words=words, clustering=clustering
         )
-        query = link_query(self.state, self._page(), self.context.selections)
+        try:
+            query = link_query(self.state, self._page(), self.context.selections)
+        except OSError as error:
+            notify(
+                f"The link is without the selection, which cannot be kept ({error})", warning=True
+            )
+            query = link_query(self.state, self._page(), None)
         bundle = self.state.bundle
         cite = (
             f"{words[0].upper()}{words[1:]}; {SOFTWARE}, bundle {bundle.name} (SHA-256"

@@ -24,6 +24,7 @@ from galaxy_explorer.bundle.bundle import psf_model, psf_model_name, read_deconv
 from galaxy_explorer.bundle.evaluation import Band, DeconvolutionFigure, DeconvolutionMeasures
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
+from galaxy_explorer.explorer.context import found
 from galaxy_explorer.explorer.pictures.display import (
     DisplaySettings,
     encode_sheet,
@@ -68,7 +69,7 @@ class SceneSource:
 
     def __init__(self, bundle: Bundle, survey_path: str) -> None:
         self.bundle = bundle
-        survey = Survey.open(survey_path) if survey_path else None
+        survey = Survey.open(found(survey_path)) if survey_path else None
         self.survey = survey if survey is not None and fits(survey, bundle) else None
 
     @cached_property

@@ -10,6 +10,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,9 +27,9 @@ from galaxy_explorer.classification import (
     prepare_image,
 )
 from galaxy_explorer.clustering.embedding import kth_distance, nearest
-from galaxy_explorer.errors import BadQuery, GalaxyExplorerError
+from galaxy_explorer.errors import BadQuery, GalaxyExplorerError, SettingError
 from galaxy_explorer.explorer.assets import Html, render
-from galaxy_explorer.explorer.background import LatestTask
+from galaxy_explorer.explorer.background import LatestTask, beside
 from galaxy_explorer.explorer.pictures.display import (
     DisplaySettings,
     as_shown,
@@ -106,9 +107,18 @@ class ImageReport:
         return np.asarray(as_shown(self.prepared.stamp[None])[0])
 
 
-def read(bundle: Bundle, source: bytes, name: str, frame: str) -> tuple[Prepared, Measured]:
-    """Read and frame a picture, and measure it. Raises BadImage, SettingError."""
-    prepared = prepare_image(bundle, source, name=name, frame=frame)
+def read(
+    bundle: Bundle, source: bytes, name: str, frame: str, asked: tuple[str, str] = ("", "")
+) -> tuple[Prepared, Measured]:
+    """Read and frame a picture, and measure it; asked: HDU and band as typed, "" to find them.
+
+    Raises BadImage, SettingError.
+    """
+    hdu, band = asked
+    if hdu and not hdu.isdecimal():
+        raise SettingError(f"HDU {hdu!r}: give its number, from 0")
+    number = int(hdu[:9]) if hdu else None
+    prepared = prepare_image(bundle, source, name=name, frame=frame, hdu=number, band=band or None)
     return prepared, measure(prepared)
 
 
@@ -200,7 +210,7 @@ def pictures(found: ImageReport, display: DisplaySettings) -> Html:
     residual = residual_pictures((stamps[0] - stamps[1])[None], RESIDUAL_LIMIT)[0]
     how = "linear flux" if found.prepared.flux is not None else "already stretched"
     height, width = found.prepared.image.shape[1:]
-    size = f"{width} × {height} pixels, {how}"
+    size = f"{found.prepared.taken}, {width} × {height} pixels, {how}"
     cut = f"{found.name}: {size}; the square of {found.prepared.side} is cut"
     scale = format_residual(RESIDUAL_LIMIT, colour=stamps.ndim == 4)
     shown = [
@@ -292,15 +302,15 @@ CENTRAL = (64, 8, 4096)
 """Central pixels: how many at first, at least and at most."""
 FRAMES = {"The galaxy, found by itself": "auto", "The whole picture": "whole"}
 PRIVACY = (
-    "FITS with linear flux, or a stretched JPEG or PNG; the galaxy in the middle. The picture is"
-    " worked on in memory and forgotten with this page; no file is written."
+    "FITS with linear flux, or a stretched JPEG, PNG, WebP or TIFF; the galaxy in the middle."
+    " The picture is worked on in memory and forgotten with this page; no file is written."
 )
 STAR = "The star: its place on the map of all galaxies."
 
 
 @cache
 def _reader() -> ThreadPoolExecutor:
-    """The one thread that reads and measures what visitors bring."""
+    """The one thread that has what visitors bring read and measured, one after the other."""
     return ThreadPoolExecutor(1, "my-galaxy")
 
 
@@ -318,7 +328,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         self.zone = DropZone(
             self.on_message, words=f"Drop a galaxy here, or choose a file (at most"
             f" {context.settings.upload_megabytes} MB)", limit=self.limit, margin=(0, 10, 12, 10),
-            accept=".fits,.fit,.fts,.gz,.bz2,.png,.jpg,.jpeg",
+            accept=".fits,.fit,.fts,.gz,.bz2,.fz,.png,.jpg,.jpeg,.webp,.tif,.tiff",
         )  # fmt: skip
         self.message = _html("")
         self.shots, self.words, self.clusters, self.measures = (_html("") for _ in range(4))
@@ -343,8 +353,12 @@ class MyGalaxyPage(pn.viewable.Viewer):
 
         frames.param.watch(change, "value")
         size.param.watch(change, "value")
+        self.hdu = pmui.TextInput(label="FITS extension (--hdu), if not found", **SMALL)
+        self.band = pmui.TextInput(label="Band or plane (--band), if not found", **SMALL)
+        for field in (self.hdu, self.band):
+            field.param.watch(self.work, "value")
         forget = pmui.Button(label="Forget it", on_click=self.forget, variant="text", size="small")
-        frame_part = [frames, size, forget]
+        frame_part = [frames, size, self.hdu, self.band, forget]
         left = pn.Column(
             clustering_select(self.state), self.zone, *self._position_part(), *frame_part,
             self.message, _html(render("parts.soft", words=PRIVACY)), display_controls(self.state),
@@ -392,7 +406,13 @@ class MyGalaxyPage(pn.viewable.Viewer):
         try:
             async with asyncio.timeout(self.context.settings.upload_seconds):
                 bundle, loop = self.state.bundle, asyncio.get_running_loop()
-                job = loop.run_in_executor(_reader(), read, bundle, data, name, self.frame)
+                # What reading needs of the bundle; the other process has no use for its arrays.
+                little = SimpleNamespace(name=bundle.name, manifest=bundle.manifest)
+                asked = (self.hdu.value.strip(), self.band.value.strip())
+                seconds = self.context.settings.upload_seconds
+                job = loop.run_in_executor(
+                    _reader(), beside, seconds, read, little, data, name, self.frame, asked
+                )
                 prepared, measured = await job
                 stamps = self.context.stamps
                 self.found = await asyncio.wrap_future(
@@ -403,7 +423,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
             seconds = self.context.settings.upload_seconds
             self._say(f"{name}: not done after {seconds} s; given up")
         except GalaxyExplorerError as error:
-            self.forget()
+            self.found = None  # the picture stays: another HDU or band may be typed
             self._say(str(error))
         finally:
             self.zone.busy = False

@@ -43,6 +43,7 @@ from galaxy_explorer.explorer.wording import (
     figure_title,
     format_entry,
 )
+from galaxy_explorer.utils.tables import encode_table
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -218,9 +219,7 @@ def ecsv_bytes(rows: Sequence[EvaluationRow], evaluation: Evaluation, bundle: Bu
         missing = [value is None for value in values]
         filled = [0 if value is None else value for value in values]
         table[name] = MaskedColumn(filled, mask=missing) if any(missing) else filled
-    text = io.StringIO()
-    table.write(text, format="ascii.ecsv")
-    return text.getvalue().encode()
+    return encode_table(table, "ecsv")
 
 
 FIRST_QUESTION = "agreement"

@@ -76,8 +76,15 @@ def _open_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.
     size = int(np.prod(shape)) * dtype.itemsize
     if not path.exists() or path.stat().st_size != size:
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=".new")
-        os.truncate(handle, size)
-        os.close(handle)
+        try:
+            if hasattr(os, "posix_fallocate") and size:  # else a full disk would end the process
+                os.posix_fallocate(handle, 0, size)
+            os.truncate(handle, size)
+        except OSError:
+            Path(name).unlink()
+            raise
+        finally:
+            os.close(handle)
         Path(name).replace(path)
     os.utime(path)
     return np.memmap(path, dtype, "r+", shape=shape)

@@ -6,8 +6,8 @@
 
 <view> is bundle, pictures and display settings: "<hash>.reconstruction.linear-...". An address
 says everything, so its picture never changes and the browser keeps it. Nothing else is accepted.
-`panel serve app.py --plugins galaxy_explorer.explorer.routes` serves `ROUTES`, and lets
-nobody in for whom there is no place.
+Whoever imports this module has every server of the process serve `ROUTES`; with
+`--plugins galaxy_explorer.explorer.routes` they are there before the first page is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from galaxy_explorer.explorer.context import AppContext, app_context
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode, encode_sheet
 from galaxy_explorer.explorer.pictures.stamps import TilePyramid, draw_tile, is_tile, unit_map
 from galaxy_explorer.explorer.plots.colouring import Colouring, map_colouring
-from galaxy_explorer.explorer.server.sessions import install_session_cap
+from galaxy_explorer.explorer.server.sessions import guard_server
 from galaxy_explorer.explorer.state import PICTURES, colour_columns
 from galaxy_explorer.explorer.urls import HASH_DIGITS
 from galaxy_explorer.settings import read_settings
@@ -174,4 +174,4 @@ ROUTES: list[tuple[str, Any]] = [
         TileHandler,
     ),
 ]
-install_session_cap()
+guard_server(ROUTES)

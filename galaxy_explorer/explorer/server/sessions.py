@@ -1,5 +1,9 @@
 """Who has an explorer open: at most so many at once, and whoever leaves makes room.
 
+All that a server of this process answers goes through `guard_server`: it adds the routes of the
+pictures, refuses requests to names that are not this server's, and sends the headers that keep
+other sites from using a page.
+
 Whoever finds no slot free costs the server next to nothing: no session is made, and a small page
 without scripts tries again by itself. A visitor whose connection drops keeps the slot, and finds
 everything as it was on coming back; only where others wait does a slot go that nobody has used for
@@ -9,10 +13,21 @@ a while.
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from fnmatch import fnmatchcase
 from functools import cache, partial
 from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import panel as pn
@@ -21,14 +36,19 @@ import param
 from bokeh.application.application import SessionContext
 from bokeh.server.contexts import BokehSessionContext
 from bokeh.server.session import ServerSession
-from bokeh.server.urls import per_app_patterns
+from bokeh.server.tornado import BokehTornado
+from bokeh.server.views.ws import WSHandler
+from bokeh.settings import settings as bokeh_settings
 from panel.io.server import DocHandler
 from panel.util import edit_readonly
-from tornado.web import Finish
+from tornado.httputil import HTTPServerRequest
+from tornado.process import task_id
+from tornado.web import Finish, RequestHandler
 
+from galaxy_explorer.errors import SettingError
 from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.widgets.components import SessionBeacon, notify, when_loaded
-from galaxy_explorer.settings import read_settings
+from galaxy_explorer.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from bokeh.server.session import ServerSession
@@ -213,9 +233,228 @@ class CappedDocHandler(DocHandler):
             super()._log()
 
 
-def install_session_cap() -> None:
-    """Let every page that a server of this process serves be asked for at `CappedDocHandler`."""
-    per_app_patterns[:] = [
-        (path, CappedDocHandler if handler is DocHandler else handler)
-        for path, handler in per_app_patterns
-    ]
+AWAKE = "/stamps/awake"
+WAKING = "X-Galaxy-Explorer-Waking"
+WAKE_S = 30.0
+"""How long the first page waits for other processes (s)."""
+LOCAL = frozenset(("localhost", "127.0.0.1", "::1"))
+ORIGINS = "--allow-websocket-origin"
+POLICY = {
+    "default-src": "'self'",
+    # Bokeh and Panel start from scripts in the page, and make functions of texts and blobs.
+    "script-src": "'self' 'unsafe-inline' 'unsafe-eval' blob:",
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data: blob:",
+    "font-src": "'self' data:",
+    "connect-src": "'self' data: blob:",
+    "worker-src": "'self' blob:",
+    "object-src": "'none'",
+    "base-uri": "'self'",
+    "form-action": "'self'",
+}
+"""Where a page may take what from: this server alone."""
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header or an origin, without its port."""
+    try:
+        return (urlsplit(host if "//" in host else f"//{host}").hostname or "").rstrip(".")
+    except ValueError:  # an unfinished [::1
+        return ""
+
+
+def is_own_name(name: str, own: Sequence[str], allowed: Sequence[str]) -> bool:
+    """Whether a server answers to a name.
+
+    own: the addresses that it listens at; allowed: names and patterns (*.example.org) of settings.
+    """
+    known = (pattern.lower() for pattern in allowed)
+    return name in LOCAL or name in own or any(fnmatchcase(name, one) for one in known)
+
+
+@cache
+def guard_settings() -> Settings:
+    """The settings; where one is wrong, of which the page tells, the defaults."""
+    try:
+        return read_settings()
+    except SettingError:
+        return read_settings({})
+
+
+def foreign_name(server: BokehTornado, request: HTTPServerRequest) -> str | None:
+    """The name of another server, where a request asks for that; None for this one's own names.
+
+    A page of another site can have its name point here (DNS rebinding), and would then be let in
+    by every browser that can reach this server.
+    """
+    name = host_name(request.host)
+    own = [host_name(server._absolute_url or "")]  # noqa: SLF001 (given to the server's makers only)
+    stream = getattr(request.connection, "stream", None)
+    if stream is not None and stream.socket is not None:
+        own.append(str(stream.socket.getsockname()[0]))
+    origins = bokeh_settings.allowed_ws_origin() or server.websocket_origins
+    names = [part.strip() for part in guard_settings().hosts.split(",") if part.strip()]
+    allowed = [*map(host_name, origins), *names]
+    return None if is_own_name(name, own, allowed) else name
+
+
+def refusal(name: str) -> str:
+    """Why a request is refused, and the cure."""
+    return (
+        f"This server does not answer to the name {name!r}. Whoever runs it can allow the name with"
+        f" {ORIGINS} {name} or GALAXY_EXPLORER_HOSTS={name}.\n"
+    )
+
+
+def protect(handler: RequestHandler) -> None:
+    """Set the headers that keep other sites from using an answer; of a page also `POLICY`."""
+    frames = guard_settings().frames.split()
+    policy = {"frame-ancestors": " ".join(["'self'", *frames])}
+    if isinstance(handler, DocHandler):
+        policy |= POLICY
+    words = "; ".join(f"{name} {value}" for name, value in policy.items())
+    handler.set_header("Content-Security-Policy", words)
+    handler.set_header("X-Content-Type-Options", "nosniff")
+    handler.set_header("Referrer-Policy", "same-origin")
+    if not frames:
+        handler.set_header("X-Frame-Options", "SAMEORIGIN")
+
+
+class ForeignNameHandler(RequestHandler):
+    """Where a request goes that is meant for another name."""
+
+    def initialize(self, name: str) -> None:
+        """Keep the name that was asked for."""
+        self.name = name
+
+    def prepare(self) -> None:
+        """Refuse, whatever is asked for."""
+        protect(self)
+        self.set_status(HTTPStatus.FORBIDDEN)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(refusal(self.name))
+
+
+class AwakeHandler(RequestHandler):
+    """Says that this process has loaded the app, and which process it is."""
+
+    def get(self) -> None:
+        """Answer with the number of the process."""
+        self.set_header("Cache-Control", "no-store")
+        self.finish(str(os.getpid()))
+
+
+@cache
+def wake_siblings() -> None:
+    """Have the other processes of `--num-procs` load the app now, before the first page is seen.
+
+    Each loads it with the first page that it makes; until then it would not know the pictures,
+    which a browser may ask of any of them. Whatever goes wrong here is left to that first page.
+    """
+    count = num_procs(sys.orig_argv)
+    visitor = pn.state.curdoc and pn.state.curdoc.session_context
+    if count < 2 or task_id() is None or not isinstance(visitor, BokehSessionContext):
+        return
+    request: Any = visitor.request
+    with suppress(AttributeError, OSError):
+        place = request.connection.stream.socket.getsockname()[:2]
+        end, awake = time.monotonic() + WAKE_S, {str(os.getpid())}
+        with ThreadPoolExecutor(count) as pool:
+            while len(awake) < count and time.monotonic() < end:
+                jobs = []
+                for _ in range(count - 1):
+                    jobs.append(pool.submit(_wake, place, request.path, request.protocol))
+                    time.sleep(BETWEEN_S)
+                awake |= {job.result() for job in jobs} - {""}
+
+
+def is_waking() -> bool:
+    """Whether the page that is being made is asked for by another process: nobody sees it."""
+    visitor = pn.state.curdoc and pn.state.curdoc.session_context
+    request = visitor.request if isinstance(visitor, BokehSessionContext) else None
+    return request is not None and WAKING in request.headers
+
+
+def num_procs(words: Sequence[str]) -> int:
+    """Processes that the command line of Panel asks for; 0 means one a core."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--num-procs", type=int, default=1)
+    try:
+        count = int(parser.parse_known_args(list(words))[0].num_procs)
+    except SystemExit:
+        return 1
+    return count if count > 0 else os.cpu_count() or 1
+
+
+def _wake(place: tuple[str, int], page: str, protocol: str) -> str:
+    """Number of the process that answers, which then has loaded the app; empty where none does."""
+    options: dict[str, Any] = {"timeout": WAKE_S}
+    kind: type[HTTPConnection] = HTTPConnection
+    if protocol == "https":  # of this very server: its name is not in its certificate
+        kind, options["context"] = HTTPSConnection, ssl._create_unverified_context()  # noqa: S323, SLF001
+    connection = kind(*place, **options)
+    awake = page.rsplit("/", 1)[0] + AWAKE
+    try:
+        for path in (awake, page, awake):  # one connection stays with one process
+            connection.request("GET", path, headers={"Host": "localhost", WAKING: "1"})
+            answer = connection.getresponse()
+            text = answer.read()
+            if path == awake and answer.status == HTTPStatus.OK:
+                return text.decode()
+    except (OSError, HTTPException):
+        pass
+    finally:
+        connection.close()
+    return ""
+
+
+@cache
+def protected(handler: type[RequestHandler]) -> type[RequestHandler]:
+    """A handler whose answers have the headers; pages are made by `CappedDocHandler`."""
+
+    def set_default_headers(self: RequestHandler) -> None:
+        base.set_default_headers(self)
+        protect(self)
+
+    def check_origin(self: Any, origin: str) -> bool:
+        # A page of this server may connect by whichever of its names it was asked for.
+        same = urlsplit(origin).netloc == self.request.headers.get("Host")
+        return same or bool(WSHandler.check_origin(self, origin))
+
+    base = CappedDocHandler if handler is DocHandler else handler
+    own: dict[str, Any] = {"set_default_headers": set_default_headers}
+    if issubclass(handler, WSHandler):
+        own["check_origin"] = check_origin
+    return type(handler.__name__, (base,), own)
+
+
+def guard_server(routes: Sequence[tuple[str, type[RequestHandler]]]) -> None:
+    """Have every Bokeh server of this process, running or not, serve routes and keep others out."""
+    find, write = BokehTornado.find_handler, DocHandler.write
+    served: WeakSet[BokehTornado] = WeakSet()
+
+    def find_handler(self: BokehTornado, request: HTTPServerRequest, **options: Any) -> Any:
+        if (name := foreign_name(self, request)) is not None:
+            return self.get_handler_delegate(request, ForeignNameHandler, {"name": name})
+        if request.host.startswith("["):  # Panel takes what is behind the first colon for the port
+            request.host = f"localhost:{request.host.partition(']:')[2] or 80}"
+        if self not in served:
+            served.add(self)
+            everything = [*routes, (AWAKE, AwakeHandler)]
+            self.wildcard_router.add_rules([(self.prefix + path, one) for path, one in everything])
+        delegate = find(self, request, **options)
+        if hasattr(delegate, "handler_class"):
+            delegate.handler_class = protected(delegate.handler_class)
+        return delegate
+
+    def write_page(self: RequestHandler, chunk: Any) -> None:
+        # The page that first loads this module is asked for before anything here is in force.
+        protect(self)
+        if (name := foreign_name(self.application, self.request)) is not None:
+            self.set_status(HTTPStatus.FORBIDDEN)
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            chunk = refusal(name)
+        write(self, chunk)
+
+    BokehTornado.find_handler = find_handler
+    DocHandler.write = write_page

@@ -1,0 +1,364 @@
+"""Pictures in a folder, a zip archive or a Parquet file, and how a catalogue's names find them.
+
+A folder is indexed once. Names are compared as they are, then without regard to case and Unicode
+form, to the suffix, and to the sub-folder: the first of these that fits counts, and two files that
+fit equally well are refused.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+import zipfile
+import zlib
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from galaxy_explorer.errors import BadImage, SurveyError
+from galaxy_explorer.survey.catalog import CatalogRow
+from galaxy_explorer.survey.images import COMPRESSED, SUFFIXES, Image, read_image
+from galaxy_explorer.survey.limits import MAX_FILE_BYTES
+from galaxy_explorer.utils.reading import plain_table
+
+MAX_NAME_CHARACTERS = 255
+PICTURES_AT_ONCE = 16
+MAX_MEMBERS = 5_000_000
+"""Files of a zip archive; its directory lies in memory."""
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is one of the kinds that are read, by its name."""
+    return _bare(name) != name.lower()
+
+
+def _bare(name: str) -> str:
+    """A name in lower case without the suffixes of pictures; others, as in J1237.5, stay."""
+    bare = name.lower()
+    for packed in (*COMPRESSED, ".fz"):
+        bare = bare.removesuffix(packed)
+    for suffix in SUFFIXES:
+        if bare.endswith(suffix) and len(bare) > len(suffix):
+            return bare.removesuffix(suffix)
+    return name.lower()
+
+
+def _alike(one: str, two: str) -> int:
+    """How many characters two names begin with alike."""
+    return next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), len(one))
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+class PictureIndex:
+    """Paths of pictures, relative and with slashes; `root` is where they lie, for longer names."""
+
+    def __init__(self, paths: Iterable[str], root: str) -> None:
+        self.paths = sorted(paths)
+        self._root = _key(root).strip("/")
+        # By path, path without suffix, file name, file name without suffix.
+        self._ways: tuple[dict[str, list[str]], ...] = ({}, {}, {}, {})
+        for path in self.paths:
+            key = _key(path)
+            name = key.rpartition("/")[2]
+            for way, form in zip(self._ways, (key, _bare(key), name, _bare(name)), strict=True):
+                way.setdefault(form, []).append(path)
+        self._names = sorted(self._ways[3])
+
+    def find(self, name: str) -> str:
+        """The path of the picture that a catalogue calls `name`.
+
+        Raises BadImage naming both where two fit equally well, and the nearest where none fits.
+        """
+        plain = name.replace("\\", "/")
+        if len(plain) > MAX_NAME_CHARACTERS * 8 or "\0" in plain:
+            raise BadImage(name[:80], "is no file name")
+        wanted = os.path.normpath(plain)
+        if wanted == ".." or wanted.startswith(("../", "/")) or plain[1:3] == ":/":
+            full = _key(wanted).strip("/")
+            if not self._root or not full.startswith(self._root + "/"):
+                raise BadImage(name, f"lies outside the folder{self._hint(wanted)}")
+            wanted = full[len(self._root) + 1 :]
+        for found in self._tiers(_key(wanted)):
+            exact = [
+                p for p in found if f"/{p}.".startswith(f"/{wanted}.") or f"/{wanted}." in f"/{p}."
+            ]
+            fitting = exact if len(exact) == 1 else found
+            if len(fitting) > 1:
+                both = " and ".join(fitting[:2])
+                raise BadImage(name, f"{len(fitting)} files fit equally well, such as {both}")
+            if fitting:
+                return fitting[0]
+        if any(len(part.encode()) > MAX_NAME_CHARACTERS for part in plain.split("/")):
+            raise BadImage(name[:80], "is no file name")
+        raise BadImage(name, f"no such file in the folder{self._hint(wanted)}")
+
+    def _tiers(self, key: str) -> Iterator[list[str]]:
+        by_path, by_stem, by_name, by_bare_name = self._ways
+        yield by_path.get(key, [])
+        yield by_stem.get(key, [])
+        yield by_stem.get(_bare(key), [])
+        if "/" not in key:
+            yield by_name.get(key, [])
+            yield by_bare_name.get(key, [])
+            yield by_bare_name.get(_bare(key), [])
+            return
+        # A name with more folders than there are below the root: those of the root itself.
+        parts = PurePosixPath(key).parts
+        for start in range(1, len(parts)):
+            if not f"/{self._root}".endswith("/" + "/".join(parts[:start])):
+                continue
+            rest = "/".join(parts[start:])
+            yield by_path.get(rest, [])
+            yield by_stem.get(rest, []) or by_stem.get(_bare(rest), [])
+
+    def _hint(self, wanted: str) -> str:
+        """Words on the file that is called most like it."""
+        if not self.paths:
+            return ": there is no picture in it"
+        name = _bare(_key(wanted).rpartition("/")[2])
+        place = bisect_left(self._names, name)
+        near = self._names[max(place - 1, 0) : place + 1]
+        best = max(near, key=lambda other: _alike(other, name))
+        return f"; the nearest is {self._ways[3][best][0]}"
+
+
+class _IndexedSource:
+    """What a folder and an archive of pictures share."""
+
+    def __init__(self, hdu: int | None) -> None:
+        self._hdu = hdu
+        self.index = PictureIndex((), "")
+        self.shared: list[str] = []
+
+    def file_of(self, row: CatalogRow) -> str:
+        """Path of the row's picture; where there is none, what the catalogue calls it."""
+        try:
+            return self._find(row.image or row.galaxy_id)
+        except BadImage:
+            return row.image or row.galaxy_id
+
+    def _find(self, name: str) -> str:
+        return self.index.find(name)
+
+    def unused(self, rows: Iterable[CatalogRow]) -> int:
+        """Pictures that no row names."""
+        used = Counter(self.file_of(row) for row in rows)
+        several = [path for path in self.index.paths if used[path] > 1]
+        if several:
+            self.shared = [
+                f"{len(several):,} pictures are those of several rows, {several[0]} first"
+            ]
+        return sum(path not in used for path in self.index.paths)
+
+
+class FolderSource(_IndexedSource):
+    """A folder of pictures: the catalogue's image column, else the id, names the file.
+
+    Links to files are followed wherever they lead; folders that are links are not, unless they lead
+    to another place in the folder.
+    """
+
+    def __init__(self, folder: Path, hdu: int | None = None) -> None:
+        super().__init__(hdu)
+        self._folder = folder
+        self.listing = list_pictures(folder)
+        self.index = PictureIndex(self.listing.pictures, folder.resolve().as_posix())
+
+    def fetch(self, row: CatalogRow) -> Image:
+        """Read the row's file."""
+        if not (row.image or row.galaxy_id):
+            raise BadImage("catalogue", "the row has no id")
+        name = self._find(row.image or row.galaxy_id)
+        return read_image(self._folder / name, name=name, hdu=self._hdu)
+
+    def _find(self, name: str) -> str:
+        """As the index does; else by way of folders that are links to others of this folder."""
+        try:
+            return self.index.find(name)
+        except BadImage:
+            path = self._folder / name.replace("\\", "/")
+            root = self._folder.resolve()
+            if _inside(path, root) and (real := path.resolve().relative_to(root).as_posix()) in (
+                self.index.paths
+            ):
+                return real
+            raise
+
+    def notes(self) -> list[str]:
+        """What the summary says of the folder."""
+        return [*self.listing.words(), *self.shared]
+
+
+class ZipSource(_IndexedSource):
+    """A zip archive of pictures, each read from its place in it, within the limits of a file."""
+
+    def __init__(self, path: Path, hdu: int | None = None) -> None:
+        super().__init__(hdu)
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except (OSError, zipfile.BadZipFile, ValueError) as error:
+            raise BadImage(str(path), f"is no zip archive ({error}); unpack it") from error
+        members = [one for one in self._archive.infolist() if is_picture(one.filename)]
+        if len(members) > MAX_MEMBERS:
+            raise BadImage(str(path), f"more than {MAX_MEMBERS} files; unpack it")
+        # As archives made by macOS have them: a twin of each file that is no picture.
+        names = (one.filename for one in members if "__MACOSX/" not in one.filename)
+        self.index = PictureIndex(names, path.with_suffix("").resolve().as_posix())
+
+    def fetch(self, row: CatalogRow) -> Image:
+        """Read the row's picture."""
+        if not (row.image or row.galaxy_id):
+            raise BadImage("catalogue", "the row has no id")
+        name = self.index.find(row.image or row.galaxy_id)
+        try:
+            with self._archive.open(name) as stream:
+                data = stream.read(MAX_FILE_BYTES + 1)
+        except (OSError, RuntimeError, ValueError, EOFError, NotImplementedError) as error:
+            raise BadImage(name, f"cannot be unpacked ({error}); unpack the archive") from error
+        except (zipfile.BadZipFile, zlib.error) as error:
+            raise BadImage(name, f"is damaged in the archive ({error})") from error
+        return read_image(data, name=name, hdu=self._hdu)
+
+    def notes(self) -> list[str]:
+        """What the summary says of the archive."""
+        return [f"{len(self.index.paths):,} pictures read from the zip archive", *self.shared]
+
+
+class Listing:
+    """The files of a folder. pictures: relative paths. left_out: how many of a kind and why."""
+
+    def __init__(self) -> None:
+        self.pictures: list[str] = []
+        self.left_out: Counter[str] = Counter()
+        self.linked = 0
+
+    def words(self) -> list[str]:
+        """What a summary says of it."""
+        words = []
+        if self.linked:
+            words.append(
+                f"{self.linked:,} pictures are links to files outside the folder, followed"
+            )
+        if self.left_out:
+            why = ", ".join(f"{count:,} {reason}" for reason, count in self.left_out.most_common())
+            words.append(f"left out: {why}")
+        return words
+
+
+def list_pictures(folder: Path) -> Listing:
+    """The pictures of a folder and of those in it, each of its other files counted by a reason."""
+    listing, root = Listing(), folder.resolve()
+    for place, folders, names in os.walk(folder):
+        for name in folders:
+            path = Path(place) / name
+            if path.is_symlink() and not _inside(path, root):
+                listing.left_out[f"linked folder outside this one ({name}; name it itself)"] += 1
+        for name in names:
+            path = Path(place) / name
+            relative = path.relative_to(folder).as_posix()
+            if not is_picture(name):
+                suffix = Path(name).suffix.lower()
+                plain = suffix and suffix.isprintable() and not name.startswith(".")
+                listing.left_out[suffix if plain else "without a suffix"] += 1
+                continue
+            try:
+                regular = stat.S_ISREG(path.stat().st_mode)
+            except (OSError, ValueError):
+                regular = False
+            if not regular:
+                listing.left_out["broken link or special file"] += 1
+                continue
+            listing.linked += path.is_symlink() and not _inside(path, root)
+            listing.pictures.append(relative)
+    return listing
+
+
+def _inside(path: Path, root: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(root)
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+class ParquetSource:
+    """A Parquet file with the pictures in a column of struct{bytes, path} or of bytes.
+
+    Rows of the same file as catalogue are those of the pictures; with another catalogue they are
+    matched by the id column of both.
+    """
+
+    def __init__(self, path: Path, id_column: str, *, same: bool) -> None:
+        self._path, self._name = path, path.name
+        self._file = pq.ParquetFile(path)
+        fields = {one.name: one.type for one in self._file.schema_arrow}
+        self._column = next((name for name, kind in fields.items() if _holds_pictures(kind)), "")
+        if not self._column:
+            raise SurveyError(f"{path}: no column of pictures (struct with bytes, or bytes)")
+        self._places: dict[str, int] | None = None
+        if not same:
+            if id_column not in fields:
+                raise SurveyError(f"{path}: no column {id_column!r} to match the catalogue by")
+            ids = plain_table(self._file.read([id_column]))[id_column].cast("string").to_pylist()
+            self._places = {str(name).strip(): row for row, name in enumerate(ids)}
+            if len(self._places) != len(ids):
+                raise SurveyError(f"{path}: ids in {id_column!r} are not unique")
+        self._next = 0
+        self._batches: Iterator[Any] = iter(())
+
+    def notes(self) -> list[str]:
+        """What the summary says of the pictures."""
+        way = "row by row of the same file" if self._places is None else "by id"
+        return [f"pictures from the bytes of the column {self._column}, {way}"]
+
+    def _index(self, row: CatalogRow) -> int | None:
+        return row.row if self._places is None else self._places.get(row.galaxy_id)
+
+    def file_of(self, row: CatalogRow) -> str:
+        """The file and the row in it."""
+        return f"{self._name}[{self._index(row)}]"
+
+    def fetch(self, row: CatalogRow) -> Image:
+        """Read the picture from its bytes."""
+        index, name = self._index(row), self.file_of(row)
+        if index is None:
+            raise BadImage(name, "the file holds no picture of this id")
+        if index < self._next:
+            self._next, self._batches = 0, iter(())
+        value: Any = None
+        try:
+            if self._next == 0:
+                self._batches = (
+                    one
+                    for batch in self._file.iter_batches(PICTURES_AT_ONCE, columns=[self._column])
+                    for one in batch.column(0)
+                )
+            while self._next <= index:
+                value = next(self._batches)
+                self._next += 1
+        except (pa.ArrowException, OSError, StopIteration) as error:
+            raise BadImage(name, f"cannot be read ({error})") from error
+        data = value.as_py() if value is not None else None
+        data = data.get("bytes") if isinstance(data, dict) else data
+        if not data:
+            raise BadImage(name, "the row has no bytes of a picture")
+        return read_image(data, name=name)
+
+    def unused(self, rows: Iterable[CatalogRow]) -> int:
+        """Pictures that no row refers to."""
+        used = {self._index(row) for row in rows} - {None}
+        return int(self._file.metadata.num_rows) - len(used)
+
+
+def _holds_pictures(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))

@@ -1,0 +1,215 @@
+"""What columns of a catalogue mean: ids, positions, stages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.table import MaskedColumn, Table
+from PIL import Image as Pictures
+
+from galaxy_explorer.errors import BadCatalog, SurveyError
+from galaxy_explorer.survey.ingest import IngestOptions, ingest_survey
+
+PIXELS = np.random.default_rng(3).integers(0, 256, (4, 16, 16), dtype=np.uint8)
+NAMES = ["U1", "U2", "U3", "U4"]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, pixels in zip(NAMES, PIXELS, strict=True):
+        Pictures.fromarray(pixels).save(folder / f"{name}.png")
+    return folder
+
+
+def ingest(source, table, **options):
+    path = source.parent / "catalog.fits"
+    if isinstance(table, str):
+        path = path.with_suffix(".csv")
+        path.write_text(table)
+    else:
+        hours = any(column.unit == u.hourangle for column in table.columns.values())
+        path = path.with_suffix(".ecsv") if hours else path  # FITS has no such unit
+        table.write(path, overwrite=True)
+    out = source.parent / f"survey{len(list(source.parent.iterdir()))}"
+    return ingest_survey(source, path, out, IngestOptions(**{"size": 16, **options}))
+
+
+@pytest.mark.parametrize(
+    ("unit", "values", "words"),
+    [
+        ("deg", [150.0, 30.0], None),
+        ("", [150.0, 30.0], None),
+        ("rad", np.deg2rad([150.0, 30.0]), "rad converted"),
+        ("h", [10.0, 2.0], "h converted"),
+        ("hourangle", [10.0, 2.0], "converted"),
+        ("arcsec", [540000.0, 108000.0], "arcsec converted"),
+    ],
+)
+def test_right_ascension_in_its_unit(pictures, unit, values, words):
+    table = Table({"id": NAMES[:2], "ra": values, "dec": [1.0, -2.0]})
+    table["ra"].unit = unit or None
+    report = ingest(pictures, table)
+    np.testing.assert_allclose(report.survey.column("ra"), [150.0, 30.0])
+    np.testing.assert_allclose(report.survey.column("dec"), [1.0, -2.0])
+    assert any(words in note for note in report.notes) if words else not report.notes
+
+
+def test_an_unknown_unit_leaves_guessed_positions_out_and_refuses_given_ones(pictures):
+    table = Table({"id": NAMES, "ra": [1.0] * 4 * u.Jy, "dec": [0.0] * 4 * u.deg})
+    report = ingest(pictures, table)
+    assert np.isnan(report.survey.column("ra")).all()
+    assert np.isnan(report.survey.column("dec")).all()
+    assert any("unit 'Jy'" in note for note in report.notes)
+    assert report.guessed == ("galaxy_id = id",)
+    with pytest.raises(BadCatalog, match=r"'ra' has the unit 'Jy'.*--ra none"):
+        ingest(pictures, table, columns={"ra": "ra"})
+    hours = Table({"id": NAMES, "ra": [1.0] * 4, "dec": [0.0] * 4 * u.hourangle})
+    hours["dec"].unit = "h"
+    with pytest.raises(BadCatalog, match="'dec' has the unit 'h'"):
+        ingest(pictures, hours, columns={"dec": "dec"})
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec"),
+    [
+        ("10:00:00", "-02:30:00"),
+        ("10 00 00.0", "-02 30 00"),
+        ("10h00m00s", "-02d30m00s"),
+        ("150d00m00s", "\u221202\u00b030\u203200\u2033"),
+        ("10:00", "-2:30"),
+        ("150.0", "-2.5"),
+    ],
+)
+def test_sexagesimal_positions(pictures, ra, dec):
+    report = ingest(pictures, f"id,RA,Dec\nU1,{ra},{dec}\nU2,,\n")
+    np.testing.assert_allclose(report.survey.column("ra"), [150.0, np.nan])
+    np.testing.assert_allclose(report.survey.column("dec"), [-2.5, np.nan])
+
+
+def test_positions_that_are_none(pictures):
+    text = "id,ra,dec\nU1,up,1\nU2,1,1\n"
+    report = ingest(pictures, text)
+    assert any("row 1: 'up' is no number" in note for note in report.notes)
+    with pytest.raises(BadCatalog, match="'up'"):
+        ingest(pictures, text, columns={"ra": "ra"})
+    report = ingest(pictures, "id,ra,dec\nU1,1,1\nU2,-999,-99\n", columns={"ra": "none"})
+    assert np.isnan(report.survey.column("ra")).all()
+    assert report.guessed == ("galaxy_id = id", "dec = dec")
+
+
+def test_flags_and_words_of_stages(pictures):
+    report = ingest(pictures, "id,T\nU1,99\nU2,-999\nU3,NA\nU4,11.4\n")
+    np.testing.assert_array_equal(report.survey.column("ttype"), [np.nan, np.nan, np.nan, 11.4])
+    assert any("2 values outside -6..11 taken as unknown: -999, 99" in n for n in report.notes)
+
+
+def test_hubble_types_and_another_word(pictures):
+    report = ingest(pictures, "id,T\nU1,SB(rs)bc\nU2,E3\nU3,?\nU4,-2\n")
+    np.testing.assert_array_equal(report.survey.column("ttype"), [4, -5, np.nan, -2])
+    assert any("Hubble types read as stages" in note for note in report.notes)
+    report = ingest(pictures, "id,T\nU1,Pec\nU2,E\nU3,99\n")
+    assert "ttype = T: Hubble types read as stages T (E)" in report.notes
+    assert any("or without a stage taken as unknown: 99, Pec" in note for note in report.notes)
+    with pytest.raises(BadCatalog, match=r"column 'T', row 3: 'dunno'.*--ttype none"):
+        ingest(pictures, "id,T\nU1,1\nU2,\nU3,dunno\nU4,0\n")
+
+
+def test_masked_stages_are_unknown_and_the_others_exact(pictures):
+    stages = MaskedColumn([3, 0, -5, 7], mask=[False, True, False, True], dtype=np.int16)
+    report = ingest(pictures, Table({"id": NAMES, "T": stages}))
+    np.testing.assert_array_equal(report.survey.column("ttype"), [3, np.nan, -5, np.nan])
+
+
+def renamed(pictures, names):
+    for old, new in zip(NAMES, names, strict=False):
+        (pictures / f"{old}.png").rename(pictures / f"{new}.png")
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["0012", "0013", "12", "1e5"],
+        [str(2**64 - 1), str(2**63), str(2**63 + 1), "1"],
+        ["1237648720693690421", "1237648720693690422", "", "5"],
+        ["nan", "null", "NA", "-"],
+    ],
+)
+def test_ids_are_text_from_the_first_byte(pictures, ids):
+    renamed(pictures, [name or "U9" for name in ids])
+    report = ingest(pictures, "id\n" + "".join(f'"{name}"\n' for name in ids))
+    assert report.survey.column("galaxy_id").tolist() == [name for name in ids if name]
+
+
+def test_ids_of_numbers(pictures):
+    exact = np.array([2**64 - 1, 2**64 - 2, 3, 4], np.uint64)
+    renamed(pictures, exact)
+    report = ingest(pictures, Table({"id": exact}))
+    assert report.survey.column("galaxy_id").tolist() == [str(number) for number in exact]
+    with pytest.raises(BadCatalog, match=r"id column 'id' holds float.*integers or text"):
+        ingest(pictures, Table({"id": exact.astype(float)}))
+    with pytest.raises(BadCatalog, match="holds float"):
+        ingest(pictures, Table({"id": [1.5, 2.0, 3.0, 4.0]}))
+
+
+def test_whole_floats_are_integers(pictures):
+    renamed(pictures, ["7", "8", "9", "10"])
+    for table in (Table({"id": [7.0, 8.0, np.nan, 10.0]}), "id,x\n7.0,1\n8.0,1\n,1\n10.0,1\n"):
+        report = ingest(pictures, table)
+        assert report.survey.column("galaxy_id").tolist() == ["7", "8", "10"]
+        assert any("whole numbers as floats" in note for note in report.notes)
+
+
+FLUX = np.random.default_rng(5).normal(100, 3, (4, 16, 16)).astype(np.float32)
+ORDER = [2, 0, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "ids", "words"),
+    [
+        ("OBJID", np.array(NAMES), "ids in the array OBJID"),
+        ("objid", np.array(NAMES, "S4"), "ids in the array objid"),
+        ("what", np.array(NAMES, "S9"), "values of the array what"),
+    ],
+)
+def test_stamps_of_a_cube_go_by_ids(tmp_path, name, ids, words):
+    source = tmp_path / "c.npz"
+    np.savez(source, images=FLUX[ORDER], z=np.arange(4.0), **{name: ids[ORDER]})
+    report = ingest(source, "objid\n" + "\n".join(NAMES))
+    np.testing.assert_array_equal(report.survey.stamps()[:, 0], FLUX)
+    assert any(words in note for note in report.notes)
+
+
+def test_numbers_of_a_cube_to_the_last_digit(tmp_path):
+    source, ids = tmp_path / "c.npz", np.array([2**64 - k for k in (1, 2, 300, 4)], np.uint64)
+    np.savez(source, images=FLUX[ORDER], number=ids[ORDER])
+    report = ingest(source, "id\n" + "\n".join(map(str, ids)))
+    np.testing.assert_array_equal(report.survey.stamps()[:, 0], FLUX)
+    np.savez(source, images=FLUX, id=ids.astype(float))
+    with pytest.raises(SurveyError, match="'id' holds float"):
+        ingest(source, "id\n" + "\n".join(map(str, ids)))
+
+
+def test_row_by_row_is_asked_for_or_without_another_way(tmp_path):
+    source = tmp_path / "c.npz"
+    np.savez(source, images=FLUX, tag=np.array(["a", "b", "c", "d"]))
+    text = "id\n" + "\n".join(NAMES)
+    with pytest.raises(SurveyError, match=r"a value for each stamp: tag\).*--by-row"):
+        ingest(source, text)
+    report = ingest(source, text, by_row=True)
+    assert "stamps by position, row by row; arrays not used: tag" in report.notes
+    np.save(tmp_path / "c.npy", FLUX)
+    report = ingest(tmp_path / "c.npy", text)
+    assert any("row by row" in note for note in report.notes)
+    with pytest.raises(SurveyError, match=r"as many of both|catalogue rows"):
+        ingest(tmp_path / "c.npy", "id\nU1\n", by_row=True)
+
+
+def test_two_stamps_of_one_id_are_refused(tmp_path):
+    source = tmp_path / "c.npz"
+    np.savez(source, images=FLUX, id=np.array(["U1", "U1", "U3", "U4"]))
+    report = ingest(source, "id\nU1\nU3\nU4\n")
+    assert report.accepted == 2
+    assert "several stamps of this id" in report.rejects.read_text()
