@@ -224,7 +224,7 @@ def test_real_linear_fits_are_framed_and_measured(bundle, shared_data: Path) -> 
         assert prepared.flux is not None
         assert 20 < prepared.side <= min(prepared.image.shape[1:])
         assert -0.2 < prepared.stamp.min() < prepared.stamp.max() <= 1.5
-        assert 2 < measured.values["concentration"] < 5.5
+        assert 1.2 < measured.values["concentration"] < 5.5
         good += measured.flag <= 1
     # statmorph measures the sky in one corner, and flags a galaxy that has a neighbour there.
     assert good >= 4
