@@ -21,7 +21,6 @@ catalogue is written in parts, a block each, and joined at the end without loadi
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,6 +54,7 @@ from galaxy_explorer.survey.store import (
     fingerprint,
 )
 from galaxy_explorer.utils.files import atomic_path, atomic_write_text
+from galaxy_explorer.utils.tables import write_csv
 
 FIXED = {
     "galaxy_id": pa.string(),
@@ -259,7 +259,7 @@ class SurveyWriter:
             part = catalogue_part(columns, count, self._spec.source)
             write_part(part, self._part(self._state["parts"]))
         with (self._progress / REJECTS).open("a", newline="") as stream:
-            csv.writer(stream).writerows(rejects)
+            write_csv(stream, rejects)
             rejects_bytes = stream.tell()
         self._save(
             rows=self.rows + count,
@@ -317,7 +317,7 @@ class SurveyWriter:
         if base is None:
             _create(self._work / STAMPS, (0, *self.stamp_shape), np.dtype("<f4"))
             with (self._progress / REJECTS).open("w", newline="") as stream:
-                csv.writer(stream).writerow(Reject._fields)
+                write_csv(stream, [Reject._fields])
         else:
             meta = base.meta
             mine = self._spec.meta

@@ -7,14 +7,15 @@ even escaped, refuses it by name.
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -223,6 +224,13 @@ def guarded(text: str) -> str:
 def unguarded(text: str) -> str:
     """The text that `guarded` was given."""
     return text[1:] if text[:1] == "'" and text[1:].startswith((*FORMULA, "'")) else text
+
+
+def write_csv(stream: TextIO, rows: Iterable[Iterable[object]]) -> None:
+    """Write rows as CSV, their texts `guarded`; None is an empty cell."""
+    writer = csv.writer(stream)
+    for row in rows:
+        writer.writerow([guarded(cell) if isinstance(cell, str) else cell for cell in row])
 
 
 def _quoted_hashes(text: str) -> str:
