@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from galaxy_explorer.errors import BadCatalog
-from galaxy_explorer.utils.files import atomic_write_bytes
+from galaxy_explorer.utils.files import atomic_write_bytes, naming
 
 if TYPE_CHECKING:
     from astropy.io.votable.tree import VOTableFile
@@ -76,6 +76,8 @@ def encode_table(table: Table, extension: str) -> bytes:
         data = _encode(made, extension)
         changed = changed_column(made, _decode(data, extension, texts=True))
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, which holds Parquet on its way, not of the format
         unusual = [name for name in made.colnames if _is_unusual(made[name])]
         raise BadCatalog(_refusal(extension, ", ".join(unusual) or "this table")) from error
     if changed:
@@ -166,7 +168,7 @@ def _encode(table: Table, extension: str) -> bytes:
         warnings.filterwarnings("ignore", module="astropy")
         if extension == "parquet":
             # Parquet, for which astropy needs a path.
-            with TemporaryDirectory() as folder:
+            with TemporaryDirectory() as folder, naming(Path(folder)):
                 path = Path(folder) / "table.parquet"
                 table.write(path, format="parquet")
                 return path.read_bytes()
