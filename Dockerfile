@@ -20,5 +20,4 @@ EXPOSE 5006
 # The address that browsers use has to be named: BOKEH_ALLOW_WS_ORIGIN=galaxies.example.org
 ENV BOKEH_ALLOW_WS_ORIGIN=localhost:5006
 CMD ["panel", "serve", "app.py", "--plugins", "galaxy_explorer.explorer.routes", \
-     "--address", "0.0.0.0", "--port", "5006", "--warm", "--log-level", "warning", \
-     "--unused-session-lifetime", "600000", "--session-token-expiration", "86400"]
+     "--address", "0.0.0.0", "--port", "5006", "--warm", "--log-level", "warning"]

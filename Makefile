@@ -41,7 +41,7 @@ app: $(READY)-app
 	@echo "Galaxy Explorer: http://localhost:$(PORT) shows $(BUNDLE) in a few seconds; Ctrl-C stops it"
 	@GALAXY_EXPLORER_BUNDLE="$(BUNDLE)" GALAXY_EXPLORER_SURVEY="$(SURVEY)" $(RUN) -m panel serve \
 		app.py --plugins galaxy_explorer.explorer.routes --address localhost --port $(PORT) \
-		--warm --log-level warning --unused-session-lifetime 600000 --session-token-expiration 86400
+		--warm --log-level warning
 
 test: $(READY)-test
 	@$(RUN) tests/browser_path.py --install

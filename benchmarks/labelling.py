@@ -3,22 +3,35 @@
 Serves the bundle on a free port with a label log of its own in a temporary folder, labels in
 Chromium at typing speed and in bursts of twenty keys, and prints milliseconds. The control is a
 store alone, without browser and server: what one commit costs on this disk.
+
+With --examine the keys are pressed in turns beside nothing else and while another visitor has FITS
+examined on My galaxy, one after the other.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import base64
+import gzip
 import statistics
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from astropy.io import fits
 from playwright.sync_api import Page, sync_playwright
 
 from galaxy_explorer.labels.log import Change, Provenance
 from galaxy_explorer.labels.store import LabelStore
 from tests.app_server import served
+from tests.attacks.visitors import come_in, go
 from tests.browser_path import FLAGS, find
 
 SIZE = {"width": 1440, "height": 900}
@@ -39,6 +52,9 @@ KEY = """(desk, key) => new Promise((resolve) => {
   }
 })"""
 BURST = "01234560123456012345"
+TURNS = 5
+SIDE = 256
+"""Pixels of a side of the FITS that are examined."""
 
 
 def main() -> None:
@@ -48,6 +64,7 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=200)
     parser.add_argument("--bursts", type=int, default=10)
     parser.add_argument("--threads", type=int, default=0, help="--num-threads of panel serve")
+    parser.add_argument("--examine", action="store_true", help="FITS on My galaxy meanwhile")
     asked = parser.parse_args()
     with TemporaryDirectory() as folder:
         report("commit alone (control)", commits(Path(folder) / "alone.db", asked.keys))
@@ -60,9 +77,74 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=find(), args=list(FLAGS))
             page = browser.new_context(viewport=SIZE).new_page()
             desk(page, address)
-            report("key to saved badge", keys(page, asked.keys))
-            report(f"burst of {len(BURST)} keys to saved badge", bursts(page, asked.bursts))
+            if asked.examine:
+                compare(page, address, asked.keys)
+            else:
+                report("key to saved badge", keys(page, asked.keys))
+                report(f"burst of {len(BURST)} keys to saved badge", bursts(page, asked.bursts))
             browser.close()
+
+
+def compare(page: Page, address: str, count: int) -> None:
+    """Keys beside nothing else and beside examinations, in turns, so that both meet one machine."""
+    alone: list[float] = []
+    beside: list[float] = []
+    done = 0
+    for _ in range(TURNS):
+        alone += keys(page, count // TURNS)
+        with examining(address) as finished:
+            beside += keys(page, count // TURNS)
+        done += len(finished)
+    report("key to saved badge", alone)
+    report(f"the same while {done} FITS are examined on My galaxy", beside)
+    ratio = np.percentile(beside, 95) / np.percentile(alone, 95)
+    print(f"95th percentile, examined over alone: {ratio:.2f}")
+
+
+@contextmanager
+def examining(address: str) -> Iterator[list[float]]:
+    """Another visitor has one FITS after the other examined; yields the seconds that each took."""
+    finished: list[float] = []
+    begun, enough = threading.Event(), threading.Event()
+
+    async def visit() -> None:
+        visitor = await come_in(f"{address}?page=my_galaxy")
+        zone = visitor.find("accept")
+        number = 0
+        while not enough.is_set():
+            data = base64.b64encode(gzip.compress(galaxy_fits(number))).decode()
+            size, number = SIDE * SIDE * 4, number + 1
+            start = time.perf_counter()
+            await visitor.say(
+                zone, name=f"{number}.fits", size=size, data={"type": "bytes", "data": data}
+            )
+            busy = True
+            while busy:
+                begun.set()
+                events = (await visitor.hear())["content"].get("events", [])
+                busy = not any(one.get("attr") == "busy" and not one["new"] for one in events)
+            finished.append(time.perf_counter() - start)
+        await go(visitor)
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(asyncio.run, visit())
+        other.add_done_callback(lambda _: begun.set())
+        begun.wait()
+        try:
+            yield finished
+        finally:
+            enough.set()
+            other.result()
+
+
+def galaxy_fits(seed: int) -> bytes:
+    """A FITS file of a disc with noise."""
+    y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2
+    light = 400 * np.exp(-np.hypot(x, y / 0.7) / 14)
+    noise = np.random.default_rng(seed).normal(20, 3, light.shape)
+    stream = BytesIO()
+    fits.PrimaryHDU((light + noise).astype(np.float32)).writeto(stream)
+    return stream.getvalue()
 
 
 def desk(page: Page, address: str) -> None:

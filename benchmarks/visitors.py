@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from galaxy_explorer.explorer.server.sessions import KEPT_MS
 from tests.app_server import served
 from tests.attacks.visitors import (
     BUSY,
@@ -29,7 +28,7 @@ from tests.attacks.visitors import (
 )
 
 EXPLORERS, VISITS, REQUESTS = 8, 50, 200
-OPTIONS = ("--check-unused-sessions", "1000", "--unused-session-lifetime", str(KEPT_MS))
+OPTIONS = ("--check-unused-sessions", "1000")
 
 
 async def visit(address: str, times: int) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from galaxy_explorer.errors import GalaxyExplorerError
+from galaxy_explorer.errors import GalaxyExplorerError, in_words
 from galaxy_explorer.settings import VERSION
 from galaxy_explorer.utils.progress import QUIET
 
@@ -90,7 +90,7 @@ def main() -> None:
     try:
         app()
     except (GalaxyExplorerError, OSError) as error:
-        sys.stderr.write(f"galaxy-explorer: {error}\n")
+        sys.stderr.write(f"galaxy-explorer: {in_words(error)}\n")
         sys.exit(1)
     except SystemExit as end:
         if end.code == INTERRUPTED and RESUMABLE.intersection(sys.argv[1:2]):

@@ -19,6 +19,12 @@ Each message names the file, the field and the cure.
 
 from __future__ import annotations
 
+import errno
+
+CURES = dict.fromkeys(
+    (errno.ENOSPC, errno.EDQUOT), "; make room on that disk, or name another folder"
+) | {errno.EROFS: "; name a folder that can be written to"}
+
 
 class GalaxyExplorerError(Exception):
     """Base class: catch this to catch everything the package raises on purpose."""
@@ -78,3 +84,11 @@ class NotSaved(LabelError):
 
 class SettingError(GalaxyExplorerError):
     """A setting is unknown or out of its range."""
+
+
+def in_words(error: Exception) -> str:
+    """One line on an error: of the disk, the file first, then what happened and what helps."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    place = f"{error.filename}: " if error.filename is not None else ""
+    return f"{place}{error.strerror}{CURES.get(error.errno or 0, '')}"

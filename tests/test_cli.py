@@ -234,6 +234,20 @@ def test_an_export_of_a_log_that_is_not_there_makes_none(bundle: Path, tmp_path:
     assert not any(tmp_path.iterdir())
 
 
+def test_a_dry_run_into_a_log_that_is_not_there_makes_none(bundle: Path, tmp_path: Path) -> None:
+    typo, mine = tmp_path / "typo.db", tmp_path / "mine.csv"
+    mine.write_text("galaxy_id,stage,annotator\ngalaxy-0007,T3,Ada\n")
+    words = ("labels", "import", mine, "--labels", typo, "--bundle", bundle)
+    dry = invoke(*words, "--dry-run")
+    assert dry.exit_code == 0
+    assert f"would store in {typo}, a new log: 1 " in dry.stdout
+    assert list(tmp_path.iterdir()) == [mine]
+    done = invoke(*words)
+    assert f"stored in {typo}, a new log: 1 " in done.stdout
+    assert "1 as they are" in invoke(*words, "--dry-run").stdout
+    assert typo.exists()
+
+
 def test_an_ingest_that_adds_nothing_has_status_1(tmp_path: Path, picture: Path) -> None:
     (tmp_path / "all.csv").write_text("id,file,T\nM 31,one.png,3\n")
     words = ("ingest", tmp_path, "--catalog", tmp_path / "all.csv", "--out", tmp_path / "survey")

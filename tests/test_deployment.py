@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from bokeh.application import Application
+from bokeh.server.tornado import BokehTornado
+from bokeh.util.token import (
+    check_token_signature,
+    generate_jwt_token,
+    get_session_id,
+    get_token_payload,
+)
 from panel.command.serve import Serve
 
-from galaxy_explorer.explorer.server.sessions import KEPT_MS, TOKEN_S
+from galaxy_explorer.explorer.server.sessions import KEPT_MS, TOKEN_S, keep_sessions, lasting
 from galaxy_explorer.settings import PREFIX, SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXTS = ("Makefile", "Dockerfile", "DEPLOYMENT.md")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 OTHERS = {"--rm", "--out", "--no-cache-dir", "--system", "--create-home"}
 
@@ -22,16 +30,43 @@ def words(text: str) -> list[str]:
     return re.sub(r'[",\[\]`\\]', " ", (ROOT / text).read_text(encoding="utf-8")).split()
 
 
-@pytest.mark.parametrize("text", TEXTS)
-def test_sessions_are_kept_equally_long_everywhere(text: str) -> None:
-    found = words(text)
-    for option, value in (
-        ("--unused-session-lifetime", KEPT_MS),
-        ("--session-token-expiration", TOKEN_S),
-    ):
-        values = {after for word, after in pairwise(found) if word == option}
-        assert str(value) in values
-        assert {one for one in values if one.isdecimal()} == {str(value)}
+@pytest.mark.parametrize("text", ["Makefile", "Dockerfile"])
+def test_how_long_sessions_are_kept_is_said_by_the_app_alone(text: str) -> None:
+    assert not {"--unused-session-lifetime", "--session-token-expiration"} & set(words(text))
+
+
+def server_of(**options: int) -> BokehTornado:
+    return BokehTornado({"/": Application()}, **options)
+
+
+def test_a_plain_server_keeps_sessions_and_a_chosen_time_holds() -> None:
+    plain = server_of()
+    chosen = server_of(unused_session_lifetime_milliseconds=5000, session_token_expiration=60)
+    for server in (plain, chosen):
+        keep_sessions(server)
+    assert plain._unused_session_lifetime_milliseconds == KEPT_MS
+    assert plain.session_token_expiration == TOKEN_S
+    assert chosen._unused_session_lifetime_milliseconds == 5000
+    assert chosen.session_token_expiration == 60
+
+
+def test_the_first_page_connects_as_long_as_later_ones() -> None:
+    server = server_of()
+    token = generate_jwt_token("first", expiration=300, extra_payload={"arguments": {"page": "x"}})
+    session = SimpleNamespace(id="first", token=token)
+    handler = SimpleNamespace(
+        application=server, application_context=SimpleNamespace(sessions=[session])
+    )
+    keep_sessions(server)
+    before = time.time()
+    page = lasting(handler, f'<p>"token":"{token}"</p>')
+    found = re.fullmatch(r'<p>"token":"([^"]+)"</p>', page)[1]
+    payload = get_token_payload(found)
+    assert payload["session_expiry"] >= int(before) + TOKEN_S
+    assert payload["arguments"] == {"page": "x"}
+    assert get_session_id(found) == "first"
+    assert check_token_signature(found)
+    assert lasting(handler, "<p>other</p>") == "<p>other</p>"
 
 
 @pytest.mark.parametrize("text", ["Dockerfile", "DEPLOYMENT.md"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import signal
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 
+from galaxy_explorer.errors import in_words
 from galaxy_explorer.utils import files
 from galaxy_explorer.utils.files import (
     atomic_path,
@@ -21,6 +23,7 @@ from galaxy_explorer.utils.files import (
     atomic_write_text,
     cache_folder,
     can_write,
+    raise_if_full,
     save_arrays,
     sha256_of,
 )
@@ -31,7 +34,7 @@ SIZE = 4_000_000
 WRITER = """
 import sys
 from pathlib import Path
-from galaxy_explorer.files import atomic_write_bytes
+from galaxy_explorer.utils.files import atomic_write_bytes
 path, size = Path(sys.argv[1]), int(sys.argv[2])
 print("ready", flush=True)
 while True:
@@ -91,7 +94,7 @@ def test_a_killed_writer_never_leaves_a_torn_file(tmp_path: Path) -> None:
             [sys.executable, "-c", WRITER, str(path), str(SIZE)], stdout=subprocess.PIPE
         )
         assert writer.stdout is not None
-        writer.stdout.readline()
+        assert writer.stdout.readline() == b"ready\n"
         time.sleep(0.003 * kill)
         writer.send_signal(signal.SIGKILL)
         writer.wait()
@@ -128,3 +131,37 @@ def test_without_a_place_for_a_cache_a_temporary_folder_is_used(
 def test_a_cache_that_can_be_written_is_used(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / name))
     assert cache_folder() == tmp_path / "galaxy_explorer"
+
+
+FULL = os.strerror(errno.ENOSPC)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "Error writing bytes to file"),
+        SafetensorError(f"Error while serializing: I/O error: {FULL} (os error {errno.ENOSPC})"),
+    ],
+)
+def test_a_full_disk_is_one_sentence_with_file_and_cure(tmp_path: Path, error: Exception) -> None:
+    path = tmp_path / "weights.safetensors"
+    with pytest.raises(OSError) as raised, atomic_path(path):  # noqa: PT011 (its words follow)
+        raise error
+    assert raised.value.errno == errno.ENOSPC
+    words = in_words(raised.value)
+    assert words.startswith(f"{path}: not written: {FULL}; make room")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_that_names_its_file_keeps_the_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as raised, atomic_path(tmp_path / "a"):
+        (tmp_path / "absent").read_bytes()
+    assert in_words(raised.value) == f"{tmp_path / 'absent'}: {os.strerror(errno.ENOENT)}"
+
+
+def test_a_full_disk_is_no_damage_of_what_is_read(tmp_path: Path) -> None:
+    raise_if_full(OSError("truncated"), tmp_path)
+    raise_if_full(ValueError("no table"), tmp_path)
+    with pytest.raises(OSError, match="not written") as raised:
+        raise_if_full(OSError(errno.ENOSPC, "Error writing bytes"), tmp_path)
+    assert raised.value.filename == str(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -79,20 +80,25 @@ def labels(  # noqa: PLR0913 - each option of the command is an argument
     if action is Action.IMPORT and file is None:
         raise typer.BadParameter("import: name the table to read", param_hint="FILE")
     place = log or log_path(read_settings().labels)
-    if action is Action.EXPORT and not place.is_file():
+    is_new = not place.is_file()
+    if action is Action.EXPORT and is_new:
         raise LabelError(f"{place}: there is no such label log; name the one to read by --labels")
-    with Labels(log, bundle or read_settings().bundle) as given:
-        if out is not None and action is Action.EXPORT:
-            count = len(given.export_table(out, what.value))
-            say(f"{count:,} rows of {what.value} from {given.path}: {out}")
-        elif file is not None:
-            plan = given.import_table(file, annotator, dry_run=dry_run, table=table)
-            for line in lines_of(plan):
-                say(line)
-            done = "would store" if dry_run else "stored"
-            say(f"{done} in {given.path}: {plan.words()}")
-            if plan.refused and not (plan.changes or plan.same):
-                end_in_vain()
+    with TemporaryDirectory() as folder:
+        # A dry run makes no log; what it would do with an empty one is tried on another.
+        used = Path(folder) / "labels.db" if dry_run and is_new else log
+        with Labels(used, bundle or read_settings().bundle) as given:
+            if out is not None and action is Action.EXPORT:
+                count = len(given.export_table(out, what.value))
+                say(f"{count:,} rows of {what.value} from {given.path}: {out}")
+            elif file is not None:
+                plan = given.import_table(file, annotator, dry_run=dry_run, table=table)
+                for line in lines_of(plan):
+                    say(line)
+                done = "would store" if dry_run else "stored"
+                new = f"{place}, a new log" if is_new else place
+                say(f"{done} in {new}: {plan.words()}")
+                if plan.refused and not (plan.changes or plan.same):
+                    end_in_vain()
 
 
 def lines_of(plan: ImportPlan) -> list[str]:

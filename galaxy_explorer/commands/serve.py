@@ -49,7 +49,6 @@ def serve(
     from galaxy_explorer.explorer.app import TITLE, main_page
     from galaxy_explorer.explorer.pages.registry import warm_pages
     from galaxy_explorer.explorer.server.routes import ROUTES
-    from galaxy_explorer.explorer.server.sessions import KEPT_MS, TOKEN_S
 
     warm_pages(context)
     pn.extension(notifications=True, reconnect=True)
@@ -61,8 +60,6 @@ def serve(
             address=address,
             websocket_origin=[f"{address}:{port}"] if port else None,
             extra_patterns=ROUTES,
-            unused_session_lifetime_milliseconds=KEPT_MS,
-            session_token_expiration=TOKEN_S,
             show=False,
             start=False,
             verbose=False,

@@ -15,7 +15,7 @@ import panel as pn
 import panel_material_ui as pmui
 from panel.io.resources import LOCAL_DIST
 
-from galaxy_explorer.errors import BadQuery, GalaxyExplorerError
+from galaxy_explorer.errors import BadQuery, BundleError, GalaxyExplorerError, in_words
 from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.context import PROJECTS, AppContext, app_context
 from galaxy_explorer.explorer.export.dialog import ExportDialog
@@ -202,7 +202,8 @@ def navigation_entries(pages: dict[str, PageEntry]) -> list[tuple[str, str, bool
 
 def error_page(error: Exception) -> pmui.Page:
     """A page that says what is wrong and what helps."""
-    text = render("pages.error", error=error)
+    of_bundle = isinstance(error, BundleError)
+    text = render("pages.error", error=in_words(error), of_bundle=of_bundle)
     return _page(HtmlPane(text, margin=40, styles={"font-size": "16px", "max-width": "70ch"}))
 
 

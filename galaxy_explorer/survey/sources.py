@@ -32,6 +32,7 @@ from galaxy_explorer.survey.folders import FolderSource, ParquetSource, ZipSourc
 from galaxy_explorer.survey.images import Image, image_of
 from galaxy_explorer.survey.limits import MAX_FILE_BYTES, MAX_PIXELS, MAX_PLANES
 from galaxy_explorer.survey.mosaics import MosaicSource, is_mosaic
+from galaxy_explorer.utils.files import raise_if_full
 from galaxy_explorer.utils.tables import MOST_EXACT, float_ids
 
 COPY_BYTES = 1 << 20
@@ -122,6 +123,7 @@ def open_cube(path: Path, staging: Path, id_column: str) -> Cube:
             return _open_npy(path, path.name)
         return _open_hdf5(path, id_column)
     except DAMAGE as error:
+        raise_if_full(error, staging)
         raise BadImage(str(path), f"cannot be read as a cube ({error})") from error
 
 

@@ -21,7 +21,6 @@ catalogue is written in parts, a block each, and joined at the end without loadi
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,7 +53,8 @@ from galaxy_explorer.survey.store import (
     SurveySpec,
     fingerprint,
 )
-from galaxy_explorer.utils.files import atomic_path, atomic_write_text
+from galaxy_explorer.utils.files import atomic_path, atomic_write_text, naming
+from galaxy_explorer.utils.tables import write_csv
 
 FIXED = {
     "galaxy_id": pa.string(),
@@ -186,11 +186,12 @@ class SurveyWriter:
         self._progress = self._work / PROGRESS
         self._spec = spec
         self._state: dict[str, Any] = {}
-        _settle(self._final, self._work)
-        if (self._progress / STATE).exists():
-            self._resume(dict(recipe))
-        else:
-            self._begin(dict(recipe), append=append)
+        with naming(self._final):
+            _settle(self._final, self._work)
+            if (self._progress / STATE).exists():
+                self._resume(dict(recipe))
+            else:
+                self._begin(dict(recipe), append=append)
         self._stamps = zarr.open_array(self._work / STAMPS, mode="r+")
 
     @property
@@ -249,62 +250,64 @@ class SurveyWriter:
             raise SurveyError(f"stamps of shape {stamps.shape[1:]}, not {self._stamps.shape[1:]}")
         if not np.isfinite(stamps).all():
             raise SurveyError("a stamp holds NaN or infinity; replace or reject it first")
-        if count:
-            self._store(self._stamps, stamps)
-            for name, values in (extras or {}).items():
-                folder = self._work / EXTRAS / name
-                if not folder.exists():
-                    _create(folder, (0, *values.shape[1:]), values.dtype)
-                self._store(zarr.open_array(folder, mode="r+"), values)
-            part = catalogue_part(columns, count, self._spec.source)
-            write_part(part, self._part(self._state["parts"]))
-        with (self._progress / REJECTS).open("a", newline="") as stream:
-            csv.writer(stream).writerows(rejects)
-            rejects_bytes = stream.tell()
-        self._save(
-            rows=self.rows + count,
-            parts=self._state["parts"] + bool(count),
-            rejects_bytes=rejects_bytes,
-            rejected=self.rejected + len(rejects),
-            cursor=cursor,
-        )
+        with naming(self._final):
+            if count:
+                self._store(self._stamps, stamps)
+                for name, values in (extras or {}).items():
+                    folder = self._work / EXTRAS / name
+                    if not folder.exists():
+                        _create(folder, (0, *values.shape[1:]), values.dtype)
+                    self._store(zarr.open_array(folder, mode="r+"), values)
+                part = catalogue_part(columns, count, self._spec.source)
+                write_part(part, self._part(self._state["parts"]))
+            with (self._progress / REJECTS).open("a", newline="") as stream:
+                write_csv(stream, rejects)
+                rejects_bytes = stream.tell()
+            self._save(
+                rows=self.rows + count,
+                parts=self._state["parts"] + bool(count),
+                rejects_bytes=rejects_bytes,
+                rejected=self.rejected + len(rejects),
+                cursor=cursor,
+            )
 
     def finish(self, counts: Mapping[str, int]) -> Survey:
         """Join the catalogue, fingerprint the survey, move it to its place and open it.
 
         `counts` are further numbers about this source, such as catalog_rows.
         """
-        join_parts(self.part_paths, self._work / CATALOG)
-        shutil.copyfile(self._progress / REJECTS, self._work / REJECTS)
-        for stale in self._work.rglob("*.partial"):
-            stale.unlink()
-        counts = {"accepted": self.added, "rejected": self.rejected, **counts}
-        base = self._state["base"]
-        meta: dict[str, Any] = {**(base or self._spec.meta)}
-        if base and base["pixel_scale_arcsec"] != self._spec.pixel_scale_arcsec:
-            meta["pixel_scale_arcsec"] = None
-        names = pq.read_schema(self._work / CATALOG).names
-        sources = [*(base["sources"] if base else []), {"source": self._spec.source, **counts}]
-        catalog = self._work / CATALOG
-        counts = dict.fromkeys(("galaxies", "rejected", "with_ttype", *SPLITS), 0)
-        counts["rejected"] = sum(int(entry["rejected"]) for entry in sources)
-        for batch in pq.ParquetFile(catalog).iter_batches(columns=["split", "ttype"]):
-            counts["galaxies"] += batch.num_rows
-            counts["with_ttype"] += int(np.isfinite(batch["ttype"].to_numpy()).sum())
-            for split in SPLITS:
-                counts[split] += pc.sum(pc.equal(batch["split"], split)).as_py() or 0
-        meta = {
-            "format": FORMAT,
-            **meta,
-            "pixel_scale_column": SCALE_COLUMN if SCALE_COLUMN in names else None,
-            "sources": sources,
-            "counts": counts,
-            "fingerprint": fingerprint(self._work),
-            "software": f"galaxy_explorer {VERSION}",
-        }
-        atomic_write_text(self._work / META, json.dumps(meta, indent=2) + "\n")
-        _settle(self._final, self._work)
-        return Survey.open(self._final)
+        with naming(self._final):
+            join_parts(self.part_paths, self._work / CATALOG)
+            shutil.copyfile(self._progress / REJECTS, self._work / REJECTS)
+            for stale in self._work.rglob("*.partial"):
+                stale.unlink()
+            counts = {"accepted": self.added, "rejected": self.rejected, **counts}
+            base = self._state["base"]
+            meta: dict[str, Any] = {**(base or self._spec.meta)}
+            if base and base["pixel_scale_arcsec"] != self._spec.pixel_scale_arcsec:
+                meta["pixel_scale_arcsec"] = None
+            names = pq.read_schema(self._work / CATALOG).names
+            sources = [*(base["sources"] if base else []), {"source": self._spec.source, **counts}]
+            catalog = self._work / CATALOG
+            counts = dict.fromkeys(("galaxies", "rejected", "with_ttype", *SPLITS), 0)
+            counts["rejected"] = sum(int(entry["rejected"]) for entry in sources)
+            for batch in pq.ParquetFile(catalog).iter_batches(columns=["split", "ttype"]):
+                counts["galaxies"] += batch.num_rows
+                counts["with_ttype"] += int(np.isfinite(batch["ttype"].to_numpy()).sum())
+                for split in SPLITS:
+                    counts[split] += pc.sum(pc.equal(batch["split"], split)).as_py() or 0
+            meta = {
+                "format": FORMAT,
+                **meta,
+                "pixel_scale_column": SCALE_COLUMN if SCALE_COLUMN in names else None,
+                "sources": sources,
+                "counts": counts,
+                "fingerprint": fingerprint(self._work),
+                "software": f"galaxy_explorer {VERSION}",
+            }
+            atomic_write_text(self._work / META, json.dumps(meta, indent=2) + "\n")
+            _settle(self._final, self._work)
+            return Survey.open(self._final)
 
     def _begin(self, recipe: dict[str, Any], *, append: bool) -> None:
         if self._work.exists():
@@ -317,7 +320,7 @@ class SurveyWriter:
         if base is None:
             _create(self._work / STAMPS, (0, *self.stamp_shape), np.dtype("<f4"))
             with (self._progress / REJECTS).open("w", newline="") as stream:
-                csv.writer(stream).writerow(Reject._fields)
+                write_csv(stream, [Reject._fields])
         else:
             meta = base.meta
             mine = self._spec.meta

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -23,10 +24,12 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from galaxy_explorer.errors import TrainingError
+from galaxy_explorer.errors import CURES, TrainingError
 from galaxy_explorer.settings import VERSION
 
 HASH_BLOCK_BYTES = 1 << 20
+OS_ERROR = re.compile(r"\(os error (\d+)\)")
+"""The number of the system's error in a message of safetensors."""
 
 
 @contextmanager
@@ -40,20 +43,35 @@ def atomic_path(path: Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        sync(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-        sync(path.parent)
-    except OSError as error:
-        if error.filename is None:  # a write that failed does not say of which file
-            reason = error.strerror or str(error)
-            raise OSError(error.errno or errno.EIO, f"not written: {reason}", str(path)) from error
-        raise
-    except SafetensorError as error:
-        raise OSError(errno.EIO, f"not written: {error}", str(path)) from error
+        with naming(path):
+            yield temporary
+            sync(temporary)
+            temporary.chmod(0o644)
+            temporary.replace(path)
+            sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name what could not be written: a write that failed, also of safetensors, does not say."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        told = OS_ERROR.search(str(error))
+        code = getattr(error, "errno", None) or (int(told[1]) if told else None)
+        reason = os.strerror(code) if code else str(error)
+        raise OSError(code or errno.EIO, f"not written: {reason}", str(path)) from error
+
+
+def raise_if_full(error: Exception, path: Path) -> None:
+    """Raise OSError for `path` where reading failed because its disk takes no copy."""
+    if isinstance(error, OSError) and error.errno in CURES:
+        reason = f"not written: {os.strerror(error.errno or 0)}"
+        raise OSError(error.errno, reason, str(path)) from error
 
 
 def sync(path: Path) -> None:

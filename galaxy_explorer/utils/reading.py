@@ -27,6 +27,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from galaxy_explorer.errors import BadCatalog
+from galaxy_explorer.utils.files import raise_if_full
 from galaxy_explorer.utils.tables import EMPTY, NULLS, NUMBER, SUFFIXES, pick_table, unescaped
 
 REFUSED = {
@@ -115,6 +116,7 @@ def stage_table(
             read, notes = _READERS[kind](inner, name, table)
         return _stage_astropy(read, staged, notes)
     except DAMAGE as error:
+        raise_if_full(error, staged)
         raise BadCatalog(f"{name}: cannot be read as a table ({error})") from error
 
 

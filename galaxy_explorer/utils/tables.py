@@ -7,19 +7,20 @@ even escaped, refuses it by name.
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from galaxy_explorer.errors import BadCatalog
-from galaxy_explorer.utils.files import atomic_write_bytes
+from galaxy_explorer.utils.files import atomic_write_bytes, naming
 
 if TYPE_CHECKING:
     from astropy.io.votable.tree import VOTableFile
@@ -75,6 +76,8 @@ def encode_table(table: Table, extension: str) -> bytes:
         data = _encode(made, extension)
         changed = changed_column(made, _decode(data, extension, texts=True))
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, which holds Parquet on its way, not of the format
         unusual = [name for name in made.colnames if _is_unusual(made[name])]
         raise BadCatalog(_refusal(extension, ", ".join(unusual) or "this table")) from error
     if changed:
@@ -165,7 +168,7 @@ def _encode(table: Table, extension: str) -> bytes:
         warnings.filterwarnings("ignore", module="astropy")
         if extension == "parquet":
             # Parquet, for which astropy needs a path.
-            with TemporaryDirectory() as folder:
+            with TemporaryDirectory() as folder, naming(Path(folder)):
                 path = Path(folder) / "table.parquet"
                 table.write(path, format="parquet")
                 return path.read_bytes()
@@ -223,6 +226,13 @@ def guarded(text: str) -> str:
 def unguarded(text: str) -> str:
     """The text that `guarded` was given."""
     return text[1:] if text[:1] == "'" and text[1:].startswith((*FORMULA, "'")) else text
+
+
+def write_csv(stream: TextIO, rows: Iterable[Iterable[object]]) -> None:
+    """Write rows as CSV, their texts `guarded`; None is an empty cell."""
+    writer = csv.writer(stream)
+    for row in rows:
+        writer.writerow([guarded(cell) if isinstance(cell, str) else cell for cell in row])
 
 
 def _quoted_hashes(text: str) -> str:

@@ -29,7 +29,7 @@ from tests.attacks.visitors import (
 from tests.small_bundle import write_small_bundle
 
 LIMIT = 3
-QUICK = ("--check-unused-sessions", "300", "--unused-session-lifetime", "600000")
+QUICK = ("--check-unused-sessions", "300")
 HOSTILE = (
     *(None, True, -1, 10**12, -1e308, {"type": "number", "value": "nan"}, "", "x" * 10_000),
     *("<script>alert(1)</script>", [], [1] * 1000, {"type": "map", "entries": [["a", 1]]}),

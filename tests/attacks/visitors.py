@@ -39,9 +39,8 @@ async def read_page(address: str) -> str:
 
 async def connect(address: str, token: str, origin: str | None = None) -> WebSocketClientConnection:
     headers = {"Origin": origin} if origin else {}
-    request = HTTPRequest(
-        f"{address.replace('http', 'ws', 1)}/ws", headers=headers, request_timeout=PATIENCE_S
-    )
+    place = address.partition("?")[0].replace("http", "ws", 1)
+    request = HTTPRequest(f"{place}/ws", headers=headers, request_timeout=PATIENCE_S)
     return await websocket_connect(
         request, subprotocols=["bokeh", token], max_message_size=100_000_000
     )

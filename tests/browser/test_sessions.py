@@ -30,7 +30,7 @@ def page(browser, small_app, tmp_path) -> Iterator[Page]:
     """The app of one place, open in it."""
     # A second of absence: the request that asks whether the server is up takes the place too.
     settings = {**small_app, "labels": tmp_path / "labels.db", "max_explorers": 1, "absence": 1}
-    with served("--unused-session-lifetime", "600000", **settings) as where:
+    with served(**settings) as where:
         context = browser.new_context(viewport=SIZE)
         context.set_default_timeout(PATIENCE_MS)
         context.add_init_script(SEVERED)

@@ -123,6 +123,12 @@ def test_a_csv_file_reads_back_equal(evaluation):
     assert values == [row.value for row in rows]
 
 
+def test_no_cell_of_the_csv_file_is_a_formula(evaluation):
+    rows = [replace(evaluation.rows[0], note="=1+1"), *evaluation.rows[1:]]
+    read = list(csv.DictReader(io.StringIO(csv_bytes(rows).decode(), newline="")))
+    assert read[0]["note"] == "'=1+1"
+
+
 def test_an_ecsv_file_reads_back_equal(bundle, evaluation):
     table = Table.read(
         ecsv_bytes(evaluation.rows, evaluation, bundle).decode(), format="ascii.ecsv"

@@ -26,7 +26,7 @@ def write(path: Path, *, until: int = BLOCKS, **options) -> SurveyWriter:
     writer = SurveyWriter(path, SPEC, recipe={"seed": 0}, **options)
     for number in range(writer.cursor, until):
         stamps, columns = block(number)
-        rejects = [Reject(f"file{number}", number, "x", 'a "quoted", reason')]
+        rejects = [Reject(f"file{number}", number, "=x", 'a "quoted", reason')]
         writer.append(
             stamps, columns, cursor=number + 1, rejects=rejects, extras={"psf": stamps[:, 0, :3]}
         )
@@ -173,6 +173,6 @@ def test_bad_blocks_are_refused_and_leave_nothing(whole, tmp_path):
 def test_rejects_are_listed(whole):
     lines = (whole.path / "rejects.csv").read_text().splitlines()
     assert lines[0] == "file,row,galaxy_id,reason"
-    assert lines[3] == 'file2,2,x,"a ""quoted"", reason"'
+    assert lines[3] == 'file2,2,\'=x,"a ""quoted"", reason"'
     assert len(lines) == 1 + BLOCKS
     assert whole.meta["sources"][0]["rejected"] == BLOCKS

@@ -21,7 +21,7 @@ import panel as pn
 import panel_material_ui as pmui
 from numpy.typing import NDArray
 
-from galaxy_explorer.errors import NoHub
+from galaxy_explorer.errors import NoHub, in_words
 from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.links import link_query
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
@@ -163,9 +163,8 @@ class ExportDialog(pn.viewable.Viewer):
         try:
             query = link_query(self.state, self._page(), self.context.selections)
         except OSError as error:
-            notify(
-                f"The link is without the selection, which cannot be kept ({error})", warning=True
-            )
+            why = in_words(error)
+            notify(f"The link is without the selection, which cannot be kept ({why})", warning=True)
             query = link_query(self.state, self._page(), None)
         bundle = self.state.bundle
         cite = (

@@ -36,7 +36,10 @@ export function render({model, view}) {
     model.send_msg({back: true})
   }
 
+  // A socket that a policy of the browser refuses ends without a word: Bokeh, which waits for one,
+  // would take it for open for ever.
   const retry = () => {
+    if (connection?.socket?.readyState === WebSocket.CLOSED) connection.socket = null
     if (connection && !connection.socket && !document.hidden) connection.reconnect()
   }
   const leave = (event) => {

@@ -6,7 +6,6 @@ the number of clusters, and what the evaluation cost.
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -43,7 +42,7 @@ from galaxy_explorer.explorer.wording import (
     figure_title,
     format_entry,
 )
-from galaxy_explorer.utils.tables import encode_table
+from galaxy_explorer.utils.tables import encode_table, write_csv
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -203,9 +202,7 @@ def row_values(bundle: Bundle, row: EvaluationRow, axis: Axis, recommended: str)
 def csv_bytes(rows: Sequence[EvaluationRow]) -> bytes:
     """The rows as comma-separated values with a header; an absent number is empty."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(ROW_FIELDS)
-    writer.writerows(astuple(row) for row in rows)
+    write_csv(text, [ROW_FIELDS, *(astuple(row) for row in rows)])
     return text.getvalue().encode()
 
 

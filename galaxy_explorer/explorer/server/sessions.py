@@ -36,9 +36,14 @@ import param
 from bokeh.application.application import SessionContext
 from bokeh.server.contexts import BokehSessionContext
 from bokeh.server.session import ServerSession
-from bokeh.server.tornado import BokehTornado
+from bokeh.server.tornado import (
+    DEFAULT_SESSION_TOKEN_EXPIRATION,
+    DEFAULT_UNUSED_LIFETIME_MS,
+    BokehTornado,
+)
 from bokeh.server.views.ws import WSHandler
 from bokeh.settings import settings as bokeh_settings
+from bokeh.util.token import generate_jwt_token, get_token_payload
 from panel.io.server import DocHandler
 from panel.util import edit_readonly
 from tornado.httputil import HTTPServerRequest
@@ -235,7 +240,7 @@ class CappedDocHandler(DocHandler):
 
 AWAKE = "/stamps/awake"
 WAKING = "X-Galaxy-Explorer-Waking"
-WAKE_S = 30.0
+WAKE_S = 120.0
 """How long the first page waits for other processes (s)."""
 LOCAL = frozenset(("localhost", "127.0.0.1", "::1"))
 ORIGINS = "--allow-websocket-origin"
@@ -358,12 +363,13 @@ def wake_siblings() -> None:
     request: Any = visitor.request
     with suppress(AttributeError, OSError):
         place = request.connection.stream.socket.getsockname()[:2]
+        ask = partial(_wake, place, request.path, request.protocol, dict(request.cookies))
         end, awake = time.monotonic() + WAKE_S, {str(os.getpid())}
         with ThreadPoolExecutor(count) as pool:
             while len(awake) < count and time.monotonic() < end:
                 jobs = []
                 for _ in range(count - 1):
-                    jobs.append(pool.submit(_wake, place, request.path, request.protocol))
+                    jobs.append(pool.submit(ask))
                     time.sleep(BETWEEN_S)
                 awake |= {job.result() for job in jobs} - {""}
 
@@ -386,17 +392,22 @@ def num_procs(words: Sequence[str]) -> int:
     return count if count > 0 else os.cpu_count() or 1
 
 
-def _wake(place: tuple[str, int], page: str, protocol: str) -> str:
-    """Number of the process that answers, which then has loaded the app; empty where none does."""
+def _wake(place: tuple[str, int], page: str, protocol: str, cookies: dict[str, str]) -> str:
+    """Number of the process that answers, which then has loaded the app; empty where none does.
+
+    cookies: the visitor's, who may have had to log in.
+    """
     options: dict[str, Any] = {"timeout": WAKE_S}
     kind: type[HTTPConnection] = HTTPConnection
     if protocol == "https":  # of this very server: its name is not in its certificate
         kind, options["context"] = HTTPSConnection, ssl._create_unverified_context()  # noqa: S323, SLF001
     connection = kind(*place, **options)
     awake = page.rsplit("/", 1)[0] + AWAKE
+    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    headers = {"Host": "localhost", WAKING: "1", "Cookie": cookie}
     try:
         for path in (awake, page, awake):  # one connection stays with one process
-            connection.request("GET", path, headers={"Host": "localhost", WAKING: "1"})
+            connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
             text = answer.read()
             if path == awake and answer.status == HTTPStatus.OK:
@@ -428,6 +439,29 @@ def protected(handler: type[RequestHandler]) -> type[RequestHandler]:
     return type(handler.__name__, (base,), own)
 
 
+def keep_sessions(server: BokehTornado) -> None:
+    """Put `KEPT_MS` and `TOKEN_S` in force, unless whoever started the server chose otherwise."""
+    if server._unused_session_lifetime_milliseconds == DEFAULT_UNUSED_LIFETIME_MS:  # noqa: SLF001
+        server._unused_session_lifetime_milliseconds = KEPT_MS  # noqa: SLF001 (options of makers only)
+    if server.session_token_expiration == DEFAULT_SESSION_TOKEN_EXPIRATION:
+        server._session_token_expiration = TOKEN_S  # noqa: SLF001
+
+
+def lasting(handler: DocHandler, page: str) -> str:
+    """A page whose connection may be made for as long as `keep_sessions` says, not Bokeh."""
+    server = handler.application
+    for session in handler.application_context.sessions:
+        if session.token in page:
+            payload = get_token_payload(session.token)
+            del payload["session_expiry"]
+            token = generate_jwt_token(
+                session.id, secret_key=server.secret_key, signed=server.sign_sessions,
+                expiration=server.session_token_expiration, extra_payload=payload,
+            )  # fmt: skip
+            page = page.replace(session.token, token)
+    return page
+
+
 def guard_server(routes: Sequence[tuple[str, type[RequestHandler]]]) -> None:
     """Have every Bokeh server of this process, running or not, serve routes and keep others out."""
     find, write = BokehTornado.find_handler, DocHandler.write
@@ -440,6 +474,7 @@ def guard_server(routes: Sequence[tuple[str, type[RequestHandler]]]) -> None:
             request.host = f"localhost:{request.host.partition(']:')[2] or 80}"
         if self not in served:
             served.add(self)
+            keep_sessions(self)
             everything = [*routes, (AWAKE, AwakeHandler)]
             self.wildcard_router.add_rules([(self.prefix + path, one) for path, one in everything])
         delegate = find(self, request, **options)
@@ -447,13 +482,17 @@ def guard_server(routes: Sequence[tuple[str, type[RequestHandler]]]) -> None:
             delegate.handler_class = protected(delegate.handler_class)
         return delegate
 
-    def write_page(self: RequestHandler, chunk: Any) -> None:
+    def write_page(self: DocHandler, chunk: Any) -> None:
         # The page that first loads this module is asked for before anything here is in force.
-        protect(self)
-        if (name := foreign_name(self.application, self.request)) is not None:
-            self.set_status(HTTPStatus.FORBIDDEN)
-            self.set_header("Content-Type", "text/plain; charset=utf-8")
-            chunk = refusal(name)
+        if not isinstance(self, CappedDocHandler):
+            protect(self)
+            if (name := foreign_name(self.application, self.request)) is not None:
+                self.set_status(HTTPStatus.FORBIDDEN)
+                self.set_header("Content-Type", "text/plain; charset=utf-8")
+                chunk = refusal(name)
+            else:
+                keep_sessions(self.application)
+                chunk = lasting(self, chunk)
         write(self, chunk)
 
     BokehTornado.find_handler = find_handler

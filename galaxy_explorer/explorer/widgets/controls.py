@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import panel_material_ui as pmui
 
-from galaxy_explorer.errors import GalaxyExplorerError
+from galaxy_explorer.errors import GalaxyExplorerError, in_words
 from galaxy_explorer.explorer.pictures.display import COLOUR_MAPS, OWN_COLOURS, has_colour
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.components import DownloadButtons, NumberField, notify
@@ -212,8 +212,8 @@ class Downloads:
         data, name = None, ""
         try:
             name, data = await asyncio.to_thread(self._prepare(kind))
-        except GalaxyExplorerError as error:
-            notify(str(error), warning=True)
+        except (GalaxyExplorerError, OSError) as error:
+            notify(in_words(error), warning=True)
         finally:
             self.buttons.param.update(
                 data=data, file_name=f"{name}.{kind}", media_type=MEDIA_TYPES[kind],

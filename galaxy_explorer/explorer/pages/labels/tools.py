@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import panel_material_ui as pmui
 
-from galaxy_explorer.errors import GalaxyExplorerError
+from galaxy_explorer.errors import GalaxyExplorerError, in_words
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.pages.labels.session import LabelSession
 from galaxy_explorer.explorer.widgets.components import HtmlPane
@@ -431,7 +431,7 @@ class Export(Tool):
         table = label_table(self.session.store, str(self.what.value), self.session.sample)
         try:
             data = encode_table(table, str(self.format.value))
-        except GalaxyExplorerError as error:
-            self.words.object = bad(error)
-            data = str(error).encode()
+        except (GalaxyExplorerError, OSError) as error:
+            self.words.object = bad(in_words(error))
+            data = in_words(error).encode()
         return io.BytesIO(data)
