@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from galaxy_explorer.classification import Classifications
     from galaxy_explorer.deconvolution.files import Deconvolutions, DeconvolvedImage
     from galaxy_explorer.emulation.samples import Samples
+    from galaxy_explorer.labels.groups import Sample
     from galaxy_explorer.labels.imports import ImportPlan
     from galaxy_explorer.labels.log import Event
-    from galaxy_explorer.labels.queues import Sample
     from galaxy_explorer.survey.ingest import IngestReport
     from galaxy_explorer.survey.store import Survey
 
@@ -366,7 +366,7 @@ def _files(images: Images, said: Callable[[str], object] = lambda _: None) -> li
 
 def label_sample(bundle: Bundle) -> Sample:
     """The galaxies of a bundle that may be labelled, and all their clusters."""
-    from galaxy_explorer.labels.queues import Sample
+    from galaxy_explorer.labels.groups import Sample
 
     ids = tuple(str(galaxy) for galaxy in bundle.column("galaxy_id"))
     return Sample(ids, {key: one.labels for key, one in bundle.clusterings.items()})

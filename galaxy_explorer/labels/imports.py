@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from galaxy_explorer.errors import BadCatalog, LabelError
+from galaxy_explorer.labels.groups import Sample
 from galaxy_explorer.labels.log import CONFIDENCES, Change
-from galaxy_explorer.labels.queues import Sample
 from galaxy_explorer.labels.scheme import MAX_NAME, MAX_NOTE, NOTE, STAGE, LabelScheme, checked
 from galaxy_explorer.labels.store import NOTHING, Annotations, LabelStore, Value
 from galaxy_explorer.labels.tables import JOIN, LABEL_COLUMNS
