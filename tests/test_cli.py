@@ -21,6 +21,7 @@ from tests.small_survey import blobs
 ABSENT = "no/such/place"
 WRONG_INPUT = {
     "simulate": ["--out", "a_file/out", "--n", "1"],
+    "check": [ABSENT, "--catalog", "no_such.csv", "--sheet", "out"],
     "ingest": [ABSENT, "--catalog", "no_such.csv", "--out", "out"],
     "train": [ABSENT, "--out", "out", "--recipe", "tiny"],
     "evaluate": [ABSENT],

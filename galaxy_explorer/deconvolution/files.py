@@ -346,10 +346,14 @@ class DeconvolvedImage:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Deconvolutions(Sequence[DeconvolvedImage]):
-    """Images without their PSF, and why others could not be used, by file."""
+    """Images without their PSF, and why others could not be used, by file.
+
+    notes: what was left out of the folders that were named, and why.
+    """
 
     images: tuple[DeconvolvedImage, ...]
     rejected: dict[str, str]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
