@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadCatalog, BadImage
-from galaxy_explorer.survey.inventory import CatalogUse, ColumnUse, TypeCounts
+from galaxy_explorer.survey.inventory import CatalogUse, ColumnUse, TypeCounts, range_words
 from galaxy_explorer.survey.limits import MAX_ID_CHARACTERS
 from galaxy_explorer.survey.store import CHUNK_ROWS, SCALE_COLUMN
 from galaxy_explorer.survey.writer import FIXED
@@ -475,7 +475,7 @@ class _Extent:
 
     def words(self, rows: int, unit: str) -> str:
         """From where to where, and of how many rows it is unknown."""
-        within = f"{self.least:.7g} to {self.most:.7g} {unit}" if self.known else "no number"
+        within = range_words(self.least, self.most, unit) if self.known else "no number"
         return within + (f"; {rows - self.known:,} rows without" if self.known < rows else "")
 
 
@@ -496,7 +496,7 @@ def catalog_use(catalog: StagedTable, columns: ColumnMap, path: str) -> CatalogU
     types = extents["ttype"]
     counts = TypeCounts(types.known, rows - types.known, types.least, types.most, columns.flags)
     words = {
-        "galaxy_id": f"text to the last digit, {first} first",
+        "galaxy_id": f"as text, to the last digit; the first is {first}",
         "image": "names the file, with or without suffix",
         "ra": f"{_unit_words(catalog, columns, 'ra')}; {extents['ra'].words(rows, 'deg')}",
         "dec": f"{_unit_words(catalog, columns, 'dec')}; {extents['dec'].words(rows, 'deg')}",

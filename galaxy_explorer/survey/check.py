@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -242,10 +242,11 @@ def _examine(reading: Reading, inventory: Inventory, wanted: NDArray[np.int64]) 
                     inventory.refused.add(error.reason, name)
                 else:
                     if inventory.usable % each == 0 and len(inventory.sample) < SHEET_STAMPS:
-                        inventory.sample.append(
-                            Shown(row.galaxy_id, float(stage), stretched(stamp))
-                        )
+                        label = row.galaxy_id if reading.catalog else PurePath(row.galaxy_id).name
+                        inventory.sample.append(Shown(label, float(stage), stretched(stamp)))
                     inventory.take(stamp.words, stamp.frame, stamp.scale, stamp.valid_share)
+                    if np.isfinite(stamp.cap):
+                        inventory.capped[stamp.cap] += 1
                 advance(1)
             first += table.num_rows
     if like is not None:
@@ -292,14 +293,15 @@ def draw_sheet(inventory: Inventory, path: Path) -> int:
     side = size * max(1, round(TILE_PX / size))
     title, small = ImageFont.load_default(TEXT_PX + 3), ImageFont.load_default(TEXT_PX)
     typed = any(not math.isnan(one.ttype) for one in shown)
-    head, below = 4 * TEXT_PX, (3 if typed else 2) * TEXT_PX
+    head, below = 4 * TEXT_PX + GAP_PX, (3 if typed else 2) * TEXT_PX
     down = math.ceil(len(shown) / ACROSS)
     width = ACROSS * (side + GAP_PX) + GAP_PX
     sheet = Image.new("RGB", (width, head + down * (side + below + GAP_PX) + GAP_PX), GROUND)
     pen = ImageDraw.Draw(sheet)
     pen.text((GAP_PX, GAP_PX), _fitting(Path(inventory.source).name, title, width), INK, title)
-    about = f"{len(shown)} of {inventory.rows:,}  ·  {inventory.taken.most_common(1)[0][0]}"
-    second = (GAP_PX, GAP_PX + TEXT_PX + 8)
+    read = inventory.ways.most_common(1)[0][0]
+    about = f"{len(shown)} of {inventory.rows:,}  ·  {inventory.stamps}  ·  {read}"
+    second = (GAP_PX, GAP_PX + TEXT_PX + 10)
     pen.text(second, _fitting(about, small, width - 2 * GAP_PX), FAINT, small)
     for place, one in enumerate(shown):
         row, column = divmod(place, ACROSS)
@@ -313,7 +315,8 @@ def draw_sheet(inventory: Inventory, path: Path) -> int:
         name = _fitting(one.galaxy_id, small, side)
         pen.text((left, top + side + 4), name, INK, small)
         if not math.isnan(one.ttype):
-            pen.text((left, top + side + 5 + TEXT_PX), f"T {one.ttype:g}", FAINT, small)
+            stage = f"T {one.ttype:g}".replace("-", "\N{MINUS SIGN}")
+            pen.text((left, top + side + 5 + TEXT_PX), stage, FAINT, small)
     with atomic_path(path) as temporary:
         sheet.save(temporary, format="PNG")
     return len(shown)

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
+from galaxy_explorer.survey.fits_images import called_beside
 from galaxy_explorer.survey.images import COMPRESSED, SUFFIXES, Image, read_image
 from galaxy_explorer.survey.inventory import Reasons
 from galaxy_explorer.survey.limits import MAX_FILE_BYTES
@@ -259,6 +260,12 @@ class Listing:
         if self.linked:
             words.append(
                 f"{self.linked:,} pictures are links to files outside the folder, followed"
+            )
+        if beside := [name for name in self.pictures if called_beside(name)]:
+            some = ", ".join(beside[:3]) + (", ..." if len(beside) > 3 else "")
+            words.append(
+                f"{len(beside):,} pictures are called like masks, weights, errors or PSFs ({some}):"
+                " each of them counts as a galaxy's where it is named"
             )
         if self.left_out.count:
             words.append(f"left out: {', '.join(self.left_out.lines())}")

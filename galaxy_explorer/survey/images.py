@@ -88,7 +88,7 @@ class Image:
     be used, "" where it can. bands: names of the planes by the header, () where it is silent.
     words: what was taken, as "HDU 1 SCI". header: fits.Header of that HDU. full_range: what whole
     numbers are divided by where they are a stretched picture. scale_by: what states the pixel
-    scale, "WCS" or a keyword.
+    scale, "WCS" or a keyword. others: images of the same file that were not taken.
     """
 
     data: NDArray[np.float32]
@@ -104,6 +104,7 @@ class Image:
     turn: Turn = AS_STORED
     full_range: float | None = None
     scale_by: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def orientation(self) -> str:
@@ -120,7 +121,8 @@ class Image:
         bits = {255.0: "8-bit ", 65535.0: "16-bit "}.get(self.full_range or 0.0, "")
         if not linear:
             return f"{bits}arcsinh-stretched"
-        return f"{bits}whole numbers as linear flux" if bits else "linear flux"
+        silent = ", no unit stated" if self.header is not None and not self.unit else ""
+        return (f"{bits}whole numbers as linear flux" if bits else "linear flux") + silent
 
     def turned(self) -> Image:
         """The same with row 0 on top: FITS rows upwards, north up where the WCS says so."""
@@ -296,7 +298,8 @@ def read_image(
     found = read_fits(data, name, hdu)
     facts = {"header": found.header, "words": found.words, "full_range": found.full_range}
     try:
-        return image_of(found.planes, name, linear=True, **facts)
+        image = image_of(found.planes, name, linear=True, **facts)
+        return replace(image, others=found.others)
     except BadImage as error:
         if not found.others:
             raise

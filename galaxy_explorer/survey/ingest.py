@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -28,6 +28,7 @@ from galaxy_explorer.survey.catalog import (
     stage_catalog,
     survey_columns,
 )
+from galaxy_explorer.survey.folders import FolderSource, ZipSource
 from galaxy_explorer.survey.images import Image, choose_planes
 from galaxy_explorer.survey.inventory import Inventory
 from galaxy_explorer.survey.mosaics import MosaicSource, is_mosaic
@@ -67,10 +68,12 @@ SMALLEST_SHARE = 0.5  # of the stamp's side that a picture must have in pixels
 SMALLEST_STAMP_PX = 8
 LARGEST_STAMP_PX = 1024
 FRAMING = {
-    "whole": "the whole picture, its central square of {}",
+    "whole": "the largest central square ({})",
     "centre": "the central {} as they are",
-    "auto": "1.25 x the extent of the central galaxy, {}",
+    "auto": "1.25 x the extent of the central galaxy ({})",
 }
+CAPS = (1.0, 255.0)
+"""Largest values of pictures that were scaled to a range: flux ends at neither of them."""
 
 State = Literal["arcsinh", "linear"]
 
@@ -145,6 +148,7 @@ class Stamp(NamedTuple):
     the stamp, how many had data. taken: HDU, planes, unit, kind of pixels and orientation in words.
     scale_by: what states the pixel scale. frame: width and height of the picture and the side of
     the square that became the stamp, in px of the picture. band: what the header calls its planes.
+    cap: the largest value where linear data go from 0 to exactly 1 or 255, else NaN.
     """
 
     pixels: NDArray[np.float32]
@@ -157,6 +161,7 @@ class Stamp(NamedTuple):
     scale_by: str = ""
     frame: tuple[int, int, int] = (0, 0, 0)
     band: str | None = None
+    cap: float = np.nan
 
     @property
     def words(self) -> str:
@@ -221,14 +226,17 @@ class Reading(NamedTuple):
             catalog = catalog_use(self.table, self.columns, str(self.catalog))
         framing = FRAMING[self.options.frame]
         if self.options.cutout_arcsec is not None:
-            framing = f"the central {self.options.cutout_arcsec:g} arcsec ({{}}), {framing}"
+            framing += f" of {self.options.cutout_arcsec:g} arcsec"
+        if catalog and not isinstance(self.pictures, FolderSource | ZipSource):
+            uses = tuple(use for use in catalog.uses if use.role != "picture")
+            catalog = replace(catalog, uses=uses)
         return Inventory(
             source=str(self.source),
             kind=self.pictures.kind,
             notes=tuple(self.pictures.notes()),
             catalog=catalog,
             rows=self.table.metadata.num_rows,
-            framing=f"{framing}, on {self.options.size} x {self.options.size} px",
+            framing=f"{framing} on {self.options.size} x {self.options.size} px",
         )
 
 
@@ -345,11 +353,16 @@ def make_stamp(
     if options.stretch != "auto":
         kind += f" by --stretch {options.stretch}"
     enlarged = "enlarged more than twice" if ratio < SMALLEST_SHARE else ""
-    words = "; ".join(part for part in (chosen.words, kind, image.orientation, enlarged) if part)
+    others = f"not {', '.join(image.others)}" if image.others else ""
+    parts = (chosen.words, others, kind, image.orientation, enlarged)
+    words = "; ".join(part for part in parts if part)
     by = image.scale_by if stated else "--pixel-scale" if given else "the catalogue"
     frame = (planes.shape[-1], planes.shape[-2], side)
     found = Stamp(pixels, skies, sigmas, scale * ratio, state, share, words)
-    return found._replace(scale_by=by if scale > 0 else "", frame=frame, band=chosen.band)
+    most = float(planes.max()) if linear else np.nan
+    cap = most if most in CAPS and float(planes.min()) >= 0.0 else np.nan
+    by = by if scale > 0 else ""
+    return found._replace(scale_by=by, frame=frame, band=chosen.band, cap=cap)
 
 
 def _as_stretched(image: Image) -> NDArray[np.float32]:

@@ -23,7 +23,33 @@ MOST_NAMES = 12
 LABEL = 14
 """Characters of the words at the head of a line."""
 _OWN = re.compile(r"'[^']*'|[-+]?\d[\d.,e+-]*")
+_DECIMAL = re.compile(r"\d+\.\d+(e[-+]\d+)?")
 _HINT = re.compile(r"; the nearest is |, such as ")
+
+
+DOUBTS = (
+    (
+        "-bit whole numbers",
+        "{} FITS of whole numbers are taken as linear flux; if they are stretched pictures, give"
+        " --stretch arcsinh",
+    ),
+    (
+        r"plane \d.* of 0 to",
+        "{} headers do not name the planes: r, g, b are believed to be 0, 1, 2; choose by --band",
+    ),
+    (
+        "channel .* of r, g, b",
+        "which band a channel of a colour picture is, is not in the file; name it by --band-name"
+        " (of SDSS gri pictures r is i, g is r, b is g)",
+    ),
+    ("north unknown", "{} FITS have no WCS: which way north is cannot be known"),
+    (
+        "linear flux.*scale unknown$",
+        "the pixel scale of {} pictures is not stated; give --pixel-scale if it is known",
+    ),
+    ("enlarged", "{} pictures are enlarged more than twice"),
+)
+"""What the words on a picture leave open, and what settles it."""
 
 
 class Reasons:
@@ -53,7 +79,7 @@ class Reasons:
     def lines(self) -> list[str]:
         """The same in words, a line each."""
         return [
-            f"{one['count']:,} {one['reason']} ({', '.join(one['examples'])}"
+            f"{one['count']:,} x {one['reason']} ({', '.join(one['examples'])}"
             + (", ...)" if one["count"] > EXAMPLES else ")")
             for one in self.ranked()
         ]
@@ -81,9 +107,9 @@ class TypeCounts:
     @property
     def words(self) -> str:
         """In words, with examples of what is unknown and why."""
-        known = f"{self.known:,} known" + (
-            f", {self.least:g} to {self.most:g}" if self.known else ""
-        )
+        known = f"{self.known:,} known"
+        if self.known:
+            known += f", {range_words(self.least, self.most, '').strip()}"
         flagged = sum(self.flags.values())
         ranked = sorted(self.flags.items(), key=lambda flag: -flag[1])[:EXAMPLES]
         why = [f"{count:,} x {flag}" for flag, count in ranked]
@@ -119,6 +145,10 @@ class CatalogUse:
         for use in self.uses:
             guessed = " (by its usual name)" if use.guessed else ""
             yield _line(f"  {use.role}", f"{use.column}{guessed}: {use.words}")
+        have = {use.role for use in self.uses}
+        for role, cure in (("RA", "--ra and --dec name them"), ("T", "--ttype names one")):
+            if role not in have:
+                yield _line(f"  {role}", f"no column is used; {cure}")
         if self.kept:
             yield _line("  kept", f"as they are: {_some(self.kept)}")
         for name, why in self.left_out.items():
@@ -141,7 +171,8 @@ class Inventory:
     what was read, in words. frames: (width, height, side) in px of pictures and of the square that
     becomes a stamp. scales: arcsec a stamp pixel, NaN where unknown. valid: share of pixels with
     data. absent: rows that have no picture or id, of all; refused: pictures that were read in vain.
-    stamps: what the survey holds, in words. done: whether it was written. sample: for the sheet.
+    capped: linear pictures with values from 0 to exactly 1 or 255, by that value. stamps: what the
+    survey holds, in words. done: whether it was written. sample: for the sheet.
     """
 
     source: str
@@ -158,6 +189,7 @@ class Inventory:
     absent: Reasons = field(default_factory=Reasons)
     refused: Reasons = field(default_factory=Reasons)
     unused: int = 0
+    capped: Counter[float] = field(default_factory=Counter)
     stamps: str = ""
     done: bool = False
     sample: list[Shown] = field(default_factory=list)
@@ -175,6 +207,15 @@ class Inventory:
         return sum(self.taken.values())
 
     @property
+    def ways(self) -> Counter[str]:
+        """How many were read in one way: those that differ in a decimal number alone are one."""
+        first: dict[str, str] = {}
+        found = Counter[str]()
+        for words, count in self.taken.most_common():
+            found[first.setdefault(_DECIMAL.sub("#", words), words)] += count
+        return found
+
+    @property
     def all_examined(self) -> bool:
         """Whether every row that has a picture was examined."""
         return self.examined + self.absent.count >= self.rows
@@ -188,7 +229,8 @@ class Inventory:
     def outcome(self) -> str:
         """How much is taken, in words."""
         if not self.examined and not self.absent.count:
-            return f"{self.rows:,} rows; no pictures were asked for" if self.rows else self.kind
+            alone = "rows of a table, without pictures: name those as SOURCE, this as --catalog"
+            return f"{self.rows:,} {alone}" if self.rows else f"{self.kind}: name them by --catalog"
         unit = "pictures" if self.catalog is None else "rows"
         if self.all_examined:
             return f"{self.usable:,} of {self.rows:,} {unit}"
@@ -222,19 +264,20 @@ class Inventory:
         yield _line("Taken" if self.done else "Would take", self.outcome + stamps)
 
     def _read_lines(self) -> Iterator[str]:
-        everything = self.all_examined
-        of = "all" if everything else f"{self.rows - self.absent.count:,}; --all examines all"
-        yield _line("Pictures", f"examined: {self.examined:,} of {of}")
-        for words, count in self.taken.most_common(MOST_KINDS):
+        of = self.rows - self.absent.count
+        some = f"{self.examined:,} of {of:,}; --all examines every one"
+        yield _line("Pictures", f"examined: {f'all {of:,}' if self.all_examined else some}")
+        ways = self.ways.most_common()
+        for words, count in ways[:MOST_KINDS]:
             yield _line("  read", f"{count:,} x {words}")
-        if rest := sum(self.taken.values()) - sum(n for _, n in self.taken.most_common(MOST_KINDS)):
+        if rest := sum(count for _, count in ways[MOST_KINDS:]):
             yield _line("  read", f"{rest:,} otherwise")
         if self.frames:
             yield _line("  size", self._size_words())
         if self.taken:
             yield _line("  scale", self._scale_words())
             holed = sum(share < 1 for share in self.valid)
-            least = f" (valid_share down to {min(self.valid):.2f})" if holed else ""
+            least = f" (valid_share down to {min(self.valid):.4g})" if holed else ""
             words = f"{holed:,} of {self.usable:,} stamps have pixels without data"
             yield _line("  data", f"{words}, filled from others{least}" if holed else words)
 
@@ -250,12 +293,16 @@ class Inventory:
             widths = [min(w, h) for w, h, _ in self.frames]
             each.append(f"{len(sizes) - EXAMPLES:,} other sizes, {min(widths)} to {max(widths)} px")
         sides = [side for _, _, side in self.frames]
-        return f"{', '.join(each)}; {self.framing.format(_range(sides, 'px'))}"
+        return (
+            f"{', '.join(each)}; {self.framing.format(range_words(min(sides), max(sides), 'px'))}"
+        )
 
     def _scale_words(self) -> str:
         known = [scale for scale in self.scales if scale > 0]
         unknown = len(self.scales) - len(known)
-        words = [f"{_range(known, 'arcsec')} a stamp pixel"] if known else []
+        words = []
+        if known:
+            words.append(f"{range_words(min(known), max(known), 'arcsec')} a stamp pixel")
         if unknown:
             words.append(f"unknown for {unknown:,}" if known else "unknown")
         return "; ".join(words)
@@ -263,25 +310,20 @@ class Inventory:
     def doubts(self) -> list[str]:
         """What may have gone wrong without an error: each with the option that settles it."""
         found = list(self.catalog.doubts) if self.catalog else []
-        if count := sum(n for words, n in self.taken.items() if "-bit whole numbers" in words):
-            found.append(
-                f"{count:,} FITS of whole numbers are taken as linear flux; if they are stretched"
-                " pictures, give --stretch arcsinh"
-            )
-        if self.stamps and ", band ?," in self.stamps and "channel " in " ".join(self.taken):
-            found.append(
-                "which band a channel of a colour picture is, is not in the file; name it by"
-                " --band-name (of SDSS gri pictures r is i, g is r, b is g)"
-            )
-        if len(self.taken) > 1:
-            found.append(f"pictures are read in {len(self.taken):,} ways (lines 'read' above)")
-        if "north unknown" in " ".join(self.taken):
-            found.append("FITS without a WCS: which way north is cannot be known")
-        flux = any("linear flux" in words for words in self.taken)
-        if flux and self.scales and not any(scale > 0 for scale in self.scales):
-            found.append("no pixel scale is stated; give --pixel-scale if it is known")
-        if enlarged := sum(n for words, n in self.taken.items() if "enlarged" in words):
-            found.append(f"{enlarged:,} pictures are enlarged more than twice")
+        for pattern, words in DOUBTS:
+            count = sum(n for said, n in self.taken.items() if re.search(pattern, said))
+            if count and ("--band-name" not in words or ", band ?," in self.stamps):
+                found.append(words.format(f"{count:,}"))
+        if any("by position, row by row" in note for note in self.notes):
+            found.append("stamp i belongs to row i, as nothing in the cube says otherwise")
+        if len(self.ways) > 1:
+            found.append(f"pictures are read in {len(self.ways):,} ways (lines 'read' above)")
+        for top, count in self.capped.items():
+            if 2 * count > self.usable:
+                found.append(
+                    f"{count:,} pictures of 'linear flux' go from 0 to {top:g} at most: if they are"
+                    " scaled or stretched, give --stretch arcsinh or the original flux"
+                )
         if self.rows and 2 * self.absent.count > self.rows:
             found.append(
                 "more than half of the rows have no picture: do --id and --image name the right"
@@ -353,7 +395,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
-def _range(values: Sequence[float], unit: str) -> str:
-    least, most = min(values), max(values)
-    same = f"{least:.4g}" == f"{most:.4g}"
-    return f"{least:.4g} {unit}" if same else f"{least:.4g} to {most:.4g} {unit}"
+def range_words(least: float, most: float, unit: str) -> str:
+    """From where to where, or the one value."""
+    ends = dict.fromkeys((f"{least:.6g}", f"{most:.6g}"))
+    return f"{' to '.join(ends)} {unit}"
