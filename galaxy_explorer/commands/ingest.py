@@ -120,32 +120,33 @@ PixelScale = Annotated[
 ]
 
 
-def reading_options(  # noqa: PLR0913 - the options themselves
-    *,
-    table: TableName = None,
-    by_row: ByRow = False,
-    galaxy_id: IdColumn = None,
-    image: ImageColumn = None,
-    ttype: TTypeColumn = None,
-    ra: RaColumn = None,
-    dec: DecColumn = None,
-    band: BandChoice = "g",
-    band_name: BandName = None,
-    size: Size = 64,
-    stretch: Stretch = "auto",
-    frame: FrameChoice = "whole",
-    cutout_arcsec: CutoutArcsec = None,
-    pixel_scale: PixelScale = None,
-    hdu: Hdu = None,
-) -> None:
-    """How a source is read: the options that `ingest` and `check` have in common."""
+READING = {
+    "table": (TableName, None),
+    "by_row": (ByRow, False),
+    "galaxy_id": (IdColumn, None),
+    "image": (ImageColumn, None),
+    "ttype": (TTypeColumn, None),
+    "ra": (RaColumn, None),
+    "dec": (DecColumn, None),
+    "band": (BandChoice, "g"),
+    "band_name": (BandName, None),
+    "size": (Size, 64),
+    "stretch": (Stretch, "auto"),
+    "frame": (FrameChoice, "whole"),
+    "cutout_arcsec": (CutoutArcsec, None),
+    "pixel_scale": (PixelScale, None),
+    "hdu": (Hdu, None),
+}
+"""How a source is read: options that `ingest` and `check` have in common, with their defaults."""
 
 
 def reads(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `reading_options`; it takes them as `**reading`."""
+    """Give a command the options of READING; it takes them as `**reading`."""
     own = signature(command, eval_str=True).parameters.values()
-    shared = signature(reading_options, eval_str=True).parameters.values()
-    parameters = [*(one for one in own if one.kind is not Parameter.VAR_KEYWORD), *shared]
+    parameters = [one for one in own if one.kind is not Parameter.VAR_KEYWORD]
+    for name, (annotation, default) in READING.items():
+        kind = Parameter.KEYWORD_ONLY
+        parameters.append(Parameter(name, kind, default=default, annotation=annotation))
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in parameters}
     return command

@@ -34,7 +34,7 @@ from galaxy_explorer.survey.folders import FolderSource, ZipSource, is_picture
 from galaxy_explorer.survey.images import Image, read_image
 from galaxy_explorer.survey.ingest import (
     IngestOptions,
-    Reading,
+    OpenedSource,
     Stamp,
     check_fits,
     named_row,
@@ -138,6 +138,7 @@ def check_source(
         else:
             reading = open_reading(source, catalog or source, options, staging)
         inventory = reading.inventory()
+        inventory.alone = _alone_words(reading)
         usable = _look_up(reading, inventory)
         wanted = np.flatnonzero(usable)
         if not every and wanted.size > EXAMINED:
@@ -184,14 +185,14 @@ def open_alone(
     return one
 
 
-def _open_alone(source: Path, options: IngestOptions, staging: Path) -> Reading:
+def _open_alone(source: Path, options: IngestOptions, staging: Path) -> OpenedSource:
     """Pictures as rows that are called after them; a table without pictures."""
     alone = open_alone(source, staging=staging, hdu=options.hdu, side_px=options.size)
     if alone is None:
         table = stage_catalog(source, staging / "table.parquet", options.columns, options.table)
         columns = map_columns(column_names(table), options.columns, str(source))
         columns = settle_columns(table, columns, options.columns, str(source))
-        return Reading(source, source, NoPictures(), options, table, columns)
+        return OpenedSource(source, source, NoPictures(), options, table, columns)
     pictures, names = alone
     ids, files = ([one[i] for one in names] for i in (0, 1))
     rows = pa.table(
@@ -199,10 +200,20 @@ def _open_alone(source: Path, options: IngestOptions, staging: Path) -> Reading:
     )
     pq.write_table(rows, staging / "rows.parquet")
     columns = ColumnMap("galaxy_id", "image")
-    return Reading(source, None, pictures, options, StagedTable(staging / "rows.parquet"), columns)
+    return OpenedSource(
+        source, None, pictures, options, StagedTable(staging / "rows.parquet"), columns
+    )
 
 
-def _look_up(reading: Reading, inventory: Inventory) -> NDArray[np.bool_]:
+def _alone_words(reading: OpenedSource) -> str:
+    """What a table without pictures, or a mosaic without positions, is good for; else empty."""
+    if isinstance(reading.pictures, NoPictures):
+        return "rows of a table, without pictures: name those as SOURCE, this as --catalog"
+    mosaic = isinstance(reading.pictures, MosaicSource) and reading.catalog is None
+    return "stamps cut at the positions of a catalogue: name it by --catalog" if mosaic else ""
+
+
+def _look_up(reading: OpenedSource, inventory: Inventory) -> NDArray[np.bool_]:
     """Which rows have an id of their own and a picture, (rows,); the others are entered."""
     total = reading.table.metadata.num_rows
     usable, seen = np.zeros(total, bool), SeenNames()
@@ -220,7 +231,7 @@ def _look_up(reading: Reading, inventory: Inventory) -> NDArray[np.bool_]:
     return usable
 
 
-def _examine(reading: Reading, inventory: Inventory, wanted: NDArray[np.int64]) -> None:
+def _examine(reading: OpenedSource, inventory: Inventory, wanted: NDArray[np.int64]) -> None:
     """Read the pictures of these rows as an ingest would, and enter what came of them."""
     each = max(1, wanted.size // SHEET_STAMPS)
     like: Stamp | None = None

@@ -72,7 +72,9 @@ NEVER = frozenset(
 )
 # Of those words, what names of galaxies and of usual files hold too.
 COMMON = frozenset(
-    re.findall(r"\w+", "area bg chi con context cov depth exp label labels samp seg sky time var")
+    re.findall(
+        r"\w+", "area bad bg chi con context cov depth exp label labels samp seg sky time var"
+    )
 )
 DERIVED = frozenset({"model", "models", "residual", "residuals", "resid", "psf", "psfs"}) | {
     *("sky", "bkg", "bg", "bck", "background")

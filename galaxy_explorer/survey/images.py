@@ -307,6 +307,11 @@ def read_image(
         raise BadImage(name, cure) from error
 
 
+def _without_places(error: Exception) -> str:
+    """Words of an error without addresses in memory, which differ from run to run."""
+    return re.sub(r"\s*<[^<>]* at 0x[0-9a-f]+>", "", str(error))
+
+
 def _read_picture(data: bytes, name: str, kind: str) -> Image:
     from PIL import Image as Pictures
 
@@ -324,9 +329,9 @@ def _read_picture(data: bytes, name: str, kind: str) -> Image:
     except Pictures.DecompressionBombError as error:
         raise BadImage(name, f"more than {MAX_PIXELS} pixels ({error})") from error
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError) as error:
-        raise BadImage(name, f"damaged picture ({error})") from error
+        raise BadImage(name, f"damaged picture ({_without_places(error)})") from error
     except (struct.error, zlib.error, ArithmeticError, AttributeError, KeyError) as error:
-        raise BadImage(name, f"damaged picture ({error})") from error
+        raise BadImage(name, f"damaged picture ({_without_places(error)})") from error
     except AssertionError as error:  # of Pillow, for palettes of impossible modes
         raise BadImage(name, "damaged picture (its palette)") from error
     full_range = None if linear else most

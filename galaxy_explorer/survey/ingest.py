@@ -180,7 +180,7 @@ class Stamp(NamedTuple):
         return float(self.sigmas.mean())
 
 
-class Reading(NamedTuple):
+class OpenedSource(NamedTuple):
     """A source with its catalogue, opened: what an ingest and a check read by.
 
     catalog: its path; None where every picture is a row of its own, named after its file.
@@ -240,7 +240,9 @@ class Reading(NamedTuple):
         )
 
 
-def open_reading(source: Path, catalog: Path, options: IngestOptions, staging: Path) -> Reading:
+def open_reading(
+    source: Path, catalog: Path, options: IngestOptions, staging: Path
+) -> OpenedSource:
     """Open a source and a catalogue, settle what its columns mean; `staging` is a folder for that.
 
     Raises BadCatalog, SurveyError, or BadImage where the source as a whole cannot be read.
@@ -264,7 +266,7 @@ def open_reading(source: Path, catalog: Path, options: IngestOptions, staging: P
         cutout_px=options.size,
         hdu=options.hdu,
     )
-    return Reading(source, catalog, pictures, options, table, columns)
+    return OpenedSource(source, catalog, pictures, options, table, columns)
 
 
 def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions) -> IngestReport:
@@ -407,7 +409,7 @@ def check_fits(stamp: Stamp, state: str, shape: tuple[int, int, int]) -> None:
 class _IngestRun:
     """One run over the catalogue, from where the writer stands."""
 
-    def __init__(self, reading: Reading, writer: SurveyWriter) -> None:
+    def __init__(self, reading: OpenedSource, writer: SurveyWriter) -> None:
         self._reading = reading
         self._writer = writer
         self._seen = SeenNames()

@@ -114,7 +114,9 @@ class TypeCounts:
         ranked = sorted(self.flags.items(), key=lambda flag: -flag[1])[:EXAMPLES]
         why = [f"{count:,} x {flag}" for flag, count in ranked]
         if rest := flagged - sum(count for _, count in ranked):
-            why.append(f"{rest:,} other values that are no stage")
+            why.append(f"{rest:,} others")
+        if flagged:
+            why[-1] += " outside -6..11 or without a stage"
         if self.unknown > flagged:
             why.append(f"{self.unknown - flagged:,} empty")
         return f"{known}; {self.unknown:,} unknown" + (f" ({', '.join(why)})" if why else "")
@@ -172,7 +174,8 @@ class Inventory:
     becomes a stamp. scales: arcsec a stamp pixel, NaN where unknown. valid: share of pixels with
     data. absent: rows that have no picture or id, of all; refused: pictures that were read in vain.
     capped: linear pictures with values from 0 to exactly 1 or 255, by that value. stamps: what the
-    survey holds, in words. done: whether it was written. sample: for the sheet.
+    survey holds, in words. alone: what a table or a mosaic is good for that lacks the other one.
+    done: whether it was written. sample: for the sheet.
     """
 
     source: str
@@ -191,6 +194,7 @@ class Inventory:
     unused: int = 0
     capped: Counter[float] = field(default_factory=Counter)
     stamps: str = ""
+    alone: str = ""
     done: bool = False
     sample: list[Shown] = field(default_factory=list)
 
@@ -222,15 +226,15 @@ class Inventory:
 
     @property
     def anything(self) -> bool:
-        """Whether something would be taken: stamps, or of a lone table or mosaic what is in it."""
-        return bool(self.usable or (not self.examined and not self.absent.count))
+        """Whether something would be taken: stamps, else what is `alone` and can be read."""
+        empty = self.rows > 0 and self.absent.count == self.rows
+        return bool(self.usable or (self.alone and not empty))
 
     @property
     def outcome(self) -> str:
         """How much is taken, in words."""
-        if not self.examined and not self.absent.count:
-            alone = "rows of a table, without pictures: name those as SOURCE, this as --catalog"
-            return f"{self.rows:,} {alone}" if self.rows else f"{self.kind}: name them by --catalog"
+        if self.alone:
+            return f"{self.rows - self.absent.count:,} {self.alone}" if self.rows else self.alone
         unit = "pictures" if self.catalog is None else "rows"
         if self.all_examined:
             return f"{self.usable:,} of {self.rows:,} {unit}"
@@ -253,7 +257,8 @@ class Inventory:
         if self.examined:
             yield from self._read_lines()
         if self.absent.count:
-            yield _line("No picture", f"{self.absent.count:,} of {self.rows:,} rows")
+            what = "Not usable" if self.alone else "No picture"
+            yield _line(what, f"{self.absent.count:,} of {self.rows:,} rows")
             yield from _listed(self.absent)
         if self.refused.count:
             yield _line("Left out", f"{self.refused.count:,} of {self.examined:,} examined")
