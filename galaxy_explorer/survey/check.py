@@ -38,7 +38,7 @@ from galaxy_explorer.survey.ingest import (
     Stamp,
     check_fits,
     named_row,
-    open_reading,
+    open_with_catalog,
     stamp_words,
 )
 from galaxy_explorer.survey.inventory import Inventory, Shown
@@ -136,7 +136,7 @@ def check_source(
         if catalog is None and not same:
             reading = _open_alone(source, options, staging)
         else:
-            reading = open_reading(source, catalog or source, options, staging)
+            reading = open_with_catalog(source, catalog or source, options, staging)
         inventory = reading.inventory()
         inventory.alone = _alone_words(reading)
         usable = _look_up(reading, inventory)

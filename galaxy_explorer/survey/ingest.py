@@ -240,7 +240,7 @@ class OpenedSource(NamedTuple):
         )
 
 
-def open_reading(
+def open_with_catalog(
     source: Path, catalog: Path, options: IngestOptions, staging: Path
 ) -> OpenedSource:
     """Open a source and a catalogue, settle what its columns mean; `staging` is a folder for that.
@@ -281,7 +281,7 @@ def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
-        reading = open_reading(source, catalog, options, staging)
+        reading = open_with_catalog(source, catalog, options, staging)
         stamp = reading.first_usable()
         one_scale = isinstance(reading.pictures, CubeSource | MosaicSource)
         one_scale = one_scale and options.frame != "auto" and np.isfinite(stamp.scale)
