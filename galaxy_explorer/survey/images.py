@@ -88,7 +88,8 @@ class Image:
     be used, "" where it can. bands: names of the planes by the header, () where it is silent.
     words: what was taken, as "HDU 1 SCI". header: fits.Header of that HDU. full_range: what whole
     numbers are divided by where they are a stretched picture. scale_by: what states the pixel
-    scale, "WCS" or a keyword. others: images of the same file that were not taken.
+    scale, "WCS" or a keyword. odd: what is unusual about that. others: images of the same file that
+    were not taken.
     """
 
     data: NDArray[np.float32]
@@ -104,6 +105,7 @@ class Image:
     turn: Turn = AS_STORED
     full_range: float | None = None
     scale_by: str = ""
+    odd: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
     @property
@@ -115,6 +117,11 @@ class Image:
             return "north up by its WCS"
         up = self.turn == FITS_ROWS_UP
         return "FITS rows upwards, north unknown" if up else "FITS rows downwards as stored"
+
+    @property
+    def passed_by(self) -> str:
+        """Which images of the same file were not taken, in words; empty where there are none."""
+        return f"not {', '.join(self.others)}" if self.others else ""
 
     def kind(self, *, linear: bool) -> str:
         """What its pixels are taken for, in words; `linear`: flux, else arcsinh-stretched."""
@@ -228,12 +235,11 @@ def image_of(
     texts = [v.strip()[:32] for v in named if isinstance(v, str) and v.strip()]
     band = next((text for text in texts if not text.upper().startswith("CLEAR")), None)
     unit, scale = header.get("BUNIT"), stated_scale(header)
-    odd = scale.notes if scale else ()
     return replace(
         image,
         pixel_scale_arcsec=scale.arcsec if scale else None,
         scale_by=scale.said_by if scale else "",
-        words="; ".join((words, *odd)),
+        odd=scale.notes if scale else (),
         band=band,
         bands=bands,
         unit=unit.strip()[:32] if isinstance(unit, str) else "",

@@ -355,8 +355,7 @@ def make_stamp(
     if options.stretch != "auto":
         kind += f" by --stretch {options.stretch}"
     enlarged = "enlarged more than twice" if ratio < SMALLEST_SHARE else ""
-    others = f"not {', '.join(image.others)}" if image.others else ""
-    parts = (chosen.words, others, kind, image.orientation, enlarged)
+    parts = (chosen.words, image.passed_by, kind, image.orientation, *image.odd, enlarged)
     words = "; ".join(part for part in parts if part)
     by = image.scale_by if stated else "--pixel-scale" if given else "the catalogue"
     frame = (planes.shape[-1], planes.shape[-2], side)
