@@ -326,7 +326,7 @@ def draw_sheet(inventory: Inventory, path: Path) -> int:
         name = _fitting(one.galaxy_id, small, side)
         pen.text((left, top + side + 4), name, INK, small)
         if not math.isnan(one.ttype):
-            stage = f"T {one.ttype:g}".replace("-", "\N{MINUS SIGN}")
+            stage = f"T  {one.ttype:g}"
             pen.text((left, top + side + 5 + TEXT_PX), stage, FAINT, small)
     with atomic_path(path) as temporary:
         sheet.save(temporary, format="PNG")
@@ -334,8 +334,11 @@ def draw_sheet(inventory: Inventory, path: Path) -> int:
 
 
 def _fitting(text: str, font: Any, width: int) -> str:
-    """Text that is no wider than `width` px; the middle of a long one is left out."""
-    kept = text
+    """Text that is no wider than `width` px; the middle of a long one is left out.
+
+    The font has the letters of Latin-1; others are a question mark.
+    """
+    kept = text = text.encode("latin-1", "replace").decode("latin-1")
     while len(kept) > 4 and font.getlength(kept) > width:
         half = (len(kept) - 2) // 2
         kept = f"{text[:half]}…{text[len(text) - half :]}"

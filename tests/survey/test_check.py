@@ -351,3 +351,20 @@ def test_check_shows_progress_only_where_it_takes_long(place: Path, monkeypatch)
     assert check(*words).stderr == ""
     monkeypatch.setattr(module, "PATIENCE_S", 0.0)
     assert "Examining: 4/4 pictures" in check(*words).stderr
+
+
+def test_the_page_on_data_shows_lines_that_there_are(place: Path) -> None:
+    text = (place / "c.csv").read_text().splitlines()
+    more = [f"{text[0]},file,pixscale_arcsec,mag", *(f"{line},,0.4,17" for line in text[1:])]
+    (place / "d.csv").write_text("\n".join(more) + "\n")
+    (place / "e.csv").write_text("name\ng5\n")
+    linear(1).writeto(place / "a.fits")
+    given = ((place / "in", "d.csv"), (place / "in", "e.csv"), (place / "a.fits", None))
+    found = [check_source(one, name and place / name, options()) for one, name in given]
+    labels = {line[:14].strip() for one in found for line in one.lines()}
+    page = Path(__file__).resolve().parents[2] / "docs" / "data.md"
+    blocks = page.read_text(encoding="utf-8").split("```text\n")[1:]
+    shown = [line for block in blocks for line in block.split("```")[0].splitlines()]
+    heads = {line[:14].strip() for line in shown if not line.startswith("ngc.png")}
+    assert len(heads) > 14
+    assert heads - labels == set()
