@@ -275,7 +275,13 @@ class Listing:
 def list_pictures(folder: Path) -> Listing:
     """The pictures of a folder and of those in it, each of its other files counted by a reason."""
     listing, root = Listing(), folder.resolve()
-    for place, folders, names in os.walk(folder):
+
+    def closed(error: OSError) -> None:
+        place = Path(str(error.filename))
+        name = place.relative_to(folder).as_posix() if place.is_relative_to(folder) else str(place)
+        listing.left_out.add(f"folder that cannot be listed: {error.strerror}", name)
+
+    for place, folders, names in os.walk(folder, onerror=closed):
         for name in folders:
             path = Path(place) / name
             if path.is_symlink() and not _inside(path, root):
@@ -284,6 +290,10 @@ def list_pictures(folder: Path) -> Listing:
         for name in names:
             path = Path(place) / name
             relative = path.relative_to(folder).as_posix()
+            if os.fsencode(relative) != relative.encode("utf-8", "replace"):
+                shown = os.fsencode(relative).decode("utf-8", "replace")
+                listing.left_out.add("name that is not UTF-8; rename it", shown)
+                continue
             if not is_picture(name):
                 suffix = Path(name).suffix.lower()
                 plain = suffix and suffix.isprintable() and not name.startswith(".")

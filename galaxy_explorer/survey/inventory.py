@@ -121,6 +121,12 @@ class TypeCounts:
             why.append(f"{self.unknown - flagged:,} empty")
         return f"{known}; {self.unknown:,} unknown" + (f" ({', '.join(why)})" if why else "")
 
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON values; null where no stage is known."""
+        ends = {"least": self.least, "most": self.most} if self.known else {}
+        counts = {"known": self.known, "unknown": self.unknown, "flags": dict(self.flags)}
+        return {**counts, "least": None, "most": None, **ends}
+
 
 @dataclass(frozen=True)
 class CatalogUse:
@@ -360,9 +366,7 @@ class Inventory:
                 "columns": [use._asdict() for use in catalog.uses],
                 "kept": list(catalog.kept),
                 "left_out": dict(catalog.left_out),
-                "ttype": None
-                if catalog.types is None
-                else {**vars(catalog.types), "flags": dict(catalog.types.flags)},
+                "ttype": None if catalog.types is None else catalog.types.to_dict(),
             },
             "rows": self.rows,
             "examined": self.examined,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -368,3 +369,34 @@ def test_the_page_on_data_shows_lines_that_there_are(place: Path) -> None:
     heads = {line[:14].strip() for line in shown if not line.startswith("ngc.png")}
     assert len(heads) > 14
     assert heads - labels == set()
+
+
+def test_what_cannot_be_listed_or_named_is_left_out_with_a_reason(tmp_path, monkeypatch) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.png").write_bytes(png(1))
+    odd = os.fsencode(tmp_path / "g") + b"\xe9.png"
+    try:
+        Path(os.fsdecode(odd)).write_bytes(png(2))
+    except OSError:
+        pytest.skip("this file system knows UTF-8 alone")
+    scan = os.scandir
+
+    def closed(path):
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", closed)
+    found = check_source(tmp_path, None, options())
+    assert (found.rows, found.usable) == (1, 1)
+    said = "\n".join(found.lines())
+    assert "1 x folder that cannot be listed: Permission denied (sub)" in said
+    assert "1 x name that is not UTF-8; rename it (g\ufffd.png)" in said
+
+
+def test_a_name_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "c.csv").write_text("name\na\x1b[2Jb\n")
+    said = check(tmp_path / "in", "--catalog", tmp_path / "c.csv").stdout
+    assert "\x1b" not in said
+    assert "a?[2Jb" in said
