@@ -30,7 +30,7 @@ from galaxy_explorer.survey.catalog import (
     stage_catalog,
     survey_columns,
 )
-from galaxy_explorer.survey.folders import FolderSource, ZipSource, is_picture
+from galaxy_explorer.survey.folders import FolderSource, ZipSource, is_picture, picture_column
 from galaxy_explorer.survey.images import Image, read_image
 from galaxy_explorer.survey.ingest import (
     IngestOptions,
@@ -132,8 +132,7 @@ def check_source(
         if not source.exists():
             raise SurveyError(f"{source}: no such file or folder")
         staging = Path(folder)
-        same = catalog is None and source.suffix.lower() == ".parquet"
-        if catalog is None and not same:
+        if catalog is None and not _holds_both(source):
             reading = _open_alone(source, options, staging)
         else:
             reading = open_with_catalog(source, catalog or source, options, staging)
@@ -203,6 +202,16 @@ def _open_alone(source: Path, options: IngestOptions, staging: Path) -> OpenedSo
     return OpenedSource(
         source, None, pictures, options, StagedTable(staging / "rows.parquet"), columns
     )
+
+
+def _holds_both(source: Path) -> bool:
+    """Whether a Parquet file holds pictures, and so is its own catalogue."""
+    if not source.is_file() or source.suffix.lower() != ".parquet":
+        return False
+    try:
+        return bool(picture_column(pq.ParquetFile(source)))
+    except (pa.ArrowException, OSError, ValueError):
+        return False  # what is wrong with it the reader of tables says
 
 
 def _alone_words(reading: OpenedSource) -> str:

@@ -23,14 +23,15 @@ import pyarrow.parquet as pq
 
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.fits_images import called_beside
-from galaxy_explorer.survey.images import COMPRESSED, SUFFIXES, Image, read_image
+from galaxy_explorer.survey.fits_images import BZIP2_MAGIC, GZIP_MAGIC, called_beside
+from galaxy_explorer.survey.images import COMPRESSED, PICTURES, SUFFIXES, Image, read_image
 from galaxy_explorer.survey.inventory import Reasons
 from galaxy_explorer.survey.limits import MAX_FILE_BYTES
 from galaxy_explorer.utils.reading import plain_table
 
 MAX_NAME_CHARACTERS = 255
 PICTURES_AT_ONCE = 16
+PICTURE_STARTS = (*PICTURES, b"SIMPLE", GZIP_MAGIC, BZIP2_MAGIC)
 MAX_MEMBERS = 5_000_000
 """Files of a zip archive; its directory lies in memory."""
 
@@ -318,6 +319,22 @@ def _inside(path: Path, root: Path) -> bool:
         return False
 
 
+def picture_column(file: pq.ParquetFile) -> str:
+    """The column of a Parquet file that holds pictures; empty where there is none.
+
+    One of struct{bytes, path}; else one of bytes that begin as pictures do, not those of ids.
+    """
+    fields = [one for one in file.schema_arrow if _holds_pictures(one.type)]
+    for one in sorted(fields, key=lambda field: not pa.types.is_struct(field.type)):
+        if pa.types.is_struct(one.type):
+            return str(one.name)
+        first = next(file.iter_batches(PICTURES_AT_ONCE, columns=[one.name]), None)
+        values = [] if first is None else first.column(0).to_pylist()
+        if any(value and value.startswith(PICTURE_STARTS) for value in values):
+            return str(one.name)
+    return ""
+
+
 class ParquetSource:
     """A Parquet file with the pictures in a column of struct{bytes, path} or of bytes.
 
@@ -329,7 +346,7 @@ class ParquetSource:
         self._path, self._name = path, path.name
         self._file = pq.ParquetFile(path)
         fields = {one.name: one.type for one in self._file.schema_arrow}
-        self._column = next((name for name, kind in fields.items() if _holds_pictures(kind)), "")
+        self._column = picture_column(self._file)
         if not self._column:
             raise SurveyError(f"{path}: no column of pictures (struct with bytes, or bytes)")
         self._places: dict[str, int] | None = None

@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from galaxy_explorer import cli
-from galaxy_explorer.errors import SurveyError
+from galaxy_explorer.errors import BadCatalog, SurveyError
 from galaxy_explorer.survey import check as module
 from galaxy_explorer.survey.check import check_source
 from galaxy_explorer.survey.folders import list_pictures
@@ -224,6 +224,16 @@ def test_every_kind_of_source_can_be_looked_at_alone(place: Path) -> None:
         archive.write(place / "in" / "g0.png", "g0.png")
     structs = [{"bytes": png(i), "path": f"{i}"} for i in range(3)]
     pq.write_table(pa.table({"name": ["a", "b", "c"], "image": structs}), place / "set.parquet")
+    names_as_bytes = pa.array([b"a", b"b"], pa.binary())
+    pq.write_table(pa.table({"name": names_as_bytes, "T": [1, 2]}), place / "bare.parquet")
+    (place / "not.parquet").write_bytes(b"PAR1 is not all of it")
+    assert check_source(place / "bare.parquet", None, options()).catalog.types.known == 2
+    pictures = pa.array([png(1), png(2)], pa.binary())
+    beside = pa.table({"name": names_as_bytes, "seen": pictures})
+    pq.write_table(beside, place / "both.parquet")
+    assert check_source(place / "both.parquet", None, options()).usable == 2
+    with pytest.raises(BadCatalog, match="cannot be read as a table"):
+        check_source(place / "not.parquet", None, options())
     found = {
         name: check_source(place / name, None, options())
         for name in ("ids.npz", "bare.npy", "in.zip", "set.parquet", "in", "in/g0.png", "c.csv")
