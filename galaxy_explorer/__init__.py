@@ -15,6 +15,7 @@ from galaxy_explorer.utils import lazy
 if TYPE_CHECKING:
     from galaxy_explorer.api import (
         Labels,
+        check,
         classify,
         deconvolve,
         generate,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.errors import GalaxyExplorerError
     from galaxy_explorer.explorer.notebook import Explorer
     from galaxy_explorer.survey.ingest import IngestReport
+    from galaxy_explorer.survey.inventory import Inventory
     from galaxy_explorer.survey.store import Survey
 
 __version__ = VERSION
@@ -41,10 +43,12 @@ __all__ = [
     "Explorer",
     "GalaxyExplorerError",
     "IngestReport",
+    "Inventory",
     "Labels",
     "Samples",
     "Survey",
     "__version__",
+    "check",
     "classify",
     "deconvolve",
     "generate",
@@ -58,7 +62,7 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "api": (
-            *("Labels", "classify", "deconvolve", "generate", "ingest"),
+            *("Labels", "check", "classify", "deconvolve", "generate", "ingest"),
             *("simulate_survey", "train"),
         ),
         "bundle.bundle": ("Bundle", "load_bundle"),
@@ -68,6 +72,7 @@ __getattr__, __dir__ = lazy(
         "errors": ("GalaxyExplorerError",),
         "explorer.notebook": ("Explorer",),
         "survey.ingest": ("IngestReport",),
+        "survey.inventory": ("Inventory",),
         "survey.store": ("Survey",),
     },
     also=("__version__",),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from galaxy_explorer.errors import BadImage, SettingError
 from galaxy_explorer.settings import VERSION
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from galaxy_explorer.classification import Classifications
     from galaxy_explorer.deconvolution.files import Deconvolutions, DeconvolvedImage
     from galaxy_explorer.emulation.samples import Samples
+    from galaxy_explorer.labels.groups import Sample
     from galaxy_explorer.labels.imports import ImportPlan
     from galaxy_explorer.labels.log import Event
-    from galaxy_explorer.labels.queues import Sample
-    from galaxy_explorer.survey.ingest import IngestReport
+    from galaxy_explorer.survey.ingest import IngestOptions, IngestReport
+    from galaxy_explorer.survey.inventory import Inventory
     from galaxy_explorer.survey.store import Survey
 
 Images = str | Path | Iterable[str | Path]
@@ -110,25 +111,72 @@ def ingest(  # noqa: PLR0913 - the options of the command
     >>> report.accepted, report.rejected, report.survey.stamps().shape
     (12, 0, (12, 1, 64, 64))
     """
-    from galaxy_explorer.survey.ingest import IngestOptions, ingest_survey
+    from galaxy_explorer.survey.ingest import ingest_survey
 
-    options = IngestOptions(
+    options = _ingest_options(
         name=name,
         source_name=source_name,
-        columns={"galaxy_id": id, "image": image, "ttype": ttype, "ra": ra, "dec": dec},
+        append=append,
+        id=id,
+        image=image,
+        ttype=ttype,
+        ra=ra,
+        dec=dec,
         band=band,
         band_name=band_name,
         size=size,
         stretch=stretch,
         frame=frame,
         cutout_arcsec=cutout_arcsec,
-        pixel_scale_arcsec=pixel_scale,
-        append=append,
+        pixel_scale=pixel_scale,
         hdu=hdu,
         table=table,
         by_row=by_row,
     )
     return ingest_survey(Path(source), Path(catalog), Path(out), options)
+
+
+def check(
+    source: str | Path,
+    catalog: str | Path | None = None,
+    *,
+    all: bool = False,  # noqa: A002 - the name of the option
+    sheet: str | Path | None = None,
+    **reading: Any,
+) -> Inventory:
+    """Look at what `ingest` would take of a source, and how, before anything is made of it.
+
+    source, catalog and `reading`: as `ingest` takes them (id, image, ttype, ra, dec, table, by_row,
+    band, hdu, size, frame, ...). Without a catalogue: the pictures of a folder, zip or cube, one
+    picture, a mosaic, or a table alone. Every row is looked up, 200 pictures are examined; all: all
+    of them. sheet: PNG to draw, up to 64 stamps as a model sees them. Nothing else is written.
+    `lines()` tells the account in words, `to_dict()` in figures.
+
+    Raises BadCatalog, SurveyError, SettingError, or BadImage where the source as a whole cannot be
+    read.
+
+    >>> import galaxy_explorer as ge
+    >>> found = ge.check("stamps", "galaxies.csv", image="file", ttype="T")
+    >>> found
+    <Inventory of stamps: 12 of 12 rows would be taken>
+    """
+    from galaxy_explorer.survey.check import check_source, draw_sheet, sheet_path
+
+    drawn = None if sheet is None else sheet_path(sheet)
+    options, table = _ingest_options(**reading), None if catalog is None else Path(catalog)
+    found = check_source(Path(source), table, options, every=all)
+    if drawn is not None:
+        draw_sheet(found, drawn)
+    return found
+
+
+def _ingest_options(*, pixel_scale: float | None = None, **options: Any) -> IngestOptions:
+    """Options by the names of the command line, as the survey's reader takes them."""
+    from galaxy_explorer.survey.ingest import IngestOptions
+
+    roles = {"galaxy_id": "id", "image": "image", "ttype": "ttype", "ra": "ra", "dec": "dec"}
+    columns = {role: options.pop(name, None) for role, name in roles.items()}
+    return IngestOptions(columns=columns, pixel_scale_arcsec=pixel_scale, **options)
 
 
 def train(
@@ -285,7 +333,8 @@ def deconvolve(
     noise of the light; else the header's. hdu: FITS extension, else the one that is the picture.
     pixel_scale: arcsec/px where headers are silent. band: of a cube, by name or number. Each result
     has light, reconvolved image and residual, (S, S) each, in the unit of its image, the reduced
-    chi^2, and `notes` of how image and PSF were taken; `rejected` says why others were not used.
+    chi^2, and `notes` of how image and PSF were taken; `rejected` says why others were not used,
+    the `notes` of all what was left out of folders.
 
     Raises BundleError for a bundle without such a model, BadImage for an unusable PSF,
     SettingError for a pixel scale or exposure that is none.
@@ -297,7 +346,7 @@ def deconvolve(
     """
     from galaxy_explorer.deconvolution.files import Deconvolutions
 
-    made, rejected = [], {}
+    made, rejected, notes = [], {}, list[str]()
     found_one_by_one = each_deconvolved(
         bundle,
         images,
@@ -307,16 +356,17 @@ def deconvolve(
         pixel_scale=pixel_scale,
         resample=resample,
         band=band,
+        said=notes.append,
     )
     for found in found_one_by_one:
         if isinstance(found, BadImage):
             rejected[found.source] = found.reason
         else:
             made.append(found)
-    return Deconvolutions(tuple(made), rejected)
+    return Deconvolutions(tuple(made), rejected, tuple(notes))
 
 
-def each_deconvolved(
+def each_deconvolved(  # noqa: PLR0913 - the options of the command
     bundle: Bundle | str | Path,
     images: Images,
     *,
@@ -326,8 +376,12 @@ def each_deconvolved(
     pixel_scale: float | None = None,
     resample: bool = False,
     band: str | None = None,
+    said: Callable[[str], object] = lambda _: None,
 ) -> Iterator[DeconvolvedImage | BadImage]:
-    """As `deconvolve`, one image after the other; for a bad one its error is given."""
+    """As `deconvolve`, one image after the other; for a bad one its error is given.
+
+    said: is told what was left out of the folders that were named, and why.
+    """
     from galaxy_explorer.bundle.bundle import psf_model
     from galaxy_explorer.deconvolution.files import DeconvolutionOptions, deconvolve_images
     from galaxy_explorer.survey.scales import read_psf
@@ -348,7 +402,7 @@ def each_deconvolved(
     )
     facts = {"BUNDLE": opened.name, "BUNDHASH": opened.hash[:16]}
     facts["PSFFILE"] = "mean PSF of the survey" if psf is None else Path(psf).name
-    return deconvolve_images(model, _files(images), options, facts)
+    return deconvolve_images(model, _files(images, said), options, facts)
 
 
 def opened_bundle(bundle: Bundle | str | Path) -> Bundle:
@@ -366,7 +420,7 @@ def _files(images: Images, said: Callable[[str], object] = lambda _: None) -> li
 
 def label_sample(bundle: Bundle) -> Sample:
     """The galaxies of a bundle that may be labelled, and all their clusters."""
-    from galaxy_explorer.labels.queues import Sample
+    from galaxy_explorer.labels.groups import Sample
 
     ids = tuple(str(galaxy) for galaxy in bundle.column("galaxy_id"))
     return Sample(ids, {key: one.labels for key, one in bundle.clusterings.items()})
@@ -489,14 +543,17 @@ class Labels:
         annotator: whose labels they are, else the table's column annotator says so. dry_run: change
         nothing. table: name or number of the one to take where the file holds several.
 
-        Returns what changed or would change, and what was refused. Raises LabelError for a
-        table that cannot be read.
+        Returns what changed or would change, what was refused, and in `notes` how the table was
+        read. Raises LabelError for a table that cannot be read.
         """
         from galaxy_explorer.labels.imports import plan_import, read_rows
 
         file = Path(file)
-        rows = read_rows(file.read_bytes(), "".join(file.suffixes[-2:]), str(file), table=table)
+        said: list[str] = []
+        kind = "".join(file.suffixes[-2:])
+        rows = read_rows(file.read_bytes(), kind, str(file), table=table, said=said.append)
         plan = plan_import(self.store, rows, annotator=annotator, sample=self.sample)
+        plan.notes[:0] = said
         if not dry_run:
             plan.apply(self.store)
         return plan

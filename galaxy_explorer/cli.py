@@ -16,9 +16,11 @@ from galaxy_explorer.settings import VERSION
 from galaxy_explorer.utils.progress import QUIET
 
 COMMANDS = (
-    *("simulate", "ingest", "train", "evaluate", "info", "classify", "deconvolve"),
+    *("simulate", "check", "ingest", "train", "evaluate", "info", "classify", "deconvolve"),
     *("evaluate-deconvolution", "prior", "generate", "labels", "report", "serve"),
 )
+MODULES = {"check": "ingest", "evaluate-deconvolution": "evaluate"}
+"""Of commands that share one, for they share their options."""
 RESUMABLE = frozenset(
     ("simulate", "ingest", "train", "evaluate", "evaluate-deconvolution", "prior", "generate")
 )
@@ -77,9 +79,9 @@ def galaxy_explorer(
 
 
 for _name in COMMANDS:
-    _word = _name.replace("-", "_")
-    _module = importlib.import_module(f"galaxy_explorer.commands.{_word.partition('_')[0]}")
-    app.command(name=_name, context_settings=HELP)(quietable(getattr(_module, _word)))
+    _module = importlib.import_module(f"galaxy_explorer.commands.{MODULES.get(_name, _name)}")
+    _command = getattr(_module, _name.replace("-", "_"))
+    app.command(name=_name, context_settings=HELP)(quietable(_command))
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from tests.small_survey import blobs
 ABSENT = "no/such/place"
 WRONG_INPUT = {
     "simulate": ["--out", "a_file/out", "--n", "1"],
+    "check": [ABSENT, "--catalog", "no_such.csv", "--sheet", "out"],
     "ingest": [ABSENT, "--catalog", "no_such.csv", "--out", "out"],
     "train": [ABSENT, "--out", "out", "--recipe", "tiny"],
     "evaluate": [ABSENT],
@@ -169,6 +170,31 @@ def test_the_old_name_of_an_option_is_still_read_but_not_shown() -> None:
     old = next(p for p in command.params if "--emulator-model" in p.opts)
     assert old.hidden
     assert "--emulator-model" not in invoke("evaluate", "--help").output
+
+
+def test_classify_names_each_image_that_was_not_taken(bundle: Path, picture: Path) -> None:
+    (picture.parent / "notes.txt").write_text("x")
+    for i in range(40):
+        (picture.parent / f"bad{i:02d}.png").write_bytes(b"no picture")
+    out = ("--out", picture.parent / "t.csv")
+    said = invoke("classify", bundle, picture.parent, *out).stdout
+    assert "left out: 1 x .txt (notes.txt)" in said
+    assert said.count(": neither FITS, PNG nor JPEG") == 30
+    assert "... and 10 more, with the reason in the table" in said
+    assert "Read 1 x " not in said
+    assert "8-bit arcsinh-stretched" in said
+
+
+def test_an_import_of_labels_says_how_the_table_was_read(bundle: Path, tmp_path: Path) -> None:
+    table = "id;stage;seen by\ngalaxy-0001;T3;Andr\xe9\n"
+    (tmp_path / "mine.csv").write_text(table, encoding="latin-1")
+    log = ("--bundle", bundle, "--labels", tmp_path / "labels.db", "--annotator", "Ada")
+    said = invoke("labels", "import", tmp_path / "mine.csv", "--dry-run", *log).stdout
+    for words in (
+        "- separator: semicolon", "- not UTF-8: read as Latin-1",
+        "- galaxies by the column id, labels from stage", "- columns not used: seen by",
+    ):  # fmt: skip
+        assert words in said, said
 
 
 def test_quiet_shows_results_and_no_progress(bundle: Path, picture: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from astropy.io import fits
 from typer.testing import CliRunner
 
+import galaxy_explorer as ge
 from galaxy_explorer.bundle.bundle import load_bundle, psf_model, psf_model_name, read_deconvolution
 from galaxy_explorer.bundle.evaluation import DECONVOLUTION
 from galaxy_explorer.bundle.writer import add_files
@@ -64,6 +65,25 @@ def test_an_image_becomes_a_fits_file_that_says_everything(folder: Path, tmp_pat
         assert made[0].header["PSFFILE"] == "psf.fits"
         expected = (made["INPUT"].data - made["RECONVOLVED"].data) / made["SIGMA"].data
         assert residual == pytest.approx(expected, abs=1e-3)
+
+
+def test_every_file_of_a_folder_that_is_not_taken_is_said_with_its_reason(
+    folder: Path, tmp_path: Path
+) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    write_image(given / "mine.fits")
+    (given / "bad.fits").write_bytes(b"SIMPLE")
+    (given / "notes.txt").write_text("x")
+    (given / "mine_psf.fits").write_bytes(b"SIMPLE")
+    command = ["deconvolve", str(folder / "bundle"), str(given), "--out", str(tmp_path / "out")]
+    said = CliRunner().invoke(app, command).stdout
+    assert f"- {given}: left out: 1 x .txt (notes.txt)" in said
+    assert "1 pictures are called like masks, weights, errors or PSFs (mine_psf.fits)" in said
+    assert f"{given / 'bad.fits'}: truncated" in said
+    found = ge.deconvolve(folder / "bundle", given)
+    assert (len(found), len(found.rejected)) == (1, 2)
+    assert any("notes.txt" in note for note in found.notes)
 
 
 def test_where_no_image_can_be_used_the_status_is_1(folder: Path, tmp_path: Path) -> None:

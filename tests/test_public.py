@@ -27,7 +27,7 @@ from tests.small_survey import blobs, write_small_survey
 PACKAGES = tuple(f"galaxy_explorer{room}" for room in ("", ".survey", ".labels", ".deconvolution"))
 PROMISED = (
     *("Survey", "ingest", "simulate_survey", "train", "load_bundle", "classify", "generate"),
-    *("deconvolve", "Explorer", "Labels"),
+    *("deconvolve", "Explorer", "Labels", "check"),
 )
 LOADED = "import sys, {0}; print(*sorted(n for n in sys.modules if '.' not in n))"
 LONGEST_REPR = 200

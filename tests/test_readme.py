@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -11,11 +12,19 @@ import pytest
 import typer
 
 from galaxy_explorer.cli import app
+from galaxy_explorer.survey.check import EXAMINED, SHEET_STAMPS
+from galaxy_explorer.survey.images import SUFFIXES as PICTURES
+from galaxy_explorer.survey.limits import MAX_BAD_SHARE
+from galaxy_explorer.survey.scales import SAME_SCALE
+from galaxy_explorer.survey.sources import CUBE_SUFFIXES
+from galaxy_explorer.utils.tables import LARGEST_STAGE, LEAST_STAGE
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DATA = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
 TEXTS = (
     "README.md",
+    "docs/data.md",
     "CONTRIBUTING.md",
     "DEPLOYMENT.md",
     "CHANGELOG.md",
@@ -55,3 +64,58 @@ def test_the_make_targets_exist(target: str) -> None:
 
 def test_the_two_commands_come_first() -> None:
     assert README.index("make app") < README.index("make test") < README.index("galaxy-explorer")
+
+
+COMMANDS = typer.main.get_command(app).commands
+
+
+@pytest.mark.parametrize("line", sorted(set(re.findall(COMMAND, DATA, re.MULTILINE))))
+def test_the_commands_of_the_page_on_data_are_understood(line: str) -> None:
+    """Parsed as they stand, with values where an option needs one."""
+    name, *words = shlex.split(line)
+    assert COMMANDS[name].make_context(name, words).params["quiet"] is False
+
+
+def test_every_option_that_the_page_on_data_names_is_one() -> None:
+    known = {word for one in COMMANDS.values() for option in one.params for word in option.opts}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", DATA))
+    assert named - known == set()
+    reading = {option for one in COMMANDS["check"].params for option in one.opts}
+    assert reading & named >= {"--hdu", "--band", "--table", "--ttype", "--all", "--sheet"}
+
+
+def test_check_reads_by_all_the_options_of_ingest() -> None:
+    given = {name: {one.name: one for one in COMMANDS[name].params} for name in ("check", "ingest")}
+    own = {"catalog", "out", "name", "source_name", "append"}
+    shared = set(given["ingest"]) - own
+    assert len(shared) > 15
+    for name in shared - {"source"}:
+        one, other = (given[command][name] for command in ("check", "ingest"))
+        assert (one.opts, one.default, one.help) == (other.opts, other.default, other.help)
+
+
+def test_the_page_on_data_names_what_is_read_and_the_limits() -> None:
+    assert [ending for ending in (*PICTURES, *CUBE_SUFFIXES) if f"`{ending}`" not in DATA] == []
+    for words in (
+        f"the pictures {EXAMINED} are examined",
+        f"shows {SHEET_STAMPS} stamps",
+        f"more than {100 * MAX_BAD_SHARE:.0f} %",
+        f"more than {100 * SAME_SCALE:.0f} %",
+        f"from {LEAST_STAGE:g} to {LARGEST_STAGE:g}",
+    ):
+        assert words in DATA, words
+
+
+def test_what_the_page_on_data_says_is_refused_is_what_the_messages_say() -> None:
+    table = DATA.partition("| it says |")[2].partition("\n\n")[0]
+    said = [row.split(" | ")[0].removeprefix("| ") for row in table.splitlines()[2:]]
+    sources = [path.read_text() for path in (ROOT / "galaxy_explorer").rglob("*.py")]
+    texts = {
+        node.value
+        for source in sources
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    parts = [part for words in said for part in words.split(" ... ")]
+    assert len(parts) > len(said) > 10
+    assert [part for part in parts if not any(part in text for text in texts)] == []

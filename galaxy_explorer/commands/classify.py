@@ -17,6 +17,9 @@ from galaxy_explorer.commands.common import (
     say_json,
 )
 
+MAX_REJECTED = 30
+"""Images that could not be used, of which the reason is shown; the table has all of them."""
+
 
 def classify(
     bundle: BundleFolder,
@@ -70,6 +73,11 @@ def classify(
             f"{len(found) - bad} classified ({len(found.unusual)} unlike the training galaxies),"
             f" {bad} could not be used; written: {', '.join(str(path) for path in written)}"
         )
+        rejected = list(found.rejected.items())
+        for file, reason in rejected[:MAX_REJECTED]:
+            say(f"{file}: {reason}")
+        if bad > MAX_REJECTED:
+            say(f"... and {bad - MAX_REJECTED:,} more, with the reason in the table")
         for words in found.taken_words:
             say(words)
     if bad == len(found):

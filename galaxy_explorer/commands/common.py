@@ -33,10 +33,16 @@ Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
 
 
 def say(line: object) -> None:
-    """Print a result: a line of text as it is, or something that rich draws."""
+    """Print a result: a line of text, or something that rich draws."""
     from rich.console import Console
 
-    Console(highlight=False).print(line, markup=False, soft_wrap=isinstance(line, str))
+    shown = printable(line) if isinstance(line, str) else line
+    Console(highlight=False).print(shown, markup=False, soft_wrap=isinstance(line, str))
+
+
+def printable(text: str) -> str:
+    """Text without control characters, which names of files and ids may hold, but for line ends."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
 def announce(line: str) -> None:

@@ -71,6 +71,7 @@ def deconvolve(  # noqa: PLR0913 - each option of the command is an argument
         pixel_scale=pixel_scale,
         resample=resample,
         band=band,
+        said=lambda note: say(f"- {note}"),
     )
     for found in found_one_by_one:
         if isinstance(found, BadImage):

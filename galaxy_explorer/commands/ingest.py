@@ -1,13 +1,15 @@
-"""`galaxy-explorer ingest`."""
+"""`galaxy-explorer ingest`, and `galaxy-explorer check`, which reads by the same options."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from galaxy_explorer.commands.common import Hdu, end_in_vain, say
+from galaxy_explorer.commands.common import AsJson, Hdu, end_in_vain, say, say_json
 
 COLUMNS = "Columns of the catalogue (guessed from usual names where not given)"
 PIXELS = "Pixels"
@@ -118,7 +120,45 @@ PixelScale = Annotated[
 ]
 
 
-def ingest(  # noqa: PLR0913 - each option of the command is an argument
+READING = {
+    "table": (TableName, None),
+    "by_row": (ByRow, False),
+    "galaxy_id": (IdColumn, None),
+    "image": (ImageColumn, None),
+    "ttype": (TTypeColumn, None),
+    "ra": (RaColumn, None),
+    "dec": (DecColumn, None),
+    "band": (BandChoice, "g"),
+    "band_name": (BandName, None),
+    "size": (Size, 64),
+    "stretch": (Stretch, "auto"),
+    "frame": (FrameChoice, "whole"),
+    "cutout_arcsec": (CutoutArcsec, None),
+    "pixel_scale": (PixelScale, None),
+    "hdu": (Hdu, None),
+}
+"""How a source is read: options that `ingest` and `check` have in common, with their defaults."""
+
+
+def reads(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of READING; it takes them as `**reading`."""
+    own = signature(command, eval_str=True).parameters.values()
+    parameters = [one for one in own if one.kind is not Parameter.VAR_KEYWORD]
+    for name, (annotation, default) in READING.items():
+        kind = Parameter.KEYWORD_ONLY
+        parameters.append(Parameter(name, kind, default=default, annotation=annotation))
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    return command
+
+
+def in_python(reading: dict[str, Any]) -> dict[str, Any]:
+    """Options by the names that the functions of `api` have."""
+    return {"id" if name == "galaxy_id" else name: value for name, value in reading.items()}
+
+
+@reads
+def ingest(
     source: Source,
     *,
     catalog: Catalog,
@@ -126,26 +166,12 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
     name: Name = None,
     source_name: SourceName = None,
     append: Append = False,
-    table: TableName = None,
-    by_row: ByRow = False,
-    galaxy_id: IdColumn = None,
-    image: ImageColumn = None,
-    ttype: TTypeColumn = None,
-    ra: RaColumn = None,
-    dec: DecColumn = None,
-    band: BandChoice = "g",
-    band_name: BandName = None,
-    size: Size = 64,
-    stretch: Stretch = "auto",
-    frame: FrameChoice = "whole",
-    cutout_arcsec: CutoutArcsec = None,
-    pixel_scale: PixelScale = None,
-    hdu: Hdu = None,
+    **reading: Any,
 ) -> None:
     """Make a survey from pictures and a catalogue.
 
     A picture that cannot be used is listed in OUT/rejects.csv with the reason; the others go on,
-    and where there are none the exit status is 1.
+    and where there are none the exit status is 1. `check` shows beforehand what will be taken.
     Interrupt it as you like: the same command resumes, with the same result. T goes to the
     nearest integer and ten classes, -3 to 6; what lies outside goes to the ends.
 
@@ -169,43 +195,79 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
         name=name,
         source_name=source_name,
         append=append,
-        table=table,
-        by_row=by_row,
-        id=galaxy_id,
-        image=image,
-        ttype=ttype,
-        ra=ra,
-        dec=dec,
-        band=band,
-        band_name=band_name,
-        size=size,
-        stretch=stretch,
-        frame=frame,
-        cutout_arcsec=cutout_arcsec,
-        pixel_scale=pixel_scale,
-        hdu=hdu,
+        **in_python(reading),
     )
-    if report.guessed:
-        say(f"Columns guessed: {', '.join(report.guessed)}")
-    for note in report.notes:
-        say(f"- {note}")
+    for line in report.inventory.lines():
+        say(line)
     say(
         f"{report.catalog_rows} catalogue rows: {report.accepted} accepted, "
         f"{report.rejected} rejected"
         + (f" (reasons in {report.rejects})" if report.rejected else "")
     )
-    if report.unused_pictures:
-        say(f"{report.unused_pictures} pictures have no catalogue row and were left out")
-    for words in report.survey.taken_words:
-        say(words)
     meta = report.survey.meta
     counts = meta["counts"]
     say(
-        f"Survey {out}: {counts['galaxies']} galaxies, {meta['stamp_size']} x "
-        f"{meta['stamp_size']} px, {meta['channels']} channel(s), band {meta['band'] or '?'}, "
-        f"{meta['stretch']['state']} stamps; {counts['with_ttype']} with a T-type; train "
-        f"{counts['train']}, validation {counts['validation']}, test {counts['test']}"
+        f"Survey {out}: {counts['galaxies']} galaxies, {report.inventory.stamps}; "
+        f"{counts['with_ttype']} with a T-type; train {counts['train']}, validation "
+        f"{counts['validation']}, test {counts['test']}"
     )
+    say(f"Orientation: {meta['orientation']}")
     say(f"Fingerprint {meta['fingerprint']}")
     if not report.accepted:
+        end_in_vain()
+
+
+@reads
+def check(
+    source: Annotated[
+        Path,
+        typer.Argument(help="As ingest takes it; or one picture, or a table alone."),
+    ],
+    *,
+    catalog: Annotated[
+        Path | None,
+        typer.Option(help="As ingest takes it; without one the pictures alone are looked at."),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="PNG to draw: up to 64 stamps as a model sees them, with id and T."),
+    ] = None,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Examine every picture; else 200, and the others are looked up."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+    **reading: Any,
+) -> None:
+    """Look before you ingest: what would be taken, how it would be read, what is left out and why.
+
+    Nothing is written but the contact sheet. It says which HDU, planes and pixels are read, where
+    the pixel scale is from, how the picture is put up, which columns are used for what and in which
+    unit, and under "Look at" what may have been misread without an error. Give it the options that
+    ingest will have. The exit status is 1 where nothing would be taken.
+
+    [bold]Examples[/bold]
+
+    galaxy-explorer check stamps --catalog galaxies.csv --sheet sheet.png
+
+    galaxy-explorer check cubes.npz --catalog galaxies.fits --id objid --all
+
+    galaxy-explorer check galaxy.fits --band r
+
+    galaxy-explorer check galaxies.vot --json
+    """
+    from galaxy_explorer import api
+
+    found = api.check(source, catalog, sheet=sheet, all=every, **in_python(reading))
+    if as_json:
+        say_json({**found.to_dict(), "sheet": None if sheet is None else str(sheet)})
+    else:
+        for line in found.lines():
+            say(line)
+        if sheet is not None:
+            drawn = f"{sheet}: {len(found.sample)} stamps"
+            say(drawn if found.sample else "No contact sheet: there is no stamp to draw")
+    if not found.anything:
         end_in_vain()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from galaxy_explorer.commands.common import end_in_vain, say
+from galaxy_explorer.commands.common import end_in_vain, printable, say
 
 if TYPE_CHECKING:
     from galaxy_explorer.labels.imports import ImportPlan
@@ -92,6 +92,8 @@ def labels(  # noqa: PLR0913 - each option of the command is an argument
                 say(f"{count:,} rows of {what.value} from {given.path}: {out}")
             elif file is not None:
                 plan = given.import_table(file, annotator, dry_run=dry_run, table=table)
+                for note in plan.notes:
+                    say(f"- {note}")
                 for line in lines_of(plan):
                     say(line)
                 done = "would store" if dry_run else "stored"
@@ -110,4 +112,4 @@ def lines_of(plan: ImportPlan) -> list[str]:
     shown += [f"line {line} refused: {reason}" for line, reason in plan.refused[:MAX_LINES]]
     hidden = max(0, len(plan.lines) - MAX_LINES) + max(0, len(plan.refused) - MAX_LINES)
     lines = [*shown, f"... and {hidden:,} more lines"] if hidden else shown
-    return ["".join(c if c.isprintable() else "?" for c in line) for line in lines]
+    return [printable(line) for line in lines]

@@ -164,7 +164,7 @@ def read_stamp(path: Path, size: int, options: DeconvolutionOptions) -> Deconvol
     sky, sigma = sky_level(pixels, valid)
     electrons, words = photon_noise(image.header, options.exposure)
     header, missing = cut.header(image.header, path)
-    taken = f"{image.words}; {words}" if image.words else words
+    taken = "; ".join(part for part in (image.words, image.passed_by, words) if part)
     notes = [f"{name}: {text}" for text in (taken, *missing)] + notes
     return DeconvolutionInput(
         path, header, pixels, sky, sigma, valid, scale, electrons, tuple(notes)
@@ -346,10 +346,14 @@ class DeconvolvedImage:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Deconvolutions(Sequence[DeconvolvedImage]):
-    """Images without their PSF, and why others could not be used, by file."""
+    """Images without their PSF, and why others could not be used, by file.
+
+    notes: what was left out of the folders that were named, and why.
+    """
 
     images: tuple[DeconvolvedImage, ...]
     rejected: dict[str, str]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

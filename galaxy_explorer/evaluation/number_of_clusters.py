@@ -17,8 +17,8 @@ from galaxy_explorer.clustering.number_of_clusters import RULE, choose_k
 from galaxy_explorer.clustering.stability import silhouette
 from galaxy_explorer.evaluation.context import CLUSTERS, Context, EvaluatedModel
 from galaxy_explorer.evaluation.encoding import encode_fast
+from galaxy_explorer.evaluation.feature_runs import Shipped
 from galaxy_explorer.evaluation.rows import RowKey, make_row
-from galaxy_explorer.evaluation.shipped import Shipped
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from galaxy_explorer.survey.simulation.survey import simulate_classes
 from galaxy_explorer.utils.files import StageResult

@@ -37,7 +37,13 @@ from galaxy_explorer.evaluation.context import (
     peak_mib,
 )
 from galaxy_explorer.evaluation.evidence import Evidence
-from galaxy_explorer.evaluation.feature_runs import cell_rows, plan_runs
+from galaxy_explorer.evaluation.feature_runs import (
+    Shipped,
+    cell_rows,
+    find_shipped,
+    plan_runs,
+    shipped_rows,
+)
 from galaxy_explorer.evaluation.number_of_clusters import (
     merger_tree,
     number_of_clusters,
@@ -46,7 +52,6 @@ from galaxy_explorer.evaluation.number_of_clusters import (
 from galaxy_explorer.evaluation.reconstruction import morphology_rows, reconstruction_rows
 from galaxy_explorer.evaluation.references import baseline_rows, ceiling_rows, judge_targets
 from galaxy_explorer.evaluation.rows import RowKey, make_row
-from galaxy_explorer.evaluation.shipped import Shipped, find_shipped, shipped_rows
 from galaxy_explorer.evaluation.trainings import (
     FROM_MANIFEST,
     further_trainings,

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from galaxy_explorer.utils import lazy
 
 if TYPE_CHECKING:
-    from galaxy_explorer.labels.groups import Groups
+    from galaxy_explorer.labels.groups import Groups, Sample
     from galaxy_explorer.labels.imports import ImportPlan, plan_import, read_rows
     from galaxy_explorer.labels.log import Change, Event, Provenance, log_path
-    from galaxy_explorer.labels.queues import Sample
     from galaxy_explorer.labels.scheme import LabelScheme, Term
     from galaxy_explorer.labels.store import Annotations, LabelStore
     from galaxy_explorer.labels.tables import table
@@ -35,7 +34,7 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "groups": ("Groups",),
+        "groups": ("Groups", "Sample"),
         "imports": (
             "ImportPlan",
             "plan_import",
@@ -47,7 +46,6 @@ __getattr__, __dir__ = lazy(
             "Provenance",
             "log_path",
         ),
-        "queues": ("Sample",),
         "scheme": (
             "LabelScheme",
             "Term",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from galaxy_explorer.errors import BadCatalog, LabelError
+from galaxy_explorer.labels.groups import Sample
 from galaxy_explorer.labels.log import CONFIDENCES, Change
-from galaxy_explorer.labels.queues import Sample
 from galaxy_explorer.labels.scheme import MAX_NAME, MAX_NOTE, NOTE, STAGE, LabelScheme, checked
 from galaxy_explorer.labels.store import NOTHING, Annotations, LabelStore, Value
 from galaxy_explorer.labels.tables import JOIN, LABEL_COLUMNS
@@ -44,6 +44,7 @@ class ImportPlan:
     """What an import would change. lines: (line, galaxy, annotator, aspect, before, after).
 
     flags: numbers in place of a stage T that are none, such as -999, and how many rows have them.
+    notes: how the table was read, and which columns are used for what.
     """
 
     changes: dict[str, list[Change]] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class ImportPlan:
     same: int = 0
     refused: list[tuple[int, str]] = field(default_factory=list)
     flags: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"<ImportPlan: {self.words()}>"
@@ -73,11 +75,18 @@ class ImportPlan:
         return sum(len(store.record(name, changes)) for name, changes in self.changes.items())
 
 
-def read_rows(data: bytes, suffix: str, source: str, *, table: str | None = None) -> list[Row]:
+def read_rows(
+    data: bytes,
+    suffix: str,
+    source: str,
+    *,
+    table: str | None = None,
+    said: Callable[[str], object] = lambda _: None,
+) -> list[Row]:
     """Rows of a table as text, column names in lower case; what is masked or NaN is empty.
 
-    table: name or number of the one to take where there are several. Raises LabelError for what
-    cannot be read; `source` names it.
+    table: name or number of the one to take where there are several. said: is told what was decided
+    in reading. Raises LabelError for what cannot be read; `source` names it.
     """
     if not suffix.lower().endswith(FORMATS):
         raise LabelError(f"{source}: the extension must be one of {', '.join(FORMATS)}")
@@ -95,6 +104,8 @@ def read_rows(data: bytes, suffix: str, source: str, *, table: str | None = None
             wanted = [name for name in staged.schema_arrow.names if name not in staged.left_out]
             read = plain_table(staged.read(wanted))
             staged.close()
+            for note in staged.said():
+                said(note)
             columns = {name.lower(): _texts(read[name].to_pylist()) for name in read.column_names}
             if suffix.lower().startswith(".csv"):
                 columns = {unguarded(n): [unguarded(t) for t in c] for n, c in columns.items()}
@@ -130,6 +141,7 @@ def plan_import(
     usable = {*STAGES, "features", NOTE, *_flags(vocabulary)}
     if not usable & rows[0].keys():
         raise LabelError(f"no column of labels; name one {STAGE}, features or {NOTE}")
+    plan.notes.extend(_column_words(list(rows[0]), identifier, usable, whose=bool(annotator)))
     layers = store.layers()
     for line, row in enumerate(rows, 2):
         galaxy, name = row.get(identifier, ""), annotator or row.get("annotator", "")
@@ -143,6 +155,17 @@ def plan_import(
             continue
         _compare(plan, layers.get(name, Annotations(name)), (line, galaxy), values)
     return plan
+
+
+def _column_words(
+    names: Sequence[str], identifier: str, usable: Collection[str], *, whose: bool
+) -> Iterator[str]:
+    """Which columns of a table are used, and which are not."""
+    labels = [name for name in names if name in usable]
+    yield f"galaxies by the column {identifier}, labels from {', '.join(labels)}"
+    beside = {identifier, "confidence", *(() if whose else ("annotator",))}
+    if unused := [name for name in names if name not in {*labels, *beside}]:
+        yield f"columns not used: {', '.join(unused)}"
 
 
 def _values(

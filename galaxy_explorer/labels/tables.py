@@ -18,7 +18,7 @@ from galaxy_explorer.labels.store import NOTHING, Annotations, Value
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from galaxy_explorer.labels.queues import Sample
+    from galaxy_explorer.labels.groups import Sample
     from galaxy_explorer.labels.store import LabelStore
 
 JOIN = ";"

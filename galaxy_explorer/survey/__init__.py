@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from galaxy_explorer.utils import lazy
 
 if TYPE_CHECKING:
+    from galaxy_explorer.survey.check import check_source
     from galaxy_explorer.survey.images import read_image
     from galaxy_explorer.survey.ingest import IngestOptions, IngestReport, ingest_survey, make_stamp
+    from galaxy_explorer.survey.inventory import Inventory
     from galaxy_explorer.survey.preprocessing import ArcsinhStretch, fit_stamp
     from galaxy_explorer.survey.scales import read_psf
     from galaxy_explorer.survey.simulation.survey import simulate_survey
@@ -19,9 +21,11 @@ __all__ = [
     "ArcsinhStretch",
     "IngestOptions",
     "IngestReport",
+    "Inventory",
     "Survey",
     "SurveySpec",
     "SurveyWriter",
+    "check_source",
     "fingerprint",
     "fit_stamp",
     "ingest_survey",
@@ -34,6 +38,7 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "check": ("check_source",),
         "images": ("read_image",),
         "ingest": (
             "IngestOptions",
@@ -41,6 +46,7 @@ __getattr__, __dir__ = lazy(
             "ingest_survey",
             "make_stamp",
         ),
+        "inventory": ("Inventory",),
         "preprocessing": (
             "ArcsinhStretch",
             "fit_stamp",

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadCatalog, BadImage
+from galaxy_explorer.survey.inventory import CatalogUse, ColumnUse, TypeCounts, range_words
 from galaxy_explorer.survey.limits import MAX_ID_CHARACTERS
 from galaxy_explorer.survey.store import CHUNK_ROWS, SCALE_COLUMN
 from galaxy_explorer.survey.writer import FIXED
@@ -53,7 +54,8 @@ class ColumnMap:
     """Which catalogue column holds what (None: there is none), and which of them were guessed.
 
     factors: what a role's numbers are multiplied by for degrees (arcsec for the pixel scale).
-    whole_ids: the ids are whole numbers that are written as floats.
+    whole_ids: the ids are whole numbers that are written as floats. flags: what stands in place of
+    a stage T and is none, and how often.
     """
 
     galaxy_id: str
@@ -65,6 +67,7 @@ class ColumnMap:
     guessed: tuple[str, ...] = ()
     factors: Mapping[str, float] = field(default_factory=dict)
     whole_ids: bool = False
+    flags: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def renamed(self) -> dict[str, str]:
@@ -221,10 +224,9 @@ def settle_columns(
             catalog.notes.append(f"{role} not used: {str(error).removeprefix(f'{name}: ')}")
     if {"ra", "dec"} & unused.keys():
         unused |= {"ra": None, "dec": None}
-    if columns.ttype:
-        _settle_stages(catalog, columns.ttype, name)
+    flags = _settle_stages(catalog, columns.ttype, name) if columns.ttype else {}
     guessed = tuple(g for g in columns.guessed if g.split(" = ")[0] not in unused)
-    return replace(columns, **unused, factors=factors, guessed=guessed)
+    return replace(columns, **unused, factors=factors, guessed=guessed, flags=flags)
 
 
 def _values(catalog: StagedTable, column: str) -> Iterator[tuple[int, pa.ChunkedArray]]:
@@ -302,8 +304,8 @@ def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> fl
     return factor
 
 
-def _settle_stages(catalog: StagedTable, column: str, name: str) -> None:
-    """Note the flags among the stages and words that were read; refuse a word that is none."""
+def _settle_stages(catalog: StagedTable, column: str, name: str) -> Counter[str]:
+    """The flags among the stages, noted with words that were read; refuse a word that is none."""
     if column in catalog.left_out:
         raise BadCatalog(f"{name}: column {column!r} is {catalog.left_out[column]}")
     flags: Counter[str] = Counter()
@@ -322,6 +324,7 @@ def _settle_stages(catalog: StagedTable, column: str, name: str) -> None:
         catalog.notes.append(f"ttype = {column}: Hubble types read as stages T ({some})")
     if flags:
         catalog.notes.append(f"ttype = {column}: {outside_words(flags)}")
+    return flags
 
 
 def _word_stages(
@@ -446,3 +449,102 @@ def _positions(
     unknown = ~(np.abs(ra) <= LARGEST_RA_DEG) | ~(np.abs(dec) <= LARGEST_DEC_DEG)
     ra[unknown] = dec[unknown] = np.nan
     return ra, dec
+
+
+MANY_ROWS = 20  # from which on the range of a column says something of its unit
+ALL_SKY_DEG = 60.0
+ROLES = {"galaxy_id": "id", "image": "picture", "ra": "RA", "dec": "Dec", "ttype": "T"}
+
+
+@dataclass
+class _Extent:
+    """How many numbers of a column are known, the least and the largest."""
+
+    known: int = 0
+    least: float = np.inf
+    most: float = -np.inf
+    whole: bool = True
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Take more of the column in."""
+        there = values[np.isfinite(values)]
+        self.known += there.size
+        self.least = min(self.least, float(there.min(initial=np.inf)))
+        self.most = max(self.most, float(there.max(initial=-np.inf)))
+        self.whole = self.whole and bool((there == np.floor(there)).all())
+
+    def words(self, rows: int, unit: str) -> str:
+        """From where to where, and of how many rows it is unknown."""
+        within = range_words(self.least, self.most, unit) if self.known else "no number"
+        return within + (f"; {rows - self.known:,} rows without" if self.known < rows else "")
+
+
+def catalog_use(catalog: StagedTable, columns: ColumnMap, path: str) -> CatalogUse:
+    """What each column is used for, with its unit and range as they go into the survey."""
+    extents = {role: _Extent() for role in ("ra", "dec", "ttype", "pixel_scale")}
+    first, rows = "", 0
+    kept: tuple[str, ...] = ()
+    for table in blocks(catalog, start=0, size=BATCH_ROWS):
+        every = survey_columns(table, columns, list(range(table.num_rows)))
+        scales = _angles(table, columns, "pixel_scale")
+        for role, extent in extents.items():
+            extent.add(scales if role == "pixel_scale" else np.asarray(every[role]))
+        first = first or next((one for one in every["galaxy_id"].to_pylist() if one), "")
+        used = (*FIXED, columns.image, columns.pixel_scale)
+        kept = tuple(name for name in every if name not in used)
+        rows += table.num_rows
+    types = extents["ttype"]
+    counts = TypeCounts(types.known, rows - types.known, types.least, types.most, columns.flags)
+    words = {
+        "galaxy_id": f"as text, to the last digit; the first is {first}",
+        "image": "names the file, with or without suffix",
+        "ra": f"{_unit_words(catalog, columns, 'ra')}; {extents['ra'].words(rows, 'deg')}",
+        "dec": f"{_unit_words(catalog, columns, 'dec')}; {extents['dec'].words(rows, 'deg')}",
+        "ttype": counts.words,
+        "pixel_scale": extents["pixel_scale"].words(rows, "arcsec/px"),
+    }
+    notes, uses = list(catalog.notes), []
+    guessed = {guess.split(" = ")[0] for guess in columns.guessed}
+    for role, said in words.items():
+        column = getattr(columns, role)
+        head = f"{role} = {column}: "
+        own = [note.removeprefix(head) for note in notes if note.startswith(head)]
+        notes = [note for note in notes if not note.startswith(head)]
+        if column:
+            # The counts above say what a note on values outside does.
+            own = [note for note in own if role == "ttype" and "outside" not in note]
+            text = "; ".join((said, *own))
+            uses.append(ColumnUse(ROLES.get(role, "pixel scale"), column, role in guessed, text))
+    doubts = tuple(_doubts(catalog, columns, extents))
+    return CatalogUse(
+        path, rows, tuple(uses), kept, catalog.left_out, tuple(notes),
+        counts if columns.ttype else None, doubts,
+    )  # fmt: skip
+
+
+def _unit_words(catalog: StagedTable, columns: ColumnMap, role: str) -> str:
+    """How a column of positions was read."""
+    column = getattr(columns, role)
+    head = f"{role} = {column}: "
+    said = [note.removeprefix(head) for note in catalog.notes if note.startswith(head)]
+    unit = catalog.units.get(column)
+    return "; ".join(said) or (f"{unit}" if unit else "no unit in the file, degrees believed")
+
+
+def _doubts(
+    catalog: StagedTable, columns: ColumnMap, extents: Mapping[str, _Extent]
+) -> Iterator[str]:
+    """What the ranges of columns say against how they were read."""
+    ra, dec, types = extents["ra"], extents["dec"], extents["ttype"]
+    cure = "name the unit in the file, or end the column's name in"
+    if columns.ra and ra.known >= MANY_ROWS and "believed" in _unit_words(catalog, columns, "ra"):
+        within = f"{columns.ra} lies between {ra.least:.4g} and {ra.most:.4g}"
+        if ra.most <= 2 * np.pi < 2 * (ra.most - ra.least) and max(dec.most, -dec.least) <= np.pi:
+            yield f"{within}, {columns.dec} below 3.2: radians? {cure} _rad"
+        elif ra.most <= 24.0 and dec.most - dec.least > ALL_SKY_DEG:
+            yield f"{within} over much of the sky: hours? {cure} _hours"
+    flagged = sum(columns.flags.values())
+    if columns.ttype and flagged > types.known:
+        yield f"most values of {columns.ttype} are no stage T: does --ttype name the right column?"
+    elif types.known >= MANY_ROWS and 0 <= types.least <= types.most <= 1 and not types.whole:
+        yield f"{columns.ttype} lies between 0 and 1: shares of votes are no stage T (--ttype none)"

@@ -66,13 +66,25 @@ NEVER = frozenset(
         weights wht wgt wt wmap invvar ivar inverse err error errors sigma rms std stddev unc
         uncert uncertainty var variance noise seg segm segmap segmentation label labels exp expmap
         exposure exptime cov coverage con context ctx area nobs nexp depth footprint samp time
-        wcsdvarr d2imarr wcscorr conf confidence overlap chisq chi nimage
+        wcsdvarr d2imarr wcscorr conf confidence overlap chisq chi nimage segim sigim
         """,
+    )
+)
+# Of those words, what names of galaxies and of usual files hold too.
+COMMON = frozenset(
+    re.findall(
+        r"\w+", "area bad bg chi con context cov depth exp label labels samp seg sky time var"
     )
 )
 DERIVED = frozenset({"model", "models", "residual", "residuals", "resid", "psf", "psfs"}) | {
     *("sky", "bkg", "bg", "bck", "background")
 }
+
+
+def called_beside(name: str) -> bool:
+    """Whether a file is called like what lies beside a picture: mask, weight, error, PSF, model."""
+    words = set(re.findall(r"[a-z]+", name.lower().rpartition("/")[2]))
+    return bool(words & (NEVER | DERIVED) - COMMON)
 
 
 def unpacked(source: str | Path | bytes, name: str) -> bytes:

@@ -23,12 +23,15 @@ import pyarrow.parquet as pq
 
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.images import COMPRESSED, SUFFIXES, Image, read_image
+from galaxy_explorer.survey.fits_images import BZIP2_MAGIC, GZIP_MAGIC, called_beside
+from galaxy_explorer.survey.images import COMPRESSED, PICTURES, SUFFIXES, Image, read_image
+from galaxy_explorer.survey.inventory import Reasons
 from galaxy_explorer.survey.limits import MAX_FILE_BYTES
 from galaxy_explorer.utils.reading import plain_table
 
 MAX_NAME_CHARACTERS = 255
 PICTURES_AT_ONCE = 16
+PICTURE_STARTS = (*PICTURES, b"SIMPLE", GZIP_MAGIC, BZIP2_MAGIC)
 MAX_MEMBERS = 5_000_000
 """Files of a zip archive; its directory lies in memory."""
 
@@ -47,6 +50,12 @@ def _bare(name: str) -> str:
         if bare.endswith(suffix) and len(bare) > len(suffix):
             return bare.removesuffix(suffix)
     return name.lower()
+
+
+def _suffix(path: str) -> str:
+    """The suffix of a picture, in lower case: .jpg, .fits.gz."""
+    name = path.rpartition("/")[2].lower()
+    return name[len(_bare(name)) :]
 
 
 def _alike(one: str, two: str) -> int:
@@ -134,17 +143,26 @@ class PictureIndex:
 class _IndexedSource:
     """What a folder and an archive of pictures share."""
 
-    def __init__(self, hdu: int | None) -> None:
+    def __init__(self, hdu: int | None, what: str, index: PictureIndex) -> None:
         self._hdu = hdu
-        self.index = PictureIndex((), "")
+        self.index = index
+        kinds = Counter(_suffix(path) for path in index.paths).most_common()
+        each = f" ({', '.join(f'{count:,} {suffix}' for suffix, count in kinds)})" if kinds else ""
+        self.kind = f"{what}: {len(index.paths):,} pictures{each}"
         self.shared: list[str] = []
 
     def file_of(self, row: CatalogRow) -> str:
         """Path of the row's picture; where there is none, what the catalogue calls it."""
         try:
-            return self._find(row.image or row.galaxy_id)
+            return self.locate(row)
         except BadImage:
             return row.image or row.galaxy_id
+
+    def locate(self, row: CatalogRow) -> str:
+        """Path of the row's picture. Raises BadImage where there is none, or several fit."""
+        if not (row.image or row.galaxy_id):
+            raise BadImage("catalogue", "the row has no id")
+        return self._find(row.image or row.galaxy_id)
 
     def _find(self, name: str) -> str:
         return self.index.find(name)
@@ -168,16 +186,14 @@ class FolderSource(_IndexedSource):
     """
 
     def __init__(self, folder: Path, hdu: int | None = None) -> None:
-        super().__init__(hdu)
         self._folder = folder
         self.listing = list_pictures(folder)
-        self.index = PictureIndex(self.listing.pictures, folder.resolve().as_posix())
+        index = PictureIndex(self.listing.pictures, folder.resolve().as_posix())
+        super().__init__(hdu, "folder", index)
 
     def fetch(self, row: CatalogRow) -> Image:
         """Read the row's file."""
-        if not (row.image or row.galaxy_id):
-            raise BadImage("catalogue", "the row has no id")
-        name = self._find(row.image or row.galaxy_id)
+        name = self.locate(row)
         return read_image(self._folder / name, name=name, hdu=self._hdu)
 
     def _find(self, name: str) -> str:
@@ -202,7 +218,6 @@ class ZipSource(_IndexedSource):
     """A zip archive of pictures, each read from its place in it, within the limits of a file."""
 
     def __init__(self, path: Path, hdu: int | None = None) -> None:
-        super().__init__(hdu)
         try:
             self._archive = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile, ValueError) as error:
@@ -212,13 +227,12 @@ class ZipSource(_IndexedSource):
             raise BadImage(str(path), f"more than {MAX_MEMBERS} files; unpack it")
         # As archives made by macOS have them: a twin of each file that is no picture.
         names = (one.filename for one in members if "__MACOSX/" not in one.filename)
-        self.index = PictureIndex(names, path.with_suffix("").resolve().as_posix())
+        root = path.with_suffix("").resolve().as_posix()
+        super().__init__(hdu, "zip archive", PictureIndex(names, root))
 
     def fetch(self, row: CatalogRow) -> Image:
         """Read the row's picture."""
-        if not (row.image or row.galaxy_id):
-            raise BadImage("catalogue", "the row has no id")
-        name = self.index.find(row.image or row.galaxy_id)
+        name = self.locate(row)
         try:
             with self._archive.open(name) as stream:
                 data = stream.read(MAX_FILE_BYTES + 1)
@@ -234,11 +248,11 @@ class ZipSource(_IndexedSource):
 
 
 class Listing:
-    """The files of a folder. pictures: relative paths. left_out: how many of a kind and why."""
+    """The files of a folder. pictures: relative paths. left_out: the others, by kind or reason."""
 
     def __init__(self) -> None:
         self.pictures: list[str] = []
-        self.left_out: Counter[str] = Counter()
+        self.left_out = Reasons()
         self.linked = 0
 
     def words(self) -> list[str]:
@@ -248,34 +262,50 @@ class Listing:
             words.append(
                 f"{self.linked:,} pictures are links to files outside the folder, followed"
             )
-        if self.left_out:
-            why = ", ".join(f"{count:,} {reason}" for reason, count in self.left_out.most_common())
-            words.append(f"left out: {why}")
+        if beside := [name for name in self.pictures if called_beside(name)]:
+            some = ", ".join(beside[:3]) + (", ..." if len(beside) > 3 else "")
+            words.append(
+                f"{len(beside):,} pictures are called like masks, weights, errors or PSFs ({some}):"
+                " each of them counts as a galaxy's where it is named"
+            )
+        if self.left_out.count:
+            words.append(f"left out: {', '.join(self.left_out.lines())}")
         return words
 
 
 def list_pictures(folder: Path) -> Listing:
     """The pictures of a folder and of those in it, each of its other files counted by a reason."""
     listing, root = Listing(), folder.resolve()
-    for place, folders, names in os.walk(folder):
+
+    def closed(error: OSError) -> None:
+        place = Path(str(error.filename))
+        name = place.relative_to(folder).as_posix() if place.is_relative_to(folder) else str(place)
+        listing.left_out.add(f"folder that cannot be listed: {error.strerror}", name)
+
+    for place, folders, names in os.walk(folder, onerror=closed):
         for name in folders:
             path = Path(place) / name
             if path.is_symlink() and not _inside(path, root):
-                listing.left_out[f"linked folder outside this one ({name}; name it itself)"] += 1
+                why = "linked folder outside this one, to be named itself"
+                listing.left_out.add(why, path.relative_to(folder).as_posix())
         for name in names:
             path = Path(place) / name
             relative = path.relative_to(folder).as_posix()
+            if os.fsencode(relative) != relative.encode("utf-8", "replace"):
+                shown = os.fsencode(relative).decode("utf-8", "replace")
+                listing.left_out.add("name that is not UTF-8; rename it", shown)
+                continue
             if not is_picture(name):
                 suffix = Path(name).suffix.lower()
                 plain = suffix and suffix.isprintable() and not name.startswith(".")
-                listing.left_out[suffix if plain else "without a suffix"] += 1
+                listing.left_out.add(suffix if plain else "without a suffix", relative)
                 continue
             try:
                 regular = stat.S_ISREG(path.stat().st_mode)
             except (OSError, ValueError):
                 regular = False
             if not regular:
-                listing.left_out["broken link or special file"] += 1
+                listing.left_out.add("broken link or special file", relative)
                 continue
             listing.linked += path.is_symlink() and not _inside(path, root)
             listing.pictures.append(relative)
@@ -289,6 +319,22 @@ def _inside(path: Path, root: Path) -> bool:
         return False
 
 
+def picture_column(file: pq.ParquetFile) -> str:
+    """The column of a Parquet file that holds pictures; empty where there is none.
+
+    One of struct{bytes, path}; else one of bytes that begin as pictures do, not those of ids.
+    """
+    fields = [one for one in file.schema_arrow if _holds_pictures(one.type)]
+    for one in sorted(fields, key=lambda field: not pa.types.is_struct(field.type)):
+        if pa.types.is_struct(one.type):
+            return str(one.name)
+        first = next(file.iter_batches(PICTURES_AT_ONCE, columns=[one.name]), None)
+        values = [] if first is None else first.column(0).to_pylist()
+        if any(value and value.startswith(PICTURE_STARTS) for value in values):
+            return str(one.name)
+    return ""
+
+
 class ParquetSource:
     """A Parquet file with the pictures in a column of struct{bytes, path} or of bytes.
 
@@ -300,7 +346,7 @@ class ParquetSource:
         self._path, self._name = path, path.name
         self._file = pq.ParquetFile(path)
         fields = {one.name: one.type for one in self._file.schema_arrow}
-        self._column = next((name for name, kind in fields.items() if _holds_pictures(kind)), "")
+        self._column = picture_column(self._file)
         if not self._column:
             raise SurveyError(f"{path}: no column of pictures (struct with bytes, or bytes)")
         self._places: dict[str, int] | None = None
@@ -311,6 +357,8 @@ class ParquetSource:
             self._places = {str(name).strip(): row for row, name in enumerate(ids)}
             if len(self._places) != len(ids):
                 raise SurveyError(f"{path}: ids in {id_column!r} are not unique")
+        rows = int(self._file.metadata.num_rows)
+        self.kind = f"Parquet file: {rows:,} rows, pictures in the column {self._column}"
         self._next = 0
         self._batches: Iterator[Any] = iter(())
 
@@ -324,13 +372,19 @@ class ParquetSource:
 
     def file_of(self, row: CatalogRow) -> str:
         """The file and the row in it."""
-        return f"{self._name}[{self._index(row)}]"
+        index = self._index(row)
+        return self._name if index is None else f"{self._name}[{index}]"
+
+    def locate(self, row: CatalogRow) -> int:
+        """Row of the picture in the file. Raises BadImage where there is none."""
+        index = self._index(row)
+        if index is None:
+            raise BadImage(self._name, "the file holds no picture of this id")
+        return index
 
     def fetch(self, row: CatalogRow) -> Image:
         """Read the picture from its bytes."""
-        index, name = self._index(row), self.file_of(row)
-        if index is None:
-            raise BadImage(name, "the file holds no picture of this id")
+        index, name = self.locate(row), self.file_of(row)
         if index < self._next:
             self._next, self._batches = 0, iter(())
         value: Any = None

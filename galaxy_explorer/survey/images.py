@@ -60,12 +60,13 @@ JWST_FILTERS = frozenset((250, 277, 300, 322, 335, 356, 360, 430, 444, 460, 466,
 class Turn(NamedTuple):
     """How stored rows become a picture with the sky as people draw it, row 0 on top.
 
-    Rows and columns are exchanged first, then rows or columns are reversed.
+    Rows and columns are exchanged first, then rows or columns are reversed. north: by a WCS.
     """
 
     exchange: bool = False
     rows: bool = False
     columns: bool = False
+    north: bool = False
 
     def apply(self, planes: NDArray[Any]) -> NDArray[Any]:
         """Planes (..., H, W), turned; a view."""
@@ -86,7 +87,9 @@ class Image:
     data and neighbours fill in; None where there are data everywhere. faults: why a plane cannot
     be used, "" where it can. bands: names of the planes by the header, () where it is silent.
     words: what was taken, as "HDU 1 SCI". header: fits.Header of that HDU. full_range: what whole
-    numbers are divided by where they are a stretched picture.
+    numbers are divided by where they are a stretched picture. scale_by: what states the pixel
+    scale, "WCS" or a keyword. odd: what is unusual about that. others: images of the same file that
+    were not taken.
     """
 
     data: NDArray[np.float32]
@@ -101,6 +104,32 @@ class Image:
     header: Any = None
     turn: Turn = AS_STORED
     full_range: float | None = None
+    scale_by: str = ""
+    odd: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def orientation(self) -> str:
+        """How its rows are put up, in words."""
+        if self.header is None:
+            return "rows as drawn"
+        if self.turn.north:
+            return "north up by its WCS"
+        up = self.turn == FITS_ROWS_UP
+        return "FITS rows upwards, north unknown" if up else "FITS rows downwards as stored"
+
+    @property
+    def passed_by(self) -> str:
+        """Which images of the same file were not taken, in words; empty where there are none."""
+        return f"not {', '.join(self.others)}" if self.others else ""
+
+    def kind(self, *, linear: bool) -> str:
+        """What its pixels are taken for, in words; `linear`: flux, else arcsinh-stretched."""
+        bits = {255.0: "8-bit ", 65535.0: "16-bit "}.get(self.full_range or 0.0, "")
+        if not linear:
+            return f"{bits}arcsinh-stretched"
+        silent = ", no unit stated" if self.header is not None and not self.unit else ""
+        return (f"{bits}whole numbers as linear flux" if bits else "linear flux") + silent
 
     def turned(self) -> Image:
         """The same with row 0 on top: FITS rows upwards, north up where the WCS says so."""
@@ -137,7 +166,10 @@ class Image:
         else:
             kept = listed  # type: ignore[assignment]
         names = [self.plane_name(plane) for plane in planes]
-        of = f"plane {', '.join(names)} of {', '.join(self.bands) or count}"
+        of = f"plane {', '.join(names)} of {', '.join(self.bands) or f'0 to {count - 1}'}"
+        if self.header is None and count == len(PICTURE_BANDS):
+            colours = ", ".join(PICTURE_BANDS[plane] for plane in planes)
+            of = f"channel {colours} of {', '.join(PICTURE_BANDS)}"
         words = ", ".join(part for part in (self.words, of if count > 1 else "") if part)
         if self.unit:
             words += f" ({self.unit})"
@@ -193,7 +225,9 @@ def image_of(
     if any(mask is not None for mask in masks):
         whole = np.ones(data.shape[1:], bool)
         valid = np.stack([whole if mask is None else mask for mask in masks])
-    image = Image(data, linear, valid=valid, faults=tuple(faults), words=words)
+    image = Image(
+        data, linear, valid=valid, faults=tuple(faults), words=words, full_range=full_range
+    )
     if header is None:
         return image
     bands = band_names(header, len(planes))
@@ -201,17 +235,16 @@ def image_of(
     texts = [v.strip()[:32] for v in named if isinstance(v, str) and v.strip()]
     band = next((text for text in texts if not text.upper().startswith("CLEAR")), None)
     unit, scale = header.get("BUNIT"), stated_scale(header)
-    odd = scale.notes if scale else ()
     return replace(
         image,
         pixel_scale_arcsec=scale.arcsec if scale else None,
-        words="; ".join((words, *odd)),
+        scale_by=scale.said_by if scale else "",
+        odd=scale.notes if scale else (),
         band=band,
         bands=bands,
         unit=unit.strip()[:32] if isinstance(unit, str) else "",
         header=header,
         turn=turn_of(header),
-        full_range=full_range,
     )
 
 
@@ -271,12 +304,18 @@ def read_image(
     found = read_fits(data, name, hdu)
     facts = {"header": found.header, "words": found.words, "full_range": found.full_range}
     try:
-        return image_of(found.planes, name, linear=True, **facts)
+        image = image_of(found.planes, name, linear=True, **facts)
+        return replace(image, others=found.others)
     except BadImage as error:
         if not found.others:
             raise
         cure = f"{error.reason}; other images: {', '.join(found.others)}; choose by --hdu"
         raise BadImage(name, cure) from error
+
+
+def _without_places(error: Exception) -> str:
+    """Words of an error without addresses in memory, which differ from run to run."""
+    return re.sub(r"\s*<[^<>]* at 0x[0-9a-f]+>", "", str(error))
 
 
 def _read_picture(data: bytes, name: str, kind: str) -> Image:
@@ -291,16 +330,20 @@ def _read_picture(data: bytes, name: str, kind: str) -> Image:
                     raise BadImage(name, f"{width} x {height} pixels; at most {MAX_PIXELS}")
                 if (pages := getattr(picture, "n_frames", 1)) > 1:
                     raise BadImage(name, f"{pages} pages; save the one that is meant")
+                most = 65535.0 if picture.mode.startswith("I") else 255.0
                 planes, alpha, linear = _pixels(picture)
     except Pictures.DecompressionBombError as error:
         raise BadImage(name, f"more than {MAX_PIXELS} pixels ({error})") from error
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError) as error:
-        raise BadImage(name, f"damaged picture ({error})") from error
+        raise BadImage(name, f"damaged picture ({_without_places(error)})") from error
     except (struct.error, zlib.error, ArithmeticError, AttributeError, KeyError) as error:
-        raise BadImage(name, f"damaged picture ({error})") from error
+        raise BadImage(name, f"damaged picture ({_without_places(error)})") from error
     except AssertionError as error:  # of Pillow, for palettes of impossible modes
         raise BadImage(name, "damaged picture (its palette)") from error
-    return image_of(planes, name, linear=linear, alpha=alpha, words=kind, owned=True)
+    full_range = None if linear else most
+    return image_of(
+        planes, name, linear=linear, alpha=alpha, words=kind, full_range=full_range, owned=True
+    )
 
 
 def _pixels(picture: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None, bool]:
@@ -451,5 +494,5 @@ def turn_of(header: Mapping[str, Any]) -> Turn:
         left_east = -right * east[x] / math.hypot(*east)
         upright = left_east + up * north[y] / math.hypot(*north)
         if upright > most + 1e-9:
-            best, most = Turn(exchange, rows, columns), upright
+            best, most = Turn(exchange, rows, columns, north=True), upright
     return best

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections import deque
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,16 +21,24 @@ from galaxy_explorer.survey.catalog import (
     all_rows,
     block_rows,
     blocks,
+    catalog_use,
     column_names,
     map_columns,
     settle_columns,
     stage_catalog,
     survey_columns,
 )
+from galaxy_explorer.survey.folders import FolderSource, ZipSource
 from galaxy_explorer.survey.images import Image, choose_planes
+from galaxy_explorer.survey.inventory import Inventory
 from galaxy_explorer.survey.mosaics import MosaicSource, is_mosaic
 from galaxy_explorer.survey.photometry import sky_level
-from galaxy_explorer.survey.preprocessing import Frame, central_square, frame_side, resample
+from galaxy_explorer.survey.preprocessing import (
+    Frame,
+    central_square,
+    frame_side,
+    resample,
+)
 from galaxy_explorer.survey.scales import same_scale
 from galaxy_explorer.survey.sources import (
     CubeSource,
@@ -51,12 +60,20 @@ from galaxy_explorer.survey.store import (
 )
 from galaxy_explorer.survey.writer import SurveyWriter
 from galaxy_explorer.utils.progress import progress
+from galaxy_explorer.utils.reading import StagedTable
 
 MAX_BAND_CHARACTERS = 64
 LARGEST_STRETCHED = 5.0  # the stretch gives 1 to 2 for the brightest centres
 SMALLEST_SHARE = 0.5  # of the stamp's side that a picture must have in pixels
 SMALLEST_STAMP_PX = 8
 LARGEST_STAMP_PX = 1024
+FRAMING = {
+    "whole": "the largest central square ({})",
+    "centre": "the central {} as they are",
+    "auto": "1.25 x the extent of the central galaxy ({})",
+}
+CAPS = (1.0, 255.0)
+"""Largest values of pictures that were scaled to a range: flux ends at neither of them."""
 
 State = Literal["arcsinh", "linear"]
 
@@ -106,6 +123,7 @@ class IngestReport(NamedTuple):
 
     survey: with what it held before. unused_pictures: without a catalogue row. guessed: columns of
     the catalogue that were found by their usual names. notes: what was decided in reading.
+    inventory: what was taken and what was left out, as `check` tells it.
     """
 
     survey: Survey
@@ -114,7 +132,8 @@ class IngestReport(NamedTuple):
     rejected: int
     unused_pictures: int
     guessed: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    inventory: Inventory
 
     @property
     def rejects(self) -> Path:
@@ -126,7 +145,10 @@ class Stamp(NamedTuple):
     """A fitted stamp (C, S, S), its pixel scale in arcsec and where it is from.
 
     skies, sigmas: (C,), of each plane, NaN if stretched. valid_share: of the pixels that became
-    the stamp, how many had data. taken: HDU, planes and unit in words.
+    the stamp, how many had data. taken: HDU, planes, unit, kind of pixels and orientation in words.
+    scale_by: what states the pixel scale. frame: width and height of the picture and the side of
+    the square that became the stamp, in px of the picture. band: what the header calls its planes.
+    cap: the largest value where linear data go from 0 to exactly 1 or 255, else NaN.
     """
 
     pixels: NDArray[np.float32]
@@ -136,6 +158,16 @@ class Stamp(NamedTuple):
     state: State
     valid_share: float = 1.0
     taken: str = ""
+    scale_by: str = ""
+    frame: tuple[int, int, int] = (0, 0, 0)
+    band: str | None = None
+    cap: float = np.nan
+
+    @property
+    def words(self) -> str:
+        """What was taken, and what states its scale."""
+        scale = f"scale by {self.scale_by}" if self.scale_by else "scale unknown"
+        return f"{self.taken}; {scale}"
 
     @property
     def sky(self) -> float:
@@ -146,6 +178,95 @@ class Stamp(NamedTuple):
     def sky_sigma(self) -> float:
         """Its standard deviation, mean over the planes."""
         return float(self.sigmas.mean())
+
+
+class OpenedSource(NamedTuple):
+    """A source with its catalogue, opened: what an ingest and a check read by.
+
+    catalog: its path; None where every picture is a row of its own, named after its file.
+    """
+
+    source: Path
+    catalog: Path | None
+    pictures: StampSource
+    options: IngestOptions
+    table: StagedTable
+    columns: ColumnMap
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided in reading, of the catalogue and of the pictures."""
+        return (*self.table.said(), *self.pictures.notes())
+
+    def stamp(self, row: CatalogRow) -> Stamp:
+        """The stamp of a row. Raises BadImage for a row or picture that cannot be used."""
+        row.check()
+        # A mosaic is cut already.
+        cut = None if isinstance(self.pictures, MosaicSource) else self.options.cutout_arcsec
+        return make_stamp(self.pictures.fetch(row), row, self.options, cut=cut)
+
+    def first_usable(self) -> Stamp:
+        """The stamp of the first row that can be used, which says what a survey will be.
+
+        Raises SurveyError with the last reason where there is none.
+        """
+        reason = "the catalogue is empty"
+        for row in all_rows(self.table, self.columns):
+            try:
+                return self.stamp(row)
+            except BadImage as error:
+                reason = str(error)
+        said = "; ".join((f"the last was {reason}", *self.notes))
+        raise SurveyError(f"no catalogue row has a usable picture; {said}")
+
+    def inventory(self) -> Inventory:
+        """The account of the source before any picture is read."""
+        catalog = None
+        if self.catalog is not None:
+            catalog = catalog_use(self.table, self.columns, str(self.catalog))
+        framing = FRAMING[self.options.frame]
+        if self.options.cutout_arcsec is not None:
+            framing += f" of {self.options.cutout_arcsec:g} arcsec"
+        if catalog and not isinstance(self.pictures, FolderSource | ZipSource):
+            uses = tuple(use for use in catalog.uses if use.role != "picture")
+            catalog = replace(catalog, uses=uses)
+        return Inventory(
+            source=str(self.source),
+            kind=self.pictures.kind,
+            notes=tuple(self.pictures.notes()),
+            catalog=catalog,
+            rows=self.table.metadata.num_rows,
+            framing=f"{framing} on {self.options.size} x {self.options.size} px",
+        )
+
+
+def open_with_catalog(
+    source: Path, catalog: Path, options: IngestOptions, staging: Path
+) -> OpenedSource:
+    """Open a source and a catalogue, settle what its columns mean; `staging` is a folder for that.
+
+    Raises BadCatalog, SurveyError, or BadImage where the source as a whole cannot be read.
+    """
+    given = options.columns
+    table = stage_catalog(catalog, staging / "catalog.parquet", given, options.table)
+    columns = map_columns(column_names(table), given, str(catalog))
+    needs_positions = is_mosaic(source)
+    columns = settle_columns(table, columns, given, str(catalog), needs_positions=needs_positions)
+    pictures = open_source(
+        source,
+        staging=staging,
+        catalog=Rows(
+            catalog,
+            table.metadata.num_rows,
+            columns.galaxy_id,
+            (row.galaxy_id for row in all_rows(table, columns)),
+        ),
+        by_row=options.by_row,
+        cutout_arcsec=options.cutout_arcsec,
+        cutout_px=options.size,
+        hdu=options.hdu,
+    )
+    return OpenedSource(source, catalog, pictures, options, table, columns)
 
 
 def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions) -> IngestReport:
@@ -160,73 +281,30 @@ def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
-        given = options.columns
-        table = stage_catalog(catalog, staging / "catalog.parquet", given, options.table)
-        columns = map_columns(column_names(table), given, str(catalog))
-        mosaic = is_mosaic(source)
-        columns = settle_columns(table, columns, given, str(catalog), needs_positions=mosaic)
-        pictures = open_source(
-            source,
-            staging=staging,
-            catalog=Rows(
-                catalog,
-                table.metadata.num_rows,
-                columns.galaxy_id,
-                (row.galaxy_id for row in all_rows(table, columns)),
-            ),
-            by_row=options.by_row,
-            cutout_arcsec=options.cutout_arcsec,
-            cutout_px=options.size,
-            hdu=options.hdu,
-        )
-        # What the survey will be, from the first picture that can be used.
-        rows = all_rows(table, columns)
-        try:
-            band, stamp = _first_usable(pictures, rows, options)
-        except SurveyError as error:
-            said = [*table.said(), *pictures.notes()]
-            raise SurveyError("; ".join([str(error), *said])) from error
-        one_scale = isinstance(pictures, CubeSource | MosaicSource) and options.frame != "auto"
+        reading = open_with_catalog(source, catalog, options, staging)
+        stamp = reading.first_usable()
+        one_scale = isinstance(reading.pictures, CubeSource | MosaicSource)
+        one_scale = one_scale and options.frame != "auto" and np.isfinite(stamp.scale)
         spec = SurveySpec(
             name=options.name or out.name,
             source=options.source_name or source.stem,
             stamp_size=options.size,
             channels=len(stamp.pixels),
-            band=options.band_name or band,
+            band=options.band_name or stamp.band,
             orientation=ORIENTATION,
-            pixel_scale_arcsec=stamp.scale if one_scale and np.isfinite(stamp.scale) else None,
+            pixel_scale_arcsec=stamp.scale if one_scale else None,
             state=stamp.state,
         )
         recipe = {
             "source": str(source.resolve()),
             "catalog": str(catalog.resolve()),
-            "catalog_rows": table.metadata.num_rows,
+            "catalog_rows": reading.table.metadata.num_rows,
             "options": asdict(options),
         }
         writer = SurveyWriter(out, spec, recipe=recipe, append=options.append)
-        report = _IngestRun(pictures, columns, options, writer).work(table)
-        return report._replace(notes=(*table.said(), *pictures.notes()))
+        return _IngestRun(reading, writer).work()
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _first_usable(
-    pictures: StampSource, rows: Iterable[CatalogRow], options: IngestOptions
-) -> tuple[str | None, Stamp]:
-    reason = "the catalogue is empty"
-    for row in rows:
-        try:
-            image = pictures.fetch(row)
-            band = image.chosen(choose_planes(image, options.band)).band
-            return band, make_stamp(image, row, options, cut=_cuts(pictures, options))
-        except BadImage as error:
-            reason = str(error)
-    raise SurveyError(f"no catalogue row has a usable picture; the last was {reason}")
-
-
-def _cuts(pictures: StampSource, options: IngestOptions) -> float | None:
-    """Side in arcsec to cut from a picture; a mosaic is cut already."""
-    return None if isinstance(pictures, MosaicSource) else options.cutout_arcsec
 
 
 def make_stamp(
@@ -273,8 +351,19 @@ def make_stamp(
     skies, sigmas = levels.T * ratio**2
     share = 1.0 if valid is None else float(central_square(valid, side).mean())
     state: State = "linear" if linear else "arcsinh"
-    words = chosen.words + (", enlarged more than twice" if ratio < SMALLEST_SHARE else "")
-    return Stamp(pixels, skies, sigmas, scale * ratio, state, share, words)
+    kind = image.kind(linear=linear)
+    if options.stretch != "auto":
+        kind += f" by --stretch {options.stretch}"
+    enlarged = "enlarged more than twice" if ratio < SMALLEST_SHARE else ""
+    parts = (chosen.words, image.passed_by, kind, image.orientation, *image.odd, enlarged)
+    words = "; ".join(part for part in parts if part)
+    by = image.scale_by if stated else "--pixel-scale" if given else "the catalogue"
+    frame = (planes.shape[-1], planes.shape[-2], side)
+    found = Stamp(pixels, skies, sigmas, scale * ratio, state, share, words)
+    most = float(planes.max()) if linear else np.nan
+    cap = most if most in CAPS and float(planes.min()) >= 0.0 else np.nan
+    by = by if scale > 0 else ""
+    return found._replace(scale_by=by, frame=frame, band=chosen.band, cap=cap)
 
 
 def _as_stretched(image: Image) -> NDArray[np.float32]:
@@ -305,70 +394,89 @@ def _stamp_columns(stamps: list[Stamp], planes: int) -> dict[str, pa.Array]:
         numbers[f"sky_{plane}"] = [stamp.skies[plane] for stamp in stamps]
         numbers[f"sky_sigma_{plane}"] = [stamp.sigmas[plane] for stamp in stamps]
     columns = {name: pa.array(np.array(v, np.float64)) for name, v in numbers.items()}
-    return {**columns, TAKEN_COLUMN: pa.array([stamp.taken for stamp in stamps], pa.string())}
+    return {**columns, TAKEN_COLUMN: pa.array([stamp.words for stamp in stamps], pa.string())}
+
+
+def check_fits(stamp: Stamp, state: str, shape: tuple[int, int, int]) -> None:
+    """Raise BadImage for a stamp that does not fit among those of a survey."""
+    if stamp.state != state:
+        raise BadImage("picture", f"is {stamp.state} among {state} ones")
+    if stamp.pixels.shape != shape:
+        raise BadImage("picture", f"gives {stamp.pixels.shape}, not {shape}")
 
 
 class _IngestRun:
     """One run over the catalogue, from where the writer stands."""
 
-    def __init__(
-        self,
-        pictures: StampSource,
-        columns: ColumnMap,
-        options: IngestOptions,
-        writer: SurveyWriter,
-    ) -> None:
-        self._pictures = pictures
-        self._columns = columns
-        self._options = options
+    def __init__(self, reading: OpenedSource, writer: SurveyWriter) -> None:
+        self._reading = reading
         self._writer = writer
         self._seen = SeenNames()
 
-    def work(self, catalog: pq.ParquetFile) -> IngestReport:
+    def work(self) -> IngestReport:
         """Ingest what is left of the catalogue and finish the survey."""
+        catalog, columns = self._reading.table, self._reading.columns
         total = catalog.metadata.num_rows
         for part in self._writer.part_paths:
             for batch in pq.ParquetFile(part).iter_batches(columns=["galaxy_id"]):
                 for galaxy_id in batch["galaxy_id"].to_pylist():
                     self._seen.add(galaxy_id)
-        start = self._writer.cursor
+        start, pictures = self._writer.cursor, self._reading.pictures
         with progress(total, "Ingesting", done=start) as advance:
             for table in blocks(catalog, start=start, size=CHUNK_ROWS):
                 first = self._writer.cursor
                 kept, stamps, rejects = [], [], []
-                for row in block_rows(table, self._columns, first):
+                for row in block_rows(table, columns, first):
                     try:
-                        row.check()
-                        cut = _cuts(self._pictures, self._options)
-                        stamp = make_stamp(  # no second picture is read while one is held
-                            self._pictures.fetch(row), row, self._options, cut=cut
-                        )
-                        if stamp.state != self._writer.state:
-                            raise BadImage(
-                                "picture", f"is {stamp.state} among {self._writer.state} ones"
-                            )
-                        if stamp.pixels.shape != self._writer.stamp_shape:
-                            raise BadImage(
-                                "picture",
-                                f"gives {stamp.pixels.shape}, not {self._writer.stamp_shape}",
-                            )
+                        stamp = self._reading.stamp(row)  # no second picture is read beside it
+                        check_fits(stamp, self._writer.state, self._writer.stamp_shape)
                         if not self._seen.add(row.galaxy_id):
                             raise BadImage("catalogue", "this id is in the survey already")
                         stamps.append(stamp)
                         kept.append(row.row - first)
                     except BadImage as error:
-                        file = self._pictures.file_of(row)
+                        file = pictures.file_of(row)
                         rejects.append(Reject(file, row.row, row.galaxy_id, error.reason))
-                columns = survey_columns(table, self._columns, kept)
-                columns |= _stamp_columns(stamps, self._writer.stamp_shape[0])
+                new = survey_columns(table, columns, kept)
+                new |= _stamp_columns(stamps, self._writer.stamp_shape[0])
                 shape = (0, *self._writer.stamp_shape)
                 pixels = (
                     np.stack([s.pixels for s in stamps]) if stamps else np.empty(shape, np.float32)
                 )
-                self._writer.append(pixels, columns, cursor=first + table.num_rows, rejects=rejects)
+                self._writer.append(pixels, new, cursor=first + table.num_rows, rejects=rejects)
                 advance(table.num_rows)
-        unused = self._pictures.unused(all_rows(catalog, self._columns))
+        unused = pictures.unused(all_rows(catalog, columns))
         counts = {"catalog_rows": total, "unused_pictures": unused}
         accepted, rejected = self._writer.added, self._writer.rejected
-        survey, guessed = self._writer.finish(counts), tuple(self._columns.guessed)
-        return IngestReport(survey, total, accepted, rejected, unused, guessed)
+        survey, guessed = self._writer.finish(counts), tuple(columns.guessed)
+        inventory = self._reading.inventory()
+        inventory.examined, inventory.unused, inventory.done = total, unused, True
+        _account(inventory, survey, accepted, rejected)
+        notes = self._reading.notes
+        return IngestReport(survey, total, accepted, rejected, unused, guessed, notes, inventory)
+
+
+def _account(inventory: Inventory, survey: Survey, accepted: int, rejected: int) -> None:
+    """Enter what the last source of a survey holds: an interrupted run has read a part of it."""
+    if accepted:
+        last = slice(len(survey) - accepted, None)
+        inventory.taken.update(survey.column(TAKEN_COLUMN)[last].tolist())
+        inventory.scales = survey.column(SCALE_COLUMN)[last].tolist()
+        inventory.valid = survey.column(VALID_COLUMN)[last].tolist()
+    with (survey.path / REJECTS).open(newline="", encoding="utf-8") as stream:
+        rows = deque(csv.DictReader(stream), maxlen=rejected)
+    for row in rows:
+        inventory.refused.add(row["reason"], named_row(row["galaxy_id"], row["file"]))
+    meta = survey.meta
+    size, channels = meta["stamp_size"], meta["channels"]
+    inventory.stamps = stamp_words(size, channels, meta["band"], meta["stretch"]["state"])
+
+
+def named_row(galaxy_id: str, file: str) -> str:
+    """A row by its file, and by its id where the file does not say it."""
+    return file if galaxy_id in file else f"{galaxy_id} = {file}"
+
+
+def stamp_words(size: int, channels: int, band: str | None, state: str) -> str:
+    """What the stamps of a survey are."""
+    return f"{size} x {size} px, {channels} channel(s), band {band or '?'}, {state} stamps"

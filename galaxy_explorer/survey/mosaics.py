@@ -35,6 +35,7 @@ MOSAIC_SUFFIXES = tuple(
     suffix + packed for suffix in FITS_SUFFIXES for packed in ("", ".gz", ".bz2", ".fz")
 )
 COPY_BYTES = 1 << 20
+NO_IMAGE = "no HDU holds an image of two axes"
 NEVER_RANK = 9  # of masks, weights and errors
 SPARE_BYTES = 64 << 20  # of the disk, left free when a mosaic is unpacked
 
@@ -85,18 +86,24 @@ class MosaicSource:
         names = ", ".join(chip.words for chip in self._chips)
         scale = f"{self._name}: {names}, {self.pixel_scale:.4g} arcsec/px by its WCS"
         self._notes = [*words, scale, *first.scale.notes]
+        chips = f"{len(self._chips)} chips" if len(self._chips) > 1 else "one image"
+        self.kind = f"mosaic of {chips}, cut at RA and Dec"
 
     def file_of(self, row: CatalogRow) -> str:
         """The mosaic and the position in it."""
         return f"{self._name} at {row.ra:.6f} {row.dec:+.6f} deg"
 
+    def locate(self, row: CatalogRow) -> str:
+        """As `file_of`. Raises BadImage where the row has no position."""
+        if not np.isfinite(row.ra) or not abs(row.dec) <= 90.0:
+            raise BadImage(self.file_of(row), "the catalogue gives no position")
+        return self.file_of(row)
+
     def fetch(self, row: CatalogRow) -> Image:
         """Cut a square around the row's position; it must lie within the mosaic as a whole."""
         from astropy.coordinates import SkyCoord
 
-        name = self.file_of(row)
-        if not np.isfinite(row.ra) or not abs(row.dec) <= 90.0:
-            raise BadImage(name, "the catalogue gives no position")
+        name = self.locate(row)
         where = SkyCoord(row.ra, row.dec, unit="deg")
         found, reasons = [], []
         for chip in self._chips:
@@ -115,7 +122,7 @@ class MosaicSource:
         except (OSError, ValueError, TypeError, RuntimeError, zlib.error) as error:
             raise BadImage(name, f"{chip.words} cannot be read there ({error})") from error
         image = image_of(planes, name, linear=True, words=f"{self._name} {chip.words}")
-        return replace(image, pixel_scale_arcsec=self.pixel_scale, **chip.facts)
+        return replace(image, pixel_scale_arcsec=self.pixel_scale, scale_by="WCS", **chip.facts)
 
     def unused(self, rows: Iterable[CatalogRow]) -> int:  # noqa: ARG002
         """A mosaic holds no stamps of its own."""
@@ -191,7 +198,7 @@ def _chips(file: Any, spans: list[HduSpan], name: str, hdu: int | None) -> list[
         listed = ", ".join(chip.words for _, chip in found)
         raise BadImage(name, f"only masks, weights or errors ({listed}); choose by --hdu")
     if not found:
-        raise BadImage(name, "; ".join(reasons[:3]) or "no HDU holds an image of two axes")
+        raise BadImage(name, "; ".join(reasons[:3]) or NO_IMAGE)
     return [chip for rank, chip in found if rank == best]
 
 

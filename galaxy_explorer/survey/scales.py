@@ -134,6 +134,7 @@ def _scale_of_wcs(header: Mapping[str, Any]) -> PixelScale | None:
     cards = _wcs_cards(header)
     if not cards.get("CTYPE1"):
         return None
+    stale = _has_stale_sip(cards)
     from astropy.io import fits
     from astropy.wcs.utils import proj_plane_pixel_area, proj_plane_pixel_scales
 
@@ -144,7 +145,9 @@ def _scale_of_wcs(header: Mapping[str, Any]) -> PixelScale | None:
         local = _local_scale(wcs)
     except UNUSABLE_WCS:
         return None
-    scale, notes = plane, []
+    scale, notes = plane, list[str]()
+    if stale:
+        notes.append("SIP coefficients without -SIP in CTYPE are left out, as of a drizzled image")
     if local is not None and abs(local / plane - 1) > ROUNDING:
         scale = local
     if not SCALE_RANGE[0] < scale < SCALE_RANGE[1]:
@@ -172,6 +175,15 @@ def _local_scale(wcs: WCS) -> float | None:
     return math.degrees(math.sqrt(area)) * ARCSEC_PER_DEGREE or None
 
 
+def _has_stale_sip(header: Mapping[str, Any]) -> bool:
+    """Whether a header has coefficients of a distortion that its CTYPE does not claim.
+
+    Drizzled images keep those of their first exposure, which no longer hold of their pixels.
+    """
+    claimed = any("-SIP" in str(_value(header, key)) for key in ("CTYPE1", "CTYPE2"))
+    return not claimed and ("A_ORDER" in header or "B_ORDER" in header)
+
+
 def sky_wcs(header: fits.Header, file: fits.HDUList | None = None) -> WCS:
     """The two celestial axes of a header; with `file`, where its lookup tables of distortion are.
 
@@ -179,6 +191,10 @@ def sky_wcs(header: fits.Header, file: fits.HDUList | None = None) -> WCS:
     """
     from astropy.wcs import WCS
 
+    if _has_stale_sip(header):
+        header = header.copy()
+        for key in [key for key in header if SIP_CARD.fullmatch(key)]:
+            del header[key]
     orders = [header.get(f"{axis}_ORDER", 0) for axis in ("A", "B", "AP", "BP")]
     if not all(isinstance(n, int | float) and n <= MAX_SIP_ORDER for n in orders):
         raise ValueError(f"SIP distortion of order {orders}; at most {MAX_SIP_ORDER}")

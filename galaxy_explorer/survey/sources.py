@@ -30,7 +30,11 @@ from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
 from galaxy_explorer.survey.folders import FolderSource, ParquetSource, ZipSource
 from galaxy_explorer.survey.images import Image, image_of
-from galaxy_explorer.survey.limits import MAX_FILE_BYTES, MAX_PIXELS, MAX_PLANES
+from galaxy_explorer.survey.limits import (
+    MAX_FILE_BYTES,
+    MAX_PIXELS,
+    MAX_PLANES,
+)
 from galaxy_explorer.survey.mosaics import MosaicSource, is_mosaic
 from galaxy_explorer.utils.files import raise_if_full
 from galaxy_explorer.utils.tables import MOST_EXACT, float_ids
@@ -77,6 +81,12 @@ class Cube:
     id_name: str | None = None
     arrays: Mapping[str, Callable[[], NDArray[Any]]] = field(default_factory=dict)
     channels_last: bool = False
+
+    @property
+    def words(self) -> str:
+        """Size of a stamp in words."""
+        planes, height, width = self.shape
+        return f"{width} x {height} px" + (f" in {planes} planes" if planes > 1 else "")
 
     @cached_property
     def ids(self) -> NDArray[Any] | None:
@@ -265,10 +275,15 @@ CUBE_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".hdf")
 
 
 class StampSource(Protocol):
-    """A place to fetch the picture of a catalogue row from."""
+    """A place to fetch the picture of a catalogue row from. kind: what it is, in words."""
+
+    kind: str
 
     def file_of(self, row: CatalogRow) -> str:
         """Name of the file, or the place in it, for reports."""
+
+    def locate(self, row: CatalogRow) -> object:
+        """Where the row's picture is, without reading it. Raises BadImage where there is none."""
 
     def fetch(self, row: CatalogRow) -> Image:
         """The picture. Raises BadImage where there is none or it cannot be used."""
@@ -323,6 +338,7 @@ class CubeSource:
         self, cube: Cube, catalog_rows: int, *, by_row: bool = False, ids: Iterable[str] = ()
     ) -> None:
         self._cube = cube
+        self.kind = f"cube {cube.name}: {cube.count:,} stamps of {cube.words}"
         self._places: tuple[NDArray[np.uint64], NDArray[np.intp]] | None = None
         self._notes: list[str] = []
         names = None if by_row else self._ids(list(islice(ids, MOST_COMPARED)))
@@ -396,20 +412,24 @@ class CubeSource:
             index = None
         return self._cube.name if index is None else f"{self._cube.name}[{index}]"
 
+    def locate(self, row: CatalogRow) -> int:
+        """Place of the row's stamp in the cube. Raises BadImage where there is none, or several."""
+        index = self._index(row)
+        if index is None:
+            raise BadImage(self._cube.name, "the cube holds no stamp of this id")
+        return index
+
     def fetch(self, row: CatalogRow) -> Image:
         """Read one stamp; whole numbers of 8 or 16 bits count as stretched pictures."""
-        index = self._index(row)
-        name = self.file_of(row)
-        if index is None:
-            raise BadImage(name, "the cube holds no stamp of this id")
+        index, name = self.locate(row), self.file_of(row)
         try:
             values = self._cube.read(index)
         except (OSError, ValueError, RuntimeError) as error:
             raise BadImage(name, f"cannot be read ({error})") from error
         words = self._cube.name + (" (channels last)" if self._cube.channels_last else "")
         if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
-            values = values / np.iinfo(values.dtype).max
-            return image_of(values, name, linear=False, words=words)
+            most = float(np.iinfo(values.dtype).max)
+            return image_of(values / most, name, linear=False, words=words, full_range=most)
         return image_of(values, name, linear=True, words=words)
 
     def unused(self, rows: Iterable[CatalogRow]) -> int:
@@ -417,9 +437,7 @@ class CubeSource:
         used = np.zeros(self._cube.count, bool)
         for row in rows:
             with contextlib.suppress(BadImage):
-                index = self._index(row)
-                if index is not None:
-                    used[index] = True
+                used[self.locate(row)] = True
         return int((~used).sum())
 
 

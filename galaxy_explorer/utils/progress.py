@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from time import monotonic
 
 from tqdm import tqdm
 
@@ -35,27 +36,31 @@ class ProgressLines(tqdm):  # type: ignore[misc]
 
 @contextmanager
 def progress(
-    total: int, description: str, *, unit: str = "galaxies", done: int = 0
+    total: int, description: str, *, unit: str = "galaxies", done: int = 0, after: float = 0.0
 ) -> Iterator[Callable[[int], None]]:
     """Yield `advance(n)`; shows count, rate and time left on standard error.
 
     `done` is what an earlier, interrupted run already did: it counts in the bar, not in the rate.
+    What takes less than `after` seconds shows nothing.
     """
     if QUIET.get():
         yield lambda _: None
         return
     common = {"total": total, "desc": description, "unit": f" {unit}", "initial": done}
     if sys.stderr.isatty():
-        with tqdm(**common, file=sys.stderr, dynamic_ncols=True) as bar:
+        kept = {"dynamic_ncols": True, "delay": after, "leave": not after}
+        with tqdm(**common, file=sys.stderr, **kept) as bar:
             yield bar.update
         return
     # A delay, however short, leaves out the line of the start.
     every = {"mininterval": LINE_INTERVAL_S, "miniters": 1, "delay": 1e-9}
+    start = monotonic()
     with ProgressLines(**common, **every, file=sys.stderr) as lines:
 
         def advance(n: int) -> None:
             lines.update(n)
-            if lines.n >= total and lines.last_print_n < lines.n:
+            late = monotonic() - start >= after
+            if late and lines.n >= total and lines.last_print_n < lines.n:
                 lines.refresh()
 
         yield advance

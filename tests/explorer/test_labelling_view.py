@@ -8,8 +8,8 @@ import pytest
 
 from galaxy_explorer.explorer.pages.labels.page import LabelsPage
 from galaxy_explorer.explorer.pages.labels.session import WINDOW, LabelSession
+from galaxy_explorer.labels.groups import DISAGREEMENTS, EVERYTHING, SELECTED, UNCERTAIN
 from galaxy_explorer.labels.log import Provenance
-from galaxy_explorer.labels.queues import DISAGREEMENTS, EVERYTHING, SELECTED, UNCERTAIN
 from galaxy_explorer.labels.store import LabelStore
 from galaxy_explorer.labels.tables import table as label_table
 

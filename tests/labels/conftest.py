@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from galaxy_explorer.labels.groups import Sample
 from galaxy_explorer.labels.log import Provenance
-from galaxy_explorer.labels.queues import Sample
 from galaxy_explorer.labels.store import LabelStore
 
 KEY = "k512/codes"

@@ -109,8 +109,8 @@ def test_links_are_followed_and_counted(tmp_path):
     source = FolderSource(folder)
     assert source.notes() == [
         "1 pictures are links to files outside the folder, followed",
-        "left out: 2 broken link or special file, 1 linked folder outside this one "
-        "(away; name it itself), 1 .txt",
+        "left out: 2 x broken link or special file (lost.png, pipe.png), 1 x linked folder outside "
+        "this one, to be named itself (away), 1 x .txt (notes.txt)",
     ]
 
     def fetch(name):

@@ -263,7 +263,8 @@ def test_a_survey_says_what_was_read_and_how_rows_lie(tmp_path):
     assert survey.meta["band"] == "z, r, g"
     assert survey.meta["orientation"].startswith("row 0 on top")
     assert survey.column("valid_share").tolist() == [1.0]
-    words = "HDU 0, plane z, r, g of g, r, z (nanomaggy)"
+    words = "HDU 0, plane z, r, g of g, r, z (nanomaggy); linear flux; FITS rows upwards, "
+    words += "north unknown; scale unknown"
     assert survey.column("taken").tolist() == [words]
     assert survey.taken_words[0] == f"Read {words}: 1 pictures"
     skies = survey.column("sky_0")[0] - survey.column("sky_1")[0]

@@ -38,7 +38,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     clustering_select,
     display_controls,
 )
-from galaxy_explorer.labels.queues import DISAGREEMENTS, SELECTED
+from galaxy_explorer.labels.groups import DISAGREEMENTS, SELECTED
 from galaxy_explorer.labels.scheme import STAGE
 
 if TYPE_CHECKING:

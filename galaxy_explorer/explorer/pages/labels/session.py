@@ -13,7 +13,7 @@ from galaxy_explorer.errors import LabelError, NotSaved
 from galaxy_explorer.explorer.search import label_sample
 from galaxy_explorer.explorer.state import PICTURES
 from galaxy_explorer.explorer.wording import caption
-from galaxy_explorer.labels import queues
+from galaxy_explorer.labels import groups
 from galaxy_explorer.labels.log import GALAXY, REDO, SET, UNDO, Change, Event
 from galaxy_explorer.labels.scheme import MAX_NAME, NOTE, checked
 from galaxy_explorer.labels.store import LabelStore
@@ -27,11 +27,11 @@ WINDOW = 120
 MAX_BATCH = 1000
 """Changes that a browser may send at a time."""
 QUEUE_WORDS = {
-    "Not yet labelled by me": queues.UNLABELLED,
-    "The model is least sure": queues.UNCERTAIN,
-    "Annotators disagree": queues.DISAGREEMENTS,
-    "The selection": queues.SELECTED,
-    "All galaxies": queues.EVERYTHING,
+    "Not yet labelled by me": groups.UNLABELLED,
+    "The model is least sure": groups.UNCERTAIN,
+    "Annotators disagree": groups.DISAGREEMENTS,
+    "The selection": groups.SELECTED,
+    "All galaxies": groups.EVERYTHING,
 }
 
 
@@ -39,7 +39,7 @@ class LabelSession(param.Parameterized):
     """What one visitor labels, in which order; nothing here is shared with other visitors."""
 
     annotator = param.String(default="", doc="Who labels; empty: not known yet.")
-    queue: Any = param.Selector(default=queues.UNLABELLED, objects=list(queues.QUEUES))
+    queue: Any = param.Selector(default=groups.UNLABELLED, objects=list(groups.QUEUES))
     pictures: Any = param.Selector(default="original", objects=list(PICTURES))
     blind = param.Boolean(default=True, doc="Hide T, clusters and what others say.")
 
@@ -61,14 +61,14 @@ class LabelSession(param.Parameterized):
     def refill(self) -> None:
         """Put the queue in order anew; it stays as it is until the next call."""
         layer = self.store.layer(self.annotator)
-        if self.queue == queues.UNLABELLED:
-            self.order = queues.unlabelled(self.sample, layer)
-        elif self.queue == queues.UNCERTAIN:
+        if self.queue == groups.UNLABELLED:
+            self.order = groups.unlabelled(self.sample, layer)
+        elif self.queue == groups.UNCERTAIN:
             clustering = self.state.bundle.clusterings[self.state.clustering]
-            self.order = queues.uncertain(self.sample, layer, clustering.responsibility)
-        elif self.queue == queues.DISAGREEMENTS:
-            self.order = queues.disputed(self.sample, self.store.layers(), self.stages)
-        elif self.queue == queues.SELECTED:
+            self.order = groups.uncertain(self.sample, layer, clustering.responsibility)
+        elif self.queue == groups.DISAGREEMENTS:
+            self.order = groups.disputed(self.sample, self.store.layers(), self.stages)
+        elif self.queue == groups.SELECTED:
             self.order = np.array(self.state.selection)
         else:
             self.order = np.arange(len(self.sample.ids))

@@ -151,7 +151,10 @@ def plan_html(plan: ImportPlan) -> Html:
     refused = [{"line": line, "reason": reason} for line, reason in plan.refused[:MAX_LINES]]
     rest = len(plan.lines) + len(plan.refused) - len(changed) - len(refused)
     more = f"… and {rest:,} more lines" if rest else ""
-    return render("labels.plan", words=plan.words(), changed=changed, refused=refused, more=more)
+    return render(
+        "labels.plan", words=plan.words(), notes=plan.notes, changed=changed, refused=refused,
+        more=more,
+    )  # fmt: skip
 
 
 def vocabulary_html(vocabulary: LabelScheme) -> Html:
@@ -398,8 +401,12 @@ class Import(Tool):
 
     def _planned(self, data: bytes, name: str) -> ImportPlan:
         session = self.session
-        rows = read_rows(data, PurePath(name).suffix, name)
-        return plan_import(session.store, rows, annotator=session.annotator, sample=session.sample)
+        said: list[str] = []
+        rows = read_rows(data, PurePath(name).suffix, name, said=said.append)
+        whose = session.annotator
+        plan = plan_import(session.store, rows, annotator=whose, sample=session.sample)
+        plan.notes[:0] = said
+        return plan
 
     async def _store(self) -> str:
         self.store.visible = False
