@@ -388,7 +388,7 @@ def deconvolve_images(
             advance(1)
 
 
-WIDTHS = 2.0  # times the width of the model's own PSF: beyond it a PSF is doubtful
+WIDTHS = 1.5  # times the width of the model's own PSF: beyond it a PSF is doubtful
 
 
 def _psf_for(

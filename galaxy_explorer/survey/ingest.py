@@ -274,6 +274,8 @@ def make_stamp(
     share = 1.0 if valid is None else float(central_square(valid, side).mean())
     state: State = "linear" if linear else "arcsinh"
     words = chosen.words + (", enlarged more than twice" if ratio < SMALLEST_SHARE else "")
+    if stated and row.pixel_scale > 0 and not same_scale(stated, row.pixel_scale):
+        words += ", with the header's pixel scale, for the catalogue has another"
     return Stamp(pixels, skies, sigmas, scale * ratio, state, share, words)
 
 

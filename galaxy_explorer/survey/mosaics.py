@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.fits_images import BZIP2_MAGIC, GZIP_MAGIC, HduSpan, hdu_spans, physical
-from galaxy_explorer.survey.images import (
-    BAND_KEYWORDS,
-    Image,
-    band_names,
-    image_of,
-    turn_of,
+from galaxy_explorer.survey.fits_images import (
+    BZIP2_MAGIC,
+    GZIP_MAGIC,
+    NEVER_RANK,
+    HduSpan,
+    hdu_spans,
+    physical,
 )
+from galaxy_explorer.survey.images import Image, band_names, band_of, image_of, turn_of
 from galaxy_explorer.survey.limits import MAX_PIXELS, MAX_PLANES
 from galaxy_explorer.survey.scales import UNUSABLE_WCS, PixelScale, sky_wcs, stated_scale
 
@@ -35,7 +36,6 @@ MOSAIC_SUFFIXES = tuple(
     suffix + packed for suffix in FITS_SUFFIXES for packed in ("", ".gz", ".bz2", ".fz")
 )
 COPY_BYTES = 1 << 20
-NEVER_RANK = 9  # of masks, weights and errors
 SPARE_BYTES = 64 << 20  # of the disk, left free when a mosaic is unpacked
 
 
@@ -197,12 +197,9 @@ def _chips(file: Any, spans: list[HduSpan], name: str, hdu: int | None) -> list[
 
 def _facts(header: Any, primary: Any) -> dict[str, Any]:
     """What an Image keeps of a chip's header, of the primary's where that is silent."""
-    values = (one.get(keyword) for one in (header, primary) for keyword in BAND_KEYWORDS)
-    texts = (value.strip()[:32] for value in values if isinstance(value, str))
-    band = next((text for text in texts if text and not text.upper().startswith("CLEAR")), None)
     unit = header.get("BUNIT", "")
     return {
-        "band": band,
+        "band": band_of(header) or band_of(primary),
         "bands": band_names(header, header.get("NAXIS3", 1)),
         "unit": unit.strip()[:32] if isinstance(unit, str) else "",
         "header": header,
