@@ -185,9 +185,7 @@ def _ring(region: NDArray[np.bool_], first: int, last: int) -> NDArray[np.bool_]
     return np.asarray((distance >= first) & (distance <= last))
 
 
-def _noise_begins(
-    plane: NDArray[Any], valid: NDArray[np.bool_], region: NDArray[np.bool_]
-) -> bool:
+def _noise_begins(plane: NDArray[Any], valid: NDArray[np.bool_], region: NDArray[np.bool_]) -> bool:
     """Whether a region of one value around all of the picture is a frame about a noisy sky.
 
     Beside it are then values on both sides of its own, or a flat level that is none of it; light

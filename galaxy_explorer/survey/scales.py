@@ -108,8 +108,9 @@ def _scale_of_keyword(header: Mapping[str, Any], keyword: str) -> float:
         number = _number(found[1].replace("d", "e")) if found else None
         return 0.0 if number is None or factor is None else number * factor
     number = _number(value)
-    if number is None or number <= 0:
+    if number is None or (number <= 0 and number == int(number)):  # -1, as for "unknown"
         return 0.0
+    number = abs(number)
     if keyword in AREA_KEYWORDS:
         return math.sqrt(number * AREA_KEYWORDS[keyword])
     comment = str(header.comments[keyword]).lower() if hasattr(header, "comments") else ""

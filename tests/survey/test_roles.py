@@ -113,8 +113,18 @@ def test_hubble_types_and_another_word(pictures):
     report = ingest(pictures, "id,T\nU1,Pec\nU2,E\nU3,99\n")
     assert "ttype = T: Hubble types read as stages T (E)" in report.notes
     assert any("or without a stage taken as unknown: 99, Pec" in note for note in report.notes)
-    with pytest.raises(BadCatalog, match=r"column 'T', row 3: 'dunno'.*--ttype none"):
-        ingest(pictures, "id,T\nU1,1\nU2,\nU3,dunno\nU4,0\n")
+    report = ingest(pictures, "id,T\nU1,1\nU2,\nU3,dunno\nU4,0\n")
+    np.testing.assert_array_equal(report.survey.column("ttype"), [1, np.nan, np.nan, 0])
+    assert any("taken as unknown: dunno" in note for note in report.notes)
+
+
+def test_a_column_without_any_stage_is_refused_where_it_was_named(pictures):
+    words = "id,T\nU1,red\nU2,\nU3,blue\nU4,red\n"
+    with pytest.raises(BadCatalog, match=r"column 'T', row 1: 'red'.*--ttype none"):
+        ingest(pictures, words, columns={"ttype": "T"})
+    assert any(
+        note.startswith("ttype not used: column 'T'") for note in ingest(pictures, words).notes
+    )
 
 
 def test_masked_stages_are_unknown_and_the_others_exact(pictures):
