@@ -272,7 +272,7 @@ def _doubt_degrees(catalog: StagedTable, columns: ColumnMap) -> None:
     doubt = ""
     if max(abs(west), east) <= 2 * np.pi and max(abs(south), north) <= np.pi / 2:
         doubt = "radians"
-    elif 0 <= west and east <= 24 and north - south > HOURS_DEC_SPAN:
+    elif west >= 0 and east <= 24 and north - south > HOURS_DEC_SPAN:
         doubt = "hours"
     if doubt:
         catalog.notes.append(
@@ -316,18 +316,8 @@ def _settle_ids(catalog: StagedTable, column: str, name: str) -> bool:
     return bool(whole)
 
 
-def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> float:
-    """What numbers of a column are multiplied by for degrees, or arcsec for the pixel scale."""
-    from astropy import units
-
-    goal = "arcsec" if role == "pixel_scale" else "deg"
-    said = (catalog.units.get(column, "") or split_unit(column)[1]).strip()
-    word = ANGLE_WORDS.get(said.lower(), said)
-    if "1950" in column or "1950" in said:
-        raise BadCatalog(
-            f"{name}: column {column!r} is of B1950; convert it to J2000 (--{role} none leaves it"
-            " out)"
-        )
+def _is_sexagesimal(catalog: StagedTable, column: str, role: str, name: str) -> bool:
+    """Whether a column has angles such as hh:mm:ss; raises BadCatalog for what is no angle."""
     sexagesimal, plain = False, ""
     for start, values in _values(catalog, column):
         if pa.types.is_string(values.type) or pa.types.is_boolean(values.type):
@@ -347,6 +337,22 @@ def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> fl
             f"{name}: column {column!r} has {plain!r} among hh:mm:ss: hours or degrees? Write all "
             f"cells alike (--{role} none leaves the column out)"
         )
+    return sexagesimal
+
+
+def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> float:
+    """What numbers of a column are multiplied by for degrees, or arcsec for the pixel scale."""
+    from astropy import units
+
+    goal = "arcsec" if role == "pixel_scale" else "deg"
+    said = (catalog.units.get(column, "") or split_unit(column)[1]).strip()
+    word = ANGLE_WORDS.get(said.lower(), said)
+    if "1950" in column or "1950" in said:
+        raise BadCatalog(
+            f"{name}: column {column!r} is of B1950; convert it to J2000 (--{role} none leaves it"
+            " out)"
+        )
+    sexagesimal = _is_sexagesimal(catalog, column, role, name)
     if sexagesimal:
         catalog.notes.append(
             f"{role} = {column}: sexagesimal ({'hours' if role == 'ra' else 'degrees'}) converted"

@@ -210,9 +210,10 @@ class ZipSource(_IndexedSource):
         members = [one for one in self._archive.infolist() if is_picture(one.filename)]
         if len(members) > MAX_MEMBERS:
             raise BadImage(str(path), f"more than {MAX_MEMBERS} files; unpack it")
-        # As archives made by macOS have them: a twin of each file that is no picture.
-        names = (one.filename for one in members if "__MACOSX/" not in one.filename)
-        self.index = PictureIndex(names, path.with_suffix("").resolve().as_posix())
+        # Some archives from Windows have backslashes; those of macOS a twin of each file.
+        plain = {one.filename.replace("\\", "/"): one.filename for one in members}
+        self._members = {name: own for name, own in plain.items() if not _is_hidden(name)}
+        self.index = PictureIndex(self._members, path.with_suffix("").resolve().as_posix())
 
     def fetch(self, row: CatalogRow) -> Image:
         """Read the row's picture."""
@@ -220,7 +221,7 @@ class ZipSource(_IndexedSource):
             raise BadImage("catalogue", "the row has no id")
         name = self.index.find(row.image or row.galaxy_id)
         try:
-            with self._archive.open(name) as stream:
+            with self._archive.open(self._members[name]) as stream:
                 data = stream.read(MAX_FILE_BYTES + 1)
         except (OSError, RuntimeError, ValueError, EOFError, NotImplementedError) as error:
             raise BadImage(name, f"cannot be unpacked ({error}); unpack the archive") from error
@@ -254,10 +255,18 @@ class Listing:
         return words
 
 
+def _is_hidden(path: str) -> bool:
+    """Whether a file or a folder above it is hidden, or the twin that macOS makes of a file."""
+    return any(part.startswith((".", "__MACOSX")) for part in path.split("/") if part != "..")
+
+
 def list_pictures(folder: Path) -> Listing:
     """The pictures of a folder and of those in it, each of its other files counted by a reason."""
     listing, root = Listing(), folder.resolve()
     for place, folders, names in os.walk(folder):
+        for name in [name for name in folders if _is_hidden(name)]:
+            folders.remove(name)
+            listing.left_out["hidden folder"] += 1
         for name in folders:
             path = Path(place) / name
             if path.is_symlink() and not _inside(path, root):
@@ -265,6 +274,9 @@ def list_pictures(folder: Path) -> Listing:
         for name in names:
             path = Path(place) / name
             relative = path.relative_to(folder).as_posix()
+            if is_picture(name) and _is_hidden(name):
+                listing.left_out["hidden file"] += 1
+                continue
             if not is_picture(name):
                 suffix = Path(name).suffix.lower()
                 plain = suffix and suffix.isprintable() and not name.startswith(".")

@@ -44,7 +44,9 @@ PICTURES = {
 BAND_KEYWORDS = ("FILTER", "BAND", "FILTNAM1", "FILTER1", "FILTER2")
 BAND_CUTS = (r"[,;|/+]+", r"[\s,;|/+]+")
 BAND_PUNCTUATION = "[](){}'\" "
-NO_BANDS = re.compile(r"STOKES|FREQ|WAVE|AWAV|WAVN|ENER|VRAD|VOPT|ZOPT|VELO|FELO|LAMBDA|TIME", re.I)
+NO_BANDS = re.compile(
+    r"STOKES|FREQ|WAVE|AWAV|WAVN|ENER|VRAD|VOPT|ZOPT|VELO|FELO|LAMBDA|TIME", re.IGNORECASE
+)
 """Third axes, by CTYPE3, whose planes are no colours."""
 CENTRE_SHARE = 0.1
 EXIF_ORIENTATION = 0x0112
@@ -358,23 +360,28 @@ def band_names(header: Mapping[str, Any], planes: int) -> tuple[str, ...]:
             for names in (*parts, tuple(bare)):
                 if len(names) == planes == len(set(names)) and all(names):
                     return tuple(name[:16] for name in names)
+    families = _numbered_texts(header, planes)
     for keyword in ("BAND", "FILTER", "FILT"):
-        for first in (0, 1):
-            found = [header.get(f"{keyword}{n}") for n in range(first, first + planes)]
-            if all(isinstance(v, str) and v.strip() for v in found):
-                return tuple(str(v).strip()[:16] for v in found)
-    numbered: dict[str, dict[int, str]] = {}
+        if keyword in families and all(families[keyword]):
+            return families[keyword]
+    known = (n for n in families.values() if len({wavelength(x) for x in n} - {None}) == planes)
+    return next(known, ())
+
+
+def _numbered_texts(header: Mapping[str, Any], count: int) -> dict[str, tuple[str, ...]]:
+    """Texts of the `count` cards whose keywords differ in a number alone, from 0 or 1 on."""
+    families: dict[str, dict[int, str]] = {}
     for key in header:
-        value = header.get(key) if (match := re.fullmatch(r"([A-Z_-]+)0*(\d{1,2})", key)) else None
-        if match and isinstance(value, str):
-            numbered.setdefault(match[1], {})[int(match[2])] = value.strip()
-    for values in numbered.values():
-        places = sorted(values)
-        names = tuple(values[place] for place in places)
-        counted = places in (list(range(planes)), list(range(1, planes + 1)))
-        if counted and len({wavelength(name) for name in names} - {None}) == planes:
-            return names
-    return ()
+        if match := re.fullmatch(r"([A-Z_-]+)0*(\d{1,2})", key):
+            value = header.get(key)
+            if isinstance(value, str):
+                families.setdefault(match[1], {})[int(match[2])] = value.strip()[:16]
+    counted = (list(range(count)), list(range(1, count + 1)))
+    return {
+        keyword: tuple(values[place] for place in sorted(values))
+        for keyword, values in families.items()
+        if sorted(values) in counted
+    }
 
 
 def band_of(header: Mapping[str, Any]) -> str | None:

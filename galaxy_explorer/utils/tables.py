@@ -444,9 +444,10 @@ def hubble_stage(text: str) -> float:
 
     De Vaucouleurs' numbers (de Vaucouleurs et al. 1991, RC3): cE -6, E (E0 to E7, dE) -5, cD and E+
     -4, E/S0 and S0- -3, S0 -2, S0+ -1, S0/a 0, Sa 1, Sab 2, Sb 3, Sbc 4, Sc 5, Scd 6, Sd 7, Sdm 8,
-    Sm 9, Im and Irr 10, cI 11. Bars (A, AB, B), rings and arms in brackets, "pec", "sp", ":" and
-    "?" and classes of luminosity (II-III) are passed over. S, Pec and I0 have no stage. Numbers from -6.5 to 11.5 are stages; all
-    other ones are flags (99, -999) and come back as they are: see `stage_or_nan`.
+    Sm 9, Im and Irr 10, cI 11. Bars (A, AB, B), rings and arms in brackets, classes of luminosity,
+    "pec", "sp", ":" and "?" are passed over. S, Pec and I0 have no stage. Numbers from -6.5 to
+    11.5 are stages; all other ones are flags (99, -999) and come back as they are: see
+    `stage_or_nan`.
 
     Raises ValueError for another word.
     """
