@@ -43,6 +43,8 @@ PICTURES = {
 }
 BAND_KEYWORDS = ("FILTER", "BAND", "FILTNAM1", "FILTER1", "FILTER2")
 BAND_CUTS = (r"[,;|/+]+", r"[\s,;|/+]+")
+NOT_LINEAR = re.compile(r"(ab|st|vega)?[ _]?mag(s|nitudes?)?(?![a-z])|log(10)?[ (]|dex")
+"""Units, in lower case, whose sums are no fluxes."""
 BAND_PUNCTUATION = "[](){}'\" "
 NO_BANDS = re.compile(
     r"STOKES|FREQ|WAVE|AWAV|WAVN|ENER|VRAD|VOPT|ZOPT|VELO|FELO|LAMBDA|TIME", re.IGNORECASE
@@ -202,7 +204,7 @@ def image_of(
     if header is None:
         return image
     bands = band_names(header, len(planes))
-    unit, scale = header.get("BUNIT"), stated_scale(header)
+    scale = stated_scale(header)
     odd = scale.notes if scale else ()
     return replace(
         image,
@@ -210,7 +212,7 @@ def image_of(
         words="; ".join((words, *odd)),
         band=band_of(header),
         bands=bands,
-        unit=unit.strip()[:32] if isinstance(unit, str) else "",
+        unit=unit_of(header, name),
         header=header,
         turn=turn_of(header),
         full_range=full_range,
@@ -382,6 +384,15 @@ def _numbered_texts(header: Mapping[str, Any], count: int) -> dict[str, tuple[st
         for keyword, values in families.items()
         if sorted(values) in counted
     }
+
+
+def unit_of(header: Mapping[str, Any], name: str) -> str:
+    """BUNIT of an image, "" where it is silent; raises BadImage for one that is not linear."""
+    unit = header.get("BUNIT")
+    text = unit.strip()[:32] if isinstance(unit, str) else ""
+    if NOT_LINEAR.match(text.lower()) and "BSOFTEN" not in header:
+        raise BadImage(name, f"BUNIT {text} is not linear in flux; give flux")
+    return text
 
 
 def band_of(header: Mapping[str, Any]) -> str | None:

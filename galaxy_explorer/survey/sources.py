@@ -359,7 +359,7 @@ class CubeSource:
         return self._by_values(set(wanted)) or named
 
     def _by_values(self, wanted: set[str]) -> list[str] | None:
-        """Ids of the array whose values are those of the catalogue; refused where several differ."""
+        """Ids of the array whose values are the catalogue's; refused where several differ."""
         fitting = {}
         for name, read in self._cube.arrays.items():
             values = read()
