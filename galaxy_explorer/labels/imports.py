@@ -44,6 +44,7 @@ class ImportPlan:
     """What an import would change. lines: (line, galaxy, annotator, aspect, before, after).
 
     flags: numbers in place of a stage T that are none, such as -999, and how many rows have them.
+    said: line and value of each (annotator, galaxy, aspect).
     """
 
     changes: dict[str, list[Change]] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class ImportPlan:
     same: int = 0
     refused: list[tuple[int, str]] = field(default_factory=list)
     flags: dict[str, int] = field(default_factory=dict)
+    said: dict[tuple[str, str, str], tuple[int, Value]] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         return f"<ImportPlan: {self.words()}>"
@@ -207,6 +209,14 @@ def _compare(
     line, galaxy = where
     said = layer.galaxies().get(galaxy, {})
     for aspect, value in values.items():
+        first, one = plan.said.setdefault((layer.annotator, galaxy, aspect), (line, value))
+        if one != value:
+            words = f"galaxy {galaxy}: {aspect} {value.text(aspect)}, in line {first}"
+            plan.refused.append((line, f"{words} {one.text(aspect)}; keep one of the two"))
+            continue
+        if first != line:
+            plan.same += 1
+            continue
         before = said.get(aspect, NOTHING)
         if (before.label, before.confidence, before.note) == (
             value.label,

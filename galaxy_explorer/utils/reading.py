@@ -108,6 +108,7 @@ def stage_table(
     if not path.is_file():
         raise BadCatalog(f"{name}: no such file; give the catalogue by --catalog")
     staged.parent.mkdir(parents=True, exist_ok=True)
+    kind = ""
     try:
         inner, suffix = unpacked_beside(path, staged, name, most_bytes)
         kind = _kind(inner, suffix, name)
@@ -122,7 +123,7 @@ def stage_table(
             read, notes = _READERS[kind](inner, name, table)
         return _stage_astropy(read, staged, notes)
     except DAMAGE as error:
-        cure = f"; {CURE}" if isinstance(error, pa.ArrowInvalid) else ""
+        cure = f"; {CURE}" if kind == "text" and isinstance(error, pa.ArrowInvalid) else ""
         raise BadCatalog(f"{name}: cannot be read as a table ({error}){cure}") from error
 
 

@@ -66,8 +66,10 @@ def encode_table(table: Table, extension: str) -> bytes:
         # Whole numbers of the sizes that every format knows; the largest ones as text.
         column = table[name]
         if column.dtype.kind in "iu" and column.dtype not in ("i2", "i4", "i8"):
-            wider: Any = np.promote_types(column.dtype, np.int16)
-            if wider.kind == "u":
+            wider: Any = np.int64  # with uint64, numpy's own promotion gives floats
+            if column.dtype != np.uint64:
+                wider = np.promote_types(column.dtype, np.int16)
+            else:
                 most = int(np.max(np.ma.getdata(column), initial=0))
                 wider = str if most > np.iinfo(np.int64).max else np.int64
             made[name] = column.astype(wider)
