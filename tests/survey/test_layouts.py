@@ -38,6 +38,7 @@ ASCII_IDS = st.text(
     min_size=1,
     max_size=12,
 ).filter(lambda text: text == text.strip() and text.strip("0123456789.+-eE"))
+NUMBERLIKE = st.sampled_from(("0012", "1e5", "007", "-5", "+3", "1_0", "nan", "NA", "None", "True"))
 WHOLE = st.integers(0, 2**64 - 1)
 
 
@@ -79,7 +80,7 @@ def write_ids(path: Path, ids: list[Any], kind: str) -> Path:
 @given(
     st.one_of(
         st.tuples(
-            st.lists(ASCII_IDS, min_size=1, max_size=5, unique=True),
+            st.lists(st.one_of(ASCII_IDS, NUMBERLIKE), min_size=1, max_size=5, unique=True),
             st.sampled_from(
                 ("csv", "parquet text", "parquet bytes", "fits text", "fits bytes", "votable text",
                  "ecsv text")
