@@ -269,7 +269,8 @@ def test_parquet_of_others(tmp_path):
         ("SBab", 2), ("SA(rs)b", 3), ("SBb", 3), ("Sb", 3), ("Sb pec", 3), ("SB(rs)bc?", 4),
         ("SAB(rs)c", 5), ("Sc:", 5), ("Scd", 6), ("Sb-c", 4), ("Sd", 7), ("SBdm", 8), ("Sm", 9),
         ("Im", 10), ("IBm", 10), ("IB(s)m", 10), ("Irr", 10), ("IRR", 10), ("cI", 11), ("2.5", 2.5),
-        ("-6.4", -6.4), ("SBc sp", 5),
+        ("-6.4", -6.4), ("SBc sp", 5), ("SAB0-pec", -3), ("S0/E", -3), ("cD0", -4), ("dE,N", -5),
+        ("Sb/Sc", 4), ("ScII.2", 5), ("SBb(r)I-II", 3), ("Sb;LINER", 3), ("\u22125", -5),
     ],
 )  # fmt: skip
 def test_hubble_types_are_stages(text, stage):
@@ -277,7 +278,8 @@ def test_hubble_types_are_stages(text, stage):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "NA", "?", "-", "~", "None", "null", "S", "SB", "Pec", "I0", "S?"]
+    "text",
+    ["", "NA", "?", "-", "~", "None", "null", "S", "SB", "Pec", "I0", "S?", "S...", "Unknown"],
 )
 def test_types_without_a_stage_are_unknown(text):
     assert np.isnan(hubble_stage(text))
@@ -328,3 +330,60 @@ def test_any_text_comes_back_to_the_last_digit(tmp_path_factory, rows, separator
     assert list(zip(*staged.read().to_pydict().values(), strict=True)) == [
         (one, two, str(number)) for one, two, number in rows
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id\tra\tT\nU1\t12.5\t3\t\nU2\t13.5\t-5\t\n",
+        "id;ra;T;\nU1;12.5;3;\nU2;13.5;-5;\n",
+        "| id | ra | T |\n|:--|--:|---|\n| U1 | 12.5 | 3 |\n| U2 | 13.5 | -5 |\n",
+        "\ufeffid,\u200bra,T\nU1,12.5,3\nU2,13.5,-5\n",
+        'id,ra,T\nU1,"12,5",3\nU2,"13,5",-5\n',
+    ],
+)
+def test_separators_rules_and_marks_that_editors_leave(tmp_path, text):
+    assert read(tmp_path, "mine.txt", text)[0] == WANTED
+    assert read(tmp_path, "mine.txt", text.encode("utf-32"))[0] == WANTED
+
+
+def test_a_quote_that_is_not_closed_swallows_no_rows(tmp_path):
+    with pytest.raises(BadCatalog, match="column 'note' has a quote that is not closed"):
+        read(tmp_path, "c.csv", 'id,note\nU1,"open\nU2,x\n')
+    for text in ('id,note\nU1,5" seeing\nU2,x\n', 'id,note\nU1,"two\nlines"\nU2,x\n'):
+        assert read(tmp_path, "c.csv", text)[0]["id"] == ["U1", "U2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("id,ra\na,1\nb,2,3\n", "put text with separators in quotes; where line 1 is a title"),
+        ("A title\nid,ra\na,1\n", "where line 1 is a title, begin it with #"),
+        ("<!DOCTYPE html><html>404</html>", "is a web page"),
+        (b"\x28\xb5\x2f\xfd0000", "zstd; unpack it first"),
+        (b"ARROW1\0\0", "Feather"),
+        ("id,ra\na,1\n".encode("utf-16-le"), "UTF-16 without its mark: save it as UTF-8"),
+    ],
+)
+def test_refusals_have_a_cure(tmp_path, content, words):
+    with pytest.raises(BadCatalog, match=words):
+        read(tmp_path, "c.csv", content)
+
+
+def test_columns_of_no_use_block_no_table(tmp_path):
+    columns = [fits.Column("id", "2A", array=["a", "b"]), fits.Column("z", "C", array=[1j, 2])]
+    columns.append(fits.Column("flags", "3X", array=np.ones((2, 3), bool)))
+    fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "c.fits")
+    found, staged = read(tmp_path, "c.fits", (tmp_path / "c.fits").read_bytes())
+    assert found["id"] == ["a", "b"]
+    assert "complex" in staged.left_out["z"]
+
+
+def test_a_table_that_its_service_cut_off_says_so(tmp_path):
+    cut = """<VOTABLE version="1.3"><RESOURCE type="results">
+    <INFO name="QUERY_STATUS" value="OVERFLOW"/><TABLE>
+    <FIELD name="id" datatype="char" arraysize="*"/>
+    <DATA><TABLEDATA><TR><TD>a</TD></TR></TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"""
+    found, staged = read(tmp_path, "c.xml", cut)
+    assert found == {"id": ["a"]}
+    assert any("rows are missing" in note for note in staged.notes)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.io.votable import parse_single_table, ucd, validate
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -122,6 +122,47 @@ def test_text_comes_back_unchanged_or_is_refused(texts: list[str], extension: st
     else:
         notes = decode_table(data, extension)["note"].tolist()
     assert notes == table["note"].tolist()
+
+
+NUMBERS = {
+    "whole": (st.integers(-(2**63), 2**63 - 1), np.int64),
+    "large": (st.integers(0, 2**64 - 1), np.uint64),
+    "small": (st.integers(-128, 127), np.int8),
+    "real": (st.floats(allow_nan=False, allow_infinity=False), np.float64),
+    "single": (st.floats(width=32, allow_nan=False, allow_infinity=False), np.float32),
+    "yes": (st.booleans(), np.bool_),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.sampled_from(sorted(FORMATS)), st.integers(1, 5))
+def test_numbers_and_gaps_come_back_exactly_or_are_refused(data, extension, rows) -> None:
+    masks = st.lists(st.booleans(), min_size=rows, max_size=rows)
+    columns, gone = {}, {}
+    for name, (strategy, kind) in NUMBERS.items():
+        values = data.draw(st.lists(strategy, min_size=rows, max_size=rows), name)
+        gone[name] = data.draw(masks, name)
+        columns[name] = MaskedColumn(np.array(values, kind), mask=gone[name])
+    columns["text"] = data.draw(st.lists(st.text(max_size=5), min_size=rows, max_size=rows))
+    made = Table(columns)
+    try:
+        written = encode_table(made, extension)
+    except BadCatalog:
+        return
+    if extension == "csv":
+        lines = list(csv.DictReader(io.StringIO(written.decode(), newline="")))
+        read = {name: [line[name] for line in lines] for name in made.colnames}
+        read["text"] = [unguarded(text) for text in read["text"]]
+    else:
+        back = decode_table(written, extension)
+        read = {name: back[name].tolist() for name in made.colnames}
+    assert ["" if text is None else text for text in read["text"]] == columns["text"]
+    for name, (_, kind) in NUMBERS.items():
+        for there, value, found in zip(gone[name], columns[name].data, read[name], strict=True):
+            if there:
+                assert found in (None, "") or found != found  # noqa: PLR0124 (NaN)
+            else:
+                assert str(found) == str(value) or kind(float(found)) == value
 
 
 UNUSUAL = [

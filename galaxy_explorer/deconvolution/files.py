@@ -144,8 +144,6 @@ def read_stamp(path: Path, size: int, options: DeconvolutionOptions) -> Deconvol
     name = str(path)
     image = _one_plane(read_image(path, hdu=options.hdu), options.band, name)
     unit = flux_unit(image.header.get("BUNIT"))
-    if unit.kind == "magnitudes":
-        raise BadImage(name, f"BUNIT {unit.text} is not linear in flux; give flux")
     scale, step, notes = options.scale_of(image, name)
     cut = _Cut.of(image.data.shape[-2:], size, step, name)
     pixels = cut.apply(image.data, keep_sum=not unit.an_area)[0]
@@ -392,7 +390,7 @@ def deconvolve_images(
             advance(1)
 
 
-WIDTHS = 2.0  # times the width of the model's own PSF: beyond it a PSF is doubtful
+WIDTHS = 1.5  # times the width of the model's own PSF: beyond it a PSF is doubtful
 
 
 def _psf_for(

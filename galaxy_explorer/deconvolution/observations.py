@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from galaxy_explorer.models.psf import PSFConvolution
+from galaxy_explorer.survey.images import NOT_LINEAR
 
 Array = NDArray[np.float32]
 BATCH = 64
@@ -109,7 +110,6 @@ A_SECOND = re.compile(
     r"(/|per) *\(?s(ec(onds?)?)?(?![a-z])|(?<![a-z])s(ec)? *(\*\*|\^)? *\(?-1|cps|eps"
 )
 AN_AREA = re.compile(r"(?<![a-z])sr(?![a-z])|arcsec|(/|per) *\(?beam")
-MAGNITUDES = re.compile(r"mags?(?![a-z])")
 GAINS = ("EGAIN", "GAIN", "CCDGAIN", "ATODGAIN")
 EXPOSURES = ("EXPTIME", "EXPOSURE", "TEXPTIME", "XPOSURE")
 
@@ -127,7 +127,7 @@ def flux_unit(bunit: Any) -> FluxUnit:
     """The unit that BUNIT states, in the many ways of writing it."""
     text = bunit.strip() if isinstance(bunit, str) else ""
     plain = re.sub(r"^[0-9.e+^-]*[0-9][ .*]*", "", text.lower())
-    kinds = {"electrons": ELECTRONS, "counts": COUNTS, "magnitudes": MAGNITUDES}
+    kinds = {"electrons": ELECTRONS, "counts": COUNTS, "magnitudes": NOT_LINEAR}
     kind = next((name for name, words in kinds.items() if words.match(plain)), "other")
     found = A_SECOND.search(plain), AN_AREA.search(plain)
     return FluxUnit(text, kind if text else "", *(one is not None for one in found))

@@ -45,6 +45,7 @@ class ImportPlan:
 
     flags: numbers in place of a stage T that are none, such as -999, and how many rows have them.
     notes: how the table was read, and which columns are used for what.
+    said: line and value of each (annotator, galaxy, aspect).
     """
 
     changes: dict[str, list[Change]] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class ImportPlan:
     refused: list[tuple[int, str]] = field(default_factory=list)
     flags: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    said: dict[tuple[str, str, str], tuple[int, Value]] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         return f"<ImportPlan: {self.words()}>"
@@ -230,6 +232,14 @@ def _compare(
     line, galaxy = where
     said = layer.galaxies().get(galaxy, {})
     for aspect, value in values.items():
+        first, one = plan.said.setdefault((layer.annotator, galaxy, aspect), (line, value))
+        if one != value:
+            words = f"galaxy {galaxy}: {aspect} {value.text(aspect)}, in line {first}"
+            plan.refused.append((line, f"{words} {one.text(aspect)}; keep one of the two"))
+            continue
+        if first != line:
+            plan.same += 1
+            continue
         before = said.get(aspect, NOTHING)
         if (before.label, before.confidence, before.note) == (
             value.label,

@@ -43,10 +43,33 @@ USUAL_NAMES = {
     "galaxy_id": ("galaxy_id", "objid", "dr7objid", "dr8objid", "object_id", "id", "name"),
     "image": ("image", "file", "filename", "path", "picture", "stamp"),
     "ttype": ("ttype", "t_type", "t", "hubble_stage"),
-    "ra": ("ra", "raj2000", "ra_deg", "alpha_j2000"),
-    "dec": ("dec", "de", "dej2000", "dec_deg", "delta_j2000"),
+    "ra": ("ra", "raj2000", "alpha_j2000", "ra_icrs", "_raj2000", "ra_j2000", "right_ascension"),
+    "dec": (
+        "dec",
+        "de",
+        "dej2000",
+        "delta_j2000",
+        "de_icrs",
+        "_dej2000",
+        "dec_j2000",
+        "declination",
+        "decl",
+    ),
     "pixel_scale": ("pixel_scale_arcsec", "pixscale_arcsec", "pixscale"),
 }
+_UNIT_IN_NAME = re.compile(r"\s*[(\[{]\s*([^)\]}]*?)\s*[)\]}]\s*$")
+_UNIT_AT_END = re.compile(
+    r"(?<=[a-z])_?(radians?|hours?|hrs?|degrees?|deg|arcsec)$|(?<=[a-z])_(rad|h)$", re.IGNORECASE
+)
+
+
+def split_unit(name: str) -> tuple[str, str]:
+    """A column's name without the unit in it, and that unit: "RA (deg)", "ra_rad", "RAdeg"."""
+    if found := _UNIT_IN_NAME.search(name):
+        return name[: found.start()].strip(), found[1]
+    if found := _UNIT_AT_END.search(name):
+        return name[: found.start()], found[1] or found[2]
+    return name, ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +120,9 @@ def map_columns(names: Sequence[str], given: dict[str, str | None], catalog: str
         found[role] = wanted or next(
             (name for guess in usual for name in names if name.lower() == guess), None
         )
+        if found[role] is None and role in {"ra", "dec"}:
+            bare = {name: split_unit(name)[0].lower().replace(" ", "_") for name in names}
+            found[role] = next((n for guess in usual for n in names if bare[n] == guess), None)
         if found[role] and not wanted:
             guessed.append(f"{role} = {found[role]}")
     if not found["galaxy_id"]:
@@ -155,6 +181,7 @@ def blocks(catalog: pq.ParquetFile, *, start: int, size: int) -> Iterator[pa.Tab
 
 LARGEST_DEC_DEG = 90.0
 LARGEST_RA_DEG = 360.0
+HOURS_DEC_SPAN = 60.0  # degrees; a survey so tall is seldom 24 degrees wide
 
 
 @dataclass(frozen=True)
@@ -180,9 +207,9 @@ ANGLE_WORDS = {
     "degree": "deg", "degrees": "deg", "degs": "deg", "d": "deg", "radian": "rad",
     "radians": "rad", "hours": "h", "hr": "h", "hrs": "h", "arcseconds": "arcsec",
     "decimal degrees": "deg", "degree (j2000)": "deg", "asec": "arcsec",
-    "arcsec/pixel": "arcsec", "arcsec/pix": "arcsec", "arcsec / pix": "arcsec",
+    "arcsec/pixel": "arcsec", "arcsec/pix": "arcsec", "arcsec / pix": "arcsec", "j2000": "deg",
+    "icrs": "deg", "hour": "h", "hourangle": "h", "hms": "h:m:s", "dms": "d:m:s",
 }  # fmt: skip
-NAME_UNITS = {"_rad": "rad", "_radians": "rad", "_hours": "h", "_hour": "h", "_arcsec": "arcsec"}
 _SEXAGESIMAL = re.compile(
     r"([+-]?)\s*(\d{1,3})\s*([:hd\u00b0 ])\s*(\d{1,2}(?:\.\d*)?)"
     r"(?:\s*[:m'\u2032 ]\s*(\d{1,2}(?:\.\d*)?))?\s*[s\"\u2033m'\u2032]?"
@@ -199,23 +226,26 @@ def settle_columns(
 ) -> ColumnMap:
     """Look at the columns of the roles as a whole: units, words, flags; say so in its notes.
 
-    A column that was guessed for pictures, positions or pixel scales and cannot be read as such is
-    left unused with a note. needs_positions: not those of positions.
+    A column that was guessed for pictures, positions, pixel scales or stages and cannot be read as
+    such is left unused with a note. needs_positions: not those of positions.
 
     Raises BadCatalog, naming column, value and cure, for what was given and cannot be read, for
-    float ids and for words that are no T.
+    float ids and for a column of T that has no stage.
     """
     columns = replace(columns, whole_ids=_settle_ids(catalog, columns.galaxy_id, name))
     factors: dict[str, float] = {}
+    flags: Mapping[str, int] = {}
     unused: dict[str, Any] = {}
-    for role in ("image", "ra", "dec", "pixel_scale"):
+    for role in ("image", "ra", "dec", "pixel_scale", "ttype"):
         column = getattr(columns, role)
         if column is None:
             continue
         try:
             if column in catalog.left_out:
                 raise BadCatalog(f"{name}: column {column!r} is {catalog.left_out[column]}")
-            if role != "image":
+            if role == "ttype":
+                flags = _settle_stages(catalog, column, name)
+            elif role != "image":
                 factors[role] = _settle_angle(catalog, column, role, name)
         except BadCatalog as error:
             if given.get(role) or (needs_positions and role in {"ra", "dec"}):
@@ -224,9 +254,35 @@ def settle_columns(
             catalog.notes.append(f"{role} not used: {str(error).removeprefix(f'{name}: ')}")
     if {"ra", "dec"} & unused.keys():
         unused |= {"ra": None, "dec": None}
-    flags = _settle_stages(catalog, columns.ttype, name) if columns.ttype else {}
     guessed = tuple(g for g in columns.guessed if g.split(" = ")[0] not in unused)
-    return replace(columns, **unused, factors=factors, guessed=guessed, flags=flags)
+    settled = replace(columns, **unused, factors=factors, guessed=guessed, flags=flags)
+    _doubt_degrees(catalog, settled)
+    return settled
+
+
+def _doubt_degrees(catalog: StagedTable, columns: ColumnMap) -> None:
+    """Note positions without a unit that look like radians or hours; they are taken as degrees."""
+    limits = []
+    for column in (columns.ra, columns.dec):
+        if column is None or catalog.units.get(column) or split_unit(column)[1]:
+            return
+        blocks = [_floats(v) for _, v in _values(catalog, column) if not pa.types.is_string(v.type)]
+        numbers = np.concatenate(blocks) if blocks else np.empty(0)
+        numbers = numbers[np.isfinite(numbers)]
+        if not numbers.size:
+            return
+        limits.append((float(numbers.min()), float(numbers.max())))
+    (west, east), (south, north) = limits
+    doubt = ""
+    if max(abs(west), east) <= 2 * np.pi and max(abs(south), north) <= np.pi / 2:
+        doubt = "radians"
+    elif west >= 0 and east <= 24 and north - south > HOURS_DEC_SPAN:
+        doubt = "hours"
+    if doubt:
+        catalog.notes.append(
+            f"{columns.ra} from {west:.4g} to {east:.4g}, {columns.dec} from {south:.4g} to "
+            f"{north:.4g} taken as degrees; are they {doubt}? Then call them {columns.ra}_{doubt}"
+        )
 
 
 def _values(catalog: StagedTable, column: str) -> Iterator[tuple[int, pa.ChunkedArray]]:
@@ -264,25 +320,44 @@ def _settle_ids(catalog: StagedTable, column: str, name: str) -> bool:
     return bool(whole)
 
 
+def _is_sexagesimal(catalog: StagedTable, column: str, role: str, name: str) -> bool:
+    """Whether a column has angles such as hh:mm:ss; raises BadCatalog for what is no angle."""
+    sexagesimal, plain = False, ""
+    for start, values in _values(catalog, column):
+        if pa.types.is_string(values.type) or pa.types.is_boolean(values.type):
+            for row, value in enumerate(values.to_pylist(), start + 1):
+                cell = str(value or "").strip()
+                if np.isnan(_angle(cell, role)) and cell not in EMPTY:
+                    raise BadCatalog(
+                        f"{name}: column {column!r}, row {row}: {cell[:40]!r} is no number; "
+                        f"degrees or hh:mm:ss are needed (--{role} none leaves the column out)"
+                    )
+                number = _decimal(cell)
+                sexagesimal = sexagesimal or (number is None and cell not in EMPTY)
+                if role == "ra" and number is not None and abs(number) <= 24.0:
+                    plain = plain or cell
+    if sexagesimal and plain:
+        raise BadCatalog(
+            f"{name}: column {column!r} has {plain!r} among hh:mm:ss: hours or degrees? Write all "
+            f"cells alike (--{role} none leaves the column out)"
+        )
+    return sexagesimal
+
+
 def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> float:
     """What numbers of a column are multiplied by for degrees, or arcsec for the pixel scale."""
     from astropy import units
 
     goal = "arcsec" if role == "pixel_scale" else "deg"
-    ending = next((unit for end, unit in NAME_UNITS.items() if column.lower().endswith(end)), "")
-    said = catalog.units.get(column, ending).strip()
+    said = (catalog.units.get(column, "") or split_unit(column)[1]).strip()
     word = ANGLE_WORDS.get(said.lower(), said)
-    text = False
-    for start, values in _values(catalog, column):
-        if pa.types.is_string(values.type) or pa.types.is_boolean(values.type):
-            text = text or values.null_count < len(values)
-            for row, value in enumerate(values.to_pylist(), start + 1):
-                if np.isnan(_angle(str(value or ""), role)) and str(value or "") not in EMPTY:
-                    raise BadCatalog(
-                        f"{name}: column {column!r}, row {row}: {str(value)[:40]!r} is no number; "
-                        f"degrees or hh:mm:ss are needed (--{role} none leaves the column out)"
-                    )
-    if text:
+    if "1950" in column or "1950" in said:
+        raise BadCatalog(
+            f"{name}: column {column!r} is of B1950; convert it to J2000 (--{role} none leaves it"
+            " out)"
+        )
+    sexagesimal = _is_sexagesimal(catalog, column, role, name)
+    if sexagesimal:
         catalog.notes.append(
             f"{role} = {column}: sexagesimal ({'hours' if role == 'ra' else 'degrees'}) converted"
         )
@@ -305,20 +380,26 @@ def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> fl
 
 
 def _settle_stages(catalog: StagedTable, column: str, name: str) -> Counter[str]:
-    """The flags among the stages, noted with words that were read; refuse a word that is none."""
-    if column in catalog.left_out:
-        raise BadCatalog(f"{name}: column {column!r} is {catalog.left_out[column]}")
+    """The flags among the stages, noted with words read as T; refuse a column without stages."""
     flags: Counter[str] = Counter()
     words: set[str] = set()
+    known, refusal = 0, ""
     for start, values in _values(catalog, column):
         if pa.types.is_string(values.type):
-            numbers, said = _word_stages(values.to_pylist(), f"{name}: column {column!r}", start)
+            numbers, said, why = _word_stages(values.to_pylist())
             words |= {word for word, stage in said if not np.isnan(stage)}
             flags.update(word for word, stage in said if np.isnan(stage))
+            if why and not refusal:
+                refusal = f"{name}: column {column!r}, row {start + why[0] + 1}: {why[1]}"
         else:
             numbers = _floats(values)
+        known += int(np.isfinite(stage_or_nan(numbers)).sum())
         outside = numbers[~np.isnan(numbers) & np.isnan(stage_or_nan(numbers))]
         flags.update(f"{number:g}" for number in outside.tolist())
+    if refusal and not known:
+        raise BadCatalog(
+            f"{refusal}; correct or empty the cell, or leave the column out by --ttype none"
+        )
     if words:
         some = ", ".join(sorted(words)[:5])
         catalog.notes.append(f"ttype = {column}: Hubble types read as stages T ({some})")
@@ -328,30 +409,37 @@ def _settle_stages(catalog: StagedTable, column: str, name: str) -> Counter[str]
 
 
 def _word_stages(
-    values: list[str | None], where: str, start: int
-) -> tuple[NDArray[np.float64], list[tuple[str, float]]]:
-    """Stages of a column of text, and each word with its own. Raises BadCatalog with the row."""
-    numbers, words = np.full(len(values), np.nan), []
+    values: list[str | None],
+) -> tuple[NDArray[np.float64], list[tuple[str, float]], tuple[int, str] | None]:
+    """Stages of a column of text, each word with its own, and the first that is none and why."""
+    numbers, words, why = np.full(len(values), np.nan), [], None
     for i, value in enumerate(values):
+        text = (value or "").strip()
         try:
-            numbers[i] = hubble_stage(value or "")
+            numbers[i] = hubble_stage(text)
         except ValueError as error:
-            raise BadCatalog(
-                f"{where}, row {start + i + 1}: {error}; correct or empty the cell, or leave the "
-                "column out by --ttype none"
-            ) from error
-        if value and value.strip() not in EMPTY and not NUMBER.fullmatch(value.strip()):
-            words.append((value.strip(), float(numbers[i])))
-    return numbers, words
+            why = why or (i, str(error))
+        if text and text not in EMPTY and not NUMBER.fullmatch(text):
+            words.append((text, float(numbers[i])))
+    return numbers, words, why
+
+
+_FORTRAN = re.compile(r"[+-]?\d*\.\d*[dD][+-]?\d{1,2}")
+
+
+def _decimal(text: str) -> float | None:
+    """The number that a text is, with Fortran's D for E; None where it is none."""
+    if _FORTRAN.fullmatch(text):
+        text = text.lower().replace("d", "e")
+    return float(text) if NUMBER.fullmatch(text) else None
 
 
 def _angle(text: str, role: str) -> float:
     """Degrees of a number or of hh:mm:ss, dd:mm:ss; NaN where it is neither."""
-    text = text.strip().replace("\u2212", "-")
-    try:
-        return float(text)
-    except ValueError:
-        found = _SEXAGESIMAL.fullmatch(text)
+    text = text.strip().replace("\u2212", "-").replace("\u2013", "-")
+    if (number := _decimal(text)) is not None:
+        return number
+    found = _SEXAGESIMAL.fullmatch(text)
     if not found:
         return float("nan")
     sign, whole, mark, minutes, seconds = found.groups()
@@ -393,8 +481,7 @@ def survey_columns(table: pa.Table, columns: ColumnMap, kept: list[int]) -> dict
     if columns.ttype:
         values = table[columns.ttype]
         words = pa.types.is_string(values.type)
-        stages = [hubble_stage(v or "") for v in values.to_pylist()] if words else _floats(values)
-        ttype = stage_or_nan(stages)
+        ttype = stage_or_nan(_word_stages(values.to_pylist())[0] if words else _floats(values))
     ids = pa.array(_ids(table, columns), pa.string())
     result: dict[str, Any] = {"galaxy_id": ids, "ra": ra, "dec": dec, "ttype": ttype}
     for name in table.column_names:
@@ -436,9 +523,11 @@ def _angles(table: pa.Table, columns: ColumnMap, role: str) -> NDArray[np.float6
     if column is None:
         return np.full(table.num_rows, np.nan)
     values = table[column]
+    factor = columns.factors.get(role, 1.0)  # 1 for sexagesimal ones
     if pa.types.is_string(values.type):
-        return np.array([_angle(value or "", role) for value in values.to_pylist()], np.float64)
-    return _floats(values) * columns.factors.get(role, 1.0)
+        texts = values.to_pylist()
+        return factor * np.array([_angle(value or "", role) for value in texts], np.float64)
+    return _floats(values) * factor
 
 
 def _positions(

@@ -42,7 +42,8 @@ BITPIX = (8, 16, 32, 64, -32, -64)
 SIZES = ("BITPIX", "NAXIS", *(f"NAXIS{n}" for n in range(1, MAX_AXES + 1)))
 NUMBERS = (*SIZES, "PCOUNT", "GCOUNT")
 TILED = (*(f"Z{name}" for name in SIZES), *(f"ZTILE{n}" for n in range(1, MAX_AXES + 1)))
-TEXTS = ("EXTNAME", "ZIMAGE", "ZCMPTYPE")
+NAMES = ("EXTNAME", "EXTTYPE", "HDUNAME")  # what an HDU is called; the first that is there counts
+TEXTS = (*NAMES, "ZIMAGE", "ZCMPTYPE")
 KEPT = frozenset({"SIMPLE", "XTENSION", *NUMBERS, *TILED, *TEXTS})
 REMARKS = ("HISTORY ", "COMMENT ", " " * 8)
 
@@ -56,8 +57,20 @@ OWN_CARDS = re.compile(
     r"|(CD|PC)\d_\d|L(ON|AT)POLE|[AB]P?_(\d_\d|ORDER)|CPDIS\d|D2IM|MJDREF|RADESYS|EQUINOX"
 )
 
+OWN_WCS = re.compile(
+    r"C(TYPE|UNIT|RVAL|RPIX|DELT|ROTA)\d|(CD|PC)\d_\d|L(ON|AT)POLE|RADESYS|EQUINOX"
+)
+
 # What an HDU is by its EXTNAME, in whole words without numbers.
-SCIENCE = frozenset({"sci", "science", "image", "img", "data", "flux", "intensity", "coadd"})
+SCIENCE = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        sci science image img data flux intensity coadd signal cutout stack stk drz drc mosaic
+        calexp
+        """,
+    )
+)
 NEVER = frozenset(
     re.findall(
         r"\w+",
@@ -66,10 +79,13 @@ NEVER = frozenset(
         weights wht wgt wt wmap invvar ivar inverse err error errors sigma rms std stddev unc
         uncert uncertainty var variance noise seg segm segmap segmentation label labels exp expmap
         exposure exptime cov coverage con context ctx area nobs nexp depth footprint samp time
-        wcsdvarr d2imarr wcscorr conf confidence overlap chisq chi nimage segim sigim
+        wcsdvarr d2imarr wcscorr conf confidence overlap chisq chi nimage snr prob saturation segim
+        sigim
         """,
     )
 )
+NEVER_RANK = 9
+NEVER_PARTS = re.compile(r"mask|weight|error|err$|noise|flag|varian|uncert|invvar")
 # Of those words, what names of galaxies and of usual files hold too.
 COMMON = frozenset(
     re.findall(
@@ -149,11 +165,11 @@ class HduSpan:
     def rank(self) -> int:
         """How likely it is the picture: 0 by its name, then floats, whole numbers, derived ones.
 
-        9 for masks, weights, errors and their like, which are read only when asked for.
+        NEVER_RANK for masks, weights, errors and their like, which are read only when asked for.
         """
         words = {word.strip("0123456789") for word in re.split(r"[^a-z0-9]+", self.name.lower())}
-        if words & NEVER:
-            return 9
+        if words & NEVER or any(NEVER_PARTS.search(word) for word in words):
+            return NEVER_RANK
         if words & SCIENCE:
             return 0
         if words & DERIVED:
@@ -189,7 +205,8 @@ def hdu_spans(data: bytes | mmap, name: str) -> Iterator[HduSpan]:
         is_image = number == 0 or cards["XTENSION"].strip("' ") == "IMAGE"
         found = HduSpan(
             number, start, end, shape, is_image and math.prod(shape or (0,)) > 0,
-            _text(cards.get("EXTNAME", "")), numbers["BITPIX"], header_bytes,
+            next((text for key in NAMES if (text := _text(cards.get(key, "")))), ""),
+            numbers["BITPIX"], header_bytes,
         )  # fmt: skip
         yield _compressed(found, cards, name) if cards.get("ZIMAGE") == "T" else found
         start += header_bytes + -(-size // BLOCK) * BLOCK
@@ -262,7 +279,8 @@ def _shape(numbers: dict[str, int], name: str) -> tuple[int, ...]:
 def choose_hdu(spans: Sequence[HduSpan], name: str, hdu: int | None) -> HduSpan:
     """The HDU that holds the picture, by number, else by name and kind (`HduSpan.rank`).
 
-    Of unnamed ones the first is taken, of several chips or differently named ones none.
+    Of unnamed ones the first is taken, of several chips or differently named ones none; the
+    primary HDU's own image, which seldom has a name, goes before unknown names.
 
     Raises BadImage where there is none or it cannot be decided, naming the HDUs and the cure.
     """
@@ -278,9 +296,10 @@ def choose_hdu(spans: Sequence[HduSpan], name: str, hdu: int | None) -> HduSpan:
     rank = min(span.rank for span in images)
     best = [span for span in images if span.rank == rank]
     listed = ", ".join(span.words for span in images)
-    if rank == 9:
+    if rank == NEVER_RANK:
         raise BadImage(name, f"only masks, weights or errors ({listed}); choose by --hdu")
-    rivals = best[1:] if best[0].name else []
+    named = bool(best[0].name) or (best[0].number > 0 and any(span.name for span in best))
+    rivals = best[1:] if named else []
     if rank == 1 and best[0].number and images[0].number == 0 and abs(images[0].bitpix) > 8:
         rivals = [images[0]]  # whole numbers in the primary HDU, floats after it
     if rivals:
@@ -442,9 +461,15 @@ def physical(raw: NDArray[Any], header: Any, bitpix: int) -> tuple[NDArray[Any],
 
 
 def _inherited(primary: Any, header: Any) -> list[Any]:
-    """Cards of the primary header that say what the extension's does not."""
+    """Cards of the primary header that say what the extension's does not.
+
+    Its coordinates only where it has no pixels and the extension asks for them by INHERIT = T.
+    """
+    shared = header.get("INHERIT") is True and primary.get("NAXIS") == 0
+    shared = shared and not any(OWN_WCS.match(key) for key in header if key)
     return [
         card
         for card in primary.cards
-        if card.keyword not in header and card.keyword and not OWN_CARDS.match(card.keyword)
-    ]
+        if card.keyword and card.keyword not in header
+        and (not OWN_CARDS.match(card.keyword) or (shared and OWN_WCS.match(card.keyword)))
+    ]  # fmt: skip

@@ -225,16 +225,17 @@ class ZipSource(_IndexedSource):
         members = [one for one in self._archive.infolist() if is_picture(one.filename)]
         if len(members) > MAX_MEMBERS:
             raise BadImage(str(path), f"more than {MAX_MEMBERS} files; unpack it")
-        # As archives made by macOS have them: a twin of each file that is no picture.
-        names = (one.filename for one in members if "__MACOSX/" not in one.filename)
+        # Some archives from Windows have backslashes; those of macOS a twin of each file.
+        plain = {one.filename.replace("\\", "/"): one.filename for one in members}
+        self._members = {name: own for name, own in plain.items() if not _is_hidden(name)}
         root = path.with_suffix("").resolve().as_posix()
-        super().__init__(hdu, "zip archive", PictureIndex(names, root))
+        super().__init__(hdu, "zip archive", PictureIndex(self._members, root))
 
     def fetch(self, row: CatalogRow) -> Image:
         """Read the row's picture."""
         name = self.locate(row)
         try:
-            with self._archive.open(name) as stream:
+            with self._archive.open(self._members[name]) as stream:
                 data = stream.read(MAX_FILE_BYTES + 1)
         except (OSError, RuntimeError, ValueError, EOFError, NotImplementedError) as error:
             raise BadImage(name, f"cannot be unpacked ({error}); unpack the archive") from error
@@ -273,6 +274,11 @@ class Listing:
         return words
 
 
+def _is_hidden(path: str) -> bool:
+    """Whether a file or a folder above it is hidden, or the twin that macOS makes of a file."""
+    return any(part.startswith((".", "__MACOSX")) for part in path.split("/") if part != "..")
+
+
 def list_pictures(folder: Path) -> Listing:
     """The pictures of a folder and of those in it, each of its other files counted by a reason."""
     listing, root = Listing(), folder.resolve()
@@ -283,6 +289,11 @@ def list_pictures(folder: Path) -> Listing:
         listing.left_out.add(f"folder that cannot be listed: {error.strerror}", name)
 
     for place, folders, names in os.walk(folder, onerror=closed):
+        for name in [name for name in folders if _is_hidden(name)]:
+            folders.remove(name)
+            listing.left_out.add(
+                "hidden folder", (Path(place) / name).relative_to(folder).as_posix()
+            )
         for name in folders:
             path = Path(place) / name
             if path.is_symlink() and not _inside(path, root):
@@ -291,25 +302,30 @@ def list_pictures(folder: Path) -> Listing:
         for name in names:
             path = Path(place) / name
             relative = path.relative_to(folder).as_posix()
-            if os.fsencode(relative) != relative.encode("utf-8", "replace"):
-                shown = os.fsencode(relative).decode("utf-8", "replace")
-                listing.left_out.add("name that is not UTF-8; rename it", shown)
-                continue
-            if not is_picture(name):
-                suffix = Path(name).suffix.lower()
-                plain = suffix and suffix.isprintable() and not name.startswith(".")
-                listing.left_out.add(suffix if plain else "without a suffix", relative)
-                continue
-            try:
-                regular = stat.S_ISREG(path.stat().st_mode)
-            except (OSError, ValueError):
-                regular = False
-            if not regular:
-                listing.left_out.add("broken link or special file", relative)
+            if why := _no_picture(path, relative):
+                listing.left_out.add(why, os.fsencode(relative).decode("utf-8", "replace"))
                 continue
             listing.linked += path.is_symlink() and not _inside(path, root)
             listing.pictures.append(relative)
     return listing
+
+
+def _no_picture(path: Path, relative: str) -> str:
+    """Why a file of a folder is no picture that can be read; empty where it is one."""
+    name = path.name
+    if os.fsencode(relative) != relative.encode("utf-8", "replace"):
+        return "name that is not UTF-8; rename it"
+    if not is_picture(name):
+        suffix = path.suffix.lower()
+        plain = suffix and suffix.isprintable() and not name.startswith(".")
+        return suffix if plain else "without a suffix"
+    if _is_hidden(name):
+        return "hidden file"
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        regular = False
+    return "" if regular else "broken link or special file"
 
 
 def _inside(path: Path, root: Path) -> bool:

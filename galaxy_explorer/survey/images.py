@@ -42,7 +42,14 @@ PICTURES = {
     b"RIFF": "WEBP",
 }
 BAND_KEYWORDS = ("FILTER", "BAND", "FILTNAM1", "FILTER1", "FILTER2")
-BAND_CUTS = (r"[,;|/]+", r"[\s,;|/]+")
+BAND_CUTS = (r"[,;|/+]+", r"[\s,;|/+]+")
+NOT_LINEAR = re.compile(r"(ab|st|vega)?[ _]?mag(s|nitudes?)?(?![a-z])|log(10)?[ (]|dex")
+"""Units, in lower case, whose sums are no fluxes."""
+BAND_PUNCTUATION = "[](){}'\" "
+NO_BANDS = re.compile(
+    r"STOKES|FREQ|WAVE|AWAV|WAVN|ENER|VRAD|VOPT|ZOPT|VELO|FELO|LAMBDA|TIME", re.IGNORECASE
+)
+"""Third axes, by CTYPE3, whose planes are no colours."""
 CENTRE_SHARE = 0.1
 EXIF_ORIENTATION = 0x0112
 PICTURE_BANDS = ("r", "g", "b")
@@ -231,18 +238,15 @@ def image_of(
     if header is None:
         return image
     bands = band_names(header, len(planes))
-    named = (header.get(key) for key in BAND_KEYWORDS)
-    texts = [v.strip()[:32] for v in named if isinstance(v, str) and v.strip()]
-    band = next((text for text in texts if not text.upper().startswith("CLEAR")), None)
-    unit, scale = header.get("BUNIT"), stated_scale(header)
+    scale = stated_scale(header)
     return replace(
         image,
         pixel_scale_arcsec=scale.arcsec if scale else None,
         scale_by=scale.said_by if scale else "",
         odd=scale.notes if scale else (),
-        band=band,
+        band=band_of(header),
         bands=bands,
-        unit=unit.strip()[:32] if isinstance(unit, str) else "",
+        unit=unit_of(header, name),
         header=header,
         turn=turn_of(header),
     )
@@ -385,20 +389,66 @@ def finite(planes: NDArray[Any], name: str) -> NDArray[np.float32]:
 
 
 def band_names(header: Mapping[str, Any], planes: int) -> tuple[str, ...]:
-    """Names of a cube's planes from BANDS, BAND0.. or FILTER; () where there are none."""
+    """Names of a cube's planes from BANDS, BAND0.. or FILTER; () where there are none.
+
+    Also from cards of another name, numbered from 0 or 1, whose values all are known bands.
+    """
+    if planes < 2:
+        return ()
     for keyword in ("BANDS", "FILTERS", "FILTER", "BAND"):
         text = header.get(keyword)
-        if planes > 1 and isinstance(text, str):
-            parts = [tuple(p.strip() for p in re.split(cut, text.strip())) for cut in BAND_CUTS]
-            for names in (*parts, tuple(text.strip())):
+        if isinstance(text, str):
+            bare = text.strip(BAND_PUNCTUATION)
+            parts = [
+                tuple(p.strip(BAND_PUNCTUATION) for p in re.split(cut, bare)) for cut in BAND_CUTS
+            ]
+            for names in (*parts, tuple(bare)):
                 if len(names) == planes == len(set(names)) and all(names):
                     return tuple(name[:16] for name in names)
+    families = _numbered_texts(header, planes)
     for keyword in ("BAND", "FILTER", "FILT"):
-        for first in (0, 1):
-            found = [header.get(f"{keyword}{n}") for n in range(first, first + planes)]
-            if planes > 1 and all(isinstance(v, str) and v.strip() for v in found):
-                return tuple(str(v).strip()[:16] for v in found)
-    return ()
+        if keyword in families and all(families[keyword]):
+            return families[keyword]
+    known = (n for n in families.values() if len({wavelength(x) for x in n} - {None}) == planes)
+    return next(known, ())
+
+
+def _numbered_texts(header: Mapping[str, Any], count: int) -> dict[str, tuple[str, ...]]:
+    """Texts of the `count` cards whose keywords differ in a number alone, from 0 or 1 on."""
+    families: dict[str, dict[int, str]] = {}
+    for key in header:
+        if match := re.fullmatch(r"([A-Z_-]+)0*(\d{1,2})", key):
+            value = header.get(key)
+            if isinstance(value, str):
+                families.setdefault(match[1], {})[int(match[2])] = value.strip()[:16]
+    counted = (list(range(count)), list(range(1, count + 1)))
+    return {
+        keyword: tuple(values[place] for place in sorted(values))
+        for keyword, values in families.items()
+        if sorted(values) in counted
+    }
+
+
+def unit_of(header: Mapping[str, Any], name: str) -> str:
+    """BUNIT of an image, "" where it is silent; raises BadImage for one that is not linear."""
+    unit = header.get("BUNIT")
+    text = unit.strip()[:32] if isinstance(unit, str) else ""
+    if NOT_LINEAR.match(text.lower()) and "BSOFTEN" not in header:
+        raise BadImage(name, f"BUNIT {text} is not linear in flux; give flux")
+    return text
+
+
+def band_of(header: Mapping[str, Any]) -> str | None:
+    """Name of an image's band: the filter that is in the light's way, None where none is named.
+
+    That of JWST's pupil wheel goes before the wider one of its filter wheel.
+    """
+    pupil = header.get("PUPIL")
+    if isinstance(pupil, str) and SPACE_FILTER.fullmatch(pupil.strip().lower()):
+        return pupil.strip()
+    named = (header.get(key) for key in BAND_KEYWORDS)
+    texts = [v.strip()[:32] for v in named if isinstance(v, str) and v.strip()]
+    return next((text for text in texts if not text.upper().startswith("CLEAR")), None)
 
 
 def wavelength(name: str, telescope: str = "") -> float | None:
@@ -432,15 +482,21 @@ def choose_planes(image: Image, band: str, cure: str = "--band") -> list[int]:
     """
     count = len(image.data)
     have = f"has the planes {', '.join(image.bands)}" if image.bands else f"has {count} planes"
-    unclear = (image.header or {}).get("BANDS") if count > 1 and not image.bands else None
-    if unclear is not None and not band.replace(",", "").isdecimal():
-        have = f"BANDS = {str(unclear)[:32]!r} does not name its {count} planes"
-        raise BadImage("picture", f"{have}; choose by {cure} 0 to {count - 1}")
+    header = image.header or {}
+    if count > 1 and not image.bands and not band.replace(",", "").isdecimal():
+        unclear, axis = header.get("BANDS"), str(header.get("CTYPE3", ""))
+        if unclear is not None:
+            have = f"BANDS = {str(unclear)[:32]!r} does not name its {count} planes"
+        if unclear is not None or NO_BANDS.match(axis):
+            have = have if unclear is not None else f"{have} along {axis.strip()}, no bands"
+            raise BadImage("picture", f"{have}; choose by {cure} 0 to {count - 1}")
     several = f"{have}; choose by {cure}: {'a name' if image.bands else f'0 to {count - 1}'}"
+    if count == 1 and image.band and band != "rgb":
+        several = f"it is of the band {image.band}; leave {cure} out to take it all the same"
     if band == "rgb":
         if count != 3:
             raise BadImage("picture", f"{several}, or three of them with commas")
-        telescope = str((image.header or {}).get("TELESCOP", ""))
+        telescope = str(header.get("TELESCOP", ""))
         waves = [wavelength(name, telescope) for name in image.bands]
         if waves and None not in waves:
             return sorted(range(3), key=lambda plane: -(waves[plane] or 0.0))
@@ -477,14 +533,14 @@ def turn_of(header: Mapping[str, Any]) -> Turn:
     linear = re.compile(r"C(TYPE|RPIX|RVAL|DELT|ROTA|UNIT)[12]|(CD|PC)[12]_[12]")
     cards = [(key, header[key]) for key in set(header) if key and linear.fullmatch(key)]
     plain = fits.Header(cards)
-    for axis, word in (("CTYPE1", "RA"), ("CTYPE2", "DEC")):
-        if not str(plain.get(axis, "")).startswith(word):
-            return FITS_ROWS_UP
-        plain[axis] = str(plain[axis])[:8]
+    kinds = [str(plain.get(axis, ""))[:8].upper() for axis in ("CTYPE1", "CTYPE2")]
+    if sorted(kind[:2] for kind in kinds) != ["DE", "RA"]:
+        return FITS_ROWS_UP
+    plain["CTYPE1"], plain["CTYPE2"] = kinds
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            east, north = WCS(plain).pixel_scale_matrix
+            east, north = WCS(plain).pixel_scale_matrix[:: 1 if kinds[0][:2] == "RA" else -1]
     except Exception:  # noqa: BLE001 - whatever wcslib refuses says nothing of north
         return FITS_ROWS_UP
     best, most = FITS_ROWS_UP, -math.inf

@@ -355,7 +355,9 @@ def make_stamp(
     if options.stretch != "auto":
         kind += f" by --stretch {options.stretch}"
     enlarged = "enlarged more than twice" if ratio < SMALLEST_SHARE else ""
-    parts = (chosen.words, image.passed_by, kind, image.orientation, *image.odd, enlarged)
+    apart = stated and row.pixel_scale > 0 and not same_scale(stated, row.pixel_scale)
+    doubt = "with the header's pixel scale, for the catalogue has another" if apart else ""
+    parts = (chosen.words, image.passed_by, kind, image.orientation, *image.odd, enlarged, doubt)
     words = "; ".join(part for part in parts if part)
     by = image.scale_by if stated else "--pixel-scale" if given else "the catalogue"
     frame = (planes.shape[-1], planes.shape[-2], side)

@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.fits_images import BZIP2_MAGIC, GZIP_MAGIC, HduSpan, hdu_spans, physical
-from galaxy_explorer.survey.images import (
-    BAND_KEYWORDS,
-    Image,
-    band_names,
-    image_of,
-    turn_of,
+from galaxy_explorer.survey.fits_images import (
+    BZIP2_MAGIC,
+    GZIP_MAGIC,
+    NEVER_RANK,
+    HduSpan,
+    hdu_spans,
+    physical,
 )
+from galaxy_explorer.survey.images import Image, band_names, band_of, image_of, turn_of, unit_of
 from galaxy_explorer.survey.limits import MAX_PIXELS, MAX_PLANES
 from galaxy_explorer.survey.scales import UNUSABLE_WCS, PixelScale, sky_wcs, stated_scale
 
@@ -36,7 +37,6 @@ MOSAIC_SUFFIXES = tuple(
 )
 COPY_BYTES = 1 << 20
 NO_IMAGE = "no HDU holds an image of two axes"
-NEVER_RANK = 9  # of masks, weights and errors
 SPARE_BYTES = 64 << 20  # of the disk, left free when a mosaic is unpacked
 
 
@@ -145,15 +145,15 @@ class MosaicChip:
 
     def corner(self, where: Any, side: int) -> tuple[int, int]:
         """First column and row of the square about a position; raises BadImage outside."""
-        from astropy.wcs.utils import pixel_to_skycoord, skycoord_to_pixel
         from astropy.wcs.wcs import NoConvergence
 
         height, width = self.hdu.shape[-2:]
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
-                x, y = (float(v) for v in skycoord_to_pixel(where, self.wcs, mode="all"))
-                back = pixel_to_skycoord(x, y, self.wcs).separation(where).arcsec
+                # astropy's skycoord_to_pixel is wrong where the declination is the first axis.
+                x, y = (float(v) for v in self.wcs.world_to_pixel(where))
+                back = self.wcs.pixel_to_world(x, y).separation(where).arcsec
         except (NoConvergence, ValueError, ArithmeticError):
             back = math.nan
         if not back < self.scale.arcsec:  # a projection shows the far side of the sky as well
@@ -191,7 +191,9 @@ def _chips(file: Any, spans: list[HduSpan], name: str, hdu: int | None) -> list[
         if scale is None or scale.said_by != "WCS":
             reasons.append(f"{span.words} has no celestial WCS with a scale; give --hdu or stamps")
             continue
-        chip = MosaicChip(one, wcs, scale, span.words + version, _facts(one.header, file[0].header))
+        chip = MosaicChip(
+            one, wcs, scale, span.words + version, _facts(one.header, file[0].header, name)
+        )
         found.append((span.rank, chip))
     best = min((rank for rank, _ in found), default=NEVER_RANK)
     if best == NEVER_RANK and hdu is None and found:
@@ -202,16 +204,12 @@ def _chips(file: Any, spans: list[HduSpan], name: str, hdu: int | None) -> list[
     return [chip for rank, chip in found if rank == best]
 
 
-def _facts(header: Any, primary: Any) -> dict[str, Any]:
+def _facts(header: Any, primary: Any, name: str) -> dict[str, Any]:
     """What an Image keeps of a chip's header, of the primary's where that is silent."""
-    values = (one.get(keyword) for one in (header, primary) for keyword in BAND_KEYWORDS)
-    texts = (value.strip()[:32] for value in values if isinstance(value, str))
-    band = next((text for text in texts if text and not text.upper().startswith("CLEAR")), None)
-    unit = header.get("BUNIT", "")
     return {
-        "band": band,
+        "band": band_of(header) or band_of(primary),
         "bands": band_names(header, header.get("NAXIS3", 1)),
-        "unit": unit.strip()[:32] if isinstance(unit, str) else "",
+        "unit": unit_of(header, name),
         "header": header,
         "turn": turn_of(header),
     }

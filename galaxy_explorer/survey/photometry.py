@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from galaxy_explorer.survey.limits import MAX_BAD_SHARE
 from galaxy_explorer.utils.resampling import bootstrap, slope
 
 
@@ -84,6 +85,10 @@ MAD_TO_SIGMA = 1.4826
 SMALLEST_GAP_PX = 8  # of the edge, with one exact value
 NOISELESS_SHARE = 0.9  # of the edge
 GAP_SIGMA = 5.0
+MOST_LOW_VALUES = 16
+BESIDE_PX, BEYOND_PX = (1, 3), (5, 8)  # from a frame, where its neighbours are looked at
+BOTH_SIDES = 0.1  # of them lie at least on either side of the frame's value, where there is noise
+FLAT = 0.1  # at most does their level change
 FILL_PX = 1.0
 FADE_PX = 4.0
 
@@ -119,26 +124,27 @@ def sky_level(image: ArrayLike, valid: ArrayLike | None = None) -> tuple[float, 
 
 
 def gaps(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Regions of one exact value that touch the edge of linear pixels (H, W): chip gaps, no survey.
+    """Regions of one exact value in linear pixels (H, W) that are no data.
 
-    One has at least 8 pixels of the edge. Among whole numbers, where neighbours are often equal, it
-    must lie 5 sigma off the sky. A value on nearly all of the edge is a sky without noise.
+    Those that touch the edge (chip gaps, footprints) with at least 8 pixels of it; among whole
+    numbers, where neighbours are often equal, they must lie 5 sigma off the sky. A value on nearly
+    all of the edge is a sky without noise, unless the noise begins beside it. And those of at least
+    8 pixels anywhere that lie 5 sigma below the sky: saturated cores, masked stars, dead blocks.
     """
-    from scipy import ndimage
-
     edge = np.zeros(plane.shape, bool)
     edge[[0, -1], :] = edge[:, [0, -1]] = True
     found = np.zeros(plane.shape, bool)
-    on_edge = plane[edge & valid]
-    values, counts = np.unique(on_edge, return_counts=True)
+    values, counts = np.unique(plane[edge & valid], return_counts=True)
     border = border_mask(*plane.shape) & valid
     for value in values[counts >= SMALLEST_GAP_PX].tolist():
         equal = plane == value
-        if (equal & edge).sum() > NOISELESS_SHARE * edge.sum():
-            continue
-        labels, _ = ndimage.label(equal)
+        labels, _ = _regions(equal)
         region = np.isin(labels, np.unique(labels[edge & equal]))
         rest = plane[border & ~equal].astype(np.float64)
+        if (region & edge).sum() > NOISELESS_SHARE * edge.sum():
+            if not _noise_begins(plane, valid, region):
+                continue
+            rest = plane[_ring(region, *BESIDE_PX) & valid].astype(np.float64)
         if (region & edge).sum() < SMALLEST_GAP_PX or rest.size == 0:
             continue
         kinds = np.unique(rest)
@@ -149,7 +155,55 @@ def gaps(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
             if abs(value - float(np.median(rest))) <= GAP_SIGMA * sigma:
                 continue
         found |= region
+    known = valid & ~found
+    if known.any():
+        sky, sigma = sky_level(plane, known)
+        low = known & (plane < sky - GAP_SIGMA * sigma)
+        values, counts = np.unique(plane[low], return_counts=True)
+        order = np.argsort(-counts)[:MOST_LOW_VALUES]
+        for value in values[order][counts[order] >= SMALLEST_GAP_PX].tolist():
+            labels, _ = _regions(low & (plane == value))
+            sizes = np.bincount(labels.ravel())
+            sizes[0] = 0
+            found |= (sizes >= SMALLEST_GAP_PX)[labels]
     return found
+
+
+def _regions(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+    """Connected regions of a mask, numbered from 1, and how many there are."""
+    from scipy import ndimage
+
+    labels, count = ndimage.label(mask)
+    return labels, int(count)
+
+
+def _ring(region: NDArray[np.bool_], first: int, last: int) -> NDArray[np.bool_]:
+    """The pixels from `first` to `last` px beside a region."""
+    from scipy import ndimage
+
+    distance = ndimage.distance_transform_cdt(~region, metric="chessboard")
+    return np.asarray((distance >= first) & (distance <= last))
+
+
+def _noise_begins(plane: NDArray[Any], valid: NDArray[np.bool_], region: NDArray[np.bool_]) -> bool:
+    """Whether a region of one value around all of the picture is a frame about a noisy sky.
+
+    Beside it are then values on both sides of its own, or a flat level that is none of it; light
+    that fades into a noiseless sky is on one side and rises away from it.
+    """
+    if region.mean() > MAX_BAD_SHARE:
+        return False
+    value = float(plane[region][0])
+    near, far = (
+        plane[_ring(region, *reach) & valid].astype(np.float64) - value
+        for reach in (BESIDE_PX, BEYOND_PX)
+    )
+    if min(near.size, far.size) < SMALLEST_GAP_PX:
+        return False
+    if min((near < 0).mean(), (near > 0).mean()) > BOTH_SIDES:
+        return True
+    level = float(np.median(near))
+    return level != 0 and abs(float(np.median(far)) / level - 1) < FLAT
 
 
 def fill_holes(plane: NDArray[Any], valid: NDArray[np.bool_], sky: float) -> None:

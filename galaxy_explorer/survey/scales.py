@@ -19,7 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadImage
-from galaxy_explorer.survey.fits_images import hdu_spans, read_fits, unpacked
+from galaxy_explorer.survey.fits_images import (
+    NEVER_RANK,
+    HduSpan,
+    hdu_spans,
+    read_fits,
+    unpacked,
+)
 from galaxy_explorer.survey.limits import MAX_BAD_SHARE, MAX_FLUX
 from galaxy_explorer.survey.photometry import sky_level
 
@@ -28,10 +34,20 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 SCALE_KEYWORDS = (
-    "PIXSCALE", "PIXSCAL1", "PIXELSCL", "SECPIX", "SECPIX1", "D001SCAL", "PIXAR_A2"
+    "PIXSCALE", "PIXSCAL1", "PIXELSCL", "SECPIX", "SECPIX1", "D001SCAL", "PIXAR_A2", "PIXAR_SR",
+    "PIXSCAL2", "SECPIX2", "PIXSCL", "PIXELSCALE", "PIXEL_SCALE", "CCDSCALE", "GS_SCALE",
+    "ESO INS PIXSCALE",
 )  # fmt: skip
-AREA_KEYWORDS = ("PIXAR_A2",)  # arcsec^2 a pixel
+VAGUE_KEYWORDS = ("PLTSCALE", "SCALE", "PSCALE", "IMSCALE", "PIXSIZE", "PIXSIZE1", "XPIXSIZE")
+"""Believed where their comment speaks of arcsec and pixels."""
+AREA_KEYWORDS = {"PIXAR_A2": 1.0, "PIXAR_SR": (math.pi / 648_000) ** -2}  # to arcsec^2 a pixel
 ARCSEC_PER_DEGREE = 3600.0
+STATED = re.compile(
+    r"([0-9.]+(?:[ed][+-]?[0-9]+)?)(?:\s*x\s*[0-9.]+)?\s*([a-z\"' ]*)(?:(?:/|per)\s*pix(?:el)?)?"
+)
+IN_ARCSEC = {"": 1.0, "arcsec": 1.0, "arcsecs": 1.0, "arcseconds": 1.0, "asec": 1.0, "as": 1.0,
+             '"': 1.0, "mas": 1e-3, "deg": 3600.0, "degrees": 3600.0, "arcmin": 60.0}  # fmt: skip
+COMMENTS = ((r"\bmas\b|milli-?arc", 1e-3), (r"\bdeg", 3600.0), (r"\barc-?min", 60.0))
 SAME_SCALE = 0.02  # scales that differ by less are one: 1 px at the edge of a stamp of 100
 ROUNDING = 1e-4  # of a scale by finite differences
 SCALE_RANGE = (1e-4, 1e3)  # arcsec a pixel; what lies outside is no image of a galaxy
@@ -42,6 +58,8 @@ WCS_CARD = re.compile(
     r"PV[1-6]_[0-9]{1,2}|WCSAXES|NAXIS|LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|"
     r"[AB]_ORDER|[AB]_[0-9]_[0-9]"
 )
+OLDER_CARD = re.compile(r"PC\d.*|CROTA\d|CDELT\d")
+"""What FITS forbids beside a CD matrix, and what other programs then pass over."""
 SIP_CARD = re.compile(r"[AB]P?_(?:ORDER|DMAX|[0-9]+_[0-9]+)")
 UNUSABLE_WCS = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, MemoryError,
@@ -68,11 +86,8 @@ def pixel_scale(header: Mapping[str, Any]) -> float | None:
 def stated_scale(header: Mapping[str, Any]) -> PixelScale | None:
     """The pixel scale that a header states: by its sky coordinates, else by a keyword."""
     by_wcs = _scale_of_wcs(header)
-    for keyword in SCALE_KEYWORDS:
-        value = _number(_value(header, keyword))
-        if value is None or not value:
-            continue
-        scale = math.sqrt(abs(value)) if keyword in AREA_KEYWORDS else abs(value)
+    for keyword in (*SCALE_KEYWORDS, *VAGUE_KEYWORDS):
+        scale = _scale_of_keyword(header, keyword)
         if not SCALE_RANGE[0] < scale < SCALE_RANGE[1]:
             continue
         if by_wcs is None:
@@ -82,6 +97,28 @@ def stated_scale(header: Mapping[str, Any]) -> PixelScale | None:
             return PixelScale(by_wcs.arcsec, "WCS", (*by_wcs.notes, words))
         break
     return by_wcs
+
+
+def _scale_of_keyword(header: Mapping[str, Any], keyword: str) -> float:
+    """Arcsec a pixel by a keyword, its unit in the value or the comment; 0 where it states none."""
+    value = _value(header, keyword)
+    if isinstance(value, str):
+        found = STATED.fullmatch(value.strip().lower())
+        factor = IN_ARCSEC.get(found[2].strip(" '")) if found else None
+        number = _number(found[1].replace("d", "e")) if found else None
+        return 0.0 if number is None or factor is None else number * factor
+    number = _number(value)
+    if number is None or (number <= 0 and number == int(number)):  # -1, as for "unknown"
+        return 0.0
+    number = abs(number)
+    if keyword in AREA_KEYWORDS:
+        return math.sqrt(number * AREA_KEYWORDS[keyword])
+    comment = str(header.comments[keyword]).lower() if hasattr(header, "comments") else ""
+    if keyword in VAGUE_KEYWORDS and not re.search(r"(arc-?sec|\"|\bas\b|'').*pix", comment):
+        microns = _number(_value(header, "XPIXELSZ")) if keyword == "PLTSCALE" else None
+        return 0.0 if microns is None else number * microns / 1000  # arcsec/mm, of scanned plates
+    factors = (factor for words, factor in COMMENTS if re.search(words, comment))
+    return number * next(factors, 1.0)
 
 
 def same_scale(one: float, other: float) -> bool:
@@ -119,6 +156,9 @@ def _wcs_cards(header: Mapping[str, Any]) -> dict[str, Any]:
     whole = ("NAXIS", "WCSAXES", "A_ORDER", "B_ORDER")
     cards = {k: int(v) if k.startswith(whole) else v for k, v in numbers.items()}
     cards |= {k: v[:68] for k, v in text.items() if isinstance(v, str)}
+    cards |= {k: v.upper() for k, v in cards.items() if k.startswith("CTYPE")}
+    if any(key.startswith("CD") and key[2].isdecimal() for key in cards):
+        cards = {k: v for k, v in cards.items() if not OLDER_CARD.fullmatch(k)}
     given = [cards[key] for key in ("CTYPE1", "CTYPE2") if cards.get(key)]
     stated = given or any(key in cards for key in ("CD1_1", "CD1_2", "CUNIT1", "CUNIT2"))
     if len(given) < 2 and stated and all(kind[:2] in {"RA", "DE"} for kind in given):
@@ -166,7 +206,8 @@ def _local_scale(wcs: WCS) -> float | None:
     size = wcs.pixel_shape
     middle = [(n - 1) / 2 for n in size] if size and all(size) else list(wcs.wcs.crpix - 1)
     x, y = np.array([-0.5, 0.5, 0, 0]) + middle[0], np.array([0, 0, -0.5, 0.5]) + middle[1]
-    lon, lat = np.radians(wcs.all_pix2world(x, y, 0))
+    sky = np.radians(wcs.all_pix2world(x, y, 0))
+    lon, lat = sky[wcs.wcs.lng], sky[wcs.wcs.lat]
     if not np.isfinite(lon + lat).all():
         return None
     turn = (np.diff(lon)[[0, 2]] + np.pi) % (2 * np.pi) - np.pi
@@ -198,6 +239,11 @@ def sky_wcs(header: fits.Header, file: fits.HDUList | None = None) -> WCS:
     orders = [header.get(f"{axis}_ORDER", 0) for axis in ("A", "B", "AP", "BP")]
     if not all(isinstance(n, int | float) and n <= MAX_SIP_ORDER for n in orders):
         raise ValueError(f"SIP distortion of order {orders}; at most {MAX_SIP_ORDER}")
+    older = [key for key in header if OLDER_CARD.fullmatch(key) and not key.startswith("CDELT")]
+    if older and any(re.fullmatch(r"CD\d_\d", key) for key in header):
+        header = header.copy()
+        for key in older:
+            header.remove(key)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -254,6 +300,11 @@ Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 SAMPLED = ("DET_DIST", "DET_SAMP")  # extensions of WebbPSF and STPSF on the detector's pixels
+FINER = ("OVERDIST", "OVERSAMP")
+TABLES = (
+    "holds tables alone, as the models of PSFEx and Piff do; draw the PSF at the galaxy's position "
+    "and save it as an image"
+)
 PEDESTAL_SHARE = 0.01  # of the light in a flat border; with less a PSF is taken as it is
 FLATNESS = 0.7  # corners over sides of the border: the wings of a PSF of any kind fall below
 SIGNIFICANCE = 5.0  # sigma of the border
@@ -351,27 +402,47 @@ def read_psf(
 
 def _plane(data: bytes, name: str, hdu: int | None) -> tuple[Floats, dict[str, Any], str]:
     """Planes, header and description of the HDU with the PSF: the detector's where it is named."""
-    numbers = [span.number for span in hdu_spans(data, name) if span.is_image]
+    spans = list(hdu_spans(data, name))
+    images = [span for span in spans if span.is_image]
+    if hdu is None and not images and any(span.shape for span in spans):
+        raise BadImage(name, TABLES)
     if hdu is not None:
-        numbers = [number for number in numbers if number == hdu]
-    if not numbers:
+        images = [span for span in images if span.number == hdu]
+    if not images:
         raise BadImage(name, "no HDU holds an image" if hdu is None else f"HDU {hdu} is no image")
-    read = {number: read_fits(data, name, number)[:2] for number in numbers[: len(SAMPLED) + 2]}
-    named = {number: str(one[1].get("EXTNAME", "")).strip() for number, one in read.items()}
-    ranked = sorted(read, key=lambda n: SAMPLED.index(named[n]) if named[n] in SAMPLED else 9)
-    planes, header = read[ranked[0]]
-    words = f"HDU {ranked[0]} {named[ranked[0]]}".rstrip()
-    return planes, header, words + (f" of {len(numbers)} images" if len(numbers) > 1 else "")
+    ranked = sorted(images, key=_psf_rank)
+    best = ranked[0]
+    if len(ranked) > 1 and _psf_rank(ranked[1]) == _psf_rank(best):
+        listed = ", ".join(span.words for span in images)
+        words = f"{len(images)} images ({listed}) and none is named PSF; save the PSF alone"
+        raise BadImage(name, words)
+    planes, header = read_fits(data, name, best.number)[:2]
+    return planes, header, best.words + (f" of {len(images)} images" if len(images) > 1 else "")
 
 
-def _oversampling(header: dict[str, Any]) -> float | None:
+def _psf_rank(span: HduSpan) -> int:
+    """How likely an image is the PSF: on the detector's pixels, finer, so named, of unknown name.
+
+    Masks, weights and errors come last.
+    """
+    known = (*SAMPLED, *FINER)
+    if span.name.upper() in known:
+        return known.index(span.name.upper())
+    if re.search(r"psf|prf", span.name, re.IGNORECASE):
+        return len(known)
+    return len(known) + (2 if span.rank == NEVER_RANK else 1)
+
+
+def _oversampling(header: Any) -> float | None:
     """Pixels of the PSF in one of the image, by the keywords of photutils, poppy and PSFEx."""
-    for keyword in ("OVERSAMP", "DET_SAMP", "OVERSAMPLING"):
-        value = header.get(keyword)
-        if isinstance(value, int | float) and 1 <= value <= 100:
-            return float(value)
-    step = header.get("PSF_SAMP")
-    return 1 / float(step) if isinstance(step, int | float) and 0.01 <= step <= 1 else None
+    if str(header.get("EXTNAME", "")).strip().upper() in SAMPLED:
+        return 1.0
+    for keyword in ("OVERSAMP", "DET_SAMP", "OVERSAMPLING", "OVERSAMPLE", "OVERSMPL", "OVRSAMP"):
+        value = _number(header.get(keyword))
+        if value is not None and 1 <= value <= 100:
+            return value
+    step = _number(header.get("PSF_SAMP"))
+    return 1 / step if step is not None and 0.01 <= step <= 100 else None
 
 
 def _without_pedestal(plane: Floats, name: str) -> tuple[Floats, list[str]]:
@@ -413,6 +484,8 @@ def _finite(plane: Floats, name: str) -> tuple[Floats, float, list[str]]:
     y, x = np.unravel_index(int(psf.argmax()), psf.shape)
     if psf.max() <= psf.min():
         raise BadImage(name, "no PSF: every pixel has the same value")
+    if psf.max() <= 0 or level < -psf.max():
+        raise BadImage(name, "no PSF: its border is far below zero; give linear flux, not its log")
     if min(y, x, psf.shape[0] - 1 - y, psf.shape[1] - 1 - x) < 2:
         raise BadImage(name, "no PSF: the peak must be at least two pixels from the edge")
     if psf.max() - level < SIGNIFICANCE * sigma:

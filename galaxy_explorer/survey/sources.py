@@ -37,7 +37,7 @@ from galaxy_explorer.survey.limits import (
 )
 from galaxy_explorer.survey.mosaics import MosaicSource, is_mosaic
 from galaxy_explorer.utils.files import raise_if_full
-from galaxy_explorer.utils.tables import MOST_EXACT, float_ids
+from galaxy_explorer.utils.tables import MOST_EXACT, check_id_texts, float_ids
 
 COPY_BYTES = 1 << 20
 IMAGE_NAMES = ("images", "stamps", "data", "image", "x")
@@ -377,16 +377,21 @@ class CubeSource:
         return self._by_values(set(wanted)) or named
 
     def _by_values(self, wanted: set[str]) -> list[str] | None:
-        """Ids of the one array whose values are those of the catalogue."""
+        """Ids of the array whose values are the catalogue's; refused where several differ."""
         fitting = {}
         for name, read in self._cube.arrays.items():
             values = read()
             texts = [] if lost_digits(values) else id_texts(values)
             if wanted and 2 * len(wanted & set(texts)) >= len(wanted):
                 fitting[name] = texts
-        if len(fitting) != 1:
+        if len({tuple(texts) for texts in fitting.values()}) > 1:
+            raise SurveyError(
+                f"{self._cube.name}: the arrays {' and '.join(fitting)} all hold the catalogue's "
+                "ids; name the right one like the id column"
+            )
+        if not fitting:
             return None
-        ((name, found),) = fitting.items()
+        name, found = next(iter(fitting.items()))
         self._notes.append(f"stamps by the values of the array {name}, which are the ids")
         return found
 
@@ -460,10 +465,12 @@ def id_texts(values: NDArray[Any]) -> list[str]:
     """Ids of a cube as text, to the last digit; bytes decoded, whole floats as integers."""
     if values.dtype.kind == "f":
         values = values.astype(np.int64)
-    return [
+    texts = [
         (v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v)).strip("\0 ")
         for v in values.tolist()
     ]
+    whole = values.dtype.kind in "OSU" and check_id_texts(texts, "ids", "the cube")
+    return [text.split(".")[0] for text in texts] if whole else texts
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,17 @@
 """Files that are either whole or absent: write aside, sync, then rename; locks; kept results.
 
+Also what must be known of a file of the user's before it is read: how it is packed and encoded.
+
 Results of finished stages are kept so that a rerun resumes and changed inputs are redone.
 """
 
 from __future__ import annotations
 
 import atexit
+import bz2
+import codecs
 import errno
+import gzip
 import hashlib
 import json
 import os
@@ -24,12 +29,18 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from galaxy_explorer.errors import CURES, TrainingError
+from galaxy_explorer.errors import CURES, BadCatalog, TrainingError
 from galaxy_explorer.settings import VERSION
 
-HASH_BLOCK_BYTES = 1 << 20
+HASH_BLOCK_BYTES = BLOCK_BYTES = 1 << 20
 OS_ERROR = re.compile(r"\(os error (\d+)\)")
 """The number of the system's error in a message of safetensors."""
+UNPACK: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
+MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
+"""Of encodings, at the start of a text; UTF-32 before UTF-16, which begins alike."""
 
 
 @contextmanager
@@ -222,3 +233,66 @@ class StageCache:
 def _key(inputs: Mapping[str, Any]) -> str:
     text = json.dumps({**inputs, "software": VERSION}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def unpacked_beside(path: Path, staged: Path, named: str, most: int | None) -> tuple[Path, str]:
+    """The file, unpacked beside `staged` where it is compressed, and its suffix without that.
+
+    most: bytes when unpacked, else half of the free disk. Raises BadCatalog for more.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    opener = next((way for magic, way in UNPACK.items() if head.startswith(magic)), None)
+    suffix = path.suffix.lower()
+    if opener is None:
+        return path, suffix
+    if suffix in {".gz", ".bz2"}:
+        suffix = Path(path.stem).suffix.lower()
+    unpacked = staged.with_name(staged.name + ".unpacked")
+    room = most or shutil.disk_usage(staged.parent).free // 2
+    with opener(path, "rb") as packed, unpacked.open("wb") as stream:
+        while block := packed.read(BLOCK_BYTES):
+            room -= len(block)
+            if room < 0:
+                unpacked.unlink()
+                raise BadCatalog(
+                    f"{named}: unpacked it is too large; unpack it, and cut it into parts"
+                )
+            stream.write(block)
+    return unpacked, suffix
+
+
+def encoding_of(path: Path, named: str) -> str:
+    """Encoding of a text: by its mark, else UTF-8 where all of it is, else one byte a character.
+
+    Raises BadCatalog for binary data.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(4)
+        for mark, encoding in MARKS.items():
+            if head.startswith(mark):
+                return encoding
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        stream.seek(0)
+        utf8, extended = True, False
+        while block := stream.read(BLOCK_BYTES):
+            if b"\0" in block:
+                raise BadCatalog(
+                    f"{named}: cannot be read as a table (binary data, no text, or UTF-16 without "
+                    "its mark: save it as UTF-8)"
+                )
+            extended = extended or any(0x80 <= byte < 0xA0 for byte in set(block))
+            try:
+                decoder.decode(block) if utf8 else None
+            except UnicodeDecodeError:
+                utf8 = False
+    if utf8 and not decoder.getstate()[0]:  # nor a character that is cut at the end
+        return "utf-8-sig"
+    return "cp1252" if extended else "latin-1"
+
+
+def has_odd_quotes(path: Path) -> bool:
+    """Whether a file has an odd number of quotes, one of which then is not closed."""
+    with path.open("rb") as stream:
+        blocks = iter(lambda: stream.read(BLOCK_BYTES), b"")
+        return sum(block.count(b'"') for block in blocks) % 2 == 1

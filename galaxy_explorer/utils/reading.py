@@ -7,11 +7,8 @@ of several tables in a file the one that is named is taken. Nothing is guessed w
 
 from __future__ import annotations
 
-import bz2
 import csv
-import gzip
 import re
-import shutil
 import warnings
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -27,16 +24,25 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from galaxy_explorer.errors import BadCatalog
-from galaxy_explorer.utils.files import raise_if_full
+from galaxy_explorer.utils.files import (
+    encoding_of,
+    has_odd_quotes,
+    raise_if_full,
+    unpacked_beside,
+)
 from galaxy_explorer.utils.tables import EMPTY, NULLS, NUMBER, SUFFIXES, pick_table, unescaped
 
 REFUSED = {
     b"PK\x03\x04": "is a zip archive or an Excel workbook; unpack it, or save the sheet as CSV",
     b"\xd0\xcf\x11\xe0": "is an Excel workbook; save the sheet as CSV",
     b"\x89HDF": "is HDF5; write the table as Parquet, FITS or CSV",
-    **dict.fromkeys((b"\xfd7zXZ", b"\x1f\x9d"), "is packed by xz or compress; unpack it first"),
+    b"ARROW1": "is a Feather file; write the table as Parquet, FITS or CSV",
+    **dict.fromkeys((b"<!DOCTYPE", b"<!doctype", b"<html"), "is a web page; download the table"),
+    **dict.fromkeys(
+        (b"\xfd7zXZ", b"\x1f\x9d", b"\x28\xb5\x2f\xfd"),
+        "is packed by xz, compress or zstd; unpack it first",
+    ),
 }
-UNPACK: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
 SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", " ": "blanks"}
 TELLING = frozenset(
     ("id", "name", "objid", "dr7objid", "dr8objid", "object_id", "galaxy_id", "number", "ra", "dec")
@@ -51,8 +57,13 @@ DAMAGE = (
 )  # fmt: skip
 LEADING_ZERO = r"^\s*0[0-9]"
 DECIMAL_COMMA = r"^[+-]?\d+,\d+$"
+THOUSANDS = r"^[+-]?\d{1,3}(,\d{3})+(\.|$)"
 LONG_WHOLE = r"^[+-]?[1-9]\d{16,}$"
-_RULE = " |+-=;,\r\n\t"
+ENCODINGS = {"cp1252": "Latin-1 (Windows-1252)", "latin-1": "Latin-1"}
+_RULE = " |+-=:;,\r\n\t"
+UNSEEN = "\ufeff\u200b\u2060"
+"""Marks without ink that editors leave in headers."""
+CURE = "put text with separators in quotes; where line 1 is a title, begin it with #"
 WANTED = (pa.int64(), pa.uint64(), pa.float64(), pa.string())
 
 Names = Callable[[list[str]], Collection[str]]
@@ -102,8 +113,9 @@ def stage_table(
     if not path.is_file():
         raise BadCatalog(f"{name}: no such file; give the catalogue by --catalog")
     staged.parent.mkdir(parents=True, exist_ok=True)
+    kind = ""
     try:
-        inner, suffix = _unpacked(path, staged, name, most_bytes)
+        inner, suffix = unpacked_beside(path, staged, name, most_bytes)
         kind = _kind(inner, suffix, name)
         if table is not None and kind not in {"fits", "votable"}:
             raise BadCatalog(f"{name}: holds one table only; leave --table out")
@@ -117,31 +129,8 @@ def stage_table(
         return _stage_astropy(read, staged, notes)
     except DAMAGE as error:
         raise_if_full(error, staged)
-        raise BadCatalog(f"{name}: cannot be read as a table ({error})") from error
-
-
-def _unpacked(path: Path, staged: Path, named: str, most: int | None) -> tuple[Path, str]:
-    """The file, unpacked beside `staged` where it is compressed, and its suffix without that."""
-    with path.open("rb") as stream:
-        head = stream.read(8)
-    opener = next((way for magic, way in UNPACK.items() if head.startswith(magic)), None)
-    suffix = path.suffix.lower()
-    if opener is None:
-        return path, suffix
-    if suffix in {".gz", ".bz2"}:
-        suffix = Path(path.stem).suffix.lower()
-    unpacked = staged.with_name(staged.name + ".unpacked")
-    room = most or shutil.disk_usage(staged.parent).free // 2
-    with opener(path, "rb") as packed, unpacked.open("wb") as stream:
-        while block := packed.read(BLOCK_BYTES):
-            room -= len(block)
-            if room < 0:
-                unpacked.unlink()
-                raise BadCatalog(
-                    f"{named}: unpacked it is too large; unpack it, and cut it into parts"
-                )
-            stream.write(block)
-    return unpacked, suffix
+        cure = f"; {CURE}" if kind == "text" and isinstance(error, pa.ArrowInvalid) else ""
+        raise BadCatalog(f"{name}: cannot be read as a table ({error}){cure}") from error
 
 
 def _kind(path: Path, suffix: str, named: str) -> str:
@@ -208,6 +197,8 @@ def _read_votable(path: Path, named: str, wanted: str | None) -> Read:
     tables = {n: (str(t.name or t.ID or ""), len(t.array)) for n, t in found.items()}
     number = pick_table(tables, wanted, named)
     notes = [f"table: {number} {tables[number][0]}".rstrip()] if len(tables) > 1 else []
+    if any(i.value == "OVERFLOW" for r in document.resources for i in (*r.infos, *found[1].infos)):
+        notes.append("the service cut the table off (OVERFLOW): rows are missing")
     return found[number].to_table(use_names_over_ids=True), notes
 
 
@@ -239,7 +230,7 @@ def _stage_astropy(table: Any, staged: Path, notes: list[str]) -> StagedTable:
             continue
         values = _arrow(part, notes, name)
         if values is None:
-            left_out[name] = "entries of several values"
+            left_out[name] = "entries of several values, or complex numbers"
             continue
         columns[name] = values
         if getattr(part, "unit", None) is not None:
@@ -283,6 +274,8 @@ def _arrow(column: Any, notes: list[str], name: str) -> pa.Array | None:
     unmasked = getattr(column, "unmasked", column)
     mask = np.ma.getmaskarray(column) if unmasked is column else np.asarray(column.mask)
     values = np.ma.getdata(getattr(unmasked, "value", unmasked))
+    if values.dtype.kind not in "biufSUOM":
+        return None
     if values.dtype.kind == "S":
         values = np.array([_decoded(v, notes, name) for v in values.tolist()], dtype=str)
     if values.dtype.kind == "O":
@@ -365,7 +358,7 @@ def plain_table(table: pa.Table, left_out: Collection[str] = ()) -> pa.Table:
             kept[name] = values
         elif not pa.types.is_nested(kind):
             kept[name] = values.cast(kind.value_type if pa.types.is_dictionary(kind) else kind)
-            kept[name] = kept[name].cast(pa.string())
+            kept[name] = pc.utf8_rtrim(kept[name].cast(pa.string()), "\0")
     return pa.table(kept)
 
 
@@ -394,8 +387,14 @@ def _stage_text(path: Path, named: str, staged: Path, as_text: Names) -> StagedT
     exact = set(as_text(kept))
     kinds = dict.fromkeys(kept, 0) | dict.fromkeys(exact, len(WANTED) - 1)
     commas = set()
+    odd = layout.plain and has_odd_quotes(path)
     for batch in _batches(path, layout):
         for name in kept:
+            if odd and pc.any(pc.match_substring(batch[name], "\n")).as_py():
+                raise BadCatalog(
+                    f"{named}: column {name!r} has a quote that is not closed, and the rows after "
+                    "it would be its text; close it"
+                )
             if kinds[name] < len(WANTED) - 1:
                 kinds[name], comma = _widen(batch[name], kinds[name], layout.separator)
                 commas |= {name} if comma else set()
@@ -415,7 +414,13 @@ def _stage_text(path: Path, named: str, staged: Path, as_text: Names) -> StagedT
 
 
 def _layout(path: Path, named: str) -> TextLayout:
-    encoding, notes = _encoding(path, named)
+    encoding = encoding_of(path, named)
+    words = f"read as {ENCODINGS.get(encoding, encoding.upper())}"
+    notes = (
+        []
+        if encoding == "utf-8-sig"
+        else [words if encoding.startswith("utf") else f"not UTF-8: {words}"]
+    )
     with path.open(encoding=encoding, errors="replace", newline=None) as stream:
         text = stream.read(HEAD_BYTES)
     lines = text.split("\n")
@@ -445,7 +450,14 @@ def _layout(path: Path, named: str) -> TextLayout:
         )
     if separator not in {",", " "}:
         notes.append(f"separator: {SEPARATORS[separator]}")
-    header = [cell or "\0" * (i + 1) for i, cell in enumerate(header)]
+    header = [cell.strip(UNSEEN).strip() or "\0" * (i + 1) for i, cell in enumerate(header)]
+    rows_cells = [_cells(line, separator, wide) for line in complete[1:]]
+    if (
+        separator != " "
+        and rows_cells
+        and all(len(cells) == len(header) + 1 and not cells[-1] for cells in rows_cells)
+    ):  # a separator at the end of each row
+        header.append("\0" * (len(header) + 1))
     if len(set(header)) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise BadCatalog(f"{named}: the column name {twice!r} appears twice in the header")
@@ -459,31 +471,6 @@ def _layout(path: Path, named: str) -> TextLayout:
     plain = separator != " " and not barred and f'{separator} "' not in text
     plain = plain and not _comments_below(path, encoding)
     return TextLayout(header, separator, encoding, skip, plain, wide or barred, notes, units_of)
-
-
-def _encoding(path: Path, named: str) -> tuple[str, list[str]]:
-    import codecs
-
-    with path.open("rb") as stream:
-        head = stream.read(4)
-        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "utf-16", ["read as UTF-16"]
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        stream.seek(0)
-        utf8, extended = True, False
-        while block := stream.read(BLOCK_BYTES):
-            if b"\0" in block:
-                raise BadCatalog(f"{named}: cannot be read as a table (binary data, no text)")
-            extended = extended or any(0x80 <= byte < 0xA0 for byte in set(block))
-            try:
-                decoder.decode(block) if utf8 else None
-            except UnicodeDecodeError:
-                utf8 = False
-    if utf8 and not decoder.getstate()[0]:  # nor a character that is cut at the end
-        return "utf-8-sig", []
-    if extended:
-        return "cp1252", ["not UTF-8: read as Latin-1 (Windows-1252)"]
-    return "latin-1", ["not UTF-8: read as Latin-1"]
 
 
 def _separator(lines: list[str]) -> tuple[str, bool]:
@@ -545,7 +532,7 @@ def _normalised(path: Path, named: str, staged: Path, layout: TextLayout) -> Pat
                     continue
                 raise BadCatalog(
                     f"{named}: line {number} has {len(cells)} cells, {len(layout.names)} are "
-                    "expected; put text with blanks in quotes, or save the table as CSV"
+                    f"expected; {CURE}"
                 )
             writer.writerow(cells)
     if dropped:
@@ -585,8 +572,9 @@ def _widen(values: pa.Array, kind: int, separator: str) -> tuple[int, bool]:
     text, comma = len(WANTED) - 1, False
     if pc.any(pc.match_substring_regex(values, LEADING_ZERO)).as_py():
         return text, False
-    if separator != ",":
-        comma = bool(pc.any(pc.match_substring_regex(values, DECIMAL_COMMA)).as_py())
+    comma = bool(pc.any(pc.match_substring_regex(values, DECIMAL_COMMA)).as_py())
+    if comma and separator == ",":  # in quotes: those of thousands are alike
+        comma = not pc.any(pc.match_substring_regex(values, THOUSANDS)).as_py()
     for wider in range(kind, text):
         if WANTED[wider] == pa.float64() and (
             pc.any(pc.match_substring_regex(values, LONG_WHOLE)).as_py()

@@ -67,8 +67,10 @@ def encode_table(table: Table, extension: str) -> bytes:
         # Whole numbers of the sizes that every format knows; the largest ones as text.
         column = table[name]
         if column.dtype.kind in "iu" and column.dtype not in ("i2", "i4", "i8"):
-            wider: Any = np.promote_types(column.dtype, np.int16)
-            if wider.kind == "u":
+            wider: Any = np.int64  # with uint64, numpy's own promotion gives floats
+            if column.dtype != np.uint64:
+                wider = np.promote_types(column.dtype, np.int16)
+            else:
                 most = int(np.max(np.ma.getdata(column), initial=0))
                 wider = str if most > np.iinfo(np.int64).max else np.int64
             made[name] = column.astype(wider)
@@ -444,8 +446,9 @@ STAGES = {
     "Sc": 5, "Scd": 6, "Sd": 7, "Sdm": 8, "Sm": 9, "Im": 10, "I": 10, "Irr": 10, "dI": 10,
     "dIrr": 10, "dIm": 10, "cI": 11, "BCD": 11, "cIm": 11,
 }  # fmt: skip
-NO_STAGE = frozenset(("S", "Pec", "pec", "PEC", "P", "I0", "sp", "unknown"))
-_TAIL = re.compile(r"[\s,]+(pec|sp|edge-?on|hii|liner|sy\d?(\.\d)?|agn|\?|:|\^)\S*", re.IGNORECASE)
+NO_STAGE = frozenset(("S", "Pec", "pec", "PEC", "P", "I0", "sp", "unknown", "Unknown"))
+_LUMINOSITY = re.compile(r"(?<=^S)([a-dm0]{1,3}[+-]?)(I{1,3}|IV|V)(-(I{1,3}|IV|V))?(\.\d)?$")
+_TAIL = re.compile(r"[\s,;]+(pec|sp|edge-?on|hii|liner|sy\d?(\.\d)?|agn|\?|:|\^)\S*", re.IGNORECASE)
 
 
 def hubble_stage(text: str) -> float:
@@ -453,25 +456,30 @@ def hubble_stage(text: str) -> float:
 
     De Vaucouleurs' numbers (de Vaucouleurs et al. 1991, RC3): cE -6, E (E0 to E7, dE) -5, cD and E+
     -4, E/S0 and S0- -3, S0 -2, S0+ -1, S0/a 0, Sa 1, Sab 2, Sb 3, Sbc 4, Sc 5, Scd 6, Sd 7, Sdm 8,
-    Sm 9, Im and Irr 10, cI 11. Bars (A, AB, B), rings and arms in brackets, "pec", "sp", ":" and
-    "?" are passed over. S, Pec and I0 have no stage. Numbers from -6.5 to 11.5 are stages; all
-    other ones are flags (99, -999) and come back as they are: see `stage_or_nan`.
+    Sm 9, Im and Irr 10, cI 11. Bars (A, AB, B), rings and arms in brackets, classes of luminosity,
+    "pec", "sp", ":" and "?" are passed over. S, Pec and I0 have no stage. Numbers from -6.5 to
+    11.5 are stages; all other ones are flags (99, -999) and come back as they are: see
+    `stage_or_nan`.
 
     Raises ValueError for another word.
     """
     text = text.strip()
     if text in EMPTY:
         return float("nan")
-    if NUMBER.fullmatch(text):
-        return float(text)
+    number = text.replace("\u2212", "-").replace("\u2013", "-")
+    if NUMBER.fullmatch(number):
+        return float(number)
     if text.lower() in {"inf", "-inf", "+inf", "infinity"}:
         return float("nan")
     word = re.sub(r"\([^)]*\)|\[[^\]]*\]|\^|:|\?|!|_", "", _TAIL.sub("", text)).strip()
     word = word.replace("\u2212", "-").replace("\u2070", "0")
-    word = re.sub(r"[\s-]*(pec|sp)$", "", word, flags=re.IGNORECASE) or "pec"
-    word = re.sub(r"^([cd]?E)\d([.-]\d)?", r"\1", word)
-    word = re.sub(r"^E[/-]S(AB|A|B)?0.*$", "E-S0", word)
+    word = re.sub(r"\s*(pec|sp|\.{2,}p?)$", "", word, flags=re.IGNORECASE) or "pec"
+    word = re.sub(r"^([cd]?E|cD)\d([.-]\d)?", r"\1", word)
+    word = re.sub(r"^dE[\s,]*N$", "dE", word)
+    word = re.sub(r"^E[/-]S(AB|A|B)?0.*$|^S0[/-]E$", "E-S0", word)
+    word = re.sub(r"(?<=[/-])S(AB|A|B)?(?=[abcdm]$)", "", word)  # Sb/Sc
     word = re.sub(r"^S(AB|A|B)(?=[0abcdm]|$)", "S", word)
+    word = _LUMINOSITY.sub(r"\1", word)
     word = re.sub(r"^I(AB|A|B)(?=m|$)", "I", word)
     word = re.sub(r"^(S0)[+-]?[/-]?a$", "S0a", word)
     word = re.sub(r"^S([abcd])[/-]([bcdm])$", r"S\1\2", word)

@@ -209,3 +209,12 @@ def test_the_log_lies_in_the_users_data_folder_unless_named(tmp_path):
     assert log_path(str(tmp_path / "l.db")) == tmp_path / "l.db"
     assert log_path("").name == "labels.db"
     assert set(FORMATS) >= {".csv", ".ecsv", ".fits", ".vot"}
+
+
+def test_two_rows_that_contradict_each_other_are_not_both_taken(store, sample):
+    data = b"id,stage,note\ng1,T3,\ng1,T5,\ng2,T2,\ng2,T2,seen\n"
+    plan = plan_import(store, read_rows(data, ".csv", "m.csv"), annotator="Ada", sample=sample)
+    assert [(line, after) for line, *_, after in plan.lines] == [(2, "T3"), (4, "T2"), (5, "seen")]
+    (refused,) = plan.refused
+    assert refused == (3, "galaxy g1: stage T5, in line 2 T3; keep one of the two")
+    assert plan.same == 1

@@ -97,3 +97,23 @@ def test_channels_last_are_read(tmp_path, suffix):
     image = CubeSource(cube, 2).fetch(CatalogRow(1, "b", "b", np.nan, np.nan, np.nan))
     np.testing.assert_allclose(image.data, np.moveaxis(values[1], 2, 0) / 255, rtol=1e-6)
     assert "channels last" in image.words
+
+
+def test_two_arrays_that_both_hold_the_ids_are_refused(tmp_path):
+    ids = np.arange(11, 18)
+    np.savez(tmp_path / "c.npz", images=DATA, index=ids, plate=ids[::-1])
+    cube = open_cube(tmp_path / "c.npz", tmp_path, "objid")
+    with pytest.raises(SurveyError, match="index and plate all hold the catalogue's ids"):
+        CubeSource(cube, 7, ids=[str(one) for one in ids])
+    np.savez(tmp_path / "d.npz", images=DATA, index=ids, copy=ids)
+    source = CubeSource(open_cube(tmp_path / "d.npz", tmp_path, "objid"), 7, ids=["13"])
+    row = CatalogRow(0, "13", "", np.nan, np.nan, np.nan)
+    assert source.file_of(row).endswith("[2]")
+
+
+def test_ids_as_text_of_floats_are_whole_numbers(tmp_path):
+    names = np.array([f"{n}.0" for n in range(11, 18)])
+    np.savez(tmp_path / "c.npz", images=DATA, objid=names)
+    source = CubeSource(open_cube(tmp_path / "c.npz", tmp_path, "objid"), 7, ids=["13"])
+    row = CatalogRow(0, "13", "", np.nan, np.nan, np.nan)
+    assert source.file_of(row).endswith("[2]")

@@ -163,3 +163,22 @@ def test_a_picture_of_two_rows_is_said(tmp_path):
     (tmp_path / "c.csv").write_text("id\nN1\nn1\n")
     report = ingest(folder, tmp_path / "c.csv", tmp_path / "s")
     assert "1 pictures are those of several rows, n1.png first" in report.notes
+
+
+def test_hidden_files_are_left_out_and_counted(tmp_path):
+    folder = tmp_path / "in"
+    (folder / ".ipynb_checkpoints").mkdir(parents=True)
+    for name in ("a.png", "._a.png", ".ipynb_checkpoints/b.png"):
+        (folder / name).write_bytes(picture(1))
+    source = FolderSource(folder)
+    assert source.index.paths == ["a.png"]
+    assert "left out: 1 hidden folder, 1 hidden file" in source.notes()
+
+
+def test_an_archive_with_backslashes_and_twins_is_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        for name in ("set\\a.png", "set\\._a.png", "__MACOSX/set/._a.png"):
+            archive.writestr(zipfile.ZipInfo(name), picture(1))
+    (tmp_path / "c.csv").write_text("id\na\n")
+    report = ingest(tmp_path / "p.zip", tmp_path / "c.csv", tmp_path / "s")
+    assert (report.accepted, report.unused_pictures) == (1, 0)

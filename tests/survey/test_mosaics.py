@@ -187,3 +187,21 @@ def test_a_mosaic_without_sky_is_refused(tmp_path: Path) -> None:
     fits.PrimaryHDU(sky().astype(np.float32), broken).writeto(tmp_path / "n.fits")
     with pytest.raises(BadImage, match="lookup tables of its distortion"):
         MosaicSource(tmp_path / "n.fits", side_arcsec=None, side_px=32)
+
+
+def test_the_galaxy_is_in_the_middle_where_the_declination_is_the_first_axis(tmp_path):
+    header = fits.Header(PLACE)
+    header.update({"CTYPE1": "DEC--TAN", "CTYPE2": "RA---TAN", "CRVAL1": -5.0, "CRVAL2": 10.0})
+    header.update({"CD1_1": STEP, "CD2_2": -STEP})
+    fits.writeto(tmp_path / "m.fits", sky(GALAXY).astype(np.float32), header)
+    dec, ra = WCS(header).all_pix2world([GALAXY], 0)[0]
+    source = MosaicSource(tmp_path / "m.fits", side_arcsec=None, side_px=31)
+    image = source.fetch(CatalogRow(0, "a", "", float(ra), float(dec), math.nan))
+    assert max(map(abs, centre(image.data[0]))) < 1
+
+
+def test_a_mosaic_in_magnitudes_is_refused(tmp_path):
+    header = fits.Header({**PLACE, "BUNIT": "mag/arcsec2"})
+    fits.writeto(tmp_path / "m.fits", sky(GALAXY).astype(np.float32), header)
+    with pytest.raises(BadImage, match="not linear in flux"):
+        MosaicSource(tmp_path / "m.fits", side_arcsec=None, side_px=31)

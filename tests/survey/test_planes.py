@@ -68,6 +68,56 @@ def test_chips_and_unknown_names_are_refused_with_the_cure():
         read_image(as_fits(whole, fits.ImageHDU(PLANE)))
 
 
+def test_a_name_of_any_kind_goes_before_none():
+    for card in ("EXTTYPE", "HDUNAME"):
+        mask, image = fits.ImageHDU(PLANE * 9), fits.ImageHDU(PLANE)
+        mask.header[card], image.header[card] = "VARIANCE", "IMAGE"
+        assert read_image(as_fits(fits.PrimaryHDU(), mask, image)).words == "HDU 2 IMAGE"
+    other = fits.ImageHDU(PLANE * 9, name="F160W")
+    with pytest.raises(BadImage, match=r"HDU 1, HDU 2 F160W\); choose by --hdu"):
+        read_image(as_fits(fits.PrimaryHDU(), fits.ImageHDU(PLANE), other))
+    assert read_image(as_fits(fits.PrimaryHDU(PLANE), other)).words == "HDU 0"
+    for name in ("BITMASK", "FLATERR", "NOISE_MAP", "SNR", "WEIGHTMAP"):
+        with pytest.raises(BadImage, match="only masks"):
+            read_image(as_fits(fits.PrimaryHDU(), fits.ImageHDU(PLANE, name=name)))
+
+
+def test_coordinates_are_inherited_where_that_is_asked_for():
+    primary = fits.PrimaryHDU(header=wcs_header(-1, 0, 0, 1))
+    for inherit, scale in ((True, 0.36), (False, None), (None, None)):
+        cards = fits.Header() if inherit is None else fits.Header({"INHERIT": inherit})
+        image = read_image(as_fits(primary, fits.ImageHDU(PLANE, cards, name="SCI")))
+        assert image.pixel_scale_arcsec == (scale and pytest.approx(scale))
+
+
+def test_planes_along_another_axis_are_no_colours():
+    for axis in ("STOKES", "WAVE", "VRAD"):
+        data = cube(CTYPE3=axis)
+        with pytest.raises(BadImage, match=f"3 planes along {axis}, no bands; choose by --band 0"):
+            plane_of(data, "r")
+        assert plane_of(data, "2") == [2]
+
+
+def test_names_in_cards_of_any_keyword():
+    assert plane_of(cube(CHAN1="g", CHAN2="r", CHAN3="i"), "r") == [1]
+    assert plane_of(cube(FILTER01="g", FILTER02="r", FILTER03="i"), "r") == [1]
+    assert plane_of(cube("['g', 'r', 'z']"), "r") == plane_of(cube("g+r+z"), "r") == [1]
+    assert plane_of(cube(NOTE1="a", NOTE2="b", NOTE3="c"), "r") == [0]  # no bands
+    for cards, band in (
+        ({"FILTER": "F150W2", "PUPIL": "F162M"}, "F162M"),
+        ({"FILTER": "F277W", "PUPIL": "CLEAR"}, "F277W"),
+    ):
+        assert read_image(as_fits(fits.PrimaryHDU(PLANE, fits.Header(cards)))).band == band
+
+
+@pytest.mark.parametrize("unit", ["mag/arcsec2", "ABmag", "log10(flux)", "dex(nJy)"])
+def test_what_is_not_linear_in_flux_is_refused(unit):
+    with pytest.raises(BadImage, match="not linear in flux"):
+        read_image(as_fits(fits.PrimaryHDU(PLANE, fits.Header({"BUNIT": unit}))))
+    data = as_fits(fits.PrimaryHDU(PLANE, fits.Header({"BUNIT": "nanomaggies"})))
+    assert read_image(data).unit == "nanomaggies"
+
+
 def test_an_empty_picture_names_the_other_hdus():
     first = fits.PrimaryHDU(np.zeros((48, 40), "f4"))
     data = as_fits(first, fits.ImageHDU(PLANE), fits.ImageHDU(PLANE, name="MODEL"))
@@ -224,6 +274,14 @@ def test_north_is_up_and_east_left(matrix):
     image = read_image(as_fits(fits.PrimaryHDU(PLANE, wcs_header(*matrix))))
     np.testing.assert_array_equal(image.data[0], PLANE)  # as stored, where the WCS holds
     np.testing.assert_array_equal(image.turned().data[0], TURNED[matrix](PLANE))
+
+
+def test_north_is_up_where_the_declination_is_the_first_axis():
+    header = wcs_header(0, 1, -1, 0)  # Dec along columns, RA against rows
+    header.update({"CTYPE1": "DEC--TAN", "CTYPE2": "RA---TAN", "CRVAL1": 5.0, "CRVAL2": 10.0})
+    header.update({"CD1_1": 1e-4, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": -1e-4})
+    image = read_image(as_fits(fits.PrimaryHDU(PLANE, header)))
+    np.testing.assert_array_equal(image.turned().data[0], PLANE.T[::-1])
 
 
 @settings(deadline=None, max_examples=50)

@@ -154,3 +154,41 @@ def test_what_is_no_psf_is_refused(tmp_path: Path) -> None:
     Pictures.new("L", (31, 31)).save(tmp_path / "p.png")
     with pytest.raises(BadImage, match="FITS"):
         read_psf(tmp_path / "p.png")
+
+
+def test_of_several_images_the_one_named_psf_is_taken(tmp_path: Path) -> None:
+    true = star((31, 31), 15, 15)
+    others = [fits.ImageHDU(np.ones((31, 31), np.uint8), name="MASK")]
+    others.append(fits.ImageHDU(np.ones((40, 40), np.float32), name="IMAGE"))
+    hdus = [fits.PrimaryHDU(), *others, fits.ImageHDU(true.astype(np.float32), name="PSF")]
+    fits.HDUList(hdus).writeto(tmp_path / "a.fits")
+    psf = read_psf(tmp_path / "a.fits")
+    assert "HDU 3 PSF of 3 images" in psf.notes[0]
+    np.testing.assert_allclose(psf.values, true, atol=1e-6)
+    with pytest.raises(BadImage, match=r"2 images .* none is named PSF"):
+        read_psf(write(tmp_path / "b.fits", true, star((31, 31), 15, 15, 6.0)))
+    table = fits.BinTableHDU.from_columns([fits.Column("PSF_MASK", "9E", array=np.ones((1, 9)))])
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "c.psf")
+    with pytest.raises(BadImage, match="tables alone, as the models of PSFEx"):
+        read_psf(tmp_path / "c.psf")
+
+
+def test_a_plane_on_the_detectors_pixels_is_not_oversampled_whatever_the_card_says(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path / "d.fits", star((31, 31), 15, 15), EXTNAME="DET_DIST", OVERSAMP=4)
+    values, _ = read_psf(path).on_pixels(None)
+    assert fwhm(values) == pytest.approx(3.0, rel=0.02)
+    for cards in ({"OVERSAMP": "3"}, {"OVERSMPL": 3}, {"PSF_SAMP": 1 / 3}):
+        fine = write(tmp_path / "f.fits", star((81, 81), 40, 40, 9.0), **cards)
+        assert read_psf(fine).oversampling == pytest.approx(3)
+        fine.unlink()
+    coarse = write(tmp_path / "e.fits", star((31, 31), 15, 15), PSF_SAMP=1.3)
+    with pytest.raises(BadImage, match="at the image's scale, or finer"):
+        read_psf(coarse).on_pixels(None)
+
+
+def test_a_psf_in_logarithms_is_none(tmp_path: Path) -> None:
+    log = np.log10(star((31, 31), 15, 15) + 1e-6)
+    with pytest.raises(BadImage, match="give linear flux, not its log"):
+        read_psf(write(tmp_path / "l.fits", log))

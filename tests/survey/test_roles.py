@@ -113,8 +113,18 @@ def test_hubble_types_and_another_word(pictures):
     report = ingest(pictures, "id,T\nU1,Pec\nU2,E\nU3,99\n")
     assert "ttype = T: Hubble types read as stages T (E)" in report.notes
     assert any("or without a stage taken as unknown: 99, Pec" in note for note in report.notes)
-    with pytest.raises(BadCatalog, match=r"column 'T', row 3: 'dunno'.*--ttype none"):
-        ingest(pictures, "id,T\nU1,1\nU2,\nU3,dunno\nU4,0\n")
+    report = ingest(pictures, "id,T\nU1,1\nU2,\nU3,dunno\nU4,0\n")
+    np.testing.assert_array_equal(report.survey.column("ttype"), [1, np.nan, np.nan, 0])
+    assert any("taken as unknown: dunno" in note for note in report.notes)
+
+
+def test_a_column_without_any_stage_is_refused_where_it_was_named(pictures):
+    words = "id,T\nU1,red\nU2,\nU3,blue\nU4,red\n"
+    with pytest.raises(BadCatalog, match=r"column 'T', row 1: 'red'.*--ttype none"):
+        ingest(pictures, words, columns={"ttype": "T"})
+    assert any(
+        note.startswith("ttype not used: column 'T'") for note in ingest(pictures, words).notes
+    )
 
 
 def test_masked_stages_are_unknown_and_the_others_exact(pictures):
@@ -213,3 +223,71 @@ def test_two_stamps_of_one_id_are_refused(tmp_path):
     report = ingest(source, "id\nU1\nU3\nU4\n")
     assert report.accepted == 2
     assert "several stamps of this id" in report.rejects.read_text()
+
+
+@pytest.mark.parametrize(
+    ("names", "values"),
+    [
+        (("RA (deg)", "Dec [deg]"), ("150.0", "2.0")),
+        (("RA(rad)", "DEC(rad)"), ("2.61799387799", "0.0349065850399")),
+        (("RA_hours", "dec"), ("10.0", "2.0")),
+        (("_RAJ2000", "_DEJ2000"), ("150.0", "2.0")),
+        (("RAdeg", "DEdeg"), ("150.0", "2.0")),
+        (("ra", "dec"), ("10 00 00", "+02 00 00")),
+        (("ra", "dec"), ("1.5D+02", "2.0")),
+        (("ra", "dec"), ("0150.0", "02.0")),
+    ],
+)
+def test_positions_by_the_names_and_units_people_write(pictures, names, values):
+    report = ingest(pictures, f"id,{','.join(names)}\nU1,{','.join(values)}\n")
+    assert report.guessed[1:] == (f"ra = {names[0]}", f"dec = {names[1]}")
+    np.testing.assert_allclose(report.survey.column("ra"), [150.0])
+    np.testing.assert_allclose(report.survey.column("dec"), [2.0])
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("id,ra_b1950,dec_b1950\nU1,150,2\n", r"'ra_b1950' is of B1950; convert it"),
+        ("id,ra_b1950,dec_b1950\nU1,10:00:00,10.5\n", "B1950"),
+        ("id,ra_b1950,dec_b1950\nU1,1_0,2\n", "B1950"),
+    ],
+)
+def test_positions_of_another_equinox_are_refused(pictures, table, words):
+    columns = {"ra": "ra_b1950", "dec": "dec_b1950"}
+    with pytest.raises(BadCatalog, match=words):
+        ingest(pictures, table, columns=columns)
+
+
+def test_hours_and_degrees_in_one_column_are_refused(pictures):
+    mixed = "id,ra,dec\nU1,10:00:00,+02:00:00\nU2,10.5,2\n"
+    with pytest.raises(BadCatalog, match=r"'10.5' among hh:mm:ss: hours or degrees\?"):
+        ingest(pictures, mixed, columns={"ra": "ra"})
+    plain = ingest(pictures, mixed.replace("10.5", "157.5"))
+    np.testing.assert_allclose(plain.survey.column("ra"), [150.0, 157.5])
+    with pytest.raises(BadCatalog, match="'1_0' is no number"):
+        ingest(pictures, "id,ra,dec\nU1,1_0,2\n", columns={"ra": "ra"})
+
+
+def test_degrees_that_look_like_radians_or_hours_are_doubted(pictures):
+    for rows, doubt in (
+        ("U1,2.61,-0.04\nU2,0.1,1.2\n", "radians"),
+        ("U1,23.5,-40\nU2,0.1,55\n", "hours"),
+        ("U1,150,-40\nU2,0.1,55\n", None),
+    ):
+        report = ingest(pictures, f"id,ra,dec\n{rows}")
+        said = [note for note in report.notes if f"are they {doubt}" in note]
+        assert len(said) == (doubt is not None), report.notes
+
+
+def test_a_scale_in_the_catalogue_that_the_header_contradicts_is_said(pictures):
+    from astropy.io import fits
+
+    header = fits.Header({"PIXSCALE": 0.262})
+    fits.writeto(pictures / "F1.fits", PIXELS[0].astype("f4"), header)
+    taken = [
+        ingest(pictures, f"id,pixscale\nF1,{scale}\n").survey.column("taken")[0]
+        for scale in (0.262, 0.4)
+    ]
+    assert "the catalogue has another" not in taken[0]
+    assert "the catalogue has another" in taken[1]

@@ -83,6 +83,31 @@ def test_what_is_odd_about_a_scale_is_said() -> None:
     assert "projection or distortion" in away.notes[0]
 
 
+def test_a_scale_in_other_words() -> None:
+    for keyword, value, comment in (
+        ("PIXSCALE", 180.0, "[mas] pixel scale"), ("PIXSCALE", STEP * 5, "deg/pixel"),
+        ("SCALE", SCALE, "[arcsec/pixel]"), ("PIXSCALE", "0.18 arcsec/pix", ""),
+        ("PIXSCALE", "0.18 x 0.18", ""), ("PIXAR_SR", (SCALE / 206264.806) ** 2, "sr"),
+    ):  # fmt: skip
+        header = fits.Header()
+        header[keyword] = (value, comment)
+        expected = SCALE * 5 if comment == "deg/pixel" else SCALE
+        assert pixel_scale(header) == pytest.approx(expected, rel=1e-6), (keyword, comment)
+    plate = {"PLTSCALE": 67.2, "XPIXELSZ": 25.28}  # arcsec/mm and microns, of scanned plates
+    assert pixel_scale(plate) == pytest.approx(1.699, rel=1e-3)
+    for silent in ({"PLTSCALE": 67.2}, {"SCALE": SCALE}, {"PIXSCALE": -1.0}, {"PIXSCALE": "?"}):
+        assert pixel_scale(silent) is None
+
+
+def test_a_cd_matrix_counts_before_what_may_not_stand_beside_it() -> None:
+    header = fits.Header({**PLACE, **CD, "PC1_1": 1.0, "PC2_2": 1.0, "CROTA2": 12.0})
+    assert pixel_scale(header) == pytest.approx(SCALE)
+    there = sky_wcs(header).pixel_to_world(10, 20)
+    alone = sky_wcs(fits.Header({**PLACE, **CD})).pixel_to_world(10, 20)
+    assert there.separation(alone).arcsec < 1e-6
+    assert "CROTA2" in header, "the caller's header stays"
+
+
 @pytest.mark.parametrize(
     "header",
     [

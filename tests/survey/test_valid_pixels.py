@@ -116,6 +116,32 @@ def test_whole_counts_and_a_noiseless_sky_are_no_gaps():
     assert image_of(clean[None], "a", linear=True).valid is None
 
 
+@pytest.mark.parametrize("sky", [0.0, 50.0])
+@pytest.mark.parametrize("shape", ["frame", "circle"])
+def test_a_frame_of_one_value_about_noise_is_a_gap(sky, shape):
+    y, x = np.mgrid[:120, :120] - 59.5
+    outside = np.maximum(abs(x), abs(y)) > 51 if shape == "frame" else np.hypot(x, y) > 57
+    cut = galaxy(120, sky=sky)
+    cut[outside] = 0.0
+    stamp = stamp_of(image_of(cut[None], "a", linear=True), size=120)
+    assert stamp.sky == pytest.approx(sky, abs=1.0)
+    assert stamp.sky_sigma == pytest.approx(2.0, rel=0.1)
+    assert stamp.valid_share == pytest.approx(1 - outside.mean())
+    model = np.where(outside, 0.0, np.exp(-np.hypot(x, y) / 9))
+    assert image_of(model[None], "a", linear=True).valid is None, "a model without noise"
+
+
+@pytest.mark.parametrize("value", [0.0, -32768.0])
+def test_a_block_far_below_the_sky_has_no_data(value):
+    cut = galaxy()
+    cut[12:20, 55:60] = value
+    image = image_of(cut[None], "a", linear=True)
+    assert (~image.valid).sum() == 40
+    cut[38:41, 38:41] = value  # a core that is saturated, or was cut out
+    with pytest.raises(BadImage, match="central tenth"):
+        stamp_of(image_of(cut[None], "a", linear=True))
+
+
 def test_a_hole_in_the_core_is_refused_and_one_beside_it_is_not():
     data = galaxy().astype(np.float32)
     data[20:24, 20:24] = np.nan
