@@ -30,10 +30,12 @@ from galaxy_explorer.utils.tables import (
     MOST_EXACT,
     NUMBER,
     check_id_texts,
+    decimal,
     float_ids,
     hubble_stage,
     outside_words,
     stage_or_nan,
+    text_angle,
 )
 
 BATCH_ROWS = 65_536
@@ -210,10 +212,6 @@ ANGLE_WORDS = {
     "arcsec/pixel": "arcsec", "arcsec/pix": "arcsec", "arcsec / pix": "arcsec", "j2000": "deg",
     "icrs": "deg", "hour": "h", "hourangle": "h", "hms": "h:m:s", "dms": "d:m:s",
 }  # fmt: skip
-_SEXAGESIMAL = re.compile(
-    r"([+-]?)\s*(\d{1,3})\s*([:hd\u00b0 ])\s*(\d{1,2}(?:\.\d*)?)"
-    r"(?:\s*[:m'\u2032 ]\s*(\d{1,2}(?:\.\d*)?))?\s*[s\"\u2033m'\u2032]?"
-)
 
 
 def settle_columns(
@@ -255,34 +253,7 @@ def settle_columns(
     if {"ra", "dec"} & unused.keys():
         unused |= {"ra": None, "dec": None}
     guessed = tuple(g for g in columns.guessed if g.split(" = ")[0] not in unused)
-    settled = replace(columns, **unused, factors=factors, guessed=guessed, flags=flags)
-    _doubt_degrees(catalog, settled)
-    return settled
-
-
-def _doubt_degrees(catalog: StagedTable, columns: ColumnMap) -> None:
-    """Note positions without a unit that look like radians or hours; they are taken as degrees."""
-    limits = []
-    for column in (columns.ra, columns.dec):
-        if column is None or catalog.units.get(column) or split_unit(column)[1]:
-            return
-        blocks = [_floats(v) for _, v in _values(catalog, column) if not pa.types.is_string(v.type)]
-        numbers = np.concatenate(blocks) if blocks else np.empty(0)
-        numbers = numbers[np.isfinite(numbers)]
-        if not numbers.size:
-            return
-        limits.append((float(numbers.min()), float(numbers.max())))
-    (west, east), (south, north) = limits
-    doubt = ""
-    if max(abs(west), east) <= 2 * np.pi and max(abs(south), north) <= np.pi / 2:
-        doubt = "radians"
-    elif west >= 0 and east <= 24 and north - south > HOURS_DEC_SPAN:
-        doubt = "hours"
-    if doubt:
-        catalog.notes.append(
-            f"{columns.ra} from {west:.4g} to {east:.4g}, {columns.dec} from {south:.4g} to "
-            f"{north:.4g} taken as degrees; are they {doubt}? Then call them {columns.ra}_{doubt}"
-        )
+    return replace(columns, **unused, factors=factors, guessed=guessed, flags=flags)
 
 
 def _values(catalog: StagedTable, column: str) -> Iterator[tuple[int, pa.ChunkedArray]]:
@@ -327,12 +298,12 @@ def _is_sexagesimal(catalog: StagedTable, column: str, role: str, name: str) -> 
         if pa.types.is_string(values.type) or pa.types.is_boolean(values.type):
             for row, value in enumerate(values.to_pylist(), start + 1):
                 cell = str(value or "").strip()
-                if np.isnan(_angle(cell, role)) and cell not in EMPTY:
+                if np.isnan(text_angle(cell, role)) and cell not in EMPTY:
                     raise BadCatalog(
                         f"{name}: column {column!r}, row {row}: {cell[:40]!r} is no number; "
                         f"degrees or hh:mm:ss are needed (--{role} none leaves the column out)"
                     )
-                number = _decimal(cell)
+                number = decimal(cell)
                 sexagesimal = sexagesimal or (number is None and cell not in EMPTY)
                 if role == "ra" and number is not None and abs(number) <= 24.0:
                     plain = plain or cell
@@ -424,33 +395,6 @@ def _word_stages(
     return numbers, words, why
 
 
-_FORTRAN = re.compile(r"[+-]?\d*\.\d*[dD][+-]?\d{1,2}")
-
-
-def _decimal(text: str) -> float | None:
-    """The number that a text is, with Fortran's D for E; None where it is none."""
-    if _FORTRAN.fullmatch(text):
-        text = text.lower().replace("d", "e")
-    return float(text) if NUMBER.fullmatch(text) else None
-
-
-def _angle(text: str, role: str) -> float:
-    """Degrees of a number or of hh:mm:ss, dd:mm:ss; NaN where it is neither."""
-    text = text.strip().replace("\u2212", "-").replace("\u2013", "-")
-    if (number := _decimal(text)) is not None:
-        return number
-    found = _SEXAGESIMAL.fullmatch(text)
-    if not found:
-        return float("nan")
-    sign, whole, mark, minutes, seconds = found.groups()
-    if float(minutes) > 60.0 or float(seconds or 0) > 60.0:
-        return float("nan")
-    value = float(whole) + float(minutes) / 60.0 + float(seconds or 0) / 3600.0
-    if role == "ra" and mark not in "d\u00b0":
-        value = 15.0 * value if value <= 24.0 else float("nan")
-    return -value if sign == "-" else value
-
-
 def block_rows(table: pa.Table, columns: ColumnMap, start: int) -> Iterator[CatalogRow]:
     """The rows of a block whose first row has number `start`."""
     ids, images = _ids(table, columns), _texts(table, columns.image)
@@ -526,7 +470,7 @@ def _angles(table: pa.Table, columns: ColumnMap, role: str) -> NDArray[np.float6
     factor = columns.factors.get(role, 1.0)  # 1 for sexagesimal ones
     if pa.types.is_string(values.type):
         texts = values.to_pylist()
-        return factor * np.array([_angle(value or "", role) for value in texts], np.float64)
+        return factor * np.array([text_angle(value or "", role) for value in texts], np.float64)
     return _floats(values) * factor
 
 
@@ -541,7 +485,6 @@ def _positions(
 
 
 MANY_ROWS = 20  # from which on the range of a column says something of its unit
-ALL_SKY_DEG = 60.0
 ROLES = {"galaxy_id": "id", "image": "picture", "ra": "RA", "dec": "Dec", "ttype": "T"}
 
 
@@ -626,11 +569,11 @@ def _doubts(
     """What the ranges of columns say against how they were read."""
     ra, dec, types = extents["ra"], extents["dec"], extents["ttype"]
     cure = "name the unit in the file, or end the column's name in"
-    if columns.ra and ra.known >= MANY_ROWS and "believed" in _unit_words(catalog, columns, "ra"):
+    if columns.ra and ra.known and dec.known and "believed" in _unit_words(catalog, columns, "ra"):
         within = f"{columns.ra} lies between {ra.least:.4g} and {ra.most:.4g}"
-        if ra.most <= 2 * np.pi < 2 * (ra.most - ra.least) and max(dec.most, -dec.least) <= np.pi:
-            yield f"{within}, {columns.dec} below 3.2: radians? {cure} _rad"
-        elif ra.most <= 24.0 and dec.most - dec.least > ALL_SKY_DEG:
+        if max(ra.most, -ra.least) <= 2 * np.pi and max(dec.most, -dec.least) <= np.pi / 2:
+            yield f"{within}, {columns.dec} below 1.6: radians? {cure} _rad"
+        elif ra.least >= 0 and ra.most <= 24.0 and dec.most - dec.least > HOURS_DEC_SPAN:
             yield f"{within} over much of the sky: hours? {cure} _hours"
     flagged = sum(columns.flags.values())
     if columns.ttype and flagged > types.known:

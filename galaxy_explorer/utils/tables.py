@@ -537,3 +537,36 @@ def float_ids(column: str, name: str, example: str) -> str:
         f"{example}, exact to 2^53 only: ids may have lost digits; write the column as integers or "
         "text"
     )
+
+
+_SEXAGESIMAL = re.compile(
+    r"([+-]?)\s*(\d{1,3})\s*([:hd\u00b0 ])\s*(\d{1,2}(?:\.\d*)?)"
+    r"(?:\s*[:m'\u2032 ]\s*(\d{1,2}(?:\.\d*)?))?\s*[s\"\u2033m'\u2032]?"
+)
+
+
+_FORTRAN = re.compile(r"[+-]?\d*\.\d*[dD][+-]?\d{1,2}")
+
+
+def decimal(text: str) -> float | None:
+    """The number that a text is, with Fortran's D for E; None where it is none."""
+    if _FORTRAN.fullmatch(text):
+        text = text.lower().replace("d", "e")
+    return float(text) if NUMBER.fullmatch(text) else None
+
+
+def text_angle(text: str, role: str) -> float:
+    """Degrees of a number or of hh:mm:ss, dd:mm:ss; NaN where it is neither."""
+    text = text.strip().replace("\u2212", "-").replace("\u2013", "-")
+    if (number := decimal(text)) is not None:
+        return number
+    found = _SEXAGESIMAL.fullmatch(text)
+    if not found:
+        return float("nan")
+    sign, whole, mark, minutes, seconds = found.groups()
+    if float(minutes) > 60.0 or float(seconds or 0) > 60.0:
+        return float("nan")
+    value = float(whole) + float(minutes) / 60.0 + float(seconds or 0) / 3600.0
+    if role == "ra" and mark not in "d\u00b0":
+        value = 15.0 * value if value <= 24.0 else float("nan")
+    return -value if sign == "-" else value
