@@ -172,7 +172,8 @@ def test_hidden_files_are_left_out_and_counted(tmp_path):
         (folder / name).write_bytes(picture(1))
     source = FolderSource(folder)
     assert source.index.paths == ["a.png"]
-    assert "left out: 1 hidden folder, 1 hidden file" in source.notes()
+    left_out = {"hidden folder": 1, "hidden file": 1}
+    assert {one["reason"]: one["count"] for one in source.listing.left_out.ranked()} == left_out
 
 
 def test_an_archive_with_backslashes_and_twins_is_read(tmp_path):

@@ -276,8 +276,8 @@ def test_degrees_that_look_like_radians_or_hours_are_doubted(pictures):
         ("U1,150,-40\nU2,0.1,55\n", None),
     ):
         report = ingest(pictures, f"id,ra,dec\n{rows}")
-        said = [note for note in report.notes if f"are they {doubt}" in note]
-        assert len(said) == (doubt is not None), report.notes
+        said = [one for one in report.inventory.doubts() if f"{doubt}? name the unit" in one]
+        assert len(said) == (doubt is not None), report.inventory.doubts()
 
 
 def test_a_scale_in_the_catalogue_that_the_header_contradicts_is_said(pictures):
