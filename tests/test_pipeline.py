@@ -53,7 +53,7 @@ def test_the_bundle_agrees_with_itself(bundle, trained):
 
 @pytest.mark.slow
 def test_clusters_follow_from_features_and_mixture(bundle):
-    kinds = ("index", "codes", "rings")
+    kinds = ("index", "codes", "rings", "aligned")
     expected = {f"k16-modern-8x8/{kind}" for kind in kinds}
     assert set(bundle.clusterings) == {*expected, "convae-conv/latents"}
     for clustering in bundle.clusterings.values():
@@ -251,4 +251,4 @@ def test_manifest_says_what_was_done(bundle):
     assert manifest["recipe"]["name"] == "tiny"
     assert sum(manifest["survey"]["splits"].values()) == len(bundle)
     assert manifest["display_model"] == "k64-modern-16x16"
-    assert manifest["default_clustering"] == "k16-modern-8x8/rings"
+    assert manifest["default_clustering"] == "k16-modern-8x8/aligned"
