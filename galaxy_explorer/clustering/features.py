@@ -377,6 +377,58 @@ def radial_profile_vectors(stamps: np.ndarray) -> np.ndarray:
     return np.concatenate(blocks).astype(np.float32)
 
 
+FINE_PX = (1.0, 2.0)
+FLOOR_RINGS = 14
+
+
+def light_vectors(stamps: np.ndarray) -> np.ndarray:
+    """What rings of the stamps (N, C, S, S) say for which nothing is trained, float32 (N, F).
+
+    For each of 14 rings about the centre and each channel: mean; scatter; energy of what a
+    Gaussian of 1 and of 2 px smooths away; mean difference from the stamp turned by 180 degrees;
+    amplitude of the azimuthal waves m = 1..4, both over the mean brightness; the difference of the
+    mean from that of the first channel. Then the axis ratio of the light's second moments.
+    Unchanged by a rotation of 90 degrees or a mirror image.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    side = stamps.shape[-1]
+    rings = rings_of(side, side / 2 / FLOOR_RINGS, full=False)
+    blocks = []
+    for start in range(0, len(stamps), PROFILE_BLOCK_ROWS):
+        block = np.asarray(stamps[start : start + PROFILE_BLOCK_ROWS], dtype=np.float32)
+
+        def per_ring(maps: np.ndarray, n: int = len(block)) -> np.ndarray:
+            flat = maps.reshape(n, -1, side * side)
+            return np.asarray(np.einsum("rs,ncs->nrc", rings.mean, flat))
+
+        values = np.moveaxis(block, 1, -1).reshape(len(block), side * side, -1)
+        mean, scatter, waves = pool_rings(values, rings)
+        level = np.abs(mean) + mean.max(1, keepdims=True).clip(FAINTEST) / 100
+        fine = [
+            per_ring(np.square(block - gaussian_filter(block, (0, 0, px, px)))) for px in FINE_PX
+        ]
+        turned = per_ring(np.abs(block - block[..., ::-1, ::-1])) / level
+        parts = (mean, scatter, *fine, turned, waves / level[:, :, None], (mean - mean[..., :1]))
+        flat = [part.reshape(len(block), -1) for part in parts]
+        blocks.append(np.concatenate([*flat, _axis_ratio(block)[:, None]], axis=1))
+    return np.concatenate(blocks).astype(np.float32)
+
+
+def _axis_ratio(stamps: np.ndarray) -> np.ndarray:
+    """Axis ratio (n,) of the second moments of the light of stamps (n, C, S, S) above its edge."""
+    light = stamps.mean(1, dtype=np.float64)
+    sides = (light[:, 0], light[:, -1], light[:, :, 0], light[:, :, -1])
+    edge = np.median(np.concatenate(sides, axis=1), axis=1)
+    light = (light - edge[:, None, None]).clip(0)
+    y, x = np.indices(light.shape[1:]) - (light.shape[-1] - 1) / 2
+    total = light.sum((1, 2)).clip(FAINTEST)
+    xx, yy, xy = ((light * part).sum((1, 2)) / total for part in (x * x, y * y, x * y))
+    spread = np.hypot((xx - yy) / 2, xy)
+    middle = (xx + yy) / 2
+    return np.asarray(np.sqrt((middle - spread).clip(0) / (middle + spread).clip(FAINTEST)))
+
+
 def pixel_vectors(stamps: np.ndarray) -> np.ndarray:
     """All pixels of stamps (N, C, S, S), float32 (N, C S S), a view where that is possible."""
     return np.asarray(stamps.reshape(len(stamps), -1), dtype=np.float32)
