@@ -179,7 +179,7 @@ def _ingest_options(*, pixel_scale: float | None = None, **options: Any) -> Inge
     return IngestOptions(columns=columns, pixel_scale_arcsec=pixel_scale, **options)
 
 
-def train(
+def train(  # noqa: PLR0913 (every choice has a default)
     survey: Survey | str | Path,
     out: str | Path,
     recipe: str = "quick",
@@ -188,14 +188,16 @@ def train(
     seed: int = 0,
     seeds: int = 1,
     name: str | None = None,
+    aligned_with: Sequence[str | Path] = (),
     announce: Callable[[str], None] | None = None,
 ) -> Bundle:
     """Make a bundle of a survey: autoencoders, code maps, clusters, maps, prior, model card.
 
     recipe: "tiny" (a try), "quick" (two CPU cores), "paper" (100,000 steps). models: names such as
     "k512-modern-8x8"; else the twelve that show every comparison of the report. seeds: with 2 or
-    more the models of the whole study are trained besides. announce: is told in words what will be
-    done. Interrupted, the same call goes on, from `<out>.work`.
+    more the models of the whole study are trained besides. aligned_with: surveys of some of the
+    same galaxies by others, whose differences the aligned features then forget. announce: is told
+    in words what will be done. Interrupted, the same call goes on, from `<out>.work`.
 
     Raises TrainingError for an unknown recipe or model or too few galaxies, SurveyError,
     BundleError.
@@ -216,6 +218,7 @@ def train(
         seed=seed,
         seeds=seeds,
         name=name,
+        aligned_with=[Path(path) for path in aligned_with],
     )
     return load_bundle(train_bundle(plan, announce or (lambda _: None)))
 

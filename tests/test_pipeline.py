@@ -9,9 +9,13 @@ import pytest
 from msgspec import structs
 
 from galaxy_explorer import load_bundle
+from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.evaluation.trainings import further_trainings
 from galaxy_explorer.pipeline.autoencoders import Autoencoders, find_replicas
+from galaxy_explorer.pipeline.clusters import VIEWS, alignment, kept_together
 from galaxy_explorer.pipeline.train import make_plan, train_bundle
+from galaxy_explorer.survey.store import Survey, SurveySpec
+from galaxy_explorer.survey.writer import SurveyWriter
 from tests.small_survey import write_small_survey
 from tests.trained_bundle import MODELS, NOT_SHIPPED, copied, flat_map, small_study
 
@@ -53,7 +57,7 @@ def test_the_bundle_agrees_with_itself(bundle, trained):
 
 @pytest.mark.slow
 def test_clusters_follow_from_features_and_mixture(bundle):
-    kinds = ("index", "codes", "rings")
+    kinds = ("index", "codes", "rings", "aligned")
     expected = {f"k16-modern-8x8/{kind}" for kind in kinds}
     assert set(bundle.clusterings) == {*expected, "convae-conv/latents"}
     for clustering in bundle.clusterings.values():
@@ -251,4 +255,60 @@ def test_manifest_says_what_was_done(bundle):
     assert manifest["recipe"]["name"] == "tiny"
     assert sum(manifest["survey"]["splits"].values()) == len(bundle)
     assert manifest["display_model"] == "k64-modern-16x16"
-    assert manifest["default_clustering"] == "k16-modern-8x8/rings"
+    assert manifest["default_clustering"] == "k16-modern-8x8/aligned"
+
+
+def seen_by_another(survey: Survey, path) -> Survey:
+    """Every other galaxy of a survey as somebody else renders it: flatter and brighter."""
+    rows = np.arange(0, len(survey), 2)
+    meta = survey.meta
+    spec = SurveySpec(
+        name="other", source="drawn", band=meta["band"], state="arcsinh",
+        stamp_size=meta["stamp_size"], channels=meta["channels"],
+    )  # fmt: skip
+    writer = SurveyWriter(path, spec, recipe={})
+    stamps = np.float32(0.1 + 0.7 * survey.model_input(rows))
+    writer.append(stamps, {"galaxy_id": survey.column("galaxy_id")[rows]}, cursor=len(rows))
+    return writer.finish({"catalog_rows": len(rows)})
+
+
+@pytest.mark.slow
+def test_aligned_features_forget_who_took_the_picture(trained, tmp_path):
+    other = seen_by_another(trained.survey, tmp_path / "other")
+    plan = replace(trained, aligned_with=(other,))
+    stages = Autoencoders(plan)
+    config = next(one for one in plan.configs if one.name == "k16-modern-8x8")
+    products = stages.products(config)
+    looks = kept_together(stages, products)["looks"]
+    assert [look["name"] for look in looks] == [VIEWS, "other"]
+    assert looks[1]["used"] + looks[1]["held"] == len(other)
+    assert looks[1]["found"].startswith(f"{len(other)} by id")
+    # Law: a move that the fit did not see is shrunk.
+    for look in looks:
+        assert look["after"]["moved"] < look["before"]["moved"]
+        assert 0 <= look["after"]["same_cluster_low"] <= look["after"]["same_cluster_high"] <= 1
+    # Second looks at galaxies of the other splits are measured, not used.
+    held = alignment(stages, products).arrays["again.1.rows"]
+    assert set(stages.splits[held]) == {"validation", "test"}
+
+
+def test_a_survey_with_too_few_galaxies_in_common_is_refused(trained, tmp_path):
+    stranger = write_small_survey(tmp_path / "stranger", n=40)
+    with pytest.raises(TrainingError, match=r"--aligned-with .* 0 galaxies in common"):
+        make_plan(
+            trained.survey.path, tmp_path / "out", recipe="tiny", models=MODELS,
+            aligned_with=[stranger.path],
+        )  # fmt: skip
+    colour = write_small_survey(tmp_path / "colour", n=40, band="r, g")
+    with pytest.raises(TrainingError, match=r"channels 2, of .* 1; ingest it"):
+        make_plan(
+            trained.survey.path, tmp_path / "out", recipe="tiny", models=MODELS,
+            aligned_with=[colour.path],
+        )  # fmt: skip
+
+
+def test_the_manifest_says_on_which_second_looks_a_clustering_stands(bundle):
+    (look,) = bundle.manifest.clusterings["k16-modern-8x8/aligned"].alignment["looks"]
+    assert look["name"] == VIEWS
+    assert look["used"] == 3 * bundle.manifest.survey.splits["train"]
+    assert look["after"]["moved"] < look["before"]["moved"]

@@ -63,12 +63,14 @@ class ClusterEntry(Struct, frozen=True, forbid_unknown_fields=True):
 class ClusteringEntry(Struct, frozen=True, kw_only=True):
     """What the manifest says of a clustering; arrays lie in `file`, columns in the catalogue.
 
-    mixture: the settings that it was fitted with. agreement: scores by name, on the held-out test
-    split; agreement_all: on all galaxies with a type; n_ttype: how many they are.
+    mixture: the settings that it was fitted with. alignment: of aligned features, which second
+    looks at galaxies they were fitted on, and what becomes of others. agreement: scores by name,
+    on the held-out test split; agreement_all: on all galaxies with a type; n_ttype: how many they
+    are.
     """
 
     model: Name
-    features: Literal["index", "codes", "latents", "rings"]
+    features: Literal["index", "codes", "latents", "rings", "aligned"]
     file: Name
     n_components: Annotated[int, Meta(ge=1, le=65536)]
     effective_clusters: Annotated[int, Meta(ge=0, le=65536)]
@@ -76,6 +78,7 @@ class ClusteringEntry(Struct, frozen=True, kw_only=True):
     agreement_all: dict[str, Score] = {}
     n_ttype: dict[str, int] = {}
     mixture: dict[str, Any] = {}
+    alignment: dict[str, Any] = {}
     clusters: tuple[ClusterEntry, ...]
 
 

@@ -13,7 +13,7 @@ a bundle stores of a clustering's features is enough to make those of a new gala
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -116,6 +116,57 @@ def fit_vectors(
     of the rows `train` alone. `FeatureMap.apply` gives the features of all galaxies.
     """
     return fit_pca(vectors[train], n, seed=seed, standardise=standardise)
+
+
+MOST_COMPONENTS = 60
+MOVE_FLOOR = 1e-3
+"""Of the mean variance between galaxies: no direction is taken for one in which nothing moves."""
+
+
+def fit_aligned(
+    vectors: np.ndarray, moves: Sequence[np.ndarray], n: int = 8, *, seed: int = 0
+) -> FeatureMap:
+    """Directions in which galaxies differ most for how little each of them moves.
+
+    vectors (N, F): the training galaxies. moves: by what makes a galaxy look different without
+    being another one (a turn, a zoom, somebody else's rendering), differences (M, F) of the
+    vectors of two looks at the same galaxy. With T the scatter of the galaxies and
+    W = sum over these of E[d d^T] / 2, both in the first principal components, the features are
+    the generalized eigenvectors T v = lambda W v of the `n` largest lambda, with v^T W v = 1 and
+    then all scaled by one number so that the first has unit variance: equal distances are equally
+    many moves. No label is used. This is Fisher's discriminant with each galaxy as a class of its
+    own.
+
+    Raises ValueError where there are no moves, or fewer galaxies than components.
+    """
+    from scipy.linalg import eigh
+
+    if not sum(map(len, moves)):
+        raise ValueError("no galaxy was looked at twice")
+    if len(vectors) <= n:
+        raise ValueError(f"{len(vectors)} galaxies are too few for {n} components")
+    first = fit_pca(vectors, MOST_COMPONENTS, seed=seed)
+    between = np.cov(first.apply(vectors), rowvar=False)
+    within = np.eye(len(between)) * MOVE_FLOOR * np.trace(between) / len(between)
+    for seen in moves:
+        steps = seen.astype(np.float64) @ first.components.T
+        within += steps.T @ steps / (2 * max(len(steps), 1))
+    values, directions = eigh(between, within)
+    components = directions[:, ::-1][:, :n].T @ first.components.astype(np.float64)
+    largest = components[np.arange(len(components)), np.abs(components).argmax(1)]
+    components *= np.sign(largest)[:, None] / np.sqrt(values[-1])
+    return FeatureMap(first.mean, np.ascontiguousarray(components, dtype=np.float32))
+
+
+def moved_share(fitted: FeatureMap, vectors: np.ndarray, moves: np.ndarray) -> float:
+    """How far a galaxy moves, of how far two galaxies lie apart: E|d|^2 / E|a - b|^2 of features.
+
+    vectors (N, F), moves (M, F) as in `fit_aligned`, of galaxies that the fit did not see. 0 where
+    every look at a galaxy gives the same features, 1 where it might as well be another galaxy.
+    """
+    apart = 2 * fitted.apply(vectors).var(0).sum()
+    moved = np.square(moves.astype(np.float64) @ fitted.components.T.astype(np.float64))
+    return float(moved.sum(1).mean() / apart)
 
 
 ORDERS = (1, 2, 3, 4)
@@ -326,6 +377,58 @@ def radial_profile_vectors(stamps: np.ndarray) -> np.ndarray:
     return np.concatenate(blocks).astype(np.float32)
 
 
+FINE_PX = (1.0, 2.0)
+FLOOR_RINGS = 14
+
+
+def light_vectors(stamps: np.ndarray) -> np.ndarray:
+    """What rings of the stamps (N, C, S, S) say for which nothing is trained, float32 (N, F).
+
+    For each of 14 rings about the centre and each channel: mean; scatter; energy of what a
+    Gaussian of 1 and of 2 px smooths away; mean difference from the stamp turned by 180 degrees;
+    amplitude of the azimuthal waves m = 1..4, both over the mean brightness; the difference of the
+    mean from that of the first channel. Then the axis ratio of the light's second moments.
+    Unchanged by a rotation of 90 degrees or a mirror image.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    side = stamps.shape[-1]
+    rings = rings_of(side, side / 2 / FLOOR_RINGS, full=False)
+    blocks = []
+    for start in range(0, len(stamps), PROFILE_BLOCK_ROWS):
+        block = np.asarray(stamps[start : start + PROFILE_BLOCK_ROWS], dtype=np.float32)
+
+        def per_ring(maps: np.ndarray, n: int = len(block)) -> np.ndarray:
+            flat = maps.reshape(n, -1, side * side)
+            return np.asarray(np.einsum("rs,ncs->nrc", rings.mean, flat))
+
+        values = np.moveaxis(block, 1, -1).reshape(len(block), side * side, -1)
+        mean, scatter, waves = pool_rings(values, rings)
+        level = np.abs(mean) + mean.max(1, keepdims=True).clip(FAINTEST) / 100
+        fine = [
+            per_ring(np.square(block - gaussian_filter(block, (0, 0, px, px)))) for px in FINE_PX
+        ]
+        turned = per_ring(np.abs(block - block[..., ::-1, ::-1])) / level
+        parts = (mean, scatter, *fine, turned, waves / level[:, :, None], (mean - mean[..., :1]))
+        flat = [part.reshape(len(block), -1) for part in parts]
+        blocks.append(np.concatenate([*flat, _axis_ratio(block)[:, None]], axis=1))
+    return np.concatenate(blocks).astype(np.float32)
+
+
+def _axis_ratio(stamps: np.ndarray) -> np.ndarray:
+    """Axis ratio (n,) of the second moments of the light of stamps (n, C, S, S) above its edge."""
+    light = stamps.mean(1, dtype=np.float64)
+    sides = (light[:, 0], light[:, -1], light[:, :, 0], light[:, :, -1])
+    edge = np.median(np.concatenate(sides, axis=1), axis=1)
+    light = (light - edge[:, None, None]).clip(0)
+    y, x = np.indices(light.shape[1:]) - (light.shape[-1] - 1) / 2
+    total = light.sum((1, 2)).clip(FAINTEST)
+    xx, yy, xy = ((light * part).sum((1, 2)) / total for part in (x * x, y * y, x * y))
+    spread = np.hypot((xx - yy) / 2, xy)
+    middle = (xx + yy) / 2
+    return np.asarray(np.sqrt((middle - spread).clip(0) / (middle + spread).clip(FAINTEST)))
+
+
 def pixel_vectors(stamps: np.ndarray) -> np.ndarray:
     """All pixels of stamps (N, C, S, S), float32 (N, C S S), a view where that is possible."""
     return np.asarray(stamps.reshape(len(stamps), -1), dtype=np.float32)
@@ -336,14 +439,14 @@ def serve_features(
 ) -> np.ndarray:
     """Features (n, P) of galaxies by what they are encoded to, (n, O, ...) in O orientations.
 
-    kinds "codes" and "rings" average over all orientations, which must be the eight of the stamp,
-    and need the codebook (K, D); "index" and "latents" look at the first.
+    kinds "codes", "rings" and "aligned" average over all orientations, which must be the eight of
+    the stamp, and need the codebook (K, D); "index" and "latents" look at the first.
     """
     first = codes[:, 0]
     if feature_map is None:
         return index_features(first)
     if kind == "latents" or codebook is None:
         return feature_map.apply(first.astype(np.float32))
-    if kind == "rings":
+    if kind in {"rings", "aligned"}:
         return feature_map.apply(ring_vectors(codes, codebook))
     return feature_map.apply(code_vectors(codes, codebook))

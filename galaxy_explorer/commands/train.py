@@ -33,6 +33,14 @@ def train(
         ),
     ] = 1,
     name: Annotated[str | None, typer.Option(help="Name of the bundle; else its folder's.")] = None,
+    aligned_with: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Another survey with some of the same galaxies (by id, same_as or position), from"
+            " another instrument or another rendering: clusters then forget who took the picture."
+            " May be given several times."
+        ),
+    ] = None,
 ) -> None:
     """Make a bundle from a survey: autoencoders, code maps, clusters, maps, scores, model card.
 
@@ -45,6 +53,8 @@ def train(
     galaxy-explorer train surveys/mine --out trained/mine --models k64-modern-8x8,convae-conv
 
     galaxy-explorer train surveys/sdss --out trained/sdss --seeds 3
+
+    galaxy-explorer train surveys/euclid --out trained/euclid --aligned-with surveys/hst
     """
     from galaxy_explorer import api
 
@@ -57,6 +67,7 @@ def train(
         seed=seed,
         seeds=seeds,
         name=name,
+        aligned_with=aligned_with or (),
         announce=announce,
     ).path
     say(f"Bundle written: {path}. Look at it: galaxy-explorer info {path}")

@@ -15,7 +15,12 @@ import numpy as np
 from galaxy_explorer.bundle.card import BASELINE, NETWORK
 from galaxy_explorer.bundle.evaluation import EvaluationRow, Target
 from galaxy_explorer.clustering.clusterers import fit_clusterer
-from galaxy_explorer.clustering.features import fit_vectors, pixel_vectors, radial_profile_vectors
+from galaxy_explorer.clustering.features import (
+    fit_vectors,
+    light_vectors,
+    pixel_vectors,
+    radial_profile_vectors,
+)
 from galaxy_explorer.clustering.summary import EARLY_TTYPE
 from galaxy_explorer.clustering.validation import accuracy, balanced_accuracy
 from galaxy_explorer.emulation.morphology import STATISTICS
@@ -34,11 +39,16 @@ LEAST_MEASURED = 20
 
 @dataclass(frozen=True)
 class Baseline:
-    """Features by name: at most `components` principal components of standardised vectors."""
+    """Features by name: at most `components` principal components of standardised vectors.
+
+    ranked: each number is first replaced by the normal quantile of its rank among the training
+    galaxies.
+    """
 
     name: str
     components: int
     vectors: Callable[[Context], np.ndarray]
+    ranked: bool = False
 
 
 def measured_rows(context: Context) -> np.ndarray:
@@ -64,6 +74,10 @@ BASELINES = (
         "radial profile", 20, lambda c: radial_profile_vectors(c.survey.model_input(c.sample))
     ),
     Baseline("C, A, S, Gini, M20", 5, _morphology),
+    # The floor: the best that is known for which nothing is trained.
+    Baseline(
+        "rings of light", 12, lambda c: light_vectors(c.survey.model_input(c.sample)), ranked=True
+    ),
 )
 
 
@@ -92,6 +106,14 @@ def _cluster(context: Context, baseline: Baseline, ks: tuple[int, ...]) -> Stage
     arrays: dict[str, np.ndarray] = {}
     if len(train) < LEAST_MEASURED:
         return StageResult(arrays, {"fitted_to": len(train)})
+    if baseline.ranked:
+        from sklearn.preprocessing import QuantileTransformer
+
+        ranks = QuantileTransformer(
+            n_quantiles=min(1000, len(train)), output_distribution="normal", random_state=0
+        )
+        vectors = vectors.copy()
+        vectors[known] = ranks.fit(vectors[train]).transform(vectors[known])
     features = fit_vectors(vectors, train, n=baseline.components).apply(vectors[known])
     fit = features[np.searchsorted(known, train)]
     for clusterer in CLUSTERERS:

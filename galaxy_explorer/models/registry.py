@@ -177,7 +177,7 @@ def _both_maps(config: Values) -> tuple[int, ...]:
 def _features_of_map(config: Values) -> tuple[str, ...]:
     """`rings` where the recommended clustering may stand on them; nothing else of a large map."""
     compared = config["num_embeddings"] in INDEX_SIZES
-    rings = ("rings",) if compared and config["quantizer"] == "modern" else ()
+    rings = ("rings", "aligned") if compared and config["quantizer"] == "modern" else ()
     if config["map_size"] > CLUSTERED_SIDE:
         return rings
     return ("index", "codes", *rings) if compared else ("codes",)

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from galaxy_explorer.clustering.clusterers import fit_kmeans
 from galaxy_explorer.clustering.embedding import fit_map
-from galaxy_explorer.clustering.features import fit_vectors, ring_vectors
+from galaxy_explorer.clustering.features import (
+    FeatureMap,
+    fit_aligned,
+    fit_vectors,
+    moved_share,
+    ring_vectors,
+)
 from galaxy_explorer.clustering.mixture import Mixture, effective_number, fit_mixture
 from galaxy_explorer.clustering.summary import cluster_summaries
 from galaxy_explorer.clustering.validation import agreement
 from galaxy_explorer.pipeline.autoencoders import Autoencoders, Products
-from galaxy_explorer.utils.files import StageResult
+from galaxy_explorer.survey.preprocessing import seen_again
+from galaxy_explorer.survey.store import CATALOG, Survey, shared_galaxies
+from galaxy_explorer.utils.files import StageResult, sha256_of
+from galaxy_explorer.utils.progress import progress
+from galaxy_explorer.utils.resampling import bootstrap
+
+if TYPE_CHECKING:
+    from galaxy_explorer.models.protocols import Autoencoder
 
 FIT_ROWS = 30_000
 
@@ -42,8 +55,14 @@ MIXTURES = {
     # By benchmarks/choose_clustering.py: of the candidates that repeat themselves and are about
     # the galaxy, the one that holds the most of T on the validation galaxies.
     "rings": MixtureSettings(clusterer="kmeans", n_components=8),
+    "aligned": MixtureSettings(clusterer="kmeans", n_components=8),
 }
 RING_COMPONENTS = 8  # likewise
+ALIGNED_COMPONENTS = 8
+LOOKED_AT = 1000  # training galaxies
+LOOKS = 3  # at each of them, beside its own picture
+LOOKED_AT_ONCE = 256
+VIEWS = "artificial looks"
 
 
 @dataclass(frozen=True)
@@ -58,26 +77,9 @@ class ClusteringProducts:
 def cluster(stages: Autoencoders, products: Products, kind: str) -> ClusteringProducts:
     """Run or resume the stages of the clustering of one model by one kind of features."""
     key = f"{products.config.name}/{kind}"
-    if kind == "rings":
-        features, extra = ring_features(stages, products)
-    else:
-        features, extra = stages.features(products, kind)
-    seed, settings = stages.plan.seed, MIXTURES[kind]
-    inputs = {
-        "weights": products.training["sha256"],
-        "pixels": stages.plan.pixels,
-        "mixture": asdict(settings),
-        "fit_rows": FIT_ROWS,
-        "seed": seed,
-    }
-
-    def fit() -> StageResult:
-        rows = np.random.default_rng(seed).permutation(stages.rows("train"))[:FIT_ROWS]
-        chosen = features[np.sort(rows)]
-        fitted = fit_served(asdict(settings), chosen, settings.n_components, seed)
-        return StageResult(fitted.arrays(), {})
-
-    mixture = Mixture.from_arrays(stages.cache.get(f"{key}.mixture", inputs, fit).arrays)
+    features, extra = features_of(stages, products, kind)
+    seed, settings, inputs = stages.plan.seed, MIXTURES[kind], _inputs(stages, products, kind)
+    mixture = served(stages, products, kind, features)
 
     def assign() -> StageResult:
         shares = mixture.responsibilities(features)
@@ -101,12 +103,82 @@ def cluster(stages: Autoencoders, products: Products, kind: str) -> ClusteringPr
         f"{key}/y": np.ascontiguousarray(places[:, 1]),
     }
     entry = {"n_components": mixture.n_components, "mixture": asdict(settings), **scored.facts}
+    if kind == "aligned":
+        entry["alignment"] = kept_together(stages, products)
     return ClusteringProducts({**mixture.arrays(), **extra}, columns, entry)
 
 
-def ring_features(
-    stages: Autoencoders, products: Products
+def features_of(
+    stages: Autoencoders, products: Products, kind: str
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Features (N, P) of a kind, and the arrays by which the bundle makes them again."""
+    if kind == "rings":
+        arrays = dict(_rings(stages, products).arrays)
+    elif kind == "aligned":
+        result = alignment(stages, products).arrays
+        arrays = {name: result[name] for name in ("pca_mean", "pca_components", "features")}
+    else:
+        return stages.features(products, kind)
+    return arrays["features"].astype(np.float64), arrays
+
+
+def served(stages: Autoencoders, products: Products, kind: str, features: np.ndarray) -> Mixture:
+    """The mixture of one clustering, fitted on training galaxies."""
+
+    def fit() -> StageResult:
+        rows = np.random.default_rng(stages.plan.seed).permutation(stages.rows("train"))[:FIT_ROWS]
+        settings = MIXTURES[kind]
+        chosen = features[np.sort(rows)]
+        fitted = fit_served(asdict(settings), chosen, settings.n_components, stages.plan.seed)
+        return StageResult(fitted.arrays(), {})
+
+    stage = f"{products.config.name}/{kind}.mixture"
+    return Mixture.from_arrays(stages.cache.get(stage, _inputs(stages, products, kind), fit).arrays)
+
+
+def _inputs(stages: Autoencoders, products: Products, kind: str) -> dict[str, Any]:
+    """What a clustering depends on."""
+    inputs = {
+        "weights": products.training["sha256"],
+        "pixels": stages.plan.pixels,
+        "mixture": asdict(MIXTURES[kind]),
+        "fit_rows": FIT_ROWS,
+        "seed": stages.plan.seed,
+    }
+    return inputs | (_alignment_inputs(stages) if kind == "aligned" else {})
+
+
+def ring_vectors_of(stages: Autoencoders, products: Products) -> np.ndarray:
+    """Code vectors pooled over rings in eight orientations (N, F) float32, before any components.
+
+    A model's rings and its aligned features begin with them.
+    """
+    inputs = {
+        "weights": products.training["sha256"],
+        "pixels": stages.plan.pixels,
+        "orientations": 8,
+    }
+
+    def pool() -> StageResult:
+        from galaxy_explorer.models.inference import load_weights
+
+        model = load_weights(products.config, products.weights)
+        blocks = [
+            _pooled(model, stamps)
+            for _, stamps in stages.blocks(f"Rings of {products.config.name}")
+        ]
+        return StageResult({"vectors": np.concatenate(blocks)}, {})
+
+    return stages.cache.get(f"{products.config.name}.pooled", inputs, pool).arrays["vectors"]
+
+
+def _pooled(model: Autoencoder, stamps: np.ndarray) -> np.ndarray:
+    from galaxy_explorer.models.inference import encode_orbit
+
+    return ring_vectors(encode_orbit(model, stamps), model.codebooks[0].numpy())
+
+
+def _rings(stages: Autoencoders, products: Products) -> StageResult:
     """Code vectors pooled over rings in eight orientations, as principal components.
 
     Half precision, in the bundle too: clusters see what is stored.
@@ -118,25 +190,139 @@ def ring_features(
         "orientations": 8,
         "seed": stages.plan.seed,
     }
-    stage = f"{products.config.name}.rings"
 
-    def pool() -> StageResult:
-        from galaxy_explorer.models.inference import encode_orbit, load_weights
-
-        model = load_weights(products.config, products.weights)
-        codebook = model.codebooks[0].numpy()
-        blocks = [
-            ring_vectors(encode_orbit(model, stamps), codebook)
-            for _, stamps in stages.blocks(f"Rings of {products.config.name}")
-        ]
-        vectors = np.concatenate(blocks)
-        train, seed = stages.rows("train"), stages.plan.seed
+    def reduce() -> StageResult:
+        vectors, train = ring_vectors_of(stages, products), stages.rows("train")
+        seed = stages.plan.seed
         fitted = fit_vectors(vectors, train, n=RING_COMPONENTS, seed=seed, standardise=False)
         features = fitted.apply(vectors).astype(np.float16)
         return StageResult({**fitted.arrays(), "features": features}, {})
 
-    arrays = dict(stages.cache.get(stage, inputs, pool).arrays)
-    return arrays["features"].astype(np.float64), arrays
+    return stages.cache.get(f"{products.config.name}.rings", inputs, reduce)
+
+
+def _alignment_inputs(stages: Autoencoders) -> dict[str, Any]:
+    others = [other.meta["fingerprint"] for other in stages.plan.aligned_with]
+    return {
+        "components": ALIGNED_COMPONENTS,
+        "looks": [LOOKED_AT, LOOKS],
+        "aligned_with": others,
+        "catalogs": [sha256_of(s.path / CATALOG) for s in stages.plan.aligned_with],
+        "catalog": stages.plan.catalog,
+    }
+
+
+def alignment(stages: Autoencoders, products: Products) -> StageResult:
+    """Features in which one galaxy seen twice stays where it is (`fit_aligned`).
+
+    Second looks: of training galaxies, artificial ones (`seen_again`); galaxies that the survey
+    has twice (`same_as`); and those that it shares with the surveys of `--aligned-with`. Galaxies
+    outside the training split are looked at twice only to measure: their second looks come back as
+    `again.<number>.rows` and `.vectors`, and facts say how many were used and held.
+    """
+    inputs = {
+        "weights": products.training["sha256"],
+        "pixels": stages.plan.pixels,
+        "seed": stages.plan.seed,
+        **_alignment_inputs(stages),
+    }
+
+    def align() -> StageResult:
+        vectors = ring_vectors_of(stages, products)
+        train, kept = stages.rows("train"), dict[str, np.ndarray]()
+        moves, facts = [], []
+        for number, (name, words, rows, seen) in enumerate(_second_looks(stages, products)):
+            fit = stages.splits[rows] == "train"
+            moves.append(vectors[rows[fit]] - seen[fit])
+            kept |= {f"again.{number}.rows": rows[~fit], f"again.{number}.vectors": seen[~fit]}
+            facts.append({"name": name, "found": words, "used": int(fit.sum())})
+        fitted = fit_aligned(vectors[train], moves, ALIGNED_COMPONENTS, seed=stages.plan.seed)
+        features = fitted.apply(vectors).astype(np.float16)
+        return StageResult({**fitted.arrays(), "features": features, **kept}, {"looks": facts})
+
+    return stages.cache.get(f"{products.config.name}.aligned", inputs, align)
+
+
+def _second_looks(
+    stages: Autoencoders, products: Products
+) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+    """Name of the kind of look, how the galaxies were found, their rows and ring vectors (M, F)."""
+    from galaxy_explorer.models.inference import load_weights
+
+    model = load_weights(products.config, products.weights)
+    survey, seed = stages.plan.survey, stages.plan.seed
+    rng = np.random.default_rng(seed)
+    parts = (rng.permutation(stages.rows(split)) for split in ("train", "validation"))
+    rows = np.concatenate([next(parts)[:LOOKED_AT], next(parts)[: LOOKED_AT // LOOKS]])
+    rows = np.repeat(np.sort(rows), LOOKS)
+    yield (
+        VIEWS,
+        f"{LOOKS} artificial looks at each",
+        rows,
+        _encoded_again(model, survey, rows, seed),
+    )
+    twice = shared_galaxies(survey, survey)
+    if len(twice.rows):
+        one, two = twice.rows.T
+        yield "the survey itself", twice.words, one, ring_vectors_of(stages, products)[two]
+    for other in stages.plan.aligned_with:
+        shared = shared_galaxies(survey, other)
+        one, two = shared.rows.T
+        yield str(other.meta["name"]), shared.words, one, _encoded_again(model, other, two, None)
+
+
+def _encoded_again(
+    model: Autoencoder, survey: Survey, rows: np.ndarray, seed: int | None
+) -> np.ndarray:
+    """Ring vectors of stamps, with a seed of artificial looks at them."""
+    blocks = []
+    with progress(len(rows), "Second looks") as advance:
+        for start in range(0, len(rows), LOOKED_AT_ONCE):
+            part = rows[start : start + LOOKED_AT_ONCE]
+            stamps = survey.model_input(part)
+            if seed is not None:
+                stamps = seen_again(stamps, seed + start)
+            blocks.append(_pooled(model, stamps))
+            advance(len(part))
+    return np.concatenate(blocks)
+
+
+def kept_together(stages: Autoencoders, products: Products) -> dict[str, Any]:
+    """What the alignment is worth, measured on second looks that it did not see.
+
+    For each kind of look: pairs used and held; `moved`, how far a galaxy moves of how far two
+    galaxies lie apart (`moved_share`); `same_cluster`, the share of galaxies that stay in their
+    cluster, with a 95 % interval over galaxies; each for the ring features (`before`) and for the
+    aligned ones, and `chance`, the share for pairs of different galaxies.
+    """
+    result = alignment(stages, products)
+    vectors = ring_vectors_of(stages, products)
+    looks = []
+    for number, facts in enumerate(result.facts["looks"]):
+        rows = result.arrays[f"again.{number}.rows"]
+        seen = result.arrays[f"again.{number}.vectors"]
+        found = {**facts, "held": len(rows)}
+        for when, kind in (("before", "rings"), ("after", "aligned")):
+            features, arrays = features_of(stages, products, kind)
+            fitted, mixture = (
+                FeatureMap.from_arrays(arrays),
+                served(stages, products, kind, features),
+            )
+            if not len(rows):
+                continue
+            one = mixture.responsibilities(features[rows]).argmax(1)
+            two = mixture.responsibilities(fitted.apply(seen)).argmax(1)
+            same = (one == two).astype(float)
+            share = bootstrap(lambda drawn, same=same: float(same[drawn].mean()), len(same))
+            found[when] = {
+                "moved": moved_share(fitted, vectors, vectors[rows] - seen),
+                "same_cluster": float(same.mean()),
+                "same_cluster_low": share.low,
+                "same_cluster_high": share.high,
+                "chance": float((one[:, None] == two[None, :]).mean()),
+            }
+        looks.append(found)
+    return {"looks": looks}
 
 
 def fit_served(settings: Mapping[str, Any], features: np.ndarray, k: int, seed: int) -> Mixture:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.models.registry import AUTOENCODERS, kind_of_name
-from galaxy_explorer.survey.store import CATALOG, Survey
+from galaxy_explorer.survey.store import CATALOG, Survey, shared_galaxies
 from galaxy_explorer.utils.files import sha256_of
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ TREND_MODELS = (
 )
 PIXELS_MARK = "pixels.txt"  # in a training's folder: which stamps it saw
 MAX_SEEDS = 20
+FEWEST_SHARED = 30
 SPLITS = ("train", "validation", "test")
 STEP_S = 0.1  # a training step on two CPU cores
 ENCODING_S = 30.0  # encoding and drawing again 10,000 galaxies
@@ -78,6 +79,7 @@ class Plan:
     seed: int
     extra_configs: tuple[AutoencoderConfig, ...] = ()
     seeds: int = 1
+    aligned_with: tuple[Survey, ...] = ()
 
     @property
     def work(self) -> Path:
@@ -134,6 +136,7 @@ def make_plan(
     seed: int = 0,
     seeds: int = 1,
     name: str | None = None,
+    aligned_with: Sequence[Path] = (),
 ) -> Plan:
     """Check the request; more than one of `seeds` adds the models of the study.
 
@@ -160,7 +163,27 @@ def make_plan(
     extra = tuple(config_of(model, survey.meta) for model in study if model not in models)
     out = Path(out).absolute()
     chosen = replace(RECIPES[recipe], seed=seed)
-    return Plan(survey, out, name or out.name, chosen, configs, seed, extra, seeds)
+    others = tuple(Survey.open(path) for path in aligned_with)
+    for other in others:
+        check_overlap(survey, other)
+    return Plan(survey, out, name or out.name, chosen, configs, seed, extra, seeds, others)
+
+
+def check_overlap(survey: Survey, other: Survey) -> None:
+    """Raise TrainingError where two surveys have other stamps, or too few galaxies in common."""
+    for field in ("stamp_size", "channels"):
+        if other.meta[field] != survey.meta[field]:
+            raise TrainingError(
+                f"--aligned-with {other.path}: {field} {other.meta[field]}, of {survey.path}"
+                f" {survey.meta[field]}; ingest it with the same bands and --size"
+            )
+    shared = shared_galaxies(survey, other)
+    if len(shared.rows) < FEWEST_SHARED:
+        raise TrainingError(
+            f"--aligned-with {other.path}: {len(shared.rows)} galaxies in common with"
+            f" {survey.path} ({shared.words}); at least {FEWEST_SHARED} are needed, with the same"
+            " ids, a column same_as, or positions in both catalogues"
+        )
 
 
 def features_of(config: AutoencoderConfig) -> tuple[str, ...]:

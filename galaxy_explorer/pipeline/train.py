@@ -35,7 +35,7 @@ from galaxy_explorer.utils.progress import progress
 
 __all__ = ["DEFAULT_MODELS", "Plan", "make_plan", "train_bundle"]
 
-DEFAULT_CLUSTERING = "k512-modern-16x16/rings"
+DEFAULT_CLUSTERING = "k512-modern-16x16/aligned"
 DISPLAY_MODEL = "k512-modern-16x16"
 PRIOR_RECIPE = {"tiny": "tiny", "quick": "modern", "paper": "paper"}  # by that of the models
 
@@ -131,7 +131,7 @@ def _manifest(
     # the recommended clustering, else the last by the best kind of features that there is
     keys = plan.clusterings
     kinds = {key.split("/")[1] for key in keys}
-    best = next((kind for kind in ("rings", "codes", "latents") if kind in kinds), "")
+    best = next((kind for kind in ("aligned", "rings", "codes", "latents") if kind in kinds), "")
     meta, splits = plan.survey.meta, plan.survey.column("split")
     kept = ("name", "band", "stamp_size", "channels", "pixel_scale_arcsec", "stretch")
     compared = [n for n, e in models.items() if AUTOENCODERS[e["kind"]].has_compared_codes]

@@ -157,6 +157,7 @@ __all__ = [
     "balanced_sample",
     "fit_stamp",
     "rotate_stamps",
+    "seen_again",
     "sky_level",
     "split_of",
     "ttype_class",
@@ -269,3 +270,37 @@ def rotate_stamps(
                 stamps[row], angle, axes=(1, 2), reshape=False, order=order, mode="mirror"
             )
     return turned
+
+
+ZOOM = 1.25
+SHIFT_PX = 2.0
+GAIN = 0.2
+NOISE = 0.02
+
+
+def seen_again(stamps: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """Another look at each galaxy of stamps (N, C, S, S): the same galaxy in another picture.
+
+    Turned by any angle, perhaps mirrored, larger or smaller by up to a quarter, moved by up to two
+    pixels, brighter or fainter by up to a fifth, with up to 0.02 of noise in stretched units. What
+    turns in is mirrored at the edge. The same seed gives the same looks.
+    """
+    rng = np.random.default_rng(seed)
+    count, _, side, _ = stamps.shape
+    angle = rng.uniform(0, 2 * np.pi, (count,))
+    step = ZOOM ** rng.uniform(-1, 1, (count,))
+    shift = rng.uniform(-SHIFT_PX, SHIFT_PX, (count, 2))
+    gain = np.float32(rng.uniform(1 - GAIN, 1 + GAIN, (count, 1, 1, 1)))
+    sigma = np.float32(rng.uniform(0, NOISE, (count, 1, 1, 1)))
+    mirror = np.where(rng.random(count) < 0.5, -1.0, 1.0)
+    middle = np.full(2, (side - 1) / 2)
+    seen = np.empty_like(stamps)
+    for row in range(count):
+        c, s = np.cos(angle[row]) / step[row], np.sin(angle[row]) / step[row]
+        matrix = np.array([[c, -s * mirror[row]], [s, c * mirror[row]]])
+        offset = middle + shift[row] - matrix @ middle
+        for plane, target in zip(stamps[row], seen[row], strict=True):
+            ndimage.affine_transform(plane, matrix, offset, output=target, order=1, mode="mirror")
+    seen *= gain
+    seen += sigma * rng.standard_normal(seen.shape, dtype=np.float32)
+    return seen

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,7 @@ CHUNK_ROWS = 256
 SCALE_COLUMN = "stamp_pixel_scale_arcsec"
 VALID_COLUMN = "valid_share"
 TAKEN_COLUMN = "taken"
+SAME_AS = "same_as"
 ORIENTATION = "row 0 on top; FITS turned so that north is up by its WCS, else rows upwards"
 OLD_ORIENTATION = "pictures as drawn; FITS rows downwards as stored"
 MAX_LINES = 5
@@ -180,6 +181,85 @@ class Survey:
     def truth(self, rows: ArrayLike | None = None) -> NDArray[np.float32]:
         """Noise-free, un-convolved pictures (n, C, S, S) of a simulated survey."""
         return self.extra_array("truth", rows)
+
+
+MATCH_ARCSEC = 3.0
+
+
+class Repeats(NamedTuple):
+    """Galaxies that two surveys have in common.
+
+    rows (M, 2): of the one and of the other survey, each at most once. words: how they were found.
+    """
+
+    rows: NDArray[np.int64]
+    words: str
+
+
+def shared_galaxies(one: Survey, other: Survey) -> Repeats:
+    """Galaxies that are in both surveys; of one survey with itself, those that are in it twice.
+
+    They are found by id; by `same_as`, which names the id of the other one, perhaps with its
+    catalogue before a colon; else by position, where both have it: the nearest of each other, at
+    most 3 arcsec apart, which is not tried within one survey.
+    """
+    mine, theirs = (survey.column("galaxy_id") for survey in (one, other))
+    found: dict[int, int] = {}
+    taken: set[int] = set()
+
+    def add(pairs: Iterable[tuple[int, int]]) -> int:
+        before = len(found)
+        for i, j in pairs:
+            if i not in found and j not in taken and not (one is other and i in taken):
+                found[i] = j
+                taken.add(j)
+        return len(found) - before
+
+    row_of = {name: row for row, name in enumerate(mine)}
+    words = []
+    if one is not other:
+        by_id = add((row_of[n], j) for j, n in enumerate(theirs) if n in row_of)
+        words.append(f"{by_id:,} by id")
+    by_name = add(_named(row_of, other))
+    if one is not other:
+        their_row = {name: row for row, name in enumerate(theirs)}
+        by_name += add((i, j) for j, i in _named(their_row, one))
+    words.append(f"{by_name:,} by {SAME_AS}")
+    if one is not other and all({"ra", "dec"} <= set(s.column_names) for s in (one, other)):
+        words.append(f"{add(_near(one, other)):,} by position")
+    pairs = np.array(sorted(found.items()), np.int64).reshape(-1, 2)
+    return Repeats(pairs, ", ".join(words))
+
+
+def _named(row_of: dict[str, int], survey: Survey) -> list[tuple[int, int]]:
+    """Rows that a survey's `same_as` names, each with its own."""
+    if SAME_AS not in survey.column_names:
+        return []
+    names = (text.rpartition(":")[2].strip() for text in survey.column(SAME_AS))
+    return [(row_of[name], row) for row, name in enumerate(names) if name in row_of]
+
+
+def _near(one: Survey, other: Survey) -> list[tuple[int, int]]:
+    """Rows of galaxies that are each other's nearest, at most MATCH_ARCSEC apart."""
+    from scipy.spatial import cKDTree
+
+    rows, points = [], []
+    for survey in (one, other):
+        ra, dec = (np.radians(survey.column(name).astype(float)) for name in ("ra", "dec"))
+        known = np.flatnonzero(np.isfinite(ra + dec))
+        unit = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
+        rows.append(known)
+        points.append(unit[known])
+    if not all(map(len, rows)):
+        return []
+    reach = 2 * np.sin(np.radians(MATCH_ARCSEC / 3600) / 2)
+    away, nearest = cKDTree(points[1]).query(points[0], distance_upper_bound=reach)
+    _, back = cKDTree(points[0]).query(points[1])
+    return [
+        (int(rows[0][i]), int(rows[1][nearest[i]]))
+        for i in np.flatnonzero(np.isfinite(away))
+        if back[nearest[i]] == i
+    ]
 
 
 def taken_lines(taken: Sequence[str]) -> list[str]:

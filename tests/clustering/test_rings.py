@@ -5,6 +5,7 @@ import pytest
 
 from galaxy_explorer.clustering.features import (
     ORDERS,
+    light_vectors,
     pixel_vectors,
     pool_rings,
     radial_profile_vectors,
@@ -54,6 +55,33 @@ def test_radial_profiles_do_not_know_how_a_galaxy_is_turned(turn):
     np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("turn", [lambda s: np.rot90(s, axes=(2, 3)), lambda s: s[..., ::-1]])
+def test_rings_of_light_do_not_know_how_a_galaxy_is_turned(turn):
+    before, after = light_vectors(stamps()), light_vectors(turn(stamps()))
+    np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-4)
+
+
+def test_rings_of_light_see_knots_arms_and_how_long_a_galaxy_is():
+    y, x = np.indices((64, 64)) - 31.5
+    radius, angle = np.hypot(x, y), np.arctan2(y, x)
+    disc = np.exp(-radius / 8)
+    arms = disc * (1 + 0.6 * np.cos(2 * angle - 4 * np.log(radius + 1)))
+    one_sided = disc * (1 + 0.6 * np.cos(angle))
+    knots = disc * (1 + 0.5 * np.sign(np.sin(2 * x) * np.sin(2 * y)))
+    long = np.exp(-np.hypot(x, 2.5 * y) / 8)
+    found = light_vectors(np.float32([disc, arms, one_sided, knots, long])[:, None])
+    flat, armed, lopsided, knotty, edge_on = found
+    rings = 14
+    fine, turned = slice(2 * rings, 3 * rings), slice(4 * rings, 5 * rings)
+    waves = found[:, 5 * rings : 9 * rings].reshape(5, rings, 4)
+    assert armed[fine].sum() < knotty[fine].sum()
+    assert lopsided[turned].mean() > 5 * max(flat[turned].mean(), armed[turned].mean())
+    assert waves[1, 3:10].mean(0).argmax() == 1
+    assert waves[2, 3:10].mean(0).argmax() == 0
+    assert flat[-1] == pytest.approx(1, abs=0.01)
+    assert edge_on[-1] < 0.5
+
+
 def test_radial_profile_is_the_mean_brightness_outwards():
     y, x = np.indices((32, 32)) - 15.5
     disc = np.exp(-np.hypot(x, y) / 5)[None, None].astype(np.float32)
@@ -64,6 +92,7 @@ def test_radial_profile_is_the_mean_brightness_outwards():
 
 def test_an_empty_stamp_gives_numbers():
     assert np.isfinite(radial_profile_vectors(np.zeros((1, 1, 32, 32)))).all()
+    assert np.isfinite(light_vectors(np.zeros((1, 2, 32, 32)))).all()
 
 
 def test_pixels_are_the_stamp_row_by_row():

@@ -11,6 +11,7 @@ from galaxy_explorer.survey.preprocessing import (
     ArcsinhStretch,
     balanced_sample,
     rotate_stamps,
+    seen_again,
     split_of,
     ttype_class,
 )
@@ -108,3 +109,41 @@ def test_rotation_by_quarters_is_rot90():
 def test_rotation_leaves_no_dark_corners():
     stamps = np.full((1, 1, 32, 32), 0.5, np.float32)
     np.testing.assert_allclose(rotate_stamps(stamps, [37.0]), 0.5, atol=1e-6)
+
+
+def disc(side: int = 64) -> np.ndarray:
+    y, x = np.indices((side, side)) - (side - 1) / 2
+    light = np.exp(-np.hypot(x, 2 * y) / 6)
+    return np.float32([[0.9 * light, 0.6 * light]])
+
+
+def test_another_look_keeps_the_galaxy_and_changes_the_picture():
+    stamps = np.repeat(disc(), 40, axis=0)
+    seen = seen_again(stamps, 3)
+    assert seen.shape == stamps.shape
+    # The same light within the noise, the brightness and the size; the same colour.
+    light = seen.sum((1, 2, 3)) / stamps[0].sum()
+    assert ((light > 0.4) & (light < 2.0)).all()
+    colour = seen[:, 1].sum((1, 2)) / seen[:, 0].sum((1, 2))
+    np.testing.assert_allclose(colour, 2 / 3, atol=0.03)
+    # Neither twice the same nor the picture itself, and every direction occurs.
+    assert np.abs(seen - stamps).mean((1, 2, 3)).min() > 0.005
+    y, x = np.indices((64, 64)) - 31.5
+    weight = seen[:, 0].clip(0.1)
+    angle = np.arctan2((weight * x * y).sum((1, 2)), (weight * (x * x - y * y)).sum((1, 2)) / 2)
+    assert np.histogram(angle, bins=4, range=(-np.pi, np.pi))[0].min() > 2
+
+
+def test_the_same_seed_gives_the_same_looks():
+    stamps = np.repeat(disc(), 3, axis=0)
+    np.testing.assert_array_equal(seen_again(stamps, 3), seen_again(stamps, 3))
+    assert (seen_again(stamps, 3) != seen_again(stamps, 4)).any()
+
+
+def test_a_galaxy_stays_within_two_pixels_of_the_middle():
+    y, x = np.indices((64, 64)) - 31.5
+    seen = seen_again(np.repeat(disc(), 30, axis=0), 5)[:, 0]
+    bright = np.where(seen > 0.3, seen, 0)
+    for axis in (x, y):
+        middle = (bright * axis).sum((1, 2)) / bright.sum((1, 2))
+        assert np.abs(middle).max() < 3.2

@@ -9,7 +9,7 @@ import pytest
 
 from galaxy_explorer.errors import SurveyError
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch, split_of
-from galaxy_explorer.survey.store import Survey, SurveySpec
+from galaxy_explorer.survey.store import Survey, SurveySpec, shared_galaxies
 from galaxy_explorer.survey.writer import SurveyWriter
 
 COUNT = 300
@@ -124,3 +124,43 @@ def test_damaged_survey_is_refused(survey, tmp_path):
     (copy / "stamps.zarr" / "zarr.json").write_text("[]")
     with pytest.raises(SurveyError, match=r"stamps\.zarr"):
         Survey.open(copy)
+
+
+def small(path, ids, **columns) -> Survey:
+    spec = SurveySpec(name=path.name, source="made", stamp_size=8, band="r", state="arcsinh")
+    writer = SurveyWriter(path, spec, recipe={})
+    names = np.array(ids)
+    stamps = np.zeros((len(ids), 1, 8, 8), np.float32)
+    writer.append(stamps, {"galaxy_id": names, **columns}, cursor=len(ids))
+    return writer.finish({"catalog_rows": len(ids)})
+
+
+def test_galaxies_of_two_surveys_are_found_by_id_name_and_place(tmp_path):
+    one = small(
+        tmp_path / "one", ["a", "b", "c", "d", "e"],
+        ra=np.array([10.0, 20.0, 359.9999, 40.0, np.nan]), dec=np.array([0.0, 60.0, 5.0, 1.0, 2.0]),
+    )  # fmt: skip
+    other = small(
+        tmp_path / "other", ["x", "c2", "a", "far", "near"],
+        same_as=np.array(["one:b", "", "", "none", ""]),
+        ra=np.array([99.0, 0.0001, 50.0, 40.1, 40.0003]), dec=np.array([9.0, 5.0, 0.0, 1.0, 1.0]),
+    )  # fmt: skip
+    shared = shared_galaxies(one, other)
+    assert shared.rows.tolist() == [[0, 2], [1, 0], [2, 1], [3, 4]]
+    assert shared.words == "1 by id, 1 by same_as, 2 by position"
+    back = shared_galaxies(other, one)
+    assert {tuple(pair) for pair in back.rows[:, ::-1].tolist()} == {
+        tuple(pair) for pair in shared.rows.tolist()
+    }
+
+
+def test_a_survey_that_has_a_galaxy_twice_says_so_by_same_as(tmp_path):
+    survey = small(
+        tmp_path / "twice", ["a", "b", "c", "d"], same_as=np.array(["", "gz2:a", "", "elsewhere"])
+    )
+    assert shared_galaxies(survey, survey).rows.tolist() == [[0, 1]]
+
+
+def test_surveys_without_a_galaxy_in_common_share_none(tmp_path):
+    one, other = small(tmp_path / "one", ["a"]), small(tmp_path / "other", ["b"])
+    assert shared_galaxies(one, other).rows.shape == (0, 2)
