@@ -75,13 +75,19 @@ def ingest(  # noqa: PLR0913 - the options of the command
     id: str | None = None,  # noqa: A002 - the name of the option
     image: str | None = None,
     ttype: str | None = None,
+    same_as: str | None = None,
     ra: str | None = None,
     dec: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    words: Mapping[str, str] | None = None,
+    undefined: float | None = None,
+    ttype_error: float | None = None,
+    rendering: str | None = None,
     band: str = "g",
     band_name: str | None = None,
     size: int = 64,
     stretch: Literal["auto", "linear", "arcsinh"] = "auto",
-    frame: Literal["whole", "centre", "auto"] = "whole",
+    frame: Literal["whole", "centre", "auto", "measured"] = "whole",
     cutout_arcsec: float | None = None,
     pixel_scale: float | None = None,
     hdu: int | None = None,
@@ -92,15 +98,22 @@ def ingest(  # noqa: PLR0913 - the options of the command
     with a column of pictures; FITS mosaic with WCS. catalog: text of any separator, ECSV, FITS
     table, VOTable or Parquet; table: name or number of the one to take where it holds several.
     by_row: stamp i of a cube is row i of the catalogue; else ids match them. id, image, ttype (T or
-    Hubble types), ra, dec: columns of the catalogue, guessed from usual names where not given,
-    "none" for no column; positions in the unit that the file states, else in deg or hh:mm:ss. What
-    was decided in reading is in `report.notes`. band: a band by its name in the header, r, g, b or
-    rgb of a colour picture, the number of a plane from 0, or several with commas. hdu: FITS
-    extension, else the one that is the picture by name and kind. size: side of a stamp in px.
-    frame: "whole" resamples the picture, "centre" cuts `size` px, "auto" takes 1.25 of the galaxy's
-    extent. cutout_arcsec: side to cut first. pixel_scale: arcsec/px where headers are silent. Of
-    FITS north is up where the WCS says so, else rows go upwards. A row whose picture cannot
-    be used is in the table `report.rejects` with the reason. Interrupted, the same call goes on.
+    Hubble types), same_as (the id of a row or, in another source, SOURCE:ID that shows the same
+    galaxy: both come to one side of the split), ra, dec: columns of the catalogue, guessed from
+    usual names where not given, "none" for no column; positions in the unit that the file states,
+    else in deg or hh:mm:ss. What was decided in reading is in `report.notes`. band: a band by its
+    name in the header, r, g, b or rgb of a colour picture, the number of a plane from 0, or several
+    with commas. hdu: FITS extension, else the one that is the picture by name and kind. size: side
+    of a stamp in px.
+    columns: further columns of the survey by columns of the catalogue; words: columns with the same
+    text in every row. undefined: the number that means "unknown" in columns of numbers but T's.
+    ttype_error: of T (stages) where the columns ttype_lo and ttype_hi do not enclose it. rendering:
+    who made the pictures, else the source. frame: "whole" resamples the picture, "centre" cuts
+    `size` px, "auto" takes 1.25 of the galaxy's extent, "measured" 1.05 of the radius where a ring
+    is half as bright as the mean within. cutout_arcsec: side to cut first. pixel_scale: arcsec/px
+    where headers are silent. Of FITS north is up where the WCS says so, else rows go upwards. A row
+    whose picture cannot be used is in the table `report.rejects` with the reason. Interrupted, the
+    same call goes on.
 
     Raises BadCatalog, SurveyError, SettingError, or BadImage where the source as a whole cannot be
     read.
@@ -110,12 +123,16 @@ def ingest(  # noqa: PLR0913 - the options of the command
     >>> report.accepted, report.rejected, report.survey.stamps().shape
     (12, 0, (12, 1, 64, 64))
     """
+    from galaxy_explorer.survey.catalog import FurtherColumns
     from galaxy_explorer.survey.ingest import IngestOptions, ingest_survey
 
+    roles = {"galaxy_id": id, "image": image, "ttype": ttype, "same_as": same_as}
     options = IngestOptions(
         name=name,
         source_name=source_name,
-        columns={"galaxy_id": id, "image": image, "ttype": ttype, "ra": ra, "dec": dec},
+        columns={**roles, "ra": ra, "dec": dec},
+        further=FurtherColumns(columns or {}, words or {}, undefined, ttype_error),
+        rendering=rendering,
         band=band,
         band_name=band_name,
         size=size,
@@ -183,10 +200,10 @@ def classify(
     """Say what a bundle makes of images: codes, clusters, map positions, how unusual they are.
 
     images: files (FITS, PNG, JPEG), folders or patterns, one or several; the galaxy in the centre.
-    frame: "auto" frames the galaxy in linear FITS and takes 8-bit pictures whole; "whole" takes
-    all of every image; a number of that many central pixels. hdu: FITS extension, else the one
-    that is the picture by name and kind. band: as in `ingest`; else the bundle's own where the
-    header names it. An image that cannot be used has a row with the reason.
+    frame: "auto" frames the galaxy by its measured size where the bundle's survey was, else in
+    linear FITS, and takes 8-bit pictures whole; "whole" takes all of every image; a number of that
+    many central pixels. hdu: FITS extension, else the one that is the picture by name and
+    kind. band: as in `ingest`; else the bundle's own where the header names it. An image that cannot be used has a row with the reason.
 
     Raises SettingError for another frame, BundleError for a folder that is no bundle.
 

@@ -59,6 +59,49 @@ TTypeColumn = Annotated[
         rich_help_panel=COLUMNS,
     ),
 ]
+SameAsColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Id of another row that shows the same galaxy, SOURCE:ID of one in another source: "
+        "all of them come to one side of the split.",
+        rich_help_panel=COLUMNS,
+    ),
+]
+FurtherColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        help="NAME=COLUMN: a column under another name, such as class=gz2_class5; several times. "
+        "All others keep theirs.",
+        rich_help_panel=COLUMNS,
+    ),
+]
+Word = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="NAME=TEXT: a column with the same text in every row; several times.",
+        rich_help_panel=COLUMNS,
+    ),
+]
+Undefined = Annotated[
+    float | None,
+    typer.Option(
+        help='Number that means "unknown" in columns of numbers, those of T aside.',
+        rich_help_panel=COLUMNS,
+    ),
+]
+TTypeError = Annotated[
+    float | None,
+    typer.Option(
+        "--ttype-error",
+        min=0,
+        help="Error of T (stages) where ttype_lo and ttype_hi are absent or do not enclose it.",
+        rich_help_panel=COLUMNS,
+    ),
+]
+Rendering = Annotated[
+    str | None, typer.Option(help="Who made the pictures of the galaxies; else the source.")
+]
 RaColumn = Annotated[
     str | None,
     typer.Option(
@@ -98,10 +141,11 @@ Stretch = Annotated[
     ),
 ]
 FrameChoice = Annotated[
-    Literal["whole", "centre", "auto"],
+    Literal["whole", "centre", "auto", "measured"],
     typer.Option(
         help="whole: resample the picture; centre: cut SIZE px without resampling; "
-        "auto: 1.25 x the extent of the central galaxy.",
+        "auto: 1.25 x the extent of the central galaxy; measured: 1.05 x the radius where a ring "
+        "is half as bright as the mean within, for galaxies of several sources on one scale.",
         rich_help_panel=PIXELS,
     ),
 ]
@@ -118,6 +162,17 @@ PixelScale = Annotated[
 ]
 
 
+def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    """Names and values of NAME=VALUE; raises a usage error for what is none or comes twice."""
+    pairs: dict[str, str] = {}
+    for text in given or ():
+        name, _, value = (part.strip() for part in text.partition("="))
+        if not name or not value or name in pairs:
+            raise typer.BadParameter(f"{text!r}: NAME=VALUE, each once", param_hint=option)
+        pairs[name] = value
+    return pairs
+
+
 def ingest(  # noqa: PLR0913 - each option of the command is an argument
     source: Source,
     *,
@@ -131,6 +186,12 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
     galaxy_id: IdColumn = None,
     image: ImageColumn = None,
     ttype: TTypeColumn = None,
+    same_as: SameAsColumn = None,
+    column: FurtherColumn = None,
+    word: Word = None,
+    undefined: Undefined = None,
+    ttype_error: TTypeError = None,
+    rendering: Rendering = None,
     ra: RaColumn = None,
     dec: DecColumn = None,
     band: BandChoice = "g",
@@ -157,11 +218,16 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
     galaxy-explorer ingest gz1/stamps_r_64.npz --catalog gz1/catalog.csv --out surveys/sdss
     --id dr7objid --source-name gz1 --append
 
+    galaxy-explorer ingest gz2_5class --catalog gz2_5class/catalog.csv --out surveys/colour
+    --append --id name --image image --same-as same_as --column class=gz2_class5 --band rgb
+    --band-name i,r,g --frame measured
+
     galaxy-explorer ingest mosaic_f160w.fits --catalog sources.fits --out surveys/goods
     --id NUMBER --ra ALPHA_J2000 --dec DELTA_J2000 --cutout-arcsec 5.04 --size 84
     """
     from galaxy_explorer import api
 
+    columns, same_words = _pairs("--column", column), _pairs("--word", word)
     report = api.ingest(
         source,
         catalog,
@@ -174,6 +240,12 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
         id=galaxy_id,
         image=image,
         ttype=ttype,
+        same_as=same_as,
+        columns=columns,
+        words=same_words,
+        undefined=undefined,
+        ttype_error=ttype_error,
+        rendering=rendering,
         ra=ra,
         dec=dec,
         band=band,

@@ -144,6 +144,7 @@ def _manifest(
         "survey": {
             **{field: meta.get(field) for field in kept},
             "orientation": meta.get("orientation", ""),
+            "frame": meta.get("frame", ""),
             "fingerprint": plan.pixels,
             "counts": meta["counts"],
             "splits": {split: int(np.sum(splits == split)) for split in SPLITS},

@@ -21,7 +21,17 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadCatalog, BadImage
 from galaxy_explorer.survey.limits import MAX_ID_CHARACTERS
-from galaxy_explorer.survey.store import CHUNK_ROWS, SCALE_COLUMN
+from galaxy_explorer.survey.store import (
+    AXIS_RATIO_COLUMN,
+    CHUNK_ROWS,
+    KEY_COLUMN,
+    RADIUS_COLUMN,
+    RENDERING_COLUMN,
+    SCALE_COLUMN,
+    TAKEN_COLUMN,
+    VALID_COLUMN,
+    WANTED_COLUMN,
+)
 from galaxy_explorer.survey.writer import FIXED
 from galaxy_explorer.utils.reading import StagedTable, plain_table, stage_table
 from galaxy_explorer.utils.tables import (
@@ -36,12 +46,19 @@ from galaxy_explorer.utils.tables import (
 )
 
 BATCH_ROWS = 65_536
+OWN_COLUMNS = {
+    *FIXED, SCALE_COLUMN, VALID_COLUMN, TAKEN_COLUMN, RENDERING_COLUMN, KEY_COLUMN, RADIUS_COLUMN,
+    AXIS_RATIO_COLUMN, WANTED_COLUMN,
+}  # fmt: skip
+"""What the ingest writes itself: a user's column of such a name is kept under another."""
+LIMITS = ("ttype_lo", "ttype_hi")
 NONE = "none"
 """What switches a role off: `--ra none`."""
 USUAL_NAMES = {
     "galaxy_id": ("galaxy_id", "objid", "dr7objid", "dr8objid", "object_id", "id", "name"),
     "image": ("image", "file", "filename", "path", "picture", "stamp"),
     "ttype": ("ttype", "t_type", "t", "hubble_stage"),
+    "same_as": ("same_as",),
     "ra": ("ra", "raj2000", "ra_deg", "alpha_j2000"),
     "dec": ("dec", "de", "dej2000", "dec_deg", "delta_j2000"),
     "pixel_scale": ("pixel_scale_arcsec", "pixscale_arcsec", "pixscale"),
@@ -59,6 +76,7 @@ class ColumnMap:
     galaxy_id: str
     image: str | None = None
     ttype: str | None = None
+    same_as: str | None = None
     ra: str | None = None
     dec: str | None = None
     pixel_scale: str | None = None
@@ -69,8 +87,92 @@ class ColumnMap:
     @property
     def renamed(self) -> dict[str, str]:
         """Catalogue column to survey column, for those that get the survey's own name."""
-        pairs = {"galaxy_id": self.galaxy_id, "ttype": self.ttype, "ra": self.ra, "dec": self.dec}
-        return {column: name for name, column in pairs.items() if column}
+        roles = ("galaxy_id", "ttype", "same_as", "ra", "dec")
+        return {column: role for role in roles if (column := getattr(self, role))}
+
+
+@dataclass(frozen=True)
+class FurtherColumns:
+    """What becomes of the columns of a catalogue that have no role.
+
+    renamed: survey column to catalogue column. words: survey column to the one text that all rows
+    have. undefined: the number that stands for "unknown" in columns of numbers, those of T aside.
+    ttype_error: in stages; T less and plus it are its limits where the catalogue has none that
+    enclose it.
+    """
+
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+    undefined: float | None = None
+    ttype_error: float | None = None
+
+    @property
+    def names(self) -> set[str]:
+        """The survey columns that are asked for."""
+        return {*self.renamed, *self.words}
+
+    def settle(self, catalog: StagedTable, columns: ColumnMap, name: str) -> None:
+        """Compare with the catalogue; note how many T have no limits that enclose them.
+
+        Raises BadCatalog, naming the column and what to do, for a column that the catalogue does
+        not have or that has a role, and for a name that the survey needs itself.
+        """
+        there = column_names(catalog)
+        for wanted, column in self.renamed.items():
+            if column not in there:
+                raise BadCatalog(
+                    f"{name}: no column {column!r} for {wanted}; correct --column"
+                    f" {wanted}={column} or leave it out; there are {', '.join(there)}"
+                )
+            if column in columns.renamed:
+                raise BadCatalog(
+                    f"{name}: column {column!r} is the {columns.renamed[column]} already; leave out"
+                    f" --column {wanted}={column}"
+                )
+        if taken := sorted(self.names & (OWN_COLUMNS | {"same_as"})):
+            raise BadCatalog(f"{name}: {taken[0]} is made by the ingest; choose another name")
+        if both := sorted(self.renamed.keys() & self.words.keys()):
+            raise BadCatalog(f"{name}: {both[0]} is given by --column and by --word; leave one out")
+        limits = [self.renamed.get(limit, limit) for limit in LIMITS]
+        if not columns.ttype or not set(limits) <= set(catalog.schema_arrow.names):
+            return
+        open_sided = 0
+        for table in blocks(catalog, start=0, size=BATCH_ROWS):
+            ttype, low, high = (_stages(table[column]) for column in (columns.ttype, *limits))
+            open_sided += int((~np.isnan(ttype) & ~((low <= ttype) & (ttype <= high))).sum())
+        if open_sided:
+            error = self.ttype_error
+            cure = "; --ttype-error gives them some" if error is None else f": {error:g} was taken"
+            catalog.notes.append(f"{open_sided} T without limits that enclose them{cure}")
+
+    def known(self, name: str, values: pa.ChunkedArray) -> Any:
+        """A column with `undefined` emptied, where it has numbers."""
+        numbers = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+        if self.undefined is None or not numbers or name in LIMITS:
+            return values
+        floats = _floats(values)
+        return np.where(floats == self.undefined, np.nan, floats)
+
+    def limits(
+        self, ttype: NDArray[np.float64], low: Any, high: Any
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Limits of T (N,), NaN where there are none; None where nothing is known of any."""
+        given = low is not None and high is not None
+        if not given and self.ttype_error is None:
+            return None
+        empty = np.full(len(ttype), np.nan)
+        lows, highs = (_stages(low), _stages(high)) if given else (empty, empty.copy())
+        enclosed = (lows <= ttype) & (ttype <= highs)
+        error = np.nan if self.ttype_error is None else self.ttype_error
+        return np.where(enclosed, lows, ttype - error), np.where(enclosed, highs, ttype + error)
+
+
+def _stages(values: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Stages (N,) of a column of numbers or words, NaN for what is none."""
+    words = pa.types.is_string(values.type)
+    numbers = [hubble_stage(v or "") for v in values.to_pylist()] if words else _floats(values)
+    stages: NDArray[np.float64] = stage_or_nan(numbers)
+    return stages
 
 
 def map_columns(names: Sequence[str], given: dict[str, str | None], catalog: str) -> ColumnMap:
@@ -118,7 +220,7 @@ def stage_catalog(
         if given is None:
             return set()
         columns = map_columns(names, given, str(path))
-        return {name for name in (columns.galaxy_id, columns.image) if name}
+        return {name for name in (columns.galaxy_id, columns.image, columns.same_as) if name}
 
     opened = stage_table(path, staged, table=table, as_text=texts)
     if opened.metadata.num_rows == 0:
@@ -164,6 +266,7 @@ class CatalogRow:
     ra: float
     dec: float
     pixel_scale: float
+    same_as: str = ""
 
     def check(self) -> None:
         """Raise BadImage for an id that is missing, too long or not printable."""
@@ -363,11 +466,12 @@ def _angle(text: str, role: str) -> float:
 def block_rows(table: pa.Table, columns: ColumnMap, start: int) -> Iterator[CatalogRow]:
     """The rows of a block whose first row has number `start`."""
     ids, images = _ids(table, columns), _texts(table, columns.image)
+    same_as = _texts(table, columns.same_as)
     ra, dec = _positions(table, columns)
     scales = _angles(table, columns, "pixel_scale")
     for i in range(table.num_rows):
         yield CatalogRow(
-            start + i, ids[i], images[i], float(ra[i]), float(dec[i]), float(scales[i])
+            start + i, ids[i], images[i], float(ra[i]), float(dec[i]), float(scales[i]), same_as[i]
         )
 
 
@@ -379,7 +483,9 @@ def all_rows(catalog: pq.ParquetFile, columns: ColumnMap) -> Iterator[CatalogRow
         start += table.num_rows
 
 
-def survey_columns(table: pa.Table, columns: ColumnMap, kept: list[int]) -> dict[str, Any]:
+def survey_columns(
+    table: pa.Table, columns: ColumnMap, kept: list[int], further: FurtherColumns
+) -> dict[str, Any]:
     """The survey's columns of the `kept` rows: the mapped ones, then the user's others.
 
     A user's column whose name the survey needs itself gets the suffix "_catalog".
@@ -388,21 +494,25 @@ def survey_columns(table: pa.Table, columns: ColumnMap, kept: list[int]) -> dict
     ra, dec = _positions(table, columns)
     ttype = np.full(table.num_rows, np.nan)
     if columns.ttype:
-        values = table[columns.ttype]
-        words = pa.types.is_string(values.type)
-        stages = [hubble_stage(v or "") for v in values.to_pylist()] if words else _floats(values)
-        ttype = stage_or_nan(stages)
+        ttype = _stages(table[columns.ttype])
     ids = pa.array(_ids(table, columns), pa.string())
     result: dict[str, Any] = {"galaxy_id": ids, "ra": ra, "dec": dec, "ttype": ttype}
+    renamed = {column: name for name, column in further.renamed.items()}
     for name in table.column_names:
         if name in columns.renamed:
             continue
-        free = name
-        if name in FIXED or name == SCALE_COLUMN:
+        free = renamed.get(name, name)
+        if free in OWN_COLUMNS or (name not in renamed and name in further.names):
             free += "_catalog"
             while free in table.column_names:
                 free += "_catalog"
-        result[free] = table[name]
+        result[free] = further.known(free, table[name])
+    if columns.same_as:
+        result["same_as"] = pa.array(_texts(table, columns.same_as), pa.string())
+    for name, word in further.words.items():
+        result[name] = pa.array([word] * table.num_rows, pa.string())
+    if limits := further.limits(ttype, *(result.get(name) for name in LIMITS)):
+        result |= zip(LIMITS, limits, strict=True)
     return result
 
 

@@ -17,6 +17,7 @@ from galaxy_explorer.errors import BadImage, SettingError, SurveyError
 from galaxy_explorer.survey.catalog import (
     CatalogRow,
     ColumnMap,
+    FurtherColumns,
     all_rows,
     block_rows,
     blocks,
@@ -29,7 +30,13 @@ from galaxy_explorer.survey.catalog import (
 from galaxy_explorer.survey.images import Image, choose_planes
 from galaxy_explorer.survey.mosaics import MosaicSource, is_mosaic
 from galaxy_explorer.survey.photometry import sky_level
-from galaxy_explorer.survey.preprocessing import Frame, central_square, frame_side, resample
+from galaxy_explorer.survey.preprocessing import (
+    Frame,
+    Framing,
+    central_square,
+    find_frame,
+    resample,
+)
 from galaxy_explorer.survey.scales import same_scale
 from galaxy_explorer.survey.sources import (
     CubeSource,
@@ -39,12 +46,17 @@ from galaxy_explorer.survey.sources import (
     open_source,
 )
 from galaxy_explorer.survey.store import (
+    AXIS_RATIO_COLUMN,
     CHUNK_ROWS,
+    KEY_COLUMN,
     ORIENTATION,
+    RADIUS_COLUMN,
     REJECTS,
+    RENDERING_COLUMN,
     SCALE_COLUMN,
     TAKEN_COLUMN,
     VALID_COLUMN,
+    WANTED_COLUMN,
     Reject,
     Survey,
     SurveySpec,
@@ -52,7 +64,7 @@ from galaxy_explorer.survey.store import (
 from galaxy_explorer.survey.writer import SurveyWriter
 from galaxy_explorer.utils.progress import progress
 
-MAX_BAND_CHARACTERS = 64
+MAX_BAND_CHARACTERS = MAX_WORD = 64
 LARGEST_STRETCHED = 5.0  # the stretch gives 1 to 2 for the brightest centres
 SMALLEST_SHARE = 0.5  # of the stamp's side that a picture must have in pixels
 SMALLEST_STAMP_PX = 8
@@ -65,12 +77,17 @@ State = Literal["arcsinh", "linear"]
 class IngestOptions:
     """How a source is read. `columns` names the catalogue column of a role (see ColumnMap).
 
+    further: what becomes of the other columns. rendering: who made the pictures of the galaxies, by
+    default the name of the source.
+
     Raises SettingError for a value out of range.
     """
 
     name: str | None = None
     source_name: str | None = None
     columns: dict[str, str | None] = field(default_factory=dict)
+    further: FurtherColumns = field(default_factory=FurtherColumns)
+    rendering: str | None = None
     band: str = "g"
     band_name: str | None = None
     size: int = 64
@@ -95,6 +112,9 @@ class IngestOptions:
             raise SettingError(
                 f"size {self.size}: give {SMALLEST_STAMP_PX} to {LARGEST_STAMP_PX} px"
             )
+        for name in (self.rendering, *self.further.words.values()):
+            if name is not None and not (name.isprintable() and 0 < len(name) <= MAX_WORD):
+                raise SettingError(f"{name[:80]!r}: give a word of 1 to {MAX_WORD} characters")
         for name in ("cutout_arcsec", "pixel_scale_arcsec"):
             value = getattr(self, name)
             if value is not None and not 0.0 < value < float("inf"):
@@ -126,7 +146,7 @@ class Stamp(NamedTuple):
     """A fitted stamp (C, S, S), its pixel scale in arcsec and where it is from.
 
     skies, sigmas: (C,), of each plane, NaN if stretched. valid_share: of the pixels that became
-    the stamp, how many had data. taken: HDU, planes and unit in words.
+    the stamp, how many had data. taken: HDU, planes and unit in words. framing: which square it is.
     """
 
     pixels: NDArray[np.float32]
@@ -136,6 +156,7 @@ class Stamp(NamedTuple):
     state: State
     valid_share: float = 1.0
     taken: str = ""
+    framing: Framing = Framing(0)
 
     @property
     def sky(self) -> float:
@@ -165,6 +186,7 @@ def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions
         columns = map_columns(column_names(table), given, str(catalog))
         mosaic = is_mosaic(source)
         columns = settle_columns(table, columns, given, str(catalog), needs_positions=mosaic)
+        options.further.settle(table, columns, str(catalog))
         pictures = open_source(
             source,
             staging=staging,
@@ -186,7 +208,8 @@ def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions
         except SurveyError as error:
             said = [*table.said(), *pictures.notes()]
             raise SurveyError("; ".join([str(error), *said])) from error
-        one_scale = isinstance(pictures, CubeSource | MosaicSource) and options.frame != "auto"
+        by_galaxy = options.frame in {"auto", "measured"}
+        one_scale = isinstance(pictures, CubeSource | MosaicSource) and not by_galaxy
         spec = SurveySpec(
             name=options.name or out.name,
             source=options.source_name or source.stem,
@@ -196,6 +219,7 @@ def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions
             orientation=ORIENTATION,
             pixel_scale_arcsec=stamp.scale if one_scale and np.isfinite(stamp.scale) else None,
             state=stamp.state,
+            frame="measured" if options.frame == "measured" else "",
         )
         recipe = {
             "source": str(source.resolve()),
@@ -263,7 +287,8 @@ def make_stamp(
     valid = chosen.valid
     if valid is not None and cut is not None:
         valid = central_square(valid, width)
-    side = frame_side(framed, options.size, frame=options.frame, valid=valid)
+    framing = find_frame(framed, options.size, frame=options.frame, linear=linear, valid=valid)
+    side = framing.side
     pixels = resample(central_square(framed, side), options.size, linear=linear)
     ratio = side / options.size
     levels = np.full((len(planes), 2), np.nan)
@@ -274,7 +299,7 @@ def make_stamp(
     share = 1.0 if valid is None else float(central_square(valid, side).mean())
     state: State = "linear" if linear else "arcsinh"
     words = chosen.words + (", enlarged more than twice" if ratio < SMALLEST_SHARE else "")
-    return Stamp(pixels, skies, sigmas, scale * ratio, state, share, words)
+    return Stamp(pixels, skies, sigmas, scale * ratio, state, share, words, framing)
 
 
 def _as_stretched(image: Image) -> NDArray[np.float32]:
@@ -293,7 +318,7 @@ def _as_stretched(image: Image) -> NDArray[np.float32]:
     return image.data
 
 
-def _stamp_columns(stamps: list[Stamp], planes: int) -> dict[str, pa.Array]:
+def _stamp_columns(stamps: list[Stamp], planes: int, frame: Frame) -> dict[str, pa.Array]:
     """What a block's stamps say of themselves, as catalogue columns."""
     numbers = {
         "sky": [stamp.sky for stamp in stamps],
@@ -301,11 +326,58 @@ def _stamp_columns(stamps: list[Stamp], planes: int) -> dict[str, pa.Array]:
         SCALE_COLUMN: [stamp.scale for stamp in stamps],
         VALID_COLUMN: [stamp.valid_share for stamp in stamps],
     }
+    if frame == "measured":
+        numbers |= {
+            RADIUS_COLUMN: [stamp.framing.radius for stamp in stamps],
+            AXIS_RATIO_COLUMN: [stamp.framing.axis_ratio for stamp in stamps],
+            WANTED_COLUMN: [stamp.framing.wanted for stamp in stamps],
+        }
     for plane in range(planes if planes > 1 else 0):
         numbers[f"sky_{plane}"] = [stamp.skies[plane] for stamp in stamps]
         numbers[f"sky_sigma_{plane}"] = [stamp.sigmas[plane] for stamp in stamps]
     columns = {name: pa.array(np.array(v, np.float64)) for name, v in numbers.items()}
     return {**columns, TAKEN_COLUMN: pa.array([stamp.taken for stamp in stamps], pa.string())}
+
+
+class SameGalaxies:
+    """Which rows show one galaxy: all of them have one key, by which their split goes.
+
+    The key of a row is the id of the galaxy that its catalogue says it is the same as, followed to
+    the end; of all others it is their own id.
+    """
+
+    def __init__(self, sources: list[str]) -> None:
+        """sources: names of the survey's sources, that of the rows to come last."""
+        self._sources = sources
+        self._keys: dict[str, str] = {}  # of rows whose key is not their id
+        self._named: set[str] = set()  # keys that other rows have
+
+    def remember(self, galaxy_id: str, key: str | None) -> None:
+        """Of a row that is in the survey already."""
+        if key is not None and key != galaxy_id:
+            self._keys[galaxy_id] = key
+            self._named.add(key)
+
+    def key(self, galaxy_id: str, same_as: str) -> str:
+        """The key of the next row; same_as: "" or the id of another, SOURCE:ID where it needs it.
+
+        Raises BadImage where two groups that are in the survey already would have to be one.
+        """
+        names = (galaxy_id, f"{self._sources[-1]}:{galaxy_id}")
+        own = next((name for name in names if name in self._named), galaxy_id)
+        key = own
+        if same_as:
+            source, _, rest = same_as.partition(":")
+            other = rest if rest and source in self._sources else same_as
+            key = self._keys.get(other, other)
+            if own in self._named and own != key:
+                raise BadImage(
+                    "catalogue",
+                    f"is the same galaxy as {same_as}, and earlier rows are the same as this one:"
+                    " both sides have their split already; ingest this source first",
+                )
+        self.remember(galaxy_id, key)
+        return key
 
 
 class _IngestRun:
@@ -323,44 +395,55 @@ class _IngestRun:
         self._options = options
         self._writer = writer
         self._seen = SeenNames()
+        self._galaxies = SameGalaxies(writer.sources)
+        self._rendering = options.rendering or writer.sources[-1]
+
+    def _stamp(self, row: CatalogRow) -> Stamp:
+        """The stamp of a row that can be used; raises BadImage where it cannot."""
+        row.check()
+        cut = _cuts(self._pictures, self._options)
+        # no second picture is read while one is held
+        stamp = make_stamp(self._pictures.fetch(row), row, self._options, cut=cut)
+        if stamp.state != self._writer.state:
+            raise BadImage("picture", f"is {stamp.state} among {self._writer.state} ones")
+        if stamp.pixels.shape != self._writer.stamp_shape:
+            words = f"gives {stamp.pixels.shape}, not {self._writer.stamp_shape}"
+            raise BadImage("picture", words)
+        if not self._seen.add(row.galaxy_id):
+            raise BadImage("catalogue", "this id is in the survey already")
+        return stamp
 
     def work(self, catalog: pq.ParquetFile) -> IngestReport:
         """Ingest what is left of the catalogue and finish the survey."""
         total = catalog.metadata.num_rows
         for part in self._writer.part_paths:
-            for batch in pq.ParquetFile(part).iter_batches(columns=["galaxy_id"]):
-                for galaxy_id in batch["galaxy_id"].to_pylist():
+            names = {"galaxy_id", KEY_COLUMN} & set(pq.read_schema(part).names)
+            for batch in pq.ParquetFile(part).iter_batches(columns=sorted(names)):
+                ids = batch["galaxy_id"].to_pylist()
+                keys = batch[KEY_COLUMN].to_pylist() if KEY_COLUMN in names else ids
+                for galaxy_id, key in zip(ids, keys, strict=True):
                     self._seen.add(galaxy_id)
+                    self._galaxies.remember(galaxy_id, key)
         start = self._writer.cursor
         with progress(total, "Ingesting", done=start) as advance:
             for table in blocks(catalog, start=start, size=CHUNK_ROWS):
                 first = self._writer.cursor
-                kept, stamps, rejects = [], [], []
+                kept, stamps, keys, rejects = [], [], [], []
                 for row in block_rows(table, self._columns, first):
                     try:
-                        row.check()
-                        cut = _cuts(self._pictures, self._options)
-                        stamp = make_stamp(  # no second picture is read while one is held
-                            self._pictures.fetch(row), row, self._options, cut=cut
-                        )
-                        if stamp.state != self._writer.state:
-                            raise BadImage(
-                                "picture", f"is {stamp.state} among {self._writer.state} ones"
-                            )
-                        if stamp.pixels.shape != self._writer.stamp_shape:
-                            raise BadImage(
-                                "picture",
-                                f"gives {stamp.pixels.shape}, not {self._writer.stamp_shape}",
-                            )
-                        if not self._seen.add(row.galaxy_id):
-                            raise BadImage("catalogue", "this id is in the survey already")
+                        stamp = self._stamp(row)
+                        keys.append(self._galaxies.key(row.galaxy_id, row.same_as))
                         stamps.append(stamp)
                         kept.append(row.row - first)
                     except BadImage as error:
                         file = self._pictures.file_of(row)
                         rejects.append(Reject(file, row.row, row.galaxy_id, error.reason))
-                columns = survey_columns(table, self._columns, kept)
-                columns |= _stamp_columns(stamps, self._writer.stamp_shape[0])
+                further, frame = self._options.further, self._options.frame
+                columns = survey_columns(table, self._columns, kept, further)
+                columns |= _stamp_columns(stamps, self._writer.stamp_shape[0], frame)
+                columns[RENDERING_COLUMN] = pa.array([self._rendering] * len(kept), pa.string())
+                if keys != columns["galaxy_id"].to_pylist():
+                    columns[KEY_COLUMN] = pa.array(keys, pa.string())
                 shape = (0, *self._writer.stamp_shape)
                 pixels = (
                     np.stack([s.pixels for s in stamps]) if stamps else np.empty(shape, np.float32)

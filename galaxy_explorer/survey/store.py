@@ -34,6 +34,12 @@ CHUNK_ROWS = 256
 SCALE_COLUMN = "stamp_pixel_scale_arcsec"
 VALID_COLUMN = "valid_share"
 TAKEN_COLUMN = "taken"
+RADIUS_COLUMN = "measured_radius_px"
+AXIS_RATIO_COLUMN = "axis_ratio"
+WANTED_COLUMN = "frame_wanted"
+RENDERING_COLUMN = "rendering"  # who made the picture
+KEY_COLUMN = "galaxy_key"
+"""What all rows of one galaxy share, where a catalogue says which are; its split goes by it."""
 ORIENTATION = "row 0 on top; FITS turned so that north is up by its WCS, else rows upwards"
 OLD_ORIENTATION = "pictures as drawn; FITS rows downwards as stored"
 MAX_LINES = 5
@@ -175,6 +181,8 @@ class Survey:
             words = f"{holed} of {len(self)} stamps have pixels without data, filled from others"
             least = f" ({VALID_COLUMN} down to {np.nanmin(share):.2f})" if holed else ""
             lines.append(words + least)
+        if WANTED_COLUMN in self.column_names:
+            lines.append(framing_words(self.column(WANTED_COLUMN)))
         return [*lines, f"Orientation: {self.meta.get('orientation', OLD_ORIENTATION)}"]
 
     def truth(self, rows: ArrayLike | None = None) -> NDArray[np.float32]:
@@ -188,6 +196,15 @@ def taken_lines(taken: Sequence[str]) -> list[str]:
     lines = [f"Read {words}: {count} pictures" for words, count in kinds[:MAX_LINES]]
     rest = sum(count for _, count in kinds[MAX_LINES:])
     return [*lines, f"Read otherwise (column {TAKEN_COLUMN}): {rest} pictures"] if rest else lines
+
+
+def framing_words(wanted: NDArray[Any]) -> str:
+    """How many galaxies were framed by their size; wanted (N,): see `preprocessing.Framing`."""
+    short, unknown = int((wanted > 1).sum()), int(np.isnan(wanted).sum())
+    return (
+        f"Framed by measured size; of {len(wanted)} pictures {short} end within their frame and"
+        f" were taken whole, and {unknown} in which no radius was found"
+    )
 
 
 def _open_array(path: Path) -> Any:
@@ -250,11 +267,12 @@ class SurveySpec:
     state: Literal["arcsinh", "linear"] = "linear"
     stretch: ArcsinhStretch = field(default_factory=ArcsinhStretch)
     orientation: str = ""
+    frame: Literal["", "measured"] = ""  # "" where each source has a frame of its own
 
     @property
     def meta(self) -> dict[str, Any]:
         """The part of `survey.json` that is known before any stamp."""
-        turned = {"orientation": self.orientation} if self.orientation else {}
+        said = {"orientation": self.orientation, "frame": self.frame}
         return {
             "name": self.name,
             "stamp_size": self.stamp_size,
@@ -262,5 +280,5 @@ class SurveySpec:
             "band": self.band,
             "pixel_scale_arcsec": self.pixel_scale_arcsec,
             "stretch": {"state": self.state, **self.stretch.to_dict()},
-            **turned,
+            **{name: words for name, words in said.items() if words},
         }

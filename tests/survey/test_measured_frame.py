@@ -1,0 +1,204 @@
+"""Framing by measured size, and rows of several sources that show one galaxy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image as Pictures
+from scipy import ndimage
+
+from galaxy_explorer.errors import BadCatalog, BadImage, SurveyError
+from galaxy_explorer.survey.catalog import FurtherColumns
+from galaxy_explorer.survey.ingest import IngestOptions, SameGalaxies, ingest_survey
+from galaxy_explorer.survey.preprocessing import (
+    RADII_A_HALF_SIDE,
+    ArcsinhStretch,
+    find_frame,
+    fit_stamp,
+    measured_frame,
+    split_of,
+)
+
+
+def disc(side: int, scale: float, axis_ratio: float = 1.0, angle: float = 0.5) -> np.ndarray:
+    """A stretched exponential disc (side, side) with a star beside it, without noise."""
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    along, beside = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    light = np.exp(-np.hypot(along, beside / axis_ratio) / scale)
+    star = np.exp(-((x - 0.4 * side) ** 2 + (y - 0.4 * side) ** 2) / (2 * (side / 90) ** 2))
+    return np.arcsinh(40 * light + 5 * star) / np.arcsinh(40)
+
+
+def test_the_radius_is_where_a_ring_is_half_as_bright_as_the_mean_within():
+    found = measured_frame(disc(200, 14.0))
+    r = np.linspace(1e-3, 100, 20001)
+    light = np.arcsinh(40 * np.exp(-r / 14.0)) / np.arcsinh(40)
+    within = np.cumsum(light * r) / np.cumsum(r)
+    expected = r[np.argmax(light / within < 0.5)]
+    assert found.radius == pytest.approx(expected, rel=0.03)
+    assert found.side == round(2 * RADII_A_HALF_SIDE * found.radius)
+    assert found.axis_ratio == pytest.approx(1.0, abs=0.03)
+
+
+@pytest.mark.parametrize("axis_ratio", [0.3, 0.6, 1.0])
+def test_one_galaxy_at_two_scales_and_in_two_cuts_gets_the_same_frame(axis_ratio):
+    fine = disc(240, 20.0, axis_ratio)
+    coarse = ndimage.zoom(fine, 0.4, order=1, grid_mode=True, mode="nearest")
+    cut = fine[20:-20, 20:-20]
+    wide, small, near = (measured_frame(image) for image in (fine, coarse, cut))
+    assert small.radius / 0.4 == pytest.approx(wide.radius, rel=0.05)
+    assert near.radius == pytest.approx(wide.radius, rel=0.03)
+    for found in (wide, small):
+        assert found.axis_ratio == pytest.approx(axis_ratio, abs=0.08)
+    stamps = [
+        fit_stamp(image[None].astype(np.float32), 64, frame="measured", linear=False)[0]
+        for image in (fine, coarse)
+    ]
+    assert np.corrcoef(stamps[0].ravel(), stamps[1].ravel())[0, 1] > 0.98
+    whole = fit_stamp(fine[None].astype(np.float32), 64, frame="whole", linear=False)[0]
+    assert np.corrcoef(whole.ravel(), stamps[0].ravel())[0, 1] < 0.95
+
+
+def test_a_picture_that_ends_within_its_frame_is_taken_whole_and_says_so():
+    image = disc(200, 14.0, 0.5)
+    inner = image[70:-70, 70:-70]
+    whole, tight = measured_frame(image), measured_frame(inner)
+    assert whole.wanted < 1
+    assert tight.side == 60
+    assert tight.wanted > 1.1
+    # One that fills its picture in all directions leaves no sky: it passes for one that just fits.
+    assert measured_frame(disc(200, 14.0)[70:-70, 70:-70]).wanted == pytest.approx(1, abs=0.03)
+    flat = measured_frame(np.full((40, 50), 0.3))
+    assert (flat.side, np.isnan(flat.radius)) == (40, True)
+
+
+def test_linear_data_are_measured_as_they_look_stretched():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:160, :160] - 79.5
+    flux = (800 * np.exp(-np.hypot(x, y) / 9.0) + 1000 + rng.normal(0, 3, x.shape))[None]
+    for unit in (1.0, 1e-9):
+        image = (flux * unit).astype(np.float32)
+        found = find_frame(image, 64, frame="measured", linear=True)
+        shown = ArcsinhStretch().apply(flux, [1000.0], [3.0])[0]
+        assert found.radius == pytest.approx(measured_frame(shown).radius, rel=0.05)
+
+
+def picture(path, values):
+    Pictures.fromarray(np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)).save(path)
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """Two renderings: in the second, each galaxy is larger in its picture and fainter."""
+    rng = np.random.default_rng(3)
+    scales, ratios = rng.uniform(4, 7, 30), rng.uniform(0.4, 1, 30)
+    for name, zoom, gain in (("near", 1.5, 0.8), ("far", 1.0, 1.0)):
+        (tmp_path / name).mkdir()
+        for i, (scale, ratio) in enumerate(zip(scales, ratios, strict=True)):
+            image = gain * disc(90, zoom * scale, ratio, i)
+            picture(tmp_path / name / f"{name}{i}.png", np.stack([image, image, image / 2], -1))
+    (tmp_path / "far.csv").write_text(
+        "name,kind,T,lo,hi,arms\n"
+        + "".join(f"far{i},Sb,3,{2 if i % 2 else 8},{4 if i % 2 else 9},-1\n" for i in range(30))
+    )
+    (tmp_path / "near.csv").write_text(
+        "name,other,T,class5,ttype_lo,ttype_hi\n"
+        + "".join(f"near{i},far:far{i},-1,spiral,-1,0\n" for i in range(29))
+        + "near29,,-1,,-2,-1\n"
+    )
+    return tmp_path
+
+
+def run(folder, name, *, append=False, further=None, **options):
+    options = {"size": 32, "band": "rgb", "band_name": "i,r,g", "frame": "measured", **options}
+    return ingest_survey(
+        folder / name,
+        folder / f"{name}.csv",
+        folder / "survey",
+        IngestOptions(append=append, further=further or FurtherColumns(), **options),
+    )
+
+
+def both(folder):
+    further = FurtherColumns(
+        {"ttype_lo": "lo", "ttype_hi": "hi", "arm_strength": "arms"},
+        {"ttype_source": "words"},
+        undefined=-1,
+        ttype_error=1.5,
+    )
+    first = run(folder, "far", columns={"ttype": "T"}, further=further, rendering="plain")
+    further = FurtherColumns({"class": "class5"}, undefined=-1)
+    roles = {"ttype": "T", "same_as": "other"}
+    return first, run(folder, "near", append=True, columns=roles, further=further)
+
+
+def test_sources_with_columns_of_their_own_become_one_survey(sources):
+    first, second = both(sources)
+    survey = second.survey
+    column = survey.column
+    assert survey.meta["frame"] == "measured"
+    assert column("rendering").tolist() == ["plain"] * 30 + ["near"] * 30
+    assert column("ttype").tolist() == [3.0] * 30 + [-1.0] * 30
+    # Limits that do not enclose T give way to the error; those of T may be -1 themselves.
+    assert column("ttype_lo")[:30].tolist() == [1.5, 2.0] * 15
+    assert column("ttype_hi")[:30].tolist() == [4.5, 4.0] * 15
+    assert column("ttype_lo")[30:].tolist() == [-1.0] * 29 + [-2.0]
+    assert "15 T without limits that enclose them: 1.5 was taken" in first.notes
+    assert np.isnan(column("arm_strength")).all()
+    assert column("class")[29:31].tolist() == ["", "spiral"]
+    assert column("ttype_source")[29:31].tolist() == ["words", ""]
+    assert column("same_as")[30] == "far:far0"
+    sides = column("measured_radius_px")
+    assert sides[30:] / sides[:30] == pytest.approx(1.5, rel=0.15)
+    stamps = survey.stamps()
+    pairs = zip(stamps[:30], stamps[30:], strict=True)
+    alike = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in pairs]
+    assert min(alike) > 0.95
+    assert any("Framed by measured size; of 60 pictures" in words for words in survey.taken_words)
+
+
+def test_rows_of_one_galaxy_come_to_one_side_of_the_split(sources):
+    survey = both(sources)[1].survey
+    split, ids = survey.column("split"), survey.column("galaxy_id")
+    assert (split[30:59] == split[:29]).all()
+    assert split[59] == split_of("near29")
+    assert split[:30].tolist() == [split_of(name) for name in ids[:30]]
+    # By their own ids they would not have.
+    assert any(split_of(f"near{i}") != split_of(f"far{i}") for i in range(29))
+
+
+def test_a_galaxy_has_one_key_whatever_the_order():
+    far, near = SameGalaxies(["far", "near"]), SameGalaxies(["near"])
+    assert far.key("a", "far:b") == "b"
+    assert far.key("b", "") == "b"
+    assert far.key("c", "a") == "b"
+    assert far.key("d", "gone:9") == "gone:9"  # of a source that is not here yet
+    assert far.key("e", "gone:9") == "gone:9"
+    assert near.key("x", "far:7") == "far:7"
+    later = SameGalaxies(["near", "far"])
+    later.remember("x", "far:7")
+    later.remember("y", "y")
+    assert later.key("7", "") == "far:7"
+    assert later.key("8", "7") == "far:7"
+    assert later.key("q", "near:y") == "y"
+    far.key("m", "n")
+    with pytest.raises(BadImage, match="ingest this source first"):
+        far.key("n", "a")  # two groups, each with its split
+
+
+def test_a_source_without_the_columns_is_refused_with_the_cure(sources):
+    with pytest.raises(BadCatalog, match=r"'low' for ttype_lo; correct --column ttype_lo=low"):
+        run(sources, "far", further=FurtherColumns({"ttype_lo": "low"}))
+    with pytest.raises(BadCatalog, match=r"'T' is the ttype already; leave out"):
+        run(sources, "far", columns={"ttype": "T"}, further=FurtherColumns({"stage": "T"}))
+    with pytest.raises(BadCatalog, match="rendering is made by the ingest"):
+        run(sources, "far", further=FurtherColumns({"rendering": "kind"}))
+    with pytest.raises(BadCatalog, match="no column 'twin'"):
+        run(sources, "far", columns={"same_as": "twin"})
+    assert not (sources / "survey").exists()
+
+
+def test_frames_of_two_kinds_do_not_mix(sources):
+    run(sources, "far", columns={"ttype": "T"})
+    with pytest.raises(SurveyError, match="frame is measured, the new source has of each source"):
+        run(sources, "near", append=True, frame="whole")
