@@ -202,8 +202,9 @@ def classify(
     images: files (FITS, PNG, JPEG), folders or patterns, one or several; the galaxy in the centre.
     frame: "auto" frames the galaxy by its measured size where the bundle's survey was, else in
     linear FITS, and takes 8-bit pictures whole; "whole" takes all of every image; a number of that
-    many central pixels. hdu: FITS extension, else the one that is the picture by name and
-    kind. band: as in `ingest`; else the bundle's own where the header names it. An image that cannot be used has a row with the reason.
+    many central pixels. hdu: FITS extension, else the one that is the picture by name and kind.
+    band: as in `ingest`; else the bundle's own where the header names it. An image that cannot be
+    used has a row with the reason.
 
     Raises SettingError for another frame, BundleError for a folder that is no bundle.
 

@@ -191,8 +191,8 @@ def classify_images(
     frame: "whole" resamples the largest central square; a number cuts that many central pixels
     first; "auto" frames the galaxy by its measured size where the bundle's survey was, else in
     linear FITS at 1.25 of its extent, and takes 8-bit pictures whole. hdu: extension of a FITS
-    file, else the one that is the picture. band: planes of a cube, else the bundle's own where the header
-    names them. Raises SettingError for another frame.
+    file, else the one that is the picture. band: planes of a cube, else the bundle's own where
+    the header names them. Raises SettingError for another frame.
     """
     check_frame(frame)
     for start in range(0, len(paths), BATCH):
