@@ -277,8 +277,8 @@ def parse_manifest(values: dict[str, Any], path: Path) -> Manifest:
 
 
 def main_prior(priors: Iterable[PriorEntry]) -> PriorEntry | None:
-    """The prior that draws where none is named: the first of code maps, else the first."""
-    return min(priors, key=lambda entry: not PRIORS[entry.kind].streams, default=None)
+    """The prior that draws where none is named: the first of the kind with the highest rank."""
+    return min(priors, key=lambda entry: -PRIORS[entry.kind].rank, default=None)
 
 
 def _check_training(entry: _Training, place: str, sizes: Limits, score: str) -> None:

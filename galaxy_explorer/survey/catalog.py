@@ -27,6 +27,7 @@ from galaxy_explorer.survey.store import (
     KEY_COLUMN,
     RADIUS_COLUMN,
     RENDERING_COLUMN,
+    SAME_COLUMN,
     SCALE_COLUMN,
     TAKEN_COLUMN,
     VALID_COLUMN,
@@ -129,7 +130,7 @@ class FurtherColumns:
                     f"{name}: column {column!r} is the {columns.renamed[column]} already; leave out"
                     f" --column {wanted}={column}"
                 )
-        if taken := sorted(self.names & (OWN_COLUMNS | {"same_as"})):
+        if taken := sorted(self.names & (OWN_COLUMNS | {SAME_COLUMN})):
             raise BadCatalog(f"{name}: {taken[0]} is made by the ingest; choose another name")
         if both := sorted(self.renamed.keys() & self.words.keys()):
             raise BadCatalog(f"{name}: {both[0]} is given by --column and by --word; leave one out")
@@ -508,7 +509,7 @@ def survey_columns(
                 free += "_catalog"
         result[free] = further.known(free, table[name])
     if columns.same_as:
-        result["same_as"] = pa.array(_texts(table, columns.same_as), pa.string())
+        result[SAME_COLUMN] = pa.array(_texts(table, columns.same_as), pa.string())
     for name, word in further.words.items():
         result[name] = pa.array([word] * table.num_rows, pa.string())
     if limits := further.limits(ttype, *(result.get(name) for name in LIMITS)):

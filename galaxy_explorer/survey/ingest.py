@@ -53,6 +53,7 @@ from galaxy_explorer.survey.store import (
     RADIUS_COLUMN,
     REJECTS,
     RENDERING_COLUMN,
+    SAME_COLUMN,
     SCALE_COLUMN,
     TAKEN_COLUMN,
     VALID_COLUMN,
@@ -342,42 +343,44 @@ def _stamp_columns(stamps: list[Stamp], planes: int, frame: Frame) -> dict[str, 
 class SameGalaxies:
     """Which rows show one galaxy: all of them have one key, by which their split goes.
 
-    The key of a row is the id of the galaxy that its catalogue says it is the same as, followed to
-    the end; of all others it is their own id.
+    The key is the id of the row that came first; rows that name each other, or the same galaxy of a
+    survey that is not here, are one galaxy.
     """
 
-    def __init__(self, sources: list[str]) -> None:
-        """sources: names of the survey's sources, that of the rows to come last."""
-        self._sources = sources
-        self._keys: dict[str, str] = {}  # of rows whose key is not their id
-        self._named: set[str] = set()  # keys that other rows have
+    def __init__(self, sources: list[str], seen: SeenNames) -> None:
+        """sources: names of the survey's sources, that of the rows to come last; seen: its ids."""
+        self._sources, self._seen = sources, seen
+        self._keys: dict[str, str] = {}  # by id or name, of all whose key is not their own
 
-    def remember(self, galaxy_id: str, key: str | None) -> None:
-        """Of a row that is in the survey already."""
-        if key is not None and key != galaxy_id:
-            self._keys[galaxy_id] = key
-            self._named.add(key)
+    def remember(self, galaxy_id: str, same_as: str, key: str) -> None:
+        """Of a row: what it is the same as ("" for nothing), and its key."""
+        for name in (galaxy_id, self._name(same_as)):
+            if name not in ("", key):
+                self._keys[name] = key
 
     def key(self, galaxy_id: str, same_as: str) -> str:
         """The key of the next row; same_as: "" or the id of another, SOURCE:ID where it needs it.
 
-        Raises BadImage where two groups that are in the survey already would have to be one.
+        Raises BadImage where two galaxies that are in the survey already would have to be one.
         """
         names = (galaxy_id, f"{self._sources[-1]}:{galaxy_id}")
-        own = next((name for name in names if name in self._named), galaxy_id)
-        key = own
-        if same_as:
-            source, _, rest = same_as.partition(":")
-            other = rest if rest and source in self._sources else same_as
-            key = self._keys.get(other, other)
-            if own in self._named and own != key:
-                raise BadImage(
-                    "catalogue",
-                    f"is the same galaxy as {same_as}, and earlier rows are the same as this one:"
-                    " both sides have their split already; ingest this source first",
-                )
-        self.remember(galaxy_id, key)
+        own = next((self._keys[name] for name in names if name in self._keys), None)
+        other = self._name(same_as)
+        there = self._keys.get(other, other if other in self._seen else None)
+        if other and own and there and own != there:
+            raise BadImage(
+                "catalogue",
+                f"is the same galaxy as {same_as}, and earlier rows are the same as this one: both"
+                " have their split already; ingest this source first",
+            )
+        key = own or (there if other else None) or galaxy_id
+        self.remember(galaxy_id, same_as, key)
         return key
+
+    def _name(self, same_as: str) -> str:
+        """The id itself where the source is one of the survey's."""
+        source, _, rest = same_as.partition(":")
+        return rest if rest and source in self._sources else same_as
 
 
 class _IngestRun:
@@ -395,7 +398,7 @@ class _IngestRun:
         self._options = options
         self._writer = writer
         self._seen = SeenNames()
-        self._galaxies = SameGalaxies(writer.sources)
+        self._galaxies = SameGalaxies(writer.sources, self._seen)
         self._rendering = options.rendering or writer.sources[-1]
 
     def _stamp(self, row: CatalogRow) -> Stamp:
@@ -417,13 +420,13 @@ class _IngestRun:
         """Ingest what is left of the catalogue and finish the survey."""
         total = catalog.metadata.num_rows
         for part in self._writer.part_paths:
-            names = {"galaxy_id", KEY_COLUMN} & set(pq.read_schema(part).names)
+            names = {"galaxy_id", SAME_COLUMN, KEY_COLUMN} & set(pq.read_schema(part).names)
             for batch in pq.ParquetFile(part).iter_batches(columns=sorted(names)):
-                ids = batch["galaxy_id"].to_pylist()
-                keys = batch[KEY_COLUMN].to_pylist() if KEY_COLUMN in names else ids
-                for galaxy_id, key in zip(ids, keys, strict=True):
+                for row in batch.to_pylist():
+                    galaxy_id = row["galaxy_id"]
                     self._seen.add(galaxy_id)
-                    self._galaxies.remember(galaxy_id, key)
+                    key = row.get(KEY_COLUMN) or galaxy_id
+                    self._galaxies.remember(galaxy_id, row.get(SAME_COLUMN) or "", key)
         start = self._writer.cursor
         with progress(total, "Ingesting", done=start) as advance:
             for table in blocks(catalog, start=start, size=CHUNK_ROWS):

@@ -38,6 +38,7 @@ RADIUS_COLUMN = "measured_radius_px"
 AXIS_RATIO_COLUMN = "axis_ratio"
 WANTED_COLUMN = "frame_wanted"
 RENDERING_COLUMN = "rendering"  # who made the picture
+SAME_COLUMN = "same_as"
 KEY_COLUMN = "galaxy_key"
 """What all rows of one galaxy share, where a catalogue says which are; its split goes by it."""
 ORIENTATION = "row 0 on top; FITS turned so that north is up by its WCS, else rows upwards"

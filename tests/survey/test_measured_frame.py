@@ -18,6 +18,7 @@ from galaxy_explorer.survey.preprocessing import (
     measured_frame,
     split_of,
 )
+from galaxy_explorer.survey.sources import SeenNames
 
 
 def disc(side: int, scale: float, axis_ratio: float = 1.0, angle: float = 0.5) -> np.ndarray:
@@ -167,23 +168,39 @@ def test_rows_of_one_galaxy_come_to_one_side_of_the_split(sources):
     assert any(split_of(f"near{i}") != split_of(f"far{i}") for i in range(29))
 
 
-def test_a_galaxy_has_one_key_whatever_the_order():
-    far, near = SameGalaxies(["far", "near"]), SameGalaxies(["near"])
-    assert far.key("a", "far:b") == "b"
-    assert far.key("b", "") == "b"
-    assert far.key("c", "a") == "b"
-    assert far.key("d", "gone:9") == "gone:9"  # of a source that is not here yet
-    assert far.key("e", "gone:9") == "gone:9"
-    assert near.key("x", "far:7") == "far:7"
-    later = SameGalaxies(["near", "far"])
-    later.remember("x", "far:7")
-    later.remember("y", "y")
-    assert later.key("7", "") == "far:7"
-    assert later.key("8", "7") == "far:7"
-    assert later.key("q", "near:y") == "y"
-    far.key("m", "n")
+def keys(sources, rows):
+    """Keys of rows (id, same as) as they come."""
+    seen = SeenNames()
+    galaxies = SameGalaxies(sources, seen)
+    found = []
+    for name, same_as in rows:
+        seen.add(name)
+        found.append(galaxies.key(name, same_as))
+    return found, galaxies
+
+
+def test_rows_that_name_each_other_have_one_key_whatever_the_order():
+    assert keys(["far", "near"], [("b", ""), ("a", "far:b"), ("c", "a")])[0] == ["b"] * 3
+    assert keys(["far"], [("a", "b"), ("b", ""), ("c", "b"), ("d", "a")])[0] == ["a"] * 4
+    assert keys(["far"], [("a", "b"), ("b", "a"), ("c", "c")])[0] == ["a", "a", "c"]
+    # Of a galaxy of a survey that is not here, or not yet.
+    assert keys(["near"], [("a", "gone:9"), ("b", ""), ("c", "gone:9")])[0] == ["a", "b", "a"]
+    assert keys(["gone"], [("a", ""), ("b", "gone:a")])[0] == ["a", "a"]
+
+
+def test_what_a_survey_holds_is_known_when_another_source_is_appended():
+    seen = SeenNames()
+    later = SameGalaxies(["near", "far"], seen)
+    for row in (("x", "far:7", "x"), ("y", "", "y"), ("z", "near:y", "y")):
+        seen.add(row[0])
+        later.remember(*row)
+    assert later.key("7", "") == "x"
+    seen.add("7")
+    assert later.key("8", "7") == "x"
+    assert later.key("9", "near:z") == "y"
+    later.remember("m", "n", "m")
     with pytest.raises(BadImage, match="ingest this source first"):
-        far.key("n", "a")  # two groups, each with its split
+        later.key("n", "y")  # two galaxies, each with its split
 
 
 def test_a_source_without_the_columns_is_refused_with_the_cure(sources):
