@@ -422,7 +422,8 @@ class RectifiedFlow(Prior):
         at = time[:, None, None, None]
         mixed = at * clean + (1 - at) * torch.randn_like(clean)
         error = self.trained(mixed, time, values, states).float() - clean
-        return (error / (1 - at).clamp(min=NEAREST_END)).square().mean()
+        loss: Tensor = (error / (1 - at).clamp(min=NEAREST_END)).square().mean()
+        return loss
 
     @torch.no_grad()
     def follow(self, step: int) -> None:
