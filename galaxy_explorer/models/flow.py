@@ -259,7 +259,7 @@ class EncodedViews:
         return self._model.unquantized(seen).float().movedim(1, -1).cpu().numpy()
 
 
-class _Block(nn.Module):
+class _AttentionBlock(nn.Module):
     """Attention among the patches, then two layers for each; both scaled by what is asked."""
 
     def __init__(self, features: int, heads: int) -> None:
@@ -303,7 +303,9 @@ class _Denoiser(nn.Module):
         self.register_buffer("waves", waves, persistent=False)
         self.inward = nn.Linear(inside, size)
         self.position = nn.Parameter(0.02 * torch.randn(config.tokens, size))
-        self.blocks = nn.ModuleList(_Block(size, config.heads) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(
+            _AttentionBlock(size, config.heads) for _ in range(config.layers)
+        )
         self.last = nn.Linear(size, 2 * size)
         self.outward = nn.Linear(size, inside)
         for layer in (self.last, self.outward):

@@ -255,7 +255,7 @@ RECTIFIED_RECIPES = {
     ),
     # An evening of one core.
     "quick": PriorPlan(
-        PriorRecipe("quick", 2500, 64, 1e-3, 2e-5, warmup_steps=200, clip_norm=1.0, validated=192),
+        PriorRecipe("quick", 2500, 64, 1e-3, 2e-5, warmup_steps=200, clip_norm=1.0, validated=64),
         {"features": 192},
     ),
     "modern": PriorPlan(
