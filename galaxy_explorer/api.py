@@ -83,6 +83,7 @@ def ingest(  # noqa: PLR0913 - the options of the command
     undefined: float | None = None,
     ttype_error: float | None = None,
     rendering: str | None = None,
+    repeats: str | Path | None = None,
     band: str = "g",
     band_name: str | None = None,
     size: int = 64,
@@ -104,16 +105,17 @@ def ingest(  # noqa: PLR0913 - the options of the command
     else in deg or hh:mm:ss. What was decided in reading is in `report.notes`. band: a band by its
     name in the header, r, g, b or rgb of a colour picture, the number of a plane from 0, or several
     with commas. hdu: FITS extension, else the one that is the picture by name and kind. size: side
-    of a stamp in px.
-    columns: further columns of the survey by columns of the catalogue; words: columns with the same
-    text in every row. undefined: the number that means "unknown" in columns of numbers but T's.
-    ttype_error: of T (stages) where the columns ttype_lo and ttype_hi do not enclose it. rendering:
-    who made the pictures, else the source. frame: "whole" resamples the picture, "centre" cuts
-    `size` px, "auto" takes 1.25 of the galaxy's extent, "measured" 1.05 of the radius where a ring
-    is half as bright as the mean within. cutout_arcsec: side to cut first. pixel_scale: arcsec/px
-    where headers are silent. Of FITS north is up where the WCS says so, else rows go upwards. A row
-    whose picture cannot be used is in the table `report.rejects` with the reason. Interrupted, the
-    same call goes on.
+    of a stamp in px. columns: further columns of the survey by columns of the catalogue; words:
+    columns with the same text in every row. undefined: the number that means "unknown" in columns
+    of numbers but T's. ttype_error: of T (stages) where the columns ttype_lo and ttype_hi do not
+    enclose it. rendering: who made the pictures, else the source. repeats: a survey of pictures as
+    those of the source, of galaxies that `out` holds (its column same_as): from the pairs is learnt
+    how the source would look among those of `out`, and it is made so. frame: "whole" resamples the
+    picture, "centre" cuts `size` px, "auto" takes 1.25 of the galaxy's extent, "measured" 1.05 of
+    the radius where a ring is half as bright as the mean within. cutout_arcsec: side to cut first.
+    pixel_scale: arcsec/px where headers are silent. Of FITS north is up where the WCS says so, else
+    rows go upwards. A row whose picture cannot be used is in the table `report.rejects` with the
+    reason. Interrupted, the same call goes on.
 
     Raises BadCatalog, SurveyError, SettingError, or BadImage where the source as a whole cannot be
     read.
@@ -133,6 +135,7 @@ def ingest(  # noqa: PLR0913 - the options of the command
         columns={**roles, "ra": ra, "dec": dec},
         further=FurtherColumns(columns or {}, words or {}, undefined, ttype_error),
         rendering=rendering,
+        repeats=None if repeats is None else str(repeats),
         band=band,
         band_name=band_name,
         size=size,

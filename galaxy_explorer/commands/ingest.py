@@ -102,6 +102,14 @@ TTypeError = Annotated[
 Rendering = Annotated[
     str | None, typer.Option(help="Who made the pictures of the galaxies; else the source.")
 ]
+Repeats = Annotated[
+    Path | None,
+    typer.Option(
+        help="With --append: a survey of pictures as those of SOURCE, of galaxies that OUT holds"
+        " (ingested with --same-as). Colours and tones are learnt from the pairs, and SOURCE is"
+        " made to look like OUT."
+    ),
+]
 RaColumn = Annotated[
     str | None,
     typer.Option(
@@ -192,6 +200,7 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
     undefined: Undefined = None,
     ttype_error: TTypeError = None,
     rendering: Rendering = None,
+    repeats: Repeats = None,
     ra: RaColumn = None,
     dec: DecColumn = None,
     band: BandChoice = "g",
@@ -246,6 +255,7 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
         undefined=undefined,
         ttype_error=ttype_error,
         rendering=rendering,
+        repeats=repeats,
         ra=ra,
         dec=dec,
         band=band,

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ from galaxy_explorer.survey.catalog import (
 )
 from galaxy_explorer.survey.images import Image, choose_planes
 from galaxy_explorer.survey.mosaics import MosaicSource, is_mosaic
-from galaxy_explorer.survey.photometry import sky_level
+from galaxy_explorer.survey.photometry import ToneMap, fit_tone, sky_level, tone_difference
 from galaxy_explorer.survey.preprocessing import (
     Frame,
     Framing,
@@ -69,6 +69,7 @@ MAX_BAND_CHARACTERS = MAX_WORD = 64
 LARGEST_STRETCHED = 5.0  # the stretch gives 1 to 2 for the brightest centres
 SMALLEST_SHARE = 0.5  # of the stamp's side that a picture must have in pixels
 SMALLEST_STAMP_PX = 8
+FEWEST_PAIRS = 50
 LARGEST_STAMP_PX = 1024
 
 State = Literal["arcsinh", "linear"]
@@ -79,7 +80,9 @@ class IngestOptions:
     """How a source is read. `columns` names the catalogue column of a role (see ColumnMap).
 
     further: what becomes of the other columns. rendering: who made the pictures of the galaxies, by
-    default the name of the source.
+    default the name of the source. repeats: folder of a survey with pictures, rendered as those of
+    the source, of galaxies that the survey holds already: by these pairs the source is made to look
+    like the survey.
 
     Raises SettingError for a value out of range.
     """
@@ -89,6 +92,7 @@ class IngestOptions:
     columns: dict[str, str | None] = field(default_factory=dict)
     further: FurtherColumns = field(default_factory=FurtherColumns)
     rendering: str | None = None
+    repeats: str | None = None
     band: str = "g"
     band_name: str | None = None
     size: int = 64
@@ -116,6 +120,8 @@ class IngestOptions:
         for name in (self.rendering, *self.further.words.values()):
             if name is not None and not (name.isprintable() and 0 < len(name) <= MAX_WORD):
                 raise SettingError(f"{name[:80]!r}: give a word of 1 to {MAX_WORD} characters")
+        if self.repeats is not None and not self.append:
+            raise SettingError(f"repeats {self.repeats}: of a source that is appended to a survey")
         for name in ("cutout_arcsec", "pixel_scale_arcsec"):
             value = getattr(self, name)
             if value is not None and not 0.0 < value < float("inf"):
@@ -228,11 +234,76 @@ def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions
             "catalog_rows": table.metadata.num_rows,
             "options": asdict(options),
         }
+        tone = None if options.repeats is None else shared_tone(Path(options.repeats), out, spec)
         writer = SurveyWriter(out, spec, recipe=recipe, append=options.append)
-        report = _IngestRun(pictures, columns, options, writer).work(table)
-        return report._replace(notes=(*table.said(), *pictures.notes()))
+        report = _IngestRun(pictures, columns, options, writer, tone).work(table)
+        said = [tone.words(out)] if tone else []
+        return report._replace(notes=(*table.said(), *pictures.notes(), *said))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+class SharedTone(NamedTuple):
+    """What makes a source look like a survey, the pairs that it is learnt from and tested on.
+
+    before, after: squared difference of smoothed stamps of `tested` pairs over their variance.
+    """
+
+    tone: ToneMap
+    learnt: int
+    tested: int
+    before: float
+    after: float
+
+    def words(self, survey: Path) -> str:
+        """For people."""
+        return (
+            f"rendered like {survey}: colours and tones learnt from {self.learnt} galaxies in both;"
+            f" of {self.tested} others the difference is {self.after:.2f} of the variance,"
+            f" {self.before:.2f} before"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `survey.json` keeps them."""
+        return {**self._asdict(), "tone": self.tone.to_dict()}
+
+
+def shared_tone(repeats: Path, out: Path, spec: SurveySpec) -> SharedTone:
+    """Learn it from the pairs of the train split; the others test it.
+
+    Raises SurveyError where the two are not alike or share too few galaxies.
+    """
+    own, other = Survey.open(repeats), Survey.open(out)
+    for field_name, wanted in (("stamp_size", spec.stamp_size), ("channels", spec.channels)):
+        if own.meta[field_name] != wanted:
+            words = f"{field_name} {own.meta[field_name]}, the new source has {wanted}"
+            raise SurveyError(f"{repeats}: {words}; ingest it with the same options")
+    if {own.meta["stretch"]["state"], spec.state} != {"arcsinh"}:
+        raise SurveyError(f"{repeats}: linear flux has no rendering; leave --repeats out")
+    if SAME_COLUMN not in own.column_names:
+        raise SurveyError(f"{repeats}: no column {SAME_COLUMN}; ingest it with --same-as")
+    rows = {name: row for row, name in enumerate(other.column("galaxy_id").tolist())}
+    names = [name.rpartition(":")[2] for name in own.column(SAME_COLUMN).tolist()]
+    here = np.array([row for row, name in enumerate(names) if name in rows], np.int64)
+    there = np.array([rows[names[row]] for row in here], np.int64)
+    train = other.column("split")[there] == "train"
+    learnt, tested = int(train.sum()), int((~train).sum())
+    if learnt < FEWEST_PAIRS or not tested:
+        raise SurveyError(
+            f"{repeats}: {learnt} galaxies of the train split of {out} and {tested} others are in"
+            f" both; at least {FEWEST_PAIRS} and one are needed"
+        )
+    pairs = [(own.stamps(here[part]), _rows(other, there[part])) for part in (train, ~train)]
+    tone = fit_tone(*pairs[0])
+    mine, theirs = pairs[1]
+    differences = (tone_difference(stamps, theirs) for stamps in (mine, tone.apply(mine)))
+    return SharedTone(tone, learnt, tested, *differences)
+
+
+def _rows(survey: Survey, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Stamps in any order, which are read in that of the survey."""
+    unique, places = np.unique(rows, return_inverse=True)
+    return survey.stamps(unique)[places]
 
 
 def _first_usable(
@@ -392,8 +463,10 @@ class _IngestRun:
         columns: ColumnMap,
         options: IngestOptions,
         writer: SurveyWriter,
+        tone: SharedTone | None,
     ) -> None:
         self._pictures = pictures
+        self._tone = tone
         self._columns = columns
         self._options = options
         self._writer = writer
@@ -451,10 +524,13 @@ class _IngestRun:
                 pixels = (
                     np.stack([s.pixels for s in stamps]) if stamps else np.empty(shape, np.float32)
                 )
+                if self._tone and stamps:
+                    pixels = self._tone.tone.apply(pixels)
                 self._writer.append(pixels, columns, cursor=first + table.num_rows, rejects=rejects)
                 advance(table.num_rows)
         unused = self._pictures.unused(all_rows(catalog, self._columns))
-        counts = {"catalog_rows": total, "unused_pictures": unused}
+        counts: dict[str, Any] = {"catalog_rows": total, "unused_pictures": unused}
         accepted, rejected = self._writer.added, self._writer.rejected
-        survey, guessed = self._writer.finish(counts), tuple(self._columns.guessed)
+        facts = {"tone": self._tone.to_dict()} if self._tone else {}
+        survey, guessed = self._writer.finish(counts | facts), tuple(self._columns.guessed)
         return IngestReport(survey, total, accepted, rejected, unused, guessed)

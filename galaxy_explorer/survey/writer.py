@@ -278,10 +278,10 @@ class SurveyWriter:
             cursor=cursor,
         )
 
-    def finish(self, counts: Mapping[str, int]) -> Survey:
+    def finish(self, counts: Mapping[str, Any]) -> Survey:
         """Join the catalogue, fingerprint the survey, move it to its place and open it.
 
-        `counts` are further numbers about this source, such as catalog_rows.
+        `counts` are further facts about this source, JSON values, such as catalog_rows.
         """
         join_parts(self.part_paths, self._work / CATALOG)
         shutil.copyfile(self._progress / REJECTS, self._work / REJECTS)

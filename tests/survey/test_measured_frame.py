@@ -7,9 +7,10 @@ import pytest
 from PIL import Image as Pictures
 from scipy import ndimage
 
-from galaxy_explorer.errors import BadCatalog, BadImage, SurveyError
+from galaxy_explorer.errors import BadCatalog, BadImage, SettingError, SurveyError
 from galaxy_explorer.survey.catalog import FurtherColumns
 from galaxy_explorer.survey.ingest import IngestOptions, SameGalaxies, ingest_survey
+from galaxy_explorer.survey.photometry import fit_tone, tone_difference
 from galaxy_explorer.survey.preprocessing import (
     RADII_A_HALF_SIDE,
     ArcsinhStretch,
@@ -219,3 +220,76 @@ def test_frames_of_two_kinds_do_not_mix(sources):
     run(sources, "far", columns={"ttype": "T"})
     with pytest.raises(SurveyError, match="frame is measured, the new source has of each source"):
         run(sources, "near", append=True, frame="whole")
+
+
+def rendered(image: np.ndarray) -> np.ndarray:
+    """Stamps (n, C, S, S) as somebody else shows them: brighter sky, other colours, a gamma."""
+    red, green, blue = (image[:, band] for band in range(3))
+    mixed = np.stack([0.8 * red + 0.2 * green, green, 0.7 * blue + 0.3 * red], axis=1)
+    return (0.1 + 0.85 * np.clip(mixed, 0, 1) ** 0.7).astype(np.float32)
+
+
+def test_a_tone_map_learns_another_rendering_from_galaxies_in_both():
+    rng = np.random.default_rng(2)
+    shades = rng.uniform(0.3, 1, (60, 3, 1, 1))
+    light = np.stack([disc(32, s, 0.7, s) for s in rng.uniform(3, 7, 60)])[:, None] * shades
+    stamps = light.astype(np.float32)
+    other = rendered(stamps)
+    tone = fit_tone(other[:40], stamps[:40])
+    after = tone.apply(other[40:])
+    assert tone_difference(other[40:], stamps[40:]) > 0.3
+    assert tone_difference(after, stamps[40:]) < 0.01
+    assert after.dtype == np.float32
+    assert 0 <= after.min() <= after.max() <= 1
+    # Galaxies paired with others teach nothing of the kind.
+    wrong = fit_tone(other[:40], stamps[np.roll(np.arange(40), 1)])
+    assert tone_difference(wrong.apply(other[40:]), stamps[40:]) > 0.03
+
+
+def write_survey(path, name, stamps, ids, same_as=None):
+    """An 8-bit survey, ingested from pictures as they are."""
+    folder = path.parent / name
+    folder.mkdir()
+    for galaxy, stamp in zip(ids, stamps, strict=True):
+        picture(folder / f"{galaxy}.png", np.moveaxis(stamp, 0, -1))
+    lines = [f"{galaxy},{same}" for galaxy, same in zip(ids, same_as or ids, strict=True)]
+    (path.parent / f"{name}.csv").write_text("\n".join(["id,twin", *lines]))
+    return folder, path.parent / f"{name}.csv"
+
+
+def test_a_source_is_made_to_look_like_the_survey_that_it_is_appended_to(tmp_path):
+    rng = np.random.default_rng(5)
+    shades = rng.uniform(0.3, 1, (150, 3, 1, 1))
+    light = np.stack([disc(32, s, 0.7, s) for s in rng.uniform(3, 7, 150)])[:, None] * shades
+    stamps = light.astype(np.float32)
+    options = {"size": 32, "band": "rgb"}
+    ids = [f"g{i}" for i in range(100)]
+    out = tmp_path / "all"
+    own = write_survey(tmp_path / "a", "plain", stamps[:100], ids)
+    ingest_survey(*own, out, IngestOptions(**options))
+    twins = write_survey(
+        tmp_path / "b", "twins", rendered(stamps[:100]), [f"t{i}" for i in ids], ids
+    )
+    repeats = tmp_path / "repeats"
+    ingest_survey(*twins, repeats, IngestOptions(columns={"same_as": "twin"}, **options))
+    more = write_survey(
+        tmp_path / "c", "more", rendered(stamps[100:]), [f"m{i}" for i in range(50)]
+    )
+    with pytest.raises(SettingError, match="appended"):
+        IngestOptions(repeats=str(repeats), **options)
+    asked = IngestOptions(append=True, repeats=str(repeats), **options)
+    report = ingest_survey(*more, out, asked)
+    assert any("rendered like" in note for note in report.notes)
+    made = report.survey.stamps(np.arange(100, 150))
+    assert (
+        tone_difference(made, stamps[100:])
+        < 0.01
+        < tone_difference(rendered(stamps[100:]), stamps[100:])
+    )
+    facts = report.survey.meta["sources"][1]["tone"]
+    assert facts["after"] < 0.01 < facts["before"]
+    assert facts["learnt"] + facts["tested"] == 100
+    np.testing.assert_allclose(report.survey.stamps(np.arange(100)), stamps[:100], atol=0.003)
+    asked = IngestOptions(append=True, repeats=str(out), source_name="x", **options)
+    with pytest.raises(SurveyError, match="no column same_as; ingest it with --same-as"):
+        ingest_survey(*own, out, asked)
