@@ -183,9 +183,11 @@ FITTED_VIEWS = 2048  # of training galaxies, whose vectors the principal compone
 FIT_BATCH = 128
 TIME_WAVES = 64
 HIGHEST_WAVE = 1000.0
-LAST_TIME = 0.9  # from which a map's likelihood is bounded code by code
+# What is left of the noise then is smaller than the distance from vectors to their codes: samples
+# go to their end at once, and the likelihood of a map is bounded code by code.
+LAST_TIME = 0.8
 BOUND_DRAWS = 4  # of time and noise, for the likelihood of a map
-NEAREST_END = 0.1  # 1 - t, below which no error weighs more
+NEAREST_END = 1 - LAST_TIME  # 1 - t, below which no error weighs more
 TIME_MEAN, TIME_SPREAD = -0.2, 0.9  # of the logit of the times that training sees
 MEMORY = 20.0  # the averaged weights are those of the last 1 / MEMORY of the steps, or so
 SLOWEST = 0.9995
@@ -213,7 +215,7 @@ class RectifiedConfig(StoredConfig):
     layers: int = 8
     features: int = 256
     heads: int = 8
-    steps: int = 24
+    steps: int = 16
     n_fields: int = 1
     condition_dim: int = 128
     octaves: int = 4

@@ -20,6 +20,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.models.conditions import GIVEN, WITHHELD, Draw
-from galaxy_explorer.models.flow import LatentFlow, RectifiedFlow
+from galaxy_explorer.models.flow import LAST_TIME, LatentFlow, RectifiedFlow
 from galaxy_explorer.models.pixelcnn import (
     GatedLayer,
     HierarchicalPrior,
@@ -329,10 +330,10 @@ class RectifiedSampler:
             passes = Passes(replace(draw, numbers=(number,), condition=asked), torch.float32)
             noise = np.random.default_rng((draw.seed, number)).normal(size=shape)
             x = torch.from_numpy(noise * draw.temperature**0.5).float()
-            for step in range(config.steps):
+            times = [*np.linspace(0, LAST_TIME, config.steps).tolist(), 1.0]
+            for now, then in pairwise(times):
                 if cancelled():
                     return None
-                now, then = step / config.steps, (step + 1) / config.steps
                 mixed = passes.repeated(x)
                 time = torch.full((len(mixed),), now)
                 found = passes.guide(self.flow.predicted(mixed, time, passes.values, passes.states))
