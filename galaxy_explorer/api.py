@@ -164,7 +164,8 @@ def train(
 ) -> Bundle:
     """Make a bundle of a survey: autoencoders, code maps, clusters, maps, prior, model card.
 
-    recipe: "tiny" (a try), "quick" (two CPU cores), "paper" (100,000 steps). models: names such as
+    recipe: "tiny" (a try), "quick" (two CPU cores), "long" (30,000 steps, augmented), "paper"
+    (100,000 steps). models: names such as
     "k512-modern-8x8"; else the twelve that show every comparison of the report. seeds: with 2 or
     more the models of the whole study are trained besides. announce: is told in words what will be
     done. Interrupted, the same call goes on, from `<out>.work`.
