@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from galaxy_explorer.labels.groups import Sample
     from galaxy_explorer.labels.imports import ImportPlan
     from galaxy_explorer.labels.log import Event
-    from galaxy_explorer.survey.ingest import IngestOptions, IngestReport
+    from galaxy_explorer.survey.ingest import IngestReport
     from galaxy_explorer.survey.inventory import Inventory
+    from galaxy_explorer.survey.stamps import IngestOptions
     from galaxy_explorer.survey.store import Survey
 
 Images = str | Path | Iterable[str | Path]
@@ -76,13 +77,20 @@ def ingest(  # noqa: PLR0913 - the options of the command
     id: str | None = None,  # noqa: A002 - the name of the option
     image: str | None = None,
     ttype: str | None = None,
+    same_as: str | None = None,
     ra: str | None = None,
     dec: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    words: Mapping[str, str] | None = None,
+    undefined: float | None = None,
+    ttype_error: float | None = None,
+    rendering: str | None = None,
+    repeats: str | Path | None = None,
     band: str = "g",
     band_name: str | None = None,
     size: int = 64,
     stretch: Literal["auto", "linear", "arcsinh"] = "auto",
-    frame: Literal["whole", "centre", "auto"] = "whole",
+    frame: Literal["whole", "centre", "auto", "measured"] = "whole",
     cutout_arcsec: float | None = None,
     pixel_scale: float | None = None,
     hdu: int | None = None,
@@ -93,15 +101,23 @@ def ingest(  # noqa: PLR0913 - the options of the command
     with a column of pictures; FITS mosaic with WCS. catalog: text of any separator, ECSV, FITS
     table, VOTable or Parquet; table: name or number of the one to take where it holds several.
     by_row: stamp i of a cube is row i of the catalogue; else ids match them. id, image, ttype (T or
-    Hubble types), ra, dec: columns of the catalogue, guessed from usual names where not given,
-    "none" for no column; positions in the unit that the file states, else in deg or hh:mm:ss. What
-    was decided in reading is in `report.notes`. band: a band by its name in the header, r, g, b or
-    rgb of a colour picture, the number of a plane from 0, or several with commas. hdu: FITS
-    extension, else the one that is the picture by name and kind. size: side of a stamp in px.
-    frame: "whole" resamples the picture, "centre" cuts `size` px, "auto" takes 1.25 of the galaxy's
-    extent. cutout_arcsec: side to cut first. pixel_scale: arcsec/px where headers are silent. Of
-    FITS north is up where the WCS says so, else rows go upwards. A row whose picture cannot
-    be used is in the table `report.rejects` with the reason. Interrupted, the same call goes on.
+    Hubble types), same_as (the id of a row or, in another source, SOURCE:ID that shows the same
+    galaxy: both come to one side of the split), ra, dec: columns of the catalogue, guessed from
+    usual names where not given, "none" for no column; positions in the unit that the file states,
+    else in deg or hh:mm:ss. What was decided in reading is in `report.notes`. band: a band by its
+    name in the header, r, g, b or rgb of a colour picture, the number of a plane from 0, or several
+    with commas. hdu: FITS extension, else the one that is the picture by name and kind. size: side
+    of a stamp in px. columns: further columns of the survey by columns of the catalogue; words:
+    columns with the same text in every row. undefined: the number that means "unknown" in columns
+    of numbers but T's. ttype_error: of T (stages) where the columns ttype_lo and ttype_hi do not
+    enclose it. rendering: who made the pictures, else the source. repeats: a survey of pictures as
+    those of the source, of galaxies that `out` holds (its column same_as): from the pairs is learnt
+    how the source would look among those of `out`, and it is made so. frame: "whole" resamples the
+    picture, "centre" cuts `size` px, "auto" takes 1.25 of the galaxy's extent, "measured" 1.05 of
+    the radius where a ring is half as bright as the mean within. cutout_arcsec: side to cut first.
+    pixel_scale: arcsec/px where headers are silent. Of FITS north is up where the WCS says so, else
+    rows go upwards. A row whose picture cannot be used is in the table `report.rejects` with the
+    reason. Interrupted, the same call goes on.
 
     Raises BadCatalog, SurveyError, SettingError, or BadImage where the source as a whole cannot be
     read.
@@ -117,11 +133,18 @@ def ingest(  # noqa: PLR0913 - the options of the command
         name=name,
         source_name=source_name,
         append=append,
+        rendering=rendering,
+        repeats=None if repeats is None else str(repeats),
         id=id,
         image=image,
         ttype=ttype,
+        same_as=same_as,
         ra=ra,
         dec=dec,
+        columns=columns,
+        words=words,
+        undefined=undefined,
+        ttype_error=ttype_error,
         band=band,
         band_name=band_name,
         size=size,
@@ -147,10 +170,10 @@ def check(
     """Look at what `ingest` would take of a source, and how, before anything is made of it.
 
     source, catalog and `reading`: as `ingest` takes them (id, image, ttype, ra, dec, table, by_row,
-    band, hdu, size, frame, ...). Without a catalogue: the pictures of a folder, zip or cube, one
-    picture, a mosaic, or a table alone. Every row is looked up, 200 pictures are examined; all: all
-    of them. sheet: PNG to draw, up to 64 stamps as a model sees them. Nothing else is written.
-    `lines()` tells the account in words, `to_dict()` in figures.
+    columns, band, hdu, size, frame, ...). Without a catalogue: the pictures of a folder, zip or
+    cube, one picture, a mosaic, or a table alone. Every row is looked up, 200 pictures are
+    examined; all: all of them. sheet: PNG to draw, up to 64 stamps as a model sees them. Nothing
+    else is written. `lines()` tells the account in words, `to_dict()` in figures.
 
     Raises BadCatalog, SurveyError, SettingError, or BadImage where the source as a whole cannot be
     read.
@@ -172,11 +195,17 @@ def check(
 
 def _ingest_options(*, pixel_scale: float | None = None, **options: Any) -> IngestOptions:
     """Options by the names of the command line, as the survey's reader takes them."""
-    from galaxy_explorer.survey.ingest import IngestOptions
+    from galaxy_explorer.survey.columns import FurtherColumns
+    from galaxy_explorer.survey.stamps import IngestOptions
 
-    roles = {"galaxy_id": "id", "image": "image", "ttype": "ttype", "ra": "ra", "dec": "dec"}
+    renamed, words = (options.pop(name, None) or {} for name in ("columns", "words"))
+    numbers = (options.pop(name, None) for name in ("undefined", "ttype_error"))
+    further = FurtherColumns(renamed, words, *numbers)
+    roles = {"galaxy_id": "id"} | {n: n for n in ("image", "ttype", "same_as", "ra", "dec")}
     columns = {role: options.pop(name, None) for role, name in roles.items()}
-    return IngestOptions(columns=columns, pixel_scale_arcsec=pixel_scale, **options)
+    return IngestOptions(
+        columns=columns, further=further, pixel_scale_arcsec=pixel_scale, **options
+    )
 
 
 def train(  # noqa: PLR0913 (every choice has a default)
@@ -193,7 +222,8 @@ def train(  # noqa: PLR0913 (every choice has a default)
 ) -> Bundle:
     """Make a bundle of a survey: autoencoders, code maps, clusters, maps, prior, model card.
 
-    recipe: "tiny" (a try), "quick" (two CPU cores), "paper" (100,000 steps). models: names such as
+    recipe: "tiny" (a try), "quick" (two CPU cores), "long" (30,000 steps, augmented), "paper"
+    (100,000 steps). models: names such as
     "k512-modern-8x8"; else the twelve that show every comparison of the report. seeds: with 2 or
     more the models of the whole study are trained besides. aligned_with: surveys of some of the
     same galaxies by others, whose differences the aligned features then forget. announce: is told
@@ -234,10 +264,11 @@ def classify(
     """Say what a bundle makes of images: codes, clusters, map positions, how unusual they are.
 
     images: files (FITS, PNG, JPEG), folders or patterns, one or several; the galaxy in the centre.
-    frame: "auto" frames the galaxy in linear FITS and takes 8-bit pictures whole; "whole" takes
-    all of every image; a number of that many central pixels. hdu: FITS extension, else the one
-    that is the picture by name and kind. band: as in `ingest`; else the bundle's own where the
-    header names it. An image that cannot be used has a row with the reason.
+    frame: "auto" frames the galaxy by its measured size where the bundle's survey was, else in
+    linear FITS, and takes 8-bit pictures whole; "whole" takes all of every image; a number of that
+    many central pixels. hdu: FITS extension, else the one that is the picture by name and kind.
+    band: as in `ingest`; else the bundle's own where the header names it. An image that cannot be
+    used has a row with the reason.
 
     Raises SettingError for another frame, BundleError for a folder that is no bundle.
 

@@ -21,10 +21,10 @@ from galaxy_explorer.errors import BadImage, SettingError
 from galaxy_explorer.survey.catalog import CatalogRow
 from galaxy_explorer.survey.folders import list_pictures
 from galaxy_explorer.survey.images import AS_STORED, Image, read_image, same_band
-from galaxy_explorer.survey.ingest import IngestOptions, make_stamp
 from galaxy_explorer.survey.photometry import bands_of
-from galaxy_explorer.survey.preprocessing import ArcsinhStretch
+from galaxy_explorer.survey.preprocessing import ArcsinhStretch, Frame
 from galaxy_explorer.survey.scales import same_scale
+from galaxy_explorer.survey.stamps import IngestOptions, make_stamp
 from galaxy_explorer.survey.store import taken_lines
 from galaxy_explorer.utils.tables import write_table as checked_table
 
@@ -189,10 +189,10 @@ def classify_images(
     """Classify image files one after the other, in batches; a bad one yields its reason.
 
     frame: "whole" resamples the largest central square; a number cuts that many central pixels
-    first; "auto" frames the galaxy in linear FITS at 1.25 of its extent, as the training stamps
-    are, and takes 8-bit pictures whole. hdu: extension of a FITS file, else the one that is the
-    picture. band: planes of a cube, else the bundle's own where the header names them.
-    Raises SettingError for another frame.
+    first; "auto" frames the galaxy by its measured size where the bundle's survey was, else in
+    linear FITS at 1.25 of its extent, and takes 8-bit pictures whole. hdu: extension of a FITS
+    file, else the one that is the picture. band: planes of a cube, else the bundle's own where
+    the header names them. Raises SettingError for another frame.
     """
     check_frame(frame)
     for start in range(0, len(paths), BATCH):
@@ -276,7 +276,9 @@ def prepare_image(
     height, width = image.data.shape[1:]
     if pixels and pixels > min(height, width):
         raise BadImage(name, f"{width} x {height} px is less than --frame {pixels:.0f}")
-    auto = frame == "auto" and image.linear
+    chosen: Frame = "whole"
+    if frame == "auto":
+        chosen = "measured" if survey.frame == "measured" else "auto" if image.linear else "whole"
     if not survey.orientation and survey.stretch.get("state") == "linear":
         image = replace(image, turn=AS_STORED)  # as the bundle's own FITS were
     size = survey.stamp_size
@@ -284,7 +286,7 @@ def prepare_image(
     # With a scale of 1 arcsec a pixel the cut is counted in pixels.
     try:
         planes = band or _bundle_band(image, survey.band or "", survey.channels)
-        options = IngestOptions(size=size, band=planes, frame="auto" if auto else "whole")
+        options = IngestOptions(size=size, band=planes, frame=chosen)
         made = make_stamp(replace(image, pixel_scale_arcsec=1.0), row, options, cut=pixels)
     except BadImage as error:
         raise BadImage(name, error.reason) from error

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
+from typer.testing import CliRunner
 
 from galaxy_explorer import load_bundle
 from galaxy_explorer.bundle.card import card_with_priors, model_card
 from galaxy_explorer.bundle.writer import add_prior_files
+from galaxy_explorer.cli import app
 from galaxy_explorer.emulation.emulator import Emulator, Request
 from galaxy_explorer.errors import BundleError, TrainingError
 from galaxy_explorer.pipeline.plan import best_for_prior, config_of
@@ -104,3 +107,35 @@ def test_what_cannot_be_trained_is_refused_at_once(tmp_path, wrong) -> None:
     survey = write_small_survey(tmp_path / "s").path
     with pytest.raises(TrainingError, match=r"unknown|not the survey"):
         add_prior(path, survey, **wrong)
+
+
+@pytest.mark.slow
+def test_a_rectified_flow_takes_the_place_of_the_prior_of_code_maps(tmp_path) -> None:
+    """Asked for by its kind, of the model whose pictures are shown; drawn from like any other."""
+    survey = write_small_survey(tmp_path / "survey", n=220)
+    path = write_proof_bundle(tmp_path / "bundle", survey)
+    name = load_bundle(path).manifest.display_model
+    assert add_prior(path, survey.path, recipe="tiny", kind="rectified") == name
+    after = load_bundle(path)
+    assert after.priors[name].kind == "rectified"
+    assert "A rectified flow draws the vectors" in after.card
+    metrics = after.priors[name].metrics
+    assert metrics["bits"] == pytest.approx(metrics["nll"] / (64 * np.log(2)))
+    emulator = Emulator.open(after)
+    assert emulator.guided
+    request = Request(2, condition={"ttype": 1.0}, guidance=2.0)
+    codes = emulator.codes(request)
+    assert (codes.shape, codes.dtype) == ((2, 8, 8), np.uint16)
+    assert emulator.decode(codes).shape == (2, 1, 64, 64)
+    assert np.isfinite(emulator.log_prob(codes, {"ttype": 1.0})).all()
+    out = tmp_path / "drawn.fits"
+    done = CliRunner().invoke(app, ["generate", str(path), "-n", "2", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    add_prior(path, survey.path, recipe="tiny", kind="rectified")
+    assert load_bundle(path).manifest.files == after.manifest.files
+    with pytest.raises(TrainingError, match="does not draw what convae-conv encodes to"):
+        add_prior(path, survey.path, model="convae-conv", recipe="tiny", kind="rectified")
+    with pytest.raises(TrainingError, match="--kind gan: unknown; choose pixelcnn"):
+        add_prior(path, survey.path, kind="gan")
+    with pytest.raises(TrainingError, match="--recipe quick: not of a PixelCNN"):
+        add_prior(path, survey.path, recipe="quick", kind="pixelcnn")

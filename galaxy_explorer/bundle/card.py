@@ -30,6 +30,10 @@ CREDITS = {
     "sdss_ngc": "Pixels: SDSS DR7. Types: EFIGI (Baillard et al. 2011), else OpenNGC"
     " (CC-BY-SA-4.0), whose Hubble types come from HyperLEDA (Makarov et al. 2014).",
     "gz1": "Pixels: SDSS. Objects: Galaxy Zoo 1 (Lintott et al. 2011).",
+    "efigi": "Pixels: SDSS DR4, as EFIGI renders them. Types and attributes: EFIGI 1.6.2"
+    " (Baillard et al. 2011).",
+    "gz2_5class": "Pixels: SDSS DR7. Classes: Galaxy Zoo 2 (Willett et al. 2013), of the images of"
+    " the Galaxy Zoo challenge (Zenodo 3565489, CC BY 4.0).",
 }
 PRIOR_HEAD = "Prior of the emulator"
 SCORES = {"ami": "AMI", "homogeneity": "homogeneity", "eta2": "η²"}

@@ -24,6 +24,7 @@ from galaxy_explorer.bundle.json_values import (
     Text,
     build,
     check_known,
+    one_of,
 )
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.conditions import Field
@@ -44,8 +45,8 @@ class SurveyEntry(Struct, frozen=True):
     """The survey that a bundle was trained on: its stamps (C, S, S), how they were stretched.
 
     counts, splits: galaxies; sources: what each file of the survey gave. orientation: how rows lie,
-    "" of bundles that do not say, whose FITS rows lie as stored. fingerprint: SHA-256 of
-    ids and pixels.
+    "" of bundles that do not say, whose FITS rows lie as stored. frame: "measured" where galaxies
+    were framed by their size. fingerprint: SHA-256 of ids and pixels.
     """
 
     stamp_size: Annotated[int, Meta(ge=8, le=4096)]
@@ -59,6 +60,7 @@ class SurveyEntry(Struct, frozen=True):
     splits: dict[str, int] = {}
     sources: tuple[dict[str, Any], ...] = ()
     orientation: Text = ""
+    frame: Annotated[str, one_of(("", "measured"))] = ""
 
 
 class _Training(Struct, frozen=True, kw_only=True):
@@ -275,8 +277,8 @@ def parse_manifest(values: dict[str, Any], path: Path) -> Manifest:
 
 
 def main_prior(priors: Iterable[PriorEntry]) -> PriorEntry | None:
-    """The prior that draws where none is named: the first of code maps, else the first."""
-    return min(priors, key=lambda entry: not PRIORS[entry.kind].streams, default=None)
+    """The prior that draws where none is named: the first of the kind with the highest rank."""
+    return min(priors, key=lambda entry: -PRIORS[entry.kind].rank, default=None)
 
 
 def _check_training(entry: _Training, place: str, sizes: Limits, score: str) -> None:

@@ -35,7 +35,8 @@ def classify(
     frame: Annotated[
         str,
         typer.Option(
-            help="auto: frame the galaxy in linear FITS, take 8-bit pictures whole;"
+            help="auto: by its measured size where the bundle's survey was, else frame the galaxy"
+            " in linear FITS and take 8-bit pictures whole;"
             " whole: all of every image; a number: so many central pixels."
         ),
     ] = "auto",

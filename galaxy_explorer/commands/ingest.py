@@ -61,6 +61,57 @@ TTypeColumn = Annotated[
         rich_help_panel=COLUMNS,
     ),
 ]
+SameAsColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Id of another row that shows the same galaxy, SOURCE:ID of one in another source: "
+        "all of them come to one side of the split.",
+        rich_help_panel=COLUMNS,
+    ),
+]
+FurtherColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        help="NAME=COLUMN: a column under another name, such as class=gz2_class5; several times. "
+        "All others keep theirs.",
+        rich_help_panel=COLUMNS,
+    ),
+]
+Word = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="NAME=TEXT: a column with the same text in every row; several times.",
+        rich_help_panel=COLUMNS,
+    ),
+]
+Undefined = Annotated[
+    float | None,
+    typer.Option(
+        help='Number that means "unknown" in columns of numbers, those of T aside.',
+        rich_help_panel=COLUMNS,
+    ),
+]
+TTypeError = Annotated[
+    float | None,
+    typer.Option(
+        "--ttype-error",
+        min=0,
+        help="Error of T (stages) where ttype_lo and ttype_hi are absent or do not enclose it.",
+        rich_help_panel=COLUMNS,
+    ),
+]
+Rendering = Annotated[
+    str | None, typer.Option(help="Who made the pictures of the galaxies; else the source.")
+]
+Repeats = Annotated[
+    Path | None,
+    typer.Option(
+        help="With --append: a survey of pictures as those of SOURCE, of galaxies that OUT holds"
+        " (ingested with --same-as). Colours and tones are learnt from the pairs, and SOURCE is"
+        " made to look like OUT."
+    ),
+]
 RaColumn = Annotated[
     str | None,
     typer.Option(
@@ -100,10 +151,11 @@ Stretch = Annotated[
     ),
 ]
 FrameChoice = Annotated[
-    Literal["whole", "centre", "auto"],
+    Literal["whole", "centre", "auto", "measured"],
     typer.Option(
         help="whole: resample the picture; centre: cut SIZE px without resampling; "
-        "auto: 1.25 x the extent of the central galaxy.",
+        "auto: 1.25 x the extent of the central galaxy; measured: 1.05 x the radius where a ring "
+        "is half as bright as the mean within, for galaxies of several sources on one scale.",
         rich_help_panel=PIXELS,
     ),
 ]
@@ -126,8 +178,13 @@ READING = {
     "galaxy_id": (IdColumn, None),
     "image": (ImageColumn, None),
     "ttype": (TTypeColumn, None),
+    "same_as": (SameAsColumn, None),
     "ra": (RaColumn, None),
     "dec": (DecColumn, None),
+    "column": (FurtherColumn, None),
+    "word": (Word, None),
+    "undefined": (Undefined, None),
+    "ttype_error": (TTypeError, None),
     "band": (BandChoice, "g"),
     "band_name": (BandName, None),
     "size": (Size, 64),
@@ -152,9 +209,27 @@ def reads(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    """Names and values of NAME=VALUE; raises a usage error for what is none or comes twice."""
+    pairs: dict[str, str] = {}
+    for text in given or ():
+        name, _, value = (part.strip() for part in text.partition("="))
+        if not name or not value or name in pairs:
+            raise typer.BadParameter(f"{text!r}: NAME=VALUE, each once", param_hint=option)
+        pairs[name] = value
+    return pairs
+
+
 def in_python(reading: dict[str, Any]) -> dict[str, Any]:
-    """Options by the names that the functions of `api` have."""
-    return {"id" if name == "galaxy_id" else name: value for name, value in reading.items()}
+    """Options by the names, and of the kinds, that the functions of `api` have.
+
+    Raises a usage error for a NAME=VALUE that is none.
+    """
+    options = dict(reading)
+    options["id"] = options.pop("galaxy_id")
+    options["columns"] = _pairs("--column", options.pop("column"))
+    options["words"] = _pairs("--word", options.pop("word"))
+    return options
 
 
 @reads
@@ -166,6 +241,8 @@ def ingest(
     name: Name = None,
     source_name: SourceName = None,
     append: Append = False,
+    rendering: Rendering = None,
+    repeats: Repeats = None,
     **reading: Any,
 ) -> None:
     """Make a survey from pictures and a catalogue.
@@ -183,6 +260,10 @@ def ingest(
     galaxy-explorer ingest gz1/stamps_r_64.npz --catalog gz1/catalog.csv --out surveys/sdss
     --id dr7objid --source-name gz1 --append
 
+    galaxy-explorer ingest gz2_5class --catalog gz2_5class/catalog.csv --out surveys/colour
+    --append --id name --image image --same-as same_as --column class=gz2_class5 --band rgb
+    --band-name i,r,g --frame measured
+
     galaxy-explorer ingest mosaic_f160w.fits --catalog sources.fits --out surveys/goods
     --id NUMBER --ra ALPHA_J2000 --dec DELTA_J2000 --cutout-arcsec 5.04 --size 84
     """
@@ -195,6 +276,8 @@ def ingest(
         name=name,
         source_name=source_name,
         append=append,
+        rendering=rendering,
+        repeats=repeats,
         **in_python(reading),
     )
     for line in report.inventory.lines():

@@ -20,27 +20,39 @@ def prior(
             help="Model whose code maps or latents it draws; else the one that train would take."
         ),
     ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="rectified: a flow over the vectors of a VQ-VAE, quantized at the end; else the"
+            " kind that train would take."
+        ),
+    ] = None,
     recipe: Annotated[
         str,
-        typer.Option(help="tiny (a try), modern, paper (Table 3: 100,000 steps; of code maps)."),
+        typer.Option(
+            help="tiny (a try), quick (of rectified), modern, paper (Table 3: 100,000 steps; of"
+            " pixelcnn)."
+        ),
     ] = "modern",
 ) -> None:
     """Give a finished bundle a prior, from which new galaxies are drawn.
 
     `galaxy-explorer train` makes one by itself; this is for bundles that have none, and for the
-    prior of another model: a gated PixelCNN over code maps, a neural spline flow over the latents
-    of a model without codes. Priors that are there stay. Interrupt it as you like: the same command
-    resumes, from BUNDLE.work.
+    prior of another model: a gated PixelCNN or a rectified flow over code maps, a neural spline
+    flow over the latents of a model without codes. Priors of other models stay. Interrupt it as you
+    like: the same command resumes, from BUNDLE.work.
 
     [bold]Examples[/bold]
 
     galaxy-explorer prior trained/candels --survey surveys/sim_candels
 
     galaxy-explorer prior trained/sdss --survey surveys/sdss --model convae-conv
+
+    galaxy-explorer prior trained/sdss --survey surveys/sdss --kind rectified --recipe quick
     """
     from galaxy_explorer.pipeline.prior import add_prior
 
-    name = add_prior(bundle, survey, model=model, recipe=recipe)
+    name = add_prior(bundle, survey, model=model, recipe=recipe, kind=kind)
     say(
         f"Prior of {name} put into {bundle}. Draw from it: galaxy-explorer generate {bundle}"
         f" --model {name} -n 16 --out g.fits"

@@ -15,7 +15,11 @@ def train(
     *,
     out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
     recipe: Annotated[
-        str, typer.Option(help="tiny (a try), quick (two CPU cores), paper (100,000 steps).")
+        str,
+        typer.Option(
+            help="tiny (a try), quick (two CPU cores), long (30,000 steps of stamps varied in"
+            " scale, brightness and noise), paper (100,000 steps)."
+        ),
     ] = "quick",
     models: Annotated[
         str,

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from galaxy_explorer.models.convae import ConvAE
 from galaxy_explorer.models.inference import build_model, d4, decode_codes, encode_stamps
@@ -30,12 +31,19 @@ from galaxy_explorer.models.vqvae2 import VQVAE2
 
 Stamps = NDArray[np.float32]
 
+# Of an augmented recipe: shares of the stamps, and by how much at most.
+MOVED, ZOOM, SHIFT = 0.5, (0.85, 1.1), 1 / 16  # of half the side
+SMOOTHED, SMOOTHING = 0.15, (0.4, 0.8)  # sigma in pixels of a stamp of 64
+BRIGHTENED, GAIN = 0.5, 0.18  # of its logarithm
+NOISY, MOST_NOISE = 0.25, 0.02  # in stretched units
+
 
 class StampTask:
     """Train a model of a config to draw stretched stamps (N, C, S, S) again.
 
     The squared error is divided by the variance of the training pixels, so that a model that draws
-    the mean scores 1. Each stamp is shown in one of its eight orientations (D4), drawn anew.
+    the mean scores 1. Each stamp is shown in one of its eight orientations (D4), drawn anew; by an
+    augmented recipe also changed as `varied` says.
     """
 
     def __init__(
@@ -48,13 +56,27 @@ class StampTask:
         self.memory: dict[str, Tensor] = {}
 
     def batch(self, step: int) -> Tensor:
-        """The stamps of a step, (B, C, S, S), as a function of (seed, step) alone."""
+        """The stamps of a step, (B, C, S, S), as the encoder sees them; see `pair`."""
+        return self.pair(step)[0]
+
+    def pair(self, step: int) -> tuple[Tensor, Tensor]:
+        """What is seen and what is to be drawn of it, (B, C, S, S) each: the same but for noise.
+
+        A function of (seed, step) alone.
+        """
         rng = np.random.default_rng((self.recipe.seed, step))
         rows = rng.integers(len(self.stamps), size=self.recipe.batch_size)
         turns = rng.integers(8, size=len(rows))
         stamps = np.stack([d4(self.stamps[r], t) for r, t in zip(rows, turns, strict=True)])
-        device = next(self.model.parameters()).device
-        return torch.from_numpy(stamps).to(device, memory_format=torch.channels_last)
+        device, last = next(self.model.parameters()).device, torch.channels_last
+        drawn = torch.from_numpy(stamps)
+        if not self.recipe.augmented:
+            same = drawn.to(device, memory_format=last)
+            return same, same
+        with torch.autocast("cpu", enabled=False):
+            drawn = varied(drawn, rng)
+            seen = drawn + _little_noise(drawn.shape, rng)
+        return seen.to(device, memory_format=last), drawn.to(device, memory_format=last)
 
     def error(self, drawn: Tensor, stamps: Tensor) -> Tensor:
         """Mean squared error over the variance of the training pixels."""
@@ -73,6 +95,43 @@ class StampTask:
     def vocabulary(self, codes: NDArray[np.generic]) -> dict[str, float]:
         """Figures on the codes of the held-out stamps; `codes_changed` since the check before."""
         raise NotImplementedError
+
+
+def varied(stamps: Tensor, rng: np.random.Generator) -> Tensor:
+    """Stretched stamps (B, C, S, S), each as another observation might have shown it.
+
+    Half of them nearer or farther and off the centre, mirrored at the edge; some smoothed; half of
+    them brighter or fainter. The others keep their pixels, so that fine detail stays.
+    """
+    changed, count, size = stamps.clone(), len(stamps), stamps.shape[-1]
+    moved = np.flatnonzero(rng.random(count) < MOVED)
+    if moved.size:
+        place = np.zeros((moved.size, 2, 3), np.float32)
+        place[:, 0, 0] = place[:, 1, 1] = 1 / rng.uniform(*ZOOM, moved.size)
+        place[:, :, 2] = rng.uniform(-SHIFT, SHIFT, (moved.size, 2))
+        shape = [moved.size, *stamps.shape[1:]]
+        grid = functional.affine_grid(torch.from_numpy(place), shape, align_corners=False)
+        changed[moved] = functional.grid_sample(
+            changed[moved], grid, mode="bicubic", padding_mode="reflection", align_corners=False
+        )
+    smoothed = np.flatnonzero(rng.random(count) < SMOOTHED)
+    if smoothed.size:
+        width = float(rng.uniform(*SMOOTHING)) * size / 64
+        reach = max(1, round(3 * width))
+        kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / width) ** 2)
+        rows = (kernel / kernel.sum()).expand(stamps.shape[1], 1, 1, -1)
+        padded = functional.pad(changed[smoothed], (reach,) * 4, mode="reflect")
+        groups = stamps.shape[1]
+        across = functional.conv2d(padded, rows, groups=groups)
+        changed[smoothed] = functional.conv2d(across, rows.transpose(2, 3), groups=groups)
+    gain = np.where(rng.random(count) < BRIGHTENED, np.exp(rng.uniform(-GAIN, GAIN, count)), 1.0)
+    return changed * torch.from_numpy(gain).float()[:, None, None, None]
+
+
+def _little_noise(shape: torch.Size, rng: np.random.Generator) -> Tensor:
+    sigma = np.where(rng.random(shape[0]) < NOISY, rng.uniform(0, MOST_NOISE, shape[0]), 0.0)
+    noise = torch.from_numpy(rng.standard_normal(tuple(shape), dtype=np.float32))
+    return noise * torch.from_numpy(sigma).float()[:, None, None, None]
 
 
 def data_variance(stamps: Stamps) -> float:
@@ -172,8 +231,8 @@ class VQVAETask(CodebookTask):
 
     def loss(self, step: int) -> Tensor:
         """Report, eq. 3."""
-        stamps = self.batch(step)
-        encoded = self.model.encoder(stamps)
+        seen, stamps = self.pair(step)
+        encoded = self.model.encoder(seen)
         self._encoded = (encoded.detach(),)
         if step < self.warmup_without_quantization:
             return self.error(self.model.decoder(encoded), stamps)
@@ -200,11 +259,11 @@ class VQVAE2Task(CodebookTask):
 
     def loss(self, step: int) -> Tensor:
         """Eq. 3 with two levels."""
-        stamps = self.batch(step)
+        seen, stamps = self.pair(step)
         if step < self.warmup_without_quantization:
-            top, bottom = self.outputs(stamps)
+            top, bottom = self.outputs(seen)
             return self.error(self.model.decode_vectors(top, bottom), stamps)
-        levels = self.model.quantize(stamps)
+        levels = self.model.quantize(seen)
         self._encoded = levels.encoded
         drawn = self.model.decode_vectors(levels.top, levels.bottom)
         return self.error(drawn, stamps) + levels.loss
@@ -217,8 +276,8 @@ class ConvAETask(StampTask):
 
     def loss(self, step: int) -> Tensor:
         """The first term of eq. 3."""
-        stamps = self.batch(step)
-        return self.error(self.model(stamps), stamps)
+        seen, stamps = self.pair(step)
+        return self.error(self.model(seen), stamps)
 
     def vocabulary(self, codes: NDArray[np.generic]) -> dict[str, float]:
         """`codes_changed`: mean square by which latents changed, over their variance."""

@@ -24,7 +24,8 @@ class Field(Struct, frozen=True):
 
     low, high: the permitted range, default: the median, in the catalogue's unit, all of the train
     split. column: where the catalogue has it; over: the column that it is divided by, "" for none.
-    log: whether the network is given its logarithm. mean, spread: of what it is given.
+    equals: a word: the quantity is then whether a column of words has it, 1 or 0. log: whether the
+    network is given its logarithm. mean, spread: of what it is given.
     """
 
     name: str
@@ -38,9 +39,12 @@ class Field(Struct, frozen=True):
     log: bool = False
     mean: float = 0.0
     spread: float = 1.0
+    equals: str = ""
 
     def values(self, columns: Columns) -> Floats:
         """The quantity of every galaxy (N,), NaN where unknown; columns: name to column (N,)."""
+        if self.equals:
+            return has_word(columns, self.column, self.equals)
         return quantity(columns, self.column, self.over)
 
     def standardised(self, values: ArrayLike) -> Floats:
@@ -64,6 +68,12 @@ def quantity(columns: Columns, column: str, over: str = "") -> Floats:
     below = np.asarray(columns(over), dtype=np.float64)
     ratio: Floats = np.divide(values, below, out=np.full(len(values), np.nan), where=below > 0)
     return ratio
+
+
+def has_word(columns: Columns, column: str, word: str) -> Floats:
+    """Whether a column of words (N,) has a word, 1 or 0; NaN where it is empty."""
+    words = np.asarray(columns(column), dtype=str)
+    return np.where(words == "", np.nan, (words == word).astype(np.float64))
 
 
 class Condition(NamedTuple):
@@ -125,7 +135,25 @@ CANDIDATES = (
     ("size", "Half-light radius", "arcsec", "half_light_radius_arcsec", "", True),
     ("size", "Isophotal diameter", "arcmin", "majax_arcmin", "", True),
     ("redshift", "Redshift", "", "redshift", "", False),
+    # EFIGI (Baillard et al. 2011), each from 0, none, to 1, the most there is
+    ("inclination", "Inclination", "", "inclination", "", False),
+    ("bulge", "Bulge", "", "bulge_to_total", "", False),
+    ("arms", "Strength of the arms", "", "arm_strength", "", False),
+    ("bar", "Length of the bar", "", "bar_length", "", False),
+    ("ring", "Inner ring", "", "inner_ring", "", False),
+    ("flocculence", "Flocculence", "", "flocculence", "", False),
+    ("dust", "Visible dust", "", "visible_dust", "", False),
 )
+# name, label, column of words, word: asked for with 1, ruled out with 0
+CLASSES = (
+    ("round", "Round and smooth", "class", "round"),
+    ("in_between", "Smooth, in between", "class", "in_between"),
+    ("cigar", "Smooth, cigar-shaped", "class", "cigar"),
+    ("edge_on", "Edge-on disc", "class", "edge_on"),
+    ("spiral", "Spiral", "class", "spiral"),
+)
+# Columns that hold the limits of another, by their endings: half their distance is an error.
+LIMITS = (("_lo", "_hi"), ("_inf", "_sup"))
 MIN_KNOWN = 100  # galaxies of the train split that must have a value
 RANGE = (0.5, 99.5)  # percentiles of the train split that may be asked for
 
@@ -149,4 +177,27 @@ def fit_fields(
         shown = np.log(np.maximum(values, low)) if log else values
         mean, spread = float(shown.mean()), float(shown.std())
         fields[name] = Field(name, label, unit, low, high, middle, column, over, log, mean, spread)
+    for name, label, column, word in CLASSES if "class" in names else ():
+        values = has_word(columns, column, word)[train]
+        values = values[np.isfinite(values)]
+        if len(values) < least or not values.std() > 0:
+            continue
+        fields[name] = Field(
+            name, label, "", 0.0, 1.0, 1.0, column,
+            mean=float(values.mean()), spread=float(values.std()), equals=word,
+        )  # fmt: skip
     return list(fields.values())
+
+
+def catalogued_errors(field: Field, columns: Columns, names: Sequence[str]) -> Floats | None:
+    """Errors (N,) of a field by the limits in the catalogue, in its unit, NaN where it has none.
+
+    None where the catalogue has no columns of limits for it.
+    """
+    for low, high in LIMITS:
+        both = field.column + low, field.column + high
+        if not (field.over or field.equals) and set(both) <= set(names):
+            lows, highs = (quantity(columns, name) for name in both)
+            errors: Floats = (highs - lows) / 2
+            return errors
+    return None

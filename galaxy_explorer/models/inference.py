@@ -203,12 +203,15 @@ def save_weights(model: Autoencoder | Prior, path: Path) -> None:
     What is measured afterwards is therefore measured on the weights that ship (see `rounded`).
     """
     stored = rounded(model)
-    serving = {k: v for k, v in stored.items() if not k.endswith(NOT_STORED)}
+    serving = {
+        k: v for k, v in stored.items() if not k.endswith(NOT_STORED) and not k.startswith(TRAINED)
+    }
     with atomic_path(path) as temporary:
         save_file(serving, temporary)
     model.load_state_dict(restored(stored))
 
 
+TRAINED = "trained."  # weights in training, of a prior that draws with their average
 # What only training needs, and what a flow makes anew from its config.
 NOT_STORED = ("quantizer.size", "quantizer.total", ".mask", ".order", "base.loc", "base.scale")
 

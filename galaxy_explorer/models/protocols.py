@@ -99,6 +99,11 @@ class Autoencoder(nn.Module, ABC):
         del codes
         raise TypeError(f"{self.config.name} has no map of code vectors")
 
+    def unquantized(self, stamps: Tensor) -> Tensor:
+        """The vectors (B, D, h, w) of stamps (B, C, S, S) before the codebook takes their place."""
+        del stamps
+        raise TypeError(f"{self.config.name} has no single map of code vectors")
+
     def decode_vectors(self, *levels: Tensor) -> Tensor:
         """Stamps (B, C, S, S) drawn from any vectors (B, D, h, w) of each level, codes or not."""
         del levels
@@ -148,8 +153,20 @@ class Prior(nn.Module, ABC):
         values, states (B, F): the condition, see `conditions.Condition`.
         """
 
-    def begin(self, model: Autoencoder, codes: NDArray[np.generic]) -> None:
-        """Begin training with what is known: the model, and its codes (N, V, ...) of galaxies."""
+    def begin(self, model: Autoencoder, codes: Any) -> None:
+        """Begin training with what is known: the model, and its codes (N, V, ...) of galaxies.
+
+        codes: an array, or what the kind's `views` makes.
+        """
+
+    def training_loss(self, codes: Tensor, values: Tensor, states: Tensor) -> Tensor:
+        """What training lowers, of codes or latents (B, ...): the negative log-likelihood, in nats
+        a code or latent, where it can be had.
+        """
+        return -self.log_prob(codes, values, states).mean() / codes[0].numel()
+
+    def follow(self, step: int) -> None:
+        """Anything that follows the optimiser's step 0, 1, ..., such as averages of the weights."""
 
     def figures(self, codes: NDArray[np.generic], nll: float) -> dict[str, float]:
         """Held-out figures of this kind alone, of codes (n, ...) of `nll` nats a galaxy."""

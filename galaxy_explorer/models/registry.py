@@ -116,7 +116,10 @@ class PriorKind:
     numbers of the config with their limits. code_shape: of what is drawn of a galaxy, by the
     config. misfit: says why a config does not draw what a model of a kind and a config encodes to:
     field and reason, None where it does. guided: whether it can be pulled
-    towards what is asked for. streams: whether it draws a map row by row. card: what the model card
+    towards what is asked for. streams: whether it draws a map row by row. rank: of several priors
+    of a bundle that of the highest draws where none is named. views: what it learns from instead of
+    the codes of eight orientations, made of an autoencoder and stamps. over: kinds of autoencoder
+    that may have it besides those that name it themselves. card: what the model card
     says of it; shown: the two sizes in the card's table; beside: the figure there that its
     likelihood is to be seen with, and its title.
     """
@@ -134,6 +137,9 @@ class PriorKind:
     misfit: Callable[[Values, AutoencoderKind, Values], tuple[str, str] | None]
     guided: bool = True
     streams: bool = False
+    rank: int = 0
+    views: str = ""
+    over: tuple[str, ...] = ()
     card: str = ""
     shown: tuple[tuple[str, str], ...] = ()
     beside: tuple[str, str] = ("bits", "bits a code")
@@ -324,6 +330,10 @@ _FLOW_CARD = """A neural spline flow draws latents. Its likelihoods are of a den
 in nats a galaxy: they may be below 0 and compare only with each other and with a Gaussian of the
 same mean and covariance, not with those of code maps or of another model's latents."""
 
+_RECTIFIED_CARD = """A rectified flow draws the vectors of the map before they are quantized, and
+the codebook quantizes them at the end. Its likelihoods are bounds of those of code maps, in nats a
+map, from above as negative log-likelihoods: the true ones may be smaller."""
+
 DEFAULT_PRIOR = "pixelcnn"  # older bundles, which name no kind, have priors of code maps alone
 PRIORS: dict[str, PriorKind] = {
     kind.name: kind
@@ -341,6 +351,7 @@ PRIORS: dict[str, PriorKind] = {
             code_shape=lambda config: (config["height"], config["width"]),
             misfit=_misfit_of_map,
             streams=True,
+            rank=1,
             card=_PIXELCNN_CARD,
             shown=(("layers", "layers"), ("features", "features")),
         ),
@@ -382,6 +393,37 @@ PRIORS: dict[str, PriorKind] = {
             card=_FLOW_CARD,
             shown=(("transforms", "splines"), ("hidden", "hidden units")),
             beside=("nll_gaussian", "a Gaussian"),
+        ),
+        PriorKind(
+            name="rectified",
+            config=f"{_MODELS}.flow:RectifiedConfig",
+            network=f"{_MODELS}.flow:RectifiedFlow",
+            sampler=f"{_SAMPLER}:RectifiedSampler",
+            recipes=f"{_TRAINING}:RECTIFIED_RECIPES",
+            plan=f"{_TRAINING}:rectified_plan",
+            title="rectified flow over vectors, quantized at the end",
+            short="rectified flow",
+            sizes={
+                "height": (1, 256),
+                "width": (1, 256),
+                "num_embeddings": (2, 65536),
+                "embedding_dim": (1, 4096),
+                "components": (1, 4096),
+                "patch": (1, 64),
+                "layers": (1, 256),
+                "features": (1, 4096),
+                "heads": (1, 256),
+                "steps": (1, 1000),
+                **_COMMON,
+            },
+            code_shape=lambda config: (config["height"], config["width"]),
+            misfit=_misfit_of_map,
+            rank=2,
+            views=f"{_MODELS}.flow:EncodedViews",
+            over=("vqvae",),
+            card=_RECTIFIED_CARD,
+            shown=(("layers", "layers"), ("features", "features")),
+            beside=("bits", "bits a code, at most"),
         ),
     )
 }

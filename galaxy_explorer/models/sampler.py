@@ -9,6 +9,9 @@ has deviates of its own, a function of (seed, i) alone. The arithmetic is in dou
 its result is kept in half, as latents are: rounding, which differs with the number of samples drawn
 together, decides nothing.
 
+A rectified flow is followed from noise to vectors for one sample at a time, so that its arithmetic
+is the same however many are drawn, and the codebook quantizes them.
+
 Both code maps of a VQ-VAE-2 are drawn from its prior: the top one, then the bottom one given it.
 """
 
@@ -17,6 +20,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -25,7 +29,7 @@ from torch import Tensor, nn
 
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.models.conditions import GIVEN, WITHHELD, Draw
-from galaxy_explorer.models.flow import LatentFlow
+from galaxy_explorer.models.flow import LAST_TIME, LatentFlow, RectifiedFlow
 from galaxy_explorer.models.pixelcnn import (
     GatedLayer,
     HierarchicalPrior,
@@ -82,12 +86,17 @@ class Passes:
         """Codes (n, ...) once for each pass, (P, ...)."""
         return torch.cat([codes, codes]) if self.guided else codes
 
+    def guide(self, found: Tensor) -> Tensor:
+        """What comes of the predictions (P, ...) of all passes, (n, ...)."""
+        if not self.guided:
+            return found
+        asked, plain = found.chunk(2)
+        return plain + self.guidance * (asked - plain)
+
     def chosen(self, logits: Tensor, noise: NDArray[np.float64]) -> Tensor:
         """The codes (n,) of logits (P, K) under noise (n, K)."""
-        if self.guided:
-            asked, plain = logits.chunk(2)
-            logits = plain + self.guidance * (asked - plain)
-        return (logits.double() / self.temperature + torch.from_numpy(noise)).argmax(1)
+        guided = self.guide(logits).double()
+        return (guided / self.temperature + torch.from_numpy(noise)).argmax(1)
 
 
 class _Canvas:
@@ -300,6 +309,37 @@ class FlowSampler:
             made = self.flow.made_from(deviates, values[part].double(), states[part])
             parts.append(made.numpy().astype(np.float16))
         return np.concatenate(parts)
+
+
+class RectifiedSampler:
+    """Draws code maps from one rectified flow. A draw's given codes have no meaning here."""
+
+    def __init__(self, flow: RectifiedFlow) -> None:
+        self.flow = copy.deepcopy(flow).eval()
+
+    @torch.inference_mode()
+    def codes(self, draw: Draw, cancelled: Callable[[], bool] = never) -> Codes | None:
+        """Code maps (n, h, w), None where cancelled, which is asked before every step.
+
+        temperature: the variance of the noise. guidance: of the predictions.
+        """
+        config, maps = self.flow.config, []
+        shape = (1, config.height, config.width, config.components)
+        for row, number in enumerate(draw.numbers):
+            asked = draw.condition.rows(np.array([row]))
+            passes = Passes(replace(draw, numbers=(number,), condition=asked), torch.float32)
+            noise = np.random.default_rng((draw.seed, number)).normal(size=shape)
+            x = torch.from_numpy(noise * draw.temperature**0.5).float()
+            times = [*np.linspace(0, LAST_TIME, config.steps).tolist(), 1.0]
+            for now, then in pairwise(times):
+                if cancelled():
+                    return None
+                mixed = passes.repeated(x)
+                time = torch.full((len(mixed),), now)
+                found = passes.guide(self.flow.predicted(mixed, time, passes.values, passes.states))
+                x = x + (found - x) * ((then - now) / (1 - now))
+            maps.append(self.flow.codes_of(x).numpy())
+        return np.concatenate(maps)
 
 
 class HierarchicalSampler:

@@ -184,6 +184,7 @@ class Recipe:
     stop_early: bool = False  # end where the stop rule is met, not at `steps`
     seed: int = 0
     number_format: str = "auto"  # float32, bfloat16, or auto: the faster one on this machine
+    augmented: bool = False  # shown nearer, farther, brighter, smoother, noisier than they are
 
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of step 0, 1, ...: linear warm-up, then half a cosine."""
@@ -208,6 +209,15 @@ RECIPES = {
     # Three to five minutes a model on two cores with bfloat16: what ships within about an hour.
     "quick": Recipe(
         "quick", steps=3000, learning_rate=1e-3, final_learning_rate=2e-5, warmup_steps=100
+    ),
+    # A night of one core: for renderings and framings that the survey has not seen.
+    "long": Recipe(
+        "long",
+        steps=30_000,
+        learning_rate=1e-3,
+        final_learning_rate=2e-5,
+        warmup_steps=100,
+        augmented=True,
     ),
     # Table 2: 100,000 steps of 32 stamps at a constant rate.
     "paper": Recipe("paper", steps=100_000),

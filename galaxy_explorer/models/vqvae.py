@@ -104,6 +104,11 @@ class VQVAE(Autoencoder):
         reconstruction = self.decoder(quantized.vectors)
         return VQVAEOutput(reconstruction, quantized.code_indices, quantized.loss)
 
+    def unquantized(self, stamps: Tensor) -> Tensor:
+        """The vectors (B, D, h, w) of stamps (B, C, S, S) before the codebook takes their place."""
+        vectors: Tensor = self.encoder(stamps)
+        return vectors
+
     def encode(self, stamps: Tensor) -> Tensor:
         """Code indices (B, h, w) of stamps (B, C, S, S)."""
         code_indices: Tensor = self.quantizer.indices(self.encoder(stamps).float())

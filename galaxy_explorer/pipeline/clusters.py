@@ -22,7 +22,8 @@ from galaxy_explorer.clustering.summary import cluster_summaries
 from galaxy_explorer.clustering.validation import agreement
 from galaxy_explorer.pipeline.autoencoders import Autoencoders, Products
 from galaxy_explorer.survey.preprocessing import seen_again
-from galaxy_explorer.survey.store import CATALOG, Survey, shared_galaxies
+from galaxy_explorer.survey.repeats import shared_galaxies
+from galaxy_explorer.survey.store import CATALOG, Survey
 from galaxy_explorer.utils.files import StageResult, sha256_of
 from galaxy_explorer.utils.progress import progress
 from galaxy_explorer.utils.resampling import bootstrap

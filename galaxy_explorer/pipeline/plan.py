@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.models.registry import AUTOENCODERS, kind_of_name
-from galaxy_explorer.survey.store import CATALOG, Survey, shared_galaxies
+from galaxy_explorer.survey.repeats import shared_galaxies
+from galaxy_explorer.survey.store import CATALOG, Survey
 from galaxy_explorer.utils.files import sha256_of
 
 if TYPE_CHECKING:

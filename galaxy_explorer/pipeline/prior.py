@@ -23,8 +23,8 @@ from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.card import card_with_priors
 from galaxy_explorer.bundle.writer import add_prior_files
 from galaxy_explorer.errors import TrainingError
-from galaxy_explorer.models.conditions import condition_of, fit_fields
-from galaxy_explorer.models.registry import AUTOENCODERS, DEFAULT_PRIOR, PRIORS, load
+from galaxy_explorer.models.conditions import catalogued_errors, condition_of, fit_fields
+from galaxy_explorer.models.registry import AUTOENCODERS, DEFAULT_PRIOR, PRIORS, PriorKind, load
 from galaxy_explorer.pipeline.plan import best_for_prior
 from galaxy_explorer.survey.preprocessing import ttype_class
 from galaxy_explorer.survey.store import Survey
@@ -92,14 +92,21 @@ class PriorProducts:
 
 
 def train_prior(
-    coded: CodedSurvey, recipe: str, *, seed: int = 0, control: bool = False
+    coded: CodedSurvey,
+    recipe: str,
+    *,
+    kind: str | None = None,
+    seed: int = 0,
+    control: bool = False,
 ) -> PriorProducts:
     """Train or resume the prior of a coded survey, round its weights, measure it.
 
+    kind: of prior, by default the one of the kind of model.
     control: a prior whose labels are those of the next batch, as in the report's own code; half
     as long. It must not follow the type: what it measures is the noise of the other figures.
     """
-    made = _Prior(coded, recipe, seed, control=control)
+    known = PRIORS[AUTOENCODERS[coded.config.kind].prior if kind is None else kind]
+    made = _Prior(coded, known, recipe, seed, control=control)
     result = made.cache.get(made.stage, made.inputs, made.train)
     if not made.weights.is_file() or sha256_of(made.weights) != result.facts["sha256"]:
         result = made.train()
@@ -110,15 +117,18 @@ def train_prior(
 class _Prior:
     """One prior between its inputs and its figures."""
 
-    def __init__(self, coded: CodedSurvey, recipe: str, seed: int, *, control: bool) -> None:
-        self.coded, self.control = coded, control
+    def __init__(
+        self, coded: CodedSurvey, kind: PriorKind, recipe: str, seed: int, *, control: bool
+    ) -> None:
+        self.coded, self.kind, self.control = coded, kind, control
         self.cache = StageCache(coded.work / "stages")
-        self.stage = f"{coded.model}.prior{'-control' if control else ''}"
+        default = kind.name == AUTOENCODERS[coded.config.kind].prior
+        self.stage = f"{coded.model}.{'prior' if default else kind.name}"
+        self.stage += "-control" if control else ""
         self.weights = coded.work / "weights" / f"{self.stage}.safetensors"
         survey = coded.survey
         train = survey.column("split") == "train"
         self.fields = fit_fields(survey.column, survey.column_names, train)
-        kind = PRIORS[AUTOENCODERS[coded.config.kind].prior]
         shape, codes = coded.codes.shape[1:], coded.config.num_embeddings
         self.config, self.recipe = load(kind.plan)(recipe, shape, codes, len(self.fields))
         steps = int(self.recipe.steps * CONTROL_SHARE) if control else self.recipe.steps
@@ -136,7 +146,8 @@ class _Prior:
             "recipe": self.recipe.to_dict(),
             "fields": [field.to_dict() for field in self.fields],
             "condition": [sha256(part.tobytes()).hexdigest() for part in self.condition],
-            "drawn": [TYPED_SHARE, EVENNESS, TYPE_ERROR, OTHER_ERROR],
+            "errors": sha256(self._errors(self.coded.rows("train")).tobytes()).hexdigest(),
+            "drawn": [TYPED_SHARE, EVENNESS],
             "control": self.control,
         }
 
@@ -177,8 +188,12 @@ class _Prior:
         from galaxy_explorer.models.prior_training import PriorTask
 
         model, train = self.coded.load(), self.coded.rows("train")
-        data = self._data(train, self._orbit(model).arrays["codes"])
-        spread = [TYPE_ERROR / f.spread if f.name == "ttype" else OTHER_ERROR for f in self.fields]
+        views: Any = (
+            load(self.kind.views)(model, self._stamps(train))
+            if self.kind.views
+            else self._orbit(model).arrays["codes"]
+        )
+        data = self._data(train, views)
         prior = build_prior(self.config, self.recipe.seed)
         prior.begin(model, data.codes)
         return PriorTask(
@@ -186,9 +201,30 @@ class _Prior:
             data,
             self._data(self.coded.rows("validation")),
             self.recipe,
-            jitter=np.array(spread),
+            jitter=self._errors(train),
             mismatched=self.control,
         )
+
+    def _errors(self, rows: np.ndarray) -> np.ndarray:
+        """Errors (n, F) of the fields of galaxies, standardised: the catalogue's, at least ours."""
+        survey = self.coded.survey
+        errors = np.empty((len(rows), len(self.fields)))
+        for number, field in enumerate(self.fields):
+            least = TYPE_ERROR / field.spread if field.name == "ttype" else OTHER_ERROR
+            known = catalogued_errors(field, survey.column, survey.column_names)
+            stated = np.full(len(rows), np.nan) if known is None else known[rows] / field.spread
+            errors[:, number] = np.fmax(stated, least)
+        return errors
+
+    def _stamps(self, rows: np.ndarray) -> np.ndarray:
+        """Stretched stamps (n, C, S, S) in half precision."""
+        meta = self.coded.survey.meta
+        shape = (len(rows), meta["channels"], meta["stamp_size"], meta["stamp_size"])
+        stamps = np.empty(shape, np.float16)
+        for start in range(0, len(rows), BLOCK):
+            part = slice(start, start + BLOCK)
+            stamps[part] = self.coded.survey.model_input(rows[part])
+        return stamps
 
     def _orbit(self, model: Autoencoder) -> StageResult:
         """Codes (n, 8, ...) of the training galaxies in their eight orientations."""
@@ -210,7 +246,7 @@ class _Prior:
         inputs = {"weights": self.coded.weights, "pixels": survey.meta["fingerprint"]}
         return self.cache.get(f"{self.coded.model}.orbit", inputs, encode)
 
-    def _data(self, rows: np.ndarray, views: np.ndarray | None = None) -> PriorData:
+    def _data(self, rows: np.ndarray, views: Any = None) -> PriorData:
         from galaxy_explorer.models.prior_training import PriorData
 
         codes = self.coded.codes[rows][:, None] if views is None else views
@@ -234,19 +270,27 @@ def draw_weights(classes: np.ndarray) -> np.ndarray:
 
 
 def add_prior(
-    bundle_path: Path, survey_path: Path, *, model: str | None = None, recipe: str = "modern"
+    bundle_path: Path,
+    survey_path: Path,
+    *,
+    model: str | None = None,
+    recipe: str = "modern",
+    kind: str | None = None,
 ) -> str:
     """Train or resume a prior over a model's code maps or latents and put it into the bundle.
 
-    Returns the model's name; by default it is the one that `galaxy-explorer train` gives a prior.
-    Priors of other models stay. The training lies in BUNDLE.work. Raises TrainingError where the
-    survey is not the bundle's, or for an unknown model or recipe.
+    Returns the model's name; by default it is the one that `galaxy-explorer train` gives a prior,
+    for a kind that is named the one whose pictures are shown. Priors of other models stay. The
+    training lies in BUNDLE.work. Raises TrainingError where the survey is not the bundle's, for an
+    unknown model, kind or recipe, and where they do not fit each other.
     """
+    if kind is not None and kind not in PRIORS:
+        raise TrainingError(f"--kind {kind}: unknown; choose {', '.join(PRIORS)}")
     known = dict.fromkeys(name for kind in PRIORS.values() for name in load(kind.recipes))
     if recipe not in known:
         raise TrainingError(f"--recipe {recipe}: unknown; choose {', '.join(known)}")
     bundle, survey = load_bundle(bundle_path), Survey.open(survey_path)
-    name = model
+    name = bundle.manifest.display_model if model is None and kind is not None else model
     if name is None:
         from galaxy_explorer.models.inference import config_from
 
@@ -256,13 +300,19 @@ def add_prior(
             raise TrainingError(f"{bundle.path}: no model with maps of 8 x 8 codes or a PSF layer")
         name = best.name
     coded = coded_bundle(bundle, survey, name)
-    kind = AUTOENCODERS[coded.config.kind]
-    if recipe not in (own := load(PRIORS[kind.prior].recipes)):
+    autoencoder = AUTOENCODERS[coded.config.kind]
+    prior = PRIORS[autoencoder.prior if kind is None else kind]
+    if prior.name != autoencoder.prior and autoencoder.name not in prior.over:
         raise TrainingError(
-            f"--recipe {recipe}: of code maps; for the {kind.encoded} of {name} choose"
-            f" {', '.join(own)}"
+            f"--kind {prior.name}: a {prior.title} does not draw what {name} encodes to; choose"
+            f" {autoencoder.prior}"
         )
-    made = train_prior(coded, recipe)
+    if recipe not in (own := load(prior.recipes)):
+        raise TrainingError(
+            f"--recipe {recipe}: not of a {prior.short}; for the {autoencoder.encoded} of {name}"
+            f" choose {', '.join(own)}"
+        )
+    made = train_prior(coded, recipe, kind=prior.name)
     card = partial(card_with_priors, bundle.card)
     add_prior_files(bundle_path, name, made.entry, made.weights.read_bytes(), card)
     return name

@@ -37,7 +37,12 @@ __all__ = ["DEFAULT_MODELS", "Plan", "make_plan", "train_bundle"]
 
 DEFAULT_CLUSTERING = "k512-modern-16x16/aligned"
 DISPLAY_MODEL = "k512-modern-16x16"
-PRIOR_RECIPE = {"tiny": "tiny", "quick": "modern", "paper": "paper"}  # by that of the models
+PRIOR_RECIPE = {
+    "tiny": "tiny",
+    "quick": "modern",
+    "long": "modern",
+    "paper": "paper",
+}  # by that of the models
 
 
 def train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
@@ -144,6 +149,7 @@ def _manifest(
         "survey": {
             **{field: meta.get(field) for field in kept},
             "orientation": meta.get("orientation", ""),
+            "frame": meta.get("frame", ""),
             "fingerprint": plan.pixels,
             "counts": meta["counts"],
             "splits": {split: int(np.sum(splits == split)) for split in SPLITS},

@@ -9,11 +9,12 @@ from galaxy_explorer.utils import lazy
 if TYPE_CHECKING:
     from galaxy_explorer.survey.check import check_source
     from galaxy_explorer.survey.images import read_image
-    from galaxy_explorer.survey.ingest import IngestOptions, IngestReport, ingest_survey, make_stamp
+    from galaxy_explorer.survey.ingest import IngestReport, ingest_survey
     from galaxy_explorer.survey.inventory import Inventory
     from galaxy_explorer.survey.preprocessing import ArcsinhStretch, fit_stamp
     from galaxy_explorer.survey.scales import read_psf
     from galaxy_explorer.survey.simulation.survey import simulate_survey
+    from galaxy_explorer.survey.stamps import IngestOptions, make_stamp
     from galaxy_explorer.survey.store import Survey, SurveySpec, fingerprint
     from galaxy_explorer.survey.writer import SurveyWriter
 
@@ -41,10 +42,8 @@ __getattr__, __dir__ = lazy(
         "check": ("check_source",),
         "images": ("read_image",),
         "ingest": (
-            "IngestOptions",
             "IngestReport",
             "ingest_survey",
-            "make_stamp",
         ),
         "inventory": ("Inventory",),
         "preprocessing": (
@@ -53,6 +52,10 @@ __getattr__, __dir__ = lazy(
         ),
         "scales": ("read_psf",),
         "simulation.survey": ("simulate_survey",),
+        "stamps": (
+            "IngestOptions",
+            "make_stamp",
+        ),
         "store": (
             "Survey",
             "SurveySpec",

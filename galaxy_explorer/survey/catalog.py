@@ -1,135 +1,38 @@
 """The user's catalogue: any table, staged as Parquet and walked through in blocks.
 
 CSV and Parquet, which surveys of millions come in, never lie in memory as a whole. The ingest sees
-a row by its identity, picture, position and stage; all other columns go into the survey as they
-are. What a role's column holds (units, words, floats) is settled once, before any picture is read.
+a row by its identity, picture, position and stage; what the columns are, and what becomes of the
+others, is settled in `columns`.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadCatalog, BadImage
+from galaxy_explorer.survey.columns import (
+    BATCH_ROWS,
+    LIMITS,
+    ColumnMap,
+    FurtherColumns,
+    floats,
+    map_columns,
+    stages,
+)
 from galaxy_explorer.survey.inventory import CatalogUse, ColumnUse, TypeCounts, range_words
 from galaxy_explorer.survey.limits import MAX_ID_CHARACTERS
-from galaxy_explorer.survey.store import CHUNK_ROWS, SCALE_COLUMN
-from galaxy_explorer.survey.writer import FIXED
+from galaxy_explorer.survey.store import CHUNK_ROWS, SAME_COLUMN
 from galaxy_explorer.utils.reading import StagedTable, plain_table, stage_table
-from galaxy_explorer.utils.tables import (
-    EMPTY,
-    MOST_EXACT,
-    NUMBER,
-    check_id_texts,
-    decimal,
-    float_ids,
-    hubble_stage,
-    outside_words,
-    stage_or_nan,
-    text_angle,
-)
-
-BATCH_ROWS = 65_536
-NONE = "none"
-"""What switches a role off: `--ra none`."""
-USUAL_NAMES = {
-    "galaxy_id": ("galaxy_id", "objid", "dr7objid", "dr8objid", "object_id", "id", "name"),
-    "image": ("image", "file", "filename", "path", "picture", "stamp"),
-    "ttype": ("ttype", "t_type", "t", "hubble_stage"),
-    "ra": ("ra", "raj2000", "alpha_j2000", "ra_icrs", "_raj2000", "ra_j2000", "right_ascension"),
-    "dec": (
-        "dec",
-        "de",
-        "dej2000",
-        "delta_j2000",
-        "de_icrs",
-        "_dej2000",
-        "dec_j2000",
-        "declination",
-        "decl",
-    ),
-    "pixel_scale": ("pixel_scale_arcsec", "pixscale_arcsec", "pixscale"),
-}
-_UNIT_IN_NAME = re.compile(r"\s*[(\[{]\s*([^)\]}]*?)\s*[)\]}]\s*$")
-_UNIT_AT_END = re.compile(
-    r"(?<=[a-z])_?(radians?|hours?|hrs?|degrees?|deg|arcsec)$|(?<=[a-z])_(rad|h)$", re.IGNORECASE
-)
-
-
-def split_unit(name: str) -> tuple[str, str]:
-    """A column's name without the unit in it, and that unit: "RA (deg)", "ra_rad", "RAdeg"."""
-    if found := _UNIT_IN_NAME.search(name):
-        return name[: found.start()].strip(), found[1]
-    if found := _UNIT_AT_END.search(name):
-        return name[: found.start()], found[1] or found[2]
-    return name, ""
-
-
-@dataclass(frozen=True)
-class ColumnMap:
-    """Which catalogue column holds what (None: there is none), and which of them were guessed.
-
-    factors: what a role's numbers are multiplied by for degrees (arcsec for the pixel scale).
-    whole_ids: the ids are whole numbers that are written as floats. flags: what stands in place of
-    a stage T and is none, and how often.
-    """
-
-    galaxy_id: str
-    image: str | None = None
-    ttype: str | None = None
-    ra: str | None = None
-    dec: str | None = None
-    pixel_scale: str | None = None
-    guessed: tuple[str, ...] = ()
-    factors: Mapping[str, float] = field(default_factory=dict)
-    whole_ids: bool = False
-    flags: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def renamed(self) -> dict[str, str]:
-        """Catalogue column to survey column, for those that get the survey's own name."""
-        pairs = {"galaxy_id": self.galaxy_id, "ttype": self.ttype, "ra": self.ra, "dec": self.dec}
-        return {column: name for name, column in pairs.items() if column}
-
-
-def map_columns(names: Sequence[str], given: dict[str, str | None], catalog: str) -> ColumnMap:
-    """Find each role's column: the one given, else one of a usual name in any case.
-
-    Raises BadCatalog, naming the columns there are, for a given column that is absent and where
-    no column looks like an identifier.
-    """
-    found: dict[str, str | None] = {}
-    guessed = []
-    for role, usual in USUAL_NAMES.items():
-        wanted = given.get(role)
-        if wanted is not None and wanted not in names:
-            alike = [name for name in names if name.lower() == wanted.lower()]
-            if wanted.lower() == NONE and role != "galaxy_id":
-                found[role] = None
-                continue
-            if len(alike) != 1:
-                raise BadCatalog(f"{catalog}: no column {wanted!r}; there are {', '.join(names)}")
-            wanted = alike[0]
-        found[role] = wanted or next(
-            (name for guess in usual for name in names if name.lower() == guess), None
-        )
-        if found[role] is None and role in {"ra", "dec"}:
-            bare = {name: split_unit(name)[0].lower().replace(" ", "_") for name in names}
-            found[role] = next((n for guess in usual for n in names if bare[n] == guess), None)
-        if found[role] and not wanted:
-            guessed.append(f"{role} = {found[role]}")
-    if not found["galaxy_id"]:
-        raise BadCatalog(f"{catalog}: no id column found; name it by --id: {', '.join(names)}")
-    return ColumnMap(**found, guessed=tuple(guessed))  # type: ignore[arg-type]
+from galaxy_explorer.utils.tables import text_angle
 
 
 def stage_catalog(
@@ -149,18 +52,12 @@ def stage_catalog(
         if given is None:
             return set()
         columns = map_columns(names, given, str(path))
-        return {name for name in (columns.galaxy_id, columns.image) if name}
+        return {name for name in (columns.galaxy_id, columns.image, columns.same_as) if name}
 
     opened = stage_table(path, staged, table=table, as_text=texts)
     if opened.metadata.num_rows == 0:
         raise BadCatalog(f"{path}: no rows")
     return opened
-
-
-def column_names(catalog: StagedTable) -> list[str]:
-    """Names of all columns, those that cannot be used last."""
-    plain = plain_table(catalog.schema_arrow.empty_table(), catalog.left_out)
-    return [*plain.column_names, *(name for name in catalog.left_out if " " not in name)]
 
 
 def blocks(catalog: pq.ParquetFile, *, start: int, size: int) -> Iterator[pa.Table]:
@@ -196,6 +93,7 @@ class CatalogRow:
     ra: float
     dec: float
     pixel_scale: float
+    same_as: str = ""
 
     def check(self) -> None:
         """Raise BadImage for an id that is missing, too long or not printable."""
@@ -205,204 +103,15 @@ class CatalogRow:
             raise BadImage("catalogue", f"the id is unprintable or over {MAX_ID_CHARACTERS} long")
 
 
-ANGLE_WORDS = {
-    "degree": "deg", "degrees": "deg", "degs": "deg", "d": "deg", "radian": "rad",
-    "radians": "rad", "hours": "h", "hr": "h", "hrs": "h", "arcseconds": "arcsec",
-    "decimal degrees": "deg", "degree (j2000)": "deg", "asec": "arcsec",
-    "arcsec/pixel": "arcsec", "arcsec/pix": "arcsec", "arcsec / pix": "arcsec", "j2000": "deg",
-    "icrs": "deg", "hour": "h", "hourangle": "h", "hms": "h:m:s", "dms": "d:m:s",
-}  # fmt: skip
-
-
-def settle_columns(
-    catalog: StagedTable,
-    columns: ColumnMap,
-    given: Mapping[str, str | None],
-    name: str,
-    *,
-    needs_positions: bool = False,
-) -> ColumnMap:
-    """Look at the columns of the roles as a whole: units, words, flags; say so in its notes.
-
-    A column that was guessed for pictures, positions, pixel scales or stages and cannot be read as
-    such is left unused with a note. needs_positions: not those of positions.
-
-    Raises BadCatalog, naming column, value and cure, for what was given and cannot be read, for
-    float ids and for a column of T that has no stage.
-    """
-    columns = replace(columns, whole_ids=_settle_ids(catalog, columns.galaxy_id, name))
-    factors: dict[str, float] = {}
-    flags: Mapping[str, int] = {}
-    unused: dict[str, Any] = {}
-    for role in ("image", "ra", "dec", "pixel_scale", "ttype"):
-        column = getattr(columns, role)
-        if column is None:
-            continue
-        try:
-            if column in catalog.left_out:
-                raise BadCatalog(f"{name}: column {column!r} is {catalog.left_out[column]}")
-            if role == "ttype":
-                flags = _settle_stages(catalog, column, name)
-            elif role != "image":
-                factors[role] = _settle_angle(catalog, column, role, name)
-        except BadCatalog as error:
-            if given.get(role) or (needs_positions and role in {"ra", "dec"}):
-                raise
-            unused[role] = None
-            catalog.notes.append(f"{role} not used: {str(error).removeprefix(f'{name}: ')}")
-    if {"ra", "dec"} & unused.keys():
-        unused |= {"ra": None, "dec": None}
-    guessed = tuple(g for g in columns.guessed if g.split(" = ")[0] not in unused)
-    return replace(columns, **unused, factors=factors, guessed=guessed, flags=flags)
-
-
-def _values(catalog: StagedTable, column: str) -> Iterator[tuple[int, pa.ChunkedArray]]:
-    """A column by blocks, with the number of the first row of each."""
-    # A value of a vector lies under the vector's own name.
-    there = catalog.schema_arrow.names
-    stored = column if column in there else column.rpartition("_")[0]
-    start = 0
-    for batch in catalog.iter_batches(batch_size=BATCH_ROWS, columns=[stored]):
-        yield start, plain_table(pa.table(batch))[column]
-        start += batch.num_rows
-
-
-def _settle_ids(catalog: StagedTable, column: str, name: str) -> bool:
-    if column in catalog.left_out:
-        raise BadCatalog(
-            f"{name}: the id column {column!r} is {catalog.left_out[column]}; write it as text"
-        )
-    whole: bool | None = None
-    for _, values in _values(catalog, column):
-        if pa.types.is_floating(values.type):
-            numbers = values.drop_null().to_numpy()
-            numbers = numbers[~np.isnan(numbers)]
-            bad = numbers[(numbers != np.floor(numbers)) | (np.abs(numbers) >= MOST_EXACT)]
-            if bad.size:
-                raise BadCatalog(float_ids(column, name, f"{bad[0]:.17g}"))
-            whole = True
-        elif pa.types.is_string(values.type):
-            these = [text for text in values.drop_null().to_pylist() if text]
-            # Beyond the first block all have to be alike: ids such as 12.0 and 12.5 are names.
-            fitting = check_id_texts(these, column, name)
-            whole = fitting if whole is None or not these else whole and fitting
-    if whole:
-        catalog.notes.append(f"ids: {column} holds whole numbers as floats, written as integers")
-    return bool(whole)
-
-
-def _is_sexagesimal(catalog: StagedTable, column: str, role: str, name: str) -> bool:
-    """Whether a column has angles such as hh:mm:ss; raises BadCatalog for what is no angle."""
-    sexagesimal, plain = False, ""
-    for start, values in _values(catalog, column):
-        if pa.types.is_string(values.type) or pa.types.is_boolean(values.type):
-            for row, value in enumerate(values.to_pylist(), start + 1):
-                cell = str(value or "").strip()
-                if np.isnan(text_angle(cell, role)) and cell not in EMPTY:
-                    raise BadCatalog(
-                        f"{name}: column {column!r}, row {row}: {cell[:40]!r} is no number; "
-                        f"degrees or hh:mm:ss are needed (--{role} none leaves the column out)"
-                    )
-                number = decimal(cell)
-                sexagesimal = sexagesimal or (number is None and cell not in EMPTY)
-                if role == "ra" and number is not None and abs(number) <= 24.0:
-                    plain = plain or cell
-    if sexagesimal and plain:
-        raise BadCatalog(
-            f"{name}: column {column!r} has {plain!r} among hh:mm:ss: hours or degrees? Write all "
-            f"cells alike (--{role} none leaves the column out)"
-        )
-    return sexagesimal
-
-
-def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> float:
-    """What numbers of a column are multiplied by for degrees, or arcsec for the pixel scale."""
-    from astropy import units
-
-    goal = "arcsec" if role == "pixel_scale" else "deg"
-    said = (catalog.units.get(column, "") or split_unit(column)[1]).strip()
-    word = ANGLE_WORDS.get(said.lower(), said)
-    if "1950" in column or "1950" in said:
-        raise BadCatalog(
-            f"{name}: column {column!r} is of B1950; convert it to J2000 (--{role} none leaves it"
-            " out)"
-        )
-    sexagesimal = _is_sexagesimal(catalog, column, role, name)
-    if sexagesimal:
-        catalog.notes.append(
-            f"{role} = {column}: sexagesimal ({'hours' if role == 'ra' else 'degrees'}) converted"
-        )
-        return 1.0
-    if not word:
-        return 1.0
-    try:
-        unit = units.Unit(word)
-        if role == "ra" and unit.is_equivalent(units.s):
-            unit *= units.hourangle / units.hour
-        factor = float(unit.to(goal))
-    except (ValueError, TypeError, units.UnitConversionError) as error:
-        raise BadCatalog(
-            f"{name}: column {column!r} has the unit {said!r}; {goal}, rad, arcsec"
-            f"{' or hours' if role == 'ra' else ''} are needed (--{role} none leaves it out)"
-        ) from error
-    if factor != 1.0:
-        catalog.notes.append(f"{role} = {column}: {said} converted to {goal}")
-    return factor
-
-
-def _settle_stages(catalog: StagedTable, column: str, name: str) -> Counter[str]:
-    """The flags among the stages, noted with words read as T; refuse a column without stages."""
-    flags: Counter[str] = Counter()
-    words: set[str] = set()
-    known, refusal = 0, ""
-    for start, values in _values(catalog, column):
-        if pa.types.is_string(values.type):
-            numbers, said, why = _word_stages(values.to_pylist())
-            words |= {word for word, stage in said if not np.isnan(stage)}
-            flags.update(word for word, stage in said if np.isnan(stage))
-            if why and not refusal:
-                refusal = f"{name}: column {column!r}, row {start + why[0] + 1}: {why[1]}"
-        else:
-            numbers = _floats(values)
-        known += int(np.isfinite(stage_or_nan(numbers)).sum())
-        outside = numbers[~np.isnan(numbers) & np.isnan(stage_or_nan(numbers))]
-        flags.update(f"{number:g}" for number in outside.tolist())
-    if refusal and not known:
-        raise BadCatalog(
-            f"{refusal}; correct or empty the cell, or leave the column out by --ttype none"
-        )
-    if words:
-        some = ", ".join(sorted(words)[:5])
-        catalog.notes.append(f"ttype = {column}: Hubble types read as stages T ({some})")
-    if flags:
-        catalog.notes.append(f"ttype = {column}: {outside_words(flags)}")
-    return flags
-
-
-def _word_stages(
-    values: list[str | None],
-) -> tuple[NDArray[np.float64], list[tuple[str, float]], tuple[int, str] | None]:
-    """Stages of a column of text, each word with its own, and the first that is none and why."""
-    numbers, words, why = np.full(len(values), np.nan), [], None
-    for i, value in enumerate(values):
-        text = (value or "").strip()
-        try:
-            numbers[i] = hubble_stage(text)
-        except ValueError as error:
-            why = why or (i, str(error))
-        if text and text not in EMPTY and not NUMBER.fullmatch(text):
-            words.append((text, float(numbers[i])))
-    return numbers, words, why
-
-
 def block_rows(table: pa.Table, columns: ColumnMap, start: int) -> Iterator[CatalogRow]:
     """The rows of a block whose first row has number `start`."""
-    ids, images = _ids(table, columns), _texts(table, columns.image)
+    ids, images = _ids(table, columns, columns.galaxy_id), _texts(table, columns.image)
+    same_as = _ids(table, columns, columns.same_as)
     ra, dec = _positions(table, columns)
     scales = _angles(table, columns, "pixel_scale")
     for i in range(table.num_rows):
         yield CatalogRow(
-            start + i, ids[i], images[i], float(ra[i]), float(dec[i]), float(scales[i])
+            start + i, ids[i], images[i], float(ra[i]), float(dec[i]), float(scales[i]), same_as[i]
         )
 
 
@@ -414,29 +123,23 @@ def all_rows(catalog: pq.ParquetFile, columns: ColumnMap) -> Iterator[CatalogRow
         start += table.num_rows
 
 
-def survey_columns(table: pa.Table, columns: ColumnMap, kept: list[int]) -> dict[str, Any]:
-    """The survey's columns of the `kept` rows: the mapped ones, then the user's others.
-
-    A user's column whose name the survey needs itself gets the suffix "_catalog".
-    """
+def survey_columns(
+    table: pa.Table, columns: ColumnMap, kept: list[int], further: FurtherColumns
+) -> dict[str, Any]:
+    """The survey's columns of the `kept` rows: the mapped ones, then the user's others."""
     table = table.take(pa.array(kept, pa.int64()))
     ra, dec = _positions(table, columns)
-    ttype = np.full(table.num_rows, np.nan)
-    if columns.ttype:
-        values = table[columns.ttype]
-        words = pa.types.is_string(values.type)
-        ttype = stage_or_nan(_word_stages(values.to_pylist())[0] if words else _floats(values))
-    ids = pa.array(_ids(table, columns), pa.string())
+    ttype = stages(table[columns.ttype]) if columns.ttype else np.full(table.num_rows, np.nan)
+    ids = pa.array(_ids(table, columns, columns.galaxy_id), pa.string())
     result: dict[str, Any] = {"galaxy_id": ids, "ra": ra, "dec": dec, "ttype": ttype}
-    for name in table.column_names:
-        if name in columns.renamed:
-            continue
-        free = name
-        if name in FIXED or name == SCALE_COLUMN:
-            free += "_catalog"
-            while free in table.column_names:
-                free += "_catalog"
-        result[free] = table[name]
+    for name, column in further.kept(table.column_names, columns).items():
+        result[name] = further.known(name, table[column])
+    if columns.same_as:
+        result[SAME_COLUMN] = pa.array(_ids(table, columns, columns.same_as), pa.string())
+    for name, word in further.words.items():
+        result[name] = pa.array([word] * table.num_rows, pa.string())
+    if limits := further.limits(ttype, *(result.get(name) for name in LIMITS)):
+        result |= zip(LIMITS, limits, strict=True)
     return result
 
 
@@ -447,19 +150,14 @@ def _texts(table: pa.Table, column: str | None) -> list[str]:
     return ["" if value is None else value.strip() for value in values]
 
 
-def _ids(table: pa.Table, columns: ColumnMap) -> list[str]:
+def _ids(table: pa.Table, columns: ColumnMap, column: str | None) -> list[str]:
     """Ids as text, to the last digit."""
-    values = table[columns.galaxy_id]
-    if columns.whole_ids and pa.types.is_floating(values.type):
+    if column not in columns.whole:
+        return _texts(table, column)
+    values = table[column]
+    if pa.types.is_floating(values.type):
         return ["" if v is None or np.isnan(v) else str(int(v)) for v in values.to_pylist()]
-    texts = _texts(table, columns.galaxy_id)
-    return [text.split(".")[0] for text in texts] if columns.whole_ids else texts
-
-
-def _floats(values: pa.ChunkedArray) -> NDArray[np.float64]:
-    numbers = np.array(values.cast(pa.float64()).to_numpy(), dtype=np.float64)
-    numbers[~np.isfinite(numbers)] = np.nan
-    return numbers
+    return [text.split(".")[0] for text in _texts(table, column)]
 
 
 def _angles(table: pa.Table, columns: ColumnMap, role: str) -> NDArray[np.float64]:
@@ -471,7 +169,7 @@ def _angles(table: pa.Table, columns: ColumnMap, role: str) -> NDArray[np.float6
     if pa.types.is_string(values.type):
         texts = values.to_pylist()
         return factor * np.array([text_angle(value or "", role) for value in texts], np.float64)
-    return _floats(values) * factor
+    return floats(values) * factor
 
 
 def _positions(
@@ -485,7 +183,10 @@ def _positions(
 
 
 MANY_ROWS = 20  # from which on the range of a column says something of its unit
-ROLES = {"galaxy_id": "id", "image": "picture", "ra": "RA", "dec": "Dec", "ttype": "T"}
+ROLES = {
+    "galaxy_id": "id", "image": "picture", "same_as": "same as", "ra": "RA", "dec": "Dec",
+    "ttype": "T",
+}  # fmt: skip
 
 
 @dataclass
@@ -511,31 +212,39 @@ class _Extent:
         return within + (f"; {rows - self.known:,} rows without" if self.known < rows else "")
 
 
-def catalog_use(catalog: StagedTable, columns: ColumnMap, path: str) -> CatalogUse:
+def catalog_use(
+    catalog: StagedTable, columns: ColumnMap, path: str, further: FurtherColumns
+) -> CatalogUse:
     """What each column is used for, with its unit and range as they go into the survey."""
     extents = {role: _Extent() for role in ("ra", "dec", "ttype", "pixel_scale")}
-    first, rows = "", 0
-    kept: tuple[str, ...] = ()
+    first, rows, named, emptied = "", 0, 0, 0
+    kept: Mapping[str, str] = {}
     for table in blocks(catalog, start=0, size=BATCH_ROWS):
-        every = survey_columns(table, columns, list(range(table.num_rows)))
+        every = survey_columns(table, columns, list(range(table.num_rows)), further)
         scales = _angles(table, columns, "pixel_scale")
         for role, extent in extents.items():
             extent.add(scales if role == "pixel_scale" else np.asarray(every[role]))
         first = first or next((one for one in every["galaxy_id"].to_pylist() if one), "")
-        used = (*FIXED, columns.image, columns.pixel_scale)
-        kept = tuple(name for name in every if name not in used)
+        kept = further.kept(table.column_names, columns)
+        for name, column in kept.items():
+            unknown = further.unknown(name, table[column])
+            emptied += 0 if unknown is None else pc.sum(unknown).as_py() or 0
+        named += sum(map(bool, _ids(table, columns, columns.same_as)))
         rows += table.num_rows
     types = extents["ttype"]
     counts = TypeCounts(types.known, rows - types.known, types.least, types.most, columns.flags)
     words = {
         "galaxy_id": f"as text, to the last digit; the first is {first}",
         "image": "names the file, with or without suffix",
+        "same_as": f"{named:,} rows name another that shows the same galaxy",
         "ra": f"{_unit_words(catalog, columns, 'ra')}; {extents['ra'].words(rows, 'deg')}",
         "dec": f"{_unit_words(catalog, columns, 'dec')}; {extents['dec'].words(rows, 'deg')}",
         "ttype": counts.words,
         "pixel_scale": extents["pixel_scale"].words(rows, "arcsec/px"),
     }
     notes, uses = list(catalog.notes), []
+    if further.undefined is not None:
+        notes.append(f"{emptied:,} cells of numbers are {further.undefined:g}, taken as unknown")
     guessed = {guess.split(" = ")[0] for guess in columns.guessed}
     for role, said in words.items():
         column = getattr(columns, role)
@@ -547,11 +256,18 @@ def catalog_use(catalog: StagedTable, columns: ColumnMap, path: str) -> CatalogU
             own = [note for note in own if role == "ttype" and "outside" not in note]
             text = "; ".join((said, *own))
             uses.append(ColumnUse(ROLES.get(role, "pixel scale"), column, role in guessed, text))
-    doubts = tuple(_doubts(catalog, columns, extents))
+    read = (columns.image, columns.pixel_scale)
     return CatalogUse(
-        path, rows, tuple(uses), kept, catalog.left_out, tuple(notes),
-        counts if columns.ttype else None, doubts,
-    )  # fmt: skip
+        path=path,
+        rows=rows,
+        uses=tuple(uses),
+        kept={name: column for name, column in kept.items() if column not in read},
+        words=further.words,
+        left_out=catalog.left_out,
+        notes=tuple(notes),
+        types=counts if columns.ttype else None,
+        doubts=tuple(_doubts(catalog, columns, extents)),
+    )
 
 
 def _unit_words(catalog: StagedTable, columns: ColumnMap, role: str) -> str:

@@ -20,31 +20,27 @@ from numpy.typing import NDArray
 from galaxy_explorer.errors import BadImage, SettingError, SurveyError
 from galaxy_explorer.survey.catalog import (
     CatalogRow,
-    ColumnMap,
     all_rows,
     block_rows,
     blocks,
-    column_names,
-    map_columns,
-    settle_columns,
     stage_catalog,
     survey_columns,
 )
+from galaxy_explorer.survey.columns import ColumnMap
 from galaxy_explorer.survey.folders import FolderSource, ZipSource, is_picture, picture_column
 from galaxy_explorer.survey.images import Image, read_image
 from galaxy_explorer.survey.ingest import (
-    IngestOptions,
     OpenedSource,
-    Stamp,
-    check_fits,
     named_row,
     open_with_catalog,
+    settled_columns,
     stamp_words,
 )
-from galaxy_explorer.survey.inventory import Inventory, Shown
+from galaxy_explorer.survey.inventory import Inventory, SameRows, Shown
 from galaxy_explorer.survey.limits import MAX_ID_CHARACTERS
 from galaxy_explorer.survey.mosaics import NO_IMAGE, MosaicSource, is_mosaic
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
+from galaxy_explorer.survey.repeats import SameGalaxies
 from galaxy_explorer.survey.sources import (
     CUBE_SUFFIXES,
     ID_NAMES,
@@ -54,6 +50,7 @@ from galaxy_explorer.survey.sources import (
     id_texts,
     open_cube,
 )
+from galaxy_explorer.survey.stamps import IngestOptions, Stamp, check_fits
 from galaxy_explorer.survey.store import CHUNK_ROWS
 from galaxy_explorer.utils.files import atomic_path
 from galaxy_explorer.utils.progress import progress
@@ -189,8 +186,7 @@ def _open_alone(source: Path, options: IngestOptions, staging: Path) -> OpenedSo
     alone = open_alone(source, staging=staging, hdu=options.hdu, side_px=options.size)
     if alone is None:
         table = stage_catalog(source, staging / "table.parquet", options.columns, options.table)
-        columns = map_columns(column_names(table), options.columns, str(source))
-        columns = settle_columns(table, columns, options.columns, str(source))
+        columns = settled_columns(table, source, options)
         return OpenedSource(source, source, NoPictures(), options, table, columns)
     pictures, names = alone
     ids, files = ([one[i] for one in names] for i in (0, 1))
@@ -226,17 +222,25 @@ def _look_up(reading: OpenedSource, inventory: Inventory) -> NDArray[np.bool_]:
     """Which rows have an id of their own and a picture, (rows,); the others are entered."""
     total = reading.table.metadata.num_rows
     usable, seen = np.zeros(total, bool), SeenNames()
+    galaxies = SameGalaxies([reading.options.source_name or reading.source.stem], seen)
+    joined = 0
     with progress(total, "Looking up", unit="rows", after=PATIENCE_S) as advance:
         for row in all_rows(reading.table, reading.columns):
             try:
                 row.check()
                 reading.pictures.locate(row)
-                if not seen.add(row.galaxy_id):
+                if row.galaxy_id in seen:
                     raise BadImage("catalogue", "an earlier row has the same id")
+                joined += galaxies.key(row.galaxy_id, row.same_as) != row.galaxy_id
+                seen.add(row.galaxy_id)
                 usable[row.row] = True
             except BadImage as error:
                 inventory.absent.add(error.reason, row.galaxy_id or f"row {row.row + 1}")
             advance(1)
+    if reading.columns.same_as:
+        named = (row.same_as for row in all_rows(reading.table, reading.columns))
+        absent = sum(bool(one) and not galaxies.holds(one) for one in named)
+        inventory.same = SameRows(joined, absent)
     return usable
 
 
@@ -249,7 +253,8 @@ def _examine(reading: OpenedSource, inventory: Inventory, wanted: NDArray[np.int
         for table in blocks(reading.table, start=0, size=CHUNK_ROWS):
             here = wanted[(wanted >= first) & (wanted < first + table.num_rows)] - first
             rows = list(block_rows(table, reading.columns, first)) if here.size else []
-            stages = survey_columns(table, reading.columns, here.tolist())["ttype"]
+            further = reading.options.further
+            stages = survey_columns(table, reading.columns, here.tolist(), further)["ttype"]
             for place, stage in zip(here.tolist(), stages, strict=True):
                 row = rows[place]
                 inventory.examined += 1
@@ -264,7 +269,7 @@ def _examine(reading: OpenedSource, inventory: Inventory, wanted: NDArray[np.int
                     if inventory.usable % each == 0 and len(inventory.sample) < SHEET_STAMPS:
                         label = row.galaxy_id if reading.catalog else PurePath(row.galaxy_id).name
                         inventory.sample.append(Shown(label, float(stage), stretched(stamp)))
-                    inventory.take(stamp.words, stamp.frame, stamp.scale, stamp.valid_share)
+                    inventory.take(stamp.words, stamp.framing, stamp.scale, stamp.valid_share)
                     if np.isfinite(stamp.cap):
                         inventory.capped[stamp.cap] += 1
                 advance(1)

@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxy_explorer.survey.preprocessing import Framing
+from galaxy_explorer.survey.store import framed_counts, framing_words
+
 EXAMPLES = 3
 MOST_KINDS = 5
 MOST_REASONS = 12
@@ -132,18 +135,25 @@ class TypeCounts:
 class CatalogUse:
     """What is made of a catalogue.
 
-    kept: columns that go into the survey as they are; left_out: those that do not, and why.
-    doubts: what may have been misread.
+    kept: survey column to catalogue column, of those without a use; words: columns with one text in
+    all rows. left_out: columns that do not go into the survey, and why. doubts: what may have been
+    misread.
     """
 
     path: str
     rows: int
     uses: tuple[ColumnUse, ...]
-    kept: tuple[str, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     types: TypeCounts | None = None
     doubts: tuple[str, ...] = ()
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Survey column to catalogue column, of those that get another name."""
+        return {name: column for name, column in self.kept.items() if name != column}
 
     def lines(self) -> Iterator[str]:
         """The account in words."""
@@ -157,10 +167,26 @@ class CatalogUse:
         for role, cure in (("RA", "--ra and --dec name them"), ("T", "--ttype names one")):
             if role not in have:
                 yield _line(f"  {role}", f"no column is used; {cure}")
-        if self.kept:
-            yield _line("  kept", f"as they are: {_some(self.kept)}")
+        if same := [name for name, column in self.kept.items() if name == column]:
+            yield _line("  kept", f"as they are: {_some(same)}")
+        if renamed := self.renamed:
+            words = [f"{name} is {column}" for name, column in renamed.items()]
+            yield _line("  renamed", _some(words))
+        for name, text in self.words.items():
+            yield _line("  added", f"{name}: {text!r} in every row")
         for name, why in self.left_out.items():
             yield _line("  not used", f"{name}: {why}")
+
+
+class SameRows(NamedTuple):
+    """What a column of rows that show the same galaxy came to.
+
+    joined: rows that show a galaxy of an earlier row, and share its side of the split. absent: rows
+    that name a row which is not there.
+    """
+
+    joined: int
+    absent: int
 
 
 class Shown(NamedTuple):
@@ -177,11 +203,13 @@ class Inventory:
 
     rows: of the catalogue, else pictures. examined: how many pictures were read. taken: of how many
     what was read, in words. frames: (width, height, side) in px of pictures and of the square that
-    becomes a stamp. scales: arcsec a stamp pixel, NaN where unknown. valid: share of pixels with
-    data. absent: rows that have no picture or id, of all; refused: pictures that were read in vain.
-    capped: linear pictures with values from 0 to exactly 1 or 255, by that value. stamps: what the
-    survey holds, in words. alone: what a table or a mosaic is good for that lacks the other one.
-    done: whether it was written. sample: for the sheet.
+    becomes a stamp. wanted: side of the frame by measured size over that of the picture, where
+    frames are of that kind (see `preprocessing.Framing`). same: where rows name others. scales:
+    arcsec a stamp pixel, NaN where unknown. valid: share of pixels with data. absent: rows that
+    have no picture or id, of all; refused: pictures that were read in vain. capped: linear pictures
+    with values from 0 to exactly 1 or 255, by that value. stamps: what the survey holds, in words.
+    alone: what a table or a mosaic is good for that lacks the other one. done: whether it was
+    written. sample: for the sheet.
     """
 
     source: str
@@ -193,6 +221,8 @@ class Inventory:
     taken: Counter[str] = field(default_factory=Counter)
     frames: Counter[tuple[int, int, int]] = field(default_factory=Counter)
     framing: str = ""
+    wanted: list[float] | None = None
+    same: SameRows | None = None
     scales: list[float] = field(default_factory=list)
     valid: list[float] = field(default_factory=list)
     absent: Reasons = field(default_factory=Reasons)
@@ -260,6 +290,8 @@ class Inventory:
             yield _line("", f"{self.unused:,} pictures {whose}")
         if self.catalog is not None:
             yield from self.catalog.lines()
+        if self.same:
+            yield _line("Same galaxy", self._same_words(self.same))
         if self.examined:
             yield from self._read_lines()
         if self.absent.count:
@@ -285,12 +317,19 @@ class Inventory:
             yield _line("  read", f"{rest:,} otherwise")
         if self.frames:
             yield _line("  size", self._size_words())
+        if self.wanted:
+            yield _line("  frame", framing_words(self.wanted))
         if self.taken:
             yield _line("  scale", self._scale_words())
             holed = sum(share < 1 for share in self.valid)
             least = f" (valid_share down to {min(self.valid):.4g})" if holed else ""
             words = f"{holed:,} of {self.usable:,} stamps have pixels without data"
             yield _line("  data", f"{words}, filled from others{least}" if holed else words)
+
+    def _same_words(self, same: SameRows) -> str:
+        words = f"{same.joined:,} rows show one that an earlier row shows, on one side of the split"
+        where = "that is not in the survey" if self.done else "of another source or of none"
+        return words + (f"; {same.absent:,} rows name a row {where}" if same.absent else "")
 
     def _size_words(self) -> str:
         sizes = Counter[str]()
@@ -342,10 +381,12 @@ class Inventory:
             )
         return found
 
-    def take(self, words: str, frame: tuple[int, int, int], scale: float, valid: float) -> None:
+    def take(self, words: str, framing: Framing, scale: float, valid: float) -> None:
         """Enter a stamp that can be used."""
         self.taken[words] += 1
-        self.frames[frame] += 1
+        self.frames[*framing.size, framing.side] += 1
+        if self.wanted is not None:
+            self.wanted.append(framing.wanted)
         self.scales.append(scale)
         self.valid.append(valid)
 
@@ -364,7 +405,8 @@ class Inventory:
                 "rows": catalog.rows,
                 "notes": list(catalog.notes),
                 "columns": [use._asdict() for use in catalog.uses],
-                "kept": list(catalog.kept),
+                "kept": dict(catalog.kept),
+                "words": dict(catalog.words),
                 "left_out": dict(catalog.left_out),
                 "ttype": None if catalog.types is None else catalog.types.to_dict(),
             },
@@ -374,6 +416,8 @@ class Inventory:
             "all_examined": self.all_examined,
             "taken": dict(self.taken.most_common()),
             "sizes_px": [[*size, count] for size, count in self.frames.most_common()],
+            "framed": framed_counts(self.wanted) if self.wanted else None,
+            "same_as": None if self.same is None else self.same._asdict(),
             "stamp_scale_arcsec": [min(known), max(known)] if known else None,
             "scale_unknown": len(self.scales) - len(known),
             "least_valid_share": min(self.valid, default=None),

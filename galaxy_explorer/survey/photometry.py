@@ -8,10 +8,12 @@ of the stretched light.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from galaxy_explorer.survey.limits import MAX_BAD_SHARE
 from galaxy_explorer.utils.resampling import bootstrap, slope
@@ -313,3 +315,72 @@ def measure_stamps(stamps: NDArray[np.float32]) -> dict[str, Floats]:
     """Measures (N,) of stamps (N, C, S, S), by name; of the mean over the bands."""
     rows = [measure_stamp(stamp) for stamp in stamps.mean(1, dtype=np.float64)]
     return {name: np.array([row[name] for row in rows]) for name in COLUMNS}
+
+
+TONE_DEGREE = 4
+TONE_RIDGE = 1e-2
+TONE_KEPT = 0.8  # of the pixels, those that the first fit suits best: the others are not aligned
+SMOOTHED = 32  # of a stamp's side: so wide are pictures smoothed that are not aligned to a pixel
+EDGE, GRID = 8, 16  # likewise: what is left out at the edge, and the distance of compared pixels
+
+
+@dataclass(frozen=True)
+class ToneMap:
+    """How the pixels of one rendering look in another: each band a polynomial of all bands.
+
+    coefficients (T, C): of the products of bands in the order of `_products`.
+    """
+
+    coefficients: NDArray[np.float64]
+
+    def apply(self, stamps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Stretched stamps (n, C, S, S) in the other rendering, within 0 and 1."""
+        pixels = np.moveaxis(np.clip(stamps, 0, 1), 1, -1)
+        mapped = _products(pixels.reshape(-1, pixels.shape[-1])) @ self.coefficients
+        shown = np.clip(mapped, 0, 1).reshape(pixels.shape).astype(np.float32)
+        return np.ascontiguousarray(np.moveaxis(shown, -1, 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `survey.json` keeps them."""
+        return {"degree": TONE_DEGREE, "coefficients": self.coefficients.tolist()}
+
+
+def fit_tone(own: NDArray[np.float32], other: NDArray[np.float32]) -> ToneMap:
+    """The map from one rendering to another by the same galaxies in both, (n, C, S, S) each.
+
+    Least squares over pixels of smoothed stamps, once more without those that suit it least.
+    """
+    seen, wanted = _compared(own), _compared(other)
+    products = _products(seen)
+    first = _ridge(products, wanted)
+    off = np.abs(products @ first - wanted).max(1)
+    near = off <= np.quantile(off, TONE_KEPT)
+    return ToneMap(_ridge(products[near], wanted[near]))
+
+
+def tone_difference(own: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Mean squared difference of smoothed stamps over the variance of the others'."""
+    seen, wanted = _compared(own), _compared(other)
+    return float(np.square(seen - wanted).mean() / wanted.var())
+
+
+def _compared(stamps: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Pixels (n, C) of smoothed stamps on a grid."""
+    side = stamps.shape[-1]
+    width = side / SMOOTHED
+    smooth = ndimage.gaussian_filter(stamps.astype(np.float64), (0, 0, width, width))
+    grid = slice(side // EDGE, side - side // EDGE, max(1, side // GRID))
+    pixels = np.moveaxis(smooth[:, :, grid, grid], 1, -1)
+    return np.asarray(pixels.reshape(-1, stamps.shape[1]), dtype=np.float64)
+
+
+def _products(pixels: NDArray[Any]) -> NDArray[np.float64]:
+    """All products of at most TONE_DEGREE of the bands of pixels (n, C), (n, T)."""
+    bands = range(pixels.shape[1])
+    terms = [c for d in range(TONE_DEGREE + 1) for c in combinations_with_replacement(bands, d)]
+    return np.stack([np.prod(pixels[:, term], axis=1, dtype=np.float64) for term in terms], axis=1)
+
+
+def _ridge(products: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    inner = products.T @ products + TONE_RIDGE * np.eye(products.shape[1])
+    return np.asarray(np.linalg.solve(inner, products.T @ wanted), dtype=np.float64)

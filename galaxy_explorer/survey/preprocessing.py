@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +19,7 @@ from scipy import ndimage
 from galaxy_explorer.errors import BadImage
 from galaxy_explorer.survey.photometry import sky_level
 
-Frame = Literal["whole", "centre", "auto"]
+Frame = Literal["whole", "centre", "auto", "measured"]
 Floats = NDArray[np.float64]
 
 FRAME_MARGIN = 1.25  # the NGC/IC training pictures span 1.25 x D25
@@ -28,6 +29,33 @@ SMALLEST_HALF_PX = 8
 CENTRE_TOLERANCE = 0.1
 BLOCK_PX = 1024
 
+HALF_OF_MEAN = 0.5  # brightness of a ring over the mean within, where the measured radius lies
+RADII_A_HALF_SIDE = 1.05
+OUTLINE_SHARE = 0.1  # of the peak: the light above it says how long and how wide a galaxy is
+LEAST_AXIS_RATIO = 0.2
+SKY_PERCENTILE = 20.0  # of the picture's border, which neighbours and the galaxy itself may reach
+RINGS = 48
+RINGS_REACH = 0.7  # of the side: the corners
+LEAST_RING = 3  # pixels
+TINY = 1e-9
+MEASURED_PX = 256  # what is larger is measured on so many pixels
+
+
+class Framing(NamedTuple):
+    """Which central square becomes the stamp.
+
+    side: in pixels. radius: of the galaxy, semi-major, in pixels, NaN where none was measured.
+    axis_ratio: of its outline. wanted: the side of the frame over that of the picture; above 1 the
+    picture ends within the frame and is taken whole; NaN where no radius was found. size: width and
+    height of the picture, before anything was cut.
+    """
+
+    side: int
+    radius: float = float("nan")
+    axis_ratio: float = float("nan")
+    wanted: float = float("nan")
+    size: tuple[int, int] = (0, 0)
+
 
 def fit_stamp(
     image: NDArray[np.float32], size: int, *, frame: Frame = "whole", linear: bool
@@ -35,43 +63,49 @@ def fit_stamp(
     """A picture (H, W) or (C, H, W) as a stamp of `size` x `size` pixels.
 
     "whole" resamples the largest central square, "centre" cuts the central `size` pixels without
-    resampling, "auto" resamples the central square that `auto_frame` finds. For `linear` data
-    resampling keeps the summed flux; for stretched pictures it keeps the mean.
+    resampling, "auto" resamples the central square that `auto_frame` finds, "measured" that of
+    `measured_frame`. For `linear` data resampling keeps the summed flux; for stretched pictures it
+    keeps the mean.
 
     Raises BadImage where the picture is smaller than a centre cut needs.
     """
-    side = frame_side(image, size, frame=frame)
+    side = find_frame(image, size, frame=frame, linear=linear).side
     return resample(central_square(image, side), size, linear=linear)
 
 
-def frame_side(
+def find_frame(
     image: NDArray[np.float32],
     size: int,
     *,
     frame: Frame,
+    linear: bool,
     valid: NDArray[np.bool_] | None = None,
-) -> int:
-    """Side in pixels of the central square that becomes the stamp (see `fit_stamp`).
+) -> Framing:
+    """The central square that becomes the stamp (see `fit_stamp`).
 
-    valid: where the picture has data, for the sky that "auto" measures plane by plane.
+    valid: where the picture has data, for the sky that is measured plane by plane.
 
     Raises BadImage where the picture is smaller than a centre cut needs.
     """
     height, width = image.shape[-2:]
     if frame == "whole":
-        return int(min(height, width))
-    if frame == "auto":
-        planes = image.reshape(-1, height, width)
-        masks = [None] * len(planes) if valid is None else valid.reshape(planes.shape)
-        levels = [sky_level(p, mask) for p, mask in zip(planes, masks, strict=True)]
-        skies, sigmas = np.array(levels).T
-        plane = planes[0] if len(planes) == 1 else (planes - skies[:, None, None]).mean(axis=0)
-        sky = float(skies[0]) if len(planes) == 1 else 0.0
-        return 2 * auto_frame(plane, sky, float(np.sqrt(np.square(sigmas).mean())))
-    if min(height, width) < size:
-        reason = f'{width} x {height} px is less than a centre cut of {size}; use frame "whole"'
-        raise BadImage("stamp", reason)
-    return size
+        return Framing(min(height, width))
+    if frame == "centre":
+        if min(height, width) < size:
+            reason = f'{width} x {height} px is less than a centre cut of {size}; use frame "whole"'
+            raise BadImage("stamp", reason)
+        return Framing(size)
+    planes = image.reshape(-1, height, width)
+    if frame == "measured" and not linear:
+        return measured_frame(planes.astype(np.float64).mean(axis=0))
+    masks = [None] * len(planes) if valid is None else valid.reshape(planes.shape)
+    levels = [sky_level(p, mask) for p, mask in zip(planes, masks, strict=True)]
+    skies, sigmas = np.array(levels).T
+    if frame == "measured":
+        return measured_frame(ArcsinhStretch().apply(planes, skies, sigmas).mean(axis=0))
+    plane = planes[0] if len(planes) == 1 else (planes - skies[:, None, None]).mean(axis=0)
+    sky = float(skies[0]) if len(planes) == 1 else 0.0
+    return Framing(2 * auto_frame(plane, sky, float(np.sqrt(np.square(sigmas).mean()))))
 
 
 def central_square(image: NDArray[Any], side: int) -> NDArray[Any]:
@@ -150,12 +184,95 @@ def auto_frame(image: NDArray[np.float32], sky: float, sigma: float) -> int:
     return min(half, largest)
 
 
+def measured_frame(picture: Floats) -> Framing:
+    """The frame of a stretched picture (H, W) by the size of its galaxy.
+
+    The radius is where a ring is half as bright as the mean within it, as Petrosian's is, but of
+    stretched light: two renderings of one galaxy and two depths then agree best. Rings are
+    ellipses of the outline's axis ratio and angle, their brightness is a median, so that
+    neighbours and stars count little. Half the side is RADII_A_HALF_SIDE of it; the picture is
+    taken whole where it is smaller than that, and where no ring falls so low. The sky is that of
+    the picture's border, so a round galaxy that fills its picture passes for one that just fits.
+    """
+    whole = min(picture.shape)
+    light = central_square(picture, whole)
+    if whole > MEASURED_PX:
+        light = resample(light.astype(np.float32), MEASURED_PX, linear=False).astype(np.float64)
+    side = len(light)
+    rim = max(2, side // 32)
+    border = np.concatenate(
+        [light[:rim].ravel(), light[-rim:].ravel(), light[:, :rim].ravel(), light[:, -rim:].ravel()]
+    )
+    light = light - np.percentile(border, SKY_PERCENTILE)
+    outline = _outline(light)
+    if outline is None:
+        return Framing(whole)
+    distance, axis_ratio = outline
+    radius = _half_of_mean_radius(light, distance) * whole / side
+    wanted = 2 * RADII_A_HALF_SIDE * radius
+    if not wanted <= whole:
+        return Framing(whole, radius, axis_ratio, wanted / whole)
+    taken = min(whole, max(2 * SMALLEST_HALF_PX, round(wanted)))
+    return Framing(taken, radius, axis_ratio, wanted / whole)
+
+
+def _outline(light: Floats) -> tuple[Floats, float] | None:
+    """Semi-major axis (S, S) of the ellipse through each pixel, and the axis ratio of them all.
+
+    About the brightest pixel near the centre, by the second moments of what is connected with it
+    above OUTLINE_SHARE of its brightness; None where nothing is.
+    """
+    side = len(light)
+    smooth = ndimage.gaussian_filter(light, side / 64)
+    middle, reach = side // 2, max(1, side // 16)
+    near = smooth[middle - reach : middle + reach + 1, middle - reach : middle + reach + 1]
+    row, column = np.unravel_index(int(near.argmax()), near.shape)
+    top, left = middle - reach + int(row), middle - reach + int(column)
+    labels, _ = ndimage.label(smooth > OUTLINE_SHARE * smooth[top, left])
+    if labels[top, left] == 0:
+        return None
+    y, x = np.nonzero(labels == labels[top, left])
+    weight = smooth[y, x] / smooth[y, x].sum()
+    dy, dx = y - (weight * y).sum(), x - (weight * x).sum()
+    across = float((weight * dy * dx).sum())
+    moments = [[float((weight * dy * dy).sum()), across], [across, float((weight * dx * dx).sum())]]
+    spread, axes = np.linalg.eigh(np.array(moments))
+    small, large = max(spread[0], 0.05), max(spread[1], 0.1)  # px^2: no object is thinner
+    axis_ratio = min(1.0, max(LEAST_AXIS_RATIO, float(np.sqrt(small / large))))
+    rows, columns = np.mgrid[:side, :side] - np.array([top, left])[:, None, None]
+    along = columns * axes[1, 1] + rows * axes[0, 1]
+    beside = columns * axes[1, 0] + rows * axes[0, 0]
+    return np.hypot(along, beside / axis_ratio), axis_ratio
+
+
+def _half_of_mean_radius(light: Floats, distance: Floats) -> float:
+    """Where a ring's median falls to HALF_OF_MEAN of the mean within, in pixels; NaN if nowhere."""
+    edges = np.linspace(0.0, RINGS_REACH * len(light), RINGS + 1)
+    rings = np.digitize(distance.ravel(), edges) - 1
+    order = np.argsort(rings, kind="stable")
+    values, starts = light.ravel()[order], np.searchsorted(rings[order], np.arange(RINGS + 1))
+    parts = [values[low:high] for low, high in pairwise(starts)]
+    known = np.array([len(part) >= LEAST_RING for part in parts])
+    radii = ((edges[1:] + edges[:-1]) / 2)[known]
+    medians = np.array([np.median(part) for part in parts if len(part) >= LEAST_RING])
+    within = np.cumsum(np.clip(medians, 0, None) * radii) / np.cumsum(radii)
+    ratio = medians / np.maximum(within, TINY)
+    low = np.flatnonzero(ratio[1:] < HALF_OF_MEAN)
+    if not low.size:
+        return float("nan")
+    after = int(low[0]) + 1
+    above, below = ratio[after - 1], ratio[after]
+    part = float(np.clip((above - HALF_OF_MEAN) / (above - below), 0, 1)) if above > below else 1.0
+    return float(radii[after - 1] + part * (radii[after] - radii[after - 1]))
+
+
 __all__ = [
     "ArcsinhStretch",
     "Frame",
     "auto_frame",
     "balanced_sample",
     "fit_stamp",
+    "measured_frame",
     "rotate_stamps",
     "seen_again",
     "sky_level",

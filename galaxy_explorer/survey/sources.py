@@ -307,12 +307,15 @@ class SeenNames:
         self._sorted = np.empty(0, np.uint64)
         self._recent: set[int] = set()
 
+    def __contains__(self, name: object) -> bool:
+        value = name_hash(str(name))
+        return value in self._recent or _place(self._sorted, value) is not None
+
     def add(self, name: str) -> bool:
         """Note `name`; False if it was there already."""
-        value = name_hash(name)
-        if value in self._recent or _place(self._sorted, value) is not None:
+        if name in self:
             return False
-        self._recent.add(value)
+        self._recent.add(name_hash(name))
         if len(self._recent) >= 4096:
             self._sorted = np.union1d(self._sorted, np.array(list(self._recent), np.uint64))
             self._recent.clear()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,13 @@ CHUNK_ROWS = 256
 SCALE_COLUMN = "stamp_pixel_scale_arcsec"
 VALID_COLUMN = "valid_share"
 TAKEN_COLUMN = "taken"
-SAME_AS = "same_as"
+RADIUS_COLUMN = "measured_radius_px"
+AXIS_RATIO_COLUMN = "axis_ratio"
+WANTED_COLUMN = "frame_wanted"
+RENDERING_COLUMN = "rendering"  # who made the picture
+SAME_COLUMN = "same_as"
+KEY_COLUMN = "galaxy_key"
+"""What all rows of one galaxy share, where a catalogue says which are; its split goes by it."""
 ORIENTATION = "row 0 on top; FITS turned so that north is up by its WCS, else rows upwards"
 OLD_ORIENTATION = "pictures as drawn; FITS rows downwards as stored"
 MAX_LINES = 5
@@ -176,90 +182,13 @@ class Survey:
             words = f"{holed} of {len(self)} stamps have pixels without data, filled from others"
             least = f" ({VALID_COLUMN} down to {np.nanmin(share):.2f})" if holed else ""
             lines.append(words + least)
+        if WANTED_COLUMN in self.column_names:
+            lines.append(f"Frame: {framing_words(self.column(WANTED_COLUMN))}")
         return [*lines, f"Orientation: {self.meta.get('orientation', OLD_ORIENTATION)}"]
 
     def truth(self, rows: ArrayLike | None = None) -> NDArray[np.float32]:
         """Noise-free, un-convolved pictures (n, C, S, S) of a simulated survey."""
         return self.extra_array("truth", rows)
-
-
-MATCH_ARCSEC = 3.0
-
-
-class Repeats(NamedTuple):
-    """Galaxies that two surveys have in common.
-
-    rows (M, 2): of the one and of the other survey, each at most once. words: how they were found.
-    """
-
-    rows: NDArray[np.int64]
-    words: str
-
-
-def shared_galaxies(one: Survey, other: Survey) -> Repeats:
-    """Galaxies that are in both surveys; of one survey with itself, those that are in it twice.
-
-    They are found by id; by `same_as`, which names the id of the other one, perhaps with its
-    catalogue before a colon; else by position, where both have it: the nearest of each other, at
-    most 3 arcsec apart, which is not tried within one survey.
-    """
-    mine, theirs = (survey.column("galaxy_id") for survey in (one, other))
-    found: dict[int, int] = {}
-    taken: set[int] = set()
-
-    def add(pairs: Iterable[tuple[int, int]]) -> int:
-        before = len(found)
-        for i, j in pairs:
-            if i not in found and j not in taken and not (one is other and i in taken):
-                found[i] = j
-                taken.add(j)
-        return len(found) - before
-
-    row_of = {name: row for row, name in enumerate(mine)}
-    words = []
-    if one is not other:
-        by_id = add((row_of[n], j) for j, n in enumerate(theirs) if n in row_of)
-        words.append(f"{by_id:,} by id")
-    by_name = add(_named(row_of, other))
-    if one is not other:
-        their_row = {name: row for row, name in enumerate(theirs)}
-        by_name += add((i, j) for j, i in _named(their_row, one))
-    words.append(f"{by_name:,} by {SAME_AS}")
-    if one is not other and all({"ra", "dec"} <= set(s.column_names) for s in (one, other)):
-        words.append(f"{add(_near(one, other)):,} by position")
-    pairs = np.array(sorted(found.items()), np.int64).reshape(-1, 2)
-    return Repeats(pairs, ", ".join(words))
-
-
-def _named(row_of: dict[str, int], survey: Survey) -> list[tuple[int, int]]:
-    """Rows that a survey's `same_as` names, each with its own."""
-    if SAME_AS not in survey.column_names:
-        return []
-    names = (text.rpartition(":")[2].strip() for text in survey.column(SAME_AS))
-    return [(row_of[name], row) for row, name in enumerate(names) if name in row_of]
-
-
-def _near(one: Survey, other: Survey) -> list[tuple[int, int]]:
-    """Rows of galaxies that are each other's nearest, at most MATCH_ARCSEC apart."""
-    from scipy.spatial import cKDTree
-
-    rows, points = [], []
-    for survey in (one, other):
-        ra, dec = (np.radians(survey.column(name).astype(float)) for name in ("ra", "dec"))
-        known = np.flatnonzero(np.isfinite(ra + dec))
-        unit = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
-        rows.append(known)
-        points.append(unit[known])
-    if not all(map(len, rows)):
-        return []
-    reach = 2 * np.sin(np.radians(MATCH_ARCSEC / 3600) / 2)
-    away, nearest = cKDTree(points[1]).query(points[0], distance_upper_bound=reach)
-    _, back = cKDTree(points[0]).query(points[1])
-    return [
-        (int(rows[0][i]), int(rows[1][nearest[i]]))
-        for i in np.flatnonzero(np.isfinite(away))
-        if back[nearest[i]] == i
-    ]
 
 
 def taken_lines(taken: Sequence[str]) -> list[str]:
@@ -268,6 +197,26 @@ def taken_lines(taken: Sequence[str]) -> list[str]:
     lines = [f"Read {words}: {count} pictures" for words, count in kinds[:MAX_LINES]]
     rest = sum(count for _, count in kinds[MAX_LINES:])
     return [*lines, f"Read otherwise (column {TAKEN_COLUMN}): {rest} pictures"] if rest else lines
+
+
+def framed_counts(wanted: ArrayLike) -> dict[str, int]:
+    """How many galaxies were framed by their size, and how many were not and why.
+
+    wanted (N,): side of the frame over that of the picture (see `preprocessing.Framing`).
+    """
+    sides = np.asarray(wanted, np.float64)
+    short, unknown = int((sides > 1).sum()), int(np.isnan(sides).sum())
+    by_size = len(sides) - short - unknown
+    return {"measured": by_size, "picture_ends": short, "no_radius": unknown}
+
+
+def framing_words(wanted: ArrayLike) -> str:
+    """The same in words."""
+    by_size, short, unknown = framed_counts(wanted).values()
+    words = f"{by_size:,} of {by_size + short + unknown:,} pictures framed by measured size"
+    if not short + unknown:
+        return words
+    return f"{words}; {short:,} end within their frame, {unknown:,} show no radius: taken whole"
 
 
 def _open_array(path: Path) -> Any:
@@ -330,11 +279,12 @@ class SurveySpec:
     state: Literal["arcsinh", "linear"] = "linear"
     stretch: ArcsinhStretch = field(default_factory=ArcsinhStretch)
     orientation: str = ""
+    frame: Literal["", "measured"] = ""  # "" where each source has a frame of its own
 
     @property
     def meta(self) -> dict[str, Any]:
         """The part of `survey.json` that is known before any stamp."""
-        turned = {"orientation": self.orientation} if self.orientation else {}
+        said = {"orientation": self.orientation, "frame": self.frame}
         return {
             "name": self.name,
             "stamp_size": self.stamp_size,
@@ -342,5 +292,5 @@ class SurveySpec:
             "band": self.band,
             "pixel_scale_arcsec": self.pixel_scale_arcsec,
             "stretch": {"state": self.state, **self.stretch.to_dict()},
-            **turned,
+            **{name: words for name, words in said.items() if words},
         }

@@ -43,6 +43,7 @@ from galaxy_explorer.survey.store import (
     CHUNK_ROWS,
     EXTRAS,
     FORMAT,
+    KEY_COLUMN,
     META,
     OLD_ORIENTATION,
     REJECTS,
@@ -93,12 +94,13 @@ def catalogue_part(columns: Columns, rows: int, source: str) -> pa.Table:
     if taken := sorted(set(arrays) & set(DERIVED)):
         raise SurveyError(f"catalogue block: {', '.join(taken)} are made here; rename yours")
     ids = arrays["galaxy_id"].cast(pa.string())
+    keys = arrays.get(KEY_COLUMN, ids)
     unknown = pa.array(np.full(rows, np.nan))
     ttype = _floats(arrays.get("ttype", unknown))
     derived = {
         "galaxy_id": ids,
         "ttype_class": pa.array(ttype_class(ttype)),
-        "split": pa.array([split_of(name) for name in ids.to_pylist()], pa.string()),
+        "split": pa.array([split_of(name) for name in keys.to_pylist()], pa.string()),
         "source": pa.array([source] * rows, pa.string()),
     }
     fixed = {
@@ -205,6 +207,13 @@ class SurveyWriter:
         return self._spec.state
 
     @property
+    def sources(self) -> list[str]:
+        """Names of the sources, this one last."""
+        base = self._state["base"]
+        before = base["sources"] if base else []
+        return [*(entry["source"] for entry in before), self._spec.source]
+
+    @property
     def rows(self) -> int:
         """Galaxies in the survey so far, earlier sources included."""
         return int(self._state["rows"])
@@ -271,10 +280,10 @@ class SurveyWriter:
                 cursor=cursor,
             )
 
-    def finish(self, counts: Mapping[str, int]) -> Survey:
+    def finish(self, counts: Mapping[str, Any]) -> Survey:
         """Join the catalogue, fingerprint the survey, move it to its place and open it.
 
-        `counts` are further numbers about this source, such as catalog_rows.
+        `counts` are further facts about this source, JSON values, such as catalog_rows.
         """
         with naming(self._final):
             join_parts(self.part_paths, self._work / CATALOG)
@@ -325,12 +334,13 @@ class SurveyWriter:
             meta = base.meta
             mine = self._spec.meta
             mine["band"] = mine["band"] or meta["band"]
-            names = ("stamp_size", "channels", "band", *_ORIENTED[self._spec.state])
+            names = ("stamp_size", "channels", "band", "frame", *_ORIENTED[self._spec.state])
+            silent = {"orientation": OLD_ORIENTATION, "frame": "of each source"}
             for name in names:
-                if mine.get(name, OLD_ORIENTATION) != meta.get(name, OLD_ORIENTATION):
+                had, has = (known.get(name, silent.get(name)) for known in (meta, mine))
+                if had != has:
                     raise SurveyError(
-                        f"{self._final}: its {name} is {meta.get(name, OLD_ORIENTATION)}, the new"
-                        f" source has {mine.get(name, OLD_ORIENTATION)}"
+                        f"{self._final}: its {name} is {had}, the new source has {has}"
                     )
             if meta["stretch"]["state"] != self._spec.state:
                 raise SurveyError(

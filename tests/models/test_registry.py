@@ -313,8 +313,9 @@ def test_an_entry_says_what_its_config_says(name) -> None:
 def test_every_prior_has_its_parts(name) -> None:
     kind = PRIORS[name]
     recipes = load(kind.recipes)
-    coder = next(k for k in AUTOENCODERS.values() if k.prior == name)
-    shape = {"pixelcnn": (8, 8), "hierarchical": (320,), "flow": (64,)}[name]
+    coder = next(k for k in AUTOENCODERS.values() if k.prior == name or k.name in kind.over)
+    shapes = {"pixelcnn": (8, 8), "hierarchical": (320,), "flow": (64,), "rectified": (16, 16)}
+    shape = shapes[name]
     config, recipe = load(kind.plan)("tiny", shape, 16 if coder.maps else 0, 2)
     assert recipe.name == "tiny"
     assert "tiny" in recipes

@@ -211,3 +211,44 @@ def test_a_run_may_end_where_the_rule_says(tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, quantizer="paper")
     _, result = train_model(config, blobs(64), blobs(16, 1), tmp_path, recipe)
     assert result.early_stop_step == result.steps < recipe.steps
+
+
+def test_an_augmented_recipe_varies_stamps_and_asks_for_them_without_the_noise() -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:64, :64] - 31.5
+    blob = np.exp(-np.hypot(x, y) / 8)
+    stamps = (blob * rng.uniform(0.3, 0.8, (40, 3, 1, 1))).astype(np.float32)
+    recipe = dataclasses.replace(RECIPES["long"], batch_size=40)
+    config = VQVAEConfig(channels=3, map_size=8, num_embeddings=16)
+    task, plain = (
+        VQVAETask(config, stamps, stamps[:4], made)
+        for made in (recipe, dataclasses.replace(recipe, augmented=False))
+    )
+    seen, drawn = task.pair(3)
+    assert all(torch.equal(a, b) for a, b in zip((seen, drawn), task.pair(3), strict=True))
+    noise = (seen - drawn).flatten(1).std(1)
+    assert 0 < int((noise > 0).sum()) < 25  # about a quarter
+    assert float(noise.max()) < 0.03
+    same, still = plain.pair(3)
+    assert same is still
+    changed = (drawn - same).abs().flatten(1).amax(1)
+    assert 0 < int((changed == 0).sum()) < 25  # about a fifth keep their pixels
+    assert torch.isfinite(seen).all()
+    assert float(drawn.max()) < 1.1
+    light = drawn.sum((1, 2, 3)) / same.sum((1, 2, 3))
+    assert float(light.std()) > 0.05
+
+
+def test_smoothing_keeps_the_light_and_lowers_the_peak(monkeypatch) -> None:
+    from galaxy_explorer.models import autoencoder_training as training
+
+    monkeypatch.setattr(training, "MOVED", 0.0)
+    monkeypatch.setattr(training, "BRIGHTENED", 0.0)
+    monkeypatch.setattr(training, "SMOOTHED", 1.0)
+    stamps = torch.zeros(2, 1, 64, 64)
+    stamps[:, 0, 30, 20] = 1.0
+    made = training.varied(stamps, np.random.default_rng(0))
+    assert made.sum((1, 2, 3)).tolist() == pytest.approx([1.0, 1.0])
+    assert float(made.max()) < 0.99
+    monkeypatch.setattr(training, "SMOOTHED", 0.0)
+    assert torch.equal(training.varied(stamps, np.random.default_rng(0)), stamps)

@@ -7,7 +7,8 @@ import pytest
 from astropy.table import MaskedColumn, Table
 
 from galaxy_explorer.errors import BadCatalog
-from galaxy_explorer.survey.catalog import blocks, map_columns, stage_catalog
+from galaxy_explorer.survey.catalog import blocks, stage_catalog
+from galaxy_explorer.survey.columns import map_columns
 
 COUNT = 600
 

@@ -22,9 +22,10 @@ from galaxy_explorer.errors import BadCatalog, SurveyError
 from galaxy_explorer.survey import check as module
 from galaxy_explorer.survey.check import check_source
 from galaxy_explorer.survey.folders import list_pictures
-from galaxy_explorer.survey.ingest import IngestOptions, check_fits, ingest_survey
+from galaxy_explorer.survey.ingest import ingest_survey
 from galaxy_explorer.survey.inventory import Reasons
 from galaxy_explorer.survey.scales import stated_scale
+from galaxy_explorer.survey.stamps import IngestOptions, check_fits
 from tests.small_survey import blobs
 
 WCS = {

@@ -17,7 +17,8 @@ from galaxy_explorer.classification import expand
 from galaxy_explorer.errors import BadImage
 from galaxy_explorer.survey.catalog import CatalogRow
 from galaxy_explorer.survey.folders import FolderSource, PictureIndex, is_picture
-from galaxy_explorer.survey.ingest import IngestOptions, ingest_survey
+from galaxy_explorer.survey.ingest import ingest_survey
+from galaxy_explorer.survey.stamps import IngestOptions
 
 PATHS = ["a/one.jpg", "a/Two.JPG", "b/one.png", "ngc12.fits.gz", "deep/er/J1.5.png", "J1.png"]
 

@@ -12,8 +12,9 @@ from astropy.wcs import WCS
 from PIL import Image as Pictures
 
 from galaxy_explorer.errors import BadCatalog, SettingError, SurveyError
-from galaxy_explorer.survey.ingest import IngestOptions, ingest_survey
+from galaxy_explorer.survey.ingest import ingest_survey
 from galaxy_explorer.survey.preprocessing import fit_stamp, sky_level, split_of
+from galaxy_explorer.survey.stamps import IngestOptions
 
 COUNT = 40
 GENERATOR = np.random.default_rng(11)

@@ -18,14 +18,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from galaxy_explorer.errors import BadCatalog, BadImage
-from galaxy_explorer.survey.catalog import (
-    CatalogRow,
-    all_rows,
-    column_names,
-    map_columns,
-    settle_columns,
-    stage_catalog,
-)
+from galaxy_explorer.survey.catalog import CatalogRow, all_rows, stage_catalog
+from galaxy_explorer.survey.columns import column_names, map_columns, settle_columns
 from galaxy_explorer.survey.folders import PictureIndex
 from galaxy_explorer.survey.images import image_of, read_image
 from galaxy_explorer.survey.photometry import sky_level

@@ -14,7 +14,8 @@ from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
 from galaxy_explorer.survey.fits_images import POGSON
 from galaxy_explorer.survey.images import choose_planes, image_of, read_image, wavelength
-from galaxy_explorer.survey.ingest import IngestOptions, ingest_survey, make_stamp
+from galaxy_explorer.survey.ingest import ingest_survey
+from galaxy_explorer.survey.stamps import IngestOptions, make_stamp
 from galaxy_explorer.survey.store import Survey
 
 PLANE = np.random.default_rng(1).normal(30.0, 1.0, (48, 40)).astype(np.float32)

@@ -9,7 +9,8 @@ from astropy.table import MaskedColumn, Table
 from PIL import Image as Pictures
 
 from galaxy_explorer.errors import BadCatalog, SurveyError
-from galaxy_explorer.survey.ingest import IngestOptions, ingest_survey
+from galaxy_explorer.survey.ingest import ingest_survey
+from galaxy_explorer.survey.stamps import IngestOptions
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (4, 16, 16), dtype=np.uint8)
 NAMES = ["U1", "U2", "U3", "U4"]

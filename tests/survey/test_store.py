@@ -9,7 +9,8 @@ import pytest
 
 from galaxy_explorer.errors import SurveyError
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch, split_of
-from galaxy_explorer.survey.store import Survey, SurveySpec, shared_galaxies
+from galaxy_explorer.survey.repeats import shared_galaxies
+from galaxy_explorer.survey.store import Survey, SurveySpec
 from galaxy_explorer.survey.writer import SurveyWriter
 
 COUNT = 300

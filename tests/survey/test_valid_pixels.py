@@ -12,8 +12,8 @@ from PIL import Image as Pictures
 from galaxy_explorer.errors import BadImage
 from galaxy_explorer.survey.catalog import CatalogRow
 from galaxy_explorer.survey.images import image_of, read_image
-from galaxy_explorer.survey.ingest import IngestOptions, make_stamp
 from galaxy_explorer.survey.photometry import sky_level
+from galaxy_explorer.survey.stamps import IngestOptions, make_stamp
 
 SIDES = ("top", "bottom", "left", "right")
 

@@ -156,10 +156,10 @@ class PriorMeasurement:
 
             self.say("Control: a prior trained with mismatched labels")
             model = self.emulator.model
-            recipe = self.context.bundle.priors[model].recipe
+            entry = self.context.bundle.priors[model]
+            name, seed = str(entry.recipe["name"]), int(entry.recipe.get("seed", 0))
             coded = coded_bundle(self.context.bundle, self.context.survey, model)
-            seed = int(recipe.get("seed", 0))
-            trained = train_prior(coded, str(recipe["name"]), seed=seed, control=True)
+            trained = train_prior(coded, name, kind=entry.kind, seed=seed, control=True)
             source = Source(sha256_of(trained.weights), trained.load())
             control = self.measurer.sampled(source, extra, guidance, "control samples")
         train = self._rows("train", len(rows))
