@@ -15,6 +15,8 @@ from galaxy_explorer.cli import app
 from galaxy_explorer.survey.check import EXAMINED, SHEET_STAMPS
 from galaxy_explorer.survey.images import SUFFIXES as PICTURES
 from galaxy_explorer.survey.limits import MAX_BAD_SHARE
+from galaxy_explorer.survey.preprocessing import RADII_A_HALF_SIDE
+from galaxy_explorer.survey.repeats import FEWEST_PAIRS
 from galaxy_explorer.survey.scales import SAME_SCALE
 from galaxy_explorer.survey.sources import CUBE_SUFFIXES
 from galaxy_explorer.utils.tables import LARGEST_STAGE, LEAST_STAGE
@@ -81,7 +83,10 @@ def test_every_option_that_the_page_on_data_names_is_one() -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", DATA))
     assert named - known == set()
     reading = {option for one in COMMANDS["check"].params for option in one.opts}
-    assert reading & named >= {"--hdu", "--band", "--table", "--ttype", "--all", "--sheet"}
+    assert reading & named >= {
+        *("--hdu", "--band", "--table", "--ttype", "--all", "--sheet", "--same-as", "--column"),
+        *("--word", "--undefined", "--ttype-error"),
+    }
 
 
 def test_check_reads_by_all_the_options_of_ingest() -> None:
@@ -102,6 +107,8 @@ def test_the_page_on_data_names_what_is_read_and_the_limits() -> None:
         f"more than {100 * MAX_BAD_SHARE:.0f} %",
         f"more than {100 * SAME_SCALE:.0f} %",
         f"from {LEAST_STAGE:g} to {LARGEST_STAGE:g}",
+        f"`measured`: {RADII_A_HALF_SIDE:g} x the radius",
+        f"{FEWEST_PAIRS} and more of them",
     ):
         assert words in DATA, words
 

@@ -7,6 +7,7 @@ others, is settled in `columns`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,13 @@ from galaxy_explorer.survey.columns import (
     map_columns,
     stages,
 )
-from galaxy_explorer.survey.inventory import CatalogUse, ColumnUse, TypeCounts, range_words
+from galaxy_explorer.survey.inventory import (
+    CatalogUse,
+    ColumnUse,
+    TypeCounts,
+    range_words,
+    some_words,
+)
 from galaxy_explorer.survey.limits import MAX_ID_CHARACTERS
 from galaxy_explorer.survey.store import CHUNK_ROWS, SAME_COLUMN
 from galaxy_explorer.utils.reading import StagedTable, plain_table, stage_table
@@ -217,7 +224,8 @@ def catalog_use(
 ) -> CatalogUse:
     """What each column is used for, with its unit and range as they go into the survey."""
     extents = {role: _Extent() for role in ("ra", "dec", "ttype", "pixel_scale")}
-    first, rows, named, emptied = "", 0, 0, 0
+    first, rows, named = "", 0, 0
+    emptied = Counter[str]()
     kept: Mapping[str, str] = {}
     for table in blocks(catalog, start=0, size=BATCH_ROWS):
         every = survey_columns(table, columns, list(range(table.num_rows)), further)
@@ -228,7 +236,7 @@ def catalog_use(
         kept = further.kept(table.column_names, columns)
         for name, column in kept.items():
             unknown = further.unknown(name, table[column])
-            emptied += 0 if unknown is None else pc.sum(unknown).as_py() or 0
+            emptied[column] += 0 if unknown is None else pc.sum(unknown).as_py() or 0
         named += sum(map(bool, _ids(table, columns, columns.same_as)))
         rows += table.num_rows
     types = extents["ttype"]
@@ -244,7 +252,9 @@ def catalog_use(
     }
     notes, uses = list(catalog.notes), []
     if further.undefined is not None:
-        notes.append(f"{emptied:,} cells of numbers are {further.undefined:g}, taken as unknown")
+        there = [f"{name} ({count:,})" for name, count in emptied.most_common() if count]
+        said = some_words(there) if there else "in no column"
+        notes.append(f"{further.undefined:g} taken as unknown: {said}")
     guessed = {guess.split(" = ")[0] for guess in columns.guessed}
     for role, said in words.items():
         column = getattr(columns, role)

@@ -23,6 +23,8 @@ EXAMPLES = 3
 MOST_KINDS = 5
 MOST_REASONS = 12
 MOST_NAMES = 12
+MOST_ENDING = 0.1
+"""Share of pictures that may end within the frame of their galaxy without a word."""
 LABEL = 14
 """Characters of the words at the head of a line."""
 _OWN = re.compile(r"'[^']*'|[-+]?\d[\d.,e+-]*")
@@ -168,10 +170,10 @@ class CatalogUse:
             if role not in have:
                 yield _line(f"  {role}", f"no column is used; {cure}")
         if same := [name for name, column in self.kept.items() if name == column]:
-            yield _line("  kept", f"as they are: {_some(same)}")
+            yield _line("  kept", f"as they are: {some_words(same)}")
         if renamed := self.renamed:
             words = [f"{name} is {column}" for name, column in renamed.items()]
-            yield _line("  renamed", _some(words))
+            yield _line("  renamed", some_words(words))
         for name, text in self.words.items():
             yield _line("  added", f"{name}: {text!r} in every row")
         for name, why in self.left_out.items():
@@ -290,7 +292,7 @@ class Inventory:
             yield _line("", f"{self.unused:,} pictures {whose}")
         if self.catalog is not None:
             yield from self.catalog.lines()
-        if self.same:
+        if self.same and any(self.same):
             yield _line("Same galaxy", self._same_words(self.same))
         if self.examined:
             yield from self._read_lines()
@@ -374,6 +376,12 @@ class Inventory:
                     f"{count:,} pictures of 'linear flux' go from 0 to {top:g} at most: if they are"
                     " scaled or stretched, give --stretch arcsinh or the original flux"
                 )
+        ends = framed_counts(self.wanted)["picture_ends"] if self.wanted else 0
+        if ends > MOST_ENDING * self.usable:
+            found.append(
+                f"{ends:,} of {self.usable:,} pictures end within the frame of their galaxy: larger"
+                " cutouts would show all of it"
+            )
         if self.rows and 2 * self.absent.count > self.rows:
             found.append(
                 "more than half of the rows have no picture: do --id and --image name the right"
@@ -442,7 +450,7 @@ def _listed(reasons: Reasons) -> Iterator[str]:
         yield _line("", f"and {len(lines) - MOST_REASONS:,} other reasons")
 
 
-def _some(names: Sequence[str]) -> str:
+def some_words(names: Sequence[str]) -> str:
     """Names, the first of many."""
     rest = len(names) - MOST_NAMES
     return ", ".join(names[:MOST_NAMES]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -367,7 +367,7 @@ def test_check_shows_progress_only_where_it_takes_long(place: Path, monkeypatch)
 
 def test_the_page_on_data_shows_lines_that_there_are(place: Path) -> None:
     text = (place / "c.csv").read_text().splitlines()
-    more = [f"{text[0]},file,pixscale_arcsec,mag", *(f"{line},,0.4,17" for line in text[1:])]
+    more = [f"{text[0]},file,pixscale_arcsec,mag,sky", *(f"{line},,0.4,17,0" for line in text[1:])]
     (place / "d.csv").write_text("\n".join(more) + "\n")
     (place / "e.csv").write_text("name\ng5\n")
     linear(1).writeto(place / "a.fits")

@@ -204,10 +204,10 @@ def test_a_check_says_what_is_framed_how_what_is_renamed_and_what_is_the_same(so
     joined = ingest_survey(*near, sources / "b", more).inventory
     assert joined.same == (30, 0)
     said = "\n".join(first.inventory.lines())
-    assert "renamed   ttype_lo is lo, arm_strength is arms" in said
-    assert "kept      as they are: kind, hi" in said
-    assert "added     by: 'me' in every row" in said
-    assert "30 cells of numbers are -1, taken as unknown" in said
+    assert "renamed     ttype_lo is lo, arm_strength is arms" in said
+    assert "kept        as they are: kind, hi" in said
+    assert "added       by: 'me' in every row" in said
+    assert "-1 taken as unknown: arms (30)" in said
     assert (
         first.inventory.catalog
         == check_source(sources / "far", sources / "far.csv", far_options()).catalog
