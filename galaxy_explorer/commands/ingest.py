@@ -250,7 +250,8 @@ def ingest(
     A picture that cannot be used is listed in OUT/rejects.csv with the reason; the others go on,
     and where there are none the exit status is 1. `check` shows beforehand what will be taken.
     Interrupt it as you like: the same command resumes, with the same result. T goes to the
-    nearest integer and ten classes, -3 to 6; what lies outside goes to the ends.
+    nearest integer and ten classes, -3 to 6; what lies outside goes to the ends, but 11 (dwarf
+    ellipticals) has none.
 
     [bold]Examples[/bold]
 
