@@ -52,7 +52,8 @@ from tornado.web import Finish, RequestHandler
 
 from galaxy_explorer.errors import SettingError
 from galaxy_explorer.explorer.assets import render
-from galaxy_explorer.explorer.widgets.components import SessionBeacon, notify, when_loaded
+from galaxy_explorer.explorer.background import notify
+from galaxy_explorer.explorer.widgets.components import SessionBeacon, when_loaded
 from galaxy_explorer.settings import Settings, read_settings
 
 if TYPE_CHECKING:
