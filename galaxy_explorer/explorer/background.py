@@ -130,8 +130,8 @@ def _stand_back() -> None:
 def beside(seconds: float, work: Callable[..., Value], *given: Any) -> Value:
     """What a function of a module returns, run in a process beside the server's; call in a thread.
 
-    Visitors' clicks do not wait for it. Raises TimeoutError after so many seconds, or where the
-    process ends before it is done; the process is then killed.
+    Visitors' clicks do not wait for it. Raises TimeoutError after so many seconds, and kills the
+    process; Busy where that ended before it was done, as when memory is short.
     """
     pool = _beside()
     try:
@@ -141,7 +141,9 @@ def beside(seconds: float, work: Callable[..., Value], *given: Any) -> Value:
         for process in list((pool._processes or {}).values()):  # noqa: SLF001 (no other way stops it)
             process.kill()
         pool.shutdown(wait=False, cancel_futures=True)
-        raise TimeoutError from error
+        if isinstance(error, BrokenProcessPool):
+            raise Busy("What examined it ended before it was done; try a smaller part") from error
+        raise
 
 
 def has_visitor(document: Any) -> bool:
