@@ -353,6 +353,11 @@ def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> fl
             " out)"
         )
     sexagesimal = _is_sexagesimal(catalog, column, role, name)
+    if sexagesimal and role == "ra" and word == "deg":
+        raise BadCatalog(
+            f"{name}: column {column!r} holds hh:mm:ss, but its unit says degrees; write one of "
+            "the two (--ra none leaves it out)"
+        )
     if sexagesimal:
         catalog.notes.append(
             f"{role} = {column}: sexagesimal ({'hours' if role == 'ra' else 'degrees'}) converted"

@@ -75,7 +75,7 @@ NEVER = frozenset(
     re.findall(
         r"\w+",
         """
-        mask masks mskim msk bpm badpix bad dq dqi dqm flag flags quality maskbits bits weight
+        mask masks mskim msk bpm badpix bad dq dqi dqm flag flags flg quality maskbits bits weight
         weights wht wgt wt wmap invvar ivar inverse err error errors sigma rms std stddev unc
         uncert uncertainty var variance noise seg segm segmap segmentation label labels exp expmap
         exposure exptime cov coverage con context ctx area nobs nexp depth footprint samp time
@@ -327,7 +327,8 @@ def read_fits(data: bytes, name: str, hdu: int | None) -> FitsPicture:
     if max(shape) > MAX_SIDE_PX or math.prod(shape) > MAX_PIXELS:
         raise BadImage(name, f"{' x '.join(map(str, shape))} pixels; at most {MAX_PIXELS}")
     if planes > MAX_PLANES:
-        raise BadImage(name, f"{planes} planes; at most {MAX_PLANES}")
+        words = f"{words}: {planes} planes, at most {MAX_PLANES} are read"
+        raise BadImage(name, f"{words}; cut some out, or choose another HDU by --hdu")
     from astropy.io import fits
 
     try:
