@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.images import COMPRESSED, SUFFIXES, Image, read_image
+from galaxy_explorer.survey.images import AS_PNG, COMPRESSED, SUFFIXES, Image, read_image
 from galaxy_explorer.survey.limits import MAX_FILE_BYTES
 from galaxy_explorer.utils.reading import plain_table
 
@@ -59,10 +59,14 @@ def _key(name: str) -> str:
 
 
 class PictureIndex:
-    """Paths of pictures, relative and with slashes; `root` is where they lie, for longer names."""
+    """Paths of pictures, relative and with slashes; `root` is where they lie, for longer names.
 
-    def __init__(self, paths: Iterable[str], root: str) -> None:
+    others: files of kinds that are not read, to name them where they are what is looked for.
+    """
+
+    def __init__(self, paths: Iterable[str], root: str, others: Iterable[str] = ()) -> None:
         self.paths = sorted(paths)
+        self._others = {_key(one.rpartition("/")[2].partition(".")[0]): one for one in others}
         self._root = _key(root).strip("/")
         # By path, path without suffix, file name, file name without suffix.
         self._ways: tuple[dict[str, list[str]], ...] = ({}, {}, {}, {})
@@ -99,6 +103,11 @@ class PictureIndex:
                 return fitting[0]
         if any(len(part.encode()) > MAX_NAME_CHARACTERS for part in plain.split("/")):
             raise BadImage(name[:80], "is no file name")
+        stem = _bare(_key(wanted).rpartition("/")[2])
+        other = self._others.get(stem) or self._others.get(stem.partition(".")[0])
+        if other and _key(other).rpartition("/")[2].startswith(stem):
+            words = f"{other} is of a kind that is not read; {AS_PNG}, or unpack it"
+            raise BadImage(name, words)
         raise BadImage(name, f"no such file in the folder{self._hint(wanted)}")
 
     def _tiers(self, key: str) -> Iterator[list[str]]:
@@ -171,7 +180,8 @@ class FolderSource(_IndexedSource):
         super().__init__(hdu)
         self._folder = folder
         self.listing = list_pictures(folder)
-        self.index = PictureIndex(self.listing.pictures, folder.resolve().as_posix())
+        root = folder.resolve().as_posix()
+        self.index = PictureIndex(self.listing.pictures, root, self.listing.others)
 
     def fetch(self, row: CatalogRow) -> Image:
         """Read the row's file."""
@@ -235,11 +245,14 @@ class ZipSource(_IndexedSource):
 
 
 class Listing:
-    """The files of a folder. pictures: relative paths. left_out: how many of a kind and why."""
+    """The files of a folder. pictures, others: relative paths of those that are read and of those
+    of another kind. left_out: how many of a kind and why.
+    """
 
     def __init__(self) -> None:
         self.pictures: list[str] = []
         self.left_out: Counter[str] = Counter()
+        self.others: list[str] = []
         self.linked = 0
 
     def words(self) -> list[str]:
@@ -260,6 +273,16 @@ def _is_hidden(path: str) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in path.split("/") if part != "..")
 
 
+def _left_out(name: str) -> str:
+    """Why a file is none of the pictures by its name: its suffix, or words; empty for one."""
+    if is_picture(name):
+        return "hidden file" if _is_hidden(name) else ""
+    suffix = Path(name).suffix.lower()
+    return (
+        suffix if suffix.isprintable() and not _is_hidden(name) and suffix else "without a suffix"
+    )
+
+
 def list_pictures(folder: Path) -> Listing:
     """The pictures of a folder and of those in it, each of its other files counted by a reason."""
     listing, root = Listing(), folder.resolve()
@@ -274,13 +297,10 @@ def list_pictures(folder: Path) -> Listing:
         for name in names:
             path = Path(place) / name
             relative = path.relative_to(folder).as_posix()
-            if is_picture(name) and _is_hidden(name):
-                listing.left_out["hidden file"] += 1
-                continue
-            if not is_picture(name):
-                suffix = Path(name).suffix.lower()
-                plain = suffix and suffix.isprintable() and not name.startswith(".")
-                listing.left_out[suffix if plain else "without a suffix"] += 1
+            if why := _left_out(name):
+                listing.left_out[why] += 1
+                if why.startswith("."):
+                    listing.others.append(relative)
                 continue
             try:
                 regular = stat.S_ISREG(path.stat().st_mode)
