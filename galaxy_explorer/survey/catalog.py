@@ -117,7 +117,7 @@ def map_columns(names: Sequence[str], given: dict[str, str | None], catalog: str
         found[role] = wanted or next(
             (name for guess in usual for name in names if name.lower() == guess), None
         )
-        if found[role] is None and role in {"ra", "dec"}:
+        if found[role] is None and role in {"ra", "dec", "pixel_scale"}:
             bare = {name: split_unit(name)[0].lower().replace(" ", "_") for name in names}
             found[role] = next((n for guess in usual for n in names if bare[n] == guess), None)
         if found[role] and not wanted:
@@ -178,6 +178,7 @@ def blocks(catalog: pq.ParquetFile, *, start: int, size: int) -> Iterator[pa.Tab
 
 LARGEST_DEC_DEG = 90.0
 LARGEST_RA_DEG = 360.0
+SMALLEST_SCALE = 1e-3  # arcsec; no telescope has smaller pixels
 HOURS_DEC_SPAN = 60.0  # degrees; a survey so tall is seldom 24 degrees wide
 
 
@@ -340,6 +341,18 @@ def _is_sexagesimal(catalog: StagedTable, column: str, role: str, name: str) -> 
     return sexagesimal
 
 
+def _check_scales(catalog: StagedTable, column: str, name: str) -> None:
+    """Refuse pixel scales that can be no arcsec."""
+    for _, values in _values(catalog, column):
+        numbers = np.empty(0) if pa.types.is_string(values.type) else _floats(values)
+        tiny = numbers[(numbers > 0) & (numbers < SMALLEST_SCALE)]
+        if tiny.size:
+            raise BadCatalog(
+                f"{name}: column {column!r} has {tiny[0]:.3g} where arcsec a pixel are needed; "
+                f"call it {column}_deg if these are degrees, or leave it out"
+            )
+
+
 def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> float:
     """What numbers of a column are multiplied by for degrees, or arcsec for the pixel scale."""
     from astropy import units
@@ -363,6 +376,8 @@ def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> fl
             f"{role} = {column}: sexagesimal ({'hours' if role == 'ra' else 'degrees'}) converted"
         )
         return 1.0
+    if not word and role == "pixel_scale":
+        _check_scales(catalog, column, name)
     if not word:
         return 1.0
     try:
