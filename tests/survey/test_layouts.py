@@ -314,7 +314,7 @@ NAMES = st.text(
     st.characters(categories=("L", "N"), include_characters="+-_. ", max_codepoint=0x17F),
     min_size=1,
     max_size=10,
-).filter(lambda text: text == text.strip(" ."))
+).filter(lambda text: text == text.strip(" .") and text.upper().casefold() == text.casefold())
 CHANGES = ("as it is", "case", "NFD", "suffix", "no suffix", "folder", "backslash", "absolute")
 
 
