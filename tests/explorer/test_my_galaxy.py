@@ -216,14 +216,18 @@ def test_words_follow_the_worse_of_the_two_figures() -> None:
     assert ood_sentence(10, 99.5).startswith("Unlike")
 
 
-def test_a_real_linear_fits_is_framed_and_measured(bundle, shared_data: Path) -> None:
-    path = sorted((shared_data / "sdss_r_fits" / "efigi_15" / "img-r").glob("*.fits"))[1]
-    prepared, measured = read(bundle, path.read_bytes(), path.name, "auto")
-    assert prepared.flux is not None
-    assert 20 < prepared.side <= min(prepared.image.shape[1:])
-    assert 0 <= prepared.stamp.min() < prepared.stamp.max() <= 1.5
-    assert measured.flag <= 1
-    assert 2 < measured.values["concentration"] < 5.5
+def test_real_linear_fits_are_framed_and_measured(bundle, shared_data: Path) -> None:
+    paths = sorted((shared_data / "sdss_r_fits" / "efigi_15" / "img-r").glob("*.fits"))[:5]
+    good = 0
+    for path in paths:
+        prepared, measured = read(bundle, path.read_bytes(), path.name, "auto")
+        assert prepared.flux is not None
+        assert 20 < prepared.side <= min(prepared.image.shape[1:])
+        assert -0.2 < prepared.stamp.min() < prepared.stamp.max() <= 1.5
+        assert 1.2 < measured.values["concentration"] < 5.5
+        good += measured.flag <= 1
+    # statmorph measures the sky in one corner, and flags a galaxy that has a neighbour there.
+    assert good >= 4
 
 
 def test_another_hdu_or_band_may_be_typed(view) -> None:
