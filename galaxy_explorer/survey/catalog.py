@@ -47,18 +47,11 @@ USUAL_NAMES = {
     "ttype": ("ttype", "t_type", "t", "hubble_stage"),
     "ra": ("ra", "raj2000", "alpha_j2000", "ra_icrs", "_raj2000", "ra_j2000", "right_ascension"),
     "dec": (
-        "dec",
-        "de",
-        "dej2000",
-        "delta_j2000",
-        "de_icrs",
-        "_dej2000",
-        "dec_j2000",
-        "declination",
+        "dec", "de", "dej2000", "delta_j2000", "de_icrs", "_dej2000", "dec_j2000", "declination",
         "decl",
     ),
     "pixel_scale": ("pixel_scale_arcsec", "pixscale_arcsec", "pixscale"),
-}
+}  # fmt: skip
 _UNIT_IN_NAME = re.compile(r"\s*[(\[{]\s*([^)\]}]*?)\s*[)\]}]\s*$")
 _UNIT_AT_END = re.compile(
     r"(?<=[a-z])_?(radians?|hours?|hrs?|degrees?|deg|arcsec)$|(?<=[a-z])_(rad|h)$", re.IGNORECASE
@@ -122,7 +115,7 @@ def map_columns(names: Sequence[str], given: dict[str, str | None], catalog: str
         found[role] = wanted or next(
             (name for guess in usual for name in names if name.lower() == guess), None
         )
-        if found[role] is None and role in {"ra", "dec"}:
+        if found[role] is None and role in {"ra", "dec", "pixel_scale"}:
             bare = {name: split_unit(name)[0].lower().replace(" ", "_") for name in names}
             found[role] = next((n for guess in usual for n in names if bare[n] == guess), None)
         if found[role] and not wanted:
@@ -183,6 +176,7 @@ def blocks(catalog: pq.ParquetFile, *, start: int, size: int) -> Iterator[pa.Tab
 
 LARGEST_DEC_DEG = 90.0
 LARGEST_RA_DEG = 360.0
+SMALLEST_SCALE = 1e-3  # arcsec; no telescope has smaller pixels
 HOURS_DEC_SPAN = 60.0  # degrees; a survey so tall is seldom 24 degrees wide
 
 
@@ -315,6 +309,18 @@ def _is_sexagesimal(catalog: StagedTable, column: str, role: str, name: str) -> 
     return sexagesimal
 
 
+def _check_scales(catalog: StagedTable, column: str, name: str) -> None:
+    """Refuse pixel scales that can be no arcsec."""
+    for _, values in _values(catalog, column):
+        numbers = np.empty(0) if pa.types.is_string(values.type) else _floats(values)
+        tiny = numbers[(numbers > 0) & (numbers < SMALLEST_SCALE)]
+        if tiny.size:
+            raise BadCatalog(
+                f"{name}: column {column!r} has {tiny[0]:.3g} where arcsec a pixel are needed; "
+                f"call it {column}_deg if these are degrees, or leave it out"
+            )
+
+
 def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> float:
     """What numbers of a column are multiplied by for degrees, or arcsec for the pixel scale."""
     from astropy import units
@@ -328,11 +334,18 @@ def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> fl
             " out)"
         )
     sexagesimal = _is_sexagesimal(catalog, column, role, name)
+    if sexagesimal and role == "ra" and word == "deg":
+        raise BadCatalog(
+            f"{name}: column {column!r} holds hh:mm:ss, but its unit says degrees; write one of "
+            "the two (--ra none leaves it out)"
+        )
     if sexagesimal:
         catalog.notes.append(
             f"{role} = {column}: sexagesimal ({'hours' if role == 'ra' else 'degrees'}) converted"
         )
         return 1.0
+    if not word and role == "pixel_scale":
+        _check_scales(catalog, column, name)
     if not word:
         return 1.0
     try:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,8 @@ WCS_CARD = re.compile(
 )
 OLDER_CARD = re.compile(r"PC\d.*|CROTA\d|CDELT\d")
 """What FITS forbids beside a CD matrix, and what other programs then pass over."""
+KINDS = ("CTYPE1", "CTYPE2")
+LEFT_OVER = "SIP terms left out, for CTYPE does not say -SIP"
 SIP_CARD = re.compile(r"[AB]P?_(?:ORDER|DMAX|[0-9]+_[0-9]+)")
 UNUSABLE_WCS = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, MemoryError,
@@ -111,6 +114,8 @@ def _scale_of_keyword(header: Mapping[str, Any], keyword: str) -> float:
     if number is None or (number <= 0 and number == int(number)):  # -1, as for "unknown"
         return 0.0
     number = abs(number)
+    if keyword == "GS_SCALE" and number == 1:  # GalSim's word for "not known"
+        return 0.0
     if keyword in AREA_KEYWORDS:
         return math.sqrt(number * AREA_KEYWORDS[keyword])
     comment = str(header.comments[keyword]).lower() if hasattr(header, "comments") else ""
@@ -136,6 +141,11 @@ def _value(header: Mapping[str, Any], keyword: str) -> Any:
         return None
 
 
+def _says_sip(cards: Mapping[str, Any]) -> bool:
+    """Whether CTYPE names the SIP distortion. Drizzled images often keep the terms without it."""
+    return any(str(cards.get(key, "")).strip().upper().endswith("-SIP") for key in KINDS)
+
+
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -151,7 +161,8 @@ def _wcs_cards(header: Mapping[str, Any]) -> dict[str, Any]:
     cards = {k: _value(header, k) for k in list(header) if WCS_CARD.fullmatch(str(k))}
     text = {k: v for k, v in cards.items() if k.startswith(("CTYPE", "CUNIT", "RADE"))}
     numbers = {k: n for k, v in cards.items() if k not in text and (n := _number(v)) is not None}
-    if any(numbers.get(f"{axis}_ORDER", 0) > MAX_SIP_ORDER for axis in "AB"):
+    absurd = any(numbers.get(f"{axis}_ORDER", 0) > MAX_SIP_ORDER for axis in "AB")
+    if absurd or not _says_sip(text):
         numbers = {k: v for k, v in numbers.items() if not SIP_CARD.fullmatch(k)}
     whole = ("NAXIS", "WCSAXES", "A_ORDER", "B_ORDER")
     cards = {k: int(v) if k.startswith(whole) else v for k, v in numbers.items()}
@@ -192,6 +203,8 @@ def _scale_of_wcs(header: Mapping[str, Any]) -> PixelScale | None:
         scale = local
     if not SCALE_RANGE[0] < scale < SCALE_RANGE[1]:
         return None
+    if any(SIP_CARD.fullmatch(key) for key in header if key) and not _says_sip(cards):
+        notes.append(LEFT_OVER)
     if not same_scale(steps[1], steps[0]):
         words = f"pixels are not square: {steps[0]:.4g} x {steps[1]:.4g} arcsec; {scale:.4g} taken"
         notes.append(words)
@@ -228,6 +241,8 @@ def _has_stale_sip(header: Mapping[str, Any]) -> bool:
 def sky_wcs(header: fits.Header, file: fits.HDUList | None = None) -> WCS:
     """The two celestial axes of a header; with `file`, where its lookup tables of distortion are.
 
+    SIP terms count where CTYPE ends with -SIP, as their convention has it.
+
     Raises one of UNUSABLE_WCS where there are none.
     """
     from astropy.wcs import WCS
@@ -244,18 +259,33 @@ def sky_wcs(header: fits.Header, file: fits.HDUList | None = None) -> WCS:
         header = header.copy()
         for key in older:
             header.remove(key)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
         try:
             wcs = WCS(header, file)
         except (KeyError, AssertionError, IndexError, MemoryError) as error:
             words = "the lookup tables of its distortion (CPDIS, D2IM) cannot be read"
             raise ValueError(f"{words}: {error}; take those cards out to go without") from error
+        if not _says_sip(header):
+            wcs.sip = None
         if (wcs.wcs.lng, wcs.wcs.lat, wcs.naxis) != (0, 1, 2):
             wcs = wcs.celestial
     if wcs.naxis != 2:
         raise ValueError("no celestial axes")
     return wcs
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what astropy says of SIP terms that CTYPE does not name, in twelve lines a file."""
+    from astropy import log
+
+    level = log.level
+    log.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def cut_header(wcs: WCS, left: float, top: float, step: float, size: int) -> fits.Header:
