@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,7 +184,6 @@ def _scale_of_wcs(header: Mapping[str, Any]) -> PixelScale | None:
     cards = _wcs_cards(header)
     if not cards.get("CTYPE1"):
         return None
-    stale = _has_stale_sip(cards)
     from astropy.io import fits
     from astropy.wcs.utils import proj_plane_pixel_area, proj_plane_pixel_scales
 
@@ -197,8 +195,6 @@ def _scale_of_wcs(header: Mapping[str, Any]) -> PixelScale | None:
     except UNUSABLE_WCS:
         return None
     scale, notes = plane, list[str]()
-    if stale:
-        notes.append("SIP coefficients without -SIP in CTYPE are left out, as of a drizzled image")
     if local is not None and abs(local / plane - 1) > ROUNDING:
         scale = local
     if not SCALE_RANGE[0] < scale < SCALE_RANGE[1]:
@@ -229,15 +225,6 @@ def _local_scale(wcs: WCS) -> float | None:
     return math.degrees(math.sqrt(area)) * ARCSEC_PER_DEGREE or None
 
 
-def _has_stale_sip(header: Mapping[str, Any]) -> bool:
-    """Whether a header has coefficients of a distortion that its CTYPE does not claim.
-
-    Drizzled images keep those of their first exposure, which no longer hold of their pixels.
-    """
-    claimed = any("-SIP" in str(_value(header, key)) for key in ("CTYPE1", "CTYPE2"))
-    return not claimed and ("A_ORDER" in header or "B_ORDER" in header)
-
-
 def sky_wcs(header: fits.Header, file: fits.HDUList | None = None) -> WCS:
     """The two celestial axes of a header; with `file`, where its lookup tables of distortion are.
 
@@ -247,7 +234,7 @@ def sky_wcs(header: fits.Header, file: fits.HDUList | None = None) -> WCS:
     """
     from astropy.wcs import WCS
 
-    if _has_stale_sip(header):
+    if not _says_sip(header) and any(SIP_CARD.fullmatch(key) for key in header):
         header = header.copy()
         for key in [key for key in header if SIP_CARD.fullmatch(key)]:
             del header[key]
@@ -259,33 +246,18 @@ def sky_wcs(header: fits.Header, file: fits.HDUList | None = None) -> WCS:
         header = header.copy()
         for key in older:
             header.remove(key)
-    with warnings.catch_warnings(), _quiet():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             wcs = WCS(header, file)
         except (KeyError, AssertionError, IndexError, MemoryError) as error:
             words = "the lookup tables of its distortion (CPDIS, D2IM) cannot be read"
             raise ValueError(f"{words}: {error}; take those cards out to go without") from error
-        if not _says_sip(header):
-            wcs.sip = None
         if (wcs.wcs.lng, wcs.wcs.lat, wcs.naxis) != (0, 1, 2):
             wcs = wcs.celestial
     if wcs.naxis != 2:
         raise ValueError("no celestial axes")
     return wcs
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what astropy says of SIP terms that CTYPE does not name, in twelve lines a file."""
-    from astropy import log
-
-    level = log.level
-    log.setLevel("WARNING")
-    try:
-        yield
-    finally:
-        log.setLevel(level)
 
 
 def cut_header(wcs: WCS, left: float, top: float, step: float, size: int) -> fits.Header:
