@@ -203,8 +203,8 @@ ANGLE_WORDS = {
     "degree": "deg", "degrees": "deg", "degs": "deg", "d": "deg", "radian": "rad",
     "radians": "rad", "hours": "h", "hr": "h", "hrs": "h", "arcseconds": "arcsec",
     "decimal degrees": "deg", "degree (j2000)": "deg", "asec": "arcsec",
-    "arcsec/pixel": "arcsec", "arcsec/pix": "arcsec", "arcsec / pix": "arcsec", "j2000": "deg",
-    "icrs": "deg", "hour": "h", "hourangle": "h", "hms": "h:m:s", "dms": "d:m:s",
+    "arcsec/pixel": "arcsec", "arcsec/pix": "arcsec", "arcsec / pix": "arcsec", "j2000": "",
+    "icrs": "", "hour": "h", "hourangle": "h", "hms": "h:m:s", "dms": "d:m:s",
 }  # fmt: skip
 
 
