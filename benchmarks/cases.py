@@ -69,7 +69,7 @@ def main() -> None:
             outcome, words = tried(case, {**os.environ, **own}, arguments.seconds)
             outcomes.setdefault(kind_of(case), Counter())[outcome] += 1
             if outcome != "right":
-                print(f"{outcome:9} {case.name}: {words}")
+                print(f"{outcome:9} {case.name}: {words}", flush=True)
     total: Counter[str] = Counter()
     for kind, counts in outcomes.items():
         total += counts

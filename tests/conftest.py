@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from galaxy_explorer.pipeline.plan import Plan
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# The same draws on every machine: what fails anywhere fails everywhere. `--hypothesis-profile
+# default` draws anew.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
 
 BROWSER = "tests/browser"
 HEAVY = (

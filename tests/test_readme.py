@@ -103,7 +103,7 @@ def test_the_page_on_data_names_what_is_read_and_the_limits() -> None:
     assert [ending for ending in (*PICTURES, *CUBE_SUFFIXES) if f"`{ending}`" not in DATA] == []
     for words in (
         f"the pictures {EXAMINED} are examined",
-        f"shows {SHEET_STAMPS} stamps",
+        f"up to {SHEET_STAMPS} stamps",
         f"more than {100 * MAX_BAD_SHARE:.0f} %",
         f"more than {100 * SAME_SCALE:.0f} %",
         f"from {LEAST_STAGE:g} to {LARGEST_STAGE:g}",

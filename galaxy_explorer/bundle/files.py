@@ -29,6 +29,7 @@ from galaxy_explorer.bundle.json_values import Count, strict_json
 from galaxy_explorer.errors import BundleError
 
 MANIFEST = "manifest.json"
+WHOLE = "copy the whole bundle again, or start again what had it open before"
 SEAL = "manifest.sha256"
 CATALOG = "catalog.parquet"
 CARD = "README.md"
@@ -92,9 +93,9 @@ def verified_bytes(path: Path, entry: FileEntry) -> bytes:
     size = entry.size
     data = _read_regular(path, min(size, MAX_FILE_BYTES))
     if len(data) != size:
-        raise BundleError(f"{path}: {len(data)} bytes where {MANIFEST} has {size}: truncated")
+        raise BundleError(f"{path}: {len(data)} bytes where {MANIFEST} has {size}; {WHOLE}")
     if hashlib.sha256(data).hexdigest() != entry.sha256:
-        raise BundleError(f"{path}: altered (its SHA-256 is not the one in {MANIFEST})")
+        raise BundleError(f"{path}: altered (its SHA-256 is not the one in {MANIFEST}); {WHOLE}")
     return data
 
 
@@ -102,7 +103,7 @@ def _read_regular(path: Path, limit: int) -> bytes:
     try:
         status = path.lstat()
     except OSError:
-        raise BundleError(f"{path}: missing; copy the whole bundle again") from None
+        raise BundleError(f"{path}: missing; {WHOLE}") from None
     if not stat.S_ISREG(status.st_mode):
         raise BundleError(f"{path}: not a regular file; links and folders are refused")
     if status.st_size > limit:

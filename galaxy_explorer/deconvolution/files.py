@@ -98,7 +98,6 @@ class DeconvolutionOptions:
         """
         stated, given, model = stated_scale(image.header or {}), self.pixel_scale, self.model_scale
         scale = given if stated is None else stated.arcsec
-        notes = [f"{name}: {note}" for note in stated.notes] if stated else []
         if stated and given and not same_scale(stated.arcsec, given):
             words = f"its {stated.said_by} says {stated.arcsec:.4g} arcsec/px, --pixel-scale"
             raise BadImage(name, f"{words} {given:.4g}; leave the option out, or mend the header")
@@ -108,13 +107,13 @@ class DeconvolutionOptions:
             return model, 1.0, [f"{words}; else give --pixel-scale"]
         if model is None:
             words = f"{name}: {scale:.4g} arcsec/px; the bundle's survey states no scale to compare"
-            return scale, 1.0, [*notes, words]
+            return scale, 1.0, [words]
         if same_scale(scale, model):
-            return model, 1.0, notes
+            return model, 1.0, []
         words = f"{scale:.4g} arcsec/px, the images that the model knows {model:.4g}"
         if not self.resample:
             raise BadImage(name, f"{words}; give --resample, or an image at that scale")
-        return model, model / scale, [*notes, f"{name}: {words}; resampled, its noise correlated"]
+        return model, model / scale, [f"{name}: {words}; resampled, its noise correlated"]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from panel.io.resources import LOCAL_DIST
 
 from galaxy_explorer.errors import BadQuery, BundleError, GalaxyExplorerError, in_words
 from galaxy_explorer.explorer.assets import render
+from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.context import PROJECTS, AppContext, app_context
 from galaxy_explorer.explorer.export.dialog import ExportDialog
 from galaxy_explorer.explorer.links import restore
@@ -36,7 +37,6 @@ from galaxy_explorer.explorer.widgets.components import (
     HtmlPane,
     Navigation,
     SearchField,
-    notify,
     when_loaded,
 )
 from galaxy_explorer.explorer.widgets.results import (

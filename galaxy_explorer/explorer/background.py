@@ -16,13 +16,23 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import panel as pn
 import param
 
-from galaxy_explorer.errors import Busy
+from galaxy_explorer.errors import Busy, GalaxyExplorerError, in_words
+
+DURATION_MS = 8000
+
+
+def notify(words: str, *, warning: bool = False) -> None:
+    """Show a notice to the visitor whose callback this is; nothing without a page."""
+    notifications = pn.state.notifications
+    if notifications is not None:
+        send = notifications.warning if warning else notifications.info
+        send(words, duration=DURATION_MS)
 
 
 class LatestTask(param.Parameterized):
@@ -78,11 +88,16 @@ class LatestTask(param.Parameterized):
         self.number += 1
         number, document = self.number, pn.state.curdoc
         had_visitor = has_visitor(document)
-        result = await asyncio.to_thread(self._prepare())
+        show: Callable[[], None]
+        try:
+            show = partial(self._show, await asyncio.to_thread(self._prepare()))
+        except (GalaxyExplorerError, OSError) as error:
+            # Such as a bundle that another one has taken the place of since it was opened.
+            show = partial(notify, in_words(error), warning=True)
 
         def finish() -> None:
             if number == self.number and has_visitor(document) == had_visitor:
-                self._show(result)
+                show()
 
         # Under the document's lock: else an earlier drawing may arrive after a later one.
         pn.state.execute(finish, schedule=True)
@@ -115,8 +130,8 @@ def _stand_back() -> None:
 def beside(seconds: float, work: Callable[..., Value], *given: Any) -> Value:
     """What a function of a module returns, run in a process beside the server's; call in a thread.
 
-    Visitors' clicks do not wait for it. Raises TimeoutError after so many seconds, or where the
-    process ends before it is done; the process is then killed.
+    Visitors' clicks do not wait for it. Raises TimeoutError after so many seconds, and kills the
+    process; Busy where that ended before it was done, as when memory is short.
     """
     pool = _beside()
     try:
@@ -126,7 +141,9 @@ def beside(seconds: float, work: Callable[..., Value], *given: Any) -> Value:
         for process in list((pool._processes or {}).values()):  # noqa: SLF001 (no other way stops it)
             process.kill()
         pool.shutdown(wait=False, cancel_futures=True)
-        raise TimeoutError from error
+        if isinstance(error, BrokenProcessPool):
+            raise Busy("What examined it ended before it was done; try a smaller part") from error
+        raise
 
 
 def has_visitor(document: Any) -> bool:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from galaxy_explorer.errors import LabelError, NotSaved
+from galaxy_explorer.utils.files import can_write
 
 GALAXY, CLUSTER, SELECTION, CLUSTERING = "galaxy", "cluster", "selection", "clustering"
 TARGET_KINDS = (GALAXY, CLUSTER, SELECTION, CLUSTERING)
@@ -211,7 +212,10 @@ class EventLog:
             self._file = _identity(path)
             self._ahead = _identity(self._ahead_path)
         except (sqlite3.Error, OSError) as error:
-            raise LabelError(f"{path}: cannot be used as a label log ({error}){CURE}") from error
+            cure = CURE
+            if path.exists() and not can_write(path.parent):
+                cure = CURE.replace("another file", "a copy in a folder that can be written to")
+            raise LabelError(f"{path}: cannot be used as a label log ({error}){cure}") from error
 
     def _check(self, connection: sqlite3.Connection) -> bool:
         """Whether the file is empty. Raises LabelError if it is neither that nor a label log."""

@@ -45,6 +45,7 @@ from galaxy_explorer.utils.tables import (
 )
 
 BATCH_ROWS = 65_536
+SMALLEST_SCALE = 1e-3  # arcsec; no telescope has smaller pixels
 OWN_COLUMNS = {
     *FIXED, SCALE_COLUMN, VALID_COLUMN, TAKEN_COLUMN, RENDERING_COLUMN, KEY_COLUMN, RADIUS_COLUMN,
     AXIS_RATIO_COLUMN, WANTED_COLUMN,
@@ -257,7 +258,7 @@ def map_columns(names: Sequence[str], given: dict[str, str | None], catalog: str
         found[role] = wanted or next(
             (name for guess in usual for name in names if name.lower() == guess), None
         )
-        if found[role] is None and role in {"ra", "dec"}:
+        if found[role] is None and role in {"ra", "dec", "pixel_scale"}:
             bare = {name: split_unit(name)[0].lower().replace(" ", "_") for name in names}
             found[role] = next((n for guess in usual for n in names if bare[n] == guess), None)
         if found[role] and not wanted:
@@ -277,8 +278,8 @@ ANGLE_WORDS = {
     "degree": "deg", "degrees": "deg", "degs": "deg", "d": "deg", "radian": "rad",
     "radians": "rad", "hours": "h", "hr": "h", "hrs": "h", "arcseconds": "arcsec",
     "decimal degrees": "deg", "degree (j2000)": "deg", "asec": "arcsec",
-    "arcsec/pixel": "arcsec", "arcsec/pix": "arcsec", "arcsec / pix": "arcsec", "j2000": "deg",
-    "icrs": "deg", "hour": "h", "hourangle": "h", "hms": "h:m:s", "dms": "d:m:s",
+    "arcsec/pixel": "arcsec", "arcsec/pix": "arcsec", "arcsec / pix": "arcsec", "j2000": "",
+    "icrs": "", "hour": "h", "hourangle": "h", "hms": "h:m:s", "dms": "d:m:s",
 }  # fmt: skip
 
 
@@ -386,6 +387,18 @@ def _is_sexagesimal(catalog: StagedTable, column: str, role: str, name: str) -> 
     return sexagesimal
 
 
+def _check_scales(catalog: StagedTable, column: str, name: str) -> None:
+    """Refuse pixel scales that can be no arcsec."""
+    for _, values in _values(catalog, column):
+        numbers = np.empty(0) if pa.types.is_string(values.type) else floats(values)
+        tiny = numbers[(numbers > 0) & (numbers < SMALLEST_SCALE)]
+        if tiny.size:
+            raise BadCatalog(
+                f"{name}: column {column!r} has {tiny[0]:.3g} where arcsec a pixel are needed; "
+                f"call it {column}_deg if these are degrees, or leave it out"
+            )
+
+
 def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> float:
     """What numbers of a column are multiplied by for degrees, or arcsec for the pixel scale."""
     from astropy import units
@@ -399,11 +412,18 @@ def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> fl
             " out)"
         )
     sexagesimal = _is_sexagesimal(catalog, column, role, name)
+    if sexagesimal and role == "ra" and word == "deg":
+        raise BadCatalog(
+            f"{name}: column {column!r} holds hh:mm:ss, but its unit says degrees; write one of "
+            "the two (--ra none leaves it out)"
+        )
     if sexagesimal:
         catalog.notes.append(
             f"{role} = {column}: sexagesimal ({'hours' if role == 'ra' else 'degrees'}) converted"
         )
         return 1.0
+    if not word and role == "pixel_scale":
+        _check_scales(catalog, column, name)
     if not word:
         return 1.0
     try:

@@ -75,7 +75,7 @@ NEVER = frozenset(
     re.findall(
         r"\w+",
         """
-        mask masks mskim msk bpm badpix bad dq dqi dqm flag flags quality maskbits bits weight
+        mask masks mskim msk bpm badpix bad dq dqi dqm flag flags flg quality maskbits bits weight
         weights wht wgt wt wmap invvar ivar inverse err error errors sigma rms std stddev unc
         uncert uncertainty var variance noise seg segm segmap segmentation label labels exp expmap
         exposure exptime cov coverage con context ctx area nobs nexp depth footprint samp time
@@ -340,16 +340,19 @@ def read_fits(data: bytes, name: str, hdu: int | None) -> FitsPicture:
     if max(shape) > MAX_SIDE_PX or math.prod(shape) > MAX_PIXELS:
         raise BadImage(name, f"{' x '.join(map(str, shape))} pixels; at most {MAX_PIXELS}")
     if planes > MAX_PLANES:
-        raise BadImage(name, f"{planes} planes; at most {MAX_PLANES}")
+        words = f"{words}: {planes} planes, at most {MAX_PLANES} are read"
+        raise BadImage(name, f"{words}; cut some out, or choose another HDU by --hdu")
     from astropy.io import fits
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            unit = _unit(data, chosen, name)
+            unit, steps = _unit(data, chosen, name)
             header = unit.header
             raw = unit.data.reshape(shape)
             pixels, full_range, undone = physical(raw, header, chosen.bitpix)
+            if steps is not None:
+                pixels = _undithered(pixels, steps.reshape(shape))
             if chosen.number:
                 primary = fits.Header.fromstring(_without_remarks(data, spans[0]))
                 header.extend(_inherited(primary, header), unique=True, end=True)
@@ -384,7 +387,8 @@ def _without_remarks(data: bytes, span: HduSpan) -> bytes:
     return kept.ljust(-(-len(kept) // BLOCK) * BLOCK).encode("latin-1")
 
 
-def _unit(data: bytes, span: HduSpan, name: str) -> Any:
+def _unit(data: bytes, span: HduSpan, name: str) -> tuple[Any, NDArray[Any] | None]:
+    """An HDU, and the steps by which its pixels were dithered when they were packed, if so."""
     from astropy.io import fits
 
     header = _without_remarks(data, span)
@@ -392,13 +396,49 @@ def _unit(data: bytes, span: HduSpan, name: str) -> Any:
     if not span.compression:
         kind = fits.ImageHDU if span.number else fits.PrimaryHDU
         raw = header + body
-        return kind.fromstring(raw, ignore_missing_end=False, do_not_scale_image_data=True)
+        opened = kind.fromstring(raw, ignore_missing_end=False, do_not_scale_image_data=True)
+        return opened, None
     stream = io.BytesIO()
     fits.PrimaryHDU().writeto(stream)
     whole = stream.getvalue() + header + body.ljust(-(-len(body) // BLOCK) * BLOCK, b"\0")
     with fits.open(io.BytesIO(whole), disable_image_compression=True) as opened:
         _check_tiles(opened[1], body, span, name)
-    return fits.open(io.BytesIO(whole), do_not_scale_image_data=True)[1]
+        steps = _dither_steps(opened[1], span)
+    return fits.open(io.BytesIO(whole), do_not_scale_image_data=True)[1], steps
+
+
+def _dither_steps(table: Any, span: HduSpan) -> NDArray[Any] | None:
+    """The step of each pixel's tile, where packing added noise to pixels of one value as well."""
+    dithered = str(table.header.get("ZQUANTIZ", "")).strip() == "SUBTRACTIVE_DITHER_1"
+    if not dithered or "ZSCALE" not in (table.data.dtype.names or ()):
+        return None
+    tiles = [-(-n // side) for n, side in zip(span.shape, span.tile, strict=True)]
+    steps = np.asarray(table.data["ZSCALE"], np.float32).reshape(tiles)
+    for axis, (side, length) in enumerate(zip(span.tile, span.shape, strict=True)):
+        steps = steps.repeat(side, axis=axis).take(range(length), axis=axis)
+    return steps
+
+
+def _undithered(planes: NDArray[Any], steps: NDArray[Any]) -> NDArray[Any]:
+    """Planes whose flat regions (zeros outside a survey, above all) are of one value again.
+
+    Flat is where 3 x 3 pixels differ by at most a step, which is far below the noise.
+    """
+    from scipy import ndimage
+
+    made = np.array(planes)
+    for plane, step in zip(made, steps, strict=True):
+        known = np.where(np.isfinite(plane), plane, np.inf)
+        with np.errstate(invalid="ignore"):
+            spread = ndimage.maximum_filter(known, 3) - ndimage.minimum_filter(known, 3)
+        labels, count = ndimage.label(spread <= step)
+        if not count:
+            continue
+        levels = np.append(np.nan, ndimage.median(plane, labels, np.arange(1, count + 1)))
+        grown = ndimage.maximum_filter(labels, 3)
+        flat = (grown > 0) & (np.abs(plane - levels[grown]) <= step)
+        plane[flat] = levels[grown][flat]
+    return made
 
 
 def _check_tiles(table: Any, body: bytes, span: HduSpan, name: str) -> None:

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
 from galaxy_explorer.survey.fits_images import BZIP2_MAGIC, GZIP_MAGIC, called_beside
-from galaxy_explorer.survey.images import COMPRESSED, PICTURES, SUFFIXES, Image, read_image
+from galaxy_explorer.survey.images import AS_PNG, COMPRESSED, PICTURES, SUFFIXES, Image, read_image
 from galaxy_explorer.survey.inventory import Reasons
 from galaxy_explorer.survey.limits import MAX_FILE_BYTES
 from galaxy_explorer.utils.reading import plain_table
@@ -68,10 +68,14 @@ def _key(name: str) -> str:
 
 
 class PictureIndex:
-    """Paths of pictures, relative and with slashes; `root` is where they lie, for longer names."""
+    """Paths of pictures, relative and with slashes; `root` is where they lie, for longer names.
 
-    def __init__(self, paths: Iterable[str], root: str) -> None:
+    others: files of kinds that are not read, to name them where they are what is looked for.
+    """
+
+    def __init__(self, paths: Iterable[str], root: str, others: Iterable[str] = ()) -> None:
         self.paths = sorted(paths)
+        self._others = {_key(one.rpartition("/")[2].partition(".")[0]): one for one in others}
         self._root = _key(root).strip("/")
         # By path, path without suffix, file name, file name without suffix.
         self._ways: tuple[dict[str, list[str]], ...] = ({}, {}, {}, {})
@@ -108,6 +112,11 @@ class PictureIndex:
                 return fitting[0]
         if any(len(part.encode()) > MAX_NAME_CHARACTERS for part in plain.split("/")):
             raise BadImage(name[:80], "is no file name")
+        stem = _bare(_key(wanted).rpartition("/")[2])
+        other = self._others.get(stem) or self._others.get(stem.partition(".")[0])
+        if other and _key(other).rpartition("/")[2].startswith(stem):
+            words = f"{other} is of a kind that is not read; {AS_PNG}, or unpack it"
+            raise BadImage(name, words)
         raise BadImage(name, f"no such file in the folder{self._hint(wanted)}")
 
     def _tiers(self, key: str) -> Iterator[list[str]]:
@@ -188,7 +197,8 @@ class FolderSource(_IndexedSource):
     def __init__(self, folder: Path, hdu: int | None = None) -> None:
         self._folder = folder
         self.listing = list_pictures(folder)
-        index = PictureIndex(self.listing.pictures, folder.resolve().as_posix())
+        root = folder.resolve().as_posix()
+        index = PictureIndex(self.listing.pictures, root, self.listing.others)
         super().__init__(hdu, "folder", index)
 
     def fetch(self, row: CatalogRow) -> Image:
@@ -249,11 +259,16 @@ class ZipSource(_IndexedSource):
 
 
 class Listing:
-    """The files of a folder. pictures: relative paths. left_out: the others, by kind or reason."""
+    """The files of a folder.
+
+    pictures, others: relative paths of those that are read and of those of another kind. left_out:
+    all that are not read, by kind or reason.
+    """
 
     def __init__(self) -> None:
         self.pictures: list[str] = []
         self.left_out = Reasons()
+        self.others: list[str] = []
         self.linked = 0
 
     def words(self) -> list[str]:
@@ -304,6 +319,8 @@ def list_pictures(folder: Path) -> Listing:
             relative = path.relative_to(folder).as_posix()
             if why := _no_picture(path, relative):
                 listing.left_out.add(why, os.fsencode(relative).decode("utf-8", "replace"))
+                if why.startswith("."):
+                    listing.others.append(relative)
                 continue
             listing.linked += path.is_symlink() and not _inside(path, root)
             listing.pictures.append(relative)
@@ -317,7 +334,7 @@ def _no_picture(path: Path, relative: str) -> str:
         return "name that is not UTF-8; rename it"
     if not is_picture(name):
         suffix = path.suffix.lower()
-        plain = suffix and suffix.isprintable() and not name.startswith(".")
+        plain = suffix and suffix.isprintable() and not _is_hidden(name)
         return suffix if plain else "without a suffix"
     if _is_hidden(name):
         return "hidden file"

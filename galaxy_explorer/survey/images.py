@@ -41,6 +41,19 @@ PICTURES = {
     b"MM\0*": "TIFF",
     b"RIFF": "WEBP",
 }
+AS_PNG = "save it as PNG, or as FITS where its pixels are linear"
+UNREAD = {
+    rb"GIF8": ("a GIF", AS_PNG),
+    rb"BM": ("a BMP", AS_PNG),
+    rb"\0\0\0\x0cjP|\xff\x4f\xff\x51": ("JPEG 2000", AS_PNG),
+    rb".{4}ftyp(avif|avis|hei[cxf]|mif1)": ("AVIF or HEIC", AS_PNG),
+    rb"%PDF|%!PS": ("a PDF or PostScript", AS_PNG),
+    rb"version https://git-lfs": ("a pointer of Git LFS", "fetch the file itself: git lfs pull"),
+    rb"\s*<": ("a web page or XML", "download the picture again"),
+    rb"\xfd7zXZ|\x1f\x9d|PK\x03\x04|7z\xbc\xaf|Rar!": ("packed", "unpack it first"),
+    rb"\x89HDF|\x93NUMPY": ("a cube of arrays", "give it as SOURCE of its own"),
+}
+"""What files are that are not read, by their first bytes, and what helps."""
 BAND_KEYWORDS = ("FILTER", "BAND", "FILTNAM1", "FILTER1", "FILTER2")
 BAND_CUTS = (r"[,;|/+]+", r"[\s,;|/+]+")
 NOT_LINEAR = re.compile(r"(ab|st|vega)?[ _]?mag(s|nitudes?)?(?![a-z])|log(10)?[ (]|dex")
@@ -304,6 +317,9 @@ def read_image(
     if kind is not None:
         return _read_picture(data, name, kind)
     if not data.startswith(b"SIMPLE"):
+        for mark, (what, cure) in UNREAD.items():
+            if re.match(mark, data, re.DOTALL):
+                raise BadImage(name, f"is {what}; {cure}")
         raise BadImage(name, "neither FITS, PNG nor JPEG (nor WebP or TIFF) by its first bytes")
     found = read_fits(data, name, hdu)
     facts = {"header": found.header, "words": found.words, "full_range": found.full_range}

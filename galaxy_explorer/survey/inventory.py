@@ -311,7 +311,8 @@ class Inventory:
     def _read_lines(self) -> Iterator[str]:
         of = self.rows - self.absent.count
         some = f"{self.examined:,} of {of:,}; --all examines every one"
-        yield _line("Pictures", f"examined: {f'all {of:,}' if self.all_examined else some}")
+        every = f"all {of:,}" + (" rows" if self.done else "")
+        yield _line("Pictures", f"examined: {every if self.all_examined else some}")
         ways = self.ways.most_common()
         for words, count in ways[:MOST_KINDS]:
             yield _line("  read", f"{count:,} x {words}")

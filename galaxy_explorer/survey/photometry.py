@@ -159,7 +159,8 @@ def gaps(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
         found |= region
     known = valid & ~found
     if known.any():
-        sky, sigma = sky_level(plane, known)
+        with np.errstate(invalid="ignore"):
+            sky, sigma = sky_level(plane, known)
         low = known & (plane < sky - GAP_SIGMA * sigma)
         values, counts = np.unique(plane[low], return_counts=True)
         order = np.argsort(-counts)[:MOST_LOW_VALUES]

@@ -60,6 +60,8 @@ WCS_CARD = re.compile(
 )
 OLDER_CARD = re.compile(r"PC\d.*|CROTA\d|CDELT\d")
 """What FITS forbids beside a CD matrix, and what other programs then pass over."""
+KINDS = ("CTYPE1", "CTYPE2")
+LEFT_OVER = "SIP terms left out, for CTYPE does not say -SIP"
 SIP_CARD = re.compile(r"[AB]P?_(?:ORDER|DMAX|[0-9]+_[0-9]+)")
 UNUSABLE_WCS = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, MemoryError,
@@ -111,6 +113,8 @@ def _scale_of_keyword(header: Mapping[str, Any], keyword: str) -> float:
     if number is None or (number <= 0 and number == int(number)):  # -1, as for "unknown"
         return 0.0
     number = abs(number)
+    if keyword == "GS_SCALE" and number == 1:  # GalSim's word for "not known"
+        return 0.0
     if keyword in AREA_KEYWORDS:
         return math.sqrt(number * AREA_KEYWORDS[keyword])
     comment = str(header.comments[keyword]).lower() if hasattr(header, "comments") else ""
@@ -136,6 +140,11 @@ def _value(header: Mapping[str, Any], keyword: str) -> Any:
         return None
 
 
+def _says_sip(cards: Mapping[str, Any]) -> bool:
+    """Whether CTYPE names the SIP distortion. Drizzled images often keep the terms without it."""
+    return any(str(cards.get(key, "")).strip().upper().endswith("-SIP") for key in KINDS)
+
+
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -151,7 +160,8 @@ def _wcs_cards(header: Mapping[str, Any]) -> dict[str, Any]:
     cards = {k: _value(header, k) for k in list(header) if WCS_CARD.fullmatch(str(k))}
     text = {k: v for k, v in cards.items() if k.startswith(("CTYPE", "CUNIT", "RADE"))}
     numbers = {k: n for k, v in cards.items() if k not in text and (n := _number(v)) is not None}
-    if any(numbers.get(f"{axis}_ORDER", 0) > MAX_SIP_ORDER for axis in "AB"):
+    absurd = any(numbers.get(f"{axis}_ORDER", 0) > MAX_SIP_ORDER for axis in "AB")
+    if absurd or not _says_sip(text):
         numbers = {k: v for k, v in numbers.items() if not SIP_CARD.fullmatch(k)}
     whole = ("NAXIS", "WCSAXES", "A_ORDER", "B_ORDER")
     cards = {k: int(v) if k.startswith(whole) else v for k, v in numbers.items()}
@@ -174,7 +184,6 @@ def _scale_of_wcs(header: Mapping[str, Any]) -> PixelScale | None:
     cards = _wcs_cards(header)
     if not cards.get("CTYPE1"):
         return None
-    stale = _has_stale_sip(cards)
     from astropy.io import fits
     from astropy.wcs.utils import proj_plane_pixel_area, proj_plane_pixel_scales
 
@@ -186,12 +195,12 @@ def _scale_of_wcs(header: Mapping[str, Any]) -> PixelScale | None:
     except UNUSABLE_WCS:
         return None
     scale, notes = plane, list[str]()
-    if stale:
-        notes.append("SIP coefficients without -SIP in CTYPE are left out, as of a drizzled image")
     if local is not None and abs(local / plane - 1) > ROUNDING:
         scale = local
     if not SCALE_RANGE[0] < scale < SCALE_RANGE[1]:
         return None
+    if any(SIP_CARD.fullmatch(key) for key in header if key) and not _says_sip(cards):
+        notes.append(LEFT_OVER)
     if not same_scale(steps[1], steps[0]):
         words = f"pixels are not square: {steps[0]:.4g} x {steps[1]:.4g} arcsec; {scale:.4g} taken"
         notes.append(words)
@@ -216,23 +225,16 @@ def _local_scale(wcs: WCS) -> float | None:
     return math.degrees(math.sqrt(area)) * ARCSEC_PER_DEGREE or None
 
 
-def _has_stale_sip(header: Mapping[str, Any]) -> bool:
-    """Whether a header has coefficients of a distortion that its CTYPE does not claim.
-
-    Drizzled images keep those of their first exposure, which no longer hold of their pixels.
-    """
-    claimed = any("-SIP" in str(_value(header, key)) for key in ("CTYPE1", "CTYPE2"))
-    return not claimed and ("A_ORDER" in header or "B_ORDER" in header)
-
-
 def sky_wcs(header: fits.Header, file: fits.HDUList | None = None) -> WCS:
     """The two celestial axes of a header; with `file`, where its lookup tables of distortion are.
+
+    SIP terms count where CTYPE ends with -SIP, as their convention has it.
 
     Raises one of UNUSABLE_WCS where there are none.
     """
     from astropy.wcs import WCS
 
-    if _has_stale_sip(header):
+    if not _says_sip(header) and any(SIP_CARD.fullmatch(key) for key in header):
         header = header.copy()
         for key in [key for key in header if SIP_CARD.fullmatch(key)]:
             del header[key]

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.folders import FolderSource, ParquetSource, ZipSource
+from galaxy_explorer.survey.folders import FolderSource, ParquetSource, ZipSource, is_picture
 from galaxy_explorer.survey.images import Image, image_of
 from galaxy_explorer.survey.limits import (
     MAX_FILE_BYTES,
@@ -271,6 +271,7 @@ def _is_plain_dataset(file: Any, name: str) -> bool:
     return isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual
 
 
+PACKED = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".rar", ".7z", ".zst")
 CUBE_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".hdf")
 
 
@@ -519,6 +520,12 @@ def open_source(
     if path.is_file() and suffix == ".parquet":
         same = catalog.path.exists() and path.samefile(catalog.path)
         return ParquetSource(path, catalog.id_column, same=same)
+    if not path.exists():
+        raise SurveyError(f"{path}: no such file or folder; give SOURCE")
+    if suffix in PACKED:
+        raise SurveyError(f"{path}: is packed; unpack it into a folder first")
+    if is_picture(path.name):
+        raise SurveyError(f"{path}: one picture; give the folder that it is in")
     raise SurveyError(
         f"{path}: neither a folder, zip archive or Parquet file of pictures, a cube "
         f"({', '.join(CUBE_SUFFIXES)}) nor a FITS mosaic"

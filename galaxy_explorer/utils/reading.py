@@ -199,6 +199,9 @@ def _read_votable(path: Path, named: str, wanted: str | None) -> Read:
     notes = [f"table: {number} {tables[number][0]}".rstrip()] if len(tables) > 1 else []
     if any(i.value == "OVERFLOW" for r in document.resources for i in (*r.infos, *found[1].infos)):
         notes.append("the service cut the table off (OVERFLOW): rows are missing")
+    systems = {c.system for r in document.resources for c in r.coordinate_systems if c.system}
+    if odd := sorted(systems - {"ICRS", "FK5", "eq_FK5"}):
+        notes.append(f"its positions are of {', '.join(odd)}; those taken are believed to be ICRS")
     return found[number].to_table(use_names_over_ids=True), notes
 
 

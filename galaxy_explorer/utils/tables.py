@@ -512,6 +512,7 @@ def outside_words(counts: Mapping[str, int]) -> str:
 
 
 MOST_EXACT = 2**53
+_BYTES = re.compile(r"b'.*'|b\".*\"")  # as pandas writes them to CSV
 _WHOLE_FLOAT = re.compile(r"[+-]?\d+\.0*")
 _SCIENTIFIC = re.compile(r"[+-]?\d\.\d+[eE]\+?\d+")
 
@@ -519,9 +520,14 @@ _SCIENTIFIC = re.compile(r"[+-]?\d\.\d+[eE]\+?\d+")
 def check_id_texts(texts: Collection[str], column: str, name: str) -> bool:
     """Whether ids that are text are whole numbers written as floats (1234.0), all of them.
 
-    Raises BadCatalog where digits of them are lost.
+    Raises BadCatalog where digits of them are lost, or they are bytes that were written as text.
     """
     there = [text for text in texts if text]
+    if there and all(_BYTES.fullmatch(text) for text in there):
+        raise BadCatalog(
+            f"{name}: the id column {column!r} holds Python's bytes such as {there[0]}; decode "
+            "them before the table is written"
+        )
     whole = bool(there) and all(_WHOLE_FLOAT.fullmatch(text) for text in there)
     lost = whole and any(abs(int(text.split(".")[0])) >= MOST_EXACT for text in there)
     cut = [text for text in there if _SCIENTIFIC.fullmatch(text)]  # as spreadsheets write them

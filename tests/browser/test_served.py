@@ -53,6 +53,23 @@ def test_the_maps_tiles_are_seen(small_app, browser: Browser, options: tuple[str
     assert complaints == []
 
 
+@pytest.mark.slow
+def test_every_process_behind_a_login_has_loaded_the_app(small_app, browser: Browser) -> None:
+    complaints: list[str] = []
+    login = ("--basic-auth", "word", "--cookie-secret", "0" * 32)
+    with served("--num-procs", "2", *login, **small_app) as where:
+        page = browser.new_page(viewport=SIZE)
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(where)
+        page.locator("input[name=username]").fill("Ada")
+        page.locator("input[name=password]").fill("word")
+        watch(page, complaints)
+        page.keyboard.press("Enter")
+        page.locator(".gallery[data-painted]").first.wait_for()
+        page.close()
+    assert complaints == []
+
+
 FOREIGN = "evil.example:5006"
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from galaxy_explorer.errors import BundleError, in_words
+from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.display import encode_sheet
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.widgets.detail import Detail, facts
@@ -142,6 +145,23 @@ def test_an_overtaken_drawing_is_dropped(gallery, state):
     asyncio.run(race())
     assert shown(gallery) == list(range(100, 110))
     assert gallery.sheet.stamp == gallery.task.number
+
+
+@pytest.mark.parametrize(
+    "error", [BundleError("weights: missing"), OSError(errno.EIO, "cannot be read", "weights")]
+)
+def test_a_drawing_in_vain_says_why(error, monkeypatch):
+    said, drawn = [], []
+    monkeypatch.setattr(
+        "galaxy_explorer.explorer.background.notify", lambda words, warning: said.append(words)
+    )
+
+    def refuse() -> None:
+        raise error
+
+    asyncio.run(LatestTask(lambda: refuse, drawn.append).draw())
+    assert said == [in_words(error)]
+    assert drawn == []
 
 
 def test_pictures_are_named_for_what_they_are(gallery, state):

@@ -20,7 +20,7 @@ from PIL import Image
 
 from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.classification import Classification, Membership, ModelReading
-from galaxy_explorer.errors import BadImage
+from galaxy_explorer.errors import BadImage, Busy
 from galaxy_explorer.explorer.background import beside
 from galaxy_explorer.explorer.pages import my_galaxy
 from galaxy_explorer.explorer.pages import my_galaxy as examination
@@ -262,3 +262,9 @@ def test_what_hangs_in_the_other_process_is_killed_and_the_next_is_done() -> Non
     with pytest.raises(TimeoutError):
         beside(0.2, time.sleep, 60)
     assert beside(120, os.getpid) != process
+
+
+def test_a_process_that_dies_is_said_and_the_next_one_works() -> None:
+    with pytest.raises(Busy, match="ended before it was done"):
+        beside(120, os._exit, 1)
+    assert beside(120, os.getpid) != os.getpid()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import gc
+import gzip
+import tracemalloc
 from types import SimpleNamespace
 
 import pytest
+from bokeh.core.serialization import Deserializer
 from bokeh.document import Document
 from bokeh.server.contexts import BokehSessionContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galaxy_explorer.explorer.server.sessions import SessionSlots
+from galaxy_explorer.explorer.server import routes  # noqa: F401 (bounds what messages hold)
+from galaxy_explorer.explorer.server.sessions import MAX_UNPACKED_BYTES, SessionSlots
 
 ABSENCE = 30
 COMING, LEAVING, DROPPED, BACK = range(4)
@@ -106,3 +111,24 @@ def test_never_more_than_the_limit_are_connected(limit: int, story: list[tuple[i
             elif not one.session.expiration_requested:
                 one.session.connection_count = 1
         assert sum(one.session.connection_count for one in seated) <= limit
+
+
+def message(packed: bytes) -> dict[str, str]:
+    return {"type": "bytes", "data": base64.b64encode(packed).decode()}
+
+
+def test_bytes_in_a_message_come_as_they_were_sent() -> None:
+    data = bytes(range(256)) * 4096
+    assert Deserializer().decode(message(gzip.compress(data))) == data
+
+
+def test_a_small_message_cannot_fill_the_memory() -> None:
+    bomb = message(gzip.compress(bytes(8 * MAX_UNPACKED_BYTES), compresslevel=1))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=str(MAX_UNPACKED_BYTES)):
+        Deserializer().decode(bomb)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * MAX_UNPACKED_BYTES
+    with pytest.raises(ValueError, match="cut"):
+        Deserializer().decode(message(gzip.compress(b"galaxy" * 1000)[:-9]))

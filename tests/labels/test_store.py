@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galaxy_explorer.errors import LabelError, NotSaved
-from galaxy_explorer.labels.log import Change, log_path, new_event_id
+from galaxy_explorer.labels.log import Change, EventLog, log_path, new_event_id
 from galaxy_explorer.labels.scheme import DEFAULT, LabelScheme, Term
 from galaxy_explorer.labels.store import Annotations, LabelStore, selection_digest
 from tests.labels.conftest import GIVEN
@@ -209,6 +209,15 @@ def test_an_edited_vocabulary_is_a_new_version_and_old_labels_stay(open_store):
         again.record("Ada", [stage("g1", "T3")])
     assert again.record("Ada", [replace(stage("g1", "T4"), vocabulary=1)])[0].vocabulary == 1
     assert again.said("Ada", "g1")["stage"].label == "T4"
+
+
+def test_a_log_in_a_folder_that_cannot_be_written_to_asks_for_a_copy(tmp_path, monkeypatch):
+    log = tmp_path / "labels.db"
+    log.write_bytes(b"no database" * 100)
+    monkeypatch.setattr("galaxy_explorer.labels.log.can_write", lambda folder: folder != tmp_path)
+    with pytest.raises(LabelError, match="name a copy in a folder that can be written to by"):
+        EventLog(log)
+    assert list(tmp_path.iterdir()) == [log]
 
 
 @pytest.mark.parametrize("content", [b"not a database at all, but text" * 40, None])

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image as Pictures
 
 from galaxy_explorer.classification import expand
-from galaxy_explorer.errors import BadImage
+from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
 from galaxy_explorer.survey.folders import FolderSource, PictureIndex, is_picture
 from galaxy_explorer.survey.ingest import ingest_survey
@@ -184,3 +184,29 @@ def test_an_archive_with_backslashes_and_twins_is_read(tmp_path):
     (tmp_path / "c.csv").write_text("id\na\n")
     report = ingest(tmp_path / "p.zip", tmp_path / "c.csv", tmp_path / "s")
     assert (report.accepted, report.unused_pictures) == (1, 0)
+
+
+def test_a_file_of_a_kind_that_is_not_read_is_named_with_the_cure(tmp_path):
+    for name in ("a.gif", "b.fits.xz", "c.png"):
+        (tmp_path / name).write_bytes(picture(1))
+    source = FolderSource(tmp_path)
+    for wanted, found in (("a", "a.gif"), ("b", "b.fits.xz"), ("a.jpg", "a.gif")):
+        with pytest.raises(
+            BadImage, match=f"{found} is of a kind that is not read; save it as PNG"
+        ):
+            source.fetch(CatalogRow(0, wanted, "", np.nan, np.nan, np.nan))
+    with pytest.raises(BadImage, match=r"the nearest is c\.png"):
+        source.fetch(CatalogRow(0, "d", "", np.nan, np.nan, np.nan))
+
+
+def test_sources_that_are_none_are_refused_with_the_cure(tmp_path):
+    (tmp_path / "c.csv").write_text("id\na\n")
+    for name, words in (
+        ("p.tar.gz", "unpack it into a folder"),
+        ("a.jpg", "give the folder that it is in"),
+        ("none", "no such file or folder"),
+    ):
+        if name != "none":
+            (tmp_path / name).write_bytes(b"0")
+        with pytest.raises(SurveyError, match=words):
+            ingest(tmp_path / name, tmp_path / "c.csv", tmp_path / "s")

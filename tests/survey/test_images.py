@@ -136,3 +136,23 @@ def test_a_card_that_cannot_be_parsed_states_nothing(keyword):
     card = f"{keyword:8}= abc def ghi".encode().ljust(80)
     image = read_image(data[:start] + card + data[start + 80 :])
     assert (image.pixel_scale_arcsec, image.band) == (0.3, None)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"GIF89a", "is a GIF; save it as PNG"),
+        (b"BM6000", "is a BMP; save"),
+        (b"\0\0\0\x0cjP  \r\n", "is JPEG 2000; save"),
+        (b"\0\0\0 ftypavif", "is AVIF or HEIC; save"),
+        (b"%PDF-1.7", "is a PDF"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS; fetch"),
+        (b"<!DOCTYPE html>", "is a web page or XML; download"),
+        (b"\xfd7zXZ\0", "is packed; unpack it first"),
+        (b"\x93NUMPY", "is a cube of arrays"),
+        (b"hello", "neither FITS, PNG nor JPEG"),
+    ],
+)
+def test_other_files_are_named_with_the_cure(data, words):
+    with pytest.raises(BadImage, match=words):
+        read_image(data)

@@ -264,7 +264,7 @@ def test_wrong_requests_are_named(folder, tmp_path):
     good = write_csv(tmp_path / "g.csv", {"id": [f"{name}-absent" for name in NAMES]})
     with pytest.raises(SurveyError, match="no catalogue row has a usable picture"):
         run(folder, good, tmp_path / "s")
-    with pytest.raises(SurveyError, match="neither a folder"):
+    with pytest.raises(SurveyError, match="no such file or folder"):
         run(tmp_path / "absent", good, tmp_path / "s")
     for options in ({"band": ""}, {"size": 4}, {"cutout_arcsec": -1.0}):
         with pytest.raises(SettingError):

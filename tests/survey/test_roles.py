@@ -235,6 +235,8 @@ def test_two_stamps_of_one_id_are_refused(tmp_path):
         (("_RAJ2000", "_DEJ2000"), ("150.0", "2.0")),
         (("RAdeg", "DEdeg"), ("150.0", "2.0")),
         (("ra", "dec"), ("10 00 00", "+02 00 00")),
+        (("RA (J2000)", "Dec (J2000)"), ("10:00:00", "+02:00:00")),
+        (("RA (ICRS)", "Dec (ICRS)"), ("150.0", "2.0")),
         (("ra", "dec"), ("1.5D+02", "2.0")),
         (("ra", "dec"), ("0150.0", "02.0")),
     ],
@@ -292,3 +294,24 @@ def test_a_scale_in_the_catalogue_that_the_header_contradicts_is_said(pictures):
     ]
     assert "the catalogue has another" not in taken[0]
     assert "the catalogue has another" in taken[1]
+
+
+def test_bytes_that_became_text_and_degrees_that_are_hours_are_refused(pictures):
+    with pytest.raises(BadCatalog, match=r"'id' holds Python's bytes such as b'U1'; decode"):
+        ingest(pictures, "id\nb'U1'\nb'U2'\n")
+    table = Table({"id": ["U1"], "ra": ["10:00:00"], "dec": ["+02:00:00"]})
+    table["ra"].unit = table["dec"].unit = "deg"
+    with pytest.raises(BadCatalog, match="'ra' holds hh:mm:ss, but its unit says degrees"):
+        ingest(pictures, table, columns={"ra": "ra"})
+    table["ra"].unit = "h:m:s"
+    np.testing.assert_allclose(ingest(pictures, table).survey.column("ra"), [150.0])
+
+
+def test_pixel_scales_in_degrees_are_not_taken_for_arcsec(pictures):
+    tiny = "id,pixscale\nU1,7.3e-5\n"
+    note = "pixel_scale not used: column 'pixscale' has 7.3e-05 where arcsec a pixel"
+    assert any(one.startswith(note) for one in ingest(pictures, tiny).notes)
+    with pytest.raises(BadCatalog, match="call it pixscale_deg"):
+        ingest(pictures, tiny, columns={"pixel_scale": "pixscale"})
+    said = ingest(pictures, tiny.replace("pixscale", "pixscale_deg")).survey
+    np.testing.assert_allclose(said.column("stamp_pixel_scale_arcsec"), [0.2628])

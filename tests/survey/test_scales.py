@@ -99,6 +99,18 @@ def test_a_scale_in_other_words() -> None:
         assert pixel_scale(silent) is None
 
 
+def test_terms_of_sip_that_a_drizzled_image_kept_are_left_out(capfd) -> None:
+    far = {**PLACE, **CD, "CRPIX1": -3000.0, "CRPIX2": 4000.0}
+    leftover = {**SIP, "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"}
+    found = stated_scale(fits.Header({**far, **leftover}))
+    assert found.arcsec == pytest.approx(SCALE, rel=1e-3)
+    assert found.notes == ("SIP terms left out, for CTYPE does not say -SIP",)
+    assert stated_scale(fits.Header({**far, **SIP})).arcsec != pytest.approx(SCALE, rel=0.03)
+    there = sky_wcs(fits.Header({**far, **leftover})).pixel_to_world(10, 20)
+    assert there.separation(sky_wcs(fits.Header(far)).pixel_to_world(10, 20)).arcsec < 1e-6
+    assert "SIP" not in capfd.readouterr().err
+
+
 def test_a_cd_matrix_counts_before_what_may_not_stand_beside_it() -> None:
     header = fits.Header({**PLACE, **CD, "PC1_1": 1.0, "PC2_2": 1.0, "CROTA2": 12.0})
     assert pixel_scale(header) == pytest.approx(SCALE)

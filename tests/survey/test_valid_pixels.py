@@ -131,6 +131,25 @@ def test_a_frame_of_one_value_about_noise_is_a_gap(sky, shape):
     assert image_of(model[None], "a", linear=True).valid is None, "a model without noise"
 
 
+@pytest.mark.parametrize("dither", [1, 2, -1])
+@pytest.mark.parametrize("sky", [0.0, 50.0])
+def test_a_gap_that_packing_made_uneven_is_one(sky, dither):
+    """fpack adds noise of a step to zeros as well; beside a sky of zero that halves sigma."""
+    cut = galaxy(sky=sky).astype(np.float32)
+    cut[:, :14] = 0.0
+    cut[70:, 70:] = np.nan
+    stream = io.BytesIO()
+    packed = fits.CompImageHDU(cut, compression_type="RICE_1", quantize_method=dither)
+    fits.HDUList([fits.PrimaryHDU(), packed]).writeto(stream)
+    image = read_image(stream.getvalue())
+    stamp = stamp_of(image, size=80)
+    assert stamp.sky_sigma == pytest.approx(2.0, rel=0.1)
+    assert stamp.valid_share == pytest.approx(1 - (14 * 80 + 100) / 6400, abs=0.002)
+    inside = np.isfinite(cut) & (cut != 0)
+    changed = np.abs(image.data[0] - cut)[inside] > 0.2  # noise of just the gap's value beside it
+    assert changed.mean() < 0.005
+
+
 @pytest.mark.parametrize("value", [0.0, -32768.0])
 def test_a_block_far_below_the_sky_has_no_data(value):
     cut = galaxy()

@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.errors import NoHub, in_words
 from galaxy_explorer.explorer.assets import render
+from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.links import link_query
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.components import CopyTexts, HtmlPane, notify
+from galaxy_explorer.explorer.widgets.components import CopyTexts, HtmlPane
 from galaxy_explorer.explorer.widgets.controls import Downloads, Made
 from galaxy_explorer.explorer.widgets.results import current_results
 from galaxy_explorer.tables import PAPER, SOFTWARE, galaxy_table

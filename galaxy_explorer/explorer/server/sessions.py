@@ -13,10 +13,12 @@ a while.
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import ssl
 import sys
 import time
+import zlib
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +36,7 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 from bokeh.application.application import SessionContext
+from bokeh.core.serialization import Deserializer
 from bokeh.server.contexts import BokehSessionContext
 from bokeh.server.session import ServerSession
 from bokeh.server.tornado import (
@@ -52,7 +55,8 @@ from tornado.web import Finish, RequestHandler
 
 from galaxy_explorer.errors import SettingError
 from galaxy_explorer.explorer.assets import render
-from galaxy_explorer.explorer.widgets.components import SessionBeacon, notify, when_loaded
+from galaxy_explorer.explorer.background import notify
+from galaxy_explorer.explorer.widgets.components import SessionBeacon, when_loaded
 from galaxy_explorer.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -462,9 +466,23 @@ def lasting(handler: DocHandler, page: str) -> str:
     return page
 
 
+MAX_UNPACKED_BYTES = 64 << 20
+"""What packed bytes in a message may unpack to: a message of 20 MB could else fill the memory."""
+
+
+def unpacked_bytes(text: str) -> bytes:
+    """What a message holds in base64 and gzip. Raises ValueError where that is too much."""
+    reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    data = reader.decompress(base64.b64decode(text), MAX_UNPACKED_BYTES)
+    if reader.unconsumed_tail or not reader.eof:
+        raise ValueError(f"bytes in a message are cut, or more than {MAX_UNPACKED_BYTES}")
+    return data
+
+
 def guard_server(routes: Sequence[tuple[str, type[RequestHandler]]]) -> None:
     """Have every Bokeh server of this process, running or not, serve routes and keep others out."""
     find, write = BokehTornado.find_handler, DocHandler.write
+    read_bytes = Deserializer._decode_bytes  # noqa: SLF001 (no setting bounds it)
     served: WeakSet[BokehTornado] = WeakSet()
 
     def find_handler(self: BokehTornado, request: HTTPServerRequest, **options: Any) -> Any:
@@ -495,5 +513,10 @@ def guard_server(routes: Sequence[tuple[str, type[RequestHandler]]]) -> None:
                 chunk = lasting(self, chunk)
         write(self, chunk)
 
+    def decode_bytes(self: Deserializer, obj: Any) -> Any:
+        data = obj["data"]
+        return unpacked_bytes(data) if isinstance(data, str) else read_bytes(self, obj)
+
     BokehTornado.find_handler = find_handler
     DocHandler.write = write_page
+    Deserializer._decode_bytes = decode_bytes  # noqa: SLF001

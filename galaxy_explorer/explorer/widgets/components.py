@@ -380,14 +380,3 @@ class TypeMorph(_EmulatorComponent):
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
     _esm = script("morph.js")
-
-
-DURATION_MS = 8000
-
-
-def notify(words: str, *, warning: bool = False) -> None:
-    """Show a notice to the visitor whose callback this is; nothing without a page."""
-    notifications = pn.state.notifications
-    if notifications is not None:
-        send = notifications.warning if warning else notifications.info
-        send(words, duration=DURATION_MS)

@@ -16,9 +16,10 @@ import panel as pn
 import panel_material_ui as pmui
 
 from galaxy_explorer.errors import GalaxyExplorerError, in_words
+from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.pictures.display import COLOUR_MAPS, OWN_COLOURS, has_colour
 from galaxy_explorer.explorer.state import ExplorerState
-from galaxy_explorer.explorer.widgets.components import DownloadButtons, NumberField, notify
+from galaxy_explorer.explorer.widgets.components import DownloadButtons, NumberField
 from galaxy_explorer.explorer.wording import format_model
 
 if TYPE_CHECKING:
