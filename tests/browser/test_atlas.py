@@ -137,7 +137,10 @@ def test_clear_selects_nothing_again(atlas) -> None:
 def test_pan_and_zoom_send_nothing_and_bring_the_galaxies(open_page, frames_sent) -> None:
     page = open_page()
     page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(2000)
+    seen = -1
+    while seen < len(frames_sent):  # until the page has said all that it says of itself
+        seen = len(frames_sent)
+        page.wait_for_timeout(2000)
     tiles: list[tuple[int, str]] = []
     page.on("response", lambda r: tiles.append((r.status, r.url)) if "/tile/" in r.url else None)
     sent = len(frames_sent)
