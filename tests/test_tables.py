@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -231,7 +232,10 @@ def test_a_file_is_written_only_if_it_reads_back_equal(tmp_path, monkeypatch) ->
 def test_ids_of_a_votable_are_unique_and_valid(tmp_path: Path) -> None:
     columns = {"a b": [1], "a_b": [2], "a-b": [3], "1st": [4], "table": ["x"], "é": [5], "É": [6]}
     columns |= {"ra": [10.0], "dec": [-5.0]}
-    data = encode_table(explained_table(columns, {"é": "ü"}), "vot")
+    columns |= {"selection": ["é"], "about_1": [7]}
+    data = encode_table(explained_table(columns, {"é": "ü", "selection": "T > 3"}), "vot")
+    every = re.findall(rb' ID="([^"]*)"', data)
+    assert len(set(every)) == len(every)
     found = parse_single_table(io.BytesIO(data))
     ids = [field.ID for field in found.fields]
     assert len(set(ids)) == len(ids)
@@ -244,6 +248,13 @@ def assert_valid(data: bytes, folder: Path) -> None:
     (folder / "t.vot").write_bytes(data)
     said = io.StringIO()
     assert validate(str(folder / "t.vot"), said), said.getvalue()
+
+
+def test_texts_of_one_character_are_texts_of_a_votable() -> None:
+    made = explained_table({"id": ["a", "b"], "note": ["", "c"]}, {})
+    data = encode_table(made, "vot")
+    assert b'arraysize="1"' not in data
+    assert_equal(decode_table(data, "vot"), made)
 
 
 def test_galaxies_are_a_valid_votable(table: Table, tmp_path: Path) -> None:

@@ -332,7 +332,7 @@ def _with_ids(document: VOTableFile) -> None:
     """Give the fields of a VOTable ids of their own, and positions their system."""
     from astropy.io.votable.tree import CooSys
 
-    known = {"icrs", "table"}
+    known = {"icrs", "table", *(info.ID for info in document.infos)}
     for resource in document.resources:
         for one in resource.tables:
             one.ID = "table"
@@ -347,6 +347,8 @@ def _with_ids(document: VOTableFile) -> None:
                     number += 1
                 known.add(chosen)
                 field.ID = chosen
+                if field.datatype in {"char", "unicodeChar"} and field.arraysize == "1":
+                    field.arraysize = "*"  # texts of one character are texts
             places = [
                 f for f in one.fields if (f.ucd or "").startswith(("pos.eq.ra", "pos.eq.dec"))
             ]
@@ -364,9 +366,9 @@ def _votable_bytes(table: Table) -> bytes:
     plain = table.copy(copy_data=False)
     plain.meta.clear()
     document = from_table(plain)
+    for number, (key, value) in enumerate(table.meta.items(), 1):
+        document.infos.append(Info(ID=f"about_{number}", name=key, value=str(value)))
     _with_ids(document)
-    for key, value in table.meta.items():
-        document.infos.append(Info(name=key, value=str(value)))
     buffer = io.BytesIO()
     # Not document.to_xml: its compiled writer runs over the end of its buffer at some lengths.
     writeto(document, buffer)

@@ -51,7 +51,10 @@ def test_each_truncated_file_is_named(bundle):
         data = (bundle / name).read_bytes()
         (bundle / name).write_bytes(data[:-1])
         refused(
-            bundle, r"manifest\.json: altered" if "manifest" in name else f"{name}: .*where manifest.json has"
+            bundle,
+            r"manifest\.json: altered"
+            if "manifest" in name
+            else f"{name}: .*where manifest.json has",
         )
         (bundle / name).write_bytes(data)
 
