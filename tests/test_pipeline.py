@@ -311,4 +311,6 @@ def test_the_manifest_says_on_which_second_looks_a_clustering_stands(bundle):
     (look,) = bundle.manifest.clusterings["k16-modern-8x8/aligned"].alignment["looks"]
     assert look["name"] == VIEWS
     assert look["used"] == 3 * bundle.manifest.survey.splits["train"]
+    line = f"| {VIEWS} | {look['found']} | {look['used']:,} | {look['held']:,} |"
+    assert line in (bundle.path / "README.md").read_text()
     assert look["after"]["moved"] < look["before"]["moved"]

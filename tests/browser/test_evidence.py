@@ -40,7 +40,7 @@ def test_filters_and_a_download_hold_the_same_rows(scores):
     choose(scores, "Clusterer", "Ward")
     scores.locator(f".score-list:not([data-rows='{before}'])").wait_for()
     shown = int(scores.locator(".score-list").get_attribute("data-rows"))
-    with scores.expect_download() as download:
+    with scores.expect_download(timeout=120_000) as download:
         scores.get_by_role("button", name="Download these as CSV").click()
     lines = Path(download.value.path()).read_text().splitlines()
     assert len(lines) == shown + 1
@@ -66,7 +66,7 @@ def test_claims_can_be_chosen_by_verdict_and_taken_away(open_page):
     page.get_by_role("button", name="does not hold").click()
     page.locator(".card.holds").first.wait_for(state="detached")
     assert 0 < page.locator(".card.fails").count() < everything
-    with page.expect_download() as download:
+    with page.expect_download(timeout=120_000) as download:
         page.get_by_role("button", name="Download as Markdown").click()
     assert Path(download.value.path()).read_text().startswith("# Claims")
 

@@ -176,7 +176,7 @@ def test_two_annotators_disagree_see_it_and_export_it(desk, name, browser, addre
     expect(words).to_contain_text("T3")
     expect(page.get_by_text("Fleiss")).to_be_visible()
     page.get_by_role("button", name="Export").click()
-    with page.expect_download() as download:
+    with page.expect_download(timeout=120_000) as download:
         page.get_by_text("Download", exact=False).last.click()
     path = tmp_path / "labels.ecsv"
     download.value.save_as(path)

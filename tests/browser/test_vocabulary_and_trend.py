@@ -62,7 +62,7 @@ def test_columns_are_moved_by_buttons_keys_and_dragging(trend):
 
 
 def test_the_figure_is_downloaded_as_a_vector(trend):
-    with trend.expect_download() as download:
+    with trend.expect_download(timeout=120_000) as download:
         trend.get_by_role("button", name="Download as SVG").click()
     text = Path(download.value.path()).read_text()
     assert text.count("<text") > 10

@@ -43,7 +43,7 @@ def test_a_search_is_shown_selected_and_taken_home(find, browser, complaints):
     assert find.get_by_role("link", name="SIMBAD").get_attribute("href").startswith("https://")
     find.get_by_role("button", name="Take it home: table, figures, link, citation").click()
     find.get_by_text("Link that reopens this view").wait_for()
-    with find.expect_download() as download:
+    with find.expect_download(timeout=120_000) as download:
         find.get_by_role("button", name="Table ECSV").click()
     table = decode_table(download.value.path().read_bytes(), "ecsv")
     assert len(table) == int(count)
