@@ -99,6 +99,14 @@ TTypeError = Annotated[
         rich_help_panel=COLUMNS,
     ),
 ]
+NoTType = Annotated[
+    float | None,
+    typer.Option(
+        "--no-ttype",
+        help="Value of T that is no stage in this catalogue (11 of EFIGI: dwarf ellipticals).",
+        rich_help_panel=COLUMNS,
+    ),
+]
 Rendering = Annotated[
     str | None, typer.Option(help="Who made the pictures of the galaxies; else the source.")
 ]
@@ -199,6 +207,7 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
     word: Word = None,
     undefined: Undefined = None,
     ttype_error: TTypeError = None,
+    no_ttype: NoTType = None,
     rendering: Rendering = None,
     repeats: Repeats = None,
     ra: RaColumn = None,
@@ -254,6 +263,7 @@ def ingest(  # noqa: PLR0913 - each option of the command is an argument
         words=same_words,
         undefined=undefined,
         ttype_error=ttype_error,
+        no_ttype=no_ttype,
         rendering=rendering,
         repeats=repeats,
         ra=ra,

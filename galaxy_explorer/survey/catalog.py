@@ -97,8 +97,9 @@ class FurtherColumns:
     """What becomes of the columns of a catalogue that have no role.
 
     renamed: survey column to catalogue column. words: survey column to the one text that all rows
-    have. undefined: the number that stands for "unknown" in columns of numbers, those of T aside.
-    ttype_error: in stages; T less and plus it are its limits where the catalogue has none that
+    have. no_ttype: a value of T that is none in this catalogue, such as EFIGI's 11, by which it
+    means dwarf ellipticals. undefined: the number that stands for "unknown" in columns of numbers,
+    those of T aside. ttype_error: in stages; T less and plus it are its limits where the catalogue has none that
     enclose it.
     """
 
@@ -106,6 +107,7 @@ class FurtherColumns:
     words: Mapping[str, str] = field(default_factory=dict)
     undefined: float | None = None
     ttype_error: float | None = None
+    no_ttype: float | None = None
 
     @property
     def names(self) -> set[str]:
@@ -139,7 +141,8 @@ class FurtherColumns:
             return
         open_sided = 0
         for table in blocks(catalog, start=0, size=BATCH_ROWS):
-            ttype, low, high = (_stages(table[column]) for column in (columns.ttype, *limits))
+            low, high = (_stages(table[column]) for column in limits)
+            ttype = self.stages(table[columns.ttype])
             open_sided += int((~np.isnan(ttype) & ~((low <= ttype) & (ttype <= high))).sum())
         if open_sided:
             error = self.ttype_error
@@ -153,6 +156,11 @@ class FurtherColumns:
             return values
         floats = _floats(values)
         return np.where(floats == self.undefined, np.nan, floats)
+
+    def stages(self, values: pa.ChunkedArray) -> NDArray[np.float64]:
+        """T (N,), NaN where it is unknown or no stage."""
+        stages = _stages(values)
+        return np.where(stages == self.no_ttype, np.nan, stages) if self.no_ttype else stages
 
     def limits(
         self, ttype: NDArray[np.float64], low: Any, high: Any
@@ -495,7 +503,7 @@ def survey_columns(
     ra, dec = _positions(table, columns)
     ttype = np.full(table.num_rows, np.nan)
     if columns.ttype:
-        ttype = _stages(table[columns.ttype])
+        ttype = further.stages(table[columns.ttype])
     ids = pa.array(_ids(table, columns), pa.string())
     result: dict[str, Any] = {"galaxy_id": ids, "ra": ra, "dec": dec, "ttype": ttype}
     renamed = {column: name for name, column in further.renamed.items()}

@@ -293,3 +293,14 @@ def test_a_source_is_made_to_look_like_the_survey_that_it_is_appended_to(tmp_pat
     asked = IngestOptions(append=True, repeats=str(out), source_name="x", **options)
     with pytest.raises(SurveyError, match="no column same_as; ingest it with --same-as"):
         ingest_survey(*own, out, asked)
+
+
+def test_a_value_that_is_no_stage_in_this_catalogue_leaves_t_and_class_unknown(sources):
+    table = (sources / "far.csv").read_text().replace("far3,Sb,3", "far3,Sb,11")
+    (sources / "far.csv").write_text(table)
+    further = FurtherColumns(no_ttype=11, ttype_error=1.0)
+    survey = run(sources, "far", columns={"ttype": "T"}, further=further).survey
+    known = np.isfinite(survey.column("ttype"))
+    assert np.flatnonzero(~known).tolist() == [3]
+    assert np.array_equal(survey.column("ttype_class") >= 0, known)
+    assert np.array_equal(np.isfinite(survey.column("ttype_lo")), known)
