@@ -99,8 +99,8 @@ class FurtherColumns:
     renamed: survey column to catalogue column. words: survey column to the one text that all rows
     have. no_ttype: a value of T that is none in this catalogue, such as EFIGI's 11, by which it
     means dwarf ellipticals. undefined: the number that stands for "unknown" in columns of numbers,
-    those of T aside. ttype_error: in stages; T less and plus it are its limits where the catalogue has none that
-    enclose it.
+    those of T aside. ttype_error: in stages; T less and plus it are its limits where the catalogue
+    has none that enclose it.
     """
 
     renamed: Mapping[str, str] = field(default_factory=dict)
