@@ -84,6 +84,7 @@ def ingest(  # noqa: PLR0913 - the options of the command
     words: Mapping[str, str] | None = None,
     undefined: float | None = None,
     ttype_error: float | None = None,
+    no_ttype: float | None = None,
     rendering: str | None = None,
     repeats: str | Path | None = None,
     band: str = "g",
@@ -145,6 +146,7 @@ def ingest(  # noqa: PLR0913 - the options of the command
         words=words,
         undefined=undefined,
         ttype_error=ttype_error,
+        no_ttype=no_ttype,
         band=band,
         band_name=band_name,
         size=size,
@@ -199,7 +201,7 @@ def _ingest_options(*, pixel_scale: float | None = None, **options: Any) -> Inge
     from galaxy_explorer.survey.stamps import IngestOptions
 
     renamed, words = (options.pop(name, None) or {} for name in ("columns", "words"))
-    numbers = (options.pop(name, None) for name in ("undefined", "ttype_error"))
+    numbers = (options.pop(name, None) for name in ("undefined", "ttype_error", "no_ttype"))
     further = FurtherColumns(renamed, words, *numbers)
     roles = {"galaxy_id": "id"} | {n: n for n in ("image", "ttype", "same_as", "ra", "dec")}
     columns = {role: options.pop(name, None) for role, name in roles.items()}

@@ -53,11 +53,6 @@ class ClusterSummary:
         return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
 
 
-def staged(ttype: np.ndarray, ttype_class: np.ndarray) -> np.ndarray:
-    """T of the galaxies that have a class of the Hubble sequence, NaN for all others."""
-    return np.where(ttype_class >= 0, ttype, math.nan)
-
-
 def cluster_summaries(
     mixture: Mixture,
     features: np.ndarray,
@@ -67,10 +62,8 @@ def cluster_summaries(
 ) -> list[ClusterSummary]:
     """Summarise every component of a mixture, empty ones included.
 
-    features (N, P), labels (N,) from the mixture; ttype (N,) with NaN, ttype_class (N,) 0..9 or -1:
-    a T without a class, such as that of dwarf ellipticals, counts as unknown.
+    features (N, P), labels (N,) from the mixture; ttype (N,) with NaN, ttype_class (N,) 0..9 or -1.
     """
-    ttype = staged(ttype, ttype_class)
     joint = mixture.log_joint(features)
     peak = joint.max(1, keepdims=True)
     certainty = 1 / np.exp(joint - peak).sum(1)
@@ -113,7 +106,6 @@ def _medoid(features: np.ndarray, rows: np.ndarray) -> int:
 
 
 def _hubble_types(ttype: np.ndarray, ttype_class: np.ndarray) -> dict[str, Any]:
-    ttype = staged(ttype, ttype_class)
     known = ttype[~np.isnan(ttype)]
     n = len(known)
     return {

@@ -101,6 +101,14 @@ TTypeError = Annotated[
         rich_help_panel=COLUMNS,
     ),
 ]
+NoTType = Annotated[
+    float | None,
+    typer.Option(
+        "--no-ttype",
+        help="Value of T that is no stage in this catalogue (11 of EFIGI: dwarf ellipticals).",
+        rich_help_panel=COLUMNS,
+    ),
+]
 Rendering = Annotated[
     str | None, typer.Option(help="Who made the pictures of the galaxies; else the source.")
 ]
@@ -185,6 +193,7 @@ READING = {
     "word": (Word, None),
     "undefined": (Undefined, None),
     "ttype_error": (TTypeError, None),
+    "no_ttype": (NoTType, None),
     "band": (BandChoice, "g"),
     "band_name": (BandName, None),
     "size": (Size, 64),

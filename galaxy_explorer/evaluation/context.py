@@ -18,7 +18,6 @@ import numpy as np
 
 from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.bundle.evaluation import Cost
-from galaxy_explorer.clustering.summary import staged
 from galaxy_explorer.errors import SettingError, SurveyError
 from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.autoencoders import Replica
@@ -92,8 +91,8 @@ class Context:
 
     @cached_property
     def ttype(self) -> np.ndarray:
-        """T of each galaxy (N,), NaN where unknown or outside the Hubble sequence."""
-        return staged(np.asarray(self.survey.column("ttype"), np.float64), self.ttype_class)
+        """T of each galaxy (N,), NaN where unknown."""
+        return np.asarray(self.survey.column("ttype"), dtype=np.float64)
 
     @cached_property
     def ttype_class(self) -> np.ndarray:

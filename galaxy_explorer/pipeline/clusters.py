@@ -18,7 +18,7 @@ from galaxy_explorer.clustering.features import (
     ring_vectors,
 )
 from galaxy_explorer.clustering.mixture import Mixture, effective_number, fit_mixture
-from galaxy_explorer.clustering.summary import cluster_summaries, staged
+from galaxy_explorer.clustering.summary import cluster_summaries
 from galaxy_explorer.clustering.validation import agreement
 from galaxy_explorer.pipeline.autoencoders import Autoencoders, Products
 from galaxy_explorer.survey.preprocessing import seen_again
@@ -344,8 +344,7 @@ def _score(
     stages: Autoencoders, mixture: Mixture, features: np.ndarray, labels: np.ndarray
 ) -> StageResult:
     survey, seed = stages.plan.survey, stages.plan.seed
-    classes = survey.column("ttype_class")
-    ttype = staged(survey.column("ttype"), classes)
+    ttype, classes = survey.column("ttype"), survey.column("ttype_class")
     test = stages.rows("test")
     clusters = cluster_summaries(mixture, features, labels, ttype, classes)
     facts = {

@@ -27,7 +27,6 @@ from galaxy_explorer.survey.columns import (
     FurtherColumns,
     floats,
     map_columns,
-    stages,
 )
 from galaxy_explorer.survey.inventory import (
     CatalogUse,
@@ -136,7 +135,9 @@ def survey_columns(
     """The survey's columns of the `kept` rows: the mapped ones, then the user's others."""
     table = table.take(pa.array(kept, pa.int64()))
     ra, dec = _positions(table, columns)
-    ttype = stages(table[columns.ttype]) if columns.ttype else np.full(table.num_rows, np.nan)
+    ttype = np.full(table.num_rows, np.nan)
+    if columns.ttype:
+        ttype = further.stages(table[columns.ttype])
     ids = pa.array(_ids(table, columns, columns.galaxy_id), pa.string())
     result: dict[str, Any] = {"galaxy_id": ids, "ra": ra, "dec": dec, "ttype": ttype}
     for name, column in further.kept(table.column_names, columns).items():

@@ -121,15 +121,17 @@ class FurtherColumns:
     """What becomes of the columns of a catalogue that have no role.
 
     renamed: survey column to catalogue column. words: survey column to the one text that all rows
-    have. undefined: the number that stands for "unknown" in columns of numbers, those of T aside.
-    ttype_error: in stages; T less and plus it are its limits where the catalogue has none that
-    enclose it.
+    have. no_ttype: a value of T that is none in this catalogue, such as EFIGI's 11, by which it
+    means dwarf ellipticals. undefined: the number that stands for "unknown" in columns of numbers,
+    those of T aside. ttype_error: in stages; T less and plus it are its limits where the catalogue
+    has none that enclose it.
     """
 
     renamed: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
     undefined: float | None = None
     ttype_error: float | None = None
+    no_ttype: float | None = None
 
     @property
     def names(self) -> set[str]:
@@ -167,6 +169,16 @@ class FurtherColumns:
             raise BadCatalog(f"{name}: {both[0]} is given by --column and by --word; leave one out")
         if columns.ttype:
             self._settle_limits(catalog, columns.ttype)
+            if self.no_ttype is not None:
+                found = (stages(values) for _, values in _values(catalog, columns.ttype))
+                count = sum(int((one == self.no_ttype).sum()) for one in found)
+                words = f"{count:,} x {self.no_ttype:g} taken as unknown (--no-ttype)"
+                catalog.notes.append(f"ttype = {columns.ttype}: {words}")
+
+    def stages(self, values: pa.ChunkedArray) -> NDArray[np.float64]:
+        """T (N,) of a column, NaN where it is unknown or no stage."""
+        found = stages(values)
+        return found if self.no_ttype is None else np.where(found == self.no_ttype, np.nan, found)
 
     def _settle_limits(self, catalog: StagedTable, ttype: str) -> None:
         error = self.ttype_error
@@ -177,7 +189,8 @@ class FurtherColumns:
             return
         open_sided = 0
         for parts in zip(*(_values(catalog, column) for column in (ttype, *limits)), strict=True):
-            stage, low, high = (stages(values) for _, values in parts)
+            low, high = (stages(values) for _, values in parts[1:])
+            stage = self.stages(parts[0][1])
             open_sided += int((~np.isnan(stage) & ~((low <= stage) & (stage <= high))).sum())
         if open_sided:
             cure = "; --ttype-error gives them some" if error is None else f": {error:g} was taken"

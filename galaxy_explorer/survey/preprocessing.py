@@ -282,7 +282,6 @@ __all__ = [
 
 TTYPE_MIN = -3
 TTYPE_MAX = 6
-DWARF_ELLIPTICAL = 11
 UNKNOWN_CLASS = -1
 TRAIN_SHARE = 0.8
 VALIDATION_SHARE = 0.1
@@ -306,13 +305,11 @@ def ttype_class(ttype: ArrayLike) -> NDArray[np.int8]:
     """Class 0..9 of the Hubble stages T = -3..6; -1 where T is NaN (report, section 4.3).
 
     T goes to the nearest integer, halves up; stages outside go to the nearest end, so that
-    E (-5) shares class 0 with -3 and Im (10) shares class 9 with 6. EFIGI's 11 are dwarf
-    ellipticals, which lie beyond no end of the sequence: they have no class.
+    E (-5) shares class 0 with -3 and Im (10) shares class 9 with 6.
     """
     values = np.asarray(ttype, dtype=np.float64)
     stage = np.clip(np.floor(values + 0.5), TTYPE_MIN, TTYPE_MAX) - TTYPE_MIN
-    unknown = np.isnan(values) | (values >= DWARF_ELLIPTICAL - 0.5)
-    return np.where(unknown, UNKNOWN_CLASS, stage).astype(np.int8)
+    return np.where(np.isnan(values), UNKNOWN_CLASS, stage).astype(np.int8)
 
 
 @dataclass(frozen=True)

@@ -35,21 +35,6 @@ def test_every_galaxy_is_counted_once(sample):
     np.testing.assert_array_equal(total, np.bincount(classes[classes >= 0], minlength=10))
 
 
-def test_a_stage_outside_the_sequence_counts_as_unknown(sample):
-    """EFIGI's T = 11 are dwarf ellipticals: they have a number and no class."""
-    mixture, features, labels, ttype, classes, _ = sample
-    dwarfs = np.arange(0, 500, 7)
-    ttype, classes = ttype.copy(), classes.copy()
-    ttype[dwarfs], classes[dwarfs] = 11.0, -1
-    clusters = cluster_summaries(mixture, features, labels, ttype, classes)
-    assert all(sum(c.histogram) == c.n_ttype for c in clusters)
-    assert sum(c.n_ttype for c in clusters) == (classes >= 0).sum()
-    known = classes >= 0
-    for cluster in clusters:
-        if members := list(ttype[known & (labels == cluster.id)]):
-            assert cluster.ttype_mean == pytest.approx(np.mean(members))
-
-
 def test_mean_and_spread_are_those_of_the_members(sample):
     _, _, labels, ttype, _, clusters = sample
     for cluster in clusters:

@@ -385,3 +385,14 @@ def test_a_source_is_made_to_look_like_the_survey_that_it_is_appended_to(tmp_pat
     asked = IngestOptions(append=True, repeats=str(strangers), source_name="z", **options)
     with pytest.raises(SurveyError, match=r"0 by same_as, 0 by position\); at least 50"):
         ingest_survey(*own, repeats, asked)
+
+
+def test_a_value_that_is_no_stage_in_this_catalogue_leaves_t_and_class_unknown(sources):
+    table = (sources / "far.csv").read_text().replace("far3,Sb,3", "far3,Sb,11")
+    (sources / "far.csv").write_text(table)
+    further = FurtherColumns(no_ttype=11, ttype_error=1.0)
+    survey = run(sources, "far", columns={"ttype": "T"}, further=further).survey
+    known = np.isfinite(survey.column("ttype"))
+    assert np.flatnonzero(~known).tolist() == [3]
+    assert np.array_equal(survey.column("ttype_class") >= 0, known)
+    assert np.array_equal(np.isfinite(survey.column("ttype_lo")), known)

@@ -31,8 +31,8 @@ def test_split_is_the_stated_function_of_the_id():
 
 
 def test_ttype_classes_of_the_report():
-    stages = [-6, -5, -3, -2.5, -2.51, 0, 0.49, 0.5, 3, 6, 6.6, 10, 11, np.nan]
-    classes = [0, 0, 0, 1, 0, 3, 3, 4, 6, 9, 9, 9, -1, -1]
+    stages = [-6, -5, -3, -2.5, -2.51, 0, 0.49, 0.5, 3, 6, 6.6, 10, np.nan]
+    classes = [0, 0, 0, 1, 0, 3, 3, 4, 6, 9, 9, 9, -1]
     result = ttype_class(stages)
     assert result.dtype == np.int8
     assert result.tolist() == classes
