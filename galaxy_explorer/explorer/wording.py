@@ -23,7 +23,7 @@ FEATURE_WORDS = {
     "index": "by index map",
     "latents": "by latents",
     "rings": "by rings of code vectors",
-    "aligned": "by what stays when a galaxy is seen again",
+    "aligned": "by aligned features",
 }
 COLUMN_WORDS = {
     "cluster": "Cluster",
