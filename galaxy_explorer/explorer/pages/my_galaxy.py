@@ -208,10 +208,9 @@ def pictures(found: ImageReport, display: DisplaySettings) -> Html:
     stamps = np.stack([found.stamp, found.reconstruction])
     seen, drawn = render_stamps(stamps, display)
     residual = residual_pictures((stamps[0] - stamps[1])[None], RESIDUAL_LIMIT)[0]
-    how = "linear flux" if found.prepared.flux is not None else "already stretched"
     height, width = found.prepared.image.shape[1:]
-    size = f"{found.prepared.taken}, {width} × {height} pixels, {how}"
-    cut = f"{found.name}: {size}; the square of {found.prepared.side} is cut"
+    size = f"{width} × {height} pixels; the square of {found.prepared.side} is cut"
+    cut = f"{found.name}: {found.prepared.taken}; {size}"
     scale = format_residual(RESIDUAL_LIMIT, colour=stamps.ndim == 4)
     shown = [
         (preview(found.prepared, display), cut),
