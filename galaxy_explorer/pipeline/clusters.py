@@ -296,34 +296,39 @@ def kept_together(stages: Autoencoders, products: Products) -> dict[str, Any]:
     cluster, with a 95 % interval over galaxies; each for the ring features (`before`) and for the
     aligned ones, and `chance`, the share for pairs of different galaxies.
     """
-    result = alignment(stages, products)
-    vectors = ring_vectors_of(stages, products)
-    looks = []
-    for number, facts in enumerate(result.facts["looks"]):
-        rows = result.arrays[f"again.{number}.rows"]
-        seen = result.arrays[f"again.{number}.vectors"]
-        found = {**facts, "held": len(rows)}
-        for when, kind in (("before", "rings"), ("after", "aligned")):
+    kinds = {"before": "rings", "after": "aligned"}
+    inputs = {kind: _inputs(stages, products, kind) for kind in kinds.values()}
+
+    def measure() -> StageResult:
+        result, vectors = alignment(stages, products), ring_vectors_of(stages, products)
+        looks = [dict(facts) for facts in result.facts["looks"]]
+        seen = [
+            (result.arrays[f"again.{i}.rows"], result.arrays[f"again.{i}.vectors"])
+            for i in range(len(looks))
+        ]
+        for when, kind in kinds.items():
             features, arrays = features_of(stages, products, kind)
-            fitted, mixture = (
-                FeatureMap.from_arrays(arrays),
-                served(stages, products, kind, features),
-            )
-            if not len(rows):
-                continue
-            one = mixture.responsibilities(features[rows]).argmax(1)
-            two = mixture.responsibilities(fitted.apply(seen)).argmax(1)
-            same = (one == two).astype(float)
-            share = bootstrap(lambda drawn, same=same: float(same[drawn].mean()), len(same))
-            found[when] = {
-                "moved": moved_share(fitted, vectors, vectors[rows] - seen),
-                "same_cluster": float(same.mean()),
-                "same_cluster_low": share.low,
-                "same_cluster_high": share.high,
-                "chance": float((one[:, None] == two[None, :]).mean()),
-            }
-        looks.append(found)
-    return {"looks": looks}
+            fitted = FeatureMap.from_arrays(arrays)
+            mixture = served(stages, products, kind, features)
+            for found, (rows, again) in zip(looks, seen, strict=True):
+                found["held"] = len(rows)
+                if not len(rows):
+                    continue
+                one = mixture.responsibilities(features[rows]).argmax(1)
+                two = mixture.responsibilities(fitted.apply(again)).argmax(1)
+                same = (one == two).astype(float)
+                share = bootstrap(lambda drawn, same=same: float(same[drawn].mean()), len(same))
+                found[when] = {
+                    "moved": moved_share(fitted, vectors, vectors[rows] - again),
+                    "same_cluster": float(same.mean()),
+                    "same_cluster_low": share.low,
+                    "same_cluster_high": share.high,
+                    "chance": float((one[:, None] == two[None, :]).mean()),
+                }
+        return StageResult({"held": np.array([look["held"] for look in looks])}, {"looks": looks})
+
+    stage = f"{products.config.name}/aligned.kept"
+    return dict(stages.cache.get(stage, inputs, measure).facts)
 
 
 def fit_served(settings: Mapping[str, Any], features: np.ndarray, k: int, seed: int) -> Mixture:

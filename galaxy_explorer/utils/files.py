@@ -32,7 +32,7 @@ from safetensors.numpy import save_file
 from galaxy_explorer.errors import CURES, BadCatalog, TrainingError
 from galaxy_explorer.settings import VERSION
 
-HASH_BLOCK_BYTES = BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 20
 OS_ERROR = re.compile(r"\(os error (\d+)\)")
 """The number of the system's error in a message of safetensors."""
 UNPACK: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
@@ -149,7 +149,7 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file as hexadecimal digits, read in blocks."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while block := stream.read(HASH_BLOCK_BYTES):
+        while block := stream.read(BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
 

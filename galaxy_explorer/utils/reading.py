@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from galaxy_explorer.errors import BadCatalog
 from galaxy_explorer.utils.files import (
+    BLOCK_BYTES,
     encoding_of,
     has_odd_quotes,
     raise_if_full,
@@ -48,7 +49,6 @@ TELLING = frozenset(
     ("id", "name", "objid", "dr7objid", "dr8objid", "object_id", "galaxy_id", "number", "ra", "dec")
 )
 HEAD_BYTES = 1 << 18
-BLOCK_BYTES = 1 << 20
 MOST_PARTS = 32
 """Values in an entry of a column that become columns of their own."""
 DAMAGE = (
