@@ -14,7 +14,7 @@ from galaxy_explorer.bundle.card import card_with_priors, model_card
 from galaxy_explorer.bundle.writer import add_prior_files
 from galaxy_explorer.cli import app
 from galaxy_explorer.emulation.emulator import Emulator, Request
-from galaxy_explorer.errors import BundleError, TrainingError
+from galaxy_explorer.errors import BundleError, SurveyError, TrainingError
 from galaxy_explorer.pipeline.plan import best_for_prior, config_of
 from galaxy_explorer.pipeline.prior import add_prior
 from tests.small_bundle import PRIOR, write_small_bundle
@@ -105,7 +105,7 @@ def test_a_flow_is_put_beside_the_prior_that_is_there(tmp_path) -> None:
 def test_what_cannot_be_trained_is_refused_at_once(tmp_path, wrong) -> None:
     path = write_small_bundle(tmp_path / "b")
     survey = write_small_survey(tmp_path / "s").path
-    with pytest.raises(TrainingError, match=r"unknown|not the survey"):
+    with pytest.raises((TrainingError, SurveyError), match=r"unknown|none of the galaxies"):
         add_prior(path, survey, **wrong)
 
 

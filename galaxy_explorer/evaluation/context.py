@@ -18,7 +18,8 @@ import numpy as np
 
 from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.bundle.evaluation import Cost
-from galaxy_explorer.errors import SettingError, SurveyError
+from galaxy_explorer.bundle.survey_check import check_survey
+from galaxy_explorer.errors import SettingError
 from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.autoencoders import Replica
 from galaxy_explorer.survey.store import CATALOG, Survey
@@ -73,12 +74,7 @@ class Context:
     def __init__(self, bundle: Bundle, survey: Survey, work: Path, grid: str) -> None:
         if grid not in GRIDS:
             raise SettingError(f"--grid {grid}: unknown; choose {', '.join(GRIDS)}")
-        expected, found = bundle.manifest.survey.fingerprint, survey.meta["fingerprint"]
-        if expected != found:
-            raise SurveyError(
-                f"{survey.path}: its galaxies are not those of {bundle.path}"
-                " (another fingerprint); give --survey the one that the bundle was made from"
-            )
+        check_survey(bundle, survey)
         self.bundle, self.survey, self.work = bundle, survey, work
         self.grid_name, self.grid = grid, GRIDS[grid]
         self.cache = StageCache(work / "stages")

@@ -145,6 +145,11 @@ def _bfloat16_is_faster(device: str) -> bool:
     """Found once a process by timing a convolution like those of the encoders."""
     import torch
 
+    from galaxy_explorer.models.training import has_bfloat16
+
+    if device == "cpu" and not has_bfloat16():
+        return False
+
     layer = torch.nn.Conv2d(128, 128, 3, padding=1).to(device)
     layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     picture = torch.zeros((PROBE_STAMPS, 128, 16, 16), device=device)

@@ -7,13 +7,13 @@ from functools import cache
 from pathlib import Path
 
 from galaxy_explorer.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.errors import SettingError
 from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.pictures.display import has_colour
 from galaxy_explorer.explorer.pictures.originals import (
     DEFAULT_SCALE_ARCSEC,
     SdssCutouts,
-    check_survey,
     first_of,
     survey_originals,
 )

@@ -12,7 +12,8 @@ from bokeh.models import HoverTool
 from panel.theme import Native
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
-from galaxy_explorer.explorer.pictures.originals import check_survey, survey_originals
+from galaxy_explorer.bundle.survey_check import check_survey
+from galaxy_explorer.explorer.pictures.originals import survey_originals
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.colouring import map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import BLANK, GalaxyMap, tooltip

@@ -148,6 +148,15 @@ class Precision:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
 
 
+def has_bfloat16() -> bool:
+    """Whether the processor itself multiplies in bfloat16.
+
+    Where it does not, some layers take dozens of times as long: too long even to be timed.
+    """
+    known = torch.cpu.get_capabilities()
+    return any(there for name, there in known.items() if "bf16" in name)
+
+
 def choose_precision(number_format: str, loss: Callable[[], Tensor]) -> Precision:
     """The format asked for; for `auto` time passes of `loss` in both and keep the faster."""
     kind = "cuda" if torch.cuda.is_available() else "cpu"
@@ -156,6 +165,8 @@ def choose_precision(number_format: str, loss: Callable[[], Tensor]) -> Precisio
     if kind == "cuda":
         return Precision("cuda bfloat16")
     full, mixed = Precision("cpu float32"), Precision("cpu bfloat16")
+    if not has_bfloat16():
+        return full
     return mixed if _seconds(full, loss) > GAIN * _seconds(mixed, loss) else full
 
 

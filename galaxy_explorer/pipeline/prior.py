@@ -21,6 +21,7 @@ import numpy as np
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.card import card_with_priors
+from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.bundle.writer import add_prior_files
 from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.models.conditions import catalogued_errors, condition_of, fit_fields
@@ -281,8 +282,8 @@ def add_prior(
 
     Returns the model's name; by default it is the one that `galaxy-explorer train` gives a prior,
     for a kind that is named the one whose pictures are shown. Priors of other models stay. The
-    training lies in BUNDLE.work. Raises TrainingError where the survey is not the bundle's, for an
-    unknown model, kind or recipe, and where they do not fit each other.
+    training lies in BUNDLE.work. Raises SurveyError where the survey is not the
+    bundle's, TrainingError for an unknown model, kind or recipe, and where they do not fit.
     """
     if kind is not None and kind not in PRIORS:
         raise TrainingError(f"--kind {kind}: unknown; choose {', '.join(PRIORS)}")
@@ -320,10 +321,7 @@ def add_prior(
 
 def coded_bundle(bundle: Bundle, survey: Survey, model: str) -> CodedSurvey:
     """The survey as a model of the bundle encodes it; work is kept in BUNDLE.work."""
-    if bundle.manifest.survey.fingerprint != survey.meta["fingerprint"]:
-        raise TrainingError(
-            f"{survey.path}: not the survey that {bundle.path} was made from; give that one"
-        )
+    check_survey(bundle, survey)
     if model not in bundle.models:
         raise TrainingError(f"--model {model}: unknown; there are {', '.join(bundle.models)}")
     from galaxy_explorer.models.inference import config_from

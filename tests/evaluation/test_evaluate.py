@@ -170,7 +170,7 @@ def test_figures_of_a_training_that_is_gone_are_taken_over(evaluation, bundle, s
 def test_another_survey_or_grid_is_refused(bundle, survey, tmp_path):
     other = write_small_survey(tmp_path / "other", n=20)
     opened = load_bundle(bundle)
-    with pytest.raises(SurveyError, match="not those of"):
+    with pytest.raises(SurveyError, match="none of the galaxies"):
         Context(opened, other, tmp_path, "tiny")
     with pytest.raises(SettingError, match="--grid huge"):
         Context(opened, Survey.open(survey), tmp_path, "huge")

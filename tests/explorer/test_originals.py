@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from galaxy_explorer.errors import SurveyError
 from galaxy_explorer.explorer.pictures.originals import (
     MAX_BYTES,
     SERVICE,
     SdssCutouts,
-    check_survey,
     first_of,
     read_picture,
     survey_originals,
@@ -186,20 +184,3 @@ def test_the_second_source_is_asked_only_for_what_the_first_lacks() -> None:
     assert stamps[:, 0, 0].tolist() == [1, 2, 1]
     assert asked == [5]
     assert first_of([]) is None
-
-
-@pytest.mark.parametrize(
-    ("ids", "fingerprint", "words"),
-    [(["a", "b"], "0" * 64, "none of the galaxies"), (None, "1" * 64, "another fingerprint")],
-)
-def test_a_survey_of_other_galaxies_or_pixels_is_refused(bundle, ids, fingerprint, words) -> None:
-    names = bundle.column("galaxy_id").tolist() if ids is None else ids
-    survey = fake_survey(names)
-    survey.path, survey.meta["fingerprint"] = "surveys/other", fingerprint
-    with pytest.raises(SurveyError, match=words) as caught:
-        check_survey(bundle, survey)
-    assert "surveys/other" in str(caught.value)
-    assert "give the survey" in str(caught.value)
-    survey = fake_survey(bundle.column("galaxy_id").tolist())
-    survey.meta["fingerprint"] = bundle.manifest.survey.fingerprint
-    check_survey(bundle, survey)

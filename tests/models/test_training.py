@@ -15,7 +15,14 @@ import torch
 from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.models.autoencoder_training import VQVAETask, data_variance, train_model
 from galaxy_explorer.models.inference import d4
-from galaxy_explorer.models.training import CHECKPOINT, CURVE, RECIPES, Recipe, StopRule
+from galaxy_explorer.models.training import (
+    CHECKPOINT,
+    CURVE,
+    RECIPES,
+    Recipe,
+    StopRule,
+    choose_precision,
+)
 from galaxy_explorer.models.vqvae import VQVAEConfig
 
 CONFIG = VQVAEConfig(stamp_size=16, map_size=4, num_embeddings=8)
@@ -252,3 +259,19 @@ def test_smoothing_keeps_the_light_and_lowers_the_peak(monkeypatch) -> None:
     assert float(made.max()) < 0.99
     monkeypatch.setattr(training, "SMOOTHED", 0.0)
     assert torch.equal(training.varied(stamps, np.random.default_rng(0)), stamps)
+
+
+def test_a_processor_without_bfloat16_is_not_asked_to_try_it(monkeypatch) -> None:
+    """Some layers would take a minute there."""
+    timed = []
+
+    def loss() -> torch.Tensor:
+        timed.append(torch.is_autocast_enabled("cpu"))
+        return torch.zeros((), requires_grad=True)
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False})
+    assert choose_precision("auto", loss).name == "cpu float32"
+    assert timed == []
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    choose_precision("auto", loss)
+    assert set(timed) == {False, True}

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from galaxy_explorer.errors import SurveyError
 from galaxy_explorer.explorer.pictures.display import absent, as_shown, has_colour, without_colour
 from galaxy_explorer.utils.files import atomic_write_bytes
 
@@ -44,20 +43,6 @@ WORKERS = 4
 """Requests at a time: a public service is not to be flooded."""
 R_BAND = 1
 """The green channel of an SDSS colour picture is its r band."""
-
-
-def check_survey(bundle: Bundle, survey: Survey) -> None:
-    """Raise SurveyError where a survey is not the one that a bundle was made from."""
-    common = np.isin(bundle.column("galaxy_id"), survey.column("galaxy_id")).sum()
-    cure = "give the survey that the bundle was made from, or none"
-    if not common:
-        raise SurveyError(f"{survey.path}: none of the galaxies of {bundle.path} is there; {cure}")
-    expected, found = bundle.manifest.survey.fingerprint, survey.meta["fingerprint"]
-    if expected != found:
-        raise SurveyError(
-            f"{survey.path}: {common:,} of {len(bundle):,} galaxies of {bundle.path} have their"
-            f" names there, but its pixels are not those (another fingerprint); {cure}"
-        )
 
 
 def survey_originals(bundle: Bundle, survey: Survey) -> Originals:
