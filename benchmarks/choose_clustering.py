@@ -1,6 +1,6 @@
 """How the recommended clustering was chosen: on the validation split only, by a rule set before.
 
-    python benchmarks/choose_clustering.py surveys/sdss trained/sdss.work
+    python benchmarks/choose_clustering.py surveys/report trained/report.work
 
 Among all candidates that repeat themselves (bootstrap ARI of at least 0.70) and that are about the
 galaxy (ARI of at least 0.75 under a rotation by 45 degrees, 0.80 under a shift by a pixel, 0.70

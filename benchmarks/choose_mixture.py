@@ -1,6 +1,6 @@
 """How the settings of the mixtures over code vectors were chosen: on the validation split only.
 
-    python benchmarks/choose_mixture.py surveys/sdss trained/sdss.work
+    python benchmarks/choose_mixture.py surveys/report trained/report.work
 
 Fits mixtures to the train split's features with several settings, then lets the mean T of each
 cluster's training members predict the T of the validation galaxies (R2: 1 is perfect, 0 is the

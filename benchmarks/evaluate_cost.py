@@ -2,7 +2,7 @@
 
 Run as
 
-    python -m benchmarks.evaluate_cost trained/sdss surveys/sdss quick
+    python -m benchmarks.evaluate_cost trained/report surveys/report quick
 """
 
 from __future__ import annotations

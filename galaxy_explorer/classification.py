@@ -291,7 +291,7 @@ def prepare_image(
     except BadImage as error:
         raise BadImage(name, error.reason) from error
     if len(made.pixels) != survey.channels:
-        raise BadImage(name, f"{len(made.pixels)} channels, {survey.channels} are expected")
+        raise BadImage(name, _channel_words(len(made.pixels), survey.channels, survey.band or "?"))
     shown, side = image.turned().data, round(made.scale * size)
     taken = made.taken + _scale_words(image.pixel_scale_arcsec, survey.pixel_scale_arcsec)
     if made.state == "arcsinh":
@@ -300,6 +300,14 @@ def prepare_image(
     stretch = ArcsinhStretch(stored["softening"], stored["scale"], stored["pedestal"])
     stamp = np.asarray(stretch.apply(made.pixels, made.skies, made.sigmas), np.float32)
     return Prepared(stamp, made.pixels, shown, side, taken)
+
+
+def _channel_words(found: int, expected: int, bands: str) -> str:
+    """Why a picture with another number of bands than those of the bundle's survey is no use."""
+    have = "one band" if found == 1 else f"{found} channels"
+    need = f"one, {bands}" if expected == 1 else f"{expected}, {bands}"
+    cure = "one band" if found == 1 else "these bands"
+    return f"has {have}, the bundle's galaxies {need}: take a bundle of {cure}, or give a picture of its"
 
 
 def _scale_words(stated: float | None, known: float | None) -> str:

@@ -33,7 +33,7 @@ def tables_of(text: str) -> list[list[str]]:
 
 
 def test_the_claims_that_ship_are_those_of_the_evaluation():
-    bundle = load_bundle("trained/sdss")
+    bundle = load_bundle("trained/report")
     text = (bundle.path / "CLAIMS.md").read_text()
     assert claims_text(bundle.name, bundle.evaluation).split() == text.split()
 

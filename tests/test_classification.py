@@ -230,7 +230,7 @@ def linear_galaxy(stamp: np.ndarray, seed: int) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize("missing", [np.nan, 0.0])
 def test_a_strip_without_data_keeps_the_cluster_of_nearly_every_galaxy(missing, tmp_path):
-    bundle = load_bundle(TRAINED / "sdss")
+    bundle = load_bundle(TRAINED / "report")
     rows = np.random.default_rng(0).choice(len(bundle), 24, replace=False)
     model = bundle.manifest.display_model
     stamps = bundle.draw(model, bundle.codes(model)[rows])[:, 0]

@@ -31,6 +31,7 @@ TEXTS = (
     "DEPLOYMENT.md",
     "CHANGELOG.md",
     "benchmarks/README.md",
+    "trained/report/README.md",
     "trained/sdss/README.md",
 )
 COMMAND = r"(?:^ {4}|`)galaxy-explorer ([a-z]+ [^`\n]+)"

@@ -61,7 +61,7 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
 
     [bold]Examples[/bold]
 
-    galaxy-explorer evaluate trained/sdss --survey surveys/sdss
+    galaxy-explorer evaluate trained/report --survey surveys/report
 
     galaxy-explorer evaluate trained/mine --grid full --seeds 3
 

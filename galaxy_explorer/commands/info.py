@@ -30,7 +30,7 @@ def info(
 
     galaxy-explorer info trained/sdss
 
-    galaxy-explorer info trained/sdss --layers --model k512-modern-8x8
+    galaxy-explorer info trained/sdss --layers --model k512-modern-16x16
 
     galaxy-explorer info trained/sdss --json
     """

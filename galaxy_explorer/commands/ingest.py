@@ -264,13 +264,13 @@ def ingest(
 
     [bold]Examples[/bold]
 
-    galaxy-explorer ingest sdss_ngc --catalog sdss_ngc/catalog.csv --out surveys/sdss
+    galaxy-explorer ingest sdss_ngc --catalog sdss_ngc/catalog.csv --out surveys/report
     --id name --image image --ttype ttype_best --band g --band-name r
 
-    galaxy-explorer ingest gz1/stamps_r_64.npz --catalog gz1/catalog.csv --out surveys/sdss
+    galaxy-explorer ingest gz1/stamps_r_64.npz --catalog gz1/catalog.csv --out surveys/report
     --id dr7objid --source-name gz1 --append
 
-    galaxy-explorer ingest gz2_5class --catalog gz2_5class/catalog.csv --out surveys/colour
+    galaxy-explorer ingest gz2_5class --catalog gz2_5class/catalog.csv --out surveys/sdss
     --append --id name --image image --same-as same_as --column class=gz2_class5 --band rgb
     --band-name i,r,g --frame measured
 

@@ -46,7 +46,7 @@ def prior(
 
     galaxy-explorer prior trained/candels --survey surveys/sim_candels
 
-    galaxy-explorer prior trained/sdss --survey surveys/sdss --model convae-conv
+    galaxy-explorer prior trained/report --survey surveys/report --model convae-conv
 
     galaxy-explorer prior trained/sdss --survey surveys/sdss --kind rectified --recipe quick
     """

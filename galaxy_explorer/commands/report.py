@@ -26,7 +26,7 @@ def report(
 
     galaxy-explorer report trained/sdss --out report.html
 
-    galaxy-explorer report trained/sdss --clustering k16-modern-8x8/codes --out k16.html
+    galaxy-explorer report trained/report --clustering k16-modern-8x8/codes --out k16.html
     """
     from galaxy_explorer.bundle.bundle import load_bundle
     from galaxy_explorer.errors import SettingError

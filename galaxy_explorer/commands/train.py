@@ -56,7 +56,7 @@ def train(
 
     galaxy-explorer train surveys/mine --out trained/mine --models k64-modern-8x8,convae-conv
 
-    galaxy-explorer train surveys/sdss --out trained/sdss --seeds 3
+    galaxy-explorer train surveys/report --out trained/report --seeds 3
 
     galaxy-explorer train surveys/euclid --out trained/euclid --aligned-with surveys/hst
     """
