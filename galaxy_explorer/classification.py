@@ -304,10 +304,11 @@ def prepare_image(
 
 def _channel_words(found: int, expected: int, bands: str) -> str:
     """Why a picture with another number of bands than those of the bundle's survey is no use."""
-    have = "one band" if found == 1 else f"{found} channels"
-    need = f"one, {bands}" if expected == 1 else f"{expected}, {bands}"
-    cure = "one band" if found == 1 else "these bands"
-    return f"has {have}, the bundle's galaxies {need}: take a bundle of {cure}, or give a picture of its"
+    have, need = (f"{n} band{'s' * (n != 1)}" for n in (found, expected))
+    return (
+        f"has {have}, the galaxies of this bundle have {need} ({bands}): give a picture in them, or"
+        f" take a bundle of {have}"
+    )
 
 
 def _scale_words(stated: float | None, known: float | None) -> str:
