@@ -21,8 +21,7 @@ from galaxy_explorer.models.conditions import Draw, Field, condition_of
 from galaxy_explorer.models.registry import PRIORS
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.protocols import Prior, PriorSampler
-    from galaxy_explorer.models.sampler import Sampler
+    from galaxy_explorer.models.protocols import Prior, PriorSampler, StreamingSampler
 
 __all__ = ["CodeEmulator", "Emulator", "Field", "Partial", "Request"]
 
@@ -39,10 +38,10 @@ def never() -> bool:
 
 @dataclass(frozen=True)
 class Partial:
-    """Code maps on the way: codes (n, h, w), -1 where not drawn yet; finished rows of the map."""
+    """Code maps on the way: codes (n, h, w), -1 where none is known yet; share that is done."""
 
     codes: NDArray[np.int64]
-    rows: int
+    share: float
 
 
 class Emulator:
@@ -146,7 +145,7 @@ class Emulator:
 
 
 class CodeEmulator(Emulator):
-    """Draws code maps (h, w), row by row; num_embeddings: how many codes there are."""
+    """Draws code maps (h, w), row by row or step by step; num_embeddings: how many codes exist."""
 
     def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
         super().__init__(bundle, model, prior)
@@ -159,15 +158,17 @@ class CodeEmulator(Emulator):
         fixed: ArrayLike | None = None,
         cancelled: Callable[[], bool] = never,
     ) -> Iterator[Partial]:
-        """The code maps after each row.
+        """The code maps after each row, or whole ones after each step, coarse at first.
 
-        fixed: codes (h, w) or (n, h, w) that are given, -1 where they are free. Ends early once
-        `cancelled()` is true, which is asked before every code. Raises RequestError at the call.
+        fixed: codes (h, w) or (n, h, w) that are given, -1 where they are free: a PixelCNN draws
+        those that come later to go with them, a rectified flow all others. Ends early once
+        `cancelled()` is true, which is asked before every code or pass of the network. Raises
+        RequestError at the call.
         """
         self.check(request)
         draw = self._draw(request, self._fixed(request, fixed))
-        sampler = cast("Sampler", self._drawing())  # kinds that stream have `rows`
-        return (Partial(codes, n) for n, codes in enumerate(sampler.rows(draw, cancelled), 1))
+        sampler = cast("StreamingSampler", self._drawing())  # kinds that stream have `stages`
+        return (Partial(codes, share) for share, codes in sampler.stages(draw, cancelled))
 
     def _fixed(self, request: Request, fixed: ArrayLike | None) -> NDArray[np.int64] | None:
         if fixed is None:

@@ -84,7 +84,7 @@ def test_identity_tells_requests_apart() -> None:
 
 def test_the_stream_ends_in_the_codes(emulator) -> None:
     parts = list(emulator.stream(ASKED))
-    assert [part.rows for part in parts] == list(range(1, 9))
+    assert [part.share for part in parts] == [row / 8 for row in range(1, 9)]
     codes = emulator.codes(ASKED)
     assert np.array_equal(parts[-1].codes, codes)
     drawn = emulator.decode(codes)

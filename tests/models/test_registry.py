@@ -321,6 +321,6 @@ def test_every_prior_has_its_parts(name) -> None:
     assert "tiny" in recipes
     assert load(kind.config).kind == name
     assert kind.code_shape(config.to_dict()) == shape
-    assert hasattr(kind.sampler_of(kind.build(config)), "rows") == kind.streams
+    assert hasattr(kind.sampler_of(kind.build(config)), "stages") == kind.streams
     for field, (low, high) in kind.sizes.items():
         assert low <= config.to_dict()[field] <= high
