@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.bundle.bundle import Bundle
-from galaxy_explorer.bundle.manifest import main_prior
+from galaxy_explorer.bundle.manifest import PriorEntry, main_prior
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import BundleError, RequestError
 from galaxy_explorer.models.conditions import Draw, Field, condition_of
@@ -45,39 +45,45 @@ class Partial:
 
 
 class Emulator:
-    """The prior over what one model encodes galaxies to, and that model's decoder.
+    """A prior over what one model encodes galaxies to, and that model's decoder.
 
-    model: its name. fields: what a request may ask for, `ttype` first where there is one. kind:
-    of prior. code_shape: of what is drawn of a galaxy. guided: whether it can be pulled towards
-    what is asked for; default_guidance: of a request without one.
+    key: of the prior, "<model>/<kind>". model: its name. fields: what a request may ask for,
+    `ttype` first where there is one. kind: of prior. code_shape: of what is drawn of a galaxy.
+    guided: whether it can be pulled towards what is asked for; default_guidance: of a request
+    without one.
     """
 
-    def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
-        """Of a model that has a prior; prior: another of the same shape, such as a control."""
-        entry = bundle.priors[model]
-        self.bundle, self.model, self.fields = bundle, model, entry.fields
+    def __init__(self, bundle: Bundle, entry: PriorEntry) -> None:
+        """Of one of the bundle's priors."""
+        self.bundle, self.fields = bundle, entry.fields
+        self.model, self.key = entry.model, entry.key
         self.default_guidance = entry.default_guidance
         self.kind = PRIORS[entry.kind]
         self.guided = self.kind.guided
         self.code_shape = self.kind.code_shape(entry.config)
         self._lock = threading.Lock()
-        self._prior = prior
         self._made: PriorSampler | None = None
 
     @staticmethod
-    def open(bundle: Bundle, model: str | None = None) -> Emulator:
-        """The emulator of a model, by default of the first that has a prior over code maps.
+    def open(bundle: Bundle, model: str | None = None, kind: str | None = None) -> Emulator:
+        """The emulator of a model and a kind of prior.
 
-        Raises BundleError where the bundle has no such prior.
+        By default of the kind that ranks highest, a rectified flow before a PixelCNN before others,
+        and of the first model that has one. Raises BundleError where the bundle has no such prior.
         """
-        main = main_prior(bundle.priors.values())
-        if main is None:
+        if not bundle.priors:
             raise BundleError(f"{bundle.path}: no prior to draw galaxies from; {CURE}")
-        name = main.model if model is None else model
-        if name not in bundle.priors:
-            raise BundleError(f"{bundle.path}: no prior of {name}; of {', '.join(bundle.priors)}")
-        streams = PRIORS[bundle.priors[name].kind].streams
-        return CodeEmulator(bundle, name) if streams else Emulator(bundle, name)
+        entry = main_prior(
+            one
+            for one in bundle.priors.values()
+            if model in (None, one.model) and kind in (None, one.kind)
+        )
+        if entry is None:
+            asked = " ".join(filter(None, ["" if model is None else f"of {model}", kind]))
+            has = ", ".join(bundle.priors)
+            raise BundleError(f"{bundle.path}: no prior {asked}; there are {has}")
+        streams = PRIORS[entry.kind].streams
+        return CodeEmulator(bundle, entry) if streams else Emulator(bundle, entry)
 
     def check(self, request: Request) -> None:
         """Raise RequestError where the request is not possible."""
@@ -116,7 +122,7 @@ class Emulator:
     @property
     def prior(self) -> Prior:
         """The network itself."""
-        return self.bundle.load_prior(self.model) if self._prior is None else self._prior
+        return self.bundle.load_prior(self.model, self.kind.name)
 
     def values(self, field: Field) -> NDArray[np.float64]:
         """The field of every galaxy of the bundle (N,), NaN where unknown."""
@@ -147,9 +153,9 @@ class Emulator:
 class CodeEmulator(Emulator):
     """Draws code maps (h, w), row by row or step by step; num_embeddings: how many codes exist."""
 
-    def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
-        super().__init__(bundle, model, prior)
-        self.num_embeddings = int(bundle.priors[model].config["num_embeddings"])
+    def __init__(self, bundle: Bundle, entry: PriorEntry) -> None:
+        super().__init__(bundle, entry)
+        self.num_embeddings = int(entry.config["num_embeddings"])
 
     def stream(
         self,

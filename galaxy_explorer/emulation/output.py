@@ -90,7 +90,8 @@ def _origin(maker: Observer, request: Request) -> list[Card]:
         Card("ORIGIN", f"galaxy_explorer {VERSION}", "software"),
         Card("BUNDLE", plain(emulator.bundle.name)),
         Card("BUNDHASH", emulator.bundle.hash),
-        Card("MODEL", plain(emulator.model), "prior and decoder"),
+        Card("MODEL", plain(emulator.model), "decoder"),
+        Card("PRIOR", plain(emulator.kind.title), "drew its codes or latents"),
         Card("SEED", request.seed, "galaxy = f(seed, number, condition, ...)"),
         Card("FIRST", request.first, "number of the first galaxy"),
         Card("SAMENOIS", request.same_noise, "all have the noise of the first"),
@@ -401,7 +402,7 @@ class _Blocks:
         plain = {  # what decides the pixels
             "software": VERSION,
             "bundle": self.maker.emulator.bundle.hash,
-            "model": self.maker.emulator.model,
+            "prior": self.maker.emulator.key,
             "request": self.request.identity,
             "wish": self.maker.wish.identity,
         }

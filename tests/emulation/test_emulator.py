@@ -127,5 +127,5 @@ def test_a_bundle_without_a_prior_says_how_to_make_one(tmp_path) -> None:
 
 
 def test_a_prior_of_another_model_is_not_made_up(emulator) -> None:
-    with pytest.raises(BundleError, match=f"no prior of k16-modern-8x8; of {PRIOR}"):
+    with pytest.raises(BundleError, match=f"no prior of k16-modern-8x8; there are {PRIOR}"):
         Emulator.open(emulator.bundle, "k16-modern-8x8")

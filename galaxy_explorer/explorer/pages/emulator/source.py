@@ -79,19 +79,19 @@ class Drawn(NamedTuple):
     stamps: Stamps
 
 
-def emulator_source(context: AppContext, model: str | None = None) -> EmulatorSource:
-    """The source of a process for the prior of a model, by default the main one.
+def emulator_source(context: AppContext, prior: str | None = None) -> EmulatorSource:
+    """The source of a process for a prior "<model>/<kind>", by default the main one.
 
     Raises BundleError where there is none.
     """
     from galaxy_explorer.emulation.emulator import Emulator
 
-    return _source(context, Emulator.open(context.bundle, model).model)
+    return _source(context, Emulator.open(context.bundle).key if prior is None else prior)
 
 
 @lru_cache(8)
-def _source(context: AppContext, model: str) -> EmulatorSource:
-    return EmulatorSource(context, model, _queue(context))
+def _source(context: AppContext, prior: str) -> EmulatorSource:
+    return EmulatorSource(context, prior, _queue(context))
 
 
 @lru_cache(2)
@@ -103,12 +103,13 @@ class EmulatorSource:
     """Draws, decodes and judges; `line` is where visitors wait for it, whatever the prior."""
 
     def __init__(
-        self, context: AppContext, model: str | None = None, queue: JobQueue | None = None
+        self, context: AppContext, prior: str | None = None, queue: JobQueue | None = None
     ) -> None:
         from galaxy_explorer.emulation.emulator import Emulator
 
         self.bundle, self.stamps = context.bundle, context.stamps
-        self.emulator: Emulator = Emulator.open(self.bundle, model)
+        asked = (None, None) if prior is None else prior.split("/")
+        self.emulator: Emulator = Emulator.open(self.bundle, *asked)
         self.likeness = Likeness(self.emulator)
         self.queue = queue or JobQueue()
         self._kept: OrderedDict[str, Codes] = OrderedDict()
