@@ -305,6 +305,7 @@ def generate(  # noqa: PLR0913 - the options of the command
     temperature: float = 1.0,
     guidance: float | None = None,
     model: str | None = None,
+    prior: str | None = None,
     observe: str | None = None,
     psf: str | Path | None = None,
     pixel_scale: float | None = None,
@@ -318,10 +319,10 @@ def generate(  # noqa: PLR0913 - the options of the command
 
     ttype: Hubble stage T, one for all or one each; condition: other fields of the prior by name,
     in the catalogue's unit. Same seed, same galaxies. temperature: 0.1 to 2. guidance: 1 to 5, else
-    the bundle's own. model: whose prior draws, else the first over code maps. observe: camera
-    "sdss", "candels-f160w", "euclid-vis" or "hst-f814w"; psf: a FITS image. pixel_scale: arcsec of
-    a stamp's pixel; observed_scale: of the camera's. magnitude: of each galaxy, with zero_point.
-    sky_sigma: noise in flux a pixel. psf_layer: draw through the model's PSF layer.
+    the bundle's own. model, prior: "rectified" or "pixelcnn" of a model with both, else the flow.
+    observe: camera "sdss", "candels-f160w", "euclid-vis" or "hst-f814w"; psf: a FITS image.
+    pixel_scale, observed_scale: arcsec of a stamp's and a camera's pixel. magnitude: of each, with
+    zero_point. sky_sigma: noise in flux a pixel. psf_layer: draw through the model's PSF layer.
 
     Raises RequestError for what the prior or the camera cannot do, BundleError without a prior.
 
@@ -339,7 +340,7 @@ def generate(  # noqa: PLR0913 - the options of the command
     from galaxy_explorer.emulation.request import Request
     from galaxy_explorer.emulation.samples import Samples
 
-    emulator = Emulator.open(opened_bundle(bundle), model)
+    emulator = Emulator.open(opened_bundle(bundle), model, prior)
     asked = {**({} if ttype is None else {"ttype": ttype}), **(condition or {})}
     fields = {k: tuple(v) if isinstance(v, Sequence) else v for k, v in asked.items()}
     sizes, flux = (pixel_scale, observed_scale), (magnitude, zero_point, sky_sigma)

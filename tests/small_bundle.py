@@ -64,7 +64,11 @@ def write_small_bundle(
         weights, models = _models(Path(work), channels)
         manifest = _manifest(path.name, n, models, clusterings)
         manifest["survey"]["channels"] = channels
-        priors = {} if prior is None else {prior: _prior(Path(work), prior, manifest, columns)}
+        priors = (
+            {}
+            if prior is None
+            else {f"{prior}/pixelcnn": _prior(Path(work), prior, manifest, columns)}
+        )
         contents = BundleContents(manifest, columns, weights, codes, arrays, _card, priors)
         return save_bundle(path, contents)
 
@@ -199,7 +203,8 @@ def _prior(work: Path, name: str, manifest: dict, columns: dict) -> Path:
     path = work / f"{name}.prior.safetensors"
     save_weights(PixelCNN(config), path)
     manifest["priors"] = {
-        name: {
+        f"{name}/pixelcnn": {
+            "kind": config.kind,
             "config": config.to_dict(),
             "fields": [field.to_dict() for field in fields],
             "recipe": {"name": "tiny", "steps": 60},

@@ -24,7 +24,7 @@ def add_small_judge(path: Path) -> Path:
     judge = TTypeRegressor(survey.channels)
     judge.mean.fill_(-3.0)
     noise = np.full((side, side // 2 + 1), 0.01, np.float32)
-    drawn = {name: Reading(r=0.77, rms=2.7, bias=0.8) for name in bundle.priors}
+    drawn = {p.model: Reading(r=0.77, rms=2.7, bias=0.8) for p in bundle.priors.values()}
     entry = RegressorEntry(JUDGE, n=20, real=Reading(r=0.86, rms=2.08, bias=-0.22), drawn=drawn)
     data = judge_bytes(StoredRegressor(judge, noise))
     return add_files(path, {JUDGE: data}, lambda _: "card\n", ttype_regressor=entry)

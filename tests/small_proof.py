@@ -49,8 +49,8 @@ def write_proof_bundle(path: Path, survey: Survey, further: tuple = ()) -> Path:
     manifest = small_bundle._manifest(path.name, len(survey), models, clusterings)
     manifest["survey"] |= {key: survey.meta[key] for key in ("name", "fingerprint")}
     manifest |= {"default_clustering": key, "display_model": coded.name}
-    manifest["priors"] = {coded.name: prior.entry}
-    priors = {coded.name: prior.weights}
+    manifest["priors"] = {f"{coded.name}/pixelcnn": prior.entry}
+    priors = {f"{coded.name}/pixelcnn": prior.weights}
     return save_bundle(
         path,
         BundleContents(manifest, columns, weights, codes, arrays, small_bundle._card, priors),

@@ -73,7 +73,7 @@ def test_the_card_keeps_all_but_the_section_on_priors(tmp_path) -> None:
 def test_a_prior_that_does_not_fit_leaves_the_bundle_as_it_was(tmp_path) -> None:
     path = write_small_bundle(tmp_path / "b")
     bundle = load_bundle(path)
-    entry = json.loads((path / "manifest.json").read_text())["priors"][PRIOR]
+    entry = json.loads((path / "manifest.json").read_text())["priors"][f"{PRIOR}/pixelcnn"]
     entry["config"] = {**entry["config"], "num_embeddings": 17}
     with pytest.raises(BundleError, match="are not the codes of"):
         add_prior_files(path, PRIOR, entry, b"", lambda _: "")
@@ -88,10 +88,10 @@ def test_a_flow_is_put_beside_the_prior_that_is_there(tmp_path) -> None:
     first = Emulator.open(before).model
     assert add_prior(path, survey.path, model="convae-conv", recipe="tiny") == "convae-conv"
     after = load_bundle(path)
-    assert list(after.priors) == [first, "convae-conv"]
-    assert after.manifest.priors[first] == before.manifest.priors[first]
+    assert list(after.priors) == [f"{first}/pixelcnn", "convae-conv/flow"]
+    assert after.prior(first) == before.prior(first)
     assert Emulator.open(after).model == first
-    metrics = after.priors["convae-conv"].metrics
+    metrics = after.prior("convae-conv").metrics
     assert {"nll", "nll_gaussian", "label_gain", "label_gain_error"} <= metrics.keys()
     flow = Emulator.open(after, "convae-conv")
     assert flow.decode(flow.codes(Request(2, condition={"ttype": 1.0}))).shape == (2, 1, 64, 64)
@@ -110,18 +110,19 @@ def test_what_cannot_be_trained_is_refused_at_once(tmp_path, wrong) -> None:
 
 
 @pytest.mark.slow
-def test_a_rectified_flow_takes_the_place_of_the_prior_of_code_maps(tmp_path) -> None:
+def test_a_rectified_flow_draws_beside_the_pixelcnn_of_the_same_codes(tmp_path) -> None:
     """Asked for by its kind, of the model whose pictures are shown; drawn from like any other."""
     survey = write_small_survey(tmp_path / "survey", n=220)
     path = write_proof_bundle(tmp_path / "bundle", survey)
     name = load_bundle(path).manifest.display_model
     assert add_prior(path, survey.path, recipe="tiny", kind="rectified") == name
     after = load_bundle(path)
-    assert after.priors[name].kind == "rectified"
+    assert list(after.priors) == [f"{name}/pixelcnn", f"{name}/rectified"]
     assert "A rectified flow draws the vectors" in after.card
-    metrics = after.priors[name].metrics
+    metrics = after.prior(name).metrics
     assert metrics["bits"] == pytest.approx(metrics["nll"] / (64 * np.log(2)))
     emulator = Emulator.open(after)
+    assert emulator.kind.name == "rectified"
     assert emulator.guided
     request = Request(2, condition={"ttype": 1.0}, guidance=2.0)
     codes = emulator.codes(request)

@@ -39,8 +39,8 @@ def emulator(bundle: Bundle) -> Emulator:
 
 def test_a_bundle_may_have_both_and_draws_code_maps_where_none_is_named(bundle) -> None:
     assert {name: prior.kind for name, prior in bundle.priors.items()} == {
-        PRIOR: "pixelcnn",
-        CONVAE: "flow",
+        f"{PRIOR}/pixelcnn": "pixelcnn",
+        f"{CONVAE}/flow": "flow",
     }
     assert isinstance(Emulator.open(bundle), CodeEmulator)
     assert Emulator.open(bundle, CONVAE).kind.name == "flow"
@@ -73,7 +73,7 @@ def test_a_flow_that_does_not_fit_is_refused(tmp_path, model, changes, words) ->
 
 def test_a_flow_of_other_latents_is_refused(tmp_path, bundle) -> None:
     path = write_small_bundle(tmp_path / "b", n=60)
-    config = {**bundle.priors[CONVAE].config, "latents": 63}
+    config = {**bundle.prior(CONVAE).config, "latents": 63}
     add_small_flow(path, config=config)
     with pytest.raises(BundleError, match=f"{CONVAE} has 64 latents"):
         load_bundle(path)

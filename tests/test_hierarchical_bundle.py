@@ -46,7 +46,7 @@ def test_the_bundle_has_both_maps_and_their_prior(path: Path) -> None:
     assert bundle.encoded(NAME).shape == (220, 8 * 8 + 16 * 16)
     with pytest.raises(KeyError, match="two code maps"):
         bundle.codes(NAME)
-    entry = bundle.priors[NAME]
+    entry = bundle.prior(NAME)
     assert entry.kind == "hierarchical"
     assert (entry.config["height"], entry.config["num_embeddings"]) == (16, 16)
     assert {"nll", "bits", "label_gain", "nll_withheld"} <= entry.metrics.keys()
@@ -83,7 +83,7 @@ def test_generate_writes_both_maps(path: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_prior_of_other_maps_is_refused(path: Path) -> None:
     bundle = load_bundle(path)
-    entry = json.loads((path / "manifest.json").read_text())["priors"][NAME]
+    entry = json.loads((path / "manifest.json").read_text())["priors"][f"{NAME}/hierarchical"]
     for wrong in ({"height": 8, "width": 8}, {"num_embeddings": 17}):
         changed = {**entry, "config": {**entry["config"], **wrong}}
         with pytest.raises(BundleError, match="are not the codes of"):

@@ -162,8 +162,9 @@ def test_the_prior_ships_with_the_weights_that_were_measured(bundle, trained):
     from galaxy_explorer.models.conditions import condition_of
     from galaxy_explorer.models.prior_training import PriorData, likelihood
 
-    assert list(bundle.priors) == trained.with_prior == [PRIOR]
-    entry, test = bundle.priors[PRIOR], np.flatnonzero(bundle.column("split") == "test")
+    assert list(bundle.priors) == [f"{PRIOR}/pixelcnn"]
+    assert trained.with_prior == [PRIOR]
+    entry, test = bundle.prior(PRIOR), np.flatnonzero(bundle.column("split") == "test")
     given = {field.name: field.values(bundle.column)[test] for field in entry.fields}
     condition = condition_of(entry.fields, given, len(test))
     data = PriorData(bundle.codes(PRIOR)[test][:, None], condition, np.ones(len(test)))

@@ -40,6 +40,7 @@ from galaxy_explorer.bundle.manifest import (
     ModelEntry,
     PriorEntry,
     RegressorEntry,
+    main_prior,
     parse_manifest,
 )
 from galaxy_explorer.bundle.networks import (
@@ -106,8 +107,17 @@ class Bundle:
 
     @property
     def priors(self) -> dict[str, PriorEntry]:
-        """Its priors, by the model whose code maps or latents they draw."""
+        """Its priors, by "<model>/<kind>" of the model whose code maps or latents they draw."""
         return self.manifest.priors
+
+    def prior(self, model: str, kind: str | None = None) -> PriorEntry:
+        """A model's prior of a kind, by default of the kind that ranks highest; or KeyError."""
+        found = main_prior(p for p in self.priors.values() if p.model == model)
+        if kind is not None:
+            found = self.priors.get(f"{model}/{kind}")
+        if found is None:
+            raise KeyError(f"no prior of {model}{f' of kind {kind}' if kind else ''}")
+        return found
 
     @property
     def ttype_regressor(self) -> RegressorEntry | None:
@@ -163,17 +173,18 @@ class Bundle:
                 self._loaded[name] = open_model(entry, self.path / entry.weights)
             return self._loaded[name]
 
-    def load_prior(self, model: str) -> Prior:
-        """The prior over the code maps or latents of a model, in evaluation mode; loads torch.
+    def load_prior(self, model: str, kind: str | None = None) -> Prior:
+        """A prior over the code maps or latents of a model, in evaluation mode; loads torch.
 
-        Raises KeyError where there is none, BundleError where the weights do not fit the config.
+        See `prior`. Raises KeyError where there is none, BundleError where the weights do not fit
+        the config.
         """
+        entry = self.prior(model, kind)
         with self._lock:
-            if model not in self._loaded_priors:
-                entry = self.priors[model]
+            if entry.key not in self._loaded_priors:
                 self._verified(entry.file)
-                self._loaded_priors[model] = open_prior(entry, self.path / entry.file)
-            return self._loaded_priors[model]
+                self._loaded_priors[entry.key] = open_prior(entry, self.path / entry.file)
+            return self._loaded_priors[entry.key]
 
     def load_ttype_regressor(self) -> StoredRegressor:
         """The network that judges T; loads torch at the first call.

@@ -265,7 +265,7 @@ def figure_table(emulation: PriorEvaluation, beside: PriorEvaluation | None = No
         if beside is not None:
             row.append(format_value(beside.figure(f)))
         rows.append(row)
-    return table([*head, *([] if beside is None else [beside.model])], rows)
+    return table([*head, *([] if beside is None else [beside.words])], rows)
 
 
 def chain_table(emulation: PriorEvaluation) -> Markdown:

@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from galaxy_explorer.bundle.json_values import FieldError, Many, Text, build, one_of
 from galaxy_explorer.errors import BundleError
+from galaxy_explorer.models.registry import PRIORS
 
 EMULATION = "emulation.json"
 FORMAT = 1
@@ -129,7 +130,8 @@ class PriorEvaluation(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything measured of one prior.
 
     model: whose code maps or latents it draws. settings: how it was run, name -> text. guidance:
-    the default chosen on validation by guidance_rule.
+    the default chosen on validation by guidance_rule. kind: of prior, "" in files of before, when
+    models had one prior each.
     """
 
     model: Text
@@ -140,6 +142,13 @@ class PriorEvaluation(Struct, frozen=True, forbid_unknown_fields=True):
     curve: Many[GuidancePoint]
     guidance: float
     guidance_rule: Text
+    kind: Text = ""
+
+    @property
+    def words(self) -> str:
+        """The model, and the kind of prior where it is known."""
+        known = PRIORS.get(self.kind)
+        return self.model if known is None else f"{self.model} ({known.short})"
 
     def trend(self, statistic: str, kind: str) -> TypeTrend | None:
         """The trend of a statistic on one kind of galaxies; None where not measured."""

@@ -142,14 +142,15 @@ class PriorField(Field, frozen=True, forbid_unknown_fields=True):
 
 
 class PriorEntry(_Training, frozen=True, kw_only=True):
-    """The prior over the code maps or latents of one model.
+    """One prior over the code maps or latents of one model, which may have one of each kind.
 
-    kind: "pixelcnn" of code maps, "hierarchical" of two of them, "flow" of latents; older bundles,
-    which name none, have priors of code maps alone. fields: what it may be asked for.
-    default_guidance: 1 until `evaluate --emulator` chooses it. metrics: of the held-out galaxies
-    with a known T: nll, nats a galaxy asked for all that is known, of a flow a density over
-    latents, which may be below 0; bits, the same a code; nll_gaussian, of a Gaussian in place of
-    the flow; nll_first, asked for T alone; nll_withheld, for nothing; label_gain, the nats that
+    kind: "pixelcnn" of code maps, "hierarchical" of two of them, "rectified" of code maps by way of
+    vectors, "flow" of latents; older bundles, which name none, have priors of code maps alone.
+    fields: what it may be asked for. default_guidance: 1 until `evaluate --emulator` chooses it.
+    metrics: of the held-out galaxies with a known T: nll, nats a galaxy asked for all that is
+    known, of a flow a density over latents, which may be below 0; bits, the same a code;
+    nll_gaussian, of a Gaussian in place of the flow; nll_first, asked for T alone; nll_withheld,
+    for nothing; label_gain, the nats that
     shuffling T costs nll_first, and its error; n_known, how many they are. curve: the same on the
     validation split every 5 % of the steps.
     """
@@ -165,6 +166,11 @@ class PriorEntry(_Training, frozen=True, kw_only=True):
     def model(self) -> str:
         """The model whose code maps or latents it draws."""
         return self.name
+
+    @property
+    def key(self) -> str:
+        """Its name among the priors of a bundle, "<model>/<kind>"."""
+        return f"{self.model}/{self.kind}"
 
 
 class Reading(Struct, frozen=True):
@@ -216,7 +222,8 @@ class CardFigure(Struct, frozen=True):
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """A manifest. Tables are by name, clusterings by "<model>/<features>".
+    """A manifest. Tables are by name, clusterings by "<model>/<features>", priors by
+    "<model>/<kind>".
 
     recipe: of the autoencoders' training. hardware: the class of machine. extra_trainings: models
     of which only the figures are kept. ttype_regressor: the network that judges samples.
@@ -251,11 +258,13 @@ def parse_manifest(values: dict[str, Any], path: Path) -> Manifest:
     try:
         if values.get("format") != FORMAT:
             raise FieldError("format", f"{values.get('format')!r}: only {FORMAT} is known")
-        named = dict(values)
+        named = with_prior_keys(values)
         for table in ("models", "priors"):
-            if isinstance(entries := values.get(table), dict):  # each entry knows its own name
+            if isinstance(entries := named.get(table), dict):  # each entry knows its own model
                 named[table] = {
-                    name: {**entry, "name": name} if isinstance(entry, dict) else entry
+                    name: {**entry, "name": name.split("/")[0]}
+                    if isinstance(entry, dict)
+                    else entry
                     for name, entry in entries.items()
                 }
         manifest = build(named, Manifest)
@@ -274,6 +283,25 @@ def parse_manifest(values: dict[str, Any], path: Path) -> Manifest:
     except FieldError as error:
         raise BundleError(f"{path}: {error}") from None
     return manifest
+
+
+def with_prior_keys(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON values of a manifest with its priors by "<model>/<kind>".
+
+    Older bundles have one prior a model at most, by the name of the model.
+    """
+    if not isinstance(priors := values.get("priors"), dict):
+        return dict(values)
+    kinds = {
+        key: entry.get("kind", DEFAULT_PRIOR)
+        for key, entry in priors.items()
+        if isinstance(entry, dict) and "/" not in key
+    }
+    return values | {
+        "priors": {
+            f"{key}/{kinds[key]}" if key in kinds else key: entry for key, entry in priors.items()
+        }
+    }
 
 
 def main_prior(priors: Iterable[PriorEntry]) -> PriorEntry | None:
@@ -313,10 +341,12 @@ def _check_models(manifest: Manifest) -> None:
 
 def _check_priors(manifest: Manifest) -> None:
     """Each prior draws what its model encodes galaxies to."""
-    for name, entry in manifest.priors.items():
-        place = f"priors.{name}"
+    for key, entry in manifest.priors.items():
+        place, name = f"priors.{key}", entry.model
         check_known(name, manifest.models, place)
         check_known(entry.kind, PRIORS, f"{place}.kind")
+        if key != entry.key:
+            raise FieldError(f"{place}.kind", f"{entry.kind!r} is not the kind in its name")
         kind = PRIORS[entry.kind]
         _check_training(entry, place, kind.sizes, "nll")
         model, config = manifest.models[name], entry.config

@@ -81,12 +81,12 @@ def check_other_networks(
     encoded: what each model encodes the galaxies to. Raises BundleError naming the file whose
     weights are not numbers, or that draws as many latents as its model does not have.
     """
-    for model, entry in manifest.priors.items():
+    for entry in manifest.priors.values():
         check_weights(data[entry.file], folder / entry.file)
-        shape = encoded[model].shape[1:]
+        shape = encoded[entry.model].shape[1:]
         if PRIORS[entry.kind].code_shape(entry.config) != shape:
             what = f"{shape[0]} latents" if len(shape) == 1 else f"code maps of {shape}"
-            raise BundleError(f"{folder / entry.file}: {model} has {what}")
+            raise BundleError(f"{folder / entry.file}: {entry.model} has {what}")
     if manifest.ttype_regressor is not None:
         file = manifest.ttype_regressor.file
         try:

@@ -35,9 +35,10 @@ from galaxy_explorer.bundle.manifest import (
     Manifest,
     RegressorEntry,
     parse_manifest,
+    with_prior_keys,
 )
 from galaxy_explorer.errors import BundleError
-from galaxy_explorer.models.registry import LATENTS
+from galaxy_explorer.models.registry import DEFAULT_PRIOR, LATENTS
 from galaxy_explorer.utils.files import atomic_write_bytes, sha256_of, sync
 
 Card = Callable[[Manifest], str]
@@ -52,7 +53,7 @@ class BundleContents:
     each model. codes: code maps (N, h, w) or latents (N, 64) of each model. arrays: mixture arrays
     of each clustering, with the principal components, and `features` where they cannot be made
     again quickly. card: manifest -> text of the model card. priors: safetensors file of each prior
-    by the name of its model.
+    by "<model>/<kind>".
     """
 
     manifest: dict[str, Any]
@@ -89,7 +90,7 @@ def add_files(
 
     For what can only be measured on the finished bundle. Files of the same names are replaced.
     figures: rows (what, value, command) of the card, in place of earlier ones. guidance: the new
-    default of the prior of each model. trainings: models that do not ship, in place of earlier
+    default of each prior by its key. trainings: models that do not ship, in place of earlier
     ones. ttype_regressor: the network that judges samples, which is among the files.
     Raises BundleError where the bundle is not intact or a name is in use by the bundle itself.
     """
@@ -106,8 +107,8 @@ def add_files(
         values["trainings"] = msgspec.to_builtins(trainings)
     if ttype_regressor is not None:
         values["judge"] = msgspec.to_builtins(ttype_regressor)
-    for model, value in (guidance or {}).items():
-        values["priors"][model]["default_guidance"] = value
+    for key, value in (guidance or {}).items():
+        values["priors"][key]["default_guidance"] = value
     _rewrite(target, values, {**data, **files}, card)
     return target
 
@@ -115,23 +116,32 @@ def add_files(
 def add_prior_files(
     path: str | Path, model: str, entry: Mapping[str, Any], weights: bytes, card: Card
 ) -> Path:
-    """Put a prior into a finished bundle, or in place of the one that it has, and the card anew.
+    """Put a prior into a finished bundle, and the card anew.
 
-    entry: JSON values. Raises BundleError where the bundle is not intact or the prior does not fit
+    It takes the place of a prior of the same model and kind; those of other kinds stay. entry: JSON
+    values. Raises BundleError where the bundle is not intact or the prior does not fit
     its model.
     """
     target = Path(path)
     values, _, data = _opened(target)
-    file = f"{model}.prior.safetensors"
-    values.setdefault("priors", {})[model] = {**entry, "file": file}
+    key = f"{model}/{entry.get('kind', DEFAULT_PRIOR)}"
+    priors, file = values.setdefault("priors", {}), _prior_file(key)
+    if key in priors:
+        del data[priors[key]["file"]]
+    priors[key] = {**entry, "file": file}
     _rewrite(target, values, {**data, file: weights}, card)
     return target
 
 
+def _prior_file(key: str) -> str:
+    """Name of the file of a prior "<model>/<kind>"."""
+    return f"{key.replace('/', '.')}.prior.safetensors"
+
+
 def _opened(target: Path) -> tuple[dict[str, Any], Manifest, dict[str, bytes]]:
     """JSON values of the manifest but for its files, the manifest, and every file."""
-    values, _ = read_manifest(target)
-    manifest = parse_manifest(values, target / MANIFEST)
+    read, _ = read_manifest(target)
+    manifest, values = parse_manifest(read, target / MANIFEST), with_prior_keys(read)
     del values["files"]
     return values, manifest, verify_files(target, manifest.files)
 
@@ -194,9 +204,9 @@ def _write_files(folder: Path, contents: BundleContents) -> None:
         entry["model"], entry["features"] = key.split("/")
         entry["file"] = f"{key.replace('/', '.')}.safetensors"
         atomic_write_bytes(folder / entry["file"], safetensors_bytes(packed(contents.arrays[key])))
-    for name, entry in manifest.get("priors", {}).items():
-        entry["file"] = f"{name}.prior.safetensors"
-        atomic_write_bytes(folder / entry["file"], contents.priors[name].read_bytes())
+    for key, entry in manifest.get("priors", {}).items():
+        entry["file"] = _prior_file(key)
+        atomic_write_bytes(folder / entry["file"], contents.priors[key].read_bytes())
     atomic_write_bytes(folder / CATALOG, _catalog_bytes(contents.columns))
     _write_manifest(folder, manifest, contents.card)
 

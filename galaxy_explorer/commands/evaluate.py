@@ -47,7 +47,9 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
     ] = 1000,
     model: Annotated[
         str | None,
-        typer.Option(help="With --emulator: the prior of this model alone; others stay."),
+        typer.Option(
+            help="With --emulator: the priors of this model, or MODEL/KIND, alone; others stay."
+        ),
     ] = None,
     emulator_model: Annotated[str | None, typer.Option(hidden=True)] = None,
     as_json: AsJson = False,
@@ -90,7 +92,7 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
             _say_file(out or bundle, EMULATION)
             return
         for part in (proof, *proof.others):
-            say(f"Prior of {part.model}")
+            say(f"Prior of {part.words}")
             for figure in part.figures:
                 say(in_line(figure))
         say(f"Written into {out or bundle}; look at it: galaxy-explorer info {out or bundle}")

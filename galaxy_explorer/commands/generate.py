@@ -37,7 +37,11 @@ def generate(  # noqa: PLR0913 - each option of the command is an argument
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Model whose prior draws; else the first that has one over code maps."),
+        typer.Option(help="Model whose prior draws; else the first with the best kind of prior."),
+    ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(help="Kind of prior, of a model with several: rectified or pixelcnn."),
     ] = None,
     observe: Annotated[
         str | None,
@@ -136,6 +140,7 @@ def generate(  # noqa: PLR0913 - each option of the command is an argument
         temperature=temperature,
         guidance=guidance,
         model=model,
+        prior=prior,
         observe=observe,
         psf=psf,
         pixel_scale=pixel_scale,

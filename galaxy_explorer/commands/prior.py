@@ -39,8 +39,8 @@ def prior(
 
     `galaxy-explorer train` makes one by itself; this is for bundles that have none, and for the
     prior of another model: a gated PixelCNN or a rectified flow over code maps, a neural spline
-    flow over the latents of a model without codes. Priors of other models stay. Interrupt it as you
-    like: the same command resumes, from BUNDLE.work.
+    flow over the latents of a model without codes. Priors of other models and of other kinds stay.
+    Interrupt it as you like: the same command resumes, from BUNDLE.work.
 
     [bold]Examples[/bold]
 
@@ -53,7 +53,8 @@ def prior(
     from galaxy_explorer.pipeline.prior import add_prior
 
     name = add_prior(bundle, survey, model=model, recipe=recipe, kind=kind)
+    named = "" if kind is None else f" --prior {kind}"
     say(
         f"Prior of {name} put into {bundle}. Draw from it: galaxy-explorer generate {bundle}"
-        f" --model {name} -n 16 --out g.fits"
+        f" --model {name}{named} -n 16 --out g.fits"
     )

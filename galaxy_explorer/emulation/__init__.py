@@ -18,7 +18,12 @@ if TYPE_CHECKING:
         Observer,
         observe,
     )
-    from galaxy_explorer.emulation.output import cards, catalogue, write_galaxies
+    from galaxy_explorer.emulation.output import (
+        GalSimCatalogue,
+        cards,
+        catalogue,
+        write_galaxies,
+    )
     from galaxy_explorer.emulation.request import Request
     from galaxy_explorer.emulation.samples import Samples
 
@@ -27,6 +32,7 @@ __all__ = [
     "CodeEmulator",
     "Emulator",
     "Facts",
+    "GalSimCatalogue",
     "Likeness",
     "Morphology",
     "ObservationSettings",
@@ -86,6 +92,7 @@ __getattr__, __dir__ = lazy(
             "observe",
         ),
         "output": (
+            "GalSimCatalogue",
             "cards",
             "catalogue",
             "write_galaxies",

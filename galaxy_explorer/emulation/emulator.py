@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.bundle.bundle import Bundle
-from galaxy_explorer.bundle.manifest import main_prior
+from galaxy_explorer.bundle.manifest import PriorEntry, main_prior
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import BundleError, RequestError
 from galaxy_explorer.models.conditions import Draw, Field, condition_of
 from galaxy_explorer.models.registry import PRIORS
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.protocols import Prior, PriorSampler
-    from galaxy_explorer.models.sampler import Sampler
+    from galaxy_explorer.models.protocols import Prior, PriorSampler, StreamingSampler
 
 __all__ = ["CodeEmulator", "Emulator", "Field", "Partial", "Request"]
 
@@ -39,46 +38,52 @@ def never() -> bool:
 
 @dataclass(frozen=True)
 class Partial:
-    """Code maps on the way: codes (n, h, w), -1 where not drawn yet; finished rows of the map."""
+    """Code maps on the way: codes (n, h, w), -1 where none is known yet; share that is done."""
 
     codes: NDArray[np.int64]
-    rows: int
+    share: float
 
 
 class Emulator:
-    """The prior over what one model encodes galaxies to, and that model's decoder.
+    """A prior over what one model encodes galaxies to, and that model's decoder.
 
-    model: its name. fields: what a request may ask for, `ttype` first where there is one. kind:
-    of prior. code_shape: of what is drawn of a galaxy. guided: whether it can be pulled towards
-    what is asked for; default_guidance: of a request without one.
+    key: of the prior, "<model>/<kind>". model: its name. fields: what a request may ask for,
+    `ttype` first where there is one. kind: of prior. code_shape: of what is drawn of a galaxy.
+    guided: whether it can be pulled towards what is asked for; default_guidance: of a request
+    without one.
     """
 
-    def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
-        """Of a model that has a prior; prior: another of the same shape, such as a control."""
-        entry = bundle.priors[model]
-        self.bundle, self.model, self.fields = bundle, model, entry.fields
+    def __init__(self, bundle: Bundle, entry: PriorEntry) -> None:
+        """Of one of the bundle's priors."""
+        self.bundle, self.fields = bundle, entry.fields
+        self.model, self.key = entry.model, entry.key
         self.default_guidance = entry.default_guidance
         self.kind = PRIORS[entry.kind]
         self.guided = self.kind.guided
         self.code_shape = self.kind.code_shape(entry.config)
         self._lock = threading.Lock()
-        self._prior = prior
         self._made: PriorSampler | None = None
 
     @staticmethod
-    def open(bundle: Bundle, model: str | None = None) -> Emulator:
-        """The emulator of a model, by default of the first that has a prior over code maps.
+    def open(bundle: Bundle, model: str | None = None, kind: str | None = None) -> Emulator:
+        """The emulator of a model and a kind of prior.
 
-        Raises BundleError where the bundle has no such prior.
+        By default of the kind that ranks highest, a rectified flow before a PixelCNN before others,
+        and of the first model that has one. Raises BundleError where the bundle has no such prior.
         """
-        main = main_prior(bundle.priors.values())
-        if main is None:
+        if not bundle.priors:
             raise BundleError(f"{bundle.path}: no prior to draw galaxies from; {CURE}")
-        name = main.model if model is None else model
-        if name not in bundle.priors:
-            raise BundleError(f"{bundle.path}: no prior of {name}; of {', '.join(bundle.priors)}")
-        streams = PRIORS[bundle.priors[name].kind].streams
-        return CodeEmulator(bundle, name) if streams else Emulator(bundle, name)
+        entry = main_prior(
+            one
+            for one in bundle.priors.values()
+            if model in (None, one.model) and kind in (None, one.kind)
+        )
+        if entry is None:
+            asked = " ".join(filter(None, ["" if model is None else f"of {model}", kind]))
+            has = ", ".join(bundle.priors)
+            raise BundleError(f"{bundle.path}: no prior {asked}; there are {has}")
+        streams = PRIORS[entry.kind].streams
+        return CodeEmulator(bundle, entry) if streams else Emulator(bundle, entry)
 
     def check(self, request: Request) -> None:
         """Raise RequestError where the request is not possible."""
@@ -117,7 +122,7 @@ class Emulator:
     @property
     def prior(self) -> Prior:
         """The network itself."""
-        return self.bundle.load_prior(self.model) if self._prior is None else self._prior
+        return self.bundle.load_prior(self.model, self.kind.name)
 
     def values(self, field: Field) -> NDArray[np.float64]:
         """The field of every galaxy of the bundle (N,), NaN where unknown."""
@@ -146,11 +151,11 @@ class Emulator:
 
 
 class CodeEmulator(Emulator):
-    """Draws code maps (h, w), row by row; num_embeddings: how many codes there are."""
+    """Draws code maps (h, w), row by row or step by step; num_embeddings: how many codes exist."""
 
-    def __init__(self, bundle: Bundle, model: str, prior: Prior | None = None) -> None:
-        super().__init__(bundle, model, prior)
-        self.num_embeddings = int(bundle.priors[model].config["num_embeddings"])
+    def __init__(self, bundle: Bundle, entry: PriorEntry) -> None:
+        super().__init__(bundle, entry)
+        self.num_embeddings = int(entry.config["num_embeddings"])
 
     def stream(
         self,
@@ -159,15 +164,17 @@ class CodeEmulator(Emulator):
         fixed: ArrayLike | None = None,
         cancelled: Callable[[], bool] = never,
     ) -> Iterator[Partial]:
-        """The code maps after each row.
+        """The code maps after each row, or whole ones after each step, coarse at first.
 
-        fixed: codes (h, w) or (n, h, w) that are given, -1 where they are free. Ends early once
-        `cancelled()` is true, which is asked before every code. Raises RequestError at the call.
+        fixed: codes (h, w) or (n, h, w) that are given, -1 where they are free: a PixelCNN draws
+        those that come later to go with them, a rectified flow all others. Ends early once
+        `cancelled()` is true, which is asked before every code or pass of the network. Raises
+        RequestError at the call.
         """
         self.check(request)
         draw = self._draw(request, self._fixed(request, fixed))
-        sampler = cast("Sampler", self._drawing())  # kinds that stream have `rows`
-        return (Partial(codes, n) for n, codes in enumerate(sampler.rows(draw, cancelled), 1))
+        sampler = cast("StreamingSampler", self._drawing())  # kinds that stream have `stages`
+        return (Partial(codes, share) for share, codes in sampler.stages(draw, cancelled))
 
     def _fixed(self, request: Request, fixed: ArrayLike | None) -> NDArray[np.int64] | None:
         if fixed is None:

@@ -1,4 +1,4 @@
-"""Generated galaxies as files: FITS with a full header, a catalogue, PNG, a galsim image.
+"""Generated galaxies as files: FITS with a full header, a catalogue, PNG, profiles for GalSim.
 
 Every one of them says SYNTHETIC: in the header, in the metadata, in the names that are given here.
 
@@ -14,7 +14,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -90,7 +90,8 @@ def _origin(maker: Observer, request: Request) -> list[Card]:
         Card("ORIGIN", f"galaxy_explorer {VERSION}", "software"),
         Card("BUNDLE", plain(emulator.bundle.name)),
         Card("BUNDHASH", emulator.bundle.hash),
-        Card("MODEL", plain(emulator.model), "prior and decoder"),
+        Card("MODEL", plain(emulator.model), "decoder"),
+        Card("PRIOR", plain(emulator.kind.title), "drew its codes or latents"),
         Card("SEED", request.seed, "galaxy = f(seed, number, condition, ...)"),
         Card("FIRST", request.first, "number of the first galaxy"),
         Card("SAMENOIS", request.same_noise, "all have the noise of the first"),
@@ -309,6 +310,60 @@ def sheet_shape(count: int, side: int) -> tuple[int, int]:
     return down, across
 
 
+@dataclass(frozen=True)
+class GalSimCatalogue:
+    """Synthetic galaxies as profiles that GalSim convolves, shears, moves and draws.
+
+    Each is a `galsim.InterpolatedImage` of the noiseless light, `len(catalogue)` of them, one by
+    its place: its flux is the sum of the stamp, in `table.meta["BUNIT"]`. Its position angle is
+    the drawn one, at random. The light is already averaged over the model's pixels: draw with
+    `method="no_pixel"` where these are the camera's. table: as of the samples, with the flux of
+    the band. seeing: whether the PSF of the survey is still in the light, in words.
+    """
+
+    table: Table
+    profiles: tuple[Any, ...]
+    pixel_scale_arcsec: float
+    seeing: str
+
+    def __len__(self) -> int:
+        return len(self.profiles)
+
+    def __getitem__(self, place: int) -> Any:
+        return self.profiles[place]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.profiles)
+
+
+SEEING = {
+    True: "the light includes the seeing of the survey that the model has learned from",
+    False: "deconvolved: the light is that before the PSF of the survey",
+}
+
+
+def galsim_catalogue(
+    table: Table, stamps: NDArray[Any], observer: Observer, band: int
+) -> GalSimCatalogue:
+    """Samples for GalSim; stamps (n, C, S, S): linear light as the observer has drawn it.
+
+    Raises RequestError for a band that is not there, and where no pixel scale is known.
+    """
+    if not 0 <= band < stamps.shape[1]:
+        raise RequestError(f"band {band}: 0 to {stamps.shape[1] - 1} are there")
+    if observer.scale is None:
+        raise RequestError(
+            "pixel scale: the survey states none; give the arcsec of a stamp's pixel"
+        )
+    scale = observer.setup.camera.pixel_scale_arcsec
+    table = table.copy()
+    table["flux"] = stamps[:, band].sum((1, 2), dtype=np.float64)
+    seeing = SEEING[observer.through_psf]
+    table.meta |= {"PIXSCALE": scale, "SEEING": seeing}
+    profiles = tuple(galsim_image(stamp, scale) for stamp in stamps[:, band])
+    return GalSimCatalogue(table, profiles, scale, seeing)
+
+
 def galsim_image(stamp: NDArray[Any], pixel_scale_arcsec: float) -> Any:
     """Linear light (S, S) as a `galsim.InterpolatedImage`, to be sheared, convolved and drawn.
 
@@ -401,7 +456,7 @@ class _Blocks:
         plain = {  # what decides the pixels
             "software": VERSION,
             "bundle": self.maker.emulator.bundle.hash,
-            "model": self.maker.emulator.model,
+            "prior": self.maker.emulator.key,
             "request": self.request.identity,
             "wish": self.maker.wish.identity,
         }

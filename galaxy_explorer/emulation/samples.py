@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,19 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.emulation import output
 from galaxy_explorer.emulation.observation import Observer
-from galaxy_explorer.emulation.output import Block, cards, check, draw_block, facts, names, part
+from galaxy_explorer.emulation.output import (
+    Block,
+    GalSimCatalogue,
+    cards,
+    check,
+    draw_block,
+    facts,
+    galsim_catalogue,
+    names,
+    part,
+)
 from galaxy_explorer.emulation.request import Request
+from galaxy_explorer.errors import RequestError
 from galaxy_explorer.utils.progress import progress
 
 if TYPE_CHECKING:
@@ -88,6 +100,25 @@ class Samples:
                 blocks.append(draw_block(self.observer, part(self.request, start, output.BLOCK)))
                 advance(len(blocks[-1].codes))
         return Block(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
+
+    def galsim(self, band: int = 0, *, deconvolved: bool | None = None) -> GalSimCatalogue:
+        """The galaxies for GalSim: what the model draws, without camera and noise.
+
+        band: which plane of the stamps. deconvolved: before the PSF of the survey, which a bundle
+        whose model has the PSF layer can draw; None: where it can. Raises RequestError where it
+        cannot, where a camera or a PSF was asked for, and where no pixel scale is known.
+        """
+        observer, wish = self.observer, self.observer.wish
+        if wish.telescope is not None or wish.psf is not None or wish.sky_sigma:
+            raise RequestError("galsim: camera, PSF and noise are left to GalSim; ask for none")
+        without = observer.has_layer if deconvolved is None else deconvolved
+        if without and not observer.has_layer:
+            raise RequestError(
+                f"deconvolved: {observer.emulator.model} has no PSF layer to draw without"
+            )
+        bare = replace(wish, psf_layer=not without) if observer.has_layer else wish
+        drawn = Samples(Observer(observer.emulator, bare, self.request.condition), self.request)
+        return galsim_catalogue(drawn.catalogue, drawn.stamps, drawn.observer, band)
 
     def write(self, out: str | Path) -> Path:
         """Write them, and return `out`: .fits (cube, catalogue, codes), .png (a sheet), a folder.

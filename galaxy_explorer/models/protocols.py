@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -182,3 +182,15 @@ class PriorSampler(Protocol):
 
     def codes(self, draw: Draw, cancelled: Callable[[], bool] = ...) -> NDArray[np.generic] | None:
         """Codes or latents (n, ...), None where cancelled; a function of seed and number alone."""
+
+
+class StreamingSampler(PriorSampler, Protocol):
+    """Draws code maps and shows them on the way, as kinds of prior that stream do."""
+
+    def stages(
+        self, draw: Draw, cancelled: Callable[[], bool] = ...
+    ) -> Iterator[tuple[float, NDArray[np.int64]]]:
+        """Share that is done, 1 at the end, and the code maps (n, h, w) then.
+
+        -1 where no code is known yet. Ends early where cancelled.
+        """

@@ -116,7 +116,8 @@ class PriorKind:
     numbers of the config with their limits. code_shape: of what is drawn of a galaxy, by the
     config. misfit: says why a config does not draw what a model of a kind and a config encodes to:
     field and reason, None where it does. guided: whether it can be pulled
-    towards what is asked for. streams: whether it draws a map row by row. rank: of several priors
+    towards what is asked for. streams: whether it shows code maps on the way,
+    row by row or step by step. rank: of several priors
     of a bundle that of the highest draws where none is named. views: what it learns from instead of
     the codes of eight orientations, made of an autoencoder and stamps. over: kinds of autoencoder
     that may have it besides those that name it themselves. card: what the model card
@@ -418,6 +419,7 @@ PRIORS: dict[str, PriorKind] = {
             },
             code_shape=lambda config: (config["height"], config["width"]),
             misfit=_misfit_of_map,
+            streams=True,
             rank=2,
             views=f"{_MODELS}.flow:EncodedViews",
             over=("vqvae",),

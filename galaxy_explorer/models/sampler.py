@@ -9,8 +9,8 @@ has deviates of its own, a function of (seed, i) alone. The arithmetic is in dou
 its result is kept in half, as latents are: rounding, which differs with the number of samples drawn
 together, decides nothing.
 
-A rectified flow is followed from noise to vectors for one sample at a time, so that its arithmetic
-is the same however many are drawn, and the codebook quantizes them.
+A rectified flow is followed from noise to vectors for a fixed number of samples at a time, so that
+its arithmetic is the same however many are drawn, and the codebook quantizes them.
 
 Both code maps of a VQ-VAE-2 are drawn from its prior: the top one, then the bottom one given it.
 """
@@ -18,6 +18,8 @@ Both code maps of a VQ-VAE-2 are drawn from its prior: the top one, then the bot
 from __future__ import annotations
 
 import copy
+import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -184,6 +186,13 @@ class Sampler:
                 embedded = state.end_row(embedded)
             yield canvas.copy()
 
+    def stages(
+        self, draw: Draw, cancelled: Callable[[], bool] = never
+    ) -> Iterator[tuple[float, Codes]]:
+        """The same with the share of the rows that are drawn."""
+        height = self.prior.config.height
+        return ((row / height, codes) for row, codes in enumerate(self.rows(draw, cancelled), 1))
+
     def codes(self, draw: Draw, cancelled: Callable[[], bool] = never) -> Codes | None:
         """Whole code maps (n, h, w), None where cancelled."""
         rows = list(self.rows(draw, cancelled))
@@ -311,35 +320,87 @@ class FlowSampler:
         return np.concatenate(parts)
 
 
+SAMPLES_A_PASS = 4  # of a rectified flow, always as many, so that no batch changes the arithmetic
+
+
 class RectifiedSampler:
-    """Draws code maps from one rectified flow. A draw's given codes have no meaning here."""
+    """Draws code maps from one rectified flow, step by step."""
 
     def __init__(self, flow: RectifiedFlow) -> None:
         self.flow = copy.deepcopy(flow).eval()
 
     @torch.inference_mode()
-    def codes(self, draw: Draw, cancelled: Callable[[], bool] = never) -> Codes | None:
-        """Code maps (n, h, w), None where cancelled, which is asked before every step.
+    def stages(
+        self, draw: Draw, cancelled: Callable[[], bool] = never
+    ) -> Iterator[tuple[float, Codes]]:
+        """Share of the steps that are done and the code maps (n, h, w) that are expected then.
 
-        temperature: the variance of the noise. guidance: of the predictions.
+        The first are blurred, the last are the sample. Ends early where cancelled, which is asked
+        before every pass. temperature: the variance of the noise. guidance: of the predictions.
+        Given codes stand for what is predicted at their places: the rest is drawn to go with them.
         """
-        config, maps = self.flow.config, []
-        shape = (1, config.height, config.width, config.components)
-        for row, number in enumerate(draw.numbers):
-            asked = draw.condition.rows(np.array([row]))
-            passes = Passes(replace(draw, numbers=(number,), condition=asked), torch.float32)
-            noise = np.random.default_rng((draw.seed, number)).normal(size=shape)
-            x = torch.from_numpy(noise * draw.temperature**0.5).float()
-            times = [*np.linspace(0, LAST_TIME, config.steps).tolist(), 1.0]
-            for now, then in pairwise(times):
+        steps, numbers = self.flow.config.steps, len(draw.numbers)
+        starts = range(0, numbers, SAMPLES_A_PASS)
+        blocks = [_FlowBlock(self.flow, draw, start) for start in starts]
+        times = [*np.linspace(0, LAST_TIME, steps).tolist(), 1.0]
+        for step, (now, then) in enumerate(pairwise(times), 1):
+            for block in blocks:
                 if cancelled():
-                    return None
-                mixed = passes.repeated(x)
-                time = torch.full((len(mixed),), now)
-                found = passes.guide(self.flow.predicted(mixed, time, passes.values, passes.states))
-                x = x + (found - x) * ((then - now) / (1 - now))
-            maps.append(self.flow.codes_of(x).numpy())
-        return np.concatenate(maps)
+                    return
+                block.go(now, then)
+            expected = torch.cat([self.flow.codes_of(block.expected) for block in blocks])
+            codes = expected[:numbers].numpy()
+            yield step / steps, codes if draw.fixed is None else _kept(codes, draw.fixed)
+
+    def codes(self, draw: Draw, cancelled: Callable[[], bool] = never) -> Codes | None:
+        """Code maps (n, h, w), None where cancelled."""
+        last = deque(self.stages(draw, cancelled), maxlen=1)
+        return last[0][1] if last and last[0][0] == 1 else None
+
+
+class _FlowBlock:
+    """SAMPLES_A_PASS samples on their way, the last of the draw again where it has no more."""
+
+    def __init__(self, flow: RectifiedFlow, draw: Draw, start: int) -> None:
+        config = flow.config
+        rows = np.arange(start, start + SAMPLES_A_PASS).clip(max=len(draw.numbers) - 1)
+        numbers = tuple(draw.numbers[row] for row in rows)
+        part = replace(draw, numbers=numbers, condition=draw.condition.rows(rows))
+        shape = (config.height, config.width, config.components)
+        generators = (np.random.default_rng((draw.seed, number)) for number in numbers)
+        noise = np.stack([generator.normal(size=shape) for generator in generators])
+        self.flow, self.passes = flow, Passes(part, torch.float32)
+        self.mixed = torch.from_numpy(noise * draw.temperature**0.5).float()
+        self.given, self.known = None, None
+        if draw.fixed is not None:
+            fixed = torch.from_numpy(draw.fixed[rows])
+            self.given = (fixed >= 0)[..., None]
+            self.known = flow.components(flow.codebook[fixed.clamp(min=0)])
+        self.before: tuple[float, Tensor] | None = None
+
+    def go(self, now: float, then: float) -> None:
+        """One step from a time to a later one, by what is expected now and was expected before.
+
+        The exact solution of dx/dt = (y - x) / (1 - t) for an expectation y that goes on as it went
+        since the last step, linear in t: of second order for one pass a step, as the multistep
+        solvers of Lu et al. (2022) are, which take it as linear in the logarithm of t / (1 - t).
+        """
+        passes, mixed = self.passes, self.passes.repeated(self.mixed)
+        time = torch.full((len(mixed),), now)
+        found = passes.guide(self.flow.predicted(mixed, time, passes.values, passes.states))
+        if self.given is not None and self.known is not None:
+            found = torch.where(self.given, self.known, found)
+        left, after = 1 - now, 1 - then
+        self.mixed = found + (self.mixed - found) * (after / left)
+        if self.before is not None and after > 0:
+            change = (found - self.before[1]) / (now - self.before[0])
+            self.mixed = self.mixed + change * (left - after + after * math.log(after / left))
+        self.expected, self.before = found, (now, found)
+
+
+def _kept(codes: Codes, fixed: Codes) -> Codes:
+    """Code maps with the codes that were given, which rounding may have moved."""
+    return np.where(fixed >= 0, fixed, codes)
 
 
 class HierarchicalSampler:

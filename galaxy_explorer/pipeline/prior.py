@@ -281,9 +281,9 @@ def add_prior(
     """Train or resume a prior over a model's code maps or latents and put it into the bundle.
 
     Returns the model's name; by default it is the one that `galaxy-explorer train` gives a prior,
-    for a kind that is named the one whose pictures are shown. Priors of other models stay. The
-    training lies in BUNDLE.work. Raises SurveyError where the survey is not the
-    bundle's, TrainingError for an unknown model, kind or recipe, and where they do not fit.
+    for a kind that is named the one whose pictures are shown. Priors of other models and of
+    other kinds stay. The training lies in BUNDLE.work. Raises SurveyError where the survey is not
+    the bundle's, TrainingError for an unknown model, kind or recipe, and where they do not fit.
     """
     if kind is not None and kind not in PRIORS:
         raise TrainingError(f"--kind {kind}: unknown; choose {', '.join(PRIORS)}")

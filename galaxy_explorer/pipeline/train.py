@@ -57,10 +57,10 @@ def train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
     products = {config.name: stages.products(config) for config in plan.configs}
     trainings = _further_trainings(plan, stages)
     recipe = PRIOR_RECIPE[plan.recipe.name]
-    priors = {
-        name: train_prior(stages.coded(products[name]), recipe, seed=plan.seed)
-        for name in plan.with_prior
-    }
+    priors = {}
+    for name in plan.with_prior:
+        made = train_prior(stages.coded(products[name]), recipe, seed=plan.seed)
+        priors[f"{name}/{made.entry['kind']}"] = made
     clusterings = {}
     with progress(len(plan.clusterings), "Clustering", unit="clusterings") as advance:
         for key in plan.clusterings:
@@ -75,14 +75,14 @@ def train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
         manifest={
             **_manifest(plan, products, clusterings),
             "trainings": trainings,
-            "priors": {name: made.entry for name, made in priors.items()},
+            "priors": {key: made.entry for key, made in priors.items()},
         },
         columns=columns,
         weights={name: made.weights for name, made in products.items()},
         codes={name: made.codes for name, made in products.items()},
         arrays={key: made.arrays for key, made in clusterings.items()},
         card=model_card,
-        priors={name: made.weights for name, made in priors.items()},
+        priors={key: made.weights for key, made in priors.items()},
     )
     return save_bundle(plan.out, contents)
 

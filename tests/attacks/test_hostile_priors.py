@@ -18,33 +18,33 @@ from tests.attacks.bundle_tools import (
 )
 from tests.small_bundle import PRIOR
 
-FILE = f"{PRIOR}.prior.safetensors"
+FILE, KEY = f"{PRIOR}.pixelcnn.prior.safetensors", f"{PRIOR}/pixelcnn"
 
 
 def entry(manifest: dict) -> dict:
-    return manifest["priors"][PRIOR]
+    return manifest["priors"][KEY]
 
 
 CHANGES = {
     "": lambda m: m.update(priors=[]),
     ".none": lambda m: m["priors"].update(none=entry(m)),
-    f".{PRIOR}": lambda m: m["priors"].update({PRIOR: 3}),
-    f".{PRIOR}.config": lambda m: entry(m).pop("config"),
-    f".{PRIOR}.config.layers": lambda m: entry(m)["config"].update(layers=10**9),
-    f".{PRIOR}.config.features": lambda m: entry(m)["config"].update(features="many"),
-    f".{PRIOR}.config ": lambda m: entry(m)["config"].update(height=9),
-    f".{PRIOR}.file": lambda m: entry(m).update(file="elsewhere.safetensors"),
-    f".{PRIOR}.fields": lambda m: entry(m)["fields"].pop(),
-    f".{PRIOR}.fields[0]": lambda m: entry(m)["fields"][0].update(code="import os"),
-    f".{PRIOR}.fields[0] ": lambda m: entry(m)["fields"][0].update(low=99),
-    f".{PRIOR}.fields[0]  ": lambda m: entry(m)["fields"][0].update(spread=0),
-    f".{PRIOR}.fields[0]   ": lambda m: entry(m)["fields"][0].update(log=True),
-    f".{PRIOR}.fields[0].name": lambda m: entry(m)["fields"][0].update(name=""),
-    f".{PRIOR}.fields[1].mean": lambda m: entry(m)["fields"][1].update(mean=None),
-    f".{PRIOR}.default_guidance": lambda m: entry(m).update(default_guidance=50),
-    f".{PRIOR}.steps": lambda m: entry(m).update(steps=-1),
-    f".{PRIOR}.metrics.nll": lambda m: entry(m)["metrics"].update(nll="<b>"),
-    f".{PRIOR}.curve": lambda m: entry(m).update(curve=[{"step": 1}]),
+    f".{KEY}": lambda m: m["priors"].update({KEY: 3}),
+    f".{KEY}.config": lambda m: entry(m).pop("config"),
+    f".{KEY}.config.layers": lambda m: entry(m)["config"].update(layers=10**9),
+    f".{KEY}.config.features": lambda m: entry(m)["config"].update(features="many"),
+    f".{KEY}.config ": lambda m: entry(m)["config"].update(height=9),
+    f".{KEY}.file": lambda m: entry(m).update(file="elsewhere.safetensors"),
+    f".{KEY}.fields": lambda m: entry(m)["fields"].pop(),
+    f".{KEY}.fields[0]": lambda m: entry(m)["fields"][0].update(code="import os"),
+    f".{KEY}.fields[0] ": lambda m: entry(m)["fields"][0].update(low=99),
+    f".{KEY}.fields[0]  ": lambda m: entry(m)["fields"][0].update(spread=0),
+    f".{KEY}.fields[0]   ": lambda m: entry(m)["fields"][0].update(log=True),
+    f".{KEY}.fields[0].name": lambda m: entry(m)["fields"][0].update(name=""),
+    f".{KEY}.fields[1].mean": lambda m: entry(m)["fields"][1].update(mean=None),
+    f".{KEY}.default_guidance": lambda m: entry(m).update(default_guidance=50),
+    f".{KEY}.steps": lambda m: entry(m).update(steps=-1),
+    f".{KEY}.metrics.nll": lambda m: entry(m)["metrics"].update(nll="<b>"),
+    f".{KEY}.curve": lambda m: entry(m).update(curve=[{"step": 1}]),
 }
 
 

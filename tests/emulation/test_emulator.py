@@ -84,7 +84,7 @@ def test_identity_tells_requests_apart() -> None:
 
 def test_the_stream_ends_in_the_codes(emulator) -> None:
     parts = list(emulator.stream(ASKED))
-    assert [part.rows for part in parts] == list(range(1, 9))
+    assert [part.share for part in parts] == [row / 8 for row in range(1, 9)]
     codes = emulator.codes(ASKED)
     assert np.array_equal(parts[-1].codes, codes)
     drawn = emulator.decode(codes)
@@ -127,5 +127,5 @@ def test_a_bundle_without_a_prior_says_how_to_make_one(tmp_path) -> None:
 
 
 def test_a_prior_of_another_model_is_not_made_up(emulator) -> None:
-    with pytest.raises(BundleError, match=f"no prior of k16-modern-8x8; of {PRIOR}"):
+    with pytest.raises(BundleError, match=f"no prior of k16-modern-8x8; there are {PRIOR}"):
         Emulator.open(emulator.bundle, "k16-modern-8x8")

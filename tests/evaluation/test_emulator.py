@@ -67,7 +67,7 @@ def proof(_quick, bundle, survey):
 def test_the_bundle_keeps_the_proof(proof, bundle):
     opened = load_bundle(bundle)
     assert opened.emulation == proof
-    assert opened.priors[proof.model].default_guidance == proof.guidance
+    assert opened.prior(proof.model).default_guidance == proof.guidance
     assert {figure.group for figure in proof.figures} == {
         *("label", "judge", "distribution", "memory")
     }
@@ -108,7 +108,7 @@ def test_the_flow_stands_beside_it_by_the_same_figures(proof, bundle):
     assert all(proof.figure(figure).goal_high == figure.goal_high for figure in flow.figures)
     assert {trend.kind for trend in flow.trends} == {trend.kind for trend in proof.trends}
     assert (flow.curve, flow.guidance) == ((), 1.0)
-    assert load_bundle(bundle).priors[FLOW].default_guidance == 1.0
+    assert load_bundle(bundle).prior(FLOW).default_guidance == 1.0
     different = [f.value for f in flow.figures] != [f.value for f in proof.figures]
     assert different
 
@@ -116,7 +116,7 @@ def test_the_flow_stands_beside_it_by_the_same_figures(proof, bundle):
 def test_the_card_names_every_figure(proof, bundle):
     card = (bundle / "README.md").read_text()
     assert "--emulator`" in card
-    assert f"Beside it: the prior of `{FLOW}`" in card
+    assert f"Beside it: the prior of `{FLOW} (flow)`" in card
     for figure in (*proof.figures, *proof.others[0].figures):
         assert figure.name in card
         assert figure.verdict in card

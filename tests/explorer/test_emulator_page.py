@@ -19,9 +19,9 @@ from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.settings import read_settings
 from tests.explorer.test_emulator_view import done
-from tests.small_bundle import write_small_bundle
+from tests.small_bundle import PRIOR, write_small_bundle
 from tests.small_emulation import small_emulation
-from tests.small_flow import add_small_flow
+from tests.small_flow import add_small_flow, add_small_rectified
 
 
 def page_of(bundle: Bundle, folder: Path) -> EmulatorPage:
@@ -86,9 +86,9 @@ def test_a_prior_over_latents_draws_whole_galaxies_beside_their_nearest(
     with_flow, tmp_path
 ) -> None:
     page = page_of(with_flow, tmp_path)
-    assert list(page.chooser.options.values()) == [page.panel.emulator.model, "convae-conv"]
+    assert list(page.chooser.options.values()) == [page.panel.emulator.key, "convae-conv/flow"]
     first = page.panel
-    page.chooser.value = "convae-conv"
+    page.chooser.value = "convae-conv/flow"
     panel = page.panel
     assert (first.shown, panel.shown) == (False, True)
     assert panel.source.queue is first.source.queue
@@ -103,6 +103,24 @@ def test_a_prior_over_latents_draws_whole_galaxies_beside_their_nearest(
     rows, far = panel.source.likeness.nearest(latents[train[:2]])
     np.testing.assert_array_equal(rows, train[:2])
     np.testing.assert_array_equal(far, 0)
-    page.chooser.value = first.emulator.model
+    page.chooser.value = first.emulator.key
     assert page.panel is first
+    page.context.stamps.close()
+
+
+def test_two_priors_of_one_model_are_chosen_by_name_and_the_flow_sharpens(tmp_path) -> None:
+    bundle = load_bundle(add_small_rectified(write_small_bundle(tmp_path / "two", n=60)))
+    page = page_of(bundle, tmp_path)
+    assert [words.rsplit("(")[-1] for words in page.chooser.options] == [
+        "PixelCNN)", "rectified flow)"
+    ]  # fmt: skip
+    panel = page.panel
+    assert panel.emulator.kind.name == "rectified"
+    steps = done(panel.samples, Request(3, 1, {"ttype": 4.0}))
+    assert [step.share for step in steps] == pytest.approx([*(0.15 * np.arange(1, 7)), 1.0])
+    sheets = [step.content[0] for step in steps]
+    assert len(set(sheets[:6])) > 1  # pictures of its own at each step, all of them whole
+    assert len(panel.samples.view.cards) == 3
+    page.chooser.value = f"{PRIOR}/pixelcnn"
+    assert page.panel.emulator.kind.name == "pixelcnn"
     page.context.stamps.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from galaxy_explorer.models import sampler as sampler_module
 from galaxy_explorer.models.conditions import (
     GIVEN,
     WITHHELD,
@@ -132,6 +134,55 @@ def test_the_same_seed_draws_the_same_codes_however_many_are_drawn() -> None:
             assert np.array_equal(sampler.codes(one)[0], codes[row])
     assert not np.array_equal(sampler.codes(draw_of(5, seed=4)), sampler.codes(draw_of(5)))
     assert sampler.codes(draw_of(2), lambda: True) is None
+
+
+def test_the_solver_is_of_second_order() -> None:
+    """Half the step leaves a fourth of the error, and less of it than Euler's method."""
+    flow = known_flow()
+
+    def error(steps: int, *, first_order: bool = False) -> float:
+        block = sampler_module._FlowBlock(flow, draw_of(4), 0)
+        times = np.linspace(0, 0.8, steps + 1)
+        for now, then in pairwise(times.tolist()):
+            if first_order:
+                block.before = None
+            block.go(now, then)
+        return float((block.mixed - exact).norm())
+
+    exact = _end(flow)
+    second = [error(steps) for steps in (20, 40, 80)]
+    for coarse, fine in pairwise(second):
+        assert 3 < coarse / fine < 5.5
+    assert second[-1] < error(80, first_order=True) / 5
+
+
+def _end(flow: RectifiedFlow) -> torch.Tensor:
+    """Where the flow ends at t = 0.8, by many steps."""
+    block = sampler_module._FlowBlock(flow, draw_of(4), 0)
+    for now, then in pairwise(np.linspace(0, 0.8, 801).tolist()):
+        block.go(now, then)
+    return block.mixed
+
+
+def test_stages_are_what_is_expected_and_end_in_the_codes() -> None:
+    sampler = RectifiedSampler(flow_of())
+    draw = draw_of(5, guidance=1.5)
+    stages = list(sampler.stages(draw))
+    assert [share for share, _ in stages] == pytest.approx(np.arange(1, 17) / 16)
+    assert all(codes.shape == (5, 4, 4) for _, codes in stages)
+    assert np.array_equal(stages[-1][1], sampler.codes(draw))
+    asked_for = iter(range(1000))  # two passes a step: five samples are two blocks
+    assert len(list(sampler.stages(draw, lambda: next(asked_for) >= 5))) == 2
+
+
+def test_given_codes_are_held_and_the_others_see_them() -> None:
+    sampler, free = RectifiedSampler(flow_of()), np.full((3, 4, 4), -1)
+    given = free.copy()
+    given[:, 1:3, 1:3] = 4
+    assert np.array_equal(sampler.codes(draw_of(3, fixed=free)), sampler.codes(draw_of(3)))
+    codes = sampler.codes(draw_of(3, fixed=given))
+    assert (codes[:, 1:3, 1:3] == 4).all()
+    assert not np.array_equal(codes[given < 0], sampler.codes(draw_of(3))[given < 0])
 
 
 def test_asked_for_nothing_guidance_changes_nothing_and_what_is_withheld_is_not_seen() -> None:

@@ -238,8 +238,8 @@ def test_it_is_trained_encodes_and_draws(bundle, survey) -> None:
 
 
 def test_its_prior_draws_and_says_how_likely(bundle) -> None:
-    assert bundle.priors[NAME].kind == "toy-prior"
-    assert {"nll", "bits", "label_gain"} <= bundle.priors[NAME].metrics.keys()
+    assert bundle.prior(NAME).kind == "toy-prior"
+    assert {"nll", "bits", "label_gain"} <= bundle.prior(NAME).metrics.keys()
     emulator = Emulator.open(bundle)
     request = Request(5, seed=3, condition={"ttype": 1.0})
     codes = emulator.codes(request)
@@ -321,6 +321,6 @@ def test_every_prior_has_its_parts(name) -> None:
     assert "tiny" in recipes
     assert load(kind.config).kind == name
     assert kind.code_shape(config.to_dict()) == shape
-    assert hasattr(kind.sampler_of(kind.build(config)), "rows") == kind.streams
+    assert hasattr(kind.sampler_of(kind.build(config)), "stages") == kind.streams
     for field, (low, high) in kind.sizes.items():
         assert low <= config.to_dict()[field] <= high

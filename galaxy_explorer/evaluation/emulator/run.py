@@ -80,8 +80,8 @@ class PriorMeasurement:
         self.context, self.emulator, self.samples, self.say = context, emulator, samples, say
         self.guided = emulator.guided
         self.measurer = Measurer(context, emulator.model, emulator.fields, workers, stage=stage)
-        bundle, file = context.bundle, context.bundle.priors[emulator.model].file
-        self.source = Source(bundle.manifest.files[file].sha256, bundle.load_prior(emulator.model))
+        bundle, file = context.bundle, context.bundle.priors[emulator.key].file
+        self.source = Source(bundle.manifest.files[file].sha256, emulator.prior)
 
     def run(self) -> PriorEvaluation:
         """Measure what is not measured yet; put everything together."""
@@ -113,6 +113,7 @@ class PriorMeasurement:
             curve=tuple(curve),
             guidance=guidance,
             guidance_rule=rule,
+            kind=self.emulator.kind.name,
         )
 
     def _rows(self, split: str, most: int, *, typed: bool = False) -> np.ndarray:
@@ -156,7 +157,7 @@ class PriorMeasurement:
 
             self.say("Control: a prior trained with mismatched labels")
             model = self.emulator.model
-            entry = self.context.bundle.priors[model]
+            entry = self.context.bundle.priors[self.emulator.key]
             name, seed = str(entry.recipe["name"]), int(entry.recipe.get("seed", 0))
             coded = coded_bundle(self.context.bundle, self.context.survey, model)
             trained = train_prior(coded, name, kind=entry.kind, seed=seed, control=True)
@@ -200,27 +201,36 @@ def evaluate_emulator(
 ) -> EmulatorEvaluation:
     """Measure a bundle's priors; write emulation.json, judge, card and guidance into it.
 
-    only: measure the prior of this model, and keep what was measured of the others. samples: how
+    only: measure the priors of this model, or the one "<model>/<kind>", and keep what was measured
+    of the others. samples: how
     many are drawn, and at most how many held-out galaxies they are compared with. out: a copy of
     the bundle to write into instead. Raises BundleError, SurveyError, SettingError.
     """
     bundle, survey = load_bundle(path), Survey.open(survey_path)
-    main = Emulator.open(bundle).model
+    main = Emulator.open(bundle).key
     names = [main, *(name for name in bundle.priors if name != main)]
+    asked = [n for n in names if only in (None, n, bundle.priors[n].model)]
+    if not asked:
+        raise BundleError(f"{bundle.path}: no prior of {only}; there are {', '.join(names)}")
     proofs = {} if only is None else _kept(bundle, only, samples)
+    if main not in (*asked, *proofs):
+        what = f"{bundle.path}: the prior that draws first, {main}, was never measured"
+        raise BundleError(f"{what}; leave --model {only} out")
     work = path.absolute().with_name(f"{path.absolute().name}.work")
     context = Context(bundle, survey, work / "evaluation", grid)
-    for name in names if only is None else [only]:
-        say(f"The prior of {name}")
-        stage = "emulator" if name == main else f"emulator-{name}"
-        emulator = Emulator.open(bundle, name)
+    for name in asked:
+        entry = bundle.priors[name]
+        say(f"The prior {name}")
+        stage = "emulator" if name == main else f"emulator-{name.replace('/', '.')}"
+        emulator = Emulator.open(bundle, entry.model, entry.kind)
         one = PriorMeasurement(context, emulator, samples, workers, say, stage=stage)
         proofs[name] = one.run()
     others = tuple(proofs[name] for name in names[1:] if name in proofs)
     made = EmulatorEvaluation(**asdict(proofs[main]), others=others)
     target = path if out is None else copied(path, out)
     say("Judge")
-    write_emulation(load_bundle(target), made, shipped_judge(context, names))
+    models = list(dict.fromkeys(bundle.priors[name].model for name in names))
+    write_emulation(load_bundle(target), made, shipped_judge(context, models))
     return made
 
 
@@ -237,7 +247,12 @@ def _kept(bundle: Bundle, only: str, samples: int) -> dict[str, PriorEvaluation]
         )
     first = PriorEvaluation(**{n: v for n, v in asdict(found).items() if n != "others"})
     proofs = (replace(p, trends=tuple(with_p(p.trends))) for p in (first, *found.others))
-    return {proof.model: proof for proof in proofs}
+    return {_key_of(bundle, proof): proof for proof in proofs}
+
+
+def _key_of(bundle: Bundle, proof: PriorEvaluation) -> str:
+    """The prior that was measured; files of before do not name its kind."""
+    return f"{proof.model}/{proof.kind}" if proof.kind else bundle.prior(proof.model).key
 
 
 def write_emulation(
@@ -248,6 +263,8 @@ def write_emulation(
         bundle.path,
         {EMULATION: emulation.to_bytes()} | ({} if judge is None else {JUDGE: judge.data}),
         lambda manifest: model_card(manifest, evaluation=bundle.evaluation, emulation=emulation),
-        guidance={proof.model: proof.guidance for proof in (emulation, *emulation.others)},
+        guidance={
+            _key_of(bundle, proof): proof.guidance for proof in (emulation, *emulation.others)
+        },
         ttype_regressor=None if judge is None else judge.entry,
     )

@@ -97,7 +97,7 @@ def beside_html(found: EmulatorEvaluation, other: PriorEvaluation) -> Html:
             | {"own_value": format_figure(value), "own_verdict": format_verdict(verdict)}
         )
     return render(
-        "emulator.beside", model=other.model, own_model=found.model, figures=figures,
+        "emulator.beside", model=other.words, own_model=found.words, figures=figures,
         prior=other.settings.get("prior", "prior"),
     )  # fmt: skip
 

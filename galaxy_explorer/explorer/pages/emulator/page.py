@@ -195,7 +195,7 @@ class EmulatorPage(pn.viewable.Viewer):
         self.state, self.context = state, context
         self.view = pn.Column(sizing_mode="stretch_width", margin=0)
         try:
-            main = emulator_source(context).emulator.model
+            main = emulator_source(context).emulator.key
         except BundleError as error:
             self.view.append(column(html_of(render("emulator.no_prior", error=error))))
             return
@@ -215,14 +215,14 @@ class EmulatorPage(pn.viewable.Viewer):
     @property
     def panel(self) -> EmulatorPanel:
         """That of the prior that is chosen."""
-        model = self.chooser.value
-        if model not in self.panels:
+        prior = self.chooser.value
+        if prior not in self.panels:
             several = len(self.chooser.options) > 1
-            source = emulator_source(self.context, model)
-            self.panels[model] = EmulatorPanel(
+            source = emulator_source(self.context, prior)
+            self.panels[prior] = EmulatorPanel(
                 self.state, source, self.chooser if several else None
             )
-        return self.panels[model]
+        return self.panels[prior]
 
     def _show(self, *_: param.parameterized.Event) -> None:
         self.view[:] = [self.panel.view]
@@ -235,8 +235,8 @@ class EmulatorPage(pn.viewable.Viewer):
 
 
 def prior_choices(bundle: Bundle) -> dict[str, str]:
-    """Words of every prior, and the name of its model."""
+    """Words of every prior, and its key."""
     return {
-        f"{format_model(name, bundle.models[name].config)} ({PRIORS[prior.kind].short})": name
-        for name, prior in bundle.priors.items()
+        f"{format_model(p.model, bundle.models[p.model].config)} ({PRIORS[p.kind].short})": key
+        for key, p in bundle.priors.items()
     }

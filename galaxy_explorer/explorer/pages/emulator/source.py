@@ -38,7 +38,7 @@ from galaxy_explorer.explorer.widgets.controls import Made
 from galaxy_explorer.utils.tables import encode_table
 
 if TYPE_CHECKING:
-    from galaxy_explorer.emulation.emulator import CodeEmulator, Emulator
+    from galaxy_explorer.emulation.emulator import Emulator
     from galaxy_explorer.emulation.likeness import Facts
     from galaxy_explorer.emulation.request import Request
     from galaxy_explorer.explorer.context import AppContext
@@ -79,19 +79,19 @@ class Drawn(NamedTuple):
     stamps: Stamps
 
 
-def emulator_source(context: AppContext, model: str | None = None) -> EmulatorSource:
-    """The source of a process for the prior of a model, by default the main one.
+def emulator_source(context: AppContext, prior: str | None = None) -> EmulatorSource:
+    """The source of a process for a prior "<model>/<kind>", by default the main one.
 
     Raises BundleError where there is none.
     """
     from galaxy_explorer.emulation.emulator import Emulator
 
-    return _source(context, Emulator.open(context.bundle, model).model)
+    return _source(context, Emulator.open(context.bundle).key if prior is None else prior)
 
 
 @lru_cache(8)
-def _source(context: AppContext, model: str) -> EmulatorSource:
-    return EmulatorSource(context, model, _queue(context))
+def _source(context: AppContext, prior: str) -> EmulatorSource:
+    return EmulatorSource(context, prior, _queue(context))
 
 
 @lru_cache(2)
@@ -103,12 +103,13 @@ class EmulatorSource:
     """Draws, decodes and judges; `line` is where visitors wait for it, whatever the prior."""
 
     def __init__(
-        self, context: AppContext, model: str | None = None, queue: JobQueue | None = None
+        self, context: AppContext, prior: str | None = None, queue: JobQueue | None = None
     ) -> None:
         from galaxy_explorer.emulation.emulator import Emulator
 
         self.bundle, self.stamps = context.bundle, context.stamps
-        self.emulator: Emulator = Emulator.open(self.bundle, model)
+        asked = (None, None) if prior is None else prior.split("/")
+        self.emulator: Emulator = Emulator.open(self.bundle, *asked)
         self.likeness = Likeness(self.emulator)
         self.queue = queue or JobQueue()
         self._kept: OrderedDict[str, Codes] = OrderedDict()
@@ -125,7 +126,7 @@ class EmulatorSource:
         self.facts(request, codes)
 
     def drawn(self, request: Request, cancelled: Callable[[], bool]) -> Iterator[Drawn]:
-        """What the prior draws and its stamps (n, S, S): code maps after each row.
+        """What the prior draws and its stamps (n, S, S): code maps after each row or step.
 
         Where no code is drawn yet (-1) there is sky.
         """
@@ -136,21 +137,15 @@ class EmulatorSource:
             self._kept.move_to_end(request.identity)
             yield Drawn(1.0, known, self.stamps_of(known))
         elif isinstance(self.emulator, CodeEmulator):
-            yield from self._rows(self.emulator, request, cancelled)
+            for part in self.emulator.stream(request, cancelled=cancelled):
+                if part.share == 1:
+                    self._keep(request, part.codes)
+                shown = np.where(part.codes < 0, self._sky, part.codes)
+                yield Drawn(part.share, part.codes, self.stamps_of(shown))
         else:
             codes = self.emulator.codes(request, cancelled=cancelled)
             self._keep(request, codes)
             yield Drawn(1.0, codes, self.stamps_of(codes))
-
-    def _rows(
-        self, emulator: CodeEmulator, request: Request, cancelled: Callable[[], bool]
-    ) -> Iterator[Drawn]:
-        rows, sky = emulator.code_shape[0], self._sky
-        for part in emulator.stream(request, cancelled=cancelled):
-            if part.rows == rows:
-                self._keep(request, part.codes)
-            shown = np.where(part.codes < 0, sky, part.codes)
-            yield Drawn(part.rows / rows, part.codes, self.stamps_of(shown))
 
     def _keep(self, request: Request, codes: Codes) -> None:
         self._kept[request.identity] = codes

@@ -90,7 +90,7 @@ class SamplesView:
         )  # fmt: skip
 
     def work(self, request: Request, options: DisplayOptions) -> Work:
-        """The galaxies row by row, then what is known of them."""
+        """The galaxies on the way and whole, then what is known of them."""
         return partial(self._work, request, options)
 
     def _work(
