@@ -165,6 +165,7 @@ class Classifications(Sequence[Classification]):
                     "clusterings": {
                         key: {
                             "cluster": member.cluster,
+                            "cluster_name": self.bundle.cluster_names(key)[member.cluster].name,
                             "probability": member.probability,
                             "x": member.x,
                             "y": member.y,
@@ -454,6 +455,9 @@ def make_table(bundle: Bundle, records: Sequence[Classification]) -> Table:
         members = [record.clusterings.get(key) for record in records]
         clusters = [-1 if m is None else m.cluster for m in members]
         table[f"{key}/cluster"] = np.array(clusters, dtype=np.int16)
+        names = [one.name for one in bundle.cluster_names(key)]
+        called = ["" if cluster < 0 else names[cluster] for cluster in clusters]
+        table[f"{key}/cluster_name"] = np.array(called, dtype=str)
         for about in ("probability", "x", "y"):
             values = [np.nan if m is None else getattr(m, about) for m in members]
             table[f"{key}/{about}"] = np.array(values)

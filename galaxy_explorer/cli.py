@@ -17,7 +17,7 @@ from galaxy_explorer.utils.progress import QUIET
 
 COMMANDS = (
     *("simulate", "check", "ingest", "train", "evaluate", "info", "classify", "deconvolve"),
-    *("evaluate-deconvolution", "prior", "generate", "labels", "report", "serve"),
+    *("evaluate-deconvolution", "prior", "generate", "labels", "steer", "report", "serve"),
 )
 MODULES = {"check": "ingest", "evaluate-deconvolution": "evaluate"}
 """Of commands that share one, for they share their options."""

@@ -60,6 +60,7 @@ ABOUT = {
     "majax_arcmin": About("Major axis", "arcmin", "phys.angSize.smajAxis"),
     "minax_arcmin": About("Minor axis", "arcmin", "phys.angSize.sminAxis"),
     "cluster": About("Cluster of the galaxy", ucd="meta.code.class"),
+    "cluster_name": About("What the cluster is called", ucd="meta.code.class"),
     "probability": About("Probability of that cluster", ucd="stat.probability"),
     "map_x": About(
         "Place on the map of this clustering (for the view only)", ucd="pos.cartesian.x"
@@ -121,8 +122,10 @@ def galaxy_table(
         if "/" not in name and name not in columns:
             columns[name] = bundle.column(name)[rows]
     found = bundle.clusterings[key]
+    names = np.array([one.name for one in bundle.cluster_names(key)])
     columns |= {
         "cluster": found.labels[rows],
+        "cluster_name": names[found.labels[rows]],
         "probability": found.responsibility[rows],
         "map_x": found.coordinates[rows, 0],
         "map_y": found.coordinates[rows, 1],

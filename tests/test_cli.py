@@ -34,6 +34,7 @@ WRONG_INPUT = {
     "report": [ABSENT, "--out", "out"],
     "labels": ["import", "no_such.csv", "--bundle", ABSENT],
     "serve": [ABSENT],
+    "steer": [ABSENT, "--name", "early_late"],
 }
 
 ERRORS = (BadImage("m31.fits", "no pixels"), BundleError("manifest.json: absent"))

@@ -50,6 +50,8 @@ from galaxy_explorer.bundle.networks import (
     open_regressor,
     read_encoded,
 )
+from galaxy_explorer.clustering.naming import COLUMNS as NAMING_COLUMNS
+from galaxy_explorer.clustering.naming import ClusterName, name_clusters
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.registry import AUTOENCODERS, LATENTS
 
@@ -86,6 +88,7 @@ class Bundle:
     _loaded_priors: dict[str, Prior] = field(default_factory=dict)
     _loaded_regressors: list[StoredRegressor] = field(default_factory=list)
     _columns: dict[str, np.ndarray] = field(default_factory=dict)
+    _names: dict[str, tuple[ClusterName, ...]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __len__(self) -> int:
@@ -134,6 +137,17 @@ class Bundle:
         if name not in self._columns:
             self._columns[name] = column_array(self._table, name)
         return self._columns[name]
+
+    def cluster_names(self, clustering: str) -> tuple[ClusterName, ...]:
+        """What the clusters of a clustering are called, by their number; all different.
+
+        Raises KeyError for an unknown key.
+        """
+        if clustering not in self._names:
+            found = self.clusterings[clustering]
+            columns = {n: self.column(n) for n in NAMING_COLUMNS if n in self.column_names}
+            self._names[clustering] = name_clusters(found.labels, columns, len(found.clusters))
+        return self._names[clustering]
 
     def codes(self, model: str) -> np.ndarray:
         """Code maps (N, h, w) of a model, unsigned integers.

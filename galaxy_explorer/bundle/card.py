@@ -45,6 +45,7 @@ AGREEMENT = (
     *("early clusters", "late clusters"),
 )
 LIKE_FOR_LIKE = (("index", "gmm"), ("codes", "kmeans"), ("rings", "kmeans"), ("latents", "kmeans"))
+STEERED_HEAD = "Steered by labels"
 LEADING = ("concentration", "gini", "m20")  # A and S are dominated by noise: behind
 TAG = re.compile(r"<(?=[A-Za-z/!?])")  # what opens HTML in CommonMark
 
@@ -91,9 +92,19 @@ def model_card(
 
 def card_with_priors(card: str, manifest: Manifest) -> str:
     """A finished card with the section on priors in its place, everything else as it was."""
-    parts = [part for part in f"\n{card}".split("\n## ") if not part.startswith(PRIOR_HEAD)]
-    place = next((i for i, part in enumerate(parts) if part.startswith("Clusters")), len(parts))
     section = _render("priors", manifest=manifest, heading=PRIOR_HEAD)
+    return _with_section(card, PRIOR_HEAD, section, before="Clusters")
+
+
+def card_with_steered(card: str, manifest: Manifest) -> str:
+    """A finished card with the section on steered clusters, everything else as it was."""
+    section = _render("steered", manifest=manifest)
+    return _with_section(card, STEERED_HEAD, section, before="Agreement")
+
+
+def _with_section(card: str, head: str, section: str, before: str) -> str:
+    parts = [part for part in f"\n{card}".split("\n## ") if not part.startswith(head)]
+    place = next((i for i, part in enumerate(parts) if part.startswith(before)), len(parts))
     parts.insert(place, section.strip().removeprefix("## ") + "\n")
     return "\n## ".join(parts).lstrip("\n")
 
@@ -121,8 +132,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"fixed": fixed, "thousands": "{:,}".format, "markdown": Markdown}
+    environment.filters["steered"] = lambda entries: {
+        key: entry.steering for key, entry in entries.items() if entry.steering
+    }
     environment.globals |= {
         "credits": CREDITS,
+        "steered_heading": STEERED_HEAD,
         "scores": SCORES,
         "network": NETWORK,
         "interval": format_interval,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,10 +13,10 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from galaxy_explorer.bundle.files import CATALOG, column_array, parse_arrays, read_only
-from galaxy_explorer.bundle.json_values import Count, FieldError, Name, check_known, one_of
+from galaxy_explorer.bundle.json_values import Count, FieldError, Name, Text, check_known, one_of
 from galaxy_explorer.clustering.features import FeatureMap, index_features
 from galaxy_explorer.clustering.mixture import Mixture
-from galaxy_explorer.clustering.summary import KINDS, TTYPE_CLASSES, ClusterSummary
+from galaxy_explorer.clustering.summary import KINDS, TTYPE_CLASSES, ClusterSummary, kind_of
 from galaxy_explorer.errors import BundleError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SCORES = ("ami", "homogeneity", "eta2")
 Row = Annotated[int, Meta(ge=-1)]
 Classes = Annotated[tuple[Count, ...], Meta(min_length=TTYPE_CLASSES, max_length=TTYPE_CLASSES)]
+STEERED_NAME = r"\A[a-z0-9][a-z0-9_-]{0,40}\Z"
 FULL, PACKED = "precisions_cholesky", "precisions_packed"
 
 
@@ -60,11 +61,47 @@ class ClusterEntry(Struct, frozen=True, forbid_unknown_fields=True):
         return ClusterSummary(**plain)
 
 
+def _told(entries: Iterable[ClusterEntry]) -> tuple[ClusterSummary, ...]:
+    """The clusters, early or late by today's rule, whenever they were written."""
+    clusters = [entry.summary() for entry in entries]
+    typed = [c for c in clusters if c.n_ttype]
+    early = sum(c.early_fraction * c.n_ttype for c in typed)
+    overall = early / max(sum(c.n_ttype for c in typed), 1)
+    return tuple(
+        replace(c, kind=kind_of(c.count, c.n_ttype, c.early_low, c.early_high, overall))
+        for c in clusters
+    )
+
+
+class Steering(Struct, frozen=True, kw_only=True):
+    """What a clustering was steered by, and what that is worth on galaxies that it did not use.
+
+    name: its own; column: of the labels; source: where they are from; n: labelled galaxies that it
+    stands on; strength: of the ridge, chosen among those by leaving one out. figure: "eta2" of
+    numbers, else "ami"; held: galaxies that it is measured on; steered, unsteered (as many
+    clusters of the same features by themselves) with intervals and chance; gain: their difference,
+    on the same galaxies, with its interval.
+    """
+
+    name: Annotated[str, Meta(pattern=STEERED_NAME)]
+    column: Name
+    source: Text
+    n: Count
+    strength: float
+    figure: Annotated[str, one_of(("eta2", "ami"))]
+    held: Count
+    steered: Score
+    unsteered: Score
+    gain: Score
+
+
 class ClusteringEntry(Struct, frozen=True, kw_only=True):
     """What the manifest says of a clustering; arrays lie in `file`, columns in the catalogue.
 
     mixture: the settings that it was fitted with. alignment: of aligned features, which second
-    looks at galaxies they were fitted on, and what becomes of others. agreement: scores by name,
+    looks at galaxies they were fitted on, and what becomes of others. steering: of a clustering
+    along directions that labels gave, which is named <model>/<features>/<name>. agreement: scores
+    by name,
     on the held-out test split; agreement_all: on all galaxies with a type; n_ttype: how many they
     are.
     """
@@ -79,6 +116,7 @@ class ClusteringEntry(Struct, frozen=True, kw_only=True):
     n_ttype: dict[str, int] = {}
     mixture: dict[str, Any] = {}
     alignment: dict[str, Any] = {}
+    steering: Steering | None = None
     clusters: tuple[ClusterEntry, ...]
 
 
@@ -86,10 +124,11 @@ class ClusteringEntry(Struct, frozen=True, kw_only=True):
 class Clustering:
     """One clustering of all galaxies, with N rows in the order of the catalogue.
 
-    key: "<model>/<features>". labels (N,) int16, responsibility (N,) float32 of that cluster,
-    coordinates (N, 2) float32 on the map (for the view only). agreement: score -> value, low,
-    high, chance, on the held-out test split. feature_map: None for the index features.
-    feature_values (N, P): what the mixture is given.
+    key: "<model>/<features>", or that and the name of a steered one. labels (N,) int16,
+    responsibility (N,) float32 of that cluster, coordinates (N, 2) float32 on the map (for the view
+    only). agreement: score -> value, low, high, chance, on the held-out test split. feature_map:
+    None for the index features. feature_values (N, P): what the mixture is given. steering: of a
+    clustering along directions that labels gave.
     """
 
     key: str
@@ -104,6 +143,7 @@ class Clustering:
     mixture: Mixture
     feature_map: FeatureMap | None
     feature_values: np.ndarray
+    steering: Steering | None = None
 
 
 def check_clusterings(
@@ -116,8 +156,9 @@ def check_clusterings(
     for key, entry in entries.items():
         place = f"clusterings.{key}"
         check_known(entry.model, models, f"{place}.model")
-        if key != f"{entry.model}/{entry.features}":
-            raise FieldError(place, "is not named <model>/<features>")
+        steered = "" if entry.steering is None else f"/{entry.steering.name}"
+        if key != f"{entry.model}/{entry.features}{steered}":
+            raise FieldError(place, "is not named <model>/<features>, and its own name if steered")
         check_known(entry.file, files, f"{place}.file")
         for score in SCORES:
             if score not in entry.agreement:
@@ -196,12 +237,13 @@ def read_clustering(
         labels=labels,
         responsibility=_key_column(table, f"{key}/responsibility", np.float32, folder),
         coordinates=read_only(np.stack(axes, axis=1)),
-        clusters=tuple(cluster.summary() for cluster in entry.clusters),
+        clusters=_told(entry.clusters),
         agreement=entry.agreement,
         effective_clusters=entry.effective_clusters,
         mixture=mixture,
         feature_map=feature_map,
         feature_values=read_only(values),
+        steering=entry.steering,
     )
 
 

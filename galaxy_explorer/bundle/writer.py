@@ -138,6 +138,35 @@ def _prior_file(key: str) -> str:
     return f"{key.replace('/', '.')}.prior.safetensors"
 
 
+def add_clustering(
+    path: str | Path,
+    key: str,
+    entry: Mapping[str, Any],
+    card: Card,
+    *,
+    arrays: Mapping[str, np.ndarray],
+    columns: Mapping[str, np.ndarray],
+) -> Path:
+    """Put one more clustering into a finished bundle, and the card anew; none is replaced.
+
+    entry: JSON values, without the name of its file. arrays: as `BundleContents` has them. columns
+    (N,): of the catalogue, by name. Raises BundleError where the bundle is not intact, has a
+    clustering of that name, or the clustering does not fit it.
+    """
+    target = Path(path)
+    values, _, data = _opened(target)
+    if key in values["clusterings"]:
+        raise BundleError(f"{target}: has a clustering {key} already; choose another name")
+    file = f"{key.replace('/', '.')}.safetensors"
+    values["clusterings"][key] = {**entry, "file": file}
+    catalog = pq.read_table(io.BytesIO(data[CATALOG]))
+    for name, column in columns.items():
+        catalog = catalog.append_column(name, pa.array(column))
+    added = {file: safetensors_bytes(packed(arrays)), CATALOG: _catalog_bytes(catalog)}
+    _rewrite(target, values, {**data, **added}, card)
+    return target
+
+
 def _opened(target: Path) -> tuple[dict[str, Any], Manifest, dict[str, bytes]]:
     """JSON values of the manifest but for its files, the manifest, and every file."""
     read, _ = read_manifest(target)
@@ -207,7 +236,8 @@ def _write_files(folder: Path, contents: BundleContents) -> None:
     for key, entry in manifest.get("priors", {}).items():
         entry["file"] = _prior_file(key)
         atomic_write_bytes(folder / entry["file"], contents.priors[key].read_bytes())
-    atomic_write_bytes(folder / CATALOG, _catalog_bytes(contents.columns))
+    catalog = pa.table({name: pa.array(values) for name, values in contents.columns.items()})
+    atomic_write_bytes(folder / CATALOG, _catalog_bytes(catalog))
     _write_manifest(folder, manifest, contents.card)
 
 
@@ -251,8 +281,7 @@ def _codes_bytes(codes: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def _catalog_bytes(columns: Mapping[str, np.ndarray]) -> bytes:
-    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+def _catalog_bytes(table: pa.Table) -> bytes:
     stream = io.BytesIO()
     real = [field.name for field in table.schema if pa.types.is_floating(field.type)]
     rest = [name for name in table.column_names if name not in real]

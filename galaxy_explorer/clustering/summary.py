@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.clustering.mixture import Mixture
 from galaxy_explorer.utils.resampling import share_interval
@@ -17,7 +17,9 @@ from galaxy_explorer.utils.resampling import share_interval
 TTYPE_CLASSES = 10
 KINDS = ("early", "mixed", "late", "unknown")
 EARLY_TTYPE = 0.0  # E and S0, S0a included
-MIN_TTYPES = 8  # with fewer, even unanimous members would not decide
+MIN_KNOWN = 8  # with fewer, even unanimous members would not decide
+LEAST_COVERAGE = 0.3
+"""Share of the members of whom a label is known, below which it says nothing of the cluster."""
 TYPICAL = 24
 
 
@@ -82,7 +84,7 @@ def cluster_summaries(
             ClusterSummary(
                 id=number,
                 count=len(rows),
-                kind=kind_of(n, low, high, overall),
+                kind=kind_of(len(rows), n, low, high, overall),
                 early_fraction=hits / n if n else math.nan,
                 early_low=low,
                 early_high=high,
@@ -116,18 +118,27 @@ def _hubble_types(ttype: np.ndarray, ttype_class: np.ndarray) -> dict[str, Any]:
     }
 
 
-def kind_of(n_ttype: int, early_low: float, early_high: float, overall: float) -> str:
+def covered(known: ArrayLike, count: ArrayLike) -> NDArray[np.bool_]:
+    """Whether a label known of `known` of `count` members says anything of their cluster.
+
+    That takes 8 of them, and 30 % of all.
+    """
+    known = np.asarray(known)
+    return np.asarray((known >= MIN_KNOWN) & (known >= LEAST_COVERAGE * np.asarray(count)))
+
+
+def kind_of(count: int, n_ttype: int, early_low: float, early_high: float, overall: float) -> str:
     """Early, mixed, late or unknown: the rule.
 
-    "early" if the 95 % interval (Wilson) of the cluster's share of T <= 0 lies above the share
-    `overall` in the whole sample, "late" if it lies below, "mixed" if it holds it, "unknown" if
-    fewer than 8 members have a T-type.
+    "early" if the 95 % interval (Wilson) of the cluster's share of T <= 0 lies above one half and
+    above the share `overall` in the whole sample, "late" if it lies below both, "mixed" else;
+    "unknown" if fewer than 8 of its `count` members, or fewer than 30 % of them, have a T.
     """
-    if n_ttype < MIN_TTYPES:
+    if not covered(n_ttype, count):
         return "unknown"
-    if early_low > overall:
+    if early_low > max(overall, 0.5):
         return "early"
-    return "late" if early_high < overall else "mixed"
+    return "late" if early_high < min(overall, 0.5) else "mixed"
 
 
 ENOUGH_TTYPES = 20

@@ -94,6 +94,9 @@ def facts(bundle: Bundle) -> dict[str, Any]:
             for name, entry in bundle.models.items()
         },
         "clusterings": list(bundle.clusterings),
+        "cluster_names": {
+            key: [one.name for one in bundle.cluster_names(key)] for key in bundle.clusterings
+        },
         "priors": list(bundle.priors),
         "evaluated": bundle.evaluation is not None,
         "emulator_evaluated": bundle.emulation is not None,

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from galaxy_explorer.bundle.evaluation import EvaluationRow
 from galaxy_explorer.clustering.mixture import effective_number
-from galaxy_explorer.clustering.summary import EARLY_TTYPE, MIN_TTYPES, kind_of
+from galaxy_explorer.clustering.summary import EARLY_TTYPE, LEAST_COVERAGE, MIN_KNOWN, kind_of
 from galaxy_explorer.clustering.validation import (
     dependence,
     ideal_clusters,
@@ -167,13 +167,16 @@ class LabelScorer:
         ttype = self.context.ttype[self.context.sample]
         known = np.isfinite(ttype) & (labels >= 0)
         early, members = ttype[known] <= EARLY_TTYPE, labels[known]
+        counts = np.bincount(labels[labels >= 0])
         rng, draws = np.random.default_rng(0), self.context.grid.permutations
-        found = count_kinds(early, members)
-        chance = np.mean([count_kinds(rng.permutation(early), members) for _ in range(draws)], 0)
+        found = count_kinds(early, members, counts)
+        chance = np.mean(
+            [count_kinds(rng.permutation(early), members, counts) for _ in range(draws)], 0
+        )
         rows = []
         for place, name in enumerate(("early clusters", "late clusters")):
             count = bootstrap(
-                lambda rows, place=place: count_kinds(early[rows], members[rows])[place],
+                lambda rows, place=place: count_kinds(early[rows], members[rows], counts)[place],
                 len(early),
                 resamples=draws,
             )
@@ -217,19 +220,22 @@ def cluster_means(ttype: np.ndarray, labels: np.ndarray, train: np.ndarray) -> n
 
 
 KIND_NOTE = (
-    "clusters whose share of T <= 0 is above (below) that of the sample by its 95 % interval;"
-    f" at least {MIN_TTYPES} members with a type"
+    "clusters whose share of T <= 0 is above (below) one half and that of the sample by its 95 %"
+    f" interval; at least {MIN_KNOWN} members and {LEAST_COVERAGE:.0%} of them with a type"
 )
 
 
-def count_kinds(early: np.ndarray, labels: np.ndarray) -> tuple[int, int]:
-    """Numbers of early and of late clusters among clusters labels (n,) of galaxies early (n,)."""
+def count_kinds(early: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
+    """Numbers of early and of late clusters among clusters labels (n,) of galaxies early (n,).
+
+    counts (K,): galaxies of each cluster, those without a type too.
+    """
     overall = float(early.mean()) if len(early) else 0.0
-    counts = np.bincount(labels)
+    typed = np.bincount(labels, minlength=len(counts))
     hits = np.bincount(labels[early], minlength=len(counts))
-    low, high = share_interval(hits, counts)
+    low, high = share_interval(hits, typed)
     kinds = [
-        kind_of(int(n), float(a), float(b), overall)
-        for n, a, b in zip(counts, low, high, strict=True)
+        kind_of(int(count), int(n), float(a), float(b), overall)
+        for count, n, a, b in zip(counts, typed, low, high, strict=True)
     ]
     return kinds.count("early"), kinds.count("late")

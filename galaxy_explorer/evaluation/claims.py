@@ -313,7 +313,7 @@ CLAIMS: tuple[ClaimEntry, ...] = (
         " against: below; early and late clusters apart",
         judge=partial(differences, rows=(*_counts("early clusters"), *_counts("late clusters"))),
         explanation="The report counted by eye; here a cluster is early or late where the interval"
-        " of its share of T <= 0 lies off that of the sample.",
+        " of its share of T <= 0 lies off one half and that of the sample.",
         counted={"model": SMALL, "figure": "early clusters", **REPORTED},
     ),
     ClaimEntry(

@@ -368,12 +368,14 @@ class Shipped:
 
 
 def find_shipped(bundle: Bundle, models_evaluated: list[EvaluatedModel]) -> list[Shipped]:
-    """All clusterings of a bundle, each with its model."""
+    """All clusterings of a bundle that no label has steered, each with its model."""
     models = {evaluated.name: evaluated for evaluated in models_evaluated if evaluated.shipped}
     files = bundle.manifest.files
     found = []
     for key, clustering in bundle.clusterings.items():
         entry = bundle.manifest.clusterings[key]
+        if entry.steering is not None:  # measured when it was made, on what it had not seen
+            continue
         digest = files[entry.file].sha256
         found.append(Shipped(clustering, models[clustering.model], entry, digest))
     return found

@@ -126,7 +126,8 @@ class Explorer(pn.viewable.Viewer):
 
     def _place(self, *_: Any) -> None:
         colouring = map_colouring(self.bundle, self.state.clustering, self.state.colour_by)
-        self.map.place(self.bundle.clusterings[self.state.clustering], colouring)
+        key = self.state.clustering
+        self.map.place(self.bundle.clusterings[key], colouring, self.bundle.cluster_names(key))
         pn.io.push_notebook(self._figure)
 
     def _highlight(self, *_: Any) -> None:

@@ -108,7 +108,7 @@ class ExplorerState(param.Parameterized):
         """A clustering in words: "512 codes, modern, by code vectors"."""
         clustering = self.bundle.clusterings[key]
         config = self.bundle.models[clustering.model].config
-        return format_clustering(clustering.model, config, clustering.features)
+        return format_clustering(clustering, config)
 
     def clustering_choices(self) -> dict[str, str]:
         """Words of every clustering and its key."""

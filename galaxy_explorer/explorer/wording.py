@@ -63,10 +63,17 @@ def format_series(model: str, config: Mapping[str, Any]) -> str:
     return format_model(model, config)
 
 
-def format_clustering(model: str, config: Mapping[str, Any], features: str) -> str:
-    """A clustering in words: "512 codes, modern, by code vectors"."""
-    parts = format_model(model, config).rsplit(", ", 1)[0]
-    return f"{parts}, {FEATURE_WORDS.get(features, features)}"
+def format_clustering(clustering: Clustering, config: Mapping[str, Any]) -> str:
+    """A clustering in words: "512 codes, modern, by code vectors"; config: of its model."""
+    parts = format_model(clustering.model, config).rsplit(", ", 1)[0]
+    return f"{parts}, {format_features(clustering)}"
+
+
+def format_features(clustering: Clustering) -> str:
+    """What a clustering looks at: "by code vectors", "steered by early_late"."""
+    if clustering.steering is not None:
+        return f"steered by {clustering.steering.name}"
+    return FEATURE_WORDS.get(clustering.features, clustering.features)
 
 
 def format_column(column: str) -> str:

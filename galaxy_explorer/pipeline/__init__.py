@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from galaxy_explorer.pipeline.clusters import fit_served
     from galaxy_explorer.pipeline.plan import DEFAULT_MODELS, SPLITS, Plan, config_of, make_plan
     from galaxy_explorer.pipeline.prior import CodedSurvey, add_prior, coded_bundle, train_prior
+    from galaxy_explorer.pipeline.steering import (
+        Steered,
+        Targets,
+        add_steered,
+        linear_features,
+        steer,
+        targets_of,
+    )
     from galaxy_explorer.pipeline.train import train_bundle
 
 __all__ = [
@@ -19,12 +27,18 @@ __all__ = [
     "CodedSurvey",
     "Plan",
     "Replica",
+    "Steered",
+    "Targets",
     "add_prior",
+    "add_steered",
     "coded_bundle",
     "config_of",
     "find_replicas",
     "fit_served",
+    "linear_features",
     "make_plan",
+    "steer",
+    "targets_of",
     "train_bundle",
     "train_prior",
     "training_entry",
@@ -51,6 +65,14 @@ __getattr__, __dir__ = lazy(
             "add_prior",
             "coded_bundle",
             "train_prior",
+        ),
+        "steering": (
+            "Steered",
+            "Targets",
+            "add_steered",
+            "linear_features",
+            "steer",
+            "targets_of",
         ),
         "train": ("train_bundle",),
     },

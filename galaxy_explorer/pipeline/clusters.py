@@ -95,7 +95,7 @@ def cluster(stages: Autoencoders, products: Products, kind: str) -> ClusteringPr
     scored = stages.cache.get(
         f"{key}.scores",
         {**inputs, "catalog": stages.plan.catalog},
-        lambda: _score(stages, mixture, features, labels),
+        lambda: _scored(stages, mixture, features, labels),
     )
     columns = {
         f"{key}/cluster": labels,
@@ -345,14 +345,32 @@ def fit_served(settings: Mapping[str, Any], features: np.ndarray, k: int, seed: 
     )
 
 
-def _score(
+def _scored(
     stages: Autoencoders, mixture: Mixture, features: np.ndarray, labels: np.ndarray
 ) -> StageResult:
-    survey, seed = stages.plan.survey, stages.plan.seed
+    survey = stages.plan.survey
     ttype, classes = survey.column("ttype"), survey.column("ttype_class")
-    test = stages.rows("test")
+    test, seed = stages.rows("test"), stages.plan.seed
+    facts = facts_of(mixture, features, labels, types=(ttype, classes), test=test, seed=seed)
+    return StageResult({"counts": np.bincount(labels, minlength=mixture.n_components)}, facts)
+
+
+def facts_of(
+    mixture: Mixture,
+    features: np.ndarray,
+    labels: np.ndarray,
+    *,
+    types: tuple[np.ndarray, np.ndarray],
+    test: np.ndarray,
+    seed: int,
+) -> dict[str, Any]:
+    """What the manifest says of a clustering: agreement with T, on rows `test` and all, clusters.
+
+    features (N, P), labels (N,); types: T (N,), NaN unknown, and its classes (N,), -1 unknown.
+    """
+    ttype, classes = types
     clusters = cluster_summaries(mixture, features, labels, ttype, classes)
-    facts = {
+    return {
         "effective_clusters": effective_number(labels, mixture.n_components),
         "agreement": _json(agreement(labels[test], ttype[test], classes[test], seed=seed)),
         "agreement_all": _json(agreement(labels, ttype, classes, seed=seed)),
@@ -362,7 +380,6 @@ def _score(
         },
         "clusters": [summary.to_dict() for summary in clusters],
     }
-    return StageResult({"counts": np.bincount(labels, minlength=mixture.n_components)}, facts)
 
 
 def _json(scores: dict[str, dict[str, float]]) -> dict[str, dict[str, float | None]]:

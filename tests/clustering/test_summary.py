@@ -53,7 +53,7 @@ def test_early_and_late_groups_are_told_apart(sample):
     assert {c.kind for c in large} >= {"early", "late"}
     for cluster in large:
         assert cluster.early_low <= cluster.early_fraction <= cluster.early_high
-        assert (cluster.kind == "early") == (cluster.early_low > overall)
+        assert (cluster.kind == "early") == (cluster.early_low > max(overall, 0.5))
 
 
 def test_medoid_has_the_least_squared_distance_to_its_cluster(sample):
@@ -78,17 +78,33 @@ def test_typical_members_belong_and_come_best_first(sample):
 
 
 @pytest.mark.parametrize(
-    ("n", "low", "high", "kind"),
+    ("count", "n", "low", "high", "kind"),
     [
-        (7, 0.9, 1.0, "unknown"),
-        (8, 0.41, 0.9, "early"),
-        (8, 0.1, 0.39, "late"),
-        (8, 0.3, 0.5, "mixed"),
-        (8, 0.4, 0.5, "mixed"),
+        (7, 7, 0.9, 1.0, "unknown"),
+        (8, 8, 0.51, 0.9, "early"),
+        (8, 8, 0.41, 0.9, "mixed"),  # as many may be late
+        (8, 8, 0.1, 0.39, "late"),
+        (8, 8, 0.3, 0.49, "mixed"),
+        (8, 8, 0.4, 0.5, "mixed"),
+        (100, 30, 0.51, 0.9, "early"),
+        (100, 29, 0.51, 0.9, "unknown"),
     ],
 )
-def test_rule_of_the_kinds(n, low, high, kind):
-    assert kind_of(n, low, high, overall=0.4) == kind
+def test_rule_of_the_kinds(count, n, low, high, kind):
+    assert kind_of(count, n, low, high, overall=0.4) == kind
+
+
+@pytest.mark.parametrize("share", [0.0, 0.29, 0.3, 1.0])
+def test_nothing_is_early_or_late_on_less_than_thirty_per_cent(sample, share):
+    mixture, features, labels, _, _, _ = sample
+    rng = np.random.default_rng(0)
+    ttype = np.where(rng.random(len(features)) < share, np.where(labels % 2, 5.0, -5.0), np.nan)
+    classes = np.where(np.isnan(ttype), -1, 0).astype(np.int8)
+    for cluster in cluster_summaries(mixture, features, labels, ttype, classes):
+        if cluster.n_ttype < 0.3 * cluster.count:
+            assert cluster.kind == "unknown"
+        elif cluster.n_ttype >= 8:
+            assert cluster.kind != "unknown"
 
 
 def test_json_round_trip_with_an_empty_cluster(sample):

@@ -12,7 +12,8 @@ from galaxy_explorer.evaluation.rows import RowKey, make_row
 def test_pure_clusters_are_early_and_late():
     early = np.repeat([True, False], 50)
     labels = np.repeat([0, 1, 2, 3], 25)
-    assert count_kinds(early, labels) == (2, 2)
+    assert count_kinds(early, labels, np.full(4, 25)) == (2, 2)
+    assert count_kinds(early, labels, np.array([25, 84, 25, 84])) == (1, 1)  # too few are typed
 
 
 def test_a_galaxy_is_given_the_mean_of_its_cluster_in_the_train_split():
@@ -24,11 +25,12 @@ def test_a_galaxy_is_given_the_mean_of_its_cluster_in_the_train_split():
 
 def test_clusters_of_shuffled_types_are_neither():
     early = np.tile([True, False], 50)
-    assert count_kinds(early, np.repeat([0, 1, 2, 3], 25)) == (0, 0)
+    assert count_kinds(early, np.repeat([0, 1, 2, 3], 25), np.full(4, 25)) == (0, 0)
 
 
 def test_clusters_of_a_few_members_are_not_counted():
-    assert count_kinds(np.repeat([True, False], 4), np.arange(8) // 4) == (0, 0)
+    early, labels = np.repeat([True, False], 4), np.arange(8) // 4
+    assert count_kinds(early, labels, np.array([4, 4])) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
+import msgspec
 import numpy as np
 import pytest
 
@@ -7,6 +11,7 @@ from galaxy_explorer.explorer.pages.clusters import ClustersPage
 from galaxy_explorer.explorer.plots.clusterings import MEMBERS
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import T_SOURCE
+from galaxy_explorer.explorer.state import ExplorerState
 
 
 @pytest.fixture
@@ -38,7 +43,11 @@ def test_a_click_on_a_cluster_selects_its_members_everywhere(page, state):
     assert sorted(page.gallery.order) == list(members)
     assert sum(bars(page)) == len(members)
     assert page.multiples.chosen == cluster
-    assert f"Cluster {cluster}" in page.heading.object
+    name = state.bundle.cluster_names(state.clustering)[cluster]
+    assert f"Cluster {cluster}: " in page.heading.object
+    assert name.name in page.heading.object
+    assert name.evidence
+    assert name.sentences.split(" (")[0] in page.heading.object
     dots = page.place.select_one({"name": MEMBERS})
     assert len(dots.data["x"]) == len(members)
     assert _dot_colour(page) == cluster_colour(cluster)
@@ -104,3 +113,40 @@ def test_titles_tell_no_lie_about_all_members(page, state):
     members = np.flatnonzero(state.labels == largest(page))
     state.select(members[:-1], "nearly a cluster")
     assert page.chosen() is None
+
+
+ALIGNED = {
+    "looks": [
+        {
+            "name": "repeats", "found": "1,141 by same_as", "used": 915, "held": 226,
+            "before": {"same_cluster": 0.403, "same_cluster_low": 0.335,
+                       "same_cluster_high": 0.468, "chance": 0.152},
+            "after": {"same_cluster": 0.814, "same_cluster_low": 0.764,
+                      "same_cluster_high": 0.862, "chance": 0.207},
+        },
+        {"name": "nobody", "found": "0", "used": 3, "held": 0},
+    ]
+}  # fmt: skip
+
+
+def test_galaxies_seen_twice_are_told_before_and_after_alignment(state, context):
+    key = state.clustering
+    entry = msgspec.structs.replace(state.bundle.manifest.clusterings[key], alignment=ALIGNED)
+    clusterings = {**state.bundle.manifest.clusterings, key: entry}
+    manifest = msgspec.structs.replace(state.bundle.manifest, clusterings=clusterings)
+    told = ExplorerState(replace(state.bundle, manifest=manifest))
+    page = ClustersPage(told, context)
+    assert page.twice.visible
+    cells = re.findall("<td>(.*?)</td>", page.twice.object)
+    assert cells == [
+        "its picture in repeats", "81 % (76 to 86 %)", "40 % (34 to 47 %)", "21 %", "226", "915",
+    ]  # fmt: skip
+    told.clustering = next(one for one in state.bundle.clusterings if one != key)
+    assert not page.twice.visible
+
+
+def test_few_clusters_have_room_for_their_names(page, state):
+    assert page.multiples.panel_width == 75  # 64 clusters
+    names = [one.name for one in state.bundle.cluster_names(state.clustering)]
+    assert all(panel["name"] == names[panel["id"]] for panel in page.multiples.panels)
+    assert all(names[p["id"]] in p["words"] for p in page.multiples.panels if p["count"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from galaxy_explorer.explorer.wording import format_clustering, format_model
@@ -28,7 +30,8 @@ from galaxy_explorer.models.vqvae2 import VQVAE2Config
 )
 def test_a_model_is_named_by_what_it_is(config, words, clustering) -> None:
     assert format_model(config.name, config.to_dict()) == words
-    assert format_clustering(config.name, config.to_dict(), "codes").startswith(f"{clustering}, ")
+    one = SimpleNamespace(model=config.name, features="codes", steering=None)
+    assert format_clustering(one, config.to_dict()).startswith(f"{clustering}, ")
 
 
 def test_an_unusual_model_keeps_its_key() -> None:

@@ -29,6 +29,7 @@ from galaxy_explorer.tables import PAPER, SOFTWARE
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle, Clustering
+    from galaxy_explorer.clustering.naming import ClusterName
     from galaxy_explorer.clustering.summary import ClusterSummary
 
 MEMBERS = 8
@@ -37,8 +38,8 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 METRICS = {"nmse": "NMSE", "psnr_db": "PSNR (dB)", "perplexity": "perplexity"}
 LEGEND = (
     "Bars: members with T = −3 (early) to 6 (late), each panel on its own scale; the highest"
-    f" bar is labelled. Beside them the {MEMBERS} most typical members. Early, mixed or late by"
-    " the 95 % interval of the share of T ≤ 0 against the whole sample."
+    f" bar is labelled. Beside them the {MEMBERS} most typical members. A word of a name holds of"
+    " most of the members of whom it is known, by the 95 % interval, and is known of at least 30 %."
 )
 
 
@@ -51,10 +52,10 @@ def report(
     KeyError for an unknown clustering.
     """
     key = clustering or bundle.manifest.default_clustering
-    chosen, clusters = bundle.clusterings[key], []
+    chosen, names, clusters = bundle.clusterings[key], bundle.cluster_names(key), []
     for cluster in ordered(chosen.clusters, "mean T"):
         if cluster.count:
-            clusters.append(cluster_section(bundle, cluster))
+            clusters.append(cluster_section(bundle, cluster, names[cluster.id]))
         advance(1)
     survey = bundle.manifest.survey
     band = f" in the {survey.band} band" if survey.band else ""
@@ -75,7 +76,7 @@ def report(
 
 def clustering_words(bundle: Bundle, one: Clustering) -> str:
     """A clustering in words: "512 codes, modern, by code vectors"."""
-    return format_clustering(one.model, bundle.models[one.model].config, one.features)
+    return format_clustering(one, bundle.models[one.model].config)
 
 
 def models_table(bundle: Bundle) -> dict[str, Any]:
@@ -109,9 +110,8 @@ def number(value: float | None, digits: str = ".4g") -> str:
     return f"{value:{digits}}".replace("-", "−")
 
 
-def cluster_section(bundle: Bundle, cluster: ClusterSummary) -> Html:
-    """A cluster: its kind, its Hubble types, and its most typical members."""
-    kind = "too few T to call" if cluster.kind == "unknown" else cluster.kind
+def cluster_section(bundle: Bundle, cluster: ClusterSummary, name: ClusterName) -> Html:
+    """A cluster: its name and what that rests on, its Hubble types, its most typical members."""
     rows, members = np.array(cluster.typical[:MEMBERS], np.int64), None
     if len(rows):
         stamps = as_shown(bundle.decode(bundle.manifest.display_model, rows))
@@ -120,7 +120,7 @@ def cluster_section(bundle: Bundle, cluster: ClusterSummary) -> Html:
         members = {"data": base64.b64encode(sheet).decode("ascii"), "ids": ids}
     return render(
         "report.cluster", colour=cluster_colour(cluster.id),
-        title=f"Cluster {cluster.id}: {kind}",
+        title=f"Cluster {cluster.id}: {name.name}", evidence=name.sentences,
         words=f"{cluster.count:,} galaxies, {cluster.n_ttype:,} with T",
         mean=format_mean(cluster) if cluster.n_ttype else "",
         histogram=histogram_svg(cluster), members=members,

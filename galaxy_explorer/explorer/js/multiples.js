@@ -1,6 +1,8 @@
 // Small multiples: one little histogram of Hubble types per cluster, each a button.
 
-function makePanel(panel) {
+const NAMED = 120 // pixels a panel needs to hold its cluster's name
+
+function makePanel(panel, model) {
   const kinds = `${panel.count ? "" : "none"} ${panel.unstable ? "unstable" : ""}`
   const button = element("button", `panel ${kinds}`)
   const words = panel.stability_words ? `${panel.words}; ${panel.stability_words}` : panel.words
@@ -17,8 +19,10 @@ function makePanel(panel) {
   const fill = element("span", "panel-fill")
   fill.style.width = `${100 * panel.picked}%`
   share.append(fill)
+  const name = model.panel_width >= NAMED ? element("span", "panel-name", panel.name) : ""
   button.append(
     head,
+    name,
     panel.count ? bars(panel) : element("span", "panel-void", "empty"),
     foot,
     share,
@@ -44,7 +48,7 @@ export function render({model}) {
     grid.setAttribute("aria-label", model.label)
     grid.style.setProperty("--panel", `${model.panel_width}px`)
     grid.classList.toggle("picking", model.picking)
-    grid.replaceChildren(...model.panels.map(makePanel))
+    grid.replaceChildren(...model.panels.map((panel) => makePanel(panel, model)))
     mark()
     if (held !== undefined) grid.querySelector(`[data-cluster="${held}"]`)?.focus()
   }

@@ -63,7 +63,7 @@ class AtlasPage(pn.viewable.Viewer):
                 **BOUND,
             ),
             HtmlPane(
-                pn.bind(self._legend, self.state.param.colour_by),
+                pn.bind(self._legend, self.state.param.colour_by, self.state.param.clustering),
                 sizing_mode="stretch_width",
                 margin=(0, 10),
             ),
@@ -102,8 +102,8 @@ class AtlasPage(pn.viewable.Viewer):
         return map_colouring(self.state.bundle, self.state.clustering, self.state.colour_by)
 
     def _place(self) -> None:
-        clustering = self.state.bundle.clusterings[self.state.clustering]
-        self.map.place(clustering, self._colouring())
+        bundle, key = self.state.bundle, self.state.clustering
+        self.map.place(bundle.clusterings[key], self._colouring(), bundle.cluster_names(key))
         self._pictures()
 
     def _colour(self) -> None:
@@ -134,8 +134,9 @@ class AtlasPage(pn.viewable.Viewer):
             margin=(12, 10, 4, 10),
         )
 
-    def _legend(self, column: str) -> str:
-        return legend(column, self._colouring())
+    def _legend(self, column: str, clustering: str) -> str:
+        names = self.state.bundle.cluster_names(clustering)
+        return legend(column, self._colouring(), [one.name for one in names])
 
     def _format_picture(self, pictures: str) -> str:
         if pictures == "original" and self.stamps.originals is not None:

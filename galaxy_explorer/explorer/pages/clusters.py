@@ -24,6 +24,7 @@ from galaxy_explorer.explorer.widgets.cluster_headings import (
     STYLES,
     choice,
     cluster_heading,
+    seen_twice,
     selection_heading,
     type_key,
 )
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.bundle import Clustering
     from galaxy_explorer.bundle.evaluation import Evaluation
     from galaxy_explorer.bundle.evaluation import StoredMergerTree as StoredTree
+    from galaxy_explorer.clustering.naming import ClusterName
     from galaxy_explorer.clustering.summary import ClusterSummary
     from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
@@ -162,6 +164,8 @@ class MergerGroups(pn.viewable.Viewer):
 
 SCALES = {"share": True, "counts": False}
 SHOWN = ("clusters", "merger tree")
+FEW, NARROW, WIDE = 16, 75, 150
+"""Up to so many clusters have wide panels, px, with their names."""
 
 
 class ClustersPage(pn.viewable.Viewer):
@@ -174,15 +178,15 @@ class ClustersPage(pn.viewable.Viewer):
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
-        self.multiples = SmallMultiples(self.on_message, panel_width=75)
+        self.multiples = SmallMultiples(self.on_message, panel_width=NARROW)
         self.merger: MergerGroups | None = None
         self.gallery = Gallery(state, context.stamps)
         self.detail = Detail(state, context.stamps)
         self.histogram = t_histogram(np.zeros(10, int), 0, height=210)
         self.place = place_figure(self._clustering.coordinates, height=210)
-        self.legend, self.heading = (
+        self.legend, self.heading, self.twice = (
             HtmlPane("", margin=(0, 0, 6, 0), sizing_mode="stretch_width", stylesheets=[STYLES])
-            for _ in range(2)
+            for _ in range(3)
         )
         state.param.watch(self._show_all, "clustering")
         state.param.watch(self._show_selection, ["selection", "clustering"])
@@ -200,7 +204,7 @@ class ClustersPage(pn.viewable.Viewer):
         )
         half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
         self.all_clusters = pn.Column(
-            clustering_select(self.state), bar, self.legend, self.multiples,
+            clustering_select(self.state), bar, self.legend, self.multiples, self.twice,
             margin=0, sizing_mode="stretch_width", styles={"max-height": "none"},
         )  # fmt: skip
         shown = choice("Show", self.param.show)
@@ -233,6 +237,11 @@ class ClustersPage(pn.viewable.Viewer):
         return clustering
 
     @property
+    def _names(self) -> tuple[ClusterName, ...]:
+        names: tuple[ClusterName, ...] = self.state.bundle.cluster_names(self.state.clustering)
+        return names
+
+    @property
     def _jaccard(self) -> tuple[float | None, ...]:
         """How well each cluster comes back in bootstraps; empty where that was not measured."""
         evaluation: Evaluation | None = self.state.bundle.evaluation
@@ -258,11 +267,19 @@ class ClustersPage(pn.viewable.Viewer):
         set_map(self.place, self._clustering.coordinates)
         self.multiples.param.update(
             panels=panels(
-                clusters, share=SCALES[self.scale], order=self.order, jaccard=self._jaccard
+                clusters,
+                share=SCALES[self.scale],
+                order=self.order,
+                jaccard=self._jaccard,
+                names=[one.name for one in self._names],
             ),
+            panel_width=NARROW if len(clusters) > FEW else WIDE,
             label=f"Hubble types of {len(clusters)} clusters, by {self.order}",
         )
         self.legend.object = type_key(clusters, self._jaccard)
+        entry = self.state.bundle.manifest.clusterings[self.state.clustering]
+        twice = seen_twice(entry.alignment)
+        self.twice.param.update(object=twice, visible=bool(twice))
 
     def _show_selection(self, *_: param.parameterized.Event) -> None:
         rows, cluster = self.state.selection, self.chosen()
@@ -279,7 +296,7 @@ class ClustersPage(pn.viewable.Viewer):
             self.heading.object = selection_heading(label, len(shown), no_t)
         else:
             jaccard = self._jaccard[cluster.id] if cluster.id < len(self._jaccard) else None
-            self.heading.object = cluster_heading(cluster, jaccard)
+            self.heading.object = cluster_heading(cluster, self._names[cluster.id], jaccard)
 
     def _switch(self, *_: param.parameterized.Event) -> None:
         """Show the clusters or the merger tree, which is made when it is first asked for."""

@@ -260,14 +260,14 @@ def probabilities(state: ExplorerState, found: ImageReport) -> Html:
 
 def picks(state: ExplorerState, key: str, member: Membership) -> list[dict[str, str]]:
     """The most probable clusters of a clustering: number, share and mean T of each."""
-    clusters = state.bundle.clusterings[key].clusters
+    clusters, names = state.bundle.clusterings[key].clusters, state.bundle.cluster_names(key)
     best = np.argsort(-member.responsibilities, kind="stable")[:SHOWN_CLUSTERS]
     chosen: list[dict[str, str]] = []
     for cluster in best.tolist():
         share = float(member.responsibilities[cluster])
         if share < 0.005 and chosen:
             break
-        words = f"{100 * share:.0f} % (T {format_mean(clusters[cluster])})"
+        words = f"{100 * share:.0f} % {names[cluster].name} (T {format_mean(clusters[cluster])})"
         chosen.append(
             {
                 "cluster": str(cluster), "colour": cluster_colour(cluster),

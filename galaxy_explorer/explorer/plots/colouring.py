@@ -5,6 +5,7 @@ The legend says in a line of HTML what the colours mean.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from galaxy_explorer.explorer.plots.palette import (
     T_RANGE,
     UNKNOWN_COLOUR,
     category_colours,
+    cluster_colour,
     ink_on,
 )
 from galaxy_explorer.explorer.wording import column_unit
@@ -119,8 +121,17 @@ UNKNOWN_WORDS = {
 }
 
 
-def legend(column: str, colours: Colouring) -> Html:
-    """The legend of a colouring: chips for categories, a colour bar with its unit for numbers."""
+def legend(column: str, colours: Colouring, names: Sequence[str]) -> Html:
+    """The legend of a colouring: chips for categories, a colour bar with its unit for numbers.
+
+    names: of the clusters, shown where there are few and they are what colours mean.
+    """
+    if column == "cluster" and len(names) <= MAX_CATEGORIES:
+        chips = [
+            {"colour": cluster_colour(number), "words": f"{number}, {name}"}
+            for number, name in enumerate(names)
+        ]
+        return render("map.chips", chips=chips)
     if column == "cluster":
         words = "One colour per cluster, the same on every page. Zoom in for their numbers."
         return render("map.words", words=words)

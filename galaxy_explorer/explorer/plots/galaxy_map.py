@@ -7,12 +7,14 @@ under the points. That change, pan and zoom happen in the browser alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bokeh.models import (
     ColumnDataSource,
     CustomJS,
+    CustomJSHover,
     GlyphRenderer,
     HoverTool,
     LinearColorMapper,
@@ -43,6 +45,7 @@ from galaxy_explorer.explorer.plots.palette import (
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Clustering
+    from galaxy_explorer.clustering.naming import ClusterName
 
 BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 """Address of a transparent picture: nothing is asked of the server before it is shown."""
@@ -103,13 +106,14 @@ class GalaxyMap:
         self._names_source = ColumnDataSource({"x": [], "y": [], "text": [], "colour": []})
         self._ranking = ColumnDataSource({"row": np.arange(self.n, dtype=np.int32)})
         self._address = ColumnDataSource(tags=[BLANK])
+        self._called = ColumnDataSource(tags=[])
         self._mapper = LinearColorMapper(palette=list(CLUSTER_COLOURS), nan_color=UNKNOWN_COLOUR)
         self.figure = empty_map(min(1.0, CLOSEST / max(1.0, math.sqrt(self.n))))
         self._mosaic = add_mosaic(self.figure)
         self._points = add_points(self.figure, self.source, self._mapper)
         self._cells = add_cells(self.figure)
         self._names = add_names(self.figure, self._names_source)
-        self._hover = add_hover(self.figure, [self._points, self._cells])
+        self._hover = add_hover(self.figure, [self._points, self._cells], self._called)
         self._follow_zoom()
         words = f"Map of {self.n:,} galaxies, neighbours look alike; Find and Clusters list them"
         describe(self.figure, words)
@@ -150,8 +154,11 @@ class GalaxyMap:
         )
         cell_source.selected.js_on_change("indices", tapped)
 
-    def place(self, clustering: Clustering, colours: Colouring) -> None:
-        """Put the galaxies where a clustering's map has them, with its clusters."""
+    def place(
+        self, clustering: Clustering, colours: Colouring, names: Sequence[ClusterName]
+    ) -> None:
+        """Put the galaxies where a clustering's map has them, with its clusters and their names."""
+        self._called.tags = [one.name for one in names]
         points, labels = unit_map(clustering.coordinates), clustering.labels
         order = ranking(clustering.responsibility).astype(np.int32)
         self._names_source.data = centres(points, labels)
@@ -282,12 +289,16 @@ def add_names(plot: figure, source: ColumnDataSource) -> GlyphRenderer:
     )
 
 
-def add_hover(plot: figure, renderers: list[GlyphRenderer]) -> HoverTool:
-    """One tooltip at a time, for a point or a picture."""
+def add_hover(plot: figure, renderers: list[GlyphRenderer], called: ColumnDataSource) -> HoverTool:
+    """One tooltip at a time, for a point or a picture; called: names of clusters, as its tags."""
+    words = CustomJSHover(
+        args={"called": called}, code='return [value, called.tags[value]].join(", ")'
+    )
     hover = HoverTool(
         renderers=renderers,
         limit=1,
         attachment="horizontal",
+        formatters={"@cluster": words},
     )
     plot.add_tools(hover)
     return hover

@@ -52,7 +52,8 @@ def tradeoff_points(bundle: Bundle) -> list[TradeoffPoint]:
     """One point a model: from the evaluation, else from what the manifest holds of seed 0."""
     if bundle.evaluation is not None and bundle.evaluation.tradeoff:
         return list(bundle.evaluation.tradeoff)
-    return [manifest_point(bundle, key) for key in bundle.clusterings]
+    keys = [key for key, one in bundle.clusterings.items() if one.steering is None]
+    return [manifest_point(bundle, key) for key in keys]
 
 
 def manifest_point(bundle: Bundle, key: str) -> TradeoffPoint:

@@ -151,20 +151,27 @@ def panels(
     order: str = "mean T",
     picked: Mapping[int, int] | None = None,
     jaccard: Sequence[float | None] = (),
+    names: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """What the small multiples draw (report, Figs. 13 and 14), one entry per cluster.
 
     share: bars as share of the cluster's galaxies with T instead of counts. The scale is the same
     in all panels: the highest bar of the clusters with enough T to tell is 1; higher ones, of
     clusters with fewer, are cut off there. picked: selected members of each cluster. jaccard: how
-    well each cluster comes back in bootstraps; below STABLE it is drawn faintly.
+    well each cluster comes back in bootstraps; below STABLE it is drawn faintly. names: what each
+    cluster is called.
     """
     heights = {c.id: _heights(c.histogram, share) for c in clusters}
     told = [heights[c.id].max() for c in clusters if c.n_ttype >= ENOUGH_TTYPES]
     top = float(max(told or [values.max() for values in heights.values()], default=0.0)) or 1.0
     picked = picked or {}
     return [
-        panel_values(cluster, np.minimum(heights[cluster.id] / top, 1.0), picked.get(cluster.id, 0))
+        panel_values(
+            cluster,
+            np.minimum(heights[cluster.id] / top, 1.0),
+            picked.get(cluster.id, 0),
+            names[cluster.id] if names else "",
+        )
         | _stability(jaccard[cluster.id] if cluster.id < len(jaccard) else None)
         for cluster in ordered(clusters, order)
     ]
@@ -176,7 +183,7 @@ def _heights(histogram: ArrayLike, share: bool) -> NDArray[np.float64]:  # noqa:
 
 
 def panel_values(
-    cluster: ClusterSummary, heights: NDArray[np.float64], picked: int
+    cluster: ClusterSummary, heights: NDArray[np.float64], picked: int, name: str
 ) -> dict[str, Any]:
     """What one of the small multiples draws."""
     mean = cluster.ttype_mean if cluster.n_ttype else math.nan
@@ -190,7 +197,8 @@ def panel_values(
         "kind": "" if cluster.kind == "unknown" else cluster.kind,
         "mean": _mean_note(cluster),
         "picked": picked / cluster.count if cluster.count else 0.0,
-        "words": format_panel(cluster, picked),
+        "name": name,
+        "words": format_panel(cluster, picked, name),
     }
 
 
@@ -208,11 +216,14 @@ def _mean_note(cluster: ClusterSummary) -> str:
     return f"T {format_number(cluster.ttype_mean)}" if cluster.n_ttype else "no T"
 
 
-def format_panel(cluster: ClusterSummary, picked: int = 0) -> str:
-    """One cluster in a sentence."""
+def format_panel(cluster: ClusterSummary, picked: int = 0, name: str = "") -> str:
+    """One cluster in a sentence; name: what it is called."""
     if not cluster.count:
         return f"Cluster {cluster.id}: empty"
-    words = f"Cluster {cluster.id}: {cluster.count:,} galaxies, {cluster.n_ttype:,} of them with T"
+    called = f"{name}; " if name else ""
+    words = f"Cluster {cluster.id}: {called}{cluster.count:,} galaxies,"
+    words += f" {cluster.n_ttype:,} of them with T"
     if cluster.n_ttype:
-        words += f", mean T {format_mean(cluster)}, {cluster.kind}"
+        words += f", mean T {format_mean(cluster)}"
+        words += "" if cluster.kind == "unknown" else f", {cluster.kind}"
     return f"{words}; {picked:,} selected" if picked else words

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
@@ -15,12 +15,19 @@ from galaxy_explorer.explorer.plots.ttype_histogram import STABLE, format_mean
 from galaxy_explorer.explorer.widgets.components import HtmlPane
 
 if TYPE_CHECKING:
+    from galaxy_explorer.clustering.naming import ClusterName
     from galaxy_explorer.clustering.summary import ClusterSummary
 
 KIND_RULE = (
-    "Early: the 95 % interval of the cluster's share of T ≤ 0 lies above the share in"
-    " the whole sample. Late: it lies below. Mixed: it holds it. No word: fewer than 8 members"
-    " have a T."
+    "Early: the 95 % interval of the cluster's share of T ≤ 0 lies above one half and above the"
+    " share in the whole sample. Late: it lies below both. Mixed: neither. No word: fewer than 30 %"
+    " of the members, or fewer than 8, have a T."
+)
+NAME_RULE = (
+    "A word stands here if the 95 % interval (Wilson) of the share of members of whom it holds lies"
+    " above one half, of those of whom it is known: at least 30 % of the cluster. Hubble types are"
+    " those of the middle half. Clusters of one name are told apart by what is more frequent in"
+    " one of them."
 )
 TYPE_RULE = (
     "Bars run from T = −3 (early, left) to T = 6 (late, right) and have the colour of the cluster's"
@@ -78,8 +85,10 @@ def type_key(clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None]
     )  # fmt: skip
 
 
-def cluster_heading(cluster: ClusterSummary, jaccard: float | None = None) -> Html:
-    """One cluster in a heading and a line of figures, as HTML.
+def cluster_heading(
+    cluster: ClusterSummary, name: ClusterName, jaccard: float | None = None
+) -> Html:
+    """One cluster in a heading, a line of figures and what its name rests on, as HTML.
 
     jaccard: how well it comes back in bootstraps, None where that was not measured.
     """
@@ -98,8 +107,7 @@ def cluster_heading(cluster: ClusterSummary, jaccard: float | None = None) -> Ht
         figures.append(hint(f"Jaccard {jaccard:.2f}", JACCARD_RULE))
     return render(
         "parts.cluster", colour=cluster_colour(cluster.id), number=cluster.id,
-        kind="too few T to call" if cluster.kind == "unknown" else cluster.kind,
-        kind_rule=KIND_RULE, figures=figures,
+        name=name.name, name_rule=NAME_RULE, figures=figures, evidence=name.sentences,
     )  # fmt: skip
 
 
@@ -110,6 +118,33 @@ def selection_heading(label: str, n: int, no_t: int) -> Html:
         "parts.selection", title=f"Selection: {label}" if label else "All galaxies",
         count=f"{n:,}", typed=f"{n - no_t:,}", untyped=f"{no_t:,}", advice=advice,
     )  # fmt: skip
+
+
+LOOKS = {
+    "artificial looks": "its own picture, resized, shifted, brighter, blurred or noisier",
+    "the survey itself": "a second entry in the survey",
+}
+
+
+def seen_twice(alignment: Mapping[str, Any]) -> Html | str:
+    """How many galaxies that were seen again stay in their cluster, as HTML.
+
+    alignment: of a clustering of aligned features, as the manifest has it; "" where there is none.
+    """
+    rows = []
+    for look in alignment.get("looks", ()):
+        if after := look.get("after"):
+            shares = [
+                " to ".join(f"{100 * when[end]:.0f}" for end in ends) + " %"
+                for when in (after, look["before"])
+                for ends in (("same_cluster",), ("same_cluster_low", "same_cluster_high"))
+            ]
+            found = f"{shares[0]} ({shares[1]})", f"{shares[2]} ({shares[3]})"
+            words = LOOKS.get(look["name"], f"its picture in {look['name']}")
+            counts = f"{look['held']:,}", f"{look['used']:,}"
+            rows.append([words, *found, f"{100 * after['chance']:.0f} %", *counts])
+    heads = ("seen again by", "stay", "before", "by chance", "galaxies", "aligned on")
+    return render("parts.seen_twice", heads=heads, rows=rows) if rows else ""
 
 
 BUTTONS = {"textTransform": "none", "py": "2px", "whiteSpace": "nowrap"}

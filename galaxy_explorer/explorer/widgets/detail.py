@@ -165,7 +165,8 @@ def facts(state: ExplorerState, row: int) -> Html:
     ttype = format_ttype(float(bundle.column("ttype")[row]))
     place = float(bundle.column("ra")[row]), float(bundle.column("dec")[row])
     services = [{"name": name, "address": url} for name, url in sky_links(*place).items()]
-    sure = f"{cluster}, probability {clustering.responsibility[row]:.3f}"
+    name = bundle.cluster_names(state.clustering)[cluster].name
+    sure = f"{cluster}, {name}; probability {clustering.responsibility[row]:.3f}"
     entries = {
         "Position": format_position(*place),
         "Look up in": render("detail.links", services=services),

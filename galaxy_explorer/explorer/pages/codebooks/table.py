@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galaxy_explorer.bundle import Score
-from galaxy_explorer.explorer.wording import FEATURE_WORDS, format_model
+from galaxy_explorer.explorer.wording import format_features, format_model
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle, Clustering, ModelEntry
@@ -180,7 +180,7 @@ def format_choice(bundle: Bundle, key: str) -> str:
     words = format_model(name, bundle.models[name].config)
     if clustering is None:
         return f"{words}, not clustered"
-    return f"{words}, {FEATURE_WORDS.get(clustering.features, clustering.features)}"
+    return f"{words}, {format_features(clustering)}"
 
 
 def row_values(bundle: Bundle, key: str, left: str, right: str) -> dict[str, Any]:
