@@ -21,10 +21,14 @@ def blobs(ttype: np.ndarray, rng: np.random.Generator, size: int = 64) -> np.nda
     return stamps[:, None].astype(np.float32)
 
 
-def write_small_survey(path: Path, *, n: int = 160, seed: int = 0, band: str = "r") -> Survey:
+def write_small_survey(
+    path: Path, *, n: int = 160, seed: int = 0, band: str = "r", attributes: bool = False
+) -> Survey:
     """Write `n` galaxies, three in ten of them without a type, already stretched.
 
     With several bands, such as "r, g", each is fainter than the one before, more so for late types.
+    attributes: those with a type have arms, from 0 to 1 with T, with their limits, and say whose
+    T it is; those without one have a class.
     """
     rng = np.random.default_rng(seed)
     ttype = rng.uniform(-5, 8, n)
@@ -38,6 +42,12 @@ def write_small_survey(path: Path, *, n: int = 160, seed: int = 0, band: str = "
         "ttype": ttype,
         "magnitude": rng.normal(15, 1, n),
     }
+    if attributes:
+        typed = np.isfinite(ttype)
+        columns["arm_strength"] = arms = ((ttype + 5) / 13).clip(0, 1)
+        columns |= {"arm_strength_inf": arms - 0.1, "arm_strength_sup": arms + 0.1}
+        columns["ttype_source"] = np.where(typed, np.where(rng.random(n) < 0.7, "A", "B"), "")
+        columns["class"] = np.where(typed, "", np.where(rng.random(n) < 0.5, "round", "spiral"))
     fading = 0.8 + 0.01 * np.nan_to_num(ttype)[:, None, None, None]
     light = blobs(ttype, rng)
     stamps = [light * fading**plane for plane in range(len(band.split(",")))]

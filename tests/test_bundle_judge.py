@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 
 from galaxy_explorer import load_bundle
 from galaxy_explorer.bundle.manifest import JUDGE
-from galaxy_explorer.emulation.likeness import judged_ttype
+from galaxy_explorer.emulation.likeness import read_drawn
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.ttype_regressor import (
     StoredRegressor,
@@ -25,7 +25,7 @@ from tests.small_bundle import PRIOR, write_small_bundle
 from tests.small_judge import add_small_judge
 
 ROWS = np.arange(3)
-CURE = "--emulator again"
+CURE = "--judge again"
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +39,12 @@ def bundle(intact, tmp_path) -> Path:
 
 
 def test_a_judge_comes_back_as_its_rounded_self():
-    model = TTypeRegressor(2).eval()
+    model = TTypeRegressor(2, ("arms", "bar"), classes=5).eval()
     noise = np.random.default_rng(0).random((16, 9), np.float32)
     data = judge_bytes(StoredRegressor(model, noise))
-    found = parse_judge(data, channels=2, side=16)
+    found = parse_judge(data, ("arms", "bar"), channels=2, side=16)
+    assert found.model.attributes == ("arms", "bar")
+    assert not any("class" in name for name in load(data))
     assert {array.dtype for array in load(data).values()} == {np.dtype(np.float16)}
     np.testing.assert_array_equal(found.noise, noise.astype(np.float16))
     stamps = np.random.default_rng(1).random((4, 2, 16, 16), np.float32)
@@ -56,18 +58,39 @@ def test_a_bundle_says_what_its_judge_is_worth(intact):
     opened = load_bundle(intact)
     assert opened.load_ttype_regressor() is opened.load_ttype_regressor()
     words = opened.ttype_regressor.of(PRIOR)
-    assert "20 held-out real galaxies: r 0.86, rms error 2.1, on average 0.2 too early" in words
-    assert "as the model draws them: r 0.77, rms error 2.7, on average 0.8 too late" in words
+    assert "20 held-out real galaxies: r 0.86, rms error 2.1, mean error −0.22" in words
+    assert "as the model draws them: r 0.77, rms error 2.7, mean error +0.8" in words
     assert "draws" not in opened.ttype_regressor.of("k16-modern-8x8")
 
 
 def test_what_is_judged_is_a_function_of_each_galaxy_and_its_number(intact):
     opened = load_bundle(intact)
     judge, drawn = opened.load_ttype_regressor(), opened.decode(PRIOR, ROWS)
-    together = judged_ttype(judge, drawn, ROWS)
-    alone = np.concatenate([judged_ttype(judge, drawn[i : i + 1], ROWS[i : i + 1]) for i in ROWS])
-    np.testing.assert_allclose(together, alone, atol=1e-5)
-    assert (judged_ttype(judge, drawn, ROWS + 1) != together).all()
+    together = read_drawn(judge, drawn, ROWS).table
+    alone = [read_drawn(judge, drawn[i : i + 1], ROWS[i : i + 1]).table for i in ROWS]
+    np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
+    assert (read_drawn(judge, drawn, ROWS + 1).table != together).all()
+
+
+def test_a_judge_of_before_reads_t_alone(tmp_path):
+    path = add_small_judge(write_small_bundle(tmp_path / "before", n=60), attributes=())
+    manifest = read_manifest(path)
+    old = manifest["judge"]
+    assert not old.pop("attributes") | old.pop("sources")
+    for reading in (old["real"], *old["drawn"].values()):
+        assert reading.pop("low") is reading.pop("high") is None
+    reseal(path, manifest)
+    opened = load_bundle(path)
+    assert opened.ttype_regressor.attributes == {}
+    drawn = opened.decode(PRIOR, ROWS)
+    assert read_drawn(opened.load_ttype_regressor(), drawn, ROWS).table.shape == (3, 1)
+
+
+@pytest.mark.parametrize("path", sorted(Path("trained").glob("*/judge.safetensors")), ids=str)
+def test_judges_that_ship_open(path):
+    opened = load_bundle(path.parent)
+    model = opened.load_ttype_regressor().model
+    assert model.attributes == tuple(opened.ttype_regressor.attributes)
 
 
 def test_a_bundle_of_before_has_none(tmp_path):
@@ -87,6 +110,10 @@ CHANGES = {
     ".real.bias": lambda m: m["judge"]["real"].pop("bias"),
     ".drawn": lambda m: m["judge"].update(drawn=None),
     ".drawn.none": lambda m: m["judge"]["drawn"].update(none={"r": 0, "rms": 1, "bias": 0}),
+    ".attributes.arms.real": lambda m: m["judge"]["attributes"]["arms"].pop("real"),
+    ".attributes.colour": lambda m: m["judge"]["attributes"].update(
+        colour=m["judge"]["attributes"]["arms"]
+    ),
     f".drawn.{PRIOR}.r": lambda m: m["judge"]["drawn"].update({PRIOR: {"rms": 1}}),
 }
 

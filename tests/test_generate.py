@@ -15,11 +15,14 @@ from astropy.table import Table
 from PIL import Image
 from typer.testing import CliRunner
 
+from galaxy_explorer import generate, load_bundle
 from galaxy_explorer.cli import app
 from galaxy_explorer.emulation import output as batch
-from galaxy_explorer.emulation.emulator import CodeEmulator
+from galaxy_explorer.emulation.emulator import CodeEmulator, Emulator
+from galaxy_explorer.emulation.likeness import read_samples
 from galaxy_explorer.errors import RequestError
 from tests.small_bundle import write_small_bundle
+from tests.small_judge import add_small_judge
 
 KILLED = """
 import os, signal, sys, torch
@@ -181,3 +184,33 @@ def test_a_file_that_cannot_be_is_refused_at_once(
     done = run(bundle, "-n", n, "--out", tmp_path / name)
     assert isinstance(done.exception, RequestError)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_judge_reads_stands_with_every_sample(tmp_path: Path) -> None:
+    """In the command's files and in Python alike, as a function of the sample alone."""
+    path = add_small_judge(write_small_bundle(tmp_path / "read", n=60))
+    samples = generate(path, n=10, seed=3, ttype=4)
+    table = samples.catalogue
+    names = ["read_ttype", "read_arms", "read_bar"]
+    assert [name for name in table.colnames if name.startswith("read_")] == names
+    expected = read_samples(
+        Emulator.open(load_bundle(path)), samples.codes, np.asarray(table["number"])
+    )
+    for name in names:
+        np.testing.assert_allclose(table[name], expected[name], atol=1e-4)
+    assert "Hubble stage T, read by a network; rms error 2.7" in table["read_ttype"].description
+    assert "Strength of the arms, 0 to 1, read" in table["read_arms"].description
+    assert ((table["read_arms"] > 0) & (table["read_arms"] < 1)).all()
+    out = tmp_path / "samples.fits"
+    done = run(path, "--ttype", "4", "-n", "10", "--seed", "3", "--out", out)
+    assert done.exit_code == 0, done.output
+    with fits.open(out) as opened:
+        for name in names:
+            np.testing.assert_array_equal(opened["CATALOG"].data[name], table[name])
+    old = add_small_judge(write_small_bundle(tmp_path / "old", n=60), attributes=())
+    found = generate(old, n=1).catalogue.colnames
+    assert [name for name in found if name.startswith("read_")] == ["read_ttype"]
+
+
+def test_without_a_judge_nothing_is_read(bundle: Path) -> None:
+    assert not any(name.startswith("read_") for name in generate(bundle, n=1).catalogue.colnames)

@@ -12,6 +12,7 @@ from galaxy_explorer.bundle.manifest import (
     Manifest,
     ModelEntry,
     PriorEntry,
+    ReadingsEntry,
     RegressorEntry,
 )
 from galaxy_explorer.bundle.writer import BundleContents, add_files, add_prior_files, save_bundle
@@ -27,6 +28,7 @@ __all__ = [
     "Manifest",
     "ModelEntry",
     "PriorEntry",
+    "ReadingsEntry",
     "RegressorEntry",
     "Score",
     "add_files",

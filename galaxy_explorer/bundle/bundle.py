@@ -201,7 +201,7 @@ class Bundle:
             return self._loaded_priors[entry.key]
 
     def load_ttype_regressor(self) -> StoredRegressor:
-        """The network that judges T; loads torch at the first call.
+        """The network that judges T and attributes; loads torch at the first call.
 
         Raises KeyError where there is none, BundleError where it does not read these stamps.
         """
@@ -209,10 +209,11 @@ class Bundle:
             if not self._loaded_regressors:
                 if self.ttype_regressor is None:
                     raise KeyError("no network that reads T")
-                file = self.ttype_regressor.file
-                data = self._verified(file)
-                regressor = open_regressor(data, self.path / file, self.manifest.survey)
-                self._loaded_regressors.append(regressor)
+                entry = self.ttype_regressor
+                data, at = self._verified(entry.file), self.path / entry.file
+                self._loaded_regressors.append(
+                    open_regressor(data, at, self.manifest.survey, entry.attributes)
+                )
             return self._loaded_regressors[0]
 
     def _verified(self, file: str) -> bytes:

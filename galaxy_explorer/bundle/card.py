@@ -18,9 +18,11 @@ from galaxy_explorer.bundle.emulation import (
     EmulationFigure,
     EmulatorEvaluation,
     PriorEvaluation,
+    headline,
 )
 from galaxy_explorer.bundle.evaluation import Evaluation, EvaluationRow
-from galaxy_explorer.bundle.manifest import Manifest, PriorEntry
+from galaxy_explorer.bundle.manifest import Manifest, PriorEntry, ReadingsEntry, RegressorEntry
+from galaxy_explorer.models.conditions import ATTRIBUTES
 from galaxy_explorer.models.registry import PRIORS, PriorKind
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ AGREEMENT = (
 )
 LIKE_FOR_LIKE = (("index", "gmm"), ("codes", "kmeans"), ("rings", "kmeans"), ("latents", "kmeans"))
 STEERED_HEAD = "Steered by labels"
+READINGS_HEAD = ("what", "stamps", "n", "r", "rms error", "mean error")
 LEADING = ("concentration", "gini", "m20")  # A and S are dominated by noise: behind
 TAG = re.compile(r"<(?=[A-Za-z/!?])")  # what opens HTML in CommonMark
 
@@ -83,8 +86,9 @@ def model_card(
     if evaluation is not None:
         parts.append(_render("evaluation", manifest=manifest, evaluation=evaluation))
     if emulation is not None:
-        judge = manifest.ttype_regressor
-        parts.append(_render("emulator", manifest=manifest, emulation=emulation, judge=judge))
+        parts.append(_render("emulator", manifest=manifest, emulation=emulation))
+    if manifest.ttype_regressor is not None:
+        parts.append(_render("judge", manifest=manifest, judge=manifest.ttype_regressor))
     if deconvolution is not None:
         parts.append(_render("deconvolution", found=deconvolution, command=command))
     return "\n".join(parts)
@@ -149,6 +153,8 @@ def _environment() -> Environment:
         "agreement_table": agreement_table,
         "figure_table": figure_table,
         "chain_table": chain_table,
+        "readings_table": readings_table,
+        "headline": headline,
     }
     return environment
 
@@ -281,6 +287,27 @@ def figure_table(emulation: PriorEvaluation, beside: PriorEvaluation | None = No
             row.append(format_value(beside.figure(f)))
         rows.append(row)
     return table([*head, *([] if beside is None else [beside.words])], rows)
+
+
+def readings_table(judge: RegressorEntry) -> Markdown:
+    """How well the judge reads T and attributes, of real stamps and of what models draw."""
+    return table(READINGS_HEAD, readings_rows(judge))
+
+
+def readings_rows(judge: RegressorEntry) -> list[list[Any]]:
+    """A row for T, for T by whose it is, and for each attribute, of each kind of stamps."""
+    labels = {name: label for name, label, _ in ATTRIBUTES}
+    read: dict[str, ReadingsEntry] = {"T": judge}
+    read |= {f"T of {source}": entry for source, entry in judge.sources.items()}
+    read |= {labels[name]: entry for name, entry in judge.attributes.items()}
+    return [
+        [
+            what, stamps, entry.n, _bracketed(one.r, one.low, one.high),
+            fixed(one.rms, 2), fixed(one.bias, 2),
+        ]
+        for what, entry in read.items()
+        for stamps, one in {"real": entry.real, **entry.drawn}.items()
+    ]  # fmt: skip
 
 
 def chain_table(emulation: PriorEvaluation) -> Markdown:

@@ -22,6 +22,9 @@ EMULATION = "emulation.json"
 FORMAT = 1
 CURE = "run galaxy-explorer evaluate --emulator again"
 CLASSES = 10  # T = -3..6
+LOWEST_CLASS = -3
+READ_TTYPE = "read_ttype"  # T as the judge reads it
+HEADLINE_ATTRIBUTES = {"read_arms": "arms", "read_flocculence": "flocculence"}
 VERDICTS = (
     *("reached", "within error", "at the floor", "not reached"),
     *("no goal", "not measured"),
@@ -72,7 +75,8 @@ class TypeTrend(Struct, frozen=True, forbid_unknown_fields=True):
     kind: one of KINDS. slope a stage of T with its 95 % interval; sigmas: the slope over its
     error. n: galaxies. means, counts: of the classes T = -3..6, outliers in the end classes; None
     where a class has none. failed: share of stamps that could not be measured. p_holm: two-sided
-    p of no slope, corrected over all statistics of the kind; None in files of before.
+    p of no slope, corrected over all statistics of the kind; spreads: standard deviations in the
+    classes, None of fewer than two; None and empty in files of before.
     """
 
     statistic: Text
@@ -86,6 +90,7 @@ class TypeTrend(Struct, frozen=True, forbid_unknown_fields=True):
     counts: Annotated[tuple[int, ...], OfClasses]
     failed: float
     p_holm: float | None = None
+    spreads: tuple[float | None, ...] = ()
 
     @property
     def format_p(self) -> str:
@@ -163,6 +168,33 @@ class PriorEvaluation(Struct, frozen=True, forbid_unknown_fields=True):
     def histogram(self, statistic: str) -> Histogram | None:
         """The distribution of a statistic; None where not measured."""
         return next((h for h in self.histograms if h.statistic == statistic), None)
+
+
+def headline(found: PriorEvaluation) -> list[str]:
+    """A sentence a class of T: as what samples asked for it are read, and as what real ones are.
+
+    Of arms and flocculence too, where a judge reads them. Empty where no T was asked for.
+    """
+    sentences = []
+    asked, real = found.trend(READ_TTYPE, "sample"), found.trend(READ_TTYPE, "real")
+    if asked is None or real is None:
+        return []
+    beside = {
+        label: (found.trend(name, "real"), found.trend(name, "sample"))
+        for name, label in HEADLINE_ATTRIBUTES.items()
+    }
+    for place, (mean, spread) in enumerate(zip(asked.means, asked.spreads, strict=False)):
+        if mean is None or spread is None:
+            continue
+        words = f"asked T {LOWEST_CLASS + place}: the judge reads {mean:.1f} ± {spread:.1f}"
+        if (usual := real.means[place]) is not None:
+            words += f"; real galaxies of it are read as {usual:.1f}"
+        for label, (of_real, of_asked) in beside.items():
+            known, one = of_real and of_real.means[place], of_asked and of_asked.means[place]
+            if known is not None and one is not None:
+                words += f"; {label} {one:.2f}, real {known:.2f}"
+        sentences.append(words)
+    return sentences
 
 
 class EmulatorEvaluation(PriorEvaluation, frozen=True, forbid_unknown_fields=True):

@@ -27,13 +27,14 @@ from galaxy_explorer.bundle.json_values import (
     one_of,
 )
 from galaxy_explorer.errors import BundleError
-from galaxy_explorer.models.conditions import Field
+from galaxy_explorer.models.conditions import ATTRIBUTES, Field
 from galaxy_explorer.models.registry import AUTOENCODERS, DEFAULT_PRIOR, PRIORS, Limits
 
 FORMAT = 2
 MAX_GALAXIES = 50_000_000
 MAX_CURVE = 1000
 JUDGE = "judge.safetensors"
+ATTRIBUTE_NAMES = tuple(name for name, _, _ in ATTRIBUTES)
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
 
 ModelName = Annotated[str, Meta(pattern=rf"\A{MODEL_NAME.pattern}\Z")]
@@ -173,44 +174,64 @@ class PriorEntry(_Training, frozen=True, kw_only=True):
         return f"{self.model}/{self.kind}"
 
 
-class Reading(Struct, frozen=True):
-    """How well T is read: r, its correlation with the catalogued T; errors in stages.
+Correlation = Annotated[float, Meta(ge=-1, le=1)]
 
-    rms: root mean square error. bias: mean error, below 0 where T is read too early.
+
+class Reading(Struct, frozen=True):
+    """How well T, or an attribute, is read: r, its correlation with the catalogue; errors.
+
+    rms: root mean square error. bias: mean error, below 0 where T is read too early. Both in stages
+    of T, or of an attribute from 0 to 1. low, high: 95 % interval of r over galaxies, None in
+    bundles of before.
     """
 
-    r: Annotated[float, Meta(ge=-1, le=1)]
+    r: Correlation
     rms: Annotated[float, Meta(ge=0, le=1000)]
     bias: Annotated[float, Meta(ge=-1000, le=1000)]
+    low: Correlation | None = None
+    high: Correlation | None = None
 
     @property
     def words(self) -> str:
         """All three."""
-        side = "early" if self.bias < 0 else "late"
-        return (
-            f"r {self.r:.2f}, rms error {self.rms:.1f}, on average {abs(self.bias):.1f} too {side}"
-        )
+        mean = f"{self.bias:+.2g}".replace("-", "−")
+        return f"r {self.r:.2f}, rms error {self.rms:.2g}, mean error {mean}"
 
 
-class RegressorEntry(Struct, frozen=True):
-    """The network that reads T from a stamp, measured with the weights that ship.
+class ReadingsEntry(Struct, frozen=True, kw_only=True):
+    """How well something is read of n held-out galaxies.
 
-    It has learnt T from real stamps of the train split, independent of whatever draws the galaxies
-    that it judges. n: held-out galaxies with a T. real: read from their stamps. drawn: by the name
-    of a model, read from what it draws of their codes or latents, under noise as of real stamps.
+    real: from their stamps. drawn: by the name of a model, from what it draws of their codes or
+    latents, under noise as of real stamps.
     """
 
-    file: Name
     n: Annotated[int, Meta(ge=1, le=1 << 40)]
     real: Reading
     drawn: dict[str, Reading]
 
+    def drawn_by(self, model: str) -> Reading:
+        """Of what a model draws; of real stamps where that was not measured."""
+        return self.drawn.get(model, self.real)
+
     def of(self, model: str) -> str:
-        """What is known of its errors, in stages, on what a model draws, in words."""
+        """What is known of the errors, on what a model draws, in words."""
         kinds = {f"{self.n} held-out real galaxies": self.real}
         if model in self.drawn:
             kinds["the same galaxies as the model draws them"] = self.drawn[model]
         return "; ".join(f"{kind}: {reading.words}" for kind, reading in kinds.items())
+
+
+class RegressorEntry(ReadingsEntry, frozen=True, kw_only=True):
+    """The network that reads T and attributes from a stamp, measured with the weights that ship.
+
+    It has learnt from real stamps of the train split, independent of whatever draws the galaxies
+    that it judges. n, real, drawn: of T. sources: of T, by whose T it is, where the catalogue says.
+    attributes: what else it reads, in the order of its outputs; none in bundles of before.
+    """
+
+    file: Name
+    sources: dict[Text, ReadingsEntry] = {}
+    attributes: dict[Name, ReadingsEntry] = {}
 
 
 class CardFigure(Struct, frozen=True):
@@ -336,6 +357,8 @@ def _check_models(manifest: Manifest) -> None:
         check_known(manifest.ttype_regressor.file, manifest.files, "judge.file")
         for name in manifest.ttype_regressor.drawn:
             check_known(name, manifest.models, f"judge.drawn.{name}")
+        for name in manifest.ttype_regressor.attributes:
+            check_known(name, ATTRIBUTE_NAMES, f"judge.attributes.{name}")
     check_known(manifest.display_model, manifest.models, "display_model")
 
 

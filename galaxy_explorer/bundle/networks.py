@@ -6,7 +6,7 @@ the network, and loads torch at the first call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.models.ttype_regressor import StoredRegressor
 
 SCALE = ".scale"  # of a matrix stored in eight bits: one number for each of its rows
-JUDGE_CURE = "run galaxy-explorer evaluate --emulator again"
+JUDGE_CURE = "run galaxy-explorer evaluate --judge again"
 
 
 def check_weights(data: bytes, path: Path) -> None:
@@ -121,14 +121,18 @@ def open_prior(entry: PriorEntry, path: Path) -> Prior:
         raise BundleError(f"{path}: does not fit the prior of {entry.model}: {error}") from None
 
 
-def open_regressor(data: bytes, path: Path, survey: SurveyEntry) -> StoredRegressor:
-    """The network that reads T, of verified bytes, in evaluation mode.
+def open_regressor(
+    data: bytes, path: Path, survey: SurveyEntry, attributes: Iterable[str]
+) -> StoredRegressor:
+    """The network that reads T and attributes, of verified bytes, in evaluation mode.
 
     Raises BundleError where it does not read such stamps.
     """
     from galaxy_explorer.models.ttype_regressor import parse_judge
 
     try:
-        return parse_judge(data, channels=survey.channels, side=survey.stamp_size)
+        return parse_judge(
+            data, tuple(attributes), channels=survey.channels, side=survey.stamp_size
+        )
     except ValueError as error:
         raise BundleError(f"{path}: not the judge of these stamps: {error}; {JUDGE_CURE}") from None

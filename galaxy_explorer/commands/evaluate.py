@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from galaxy_explorer.bundle.emulation import EmulationFigure
+    from galaxy_explorer.bundle.manifest import RegressorEntry
 
 
 def evaluate(  # noqa: PLR0913 - each option of the command is an argument
@@ -35,6 +36,10 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
     ] = None,
     emulator: Annotated[
         bool, typer.Option("--emulator", help="The emulator instead: do its samples obey?")
+    ] = False,
+    judge: Annotated[
+        bool,
+        typer.Option("--judge", help="Only the network that reads T and attributes off samples."),
     ] = False,
     n: Annotated[
         int,
@@ -58,6 +63,8 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
 
     Writes evaluation.json, CLAIMS.md and the card; with --emulator, emulation.json, the card and
     the guidance that samples obey best (about 15 minutes of one core for each prior of the bundle).
+    The network that judges samples is trained by either (half an hour of one core); --judge trains
+    it alone and puts it into the bundle, so that generate writes what it reads with every sample.
     Interrupt it as you like: the same command resumes, from BUNDLE.work. Further trainings in that
     folder (train --seeds) are used.
 
@@ -68,14 +75,31 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
     galaxy-explorer evaluate trained/mine --grid full --seeds 3
 
     galaxy-explorer evaluate trained/sdss --survey surveys/sdss --emulator
+
+    galaxy-explorer evaluate trained/sdss --survey surveys/sdss --judge
     """
+    from msgspec import to_builtins
+
     from galaxy_explorer.bundle.bundle import load_bundle
+    from galaxy_explorer.errors import SettingError
 
     opened = load_bundle(bundle)
     source = survey or Path("surveys") / opened.manifest.survey.name
     told: Callable[[str], None] = (lambda _: None) if as_json else announce
+    if emulator and judge:
+        raise SettingError("--judge: --emulator makes the judge too; give one of the two")
+    if judge:
+        from galaxy_explorer.evaluation.judge import add_judge
+
+        entry = add_judge(bundle, source, grid=grid, out=out, say=told)
+        if as_json:
+            say_json({"bundle": out or bundle, **to_builtins(entry)})
+            return
+        say_readings(entry)
+        say(f"Written into {out or bundle}; look at it: galaxy-explorer info {out or bundle}")
+        return
     if emulator:
-        from galaxy_explorer.bundle.emulation import EMULATION
+        from galaxy_explorer.bundle.emulation import EMULATION, headline
         from galaxy_explorer.evaluation.emulator.run import evaluate_emulator
 
         proof = evaluate_emulator(
@@ -95,6 +119,8 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
             say(f"Prior of {part.words}")
             for figure in part.figures:
                 say(in_line(figure))
+            for sentence in headline(part):
+                say(sentence)
         say(f"Written into {out or bundle}; look at it: galaxy-explorer info {out or bundle}")
         return
     from galaxy_explorer.bundle.evaluation import EVALUATION
@@ -117,6 +143,18 @@ def in_line(figure: EmulationFigure) -> str:
     value = "-" if figure.value is None else f"{figure.value:.3f}"
     what = f"{figure.name}, {figure.statistic}" if figure.statistic else figure.name
     return f"{figure.verdict:12} {value:>7}  {what} (n {figure.n})"
+
+
+def say_readings(judge: RegressorEntry) -> None:
+    """What a judge reads of held-out galaxies, real and drawn, as a table."""
+    from rich.table import Table
+
+    from galaxy_explorer.bundle.card import READINGS_HEAD, readings_rows
+
+    shown = Table(*READINGS_HEAD, title="Read of held-out galaxies")
+    for row in readings_rows(judge):
+        shown.add_row(*map(str, row))
+    say(shown)
 
 
 def _say_file(bundle: Path, name: str) -> None:

@@ -4,14 +4,15 @@ The noise that a decoder leaves out is put back, so that drawn and real stamps a
 It is measured where there is sky only: stamp minus reconstruction has a sigma for each galaxy and
 an autocorrelation common to all, since stamps that were resampled have no white noise.
 
-T of drawn galaxies is read by an independent network, under noise as of real stamps.
+T and attributes of drawn galaxies are read by an independent network, under noise as of real
+stamps.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,12 @@ from numpy.typing import NDArray
 from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.observation import numbers_of
 from galaxy_explorer.emulation.request import Request
+from galaxy_explorer.models.conditions import read_columns
 from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.survey.photometry import segment
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.ttype_regressor import StoredRegressor
+    from galaxy_explorer.models.ttype_regressor import Readings, StoredRegressor
 
 
 Floats = NDArray[np.float64]
@@ -106,10 +108,10 @@ def _lagged(a: NDArray[Any], b: NDArray[Any], lags: int) -> Floats:
 KIND = 2  # of its noise: another than what the proof puts back (0) or adds to samples (1)
 
 
-def judged_ttype(
+def read_drawn(
     judge: StoredRegressor, drawn: NDArray[np.float32], numbers: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """T (n,) of stretched stamps (n, C, S, S) as a model draws them, mean of eight orientations.
+) -> Readings:
+    """What is read of stretched stamps (n, C, S, S) as a model draws them, in eight orientations.
 
     The median noise of real stamps is added; numbers (n,): that of each is a function of its own.
     """
@@ -117,8 +119,22 @@ def judged_ttype(
 
     one = np.ones(len(drawn))
     noise = SkyNoise(one, judge.noise.astype(np.float64)).draw(one, numbers, kind=KIND)
-    ttype, _early = judge_stamps(judge.model, drawn + noise)
-    return ttype
+    return judge_stamps(judge.model, drawn + noise)
+
+
+def read_samples(
+    emulator: Emulator, codes: NDArray[Any], numbers: NDArray[np.int64]
+) -> dict[str, Floats]:
+    """What the bundle's judge reads of samples (n, ...): read_ttype (n,), then attributes (n,).
+
+    Before any camera; numbers (n,): of the samples, see `read_drawn`. Empty without a judge.
+    """
+    judge = emulator.bundle.ttype_regressor
+    if judge is None:
+        return {}
+    regressor = emulator.bundle.load_ttype_regressor()
+    found = read_drawn(regressor, emulator.decode(codes), numbers).table
+    return dict(zip(read_columns(judge.attributes), found.T, strict=True))
 
 
 REFERENCES = 256
@@ -132,7 +148,7 @@ class Facts:
     rows, distances (n,): nearest galaxy of the train split in the space of code vectors or latents,
     and how far it is. usual: median of such distances of held-out real galaxies. log_prob (n,):
     nats a galaxy; percentile (n,): share (%) of held-out real galaxies that are less likely.
-    judged (n,): T as the judge reads it; None without a judge, or where no T was asked for.
+    read: what the bundle's judge reads, name to (n,), see `read_samples`; empty without a judge.
     """
 
     rows: NDArray[np.int64]
@@ -140,7 +156,7 @@ class Facts:
     usual: float
     log_prob: NDArray[np.float64]
     percentile: NDArray[np.float64]
-    judged: NDArray[np.float64] | None = None
+    read: Mapping[str, Floats] = field(default_factory=dict)
 
 
 class Likeness:
@@ -238,8 +254,5 @@ class Likeness:
         usual = self._usual_log_prob(tuple(sorted(request.condition)))
         below = np.searchsorted(usual, log_prob)
         share = 100 * below / max(1, len(usual))
-        judged = None
-        if "ttype" in request.condition and self.bundle.ttype_regressor is not None:
-            drawn = self.emulator.decode(codes)
-            judged = judged_ttype(self.bundle.load_ttype_regressor(), drawn, numbers_of(request))
-        return Facts(rows, far, self._usual_distance, log_prob, share, judged)
+        read = read_samples(self.emulator, codes, numbers_of(request))
+        return Facts(rows, far, self._usual_distance, log_prob, share, read)

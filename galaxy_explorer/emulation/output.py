@@ -25,9 +25,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from galaxy_explorer.emulation.light import RELATIVE
+from galaxy_explorer.emulation.likeness import read_samples
 from galaxy_explorer.emulation.observation import Observer, check_flux, numbers_of
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
+from galaxy_explorer.models.conditions import ATTRIBUTES, read_columns
 from galaxy_explorer.settings import VERSION
 from galaxy_explorer.utils.files import (
     atomic_path,
@@ -41,6 +43,9 @@ from galaxy_explorer.utils.tables import changed_column, write_table
 if TYPE_CHECKING:
     from astropy.io import fits
     from astropy.table import Table
+
+    from galaxy_explorer.bundle.manifest import ReadingsEntry
+    from galaxy_explorer.emulation.emulator import Emulator
 
 
 COMMENT_WIDTH = 72  # characters a line of a FITS header
@@ -183,7 +188,7 @@ def catalogue(
     """One row a galaxy: name, seed, number, what was asked for, likelihood, flux.
 
     flux: (n,) or (n, C), summed over the pixels. log_prob: (n,), computed where it is not given.
-    measured: further columns, such as a judged T.
+    measured: further columns, such as what the bundle's judge reads.
     """
     from astropy.table import Column, Table
 
@@ -203,9 +208,24 @@ def catalogue(
         np.asarray(log_prob), description=f"of {_drawn(codes)[1]} under the prior, nats"
     )
     table["flux"] = Column(np.asarray(flux, np.float64), description="sum of the pixels, BUNIT")
+    words = read_words(maker.emulator)
     for name, column in (measured or {}).items():
-        table[name] = np.asarray(column)
+        table[name] = Column(np.asarray(column), description=words.get(name))
     return table
+
+
+def read_words(emulator: Emulator) -> dict[str, str]:
+    """What each column of readings is, and how far off the judge is on what the model draws."""
+    judge = emulator.bundle.ttype_regressor
+    if judge is None:
+        return {}
+    named = {name: label for name, label, _ in ATTRIBUTES}
+    found: dict[str, tuple[str, ReadingsEntry]] = {"ttype": ("Hubble stage T", judge)}
+    found |= {name: (f"{named[name]}, 0 to 1", e) for name, e in judge.attributes.items()}
+    return {
+        column: plain(f"{label}, read by a network; rms error {e.drawn_by(emulator.model).rms:.2g}")
+        for column, (label, e) in zip(read_columns(judge.attributes), found.values(), strict=True)
+    }
 
 
 def header(lines: Sequence[Card]) -> fits.Header:
@@ -381,12 +401,16 @@ RUN = "run.json"
 
 
 class Block(NamedTuple):
-    """Galaxies: pixels (n, C, T, T), also stretched for the eye, code maps or latents (n, ...)."""
+    """Galaxies: pixels (n, C, T, T), also stretched for the eye, code maps or latents (n, ...).
+
+    read (n, R): what the bundle's judge reads, by `read_names`; R is 0 without a judge.
+    """
 
     pixels: Array
     shown: Array
     codes: Codes
     log_prob: NDArray[np.float64]
+    read: NDArray[np.float64]
 
 
 def write_galaxies(maker: Observer, request: Request, out: Path) -> None:
@@ -425,7 +449,9 @@ def draw_block(maker: Observer, request: Request) -> Block:
     codes = maker.emulator.codes(request)
     seen = maker.observe(codes, request)
     likelihood = maker.emulator.log_prob(codes, request.condition)
-    return Block(seen.pixels, seen.stretched, codes, likelihood)
+    read = read_samples(maker.emulator, codes, numbers_of(request))
+    table = np.column_stack(list(read.values())) if read else np.empty((len(codes), 0))
+    return Block(seen.pixels, seen.stretched, codes, likelihood, table)
 
 
 def part(request: Request, start: int, size: int) -> Request:
@@ -504,10 +530,13 @@ class _Blocks:
 
 def tabulated(maker: Observer, request: Request, blocks: Iterable[Block]) -> tuple[Table, Codes]:
     """The catalogue and the code maps or latents of all blocks."""
-    kept = [(b.codes, b.pixels.sum((2, 3), dtype=np.float64), b.log_prob) for b in blocks]
-    codes, flux, likelihood = (np.concatenate(values) for values in zip(*kept, strict=True))
+    kept = [(b.codes, b.pixels.sum((2, 3), dtype=np.float64), b.log_prob, b.read) for b in blocks]
+    codes, flux, likelihood, table = (np.concatenate(values) for values in zip(*kept, strict=True))
     flux = flux[:, 0] if flux.shape[1] == 1 else flux
-    return catalogue(maker, request, codes, flux, log_prob=likelihood), codes
+    judge = maker.emulator.bundle.ttype_regressor
+    names = () if judge is None else read_columns(judge.attributes)
+    read = dict(zip(names, table.T, strict=True))
+    return catalogue(maker, request, codes, flux, log_prob=likelihood, measured=read), codes
 
 
 def _write_cube(maker: Observer, request: Request, out: Path, blocks: _Blocks) -> None:

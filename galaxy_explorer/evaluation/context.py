@@ -6,6 +6,7 @@ Evaluated are the shipped models, and their trainings with other seeds where the
 from __future__ import annotations
 
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -20,8 +21,10 @@ from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.bundle.evaluation import Cost
 from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.errors import SettingError
+from galaxy_explorer.models.conditions import Labels, labels_of
 from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.autoencoders import Replica
+from galaxy_explorer.pipeline.plan import SPLITS
 from galaxy_explorer.survey.store import CATALOG, Survey
 from galaxy_explorer.utils.files import StageCache, StageResult, sha256_of
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from galaxy_explorer.models.protocols import Autoencoder
 
 
+LEAST_TYPED = 20  # galaxies with a T below which nothing is learnt or said of T
+ATTRIBUTES_KNOWN = {"train": 100, "validation": LEAST_TYPED, "test": LEAST_TYPED}
 CLUSTERS = 64  # as many as features: the report's choice (section 4.3.1)
 
 
@@ -57,10 +62,12 @@ class Grid:
     true_classes: tuple[int, ...] = (3, 5, 8, 12)
 
 
+JUDGE_STEPS = 3000  # what ships; about twenty minutes of one core
+
 GRIDS = {
     "tiny": Grid(300, 20, 5, 3, 2, 2, 8, 100, 1, 1, 30, true_classes=(3,)),  # a try
-    "quick": Grid(3000, 100, 20, 20, 5, 3, 160, 600, 2, 3, 1500),
-    "full": Grid(30_000, 400, 100, 20, 20, 20, 1000, 1500, 5, 10, 3000),
+    "quick": Grid(3000, 100, 20, 20, 5, 3, 160, 600, 2, 3, JUDGE_STEPS),
+    "full": Grid(30_000, 400, 100, 20, 20, 20, 1000, 1500, 5, 10, JUDGE_STEPS),
 }
 
 
@@ -94,6 +101,19 @@ class Context:
     def ttype_class(self) -> np.ndarray:
         """Class of T of each galaxy (N,), 0 to 9, -1 unknown."""
         return np.asarray(self.survey.column("ttype_class"))
+
+    @cached_property
+    def labels(self) -> Labels:
+        """T, attributes and class of each galaxy, with their errors, as far as they are known."""
+        survey = self.survey
+        return labels_of(survey.column, survey.column_names, self.splits, ATTRIBUTES_KNOWN)
+
+    @cached_property
+    def enough_typed(self) -> bool:
+        """Whether each split has galaxies enough with a T, so that T can be learnt and tested."""
+        typed = np.isfinite(self.ttype)
+        counts = [int((typed & (self.splits == split)).sum()) for split in SPLITS]
+        return min(counts) >= LEAST_TYPED
 
     @cached_property
     def fit_rows(self) -> np.ndarray:
@@ -139,6 +159,14 @@ class Context:
         result = self.cache.get(name, {**self.sample_key, **inputs}, timed)
         self.costs.append(Cost(name, **result.facts["cost"]))
         return result
+
+
+def copied(path: Path, out: Path) -> Path:
+    """A copy of a bundle at `out`, which must not exist yet."""
+    if out.exists():
+        raise SettingError(f"--out {out}: exists already; give a new folder")
+    shutil.copytree(path, out)
+    return out
 
 
 def peak_mib() -> float:

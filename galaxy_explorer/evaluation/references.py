@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,9 +26,9 @@ from galaxy_explorer.clustering.validation import accuracy, balanced_accuracy
 from galaxy_explorer.emulation.morphology import STATISTICS
 from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.evaluation.judge import trained_judge
 from galaxy_explorer.evaluation.reconstruction import LIGHT, original_morphology
 from galaxy_explorer.evaluation.rows import RowKey, find_row, make_row
-from galaxy_explorer.pipeline.plan import SPLITS
 from galaxy_explorer.utils.files import StageResult
 from galaxy_explorer.utils.resampling import bootstrap, chance_level
 
@@ -126,7 +126,6 @@ def _cluster(context: Context, baseline: Baseline, ks: tuple[int, ...]) -> Stage
 
 
 JUDGE = RowKey(NETWORK, "pixels")
-LEAST_TYPED = 20
 
 
 def ceiling_rows(context: Context) -> list[EvaluationRow]:
@@ -135,29 +134,20 @@ def ceiling_rows(context: Context) -> list[EvaluationRow]:
     Trained on the train galaxies with one; the step is chosen on the validation galaxies, and so
     is the threshold of the two classes. Empty where fewer than 20 have a type in a split.
     """
-    if min(len(context.rows(split, typed=True)) for split in SPLITS) < LEAST_TYPED:
+    if not context.enough_typed:
         return []
 
     def judge() -> StageResult:
-        from galaxy_explorer.models.ttype_regressor import JUDGE_RECIPE, judge_stamps, train_judge
+        from galaxy_explorer.models.ttype_regressor import judge_stamps
 
-        everyone = np.flatnonzero((context.splits == "train") & np.isfinite(context.ttype))
+        model, read = trained_judge(context), context.survey.model_input
         validation, test = (context.rows(split, typed=True) for split in ("validation", "test"))
-        read = context.survey.model_input
-        recipe = replace(JUDGE_RECIPE, steps=context.grid.judge_steps)
-        model = train_judge(
-            read(everyone),
-            context.ttype[everyone],
-            (read(validation), context.ttype[validation]),
-            context.work / f"judge-{recipe.steps}",
-            recipe,
-        )
-        ttype, early = judge_stamps(model, read(test))
-        _, early_validation = judge_stamps(model, read(validation))
-        arrays = {"ttype": ttype, "early": early, "early_validation": early_validation}
-        return StageResult(arrays, {"n_train": len(everyone)})
+        found = judge_stamps(model, read(test))
+        early = judge_stamps(model, read(validation)).early
+        arrays = {"ttype": found.ttype, "early": found.early, "early_validation": early}
+        return StageResult(arrays, {})
 
-    judged = context.stage("judge", {"judge": 1}, judge)
+    judged = context.stage("judge", {"judge": 2}, judge)
     arrays = judged.arrays
     early = context.ttype[context.rows("validation", typed=True)] <= EARLY_TTYPE
     threshold = best_threshold(arrays["early_validation"], early)

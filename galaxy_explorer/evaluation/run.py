@@ -7,7 +7,6 @@ evaluation, figures are means over trainings.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,13 +25,13 @@ from galaxy_explorer.bundle.evaluation import (
 )
 from galaxy_explorer.bundle.manifest import ExtraTraining, Manifest
 from galaxy_explorer.bundle.writer import add_files
-from galaxy_explorer.errors import SettingError
 from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.claims import judge_all
 from galaxy_explorer.evaluation.context import (
     CLUSTERS,
     Context,
     EvaluatedModel,
+    copied,
     find_models,
     peak_mib,
 )
@@ -259,14 +258,6 @@ def evaluate_bundle(
     target = path if out is None else copied(path, out)
     write_evaluation(load_bundle(target), evaluation, trainings)
     return evaluation
-
-
-def copied(path: Path, out: Path) -> Path:
-    """A copy of a bundle at `out`, which must not exist yet."""
-    if out.exists():
-        raise SettingError(f"--out {out}: exists already; give a new folder")
-    shutil.copytree(path, out)
-    return out
 
 
 def write_evaluation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -124,6 +124,16 @@ class Draw:
     features: Tensor | None = None
 
 
+# name, label, column of EFIGI (Baillard et al. 2011), each from 0, none, to 1, the most there is
+ATTRIBUTES = (
+    ("inclination", "Inclination", "inclination"),
+    ("bulge", "Bulge", "bulge_to_total"),
+    ("arms", "Strength of the arms", "arm_strength"),
+    ("bar", "Length of the bar", "bar_length"),
+    ("ring", "Inner ring", "inner_ring"),
+    ("flocculence", "Flocculence", "flocculence"),
+    ("dust", "Visible dust", "visible_dust"),
+)
 # name, label, unit, column, divided by, whether the network sees the logarithm
 CANDIDATES = (
     ("ttype", "Hubble stage T", "", "ttype", "", False),
@@ -135,14 +145,7 @@ CANDIDATES = (
     ("size", "Half-light radius", "arcsec", "half_light_radius_arcsec", "", True),
     ("size", "Isophotal diameter", "arcmin", "majax_arcmin", "", True),
     ("redshift", "Redshift", "", "redshift", "", False),
-    # EFIGI (Baillard et al. 2011), each from 0, none, to 1, the most there is
-    ("inclination", "Inclination", "", "inclination", "", False),
-    ("bulge", "Bulge", "", "bulge_to_total", "", False),
-    ("arms", "Strength of the arms", "", "arm_strength", "", False),
-    ("bar", "Length of the bar", "", "bar_length", "", False),
-    ("ring", "Inner ring", "", "inner_ring", "", False),
-    ("flocculence", "Flocculence", "", "flocculence", "", False),
-    ("dust", "Visible dust", "", "visible_dust", "", False),
+    *((name, label, "", column, "", False) for name, label, column in ATTRIBUTES),
 )
 # name, label, column of words, word: asked for with 1, ruled out with 0
 CLASSES = (
@@ -194,10 +197,91 @@ def catalogued_errors(field: Field, columns: Columns, names: Sequence[str]) -> F
 
     None where the catalogue has no columns of limits for it.
     """
+    return None if field.over or field.equals else errors_of(field.column, columns, names)
+
+
+def errors_of(column: str, columns: Columns, names: Sequence[str]) -> Floats | None:
+    """Errors (N,) of a column by those that hold its limits; None where there are none."""
     for low, high in LIMITS:
-        both = field.column + low, field.column + high
-        if not (field.over or field.equals) and set(both) <= set(names):
+        both = column + low, column + high
+        if set(both) <= set(names):
             lows, highs = (quantity(columns, name) for name in both)
             errors: Floats = (highs - lows) / 2
             return errors
     return None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a catalogue knows of N galaxies, NaN where it does not.
+
+    ttype, ttype_error (N,): in stages. names: of A attributes; attributes, attribute_errors (N, A):
+    each from 0 to 1. classes (N,): place in CLASSES, -1 unknown.
+    """
+
+    ttype: Floats
+    ttype_error: Floats
+    names: tuple[str, ...]
+    attributes: Floats
+    attribute_errors: Floats
+    classes: NDArray[np.int64]
+
+    def rows(self, rows: NDArray[np.int64]) -> Labels:
+        """Those of some of the galaxies."""
+        return Labels(
+            self.ttype[rows],
+            self.ttype_error[rows],
+            self.names,
+            self.attributes[rows],
+            self.attribute_errors[rows],
+            self.classes[rows],
+        )
+
+    @property
+    def read(self) -> NDArray[np.bool_]:
+        """Whether T or an attribute is known (N,)."""
+        known: NDArray[np.bool_] = np.isfinite(self.ttype) | np.isfinite(self.attributes).any(1)
+        return known
+
+
+def read_columns(attributes: Iterable[str]) -> tuple[str, ...]:
+    """Names of what a judge reads of a galaxy: T, then these attributes."""
+    return tuple(f"read_{name}" for name in ("ttype", *attributes))
+
+
+def labels_of(
+    columns: Columns, names: Sequence[str], splits: NDArray[np.str_], least: Mapping[str, int]
+) -> Labels:
+    """T, attributes and classes of a catalogue with these columns.
+
+    splits (N,); least: by the name of a split, galaxies of it that must have an attribute. An
+    attribute that fewer have, or that is the same for all, is left out.
+    """
+    count = len(splits)
+
+    def known(column: str) -> tuple[Floats, Floats]:
+        nothing = np.full(count, np.nan)
+        if column not in names:
+            return nothing, nothing
+        errors = errors_of(column, columns, names)
+        return quantity(columns, column), nothing if errors is None else errors
+
+    kept = {}
+    for name, _, column in ATTRIBUTES:
+        values, errors = known(column)
+        there = np.isfinite(values)
+        enough = all((there & (splits == split)).sum() >= most for split, most in least.items())
+        if enough and len(np.unique(values[there])) > 1:
+            kept[name] = (values.clip(0, 1), errors)
+    classes = np.full(count, -1)
+    for place, (_, _, column, word) in enumerate(CLASSES):
+        if column in names:
+            classes[has_word(columns, column, word) == 1] = place
+    empty = np.empty((count, 0))
+    return Labels(
+        *known("ttype"),
+        tuple(kept),
+        np.stack([values for values, _ in kept.values()], 1) if kept else empty,
+        np.stack([errors for _, errors in kept.values()], 1) if kept else empty,
+        classes,
+    )

@@ -41,8 +41,15 @@ def as_galaxies(stamps: np.ndarray, ttype: np.ndarray, judge: Judge | None = Non
         statistics=dict(zip(names, rows.T, strict=True)),
         features=features,
         vectors=vectors,
-        judged=None if judge is None else judge(features),
+        read={} if judge is None else {"read_ttype": judge(features), "read_arms": arms(features)},
+        judge_features=None if judge is None else features[:, :8].astype(float),
     )
+
+
+def arms(features: np.ndarray) -> np.ndarray:
+    """Something that changes with T, from 0 to 1, in place of arms that were read."""
+    light = features / features.sum(1, keepdims=True)
+    return np.asarray(light @ np.linspace(0, 1, light.shape[1]))
 
 
 def _statistics(image: np.ndarray) -> list[float]:

@@ -96,8 +96,8 @@ def test_the_header_gives_the_stretch_back(emulator: Emulator, codes: np.ndarray
 def test_a_fits_file_reads_back(emulator: Emulator, codes: np.ndarray, tmp_path: Path) -> None:
     maker = Observer(emulator, OBSERVED)
     pixels = maker.observe(codes, REQUEST).pixels
-    judged = {"judged_ttype": np.arange(3.0)}
-    table = catalogue(maker, REQUEST, codes, pixels.sum((1, 2, 3)), measured=judged)
+    read = {"read_ttype": np.arange(3.0)}
+    table = catalogue(maker, REQUEST, codes, pixels.sum((1, 2, 3)), measured=read)
     path = tmp_path / "synthetic.fits"
     lines = cards(maker, REQUEST)
     path.write_bytes(fits_bytes(pixels, table, codes, lines, maker.setup.psf))
@@ -114,7 +114,7 @@ def test_a_fits_file_reads_back(emulator: Emulator, codes: np.ndarray, tmp_path:
     assert list(rows["name"]) == names(maker, REQUEST)
     assert list(rows["number"]) == [2, 3, 4]
     assert list(rows["asked_ttype"]) == [3.5] * 3
-    assert list(rows["judged_ttype"]) == [0, 1, 2]
+    assert list(rows["read_ttype"]) == [0, 1, 2]
     expected = emulator.log_prob(codes, REQUEST.condition)
     assert np.asarray(rows["log_prob"]) == pytest.approx(expected)
     assert read_image(path, hdu=0).pixel_scale_arcsec == 0.1

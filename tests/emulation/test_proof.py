@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from galaxy_explorer.bundle.emulation import headline
 from galaxy_explorer.evaluation.emulator import comparison
 from galaxy_explorer.evaluation.emulator import comparison as scores
+from galaxy_explorer.evaluation.emulator import figures as proof_figures
 from galaxy_explorer.evaluation.emulator.figures import (
     Sets,
     all_figures,
@@ -30,6 +32,7 @@ from galaxy_explorer.evaluation.emulator.trends import (
     with_p,
 )
 from tests.emulation.simulated_sets import as_galaxies, blurred, simulated_stamps
+from tests.small_emulation import small_emulation
 
 N = 120
 FAILED = "not reached"
@@ -79,6 +82,9 @@ def failed(*figures):
 SLOPE = "slope against T, sample over reconstruction"
 SIGMAS = "slope of samples, in its errors"
 JUDGED = "correlation with the judge's T, sample over reconstruction"
+READ_SLOPE = "slope against T of what the judge reads, sample over reconstruction"
+OFFSET = "read T, samples less reconstructions, in stages"
+FRECHET = "Frechet distance of the judge's features from reconstructions"
 DISTANCES = {"mean W1 / sigma from real", "mean W1 / sigma from reconstructions"}
 AUC = "classifier, samples from reconstructions: AUC on radial profiles"
 NEIGHBOURS = "nearest neighbours in code space, training over held-out"
@@ -100,7 +106,9 @@ def test_its_floor_and_a_collapsed_one_stand_beside_it(figures):
     for figure in figures:
         if figure.name in DISTANCES:
             assert figure.value < 1.5 * figure.floor < figure.collapsed
-        if figure.name in (SLOPE, JUDGED):
+        if figure.name == FRECHET:
+            assert figure.value < 3 * figure.floor < figure.collapsed
+        if figure.name in (SLOPE, JUDGED, READ_SLOPE):
             assert abs(figure.collapsed) < 0.6 < figure.value
         if figure.name == AUC:
             assert figure.floor < 0.65
@@ -112,7 +120,78 @@ def test_its_floor_and_a_collapsed_one_stand_beside_it(figures):
 def test_mismatched_labels_fail(perfect):
     wrong = rolled(perfect.samples)
     sets = replace(perfect, samples_with_ttype=wrong)
-    assert failed(label_figures(sets), judge_figures(sets)) >= {SLOPE, SIGMAS, JUDGED}
+    assert failed(label_figures(sets), judge_figures(sets)) >= {SLOPE, SIGMAS, JUDGED, READ_SLOPE}
+
+
+def read_as(galaxies, **read):
+    return replace(galaxies, read=galaxies.read | read)
+
+
+def test_arms_that_are_not_drawn_are_seen(perfect):
+    """Samples whose arms do not change with T fail, whatever their T is read as."""
+    flat = read_as(perfect.samples, read_arms=np.roll(perfect.samples.read["read_arms"], 11))
+    found = {
+        f.statistic: f
+        for f in judge_figures(replace(perfect, samples_with_ttype=flat))
+        if f.name == READ_SLOPE
+    }
+    assert found["read_arms"].verdict == FAILED
+    assert found["read_ttype"].verdict in {"reached", "within error"}
+    assert (found["read_arms"].goal_low, found["read_arms"].goal_high) == (0.8, 1.2)
+
+
+def test_an_offset_is_found_in_the_class_that_has_it(perfect):
+    """Also where the samples of a class were asked for other stages of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof_figures, "FEWEST", 5)
+        ttype, read = perfect.samples.ttype, perfect.samples.read["read_ttype"]
+        early = read_as(perfect.samples, read_ttype=np.where(ttype >= 5.5, read - 2, read))
+        before, after = (
+            {
+                f.statistic: f
+                for f in judge_figures(replace(perfect, samples_with_ttype=samples))
+                if f.name == OFFSET
+            }
+            for samples in (perfect.samples, early)
+        )
+    assert after["T 6"].value == pytest.approx(before["T 6"].value - 2)
+    assert after["T 6"].verdict == FAILED
+    assert {n: f.value for n, f in after.items() if n != "T 6"} == {
+        n: f.value for n, f in before.items() if n != "T 6"
+    }
+    shifted = replace(perfect.real, ttype=perfect.real.ttype + 0.3)
+    shifted = read_as(shifted, read_ttype=perfect.real.read["read_ttype"] + 0.3)
+    assert comparison.read_offset(shifted, perfect.real).value == pytest.approx(0)
+
+
+def test_frechet_of_known_gaussians():
+    """Of N(0, 1) and N(m, s^2) in each dimension: m^2 + (s - 1)^2, whatever the axes."""
+    rng = np.random.default_rng(0)
+    turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+    one = rng.standard_normal((40_000, 3))
+    other = rng.standard_normal((40_000, 3)) * [1, 2, 0.5] + [1, 0, 0]
+    unit = np.ones(3)
+    expected = (1 + (2 - 1) ** 2 + 0.5**2) / 3
+    assert comparison.frechet(one, other, unit).value == pytest.approx(expected, abs=0.02)
+    turned = comparison.frechet(one @ turn, other @ turn, unit).value
+    assert turned == pytest.approx(expected, abs=0.02)
+    assert comparison.frechet(one, one, unit).value == pytest.approx(0, abs=1e-9)
+    assert 0 < comparison.frechet_floor(one[:500], (500, 500), unit) < 0.02
+
+
+def test_the_headline_says_what_was_read(perfect):
+    found = structs.replace(small_emulation(), trends=tuple(trends(perfect)))
+    sentences = headline(found)
+    assert sentences
+    samples = perfect.samples
+    members = np.flatnonzero(proof_figures.classes_of(samples.ttype) == 4)
+    mean, spread = (
+        f(samples.read["read_ttype"][members]) for f in (np.mean, partial(np.std, ddof=1))
+    )
+    (said,) = [s for s in sentences if s.startswith("asked T 4:")]
+    assert said.startswith(f"asked T 4: the judge reads {mean:.1f} ± {spread:.1f}; real galaxies")
+    assert f"arms {samples.read['read_arms'][members].mean():.2f}, real" in said
+    assert headline(small_emulation()) == []
 
 
 def test_labels_that_do_work_are_no_control(perfect):
@@ -153,7 +232,8 @@ def test_without_types_nothing_is_said_of_types(perfect):
 
 def test_trends_show_the_chain_and_the_control(perfect):
     found = {(t.statistic, t.kind): t for t in trends(perfect)}
-    assert len(found) == 4 * len(perfect.names)
+    assert len(found) == 4 * (len(perfect.names) + 2)
+    assert abs(found["read_arms", "sample"].sigmas) > 5
     assert abs(found["concentration", "sample"].sigmas) > 5
     assert abs(found["concentration", "control"].sigmas) < 3
     assert sum(found["gini", "real"].counts) == found["gini", "real"].n == N

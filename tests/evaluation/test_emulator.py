@@ -5,10 +5,11 @@ import pytest
 from typer.testing import CliRunner
 
 from galaxy_explorer import load_bundle
+from galaxy_explorer.bundle.emulation import headline
 from galaxy_explorer.cli import app
 from galaxy_explorer.emulation import morphology
 from galaxy_explorer.emulation.emulator import Emulator
-from galaxy_explorer.emulation.likeness import SkyNoise, judged_ttype
+from galaxy_explorer.emulation.likeness import SkyNoise, read_drawn
 from galaxy_explorer.emulation.morphology import MEASURED
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation.context import Context
@@ -36,7 +37,7 @@ def simple_measure(stamp: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def survey(tmp_path_factory):
-    return write_small_survey(tmp_path_factory.mktemp("surveys") / "blobs", n=400)
+    return write_small_survey(tmp_path_factory.mktemp("surveys") / "blobs", n=400, attributes=True)
 
 
 FLOW = "convae-conv"
@@ -85,18 +86,43 @@ def test_the_bundle_keeps_the_judge_measured_as_it_ships(proof, bundle, survey):
     ttype, split = survey.column("ttype"), survey.column("split")
     rows = np.flatnonzero(np.isfinite(ttype) & (split == "test"))
     judge, said = opened.load_ttype_regressor(), opened.ttype_regressor
-    found, _ = judge_stamps(judge.model, survey.model_input(rows))
+    found = judge_stamps(judge.model, survey.model_input(rows))
     assert said.n == len(rows)
-    assert said.real.r == pytest.approx(np.corrcoef(found, ttype[rows])[0, 1], abs=1e-4)
-    assert said.real.rms == pytest.approx(np.sqrt(((found - ttype[rows]) ** 2).mean()), abs=1e-4)
-    assert said.real.bias == pytest.approx((found - ttype[rows]).mean(), abs=1e-4)
+    error = found.ttype - ttype[rows]
+    assert said.real.r == pytest.approx(np.corrcoef(found.ttype, ttype[rows])[0, 1], abs=1e-4)
+    assert said.real.rms == pytest.approx(np.sqrt((error**2).mean()), abs=1e-4)
+    assert said.real.bias == pytest.approx(error.mean(), abs=1e-4)
+    assert said.real.low < said.real.r < said.real.high
     assert set(said.drawn) == {proof.model, FLOW}
-    found = judged_ttype(judge, opened.decode(FLOW, rows), rows)
+    drawn = read_drawn(judge, opened.decode(FLOW, rows), rows)
     assert said.drawn[FLOW].rms == pytest.approx(
-        np.sqrt(((found - ttype[rows]) ** 2).mean()), abs=1e-4
+        np.sqrt(((drawn.ttype - ttype[rows]) ** 2).mean()), abs=1e-4
     )
+    arms = survey.column("arm_strength")[rows]
+    read = said.attributes["arms"]
+    assert read.n == len(rows)
+    assert read.real.bias == pytest.approx((found.attributes[:, 0] - arms).mean(), abs=1e-4)
+    assert set(read.drawn) == set(said.drawn)
+    own = survey.column("ttype_source")[rows] == "A"
+    assert said.sources["A"].n == own.sum() >= 20
+    assert said.sources["A"].real.bias == pytest.approx(error[own].mean(), abs=1e-4)
     assert 0 < judge.noise.mean() < 1
-    assert "## The judge" in (bundle / "README.md").read_text()
+    card = (bundle / "README.md").read_text()
+    assert "# Judge" in card
+    assert f"| Strength of the arms | {FLOW} | {read.n} |" in card
+
+
+def test_the_judge_alone_goes_into_a_bundle(proof, bundle, survey, tmp_path):
+    """The same training as of the proof, which is not done again; no prior is needed."""
+    out = tmp_path / "copy"
+    words = ["evaluate", str(bundle), "--survey", str(survey.path), "--grid", "tiny", "--judge"]
+    found = CliRunner().invoke(app, [*words, "--out", str(out)])
+    assert found.exit_code == 0, found.output
+    assert (out / "judge.safetensors").read_bytes() == (bundle / "judge.safetensors").read_bytes()
+    assert "Strength of the arms" in found.output
+    assert load_bundle(out).ttype_regressor == load_bundle(bundle).ttype_regressor
+    refused = CliRunner().invoke(app, [*words, "--emulator"])
+    assert "give one of the two" in refused.output + str(refused.exception)
 
 
 def test_the_flow_stands_beside_it_by_the_same_figures(proof, bundle):
@@ -136,6 +162,8 @@ def test_the_command_resumes_and_writes_into_a_copy(proof, bundle, survey, tmp_p
     for name in ("judge.safetensors", "emulation.json", "README.md", "manifest.json"):
         assert (out / name).read_bytes() == (bundle / name).read_bytes()
     assert all(figure.name in found.output for figure in proof.figures)
+    assert all(sentence in found.output.replace("\n", " ") for sentence in headline(proof))
+    assert headline(proof)
 
 
 def test_one_prior_is_measured_alone_and_the_others_stay(proof, bundle, survey, tmp_path):

@@ -11,7 +11,7 @@ from galaxy_explorer.emulation.observation import ObservationSettings
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
-from galaxy_explorer.explorer.pages.emulator.detail import format_judged
+from galaxy_explorer.explorer.pages.emulator.detail import format_read_ttype
 from galaxy_explorer.explorer.pages.emulator.source import DisplayOptions, EmulatorSource, made_file
 from galaxy_explorer.explorer.pages.emulator.views import SamplesView
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
@@ -46,18 +46,22 @@ def judged(tmp_path_factory):
     stamps.close()
 
 
-def test_a_judge_reads_the_type_of_samples_that_were_asked_for_one(judged) -> None:
+def test_a_judge_reads_type_and_attributes_of_samples(judged) -> None:
     samples = shown(judged, ASKED)
     words, hint = samples.view.cards[1]["lines"][-1]
-    assert words == f"judged T {samples.facts.judged[1]:.1f}".replace("-", "−")
+    read = samples.facts.read
+    assert list(read) == ["read_ttype", "read_arms", "read_bar"]
+    assert words == f"T read as {read['read_ttype'][1]:.1f}".replace("-", "−")
     assert "−" in words
-    assert "Judged T: of the synthetic galaxy" in samples.view.heading
-    assert "In stages, of 20 held-out real galaxies: r 0.86, rms error 2.1" in hint
+    assert "T is read off the synthetic galaxy" in samples.view.heading
+    assert "errors, of 20 held-out real galaxies: r 0.86, rms error 2.1" in hint
     assert "as the model draws them: r 0.77" in hint
     samples.on_message({"sample": 1})
     large = samples.detail.prepare()()
-    assert "Judged T" in large
-    assert f"<b>{words.removeprefix('judged T ')}</b>" in large
+    assert "T as read" in large
+    assert f"<b>{words.removeprefix('T read as ')}</b>" in large
+    assert "Strength of the arms as read, 0 to 1" in large
+    assert f"<b>{read['read_arms'][1]:.2f}</b>" in large
     _, data = made_file(
         judged,
         ASKED,
@@ -66,38 +70,28 @@ def test_a_judge_reads_the_type_of_samples_that_were_asked_for_one(judged) -> No
         observation=ObservationSettings(),
         kind="ecsv",
     )
-    assert b"judged_ttype" in data
+    assert b"read_ttype" in data
+    assert b"read_bar" in data
 
 
-def test_nothing_is_judged_where_no_type_is_asked_for(judged) -> None:
+def test_it_reads_them_whatever_was_asked_for(judged) -> None:
     samples = shown(judged, Request(2, 1))
-    assert samples.facts.judged is None
-    assert "Judged T" not in samples.view.heading
-    assert not any("judged" in words for card in samples.view.cards for words, _ in card["lines"])
-    samples.choose(0)
-    assert "Judged T" not in samples.detail.prepare()()
-    _, data = made_file(
-        judged,
-        Request(2, 1),
-        samples.made[1],
-        samples.facts,
-        observation=ObservationSettings(),
-        kind="ecsv",
-    )
-    assert b"judged_ttype" not in data
+    assert len(samples.facts.read["read_ttype"]) == 2
 
 
-def test_nothing_is_judged_without_a_judge(bundle) -> None:
+def test_nothing_is_read_without_a_judge(bundle) -> None:
     emulator = Emulator.open(bundle)
-    assert Likeness(emulator).facts(ASKED, emulator.codes(ASKED)).judged is None
+    assert Likeness(emulator).facts(ASKED, emulator.codes(ASKED)).read == {}
 
 
-def test_a_sample_has_one_judged_type_however_many_are_drawn(judged) -> None:
+def test_a_sample_has_one_read_type_however_many_are_drawn(judged) -> None:
     both, second = Request(2, 1, {"ttype": 4.0}), Request(1, 1, {"ttype": 4.0}, first=1)
-    found = [judged.facts(r, judged.emulator.codes(r)).judged[-1] for r in (both, second)]
+    found = [
+        judged.facts(r, judged.emulator.codes(r)).read["read_ttype"][-1] for r in (both, second)
+    ]
     assert found[0] == pytest.approx(found[1], abs=1e-4)
 
 
 @pytest.mark.parametrize(("ttype", "words"), [(3.44, "3.4"), (-0.04, "0.0"), (-2.06, "−2.1")])
-def test_a_judged_type_has_one_decimal_and_a_true_minus(ttype, words) -> None:
-    assert format_judged(ttype) == words
+def test_a_read_type_has_one_decimal_and_a_true_minus(ttype, words) -> None:
+    assert format_read_ttype(ttype) == words

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxy_explorer.bundle.emulation import READ_TTYPE
 from galaxy_explorer.utils.resampling import FEW_RESAMPLES, Estimate, bootstrap, slope
 
 Floats = NDArray[np.float64]
@@ -28,14 +29,16 @@ class Galaxies:
 
     ttype (n,): catalogued, or asked for; NaN unknown. statistics: name -> (n,), NaN where they
     could not be measured. features (n, F): of the picture, for classifiers. vectors (n, V): code
-    vectors. judged (n,): T as a judge reads it, None without one. failed: share not measurable.
+    vectors. read: what a judge reads, `read_ttype` and attributes, name -> (n,), empty without one;
+    judge_features (n, P): what it reads from. failed: share not measurable.
     """
 
     ttype: Floats
     statistics: Mapping[str, Floats]
     features: NDArray[np.float32]
     vectors: NDArray[np.float32]
-    judged: Floats | None = None
+    read: Mapping[str, Floats] = field(default_factory=dict)
+    judge_features: Floats | None = None
     failed: float = 0.0
 
     def __len__(self) -> int:
@@ -49,14 +52,15 @@ class Galaxies:
             statistics={name: values[rows] for name, values in self.statistics.items()},
             features=self.features[rows],
             vectors=self.vectors[rows],
-            judged=None if self.judged is None else self.judged[rows],
+            read={name: values[rows] for name, values in self.read.items()},
+            judge_features=None if self.judge_features is None else self.judge_features[rows],
         )
 
     def joined(self, others: Galaxies) -> Galaxies:
         """These and others of the same kind."""
         both = None
-        if self.judged is not None and others.judged is not None:
-            both = np.concatenate([self.judged, others.judged])
+        if self.judge_features is not None and others.judge_features is not None:
+            both = np.concatenate([self.judge_features, others.judge_features])
         n, m = len(self), len(others)
         return Galaxies(
             ttype=np.concatenate([self.ttype, others.ttype]),
@@ -66,7 +70,11 @@ class Galaxies:
             },
             features=np.concatenate([self.features, others.features]),
             vectors=np.concatenate([self.vectors, others.vectors]),
-            judged=both,
+            read={
+                name: np.concatenate([values, others.read[name]])
+                for name, values in self.read.items()
+            },
+            judge_features=both,
             failed=(n * self.failed + m * others.failed) / max(n + m, 1),
         )
 
@@ -112,8 +120,14 @@ EARLY_TTYPE = 0.0
 PAIRS = 4000  # random pairs behind a mean distance
 
 
+def values_of(galaxies: Galaxies, statistic: str) -> Floats:
+    """A statistic (n,), or what a judge reads."""
+    read = galaxies.read.get(statistic)
+    return galaxies.statistics[statistic] if read is None else read
+
+
 def _pairs(galaxies: Galaxies, statistic: str) -> tuple[Floats, Floats]:
-    values = galaxies.statistics[statistic]
+    values = values_of(galaxies, statistic)
     known = np.isfinite(values) & np.isfinite(galaxies.ttype)
     return galaxies.ttype[known], values[known]
 
@@ -250,14 +264,15 @@ def spread(vectors: NDArray[np.floating]) -> float:
 
 
 def correlation(galaxies: Galaxies) -> ResampledFigure:
-    """Correlation of T, asked or catalogued, with T as judged; needs a judge."""
-    x, y = galaxies.ttype, _judged(galaxies)
+    """Correlation of T, asked or catalogued, with T as read; needs a judge."""
+    x, y = galaxies.ttype, galaxies.read[READ_TTYPE]
     return ResampledFigure(lambda rows: _r(x[rows], y[rows]), (len(x),), most=1)
 
 
 def correlation_ratio(samples: Galaxies, reconstructions: Galaxies) -> ResampledFigure:
-    """Correlation of asked and judged T on samples over that on reconstructions."""
-    x, y, u, v = samples.ttype, _judged(samples), reconstructions.ttype, _judged(reconstructions)
+    """Correlation of asked and read T on samples over that on reconstructions."""
+    x, y = samples.ttype, samples.read[READ_TTYPE]
+    u, v = reconstructions.ttype, reconstructions.read[READ_TTYPE]
 
     def ratio(rows: Rows, others: Rows) -> float:
         below = _r(u[others], v[others])
@@ -266,10 +281,47 @@ def correlation_ratio(samples: Galaxies, reconstructions: Galaxies) -> Resampled
     return ResampledFigure(ratio, (len(x), len(u)))
 
 
-def _judged(galaxies: Galaxies) -> Floats:
-    if galaxies.judged is None:
-        raise ValueError("no judge has read these galaxies")
-    return galaxies.judged
+def read_offset(samples: Galaxies, reconstructions: Galaxies) -> ResampledFigure:
+    """By how much T is read later on samples than on reconstructions, in the mean, in stages.
+
+    What the T asked of a sample differs from that of a reconstruction by is taken off.
+    """
+    (x, y), (u, v) = _pairs(samples, READ_TTYPE), _pairs(reconstructions, READ_TTYPE)
+    missed, usual = y - x, v - u
+    return ResampledFigure(
+        lambda rows, others: float(missed[rows].mean() - usual[others].mean()),
+        (len(missed), len(usual)),
+    )
+
+
+def frechet(first: Floats, second: Floats, unit: Floats) -> ResampledFigure:
+    """Frechet distance of features (n, P), (m, P), each divided by `unit` (P,), over P.
+
+    ||mean difference||^2 + tr(S + R - 2 (S^1/2 R S^1/2)^1/2), of Gaussians (Dowson & Landau 1982).
+    """
+    a, b = first / unit, second / unit
+    return ResampledFigure(
+        lambda rows, others: _frechet(a[rows], b[others]), (len(first), len(second))
+    )
+
+
+def _frechet(a: Floats, b: Floats) -> float:
+    one, other = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    values, axes = np.linalg.eigh(one)
+    root = (axes * np.sqrt(values.clip(0))) @ axes.T
+    common = np.sqrt(np.linalg.eigvalsh(root @ other @ root).clip(0)).sum()
+    shift = np.square(a.mean(0) - b.mean(0)).sum()
+    return float((shift + np.trace(one) + np.trace(other) - 2 * common) / a.shape[1])
+
+
+def frechet_floor(real: Floats, sizes: tuple[int, int], unit: Floats) -> float:
+    """The same between two random sets of the same galaxies, of these sizes."""
+    rng = np.random.default_rng(5)
+    drawn = []
+    for _ in range(FLOOR_PAIRS):
+        first, second = (real[rng.integers(len(real), size=size)] for size in sizes)
+        drawn.append(frechet(first, second, unit).value)
+    return float(np.mean(drawn))
 
 
 def _r(x: Floats, y: Floats) -> float:

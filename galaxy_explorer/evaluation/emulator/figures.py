@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.bundle.card import LEADING
-from galaxy_explorer.bundle.emulation import EmulationFigure
+from galaxy_explorer.bundle.emulation import CLASSES, LOWEST_CLASS, READ_TTYPE, EmulationFigure
 from galaxy_explorer.evaluation.emulator import comparison as compare
 from galaxy_explorer.evaluation.emulator.comparison import Galaxies, ResampledFigure
 
@@ -20,7 +20,16 @@ NO_GOAL: Goal = (None, None)
 SLOPE_GOAL: Goal = (0.9, 1.1)
 SIGMAS_GOAL: Goal = (5.0, None)
 CONTROL_GOAL: Goal = (-2.0, 2.0)
-JUDGED_GOAL: Goal = (0.95, None)
+JUDGED_GOAL: Goal = (0.97, None)
+ATTRIBUTE_GOAL: Goal = (0.8, 1.2)
+OFFSET_GOAL: Goal = (-0.5, 0.5)  # stages
+READ_GOALS = {
+    READ_TTYPE: SLOPE_GOAL,
+    "read_arms": ATTRIBUTE_GOAL,
+    "read_flocculence": ATTRIBUTE_GOAL,
+}
+READ_SLOPE = "slope against T of what the judge reads, sample over reconstruction"
+LEAST_SLOPE = 3.0  # of reconstructions, in its errors: below it a ratio to it says nothing
 TRAINING_SET_GOAL: Goal = (0.85, None)
 REAL_GOAL: Goal = (None, 0.10)
 RECONSTRUCTIONS_GOAL: Goal = (None, 0.06)
@@ -121,6 +130,11 @@ def known(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
+def classes_of(ttype: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Class of each T (n,), -3 to 6; what lies beyond is in the end classes."""
+    return np.asarray(np.floor(ttype + 0.5).clip(LOWEST_CLASS, LOWEST_CLASS + CLASSES - 1))
+
+
 def all_figures(sets: Sets) -> list[EmulationFigure]:
     """Every figure that these sets allow."""
     label = [*label_figures(sets), *judge_figures(sets)] if sets.follows else []
@@ -163,25 +177,82 @@ def _sigmas(words: str, galaxies: Galaxies, name: str, goal: Goal) -> EmulationF
 
 def judge_figures(sets: Sets) -> list[EmulationFigure]:
     """As read by networks and forests that have seen real galaxies."""
-    figures, samples, reconstructions = [], sets.samples_with_ttype, sets.reconstructions.typed
-    if samples.judged is not None:
-        score = compare.correlation_ratio(samples, reconstructions)
-        values = {"asked": samples, "reconstructions": reconstructions, "real": sets.real.typed}
-        found = {word: compare.correlation(galaxies) for word, galaxies in values.items()}
-        words = ", ".join(f"{word} {r.value:.3f}" for word, r in found.items())
-        control = None
-        if sets.control is not None:
-            control = compare.correlation_ratio(sets.control, reconstructions).value
-        figures.append(
-            _figure(
-                "judge", "correlation with the judge's T, sample over reconstruction",
-                score, JUDGED_GOAL, len(samples), control=control,
-                collapsed=compare.correlation_ratio(samples.collapsed, reconstructions).value,
-                reference=found["reconstructions"].value, note=f"r: {words}",
-            )
-        )  # fmt: skip
+    figures = []
+    if READ_TTYPE in sets.samples_with_ttype.read:
+        figures = [_read_correlation(sets), *_read_slopes(sets), *_read_offsets(sets)]
     if sets.training is not None:
         figures.append(_accuracy_by_training_set(sets, sets.training))
+    return figures
+
+
+def _read_correlation(sets: Sets) -> EmulationFigure:
+    samples, reconstructions = sets.samples_with_ttype, sets.reconstructions.typed
+    values = {"asked": samples, "reconstructions": reconstructions, "real": sets.real.typed}
+    found = {word: compare.correlation(galaxies) for word, galaxies in values.items()}
+    words = ", ".join(f"{word} {r.value:.3f}" for word, r in found.items())
+    control = None
+    if sets.control is not None:
+        control = compare.correlation_ratio(sets.control, reconstructions).value
+    return _figure(
+        "judge", "correlation with the judge's T, sample over reconstruction",
+        compare.correlation_ratio(samples, reconstructions), JUDGED_GOAL, len(samples),
+        control=control,
+        collapsed=compare.correlation_ratio(samples.collapsed, reconstructions).value,
+        reference=found["reconstructions"].value, note=f"r: {words}",
+    )  # fmt: skip
+
+
+def _read_slopes(sets: Sets) -> list[EmulationFigure]:
+    """Slope against T of what the judge reads: of T itself, and of what changes with T at all."""
+    samples, reconstructions = sets.samples_with_ttype, sets.reconstructions.typed
+    figures = []
+    for name in samples.read:
+        below = compare.slope_of(reconstructions, name)
+        if abs(below.value) < LEAST_SLOPE * below.estimate.error:
+            continue
+        score = compare.slope_ratio(samples, reconstructions, name)
+        control = None
+        if sets.control is not None:
+            control = compare.slope_ratio(sets.control, reconstructions, name).value
+        note = (
+            f"{compare.slope_of(samples, name).value:.3f} a stage, reconstructions"
+            f" {below.value:.3f}; reference: reconstruction over real"
+        )
+        figures.append(
+            _figure(
+                "judge", READ_SLOPE, score, READ_GOALS.get(name, NO_GOAL), len(samples),
+                statistic=name, control=control, note=note,
+                collapsed=compare.slope_ratio(samples.collapsed, reconstructions, name).value,
+                reference=compare.slope_ratio(reconstructions, sets.real.typed, name).value,
+            )
+        )  # fmt: skip
+    return figures
+
+
+def _read_offsets(sets: Sets) -> list[EmulationFigure]:
+    """By how much T is read later on samples than on reconstructions, class by class."""
+    figures = []
+    for number in range(LOWEST_CLASS, LOWEST_CLASS + CLASSES):
+        samples, reconstructions, real = (
+            galaxies.rows(np.flatnonzero(classes_of(galaxies.ttype) == number))
+            for galaxies in (sets.samples_with_ttype, sets.reconstructions.typed, sets.real.typed)
+        )
+        if min(len(samples), len(reconstructions)) < FEWEST:
+            continue
+        means = {
+            word: galaxies.read[READ_TTYPE].mean()
+            for word, galaxies in (("samples", samples), ("reconstructions", reconstructions))
+        }
+        words = ", ".join(f"{word} {mean:.2f}" for word, mean in means.items())
+        figures.append(
+            _figure(
+                "judge", "read T, samples less reconstructions, in stages",
+                compare.read_offset(samples, reconstructions), OFFSET_GOAL, len(samples),
+                statistic=f"T {number}",
+                reference=compare.read_offset(reconstructions, real).value,
+                note=f"mean: {words}; reference: reconstructions less real",
+            )
+        )  # fmt: skip
     return figures
 
 
@@ -234,7 +305,30 @@ def distribution_figures(sets: Sets) -> list[EmulationFigure]:
             )
             for name in names
         ]  # fmt: skip
-    return [*figures, *_told_apart(sets)]
+    return [*figures, *_frechet(sets), *_told_apart(sets)]
+
+
+def _frechet(sets: Sets) -> list[EmulationFigure]:
+    """In what the judge reads from, which sees arms and knots; in variances of real galaxies."""
+    sides = (sets.real, sets.reconstructions, sets.samples, sets.samples.collapsed)
+    features = [galaxies.judge_features for galaxies in sides]
+    if any(values is None or len(values) < FEWEST for values in features):
+        return []
+    real, reconstructions, samples, collapsed = (np.asarray(values) for values in features)
+    unit = np.maximum(real.std(0), 1e-6)
+    sizes = (len(samples), len(real))
+    return [
+        _figure(
+            "distribution", f"Frechet distance of the judge's features from {words}",
+            compare.frechet(samples, others, unit), NO_GOAL, min(sizes),
+            floor=compare.frechet_floor(others, sizes, unit),
+            collapsed=compare.frechet(collapsed, others, unit).value,
+            reference=compare.frechet(reconstructions, real, unit).value,
+            note=f"mean of {real.shape[1]} dimensions, in variances of real galaxies;"
+            " reference: reconstructions from real",
+        )
+        for words, others in (("real", real), ("reconstructions", reconstructions))
+    ]  # fmt: skip
 
 
 def _told_apart(sets: Sets) -> list[EmulationFigure]:

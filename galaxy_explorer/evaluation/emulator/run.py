@@ -26,15 +26,13 @@ from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.errors import BundleError
-from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.evaluation.context import Context, copied
 from galaxy_explorer.evaluation.emulator.figures import FEWEST, Sets, all_figures
 from galaxy_explorer.evaluation.emulator.measure import (
     Asked,
     HeldOut,
     Measurer,
-    ShippedJudge,
     Source,
-    shipped_judge,
 )
 from galaxy_explorer.evaluation.emulator.trends import (
     best_guidance,
@@ -43,7 +41,7 @@ from galaxy_explorer.evaluation.emulator.trends import (
     trends,
     with_p,
 )
-from galaxy_explorer.evaluation.run import copied
+from galaxy_explorer.evaluation.judge import ShippedJudge, shipped_judge
 from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.utils.files import sha256_of
 

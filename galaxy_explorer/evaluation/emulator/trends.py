@@ -9,22 +9,34 @@ import numpy as np
 from msgspec.structs import replace
 
 from galaxy_explorer.bundle.card import LEADING
-from galaxy_explorer.bundle.emulation import CLASSES, KINDS, GuidancePoint, Histogram, TypeTrend
+from galaxy_explorer.bundle.emulation import (
+    CLASSES,
+    KINDS,
+    LOWEST_CLASS,
+    READ_TTYPE,
+    GuidancePoint,
+    Histogram,
+    TypeTrend,
+)
 from galaxy_explorer.evaluation.emulator import comparison as compare
 from galaxy_explorer.evaluation.emulator.comparison import Galaxies
-from galaxy_explorer.evaluation.emulator.figures import FEWEST, Sets, known
+from galaxy_explorer.evaluation.emulator.figures import (
+    FEWEST,
+    Sets,
+    classes_of,
+    known,
+)
 
-LOWEST_CLASS = -3
 BINS = 24
 WIDEST = (0.005, 0.995)  # quantiles of the real galaxies that a histogram spans
 
 
 def trends(sets: Sets) -> list[TypeTrend]:
-    """Every statistic against T, on each kind of galaxies."""
+    """Every statistic, and what the judge reads, against T, on each kind of galaxies."""
     kinds = (sets.real.typed, sets.reconstructions.typed, sets.samples_with_ttype, sets.control)
     found = [
         _trend(galaxies, kind, name)
-        for name in sets.names
+        for name in (*sets.names, *sets.real.read)
         for kind, galaxies in zip(KINDS, kinds, strict=True)
         if galaxies is not None and len(galaxies) >= FEWEST
     ]
@@ -61,14 +73,15 @@ def holm(p: Sequence[float]) -> list[float]:
 
 def _trend(galaxies: Galaxies, kind: str, name: str) -> TypeTrend:
     slope = compare.slope_of(galaxies, name).estimate
-    values = galaxies.statistics[name]
-    place = np.floor(galaxies.ttype + 0.5).clip(LOWEST_CLASS, LOWEST_CLASS + CLASSES - 1)
+    values, place = compare.values_of(galaxies, name), classes_of(galaxies.ttype)
     means: list[float | None] = []
+    spreads: list[float | None] = []
     counts: list[int] = []
     for number in range(CLASSES):
         members = values[(place == LOWEST_CLASS + number) & np.isfinite(values)]
         counts.append(len(members))
         means.append(float(members.mean()) if len(members) else None)
+        spreads.append(float(members.std(ddof=1)) if len(members) > 1 else None)
     return TypeTrend(
         statistic=name,
         kind=kind,
@@ -79,6 +92,7 @@ def _trend(galaxies: Galaxies, kind: str, name: str) -> TypeTrend:
         n=int(np.isfinite(values).sum()),
         means=tuple(means),
         counts=tuple(counts),
+        spreads=tuple(spreads),
         failed=galaxies.failed,
     )
 
@@ -112,7 +126,7 @@ def guidance_point(guidance: float, reconstructions: Galaxies, samples: Galaxies
         samples, reconstructions, names, compare.sigmas_of(reconstructions)
     ).value
     judged = None
-    if samples.judged is not None and reconstructions.judged is not None:
+    if READ_TTYPE in samples.read:
         judged = compare.correlation(samples).value
         misses.append(max(0.0, 1 - compare.correlation_ratio(samples, reconstructions).value))
     return GuidancePoint(

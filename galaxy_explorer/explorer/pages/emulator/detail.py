@@ -1,11 +1,12 @@
 """What is said of synthetic galaxies: a few words beside each, and one large with its measures.
 
-Beside each sample stand its nearest real galaxy, its likelihood, and T as a judge reads it.
+Beside each sample stand its nearest real galaxy, its likelihood, and T as a judge reads it; in the
+large view also the attributes that it reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import panel as pn
 import panel_material_ui as pmui
 from numpy.typing import NDArray
 
+from galaxy_explorer.bundle.emulation import READ_TTYPE
 from galaxy_explorer.emulation.likeness import Facts
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
@@ -24,6 +26,7 @@ from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
 from galaxy_explorer.explorer.widgets.detail import picture_values
 from galaxy_explorer.explorer.widgets.intervals import format_figure, interval_html
 from galaxy_explorer.explorer.wording import format_ttype
+from galaxy_explorer.models.conditions import ATTRIBUTES
 
 if TYPE_CHECKING:
     from galaxy_explorer.emulation.likeness import Facts, Likeness
@@ -31,10 +34,11 @@ if TYPE_CHECKING:
 
 DISTANCE_HINT = "Root mean square distance of the {space} from those of this real galaxy"
 LIKELY_HINT = "Share of held-out real galaxies that the prior finds less likely than this sample"
-JUDGED_HEADING = " Judged T: of the synthetic galaxy, by a network that has learnt from real ones."
-JUDGED_HINT = (
-    "T as an independent network reads it, which has learnt from real galaxies of the train split;"
-    " read before any camera, with the median noise of real stamps, mean of eight orientations.{}"
+READ_HEADING = " T is read off the synthetic galaxy by a network that has learnt from real ones."
+READ_HINT = (
+    "As an independent network reads it, which has learnt from real galaxies of the train split;"
+    " read before any camera, with the median noise of real stamps, mean of eight orientations."
+    " Its errors, of {}."
 )
 
 
@@ -53,22 +57,48 @@ def sample_cards(likeness: Likeness, facts: Facts) -> list[dict[str, Any]]:
         }
         for row, far, share in figures
     ]  # fmt: skip
-    if facts.judged is not None:
-        for card, judged in zip(cards, facts.judged, strict=True):
-            card["lines"].append([f"judged T {format_judged(judged)}", judged_hint(likeness)])
+    judge = likeness.bundle.ttype_regressor
+    if judge is not None:
+        hint = READ_HINT.format(judge.of(likeness.emulator.model))
+        for card, ttype in zip(cards, facts.read[READ_TTYPE], strict=True):
+            card["lines"].append([f"T read as {format_read_ttype(ttype)}", hint])
     return cards
 
 
-def format_judged(ttype: float) -> str:
-    """A judged T to one decimal, as its error allows, with a true minus."""
+def format_read_ttype(ttype: float) -> str:
+    """A T that was read to one decimal, as its error allows, with a true minus."""
     return f"{round(float(ttype), 1) + 0.0:.1f}".replace("-", "−")
 
 
-def judged_hint(likeness: Likeness) -> str:
-    """What a judged T is, and how far off it is for held-out real galaxies."""
-    judge = likeness.bundle.ttype_regressor
-    known = "" if judge is None else f" In stages, of {judge.of(likeness.emulator.model)}."
-    return JUDGED_HINT.format(known)
+def read_rows(likeness: Likeness, facts: Facts, place: int) -> list[dict[str, str]]:
+    """What is read of a sample, beside what the catalogue has of its nearest real galaxy.
+
+    From that one the network has learnt, so that reading it would tell nothing.
+    """
+    judge, bundle = likeness.bundle.ttype_regressor, likeness.bundle
+    if judge is None:
+        return []
+    row, model = int(facts.rows[place]), likeness.emulator.model
+    rows = [
+        {
+            "name": "T as read",
+            "explanation": READ_HINT.format(judge.of(model)),
+            "synthetic": format_read_ttype(facts.read[READ_TTYPE][place]),
+            "real": format_ttype(float(bundle.column("ttype")[row])),
+        }
+    ]
+    for name, label, column in ATTRIBUTES:
+        if name in judge.attributes:
+            known = float(bundle.column(column)[row]) if column in bundle.column_names else np.nan
+            rows.append(
+                {
+                    "name": f"{label} as read, 0 to 1",
+                    "explanation": READ_HINT.format(judge.attributes[name].of(model)),
+                    "synthetic": f"{facts.read[f'read_{name}'][place]:.2f}",
+                    "real": f"{known:.2f}" if np.isfinite(known) else "unknown",
+                }
+            )
+    return rows
 
 
 USUAL = (0.16, 0.84)
@@ -165,16 +195,9 @@ class SampleDetail(pn.viewable.Viewer):
                 "mark": "REAL", "kind": "mark real",
             },
         ]  # fmt: skip
-        judged = None
-        if chosen.facts.judged is not None:
-            # Of the neighbour, from which the judge has learnt, T is the catalogue's.
-            judged = {
-                "explanation": judged_hint(self.source.likeness),
-                "synthetic": format_judged(chosen.facts.judged[chosen.place]),
-                "real": format_ttype(float(self.source.bundle.column("ttype")[row])),
-            }
+        read = read_rows(self.source.likeness, chosen.facts, chosen.place)
         drawn = self.source.stamps_of(chosen.codes[None])[0]
-        table = measures_html(measured(drawn), measured(real), self.source.references, judged)
+        table = measures_html(measured(drawn), measured(real), self.source.references, read)
         return render("emulator.sample", pictures=pictures, measures=table)
 
 
@@ -182,11 +205,11 @@ def measures_html(
     sample: dict[str, float],
     real: dict[str, float],
     references: list[dict[str, float]],
-    judged: dict[str, str] | None = None,
+    read: Sequence[dict[str, str]] = (),
 ) -> Html:
     """A table of what both galaxies measure; among other real galaxies where these are known.
 
-    judged: T as the judge reads it, as a first row.
+    read: first rows, see `read_rows`.
     """
     rows = []
     for name, words in MEASURES.items():
@@ -196,7 +219,7 @@ def measures_html(
         rows.append({"name": words, **numbers, "marks": marks})
     heads = ["Statistic", "synthetic", "real", *(["among real galaxies"] if references else [])]
     note = NOTE + (BAR_NOTE.format(n=len(references)) if references else "")
-    return render("emulator.measures", heads=heads, judged=judged, rows=rows, note=note)
+    return render("emulator.measures", heads=heads, read=read, rows=rows, note=note)
 
 
 def place_html(value: float, others: NDArray[np.float64]) -> str:

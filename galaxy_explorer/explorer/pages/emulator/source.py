@@ -315,5 +315,4 @@ def made_file(
 def known_facts(source: EmulatorSource, facts: Facts) -> dict[str, NDArray[Any]]:
     """What is known of samples, as columns of their catalogue."""
     ids = np.asarray(source.bundle.column("galaxy_id"), str)[facts.rows]
-    known = {"nearest_real": ids, "nearest_distance": facts.distances}
-    return known if facts.judged is None else {**known, "judged_ttype": facts.judged}
+    return {"nearest_real": ids, "nearest_distance": facts.distances, **facts.read}

@@ -19,7 +19,7 @@ from galaxy_explorer.emulation.observation import ObservationSettings
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.explorer.pages.emulator.controls import TTYPE, whole_types
 from galaxy_explorer.explorer.pages.emulator.detail import (
-    JUDGED_HEADING,
+    READ_HEADING,
     Chosen,
     SampleDetail,
     sample_cards,
@@ -113,7 +113,7 @@ class SamplesView:
         known: dict[str, Any] = {}
         if self.facts is not None:
             usual = f" Held-out real galaxies have d {self.facts.usual:.2f} in the median."
-            usual += JUDGED_HEADING if self.facts.judged is not None else ""
+            usual += READ_HEADING if self.facts.read else ""
             known = {
                 "cards": sample_cards(self.source.likeness, self.facts), "real_sheet": real,
                 "heading": self.heading + usual,
