@@ -132,7 +132,8 @@ def reading(found: np.ndarray, truth: np.ndarray) -> Reading:
 
 def models_that_draw(context: Context) -> list[str]:
     """Models that have a prior, or the one that is shown where none has."""
-    return list(context.bundle.priors) or [context.bundle.manifest.display_model]
+    drawn = dict.fromkeys(prior.model for prior in context.bundle.priors.values())
+    return list(drawn) or [context.bundle.manifest.display_model]
 
 
 def add_judge(

@@ -4,6 +4,7 @@ in a known way fails where it must."""
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
