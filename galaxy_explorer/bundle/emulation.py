@@ -48,8 +48,8 @@ class EmulationFigure(Struct, frozen=True, forbid_unknown_fields=True):
     in that range; "within error" where only its interval touches it; "at the floor" where the
     goal is below the floor and the interval is not. floor: the same figure of real galaxies
     against real ones, the best that a perfect emulator could have with n galaxies; collapsed: of
-    an emulator that repeats 8 galaxies; control: of a prior trained with mismatched labels;
-    reference: of what the value is divided by or compared with. None: has none.
+    an emulator that repeats 8 galaxies; control: of a prior trained with, or asked for, the labels
+    of other galaxies; reference: of what the value is divided by or compared with. None: has none.
     """
 
     group: Group

@@ -116,9 +116,10 @@ class PriorKind:
     numbers of the config with their limits. code_shape: of what is drawn of a galaxy, by the
     config. misfit: says why a config does not draw what a model of a kind and a config encodes to:
     field and reason, None where it does. guided: whether it can be pulled
-    towards what is asked for. streams: whether it shows code maps on the way,
-    row by row or step by step. rank: of several priors
-    of a bundle that of the highest draws where none is named. views: what it learns from instead of
+    towards what is asked for. quick_control: whether the control of its proof is trained, too, with
+    the labels of other galaxies; else the prior itself is asked for them. streams: whether it shows
+    code maps on the way, row by row or step by step. rank: of several priors of a bundle that of
+    the highest draws where none is named. views: what it learns from instead of
     the codes of eight orientations, made of an autoencoder and stamps. over: kinds of autoencoder
     that may have it besides those that name it themselves. card: what the model card
     says of it; shown: the two sizes in the card's table; beside: the figure there that its
@@ -137,6 +138,7 @@ class PriorKind:
     code_shape: Callable[[Values], tuple[int, ...]]
     misfit: Callable[[Values, AutoencoderKind, Values], tuple[str, str] | None]
     guided: bool = True
+    quick_control: bool = True
     streams: bool = False
     rank: int = 0
     views: str = ""
@@ -419,6 +421,7 @@ PRIORS: dict[str, PriorKind] = {
             },
             code_shape=lambda config: (config["height"], config["width"]),
             misfit=_misfit_of_map,
+            quick_control=False,
             streams=True,
             rank=2,
             views=f"{_MODELS}.flow:EncodedViews",

@@ -67,7 +67,7 @@ def test_a_bundle_without_a_prior_says_how_to_make_one(tmp_path) -> None:
 def test_the_proof_is_shown_with_goals_floors_and_control(bundle) -> None:
     assert "--emulator" in evidence_html(bundle)
     shown = evidence_html(replace(bundle, emulation=small_emulation()))
-    for words in ("0.900 to 1.10", "mismatched labels", "floor", "met", "Guidance", "T −3",
+    for words in ("0.900 to 1.10", "labels of other galaxies", "floor", "met", "Guidance", "T −3",
                   "p (Holm) &lt; 1e-6", "p (Holm) 1"):  # fmt: skip
         assert words in shown
     assert "Beside it" not in shown

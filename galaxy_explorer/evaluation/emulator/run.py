@@ -1,6 +1,6 @@
 """The proof of a bundle's emulator, on held-out galaxies, and what is written into the bundle.
 
-real -> reconstruction -> sample, beside a control prior whose labels were mismatched in training,
+real -> reconstruction -> sample, beside a control whose labels are those of other galaxies,
 a collapsed emulator and the floor of real galaxies. Every draw and every measured stamp is kept in
 the work folder beside the bundle: the same command resumes.
 """
@@ -8,6 +8,7 @@ the work folder beside the bundle: the same command resumes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace as with_values
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation.context import Context, copied
+from galaxy_explorer.evaluation.emulator.comparison import Galaxies
 from galaxy_explorer.evaluation.emulator.figures import FEWEST, Sets, all_figures
 from galaxy_explorer.evaluation.emulator.measure import (
     Asked,
@@ -150,17 +152,7 @@ class PriorMeasurement:
             obeying = obeying.joined(
                 self.measurer.sampled(self.source, extra, guidance, "further samples")
             )
-            # a prior that was trained with the labels of the next batch
-            from galaxy_explorer.pipeline.prior import coded_bundle, train_prior
-
-            self.say("Control: a prior trained with mismatched labels")
-            model = self.emulator.model
-            entry = self.context.bundle.priors[self.emulator.key]
-            name, seed = str(entry.recipe["name"]), int(entry.recipe.get("seed", 0))
-            coded = coded_bundle(self.context.bundle, self.context.survey, model)
-            trained = train_prior(coded, name, kind=entry.kind, seed=seed, control=True)
-            source = Source(sha256_of(trained.weights), trained.load())
-            control = self.measurer.sampled(source, extra, guidance, "control samples")
+            control = self._control(extra, guidance)
         train = self._rows("train", len(rows))
         return Sets(
             real=held_out.real,
@@ -172,6 +164,29 @@ class PriorMeasurement:
             train=self.measurer.orbit(train, "train galaxies"),
             held_out=self.measurer.orbit(rows[: len(train)], "test galaxies"),
         )
+
+    def _control(self, asked: Asked, guidance: float) -> Galaxies:
+        """Samples that must not follow the T they are said to be asked for.
+
+        Of a prior that was trained with the labels of the next batch; where a training takes hours,
+        of the prior itself, asked for the T of another galaxy.
+        """
+        emulator, words = self.emulator, "control samples"
+        if not emulator.kind.quick_control:
+            self.say("Control: asked for the T of other galaxies")
+            order = np.random.default_rng(0).permutation(len(asked.ttype))
+            mixed = with_values(asked, ttype=asked.ttype[order])
+            made = self.measurer.sampled(self.source, mixed, guidance, words)
+            return with_values(made, ttype=asked.ttype)
+        from galaxy_explorer.pipeline.prior import coded_bundle, train_prior
+
+        self.say("Control: a prior trained with mismatched labels")
+        entry = self.context.bundle.priors[emulator.key]
+        name, seed = str(entry.recipe["name"]), int(entry.recipe.get("seed", 0))
+        coded = coded_bundle(self.context.bundle, self.context.survey, emulator.model)
+        trained = train_prior(coded, name, kind=entry.kind, seed=seed, control=True)
+        source = Source(sha256_of(trained.weights), trained.load())
+        return self.measurer.sampled(source, asked, guidance, words)
 
     def _asked(
         self, held_out: HeldOut, rows: np.ndarray, places: np.ndarray, first_round: int = 0

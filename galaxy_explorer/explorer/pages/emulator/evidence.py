@@ -36,14 +36,14 @@ COLOURS = {
 }  # fmt: skip
 KIND_WORDS = {
     "real": "real", "reconstruction": "reconstructed", "sample": "synthetic",
-    "control": "control: prior trained on mismatched labels",
+    "control": "control: labels of other galaxies",
 }  # fmt: skip
 WIDTH, HEIGHT = 220, 96
 GROUP_HEADS = {
     "Figure": "", "goal": "", "reached": "", "95 % interval": "", "n": "", "verdict": "",
     "floor": "The same figure of real galaxies against real ones",
     "collapsed": "The same figure of an emulator that repeats 8 galaxies",
-    "control": "The same figure of a prior trained on mismatched labels",
+    "control": "The same figure where the labels are those of other galaxies",
 }  # fmt: skip
 
 
