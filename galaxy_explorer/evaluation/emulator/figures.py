@@ -44,8 +44,8 @@ class Sets:
 
     real, reconstructions: held-out galaxies and their reconstructions; samples: drawn for the T of
     these; samples_with_ttype: those asked for a known T; control: samples of a prior that was
-    trained with, or asked for, the labels of other galaxies; training: training galaxies with a T, stamps as
-    they are.
+    trained with, or asked for, the labels of other galaxies; training: training galaxies with a T,
+    stamps as they are.
     train, held_out: code vectors of as many galaxies each. Empty where there are none.
     """
 
