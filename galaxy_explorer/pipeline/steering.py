@@ -99,8 +99,8 @@ class Steered:
     """k clusters along directions that labels gave.
 
     read (N, V) = features (N, P) axes (P, V) + offset (V,): what the ridge says of each galaxy, in
-    the labels' own unit, or how far the share of each word lies above an even one. strength: of the ridge. centres: of the
-    clusters in `read`, in ascending order where that is a number.
+    the labels' own unit, or how far the share of each word lies above an even one. strength: of
+    the ridge. centres: of the clusters in `read`, in ascending order where that is a number.
     """
 
     axes: Floats
