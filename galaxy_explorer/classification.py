@@ -359,6 +359,13 @@ def classify_stamps(bundle: Bundle, stamps: np.ndarray) -> list[Classification]:
         key: _memberships(bundle, clustering, stamps, readings[clustering.model])
         for key, clustering in bundle.clusterings.items()
     }
+    for key, clustering in bundle.clusterings.items():
+        if clustering.steering is not None:  # it has the map of the features that it was made of
+            own, base = memberships[key], f"{clustering.model}/{clustering.features}"
+            memberships[key] = [
+                replace(one, x=placed.x, y=placed.y)
+                for one, placed in zip(own, memberships[base], strict=True)
+            ]
     results = []
     for i in range(len(stamps)):
         models = {name: made[i] for name, made in readings.items()}

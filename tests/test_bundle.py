@@ -116,6 +116,20 @@ def test_arrays_of_a_clustering_share_the_rows_of_the_catalogue(bundle):
         np.testing.assert_array_equal([c.count for c in clustering.clusters], counts)
 
 
+def test_words_of_clusters_follow_todays_rule_whatever_is_written(bundle):
+    stored = bundle.manifest.clusterings[KEY].clusters
+    assert "early" in {cluster.kind for cluster in stored if cluster.n_ttype < 8}
+    assert all(c.kind == "unknown" for c in bundle.clusterings[KEY].clusters if c.n_ttype < 8)
+
+
+def test_clusters_have_names_that_differ(bundle):
+    for key, clustering in bundle.clusterings.items():
+        names = [one.name for one in bundle.cluster_names(key)]
+        assert len(set(names)) == len(clustering.clusters)
+    with pytest.raises(KeyError):
+        bundle.cluster_names("nothing")
+
+
 def test_index_features_are_the_codes(bundle):
     clustering = bundle.clusterings["k16-modern-8x8/index"]
     assert clustering.feature_map is None

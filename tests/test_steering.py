@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from galaxy_explorer import cli
 from galaxy_explorer.bundle import Bundle, load_bundle
+from galaxy_explorer.classification import classify_stamps, make_table
 from galaxy_explorer.clustering.features import FeatureMap
 from galaxy_explorer.clustering.validation import vector_eta2
 from galaxy_explorer.errors import BundleError, LabelError, SettingError
@@ -183,3 +184,14 @@ def test_features_that_are_no_linear_map_are_refused(steered: Path) -> None:
 def test_targets_are_taken_together():
     some = Targets(np.arange(3), np.eye(3), ("a", "b", "c")).take(np.array([2, 0]))
     assert (some.rows.tolist(), some.truth.tolist()) == ([2, 0], ["c", "a"])
+
+
+def test_new_galaxies_are_told_their_steered_cluster(steered: Path) -> None:
+    bundle = load_bundle(steered)
+    stamps = np.random.default_rng(0).random((3, 1, 64, 64)).astype(np.float32)
+    for found in classify_stamps(bundle, stamps):
+        told, base = found.clusterings[f"{CODES}/bars"], found.clusterings[CODES]
+        assert (told.x, told.y) == (base.x, base.y)
+        assert len(told.responsibilities) == 3
+    names = make_table(bundle, classify_stamps(bundle, stamps))[f"{CODES}/bars/cluster_name"]
+    assert set(names) <= {one.name for one in bundle.cluster_names(f"{CODES}/bars")}

@@ -70,9 +70,15 @@ def _seen(column: str, texts: str, says: str, name: str, more: str = "", *, disc
 
 ZOO_2, ZOO_1 = "class", "class_name"  # five classes of Galaxy Zoo 2; those of Galaxy Zoo 1
 NOUNS = (
-    _seen(ZOO_2, "round", "smooth and round", "smooth and round", "rounder", disc=False),
-    _seen(ZOO_2, "in_between", "smooth and oval", "smooth and oval", "more oval", disc=False),
-    _seen(ZOO_2, "cigar", "cigar-shaped", "smooth and cigar-shaped", "longer", disc=False),
+    _seen(
+        ZOO_2, "round", "smooth and round", "smooth and round", "with more round ones", disc=False
+    ),
+    _seen(
+        ZOO_2, "in_between", "smooth and oval", "smooth and oval", "with more oval ones", disc=False
+    ),
+    _seen(
+        ZOO_2, "cigar", "cigar-shaped", "smooth and cigar-shaped", "with more long ones", disc=False
+    ),
     _seen(ZOO_2, "edge_on", "edge-on discs", "edge-on discs", "with more edge-on discs", disc=True),
     _seen(ZOO_2, "spiral", "spirals", "spirals", "with more spirals", disc=True),
     _seen(ZOO_1, "elliptical", "ellipticals", "ellipticals", "with more ellipticals", disc=False),
@@ -101,7 +107,7 @@ ADJECTIVES = (  # EFIGI (Baillard et al. 2011): from 0, none, to 1, the most the
     Word("inclination", "seen edge-on", "edge-on", "more edge-on", low=0.75),
 )
 OUTLINES = (  # measured on every picture; of anything but discs the noun says it better
-    Word("axis_ratio", "of axis ratio 0.5 or less", "inclined", "flatter", high=0.5),
+    Word("axis_ratio", "of axis ratio 0.5 or less", "inclined", "flatter outlines", high=0.5),
     Word("axis_ratio", "of axis ratio 0.8 or more", more="rounder outlines", low=0.8),
 )
 WORDS = (*NOUNS, EARLY, LATE, *ADJECTIVES, *OUTLINES)
@@ -112,7 +118,7 @@ LABELS = {ZOO_2: "Galaxy Zoo class", ZOO_1: "Galaxy Zoo class", TTYPE: "T"}
 
 
 @dataclass(frozen=True)
-class Evidence:
+class WordEvidence:
     """What one word of a name rests on.
 
     says: what holds of a share `value` of the `known` members with that `label`, of `count` in
@@ -150,7 +156,7 @@ class ClusterName:
     """
 
     name: str
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[WordEvidence, ...] = ()
 
     @property
     def sentences(self) -> str:
@@ -175,10 +181,10 @@ class _Shares:
         self.overall = float(holds.sum() / max(int(known.sum()), 1))
         self.covered = covered(self.known, self.counts)
 
-    def evidence(self, cluster: int, others: float | None = None) -> Evidence:
+    def evidence(self, cluster: int, others: float | None = None) -> WordEvidence:
         """What it says of one cluster; others: share among namesakes, else in the survey."""
         told: dict[str, str] = {} if others is None else {"among": "clusters of that name"}
-        return Evidence(
+        return WordEvidence(
             self.word.says,
             LABELS.get(self.word.column, "stated " + self.word.column.replace("_", " ")),
             float(self.value[cluster]),
@@ -223,7 +229,7 @@ def name_clusters(
 
 def _base(
     cluster: int, shares: Mapping[Word, _Shares], ttype: NDArray[np.float64]
-) -> tuple[str, list[Evidence]]:
+) -> tuple[str, list[WordEvidence]]:
     """The name of a cluster by itself, and what it rests on."""
 
     def holds(word: Word) -> bool:
@@ -284,7 +290,7 @@ def _namesakes(names: Sequence[str]) -> list[list[int]]:
 
 
 def _tell_apart(
-    names: list[str], evidence: list[list[Evidence]], shares: Mapping[Word, _Shares]
+    names: list[str], evidence: list[list[WordEvidence]], shares: Mapping[Word, _Shares]
 ) -> None:
     """Add to the names of namesakes what is more frequent in one than in all of them together."""
     for group in _namesakes(names):

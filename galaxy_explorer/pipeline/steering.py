@@ -99,8 +99,8 @@ class Steered:
     """k clusters along directions that labels gave.
 
     read (N, V) = features (N, P) axes (P, V) + offset (V,): what the ridge says of each galaxy, in
-    the labels' own unit, or as the shares of words. strength: of the ridge. centres: of the
-    clusters in `read`, in ascending order where that is a number.
+    the labels' own unit, or how far the share of each word lies above an even one. strength: of
+    the ridge. centres: of the clusters in `read`, in ascending order where that is a number.
     """
 
     axes: Floats
@@ -142,6 +142,8 @@ def steer(
     ridge = RidgeCV(STRENGTHS).fit((features[targets.rows] - middle) / spread, targets.values)
     axes = np.atleast_2d(ridge.coef_).T / spread[:, None]
     offset = np.atleast_1d(ridge.intercept_) - middle @ axes
+    if targets.words:  # shares add up to 1: no linear map reads them, but one what they are above
+        offset -= 1 / len(targets.words)
     read = features @ axes + offset
     parted = fit_kmeans(read[fit], k, seed=seed).predict(read[fit])
     if not targets.words:  # ascending
@@ -183,7 +185,8 @@ def joined_map(maps: Sequence[FeatureMap], steered: Steered) -> FeatureMap:
     )
     # The nearest vector to the mean of the first of which nothing is read but 0.
     mean = maps[0].mean.astype(np.float64)
-    mean = mean + np.linalg.pinv(components) @ (level - steered.offset - components @ mean)
+    missing = level - steered.offset - components @ mean
+    mean = mean + np.linalg.pinv(components, rcond=1e-9) @ missing
     return FeatureMap(mean.astype(np.float32), np.ascontiguousarray(components, np.float32))
 
 
