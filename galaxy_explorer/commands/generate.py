@@ -105,7 +105,9 @@ def generate(  # noqa: PLR0913 - each option of the command is an argument
     Everything written says SYNTHETIC. Pixels are linear light: flux where the survey's stamps were
     linear; of 8-bit pictures, such as those of trained/sdss, relative light without a zero point,
     to which --magnitude gives one. The header says which, and how each number was chosen.
-    Thousands are made in blocks; interrupted, the same command again goes on.
+    Beside what was asked for (asked_ttype) the catalogue has what a network reads off each sample
+    that has learnt from real galaxies (read_ttype, read_arms and so on, attributes from 0 to 1),
+    where the bundle has one. Thousands are made in blocks; interrupted, the same command again goes on.
 
     [bold]Examples[/bold]
 

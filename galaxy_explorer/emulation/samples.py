@@ -89,7 +89,11 @@ class Samples:
 
     @cached_property
     def catalogue(self) -> Table:
-        """One row a galaxy: name, seed, number, what was asked for, log-likelihood, flux."""
+        """One row a galaxy: name, seed, number, what was asked for, log-likelihood, flux, readings.
+
+        read_ttype and read_<attribute>, such as read_arms: what the bundle's judge reads off the
+        sample before any camera, T in stages, attributes from 0 to 1; none without a judge.
+        """
         return output.tabulated(self.observer, self.request, [self._drawn])[0]
 
     @cached_property
