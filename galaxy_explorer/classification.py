@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galaxy_explorer.bundle import Bundle, Clustering
+from galaxy_explorer.bundle.novelty import LARGER, SMALLER, judge_stamps
 from galaxy_explorer.clustering.embedding import place_on_map
 from galaxy_explorer.clustering.features import index_features, serve_features
 from galaxy_explorer.errors import BadImage, SettingError
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 BATCH = 32
-UNUSUAL_PERCENTILE = 99.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class ModelReading:
     """One autoencoder's view of an image.
 
     codes: code map (h, w), or latents (64,) where there is no codebook. error: mean squared error
-    of the reconstruction in stretched units; percentile: of that among the training galaxies.
+    of the reconstruction in stretched units; percentile: of that among galaxies of as much detail
+    and noise, or among the training galaxies where the bundle does not know better.
     """
 
     codes: np.ndarray = field(repr=False)
@@ -70,11 +71,13 @@ class Classification:
     taken: HDU, planes and unit that were read, in words.
 
     models: by name; clusterings: by key. out_of_distribution: "no", or "yes" with the reason.
+    frame_filled: size in the frame over what is usual among the training galaxies, NaN if unknown.
     """
 
     file: str
     reason: str = ""
     out_of_distribution: str = ""
+    frame_filled: float = math.nan
     models: dict[str, ModelReading] = field(default_factory=dict)
     clusterings: dict[str, Membership] = field(default_factory=dict)
     taken: str = ""
@@ -87,6 +90,11 @@ class Classification:
     def unusual(self) -> bool:
         """Whether it is unlike the training galaxies."""
         return self.out_of_distribution.startswith("yes")
+
+    @property
+    def has_usual_scale(self) -> bool:
+        """Whether it fills as much of its frame as the training galaxies, as far as is known."""
+        return not (self.frame_filled < SMALLER or self.frame_filled > LARGER)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -154,6 +162,7 @@ class Classifications(Sequence[Classification]):
                     "reason": record.reason,
                     "taken": record.taken,
                     "out_of_distribution": record.out_of_distribution,
+                    "frame_filled": None if math.isnan(f := record.frame_filled) else f,
                     "models": {
                         name: {
                             "codes": reading.codes.tolist(),
@@ -198,22 +207,21 @@ def classify_images(
     check_frame(frame)
     for start in range(0, len(paths), BATCH):
         batch = paths[start : start + BATCH]
-        stamps: dict[int, np.ndarray] = {}
+        images: dict[int, Prepared] = {}
         reasons: dict[int, str] = {}
-        taken: dict[int, str] = {}
         for i, path in enumerate(batch):
             try:
-                prepared = prepare_image(bundle, path, frame=frame, hdu=hdu, band=band)
-                stamps[i], taken[i] = prepared.stamp, prepared.taken
+                images[i] = prepare_image(bundle, path, frame=frame, hdu=hdu, band=band)
             except BadImage as error:
                 reasons[i] = error.reason
-        found = iter(classify_stamps(bundle, np.stack(list(stamps.values()))) if stamps else ())
+        stamps = [prepared.stamp for prepared in images.values()]
+        found = iter(classify_stamps(bundle, np.stack(stamps)) if stamps else ())
         for i, path in enumerate(batch):
             name = str(path)
             if i in reasons:
                 yield Classification(name, reason=reasons[i])
             else:
-                yield replace(next(found), file=name, taken=taken[i])
+                yield images[i].described(replace(next(found), file=name))
 
 
 def expand(
@@ -253,6 +261,16 @@ class Prepared:
     image: np.ndarray
     side: int
     taken: str = ""
+
+    def described(self, found: Classification) -> Classification:
+        """What was found of its stamp, with what was taken and which frame to try instead."""
+        words = found.out_of_distribution
+        if found.unusual and not found.has_usual_scale:
+            pixels = round(self.side * found.frame_filled)
+            fits = 8 <= pixels <= min(self.image.shape[1:])
+            hint = f"take its central {pixels} pixels (--frame {pixels})" if fits else "a wider picture is needed"
+            words = f"{words}; {hint}"
+        return replace(found, taken=self.taken, out_of_distribution=words)
 
 
 def prepare_image(
@@ -345,18 +363,13 @@ def classify_stamps(bundle: Bundle, stamps: np.ndarray) -> list[Classification]:
     """Classify stamps (N, C, S, S) that are framed and stretched as the bundle's survey."""
     from galaxy_explorer.models.inference import encode_stamps, reconstruction_errors
 
-    readings: dict[str, list[ModelReading]] = {}
+    codes, errors = {}, {}
     for name in bundle.models:
         model = bundle.load_model(name)
-        codes = encode_stamps(model, stamps)
-        errors = reconstruction_errors(model, stamps, codes)
-        known = _training_errors(bundle, name)
-        below = 100 * np.searchsorted(known, errors) / len(known)
-        readings[name] = [
-            ModelReading(codes[i], float(errors[i]), float(below[i])) for i in range(len(stamps))
-        ]
+        codes[name] = encode_stamps(model, stamps)
+        errors[name] = reconstruction_errors(model, stamps, codes[name])
     memberships = {
-        key: _memberships(bundle, clustering, stamps, readings[clustering.model])
+        key: _memberships(bundle, clustering, stamps, codes[clustering.model])
         for key, clustering in bundle.clusterings.items()
     }
     for key, clustering in bundle.clusterings.items():
@@ -366,37 +379,25 @@ def classify_stamps(bundle: Bundle, stamps: np.ndarray) -> list[Classification]:
                 replace(one, x=placed.x, y=placed.y)
                 for one, placed in zip(own, memberships[base], strict=True)
             ]
-    results = []
-    for i in range(len(stamps)):
-        models = {name: made[i] for name, made in readings.items()}
-        high, many = sum(r.percentile > UNUSUAL_PERCENTILE for r in models.values()), len(models)
-        # Unusual if so for at least half of the models.
-        words = (
-            "no"
-            if 2 * high < many
-            else (
-                f"yes: {high} of {many} models reconstruct it worse than"
-                f" {UNUSUAL_PERCENTILE:.0f} % of the training galaxies"
-            )
+    return [
+        Classification(
+            "",
+            out_of_distribution=f"yes: {verdict.reason}" if verdict.unusual else "no",
+            frame_filled=verdict.filled,
+            models={
+                name: ModelReading(made[i], float(errors[name][i]), verdict.percentiles[name])
+                for name, made in codes.items()
+            },
+            clusterings={key: made[i] for key, made in memberships.items()},
         )
-        members = {key: made[i] for key, made in memberships.items()}
-        results.append(
-            Classification("", out_of_distribution=words, models=models, clusterings=members)
-        )
-    return results
-
-
-def _training_errors(bundle: Bundle, name: str) -> np.ndarray:
-    """Reconstruction errors of the training galaxies, ascending."""
-    train = bundle.column("split") == "train"
-    return np.sort(bundle.column(f"{name}/error")[train])
+        for i, verdict in enumerate(judge_stamps(bundle, stamps, errors))
+    ]
 
 
 def _memberships(
-    bundle: Bundle, clustering: Clustering, stamps: np.ndarray, readings: list[ModelReading]
+    bundle: Bundle, clustering: Clustering, stamps: np.ndarray, codes: np.ndarray
 ) -> list[Membership]:
     """What a clustering says of new galaxies, from features made as those of its own were."""
-    codes = np.stack([reading.codes for reading in readings])
     if clustering.feature_map is None:
         features = index_features(codes)
     elif clustering.features == "latents":
@@ -449,6 +450,7 @@ def make_table(bundle: Bundle, records: Sequence[Classification]) -> Table:
     table = Table()
     for name in ("file", "reason", "out_of_distribution", "taken"):
         table[name] = np.array([getattr(record, name) for record in records], dtype=str)
+    table["frame_filled"] = np.array([record.frame_filled for record in records])
     for name, entry in bundle.models.items():
         readings = [record.models.get(name) for record in records]
         size = entry.config.get("num_embeddings")

@@ -77,7 +77,10 @@ ABOUT = {
         "Angular distance from the position asked for", "arcmin", "pos.angDistance"
     ),
     "error_percentile": About(
-        "Share of the galaxies whose reconstruction error is at most as large", "%", "stat.rank"
+        "Share of the galaxies, of as much detail and noise where that is known, whose"
+        " reconstruction error is at most as large",
+        "%",
+        "stat.rank",
     ),
     "sparsity": About(
         "Share of the galaxies whose surroundings in code space are at most as sparse",

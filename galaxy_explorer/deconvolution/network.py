@@ -156,6 +156,9 @@ def _ring_mean(values: Tensor) -> NDArray[np.float64]:
     return np.asarray(np.bincount(ring, mean, minlength=RINGS) / counts)
 
 
+FLOOR_SHARE = 0.3  # of the error's size: where light bends towards 0 instead of falling below
+DARKEST = 0.01  # likewise: the least light that is expected
+NEWTON_STEPS = 5
 STEPS = 80  # of conjugate gradients at most
 TOLERANCE = 1e-3  # on the residual of the linear system
 
@@ -228,6 +231,16 @@ def _deconvolve(model: PSFVQVAE, observed: ObservedStamps) -> Deconvolved:
     return Deconvolved(made[0], made[1], made[2], made[3], codes.numpy())
 
 
+def positive(eta: Tensor, floor: Tensor) -> Tensor:
+    """Light above 0: `eta` where it is far above `floor`, near 0 where it is far below -`floor`."""
+    return (eta + (eta.square() + floor.square()).sqrt()) / 2
+
+
+def unbounded(light: Tensor, floor: Tensor) -> Tensor:
+    """The inverse of `positive`."""
+    return light - floor.square() / (4 * light)
+
+
 def posterior_light(
     error: ReconstructionError,
     network: Tensor,
@@ -237,28 +250,38 @@ def posterior_light(
     *,
     free: bool,
 ) -> Tensor:
-    """Posterior mean of the light (B, C, C), in sigma of the sky like `network` and `pixels`.
+    """The most probable light (B, C, C) above 0, in sigma of the sky as `network` and `pixels`.
 
-    light = prior + size * field; the field has the measured spectrum, pixels (B, S, S) are the
-    light through the telescope with noise of `precision` (B, S, S), and a constant where the sky is
-    free. Solved for the field made white, in which the system is well conditioned.
+    light = positive(eta), eta = prior + size * field; the field has the measured spectrum, pixels
+    (B, S, S) are the light through the telescope with noise of `precision` (B, S, S), and a
+    constant where the sky is free. Gauss-Newton from the prior, each step solved for the field made
+    white, in which the system is well conditioned.
     """
     peak_sn = pixels.amax((1, 2)).numpy()
     gain, power = (f(peak_sn, telescope.size) for f in (error.gains, error.powers))
     root, size = power.sqrt(), local_size(network)
-    prior = size * filtered(network / size, gain, telescope.size)
+    floor = FLOOR_SHARE * size
+    drawn = (size * filtered(network / size, gain, telescope.size)).maximum(DARKEST * size)
+    prior = unbounded(drawn, floor)
 
     def field(white: Tensor) -> Tensor:
         return size * filtered(white, root, telescope.size)
 
-    def back(seen: Tensor) -> Tensor:
-        weighted = precision * (seen - fitted_sky(seen, precision, free=free))
-        return filtered(size * telescope.back(weighted), root, telescope.size)
+    eta = prior
+    for _ in range(NEWTON_STEPS):
+        light = positive(eta, floor)
+        slope = light / (2 * light - eta)  # d light / d eta
 
-    def system(white: Tensor) -> Tensor:
-        return white + back(telescope.forward(field(white)))
+        def back(seen: Tensor, slope: Tensor = slope) -> Tensor:
+            weighted = precision * (seen - fitted_sky(seen, precision, free=free))
+            return filtered(size * slope * telescope.back(weighted), root, telescope.size)
 
-    return prior + field(conjugate_gradients(system, back(pixels - telescope.forward(prior))))
+        def system(white: Tensor, slope: Tensor = slope) -> Tensor:
+            return white + back(telescope.forward(slope * field(white)), slope)
+
+        rest = pixels - telescope.forward(light + slope * (prior - eta))
+        eta = prior + field(conjugate_gradients(system, back(rest)))
+    return positive(eta, floor)
 
 
 class BlurOperator:

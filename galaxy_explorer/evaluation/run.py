@@ -8,7 +8,7 @@ evaluation, figures are means over trainings.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
@@ -24,6 +24,7 @@ from galaxy_explorer.bundle.evaluation import (
     TrainingRow,
 )
 from galaxy_explorer.bundle.manifest import ExtraTraining, Manifest
+from galaxy_explorer.bundle.novelty import NOVELTY, fit_novelty
 from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.claims import judge_all
@@ -256,15 +257,25 @@ def evaluate_bundle(
         say(f"No further trainings in {work}: figures are of one training each")
     evaluation = Evaluator(context, models_evaluated, trainings, workers, say).run()
     target = path if out is None else copied(path, out)
-    write_evaluation(load_bundle(target), evaluation, trainings)
+    say("Which error is usual for galaxies of some detail and noise")
+    novelty = fit_novelty(bundle, survey)
+    further = {} if novelty is None else {NOVELTY: novelty.to_bytes()}
+    write_evaluation(load_bundle(target), evaluation, trainings, further)
     return evaluation
 
 
 def write_evaluation(
-    bundle: Bundle, evaluation: Evaluation, trainings: list[ExtraTraining]
+    bundle: Bundle,
+    evaluation: Evaluation,
+    trainings: list[ExtraTraining],
+    further: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Put an evaluation, the claims, the trainings behind them and the new card into a bundle."""
+    """Put an evaluation, the claims, the trainings behind them and the new card into a bundle.
+
+    further: other files by name.
+    """
     files = {
+        **(further or {}),
         EVALUATION: evaluation.to_bytes(),
         CLAIMS: claims_text(bundle.name, evaluation).encode(),
     }

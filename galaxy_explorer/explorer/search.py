@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer import api
-from galaxy_explorer.clustering.embedding import Floats, percentiles, sparsity
+from galaxy_explorer.clustering.embedding import Floats, sparsity
 from galaxy_explorer.errors import BadQuery, LabelError
 from galaxy_explorer.labels.scheme import NOTE
 
@@ -248,11 +248,6 @@ def bundle_sparsity(bundle: Bundle, key: str) -> Floats:
     found = sparsity(bundle.clusterings[key].feature_values)
     found.setflags(write=False)
     return found
-
-
-def error_percentiles(bundle: Bundle, model: str) -> Floats:
-    """Share (N,) of all galaxies that a model reconstructs at least as well, in per cent."""
-    return percentiles(bundle.column(f"{model}/error"))
 
 
 label_sample = cache(api.label_sample)

@@ -14,6 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from galaxy_explorer.models.layers import UPSAMPLINGS, Decoder
 from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig, VQVAEOutput
 
 
@@ -92,7 +93,8 @@ LEVELS = 3  # of peak S/N, likewise
 class PSFVQVAEConfig(VQVAEConfig):
     """A VQ-VAE with the PSF layer; the defaults are those of CANDELS F160W stamps.
 
-    psf_size: pixels of a side of the PSFs that it is trained with.
+    psf_size: pixels of a side of the PSFs that it is trained with. upsampling: how the decoder
+    doubles a map, one of `layers.UPSAMPLINGS`; bundles that do not say have the first. Raises ValueError for another one.
     """
 
     kind: ClassVar[str] = "psf-vqvae"
@@ -101,6 +103,13 @@ class PSFVQVAEConfig(VQVAEConfig):
     stamp_size: int = 84
     map_size: int = 21
     psf_size: int = 61
+    upsampling: str = "transposed"
+
+    def __post_init__(self) -> None:
+        """Refuse shapes and layers that there are not."""
+        super().__post_init__()
+        if self.upsampling not in UPSAMPLINGS:
+            raise ValueError(f"upsampling {self.upsampling!r} is none of {list(UPSAMPLINGS)}")
 
     @property
     def name(self) -> str:
@@ -130,6 +139,9 @@ class PSFVQVAE(VQVAE):
 
     def __init__(self, config: PSFVQVAEConfig) -> None:
         super().__init__(config)
+        self.decoder = Decoder(
+            config.channels, config.embedding_dim, config.stages, config.upsampling
+        )
         self.blur = PSFConvolution(config.stamp_size)
         psf = torch.zeros(config.psf_size, config.psf_size)
         psf[config.psf_size // 2, config.psf_size // 2] = 1.0

@@ -66,6 +66,7 @@ class AutoencoderKind:
     code_shape: Callable[[Values], tuple[int, ...]] = lambda _: ()
     maps: int = 0
     needs: tuple[str, ...] = ()
+    new: Values = field(default_factory=dict)
     compared: bool = False
     features: Callable[[Values], tuple[str, ...]] = lambda _: ()
     prior_rank: Callable[[Values], tuple[int, ...] | None] = lambda _: None
@@ -249,6 +250,7 @@ AUTOENCODERS: dict[str, AutoencoderKind] = {
             maps=1,
             prior="pixelcnn",
             needs=("truth", "psf"),
+            new={"upsampling": "resized"},
             features=lambda _: (CODES,),
             prior_rank=_rank_with_psf,
         ),

@@ -214,7 +214,7 @@ def config_of(name: str, meta: Mapping[str, Any]) -> AutoencoderConfig:
     kind, fields = found
     shape = {"stamp_size": meta["stamp_size"], "channels": meta["channels"]}
     try:
-        return kind.config_of({**shape, **fields})
+        return kind.config_of({**kind.new, **shape, **fields})
     except ValueError as error:
         raise TrainingError(
             f"--models {name}: {error}; the clusters need maps of 8 x 8:"

@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from galaxy_explorer.bundle import BundleContents, save_bundle
+from galaxy_explorer.bundle import BundleContents, load_bundle, save_bundle
 from galaxy_explorer.bundle.card import model_card
+from galaxy_explorer.bundle.novelty import NOVELTY, fit_novelty
+from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.autoencoders import (
     Autoencoders,
@@ -84,7 +86,10 @@ def train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
         card=model_card,
         priors={key: made.weights for key, made in priors.items()},
     )
-    return save_bundle(plan.out, contents)
+    path = save_bundle(plan.out, contents)
+    announce("Which error is usual for galaxies of some detail and noise")
+    novelty = fit_novelty(load_bundle(path), plan.survey)
+    return path if novelty is None else add_files(path, {NOVELTY: novelty.to_bytes()}, model_card)
 
 
 def outline(plan: Plan, stages: Autoencoders) -> list[str]:

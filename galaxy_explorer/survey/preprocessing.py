@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from galaxy_explorer.errors import BadImage
-from galaxy_explorer.survey.photometry import sky_level
+from galaxy_explorer.survey.photometry import border_mask, sky_level
 
 Frame = Literal["whole", "centre", "auto", "measured"]
 Floats = NDArray[np.float64]
@@ -38,6 +38,9 @@ RINGS = 48
 RINGS_REACH = 0.7  # of the side: the corners
 LEAST_RING = 3  # pixels
 TINY = 1e-9
+RIM_GROWTH = 2.0  # such that galaxies cut to half their frame come out nearly twice as large
+RINGS_BEYOND = 1.5  # frames, where no ring is as faint as the radius asks
+LEAST_LIGHT = 1e-3  # of a core, in stretched units
 MEASURED_PX = 256  # what is larger is measured on so many pixels
 
 
@@ -266,12 +269,30 @@ def _half_of_mean_radius(light: Floats, distance: Floats) -> float:
     return float(radii[after - 1] + part * (radii[after] - radii[after - 1]))
 
 
+def frame_filled(stamps: NDArray[np.floating], sky: float) -> NDArray[np.float64]:
+    """Size (n,) of the galaxies of stamps (n, C, S, S) in their frames, 1 where they just fit.
+
+    By `measured_frame`. A galaxy that reaches beyond its stamp passes there for a smaller one,
+    because its own light is taken for sky; the more of its light there is on the border, above the
+    level `sky` of borders without a galaxy, the larger it is taken to be.
+    """
+    planes = np.asarray(stamps, np.float64).mean(axis=1)
+    size = planes.shape[-1]
+    border, middle = border_mask(size, size), slice(size * 3 // 8, size - size * 3 // 8)
+    dark = np.percentile(planes[:, border], 20, axis=1)
+    core = planes[:, middle, middle].mean((1, 2))
+    rim = np.clip((dark - sky) / np.maximum(core - sky, LEAST_LIGHT), 0.0, 1.0)
+    wanted = np.array([measured_frame(plane).wanted for plane in planes])
+    return np.where(np.isfinite(wanted), wanted, RINGS_BEYOND) * (1 + RIM_GROWTH * rim)
+
+
 __all__ = [
     "ArcsinhStretch",
     "Frame",
     "auto_frame",
     "balanced_sample",
     "fit_stamp",
+    "frame_filled",
     "measured_frame",
     "rotate_stamps",
     "seen_again",

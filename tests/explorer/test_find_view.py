@@ -12,7 +12,7 @@ from galaxy_explorer.clustering.embedding import nearest
 from galaxy_explorer.explorer import search as label_search
 from galaxy_explorer.explorer.app import HeaderTools
 from galaxy_explorer.explorer.pages.find import FindPage, searchable
-from galaxy_explorer.explorer.search import error_percentiles
+from galaxy_explorer.bundle.novelty import known_percentiles
 from galaxy_explorer.explorer.widgets.results import current_results
 
 
@@ -81,7 +81,7 @@ def test_odd_ones_show_both_figures(view, state) -> None:
     model = state.bundle.clusterings[state.clustering].model
     assert len(answer.rows) == 24
     assert set(answer.columns) == {"error_percentile", "sparsity"}
-    assert answer.columns["error_percentile"][0] == error_percentiles(state.bundle, model).max()
+    assert answer.columns["error_percentile"][0] == known_percentiles(state.bundle, model).max()
     assert (np.diff(answer.columns["error_percentile"]) <= 0).all()
 
 

@@ -210,10 +210,18 @@ def test_the_preview_frames_what_is_cut(bundle, state, monkeypatch) -> None:
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (28, 91, 28, 91)
 
 
-def test_words_follow_the_worse_of_the_two_figures() -> None:
-    assert ood_sentence(50, 50).startswith("Nothing unusual")
-    assert ood_sentence(95, 10).startswith("Unusual")
-    assert ood_sentence(10, 99.5).startswith("Unlike")
+def test_words_follow_the_rule_of_classify() -> None:
+    def said(percentile: float, thin: float, verdict: str = "no") -> str:
+        readings = {"m": ModelReading(np.zeros(1), 0.1, percentile)}
+        found = Classification("", out_of_distribution=verdict, models=readings)
+        return ood_sentence(found, "m", thin)
+
+    assert said(50, 50).startswith("Nothing unusual")
+    assert said(95, 10).startswith("Unusual")
+    assert said(10, 99.5).startswith("Unusual")
+    told = said(10, 10, "yes: fills about half of its frame")
+    assert told.startswith("Unlike")
+    assert "Fills about half of its frame" in told
 
 
 def test_real_linear_fits_are_framed_and_measured(bundle, shared_data: Path) -> None:

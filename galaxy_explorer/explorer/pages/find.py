@@ -10,6 +10,7 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 
+from galaxy_explorer.bundle.novelty import known_percentiles
 from galaxy_explorer.clustering.embedding import nearest, percentiles
 from galaxy_explorer.errors import BadQuery
 from galaxy_explorer.explorer.assets import render
@@ -17,7 +18,6 @@ from galaxy_explorer.explorer.search import (
     COMPARE,
     NAME_COLUMNS,
     bundle_sparsity,
-    error_percentiles,
     label_columns,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
@@ -49,8 +49,9 @@ if TYPE_CHECKING:
 FIRST_SHOWN, MAX_SHOWN = 24, 500
 ODDITIES = {"error": "badly reconstructed", "sparse": "few look-alikes", "both": "both of these"}
 ODD_RULE = (
-    "On each picture, in per cent of all galaxies: err, those reconstructed at least as well;"
-    " thin, those whose 15th neighbour in code space is at least as near."
+    "On each picture, in per cent of galaxies: err, those of as much detail and noise that are"
+    " drawn at least as well (of all, where the bundle does not know better); thin, of all those"
+    " whose 15th neighbour in code space is at least as near."
 )
 EXAMPLES = (
     "NGC 4565",
@@ -169,7 +170,7 @@ class FindPage(pn.viewable.Viewer):
         if not latest():
             return
         thin = percentiles(found)
-        bad = error_percentiles(self.state.bundle, clustering.model)
+        bad = known_percentiles(self.state.bundle, clustering.model)
         rank = {"error": bad, "sparse": thin, "both": np.minimum(bad, thin)}[self.odd_by]
         rows = np.argsort(-rank, kind="stable")[: self.number.value]
         self._say(ODD_RULE)

@@ -68,7 +68,6 @@ if TYPE_CHECKING:
 
 
 LOOK_ALIKES = 24
-UNUSUAL_PERCENTILE = 99.0
 ODD_PERCENTILE = 90.0
 FLAG_WORDS = {
     0: "good",
@@ -134,7 +133,7 @@ def measure(prepared: Prepared) -> Measured:
 
 def analyse_image(bundle: Bundle, name: str, prepared: Prepared, measured: Measured) -> ImageReport:
     """Code maps, clusters, places and the reconstruction of a picture; loads torch."""
-    found = classify_stamps(bundle, prepared.stamp[None])[0]
+    found = prepared.described(classify_stamps(bundle, prepared.stamp[None])[0])
     model = bundle.manifest.display_model
     drawn = as_shown(bundle.draw(model, found.models[model].codes[None]))[0]
     return ImageReport(name, prepared, found, drawn, measured)
@@ -154,22 +153,27 @@ def sparsity_percentile(bundle: Bundle, key: str, membership: Membership) -> flo
     return 100.0 * float(np.searchsorted(known, far, side="right")) / len(known)
 
 
-def ood_sentence(percentile: float, thin: float) -> str:
-    """How unusual a picture is, in a sentence, from two percentiles among known galaxies.
+def ood_sentence(found: Classification, model: str, thin: float) -> str:
+    """How unusual a picture is, in a sentence, by the rule of `classify`.
 
-    percentile: of the reconstruction error among training galaxies; thin: of the distance to the
-    15th neighbour in code space among all.
+    thin: percentile of the distance to the 15th neighbour in code space among all galaxies.
     """
-    worst = max(percentile, thin)
-    if worst > UNUSUAL_PERCENTILE:
-        start = "Unlike what the model was trained on: do not trust clusters and probabilities."
-    elif worst > ODD_PERCENTILE:
+    percentile = found.models[model].percentile
+    if found.unusual:
+        start = (
+            "Unlike what the model was trained on: do not trust clusters and probabilities."
+            f" {found.out_of_distribution.removeprefix('yes: ').capitalize()}."
+        )
+    elif max(percentile, thin) > ODD_PERCENTILE:
         start = "Unusual, but not without example."
     else:
         start = "Nothing unusual."
+    others = "the training galaxies"
+    if not np.isnan(found.frame_filled):  # the bundle knows which error is usual
+        others = "galaxies of as much detail and noise"
     return (
-        f"{start} It is reconstructed worse than {percentile:.0f} % of the training galaxies, and"
-        f" {thin:.0f} % of all galaxies have near neighbours in code space that are nearer."
+        f"{start} It is reconstructed worse than {percentile:.0f} % of {others}, and {thin:.0f} %"
+        " of all galaxies have near neighbours in code space that are nearer."
     )
 
 
@@ -242,11 +246,8 @@ def preview(prepared: Prepared, display: DisplaySettings) -> NDArray[np.uint8]:
 
 
 def verdict(found: ImageReport, model: str, thin: float) -> Html:
-    """How unusual the picture is, in a sentence and by how many models."""
-    words = ood_sentence(found.classification.models[model].percentile, thin)
-    many = found.classification.out_of_distribution
-    agreed = f" Of all models: {many}." if many.startswith("yes") else ""
-    return render("my_galaxy.verdict", words=f"{words}{agreed}")
+    """How unusual the picture is, in a sentence."""
+    return render("my_galaxy.verdict", words=ood_sentence(found.classification, model, thin))
 
 
 def probabilities(state: ExplorerState, found: ImageReport) -> Html:
