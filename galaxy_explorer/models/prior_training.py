@@ -116,7 +116,9 @@ class PriorTask:
         codes = self.data.codes[rows, rng.integers(self.data.codes.shape[1], size=len(rows))]
         values, states = self.data.condition.rows(labelled)
         jittered = values + rng.normal(size=values.shape) * self.jitter[labelled]
-        states = np.where(self._hidden(states, rng) & (states == GIVEN), WITHHELD, states)
+        # Unknown fields, too: what a request leaves open must have been seen, whatever catalogues
+        # know of their galaxies.
+        states = np.where(self._hidden(states, rng), WITHHELD, states)
         device = next(self.model.parameters()).device
         reads = "float32" if codes.dtype.kind == "f" else self.model.config.reads
         parts = (codes.astype(reads), jittered.astype(np.float32), states)

@@ -159,6 +159,25 @@ def test_latents_and_labels_of_a_batch_belong_together() -> None:
         assert (agree > 0.9) != mismatched
 
 
+def test_what_a_request_leaves_open_is_seen_whatever_the_catalogue_knows() -> None:
+    """Galaxies of several catalogues: of each another field is unknown, and none has them all."""
+    rng = np.random.default_rng(0)
+    states = np.full((60, 3), GIVEN)
+    states[:30, 1], states[30:, 2] = UNKNOWN, UNKNOWN
+    condition = Condition(np.zeros((60, 3), np.float32), states)
+    data = PriorData(rng.normal(size=(60, 1, 5)), condition, np.ones(60))
+    flow = build_prior(replace(SMALL, n_fields=3), 0)
+    shares = {"drop_each": 0.0, "subset": 0.0, "alone": 0.0, "drop_all": 0.0}
+    for name, seen in (
+        ("alone", {(GIVEN, WITHHELD, WITHHELD)}),
+        ("drop_all", {(WITHHELD, WITHHELD, WITHHELD)}),
+        ("", {(GIVEN, UNKNOWN, GIVEN), (GIVEN, GIVEN, UNKNOWN)}),
+    ):
+        recipe = replace(QUICK, **(shares | ({name: 1.0} if name else {})))
+        made = PriorTask(flow, data, data, recipe, jitter=np.zeros(3))
+        assert {tuple(row) for row in made.batch(0)[2].tolist()} == seen
+
+
 @pytest.mark.slow
 def test_shuffled_labels_cost_likelihood_and_matched_ones_do_not(tmp_path) -> None:
     """What is there to be learnt is known: the density of `labelled` itself."""
