@@ -20,7 +20,7 @@ import numpy as np
 from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.bundle.evaluation import Cost
 from galaxy_explorer.errors import SettingError, SurveyError
-from galaxy_explorer.models.conditions import Labels, labels_of
+from galaxy_explorer.models.conditions import MorphologyLabels, labels_of
 from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.autoencoders import Replica
 from galaxy_explorer.pipeline.plan import SPLITS
@@ -107,7 +107,7 @@ class Context:
         return np.asarray(self.survey.column("ttype_class"))
 
     @cached_property
-    def labels(self) -> Labels:
+    def labels(self) -> MorphologyLabels:
         """T, attributes and class of each galaxy, with their errors, as far as they are known."""
         survey = self.survey
         return labels_of(survey.column, survey.column_names, self.splits, ATTRIBUTES_KNOWN)
