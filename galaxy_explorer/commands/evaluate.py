@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from galaxy_explorer.bundle.emulation import EmulationFigure
-    from galaxy_explorer.bundle.manifest import RegressorEntry
 
 
 def evaluate(  # noqa: PLR0913 - each option of the command is an argument
@@ -89,13 +88,15 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
     if emulator and judge:
         raise SettingError("--judge: --emulator makes the judge too; give one of the two")
     if judge:
+        from galaxy_explorer.bundle.card import readings_rows
         from galaxy_explorer.evaluation.judge import add_judge
 
         entry = add_judge(bundle, source, grid=grid, out=out, say=told)
         if as_json:
             say_json({"bundle": out or bundle, **to_builtins(entry)})
             return
-        say_readings(entry)
+        for what, stamps, number, r, rms, mean in readings_rows(entry):
+            say(f"{what}, {stamps}: r {r}, rms error {rms}, mean error {mean} (n {number})")
         say(f"Written into {out or bundle}; look at it: galaxy-explorer info {out or bundle}")
         return
     if emulator:
@@ -143,18 +144,6 @@ def in_line(figure: EmulationFigure) -> str:
     value = "-" if figure.value is None else f"{figure.value:.3f}"
     what = f"{figure.name}, {figure.statistic}" if figure.statistic else figure.name
     return f"{figure.verdict:12} {value:>7}  {what} (n {figure.n})"
-
-
-def say_readings(judge: RegressorEntry) -> None:
-    """What a judge reads of held-out galaxies, real and drawn, as a table."""
-    from rich.table import Table
-
-    from galaxy_explorer.bundle.card import READINGS_HEAD, readings_rows
-
-    shown = Table(*READINGS_HEAD, title="Read of held-out galaxies")
-    for row in readings_rows(judge):
-        shown.add_row(*map(str, row))
-    say(shown)
 
 
 def _say_file(bundle: Path, name: str) -> None:

@@ -21,7 +21,7 @@ from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.bundle.evaluation import Cost
 from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.errors import SettingError
-from galaxy_explorer.models.conditions import Labels, labels_of
+from galaxy_explorer.models.conditions import MorphologyLabels, labels_of
 from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.autoencoders import Replica
 from galaxy_explorer.pipeline.plan import SPLITS
@@ -103,7 +103,7 @@ class Context:
         return np.asarray(self.survey.column("ttype_class"))
 
     @cached_property
-    def labels(self) -> Labels:
+    def labels(self) -> MorphologyLabels:
         """T, attributes and class of each galaxy, with their errors, as far as they are known."""
         survey = self.survey
         return labels_of(survey.column, survey.column_names, self.splits, ATTRIBUTES_KNOWN)

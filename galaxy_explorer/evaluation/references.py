@@ -196,7 +196,7 @@ def network_rows(context: Context, found: np.ndarray, side: np.ndarray) -> list[
         )
         value = {**estimate.scores(), "chance": chance}
         unit = "stages" if name == "MAE of T" else ""
-        note = "trained on T-types of the train split; all that r-band stamps this small tell"
+        note = "trained on T-types of the train split; all that stamps this small tell"
         rows.append(make_row(JUDGE, "ceiling", name, value, n=len(truth), unit=unit, note=note))
     return rows
 

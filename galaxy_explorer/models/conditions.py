@@ -212,7 +212,7 @@ def errors_of(column: str, columns: Columns, names: Sequence[str]) -> Floats | N
 
 
 @dataclass(frozen=True)
-class Labels:
+class MorphologyLabels:
     """What a catalogue knows of N galaxies, NaN where it does not.
 
     ttype, ttype_error (N,): in stages. names: of A attributes; attributes, attribute_errors (N, A):
@@ -226,9 +226,9 @@ class Labels:
     attribute_errors: Floats
     classes: NDArray[np.int64]
 
-    def rows(self, rows: NDArray[np.int64]) -> Labels:
+    def rows(self, rows: NDArray[np.int64]) -> MorphologyLabels:
         """Those of some of the galaxies."""
-        return Labels(
+        return MorphologyLabels(
             self.ttype[rows],
             self.ttype_error[rows],
             self.names,
@@ -251,7 +251,7 @@ def read_columns(attributes: Iterable[str]) -> tuple[str, ...]:
 
 def labels_of(
     columns: Columns, names: Sequence[str], splits: NDArray[np.str_], least: Mapping[str, int]
-) -> Labels:
+) -> MorphologyLabels:
     """T, attributes and classes of a catalogue with these columns.
 
     splits (N,); least: by the name of a split, galaxies of it that must have an attribute. An
@@ -278,7 +278,7 @@ def labels_of(
         if column in names:
             classes[has_word(columns, column, word) == 1] = place
     empty = np.empty((count, 0))
-    return Labels(
+    return MorphologyLabels(
         *known("ttype"),
         tuple(kept),
         np.stack([values for values, _ in kept.values()], 1) if kept else empty,

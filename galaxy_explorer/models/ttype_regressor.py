@@ -28,7 +28,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from galaxy_explorer.models.conditions import CLASSES, Labels
+from galaxy_explorer.models.conditions import CLASSES, MorphologyLabels
 from galaxy_explorer.models.inference import d4
 from galaxy_explorer.models.training import Recipe, train
 
@@ -157,7 +157,7 @@ class Taught(NamedTuple):
         return Taught(*(values[torch.from_numpy(rows)].to(device) for values in self))
 
 
-def taught_by(labels: Labels) -> Taught:
+def taught_by(labels: MorphologyLabels) -> Taught:
     """Labels of N galaxies with their weights."""
 
     def weighted(values: Floats, errors: Floats, scatter: float) -> tuple[Tensor, Tensor]:
@@ -203,7 +203,11 @@ class JudgeTask:
     """
 
     def __init__(
-        self, stamps: Stamps, labels: Labels, validation: tuple[Stamps, Labels], recipe: Recipe
+        self,
+        stamps: Stamps,
+        labels: MorphologyLabels,
+        validation: tuple[Stamps, MorphologyLabels],
+        recipe: Recipe,
     ) -> None:
         torch.manual_seed(recipe.seed)  # the initial weights
         self.read = np.flatnonzero(labels.read)
@@ -316,8 +320,8 @@ def judge_stamps(model: TTypeRegressor, stamps: Stamps, *, turns: int = 8) -> Re
 
 def train_judge(
     stamps: Stamps,
-    labels: Labels,
-    validation: tuple[Stamps, Labels],
+    labels: MorphologyLabels,
+    validation: tuple[Stamps, MorphologyLabels],
     work_dir: Path,
     recipe: Recipe = JUDGE_RECIPE,
 ) -> TTypeRegressor:

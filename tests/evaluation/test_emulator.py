@@ -119,7 +119,7 @@ def test_the_judge_alone_goes_into_a_bundle(proof, bundle, survey, tmp_path):
     found = CliRunner().invoke(app, [*words, "--out", str(out)])
     assert found.exit_code == 0, found.output
     assert (out / "judge.safetensors").read_bytes() == (bundle / "judge.safetensors").read_bytes()
-    assert "Strength of the arms" in found.output
+    assert "Strength of the arms, real: r " in found.output
     assert load_bundle(out).ttype_regressor == load_bundle(bundle).ttype_regressor
     refused = CliRunner().invoke(app, [*words, "--emulator"])
     assert "give one of the two" in refused.output + str(refused.exception)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from galaxy_explorer.models.conditions import CLASSES, Labels, labels_of
+from galaxy_explorer.models.conditions import CLASSES, MorphologyLabels, labels_of
 from galaxy_explorer.models.ttype_regressor import (
     JUDGE_RECIPE,
     MOST_NOISE,
@@ -30,7 +30,7 @@ def labels(ttype, *, errors=None, attributes=None, classes=None):
     """Arms grow with T, bars are there or not; nothing has an error unless it is given."""
     n = len(ttype)
     known = np.stack([((ttype + 5) / 13).clip(0, 1), (ttype > 2).astype(float)], 1)
-    return Labels(
+    return MorphologyLabels(
         ttype,
         np.full(n, np.nan) if errors is None else errors,
         NAMES,
