@@ -322,7 +322,7 @@ class FlowSampler:
 
 SAMPLES_A_PASS = 4  # of a rectified flow, always as many, so that no batch changes the arithmetic
 # Above 1 the first steps are the shortest: what goes wrong early ends in another galaxy.
-EARLY_STEPS = 1.5
+EARLY_STEPS = 1.25
 
 
 class RectifiedSampler:
