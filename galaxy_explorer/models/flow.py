@@ -198,7 +198,8 @@ class RectifiedConfig(StoredConfig):
     """Everything that fixes the shape of a rectified flow; the defaults are the recipe `modern`.
 
     embedding_dim: of the code vectors; components: of these that are drawn. patch: side of the
-    squares of the map that the transformer sees as one. steps: from noise to vectors, in sampling.
+    squares of the map that the transformer sees as one. steps: from noise to vectors, in sampling;
+    8 draw nearly what 40 of Euler's method do.
     Raises ValueError for a shape that the layers cannot have.
     """
 
@@ -215,7 +216,7 @@ class RectifiedConfig(StoredConfig):
     layers: int = 8
     features: int = 256
     heads: int = 8
-    steps: int = 16
+    steps: int = 8
     n_fields: int = 1
     condition_dim: int = 128
     octaves: int = 4

@@ -253,7 +253,7 @@ FLOW_RECIPES = {
 RECTIFIED_RECIPES = {
     "tiny": PriorPlan(
         PriorRecipe("tiny", 60, 32, 3e-3, 3e-4, clip_norm=1.0, validated=64),
-        {"layers": 2, "features": 32, "heads": 4, "condition_dim": 16, "components": 8, "steps": 8},
+        {"layers": 2, "features": 32, "heads": 4, "condition_dim": 16, "components": 8},
     ),
     # Two hours of one core.
     "quick": PriorPlan(

@@ -321,6 +321,8 @@ class FlowSampler:
 
 
 SAMPLES_A_PASS = 4  # of a rectified flow, always as many, so that no batch changes the arithmetic
+# Above 1 the first steps are the shortest: what goes wrong early ends in another galaxy.
+EARLY_STEPS = 1.25
 
 
 class RectifiedSampler:
@@ -342,7 +344,7 @@ class RectifiedSampler:
         steps, numbers = self.flow.config.steps, len(draw.numbers)
         starts = range(0, numbers, SAMPLES_A_PASS)
         blocks = [_FlowBlock(self.flow, draw, start) for start in starts]
-        times = [*np.linspace(0, LAST_TIME, steps).tolist(), 1.0]
+        times = [*(LAST_TIME * np.linspace(0, 1, steps) ** EARLY_STEPS).tolist(), 1.0]
         for step, (now, then) in enumerate(pairwise(times), 1):
             for block in blocks:
                 if cancelled():

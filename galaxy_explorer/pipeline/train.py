@@ -61,8 +61,8 @@ def train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
     recipe = PRIOR_RECIPE[plan.recipe.name]
     priors = {}
     for name in plan.with_prior:
-        made = train_prior(stages.coded(products[name]), recipe, seed=plan.seed)
-        priors[f"{name}/{made.entry['kind']}"] = made
+        prior = train_prior(stages.coded(products[name]), recipe, seed=plan.seed)
+        priors[f"{name}/{prior.entry['kind']}"] = prior
     clusterings = {}
     with progress(len(plan.clusterings), "Clustering", unit="clusterings") as advance:
         for key in plan.clusterings:
@@ -77,14 +77,14 @@ def train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
         manifest={
             **_manifest(plan, products, clusterings),
             "trainings": trainings,
-            "priors": {key: made.entry for key, made in priors.items()},
+            "priors": {key: prior.entry for key, prior in priors.items()},
         },
         columns=columns,
         weights={name: made.weights for name, made in products.items()},
         codes={name: made.codes for name, made in products.items()},
         arrays={key: made.arrays for key, made in clusterings.items()},
         card=model_card,
-        priors={key: made.weights for key, made in priors.items()},
+        priors={key: prior.weights for key, prior in priors.items()},
     )
     path = save_bundle(plan.out, contents)
     announce("Which error is usual for galaxies of some detail and noise")
