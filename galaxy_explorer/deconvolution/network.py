@@ -158,7 +158,7 @@ def _ring_mean(values: Tensor) -> NDArray[np.float64]:
 
 FLOOR_SHARE = 0.3  # of the error's size: where light bends towards 0 instead of falling below
 DARKEST = 0.01  # likewise: the least light that is expected
-NEWTON_STEPS = 5
+NEWTON_STEPS = 3
 STEPS = 80  # of conjugate gradients at most
 TOLERANCE = 1e-3  # on the residual of the linear system
 
