@@ -264,7 +264,11 @@ class Prepared:
         if found.other_scale:
             pixels = round(self.side * found.frame_filled)
             fits = 8 <= pixels <= min(self.image.shape[1:])
-            hint = f"take its central {pixels} pixels (--frame {pixels})" if fits else "a wider picture is needed"
+            hint = (
+                f"take its central {pixels} pixels (--frame {pixels})"
+                if fits
+                else "a wider picture is needed"
+            )
             words = f"{words}; {hint}"
         return replace(found, taken=self.taken, out_of_distribution=words)
 

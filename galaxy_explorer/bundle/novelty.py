@@ -144,16 +144,13 @@ class Novelty:
 
     def distance_percentiles(self, measures: Floats) -> Floats:
         """Share (n,) in % of held-out galaxies that are nearer to the others by their measures."""
-        return np.interp(self._distance(measures), self.distances, PERCENTS)
+        far = distance_of(measures, self.centre, self.precision)
+        return np.interp(far, self.distances, PERCENTS)
 
     def fill_percentiles(self, filled: Floats) -> Floats:
         """Share (n,) in % of held-out galaxies whose size in the frame is nearer to the median."""
         place = np.interp(filled, self.fills, PERCENTS)
         return np.asarray(np.abs(2 * place - 100))
-
-    def _distance(self, measures: Floats) -> Floats:
-        off = measures - self.centre
-        return np.asarray(np.sqrt(np.einsum("ni,ij,nj->n", off, self.precision, off)))
 
     def _terms(self, measures: Floats) -> Floats:
         return quadratic(np.clip((measures - self.centre) / self.spread, -REACH, REACH))
@@ -174,6 +171,12 @@ class Novelty:
 def log_error(errors: NDArray[np.floating]) -> Floats:
     """Natural logarithm of errors (n,), finite for 0."""
     return np.log(np.maximum(np.asarray(errors, np.float64), 1e-12))
+
+
+def distance_of(measures: Floats, centre: Floats, precision: Floats) -> Floats:
+    """Mahalanobis distance (n,) of measures (n, M) from a centre (M,)."""
+    off = measures - centre
+    return np.asarray(np.sqrt(np.einsum("ni,ij,nj->n", off, precision, off)))
 
 
 def quadratic(values: Floats) -> Floats:
@@ -208,13 +211,14 @@ def fit_novelty(bundle: Bundle, survey: Survey) -> Novelty | None:
     square = terms[train].T @ terms[train] + np.eye(terms.shape[1])
     weights = {n: np.linalg.solve(square, terms[train].T @ v[train]) for n, v in logs.items()}
     rest = {name: logs[name] - terms @ weights[name] for name in logs}
+    precision = np.linalg.inv(covariance)
+    far = distance_of(measures[held_out], centre, precision)
     found = Novelty(
-        centre, spread, np.linalg.inv(covariance), sky, usual, 100.0,
-        distances=np.zeros(len(PERCENTS)), fills=np.percentile(filled / usual, PERCENTS),
+        centre, spread, precision, sky, usual, 100.0,
+        distances=np.percentile(far, PERCENTS), fills=np.percentile(filled / usual, PERCENTS),
         weights=weights, known={},
         errors={name: np.percentile(values[held_out], PERCENTS) for name, values in rest.items()},
     )  # fmt: skip
-    found.distances[:] = np.percentile(found._distance(measures[held_out]), PERCENTS)
     far = found.distance_percentiles(measures)
     worse = {n: np.interp(rest[n], found.errors[n], PERCENTS) for n in rest}
     most = [found.fill_percentiles(filled / usual), far[held_out]]
@@ -250,7 +254,9 @@ def _check(bundle: Bundle, path: Path, arrays: Mapping[str, np.ndarray]) -> None
     size, steps = len(DETAIL), len(PERCENTS)
     shapes: dict[str, tuple[int, ...]] = {
         **dict.fromkeys(("sky", "usual_filled", "limit"), (1,)),
-        **{"centre": (size,), "spread": (size,), "precision": (size, size)},
+        "centre": (size,),
+        "spread": (size,),
+        "precision": (size, size),
         **dict.fromkeys(("distances", "fills"), (steps,)),
     }
     for model in bundle.models:

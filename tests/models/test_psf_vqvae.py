@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 import torch
 
 from galaxy_explorer.models.autoencoder_training import (
-    DecoderTask,
     Observations,
     PSFVQVAETask,
     log_chi2,
@@ -61,22 +59,6 @@ def test_new_models_have_no_grid_and_stored_ones_stay_as_they_are() -> None:
     assert PSFVQVAEConfig.from_dict(stored).upsampling == "transposed"
     with pytest.raises(ValueError, match="transposed"):
         PSFVQVAEConfig(upsampling="nearest")
-
-
-def test_a_decoder_is_trained_anew_and_the_codes_stay() -> None:
-    old = network()
-    config = replace(old.config, upsampling="resized")
-    task = DecoderTask(old, config, (observations(), observations(6)), RECIPE)
-    before = {name: value.clone() for name, value in task.model.state_dict().items()}
-    task.model.train()
-    task.loss(0).backward()
-    silent = {n.split(".")[0] for n, p in task.model.named_parameters() if p.grad is None}
-    assert silent == {"encoder"}
-    task.after_step(0, 1)
-    stamps = stretched(torch.randn(2, 1, 84, 84))
-    assert torch.equal(task.model.eval().encode(stamps), old.encode(stamps))
-    for name, value in task.model.state_dict().items():
-        torch.testing.assert_close(value, before[name])
 
 
 def test_it_sees_stamps_as_the_surveys_stretch_shows_them() -> None:
