@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galaxy_explorer.bundle import Bundle, Clustering
-from galaxy_explorer.bundle.novelty import LARGER, SMALLER, judge_stamps
+from galaxy_explorer.bundle.novelty import judge_stamps
 from galaxy_explorer.clustering.embedding import place_on_map
 from galaxy_explorer.clustering.features import index_features, serve_features
 from galaxy_explorer.errors import BadImage, SettingError
@@ -71,13 +71,15 @@ class Classification:
     taken: HDU, planes and unit that were read, in words.
 
     models: by name; clusterings: by key. out_of_distribution: "no", or "yes" with the reason.
-    frame_filled: size in the frame over what is usual among the training galaxies, NaN if unknown.
+    frame_filled: size in the frame over what is usual among the training galaxies, NaN if unknown;
+    other_scale: whether it is so small or large that another frame is worth a try.
     """
 
     file: str
     reason: str = ""
     out_of_distribution: str = ""
     frame_filled: float = math.nan
+    other_scale: bool = False
     models: dict[str, ModelReading] = field(default_factory=dict)
     clusterings: dict[str, Membership] = field(default_factory=dict)
     taken: str = ""
@@ -90,11 +92,6 @@ class Classification:
     def unusual(self) -> bool:
         """Whether it is unlike the training galaxies."""
         return self.out_of_distribution.startswith("yes")
-
-    @property
-    def has_usual_scale(self) -> bool:
-        """Whether it fills as much of its frame as the training galaxies, as far as is known."""
-        return not (self.frame_filled < SMALLER or self.frame_filled > LARGER)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -265,10 +262,14 @@ class Prepared:
     def described(self, found: Classification) -> Classification:
         """What was found of its stamp, with what was taken and which frame to try instead."""
         words = found.out_of_distribution
-        if found.unusual and not found.has_usual_scale:
+        if found.other_scale:
             pixels = round(self.side * found.frame_filled)
             fits = 8 <= pixels <= min(self.image.shape[1:])
-            hint = f"take its central {pixels} pixels (--frame {pixels})" if fits else "a wider picture is needed"
+            hint = (
+                f"take its central {pixels} pixels (--frame {pixels})"
+                if fits
+                else "a wider picture is needed"
+            )
             words = f"{words}; {hint}"
         return replace(found, taken=self.taken, out_of_distribution=words)
 
@@ -382,8 +383,9 @@ def classify_stamps(bundle: Bundle, stamps: np.ndarray) -> list[Classification]:
     return [
         Classification(
             "",
-            out_of_distribution=f"yes: {verdict.reason}" if verdict.unusual else "no",
+            out_of_distribution=verdict.words,
             frame_filled=verdict.filled,
+            other_scale=bool(verdict.scale),
             models={
                 name: ModelReading(made[i], float(errors[name][i]), verdict.percentiles[name])
                 for name, made in codes.items()

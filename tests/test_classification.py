@@ -116,9 +116,9 @@ def test_what_no_training_galaxy_looks_like_is_flagged(bundle, stamps):
 
 
 def test_what_is_reconstructed_well_is_not_flagged(bundle, stamps, monkeypatch):
-    monkeypatch.setattr(
-        "galaxy_explorer.classification._training_errors", lambda *_: np.full(100, 1e9, np.float32)
-    )
+    for name in bundle.models:
+        worse = np.full(len(bundle), 1e9, np.float32)
+        monkeypatch.setitem(bundle._columns, f"{name}/error", worse)
     assert [r.out_of_distribution for r in classify_stamps(bundle, stamps)] == ["no"] * 3
 
 

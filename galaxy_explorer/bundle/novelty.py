@@ -36,6 +36,8 @@ NOMINAL = 0.01  # of the galaxies that are like those of the training
 PERCENTS = np.concatenate([np.arange(0, 1, 0.1), np.arange(1, 99), np.arange(99, 100.05, 0.1)])
 REACH = 4.0  # standard deviations: beyond them the usual error is that at the edge
 SMALLER, LARGER = 0.7, 1.4  # times the usual share of the frame: worth another frame
+SCALE_PERCENTILE = 99.0  # if so few training galaxies are as small or as large in theirs
+FRAME_PART = "the part of its frame that the training galaxies fill"
 FEWEST_TRAIN, FEWEST_HELD_OUT = 300, 100
 BLOCK = 512
 PLAIN_PERCENTILE = 99.0
@@ -49,16 +51,29 @@ NOT_MEASURED = (
 class Verdict:
     """How unusual one stamp is.
 
-    unusual: whether it is unlike the training galaxies; reason: why, "" if it is not. percentiles:
-    of its error by model, distance: of its measures, among galaxies held out of the training.
-    filled: how large it is in its frame over what is usual, NaN where that is not known.
+    reason: why it is unlike the training galaxies, "" if it is not. percentiles: of its error by
+    model, distance: of its measures, among galaxies held out of the training. filled: how large it
+    is in its frame over what is usual, NaN where that is not known; scale: what to say of that, ""
+    where nothing.
     """
 
-    unusual: bool
     reason: str
     percentiles: dict[str, float]
     distance: float = float("nan")
     filled: float = float("nan")
+    scale: str = ""
+
+    @property
+    def unusual(self) -> bool:
+        """Whether it is unlike the training galaxies."""
+        return bool(self.reason)
+
+    @property
+    def words(self) -> str:
+        """All of it, for the table of `classify`."""
+        if self.reason:
+            return f"yes: {self.reason}"
+        return f"no, but it {self.scale}" if self.scale else "no"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,17 +110,15 @@ class Novelty:
         found = []
         for i, (distance, size) in enumerate(zip(far.tolist(), filled.tolist(), strict=True)):
             by_model = {name: float(values[i]) for name, values in worse.items()}
-            reason = self._reason(measures[i], by_model, distance, size)
-            found.append(Verdict(bool(reason), reason, by_model, distance, size))
+            place = float(self.fill_percentiles(np.array([size]))[0])
+            other = place > SCALE_PERCENTILE and not SMALLER < size < LARGER
+            times = "twice" if 1.6 < size < 2.5 else "half" if 0.4 < size < 0.6 else ""
+            scale = f"fills about {times or f'{size:.2g} times'} {FRAME_PART}"
+            reason = scale if place > self.limit else self._reason(measures[i], by_model, distance)
+            found.append(Verdict(reason, by_model, distance, size, scale if other else ""))
         return found
 
-    def _reason(
-        self, measures: Floats, worse: Mapping[str, float], distance: float, filled: float
-    ) -> str:
-        if self.fill_percentiles(np.array([filled]))[0] > self.limit:
-            words = "twice" if 1.6 < filled < 2.5 else "half" if 0.4 < filled < 0.6 else ""
-            words = words or f"{filled:.2g} times"
-            return f"fills about {words} the part of its frame that the training galaxies fill"
+    def _reason(self, measures: Floats, worse: Mapping[str, float], distance: float) -> str:
         if distance > self.limit:
             off = (measures - self.centre) / self.spread
             most = int(np.abs(off).argmax())
@@ -131,16 +144,13 @@ class Novelty:
 
     def distance_percentiles(self, measures: Floats) -> Floats:
         """Share (n,) in % of held-out galaxies that are nearer to the others by their measures."""
-        return np.interp(self._distance(measures), self.distances, PERCENTS)
+        far = distance_of(measures, self.centre, self.precision)
+        return np.interp(far, self.distances, PERCENTS)
 
     def fill_percentiles(self, filled: Floats) -> Floats:
         """Share (n,) in % of held-out galaxies whose size in the frame is nearer to the median."""
         place = np.interp(filled, self.fills, PERCENTS)
         return np.asarray(np.abs(2 * place - 100))
-
-    def _distance(self, measures: Floats) -> Floats:
-        off = measures - self.centre
-        return np.asarray(np.sqrt(np.einsum("ni,ij,nj->n", off, self.precision, off)))
 
     def _terms(self, measures: Floats) -> Floats:
         return quadratic(np.clip((measures - self.centre) / self.spread, -REACH, REACH))
@@ -161,6 +171,12 @@ class Novelty:
 def log_error(errors: NDArray[np.floating]) -> Floats:
     """Natural logarithm of errors (n,), finite for 0."""
     return np.log(np.maximum(np.asarray(errors, np.float64), 1e-12))
+
+
+def distance_of(measures: Floats, centre: Floats, precision: Floats) -> Floats:
+    """Mahalanobis distance (n,) of measures (n, M) from a centre (M,)."""
+    off = measures - centre
+    return np.asarray(np.sqrt(np.einsum("ni,ij,nj->n", off, precision, off)))
 
 
 def quadratic(values: Floats) -> Floats:
@@ -195,13 +211,14 @@ def fit_novelty(bundle: Bundle, survey: Survey) -> Novelty | None:
     square = terms[train].T @ terms[train] + np.eye(terms.shape[1])
     weights = {n: np.linalg.solve(square, terms[train].T @ v[train]) for n, v in logs.items()}
     rest = {name: logs[name] - terms @ weights[name] for name in logs}
+    precision = np.linalg.inv(covariance)
+    far = distance_of(measures[held_out], centre, precision)
     found = Novelty(
-        centre, spread, np.linalg.inv(covariance), sky, usual, 100.0,
-        distances=np.zeros(len(PERCENTS)), fills=np.percentile(filled / usual, PERCENTS),
+        centre, spread, precision, sky, usual, 100.0,
+        distances=np.percentile(far, PERCENTS), fills=np.percentile(filled / usual, PERCENTS),
         weights=weights, known={},
         errors={name: np.percentile(values[held_out], PERCENTS) for name, values in rest.items()},
     )  # fmt: skip
-    found.distances[:] = np.percentile(found._distance(measures[held_out]), PERCENTS)
     far = found.distance_percentiles(measures)
     worse = {n: np.interp(rest[n], found.errors[n], PERCENTS) for n in rest}
     most = [found.fill_percentiles(filled / usual), far[held_out]]
@@ -237,7 +254,9 @@ def _check(bundle: Bundle, path: Path, arrays: Mapping[str, np.ndarray]) -> None
     size, steps = len(DETAIL), len(PERCENTS)
     shapes: dict[str, tuple[int, ...]] = {
         **dict.fromkeys(("sky", "usual_filled", "limit"), (1,)),
-        **{"centre": (size,), "spread": (size,), "precision": (size, size)},
+        "centre": (size,),
+        "spread": (size,),
+        "precision": (size, size),
         **dict.fromkeys(("distances", "fills"), (steps,)),
     }
     for model in bundle.models:
@@ -274,8 +293,7 @@ def judge_stamps(
             f"{high} of {len(by_model)} models reconstruct it worse than {PLAIN_PERCENTILE:.0f} %"
             f" of the training galaxies ({NOT_MEASURED})"
         )
-        unusual = 2 * high >= len(by_model)
-        found.append(Verdict(unusual, reason if unusual else "", by_model))
+        found.append(Verdict(reason if 2 * high >= len(by_model) else "", by_model))
     return found
 
 

@@ -88,11 +88,15 @@ def stamps_observed(
 
     electrons: photo-electrons per unit of flux, (N,); the light then adds its own photon noise,
     taken from the stamp smoothed by PHOTON_SMOOTHING_PX. Without it the noise is the sky's alone.
-    valid: (N, S, S), False where a pixel says nothing: its sigma is infinite.
+    valid: (N, S, S), False where a pixel says nothing: its sigma is infinite, and whatever it holds
+    the network sees the pixel opposite the centre in its place, or sky where that says nothing too.
     """
     from scipy.ndimage import gaussian_filter
 
     pixels = (stamps - sky[:, None, None]).astype(np.float32)
+    if valid is not None:
+        opposite = np.where(valid, pixels, np.float32(0.0))[:, ::-1, ::-1]
+        pixels = np.where(valid, pixels, opposite)
     variance = np.broadcast_to(sky_sigma[:, None, None] ** 2, pixels.shape)
     if electrons is not None:
         width = (0, PHOTON_SMOOTHING_PX, PHOTON_SMOOTHING_PX)
@@ -111,6 +115,8 @@ A_SECOND = re.compile(
 )
 AN_AREA = re.compile(r"(?<![a-z])sr(?![a-z])|arcsec|(/|per) *\(?beam")
 GAINS = ("EGAIN", "GAIN", "CCDGAIN", "ATODGAIN")
+COADDS = ("NCOADD", "NCOADDS", "COADDS")
+PER_SECOND = 1.0  # s: the exposure of an image that was divided by its own
 EXPOSURES = ("EXPTIME", "EXPOSURE", "TEXPTIME", "XPOSURE")
 
 
@@ -137,7 +143,9 @@ def photon_noise(header: Mapping[str, Any], exposure: float | None) -> tuple[flo
     """Photo-electrons per unit of flux of an image, None where that is not known, and words.
 
     exposure: in s, else that of the header. Only electrons, and counts with a GAIN, have photon
-    noise of their own; a header without BUNIT is believed to hold electrons/s.
+    noise of their own; a header without BUNIT is believed to hold electrons/s. Counts of several
+    coadded frames are believed to be their mean. The exposure of a mosaic may be that of all of it,
+    and of an image per second it may be one second: both are said.
     """
     unit = flux_unit(header.get("BUNIT"))
     alone = "the noise is the sky's alone"
@@ -147,6 +155,9 @@ def photon_noise(header: Mapping[str, Any], exposure: float | None) -> tuple[flo
     gain, gain_words = _first(header, GAINS) if unit.kind == "counts" else (1.0, "")
     if gain is None:
         return None, f"BUNIT {unit.text} and no GAIN: {alone}"
+    coadded, coadd_words = _first(header, COADDS) if unit.kind == "counts" else (None, "")
+    if coadded is not None and coadded > 1 and not unit.a_second:
+        gain, gain_words = gain * coadded, f"{gain_words} times {coadd_words} averaged"
     words = f"BUNIT {unit.text or 'absent, electrons/s believed'}"
     words += f", {gain_words} electrons a count" if gain_words else ""
     if unit.kind and not unit.a_second:
@@ -155,6 +166,11 @@ def photon_noise(header: Mapping[str, Any], exposure: float | None) -> tuple[flo
     seconds, said = (exposure, f"--exposure {exposure} s") if exposure else (None, "")
     if seconds is None and unit.kind:
         seconds, said = _first(header, EXPOSURES)
+        if seconds is not None and seconds <= PER_SECOND:
+            return None, f"{words}, {said} is no exposure but its unit: {alone}; give --exposure"
+        drizzled, drizzle_words = _first(header, ("NDRIZIM",))
+        if drizzled is not None and drizzled > 1:
+            said += f" ({drizzle_words} exposures: if not all of them saw this place, --exposure)"
     if seconds is None:
         return None, f"{words} and no exposure: {alone}"
     return gain * seconds, f"{words}: photon noise by {said}"

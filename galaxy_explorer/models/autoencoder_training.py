@@ -437,35 +437,6 @@ class PSFVQVAETask(VQVAETask):
         }
 
 
-class DecoderTask(PSFVQVAETask):
-    """Train the decoder of a model with the PSF layer anew; encoder, codes and codebook stay.
-
-    What was encoded and every prior over the codes stay valid. The layers before the first
-    doubling start from those of the model, if they are of its shape.
-    """
-
-    def __init__(
-        self, model: PSFVQVAE, config: PSFVQVAEConfig, galaxies: Sequence[Observations],
-        recipe: Recipe,
-    ) -> None:  # fmt: skip
-        train, validation = galaxies
-        super().__init__(config, train, validation, recipe)
-        kept = {n: v for n, v in model.state_dict().items() if not n.startswith("decoder.up")}
-        self.model.load_state_dict(kept, strict=False)
-        for part in (self.model.encoder, self.model.quantizer):
-            part.requires_grad_(requires_grad=False)
-
-    def loss(self, step: int) -> Tensor:
-        """Likelihood and truth of what is drawn of the codes."""
-        scene = self._scene(step)
-        with torch.no_grad():
-            codes = self.model.encode(stretched(scene.pixels))
-        return self._misfit(self.model.quantizer.lookup(codes), scene).mean()
-
-    def after_step(self, step: int, steps: int) -> None:
-        """The codebook stays as it is."""
-
-
 def _assemble(
     galaxies: Observations,
     rows: NDArray[np.int64],

@@ -93,7 +93,7 @@ class ResizeConvolution(nn.Conv2d):
         """
         kernels = self.weight.flatten(0, 1)[:, None]  # (E D, 1, 3, 3)
         product = nn.functional.conv2d(kernels, self.interpolation[None, None], padding=3)
-        together = product[:, 0].unflatten(0, self.weight.shape[:2]).flip(2, 3).transpose(0, 1)
+        together = product.reshape(*self.weight.shape[:2], 6, 6).flip(2, 3).transpose(0, 1)
         return nn.functional.conv_transpose2d(x, together, self.bias, stride=2, padding=2)
 
 

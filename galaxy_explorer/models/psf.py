@@ -94,7 +94,8 @@ class PSFVQVAEConfig(VQVAEConfig):
     """A VQ-VAE with the PSF layer; the defaults are those of CANDELS F160W stamps.
 
     psf_size: pixels of a side of the PSFs that it is trained with. upsampling: how the decoder
-    doubles a map, one of `layers.UPSAMPLINGS`; bundles that do not say have the first. Raises ValueError for another one.
+    doubles a map, one of `layers.UPSAMPLINGS`; bundles that do not say have the first, models that
+    are trained now the second. Raises ValueError for another one.
     """
 
     kind: ClassVar[str] = "psf-vqvae"

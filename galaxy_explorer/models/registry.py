@@ -47,7 +47,8 @@ class AutoencoderKind:
     series: what its points in a plot have in common, "" for the title. sizes: whole numbers of the
     config with their limits. code_shape: of what one stamp is encoded to, by the config; maps: how
     many code maps that is, 0 of latents. prior: the kind of prior over it. needs: what a survey
-    must have besides stamps for it to be trained.
+    must have besides stamps for it to be trained. new: fields of the config that a name does not
+    say, of models trained from now on, where they differ from those of older bundles.
 
     compared: whether it stands in the report's comparison of models, so that trends, vocabularies
     and clusterings of all sizes are measured. features: by what the galaxies are clustered.

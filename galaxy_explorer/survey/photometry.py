@@ -431,4 +431,3 @@ def rim_level(stamps: NDArray[np.floating]) -> NDArray[np.float64]:
     """Median (n,) of the border of stamps (n, C, S, S), of the mean of all bands."""
     planes = np.asarray(stamps, np.float64).mean(axis=1)
     return np.asarray(np.median(planes[:, border_mask(*planes.shape[1:])], axis=1))
-

@@ -283,7 +283,8 @@ def frame_filled(stamps: NDArray[np.floating], sky: float) -> NDArray[np.float64
     core = planes[:, middle, middle].mean((1, 2))
     rim = np.clip((dark - sky) / np.maximum(core - sky, LEAST_LIGHT), 0.0, 1.0)
     wanted = np.array([measured_frame(plane).wanted for plane in planes])
-    return np.where(np.isfinite(wanted), wanted, RINGS_BEYOND) * (1 + RIM_GROWTH * rim)
+    wanted = np.where(np.isfinite(wanted), wanted, RINGS_BEYOND)
+    return np.asarray(wanted * (1 + RIM_GROWTH * rim))
 
 
 __all__ = [

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from galaxy_explorer.deconvolution.classics import psnr, reduced_chi2
 from galaxy_explorer.deconvolution.network import (
+    FLOOR,
+    SHARE,
     BlurOperator,
     ReconstructionError,
     conjugate_gradients,
@@ -17,6 +21,8 @@ from galaxy_explorer.deconvolution.network import (
     local_size,
     measure_prior_error,
     network_light,
+    positive,
+    unbounded,
 )
 from galaxy_explorer.deconvolution.observations import (
     ObservedStamps,
@@ -25,7 +31,7 @@ from galaxy_explorer.deconvolution.observations import (
     stamps_observed,
 )
 from galaxy_explorer.models.psf import RINGS, central
-from tests.deconvolution.scenes import galaxies, network, psfs
+from tests.deconvolution.scenes import SIZE, galaxies, network, psfs
 
 LEVELS = np.log([20.0, 50.0, 200.0])
 
@@ -136,6 +142,45 @@ def test_what_a_model_carries_comes_back() -> None:
 def test_a_filter_of_ones_changes_nothing() -> None:
     field = torch.rand(2, 20, 20)
     torch.testing.assert_close(filtered(field, torch.ones(2, 32, 17), (32, 32)), field)
+
+
+@pytest.mark.parametrize("power", [1e-9, 1.0, 1e2])
+def test_light_of_a_galaxy_is_above_zero_whatever_the_data_say(power: float) -> None:
+    """Noise of twice the light, and a hole in the middle of the core."""
+    observed = observe(galaxies(2), psfs(2), 100.0, seed=0)
+    rng = np.random.default_rng(0)
+    pixels = observed.pixels + rng.normal(0, 2, observed.pixels.shape) * observed.sky_sigma.mean()
+    pixels[:, 41:43, 41:43] = -pixels.max()
+    spoilt = replace(observed, pixels=pixels.astype(np.float32))
+    made = deconvolve(with_error(power), spoilt)
+    sigma = spoilt.sky_sigma[:, None, None]
+    light = local_size(torch.from_numpy(made.network / sigma)).numpy() > FLOOR + SHARE
+    assert light[:, 41:43, 41:43].all()
+    assert (made.light[light] > 0).all()
+    assert (made.light > -2 * sigma).all()
+
+
+def test_positive_light_bends_and_comes_back() -> None:
+    eta, floor = torch.linspace(-3, 50, 200, dtype=torch.float64), torch.tensor(0.3)
+    light = positive(eta, floor)
+    assert bool((light > 0).all())
+    torch.testing.assert_close(unbounded(light, floor), eta, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(light[eta > 5], eta[eta > 5], rtol=0, atol=0.3**2 / 10)
+
+
+@pytest.mark.parametrize("filling", [0.0, -1e6, np.nan, 3e4])
+def test_what_pixels_without_data_hold_changes_nothing(filling: float) -> None:
+    stamps, valid = 1000 * galaxies(2), np.ones((2, SIZE, SIZE), bool)
+    valid[:, :, :25] = False
+    valid[:, 40:44, 50:52] = False
+    sky, sigma = np.zeros(2), np.array([0.5, 0.5])
+    model, made = with_error(1.0), []
+    for inside in (7.0, filling):
+        seen = np.where(valid, stamps, np.float32(inside))
+        observed = stamps_observed(seen, sky, sigma, psfs(2), np.full(2, 50.0), valid=valid)
+        made.append((observed.pixels, deconvolve(model, observed).light))
+    np.testing.assert_array_equal(*(pixels for pixels, _ in made))
+    np.testing.assert_allclose(*(light for _, light in made), rtol=1e-4, atol=1e-4)
 
 
 def test_photons_of_the_light_add_to_the_noise() -> None:

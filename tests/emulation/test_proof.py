@@ -4,7 +4,6 @@ in a known way fails where it must."""
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest

@@ -8,11 +8,11 @@ import threading
 import numpy as np
 import pytest
 
+from galaxy_explorer.bundle.novelty import known_percentiles
 from galaxy_explorer.clustering.embedding import nearest
 from galaxy_explorer.explorer import search as label_search
 from galaxy_explorer.explorer.app import HeaderTools
 from galaxy_explorer.explorer.pages.find import FindPage, searchable
-from galaxy_explorer.bundle.novelty import known_percentiles
 from galaxy_explorer.explorer.widgets.results import current_results
 
 

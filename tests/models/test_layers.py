@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
+from galaxy_explorer.models.layers import Decoder, ResizeConvolution
+from galaxy_explorer.models.psf import PSFVQVAE, PSFVQVAEConfig
 from galaxy_explorer.models.vqvae import VQVAE, VQVAEConfig
 
 # Table 1 of the report: name, features, filter, stride, non-linearity.
@@ -47,6 +50,43 @@ def test_shapes_of_maps_and_reconstructions(stamp: int, side: int, channels: int
     output = VQVAE(config)(torch.rand(2, channels, stamp, stamp))
     assert output.reconstruction.shape == (2, channels, stamp, stamp)
     assert output.code_indices.shape == (2, side, side)
+
+
+def test_resized_convolution_is_interpolation_then_convolution() -> None:
+    torch.manual_seed(0)
+    layer, x = ResizeConvolution(5, 7), torch.randn(2, 5, 9, 9)
+    dark = nn.functional.pad(x, (2,) * 4)
+    larger = nn.functional.interpolate(dark, scale_factor=2, mode="bilinear")
+    expected = nn.functional.conv2d(larger, layer.weight, layer.bias, padding=1)[..., 4:-4, 4:-4]
+    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def grid_power(images: torch.Tensor) -> float:
+    """Power at a period of 2 pixels over that at frequencies a little lower."""
+    size = images.shape[-1]
+    window = torch.hann_window(size, periodic=False)
+    power = torch.fft.rfft2(images * window * window[:, None]).abs().square().mean((0, 1))
+    half, rows = size // 2, [0, 1, 2, size - 2, size - 1]
+    return float(power[rows, half].mean() / power[rows, half - 8 : half - 3].mean())
+
+
+@pytest.mark.parametrize(("upsampling", "grid"), [("transposed", True), ("resized", False)])
+def test_only_transposed_convolutions_make_a_grid(upsampling: str, *, grid: bool) -> None:
+    """Untrained decoders on smooth maps of random vectors."""
+    torch.manual_seed(0)
+    ratios = []
+    for _ in range(4):
+        decoder = Decoder(1, 64, 2, upsampling)
+        smooth = nn.functional.interpolate(torch.randn(8, 64, 4, 4), size=16, mode="bicubic")
+        with torch.inference_mode():
+            ratios.append(grid_power(decoder(smooth)))
+    assert (min(ratios) > 3) if grid else (max(ratios) <= 1.1)
+
+
+def test_the_table_names_how_the_decoder_doubles() -> None:
+    rows = PSFVQVAE(PSFVQVAEConfig(num_embeddings=7, upsampling="resized")).layer_table()
+    doubling = [(row.name, row.filter) for row in rows[-2:]]
+    assert doubling == [("ResizeConv2D_1", "3x3"), ("ResizeConv2D_2", "3x3")]
 
 
 @pytest.mark.parametrize("wrong", [{"map_size": 10}, {"map_size": 64}, {"quantizer": "none"}])

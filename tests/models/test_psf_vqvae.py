@@ -18,6 +18,7 @@ from galaxy_explorer.models.autoencoder_training import (
 from galaxy_explorer.models.inference import decode_codes, encode_stamps, load_weights, save_weights
 from galaxy_explorer.models.psf import PSFVQVAE, PSFVQVAEConfig, stretched
 from galaxy_explorer.models.training import RECIPES, Recipe
+from galaxy_explorer.pipeline.plan import config_of
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from tests.deconvolution.scenes import galaxies, network, psfs
 
@@ -49,6 +50,15 @@ def test_name_and_shapes_are_those_of_candels() -> None:
     assert light.shape == (2, 1, 100, 100)
     assert bool((light > 0).all())
     torch.testing.assert_close(model(stamps).reconstruction, made.reconstruction)
+
+
+def test_new_models_have_no_grid_and_stored_ones_stay_as_they_are() -> None:
+    meta = {"stamp_size": 84, "channels": 1}
+    assert config_of("k512-psf-21x21", meta).to_dict()["upsampling"] == "resized"
+    stored = {name: value for name, value in CONFIG.to_dict().items() if name != "upsampling"}
+    assert PSFVQVAEConfig.from_dict(stored).upsampling == "transposed"
+    with pytest.raises(ValueError, match="transposed"):
+        PSFVQVAEConfig(upsampling="nearest")
 
 
 def test_it_sees_stamps_as_the_surveys_stretch_shows_them() -> None:

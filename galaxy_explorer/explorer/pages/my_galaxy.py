@@ -153,6 +153,11 @@ def sparsity_percentile(bundle: Bundle, key: str, membership: Membership) -> flo
     return 100.0 * float(np.searchsorted(known, far, side="right")) / len(known)
 
 
+def _sentence(found: Classification, answer: str) -> str:
+    words = found.out_of_distribution.removeprefix(answer)
+    return f"{words[:1].upper()}{words[1:]}."
+
+
 def ood_sentence(found: Classification, model: str, thin: float) -> str:
     """How unusual a picture is, in a sentence, by the rule of `classify`.
 
@@ -162,8 +167,10 @@ def ood_sentence(found: Classification, model: str, thin: float) -> str:
     if found.unusual:
         start = (
             "Unlike what the model was trained on: do not trust clusters and probabilities."
-            f" {found.out_of_distribution.removeprefix('yes: ').capitalize()}."
+            f" {_sentence(found, 'yes: ')}"
         )
+    elif found.other_scale:
+        start = f"Not at the scale of the training. {_sentence(found, 'no, but ')}"
     elif max(percentile, thin) > ODD_PERCENTILE:
         start = "Unusual, but not without example."
     else:
