@@ -95,8 +95,12 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
         if as_json:
             say_json({"bundle": out or bundle, **to_builtins(entry)})
             return
-        for what, stamps, number, r, rms, mean in readings_rows(entry):
-            say(f"{what}, {stamps}: r {r}, rms error {rms}, mean error {mean} (n {number})")
+        say(
+            "\n".join(
+                f"{what}, {stamps}: r {r}, rms error {rms}, mean error {mean} (n {number})"
+                for what, stamps, number, r, rms, mean in readings_rows(entry)
+            )
+        )
         say(f"Written into {out or bundle}; look at it: galaxy-explorer info {out or bundle}")
         return
     if emulator:
