@@ -117,7 +117,7 @@ MAX_CATEGORIES = 12
 GRADIENT_STOPS = 12
 UNKNOWN_WORDS = {
     "ttype": "no T in the catalogue",
-    "cluster_ttype": "too few members with a T",
+    "cluster_ttype": "too few members with a T (under 30 %)",
 }
 
 
