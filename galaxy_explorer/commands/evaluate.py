@@ -11,7 +11,7 @@ import typer
 from galaxy_explorer.commands.common import AsJson, BundleFolder, PsfBundle, announce, say, say_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from galaxy_explorer.bundle.emulation import EmulationFigure
 
@@ -95,12 +95,7 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
         if as_json:
             say_json({"bundle": out or bundle, **to_builtins(entry)})
             return
-        say(
-            "\n".join(
-                f"{what}, {stamps}: r {r}, rms error {rms}, mean error {mean} (n {number})"
-                for what, stamps, number, r, rms, mean in readings_rows(entry)
-            )
-        )
+        say("\n".join(map(reading_in_line, readings_rows(entry))))
         say(f"Written into {out or bundle}; look at it: galaxy-explorer info {out or bundle}")
         return
     if emulator:
@@ -148,6 +143,12 @@ def in_line(figure: EmulationFigure) -> str:
     value = "-" if figure.value is None else f"{figure.value:.3f}"
     what = f"{figure.name}, {figure.statistic}" if figure.statistic else figure.name
     return f"{figure.verdict:12} {value:>7}  {what} (n {figure.n})"
+
+
+def reading_in_line(row: Sequence[object]) -> str:
+    """A row of how well the judge reads, in one line."""
+    what, stamps, number, r, rms, mean = row
+    return f"{what}, {stamps}: r {r}, rms error {rms}, mean error {mean} (n {number})"
 
 
 def _say_file(bundle: Path, name: str) -> None:
