@@ -140,12 +140,12 @@ class Novelty:
     ) -> Floats:
         """Share (n,) in % of held-out galaxies whose error is less above its usual one."""
         rest = log_error(errors) - self._terms(measures) @ self.weights[model]
-        return np.interp(rest, self.errors[model], PERCENTS)
+        return np.asarray(np.interp(rest, self.errors[model], PERCENTS), np.float64)
 
     def distance_percentiles(self, measures: Floats) -> Floats:
         """Share (n,) in % of held-out galaxies that are nearer to the others by their measures."""
         far = distance_of(measures, self.centre, self.precision)
-        return np.interp(far, self.distances, PERCENTS)
+        return np.asarray(np.interp(far, self.distances, PERCENTS), np.float64)
 
     def fill_percentiles(self, filled: Floats) -> Floats:
         """Share (n,) in % of held-out galaxies whose size in the frame is nearer to the median."""
@@ -209,7 +209,10 @@ def fit_novelty(bundle: Bundle, survey: Survey) -> Novelty | None:
     logs = {name: log_error(bundle.column(f"{name}/error")) for name in bundle.models}
     terms = quadratic(np.clip((measures - centre) / spread, -REACH, REACH))
     square = terms[train].T @ terms[train] + np.eye(terms.shape[1])
-    weights = {n: np.linalg.solve(square, terms[train].T @ v[train]) for n, v in logs.items()}
+    weights: dict[str, Floats] = {
+        name: np.asarray(np.linalg.solve(square, terms[train].T @ values[train]), np.float64)
+        for name, values in logs.items()
+    }
     rest = {name: logs[name] - terms @ weights[name] for name in logs}
     precision = np.linalg.inv(covariance)
     far = distance_of(measures[held_out], centre, precision)
@@ -241,13 +244,15 @@ def novelty_of(bundle: Bundle) -> Novelty | None:
     path = bundle.path / NOVELTY
     arrays = parse_arrays(verified_bytes(path, entry), path)
     _check(bundle, path, arrays)
-    numbers = {name: float(arrays[name][0]) for name in ("sky", "usual_filled", "limit")}
-    names = ("centre", "spread", "precision", "distances", "fills")
-    tables = {
-        about: {model: arrays[f"{model}/{about}"] for model in bundle.models}
+    sky, usual_filled, limit = (float(arrays[n][0]) for n in ("sky", "usual_filled", "limit"))
+    weights, errors, known = (
+        {model: arrays[f"{model}/{about}"] for model in bundle.models}
         for about in ("weights", "errors", "known")
-    }
-    return Novelty(**numbers, **{name: arrays[name] for name in names}, **tables)
+    )
+    return Novelty(
+        arrays["centre"], arrays["spread"], arrays["precision"], sky, usual_filled, limit,
+        arrays["distances"], arrays["fills"], weights, errors, known,
+    )  # fmt: skip
 
 
 def _check(bundle: Bundle, path: Path, arrays: Mapping[str, np.ndarray]) -> None:

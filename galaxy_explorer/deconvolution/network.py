@@ -234,7 +234,9 @@ def _deconvolve(model: PSFVQVAE, observed: ObservedStamps) -> Deconvolved:
 
 def positive(eta: Tensor, floor: Tensor) -> Tensor:
     """Light above 0: `eta` where it is far above `floor`, near 0 where it is far below -`floor`."""
-    return (eta + (eta.square() + floor.square()).sqrt()) / 2
+    root = (eta.square() + floor.square()).sqrt()
+    above, below = eta.clamp(min=0), eta.clamp(max=0)  # each without loss of digits
+    return torch.where(eta > 0, (above + root) / 2, floor.square() / (root - below) / 2)
 
 
 def unbounded(light: Tensor, floor: Tensor) -> Tensor:
