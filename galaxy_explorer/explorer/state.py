@@ -55,7 +55,11 @@ class ExplorerState(param.Parameterized):
         self._offer("clustering", keys, default)
         self._offer("compare", keys, next((key for key in keys if key != default), default))
         columns = colour_columns(bundle)
-        self._offer("colour_by", columns, columns[0])
+        # Where few galaxies have a T, the mean T of most clusters is not known: they have names.
+        clusters = bundle.clusterings[default].clusters
+        told = sum(c.count for c in clusters if c.kind != "unknown")
+        first = columns[0] if 2 * told >= len(bundle) else "cluster"
+        self._offer("colour_by", columns, first)
         self.param.update(**params)
 
     def _offer(self, name: str, objects: list[str], value: str) -> None:

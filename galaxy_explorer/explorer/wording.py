@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.models.registry import kind_of_name
+from galaxy_explorer.survey.photometry import bands_of
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle, Clustering
@@ -94,6 +95,14 @@ def column_unit(column: str) -> str:
 
 
 TRAINING = "train"
+
+
+def format_bands(band: str | None) -> str:
+    """Bands of a survey: " in the r band", " in the bands i, r, g", "" where unknown."""
+    names = [name for name in bands_of(band) if name]
+    if len(names) > 1:
+        return f" in the bands {', '.join(names)}"
+    return f" in the {names[0]} band" if names else ""
 
 
 def format_ttype(ttype: float) -> str:

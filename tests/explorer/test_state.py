@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -98,3 +100,12 @@ def test_two_visitors_do_not_share_a_display(bundle) -> None:
     first, second = ExplorerState(bundle), ExplorerState(bundle)
     first.display.invert = True
     assert not second.display.invert
+
+
+def test_clusters_are_coloured_by_themselves_where_few_of_them_have_a_known_type(bundle) -> None:
+    key = bundle.manifest.default_clustering
+    for kind, column in (("late", "cluster_ttype"), ("unknown", "cluster")):
+        clusters = tuple(replace(c, kind=kind) for c in bundle.clusterings[key].clusters)
+        known = replace(bundle.clusterings[key], clusters=clusters)
+        other = replace(bundle, clusterings={**bundle.clusterings, key: known})
+        assert ExplorerState(other).colour_by == column

@@ -24,7 +24,7 @@ from galaxy_explorer.explorer.pictures.display import (
 )
 from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import T_NAMES, format_histogram, format_mean
-from galaxy_explorer.explorer.wording import format_clustering, format_model
+from galaxy_explorer.explorer.wording import format_bands, format_clustering, format_model
 from galaxy_explorer.tables import PAPER, SOFTWARE
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def report(
             clusters.append(cluster_section(bundle, cluster, names[cluster.id]))
         advance(1)
     survey = bundle.manifest.survey
-    band = f" in the {survey.band} band" if survey.band else ""
+    band = format_bands(survey.band)
     known = int(np.isfinite(bundle.column("ttype")).sum())
     about = (
         f"{len(bundle):,} galaxies{band}, {known:,} of them with a Hubble type. The models were"

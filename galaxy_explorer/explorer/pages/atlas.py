@@ -23,6 +23,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     picture_source,
 )
 from galaxy_explorer.explorer.widgets.gallery import Gallery
+from galaxy_explorer.explorer.wording import format_bands
 
 PANEL_WIDTH = "clamp(330px, 28vw, 440px)"
 GALLERY_PAGE = 48
@@ -126,8 +127,7 @@ class AtlasPage(pn.viewable.Viewer):
         bundle = self.state.bundle
         survey = bundle.manifest.survey
         name = survey.name.replace("_", " ").upper()
-        words = f"{len(bundle):,} {name} galaxies"
-        words += f" in the {survey.band} band" if survey.band else ""
+        words = f"{len(bundle):,} {name} galaxies{format_bands(survey.band)}"
         return HtmlPane(
             render("pages.introduction", sample=words),
             styles={"font-size": "14px", "line-height": "1.45"},
