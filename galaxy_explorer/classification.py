@@ -78,11 +78,11 @@ class Classification:
     file: str
     reason: str = ""
     out_of_distribution: str = ""
-    frame_filled: float = math.nan
-    other_scale: bool = False
     models: dict[str, ModelReading] = field(default_factory=dict)
     clusterings: dict[str, Membership] = field(default_factory=dict)
     taken: str = ""
+    frame_filled: float = math.nan
+    other_scale: bool = False
 
     def __repr__(self) -> str:
         found = f"{len(self.models)} models, {len(self.clusterings)} clusterings"
