@@ -16,7 +16,7 @@ from tests.small_evaluation import small_evaluation
 HOSTILE = 'a|b<script>alert("x")</script>\n| c | d |\n\n# Owned <img src=x>'
 
 
-@pytest.mark.parametrize("name", ["sdss", "sdss_colour", "candels"])
+@pytest.mark.parametrize("name", ["sdss", "report", "candels"])
 def test_the_figures_of_the_cards_that_ship_are_those_of_their_bundles(name):
     bundle = load_bundle(f"trained/{name}")
     text = model_card(

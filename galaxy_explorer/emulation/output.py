@@ -96,7 +96,7 @@ def _origin(maker: Observer, request: Request) -> list[Card]:
         Card("BUNDLE", plain(emulator.bundle.name)),
         Card("BUNDHASH", emulator.bundle.hash),
         Card("MODEL", plain(emulator.model), "decoder"),
-        Card("PRIOR", plain(emulator.kind.title), "drew its codes or latents"),
+        Card("PRIOR", plain(emulator.kind.title), "the prior"),
         Card("SEED", request.seed, "galaxy = f(seed, number, condition, ...)"),
         Card("FIRST", request.first, "number of the first galaxy"),
         Card("SAMENOIS", request.same_noise, "all have the noise of the first"),
