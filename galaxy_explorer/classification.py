@@ -344,6 +344,8 @@ def _bundle_band(image: Image, band: str, channels: int) -> str:
     Raises BadImage where the names of a cube are not those of the bundle.
     """
     wanted = bands_of(band)
+    if len(image.data) == 1 < channels:
+        raise BadImage("", _channel_words(1, channels, band or "?"))
     if len(image.data) == 1 or not image.bands:
         return "rgb" if channels == 3 else "g"
     if len(wanted) == channels and all(any(same_band(w, b) for b in image.bands) for w in wanted):

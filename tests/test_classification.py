@@ -280,3 +280,11 @@ def test_rows_lie_as_those_of_the_bundle(bundle, folder, stamps):
         seen[state, orientation] = prepare_image(stand_in, raw, frame="whole").stamp[0]
     np.testing.assert_array_equal(seen["linear", ""][::-1], seen["arcsinh", ""])
     np.testing.assert_array_equal(seen["linear", "row 0 on top"], seen["arcsinh", ""])
+
+
+def test_a_picture_of_one_band_is_refused_by_a_bundle_of_three_with_the_cure(tmp_path, stamps):
+    colours = load_bundle(write_small_bundle(tmp_path / "colours", n=60, channels=3))
+    fits.writeto(tmp_path / "r.fits", linear_galaxy(stamps[0, 0], 0).astype(np.float32))
+    (found,) = classify_images(colours, [tmp_path / "r.fits"])
+    assert "has 1 band, the galaxies of this bundle have 3 bands" in found.reason
+    assert "take a bundle of 1 band" in found.reason
