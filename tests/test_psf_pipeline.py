@@ -32,7 +32,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Survey:
 
 def test_a_name_asks_for_the_psf_layer() -> None:
     config = config_of("k64-psf-21x21", {"stamp_size": 84, "channels": 1})
-    assert config == PSFVQVAEConfig(num_embeddings=64)
+    assert config == PSFVQVAEConfig(num_embeddings=64, upsampling="resized")
     assert features_of(config) == ("codes",)
 
 

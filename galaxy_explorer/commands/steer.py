@@ -31,7 +31,12 @@ def steer(  # noqa: PLR0913 - options
     ] = "ttype",
     n: Annotated[
         int | None,
-        typer.Option(min=10, help="Take so many labelled training galaxies at random; else all."),
+        typer.Option(
+            "--n",
+            "-n",
+            min=10,
+            help="Take so many labelled training galaxies at random; else all.",
+        ),
     ] = None,
     k: Annotated[int, typer.Option(min=2, max=512, help="Number of clusters.")] = 8,
     clustering: Annotated[

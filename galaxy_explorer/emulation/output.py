@@ -2,9 +2,8 @@
 
 Every one of them says SYNTHETIC: in the header, in the metadata, in the names that are given here.
 
-Many galaxies go to a file block by block, resumable, the same file whatever interrupted it. Each
-block is kept in a folder beside the output until the file is whole. A block begins at a fixed
-number, so that a run in pieces computes exactly what a run in one does.
+Many galaxies go to a file block by block, each kept in a folder beside the output until the file is
+whole: the same file whatever interrupted it, since blocks begin at fixed numbers.
 """
 
 from __future__ import annotations
@@ -469,8 +468,7 @@ class _Blocks:
     """The blocks of one request, kept in a folder beside the output."""
 
     def __init__(self, maker: Observer, request: Request, out: Path) -> None:
-        self.maker, self.request = maker, request
-        self.folder = out.with_name(f"{out.name}.work")
+        self.maker, self.request, self.folder = maker, request, out.with_name(f"{out.name}.work")
         self.starts = range(0, request.count, BLOCK)
 
     def path(self, start: int) -> Path:
@@ -501,15 +499,13 @@ class _Blocks:
                 advance(parts[start].count)
 
     def _write(self, start: int, request: Request) -> None:
-        block = draw_block(self.maker, request)
-        save_arrays(self.path(start), block._asdict())
+        save_arrays(self.path(start), draw_block(self.maker, request)._asdict())
 
     def _read(self, start: int) -> Block | None:
         try:
             return Block(**load_file(self.path(start)))
         except (SafetensorError, OSError, TypeError):
-            # A damaged or absent block is made again.
-            return None
+            return None  # damaged or absent: it is made again
 
     def __iter__(self) -> Iterator[Block]:
         for start in self.starts:
@@ -534,8 +530,7 @@ def tabulated(maker: Observer, request: Request, blocks: Iterable[Block]) -> tup
     codes, flux, likelihood, table = (np.concatenate(values) for values in zip(*kept, strict=True))
     flux = flux[:, 0] if flux.shape[1] == 1 else flux
     judge = maker.emulator.bundle.ttype_regressor
-    names = () if judge is None else read_columns(judge.attributes)
-    read = dict(zip(names, table.T, strict=True))
+    read = dict(zip(read_columns(judge.attributes), table.T, strict=True)) if judge else {}
     return catalogue(maker, request, codes, flux, log_prob=likelihood, measured=read), codes
 
 
@@ -578,8 +573,8 @@ def _check_cube(path: Path, table: Table, blocks: _Blocks) -> None:
 
 
 def _write_sheet(maker: Observer, request: Request, out: Path, blocks: _Blocks) -> None:
-    shown = np.concatenate([block.shown for block in blocks])
-    atomic_write_bytes(out, png_bytes(shown, cards(maker, request)))
+    sheet = png_bytes(np.concatenate([block.shown for block in blocks]), cards(maker, request))
+    atomic_write_bytes(out, sheet)
 
 
 def _write_folder(maker: Observer, request: Request, out: Path, blocks: _Blocks) -> None:

@@ -116,8 +116,8 @@ def test_galaxies_do_not_depend_on_the_others_or_on_the_block(kind, maps, codebo
     whole = fit(kind, given, codebook).apply(given)
     monkeypatch.setattr(feature_kinds, "BLOCK_ROWS", 7)
     blocks = fit(kind, given, codebook)
-    np.testing.assert_allclose(blocks.apply(given), whole, atol=1e-5)
-    np.testing.assert_allclose(blocks.apply(given[80:81]), whole[80:81], atol=1e-5)
+    np.testing.assert_allclose(blocks.apply(given), whole, atol=1e-4)
+    np.testing.assert_allclose(blocks.apply(given[80:81]), whole[80:81], atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ABOUT_THE_GALAXY)

@@ -37,6 +37,7 @@ from galaxy_explorer.emulation.output import cards, facts
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import BadImage, BundleError, RequestError
 from galaxy_explorer.models.conditions import Field
+from galaxy_explorer.models.registry import PRIORS
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from galaxy_explorer.survey.telescopes import CANDELS
 from tests.deconvolution.scenes import gaussian
@@ -263,6 +264,7 @@ def test_the_psf_layer_is_left_out_where_another_psf_follows(hst: Path) -> None:
     bundle = load_bundle(hst)
     emulator: Any = SimpleNamespace(
         bundle=bundle, model=NAME, fields=(), default_guidance=1.0,
+        kind=PRIORS["pixelcnn"],
         decode=lambda codes: bundle.draw(NAME, codes),
     )  # fmt: skip
     codes, drawn, seen = (
