@@ -134,6 +134,18 @@ def test_a_rectified_flow_draws_beside_the_pixelcnn_of_the_same_codes(tmp_path) 
     assert done.exit_code == 0, done.output
     add_prior(path, survey.path, recipe="tiny", kind="rectified")
     assert load_bundle(path).manifest.files == after.manifest.files
+    first = after.prior(name, "rectified")
+    add_prior(path, survey.path, recipe="tiny", kind="rectified", steps=20, go_on=True)
+    longer = load_bundle(path).prior(name, "rectified")
+    assert (first.steps, longer.steps) == (60, 80)
+    assert longer.curve[: len(first.curve)] == first.curve
+    assert longer.curve[-1]["step"] == 80
+    # Twenty steps move a warmed-up flow less than sixty make one.
+    assert longer.metrics["nll"] < first.curve[0]["nll"]
+    with pytest.raises(TrainingError, match="of convae-conv yet"):
+        add_prior(path, survey.path, model="convae-conv", recipe="tiny", go_on=True)
+    with pytest.raises(TrainingError, match=r"--go-on: .* another shape .* --recipe tiny"):
+        add_prior(path, survey.path, recipe="quick", kind="rectified", go_on=True)
     with pytest.raises(TrainingError, match="does not draw what convae-conv encodes to"):
         add_prior(path, survey.path, model="convae-conv", recipe="tiny", kind="rectified")
     with pytest.raises(TrainingError, match="--kind gan: unknown; choose pixelcnn"):

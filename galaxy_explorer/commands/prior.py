@@ -34,6 +34,13 @@ def prior(
             " pixelcnn)."
         ),
     ] = "modern",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of training, in place of the recipe's.")
+    ] = None,
+    go_on: Annotated[
+        bool,
+        typer.Option("--go-on", help="Train on from the weights of the prior that the bundle has."),
+    ] = False,
 ) -> None:
     """Give a finished bundle a prior, from which new galaxies are drawn.
 
@@ -49,10 +56,14 @@ def prior(
     galaxy-explorer prior trained/report --survey surveys/report --model convae-conv
 
     galaxy-explorer prior trained/sdss --survey surveys/sdss --kind rectified --recipe quick
+
+    galaxy-explorer prior trained/sdss --survey surveys/sdss --kind rectified --recipe quick --go-on
     """
     from galaxy_explorer.pipeline.prior import add_prior
 
-    name = add_prior(bundle, survey, model=model, recipe=recipe, kind=kind)
+    name = add_prior(
+        bundle, survey, model=model, recipe=recipe, kind=kind, steps=steps, go_on=go_on
+    )
     named = "" if kind is None else f" --prior {kind}"
     say(
         f"Prior of {name} put into {bundle}. Draw from it: galaxy-explorer generate {bundle}"

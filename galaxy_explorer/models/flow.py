@@ -395,6 +395,14 @@ class RectifiedFlow(Prior):
         self.scale.copy_(torch.tensor(math.sqrt(variance[kept].mean())))
         self.codebook.copy_(model.codebooks[0].cpu())
         self._in_half_precision()
+        self._train_from_average()
+
+    def go_on_from(self, trained: Prior) -> None:
+        """Begin training where that of another flow of the same config ended."""
+        super().go_on_from(trained)
+        self._train_from_average()
+
+    def _train_from_average(self) -> None:
         self.trained = copy.deepcopy(self.average).requires_grad_(requires_grad=True)
 
     def _in_half_precision(self) -> None:

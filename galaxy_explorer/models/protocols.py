@@ -159,6 +159,10 @@ class Prior(nn.Module, ABC):
         codes: an array, or what the kind's `views` makes.
         """
 
+    def go_on_from(self, trained: Prior) -> None:
+        """Begin training where that of another prior of the same config ended."""
+        self.load_state_dict(trained.state_dict())
+
     def training_loss(self, codes: Tensor, values: Tensor, states: Tensor) -> Tensor:
         """What training lowers, of codes or latents (B, ...): the negative log-likelihood, in nats
         a code or latent, where it can be had.

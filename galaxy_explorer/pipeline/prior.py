@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -24,7 +24,7 @@ from galaxy_explorer.bundle.card import card_with_priors
 from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.bundle.writer import add_prior_files
 from galaxy_explorer.errors import TrainingError
-from galaxy_explorer.models.conditions import catalogued_errors, condition_of, fit_fields
+from galaxy_explorer.models.conditions import Field, catalogued_errors, condition_of, fit_fields
 from galaxy_explorer.models.registry import AUTOENCODERS, DEFAULT_PRIOR, PRIORS, PriorKind, load
 from galaxy_explorer.pipeline.plan import best_for_prior
 from galaxy_explorer.survey.preprocessing import ttype_class
@@ -39,6 +39,7 @@ from galaxy_explorer.utils.files import (
 from galaxy_explorer.utils.progress import progress
 
 if TYPE_CHECKING:
+    from galaxy_explorer.bundle.manifest import PriorEntry
     from galaxy_explorer.models.prior_training import PriorData, PriorTask
     from galaxy_explorer.models.protocols import Autoencoder, AutoencoderConfig, Prior
 
@@ -78,6 +79,15 @@ class CodedSurvey:
 
 
 @dataclass(frozen=True)
+class EarlierTraining:
+    """A prior that a training goes on from: its entry in the manifest, SHA-256 of its weights."""
+
+    entry: PriorEntry
+    weights: str
+    load: Callable[[], Prior]
+
+
+@dataclass(frozen=True)
 class PriorProducts:
     """A trained prior: its entry in the manifest, its stored weights."""
 
@@ -99,15 +109,19 @@ def train_prior(
     kind: str | None = None,
     seed: int = 0,
     control: bool = False,
+    steps: int | None = None,
+    earlier: EarlierTraining | None = None,
 ) -> PriorProducts:
     """Train or resume the prior of a coded survey, round its weights, measure it.
 
     kind: of prior, by default the one of the kind of model.
     control: a prior whose labels are those of the next batch, as in the report's own code; half
     as long. It must not follow the type: what it measures is the noise of the other figures.
+    steps: in place of the recipe's. earlier: the prior to go on from; its steps are counted on.
+    Raises TrainingError where that one has another shape or other fields.
     """
     known = PRIORS[AUTOENCODERS[coded.config.kind].prior if kind is None else kind]
-    made = _Prior(coded, known, recipe, seed, control=control)
+    made = _Prior(coded, known, recipe, seed, control=control, steps=steps, earlier=earlier)
     result = made.cache.get(made.stage, made.inputs, made.train)
     if not made.weights.is_file() or sha256_of(made.weights) != result.facts["sha256"]:
         result = made.train()
@@ -119,9 +133,17 @@ class _Prior:
     """One prior between its inputs and its figures."""
 
     def __init__(
-        self, coded: CodedSurvey, kind: PriorKind, recipe: str, seed: int, *, control: bool
+        self,
+        coded: CodedSurvey,
+        kind: PriorKind,
+        recipe: str,
+        seed: int,
+        *,
+        control: bool,
+        steps: int | None,
+        earlier: EarlierTraining | None,
     ) -> None:
-        self.coded, self.kind, self.control = coded, kind, control
+        self.coded, self.kind, self.control, self.earlier = coded, kind, control, earlier
         self.cache = StageCache(coded.work / "stages")
         default = kind.name == AUTOENCODERS[coded.config.kind].prior
         self.stage = f"{coded.model}.{'prior' if default else kind.name}"
@@ -129,18 +151,31 @@ class _Prior:
         self.weights = coded.work / "weights" / f"{self.stage}.safetensors"
         survey = coded.survey
         train = survey.column("split") == "train"
-        self.fields = fit_fields(survey.column, survey.column_names, train)
+        self.fields: Sequence[Field] = (
+            fit_fields(survey.column, survey.column_names, train)
+            if earlier is None
+            else earlier.entry.fields
+        )
         shape, codes = coded.codes.shape[1:], coded.config.num_embeddings
         self.config, self.recipe = load(kind.plan)(recipe, shape, codes, len(self.fields))
-        steps = int(self.recipe.steps * CONTROL_SHARE) if control else self.recipe.steps
+        steps = self.recipe.steps if steps is None else steps
+        steps = int(steps * CONTROL_SHARE) if control else steps
+        # A training that goes on must not see the batches of the earlier one again.
+        seed += 0 if earlier is None else earlier.entry.steps
         self.recipe = replace(self.recipe, steps=steps, seed=seed)
+        if earlier is not None and earlier.entry.config != self.config.to_dict():
+            raise TrainingError(
+                f"--go-on: the prior of {coded.model} has another shape than --recipe {recipe}"
+                f" makes; choose --recipe {earlier.entry.recipe.get('name', '')}"
+            )
         given = {field.name: field.values(survey.column) for field in self.fields}
         self.condition = condition_of(self.fields, given, len(survey))
 
     @property
     def inputs(self) -> dict[str, Any]:
         """Everything that decides the result."""
-        return {
+        goes_on = {} if self.earlier is None else {"earlier": self.earlier.weights}
+        return goes_on | {
             "weights": self.coded.weights,
             "pixels": self.coded.survey.meta["fingerprint"],
             "config": self.config.to_dict(),
@@ -167,6 +202,12 @@ class _Prior:
             result = train(task, self.recipe, folder, name=f"prior of {self.coded.model}")
             prior = task.model.cpu()
             save_weights(prior, self.weights)
+        before = self.earlier.entry if self.earlier else None
+        steps, seconds = (before.steps, before.seconds) if before else (0, 0.0)
+        curve = [*before.curve] if before else []
+        for row in result.curve:
+            known = {name: value for name, value in row.items() if name != "score"}
+            curve.append({**known, "step": row["step"] + steps})
         entry = {
             "kind": self.config.kind,
             "config": self.config.to_dict(),
@@ -174,11 +215,11 @@ class _Prior:
             "recipe": self.recipe.to_dict(),
             # of the rounded weights
             "metrics": likelihood(prior, self._data(self.coded.rows("test")), seed=0),
-            "steps": result.steps,
-            "best_step": result.best_step,
-            "seconds": round(result.seconds, 1),
+            "steps": steps + result.steps,
+            "best_step": steps + result.best_step,
+            "seconds": round(seconds + result.seconds, 1),
             "precision": result.precision,
-            "curve": [{k: v for k, v in row.items() if k != "score"} for row in result.curve],
+            "curve": curve,
         }
         return StageResult(
             {"rows": self.coded.rows("train")}, {"entry": entry, "sha256": sha256_of(self.weights)}
@@ -196,7 +237,10 @@ class _Prior:
         )
         data = self._data(train, views)
         prior = build_prior(self.config, self.recipe.seed)
-        prior.begin(model, data.codes)
+        if self.earlier is None:
+            prior.begin(model, data.codes)
+        else:
+            prior.go_on_from(self.earlier.load())
         return PriorTask(
             prior,
             data,
@@ -277,12 +321,15 @@ def add_prior(
     model: str | None = None,
     recipe: str = "modern",
     kind: str | None = None,
+    steps: int | None = None,
+    go_on: bool = False,
 ) -> str:
     """Train or resume a prior over a model's code maps or latents and put it into the bundle.
 
     Returns the model's name; by default it is the one that `galaxy-explorer train` gives a prior,
     for a kind that is named the one whose pictures are shown. Priors of other models and of
-    other kinds stay. The training lies in BUNDLE.work. Raises SurveyError where the survey is not
+    other kinds stay. steps: in place of the recipe's. go_on: from the weights of the bundle's own
+    prior of that kind. The training lies in BUNDLE.work. Raises SurveyError where the survey is not
     the bundle's, TrainingError for an unknown model, kind or recipe, and where they do not fit.
     """
     if kind is not None and kind not in PRIORS:
@@ -313,7 +360,15 @@ def add_prior(
             f"--recipe {recipe}: not of a {prior.short}; for the {autoencoder.encoded} of {name}"
             f" choose {', '.join(own)}"
         )
-    made = train_prior(coded, recipe, kind=prior.name)
+    earlier = None
+    if go_on:
+        if f"{name}/{prior.name}" not in bundle.priors:
+            raise TrainingError(f"--go-on: {bundle.path} has no {prior.short} of {name} yet")
+        entry = bundle.prior(name, prior.name)
+        stored = bundle.manifest.files[entry.file].sha256
+        load_earlier = partial(bundle.load_prior, name, prior.name)
+        earlier = EarlierTraining(entry, stored, load_earlier)
+    made = train_prior(coded, recipe, kind=prior.name, steps=steps, earlier=earlier)
     card = partial(card_with_priors, bundle.card)
     add_prior_files(bundle_path, name, made.entry, made.weights.read_bytes(), card)
     return name
