@@ -62,11 +62,25 @@ def trained_judge(context: Context) -> TTypeRegressor:
     )
 
 
-def shipped_judge(context: Context, models: Sequence[str]) -> ShippedJudge | None:
+def judge_of(context: Context) -> TTypeRegressor:
+    """The judge that the bundle has, else one that is trained. Raises as `trained_judge`.
+
+    One that reads other attributes than the survey's is trained anew, as by `evaluate --judge`.
+    """
+    bundle = context.bundle
+    if (entry := bundle.ttype_regressor) is None or tuple(entry.attributes) != context.labels.names:
+        return trained_judge(context)
+    return bundle.load_ttype_regressor().model
+
+
+def shipped_judge(
+    context: Context, models: Sequence[str], model: TTypeRegressor | None = None
+) -> ShippedJudge | None:
     """The judge as it ships, measured on held-out galaxies and on what each model draws of them.
 
-    models: those that are measured; the noise is what the first of them leaves out of a stamp, of
-    the median sigma. None where too few galaxies have a T.
+    model: the judge, by default that of `judge_of`. models: those that are measured; the noise is
+    what the first of them leaves out of a stamp, of the median sigma. None where too few galaxies
+    have a T.
     """
     if not context.enough_typed:
         return None
@@ -76,7 +90,7 @@ def shipped_judge(context: Context, models: Sequence[str]) -> ShippedJudge | Non
     rows = np.flatnonzero(labels.read & test)
     rows = np.sort(np.random.default_rng(0).permutation(rows)[:MOST])
     typed = np.isfinite(labels.ttype[rows])
-    model = trained_judge(context)
+    model = judge_of(context) if model is None else model
     bundle, stamps = context.bundle, context.survey.model_input(rows)
     noise = left_out_noise(stamps, bundle.decode(models[0], rows))
     amplitude = (np.median(noise.sigma) * noise.filter).astype(np.float32)
@@ -153,7 +167,8 @@ def add_judge(
     work = path.absolute().with_name(f"{path.absolute().name}.work")
     context = Context(bundle, survey, work / "evaluation", grid)
     say("Judge")
-    judge = shipped_judge(context, models_that_draw(context))
+    model = trained_judge(context) if context.enough_typed else None
+    judge = shipped_judge(context, models_that_draw(context), model)
     if judge is None:
         raise BundleError(
             f"{path}: fewer than {LEAST_TYPED} galaxies of a split have a T in {survey_path};"

@@ -14,6 +14,7 @@ import numpy as np
 
 from galaxy_explorer.bundle.card import BASELINE, NETWORK
 from galaxy_explorer.bundle.evaluation import EvaluationRow, Target
+from galaxy_explorer.bundle.manifest import JUDGE as JUDGE_FILE
 from galaxy_explorer.clustering.clusterers import fit_clusterer
 from galaxy_explorer.clustering.features import (
     fit_vectors,
@@ -26,7 +27,7 @@ from galaxy_explorer.clustering.validation import accuracy, balanced_accuracy
 from galaxy_explorer.emulation.morphology import STATISTICS
 from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.context import Context
-from galaxy_explorer.evaluation.judge import trained_judge
+from galaxy_explorer.evaluation.judge import judge_of
 from galaxy_explorer.evaluation.reconstruction import LIGHT, original_morphology
 from galaxy_explorer.evaluation.rows import RowKey, find_row, make_row
 from galaxy_explorer.utils.files import StageResult
@@ -140,14 +141,16 @@ def ceiling_rows(context: Context) -> list[EvaluationRow]:
     def judge() -> StageResult:
         from galaxy_explorer.models.ttype_regressor import judge_stamps
 
-        model, read = trained_judge(context), context.survey.model_input
+        model, read = judge_of(context), context.survey.model_input
         validation, test = (context.rows(split, typed=True) for split in ("validation", "test"))
         found = judge_stamps(model, read(test))
         early = judge_stamps(model, read(validation)).early
         arrays = {"ttype": found.ttype, "early": found.early, "early_validation": early}
         return StageResult(arrays, {})
 
-    judged = context.stage("judge", {"judge": 2}, judge)
+    stored = context.bundle.manifest.files.get(JUDGE_FILE)
+    inputs = {"judge": 2, "network": stored.sha256 if stored else ""}
+    judged = context.stage("judge", inputs, judge)
     arrays = judged.arrays
     early = context.ttype[context.rows("validation", typed=True)] <= EARLY_TTYPE
     threshold = best_threshold(arrays["early_validation"], early)

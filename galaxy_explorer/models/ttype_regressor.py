@@ -325,10 +325,16 @@ def train_judge(
     work_dir: Path,
     recipe: Recipe = JUDGE_RECIPE,
 ) -> TTypeRegressor:
-    """Train on stretched stamps (N, C, S, S), each with a label; resumable in `work_dir`."""
+    """Train on stretched stamps (N, C, S, S), each with a label; resumable in `work_dir`.
+
+    The weights are rounded, and lie in memory, as those that are read from a file: what is measured
+    is what ships.
+    """
     task = JudgeTask(stamps, labels, validation, recipe)
     train(task, recipe, work_dir, name="judge")
-    return task.model.cpu()
+    trained: TTypeRegressor = task.model.cpu().half().float()
+    trained.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return trained
 
 
 NOISE = "noise"

@@ -18,7 +18,7 @@ from galaxy_explorer.clustering.features import radial_profile_vectors
 from galaxy_explorer.emulation.likeness import SkyNoise, left_out_noise
 from galaxy_explorer.evaluation.context import LEAST_TYPED, Context
 from galaxy_explorer.evaluation.emulator.comparison import Galaxies
-from galaxy_explorer.evaluation.judge import trained_judge
+from galaxy_explorer.evaluation.judge import judge_of
 from galaxy_explorer.evaluation.reconstruction import light_morphology
 from galaxy_explorer.models.conditions import Draw, Field, condition_of, read_columns
 from galaxy_explorer.utils.files import StageResult
@@ -85,7 +85,7 @@ class Measurer:
     @cached_property
     def judge(self) -> TTypeRegressor | None:
         """A network that has learnt T from real stamps; None where too few have a type."""
-        return trained_judge(self.context) if self.context.enough_typed else None
+        return judge_of(self.context) if self.context.enough_typed else None
 
     def vectors(self, codes: np.ndarray) -> np.ndarray:
         """Code vectors (n, V) of code maps (n, ...), of both levels; latents are their own."""
