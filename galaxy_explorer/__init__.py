@@ -7,6 +7,7 @@ imported before it is asked for: neither numpy nor torch nor panel.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from galaxy_explorer.settings import VERSION
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
     from galaxy_explorer.survey.ingest import IngestReport
     from galaxy_explorer.survey.inventory import Inventory
     from galaxy_explorer.survey.store import Survey
+
+# Threads of torch that wait keep a core busy, which beside any other program makes their work many
+# times as long (benchmarks/threads.py). OpenMP reads this once, when torch is loaded; what the user
+# has set stays. It stands here because commands, app.py and notebooks all pass here before torch.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = VERSION
 __all__ = [
