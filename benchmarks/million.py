@@ -24,7 +24,6 @@ from safetensors.numpy import load_file
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.writer import BundleContents, save_bundle
-from galaxy_explorer.clustering.summary import ClusterSummary
 
 NEIGHBOURS = 8
 REPLACED = (0.05, 0.5)
