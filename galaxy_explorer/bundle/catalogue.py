@@ -19,7 +19,6 @@ from galaxy_explorer.bundle.files import (
     MANIFEST,
     MAX_ALL_COLUMNS,
     MAX_COLUMNS,
-    WHOLE,
     FileEntry,
     check_unpacked,
     read_only,
@@ -31,16 +30,12 @@ REQUIRED_COLUMNS = ("galaxy_id", "ra", "dec", "ttype", "ttype_class", "source", 
 
 
 class Catalogue:
-    """Columns of N galaxies. `file`: where they are read from, None for a table in memory."""
+    """Columns of N galaxies."""
 
-    def __init__(
-        self, names: list[str], read: Callable[[str], pa.ChunkedArray], file: Path | None = None
-    ) -> None:
+    def __init__(self, names: list[str], read: Callable[[str], pa.ChunkedArray]) -> None:
         self.column_names = names
-        self.file = file
         self._read = read
         self._columns: dict[str, np.ndarray] = {}
-        self._was = None if file is None else _identity(file)
 
     @classmethod
     def of(cls, table: pa.Table) -> Catalogue:
@@ -58,19 +53,6 @@ class Catalogue:
         if name not in self._columns:
             self._columns[name] = column_array(self.stored(name))
         return self._columns[name]
-
-    def check_file(self) -> None:
-        """Raise BundleError where another file has taken the place of the one that was hashed."""
-        if self.file is not None and _identity(self.file) != self._was:
-            raise BundleError(f"{self.file}: altered since it was opened; {WHOLE}")
-
-
-def _identity(file: Path) -> tuple[int, ...]:
-    try:
-        status = file.stat()
-    except OSError:
-        return ()
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def parse_catalog(data: bytes, path: Path, rows: int) -> Catalogue:
@@ -122,7 +104,7 @@ def open_catalog(path: Path, entry: FileEntry, rows: int) -> Catalogue:
             _check_width(column, f"column {name}", path, entry.size)
         return column
 
-    found = Catalogue(source.schema_arrow.names, read, path)
+    found = Catalogue(source.schema_arrow.names, read)
     _check_values(found, path)
     return found
 

@@ -64,6 +64,7 @@ class StoredArray:
     def rows(self, rows: ArrayLike) -> np.ndarray:
         """Some rows; of a mapped array only the parts that they lie in are read."""
         wanted = np.asarray(rows)
+        wanted = wanted if wanted.size else wanted.astype(np.int64)
         places = np.arange(len(self))[wanted].ravel()
         size = self._array[:1].nbytes
         first = (self._start + places * size) // PART_BYTES

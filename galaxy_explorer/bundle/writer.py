@@ -307,7 +307,7 @@ def _write_encoded(
         entry[LATENTS] = f"{name}.encoded.safetensors"
         save_arrays(folder / entry[LATENTS], {LATENTS: encoded.astype(np.float16, copy=False)})
     elif in_parts:
-        entry[CODES] = f"{name}.codes.safetensors"
+        entry[CODES] = f"{name}.code_maps.safetensors"  # a clustering may be called codes
         save_arrays(folder / entry[CODES], {CODES: _narrow(encoded)})
     else:
         entry[CODES] = f"{name}.codes.npz"
@@ -321,7 +321,7 @@ def _clustering_files(
     stem = key.replace("/", ".")
     entry["file"], files = f"{stem}.safetensors", {}
     if in_parts and FEATURES in arrays:
-        entry["values"] = f"{stem}.features.safetensors"
+        entry["values"] = f"features.{stem}.safetensors"  # a steered one may be called anything
         half = np.ascontiguousarray(arrays[FEATURES], np.float16)
         files[entry["values"]] = safetensors_bytes({FEATURES: half})
         arrays = {name: array for name, array in arrays.items() if name != FEATURES}
