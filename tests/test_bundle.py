@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from galaxy_explorer import load_bundle
-from galaxy_explorer.bundle.clusterings import FULL, PACKED, packed, unpacked
 from galaxy_explorer.bundle.catalogue import column_array
+from galaxy_explorer.bundle.clusterings import FULL, PACKED, packed, unpacked
 from galaxy_explorer.errors import BundleError
 from tests.small_bundle import write_small_bundle
 
