@@ -1,0 +1,139 @@
+"""Bundles made of bundles: an excerpt of some of the galaxies, and the card written anew."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from msgspec import to_builtins
+from numpy.typing import NDArray
+from safetensors.numpy import save as safetensors_bytes
+
+from galaxy_explorer.bundle.bundle import Bundle, load_bundle, read_deconvolution
+from galaxy_explorer.bundle.card import measured_by, model_card
+from galaxy_explorer.bundle.emulation import EMULATION
+from galaxy_explorer.bundle.evaluation import DECONVOLUTION, EVALUATION
+from galaxy_explorer.bundle.files import CARD, CATALOG, parse_arrays
+from galaxy_explorer.bundle.manifest import MODEL_NAME, ExcerptEntry
+from galaxy_explorer.bundle.writer import Card, catalog_bytes, encoded_bytes, opened, rewrite
+from galaxy_explorer.clustering.summary import cluster_summaries
+from galaxy_explorer.errors import BundleError, SettingError
+
+FEWEST = 100
+FEATURES = "features"
+PARTS = ("priors", "judge", "evaluation", "emulation", "deconvolution", "novelty")
+"""What an excerpt may leave out: each is asked for where it is there, and missed by nobody else."""
+
+
+def write_excerpt(
+    bundle: str | Path, out: str | Path, *, n: int, name: str = "", leave_out: Iterable[str] = ()
+) -> Path:
+    """Write `n` galaxies of a bundle as a small bundle, to be sent or to travel with the package.
+
+    Drawn at random by a hash of their names, so that of any two excerpts the smaller is part of the
+    larger. Weights, priors, mixtures and what was measured stay those of the whole; counts and
+    typical members of the clusters are of the excerpt. The survey of the whole does not fit it,
+    and is refused. name: of the excerpt; else that of its folder. leave_out: of PARTS.
+
+    Raises SettingError for a number or a part that is not there, BundleError where the bundle is
+    not intact or `out` holds something else.
+    """
+    source, target = load_bundle(bundle), Path(out)
+    if unknown := sorted(set(leave_out) - set(PARTS)):
+        raise SettingError(f"--leave-out {unknown[0]}: not among {', '.join(PARTS)}")
+    if not FEWEST <= n <= len(source):
+        raise SettingError(f"--n {n}: {source.path} gives {FEWEST} to {len(source)} galaxies")
+    called = name or target.name
+    if not MODEL_NAME.fullmatch(called):
+        raise SettingError(f"--name {called!r}: small letters, digits and - are expected")
+    if target.exists() and not (target / CARD).exists():
+        raise BundleError(f"{target}: is there and no bundle; name another folder")
+    rows = excerpt_rows(source.column("galaxy_id"), n)
+    values, _, files = opened(source.path)
+    del files[CARD]
+    for part in leave_out:
+        _leave_out(part, values, files)
+    whole = ExcerptEntry(source.name, len(source), source.hash, values["survey"]["fingerprint"])
+    values |= {"name": called, "n_galaxies": n, "excerpt": to_builtins(whole)}
+    values["survey"]["fingerprint"] = ""  # of the whole: its rows are not these
+    for model, entry in source.models.items():
+        files[entry.codes or entry.latents or ""] = encoded_bytes(source.encoded(model)[rows])
+    _cut_clusterings(source, rows, values, files)
+    table = pq.read_table(io.BytesIO(files[CATALOG]))
+    files[CATALOG] = catalog_bytes(table.take(pa.array(rows)))
+    rewrite(target, values, files, card_of(source, leave_out))
+    return target
+
+
+def renew_card(path: str | Path) -> bool:
+    """Write the card of a bundle anew, from what it holds; whether that changed it.
+
+    Raises BundleError where the bundle is not intact.
+    """
+    bundle = load_bundle(path)
+    write = card_of(bundle)
+    if write(bundle.manifest) == bundle.card:
+        return False
+    values, _, files = opened(bundle.path)
+    del files[CARD]
+    rewrite(bundle.path, values, files, write)
+    return True
+
+
+def card_of(bundle: Bundle, leave_out: Iterable[str] = ()) -> Card:
+    """What writes the card of a bundle with all that was measured of it, some parts left out."""
+    measured = {
+        "evaluation": bundle.evaluation,
+        "emulation": bundle.emulation,
+        "deconvolution": read_deconvolution(bundle),
+    }
+    kept = {what: found for what, found in measured.items() if what not in set(leave_out)}
+    return partial(model_card, **kept, command=measured_by(bundle.card))
+
+
+def excerpt_rows(galaxies: Iterable[Any], n: int) -> NDArray[np.int64]:
+    """Rows (n,) of the galaxies whose names have the smallest hashes, in the catalogue's order."""
+    digests = [hashlib.sha256(str(name).encode()).digest() for name in galaxies]
+    return np.sort(np.argsort(np.array(digests), kind="stable")[:n])
+
+
+def _leave_out(part: str, values: dict[str, Any], files: dict[str, bytes]) -> None:
+    """Take a part out of the values of a manifest, and its files away."""
+    named = {
+        "evaluation": EVALUATION,
+        "emulation": EMULATION,
+        "deconvolution": DECONVOLUTION,
+        "novelty": "novelty.safetensors",
+    }
+    if part == "priors":
+        for entry in values.pop("priors", {}).values():
+            del files[entry["file"]]
+    elif part == "judge":
+        if "judge" in values:
+            del files[values.pop("judge")["file"]]
+    else:
+        files.pop(named[part], None)
+
+
+def _cut_clusterings(
+    source: Bundle, rows: NDArray[np.int64], values: dict[str, Any], files: dict[str, bytes]
+) -> None:
+    """Clusters of the excerpt: their features, counts and typical members."""
+    ttype, classes = source.column("ttype")[rows], source.column("ttype_class")[rows]
+    for key, one in source.clusterings.items():
+        entry = values["clusterings"][key]
+        arrays = parse_arrays(files[entry["file"]], source.path / entry["file"])
+        if FEATURES in arrays:
+            cut = arrays | {FEATURES: np.ascontiguousarray(arrays[FEATURES][rows])}
+            files[entry["file"]] = safetensors_bytes(cut)
+        clusters = cluster_summaries(
+            one.mixture, one.feature_values[rows], one.labels[rows], ttype, classes
+        )
+        entry["clusters"] = [cluster.to_dict() for cluster in clusters]
