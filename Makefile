@@ -8,6 +8,7 @@
 # make demo-bundle what `galaxy-explorer demo` shows, anew from trained/sdss
 #
 # Each sets .venv up first, once; from then on none of them needs the network.
+# TORCH_CPU_INDEX= names where the CPU build of PyTorch is, for a machine without an NVIDIA card.
 # PYTHON=/path/to/python3.12 chooses the interpreter that .venv is made with.
 
 PORT ?= 5006

@@ -21,6 +21,7 @@ from galaxy_explorer.bundle.card import card_text, model_card
 from galaxy_explorer.bundle.remaking import PARTS, excerpt_rows, renew_card, write_excerpt
 from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.errors import BundleError, SettingError, SurveyError
+from galaxy_explorer.survey.preprocessing import split_of
 from galaxy_explorer.survey.store import Survey
 from tests.small_bundle import write_small_bundle
 
@@ -41,9 +42,19 @@ def part(whole):
 
 def test_rows_are_those_of_the_smallest_hashes_in_order():
     names = np.array([f"NGC {i}" for i in range(500)])
-    ranked = sorted(range(500), key=lambda i: hashlib.sha256(names[i].encode()).hexdigest())
+    ranked = sorted(
+        range(500), key=lambda i: hashlib.sha256(f"excerpt {names[i]}".encode()).hexdigest()
+    )
     assert excerpt_rows(names, 80).tolist() == sorted(ranked[:80])
     assert set(excerpt_rows(names, 40)) < set(excerpt_rows(names, 80))
+
+
+def test_every_split_has_its_share():
+    names = np.array([f"NGC {i}" for i in range(5000)])
+    chosen = names[excerpt_rows(names, 1000)]
+    shares = {s: np.mean([split_of(n) == s for n in chosen]) for s in ("train", "test")}
+    assert 0.75 < shares["train"] < 0.85
+    assert 0.07 < shares["test"] < 0.13
 
 
 def test_an_excerpt_has_of_each_galaxy_what_the_whole_has(whole, part):
@@ -104,9 +115,8 @@ def test_the_survey_of_the_whole_is_refused(part, tmp_path):
 @pytest.mark.parametrize("name", ["sdss", "report", "candels"])
 def test_what_ships_can_be_cut(name, tmp_path):
     left = [part for part in PARTS if part != "judge"]
-    made = load_bundle(
-        write_excerpt(ROOT / "trained" / name, tmp_path / "x", n=150, leave_out=left)
-    )
+    cut = write_excerpt(ROOT / "trained" / name, tmp_path / "x", n=150, leave_out=left)
+    made = load_bundle(cut)
     source = load_bundle(ROOT / "trained" / name)
     assert not made.priors
     assert made.evaluation is None

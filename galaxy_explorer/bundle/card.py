@@ -124,9 +124,8 @@ def tags(manifest: Manifest) -> list[str]:
 
 def measured_by(card: str) -> str:
     """The command that a card names as that of its figures of deconvolution; "" where none is."""
-    found = re.search(
-        r"^Measured by `(galaxy-explorer evaluate-deconvolution [^`\n]*)`", card, re.M
-    )
+    command = r"^Measured by `(galaxy-explorer evaluate-deconvolution [^`\n]*)`"
+    found = re.search(command, card, re.MULTILINE)
     return found[1] if found else ""
 
 

@@ -246,9 +246,8 @@ def _write_files(folder: Path, contents: BundleContents) -> None:
 
 
 def _write_encoded(folder: Path, name: str, entry: dict[str, Any], encoded: np.ndarray) -> None:
-    kind, ending = (
-        (LATENTS, "encoded.safetensors") if encoded.dtype.kind == "f" else ("codes", "codes.npz")
-    )
+    kind = LATENTS if encoded.dtype.kind == "f" else "codes"
+    ending = "encoded.safetensors" if kind == LATENTS else "codes.npz"
     entry[kind] = f"{name}.{ending}"
     atomic_write_bytes(folder / entry[kind], encoded_bytes(encoded))
 
