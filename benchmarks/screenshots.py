@@ -2,7 +2,8 @@
 
 FOLDER gets every page, light and dark, at 1440x900 and 1000x700 (a page that the bundle has
 nothing for shows the atlas); `--readme` renews the picture of the README, `--docs` those of the
-tutorial, which show the bundle that comes with the package. Exits with a sentence if a page writes an error to the console or asks another host.
+tutorial, which show the bundle that comes with the package. Exits with a sentence if a page writes
+an error to the console or asks another host.
 """
 
 from __future__ import annotations
@@ -111,9 +112,8 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, help="where the pictures of all pages go")
     parser.add_argument("--readme", action="store_true", help="renew the picture of the README")
     parser.add_argument("--docs", action="store_true", help="renew the pictures of the tutorial")
-    parser.add_argument(
-        "--bundle", help="the bundle to show; else trained/sdss, with --docs the demo"
-    )
+    other = "the bundle to show; else trained/sdss or, with --docs, the demo"
+    parser.add_argument("--bundle", help=other)
     asked = parser.parse_args()
     if asked.folder is None and not asked.readme and not asked.docs:
         parser.error("name a folder, or say --readme or --docs")

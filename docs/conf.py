@@ -46,16 +46,14 @@ def described_commands() -> str:
         rows = []
         for one in command.params:
             if not {"--help", "--quiet"} & set(one.opts):
-                is_option = one.opts[0].startswith("-")
-                words = (
-                    ", ".join((*one.opts, *one.secondary_opts)) if is_option else one.name.upper()
-                )
+                words = ", ".join((*one.opts, *one.secondary_opts))
+                words = words if words.startswith("-") else words.upper()
                 rows.append(f"| `{words}` | {(one.help or '').replace('|', '/')} |")
         parts.append("\n".join(["| option | |", "|---|---|", *rows]))
     return "\n\n".join(parts)
 
 
-def fill_commands(app: Sphinx, docname: str, source: list[str]) -> None:
+def fill_commands(_: Sphinx, docname: str, source: list[str]) -> None:
     """Put the commands into their page."""
     if docname == "commands":
         source[0] = source[0].replace("<!-- the commands -->", described_commands())
