@@ -4,8 +4,11 @@
 # make test-quick  the same without the slow and the browser tests
 # make lint        ruff, mypy, the one-way rule, unused dependencies
 # make bench       lists the benchmarks                     NAME=  ARGS=  run one
+# make docs        the documentation as pages in build/docs
+# make demo-bundle what `galaxy-explorer demo` shows, anew from trained/sdss
 #
 # Each sets .venv up first, once; from then on none of them needs the network.
+# TORCH_CPU_INDEX= names where the CPU build of PyTorch is, for a machine without an NVIDIA card.
 # PYTHON=/path/to/python3.12 chooses the interpreter that .venv is made with.
 
 PORT ?= 5006
@@ -29,7 +32,7 @@ READY := .venv/ready-$(STATE)
 # Where writing bytecode is switched off, every start would compile all the libraries again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: app test test-all test-quick lint bench clean
+.PHONY: app test test-all test-quick lint bench docs demo-bundle clean
 
 # The interpreter that .venv was made with may have gone from the machine: then no stamp holds.
 ifneq ($(shell test -x .venv/bin/python && echo yes),yes)
@@ -65,11 +68,24 @@ lint: $(READY)-test
 bench: $(READY)-test
 	@$(if $(NAME),$(RUN) -m benchmarks.$(NAME) $(ARGS),sed -n '/^## /p' benchmarks/README.md)
 
+# Warnings are errors; nothing is fetched, no notebook is run.
+docs: $(READY)-docs
+	$(RUN) -m sphinx -W --keep-going -q -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
+
+# At most 8 MB: with the prior, so that it draws galaxies, and without what is measured of the whole.
+demo-bundle: $(READY)-app
+	$(RUN) -m galaxy_explorer excerpt trained/sdss --out galaxy_explorer/demo --name sdss-demo \
+		--n 2400 --leave-out judge --leave-out evaluation --leave-out emulation
+
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(READY)-app:
 	@PYTHON="$(PYTHON)" sh .ci/install.sh . $@
+
+$(READY)-docs:
+	@PYTHON="$(PYTHON)" sh .ci/install.sh '.[docs]' $(READY)-app $@
 
 $(READY)-test:
 	@PYTHON="$(PYTHON)" sh .ci/install.sh '.[test]' $(READY)-app $@

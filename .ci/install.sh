@@ -46,6 +46,13 @@ if [ ! -x .venv/bin/python ]; then
 fi
 touch $unfinished
 rm -f .venv/ready-*
+# NVIDIA's libraries are larger than all the rest: not where there is no such card, if it is said
+# where the CPU build is (docs/install.md).
+if [ -n "${TORCH_CPU_INDEX:-}" ] && ! nvidia-smi >/dev/null 2>&1; then
+    echo "galaxy_explorer: no NVIDIA card: the CPU build of PyTorch"
+    .venv/bin/python -m pip install -c constraints.txt --index-url "$TORCH_CPU_INDEX" torch ||
+        fail "TORCH_CPU_INDEX=$TORCH_CPU_INDEX gave no torch (pip says why above)"
+fi
 .venv/bin/python -m pip install -c constraints.txt -e "$requirement" ||
     fail "the installation failed (pip says why above); run the same command again to try anew"
 # Libraries carry templates that are no Python and do not compile: not an error.

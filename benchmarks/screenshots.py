@@ -1,8 +1,9 @@
-"""Pictures of the real app: `python -m benchmarks.screenshots FOLDER`, or `--readme`.
+"""Pictures of the real app: `python -m benchmarks.screenshots FOLDER`, `--readme` or `--docs`.
 
 FOLDER gets every page, light and dark, at 1440x900 and 1000x700 (a page that the bundle has
-nothing for shows the atlas); `--readme` renews the picture of
-the README. Exits with a sentence if a page writes an error to the console or asks another host.
+nothing for shows the atlas); `--readme` renews the picture of the README, `--docs` those of the
+tutorial, which show the bundle that comes with the package. Exits with a sentence if a page writes
+an error to the console or asks another host.
 """
 
 from __future__ import annotations
@@ -16,12 +17,27 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
+from galaxy_explorer.bundle.bundle import demo_folder
 from galaxy_explorer.explorer.pages.registry import PAGES
 from tests.app_server import served
 from tests.browser_path import FLAGS, find
 
 ROOT = Path(__file__).resolve().parent.parent
 README_PICTURE = ROOT / "screenshot.webp"
+DOCS_FOLDER = ROOT / "docs" / "pictures"
+DOCS_PICTURES = {
+    "atlas": "page=atlas",
+    "atlas-ttype": "page=atlas&colour=ttype",
+    "galaxy": "page=atlas&galaxy=NGC3893",
+    "clusters": "page=clusters",
+    "find": "page=find",
+    "my-galaxy": "page=my_galaxy",
+    "emulator": "page=emulator",
+    "labels": "page=labels",
+}
+"""Pictures of the documentation by name: the query of the address that each shows."""
+DOCS_SIZE = (1280, 800)
+DRAWN_MS = 30_000  # the emulator draws galaxies while one looks
 SIZES = ((1440, 900), (1000, 700))
 THEMES = ("light", "dark")
 SETTLE_MS = 4000  # map tiles and sheets that follow the page
@@ -79,19 +95,35 @@ def save_readme(browser: Browser, address: str) -> None:
     page.context.close()
 
 
+def save_docs(browser: Browser, address: str) -> None:
+    """The pictures of the tutorial, as WebP of some tens of kB."""
+    DOCS_FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, query in DOCS_PICTURES.items():
+        page = opened(browser, f"{address}?{query}", DOCS_SIZE, "light")
+        page.wait_for_timeout(DRAWN_MS if name == "emulator" else SETTLE_MS)
+        picture = Image.open(io.BytesIO(page.screenshot()))
+        picture.save(DOCS_FOLDER / f"{name}.webp", quality=75, method=6)
+        page.context.close()
+
+
 def main() -> None:
     """Take the pictures that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, help="where the pictures of all pages go")
     parser.add_argument("--readme", action="store_true", help="renew the picture of the README")
-    parser.add_argument("--bundle", default="trained/sdss", help="the bundle to show")
+    parser.add_argument("--docs", action="store_true", help="renew the pictures of the tutorial")
+    other = "the bundle to show; else trained/sdss or, with --docs, the demo"
+    parser.add_argument("--bundle", help=other)
     asked = parser.parse_args()
-    if asked.folder is None and not asked.readme:
-        parser.error("name a folder, or say --readme")
-    with served(bundle=asked.bundle) as address, sync_playwright() as playwright:
+    if asked.folder is None and not asked.readme and not asked.docs:
+        parser.error("name a folder, or say --readme or --docs")
+    bundle = asked.bundle or (demo_folder() if asked.docs else "trained/sdss")
+    with served(bundle=bundle) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find(), args=list(FLAGS))
         if asked.folder is not None:
             save_all(browser, address, asked.folder)
+        if asked.docs:
+            save_docs(browser, address)
         if asked.readme:
             save_readme(browser, address)
         browser.close()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         simulate_survey,
         train,
     )
-    from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+    from galaxy_explorer.bundle.bundle import Bundle, load_bundle, load_demo
     from galaxy_explorer.classification import Classification, Classifications
     from galaxy_explorer.deconvolution.files import Deconvolutions, DeconvolvedImage
     from galaxy_explorer.emulation.samples import Samples
@@ -60,6 +60,7 @@ __all__ = [
     "generate",
     "ingest",
     "load_bundle",
+    "load_demo",
     "simulate_survey",
     "train",
 ]
@@ -71,7 +72,7 @@ __getattr__, __dir__ = lazy(
             *("Labels", "check", "classify", "deconvolve", "generate", "ingest"),
             *("simulate_survey", "train"),
         ),
-        "bundle.bundle": ("Bundle", "load_bundle"),
+        "bundle.bundle": ("Bundle", "load_bundle", "load_demo"),
         "classification": ("Classification", "Classifications"),
         "deconvolution.files": ("Deconvolutions", "DeconvolvedImage"),
         "emulation.samples": ("Samples",),

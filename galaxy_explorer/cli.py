@@ -16,10 +16,16 @@ from galaxy_explorer.settings import VERSION
 from galaxy_explorer.utils.progress import QUIET
 
 COMMANDS = (
-    *("simulate", "check", "ingest", "train", "evaluate", "info", "classify", "deconvolve"),
+    *("demo", "simulate", "check", "ingest", "train", "evaluate", "info", "classify", "deconvolve"),
     *("evaluate-deconvolution", "prior", "generate", "labels", "steer", "report", "serve"),
+    *("excerpt", "card"),
 )
-MODULES = {"check": "ingest", "evaluate-deconvolution": "evaluate"}
+MODULES = {
+    "card": "info",
+    "check": "ingest",
+    "demo": "serve",
+    "evaluate-deconvolution": "evaluate",
+}
 """Of commands that share one, for they share their options."""
 RESUMABLE = frozenset(
     ("simulate", "ingest", "train", "evaluate", "evaluate-deconvolution", "prior", "generate")

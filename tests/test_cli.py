@@ -35,6 +35,8 @@ WRONG_INPUT = {
     "labels": ["import", "no_such.csv", "--bundle", ABSENT],
     "serve": [ABSENT],
     "steer": [ABSENT, "--name", "early_late"],
+    "excerpt": [ABSENT, "--out", "out"],
+    "card": [ABSENT],
 }
 
 ERRORS = (BadImage("m31.fits", "no pixels"), BundleError("manifest.json: absent"))
@@ -66,7 +68,11 @@ def test_wrong_input_is_one_line_and_status_1_of_the_process(tmp_path: Path) -> 
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_that_reads_something_is_given_something_wrong() -> None:
+    assert set(cli.COMMANDS) - set(WRONG_INPUT) == {"demo"}
+
+
+@pytest.mark.parametrize("command", WRONG_INPUT)
 def test_wrong_input_is_one_line_and_status_1(command: str, tmp_path, monkeypatch, capfd) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["galaxy-explorer", command, *WRONG_INPUT[command]])

@@ -69,14 +69,14 @@ def test_the_first_page_connects_as_long_as_later_ones() -> None:
     assert lasting(handler, "<p>other</p>") == "<p>other</p>"
 
 
-@pytest.mark.parametrize("text", ["Dockerfile", "DEPLOYMENT.md"])
+@pytest.mark.parametrize("text", ["Dockerfile", "docs/serving.md"])
 def test_the_options_are_panels(text: str) -> None:
     known = {names if isinstance(names, str) else names[0] for names, _ in Serve.args}
     options = {word for word in words(text) if re.fullmatch(r"--[a-z][a-z-]+", word)}
     assert options - known - OTHERS == set()
 
 
-@pytest.mark.parametrize("text", ["Dockerfile", "DEPLOYMENT.md"])
+@pytest.mark.parametrize("text", ["Dockerfile", "docs/serving.md"])
 def test_the_settings_are_the_apps(text: str) -> None:
     named = set(re.findall(rf"{PREFIX}(\w+)", (ROOT / text).read_text(encoding="utf-8")))
     assert named <= {setting.name.upper() for setting in SETTINGS}

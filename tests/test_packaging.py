@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import shutil
 import socket
 import subprocess
 import sys
@@ -87,6 +88,39 @@ def test_an_interrupted_installation_is_begun_anew_and_earns_no_stamp(tmp_path: 
     assert "the installation failed" in done.stderr
     assert (tmp_path / ".venv" / "unfinished").exists()
     assert not (tmp_path / ".venv" / "ready-1-app").exists()
+
+
+@pytest.mark.parametrize("card", [True, False])
+def test_the_cpu_build_is_taken_where_there_is_no_card_and_it_is_said_where(
+    tmp_path: Path, *, card: bool
+) -> None:
+    asked = tmp_path / "asked"
+    scripts = {"bin/python": f'echo "$@" >> {asked}'} | ({"found/nvidia-smi": ""} if card else {})
+    for name, line in scripts.items():
+        path = tmp_path / ".venv" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{line}\n")
+        path.chmod(0o755)
+    (tmp_path / "galaxy_explorer").mkdir()
+    bare = tmp_path / "bare"  # a PATH without a card of the machine that runs this
+    bare.mkdir()
+    for tool in ("sh", "rm", "touch"):
+        (bare / tool).symlink_to(shutil.which(tool) or "")
+    subprocess.run(
+        ["sh", ROOT / ".ci" / "install.sh", ".", ".venv/ready-1-app"],
+        cwd=tmp_path,
+        env={
+            "PATH": f"{tmp_path / '.venv' / 'found'}:{bare}",
+            "TORCH_CPU_INDEX": "https://x.y/cpu",
+        },
+        check=True,
+        capture_output=True,
+    )
+    lines = asked.read_text().splitlines()
+    first = "-m pip install -c constraints.txt --index-url https://x.y/cpu torch"
+    assert [line for line in lines if line == first] == ([] if card else [first])
+    assert lines[-2] == "-m pip install -c constraints.txt -e ."
+    assert (tmp_path / ".venv" / "ready-1-app").exists()
 
 
 def test_a_port_in_use_is_named_with_a_cure() -> None:

@@ -1,4 +1,4 @@
-"""Settings: read once, refused by name when wrong, listed in the README."""
+"""Settings: read once, refused by name when wrong, listed in the documentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from galaxy_explorer.errors import GalaxyExplorerError, SettingError
 from galaxy_explorer.settings import PREFIX, SETTINGS, Settings, read_settings
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 NUMBERS = [s for s in SETTINGS if isinstance(s.default, int)]
 TEXTS = [s for s in SETTINGS if isinstance(s.default, str)]
 
@@ -70,8 +70,8 @@ def test_a_setting_error_is_one_of_the_packages_errors() -> None:
     assert issubclass(SettingError, GalaxyExplorerError)
 
 
-def test_the_readme_lists_every_setting_with_its_default_and_unit() -> None:
-    lines = [line for line in README.read_text().splitlines() if line.startswith("|")]
+def test_the_page_lists_every_setting_with_its_default_and_unit() -> None:
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("|")]
     rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines]
     listed = {row[0]: row[1:4] for row in rows if row[0].startswith(PREFIX)}
     assert listed == {variable(s.name): [str(s.default), s.unit, s.range] for s in SETTINGS}

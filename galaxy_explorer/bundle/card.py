@@ -23,7 +23,7 @@ from galaxy_explorer.bundle.emulation import (
 from galaxy_explorer.bundle.evaluation import Evaluation, EvaluationRow
 from galaxy_explorer.bundle.manifest import Manifest, PriorEntry, ReadingsEntry, RegressorEntry
 from galaxy_explorer.models.conditions import ATTRIBUTES
-from galaxy_explorer.models.registry import PRIORS, PriorKind
+from galaxy_explorer.models.registry import AUTOENCODERS, PRIORS, PriorKind
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,6 +37,13 @@ CREDITS = {
     "gz2_5class": "Pixels: SDSS DR7. Classes: Galaxy Zoo 2 (Willett et al. 2013), of the images of"
     " the Galaxy Zoo challenge (Zenodo 3565489, CC BY 4.0).",
 }
+LICENCES = {"sdss_ngc": "cc-by-sa-4.0", "gz2_5class": "cc-by-4.0"}
+"""Of what the catalogue takes from a source; weights, code maps and clusters have the package's."""
+OWN_LICENCE = "bsd-3-clause"
+TAGS = (
+    *("astronomy", "galaxies", "galaxy-morphology", "hubble-sequence", "vq-vae", "clustering"),
+    *("representation-learning", "safetensors"),
+)
 PRIOR_HEAD = "Prior of the emulator"
 SCORES = {"ami": "AMI", "homogeneity": "homogeneity", "eta2": "η²"}
 NETWORK = "supervised network"  # the ceiling's name in an evaluation
@@ -79,10 +86,12 @@ def model_card(
 ) -> str:
     """Markdown of the card: data, models, figures with intervals, limits, credits.
 
+    It begins with a header of metadata in YAML (licence, tags, data, metrics), as hubs read it.
     Then whatever has been measured since: the evaluation, the emulator, the content of
     `deconvolution.json` with the command that made it.
     """
-    parts = [_render("model", manifest=manifest, heading=PRIOR_HEAD)]
+    parts = [_render("header", manifest=manifest)]
+    parts.append(_render("model", manifest=manifest, heading=PRIOR_HEAD))
     if evaluation is not None:
         parts.append(_render("evaluation", manifest=manifest, evaluation=evaluation))
     if emulation is not None:
@@ -92,6 +101,32 @@ def model_card(
     if deconvolution is not None:
         parts.append(_render("deconvolution", found=deconvolution, command=command))
     return "\n".join(parts)
+
+
+def card_text(card: str) -> str:
+    """A card without its header of metadata, which is for machines."""
+    _, _, text = card.removeprefix("---\n").partition("\n---\n")
+    return text.lstrip("\n") if card.startswith("---\n") and text else card
+
+
+def licences(manifest: Manifest) -> list[str]:
+    """Licences of what is in a bundle, by the names that hubs use: the package's, then others'."""
+    sources = [str(one.get("source")) for one in manifest.survey.sources]
+    return [OWN_LICENCE, *dict.fromkeys(LICENCES[one] for one in sources if one in LICENCES)]
+
+
+def tags(manifest: Manifest) -> list[str]:
+    """What a bundle is about, in the words that one looks for on a hub."""
+    deconvolves = any(AUTOENCODERS[one.kind].has_psf_layer for one in manifest.models.values())
+    more = {"image-generation": bool(manifest.priors), "deconvolution": deconvolves}
+    return [*TAGS, *(tag for tag, there in more.items() if there)]
+
+
+def measured_by(card: str) -> str:
+    """The command that a card names as that of its figures of deconvolution; "" where none is."""
+    command = r"^Measured by `(galaxy-explorer evaluate-deconvolution [^`\n]*)`"
+    found = re.search(command, card, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def card_with_priors(card: str, manifest: Manifest) -> str:
@@ -141,6 +176,8 @@ def _environment() -> Environment:
     }
     environment.globals |= {
         "credits": CREDITS,
+        "licences": licences,
+        "tags": tags,
         "steered_heading": STEERED_HEAD,
         "scores": SCORES,
         "network": NETWORK,

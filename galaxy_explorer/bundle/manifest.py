@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct, field
 
 from galaxy_explorer.bundle.clusterings import ClusteringEntry, check_clusterings
-from galaxy_explorer.bundle.files import CARD, CATALOG, FILE_NAME, MANIFEST, FileEntry
+from galaxy_explorer.bundle.files import CARD, CATALOG, FILE_NAME, MANIFEST, SHA256, FileEntry
 from galaxy_explorer.bundle.json_values import (
     Count,
     FieldError,
@@ -243,12 +243,25 @@ class CardFigure(Struct, frozen=True):
     command: Text
 
 
+class ExcerptEntry(Struct, frozen=True):
+    """The whole that an excerpt was taken from: its name, galaxies, hash and survey's fingerprint.
+
+    Everything but the catalogue, the code maps and the counts of the clusters is that of the whole.
+    """
+
+    of: Name
+    n_galaxies: Annotated[int, Meta(ge=1, le=MAX_GALAXIES)]
+    sha256: Annotated[str, Meta(pattern=rf"\A{SHA256.pattern}\Z")]
+    fingerprint: Text
+
+
 class Manifest(Struct, frozen=True, kw_only=True):
     """A manifest. Tables are by name, clusterings by "<model>/<features>", priors by
     "<model>/<kind>".
 
     recipe: of the autoencoders' training. hardware: the class of machine. extra_trainings: models
-    of which only the figures are kept. ttype_regressor: the network that judges samples.
+    of which only the figures are kept. ttype_regressor: the network that judges samples. excerpt:
+    of which bundle it holds a part, None where it is whole.
     """
 
     format: int
@@ -267,6 +280,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     priors: dict[str, PriorEntry] = {}
     ttype_regressor: RegressorEntry | None = field(default=None, name="judge")
     figures: tuple[CardFigure, ...] = ()
+    excerpt: ExcerptEntry | None = None
     files: dict[str, FileEntry]
 
     @property

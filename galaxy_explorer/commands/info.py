@@ -1,8 +1,9 @@
-"""`galaxy-explorer info`."""
+"""`galaxy-explorer info` and `galaxy-explorer card`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,6 +43,7 @@ def info(
     from rich.table import Table
 
     from galaxy_explorer.bundle.bundle import load_bundle, verify_bundle
+    from galaxy_explorer.bundle.card import card_text
     from galaxy_explorer.errors import SettingError
     from galaxy_explorer.survey.store import OLD_ORIENTATION
 
@@ -51,7 +53,7 @@ def info(
             say_json(facts(opened))
             return
         # A card from elsewhere must not steer the terminal.
-        text = "".join(c for c in opened.card if c.isprintable() or c == "\n")
+        text = "".join(c for c in card_text(opened.card) if c.isprintable() or c == "\n")
         say(Markdown(text))
         say(f"Orientation of its stamps: {opened.manifest.survey.orientation or OLD_ORIENTATION}")
         say(f"SHA-256 of the manifest: {opened.hash}")
@@ -73,6 +75,22 @@ def info(
         numbers = (str(row.features), row.filter, row.stride, row.nonlinearity)
         table.add_row(row.name, *numbers, f"{row.parameters:,}")
     say(table)
+
+
+def card(bundles: Annotated[list[Path], typer.Argument(help="Bundle folders.")]) -> None:
+    """Write the model card of bundles anew, from what they hold; nothing else of them changes.
+
+    For bundles that an older version wrote. The card begins with the header of metadata (licence,
+    tags, data, metrics) that hubs of models read.
+
+    [bold]Example[/bold]
+
+    galaxy-explorer card trained/mine
+    """
+    from galaxy_explorer.bundle.remaking import renew_card
+
+    for bundle in bundles:
+        say(f"{bundle}: {'written anew' if renew_card(bundle) else 'as it was'}")
 
 
 def facts(bundle: Bundle) -> dict[str, Any]:

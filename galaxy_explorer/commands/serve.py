@@ -1,20 +1,23 @@
-"""`galaxy-explorer serve`."""
+"""`galaxy-explorer serve` and `galaxy-explorer demo`."""
 
 from __future__ import annotations
 
 import os
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from galaxy_explorer.commands.common import BundleFolder, say
+from galaxy_explorer.commands.common import BundleFolder, announce, say
+
+Port = Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)]
 
 
 def serve(
     bundle: BundleFolder,
     *,
-    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 5006,
+    port: Port = 5006,
     address: Annotated[str, typer.Option(help="Address to listen on.")] = "localhost",
     survey: Annotated[
         Path | None, typer.Option(help="Survey with the original stamps of these galaxies.")
@@ -34,10 +37,38 @@ def serve(
 
     galaxy-explorer serve trained/sdss --port 5007 --survey surveys/sdss
     """
+    chosen = {"BUNDLE": bundle, "SURVEY": survey, "LABELS": labels, "SDSS_CUTOUTS": sdss or None}
+    _run(chosen, port=port, address=address, browser=False)
+
+
+def demo(
+    *,
+    port: Port = 5006,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open it in your browser.")
+    ] = True,
+) -> None:
+    """Serve the bundle that comes with the package: some galaxies of the SDSS, in colour.
+
+    It needs no data and no network. Labels go into the log that `serve` uses, too.
+
+    [bold]Examples[/bold]
+
+    galaxy-explorer demo
+
+    galaxy-explorer demo --no-browser --port 5007
+    """
+    from galaxy_explorer.bundle.bundle import demo_folder
+
+    announce("loading the libraries and the galaxies; some seconds")
+    _run({"BUNDLE": demo_folder()}, port=port, address="localhost", browser=browser)
+
+
+def _run(chosen: dict[str, Path | bool | None], *, port: int, address: str, browser: bool) -> None:
+    """Serve until Ctrl-C, with these settings in place of those of the environment."""
     from galaxy_explorer.errors import SettingError
     from galaxy_explorer.settings import PREFIX
 
-    chosen = {"BUNDLE": bundle, "SURVEY": survey, "LABELS": labels, "SDSS_CUTOUTS": sdss or None}
     for name, value in chosen.items():
         if value is not None:
             os.environ[PREFIX + name] = "1" if value is True else str(value)
@@ -68,8 +99,8 @@ def serve(
         raise SettingError(
             f"--port {port} on {address}: {error.strerror}; choose another --port"
         ) from error
-    say(
-        f"{context.bundle.name}: {len(context.bundle):,} galaxies at "
-        f"http://{address}:{server.port} (Ctrl-C stops)"
-    )
+    url = f"http://{address}:{server.port}"
+    say(f"{context.bundle.name}: {len(context.bundle):,} galaxies at {url} (Ctrl-C stops)")
+    if browser:
+        webbrowser.open(url)  # where there is none, the line above says where to look
     server.run_until_shutdown()
