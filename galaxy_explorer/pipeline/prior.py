@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
-from galaxy_explorer.bundle.card import card_with_priors
+from galaxy_explorer.bundle.remaking import card_of
 from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.bundle.writer import add_prior_files
 from galaxy_explorer.errors import TrainingError
@@ -369,7 +369,7 @@ def add_prior(
         load_earlier = partial(bundle.load_prior, name, prior.name)
         earlier = EarlierTraining(entry, stored, load_earlier)
     made = train_prior(coded, recipe, kind=prior.name, steps=steps, earlier=earlier)
-    card = partial(card_with_priors, bundle.card)
+    card = card_of(load_bundle(bundle_path))
     add_prior_files(bundle_path, name, made.entry, made.weights.read_bytes(), card)
     return name
 

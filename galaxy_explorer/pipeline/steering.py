@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
-from galaxy_explorer.bundle.card import card_with_steered
 from galaxy_explorer.bundle.clusterings import Clustering, Score, Steering
+from galaxy_explorer.bundle.remaking import card_of
 from galaxy_explorer.bundle.writer import add_clustering
 from galaxy_explorer.clustering.clusterers import Centres, centres_of, fit_kmeans
 from galaxy_explorer.clustering.features import FeatureMap
@@ -289,7 +288,7 @@ def add_steered(
         bundle.path,
         added,
         entry,
-        partial(card_with_steered, bundle.card),
+        card_of(bundle),
         arrays={**mixture.arrays(), **joined_map(maps, steered).arrays(), "features": read},
         columns={f"{added}/{about}": values for about, values in columns.items()},
     )
