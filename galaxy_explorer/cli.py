@@ -16,13 +16,31 @@ from galaxy_explorer.settings import VERSION
 from galaxy_explorer.utils.progress import QUIET
 
 COMMANDS = (
-    *("simulate", "check", "ingest", "train", "evaluate", "info", "classify", "deconvolve"),
-    *("evaluate-deconvolution", "prior", "generate", "labels", "steer", "report", "serve"),
+    *("simulate", "check", "ingest", "train", "evaluate", "info", "classify", "encode"),
+    *(
+        "deconvolve",
+        "evaluate-deconvolution",
+        "prior",
+        "generate",
+        "labels",
+        "steer",
+        "report",
+        "serve",
+    ),
 )
 MODULES = {"check": "ingest", "evaluate-deconvolution": "evaluate"}
 """Of commands that share one, for they share their options."""
 RESUMABLE = frozenset(
-    ("simulate", "ingest", "train", "evaluate", "evaluate-deconvolution", "prior", "generate")
+    (
+        "simulate",
+        "ingest",
+        "train",
+        "evaluate",
+        "evaluate-deconvolution",
+        "prior",
+        "generate",
+        "encode",
+    )
 )
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 HELP = {"help_option_names": ["-h", "--help"]}

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from galaxy_explorer.errors import SchedulerError, SettingError
 from galaxy_explorer.settings import VERSION
 from galaxy_explorer.utils.files import temporary_folder
-from galaxy_explorer.utils.progress import progress
+from galaxy_explorer.utils.progress import QUIET, progress
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -68,7 +69,7 @@ def run_tasks(
     words: str,
     unit: str = "galaxies",
     weigh: Callable[[Item], int] = lambda _: 1,
-    said: Callable[[str], object] = lambda _: None,
+    said: Callable[[str], object] | None = None,
 ) -> Iterator[tuple[Item, Result]]:
     """Yield (item, result) in the order of the items, while later ones are being worked on.
 
@@ -76,7 +77,7 @@ def run_tasks(
     small; what is loaded once (a model) is kept in a cache of that module, so once a worker
     process. items: taken only as there is room, so there may be any number. scheduler: as
     `parse_scheduler` takes it; None works in this process. total, weigh: of the progress, in
-    `unit`; words: what is being done; said: is told dask's dashboard.
+    `unit`; words: what is being done; said: is told dask's dashboard, else standard error.
 
     A task whose worker died is tried again. Ending the iteration, by Ctrl-C too, cancels what is
     not done and stops the workers that were started. Raises SettingError where the scheduler
@@ -88,13 +89,39 @@ def run_tasks(
         if wanted is None:
             results: Iterator[tuple[Item, Result]] = ((item, function(item)) for item in items)
         else:
-            client = stack.enter_context(connected(wanted, said))
+            client = stack.enter_context(connected(wanted, said or _tell))
             results = _through(client, function, items)
             stack.callback(results.close)  # type: ignore[attr-defined]
         advance = stack.enter_context(progress(total, words, unit=unit))
         for item, result in results:
             advance(weigh(item))
             yield item, result
+
+
+def _tell(words: str) -> None:
+    if not QUIET.get():
+        sys.stderr.write(f"{words}\n")
+
+
+_opened: dict[str, tuple[Hashable, Any]] = {}
+_opening = threading.Lock()
+
+
+def once_a_process(kind: str, key: Hashable, make: Callable[[], Any]) -> Any:
+    """What this process has open of a kind (a bundle, a survey) under a key, else made and kept.
+
+    One of each kind: the next one takes its place.
+    """
+    with _opening:
+        if kind not in _opened or _opened[kind][0] != key:
+            _opened[kind] = (key, make())
+        return _opened[kind][1]
+
+
+def remember(opened: Any, key: Hashable, kind: str = "bundle") -> None:
+    """Let tasks in this process take what is open already."""
+    with _opening:
+        _opened[kind] = (key, opened)
 
 
 @contextmanager
