@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from galaxy_explorer.bundle import Bundle
 from galaxy_explorer.bundle.placing import choose
 from galaxy_explorer.encoding.hats_layout import check_positions, write_hats
+from galaxy_explorer.encoding.parts import encode_shard, stored_facts
 from galaxy_explorer.encoding.plan import (
     PARTS,
     SHARD_ROWS,
@@ -22,10 +23,10 @@ from galaxy_explorer.encoding.plan import (
     make_plan,
     misgivings,
 )
-from galaxy_explorer.encoding.parts import encode_shard, stored_facts
 from galaxy_explorer.errors import SettingError, SurveyError
 from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.utils.files import atomic_write_text
+from galaxy_explorer.utils.progress import progress
 from galaxy_explorer.utils.scheduler import remember, run_tasks
 
 META = "encoding.json"
@@ -159,12 +160,14 @@ def _account(
     last: Shard | None = None
     unusual = 0
     counts: dict[str, dict[str, int]] = {key: {} for key in plan.choice.clusterings}
-    for shard in plan.shards():
-        facts, last = stored_facts(shard.path), shard
-        unusual += facts["unusual"]
-        for key, found in facts["clusters"].items():
-            for number, n in found.items():
-                counts[key][number] = counts[key].get(number, 0) + n
+    with progress(plan.galaxies, "Adding up", after=2) as advance:
+        for shard in plan.shards():
+            facts, last = stored_facts(shard.path), shard
+            unusual += facts["unusual"]
+            for key, found in facts["clusters"].items():
+                for number, n in found.items():
+                    counts[key][number] = counts[key].get(number, 0) + n
+            advance(len(shard))
     if last is None:
         raise SurveyError(f"{survey.path}: holds no galaxy")
     columns = {

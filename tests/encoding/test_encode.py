@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from msgspec import structs
 from typer.testing import CliRunner
 
 import galaxy_explorer as ge
@@ -149,6 +150,26 @@ def test_stamps_of_another_size_are_refused_with_the_cure(bundle, tmp_path):
         SurveyError, match=r"1 band of 72 px, .* takes 1 band of 64 px; .*--size 64"
     ):
         encode_survey(bundle, large, tmp_path / "out")
+
+
+def test_what_may_make_galaxies_look_other_is_said(bundle, survey, tmp_path):
+    from galaxy_explorer.encoding.plan import misgivings
+    from galaxy_explorer.survey.store import Survey
+
+    assert misgivings(bundle, survey) == []
+    other = {"band": "r,g", "pixel_scale_arcsec": 0.2, "frame": "measured"}
+    trained = structs.replace(bundle.manifest.survey, pixel_scale_arcsec=0.4)
+    manifest = structs.replace(bundle.manifest, survey=trained)
+    changed = type(bundle)(**{**vars(bundle), "manifest": manifest})
+    said = misgivings(changed, Survey(survey.path, {**survey.meta, **other}))
+    assert [words.partition(",")[0] for words in said] == [
+        "the bundle was trained in the band r",
+        "a pixel of the survey has 0.2 arcsec",
+        "the survey's galaxies alone are framed by their measured size: the sizes in the frame"
+        " differ",
+    ]
+    same = {**other, "fingerprint": trained.fingerprint}
+    assert misgivings(changed, Survey(survey.path, {**survey.meta, **same})) == []
 
 
 def test_linear_stamps_get_the_stretch_of_the_bundle(survey, tmp_path):
