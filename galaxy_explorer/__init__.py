@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         check,
         classify,
         deconvolve,
+        encode,
         generate,
         ingest,
         simulate_survey,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.classification import Classification, Classifications
     from galaxy_explorer.deconvolution.files import Deconvolutions, DeconvolvedImage
     from galaxy_explorer.emulation.samples import Samples
+    from galaxy_explorer.encoding import Encoding
     from galaxy_explorer.errors import GalaxyExplorerError
     from galaxy_explorer.explorer.notebook import Explorer
     from galaxy_explorer.survey.ingest import IngestReport
@@ -46,6 +48,7 @@ __all__ = [
     "Classifications",
     "Deconvolutions",
     "DeconvolvedImage",
+    "Encoding",
     "Explorer",
     "GalaxyExplorerError",
     "IngestReport",
@@ -57,6 +60,7 @@ __all__ = [
     "check",
     "classify",
     "deconvolve",
+    "encode",
     "generate",
     "ingest",
     "load_bundle",
@@ -69,13 +73,14 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "api": (
-            *("Labels", "check", "classify", "deconvolve", "generate", "ingest"),
+            *("Labels", "check", "classify", "deconvolve", "encode", "generate", "ingest"),
             *("simulate_survey", "train"),
         ),
         "bundle.bundle": ("Bundle", "load_bundle", "load_demo"),
         "classification": ("Classification", "Classifications"),
         "deconvolution.files": ("Deconvolutions", "DeconvolvedImage"),
         "emulation.samples": ("Samples",),
+        "encoding": ("Encoding",),
         "errors": ("GalaxyExplorerError",),
         "explorer.notebook": ("Explorer",),
         "survey.ingest": ("IngestReport",),

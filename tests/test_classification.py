@@ -82,7 +82,7 @@ def test_only_bad_images(bundle, folder):
 def test_order_and_batches_do_not_matter(bundle, folder, monkeypatch):
     files = expand([str(folder)])
     together = list(classify_images(bundle, files))
-    monkeypatch.setattr("galaxy_explorer.classification.BATCH", 2)
+    monkeypatch.setattr("galaxy_explorer.classification.blocks.BATCH", 2)
     apart = list(classify_images(bundle, files[::-1]))[::-1]
     for one, other in zip(together, apart, strict=True):
         assert (one.file, one.reason) == (other.file, other.reason)

@@ -72,23 +72,41 @@ def place_on_map(
 ) -> np.ndarray:
     """Put new galaxies among their nearest neighbours on an existing map, (M, 2) float32.
 
+    See `place_among`.
+    """
+    return place_among(new_features, features, coordinates, k)[0]
+
+
+def place_among(
+    new_features: np.ndarray,
+    features: np.ndarray,
+    coordinates: np.ndarray,
+    k: int = NEIGHBOURS,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places (M, 2) float32 of new galaxies on an existing map, and how far they lie from others.
+
     new_features (M, P), features (N, P), coordinates (N, 2). Each lands at the mean of its k
-    nearest neighbours weighted by 1 / distance squared, so a known galaxy lands on itself.
+    nearest neighbours weighted by 1 / distance squared, so a known galaxy lands on itself. The
+    distance (M,) float32 is the mean of those to the k, in units of the features: small where
+    galaxies of its kind are frequent.
     """
     known = np.asarray(features, dtype=np.float64)
     new = np.asarray(new_features, dtype=np.float64)
     k = min(k, len(known))
     norms = np.square(known).sum(1)
     placed = np.empty((len(new), 2), dtype=np.float32)
+    distances = np.empty(len(new), dtype=np.float32)
     for start in range(0, len(new), BLOCK_ROWS):
-        block = new[start : start + BLOCK_ROWS]
+        part = slice(start, start + BLOCK_ROWS)
+        block = new[part]
         rough = norms - 2 * block @ known.T
         nearest = np.argpartition(rough, k - 1, axis=1)[:, :k]
         squared = np.square(known[nearest] - block[:, None]).sum(2)
         weights = 1 / (squared + SAME * np.maximum(squared.max(1, keepdims=True), SAME))
         weights /= weights.sum(1, keepdims=True)
-        placed[start : start + BLOCK_ROWS] = np.einsum("mk,mkx->mx", weights, coordinates[nearest])
-    return placed
+        placed[part] = np.einsum("mk,mkx->mx", weights, coordinates[nearest])
+        distances[part] = np.sqrt(squared).mean(1)
+    return placed, distances
 
 
 BLOCK = 1024
