@@ -6,7 +6,8 @@ Two renderings at a time: as many galaxies of each in every class of T, or of th
 classes where one has no T; a logistic regression on 60 principal components of the ring features
 says of galaxies that it has not seen which rendering they are of. Of the area under its ROC curve,
 0.5 where nothing is told, the interval is a bootstrap over galaxies. Beside it the same from the
-mean, the scatter and the faintest light of each band, which need no model.
+aligned features that map and clusters use, where the bundle has them, and from the mean, the
+scatter and the faintest light of each band, which need no model.
 """
 
 from __future__ import annotations
@@ -86,7 +87,9 @@ def told_apart(features: np.ndarray, second: np.ndarray) -> tuple[float, float, 
 
 def main(bundle_path: Path, survey_path: Path) -> None:
     """Print a line for each two renderings."""
-    survey, model = Survey.open(survey_path), load_bundle(bundle_path).load_model(MODEL)
+    survey, bundle = Survey.open(survey_path), load_bundle(bundle_path)
+    model = bundle.load_model(MODEL)
+    aligned = bundle.clusterings.get(f"{MODEL}/aligned")
     for one, other in combinations(np.unique(survey.column(RENDERING_COLUMN)), 2):
         pairs, words = alike(survey, one, other)
         if pairs.shape[1] < FEWEST:
@@ -97,7 +100,10 @@ def main(bundle_path: Path, survey_path: Path) -> None:
         stamps = np.empty((len(rows), *survey.model_input(rows[:1]).shape[1:]), np.float32)
         stamps[order] = survey.model_input(rows[order])
         second = np.repeat([False, True], pairs.shape[1])
-        for name, features in (("rings", rings(model, stamps)), ("levels", levels(stamps))):
+        told = {"rings": rings(model, stamps), "levels": levels(stamps)}
+        if aligned is not None:
+            told["aligned"] = aligned.feature_values[rows]
+        for name, features in told.items():
             auc, low, high = told_apart(features, second)
             print(
                 f"{one} {other}, {pairs.shape[1]} each, same {words}: {name} AUC {auc:.3f}"

@@ -19,6 +19,7 @@ from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.registry import PRIORS
 
 EMULATION = "emulation.json"
+CONTACT_SHEET = "samples.webp"  # beside it: real galaxies and samples of the same types
 FORMAT = 1
 CURE = "run galaxy-explorer evaluate --emulator again"
 CLASSES = 10  # T = -3..6

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from galaxy_explorer import load_bundle
@@ -15,6 +16,15 @@ from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.emulator import comparison
 from galaxy_explorer.evaluation.emulator import comparison as scores
+from galaxy_explorer.evaluation.emulator.contact_sheet import (
+    A_ROW,
+    FEWEST,
+    GAP_PX,
+    LARGER,
+    NEAREST,
+    TTYPES,
+    WORDS_PX,
+)
 from galaxy_explorer.evaluation.emulator.measure import HeldOut
 from galaxy_explorer.evaluation.emulator.run import GUIDANCES, PriorMeasurement, evaluate_emulator
 from galaxy_explorer.models.ttype_regressor import judge_stamps
@@ -79,6 +89,19 @@ def test_the_bundle_keeps_the_proof(proof, bundle):
     }
     assert [point.guidance for point in proof.curve] == list(GUIDANCES)
     assert {histogram.statistic for histogram in proof.histograms} == set(MEASURED)
+
+
+def test_the_card_shows_samples_under_real_galaxies_of_their_type(proof, bundle, survey):
+    """Two rows of ten for each type of the sheet that enough held-out galaxies have."""
+    ttype = survey.column("ttype")[survey.column("split") == "test"]
+    shown = [t for t in TTYPES if (np.abs(ttype - t) <= NEAREST).sum() >= FEWEST]
+    assert shown
+    sheet = Image.open(bundle / "samples.webp")
+    side = round(64 * LARGER) + GAP_PX
+    assert sheet.size == (side * A_ROW, (side + WORDS_PX) * 2 * len(shown))
+    pixels = np.asarray(sheet.convert("L"), float)
+    assert pixels[WORDS_PX : side + WORDS_PX].std() > 1
+    assert "](samples.webp)" in (bundle / "README.md").read_text()
 
 
 def test_the_bundle_keeps_the_judge_measured_as_it_ships(proof, bundle, survey):

@@ -17,6 +17,7 @@ from msgspec.structs import asdict, replace
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.card import model_card
 from galaxy_explorer.bundle.emulation import (
+    CONTACT_SHEET,
     EMULATION,
     EmulatorEvaluation,
     GuidancePoint,
@@ -29,6 +30,7 @@ from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation.context import Context, copied
 from galaxy_explorer.evaluation.emulator.comparison import Galaxies
+from galaxy_explorer.evaluation.emulator.contact_sheet import contact_sheet
 from galaxy_explorer.evaluation.emulator.figures import FEWEST, Sets, all_figures
 from galaxy_explorer.evaluation.emulator.measure import (
     Asked,
@@ -212,7 +214,7 @@ def evaluate_emulator(
     only: str | None = None,
     say: Say,
 ) -> EmulatorEvaluation:
-    """Measure a bundle's priors; write emulation.json, judge, card and guidance into it.
+    """Measure a bundle's priors; write figures, contact sheet, judge, card and guidance into it.
 
     only: measure the priors of this model, or the one "<model>/<kind>", and keep what was measured
     of the others. samples: how
@@ -243,7 +245,10 @@ def evaluate_emulator(
     target = path if out is None else copied(path, out)
     say("Judge")
     models = list(dict.fromkeys(bundle.priors[name].model for name in names))
-    write_emulation(load_bundle(target), made, shipped_judge(context, models))
+    judge = shipped_judge(context, models)
+    say("Contact sheet")
+    sheet = contact_sheet(context, Emulator.open(bundle), made.guidance)
+    write_emulation(load_bundle(target), made, judge, sheet)
     return made
 
 
@@ -269,12 +274,15 @@ def _key_of(bundle: Bundle, proof: PriorEvaluation) -> str:
 
 
 def write_emulation(
-    bundle: Bundle, emulation: EmulatorEvaluation, judge: ShippedJudge | None
+    bundle: Bundle, emulation: EmulatorEvaluation, judge: ShippedJudge | None, sheet: bytes | None
 ) -> None:
-    """Put a proof, the judge, the guidance that was chosen and the new card into a bundle."""
+    """Put a proof, judge, contact sheet, the guidance chosen and the new card into a bundle."""
+    files = {EMULATION: emulation.to_bytes()}
+    files |= {} if judge is None else {JUDGE: judge.data}
+    files |= {} if sheet is None else {CONTACT_SHEET: sheet}
     add_files(
         bundle.path,
-        {EMULATION: emulation.to_bytes()} | ({} if judge is None else {JUDGE: judge.data}),
+        files,
         lambda manifest: model_card(manifest, evaluation=bundle.evaluation, emulation=emulation),
         guidance={
             _key_of(bundle, proof): proof.guidance for proof in (emulation, *emulation.others)
