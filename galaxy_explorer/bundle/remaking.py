@@ -18,8 +18,8 @@ from safetensors.numpy import save as safetensors_bytes
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle, read_deconvolution
 from galaxy_explorer.bundle.card import measured_by, model_card
-from galaxy_explorer.bundle.emulation import EMULATION
-from galaxy_explorer.bundle.evaluation import DECONVOLUTION, EVALUATION
+from galaxy_explorer.bundle.emulation import CONTACT_SHEET, EMULATION
+from galaxy_explorer.bundle.evaluation import CLAIMS, DECONVOLUTION, EVALUATION
 from galaxy_explorer.bundle.files import CARD, CATALOG, parse_arrays
 from galaxy_explorer.bundle.manifest import MODEL_NAME, ExcerptEntry
 from galaxy_explorer.bundle.writer import Card, catalog_bytes, encoded_bytes, opened, rewrite
@@ -89,13 +89,14 @@ def renew_card(path: str | Path) -> bool:
 
 def card_of(bundle: Bundle, leave_out: Iterable[str] = ()) -> Card:
     """What writes the card of a bundle with all that was measured of it, some parts left out."""
-    measured = {
-        "evaluation": bundle.evaluation,
-        "emulation": bundle.emulation,
-        "deconvolution": read_deconvolution(bundle),
-    }
-    kept = {what: found for what, found in measured.items() if what not in set(leave_out)}
-    return partial(model_card, **kept, command=measured_by(bundle.card))
+    left = set(leave_out)
+    return partial(
+        model_card,
+        evaluation=None if "evaluation" in left else bundle.evaluation,
+        emulation=None if "emulation" in left else bundle.emulation,
+        deconvolution=None if "deconvolution" in left else read_deconvolution(bundle),
+        command=measured_by(bundle.card),
+    )
 
 
 def excerpt_rows(galaxies: Iterable[Any], n: int) -> NDArray[np.int64]:
@@ -110,10 +111,10 @@ def excerpt_rows(galaxies: Iterable[Any], n: int) -> NDArray[np.int64]:
 def _leave_out(part: str, values: dict[str, Any], files: dict[str, bytes]) -> None:
     """Take a part out of the values of a manifest, and its files away."""
     named = {
-        "evaluation": EVALUATION,
-        "emulation": EMULATION,
-        "deconvolution": DECONVOLUTION,
-        "novelty": "novelty.safetensors",
+        "evaluation": (EVALUATION, CLAIMS),
+        "emulation": (EMULATION, CONTACT_SHEET),
+        "deconvolution": (DECONVOLUTION,),
+        "novelty": ("novelty.safetensors",),
     }
     if part == "priors":
         for entry in values.pop("priors", {}).values():
@@ -122,7 +123,8 @@ def _leave_out(part: str, values: dict[str, Any], files: dict[str, bytes]) -> No
         if "judge" in values:
             del files[values.pop("judge")["file"]]
     else:
-        files.pop(named[part], None)
+        for name in named[part]:
+            files.pop(name, None)
 
 
 def _cut_clusterings(
