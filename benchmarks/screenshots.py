@@ -14,10 +14,11 @@ import itertools
 import sys
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
-from galaxy_explorer.bundle.bundle import demo_folder
+from galaxy_explorer.bundle.bundle import demo_folder, load_demo
 from galaxy_explorer.explorer.pages.registry import PAGES
 from tests.app_server import served
 from tests.browser_path import FLAGS, find
@@ -28,7 +29,7 @@ DOCS_FOLDER = ROOT / "docs" / "pictures"
 DOCS_PICTURES = {
     "atlas": "page=atlas",
     "atlas-ttype": "page=atlas&colour=ttype",
-    "galaxy": "page=atlas&galaxy=NGC3893",
+    "galaxy": "page=find&galaxy=NGC3893",
     "clusters": "page=clusters",
     "find": "page=find",
     "my-galaxy": "page=my_galaxy",
@@ -37,7 +38,9 @@ DOCS_PICTURES = {
 }
 """Pictures of the documentation by name: the query of the address that each shows."""
 DOCS_SIZE = (1280, 800)
-DRAWN_MS = 30_000  # the emulator draws galaxies while one looks
+DRAWN_MS = 30_000  # what is computed while one looks: samples, a galaxy of one's own
+ASKED = "T > 4 and cluster = 4"
+OWN = "NGC3893"
 SIZES = ((1440, 900), (1000, 700))
 THEMES = ("light", "dark")
 SETTLE_MS = 4000  # map tiles and sheets that follow the page
@@ -95,12 +98,41 @@ def save_readme(browser: Browser, address: str) -> None:
     page.context.close()
 
 
+def act(page: Page, name: str) -> None:
+    """Do what the reader of the tutorial does on a page."""
+    match name:
+        case "galaxy":
+            page.get_by_role("button", name="Show look-alikes").click()
+        case "find":
+            box = page.get_by_role("searchbox", name="Name, position or condition")
+            box.fill(ASKED)
+            box.press("Enter")
+        case "my-galaxy":
+            file = {"name": f"{OWN}.png", "mimeType": "image/png", "buffer": own_galaxy()}
+            page.locator("input[type=file]").set_input_files(file)
+        case "labels":
+            page.get_by_label("Your name").fill("Ada")
+            page.keyboard.press("Enter")
+
+
+def own_galaxy() -> bytes:
+    """A PNG to drop: a galaxy of the demo as its model draws it."""
+    demo = load_demo()
+    row = np.flatnonzero(demo.column("galaxy_id") == OWN)
+    drawn = demo.decode(demo.manifest.display_model, row)[0].clip(0, 1).transpose(1, 2, 0)
+    stream = io.BytesIO()
+    Image.fromarray((255 * drawn).astype(np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
 def save_docs(browser: Browser, address: str) -> None:
     """The pictures of the tutorial, as WebP of some tens of kB."""
     DOCS_FOLDER.mkdir(parents=True, exist_ok=True)
     for name, query in DOCS_PICTURES.items():
         page = opened(browser, f"{address}?{query}", DOCS_SIZE, "light")
-        page.wait_for_timeout(DRAWN_MS if name == "emulator" else SETTLE_MS)
+        act(page, name)
+        page.mouse.move(0, DOCS_SIZE[1] - 1)  # off the button whose hint would be in the picture
+        page.wait_for_timeout(DRAWN_MS if name in {"emulator", "my-galaxy"} else 2 * SETTLE_MS)
         picture = Image.open(io.BytesIO(page.screenshot()))
         picture.save(DOCS_FOLDER / f"{name}.webp", quality=75, method=6)
         page.context.close()

@@ -257,3 +257,36 @@ def test_a_card_is_written_anew_once_and_nothing_else_changes(tmp_path):
     add_files(path, {}, lambda _: card_text(before["README.md"].decode()))
     assert renew_card(path)
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+
+
+@pytest.mark.parametrize("options", [[], ["--no-browser", "--port", "5099"]])
+def test_the_demo_is_served_and_the_browser_opened_unless_told(options, tmp_path, monkeypatch):
+    import panel as pn
+
+    from galaxy_explorer.explorer.context import app_context
+
+    opened, served = [], {}
+
+    class Server:
+        port = 5099 if options else 5006
+
+        def run_until_shutdown(self):
+            opened.append("served")
+
+    def serve(page, **given):
+        served.update(given, bundle=app_context().bundle.name)
+        return Server()
+
+    monkeypatch.setattr(pn, "serve", serve)
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("galaxy_explorer.explorer.pages.registry.warm_pages", lambda _: None)
+    monkeypatch.setenv("GALAXY_EXPLORER_BUNDLE", "elsewhere")  # put back afterwards
+    monkeypatch.setenv("GALAXY_EXPLORER_CACHE", str(tmp_path))
+    app_context.cache_clear()
+    done = CliRunner().invoke(cli.app, ["demo", *options])
+    app_context.cache_clear()
+    assert done.exit_code == 0, done.output
+    assert served["bundle"] == "sdss-demo"
+    assert served["address"] == "localhost"
+    assert f"http://localhost:{Server.port}" in done.output
+    assert opened == (["served"] if options else ["http://localhost:5006", "served"])

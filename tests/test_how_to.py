@@ -48,7 +48,7 @@ def legacy_surveys(folder: Path) -> None:
     for number, (name, stamp) in enumerate(zip(names, light, strict=True)):
         header = sky((150 + 0.01 * number, 2.0), 128, 0.262).to_header()
         header["BANDS"] = "grz"
-        header |= {f"BAND{place}": band for place, band in enumerate("grz")}
+        header.update({f"BAND{place}": band for place, band in enumerate("grz")})
         header["BUNIT"] = "nanomaggy"
         planes = np.stack([stamp * part for part in (0.6, 1.0, 1.4)]).astype(np.float32)
         fits.PrimaryHDU(planes, header).writeto(folder / "legacy" / f"{name}.fits")

@@ -19,7 +19,7 @@ from galaxy_explorer.bundle.bundle import Bundle, load_bundle, read_deconvolutio
 from galaxy_explorer.bundle.card import measured_by, model_card
 from galaxy_explorer.bundle.clusterings import FEATURES, SPARSITY
 from galaxy_explorer.bundle.emulation import CONTACT_SHEET, EMULATION
-from galaxy_explorer.bundle.evaluation import DECONVOLUTION, EVALUATION
+from galaxy_explorer.bundle.evaluation import CLAIMS, DECONVOLUTION, EVALUATION
 from galaxy_explorer.bundle.files import CARD, CATALOG, parse_arrays
 from galaxy_explorer.bundle.manifest import FORMAT, MODEL_NAME, ExcerptEntry
 from galaxy_explorer.bundle.names import NAMES
@@ -124,7 +124,7 @@ def _left_out(part: str, values: dict[str, Any]) -> set[str]:
     if part == "judge":
         return {values.pop("judge")["file"]} if "judge" in values else set()
     named = {
-        "evaluation": {EVALUATION},
+        "evaluation": {EVALUATION, CLAIMS},
         "emulation": {EMULATION, CONTACT_SHEET},
         "deconvolution": {DECONVOLUTION},
         "novelty": {NOVELTY},

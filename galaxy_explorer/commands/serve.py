@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import webbrowser
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +65,9 @@ def demo(
     _run({"BUNDLE": demo_folder()}, port=port, address="localhost", browser=browser)
 
 
-def _run(chosen: dict[str, Path | bool | None], *, port: int, address: str, browser: bool) -> None:
+def _run(
+    chosen: Mapping[str, Path | bool | None], *, port: int, address: str, browser: bool
+) -> None:
     """Serve until Ctrl-C, with these settings in place of those of the environment."""
     from galaxy_explorer.errors import SettingError
     from galaxy_explorer.settings import PREFIX
