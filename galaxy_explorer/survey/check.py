@@ -39,13 +39,13 @@ from galaxy_explorer.survey.ingest import (
 from galaxy_explorer.survey.inventory import Inventory, SameRows, Shown
 from galaxy_explorer.survey.limits import MAX_ID_CHARACTERS
 from galaxy_explorer.survey.mosaics import NO_IMAGE, MosaicSource, is_mosaic
+from galaxy_explorer.survey.names import SeenNames
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from galaxy_explorer.survey.repeats import SameGalaxies
 from galaxy_explorer.survey.sources import (
     CUBE_SUFFIXES,
     ID_NAMES,
     CubeSource,
-    SeenNames,
     StampSource,
     id_texts,
     open_cube,

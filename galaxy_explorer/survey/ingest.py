@@ -27,12 +27,12 @@ from galaxy_explorer.survey.columns import ColumnMap, column_names, map_columns,
 from galaxy_explorer.survey.folders import FolderSource, ZipSource
 from galaxy_explorer.survey.inventory import Inventory, SameRows
 from galaxy_explorer.survey.mosaics import MosaicSource, is_mosaic
+from galaxy_explorer.survey.names import SeenNames
 from galaxy_explorer.survey.preprocessing import RADII_A_HALF_SIDE
 from galaxy_explorer.survey.repeats import SameGalaxies, SharedTone, shared_tone
 from galaxy_explorer.survey.sources import (
     CubeSource,
     Rows,
-    SeenNames,
     StampSource,
     open_source,
 )

@@ -7,7 +7,6 @@ Nothing of it is memory-mapped, so the pages of a large cube never count as this
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import lzma
 import math
 import shutil
@@ -36,6 +35,7 @@ from galaxy_explorer.survey.limits import (
     MAX_PLANES,
 )
 from galaxy_explorer.survey.mosaics import MosaicSource, is_mosaic
+from galaxy_explorer.survey.names import name_hash
 from galaxy_explorer.utils.files import raise_if_full
 from galaxy_explorer.utils.tables import MOST_EXACT, check_id_texts, float_ids
 
@@ -294,33 +294,6 @@ class StampSource(Protocol):
 
     def notes(self) -> list[str]:
         """What the summary says of how pictures are found."""
-
-
-def name_hash(text: str) -> int:
-    """64 bits of a name: enough to tell millions apart in 8 bytes each."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
-
-
-class SeenNames:
-    """The set of names met so far, 8 bytes each."""
-
-    def __init__(self) -> None:
-        self._sorted = np.empty(0, np.uint64)
-        self._recent: set[int] = set()
-
-    def __contains__(self, name: object) -> bool:
-        value = name_hash(str(name))
-        return value in self._recent or _place(self._sorted, value) is not None
-
-    def add(self, name: str) -> bool:
-        """Note `name`; False if it was there already."""
-        if name in self:
-            return False
-        self._recent.add(name_hash(name))
-        if len(self._recent) >= 4096:
-            self._sorted = np.union1d(self._sorted, np.array(list(self._recent), np.uint64))
-            self._recent.clear()
-        return True
 
 
 def _place(values: NDArray[np.uint64], value: int) -> int | None:

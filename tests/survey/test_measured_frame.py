@@ -25,7 +25,7 @@ from galaxy_explorer.survey.preprocessing import (
     split_of,
 )
 from galaxy_explorer.survey.repeats import SameGalaxies, shared_galaxies
-from galaxy_explorer.survey.sources import SeenNames
+from galaxy_explorer.survey.names import SeenNames
 from galaxy_explorer.survey.stamps import IngestOptions
 
 
