@@ -51,7 +51,7 @@ from galaxy_explorer.survey.sources import (
     open_cube,
 )
 from galaxy_explorer.survey.stamps import IngestOptions, Stamp, check_fits
-from galaxy_explorer.survey.store import CHUNK_ROWS
+from galaxy_explorer.survey.store import BLOCK_ROWS
 from galaxy_explorer.utils.files import atomic_path
 from galaxy_explorer.utils.progress import progress
 from galaxy_explorer.utils.reading import StagedTable
@@ -250,7 +250,7 @@ def _examine(reading: OpenedSource, inventory: Inventory, wanted: NDArray[np.int
     like: Stamp | None = None
     first = 0
     with progress(wanted.size, "Examining", unit="pictures", after=PATIENCE_S) as advance:
-        for table in blocks(reading.table, start=0, size=CHUNK_ROWS):
+        for table in blocks(reading.table, start=0, size=BLOCK_ROWS):
             here = wanted[(wanted >= first) & (wanted < first + table.num_rows)] - first
             rows = list(block_rows(table, reading.columns, first)) if here.size else []
             further = reading.options.further

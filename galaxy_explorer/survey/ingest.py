@@ -44,7 +44,7 @@ from galaxy_explorer.survey.stamps import (
     stamp_columns,
 )
 from galaxy_explorer.survey.store import (
-    CHUNK_ROWS,
+    BLOCK_ROWS,
     KEY_COLUMN,
     ORIENTATION,
     REJECTS,
@@ -266,7 +266,7 @@ class _IngestRun:
         self._remember()
         start, pictures = self._writer.cursor, self._reading.pictures
         with progress(total, "Ingesting", done=start) as advance:
-            for table in blocks(catalog, start=start, size=CHUNK_ROWS):
+            for table in blocks(catalog, start=start, size=BLOCK_ROWS):
                 first = self._writer.cursor
                 kept, stamps, keys, rejects = [], [], [], []
                 for row in block_rows(table, columns, first):
