@@ -194,7 +194,7 @@ class Spool:
     @property
     def rows(self) -> int:
         """Rows in all."""
-        return self.written + sum(stop - start for _, start, stop in self.state["pending"])
+        return self.written + sum(int(stop - start) for _, start, stop in self.state["pending"])
 
     def add(self, block: str, rows: int) -> None:
         """Take in a block of the folder."""
