@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from inspect import Parameter, Signature, signature
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import typer
@@ -19,8 +21,8 @@ Source = Annotated[
     Path,
     typer.Argument(
         help="Folder or .zip of FITS, JPEG, PNG, WebP or TIFF stamps; cube (.npz, .npy, "
-        ".h5); Parquet with a column of pictures; FITS mosaic with WCS, cut at the "
-        "catalogue's RA and Dec."
+        ".h5, .zarr); Cutana's output; Parquet, a folder of it or a HATS catalogue with a column "
+        "of pictures; FITS mosaic with WCS, cut at the catalogue's RA and Dec."
     ),
 ]
 Catalog = Annotated[
@@ -206,11 +208,13 @@ READING = {
 """How a source is read: options that `ingest` and `check` have in common, with their defaults."""
 
 
-def reads(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of READING; it takes them as `**reading`."""
+def reads(
+    command: Callable[..., None], further: Mapping[str, tuple[Any, Any]] = MappingProxyType({})
+) -> Callable[..., None]:
+    """Give a command the options of READING, and further ones; it takes them as `**reading`."""
     own = signature(command, eval_str=True).parameters.values()
     parameters = [one for one in own if one.kind is not Parameter.VAR_KEYWORD]
-    for name, (annotation, default) in READING.items():
+    for name, (annotation, default) in {**further, **READING}.items():
         kind = Parameter.KEYWORD_ONLY
         parameters.append(Parameter(name, kind, default=default, annotation=annotation))
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
@@ -241,7 +245,7 @@ def in_python(reading: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-@reads
+@partial(reads, further={"scheduler": (Scheduler, None)})
 def ingest(
     source: Source,
     *,
@@ -252,7 +256,6 @@ def ingest(
     append: Append = False,
     rendering: Rendering = None,
     repeats: Repeats = None,
-    scheduler: Scheduler = None,
     **reading: Any,
 ) -> None:
     """Make a survey from pictures and a catalogue.
@@ -292,7 +295,6 @@ def ingest(
         append=append,
         rendering=rendering,
         repeats=repeats,
-        scheduler=scheduler,
         **in_python(reading),
     )
     for line in report.inventory.lines():

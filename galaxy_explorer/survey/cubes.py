@@ -32,7 +32,7 @@ from galaxy_explorer.survey.limits import (
     MAX_PIXELS,
     MAX_PLANES,
 )
-from galaxy_explorer.survey.names import name_hash
+from galaxy_explorer.survey.names import name_hash, place_of
 from galaxy_explorer.survey.readers import FileState, Reader, Wanted, file_state
 from galaxy_explorer.survey.shards import EIGHT_BITS
 from galaxy_explorer.utils.files import raise_if_full
@@ -41,7 +41,7 @@ from galaxy_explorer.utils.tables import MOST_EXACT, check_id_texts, float_ids
 CUBE_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".hdf")
 COPY_BYTES = 1 << 20
 IMAGE_NAMES = ("images", "stamps", "data", "image", "x")
-ID_NAMES = ("galaxy_id", "objid", "dr7objid", "id", "ids", "name", "names")
+ID_NAMES = ("galaxy_id", "objid", "dr7objid", "source_id", "id", "ids", "name", "names")
 CUBE_AXES = (3, 4)
 MOST_COMPARED = 10_000
 """Ids of the catalogue that tell which array of a cube holds them."""
@@ -114,7 +114,9 @@ def open_cube(path: Path, staging: Path, id_column: str) -> Cube:
                     with archive.open(member) as stream:
                         if member.endswith(".npy"):
                             shapes[member.removesuffix(".npy")] = _npy_header(stream, member)[0]
-                images = _pick({name: len(shape) for name, shape in shapes.items()}, str(path))
+                images = pick_images(
+                    {name: len(shape) for name, shape in shapes.items()}, str(path)
+                )
                 unpacked = staging / "cube.npy"
                 member = f"{images}.npy"
                 size = archive.getinfo(member).file_size
@@ -125,10 +127,10 @@ def open_cube(path: Path, staging: Path, id_column: str) -> Cube:
                     )
                 with archive.open(member) as packed, unpacked.open("wb") as stream:
                     shutil.copyfileobj(packed, stream, COPY_BYTES)
-            arrays = _id_arrays(shapes, shapes[images][0], images)
+            arrays = id_arrays(shapes, shapes[images][0], images)
             reads = {name: partial(_npz_array, path, name) for name in arrays}
             found = _open_npy(unpacked, f"{path.name}:{images}")
-            return replace(found, id_name=_id_name(arrays, id_column), arrays=reads)
+            return replace(found, id_name=id_name(arrays, id_column), arrays=reads)
         if suffix == ".npy":
             return _open_npy(path, path.name)
         return _open_hdf5(path, id_column)
@@ -156,14 +158,14 @@ def _open_npy(path: Path, name: str) -> Cube:
     with path.open("rb") as stream:
         shape, fortran, dtype = _npy_header(stream, name)
         offset = stream.tell()
-    count, planes = _stamp_shape(shape, dtype, name)
+    count, planes = stamp_shape(shape, dtype, name)
     if fortran:
         raise BadImage(name, "is in Fortran order; save it in C order")
     expected = offset + math.prod(shape) * dtype.itemsize
     if path.stat().st_size < expected:
         raise BadImage(name, f"truncated: {path.stat().st_size} bytes of {expected}")
     read = _NpyPixels(path.absolute(), offset, shape, dtype)
-    return Cube(name, count, planes, read, channels_last=_channels_last(shape))
+    return Cube(name, count, planes, read, channels_last=channels_last(shape))
 
 
 @dataclass(frozen=True)
@@ -180,35 +182,38 @@ class _NpyPixels:
         pixels = math.prod(self.shape[1:])
         with self.path.open("rb") as stream:
             stream.seek(self.offset + start * pixels * self.dtype.itemsize)
-            return _planes_first(
+            return planes_first(
                 np.fromfile(stream, self.dtype, (stop - start) * pixels), self.shape
             )
 
 
-def _stamp_shape(
+def stamp_shape(
     shape: tuple[int, ...], dtype: np.dtype[Any], name: str
 ) -> tuple[int, tuple[int, int, int]]:
+    """How many stamps an array holds, and their shape (C, H, W); raises BadImage if none."""
     if len(shape) not in CUBE_AXES or dtype.kind not in "buif":
         raise BadImage(name, f"{dtype} of shape {shape} is no stack of stamps (N, H, W)")
     planes = (1, *shape[1:])[-3:]
-    if _channels_last(shape):
+    if channels_last(shape):
         planes = (shape[3], shape[1], shape[2])
     if 0 in shape or math.prod(planes) > MAX_PIXELS:
         raise BadImage(name, f"stamps of {planes} pixels; at least 1, at most {MAX_PIXELS}")
     return shape[0], (planes[0], planes[1], planes[2])
 
 
-def _channels_last(shape: tuple[int, ...]) -> bool:
+def channels_last(shape: tuple[int, ...]) -> bool:
     """Whether a cube is (N, H, W, 3) or (N, H, W, 4), as pictures of machine learning are."""
     return len(shape) == 4 and shape[1] > MAX_PLANES and shape[3] in (3, 4)
 
 
-def _planes_first(stamps: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+def planes_first(stamps: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Stamps (n, C, H, W) of some of an array of a shape."""
     planes = stamps.reshape(-1, *(1, *shape[1:])[-3:])
-    return np.moveaxis(planes, 3, 1) if _channels_last(shape) else planes
+    return np.moveaxis(planes, 3, 1) if channels_last(shape) else planes
 
 
-def _pick(ranks: dict[str, int], name: str) -> str:
+def pick_images(ranks: dict[str, int], name: str) -> str:
+    """The array that holds the stamps, of arrays by their rank; raises SurveyError if unclear."""
     fitting = [key for key, rank in ranks.items() if rank in CUBE_AXES]
     likely = [key for key in IMAGE_NAMES if key in fitting]
     if likely or len(fitting) == 1:
@@ -216,14 +221,14 @@ def _pick(ranks: dict[str, int], name: str) -> str:
     raise SurveyError(f"{name}: cannot tell which array holds the stamps: {', '.join(ranks)}")
 
 
-def _id_arrays(shapes: dict[str, tuple[int, ...]], count: int, images: str) -> list[str]:
+def id_arrays(shapes: dict[str, tuple[int, ...]], count: int, images: str) -> list[str]:
     """Names of the arrays that have a value for each stamp."""
     return [
         name for name, shape in shapes.items() if shape in {(count,), (count, 1)} and name != images
     ]
 
 
-def _id_name(arrays: Sequence[str], id_column: str) -> str | None:
+def id_name(arrays: Sequence[str], id_column: str) -> str | None:
     """The array called like the id column, else by a usual name, whatever the case."""
     for wanted in (id_column, *ID_NAMES):
         alike = [name for name in arrays if name.lower() == wanted.lower()]
@@ -244,12 +249,12 @@ def _open_hdf5(path: Path, id_column: str) -> Cube:
     state = file_state(path)
     file = _hdf5_file(state)
     shapes = {name: file[name].shape for name in file if _is_plain_dataset(file, name)}
-    images = _pick({name: len(shape) for name, shape in shapes.items()}, str(path))
+    images = pick_images({name: len(shape) for name, shape in shapes.items()}, str(path))
     cube, name = file[images], f"{path.name}:{images}"
-    count, planes = _stamp_shape(shapes[images], cube.dtype, name)
+    count, planes = stamp_shape(shapes[images], cube.dtype, name)
     if math.prod(cube.chunks or (1,)) * cube.dtype.itemsize > MAX_FILE_BYTES:
         raise BadImage(name, f"a chunk has more than {MAX_FILE_BYTES} bytes; write smaller chunks")
-    arrays = _id_arrays(shapes, count, images)
+    arrays = id_arrays(shapes, count, images)
 
     reads = {one: partial(_hdf5_array, file, one) for one in arrays}
     return Cube(
@@ -257,9 +262,9 @@ def _open_hdf5(path: Path, id_column: str) -> Cube:
         count,
         planes,
         _Hdf5Pixels(state, images),
-        _id_name(arrays, id_column),
+        id_name(arrays, id_column),
         reads,
-        _channels_last(shapes[images]),
+        channels_last(shapes[images]),
     )
 
 
@@ -281,7 +286,7 @@ class _Hdf5Pixels:
     def __call__(self, start: int, stop: int) -> NDArray[Any]:
         """Those from `start` to before `stop`, planes first."""
         cube = _hdf5_file(self.file)[self.name]
-        return _planes_first(np.asarray(cube[start:stop]), cube.shape)
+        return planes_first(np.asarray(cube[start:stop]), cube.shape)
 
 
 def _hdf5_array(file: Any, name: str) -> NDArray[Any]:
@@ -354,12 +359,6 @@ class CubeReader(Reader):
             image = image_of(numbers, name, linear=False, words=self.words, owned=True)
             return replace(image, full_range=most)
         return image_of(values, name, linear=True, words=self.words)
-
-
-def _place(values: NDArray[np.uint64], value: int) -> int | None:
-    """Place of a value among sorted ones; None where it is not among them."""
-    place = int(np.searchsorted(values, np.uint64(value)))
-    return place if place < values.size and int(values[place]) == value else None
 
 
 class CubeSource:
@@ -441,7 +440,7 @@ class CubeSource:
             return row.row
         hashes, order = self._places
         value = name_hash(row.galaxy_id)
-        place = _place(hashes, value)
+        place = place_of(hashes, value)
         if place is not None and place + 1 < hashes.size and int(hashes[place + 1]) == value:
             raise BadImage(self._cube.name, "the cube holds several stamps of this id")
         return None if place is None else int(order[place])

@@ -1,4 +1,4 @@
-"""Pictures in a folder, a zip archive or a Parquet file, and how a catalogue's names find them.
+"""Pictures in a folder or a zip archive, and how a catalogue's names find them.
 
 A folder is indexed once. Names are compared as they are, then without regard to case and Unicode
 form, to the suffix, and to the sub-folder: the first of these that fits counts, and two files that
@@ -12,7 +12,7 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,22 +20,15 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from galaxy_explorer.errors import BadImage, SurveyError
+from galaxy_explorer.errors import BadImage
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.fits_images import BZIP2_MAGIC, GZIP_MAGIC, called_beside
-from galaxy_explorer.survey.images import AS_PNG, COMPRESSED, PICTURES, SUFFIXES, Image, read_image
+from galaxy_explorer.survey.fits_images import called_beside
+from galaxy_explorer.survey.images import AS_PNG, COMPRESSED, SUFFIXES, Image, read_image
 from galaxy_explorer.survey.inventory import Reasons
 from galaxy_explorer.survey.limits import MAX_FILE_BYTES
 from galaxy_explorer.survey.readers import FileState, Reader, file_state
-from galaxy_explorer.utils.reading import plain_table
 
 MAX_NAME_CHARACTERS = 255
-PICTURES_AT_ONCE = 16
-PICTURE_STARTS = (*PICTURES, b"SIMPLE", GZIP_MAGIC, BZIP2_MAGIC)
 MAX_MEMBERS = 5_000_000
 """Files of a zip archive; its directory lies in memory."""
 
@@ -400,138 +393,3 @@ def _inside(path: Path, root: Path) -> bool:
         return path.resolve().is_relative_to(root)
     except (OSError, RuntimeError, ValueError):
         return False
-
-
-def picture_column(file: pq.ParquetFile) -> str:
-    """The column of a Parquet file that holds pictures; empty where there is none.
-
-    One of struct{bytes, path}; else one of bytes that begin as pictures do, not those of ids.
-    """
-    fields = [one for one in file.schema_arrow if _holds_pictures(one.type)]
-    for one in sorted(fields, key=lambda field: not pa.types.is_struct(field.type)):
-        if pa.types.is_struct(one.type):
-            return str(one.name)
-        first = next(file.iter_batches(PICTURES_AT_ONCE, columns=[one.name]), None)
-        values = [] if first is None else first.column(0).to_pylist()
-        if any(value and value.startswith(PICTURE_STARTS) for value in values):
-            return str(one.name)
-    return ""
-
-
-class _Pictures:
-    """The pictures of a Parquet file, from one on to the next without reading any twice."""
-
-    def __init__(self, path: Path, column: str) -> None:
-        self._file, self._column = pq.ParquetFile(path), column
-        meta = self._file.metadata
-        sizes = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
-        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int).tolist()
-        self._next = -1  # the row that comes next
-        self._rows: Iterator[Any] = iter(())
-
-    def __getitem__(self, index: int) -> Any:
-        """The value of a row. Raises what pyarrow does, StopIteration behind the last."""
-        group = bisect_right(self._starts, index) - 1
-        if not self._starts[group] <= self._next <= index:
-            self._next = self._starts[group]
-            batches = self._file.iter_batches(
-                PICTURES_AT_ONCE, columns=[self._column], row_groups=[group]
-            )
-            self._rows = (one for batch in batches for one in batch.column(0))
-        value: Any = None
-        while self._next <= index:
-            value = next(self._rows)
-            self._next += 1
-        return value
-
-
-@lru_cache(maxsize=4)
-def _opened_pictures(file: FileState, column: str) -> _Pictures:
-    """Those of a file, once a process."""
-    return _Pictures(file.path, column)
-
-
-@dataclass(frozen=True)
-class ParquetReader(Reader):
-    """Pictures of a column of a Parquet file by their rows."""
-
-    file: FileState
-    column: str
-
-    def read(self, place: Any, name: str) -> Image:
-        """Read a picture from its bytes."""
-        try:
-            value = _opened_pictures(self.file, self.column)[place]
-        except (pa.ArrowException, OSError, StopIteration, IndexError) as error:
-            raise BadImage(name, f"cannot be read ({error})") from error
-        data = value.as_py() if value is not None else None
-        data = data.get("bytes") if isinstance(data, dict) else data
-        if not data:
-            raise BadImage(name, "the row has no bytes of a picture")
-        return read_image(data, name=name)
-
-
-class ParquetSource:
-    """A Parquet file with the pictures in a column of struct{bytes, path} or of bytes.
-
-    Rows of the same file as catalogue are those of the pictures; with another catalogue they are
-    matched by the id column of both.
-    """
-
-    def __init__(self, path: Path, id_column: str, *, same: bool) -> None:
-        self._path, self._name = path, path.name
-        self._file = pq.ParquetFile(path)
-        fields = {one.name: one.type for one in self._file.schema_arrow}
-        self._column = picture_column(self._file)
-        if not self._column:
-            raise SurveyError(f"{path}: no column of pictures (struct with bytes, or bytes)")
-        self._places: dict[str, int] | None = None
-        if not same:
-            if id_column not in fields:
-                raise SurveyError(f"{path}: no column {id_column!r} to match the catalogue by")
-            ids = plain_table(self._file.read([id_column]))[id_column].cast("string").to_pylist()
-            self._places = {str(name).strip(): row for row, name in enumerate(ids)}
-            if len(self._places) != len(ids):
-                raise SurveyError(f"{path}: ids in {id_column!r} are not unique")
-        rows = int(self._file.metadata.num_rows)
-        self.kind = f"Parquet file: {rows:,} rows, pictures in the column {self._column}"
-
-    def notes(self) -> list[str]:
-        """What the summary says of the pictures."""
-        way = "row by row of the same file" if self._places is None else "by id"
-        return [f"pictures from the bytes of the column {self._column}, {way}"]
-
-    def _index(self, row: CatalogRow) -> int | None:
-        return row.row if self._places is None else self._places.get(row.galaxy_id)
-
-    def file_of(self, row: CatalogRow) -> str:
-        """The file and the row in it."""
-        index = self._index(row)
-        return self._name if index is None else f"{self._name}[{index}]"
-
-    def locate(self, row: CatalogRow) -> int:
-        """Row of the picture in the file. Raises BadImage where there is none."""
-        index = self._index(row)
-        if index is None:
-            raise BadImage(self._name, "the file holds no picture of this id")
-        return index
-
-    @property
-    def reader(self) -> ParquetReader:
-        """What reads its pictures."""
-        return ParquetReader(file_state(self._path), self._column)
-
-    def fetch(self, row: CatalogRow) -> Image:
-        """Read the picture from its bytes."""
-        return self.reader.read(self.locate(row), self.file_of(row))
-
-    def unused(self, rows: Iterable[CatalogRow]) -> int:
-        """Pictures that no row refers to."""
-        used = {self._index(row) for row in rows} - {None}
-        return int(self._file.metadata.num_rows) - len(used)
-
-
-def _holds_pictures(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))

@@ -219,6 +219,7 @@ def ingest_survey(
         stamp = reading.first_usable()
         one_scale = isinstance(reading.pictures, CubeSource | MosaicSource)
         by_galaxy = options.frame in {"auto", "measured"}
+        by_galaxy = by_galaxy or stamp.scale_by == "the catalogue"
         one_scale = one_scale and not by_galaxy and np.isfinite(stamp.scale)
         spec = SurveySpec(
             name=options.name or out.name,

@@ -23,6 +23,12 @@ def name_hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
+def place_of(values: NDArray[np.uint64], value: int) -> int | None:
+    """Place of a hash among sorted ones, of the first if there are several; None if absent."""
+    place = int(np.searchsorted(values, np.uint64(value)))
+    return place if place < values.size and int(values[place]) == value else None
+
+
 class SeenNames:
     """The set of names met so far, 11 to 16 bytes each; the next one costs the same at any size."""
 
