@@ -8,22 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.folders import ParquetSource, list_pictures
+from galaxy_explorer.survey.cubes import CUBE_SUFFIXES, CubeSource, open_cube
+from galaxy_explorer.survey.folders import list_pictures
 from galaxy_explorer.survey.images import Image
-from galaxy_explorer.survey.limits import MAX_FILE_BYTES
-from galaxy_explorer.survey.sources import CUBE_SUFFIXES, Cube, CubeSource, open_cube
+from galaxy_explorer.survey.parquet_pictures import ParquetSource
 from galaxy_explorer.survey.store import META, Survey
+from galaxy_explorer.survey.zarr_cubes import is_zarr, open_zarr
 from galaxy_explorer.utils.files import temporary_folder
 from galaxy_explorer.utils.scheduler import once_a_process
 
-ZARR_MARKS = ("zarr.json", ".zarray")
-PLAIN_CODECS = ("zarr.codecs", "numcodecs.blosc", "numcodecs.zstd", "numcodecs.zlib",
-                "numcodecs.gzip", "numcodecs.lz4", "numcodecs.shuffle")  # fmt: skip
-"""Modules of codecs that only unpack numbers; there are others that run what they read."""
+ID = "galaxy_id"  # what an array of names in a stack may be called
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ def open_inputs(
 def is_stack(path: Path) -> bool:
     """Whether a path is a survey, a cube, a zarr array or a Parquet file."""
     if path.is_dir():
-        return any((path / name).exists() for name in (META, *ZARR_MARKS))
+        return (path / META).exists() or is_zarr(path)
     return path.is_file() and path.suffix.lower() in (*CUBE_SUFFIXES, ".parquet")
 
 
@@ -102,7 +97,7 @@ class Stack:
         else:
             zarr = path.is_dir()
             staging = path if zarr else temporary_folder("galaxy-explorer-cube")
-            cube = open_zarr(path) if zarr else open_cube(path, staging, "galaxy_id")
+            cube = open_zarr(path, ID) if zarr else open_cube(path, staging, ID)
             self._source, self._names = CubeSource(cube, cube.count, by_row=True), cube.ids
             self._count = cube.count
 
@@ -134,48 +129,6 @@ def open_stack(path: Path) -> Stack:
     key = (str(path.resolve()), about.st_size, about.st_mtime_ns)
     stack: Stack = once_a_process("stack", key, lambda: Stack(path))
     return stack
-
-
-def open_zarr(path: Path) -> Cube:
-    """A zarr array (N, H, W) or (N, C, H, W) as a cube.
-
-    Raises BadImage for a damaged one, SurveyError for an array of another shape, of objects, or
-    packed in a way that is not known to be harmless.
-    """
-    import zarr
-
-    try:
-        array: Any = zarr.open_array(path, mode="r")
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise BadImage(str(path), f"cannot be read as a zarr array ({error})") from error
-    shape, chunks = array.shape, math.prod(array.chunks) * array.dtype.itemsize
-    if len(shape) not in (3, 4) or array.dtype.kind not in "buif" or 0 in shape:
-        raise SurveyError(f"{path}: {array.dtype} of shape {shape} is no stack of images (N, H, W)")
-    if chunks > MAX_FILE_BYTES:
-        raise BadImage(str(path), f"a chunk has more than {MAX_FILE_BYTES} bytes; write smaller")
-    if odd := [name for name in _codecs(array.metadata) if not name.startswith(PLAIN_CODECS)]:
-        raise SurveyError(f"{path}: packed by {odd[0]}, which is not read; save it with Blosc")
-    planes = (1, *shape[1:])[-3:]
-    last = len(shape) == 4 and shape[3] in (3, 4) and shape[1] > shape[3]
-    side = (planes[2], planes[0], planes[1]) if last else (planes[0], planes[1], planes[2])
-
-    def read(index: int) -> np.ndarray:
-        stamp = np.asarray(array[index]).reshape(planes)
-        return np.moveaxis(stamp, 2, 0) if last else stamp
-
-    return Cube(path.name, shape[0], side, read, channels_last=last)
-
-
-def _codecs(metadata: Any) -> Iterator[str]:
-    """The modules of all that unpacks a chunk, of zarr's formats 2 and 3."""
-    if hasattr(metadata, "codecs"):
-        for codec in metadata.codecs:
-            yield type(codec).__module__
-            yield from _codecs(codec)
-        return
-    for codec in (getattr(metadata, "compressor", None), *(getattr(metadata, "filters", ()) or ())):
-        if codec is not None:
-            yield type(codec).__module__
 
 
 def expand(

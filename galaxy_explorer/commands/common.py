@@ -46,13 +46,6 @@ Scheduler = Annotated[
     ),
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
-Scheduler = Annotated[
-    str | None,
-    typer.Option(
-        help="Share the work out: 'local' (a worker for each core), a number of workers, or the "
-        "address of a dask scheduler (tcp://host:8786). Without it one process does all."
-    ),
-]
 
 
 def say(line: object) -> None:
