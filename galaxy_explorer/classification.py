@@ -16,7 +16,6 @@ import numpy as np
 
 from galaxy_explorer.bundle import Bundle, Clustering
 from galaxy_explorer.bundle.novelty import judge_stamps
-from galaxy_explorer.clustering.embedding import place_on_map
 from galaxy_explorer.clustering.features import index_features, serve_features
 from galaxy_explorer.errors import BadImage, SettingError
 from galaxy_explorer.survey.catalog import CatalogRow
@@ -413,7 +412,7 @@ def _memberships(
         maps, codebook = encode_orbit(model, stamps), model.codebook.cpu().numpy()
         features = serve_features(clustering.features, maps, codebook, clustering.feature_map)
     shares = clustering.mixture.responsibilities(features)
-    places = place_on_map(features, clustering.feature_values, clustering.coordinates)
+    places = clustering.placing.place(features)
     best = shares.argmax(1)
     return [
         Membership(
