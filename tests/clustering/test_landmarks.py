@@ -1,4 +1,4 @@
-"""Maps of more galaxies than UMAP draws: landmarks, the others placed among them, by how much off."""
+"""Maps of more galaxies than UMAP draws: landmarks, the others placed, by how much they miss."""
 
 from __future__ import annotations
 
