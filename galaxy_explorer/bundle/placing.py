@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.bundle.clusterings import Clustering
 from galaxy_explorer.bundle.novelty import Verdict, judge_stamps
-from galaxy_explorer.clustering.embedding import place_among
 from galaxy_explorer.clustering.features import serve_features
 from galaxy_explorer.errors import SettingError
 
@@ -68,7 +67,7 @@ class Placement:
     """Stamps in one clustering: features (n, P), shares of its clusters (n, K), place on its map.
 
     places (n, 2) float32; distances (n,) float32: mean distance to the nearest galaxies of the
-    bundle (see `place_among`).
+    bundle (see `embedding.Placing`).
     """
 
     features: NDArray[np.float64]
@@ -117,7 +116,7 @@ def read_stamps(bundle: Bundle, stamps: NDArray[np.float32], choice: Choice) -> 
     for key in dict.fromkeys((*based.values(), *choice.clusterings)):
         clustering = known[key]
         features = _features(bundle, clustering, maps[clustering.model])
-        places, distances = place_among(features, clustering.feature_values, clustering.coordinates)
+        places, distances = clustering.placing.among(features)
         if based.get(key, key) != key:  # it has the map of the features that it was made of
             places = placements[based[key]].places
         shares = clustering.mixture.responsibilities(features)

@@ -121,6 +121,11 @@ def facts(bundle: Bundle) -> dict[str, Any]:
         "cluster_names": {
             key: [one.name for one in bundle.cluster_names(key)] for key in bundle.clusterings
         },
+        "placing": {
+            key: to_builtins(entry.placing)
+            for key, entry in about.clusterings.items()
+            if entry.placing is not None
+        },
         "priors": list(bundle.priors),
         "evaluated": bundle.evaluation is not None,
         "emulator_evaluated": bundle.emulation is not None,
