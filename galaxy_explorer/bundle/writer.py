@@ -95,7 +95,7 @@ def add_files(
     Raises BundleError where the bundle is not intact or a name is in use by the bundle itself.
     """
     target = Path(path)
-    values, manifest, data = opened(target)
+    values, manifest, data = _opened(target)
     entries = (*manifest.models.values(), *manifest.clusterings.values(), *manifest.priors.values())
     own = {getattr(e, n, None) for e in entries for n in ("weights", "codes", LATENTS, "file")}
     for name in files:
@@ -109,7 +109,7 @@ def add_files(
         values["judge"] = msgspec.to_builtins(ttype_regressor)
     for key, value in (guidance or {}).items():
         values["priors"][key]["default_guidance"] = value
-    rewrite(target, values, {**data, **files}, card)
+    _rewrite(target, values, {**data, **files}, card)
     return target
 
 
@@ -123,13 +123,13 @@ def add_prior_files(
     its model.
     """
     target = Path(path)
-    values, _, data = opened(target)
+    values, _, data = _opened(target)
     key = f"{model}/{entry.get('kind', DEFAULT_PRIOR)}"
     priors, file = values.setdefault("priors", {}), _prior_file(key)
     if key in priors:
         del data[priors[key]["file"]]
     priors[key] = {**entry, "file": file}
-    rewrite(target, values, {**data, file: weights}, card)
+    _rewrite(target, values, {**data, file: weights}, card)
     return target
 
 
@@ -154,7 +154,7 @@ def add_clustering(
     clustering of that name, or the clustering does not fit it.
     """
     target = Path(path)
-    values, _, data = opened(target)
+    values, _, data = _opened(target)
     if key in values["clusterings"]:
         raise BundleError(f"{target}: has a clustering {key} already; choose another name")
     file = f"{key.replace('/', '.')}.safetensors"
@@ -162,12 +162,12 @@ def add_clustering(
     catalog = pq.read_table(io.BytesIO(data[CATALOG]))
     for name, column in columns.items():
         catalog = catalog.append_column(name, pa.array(column))
-    added = {file: safetensors_bytes(packed(arrays)), CATALOG: catalog_bytes(catalog)}
-    rewrite(target, values, {**data, **added}, card)
+    added = {file: safetensors_bytes(packed(arrays)), CATALOG: _catalog_bytes(catalog)}
+    _rewrite(target, values, {**data, **added}, card)
     return target
 
 
-def opened(target: Path) -> tuple[dict[str, Any], Manifest, dict[str, bytes]]:
+def _opened(target: Path) -> tuple[dict[str, Any], Manifest, dict[str, bytes]]:
     """JSON values of the manifest but for its files, the manifest, and every file."""
     read, _ = read_manifest(target)
     manifest, values = parse_manifest(read, target / MANIFEST), with_prior_keys(read)
@@ -175,11 +175,7 @@ def opened(target: Path) -> tuple[dict[str, Any], Manifest, dict[str, bytes]]:
     return values, manifest, verify_files(target, manifest.files)
 
 
-def rewrite(target: Path, values: dict[str, Any], files: Mapping[str, bytes], card: Card) -> None:
-    """Put a bundle of these files in place of what is at `target`: checked first, whole or absent.
-
-    values: JSON values of the manifest without `files`, which is made here, as is the card.
-    """
+def _rewrite(target: Path, values: dict[str, Any], files: Mapping[str, bytes], card: Card) -> None:
     with _replacing(target) as folder:
         for name, content in files.items():
             atomic_write_bytes(folder / name, content)
@@ -241,15 +237,19 @@ def _write_files(folder: Path, contents: BundleContents) -> None:
         entry["file"] = _prior_file(key)
         atomic_write_bytes(folder / entry["file"], contents.priors[key].read_bytes())
     catalog = pa.table({name: pa.array(values) for name, values in contents.columns.items()})
-    atomic_write_bytes(folder / CATALOG, catalog_bytes(catalog))
+    atomic_write_bytes(folder / CATALOG, _catalog_bytes(catalog))
     _write_manifest(folder, manifest, contents.card)
 
 
 def _write_encoded(folder: Path, name: str, entry: dict[str, Any], encoded: np.ndarray) -> None:
-    kind = LATENTS if encoded.dtype.kind == "f" else "codes"
-    ending = "encoded.safetensors" if kind == LATENTS else "codes.npz"
-    entry[kind] = f"{name}.{ending}"
-    atomic_write_bytes(folder / entry[kind], encoded_bytes(encoded))
+    """Code maps as a compressed archive, latents as half-precision numbers."""
+    if encoded.dtype.kind == "f":
+        entry[LATENTS] = f"{name}.encoded.safetensors"
+        latents = np.ascontiguousarray(encoded, np.float16)
+        atomic_write_bytes(folder / entry[LATENTS], safetensors_bytes({LATENTS: latents}))
+    else:
+        entry["codes"] = f"{name}.codes.npz"
+        atomic_write_bytes(folder / entry["codes"], _codes_bytes(encoded))
 
 
 def _write_manifest(folder: Path, values: dict[str, Any], card: Card) -> None:
@@ -274,19 +274,14 @@ def _file_entry(path: Path) -> dict[str, str | int]:
     return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
 
 
-def encoded_bytes(encoded: np.ndarray) -> bytes:
-    """A file of code maps (N, h, w), a compressed archive, or of latents (N, D), half precision."""
-    if encoded.dtype.kind == "f":
-        return safetensors_bytes({LATENTS: np.ascontiguousarray(encoded, np.float16)})
-    codes = encoded
+def _codes_bytes(codes: np.ndarray) -> bytes:
     kind = np.uint8 if codes.max(initial=0) < 256 else np.uint16
     stream = io.BytesIO()
     np.savez_compressed(stream, codes=codes.astype(kind))
     return stream.getvalue()
 
 
-def catalog_bytes(table: pa.Table) -> bytes:
-    """A catalogue as Parquet, as small as it gets."""
+def _catalog_bytes(table: pa.Table) -> bytes:
     stream = io.BytesIO()
     real = [field.name for field in table.schema if pa.types.is_floating(field.type)]
     rest = [name for name in table.column_names if name not in real]
