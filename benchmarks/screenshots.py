@@ -12,7 +12,9 @@ import argparse
 import io
 import itertools
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image
@@ -38,7 +40,8 @@ DOCS_PICTURES = {
 }
 """Pictures of the documentation by name: the query of the address that each shows."""
 DOCS_SIZE = (1280, 800)
-DRAWN_MS = 30_000  # what is computed while one looks: samples, a galaxy of one's own
+DRAWN_MS = 30_000  # samples, which are drawn while one looks
+EXAMINED_MS = 300_000  # a galaxy of one's own, on a machine with other work
 ASKED = "T > 4 and cluster = 4"
 OWN = "NGC3893"
 SIZES = ((1440, 900), (1000, 700))
@@ -110,6 +113,8 @@ def act(page: Page, name: str) -> None:
         case "my-galaxy":
             file = {"name": f"{OWN}.png", "mimeType": "image/png", "buffer": own_galaxy()}
             page.locator("input[type=file]").set_input_files(file)
+            found = page.get_by_role("button", name="Select these look-alikes")
+            found.wait_for(timeout=EXAMINED_MS)
         case "labels":
             page.get_by_label("Your name").fill("Ada")
             page.keyboard.press("Enter")
@@ -125,14 +130,14 @@ def own_galaxy() -> bytes:
     return stream.getvalue()
 
 
-def save_docs(browser: Browser, address: str) -> None:
-    """The pictures of the tutorial, as WebP of some tens of kB."""
+def save_docs(browser: Browser, address: str, names: Iterable[str]) -> None:
+    """Pictures of the tutorial, as WebP of some tens of kB."""
     DOCS_FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, query in DOCS_PICTURES.items():
-        page = opened(browser, f"{address}?{query}", DOCS_SIZE, "light")
+    for name in names:
+        page = opened(browser, f"{address}?{DOCS_PICTURES[name]}", DOCS_SIZE, "light")
         act(page, name)
         page.mouse.move(0, DOCS_SIZE[1] - 1)  # off the button whose hint would be in the picture
-        page.wait_for_timeout(DRAWN_MS if name in {"emulator", "my-galaxy"} else 2 * SETTLE_MS)
+        page.wait_for_timeout(DRAWN_MS if name == "emulator" else 2 * SETTLE_MS)
         picture = Image.open(io.BytesIO(page.screenshot()))
         picture.save(DOCS_FOLDER / f"{name}.webp", quality=75, method=6)
         page.context.close()
@@ -144,18 +149,23 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, help="where the pictures of all pages go")
     parser.add_argument("--readme", action="store_true", help="renew the picture of the README")
     parser.add_argument("--docs", action="store_true", help="renew the pictures of the tutorial")
+    parser.add_argument("--only", nargs="+", choices=DOCS_PICTURES, help="of the tutorial, these")
     other = "the bundle to show; else trained/sdss or, with --docs, the demo"
     parser.add_argument("--bundle", help=other)
     asked = parser.parse_args()
     if asked.folder is None and not asked.readme and not asked.docs:
         parser.error("name a folder, or say --readme or --docs")
     bundle = asked.bundle or (demo_folder() if asked.docs else "trained/sdss")
-    with served(bundle=bundle) as address, sync_playwright() as playwright:
+    with (
+        TemporaryDirectory() as folder,
+        served(bundle=bundle, labels=Path(folder) / "labels.db") as address,
+        sync_playwright() as playwright,
+    ):
         browser = playwright.chromium.launch(executable_path=find(), args=list(FLAGS))
         if asked.folder is not None:
             save_all(browser, address, asked.folder)
         if asked.docs:
-            save_docs(browser, address)
+            save_docs(browser, address, asked.only or DOCS_PICTURES)
         if asked.readme:
             save_readme(browser, address)
         browser.close()

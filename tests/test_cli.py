@@ -68,10 +68,6 @@ def test_wrong_input_is_one_line_and_status_1_of_the_process(tmp_path: Path) -> 
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_every_command_that_reads_something_is_given_something_wrong() -> None:
-    assert set(cli.COMMANDS) - set(WRONG_INPUT) == {"demo"}
-
-
 @pytest.mark.parametrize("command", WRONG_INPUT)
 def test_wrong_input_is_one_line_and_status_1(command: str, tmp_path, monkeypatch, capfd) -> None:
     monkeypatch.chdir(tmp_path)
@@ -87,7 +83,7 @@ def test_wrong_input_is_one_line_and_status_1(command: str, tmp_path, monkeypatc
 
 
 def test_every_command_has_its_wrong_input_tried() -> None:
-    assert set(WRONG_INPUT) == set(cli.COMMANDS)
+    assert set(cli.COMMANDS) - set(WRONG_INPUT) == {"demo"}, "which reads nothing"
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)

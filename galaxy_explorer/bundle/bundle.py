@@ -308,24 +308,6 @@ def verify_bundle(path: str | Path) -> Bundle:
     return bundle
 
 
-def demo_folder() -> Path:
-    """Where the bundle lies that comes with the package."""
-    return Path(__file__).resolve().parent.parent / "demo"
-
-
-def load_demo() -> Bundle:
-    """The bundle that comes with the package: 2,500 galaxies of the SDSS with their model.
-
-    An excerpt of `trained/sdss`, for a first look and for examples; it has a prior and so draws
-    galaxies. Raises BundleError where the installation is damaged.
-
-    >>> import galaxy_explorer as ge
-    >>> ge.load_demo().manifest.excerpt.of
-    'sdss'
-    """
-    return load_bundle(demo_folder())
-
-
 NO_PSF_MODEL = "train one with galaxy-explorer train SURVEY --models k512-psf-21x21"
 
 
@@ -355,3 +337,21 @@ def read_deconvolution(bundle: Bundle) -> DeconvolutionMeasures | None:
         return build(strict_json(verified_bytes(path, entry), path), DeconvolutionMeasures)
     except FieldError as error:
         raise BundleError(f"{path}: {error}; run evaluate-deconvolution again") from None
+
+
+def demo_folder() -> Path:
+    """Where the bundle lies that comes with the package."""
+    return Path(__file__).resolve().parent.parent / "demo"
+
+
+def load_demo() -> Bundle:
+    """The bundle that comes with the package: some galaxies of the SDSS, with their model.
+
+    An excerpt of `trained/sdss`, for a first look and for examples; it has a prior and so draws
+    galaxies. Raises BundleError where the installation is damaged.
+
+    >>> import galaxy_explorer as ge
+    >>> ge.load_demo().manifest.excerpt.of
+    'sdss'
+    """
+    return load_bundle(demo_folder())

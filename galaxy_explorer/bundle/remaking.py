@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from msgspec import to_builtins
 from numpy.typing import NDArray
-from safetensors.numpy import save as safetensors_bytes
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle, read_deconvolution
 from galaxy_explorer.bundle.card import measured_by, model_card
-from galaxy_explorer.bundle.clusterings import FEATURES, SPARSITY
 from galaxy_explorer.bundle.emulation import CONTACT_SHEET, EMULATION
 from galaxy_explorer.bundle.evaluation import CLAIMS, DECONVOLUTION, EVALUATION
-from galaxy_explorer.bundle.files import CARD, CATALOG, parse_arrays
-from galaxy_explorer.bundle.manifest import FORMAT, MODEL_NAME, ExcerptEntry
-from galaxy_explorer.bundle.names import NAMES
-from galaxy_explorer.bundle.networks import CODES
-from galaxy_explorer.bundle.novelty import NOVELTY
-from galaxy_explorer.bundle.writer import Card, catalog_bytes, encoded_bytes, opened, rewrite
+from galaxy_explorer.bundle.files import CARD, parse_arrays, read_manifest, verified_bytes
+from galaxy_explorer.bundle.manifest import MODEL_NAME, ExcerptEntry, with_prior_keys
+from galaxy_explorer.bundle.writer import BundleContents, Card, add_files, save_bundle
 from galaxy_explorer.clustering.summary import cluster_summaries
 from galaxy_explorer.errors import BundleError, SettingError
-from galaxy_explorer.models.registry import LATENTS
 
 FEWEST = 100
-PARTS = ("priors", "judge", "evaluation", "emulation", "deconvolution", "novelty")
+FILES = {
+    "evaluation": (EVALUATION, CLAIMS),
+    "emulation": (EMULATION, CONTACT_SHEET),
+    "deconvolution": (DECONVOLUTION,),
+    "novelty": ("novelty.safetensors",),
+}
+"""Files of what was measured of the whole."""
+PARTS = ("priors", "judge", *FILES)
 """What an excerpt may leave out: each is asked for where it is there, and missed by nobody else."""
+MADE_AGAIN = ("index", "latents")
+"""Features that are not stored: they are made again from codes and latents."""
 
 
 def write_excerpt(
@@ -42,14 +43,15 @@ def write_excerpt(
 
     Drawn at random by a hash of their names, so that of any two excerpts the smaller is part of the
     larger. Weights, priors, mixtures and what was measured stay those of the whole; counts and
-    typical members of the clusters are of the excerpt. The survey of the whole does not fit it,
-    and is refused. name: of the excerpt; else that of its folder. leave_out: of PARTS.
+    typical members of the clusters are of the excerpt; steered clusterings are left out. The survey
+    of the whole does not fit it, and is refused. name: of the excerpt; else that of its folder.
+    leave_out: of PARTS.
 
     Raises SettingError for a number or a part that is not there, BundleError where the bundle is
     not intact or `out` holds something else.
     """
-    source, target = load_bundle(bundle), Path(out)
-    if unknown := sorted(set(leave_out) - set(PARTS)):
+    source, target, left = load_bundle(bundle), Path(out), set(leave_out)
+    if unknown := sorted(left - set(PARTS)):
         raise SettingError(f"--leave-out {unknown[0]}: not among {', '.join(PARTS)}")
     if not FEWEST <= n <= len(source):
         raise SettingError(f"--n {n}: {source.path} gives {FEWEST} to {len(source)} galaxies")
@@ -59,27 +61,33 @@ def write_excerpt(
     if target.exists() and not (target / CARD).exists():
         raise BundleError(f"{target}: is there and no bundle; name another folder")
     rows = excerpt_rows(source.column("galaxy_id"), n)
-    values, manifest = opened(source.path)
-    kept = manifest.files.keys() - {CARD, NAMES}
-    for part in leave_out:
-        kept -= _left_out(part, values)
+    values = with_prior_keys(read_manifest(source.path)[0])
+    for made_anew in ("format", "files", "n_galaxies", "judge"):
+        values.pop(made_anew, None)
     whole = ExcerptEntry(source.name, len(source), source.hash, values["survey"]["fingerprint"])
-    values |= {"format": FORMAT, "name": called, "n_galaxies": n, "excerpt": to_builtins(whole)}
+    values |= {"name": called, "excerpt": to_builtins(whole)}
     values["survey"]["fingerprint"] = ""  # of the whole: its rows are not these
-    files: dict[str, bytes] = {}
-    for model, entry in source.models.items():
-        kind = LATENTS if entry.has_latents else CODES
-        kept -= {values["models"][model][kind]}
-        ending = "encoded.safetensors" if entry.has_latents else "codes.npz"
-        values["models"][model][kind] = file = f"{model}.{ending}"
-        files[file] = encoded_bytes(source.encoded(model)[rows])
-    files |= _cut_clusterings(source, rows, values)
-    kept -= {entry.pop("values", None) for entry in values["clusterings"].values()}
-    table = pq.read_table(source.path / CATALOG)
-    table = table.drop_columns([c for c in table.column_names if c.endswith(f"/{SPARSITY}")])
-    files[CATALOG] = catalog_bytes(table.take(pa.array(rows)))
-    rewrite(target, values, kept, files, card_of(source, leave_out), source=source.path)
-    return target
+    priors = {} if "priors" in left else source.priors
+    values["priors"] = {key: values["priors"][key] for key in priors}
+    arrays = _cut_clusterings(source, rows, values)
+    card = card_of(source, left)
+    contents = BundleContents(
+        manifest=values,
+        columns={name: source.column(name)[rows] for name in source.column_names},
+        weights={name: source.path / entry.weights for name, entry in source.models.items()},
+        codes={name: source.encoded(name)[rows] for name in source.models},
+        arrays=arrays,
+        card=card,
+        priors={key: source.path / entry.file for key, entry in priors.items()},
+    )
+    save_bundle(target, contents)
+    judge = None if "judge" in left else source.ttype_regressor
+    names = [file for part, files in FILES.items() if part not in left for file in files]
+    names += [judge.file] if judge else []
+    known = source.manifest.files
+    there = [file for file in names if file in known]
+    added = {file: verified_bytes(source.path / file, known[file]) for file in there}
+    return add_files(target, added, card, ttype_regressor=judge)
 
 
 def renew_card(path: str | Path) -> bool:
@@ -91,19 +99,17 @@ def renew_card(path: str | Path) -> bool:
     write = card_of(bundle)
     if write(bundle.manifest) == bundle.card:
         return False
-    values, manifest = opened(bundle.path)
-    rewrite(bundle.path, values, manifest.files, {}, write)
+    add_files(bundle.path, {}, write)
     return True
 
 
-def card_of(bundle: Bundle, leave_out: Iterable[str] = ()) -> Card:
+def card_of(bundle: Bundle, left: Collection[str] = ()) -> Card:
     """What writes the card of a bundle with all that was measured of it, some parts left out."""
-    without = set(leave_out)
     return partial(
         model_card,
-        evaluation=None if "evaluation" in without else bundle.evaluation,
-        emulation=None if "emulation" in without else bundle.emulation,
-        deconvolution=None if "deconvolution" in without else read_deconvolution(bundle),
+        evaluation=None if "evaluation" in left else bundle.evaluation,
+        emulation=None if "emulation" in left else bundle.emulation,
+        deconvolution=None if "deconvolution" in left else read_deconvolution(bundle),
         command=measured_by(bundle.card),
     )
 
@@ -117,34 +123,24 @@ def excerpt_rows(galaxies: Iterable[Any], n: int) -> NDArray[np.int64]:
     return np.sort(np.argsort(np.array(digests), kind="stable")[:n])
 
 
-def _left_out(part: str, values: dict[str, Any]) -> set[str]:
-    """Take a part out of the values of a manifest; returns the names of its files."""
-    if part == "priors":
-        return {entry["file"] for entry in values.pop("priors", {}).values()}
-    if part == "judge":
-        return {values.pop("judge")["file"]} if "judge" in values else set()
-    named = {
-        "evaluation": {EVALUATION, CLAIMS},
-        "emulation": {EMULATION, CONTACT_SHEET},
-        "deconvolution": {DECONVOLUTION},
-        "novelty": {NOVELTY},
-    }
-    return named[part]
-
-
 def _cut_clusterings(
     source: Bundle, rows: NDArray[np.int64], values: dict[str, Any]
-) -> dict[str, bytes]:
-    """Clusters of the excerpt: their counts and typical members; returns files of features."""
+) -> dict[str, dict[str, NDArray[Any]]]:
+    """Arrays of each clustering of the excerpt; counts and typical members go into `values`."""
     ttype, classes = source.column("ttype")[rows], source.column("ttype_class")[rows]
-    files = {}
-    for key, one in source.clusterings.items():
+    kept = {key: one for key, one in source.clusterings.items() if one.steering is None}
+    values["clusterings"] = {key: values["clusterings"][key] for key in kept}
+    if values["default_clustering"] not in kept:
+        values["default_clustering"] = next(iter(kept))
+    arrays = {}
+    for key, one in kept.items():
         entry, features = values["clusterings"][key], one.feature_values[rows]
-        path = source.path / entry["file"]
-        arrays = parse_arrays(path.read_bytes(), path)
-        if FEATURES in arrays or "values" in entry:
-            cut = arrays | {FEATURES: np.ascontiguousarray(features, np.float16)}
-            files[entry["file"]] = safetensors_bytes(cut)
+        entry.pop("values", None)  # a file of its own where galaxies are many
+        file = source.path / entry["file"]
+        data = verified_bytes(file, source.manifest.files[file.name])
+        arrays[key] = dict(parse_arrays(data, file))
+        if one.features not in MADE_AGAIN:
+            arrays[key]["features"] = np.ascontiguousarray(features, np.float16)
         clusters = cluster_summaries(one.mixture, features, one.labels[rows], ttype, classes)
         entry["clusters"] = [cluster.to_dict() for cluster in clusters]
-    return files
+    return arrays

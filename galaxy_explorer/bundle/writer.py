@@ -117,7 +117,7 @@ def add_files(
     Raises BundleError where the bundle is not intact or a name is in use by the bundle itself.
     """
     target = Path(path)
-    values, manifest = opened(target)
+    values, manifest = _opened(target)
     entries = (*manifest.models.values(), *manifest.clusterings.values(), *manifest.priors.values())
     kinds = ("weights", CODES, LATENTS, "file", "values")
     own = {getattr(e, n, None) for e in entries for n in kinds}
@@ -132,7 +132,7 @@ def add_files(
         values["judge"] = msgspec.to_builtins(ttype_regressor)
     for key, value in (guidance or {}).items():
         values["priors"][key]["default_guidance"] = value
-    rewrite(target, values, manifest.files.keys(), files, card)
+    _rewrite(target, values, manifest.files.keys(), files, card)
     return target
 
 
@@ -146,13 +146,13 @@ def add_prior_files(
     its model.
     """
     target = Path(path)
-    values, manifest = opened(target)
+    values, manifest = _opened(target)
     key, kept = f"{model}/{entry.get('kind', DEFAULT_PRIOR)}", set(manifest.files)
     priors, file = values.setdefault("priors", {}), _prior_file(key)
     if key in priors:
         kept.remove(priors[key]["file"])
     priors[key] = {**entry, "file": file}
-    rewrite(target, values, kept, {file: weights}, card)
+    _rewrite(target, values, kept, {file: weights}, card)
     return target
 
 
@@ -177,7 +177,7 @@ def add_clustering(
     clustering of that name, or the clustering does not fit it.
     """
     target = Path(path)
-    values, manifest = opened(target)
+    values, manifest = _opened(target)
     if key in values["clusterings"]:
         raise BundleError(f"{target}: has a clustering {key} already; choose another name")
     in_parts = manifest.format == PARTED
@@ -186,12 +186,12 @@ def add_clustering(
     catalog = pq.read_table(target / CATALOG)
     for name, column in columns.items():
         catalog = catalog.append_column(name, pa.array(column))
-    files[CATALOG] = catalog_bytes(catalog, ROW_GROUP if in_parts else None)
-    rewrite(target, values, manifest.files.keys(), files, card)
+    files[CATALOG] = _catalog_bytes(catalog, ROW_GROUP if in_parts else None)
+    _rewrite(target, values, manifest.files.keys(), files, card)
     return target
 
 
-def opened(target: Path) -> tuple[dict[str, Any], Manifest]:
+def _opened(target: Path) -> tuple[dict[str, Any], Manifest]:
     """JSON values of the manifest but for its files, and the manifest, after a look at every file.
 
     Raises BundleError where one is missing, extra, truncated, altered or linked.
@@ -205,24 +205,21 @@ def opened(target: Path) -> tuple[dict[str, Any], Manifest]:
     return values, manifest
 
 
-def rewrite(
+def _rewrite(
     target: Path,
     values: dict[str, Any],
     kept: Iterable[str],
     files: Mapping[str, bytes],
     card: Card,
-    *,
-    source: Path | None = None,
 ) -> None:
     """Put a bundle in place of what is at `target`: checked first, whole or absent.
 
     values: JSON values of the manifest without `files`, which is made here, as is the card. files:
-    what is new; kept: names of files that are taken as they are, from `source`, by default the
-    bundle itself.
+    what is new; kept: names of files that stay as they are.
     """
     with _replacing(target) as folder:
         for name in set(kept) - files.keys() - {CARD}:
-            shutil.copyfile((source or target) / name, folder / name)
+            shutil.copyfile(target / name, folder / name)
             sync(folder / name)
         for name, content in files.items():
             atomic_write_bytes(folder / name, content)
@@ -291,7 +288,7 @@ def _write_files(folder: Path, contents: BundleContents, *, in_parts: bool) -> N
     if in_parts:
         with atomic_path(folder / NAMES) as path:
             pq.write_table(names_table(Catalogue.of(catalog)), path, compression="zstd")
-    atomic_write_bytes(folder / CATALOG, catalog_bytes(catalog, ROW_GROUP if in_parts else None))
+    atomic_write_bytes(folder / CATALOG, _catalog_bytes(catalog, ROW_GROUP if in_parts else None))
     _write_manifest(folder, manifest, contents.card)
 
 
@@ -318,7 +315,7 @@ def _write_encoded(
         save_arrays(folder / entry[CODES], {CODES: _narrow(encoded)})
     else:
         entry[CODES] = f"{name}.codes.npz"
-        atomic_write_bytes(folder / entry[CODES], encoded_bytes(encoded))
+        atomic_write_bytes(folder / entry[CODES], _encoded_bytes(encoded))
 
 
 def _clustering_files(
@@ -371,7 +368,7 @@ def _narrow(codes: np.ndarray) -> np.ndarray:
     return codes.astype(np.uint8 if codes.max(initial=0) < 256 else np.uint16, copy=False)
 
 
-def encoded_bytes(encoded: np.ndarray) -> bytes:
+def _encoded_bytes(encoded: np.ndarray) -> bytes:
     """A file of code maps (N, h, w), a compressed archive, or of latents (N, D), half precision."""
     if encoded.dtype.kind == "f":
         return safetensors_bytes({LATENTS: np.ascontiguousarray(encoded, np.float16)})
@@ -380,7 +377,7 @@ def encoded_bytes(encoded: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def catalog_bytes(table: pa.Table, together: int | None = None) -> bytes:
+def _catalog_bytes(table: pa.Table, together: int | None = None) -> bytes:
     """The catalogue as Parquet; together: rows of a group, None for the library's choice."""
     stream = io.BytesIO()
     real = [field.name for field in table.schema if pa.types.is_floating(field.type)]

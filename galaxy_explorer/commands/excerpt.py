@@ -14,7 +14,7 @@ def excerpt(
     bundle: BundleFolder,
     *,
     out: Annotated[Path, typer.Option(help="Folder of the excerpt.")],
-    n: Annotated[int, typer.Option(help="Galaxies.", min=1)] = 2500,
+    n: Annotated[int, typer.Option("--n", "-n", help="Number of galaxies.", min=1)] = 2500,
     name: Annotated[str, typer.Option(help="Name of the excerpt; else that of its folder.")] = "",
     leave_out: Annotated[
         list[str] | None,
