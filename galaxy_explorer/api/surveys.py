@@ -76,6 +76,7 @@ def ingest(  # noqa: PLR0913 - the options of the command
     cutout_arcsec: float | None = None,
     pixel_scale: float | None = None,
     hdu: int | None = None,
+    scheduler: str | None = None,
 ) -> IngestReport:
     """Make the survey `out` from pictures and a catalogue, or with `append` add to it.
 
@@ -99,10 +100,11 @@ def ingest(  # noqa: PLR0913 - the options of the command
     the radius where a ring is half as bright as the mean within. cutout_arcsec: side to cut first.
     pixel_scale: arcsec/px where headers are silent. Of FITS north is up where the WCS says so, else
     rows go upwards. A row whose picture cannot be used is in the table `report.rejects` with the
-    reason. Interrupted, the same call goes on.
+    reason. Interrupted, the same call goes on. scheduler: "local" for a worker a core, a number of
+    workers, or the address of a dask scheduler; the survey is the same.
 
-    Raises BadCatalog, SurveyError, SettingError, or BadImage where the source as a whole cannot be
-    read.
+    Raises BadCatalog, SurveyError, SettingError, SchedulerError, or BadImage where the source as a
+    whole cannot be read.
 
     >>> import galaxy_explorer as ge
     >>> report = ge.ingest("stamps", "galaxies.csv", "surveys/mine", image="file", ttype="T")
@@ -139,7 +141,7 @@ def ingest(  # noqa: PLR0913 - the options of the command
         table=table,
         by_row=by_row,
     )
-    return ingest_survey(Path(source), Path(catalog), Path(out), options)
+    return ingest_survey(Path(source), Path(catalog), Path(out), options, scheduler=scheduler)
 
 
 def check(

@@ -12,10 +12,10 @@ import numpy as np
 
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
+from galaxy_explorer.survey.cubes import CUBE_SUFFIXES, Cube, CubeSource, open_cube
 from galaxy_explorer.survey.folders import ParquetSource, list_pictures
 from galaxy_explorer.survey.images import Image
 from galaxy_explorer.survey.limits import MAX_FILE_BYTES
-from galaxy_explorer.survey.sources import CUBE_SUFFIXES, Cube, CubeSource, open_cube
 from galaxy_explorer.survey.store import META, Survey
 from galaxy_explorer.utils.files import temporary_folder
 from galaxy_explorer.utils.scheduler import once_a_process
@@ -159,9 +159,9 @@ def open_zarr(path: Path) -> Cube:
     last = len(shape) == 4 and shape[3] in (3, 4) and shape[1] > shape[3]
     side = (planes[2], planes[0], planes[1]) if last else (planes[0], planes[1], planes[2])
 
-    def read(index: int) -> np.ndarray:
-        stamp = np.asarray(array[index]).reshape(planes)
-        return np.moveaxis(stamp, 2, 0) if last else stamp
+    def read(start: int, stop: int) -> np.ndarray:
+        stamps = np.asarray(array[start:stop]).reshape(-1, *planes)
+        return np.moveaxis(stamps, 3, 1) if last else stamps
 
     return Cube(path.name, shape[0], side, read, channels_last=last)
 

@@ -37,15 +37,14 @@ Models = Annotated[
         " repeated.",
     ),
 ]
+Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
 Scheduler = Annotated[
     str | None,
     typer.Option(
-        help="local: all cores of this machine; a number of workers; or tcp://HOST:PORT of a dask"
-        " scheduler, whose workers see the same folders. Else this process alone.",
-        metavar="local|N|ADDRESS",
+        help="Share the work out: 'local' (a worker for each core), a number of workers, or the "
+        "address of a dask scheduler (tcp://host:8786). Without it one process does all."
     ),
 ]
-Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
 
 
 def say(line: object) -> None:

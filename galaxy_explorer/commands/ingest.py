@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from galaxy_explorer.commands.common import AsJson, Hdu, end_in_vain, say, say_json
+from galaxy_explorer.commands.common import AsJson, Hdu, Scheduler, end_in_vain, say, say_json
 
 COLUMNS = "Columns of the catalogue (guessed from usual names where not given)"
 PIXELS = "Pixels"
@@ -242,7 +242,7 @@ def in_python(reading: dict[str, Any]) -> dict[str, Any]:
 
 
 @reads
-def ingest(
+def ingest(  # noqa: PLR0913 - each option of the command is an argument
     source: Source,
     *,
     catalog: Catalog,
@@ -252,6 +252,7 @@ def ingest(
     append: Append = False,
     rendering: Rendering = None,
     repeats: Repeats = None,
+    scheduler: Scheduler = None,
     **reading: Any,
 ) -> None:
     """Make a survey from pictures and a catalogue.
@@ -276,6 +277,9 @@ def ingest(
 
     galaxy-explorer ingest mosaic_f160w.fits --catalog sources.fits --out surveys/goods
     --id NUMBER --ra ALPHA_J2000 --dec DELTA_J2000 --cutout-arcsec 5.04 --size 84
+
+    galaxy-explorer ingest euclid/cutana --catalog euclid/sources.parquet --out surveys/euclid
+    --scheduler local
     """
     from galaxy_explorer import api
 
@@ -288,6 +292,7 @@ def ingest(
         append=append,
         rendering=rendering,
         repeats=repeats,
+        scheduler=scheduler,
         **in_python(reading),
     )
     for line in report.inventory.lines():

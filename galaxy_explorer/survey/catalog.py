@@ -36,7 +36,7 @@ from galaxy_explorer.survey.inventory import (
     some_words,
 )
 from galaxy_explorer.survey.limits import MAX_ID_CHARACTERS
-from galaxy_explorer.survey.store import CHUNK_ROWS, SAME_COLUMN
+from galaxy_explorer.survey.store import BLOCK_ROWS, SAME_COLUMN
 from galaxy_explorer.utils.reading import StagedTable, plain_table, stage_table
 from galaxy_explorer.utils.tables import text_angle
 
@@ -124,7 +124,7 @@ def block_rows(table: pa.Table, columns: ColumnMap, start: int) -> Iterator[Cata
 def all_rows(catalog: pq.ParquetFile, columns: ColumnMap) -> Iterator[CatalogRow]:
     """Every row of the catalogue, a block at a time."""
     start = 0
-    for table in blocks(catalog, start=0, size=CHUNK_ROWS):
+    for table in blocks(catalog, start=0, size=BLOCK_ROWS):
         yield from block_rows(table, columns, start)
         start += table.num_rows
 

@@ -27,7 +27,20 @@ from galaxy_explorer.survey.catalog import (
     survey_columns,
 )
 from galaxy_explorer.survey.columns import ColumnMap
-from galaxy_explorer.survey.folders import FolderSource, ZipSource, is_picture, picture_column
+from galaxy_explorer.survey.cubes import (
+    CUBE_SUFFIXES,
+    ID_NAMES,
+    CubeSource,
+    id_texts,
+    open_cube,
+)
+from galaxy_explorer.survey.folders import (
+    FolderReader,
+    FolderSource,
+    ZipSource,
+    is_picture,
+    picture_column,
+)
 from galaxy_explorer.survey.images import Image, read_image
 from galaxy_explorer.survey.ingest import (
     OpenedSource,
@@ -39,19 +52,13 @@ from galaxy_explorer.survey.ingest import (
 from galaxy_explorer.survey.inventory import Inventory, SameRows, Shown
 from galaxy_explorer.survey.limits import MAX_ID_CHARACTERS
 from galaxy_explorer.survey.mosaics import NO_IMAGE, MosaicSource, is_mosaic
+from galaxy_explorer.survey.names import SeenNames
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
+from galaxy_explorer.survey.readers import Reader
 from galaxy_explorer.survey.repeats import SameGalaxies
-from galaxy_explorer.survey.sources import (
-    CUBE_SUFFIXES,
-    ID_NAMES,
-    CubeSource,
-    SeenNames,
-    StampSource,
-    id_texts,
-    open_cube,
-)
+from galaxy_explorer.survey.sources import StampSource
 from galaxy_explorer.survey.stamps import IngestOptions, Stamp, check_fits
-from galaxy_explorer.survey.store import CHUNK_ROWS
+from galaxy_explorer.survey.store import BLOCK_ROWS
 from galaxy_explorer.utils.files import atomic_path
 from galaxy_explorer.utils.progress import progress
 from galaxy_explorer.utils.reading import StagedTable
@@ -67,6 +74,7 @@ class NoPictures:
     """In place of a source where a table alone is looked at."""
 
     kind = "table without pictures"
+    reader = Reader()
 
     def file_of(self, row: CatalogRow) -> str:
         """The id of the row."""
@@ -93,7 +101,7 @@ class OnePicture:
     kind = "one picture"
 
     def __init__(self, path: Path, hdu: int | None) -> None:
-        self._path, self._hdu = path, hdu
+        self._path, self.reader = path, FolderReader(path.absolute().parent, hdu)
 
     def file_of(self, row: CatalogRow) -> str:  # noqa: ARG002
         """Its name."""
@@ -103,7 +111,7 @@ class OnePicture:
 
     def fetch(self, row: CatalogRow) -> Image:
         """Read it."""
-        return read_image(self._path, name=self.file_of(row), hdu=self._hdu)
+        return self.reader.read(self._path.name, self.file_of(row))
 
     def unused(self, rows: Iterable[CatalogRow]) -> int:  # noqa: ARG002
         """There is no other."""
@@ -250,7 +258,7 @@ def _examine(reading: OpenedSource, inventory: Inventory, wanted: NDArray[np.int
     like: Stamp | None = None
     first = 0
     with progress(wanted.size, "Examining", unit="pictures", after=PATIENCE_S) as advance:
-        for table in blocks(reading.table, start=0, size=CHUNK_ROWS):
+        for table in blocks(reading.table, start=0, size=BLOCK_ROWS):
             here = wanted[(wanted >= first) & (wanted < first + table.num_rows)] - first
             rows = list(block_rows(table, reading.columns, first)) if here.size else []
             further = reading.options.further

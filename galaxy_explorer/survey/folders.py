@@ -12,12 +12,15 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,6 +30,7 @@ from galaxy_explorer.survey.fits_images import BZIP2_MAGIC, GZIP_MAGIC, called_b
 from galaxy_explorer.survey.images import AS_PNG, COMPRESSED, PICTURES, SUFFIXES, Image, read_image
 from galaxy_explorer.survey.inventory import Reasons
 from galaxy_explorer.survey.limits import MAX_FILE_BYTES
+from galaxy_explorer.survey.readers import FileState, Reader, file_state
 from galaxy_explorer.utils.reading import plain_table
 
 MAX_NAME_CHARACTERS = 255
@@ -176,6 +180,16 @@ class _IndexedSource:
     def _find(self, name: str) -> str:
         return self.index.find(name)
 
+    @property
+    def reader(self) -> Reader:
+        """What reads its pictures."""
+        raise NotImplementedError
+
+    def fetch(self, row: CatalogRow) -> Image:
+        """Read the row's picture."""
+        name = self.locate(row)
+        return self.reader.read(name, name)
+
     def unused(self, rows: Iterable[CatalogRow]) -> int:
         """Pictures that no row names."""
         used = Counter(self.file_of(row) for row in rows)
@@ -185,6 +199,18 @@ class _IndexedSource:
                 f"{len(several):,} pictures are those of several rows, {several[0]} first"
             ]
         return sum(path not in used for path in self.index.paths)
+
+
+@dataclass(frozen=True)
+class FolderReader(Reader):
+    """Files of a folder by their relative paths."""
+
+    folder: Path
+    hdu: int | None
+
+    def read(self, place: Any, name: str) -> Image:
+        """Read a file."""
+        return read_image(self.folder / place, name=name, hdu=self.hdu)
 
 
 class FolderSource(_IndexedSource):
@@ -201,10 +227,10 @@ class FolderSource(_IndexedSource):
         index = PictureIndex(self.listing.pictures, root, self.listing.others)
         super().__init__(hdu, "folder", index)
 
-    def fetch(self, row: CatalogRow) -> Image:
-        """Read the row's file."""
-        name = self.locate(row)
-        return read_image(self._folder / name, name=name, hdu=self._hdu)
+    @property
+    def reader(self) -> FolderReader:
+        """What reads its files."""
+        return FolderReader(self._folder.absolute(), self._hdu)
 
     def _find(self, name: str) -> str:
         """As the index does; else by way of folders that are links to others of this folder."""
@@ -224,34 +250,58 @@ class FolderSource(_IndexedSource):
         return [*self.listing.words(), *self.shared]
 
 
-class ZipSource(_IndexedSource):
-    """A zip archive of pictures, each read from its place in it, within the limits of a file."""
+@dataclass(frozen=True)
+class ZipReader(Reader):
+    """Members of a zip archive by their paths, each read from its place in it."""
 
-    def __init__(self, path: Path, hdu: int | None = None) -> None:
-        try:
-            self._archive = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile, ValueError) as error:
-            raise BadImage(str(path), f"is no zip archive ({error}); unpack it") from error
-        members = [one for one in self._archive.infolist() if is_picture(one.filename)]
-        if len(members) > MAX_MEMBERS:
-            raise BadImage(str(path), f"more than {MAX_MEMBERS} files; unpack it")
-        # Some archives from Windows have backslashes; those of macOS a twin of each file.
-        plain = {one.filename.replace("\\", "/"): one.filename for one in members}
-        self._members = {name: own for name, own in plain.items() if not _is_hidden(name)}
-        root = path.with_suffix("").resolve().as_posix()
-        super().__init__(hdu, "zip archive", PictureIndex(self._members, root))
+    file: FileState
+    hdu: int | None
 
-    def fetch(self, row: CatalogRow) -> Image:
-        """Read the row's picture."""
-        name = self.locate(row)
+    def read(self, place: Any, name: str) -> Image:
+        """Read a member, within the limits of a file."""
+        archive, members = _opened_zip(self.file)
         try:
-            with self._archive.open(self._members[name]) as stream:
+            with archive.open(members[place]) as stream:
                 data = stream.read(MAX_FILE_BYTES + 1)
         except (OSError, RuntimeError, ValueError, EOFError, NotImplementedError) as error:
             raise BadImage(name, f"cannot be unpacked ({error}); unpack the archive") from error
         except (zipfile.BadZipFile, zlib.error) as error:
             raise BadImage(name, f"is damaged in the archive ({error})") from error
-        return read_image(data, name=name, hdu=self._hdu)
+        return read_image(data, name=name, hdu=self.hdu)
+
+
+@lru_cache(maxsize=4)
+def _opened_zip(file: FileState) -> tuple[zipfile.ZipFile, dict[str, str]]:
+    """An archive, once a process, and its pictures by their paths with slashes.
+
+    Raises BadImage where it is none or has too many files.
+    """
+    path = file.path
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
+        raise BadImage(str(path), f"is no zip archive ({error}); unpack it") from error
+    members = [one for one in archive.infolist() if is_picture(one.filename)]
+    if len(members) > MAX_MEMBERS:
+        raise BadImage(str(path), f"more than {MAX_MEMBERS} files; unpack it")
+    # Some archives from Windows have backslashes; those of macOS a twin of each file.
+    plain = {one.filename.replace("\\", "/"): one.filename for one in members}
+    return archive, {name: own for name, own in plain.items() if not _is_hidden(name)}
+
+
+class ZipSource(_IndexedSource):
+    """A zip archive of pictures."""
+
+    def __init__(self, path: Path, hdu: int | None = None) -> None:
+        self._file = file_state(path)
+        _, members = _opened_zip(self._file)
+        root = path.with_suffix("").resolve().as_posix()
+        super().__init__(hdu, "zip archive", PictureIndex(members, root))
+
+    @property
+    def reader(self) -> ZipReader:
+        """What reads its members."""
+        return ZipReader(self._file, self._hdu)
 
     def notes(self) -> list[str]:
         """What the summary says of the archive."""
@@ -368,6 +418,59 @@ def picture_column(file: pq.ParquetFile) -> str:
     return ""
 
 
+class _Pictures:
+    """The pictures of a Parquet file, from one on to the next without reading any twice."""
+
+    def __init__(self, path: Path, column: str) -> None:
+        self._file, self._column = pq.ParquetFile(path), column
+        meta = self._file.metadata
+        sizes = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int).tolist()
+        self._next = -1  # the row that comes next
+        self._rows: Iterator[Any] = iter(())
+
+    def __getitem__(self, index: int) -> Any:
+        """The value of a row. Raises what pyarrow does, StopIteration behind the last."""
+        group = bisect_right(self._starts, index) - 1
+        if not self._starts[group] <= self._next <= index:
+            self._next = self._starts[group]
+            batches = self._file.iter_batches(
+                PICTURES_AT_ONCE, columns=[self._column], row_groups=[group]
+            )
+            self._rows = (one for batch in batches for one in batch.column(0))
+        value: Any = None
+        while self._next <= index:
+            value = next(self._rows)
+            self._next += 1
+        return value
+
+
+@lru_cache(maxsize=4)
+def _opened_pictures(file: FileState, column: str) -> _Pictures:
+    """Those of a file, once a process."""
+    return _Pictures(file.path, column)
+
+
+@dataclass(frozen=True)
+class ParquetReader(Reader):
+    """Pictures of a column of a Parquet file by their rows."""
+
+    file: FileState
+    column: str
+
+    def read(self, place: Any, name: str) -> Image:
+        """Read a picture from its bytes."""
+        try:
+            value = _opened_pictures(self.file, self.column)[place]
+        except (pa.ArrowException, OSError, StopIteration, IndexError) as error:
+            raise BadImage(name, f"cannot be read ({error})") from error
+        data = value.as_py() if value is not None else None
+        data = data.get("bytes") if isinstance(data, dict) else data
+        if not data:
+            raise BadImage(name, "the row has no bytes of a picture")
+        return read_image(data, name=name)
+
+
 class ParquetSource:
     """A Parquet file with the pictures in a column of struct{bytes, path} or of bytes.
 
@@ -392,8 +495,6 @@ class ParquetSource:
                 raise SurveyError(f"{path}: ids in {id_column!r} are not unique")
         rows = int(self._file.metadata.num_rows)
         self.kind = f"Parquet file: {rows:,} rows, pictures in the column {self._column}"
-        self._next = 0
-        self._batches: Iterator[Any] = iter(())
 
     def notes(self) -> list[str]:
         """What the summary says of the pictures."""
@@ -415,29 +516,14 @@ class ParquetSource:
             raise BadImage(self._name, "the file holds no picture of this id")
         return index
 
+    @property
+    def reader(self) -> ParquetReader:
+        """What reads its pictures."""
+        return ParquetReader(file_state(self._path), self._column)
+
     def fetch(self, row: CatalogRow) -> Image:
         """Read the picture from its bytes."""
-        index, name = self.locate(row), self.file_of(row)
-        if index < self._next:
-            self._next, self._batches = 0, iter(())
-        value: Any = None
-        try:
-            if self._next == 0:
-                self._batches = (
-                    one
-                    for batch in self._file.iter_batches(PICTURES_AT_ONCE, columns=[self._column])
-                    for one in batch.column(0)
-                )
-            while self._next <= index:
-                value = next(self._batches)
-                self._next += 1
-        except (pa.ArrowException, OSError, StopIteration) as error:
-            raise BadImage(name, f"cannot be read ({error})") from error
-        data = value.as_py() if value is not None else None
-        data = data.get("bytes") if isinstance(data, dict) else data
-        if not data:
-            raise BadImage(name, "the row has no bytes of a picture")
-        return read_image(data, name=name)
+        return self.reader.read(self.locate(row), self.file_of(row))
 
     def unused(self, rows: Iterable[CatalogRow]) -> int:
         """Pictures that no row refers to."""
