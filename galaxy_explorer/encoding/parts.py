@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.placing import Choice, StampReadings, needs_orbit, read_stamps
-from galaxy_explorer.encoding.plan import Shard, stretch_of
+from galaxy_explorer.encoding.plan import PartTask, stretch_of
 from galaxy_explorer.errors import BundleError, SurveyError
 from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.utils.files import atomic_path
@@ -28,7 +28,7 @@ FACTS = b"facts"
 UNUSUAL, WORDS, FILLED = "unusual", "out_of_distribution", "frame_filled"
 
 
-def encode_shard(shard: Shard) -> dict[str, Any]:
+def encode_shard(shard: PartTask) -> dict[str, Any]:
     """Encode the galaxies of a shard, write their part, and return its facts.
 
     Raises BundleError or SurveyError where the worker finds others than were meant.

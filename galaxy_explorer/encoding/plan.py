@@ -49,17 +49,17 @@ class EncodingPlan:
         known = {name: getattr(self, name) for name in names}
         return {"format": FORMAT, "software": VERSION, **known, **asdict(self.choice)}
 
-    def shards(self) -> Iterator[Shard]:
+    def shards(self) -> Iterator[PartTask]:
         """All shards in the order of the survey."""
         text = json.dumps(self.decisive, sort_keys=True)
         for number, start in enumerate(range(0, self.galaxies, self.rows)):
             stop = min(start + self.rows, self.galaxies)
             digest = hashlib.sha256(f"{text}{start}-{stop}".encode()).hexdigest()[:16]
-            yield Shard(self, start, stop, f"part-{number:07d}-{digest}.parquet")
+            yield PartTask(self, start, stop, f"part-{number:07d}-{digest}.parquet")
 
 
 @dataclass(frozen=True)
-class Shard:
+class PartTask:
     """Galaxies from `start` to before `stop` of the survey, and the name of their part."""
 
     plan: EncodingPlan

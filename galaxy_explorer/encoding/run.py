@@ -19,7 +19,7 @@ from galaxy_explorer.encoding.plan import (
     PARTS,
     SHARD_ROWS,
     EncodingPlan,
-    Shard,
+    PartTask,
     make_plan,
     misgivings,
 )
@@ -157,7 +157,7 @@ def _account(
     plan: EncodingPlan, bundle: Bundle, survey: Survey, doubts: Sequence[str]
 ) -> dict[str, Any]:
     """What `encoding.json` says; the same whatever interrupted the run."""
-    last: Shard | None = None
+    last: PartTask | None = None
     unusual = 0
     counts: dict[str, dict[str, int]] = {key: {} for key in plan.choice.clusterings}
     with progress(plan.galaxies, "Adding up", after=2) as advance:
