@@ -216,6 +216,8 @@ class ParquetSource:
         self._parts = [str(part.absolute()) for part in (parts or [path])]
         first = pq.ParquetFile(self._parts[0])
         self._name, self._column = path.name, picture_column(first)
+        pixels = {one.name for one in first.schema_arrow if _holds_pixels(one.type)}
+        self._what = "pixels" if self._column in pixels else "bytes"
         if not self._column:
             raise SurveyError(
                 f"{path}: no column of pictures (struct with bytes, bytes, or struct with flux)"
@@ -248,7 +250,7 @@ class ParquetSource:
     def notes(self) -> list[str]:
         """What the summary says of the pictures."""
         way = "row by row of the same file" if self._places is None else "by id"
-        return [f"pictures from the column {self._column}, {way}"]
+        return [f"pictures from the {self._what} of the column {self._column}, {way}"]
 
     def _index(self, row: CatalogRow) -> int | None:
         if self._places is None:
