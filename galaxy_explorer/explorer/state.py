@@ -179,8 +179,9 @@ def can_colour(column: pa.ChunkedArray) -> bool:
 def _rows(rows: ArrayLike | Iterable[int]) -> NDArray[np.int64]:
     """Rows sorted, unique and read-only; as they are where they are so already."""
     array = rows if isinstance(rows, np.ndarray) else np.asarray(list(rows), np.int64)  # type: ignore[arg-type]
-    if array.dtype == np.int64 and not array.flags.writeable and (array[1:] > array[:-1]).all():
+    increasing = array.dtype == np.int64 and array.ndim == 1 and (array[1:] > array[:-1]).all()
+    if increasing and not array.flags.writeable:
         return array
-    chosen = np.unique(array.astype(np.int64))
+    chosen = array.copy() if increasing else np.unique(array.astype(np.int64))
     chosen.setflags(write=False)
     return chosen
