@@ -113,6 +113,11 @@ def open_catalog(path: Path, entry: FileEntry, rows: int) -> Catalogue:
     return found
 
 
+def release_memory() -> None:
+    """Give back what reading columns took and no longer needs: Arrow would keep it."""
+    pa.default_memory_pool().release_unused()
+
+
 def _checked(source: pq.ParquetFile, path: Path, rows: int) -> list[str]:
     """Names of the columns of texts, after the number of rows and the schema were checked."""
     if source.metadata.num_rows != rows:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
+from galaxy_explorer.bundle.catalogue import release_memory
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.wording import format_clustering, format_column
 
@@ -160,6 +161,7 @@ def _colour_columns(bundle: Bundle) -> tuple[str, ...]:
         if name not in first and name not in HIDDEN_COLUMNS and "/" not in name
     ]
     columns = [name for name in first + rest if can_colour(bundle.catalogue.stored(name))]
+    release_memory()
     clusters = ["cluster_ttype", "cluster"] if "ttype" in columns else ["cluster"]
     return (*clusters, *columns)
 
