@@ -118,7 +118,7 @@ def test_what_no_training_galaxy_looks_like_is_flagged(bundle, stamps):
 def test_what_is_reconstructed_well_is_not_flagged(bundle, stamps, monkeypatch):
     for name in bundle.models:
         worse = np.full(len(bundle), 1e9, np.float32)
-        monkeypatch.setitem(bundle._columns, f"{name}/error", worse)
+        monkeypatch.setitem(bundle.catalogue._columns, f"{name}/error", worse)
     assert [r.out_of_distribution for r in classify_stamps(bundle, stamps)] == ["no"] * 3
 
 

@@ -21,6 +21,7 @@ from galaxy_explorer.bundle.catalogue import (
     column_array,
     open_catalog,
     parse_catalog,
+    release_memory,
 )
 from galaxy_explorer.bundle.clusterings import Clustering, read_clustering
 from galaxy_explorer.bundle.emulation import EMULATION, EmulatorEvaluation, parse_emulation
@@ -147,8 +148,11 @@ class Bundle:
         """
         if clustering not in self._names:
             found = self.clusterings[clustering]
-            columns = {n: self.column(n) for n in NAMING_COLUMNS if n in self.column_names}
+            # Not kept: of many galaxies they take more room than all that pages show.
+            stored = {n: self.catalogue.stored(n) for n in NAMING_COLUMNS if n in self.column_names}
+            columns = {name: column_array(column) for name, column in stored.items()}
             self._names[clustering] = name_clusters(found.labels, columns, len(found.clusters))
+            release_memory()
         return self._names[clustering]
 
     def codes(self, model: str) -> np.ndarray:
@@ -276,6 +280,7 @@ def load_bundle(path: str | Path) -> Bundle:
     if EMULATION in data:
         at = folder / EMULATION
         emulation = parse_emulation(strict_json(data[EMULATION], at), at)
+    release_memory()
     return Bundle(
         path=folder,
         hash=digest,

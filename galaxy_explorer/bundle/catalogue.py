@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ from galaxy_explorer.bundle.files import (
 )
 from galaxy_explorer.errors import BundleError
 
+KEPT_COLUMNS = 8
+"""Columns of a large catalogue that are kept as they were read: 8 bytes a galaxy, or less."""
 REQUIRED_COLUMNS = ("galaxy_id", "ra", "dec", "ttype", "ttype_class", "source", "split")
 
 
@@ -93,6 +96,7 @@ def open_catalog(path: Path, entry: FileEntry, rows: int) -> Catalogue:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BundleError(f"{path}: not a Parquet table: {error}") from None
 
+    @lru_cache(KEPT_COLUMNS)
     def read(name: str) -> pa.ChunkedArray:
         try:
             with lock:
@@ -107,6 +111,11 @@ def open_catalog(path: Path, entry: FileEntry, rows: int) -> Catalogue:
     found = Catalogue(source.schema_arrow.names, read)
     _check_values(found, path)
     return found
+
+
+def release_memory() -> None:
+    """Give back what reading columns took and no longer needs: Arrow would keep it."""
+    pa.default_memory_pool().release_unused()
 
 
 def _checked(source: pq.ParquetFile, path: Path, rows: int) -> list[str]:

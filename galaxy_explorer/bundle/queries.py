@@ -44,7 +44,7 @@ def connection() -> duckdb.DuckDBPyConnection:
 def ask(
     columns: Mapping[str, Any], wanted: str, where: Sequence[str], values: Sequence[Any]
 ) -> dict[str, np.ndarray]:
-    """Some of these columns (N,) where conditions hold, each answer once, in the order of `row`.
+    """Some of these columns (N,) where conditions hold, in the order of `row`.
 
     columns: numpy or Arrow arrays, `row` among them; their names are the caller's, not those of a
     catalogue. where: conditions in SQL that must all hold, with question marks for the values.
@@ -54,7 +54,7 @@ def ask(
 
     # Of the caller's own words; what a visitor typed is among the values.
     conditions = " AND ".join(["true", *where])
-    statement = f"SELECT DISTINCT {wanted} FROM asked WHERE {conditions} ORDER BY row"  # noqa: S608
+    statement = f"SELECT {wanted} FROM asked WHERE {conditions} ORDER BY row"  # noqa: S608
     cursor = connection().cursor()
     try:
         cursor.register("asked", pa.table(dict(columns)))

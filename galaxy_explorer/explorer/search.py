@@ -156,13 +156,15 @@ def find(bundle: Bundle, query: Query, derived: Mapping[str, NDArray[Any]] | Non
     derived: further columns (N,), such as "cluster" and "label". Raises BadQuery for a column or
     a value that there is not.
     """
-    columns: dict[str, Any] = {"row": np.arange(len(bundle))}
+    named, words = _named(bundle, query.name) if query.name else (None, "")
+    words = " and ".join(part for part in (words, *_parts(query)) if part)
+    exact = named is None or named.exact
+    columns: dict[str, Any] = {}
     where: list[str] = []
     values: list[Any] = []
     for number, condition in enumerate(query.conditions):
-        column = _column(bundle, condition.column, derived or {})
+        columns[f"c{number}"] = column = _column(bundle, condition.column, derived or {})
         holds, bound = condition_sql(condition, column.type, f"c{number}")
-        columns[f"c{number}"] = column
         where.append(holds)
         values += bound
     if query.cone is not None:
@@ -171,19 +173,19 @@ def find(bundle: Bundle, query: Query, derived: Mapping[str, NDArray[Any]] | Non
         where.append("dec BETWEEN ? AND ? AND abs(dec) <= 90 AND isfinite(ra)")
         reach = query.cone.radius_arcmin / 60 * (1 + 1e-9) + 1e-9
         values += [query.cone.dec - reach, query.cone.dec + reach]
-    wanted = "row" if query.cone is None else "row, ra, dec"
-    answer = ask(columns, wanted, where, values)
-    named, words = _named(bundle, query.name) if query.name else (None, "")
-    words = " and ".join(part for part in (words, *_parts(query)) if part)
-    kept = slice(None) if named is None else np.isin(answer["row"], named.rows)
-    rows = answer["row"][kept].astype(np.int64)
-    exact = named is None or named.exact
-    if query.cone is None:
+    rows = np.arange(len(bundle)) if named is None else named.rows
+    if not columns:
         return Found(rows, words, exact=exact)
-    far = separations(answer["ra"][kept], answer["dec"][kept], query.cone)
+    if named is not None:
+        columns = {name: column.take(pa.array(rows)) for name, column in columns.items()}
+    wanted = "row" if query.cone is None else "row, ra, dec"
+    answer = ask({"row": rows, **columns}, wanted, where, values)
+    if query.cone is None:
+        return Found(answer["row"], words, exact=exact)
+    far = separations(answer["ra"], answer["dec"], query.cone)
     inside = np.flatnonzero(far <= query.cone.radius_arcmin)
     inside = inside[np.argsort(far[inside], kind="stable")]
-    return Found(rows[inside], words, far[inside], exact)
+    return Found(answer["row"][inside], words, far[inside], exact)
 
 
 def separations(
@@ -225,7 +227,7 @@ def _rows_by(bundle: Bundle, where: str, values: list[Any]) -> NDArray[np.int64]
         return np.empty(0, np.int64)
     index = name_index(bundle)
     columns = {"name": index["name"], "row": index["row"]}
-    return ask(columns, "row", [where], values)["row"].astype(np.int64)
+    return np.unique(ask(columns, "row", [where], values)["row"]).astype(np.int64)
 
 
 def _named(bundle: Bundle, name: str) -> tuple[_Named, str]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
+from galaxy_explorer.bundle.catalogue import release_memory
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.wording import format_clustering, format_column
 
@@ -160,6 +161,7 @@ def _colour_columns(bundle: Bundle) -> tuple[str, ...]:
         if name not in first and name not in HIDDEN_COLUMNS and "/" not in name
     ]
     columns = [name for name in first + rest if can_colour(bundle.catalogue.stored(name))]
+    release_memory()
     clusters = ["cluster_ttype", "cluster"] if "ttype" in columns else ["cluster"]
     return (*clusters, *columns)
 
@@ -179,8 +181,9 @@ def can_colour(column: pa.ChunkedArray) -> bool:
 def _rows(rows: ArrayLike | Iterable[int]) -> NDArray[np.int64]:
     """Rows sorted, unique and read-only; as they are where they are so already."""
     array = rows if isinstance(rows, np.ndarray) else np.asarray(list(rows), np.int64)  # type: ignore[arg-type]
-    if array.dtype == np.int64 and not array.flags.writeable and (array[1:] > array[:-1]).all():
+    increasing = array.dtype == np.int64 and array.ndim == 1 and (array[1:] > array[:-1]).all()
+    if increasing and not array.flags.writeable:
         return array
-    chosen = np.unique(array.astype(np.int64))
+    chosen = array.copy() if increasing else np.unique(array.astype(np.int64))
     chosen.setflags(write=False)
     return chosen
