@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bokeh.models import (
+    BooleanFilter,
     BoxSelectTool,
+    CDSView,
     ColumnDataSource,
     CustomJS,
     GlyphRenderer,
@@ -39,6 +41,11 @@ TILE_PIXELS = 256
 CLOSEST_PIXELS = 420
 """Screen pixels, about, of a galaxy in the closest view."""
 FRAME_PIXELS = 1000
+"""Screen pixels, about, along the map before anybody has zoomed."""
+LETTER, LINE = 8, 30
+"""Screen pixels of a letter and of a line of a name, with what is free around them."""
+NAME_ZOOMS = (1, 2, 4)
+NEVER = 99
 KEPT_CENTRES = 32
 TOOLS = "pan,wheel_zoom,box_zoom,reset"
 EVENTS = ("mousemove", "mouseleave", "tap", "selectiongeometry")
@@ -46,16 +53,33 @@ EVENTS = ("mousemove", "mouseleave", "tap", "selectiongeometry")
 
 @lru_cache(KEPT_CENTRES)
 def cluster_centres(bundle: Bundle, key: str) -> dict[int, NDArray[np.float64]]:
-    """Where on a clustering's map the name of each cluster is written: its members' median."""
+    """Where the name of each cluster is written on its map, the largest first: members' median."""
     clustering = bundle.clusterings[key]
     order = np.argsort(clustering.labels, kind="stable")
     clusters, first = np.unique(clustering.labels[order], return_index=True)
     points = unit_map(clustering.coordinates)
+    members = sorted(
+        zip(clusters, np.split(order, first[1:]), strict=True), key=lambda one: -len(one[1])
+    )
     return {
-        int(cluster): np.median(points[rows], axis=0)
-        for cluster, rows in zip(clusters, np.split(order, first[1:]), strict=True)
-        if cluster >= 0
+        int(cluster): np.median(points[rows], axis=0) for cluster, rows in members if cluster >= 0
     }
+
+
+def free_zooms(places: Sequence[NDArray[np.floating]], texts: Sequence[str]) -> list[int]:
+    """The zoom, of NAME_ZOOMS, from which on each text covers none of those shown before it."""
+    half = [np.array([LETTER * len(text) + LINE, LINE]) / 2 / FRAME_PIXELS for text in texts]
+    zooms: list[int] = []
+    for i, place in enumerate(places):
+        first = NEVER
+        for zoom in reversed(NAME_ZOOMS):
+            shown = [j for j in range(i) if zooms[j] <= zoom]
+            apart = [(np.abs(place - places[j]) * zoom >= half[i] + half[j]).any() for j in shown]
+            if not all(apart):
+                break
+            first = zoom
+        zooms.append(first)
+    return zooms
 
 
 class GalaxyMap:
@@ -70,7 +94,8 @@ class GalaxyMap:
         for tool in (LassoSelectTool(continuous=False), BoxSelectTool(continuous=False)):
             self.figure.add_tools(tool)
         self._glow, self._mosaic = add_tiles(self.figure), add_tiles(self.figure)
-        self._names_source = ColumnDataSource({"x": [], "y": [], "text": [], "colour": []})
+        columns = ("x", "y", "text", "colour", "zoom")
+        self._names_source = ColumnDataSource({name: [] for name in columns}, name="names")
         self._names = add_names(self.figure, self._names_source)
         self._addresses = ColumnDataSource(tags=["", ""])
         outlet = ColumnDataSource(tags=[], name="asked")
@@ -82,6 +107,7 @@ class GalaxyMap:
             (plot.x_range, "end"),
             (plot, "inner_width"),
             (plot, "inner_height"),
+            (self._names_source, "data"),
         ):
             owner.js_on_change(name, follow)
         cells = [cells_along(zoom, n) for zoom in range(MAX_ZOOM + 1)]
@@ -95,12 +121,17 @@ class GalaxyMap:
         describe(plot, words)
 
     def name(self, places: dict[int, NDArray[Any]], names: Sequence[ClusterName]) -> None:
-        """Write the names of clusters at these places of the unit map, one each."""
+        """Write the names of clusters at these places of the unit map, those before others first.
+
+        Each from the zoom on at which it covers none that is before it.
+        """
+        texts = [names[cluster].name for cluster in places]
         self._names_source.data = {
             "x": [float(place[0]) for place in places.values()],
             "y": [float(place[1]) for place in places.values()],
-            "text": [names[cluster].name for cluster in places],
+            "text": texts,
             "colour": [cluster_colour(cluster) for cluster in places],
+            "zoom": free_zooms([*places.values()], texts),
         }
 
     def show(self, tiles: str, glow: str, cell: str, picture: str) -> None:
@@ -156,22 +187,22 @@ def add_tiles(plot: figure) -> TileRenderer:
 
 
 def add_names(plot: figure, source: ColumnDataSource) -> GlyphRenderer:
-    """The names of the clusters, shown while they do not hide the galaxies."""
+    """The names of the clusters; which of them are shown follows the zoom."""
     return plot.text(
         "x",
         "y",
         "text",
         source=source,
+        view=CDSView(filter=BooleanFilter([])),
         anchor="center",
         text_font={"value": "Roboto, sans-serif"},
-        text_font_size="14px",
+        text_font_size="12px",
         text_font_style="bold",
         text_color="#ffffff",
         background_fill_color="#0a0e16",
-        background_fill_alpha=0.72,
+        background_fill_alpha=0.78,
         border_line_color="colour",
         border_line_width=2,
         border_radius=9,
-        padding=(2, 7),
-        visible=False,
+        padding=(1, 8),
     )
