@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import param
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 PICTURES = ("reconstruction", "original")
 HIDDEN_COLUMNS = frozenset({"galaxy_id", "ttype_class", "image", "sky", "sky_sigma", "taken"})
 N_T_CLASSES = 10
+KEPT_CLUSTERS = 64
+"""Clusters whose members are kept: 8 bytes each of them."""
 
 
 class ExplorerState(param.Parameterized):
@@ -85,8 +89,7 @@ class ExplorerState(param.Parameterized):
 
     def select_cluster(self, cluster: int) -> None:
         """Select the members of a cluster of the clustering that is shown."""
-        rows = np.flatnonzero(self.labels == cluster)
-        self.select(rows, f"cluster {cluster}")
+        self.select(cluster_rows(self.bundle, self.clustering, cluster), f"cluster {cluster}")
 
     def clear(self) -> None:
         """Select nothing."""
@@ -97,10 +100,10 @@ class ExplorerState(param.Parameterized):
         """Cluster of each galaxy in the clustering that is shown, (N,)."""
         return np.asarray(self.bundle.clusterings[self.clustering].labels)
 
-    @cached_property
+    @property
     def t_classes(self) -> NDArray[np.int64]:
         """T class of each galaxy, (N,): 0..9 for T = -3..6, -1 unknown."""
-        return np.asarray(self.bundle.column("ttype_class"), np.int64)
+        return t_classes(self.bundle)
 
     def ttype_histogram(self, rows: ArrayLike) -> tuple[NDArray[np.int64], int]:
         """Counts (10,) of T = -3..6 among `rows`, and how many have no T; they sum to len(rows)."""
@@ -123,32 +126,61 @@ class ExplorerState(param.Parameterized):
         return {format_column(column): column for column in self.param.colour_by.objects}
 
 
+@cache
+def t_classes(bundle: Bundle) -> NDArray[np.int64]:
+    """T class of each galaxy of a bundle, (N,), the same array for all visitors."""
+    classes = bundle.column("ttype_class").astype(np.int64)
+    classes.setflags(write=False)
+    return classes
+
+
+@lru_cache(KEPT_CLUSTERS)
+def cluster_rows(bundle: Bundle, key: str, cluster: int) -> NDArray[np.int64]:
+    """Sorted rows of the members of a cluster, the same array for all visitors."""
+    rows = np.flatnonzero(bundle.clusterings[key].labels == cluster)
+    rows.setflags(write=False)
+    return rows
+
+
 def colour_columns(bundle: Bundle) -> list[str]:
     """What can colour the map: the clusters, T and source first, then the survey's own columns.
 
     Left out: identifiers, the bundle's own columns (their names hold a "/"), text with a different
     value for nearly every galaxy, and columns without a single value.
     """
+    return list(_colour_columns(bundle))
+
+
+@cache
+def _colour_columns(bundle: Bundle) -> tuple[str, ...]:
     first = [name for name in ("ttype", "source") if name in bundle.column_names]
     rest = [
         name
         for name in bundle.column_names
         if name not in first and name not in HIDDEN_COLUMNS and "/" not in name
     ]
-    columns = [name for name in first + rest if can_colour(bundle.column(name))]
+    columns = [name for name in first + rest if can_colour(bundle.catalogue.stored(name))]
     clusters = ["cluster_ttype", "cluster"] if "ttype" in columns else ["cluster"]
-    return [*clusters, *columns]
+    return (*clusters, *columns)
 
 
-def can_colour(values: NDArray[Any]) -> bool:
+def can_colour(column: pa.ChunkedArray) -> bool:
     """Whether a column can colour the map: numbers, or words that several galaxies share."""
-    if values.dtype.kind in "iufb":
-        return bool(np.isfinite(values.astype(float)).any())
-    return values.dtype.kind in "USO" and len({str(value) for value in values}) <= len(values) // 4
+    kind = column.type
+    if pa.types.is_floating(kind):
+        return bool(pc.any(pc.is_finite(column)).as_py())
+    if pa.types.is_integer(kind) or (pa.types.is_boolean(kind) and not column.null_count):
+        return bool(column.null_count < len(column))
+    words = column.unify_dictionaries().unique()
+    twice = words.null_count > 0 and "" in words.to_pylist()  # both mean that there is none
+    return bool(len(words) - twice <= len(column) // 4)
 
 
 def _rows(rows: ArrayLike | Iterable[int]) -> NDArray[np.int64]:
+    """Rows sorted, unique and read-only; as they are where they are so already."""
     array = rows if isinstance(rows, np.ndarray) else np.asarray(list(rows), np.int64)  # type: ignore[arg-type]
+    if array.dtype == np.int64 and not array.flags.writeable and (array[1:] > array[:-1]).all():
+        return array
     chosen = np.unique(array.astype(np.int64))
     chosen.setflags(write=False)
     return chosen

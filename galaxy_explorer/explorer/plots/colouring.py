@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from bokeh.palettes import Viridis256
 from numpy.typing import ArrayLike, NDArray
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
 
 
+KEPT_COLOURINGS = 16
+"""Colourings kept ready for all visitors: one is 4 bytes a galaxy."""
 COLOUR_PERCENTILES = (2, 98)
 """Limits of the colours of a numeric column: outliers must not take all the colours."""
 
@@ -62,9 +65,11 @@ def _rgb_table(palette: tuple[str, ...]) -> NDArray[np.uint8]:
     return np.array([list(bytes.fromhex(colour[1:])) for colour in palette], np.uint8)
 
 
+@lru_cache(KEPT_COLOURINGS)
 def map_colouring(bundle: Bundle, clustering: str, column: str) -> Colouring:
     """The colouring of a clustering's map by a column of the catalogue or by its clusters.
 
+    The same for all visitors, so nobody may change it.
     "cluster": a colour each; "cluster_ttype": the mean T of its members, which the model never saw.
     """
     made = bundle.clusterings[clustering]
@@ -73,7 +78,13 @@ def map_colouring(bundle: Bundle, clustering: str, column: str) -> Colouring:
     if column == "cluster_ttype":
         decided = (c.ttype_mean if c.kind != "unknown" else np.nan for c in made.clusters)
         return colouring("ttype", np.array([*decided])[made.labels])
-    return colouring(column, bundle.column(column))
+    stored = bundle.catalogue.stored(column)
+    if stored.null_count or not pa.types.is_dictionary(stored.type) or column == "ttype":
+        return colouring(column, bundle.column(column))
+    # Words that repeat lie packed: they are never written out for each galaxy.
+    packed = stored.unify_dictionaries().combine_chunks()
+    words, place = np.unique(packed.dictionary.to_pylist(), return_inverse=True)
+    return _word_colouring(words, place[np.from_dlpack(packed.indices)])
 
 
 def colouring(name: str, values: ArrayLike) -> Colouring:
@@ -91,6 +102,7 @@ def colouring(name: str, values: ArrayLike) -> Colouring:
 def number_colouring(array: NDArray[Any]) -> Colouring:
     """The colouring by numbers, between percentiles of them."""
     values = array.astype(np.float32)
+    values.setflags(write=False)
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, COLOUR_PERCENTILES) if len(known) else (0.0, 1.0)
     if high <= low:
@@ -100,7 +112,11 @@ def number_colouring(array: NDArray[Any]) -> Colouring:
 
 def text_colouring(array: NDArray[Any]) -> Colouring:
     """The colouring by words, a colour each."""
-    words, codes = np.unique(array.astype(str), return_inverse=True)
+    return _word_colouring(*np.unique(array.astype(str), return_inverse=True))
+
+
+def _word_colouring(words: NDArray[np.str_], codes: NDArray[np.integer]) -> Colouring:
+    """words: sorted, without repeats; codes (N,): which of them each galaxy has."""
     names = tuple(str(word) for word in words if word)
     return _categories(
         codes - (len(words) - len(names)), tuple(category_colours(max(1, len(names)))), names
@@ -109,6 +125,7 @@ def text_colouring(array: NDArray[Any]) -> Colouring:
 
 def _categories(codes: NDArray[Any], palette: tuple[str, ...], names: tuple[str, ...]) -> Colouring:
     values = np.where(codes >= 0, codes, np.nan).astype(np.float32)
+    values.setflags(write=False)
     return Colouring(values, palette, -0.5, len(palette) - 0.5, names)
 
 
