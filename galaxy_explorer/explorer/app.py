@@ -188,7 +188,7 @@ def build_page(context: AppContext) -> pmui.Page:
     for complaint in restore(state, asked, context.selections):
         pn.state.onload(partial(notify, complaint, warning=True))
     open_page(navigation.page)
-    if navigation.page == LANDING and pn.state.curdoc is not None:
+    if pn.state.curdoc is not None and navigation.page == LANDING and not len(state.selection):
         pn.state.curdoc.template_variables["splash"] = render("splash.splash", tiles=[
             {"address": address, "left": f"{left:.2%}", "top": f"{top:.2%}"}
             for address, (left, top) in first_tiles(state)

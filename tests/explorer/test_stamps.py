@@ -164,12 +164,22 @@ def test_a_failing_decoder_reaches_who_asked_and_the_next_one_works(
 def test_old_bundles_leave_the_cache(bundle, tmp_path, decoded) -> None:
     for age in range(KEPT_BUNDLES + 3):
         for suffix in ("done", "f16"):
-            path = tmp_path / f"old{age}.{suffix}"
+            path = tmp_path / f"old{age}-first.{suffix}"
             path.touch()
             os.utime(path, (1e9 - age, 1e9 - age))
     StampStore(bundle, tmp_path).close()
-    assert {path.stem for path in tmp_path.glob("old*.done")} == {"old0", "old1", "old2"}
+    assert {path.stem for path in tmp_path.glob("old*.done")} == {
+        f"old{age}-first" for age in range(3)
+    }
     assert len(list(tmp_path.glob("*.f16"))) == KEPT_BUNDLES
+
+
+def test_files_of_a_version_that_kept_every_galaxy_go(bundle, tmp_path, decoded) -> None:
+    for name in (f"{bundle.hash[:24]}.f16", f"{bundle.hash[:24]}-rgb.done"):
+        (tmp_path / name).write_bytes(b"many")
+    StampStore(bundle, tmp_path).close()
+    assert {path.suffix for path in tmp_path.iterdir()} == {".f16", ".done"}
+    assert all("-first" in path.stem for path in tmp_path.iterdir())
 
 
 def test_originals_come_from_their_source_alone(bundle, tmp_path, decoded) -> None:

@@ -139,8 +139,12 @@ class AtlasPage(pn.viewable.Viewer):
                 selection = self.selections.put(state.selection, state.selection_label)
             except OSError as error:
                 notify(f"The map cannot show the selection: {error.strerror}", warning=True)
-        pictures = one_url(state, "@row")
-        self.map.show(*(url(state, selection) for url in (tile_url, glow_url, cell_url)), pictures)
+        self.map.show(
+            tiles=tile_url(state, selection),
+            glow=glow_url(state, selection),
+            cell=cell_url(state, selection),
+            picture=one_url(state, "@row"),
+        )
 
     def _counts(self) -> tuple[np.ndarray, int]:
         selection = self.state.selection

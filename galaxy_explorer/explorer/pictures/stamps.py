@@ -42,6 +42,8 @@ KEPT_BUNDLES = 4
 """Bundles whose decoded stamps stay in the cache; the least recently used go first."""
 FIRST_SHOWN = 2048
 """Galaxies whose stamps are decoded at the start and kept on disk."""
+FIRST = "-first"
+"""In the name of a file of theirs; which they are follows from the bundle."""
 KEPT_BYTES = 64 << 20
 """Memory for the stamps of other galaxies."""
 REFERENCE_STAMPS = 256
@@ -93,7 +95,13 @@ def _open_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.
 
 
 def sweep(folder: Path, *, keep: str) -> None:
-    """Remove the stamps of bundles not used for longest, all but KEPT_BUNDLES of them."""
+    """Remove the stamps of bundles not used for longest, all but KEPT_BUNDLES of them.
+
+    Files of earlier versions, which held every galaxy, go at once.
+    """
+    for path in [*folder.glob("*.done"), *folder.glob("*.f16")]:
+        if FIRST not in path.stem:
+            path.unlink(missing_ok=True)
     newest = sorted(folder.glob("*.done"), key=lambda path: path.stat().st_mtime, reverse=True)
     others = [path for path in newest if path.stem != keep]
     for path in others[KEPT_BUNDLES - 1 :]:
@@ -164,8 +172,7 @@ class StampStore:
         shape = (self.side, self.side, *[3] * self.colour)
         self.first = first_shown(bundle)
         self._slot = {int(row): place for place, row in enumerate(self.first)}
-        # Which galaxies a file holds follows from the bundle; the name says that it is not all.
-        name = f"{bundle.hash[:24]}-first" + ("-rgb" if self.colour else "")
+        name = f"{bundle.hash[:24]}{FIRST}" + ("-rgb" if self.colour else "")
         self._file = StampFile(cache_dir, name, (len(self.first), *shape))
         self._recent = RecentStamps(shape)
         self._decoder = ThreadPoolExecutor(1, "decoder")

@@ -47,7 +47,7 @@ def glow_tile(
     at = (pyramid.points[near] * 2.0**zoom - [x, y]) * PIXELS + margin
     side = PIXELS + 2 * margin
     column, line = np.clip(at, 0, side - 1).astype(np.int64).T
-    pixel, rows = (side - 1 - line) * side + column, pyramid.order[near]
+    pixel, rows = (side - 1 - line) * side + column, pyramid.order[near].astype(np.int64)
     tints = colours.rgb(rows)
     if selected is None:
         return _cut(*_dots(pixel, tints, side, dot, overlap), margin)
@@ -57,10 +57,8 @@ def glow_tile(
     tint, strong = _dots(pixel[chosen], tints[chosen], side, dot, overlap * share)
     rest = DIM * faint * (1 - strong)
     opacity = strong + rest
-    mixed = (tint * strong[..., None] + behind[0] * rest[..., None]) / np.maximum(
-        opacity[..., None], 1e-6
-    )
-    return _cut(mixed, opacity, margin)
+    mixed = tint * strong[..., None] + behind[0] * rest[..., None]
+    return _cut(mixed / np.maximum(opacity, 1e-6)[..., None], opacity, margin)
 
 
 def _dots(
@@ -82,7 +80,9 @@ def _dots(
     return tint, STRONGEST * (1 - np.exp(-2.5 * crowd**0.8))
 
 
-def _cut(tint: NDArray[np.float32], opacity: NDArray[np.float32], margin: int) -> NDArray[np.uint8]:
+def _cut(
+    tint: NDArray[np.floating], opacity: NDArray[np.floating], margin: int
+) -> NDArray[np.uint8]:
     """A tile without its margin, as bytes."""
     whole = np.concatenate([tint, 255 * opacity[..., None]], axis=-1)
     inner = whole[margin : margin + PIXELS, margin : margin + PIXELS]

@@ -99,7 +99,12 @@ class GalaxyMap:
         self._names = add_names(self.figure, self._names_source)
         self._addresses = ColumnDataSource(tags=["", ""])
         outlet = ColumnDataSource(tags=[], name="asked")
-        outlet.on_change("tags", lambda _attribute, _old, new: new and on_message(new[0]))
+
+        def hear(_attribute: str, _old: list[Any], new: list[Any]) -> None:
+            for message in new:
+                on_message(message)
+
+        outlet.on_change("tags", hear)
         plot = self.figure
         arguments = {"plot": plot, "mosaic": self._mosaic, "glow": self._glow}
         follow = CustomJS(args={**arguments, "names": self._names}, code=asset("map_view.js"))
