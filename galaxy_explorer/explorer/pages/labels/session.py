@@ -142,11 +142,10 @@ class LabelSession(param.Parameterized):
     ) -> Iterator[Event]:
         step = self.store.undo if kind == UNDO else self.store.redo
         for item in items:
-            event = step(self.annotator, str(item.get("event_id")))
-            if event is None:
+            events = step(self.annotator, str(item.get("event_id")))
+            if not events:
                 refused[str(item.get("event_id"))] = f"nothing to {kind}"
-            else:
-                yield event
+            yield from events
 
     def _change(self, kind: Any, item: dict[str, Any]) -> Change:
         """The change that a browser asks for. Raises LabelError for one that is not possible."""
@@ -163,6 +162,8 @@ class LabelSession(param.Parameterized):
             note=item.get("note", ""),
             vocabulary=self.vocabulary.version,
             model=self.state.clustering,
+            grid=item.get("grid", ""),
+            prediction=item.get("prediction", ""),
             event_id=item.get("event_id", ""),
         )
         return self.store.checked(change)
