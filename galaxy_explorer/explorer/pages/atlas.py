@@ -20,6 +20,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     BOUND,
     clustering_select,
     display_controls,
+    label_these,
     picture_source,
 )
 from galaxy_explorer.explorer.widgets.gallery import Gallery
@@ -34,7 +35,7 @@ class AtlasPage(pn.viewable.Viewer):
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
-        self.state, self.stamps = state, context.stamps
+        self.state, self.context, self.stamps = state, context, context.stamps
         bundle = state.bundle
         self.map = GalaxyMap(bundle.column("galaxy_id"), bundle.column("ttype"))
         self.histogram = t_histogram(*self._counts(), height=170)
@@ -54,15 +55,22 @@ class AtlasPage(pn.viewable.Viewer):
         )
         switch = [picture_source(self.state)] if self.stamps.originals is not None else []
         picture_controls = [*switch, remark, display_controls(self.state)]
+        colour = pmui.Select.from_param(
+            self.state.param.colour_by,
+            label="Colour by",
+            options=self.state.colour_choices(),
+            **BOUND,
+        )
+        state.param.watch(
+            lambda _: colour.param.update(
+                options=self.state.colour_choices(), value=self.state.colour_by
+            ),
+            "learnt",
+        )
         side = pn.Column(
             self._introduction(),
             clustering_select(self.state),
-            pmui.Select.from_param(
-                self.state.param.colour_by,
-                label="Colour by",
-                options=self.state.colour_choices(),
-                **BOUND,
-            ),
+            colour,
             HtmlPane(
                 pn.bind(self._legend, self.state.param.colour_by, self.state.param.clustering),
                 sizing_mode="stretch_width",
@@ -100,6 +108,8 @@ class AtlasPage(pn.viewable.Viewer):
             self.state.select(new, label)
 
     def _colouring(self) -> Colouring:
+        if self.state.colour_by in self.state.learnt:
+            return self.context.colourings.get(self.state.colour_by)[0]
         return map_colouring(self.state.bundle, self.state.clustering, self.state.colour_by)
 
     def _place(self) -> None:
@@ -159,7 +169,7 @@ class AtlasPage(pn.viewable.Viewer):
             disabled=pn.bind(lambda rows: not len(rows), self.state.param.selection),
         )
         clear.on_click(lambda _: self.state.clear())
-        return pn.Row(words, clear, sizing_mode="stretch_width", margin=0)
+        return pn.Row(words, label_these(self.state), clear, sizing_mode="stretch_width", margin=0)
 
     def _selection_html(self, label: str, rows: np.ndarray) -> str:
         if not len(rows):

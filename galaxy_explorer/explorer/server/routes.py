@@ -29,7 +29,7 @@ from galaxy_explorer.explorer.pictures.display import DisplaySettings, encode, e
 from galaxy_explorer.explorer.pictures.stamps import TilePyramid, draw_tile, is_tile, unit_map
 from galaxy_explorer.explorer.plots.colouring import Colouring, map_colouring
 from galaxy_explorer.explorer.server.sessions import guard_server
-from galaxy_explorer.explorer.state import PICTURES, colour_columns
+from galaxy_explorer.explorer.state import LEARNT, PICTURES, colour_columns
 from galaxy_explorer.explorer.urls import HASH_DIGITS
 from galaxy_explorer.settings import read_settings
 
@@ -61,6 +61,8 @@ def pyramid(context: AppContext, key: str) -> TilePyramid:
 @lru_cache(KEPT_COLOURINGS)
 def frame_colours(context: AppContext, key: str, column: str) -> Colouring:
     """The colours of one clustering's map by a column. Raises KeyError if it is not offered."""
+    if key in context.bundle.clusterings and column.startswith(LEARNT):
+        return context.colourings.get(column)[0]
     if key not in context.bundle.clusterings or column not in colour_columns(context.bundle):
         raise KeyError(column)
     return map_colouring(context.bundle, key, column)
