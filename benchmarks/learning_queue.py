@@ -84,7 +84,8 @@ def uncertain(hidden: Hidden, left: np.ndarray, probe: Probe) -> np.ndarray:  # 
 def uncertain_by_cluster(hidden: Hidden, left: np.ndarray, probe: Probe) -> np.ndarray:
     """The least certain first, at most four of a cluster in a batch."""
     seen: Counter[int] = Counter()
-    chosen, rest = [], []
+    chosen: list[int] = []
+    rest: list[int] = []
     for row in uncertain(hidden, left, probe):
         cluster = int(hidden.clusters[row])
         seen[cluster] += 1
@@ -172,9 +173,8 @@ def main() -> None:
             print(f"  {name}: {words}", flush=True)
         learnt, random = found["uncertainty, far apart (the app's)"], found["random order"]
         for place, n in enumerate(ASKED):
-            print(
-                f"  app's less random, {n} labels: {in_words(learnt[:, place] - random[:, place])}"
-            )
+            gain = in_words(learnt[:, place] - random[:, place])
+            print(f"  app's less random, {n} labels: {gain}")
         for place, n in enumerate((*ASKED, *MORE)):
             gain = in_words(learnt[:, ASKED.index(100)] - random[:, place])
             print(f"  100 of the app's less {n} random ones: {gain}")

@@ -155,7 +155,8 @@ def fit_probe(features: Floats, labels: Taught, *, prior: float = PRIOR) -> Prob
         shares /= shares.sum(1, keepdims=True)
     if labels.ttype is None:
         return Probe(len(labels), labels.names, shares)
-    return Probe(len(labels), labels.names, shares, *_ridge(features, known, labels.ttype, prior))
+    ttype, error = _ridge(features, known, labels.ttype, prior)
+    return Probe(len(labels), labels.names, shares, ttype, error)
 
 
 def _with_offset(values: Floats) -> Floats:
@@ -178,7 +179,7 @@ def _logistic(known: Floats, wanted: NDArray[np.bool_], prior: float) -> tuple[F
         weights = weights - change
         if np.abs(change).max() < CLOSE:
             break
-    return weights, np.linalg.inv(bend)
+    return weights, np.asarray(np.linalg.inv(bend), np.float64)
 
 
 def _sigmoid(values: Floats) -> Floats:
@@ -200,12 +201,13 @@ def _variance(features: Floats, covariance: Floats) -> Floats:
 def _ridge(features: Floats, known: Floats, ttype: Floats, prior: float) -> tuple[Floats, Floats]:
     """T (N,) and its standard error (N,), of the scatter of the labels about the fit."""
     values, middle = _with_offset(known), ttype.mean()
-    inverse = np.linalg.inv(values.T @ values + np.diag(_precision(known.shape[1], prior)))
+    bend = values.T @ values + np.diag(_precision(known.shape[1], prior))
+    inverse = np.asarray(np.linalg.inv(bend), np.float64)
     weights = inverse @ values.T @ (ttype - middle)
     freedom = len(ttype) - np.trace(inverse @ values.T @ values)
     scatter = np.square(ttype - middle - values @ weights).sum() / max(freedom, 1.0)
-    found = middle + features @ weights[:-1] + weights[-1]
-    return found, np.sqrt(scatter * (1 + _variance(features, inverse)))
+    found = np.asarray(middle + features @ weights[:-1] + weights[-1], np.float64)
+    return found, np.asarray(np.sqrt(scatter * (1 + _variance(features, inverse))), np.float64)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ class FindPage(pn.viewable.Viewer):
         sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
         sources.visible = self.context.stamps.originals is not None
         right = pn.Column(
-            self.message, label_these(state), self.detail, sources, self.gallery, display_controls(self.state),
+            self.message, label_these(state), self.detail, sources, self.gallery,
+            display_controls(self.state),
             sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
         self.view = pn.Row(left, right, sizing_mode="stretch_width", margin=8)

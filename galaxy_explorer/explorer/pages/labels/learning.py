@@ -113,8 +113,8 @@ class Learner(param.Parameterized):
             return render("labels.learnt", words=[OFF_WORDS], remarks=[])
         if self.probe is None:
             kinds = " and ".join(self.names) if len(self.names) == 2 else "of two classes"
-            words = f"Learning begins at {REFIT_EVERY} labels, some {kinds}: {self.given} so far."
-            return render("labels.learnt", words=[words], remarks=[])
+            start = f"Learning begins at {REFIT_EVERY} labels, some {kinds}: {self.given} so far."
+            return render("labels.learnt", words=[start], remarks=[])
         since = self.given - self.probe.n
         words = [f"Stands on {self.probe.n} labels{f' ({since} since)' if since > 0 else ''}"]
         if self.agreed:
