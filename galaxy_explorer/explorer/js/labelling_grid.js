@@ -151,6 +151,7 @@ class Grid {
     made.tabIndex = first ? 0 : -1
     const picture = element("img")
     picture.alt = ""
+    picture.setAttribute("aria-hidden", "true") // the button says what it is
     made.append(picture, element("span", "desk-said"))
     made.addEventListener("click", () => this.toggle(item))
     return made
