@@ -119,7 +119,9 @@ class Grid {
     const ids = items.map((item) => item[1]).join(" ")
     if (this.drawn !== ids) {
       this.drawn = ids
+      const focused = desk.tiles.contains(desk.root.getRootNode().activeElement)
       desk.tiles.replaceChildren(...items.map((item, i) => this.makeTile(item, i === 0)))
+      if (focused) desk.tiles.firstChild?.focus() // the keyboard stays in the grid
     }
     for (const [i, item] of items.entries()) this.showTile(desk.tiles.children[i], item)
     this.showWords(items)

@@ -336,10 +336,10 @@ class LabelsPage(pn.viewable.Viewer):
             learner.allowed, label="Learn in this blind session", description=""
         )
         self.predict = pmui.Switch.from_param(
-            learner.shown, label="Show predictions beside galaxies", description=""
+            learner.shown, label="Show predictions beside galaxies", description="", disabled=True
         )
         self.paint = pmui.Button(
-            label="Show on the map", size="small", variant="outlined", margin=(4, 10)
+            label="Show on the map", size="small", variant="outlined", margin=(4, 10), disabled=True
         )
         self.paint.on_click(self._paint)
         queue_controls = (
