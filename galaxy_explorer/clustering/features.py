@@ -294,6 +294,8 @@ VECTORS: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
     "rings": ring_vectors,
 }
 FEATURE_KINDS = tuple(VECTORS)
+POOLED = ("rings", "aligned")
+"""Kinds of features that are made of the same vectors: together they know more."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,9 +183,15 @@ def build_page(context: AppContext) -> pmui.Page:
             pn.state.location.update_query(page=name)
 
     navigation.param.watch(lambda event: when_loaded(partial(open_page, event.new)), "page")
+    state.param.watch(
+        lambda event: setattr(navigation, "page", event.new), "page", onlychanged=False
+    )
     # Bring the state to what the address asks for; say what could not be had.
     given = pn.state.session_args.items()
     asked = {word: values[0].decode(errors="replace") for word, values in given}
+    with suppress(KeyError):
+        colour = asked.get("colour", "")
+        state.offer_colourings({colour: context.colourings.get(colour)[1]})
     for complaint in restore(state, asked, context.selections):
         pn.state.onload(partial(notify, complaint, warning=True))
     open_page(navigation.page)

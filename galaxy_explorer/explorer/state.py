@@ -15,15 +15,19 @@ from numpy.typing import ArrayLike, NDArray
 from galaxy_explorer.bundle.catalogue import release_memory
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.wording import format_clustering, format_column
+from galaxy_explorer.labels.groups import QUEUES, SELECTED, UNLABELLED
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
 
 PICTURES = ("reconstruction", "original")
+LABEL_WAYS = ("one", "grid")
 HIDDEN_COLUMNS = frozenset({"galaxy_id", "ttype_class", "image", "sky", "sky_sigma", "taken"})
 N_T_CLASSES = 10
 KEPT_CLUSTERS = 64
 """Clusters whose members are kept: 8 bytes each of them."""
+LEARNT = "learnt-"
+"""How the key of a colouring begins that labels taught; no column of a catalogue does."""
 
 
 class ExplorerState(param.Parameterized):
@@ -49,6 +53,11 @@ class ExplorerState(param.Parameterized):
     focus = param.Integer(default=None, allow_None=True, doc="Row of the galaxy in focus.")
     pictures: Any = param.Selector(default="reconstruction", objects=list(PICTURES))
     display: Any = param.ClassSelector(class_=DisplaySettings, constant=True)
+    page = param.String(default="", doc="A page that something on another one asks for.")
+    label_queue: Any = param.Selector(default=UNLABELLED, objects=list(QUEUES))
+    label_way: Any = param.Selector(default="one", objects=list(LABEL_WAYS))
+    label_requests = param.Integer(default=0, doc="Counts the calls of `label_these`.")
+    learnt = param.Dict(default={}, doc="Colourings that labels taught: key and words of each.")
 
     def __init__(self, bundle: Bundle, **params: Any) -> None:
         keys = list(bundle.clusterings)
@@ -92,6 +101,27 @@ class ExplorerState(param.Parameterized):
         """Select the members of a cluster of the clustering that is shown."""
         self.select(cluster_rows(self.bundle, self.clustering, cluster), f"cluster {cluster}")
 
+    def label_these(self) -> None:
+        """Open the grid of the Labels page with the selection."""
+        self.param.update(
+            label_queue=SELECTED, label_way="grid", label_requests=self.label_requests + 1
+        )
+        self.page = "labels"
+
+    def offer_colourings(self, words: dict[str, str]) -> None:
+        """Offer what labels taught as colourings of the map, in place of those before.
+
+        words: of each key "learnt-<about>-<digest>". A map coloured by an earlier one takes the
+        one that is about the same, or the first column.
+        """
+        now = self.colour_by
+        same = [key for key in words if about_of(key) == about_of(now)]
+        columns = [key for key in self.param.colour_by.objects if key not in self.learnt]
+        self.param.colour_by.objects = [*columns, *words]
+        self.learnt = words
+        if now not in self.param.colour_by.objects:
+            self.colour_by = same[0] if same else columns[0]
+
     def clear(self) -> None:
         """Select nothing."""
         self.select((), "")
@@ -124,7 +154,8 @@ class ExplorerState(param.Parameterized):
 
     def colour_choices(self) -> dict[str, str]:
         """Words of everything the map can be coloured by, and its key."""
-        return {format_column(column): column for column in self.param.colour_by.objects}
+        objects = self.param.colour_by.objects
+        return {self.learnt.get(column) or format_column(column): column for column in objects}
 
 
 @cache
@@ -164,6 +195,11 @@ def _colour_columns(bundle: Bundle) -> tuple[str, ...]:
     release_memory()
     clusters = ["cluster_ttype", "cluster"] if "ttype" in columns else ["cluster"]
     return (*clusters, *columns)
+
+
+def about_of(key: str) -> str:
+    """What a colouring that labels taught is about; empty for every other column."""
+    return key.split("-")[1] if key.startswith(LEARNT) and key.count("-") == 2 else ""
 
 
 def can_colour(column: pa.ChunkedArray) -> bool:

@@ -21,7 +21,7 @@ from galaxy_explorer.bundle.clusterings import Clustering, Score, Steering
 from galaxy_explorer.bundle.remaking import card_of
 from galaxy_explorer.bundle.writer import add_clustering
 from galaxy_explorer.clustering.clusterers import Centres, centres_of, fit_kmeans
-from galaxy_explorer.clustering.features import FeatureMap
+from galaxy_explorer.clustering.features import POOLED, FeatureMap
 from galaxy_explorer.clustering.validation import pair_score, vector_eta2
 from galaxy_explorer.errors import LabelError, SettingError
 from galaxy_explorer.labels.imports import IDS, Row, read_rows
@@ -32,8 +32,6 @@ from galaxy_explorer.utils.resampling import FEW_RESAMPLES, bootstrap
 STRENGTHS = np.logspace(-2, 5, 15)
 """Of the ridge, on standardised features."""
 LEAST_LABELS = 10
-POOLED = ("rings", "aligned")
-"""Kinds of features that are made of the same vectors: together they know more."""
 Floats = NDArray[np.float64]
 
 

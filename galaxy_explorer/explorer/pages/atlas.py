@@ -25,6 +25,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     SMALL,
     clustering_select,
     display_controls,
+    label_these,
     picture_source,
 )
 from galaxy_explorer.explorer.widgets.gallery import Gallery
@@ -40,7 +41,7 @@ class AtlasPage(pn.viewable.Viewer):
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
-        self.state, self.stamps = state, context.stamps
+        self.state, self.context, self.stamps = state, context, context.stamps
         bundle = state.bundle
         self.selections = context.selections
         self.map = GalaxyMap(len(bundle), self._on_map)
@@ -62,16 +63,23 @@ class AtlasPage(pn.viewable.Viewer):
             options=list(DRAWN), value=DRAWN[0], label="The map shows", **SMALL
         )
         drawn.param.watch(lambda event: self.map.show_pictures(on=event.new == DRAWN[0]), "value")
+        colour = pmui.Select.from_param(
+            self.state.param.colour_by,
+            label="Colour by",
+            options=self.state.colour_choices(),
+            **BOUND,
+        )
+        state.param.watch(
+            lambda _: colour.param.update(
+                options=self.state.colour_choices(), value=self.state.colour_by
+            ),
+            "learnt",
+        )
         side = pn.Column(
             self._introduction(),
             drawn,
             clustering_select(self.state),
-            pmui.Select.from_param(
-                self.state.param.colour_by,
-                label="Colour by",
-                options=self.state.colour_choices(),
-                **BOUND,
-            ),
+            colour,
             HtmlPane(
                 pn.bind(self._legend, self.state.param.colour_by, self.state.param.clustering),
                 sizing_mode="stretch_width",
@@ -168,7 +176,10 @@ class AtlasPage(pn.viewable.Viewer):
 
     def _legend(self, column: str, clustering: str) -> str:
         names = self.state.bundle.cluster_names(clustering)
-        colours = map_colouring(self.state.bundle, clustering, column)
+        if column in self.state.learnt:
+            colours = self.context.colourings.get(column)[0]
+        else:
+            colours = map_colouring(self.state.bundle, clustering, column)
         return legend(column, colours, [one.name for one in names])
 
     def _format_picture(self, pictures: str) -> str:
@@ -192,7 +203,7 @@ class AtlasPage(pn.viewable.Viewer):
             disabled=pn.bind(lambda rows: not len(rows), self.state.param.selection),
         )
         clear.on_click(lambda _: self.state.clear())
-        return pn.Row(words, clear, sizing_mode="stretch_width", margin=0)
+        return pn.Row(words, label_these(self.state), clear, sizing_mode="stretch_width", margin=0)
 
     def _selection_html(self, label: str, rows: np.ndarray) -> str:
         if not len(rows):

@@ -30,6 +30,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     SOURCE_WORDS,
     clustering_select,
     display_controls,
+    label_these,
     whole_number,
 )
 from galaxy_explorer.explorer.widgets.detail import Detail
@@ -110,7 +111,8 @@ class FindPage(pn.viewable.Viewer):
         sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
         sources.visible = self.context.stamps.originals is not None
         right = pn.Column(
-            self.message, self.detail, sources, self.gallery, display_controls(self.state),
+            self.message, label_these(state), self.detail, sources, self.gallery,
+            display_controls(self.state),
             sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
         self.view = pn.Row(left, right, sizing_mode="stretch_width", margin=8)

@@ -50,7 +50,7 @@ from galaxy_explorer.explorer.pictures.tiles import (
 from galaxy_explorer.explorer.plots.colouring import Colouring, map_colouring
 from galaxy_explorer.explorer.plots.density import glow_tile
 from galaxy_explorer.explorer.server.sessions import guard_server
-from galaxy_explorer.explorer.state import PICTURES, ExplorerState, colour_columns
+from galaxy_explorer.explorer.state import LEARNT, PICTURES, ExplorerState, colour_columns
 from galaxy_explorer.explorer.urls import ALL, HASH_DIGITS, first_tiles
 from galaxy_explorer.explorer.wording import describe_galaxy
 from galaxy_explorer.settings import read_settings
@@ -78,6 +78,8 @@ def _renderers() -> ThreadPoolExecutor:
 @lru_cache(KEPT_COLOURINGS)
 def frame_colours(context: AppContext, key: str, column: str) -> Colouring:
     """The colours of one clustering's map by a column. Raises KeyError if it is not offered."""
+    if key in context.bundle.clusterings and column.startswith(LEARNT):
+        return context.colourings.get(column)[0]
     if key not in context.bundle.clusterings or column not in colour_columns(context.bundle):
         raise KeyError(column)
     return map_colouring(context.bundle, key, column)

@@ -89,6 +89,16 @@ def display_controls(state: ExplorerState) -> pmui.Accordion:
     )
 
 
+def label_these(state: ExplorerState) -> pmui.Button:
+    """A button that opens the selection as a grid to label; seen where something is selected."""
+    button = pmui.Button(
+        label="Label these", size="small", variant="outlined",
+        visible=pn.bind(lambda rows: len(rows) > 0, state.param.selection),
+    )  # fmt: skip
+    button.on_click(lambda _: state.label_these())
+    return button
+
+
 def picture_source(state: ExplorerState) -> pmui.RadioButtonGroup:
     """The switch between the model's reconstructions and the original pictures."""
     return pmui.RadioButtonGroup.from_param(
