@@ -26,6 +26,7 @@ from galaxy_explorer.bundle.placing import choose, read_stamps
 from galaxy_explorer.utils.scheduler import connected, run_tasks
 
 PROGRAM = """
+import sys
 import numpy as np
 from galaxy_explorer.models import inference
 def codes(model, stamps, **_):
@@ -34,9 +35,17 @@ inference.encode_stamps = codes
 inference.encode_orbit = lambda model, stamps: np.stack([codes(model, stamps)] * 8, axis=1)
 inference.reconstruction_errors = lambda model, stamps, found: np.zeros(len(stamps), np.float32)
 from galaxy_explorer.cli import main
-main()
+out = sys.argv.pop()
+try:
+    main()
+finally:
+    with open("/proc/self/status") as status, open(out, "w") as told:
+        told.write(next(line.split()[1] for line in status if line.startswith("VmHWM")))
 """
-"""The commands with networks that cost nothing: memory grows with the rest, if at all."""
+"""The commands with networks that cost nothing: memory grows with the rest, if at all.
+
+The peak is that of the program alone: what the system tells a parent begins at the parent's own.
+"""
 TASKS = 300
 TURNS = 3
 
@@ -132,23 +141,25 @@ def workers(bundle: ge.Bundle, survey: ge.Survey, rows: int, wanted: list[str]) 
           " time a task, start of the cluster included")  # fmt: skip
 
 
-def memory(bundle: Path, survey: ge.Survey, counts: list[int], name: str) -> None:
+def memory(
+    bundle: Path, survey: ge.Survey, counts: list[int], name: str, commands: list[str]
+) -> None:
     """Peak memory of the commands for so many galaxies."""
-    peaks: dict[str, list[float]] = {"encode": [], "classify": []}
+    peaks: dict[str, list[float]] = {command: [] for command in commands}
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
             copied(survey, Path(folder) / "survey", count)
             for command, found in peaks.items():
                 out = Path(folder) / ("out" if command == "encode" else "out.parquet")
                 words = [command, str(bundle), str(Path(folder) / "survey"), "--out", str(out)]
-                process = subprocess.Popen(
-                    [sys.executable, "-c", PROGRAM, *words, "--model", name, "--quiet"],
-                    stdout=subprocess.DEVNULL,
+                told = Path(folder) / "peak"
+                words += ["--model", name, "--quiet", str(told)]
+                done = subprocess.run(
+                    [sys.executable, "-c", PROGRAM, *words], stdout=subprocess.DEVNULL, check=False
                 )
-                _, status, usage = os.wait4(process.pid, 0)
-                if status:
-                    raise SystemExit(f"{command} failed with status {status}")
-                found.append(usage.ru_maxrss / 1024)
+                if done.returncode:
+                    raise SystemExit(f"{command} failed with status {done.returncode}")
+                found.append(int(told.read_text()) / 1024)
                 print(f"{command}: {count:>8} galaxies: peak {found[-1]:.0f} MiB", flush=True)
     for command, found in peaks.items():
         print(f"{command}: peak over peak {found[-1] / found[0]:.2f}")
@@ -164,11 +175,12 @@ def main() -> None:
     parser.add_argument("--agree", type=int, default=0)
     parser.add_argument("--workers", action="store_true")
     parser.add_argument("--memory", type=int, nargs="+")
+    parser.add_argument("--commands", nargs="+", default=["encode", "classify"])
     arguments = parser.parse_args()
     bundle, survey = ge.load_bundle(arguments.bundle), ge.Survey.open(arguments.survey)
     name = arguments.model or bundle.manifest.display_model
     if arguments.memory:
-        memory(arguments.bundle, survey, arguments.memory, name)
+        memory(arguments.bundle, survey, arguments.memory, name, arguments.commands)
         return
     bare(bundle, survey, 256, name)  # set-up
     turns = [

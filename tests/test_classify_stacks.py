@@ -146,7 +146,7 @@ def few(monkeypatch):
 
 
 @pytest.mark.usefixtures("few")
-@pytest.mark.parametrize("suffix", [".csv", ".ecsv", ".parquet"])
+@pytest.mark.parametrize("suffix", [".csv", ".ecsv", ".fits", ".parquet"])
 def test_a_table_in_blocks_is_the_table_at_once(bundle, place, expected, tmp_path, suffix):
     inputs = open_inputs([place / "files"])
     out = tmp_path / f"table{suffix}"
@@ -174,7 +174,7 @@ def test_odd_names_come_back_from_blocks(bundle, tmp_path):
     names = ["=1+1", "#3", 'a "b", c', "two\nlines", "# x", "plain"]
     choice = Choice((MODEL,), ())
     for suffix in (".csv", ".ecsv", ".parquet"):
-        stream = TableStream(tmp_path / f"t{suffix}")
+        stream = TableStream(tmp_path / f"t{suffix}", len(names))
         for start in range(0, len(names), 2):
             records = [Classification(name, reason="none") for name in names[start : start + 2]]
             stream.append(make_table(bundle, records, choice))
@@ -211,7 +211,7 @@ def run(*words: object):
     return CliRunner().invoke(app, ["classify", *map(str, words)])
 
 
-def test_the_command_on_a_stack(place, few, tmp_path):
+def test_the_command_on_a_stack(place, few, tmp_path, monkeypatch):
     out = tmp_path / "t.parquet"
     done = run(place / "bundle", place / "cube.npz", "--model", KEY, "--out", out, "--json", "-q")
     assert done.exit_code == 0, done.output
@@ -222,9 +222,10 @@ def test_the_command_on_a_stack(place, few, tmp_path):
     refused = run(place / "bundle", place / "cube.npz", "--json")
     assert refused.exit_code == 2
     assert "--out" in refused.output
+    monkeypatch.setattr("galaxy_explorer.classification.written.MOST_FITS", N - 1)
     fits = run(place / "bundle", place / "cube.npz", "--out", tmp_path / "t.fits")
     assert isinstance(fits.exception, SettingError)
-    assert "take .parquet" in str(fits.exception)
+    assert "up to 4 images, these are 5; take .parquet" in str(fits.exception)
 
 
 @pytest.mark.slow

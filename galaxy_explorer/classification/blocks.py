@@ -218,10 +218,10 @@ def classify_to_table(
 ) -> Written:
     """Classify any number of images into a table, .csv, .ecsv or .parquet, in constant memory.
 
-    Raises SettingError for FITS.
+    FITS is collected first. Raises SettingError for more of it than MOST_FITS.
     """
     bundle, made = classifier.opened(), Written()
-    stream, held = TableStream(out), list[Classification]()
+    stream, held = TableStream(out, len(images)), list[Classification]()
 
     def write() -> None:
         stream.append(make_table(bundle, held, classifier.choice))

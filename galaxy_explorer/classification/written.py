@@ -124,25 +124,34 @@ def without_vectors(table: Table) -> tuple[Table, Table]:
     return plain, long
 
 
+MOST_FITS = 100_000
+
+
 class TableStream:
     """A table whose blocks of rows go to the file one after the other, each checked as it is.
 
-    The file is whole once `finish` returns, and absent before. Raises SettingError for FITS, which
-    is written in one piece.
+    The file is whole once `finish` returns, and absent before. FITS, which is written in one piece,
+    is collected in memory. rows: that will come; raises SettingError where they are more than
+    MOST_FITS for FITS.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rows: int) -> None:
         self._path, self._kind = path, path.suffix.removeprefix(".")
-        if table_format(path) == "fits":
+        if table_format(path) == "fits" and rows > MOST_FITS:
             raise SettingError(
-                f"--out {path}: FITS is written in one piece, not for so many images; take .parquet"
+                f"--out {path}: FITS is written in one piece, for up to {MOST_FITS:,} images, these"
+                f" are {rows:,}; take .parquet"
             )
         self._stack = ExitStack()
+        self._whole: list[Table] = []
         self._streams: list[Any] = []
         self.paths = [path, _beside(path)] if self._kind == "csv" else [path]
 
     def append(self, table: Table) -> None:
         """Add rows; all blocks have the same columns."""
+        if self._kind == "fits":
+            self._whole.append(table)
+            return
         blocks = without_vectors(table) if self._kind == "csv" else (table,)
         first = not self._streams
         if first:
@@ -164,6 +173,10 @@ class TableStream:
 
     def finish(self) -> list[Path]:
         """Give the files their names and return them."""
+        if self._whole:
+            from astropy.table import vstack
+
+            return write_table(vstack(self._whole, metadata_conflicts="silent"), self._path)
         self._stack.close()
         return self.paths
 
