@@ -119,11 +119,9 @@ def ingest(  # noqa: PLR0913 - the options of the command
     the radius where a ring is half as bright as the mean within. cutout_arcsec: side to cut first.
     pixel_scale: arcsec/px where headers are silent. Of FITS north is up where the WCS says so, else
     rows go upwards. A row whose picture cannot be used is in the table `report.rejects` with the
-    reason. Interrupted, the same call goes on. scheduler: "local" for a worker a core, a number of
-    workers, or the address of a dask scheduler; the survey is the same.
+    reason. Interrupted, the same call goes on. scheduler: as `galaxy-explorer ingest` takes it.
 
-    Raises BadCatalog, SurveyError, SettingError, SchedulerError, or BadImage where the source as a
-    whole cannot be read.
+    Raises BadCatalog, SurveyError, SettingError, SchedulerError, or BadImage for the whole source.
 
     >>> import galaxy_explorer as ge
     >>> report = ge.ingest("stamps", "galaxies.csv", "surveys/mine", image="file", ttype="T")
