@@ -31,7 +31,7 @@ from galaxy_explorer.models.quantizer import perplexity
 from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.plan import PIXELS_MARK, Plan, config_of
 from galaxy_explorer.pipeline.prior import CodedSurvey
-from galaxy_explorer.pipeline.samples import (
+from galaxy_explorer.pipeline.training_sample import (
     StoredStamps,
     sampled_rows,
     stretched_stamps,

@@ -27,7 +27,7 @@ from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.models.conditions import Field, catalogued_errors, condition_of, fit_fields
 from galaxy_explorer.models.registry import AUTOENCODERS, DEFAULT_PRIOR, PRIORS, PriorKind, load
 from galaxy_explorer.pipeline.plan import best_for_prior
-from galaxy_explorer.pipeline.samples import mapped_stamps, sampled_rows
+from galaxy_explorer.pipeline.training_sample import mapped_stamps, sampled_rows
 from galaxy_explorer.survey.preprocessing import ttype_class
 from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.utils.files import (

@@ -32,7 +32,7 @@ from galaxy_explorer.pipeline.autoencoders import (
 from galaxy_explorer.pipeline.clusters import ClusteringProducts, cluster
 from galaxy_explorer.pipeline.plan import DEFAULT_MODELS, SPLITS, Plan, make_plan
 from galaxy_explorer.pipeline.prior import train_prior
-from galaxy_explorer.pipeline.samples import sample_words
+from galaxy_explorer.pipeline.training_sample import sample_words
 from galaxy_explorer.settings import VERSION
 from galaxy_explorer.utils.progress import progress
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.models.autoencoder_training import data_variance, train_model
-from galaxy_explorer.pipeline import samples
-from galaxy_explorer.pipeline.samples import (
+from galaxy_explorer.pipeline import training_sample as samples
+from galaxy_explorer.pipeline.training_sample import (
     StoredStamps,
     mapped_stamps,
     sample_words,
