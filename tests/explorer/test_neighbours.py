@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from galaxy_explorer.clustering import embedding as neighbours
-from galaxy_explorer.clustering.embedding import nearest, percentiles, sparsity
+from galaxy_explorer.clustering import embedding
+from galaxy_explorer.clustering.embedding import LookAlikes, nearest, percentiles, sparsity
+from galaxy_explorer.explorer import search
+from galaxy_explorer.explorer.pages.find import neighbours
 
 
 @pytest.fixture(params=[np.float16, np.float32, np.float64])
@@ -38,7 +42,7 @@ def test_sparsity_is_the_distance_to_the_fifteenth_neighbour(features) -> None:
 def test_a_galaxy_far_from_all_others_is_the_sparsest(features, monkeypatch) -> None:
     features[77] = 40
     assert np.argmax(sparsity(features)) == 77
-    monkeypatch.setattr(neighbours, "MAX_REFERENCE", 500)  # also by an even sample
+    monkeypatch.setattr(embedding, "MAX_REFERENCE", 500)  # also by an even sample
     assert np.argmax(sparsity(features)) == 77
 
 
@@ -49,3 +53,63 @@ def test_few_galaxies_are_no_error() -> None:
 
 def test_percentiles_count_those_at_most_as_large() -> None:
     assert percentiles([3.0, 1.0, 2.0, 2.0]).tolist() == [100, 25, 75, 75]
+
+
+@pytest.mark.parametrize("width", [3, 24, 25])
+def test_many_galaxies_have_the_same_look_alikes_as_few(width, monkeypatch) -> None:
+    features = np.random.default_rng(1).normal(size=(500, width)).astype(np.float32)
+    monkeypatch.setattr(embedding, "FEW", 400)
+    finder = LookAlikes(features)
+    assert (finder._tree is not None) == (width <= 24)
+    for vector in (features[7], np.full(width, 9.0), np.zeros(width)):
+        for k in (1, 25, 600):
+            rows, far = nearest(features, vector, k)
+            found, distances = finder.nearest(vector, k)
+            np.testing.assert_array_equal(found, rows)
+            np.testing.assert_allclose(distances, far, rtol=1e-9)
+
+
+def test_a_galaxy_comes_first_among_its_look_alikes_though_others_are_equal(bundle) -> None:
+    key = bundle.manifest.default_clustering
+    same = SimpleNamespace(feature_values=np.ones((6, 2), np.float32))
+    small = Clusterings({key: same})
+    rows, far = neighbours(small, key, 4, 3)
+    assert (rows.tolist(), far.tolist()) == ([4, 0, 1], [0, 0, 0])
+
+
+class Clusterings:
+    """A bundle of clusterings alone."""
+
+    def __init__(self, clusterings):
+        self.clusterings = clusterings
+
+
+def test_density_of_many_features_is_that_of_all_pairs() -> None:
+    features = np.random.default_rng(2).normal(size=(300, 30))
+    far = np.sort(np.linalg.norm(features[:, None] - features[None], axis=2), axis=1)[:, 15]
+    told = []
+    np.testing.assert_allclose(sparsity(features, told.append), far, rtol=1e-6)
+    assert sum(told) == 300
+
+
+def test_a_new_galaxy_is_compared_with_the_sample_that_the_density_is_of(monkeypatch) -> None:
+    monkeypatch.setattr(embedding, "MAX_REFERENCE", 50)
+    features = np.random.default_rng(3).normal(size=(500, 3))
+    far = np.sort(np.linalg.norm(features[::10] - 0.1, axis=1))[14]
+    assert embedding.kth_distance(features, np.full(3, 0.1)) == pytest.approx(far)
+
+
+def test_density_is_measured_once_and_kept(bundle, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("GALAXY_EXPLORER_CACHE", str(tmp_path))
+    monkeypatch.setattr(search, "MAX_REFERENCE", 10)
+    counted = []
+    monkeypatch.setattr(search, "sparsity", lambda f: counted.append(len(f)) or sparsity(f))
+    key = bundle.manifest.default_clustering
+    measure = search.bundle_sparsity.__wrapped__
+    first = measure(bundle, key)
+    np.testing.assert_array_equal(measure(bundle, key), first)
+    assert counted == [len(bundle)]
+    kept = next((tmp_path / "density").iterdir())
+    kept.write_bytes(kept.read_bytes()[:-9])
+    np.testing.assert_array_equal(measure(bundle, key), first)
+    assert counted == [len(bundle)] * 2
