@@ -262,6 +262,8 @@ def test_clear_selects_nothing_again_and_the_map_shows_all(atlas) -> None:
 def test_pan_and_zoom_send_nothing_and_bring_more_galaxies(open_page, frames_sent, tiles) -> None:
     page = open_page()
     page.wait_for_load_state("networkidle")
+    while not any("document_ready" in frame for frame in frames_sent):
+        page.wait_for_timeout(200)
     seen = -1
     while seen < len(frames_sent):  # until the page has said all that it says of itself
         seen = len(frames_sent)

@@ -192,7 +192,7 @@ def encode(picture: NDArray[np.uint8], image_format: str = "WEBP") -> bytes:
 def encode_soft(picture: NDArray[np.uint8]) -> bytes:
     """A picture (H, W, 4) without sharp edges as the bytes of a WebP file, small."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "WEBP", quality=60, alpha_quality=10, method=2)
+    Image.fromarray(picture).save(buffer, "WEBP", quality=60, alpha_quality=40, method=2)
     return buffer.getvalue()
 
 

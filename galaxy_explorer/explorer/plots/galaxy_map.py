@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 TILE_PIXELS = 256
 """Screen pixels along a tile at its smallest; it is shown up to twice as large."""
-CLOSEST_PIXELS = 420
+CLOSEST_PIXELS = 240
 """Screen pixels, about, of a galaxy in the closest view."""
 FRAME_PIXELS = 1000
 """Screen pixels, about, along the map before anybody has zoomed."""
