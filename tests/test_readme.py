@@ -27,6 +27,7 @@ DATA = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
 TEXTS = (
     "README.md",
     "docs/data.md",
+    "docs/cluster.md",
     "CONTRIBUTING.md",
     "DEPLOYMENT.md",
     "CHANGELOG.md",
