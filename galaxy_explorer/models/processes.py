@@ -79,7 +79,8 @@ def average_gradients(parameters: Iterable[Parameter]) -> None:
     if count == 1 or not gradients:
         return
     mean = summed(torch.cat([gradient.reshape(-1) for gradient in gradients])) / count
-    for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+    parts = torch.split(mean, [gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view(gradient.shape))
 
 
