@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -58,6 +59,8 @@ def train(
 
     galaxy-explorer train surveys/report --out trained/report --seeds 3
 
+    torchrun --nproc-per-node 2 -m galaxy_explorer train surveys/mine --out trained/mine
+
     galaxy-explorer train surveys/euclid --out trained/euclid --aligned-with surveys/hst
     """
     from galaxy_explorer import api
@@ -74,4 +77,5 @@ def train(
         aligned_with=aligned_with or (),
         announce=announce,
     ).path
-    say(f"Bundle written: {path}. Look at it: galaxy-explorer info {path}")
+    if os.environ.get("RANK", "0") == "0":  # of several processes of torchrun the first speaks
+        say(f"Bundle written: {path}. Look at it: galaxy-explorer info {path}")

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 LEAST_TYPED = 20  # galaxies with a T below which nothing is learnt or said of T
 ATTRIBUTES_KNOWN = {"train": 100, "validation": LEAST_TYPED, "test": LEAST_TYPED}
 HELD_OUT = 10_000
-"""Validation galaxies, and as many test galaxies, that are measured at most: each is encoded in
-eight orientations, test galaxies four times more, and memory must not grow with the survey."""
+"""Validation galaxies, and as many test galaxies, that are measured at most.
+
+Each is encoded in eight orientations, test galaxies four times more: memory must not grow with N.
+"""
 CLUSTERS = 64  # as many as features: the report's choice (section 4.3.1)
 
 

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from galaxy_explorer.models.convae import ConvAE
 from galaxy_explorer.models.inference import BATCH, build_model, d4, decode_codes, encode_stamps
+from galaxy_explorer.models.processes import LEADER, as_the_leader, gathered, processes, share
 from galaxy_explorer.models.protocols import Autoencoder, AutoencoderConfig, StampRows
 from galaxy_explorer.models.psf import PSFVQVAE, PSFConvolution, PSFVQVAEConfig, central, stretched
 from galaxy_explorer.models.quantizer import Quantizer, perplexity
@@ -55,13 +56,18 @@ class StampTask:
 
     def batch(self, step: int) -> Tensor:
         """The stamps of a step, (B, C, S, S), as the encoder sees them; see `pair`."""
-        return self.pair(step)[0]
+        return self._pair(step)[0]
 
     def pair(self, step: int) -> tuple[Tensor, Tensor]:
         """What is seen and what is to be drawn of it, (B, C, S, S) each: the same but for noise.
 
-        A function of (seed, step) alone.
+        A function of (seed, step), of which each process takes its `share`.
         """
+        part = share(self.recipe.batch_size)
+        seen, drawn = self._pair(step)
+        return seen[part], drawn[part]
+
+    def _pair(self, step: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.recipe.seed, step))
         rows = rng.integers(len(self.stamps), size=self.recipe.batch_size)
         turns = rng.integers(8, size=len(rows))
@@ -192,10 +198,17 @@ class CodebookTask(StampTask):
         )
         if due:
             for quantizer, encoded in zip(self.quantizers, self._encoded, strict=True):
-                quantizer.restart_dead(encoded, self._generator(step))
+                quantizer.restart_dead(gathered(encoded), self._generator(step))
+                as_the_leader(quantizer)
 
     @torch.no_grad()
     def _start_codebooks(self) -> None:
+        if processes()[0] == LEADER:
+            self._start_from_stamps()
+        for quantizer in self.quantizers:
+            as_the_leader(quantizer)
+
+    def _start_from_stamps(self) -> None:
         self.model.eval()
         fewest = min(self.model.config.code_counts)  # vectors that a stamp gives a quantizer
         count = -(-START_VECTORS // (fewest * self.recipe.batch_size))
@@ -298,10 +311,10 @@ def train_model(
     """Train one autoencoder by the task of its kind, resumable in `work_dir`.
 
     examples, validation: stretched stamps (N, C, S, S), or what else the task learns from, such as
-    `Observations` of the model with the PSF layer.
+    `Observations` of the model with the PSF layer. By all processes that torchrun started together.
     """
     task = load(AUTOENCODERS[config.kind].task)(config, examples, validation, recipe)
-    result = train(task, recipe, work_dir, name=config.name)
+    result = train(task, recipe, work_dir, name=config.name, shared=True)
     return task.model.cpu(), result
 
 
@@ -390,7 +403,8 @@ class PSFVQVAETask(VQVAETask):
 
     def loss(self, step: int) -> Tensor:
         """Likelihood, truth and quantization."""
-        scene = self._scene(step)
+        part = share(self.recipe.batch_size)
+        scene = Batch(*(values[part] for values in self._scene(step)))
         encoded = self.model.encoder(stretched(scene.pixels))
         self._encoded = (encoded.detach(),)
         if step < self.warmup_without_quantization:

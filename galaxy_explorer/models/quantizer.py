@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from galaxy_explorer.models.processes import averaged, summed
+
 DECAY = 0.99  # of the moving averages
 LAPLACE = 1e-5  # keeps the size of an unused code above zero
 DEAD_SHARE = 0.1  # a code used less than this share of the mean use is restarted
@@ -146,10 +148,11 @@ class EMAQuantizer(Quantizer):
         if not self.training:
             return z.new_zeros(())
         flat = z.movedim(1, -1).reshape(-1, self.embedding_dim)  # (M, D)
-        scale = (z - codes).detach().square().sum(1).mean()  # mean squared distance to a code
+        # mean squared distance to a code
+        scale = averaged((z - codes).detach().square().sum(1).mean())
         codebook = self.codebook.clone()  # the moving averages change the original before backward
         half = half_distances(flat, codebook)  # (M, K)
-        use = torch.softmax(-2 * half / (scale + TINY), 1).mean(0)
+        use = averaged(torch.softmax(-2 * half / (scale + TINY), 1).mean(0))
         entropy = -(use * use.clamp(min=TINY).log()).sum()  # without a slope at a use of 0
         return EVENNESS * (math.log(self.num_embeddings) - entropy)
 
@@ -157,8 +160,8 @@ class EMAQuantizer(Quantizer):
         """One step of the moving averages (van den Oord et al. 2017, appendix A.1)."""
         flat = z.movedim(1, -1).reshape(-1, self.embedding_dim)  # (B h w, D)
         index = code_indices.reshape(-1)
-        counts = torch.bincount(index, minlength=self.num_embeddings).to(self.size)
-        sums = torch.zeros_like(self.total).index_add_(0, index, flat.to(self.total))
+        counts = summed(torch.bincount(index, minlength=self.num_embeddings).to(self.size))
+        sums = summed(torch.zeros_like(self.total).index_add_(0, index, flat.to(self.total)))
         self.size.mul_(DECAY).add_(counts, alpha=1 - DECAY)
         self.total.mul_(DECAY).add_(sums, alpha=1 - DECAY)
         n = self.size.sum()

@@ -27,7 +27,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -38,6 +38,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from galaxy_explorer.errors import TrainingError
+from galaxy_explorer.models.processes import (
+    LEADER,
+    as_the_leader,
+    average_gradients,
+    processes,
+    told,
+)
 from galaxy_explorer.utils.files import atomic_path, atomic_write_text
 from galaxy_explorer.utils.progress import progress
 
@@ -321,31 +328,48 @@ class TrainingResult:
 
 
 def train(
-    task: TrainingTask, recipe: Recipe, work_dir: Path, *, name: str = "model"
+    task: TrainingTask,
+    recipe: Recipe,
+    work_dir: Path,
+    *,
+    name: str = "model",
+    shared: bool = False,
 ) -> TrainingResult:
     """Train `task.model` in `work_dir`, which keeps checkpoint, best weights and metrics.csv.
 
     Ctrl-C or a kill loses at most a minute; calling again resumes. A finished run returns at once.
-    Raises TrainingError if `work_dir` belongs to a run with other settings.
+    shared: every process of `joined_processes` calls this, and the task's losses are means over
+    `share`; the leader alone validates, writes and has the best weights at the end. Raises
+    TrainingError if `work_dir` belongs to a run with other settings.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
     threads = torch.get_num_threads()
+    leads = not shared or processes()[0] == LEADER
     try:
-        run = _TrainingRun(task, recipe, work_dir)
-        with progress(recipe.steps, f"Training {name}", unit="steps", done=run.step) as advance:
+        run = _TrainingRun(task, recipe, work_dir, shared=shared)
+        words = f"Training {name}"
+        bar = progress(recipe.steps, words, unit="steps", done=run.step) if leads else _silence()
+        with bar as advance:
             run.until_done(advance)
     finally:
         torch.set_num_threads(threads)
-    load_checkpoint(work_dir / BEST, task.model)
+    if leads:
+        load_checkpoint(work_dir / BEST, task.model)
     task.model.eval()
     return run.result()
+
+
+def _silence() -> AbstractContextManager[Callable[[int], None]]:
+    return nullcontext(lambda _: None)
 
 
 class _TrainingRun:
     """One run between start (or resumption) and end."""
 
-    def __init__(self, task: TrainingTask, recipe: Recipe, work_dir: Path) -> None:
+    def __init__(self, task: TrainingTask, recipe: Recipe, work_dir: Path, *, shared: bool) -> None:
         self.task, self.recipe, self.work_dir = task, recipe, work_dir
+        self.shared = shared
+        self.leads = not shared or processes()[0] == LEADER
         self.curve: list[dict[str, float]] = []
         self.step, self.seconds = 0, 0.0
         self.best_score, self.best_step = float("inf"), 0
@@ -360,10 +384,14 @@ class _TrainingRun:
         self.optimiser = torch.optim.Adam(task.model.parameters(), recipe.learning_rate, fused=True)
         if facts is not None:
             self._resume(path)
+        if shared:
+            as_the_leader(task.model)  # also: nobody writes before all have read
 
     def _choose(self) -> tuple[Precision, int]:
         self.task.model.eval()  # so that timing leaves the codebook alone
         precision = choose_precision(self.recipe.number_format, lambda: self.task.loss(0))
+        if self.shared:
+            precision = Precision(told(precision.name))
         return precision, choose_threads(precision, lambda: self.task.loss(0))
 
     def _resume(self, path: Path) -> None:
@@ -390,10 +418,14 @@ class _TrainingRun:
             with self._clock():
                 self._one_step()
                 if self.step % interval == 0 or self.step == self.recipe.steps:
-                    self._validate()
+                    if self.leads:
+                        self._validate()
+                    if self.shared and self.recipe.stop_early:
+                        met = told(str(self.rule.step or ""))
+                        self.rule.step = int(met) if met else None
                     saved = -SAVE_INTERVAL_S
             advance(1)
-            if time.monotonic() - saved > SAVE_INTERVAL_S:
+            if self.leads and time.monotonic() - saved > SAVE_INTERVAL_S:
                 self._save()
                 saved = time.monotonic()
 
@@ -411,6 +443,8 @@ class _TrainingRun:
         with self.precision.autocast():
             loss = self.task.loss(self.step)
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.shared:
+            average_gradients(self.task.model.parameters())
         self.recipe.clip(self.task.model.parameters())
         self.optimiser.step()
         self.task.after_step(self.step, self.recipe.steps)

@@ -284,18 +284,15 @@ class Autoencoders:
 
     def _train(self, config: AutoencoderConfig, weights: Path) -> StageResult:
         """Train, then round and write the weights: from here on the rounded weights are it."""
-        from galaxy_explorer.models.autoencoder_training import data_variance, train_model
+        from galaxy_explorer.models.autoencoder_training import data_variance
         from galaxy_explorer.models.inference import save_weights
+        from galaxy_explorer.models.processes import told
 
         plan, train, validation = self.plan, self._train_stamps, self._validation_stamps
         with exclusive(plan.work / "models" / f"{config.name}.lock"):
             folder = self.training_folder(config)
-            model: Autoencoder
-            if AUTOENCODERS[config.kind].has_psf_layer:
-                psf_config = cast("PSFVQVAEConfig", config)
-                model, result = train_with_psf(psf_config, plan.survey, folder, plan.recipe)
-            else:
-                model, result = train_model(config, train, validation, folder, plan.recipe)
+            told(f"{plan.seed} {config.name}")
+            model, result = self.network(config, folder)
             save_weights(model, weights)
         facts = {
             "steps": result.steps,
@@ -308,6 +305,18 @@ class Autoencoders:
             "sha256": sha256_of(weights),
         }
         return StageResult({"rows": np.array([len(train), len(validation)])}, facts)
+
+    def network(
+        self, config: AutoencoderConfig, folder: Path
+    ) -> tuple[Autoencoder, TrainingResult]:
+        """Train or resume in `folder`: by all processes of a torchrun, each of which calls this."""
+        from galaxy_explorer.models.autoencoder_training import train_model
+
+        plan = self.plan
+        if AUTOENCODERS[config.kind].has_psf_layer:
+            psf_config = cast("PSFVQVAEConfig", config)
+            return train_with_psf(psf_config, plan.survey, folder, plan.recipe)
+        return train_model(config, self._train_stamps, self._validation_stamps, folder, plan.recipe)
 
     def training_folder(self, config: AutoencoderConfig) -> Path:
         """The model's own training folder, emptied where it belongs to other stamps."""

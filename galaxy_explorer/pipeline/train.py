@@ -30,7 +30,7 @@ from galaxy_explorer.pipeline.autoencoders import (
     training_entry,
 )
 from galaxy_explorer.pipeline.clusters import ClusteringProducts, cluster
-from galaxy_explorer.pipeline.plan import DEFAULT_MODELS, SPLITS, Plan, make_plan
+from galaxy_explorer.pipeline.plan import DEFAULT_MODELS, SPLITS, Plan, config_of, make_plan
 from galaxy_explorer.pipeline.prior import train_prior
 from galaxy_explorer.pipeline.training_sample import sample_words
 from galaxy_explorer.settings import VERSION
@@ -51,9 +51,36 @@ PRIOR_RECIPE = {
 def train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
     """Run or resume a plan to its end; returns the bundle's folder.
 
-    announce: is told in words what each part will do. Raises TrainingError, SurveyError or
-    BundleError.
+    announce: is told in words what each part will do. Where torchrun started several processes, all
+    train the autoencoders together, and the first does the rest. Raises TrainingError, SurveyError
+    or BundleError.
     """
+    from galaxy_explorer.models.processes import LEADER, joined_processes, told
+
+    with joined_processes() as number:
+        if number != LEADER:
+            _help(plan)
+            return plan.out
+        path = _train_bundle(plan, announce)
+        told("")  # where it raised instead, torchrun ends the others
+        return path
+
+
+def _help(plan: Plan) -> None:
+    """Join each training that the first process begins, until it says that there is no more."""
+    from galaxy_explorer.models.processes import told
+
+    stages = {plan.seed: Autoencoders(plan)}
+    while asked := told():
+        seed, name = int(asked.split()[0]), asked.split()[1]
+        if seed not in stages:
+            stages[seed] = Autoencoders(plan.with_seed(seed))
+        where = stages[seed].plan
+        config = config_of(name, where.survey.meta)
+        stages[seed].network(config, where.work / "models" / name)
+
+
+def _train_bundle(plan: Plan, announce: Callable[[str], None]) -> Path:
     stages = Autoencoders(plan)
     for line in outline(plan, stages):
         announce(line)
