@@ -16,9 +16,9 @@ from galaxy_explorer.settings import VERSION
 from galaxy_explorer.utils.progress import QUIET
 
 COMMANDS = (
-    *("demo", "simulate", "check", "ingest", "train", "evaluate", "info", "classify", "deconvolve"),
-    *("evaluate-deconvolution", "prior", "generate", "labels", "steer", "report", "serve"),
-    *("excerpt", "card"),
+    *("demo", "simulate", "check", "ingest", "train", "evaluate", "info", "classify", "encode"),
+    *("deconvolve", "evaluate-deconvolution", "prior", "generate", "labels", "steer", "report"),
+    *("serve", "excerpt", "card"),
 )
 MODULES = {
     "card": "info",
@@ -28,7 +28,10 @@ MODULES = {
 }
 """Of commands that share one, for they share their options."""
 RESUMABLE = frozenset(
-    ("simulate", "ingest", "train", "evaluate", "evaluate-deconvolution", "prior", "generate")
+    (
+        *("simulate", "ingest", "train", "evaluate", "evaluate-deconvolution", "prior"),
+        *("generate", "encode"),
+    )
 )
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 HELP = {"help_option_names": ["-h", "--help"]}

@@ -12,6 +12,7 @@ GalaxyExplorerError
 ├── RequestError     galaxies are asked for that the emulator cannot make
 ├── LabelError       a label is refused, or the label log cannot be used
 │   └── NotSaved     a label could not be written; trying again may help
+├── SchedulerError   the workers or their scheduler were lost on the way
 └── SettingError     a setting is unknown or out of its range
 
 Each message names the file, the field and the cure.
@@ -80,6 +81,10 @@ class LabelError(GalaxyExplorerError):
 
 class NotSaved(LabelError):
     """A label could not be written: disk full, log locked. Nothing of it is stored."""
+
+
+class SchedulerError(GalaxyExplorerError):
+    """The workers of a run, or their scheduler, were lost; what was done is kept."""
 
 
 class SettingError(GalaxyExplorerError):

@@ -96,5 +96,6 @@ def _figures() -> bytes:
         for place, method in enumerate(METHODS)
     ]  # fmt: skip
     band = {"limit_cycles_per_arcsec": 5.1, "frequency": [0.0, 4.0, 8.0], "mtf": [1.0, 0.3, 0.0]}
-    found = {"format": FORMAT, "model": NAME, "figures": figures, "band": band, "targets": []}
+    stamps = {"n": 3, "chi2": {method: [0.9, 1.0, 1.2] for method in METHODS[-2:]}}
+    found = {"format": FORMAT, "model": NAME, "figures": figures, "band": band, "stamps": stamps}
     return json.dumps(found).encode()

@@ -6,11 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from galaxy_explorer import load_bundle
-from galaxy_explorer.bundle.card import card_with_priors, model_card
 from galaxy_explorer.bundle.writer import add_prior_files
 from galaxy_explorer.cli import app
 from galaxy_explorer.emulation.emulator import Emulator, Request
@@ -59,15 +57,6 @@ def test_a_bundle_with_the_psf_layer_is_given_a_prior(tmp_path) -> None:
     again = add_prior(path, survey.path, recipe="tiny")
     assert load_bundle(path).manifest.files == after.manifest.files
     assert again == NAME
-
-
-def test_the_card_keeps_all_but_the_section_on_priors(tmp_path) -> None:
-    bundle = load_bundle(write_small_bundle(tmp_path / "b"))
-    bare = replace(bundle.manifest, priors={})
-    whole = model_card(bundle.manifest)
-    assert "## Prior of the emulator" in whole
-    assert card_with_priors(model_card(bare), bundle.manifest).split() == whole.split()
-    assert card_with_priors(whole, bundle.manifest).split() == whole.split()
 
 
 def test_a_prior_that_does_not_fit_leaves_the_bundle_as_it_was(tmp_path) -> None:

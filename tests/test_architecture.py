@@ -143,7 +143,7 @@ def test_the_app_only_joins_its_parts() -> None:
 
 def is_command(path: Path, function: Function) -> bool:
     """Whether a function is a command: its arguments are the options, one each."""
-    options = path == PACKAGE / "api.py" and not function.name.startswith("_")
+    options = path.parent == PACKAGE / "api" and not function.name.startswith("_")
     return options or (path.parent.name == "commands" and function.name == path.stem)
 
 

@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from galaxy_explorer import load_bundle
+from galaxy_explorer.bundle.catalogue import column_array
 from galaxy_explorer.bundle.clusterings import FULL, PACKED, packed, unpacked
-from galaxy_explorer.bundle.files import column_array
 from galaxy_explorer.errors import BundleError
 from tests.small_bundle import write_small_bundle
 
@@ -86,11 +86,11 @@ def test_absent_values_have_one_meaning():
             "maybe": [True, None],
         }
     )
-    assert column_array(table, "text").tolist() == ["a", ""]
-    np.testing.assert_array_equal(column_array(table, "whole"), [1, np.nan])
-    np.testing.assert_array_equal(column_array(table, "real"), [0.5, np.nan])
-    assert column_array(table, "truth").dtype == bool
-    assert column_array(table, "maybe").tolist() == ["True", ""]
+    assert column_array(table["text"]).tolist() == ["a", ""]
+    np.testing.assert_array_equal(column_array(table["whole"]), [1, np.nan])
+    np.testing.assert_array_equal(column_array(table["real"]), [0.5, np.nan])
+    assert column_array(table["truth"]).dtype == bool
+    assert column_array(table["maybe"]).tolist() == ["True", ""]
 
 
 def test_every_array_is_read_only(bundle):

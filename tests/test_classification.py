@@ -82,7 +82,7 @@ def test_only_bad_images(bundle, folder):
 def test_order_and_batches_do_not_matter(bundle, folder, monkeypatch):
     files = expand([str(folder)])
     together = list(classify_images(bundle, files))
-    monkeypatch.setattr("galaxy_explorer.classification.BATCH", 2)
+    monkeypatch.setattr("galaxy_explorer.classification.blocks.BATCH", 2)
     apart = list(classify_images(bundle, files[::-1]))[::-1]
     for one, other in zip(together, apart, strict=True):
         assert (one.file, one.reason) == (other.file, other.reason)
@@ -118,7 +118,7 @@ def test_what_no_training_galaxy_looks_like_is_flagged(bundle, stamps):
 def test_what_is_reconstructed_well_is_not_flagged(bundle, stamps, monkeypatch):
     for name in bundle.models:
         worse = np.full(len(bundle), 1e9, np.float32)
-        monkeypatch.setitem(bundle._columns, f"{name}/error", worse)
+        monkeypatch.setitem(bundle.catalogue._columns, f"{name}/error", worse)
     assert [r.out_of_distribution for r in classify_stamps(bundle, stamps)] == ["no"] * 3
 
 

@@ -54,6 +54,21 @@ def run(*words: object):
     return CliRunner().invoke(app, ["generate", *map(str, words)])
 
 
+@pytest.mark.slow
+def test_workers_draw_the_same_galaxies(bundle: Path, tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as workers have: sums depend on how many share them
+    words = (bundle, "-n", "20", "--seed", "3", "--set", "magnitude=15")
+    try:
+        alone = run(*words, "--out", tmp_path / "alone.fits")
+    finally:
+        torch.set_num_threads(threads)
+    many = run(*words, "--out", tmp_path / "many.fits", "--scheduler", "2")
+    assert (alone.exit_code, many.exit_code) == (0, 0), many.output
+    assert (tmp_path / "alone.fits").read_bytes() == (tmp_path / "many.fits").read_bytes()
+    assert not (tmp_path / "many.fits.work").exists()
+
+
 def test_a_run_that_was_killed_ends_in_the_same_file(bundle: Path, tmp_path: Path) -> None:
     words = (bundle, "--ttype", "4", "-n", "20", "--seed", "3")
     whole, cut = tmp_path / "whole.fits", tmp_path / "cut.fits"

@@ -13,12 +13,12 @@ import typer
 
 from galaxy_explorer.cli import app
 from galaxy_explorer.survey.check import EXAMINED, SHEET_STAMPS
+from galaxy_explorer.survey.cubes import CUBE_SUFFIXES
 from galaxy_explorer.survey.images import SUFFIXES as PICTURES
 from galaxy_explorer.survey.limits import MAX_BAD_SHARE
 from galaxy_explorer.survey.preprocessing import RADII_A_HALF_SIDE
 from galaxy_explorer.survey.repeats import FEWEST_PAIRS
 from galaxy_explorer.survey.scales import SAME_SCALE
-from galaxy_explorer.survey.sources import CUBE_SUFFIXES
 from galaxy_explorer.utils.tables import LARGEST_STAGE, LEAST_STAGE
 
 ROOT = Path(__file__).resolve().parent.parent

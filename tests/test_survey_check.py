@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import zarr
 
 from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.errors import SurveyError
-from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.survey.store import Survey, fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,22 @@ def test_the_last_bit_of_a_pixel_makes_no_other_survey(bundle, survey) -> None:
     rng = np.random.default_rng(0)
     check_survey(bundle, survey)
     check_survey(bundle, made_again(survey, lambda s: s * (1 + 1e-7 * rng.normal(size=s.shape))))
+
+
+def test_a_survey_of_format_1_and_the_same_made_now_are_one(bundle, survey, tmp_path) -> None:
+    shutil.copytree(survey.path, tmp_path / "old")
+    shutil.rmtree(tmp_path / "old" / "stamps.zarr")
+    stamps = survey.stamps()
+    zarr.create_array(
+        tmp_path / "old" / "stamps.zarr", data=stamps, chunks=(256, *stamps.shape[1:])
+    )
+    path = tmp_path / "old" / "survey.json"
+    meta = json.loads(path.read_text()) | {"format": 1}
+    path.write_text(json.dumps(meta))
+    path.write_text(json.dumps(meta | {"fingerprint": fingerprint(tmp_path / "old")}))
+    old = Survey.open(tmp_path / "old")
+    assert old.meta["fingerprint"] != survey.meta["fingerprint"]
+    check_survey(bundle, old)
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,28 @@
 """A bundle: everything the explorer needs, as numbers in one folder.
 
-`load_bundle(path)` checks every file against the manifest before parsing any, in under two
-seconds and without torch, pandas, scikit-learn or panel. `save_bundle` writes a folder that is
-whole or absent. What a bundle holds no pixel of: the survey; `Bundle.decode` gives the
-reconstruction of any galaxy from its code map or latents.
+`load_bundle(path)` checks every file against the manifest before parsing it, in under two
+seconds and without torch, pandas, scikit-learn or panel. Of many galaxies the code maps, latents
+and features are mapped, and checked part by part when they are first read. `save_bundle` writes a
+folder that is whole or absent. What a bundle holds no pixel of: the survey; `Bundle.decode` gives
+the reconstruction of any galaxy from its code map or latents.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from galaxy_explorer.bundle.catalogue import (
+    Catalogue,
+    column_array,
+    open_catalog,
+    parse_catalog,
+    release_memory,
+)
 from galaxy_explorer.bundle.clusterings import Clustering, read_clustering
 from galaxy_explorer.bundle.emulation import EMULATION, EmulatorEvaluation, parse_emulation
 from galaxy_explorer.bundle.evaluation import (
@@ -28,14 +36,14 @@ from galaxy_explorer.bundle.files import (
     CARD,
     CATALOG,
     MANIFEST,
-    column_array,
-    parse_catalog,
+    check_folder,
     read_manifest,
     verified_bytes,
-    verify_files,
+    verify_file,
 )
 from galaxy_explorer.bundle.json_values import FieldError, build, strict_json
 from galaxy_explorer.bundle.manifest import (
+    PARTED,
     Manifest,
     ModelEntry,
     PriorEntry,
@@ -43,6 +51,7 @@ from galaxy_explorer.bundle.manifest import (
     main_prior,
     parse_manifest,
 )
+from galaxy_explorer.bundle.names import NAMES, read_names
 from galaxy_explorer.bundle.networks import (
     check_other_networks,
     open_model,
@@ -50,19 +59,16 @@ from galaxy_explorer.bundle.networks import (
     open_regressor,
     read_encoded,
 )
+from galaxy_explorer.bundle.parts import StoredArray
 from galaxy_explorer.clustering.naming import COLUMNS as NAMING_COLUMNS
 from galaxy_explorer.clustering.naming import ClusterName, name_clusters
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.registry import AUTOENCODERS, LATENTS
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from galaxy_explorer.models.protocols import Autoencoder, Prior
     from galaxy_explorer.models.psf import PSFVQVAE
     from galaxy_explorer.models.ttype_regressor import StoredRegressor
-
-REQUIRED_COLUMNS = ("galaxy_id", "ra", "dec", "ttype", "ttype_class", "source", "split")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,12 +88,11 @@ class Bundle:
     card: str
     evaluation: Evaluation | None
     emulation: EmulatorEvaluation | None
-    _table: pa.Table
-    _encoded: dict[str, np.ndarray]
+    catalogue: Catalogue
+    _encoded: dict[str, StoredArray]
     _loaded: dict[str, Autoencoder] = field(default_factory=dict)
     _loaded_priors: dict[str, Prior] = field(default_factory=dict)
     _loaded_regressors: list[StoredRegressor] = field(default_factory=list)
-    _columns: dict[str, np.ndarray] = field(default_factory=dict)
     _names: dict[str, tuple[ClusterName, ...]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -130,13 +135,11 @@ class Bundle:
     @property
     def column_names(self) -> list[str]:
         """Names of the catalogue's columns."""
-        return list(self._table.column_names)
+        return list(self.catalogue.column_names)
 
     def column(self, name: str) -> np.ndarray:
         """A catalogue column (N,), read-only. Raises KeyError for an unknown name."""
-        if name not in self._columns:
-            self._columns[name] = column_array(self._table, name)
-        return self._columns[name]
+        return self.catalogue.column(name)
 
     def cluster_names(self, clustering: str) -> tuple[ClusterName, ...]:
         """What the clusters of a clustering are called, by their number; all different.
@@ -145,8 +148,11 @@ class Bundle:
         """
         if clustering not in self._names:
             found = self.clusterings[clustering]
-            columns = {n: self.column(n) for n in NAMING_COLUMNS if n in self.column_names}
+            # Not kept: of many galaxies they take more room than all that pages show.
+            stored = {n: self.catalogue.stored(n) for n in NAMING_COLUMNS if n in self.column_names}
+            columns = {name: column_array(column) for name, column in stored.items()}
             self._names[clustering] = name_clusters(found.labels, columns, len(found.clusters))
+            release_memory()
         return self._names[clustering]
 
     def codes(self, model: str) -> np.ndarray:
@@ -167,13 +173,13 @@ class Bundle:
 
         Code maps (N, h, w), both maps row by row (N, F) of a hierarchical model, or latents (N, D).
         """
-        return self._encoded[model]
+        return self._encoded[model].whole()
 
     def _of_kind(self, model: str, *, codes: bool) -> np.ndarray:
         encoded = self._encoded[model]
         if (encoded.dtype.kind == "u") != codes:
             raise KeyError(f"{model} has {LATENTS if codes else 'code maps'} instead")
-        return encoded
+        return encoded.whole()
 
     def load_model(self, name: str) -> Autoencoder:
         """The trained autoencoder, in evaluation mode; loads torch at the first call.
@@ -222,7 +228,7 @@ class Bundle:
 
     def decode(self, model: str, rows: np.ndarray) -> np.ndarray:
         """Reconstruct galaxies from code maps or latents: (n, C, S, S) float32, stretched units."""
-        return self.draw(model, self.encoded(model)[rows])
+        return self.draw(model, self._encoded[model].rows(rows))
 
     def draw(self, model: str, codes: np.ndarray) -> np.ndarray:
         """What a model draws from any code maps or latents: (n, C, S, S) float32, stretched."""
@@ -231,26 +237,13 @@ class Bundle:
         return decode_codes(self.load_model(model), codes)
 
 
-def _check_values(table: pa.Table, path: Path) -> None:
-    """Raise BundleError for a galaxy that is there twice, or a number that is infinite."""
-    names, counts = np.unique(column_array(table, "galaxy_id"), return_counts=True)
-    if (counts > 1).any():
-        twice = names[counts > 1]
-        raise BundleError(
-            f"{path}: galaxy_id {str(twice[0])[:60]!r} is there more than once, as are"
-            f" {len(twice) - 1} others; each galaxy needs an identifier of its own"
-        )
-    for name in ("ra", "dec", "ttype"):
-        values = column_array(table, name)
-        if values.dtype.kind not in "iuf" or np.isinf(values).any():
-            raise BundleError(f"{path}: column {name} holds what is no finite number (nor NaN)")
-
-
 def load_bundle(path: str | Path) -> Bundle:
     """Open a bundle folder: hash every file, then parse it.
 
     Raises BundleError naming the first file that is missing, extra, truncated, altered, linked,
-    or not what the manifest says.
+    or not what the manifest says. Of a bundle of many galaxies (format 3) that is said of the
+    contents of code maps, latents, features and columns when they are first used; `verify_bundle`
+    looks at all of them.
 
     >>> import galaxy_explorer as ge
     >>> bundle = ge.load_bundle("trained/toy")
@@ -260,19 +253,26 @@ def load_bundle(path: str | Path) -> Bundle:
     folder = Path(path)
     values, digest = read_manifest(folder)
     manifest = parse_manifest(values, folder / MANIFEST)
-    data = verify_files(folder, manifest.files)
-    table = parse_catalog(data[CATALOG], folder / CATALOG, manifest.n_galaxies)
-    if absent := [name for name in REQUIRED_COLUMNS if name not in table.column_names]:
-        raise BundleError(f"{folder / CATALOG}: column {absent[0]} is missing")
-    _check_values(table, folder / CATALOG)
+    check_folder(folder, manifest.files)
+    parted, at = manifest.format == PARTED, folder / CATALOG
+    later = manifest.in_parts | ({CATALOG, NAMES} if parted else set())
+    files = manifest.files.items()
+    data = {name: verified_bytes(folder / name, e) for name, e in files if name not in later}
+    catalogue = (
+        open_catalog(at, manifest.files[CATALOG], manifest.n_galaxies)
+        if parted
+        else parse_catalog(data[CATALOG], at, manifest.n_galaxies)
+    )
     encoded = read_encoded(manifest, data, folder)
     check_other_networks(manifest, data, folder, encoded)
-    clusterings = {
-        key: read_clustering(
-            key, entry, folder=folder, data=data, table=table, encoded=encoded[entry.model]
-        )
-        for key, entry in manifest.clusterings.items()
-    }
+    clusterings = {}
+    for key, entry in manifest.clusterings.items():
+        clusterings[key] = read_clustering(
+            key, entry, folder=folder, files=manifest.files, data=data[entry.file],
+            catalogue=catalogue, encoded=encoded[entry.model],
+        )  # fmt: skip
+        if not parted:
+            clusterings[key].read()
     evaluation, emulation = None, None
     if EVALUATION in data:
         at = folder / EVALUATION
@@ -280,6 +280,7 @@ def load_bundle(path: str | Path) -> Bundle:
     if EMULATION in data:
         at = folder / EMULATION
         emulation = parse_emulation(strict_json(data[EMULATION], at), at)
+    release_memory()
     return Bundle(
         path=folder,
         hash=digest,
@@ -288,9 +289,28 @@ def load_bundle(path: str | Path) -> Bundle:
         card=data[CARD].decode(errors="replace"),
         evaluation=evaluation,
         emulation=emulation,
-        _table=table,
+        catalogue=catalogue,
         _encoded=encoded,
     )
+
+
+def verify_bundle(path: str | Path) -> Bundle:
+    """Open a bundle and check all that is in it, whenever it would be read; returns it open.
+
+    Raises BundleError naming the first file that is not what the manifest says.
+    """
+    bundle = load_bundle(path)
+    for name in bundle.manifest.in_parts:
+        verify_file(bundle.path / name, bundle.manifest.files[name])
+    if NAMES in bundle.manifest.files:
+        read_names(bundle.path / NAMES, bundle.manifest.files[NAMES], len(bundle))
+    for name in bundle.models:
+        bundle.encoded(name)
+    for name in bundle.column_names:
+        column_array(bundle.catalogue.stored(name))
+    for clustering in bundle.clusterings.values():
+        replace(clustering).read()
+    return bundle
 
 
 NO_PSF_MODEL = "train one with galaxy-explorer train SURVEY --models k512-psf-21x21"

@@ -129,25 +129,6 @@ def measured_by(card: str) -> str:
     return found[1] if found else ""
 
 
-def card_with_priors(card: str, manifest: Manifest) -> str:
-    """A finished card with the section on priors in its place, everything else as it was."""
-    section = _render("priors", manifest=manifest, heading=PRIOR_HEAD)
-    return _with_section(card, PRIOR_HEAD, section, before="Clusters")
-
-
-def card_with_steered(card: str, manifest: Manifest) -> str:
-    """A finished card with the section on steered clusters, everything else as it was."""
-    section = _render("steered", manifest=manifest)
-    return _with_section(card, STEERED_HEAD, section, before="Agreement")
-
-
-def _with_section(card: str, head: str, section: str, before: str) -> str:
-    parts = [part for part in f"\n{card}".split("\n## ") if not part.startswith(head)]
-    place = next((i for i, part in enumerate(parts) if part.startswith(before)), len(parts))
-    parts.insert(place, section.strip().removeprefix("## ") + "\n")
-    return "\n## ".join(parts).lstrip("\n")
-
-
 def claims_text(name: str, evaluation: Evaluation) -> str:
     """Markdown of all claims; nothing in it is typed by hand."""
     return _render("claims", name=name, evaluation=evaluation)

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from galaxy_explorer.bundle.files import CATALOG, column_array, parse_arrays, read_only
+from galaxy_explorer.bundle.catalogue import Catalogue
+from galaxy_explorer.bundle.files import CATALOG, FileEntry, parse_arrays, read_only
 from galaxy_explorer.bundle.json_values import Count, FieldError, Name, Text, check_known, one_of
+from galaxy_explorer.bundle.parts import StoredArray, finite, mapped_array
+from galaxy_explorer.clustering.embedding import Placing
 from galaxy_explorer.clustering.features import FeatureMap, index_features
 from galaxy_explorer.clustering.mixture import Mixture
 from galaxy_explorer.clustering.summary import KINDS, TTYPE_CLASSES, ClusterSummary, kind_of
 from galaxy_explorer.errors import BundleError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SCORES = ("ami", "homogeneity", "eta2")
 Row = Annotated[int, Meta(ge=-1)]
 Classes = Annotated[tuple[Count, ...], Meta(min_length=TTYPE_CLASSES, max_length=TTYPE_CLASSES)]
 STEERED_NAME = r"\A[a-z0-9][a-z0-9_-]{0,40}\Z"
 FULL, PACKED = "precisions_cholesky", "precisions_packed"
+FEATURES = "features"
+SPARSITY = "sparsity"
+"""Column of a clustering of many galaxies: how thin code space is around each."""
 
 
 class Score(Struct, frozen=True):
@@ -95,12 +99,27 @@ class Steering(Struct, frozen=True, kw_only=True):
     gain: Score
 
 
+class PlacingEntry(Struct, frozen=True, kw_only=True):
+    """How a map was drawn of which UMAP saw the landmarks alone.
+
+    landmarks: galaxies that UMAP drew; the others lie among their nearest neighbours. error: by how
+    much these miss, measured on `held` landmarks: median distance from where UMAP drew them, over
+    the root mean square distance of the landmarks from their centre.
+    """
+
+    landmarks: Count
+    held: Count
+    error: Annotated[float, Meta(ge=0, le=1e9)]
+
+
 class ClusteringEntry(Struct, frozen=True, kw_only=True):
     """What the manifest says of a clustering; arrays lie in `file`, columns in the catalogue.
 
+    values: file of the features of many galaxies, which lie in `file` where they are few.
     mixture: the settings that it was fitted with. alignment: of aligned features, which second
     looks at galaxies they were fitted on, and what becomes of others. steering: of a clustering
-    along directions that labels gave, which is named <model>/<features>/<name>. agreement: scores
+    along directions that labels gave, which is named <model>/<features>/<name>. placing: of a map
+    that UMAP drew of some of the galaxies. agreement: scores
     by name,
     on the held-out test split; agreement_all: on all galaxies with a type; n_ttype: how many they
     are.
@@ -109,6 +128,7 @@ class ClusteringEntry(Struct, frozen=True, kw_only=True):
     model: Name
     features: Literal["index", "codes", "latents", "rings", "aligned"]
     file: Name
+    values: Name | None = None
     n_components: Annotated[int, Meta(ge=1, le=65536)]
     effective_clusters: Annotated[int, Meta(ge=0, le=65536)]
     agreement: dict[str, Score]
@@ -117,6 +137,7 @@ class ClusteringEntry(Struct, frozen=True, kw_only=True):
     mixture: dict[str, Any] = {}
     alignment: dict[str, Any] = {}
     steering: Steering | None = None
+    placing: PlacingEntry | None = None
     clusters: tuple[ClusterEntry, ...]
 
 
@@ -124,26 +145,83 @@ class ClusteringEntry(Struct, frozen=True, kw_only=True):
 class Clustering:
     """One clustering of all galaxies, with N rows in the order of the catalogue.
 
-    key: "<model>/<features>", or that and the name of a steered one. labels (N,) int16,
-    responsibility (N,) float32 of that cluster, coordinates (N, 2) float32 on the map (for the view
-    only). agreement: score -> value, low, high, chance, on the held-out test split. feature_map:
-    None for the index features. feature_values (N, P): what the mixture is given. steering: of a
-    clustering along directions that labels gave.
+    key: "<model>/<features>", or that and the name of a steered one. agreement: score -> value,
+    low, high, chance, on the held-out test split. feature_map: None for the index features.
+    steering: of a clustering along directions that labels gave. Arrays are read-only, and read
+    when they are first asked for, which of a damaged bundle of many galaxies raises BundleError.
     """
 
     key: str
     model: str
     features: str
-    labels: np.ndarray
-    responsibility: np.ndarray
-    coordinates: np.ndarray
     clusters: tuple[ClusterSummary, ...]
     agreement: dict[str, Score]
     effective_clusters: int
     mixture: Mixture
     feature_map: FeatureMap | None
-    feature_values: np.ndarray
-    steering: Steering | None = None
+    steering: Steering | None
+    _columns: _Columns = field(repr=False)
+    _values: StoredArray | None = field(repr=False)
+    _encoded: StoredArray = field(repr=False)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Cluster of each galaxy, (N,) int16."""
+        return self._columns.labels(len(self.clusters))
+
+    @cached_property
+    def responsibility(self) -> np.ndarray:
+        """Probability of each galaxy's cluster, (N,) float32."""
+        return self._columns.of("responsibility", np.float32)
+
+    @cached_property
+    def coordinates(self) -> np.ndarray:
+        """Places on the map, (N, 2) float32, for the view only."""
+        axes = [self._columns.of(axis, np.float32) for axis in "xy"]
+        return read_only(np.stack(axes, axis=1))
+
+    @cached_property
+    def feature_values(self) -> np.ndarray:
+        """What the mixture is given of each galaxy, (N, P): made again where that is quick."""
+        if self.feature_map is None:
+            return read_only(index_features(self._encoded.whole()))
+        if self._values is None:
+            return read_only(self.feature_map.apply(self._encoded.whole().astype(np.float32)))
+        return read_only(self._values.whole().astype(np.float32))
+
+    @cached_property
+    def placing(self) -> Placing:
+        """What puts new galaxies on its map, by the features of its mixture."""
+        return Placing(self.feature_values, self.coordinates)
+
+    def read(self) -> None:
+        """Read and check all arrays now. Raises BundleError."""
+        for array in (self.labels, self.responsibility, self.coordinates, self.feature_values):
+            array.flags.writeable = False
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of a clustering in the catalogue."""
+
+    key: str
+    catalogue: Catalogue
+    path: Path
+
+    def of(self, name: str, dtype: type[np.generic]) -> np.ndarray:
+        """A column of the given type, finite."""
+        whole = f"{self.key}/{name}"
+        values = self.catalogue.column(whole)
+        if values.dtype != dtype or not np.isfinite(values).all():
+            raise BundleError(f"{self.path}: {whole} is not finite {np.dtype(dtype).name}")
+        return values
+
+    def labels(self, count: int) -> np.ndarray:
+        """The clusters, all among so many."""
+        labels = self.of("cluster", np.int16)
+        if labels.min() < 0 or labels.max() >= count:
+            raise BundleError(f"{self.path}: {self.key}/cluster is not in 0..{count - 1}")
+        return labels
 
 
 def check_clusterings(
@@ -160,6 +238,7 @@ def check_clusterings(
         if key != f"{entry.model}/{entry.features}{steered}":
             raise FieldError(place, "is not named <model>/<features>, and its own name if steered")
         check_known(entry.file, files, f"{place}.file")
+        check_known(entry.values or entry.file, files, f"{place}.values")
         for score in SCORES:
             if score not in entry.agreement:
                 raise FieldError(f"{place}.agreement.{score}", "is missing")
@@ -207,68 +286,53 @@ def read_clustering(
     entry: ClusteringEntry,
     *,
     folder: Path,
-    data: dict[str, bytes],
-    table: pa.Table,
-    encoded: np.ndarray,
+    files: Mapping[str, FileEntry],
+    data: bytes,
+    catalogue: Catalogue,
+    encoded: StoredArray,
 ) -> Clustering:
-    """One clustering; `encoded` is what its model makes of all galaxies. Raises BundleError."""
+    """One clustering; data: of its file; encoded: what its model makes of all galaxies.
+
+    Raises BundleError, for what is in its columns and features when they are read.
+    """
     path = folder / entry.file
-    arrays = parse_arrays(data[entry.file], path)
+    arrays = parse_arrays(data, path)
+    columns = _Columns(key, catalogue, folder / CATALOG)
     try:
         mixture = Mixture.from_arrays(unpacked(arrays))
         index = entry.features == "index"
         feature_map = None if index else FeatureMap.from_arrays(arrays)
-        values = _feature_values(entry.features, feature_map, arrays, encoded)
+        size = mixture.means.shape[1]
+        if index:
+            found, values = math.prod(encoded.shape[1:]), None
+        elif entry.features == "latents":
+            found, values = len(feature_map.components), None  # type: ignore[union-attr]
+            if feature_map is not None and len(feature_map.mean) != encoded.shape[1]:
+                raise ValueError(f"pca_mean does not fit latents {encoded.shape}")
+        elif entry.values is not None:
+            at, shape = folder / entry.values, (len(encoded), size)
+            found, values = size, mapped_array(at, files[entry.values], FEATURES, shape, finite)
+        else:
+            values = _stored_values(arrays, len(encoded))
+            found = values.shape[1]
     except ValueError as error:
         raise BundleError(f"{path}: {error}") from None
     count = entry.n_components
     if mixture.n_components != count:
         raise BundleError(f"{path}: {mixture.n_components} components where {count} are expected")
-    if values.shape != (len(encoded), mixture.means.shape[1]):
-        raise BundleError(f"{path}: features {values.shape} do not fit its means")
-    labels = _key_column(table, f"{key}/cluster", np.int16, folder)
-    if labels.min() < 0 or labels.max() >= count:
-        raise BundleError(f"{folder / CATALOG}: {key}/cluster is not in 0..{count - 1}")
-    axes = [_key_column(table, f"{key}/{axis}", np.float32, folder) for axis in "xy"]
+    if found != size:
+        raise BundleError(f"{path}: {found} features do not fit its means {mixture.means.shape}")
+    for name in ("cluster", "responsibility", "x", "y"):
+        if f"{key}/{name}" not in catalogue.column_names:
+            raise BundleError(f"{folder / CATALOG}: column {key}/{name} is missing")
     return Clustering(
-        key=key,
-        model=entry.model,
-        features=entry.features,
-        labels=labels,
-        responsibility=_key_column(table, f"{key}/responsibility", np.float32, folder),
-        coordinates=read_only(np.stack(axes, axis=1)),
-        clusters=_told(entry.clusters),
-        agreement=entry.agreement,
-        effective_clusters=entry.effective_clusters,
-        mixture=mixture,
-        feature_map=feature_map,
-        feature_values=read_only(values),
-        steering=entry.steering,
-    )
+        key, entry.model, entry.features, _told(entry.clusters), entry.agreement,
+        entry.effective_clusters, mixture, feature_map, entry.steering, columns, values, encoded,
+    )  # fmt: skip
 
 
-def _feature_values(
-    kind: str,
-    feature_map: FeatureMap | None,
-    arrays: Mapping[str, np.ndarray],
-    encoded: np.ndarray,
-) -> np.ndarray:
-    """Features (N, P): made again where that is quick, else as stored."""
-    if feature_map is None:
-        return index_features(encoded)
-    if kind == "latents":
-        return feature_map.apply(encoded.astype(np.float32))
-    stored = arrays.get("features")
-    if stored is None or stored.dtype.kind != "f":
-        raise ValueError("features are missing")
-    return stored.astype(np.float32)
-
-
-def _key_column(table: pa.Table, name: str, dtype: type[np.generic], folder: Path) -> np.ndarray:
-    """A clustering's own column, of the given type and finite."""
-    if name not in table.column_names:
-        raise BundleError(f"{folder / CATALOG}: column {name} is missing")
-    values = column_array(table, name)
-    if values.dtype != dtype or not np.isfinite(values).all():
-        raise BundleError(f"{folder / CATALOG}: {name} is not finite {np.dtype(dtype).name}")
-    return values
+def _stored_values(arrays: Mapping[str, np.ndarray], rows: int) -> StoredArray:
+    stored = arrays.get(FEATURES)
+    if stored is None or stored.dtype.kind != "f" or stored.ndim != 2 or len(stored) != rows:
+        raise ValueError(f"{FEATURES} of {rows} galaxies are missing")
+    return StoredArray(stored)

@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from msgspec import Meta, Struct, field
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 
 from galaxy_explorer.bundle.json_values import Count, strict_json
 from galaxy_explorer.errors import BundleError
+from galaxy_explorer.utils.files import sha256_of
 
 MANIFEST = "manifest.json"
 WHOLE = "copy the whole bundle again, or start again what had it open before"
@@ -37,6 +36,8 @@ FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_FILE_BYTES = 4 << 30
+PART_BYTES = 4 << 20
+"""Of a large file that is hashed in parts, each of them but the last."""
 MAX_HEADER_BYTES = 1 << 20
 FREE_BYTES = 256 << 20
 UNPACKED_SHARE = 64
@@ -47,11 +48,18 @@ MAX_ALL_COLUMNS = 2000
 NPY_HEADER_BYTES = 1024
 
 
-class FileEntry(Struct, frozen=True):
-    """What the manifest says of a file: its SHA-256 and its size in bytes."""
+Digest = Annotated[str, Meta(pattern=rf"\A{SHA256.pattern}\Z")]
 
-    sha256: Annotated[str, Meta(pattern=rf"\A{SHA256.pattern}\Z")]
+
+class FileEntry(Struct, frozen=True):
+    """What the manifest says of a file: its SHA-256 and its size in bytes.
+
+    parts: the SHA-256 of every PART_BYTES of it; none of files that are read at once.
+    """
+
+    sha256: Digest
     size: Count = field(name="bytes")
+    parts: tuple[Digest, ...] = ()
 
 
 def read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
@@ -77,37 +85,59 @@ def seal_line(digest: str) -> str:
     return f"{digest}  {MANIFEST}\n"
 
 
-def verify_files(folder: Path, files: Mapping[str, FileEntry]) -> dict[str, bytes]:
-    """Read every file of the manifest, having compared the folder's contents, sizes and hashes.
+def check_folder(folder: Path, files: Mapping[str, FileEntry]) -> None:
+    """Compare the names and sizes in a folder with the manifest; no file is read.
 
-    Raises BundleError naming the first missing, extra, truncated, altered or linked file.
+    Raises BundleError naming the first missing, extra, truncated or linked file.
     """
     present = {path.name for path in folder.iterdir()} - {MANIFEST, SEAL}
     if extra := sorted(present - files.keys()):
         raise BundleError(f"{folder / extra[0]}: not in {MANIFEST}; remove it")
-    return {name: verified_bytes(folder / name, entry) for name, entry in files.items()}
+    for name, entry in files.items():
+        check_regular(folder / name, entry.size, exactly=True)
 
 
 def verified_bytes(path: Path, entry: FileEntry) -> bytes:
     """The bytes of one file, as large and with the SHA-256 that its manifest entry has."""
-    size = entry.size
-    data = _read_regular(path, min(size, MAX_FILE_BYTES))
-    if len(data) != size:
-        raise BundleError(f"{path}: {len(data)} bytes where {MANIFEST} has {size}; {WHOLE}")
+    check_regular(path, entry.size, exactly=True)
+    check_regular(path, MAX_FILE_BYTES)
+    data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != entry.sha256:
-        raise BundleError(f"{path}: altered (its SHA-256 is not the one in {MANIFEST}); {WHOLE}")
+        raise altered(path)
     return data
 
 
-def _read_regular(path: Path, limit: int) -> bytes:
+def verify_file(path: Path, entry: FileEntry) -> None:
+    """Compare a file with its manifest entry without keeping it. Raises BundleError."""
+    check_regular(path, entry.size, exactly=True)
+    if sha256_of(path) != entry.sha256:
+        raise altered(path)
+
+
+def altered(path: Path) -> BundleError:
+    """The error that names a file whose bytes are not those of the manifest."""
+    return BundleError(f"{path}: altered (its SHA-256 is not the one in {MANIFEST}); {WHOLE}")
+
+
+def check_regular(path: Path, size: int, *, exactly: bool = False) -> None:
+    """Raise BundleError for a file that is missing, linked, or of another size.
+
+    size: bytes, at most, or exactly as many.
+    """
     try:
         status = path.lstat()
     except OSError:
         raise BundleError(f"{path}: missing; {WHOLE}") from None
     if not stat.S_ISREG(status.st_mode):
         raise BundleError(f"{path}: not a regular file; links and folders are refused")
-    if status.st_size > limit:
-        raise BundleError(f"{path}: {status.st_size} bytes where at most {limit} are expected")
+    if exactly and status.st_size != size:
+        raise BundleError(f"{path}: {status.st_size} bytes where {MANIFEST} has {size}; {WHOLE}")
+    if status.st_size > size:
+        raise BundleError(f"{path}: {status.st_size} bytes where at most {size} are expected")
+
+
+def _read_regular(path: Path, limit: int) -> bytes:
+    check_regular(path, limit)
     return path.read_bytes()
 
 
@@ -174,61 +204,6 @@ def _read_codes(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
     return np.frombuffer(stream.read(), dtype=kind, count=math.prod(shape))
 
 
-def parse_catalog(data: bytes, path: Path, rows: int) -> pa.Table:
-    """Parse the verified catalogue, a table of plain columns with `rows` rows.
-
-    Raises BundleError for another row count, nested or too many columns, a table that would take
-    much more memory than its file deserves, or malformed Parquet; all before it is unpacked.
-    """
-    try:
-        source = pq.ParquetFile(pa.BufferReader(data))
-        meta, schema = source.metadata, source.schema_arrow
-        if meta.num_rows != rows:
-            raise BundleError(f"{path}: {meta.num_rows} rows where {MANIFEST} has {rows}")
-        _check_schema(schema, path)
-        packed = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
-        check_unpacked(path, max(packed, 8 * rows * len(schema)), len(data))
-        # Texts that repeat stay packed until it is known how much they would be.
-        texts = [one.name for one in schema if _is_text(one.type)]
-        packed_texts = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
-        table = packed_texts.read()
-        table.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise BundleError(f"{path}: not a Parquet table: {error}") from None
-    for name in texts:
-        column = table.column(name)
-        kept = [chunk.dictionary for chunk in column.chunks if pa.types.is_dictionary(chunk.type)]
-        widest = max((len(t or "") for d in kept for t in d.to_pylist()), default=0)
-        check_unpacked(path, 4 * widest * rows, len(data), f"column {name}")
-    return table
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _check_schema(schema: pa.Schema, path: Path) -> None:
-    """Raise BundleError for columns that are no numbers or texts, twice there, or too many."""
-    names = schema.names
-    if len(set(names)) != len(names):
-        raise BundleError(f"{path}: a column name appears twice")
-    plain = [name for name in names if "/" not in name]
-    for found, most in ((len(plain), MAX_COLUMNS), (len(names), MAX_ALL_COLUMNS)):
-        if found > most:
-            raise BundleError(
-                f"{path}: {found} columns; at most {most} are taken, train with fewer of them"
-            )
-    for one in schema:
-        kind, types = one.type, pa.types
-        if not (
-            types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)
-            or _is_text(kind) or types.is_null(kind)
-        ):  # fmt: skip
-            raise BundleError(
-                f"{path}: column {one.name} is {kind}; only numbers and text are possible"
-            )
-
-
 def check_unpacked(path: Path, size: int, packed: int, what: str = "") -> None:
     """Raise BundleError where so much memory is not what a file of its size deserves."""
     limit = max(FREE_BYTES, UNPACKED_SHARE * packed)
@@ -237,18 +212,3 @@ def check_unpacked(path: Path, size: int, packed: int, what: str = "") -> None:
             f"{path}: {what or 'its content'} would take {size:,} bytes of memory, from {packed:,}"
             f" on disk; at most {limit:,} are taken"
         )
-
-
-def column_array(table: pa.Table, name: str) -> np.ndarray:
-    """One column as a read-only array; absent numbers become NaN, absent text becomes ""."""
-    column = table.column(name).combine_chunks()
-    kind = column.type
-    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        if column.null_count == 0:
-            # pyarrow's own to_numpy would import pandas, which takes longer than the whole load
-            return read_only(np.array(np.from_dlpack(column)))
-        return read_only(np.array([np.nan if v is None else v for v in column.to_pylist()]))
-    if pa.types.is_boolean(kind) and column.null_count == 0:
-        return read_only(np.array(column.to_pylist(), dtype=bool))
-    texts = ["" if value is None else str(value) for value in column.to_pylist()]
-    return read_only(np.array(texts, dtype=str))

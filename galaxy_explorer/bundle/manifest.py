@@ -1,8 +1,9 @@
 """What a manifest says: every field that the package relies on, with its type and limits.
 
-`parse_manifest` makes a `Manifest` of JSON values. Keys on disk are those of format 2; where the
-field's word has changed since, the annotation names the key. Fields that are not listed here are
-kept when a bundle is written again, and read by nobody.
+`parse_manifest` makes a `Manifest` of JSON values. Format 3 is format 2 with the large arrays of
+many galaxies in files that are hashed in parts and read when they are used. Keys on disk are those
+of format 2; where the field's word has changed since, the annotation names the key. Fields that are
+not listed here are kept when a bundle is written again, and read by nobody.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.conditions import ATTRIBUTES, Field
 from galaxy_explorer.models.registry import AUTOENCODERS, DEFAULT_PRIOR, PRIORS, Limits
 
-FORMAT = 2
+FORMAT, PARTED = 2, 3
 MAX_GALAXIES = 50_000_000
 MAX_CURVE = 1000
 JUDGE = "judge.safetensors"
@@ -283,6 +284,15 @@ class Manifest(Struct, frozen=True, kw_only=True):
     files: dict[str, FileEntry]
 
     @property
+    def in_parts(self) -> frozenset[str]:
+        """Names of the files that are mapped, and checked part by part when they are read."""
+        if self.format != PARTED:
+            return frozenset()
+        encoded = (model.latents or model.codes for model in self.models.values())
+        values = (one.values for one in self.clusterings.values())
+        return frozenset(name for name in (*encoded, *values) if name is not None)
+
+    @property
     def seed(self) -> int:
         """The seed of the models that ship."""
         return int(self.recipe.get("seed", 0))
@@ -291,8 +301,9 @@ class Manifest(Struct, frozen=True, kw_only=True):
 def parse_manifest(values: dict[str, Any], path: Path) -> Manifest:
     """The manifest of JSON values; raises BundleError naming the first missing or wrong field."""
     try:
-        if values.get("format") != FORMAT:
-            raise FieldError("format", f"{values.get('format')!r}: only {FORMAT} is known")
+        if values.get("format") not in (FORMAT, PARTED):
+            known = f"only {FORMAT} and {PARTED} are known"
+            raise FieldError("format", f"{values.get('format')!r}: {known}")
         named = with_prior_keys(values)
         for table in ("models", "priors"):
             if isinstance(entries := named.get(table), dict):  # each entry knows its own model

@@ -14,6 +14,7 @@ import numpy as np
 
 from galaxy_explorer.bundle.files import parse_arrays, parse_codes
 from galaxy_explorer.bundle.manifest import Manifest, ModelEntry, PriorEntry, SurveyEntry
+from galaxy_explorer.bundle.parts import StoredArray, below, finite, mapped_array
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.registry import AUTOENCODERS, LATENTS, PRIORS
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.models.protocols import Autoencoder, Prior
     from galaxy_explorer.models.ttype_regressor import StoredRegressor
 
+CODES = "codes"
 SCALE = ".scale"  # of a matrix stored in eight bits: one number for each of its rows
 JUDGE_CURE = "run galaxy-explorer evaluate --judge again"
 
@@ -40,33 +42,45 @@ def check_weights(data: bytes, path: Path) -> None:
 
 def read_encoded(
     manifest: Manifest, data: Mapping[str, bytes], folder: Path
-) -> dict[str, np.ndarray]:
+) -> dict[str, StoredArray]:
     """What each model encodes the galaxies to, checked against its config; its weights too.
 
-    Raises BundleError naming the file that is not what the manifest says.
+    data: of the files that are read at once; others are mapped. Raises BundleError naming the file
+    that is not what the manifest says.
     """
     encoded = {}
     for name, entry in manifest.models.items():
         check_weights(data[entry.weights], folder / entry.weights)
         read = _read_latents if entry.has_latents else _read_codes
-        encoded[name] = read(entry, manifest.n_galaxies, data, folder)
+        encoded[name] = read(entry, manifest, data, folder)
     return encoded
 
 
 def _read_codes(
-    entry: ModelEntry, rows: int, data: Mapping[str, bytes], folder: Path
-) -> np.ndarray:
-    config, file = entry.config, entry.codes or ""
-    shape = (rows, *AUTOENCODERS[entry.kind].code_shape(config))
-    return parse_codes(data[file], folder / file, shape, config["num_embeddings"])
+    entry: ModelEntry, manifest: Manifest, data: Mapping[str, bytes], folder: Path
+) -> StoredArray:
+    config, path = entry.config, folder / (entry.codes or "")
+    shape = (manifest.n_galaxies, *AUTOENCODERS[entry.kind].code_shape(config))
+    codes = config["num_embeddings"]
+    if path.name in data:
+        return StoredArray(parse_codes(data[path.name], path, shape, codes))
+    found = mapped_array(path, manifest.files[path.name], CODES, shape, below(codes))
+    if found.dtype.kind != "u":
+        raise BundleError(f"{path}: {found.dtype} where code maps are expected")
+    return found
 
 
 def _read_latents(
-    entry: ModelEntry, rows: int, data: Mapping[str, bytes], folder: Path
-) -> np.ndarray:
-    path = folder / (entry.latents or "")
-    latents = parse_arrays(data[path.name], path).get(LATENTS)
-    if latents is None or latents.dtype != np.float16 or latents.ndim != 2:
+    entry: ModelEntry, manifest: Manifest, data: Mapping[str, bytes], folder: Path
+) -> StoredArray:
+    path, rows = folder / (entry.latents or ""), manifest.n_galaxies
+    if path.name in data:
+        array = parse_arrays(data[path.name], path).get(LATENTS)
+        latents = None if array is None else StoredArray(array)
+    else:
+        shape = (rows, AUTOENCODERS[entry.kind].code_shape(entry.config)[0])
+        latents = mapped_array(path, manifest.files[path.name], LATENTS, shape, finite)
+    if latents is None or latents.dtype != np.float16 or len(latents.shape) != 2:
         raise BundleError(f"{path}: a table of float16 named {LATENTS} is expected")
     if len(latents) != rows:
         raise BundleError(f"{path}: {len(latents)} rows where {rows} are expected")
@@ -74,7 +88,7 @@ def _read_latents(
 
 
 def check_other_networks(
-    manifest: Manifest, data: Mapping[str, bytes], folder: Path, encoded: Mapping[str, np.ndarray]
+    manifest: Manifest, data: Mapping[str, bytes], folder: Path, encoded: Mapping[str, StoredArray]
 ) -> None:
     """Check the weights of the priors and of the network that judges samples.
 

@@ -140,6 +140,7 @@ def _cut_clusterings(
     arrays = {}
     for key, one in kept.items():
         entry, features = values["clusterings"][key], one.feature_values[rows]
+        entry.pop("values", None)  # a file of its own where galaxies are many
         file = source.path / entry["file"]
         data = verified_bytes(file, source.manifest.files[file.name])
         arrays[key] = dict(parse_arrays(data, file))

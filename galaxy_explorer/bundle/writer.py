@@ -1,12 +1,17 @@
-"""Writing a bundle: the folder is whole or absent, the old one stays until the new one is."""
+"""Writing a bundle: the folder is whole or absent, the old one stays until the new one is.
+
+Few galaxies are written small (format 2), many so that a part can be read without the rest
+(format 3). Rows keep the order of the survey in both: links, medoids and stamps go by it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,30 +23,43 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import save as safetensors_bytes
 
-from galaxy_explorer.bundle.clusterings import packed
+from galaxy_explorer.bundle.catalogue import Catalogue
+from galaxy_explorer.bundle.clusterings import FEATURES, SPARSITY, packed
 from galaxy_explorer.bundle.files import (
     CARD,
     CATALOG,
     FILE_NAME,
     MANIFEST,
+    PART_BYTES,
     SEAL,
+    check_folder,
     read_manifest,
     seal_line,
-    verify_files,
+    verify_file,
 )
 from galaxy_explorer.bundle.manifest import (
     FORMAT,
+    PARTED,
     ExtraTraining,
     Manifest,
     RegressorEntry,
     parse_manifest,
     with_prior_keys,
 )
+from galaxy_explorer.bundle.names import NAMES, names_table
+from galaxy_explorer.bundle.networks import CODES
+from galaxy_explorer.clustering.embedding import sparsity
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.registry import DEFAULT_PRIOR, LATENTS
-from galaxy_explorer.utils.files import atomic_write_bytes, sha256_of, sync
+from galaxy_explorer.utils.files import atomic_path, atomic_write_bytes, save_arrays, sync
+from galaxy_explorer.utils.progress import progress
 
 Card = Callable[[Manifest], str]
+
+MANY = 100_000
+"""Galaxies from which on a bundle is written in parts."""
+ROW_GROUP = 1 << 16
+"""Rows of the catalogue that lie together where there are many."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +83,18 @@ class BundleContents:
     priors: Mapping[str, Path] = field(default_factory=dict)
 
 
-def save_bundle(path: str | Path, contents: BundleContents) -> Path:
+def save_bundle(
+    path: str | Path, contents: BundleContents, *, in_parts: bool | None = None
+) -> Path:
     """Write a bundle folder beside `path`, check it, then put it in place of what was there.
 
-    Raises BundleError where the contents do not fit together.
+    in_parts: whether arrays lie in files that are read part by part; None: where the galaxies are
+    MANY. Raises BundleError where the contents do not fit together.
     """
     target = Path(path)
+    many = len(contents.columns["galaxy_id"]) >= MANY
     with _replacing(target) as folder:
-        _write_files(folder, contents)
+        _write_files(folder, contents, in_parts=many if in_parts is None else in_parts)
     return target
 
 
@@ -95,11 +117,12 @@ def add_files(
     Raises BundleError where the bundle is not intact or a name is in use by the bundle itself.
     """
     target = Path(path)
-    values, manifest, data = _opened(target)
+    values, manifest = _opened(target)
     entries = (*manifest.models.values(), *manifest.clusterings.values(), *manifest.priors.values())
-    own = {getattr(e, n, None) for e in entries for n in ("weights", "codes", LATENTS, "file")}
+    kinds = ("weights", CODES, LATENTS, "file", "values")
+    own = {getattr(e, n, None) for e in entries for n in kinds}
     for name in files:
-        if name in own | {CARD, CATALOG, MANIFEST, SEAL} or not FILE_NAME.fullmatch(name):
+        if name in own | {CARD, CATALOG, MANIFEST, NAMES, SEAL} or not FILE_NAME.fullmatch(name):
             raise BundleError(f"{target / name}: not free, or no plain name; choose another")
     if figures is not None:
         values["figures"] = figures
@@ -109,7 +132,7 @@ def add_files(
         values["judge"] = msgspec.to_builtins(ttype_regressor)
     for key, value in (guidance or {}).items():
         values["priors"][key]["default_guidance"] = value
-    _rewrite(target, values, {**data, **files}, card)
+    _rewrite(target, values, manifest.files.keys(), files, card)
     return target
 
 
@@ -123,13 +146,13 @@ def add_prior_files(
     its model.
     """
     target = Path(path)
-    values, _, data = _opened(target)
-    key = f"{model}/{entry.get('kind', DEFAULT_PRIOR)}"
+    values, manifest = _opened(target)
+    key, kept = f"{model}/{entry.get('kind', DEFAULT_PRIOR)}", set(manifest.files)
     priors, file = values.setdefault("priors", {}), _prior_file(key)
     if key in priors:
-        del data[priors[key]["file"]]
+        kept.remove(priors[key]["file"])
     priors[key] = {**entry, "file": file}
-    _rewrite(target, values, {**data, file: weights}, card)
+    _rewrite(target, values, kept, {file: weights}, card)
     return target
 
 
@@ -154,29 +177,50 @@ def add_clustering(
     clustering of that name, or the clustering does not fit it.
     """
     target = Path(path)
-    values, _, data = _opened(target)
+    values, manifest = _opened(target)
     if key in values["clusterings"]:
         raise BundleError(f"{target}: has a clustering {key} already; choose another name")
-    file = f"{key.replace('/', '.')}.safetensors"
-    values["clusterings"][key] = {**entry, "file": file}
-    catalog = pq.read_table(io.BytesIO(data[CATALOG]))
+    in_parts = manifest.format == PARTED
+    values["clusterings"][key] = made = dict(entry)
+    files = _clustering_files(key, made, arrays, in_parts=in_parts)
+    catalog = pq.read_table(target / CATALOG)
     for name, column in columns.items():
         catalog = catalog.append_column(name, pa.array(column))
-    added = {file: safetensors_bytes(packed(arrays)), CATALOG: _catalog_bytes(catalog)}
-    _rewrite(target, values, {**data, **added}, card)
+    files[CATALOG] = _catalog_bytes(catalog, ROW_GROUP if in_parts else None)
+    _rewrite(target, values, manifest.files.keys(), files, card)
     return target
 
 
-def _opened(target: Path) -> tuple[dict[str, Any], Manifest, dict[str, bytes]]:
-    """JSON values of the manifest but for its files, the manifest, and every file."""
+def _opened(target: Path) -> tuple[dict[str, Any], Manifest]:
+    """JSON values of the manifest but for its files, and the manifest, after a look at every file.
+
+    Raises BundleError where one is missing, extra, truncated, altered or linked.
+    """
     read, _ = read_manifest(target)
     manifest, values = parse_manifest(read, target / MANIFEST), with_prior_keys(read)
     del values["files"]
-    return values, manifest, verify_files(target, manifest.files)
+    check_folder(target, manifest.files)
+    for name, entry in manifest.files.items():
+        verify_file(target / name, entry)
+    return values, manifest
 
 
-def _rewrite(target: Path, values: dict[str, Any], files: Mapping[str, bytes], card: Card) -> None:
+def _rewrite(
+    target: Path,
+    values: dict[str, Any],
+    kept: Iterable[str],
+    files: Mapping[str, bytes],
+    card: Card,
+) -> None:
+    """Put a bundle in place of what is at `target`: checked first, whole or absent.
+
+    values: JSON values of the manifest without `files`, which is made here, as is the card. files:
+    what is new; kept: names of files that stay as they are.
+    """
     with _replacing(target) as folder:
+        for name in set(kept) - files.keys() - {CARD}:
+            shutil.copyfile(target / name, folder / name)
+            sync(folder / name)
         for name, content in files.items():
             atomic_write_bytes(folder / name, content)
         _write_manifest(folder, values, card)
@@ -221,35 +265,71 @@ def _swap(folder: Path, target: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _write_files(folder: Path, contents: BundleContents) -> None:
+def _write_files(folder: Path, contents: BundleContents, *, in_parts: bool) -> None:
     manifest = json.loads(json.dumps(contents.manifest, allow_nan=False))
     rows = len(contents.columns["galaxy_id"])
-    manifest = {"format": FORMAT, "n_galaxies": rows, **manifest}
+    manifest = {"format": PARTED if in_parts else FORMAT, "n_galaxies": rows, **manifest}
     for name, entry in manifest["models"].items():
         entry["weights"] = f"{name}.safetensors"
         atomic_write_bytes(folder / entry["weights"], contents.weights[name].read_bytes())
-        _write_encoded(folder, name, entry, contents.codes[name])
+        _write_encoded(folder, name, entry, contents.codes[name], in_parts=in_parts)
     for key, entry in manifest["clusterings"].items():
         entry["model"], entry["features"] = key.split("/")
-        entry["file"] = f"{key.replace('/', '.')}.safetensors"
-        atomic_write_bytes(folder / entry["file"], safetensors_bytes(packed(contents.arrays[key])))
+        files = _clustering_files(key, entry, contents.arrays[key], in_parts=in_parts)
+        for name, content in files.items():
+            atomic_write_bytes(folder / name, content)
     for key, entry in manifest.get("priors", {}).items():
         entry["file"] = _prior_file(key)
         atomic_write_bytes(folder / entry["file"], contents.priors[key].read_bytes())
-    catalog = pa.table({name: pa.array(values) for name, values in contents.columns.items()})
-    atomic_write_bytes(folder / CATALOG, _catalog_bytes(catalog))
+    columns = dict(contents.columns)
+    if in_parts:
+        columns |= _densities(contents.arrays)
+    catalog = pa.table({name: pa.array(values) for name, values in columns.items()})
+    if in_parts:
+        with atomic_path(folder / NAMES) as path:
+            pq.write_table(names_table(Catalogue.of(catalog)), path, compression="zstd")
+    atomic_write_bytes(folder / CATALOG, _catalog_bytes(catalog, ROW_GROUP if in_parts else None))
     _write_manifest(folder, manifest, contents.card)
 
 
-def _write_encoded(folder: Path, name: str, entry: dict[str, Any], encoded: np.ndarray) -> None:
-    """Code maps as a compressed archive, latents as half-precision numbers."""
+def _densities(arrays: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Columns that say how thin code space is around each galaxy, of clusterings with features."""
+    found = {}
+    for key, own in arrays.items():
+        if FEATURES in own:
+            with progress(len(own[FEATURES]), f"Density of {key}", after=2.0) as advance:
+                thin = sparsity(own[FEATURES].astype(np.float32), advance)
+            found[f"{key}/{SPARSITY}"] = thin.astype(np.float32)
+    return found
+
+
+def _write_encoded(
+    folder: Path, name: str, entry: dict[str, Any], encoded: np.ndarray, *, in_parts: bool
+) -> None:
+    """Code maps as a compressed archive, or as they are; latents as half-precision numbers."""
     if encoded.dtype.kind == "f":
         entry[LATENTS] = f"{name}.encoded.safetensors"
-        latents = np.ascontiguousarray(encoded, np.float16)
-        atomic_write_bytes(folder / entry[LATENTS], safetensors_bytes({LATENTS: latents}))
+        save_arrays(folder / entry[LATENTS], {LATENTS: encoded.astype(np.float16, copy=False)})
+    elif in_parts:
+        entry[CODES] = f"{name}.code_maps.safetensors"  # a clustering may be called codes
+        save_arrays(folder / entry[CODES], {CODES: _narrow(encoded)})
     else:
-        entry["codes"] = f"{name}.codes.npz"
-        atomic_write_bytes(folder / entry["codes"], _codes_bytes(encoded))
+        entry[CODES] = f"{name}.codes.npz"
+        atomic_write_bytes(folder / entry[CODES], _encoded_bytes(encoded))
+
+
+def _clustering_files(
+    key: str, entry: dict[str, Any], arrays: Mapping[str, np.ndarray], *, in_parts: bool
+) -> dict[str, bytes]:
+    """Files of a clustering, whose names its entry is given; its features apart in parts."""
+    stem = key.replace("/", ".")
+    entry["file"], files = f"{stem}.safetensors", {}
+    if in_parts and FEATURES in arrays:
+        entry["values"] = f"features.{stem}.safetensors"  # a steered one may be called anything
+        half = np.ascontiguousarray(arrays[FEATURES], np.float16)
+        files[entry["values"]] = safetensors_bytes({FEATURES: half})
+        arrays = {name: array for name, array in arrays.items() if name != FEATURES}
+    return files | {entry["file"]: safetensors_bytes(packed(arrays))}
 
 
 def _write_manifest(folder: Path, values: dict[str, Any], card: Card) -> None:
@@ -258,34 +338,51 @@ def _write_manifest(folder: Path, values: dict[str, Any], card: Card) -> None:
     values: JSON values, which are written as they are, in their order: a bundle that is written
     again changes in what was put into it alone.
     """
-    files = {p.name: _file_entry(p) for p in folder.iterdir() if p.name not in (MANIFEST, SEAL)}
+    in_parts = values["format"] == PARTED
+    written = [p for p in folder.iterdir() if p.name not in (MANIFEST, SEAL)]
+    files = {p.name: _file_entry(p, in_parts=in_parts) for p in written}
     files[CARD] = {"sha256": "0" * 64, "bytes": 0}  # until it is written, from what it tells of
     values["files"] = files
     atomic_write_bytes(folder / CARD, card(parse_manifest(values, folder / MANIFEST)).encode())
-    files[CARD] = _file_entry(folder / CARD)
+    files[CARD] = _file_entry(folder / CARD, in_parts=in_parts)
     values["files"] = dict(sorted(files.items()))
     text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     atomic_write_bytes(folder / MANIFEST, text.encode())
-    digest = sha256_of(folder / MANIFEST)
+    digest = hashlib.sha256(text.encode()).hexdigest()
     atomic_write_bytes(folder / SEAL, seal_line(digest).encode())
 
 
-def _file_entry(path: Path) -> dict[str, str | int]:
-    return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+def _file_entry(path: Path, *, in_parts: bool) -> dict[str, Any]:
+    """What the manifest says of a file: its hash and size, and the hashes of its parts."""
+    whole, parts = hashlib.sha256(), []
+    with path.open("rb") as stream:
+        while part := stream.read(PART_BYTES):
+            whole.update(part)
+            parts.append(hashlib.sha256(part).hexdigest())
+    entry = {"sha256": whole.hexdigest(), "bytes": path.stat().st_size}
+    return {**entry, "parts": parts} if in_parts else entry
 
 
-def _codes_bytes(codes: np.ndarray) -> bytes:
-    kind = np.uint8 if codes.max(initial=0) < 256 else np.uint16
+def _narrow(codes: np.ndarray) -> np.ndarray:
+    """Codes in one byte each where that is enough, else in two."""
+    return codes.astype(np.uint8 if codes.max(initial=0) < 256 else np.uint16, copy=False)
+
+
+def _encoded_bytes(encoded: np.ndarray) -> bytes:
+    """A file of code maps (N, h, w), a compressed archive, or of latents (N, D), half precision."""
+    if encoded.dtype.kind == "f":
+        return safetensors_bytes({LATENTS: np.ascontiguousarray(encoded, np.float16)})
     stream = io.BytesIO()
-    np.savez_compressed(stream, codes=codes.astype(kind))
+    np.savez_compressed(stream, codes=_narrow(encoded))
     return stream.getvalue()
 
 
-def _catalog_bytes(table: pa.Table) -> bytes:
+def _catalog_bytes(table: pa.Table, together: int | None = None) -> bytes:
+    """The catalogue as Parquet; together: rows of a group, None for the library's choice."""
     stream = io.BytesIO()
     real = [field.name for field in table.schema if pa.types.is_floating(field.type)]
     rest = [name for name in table.column_names if name not in real]
     # Sorted by their bytes, real numbers take two thirds of the room.
     options = {"use_dictionary": rest, "use_byte_stream_split": real}
-    pq.write_table(table, stream, compression="zstd", **options)
+    pq.write_table(table, stream, compression="zstd", row_group_size=together, **options)
     return stream.getvalue()

@@ -10,7 +10,10 @@ import importlib.util
 import os
 import sys
 import warnings
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,12 +23,15 @@ MIN_DISTANCE = 0.1
 BLOCK_ROWS = 256
 SAME = 1e-12
 
+Floats = NDArray[np.float64]
+
 
 def fit_map(features: np.ndarray, seed: int = 0) -> np.ndarray:
     """Two-dimensional UMAP of features (N, P): coordinates (N, 2) float32.
 
     Deterministic by seed, for which UMAP needs a single thread. The first call in a process
-    compiles for about half a minute.
+    compiles for about half a minute. Time grows as N^1.1 (100,000 take eight minutes): a larger
+    survey's map is drawn from `landmarks`, and the rest placed by `place_rest`.
     """
     _keep_compiled()
     from umap import UMAP
@@ -62,39 +68,145 @@ def _keep_compiled() -> None:
         sys.modules["numba"].config.CACHE_DIR = folder
 
 
-def place_on_map(
-    new_features: np.ndarray,
-    features: np.ndarray,
-    coordinates: np.ndarray,
-    k: int = NEIGHBOURS,
-) -> np.ndarray:
-    """Put new galaxies among their nearest neighbours on an existing map, (M, 2) float32.
+PLACED_BY = 5
+"""Neighbours among which a galaxy is placed: of 3 to 30 the best (benchmarks/README.md)."""
+INDEXED_FROM = 100_000
+"""Known galaxies from which neighbours are found by an index, not by comparing with all."""
+SEARCHED = 128
+"""How widely the index is searched: of the true neighbours it finds more than 99 %."""
+LANDMARKS = 100_000
+HELD_OUT = 2000
+"""Landmarks that are placed again, to say by how much a placed galaxy misses; a tenth at most."""
 
-    new_features (M, P), features (N, P), coordinates (N, 2). Each lands at the mean of its k
-    nearest neighbours weighted by 1 / distance squared, so a known galaxy lands on itself.
+
+class Placing:
+    """Where new galaxies lie on a map, among the nearest of its own.
+
+    features (N, P), coordinates (N, 2). From INDEXED_FROM galaxies on an index is made at first
+    use (about ten seconds for 100,000), so one `Placing` should serve all that is asked.
     """
-    known = np.asarray(features, dtype=np.float64)
-    new = np.asarray(new_features, dtype=np.float64)
-    k = min(k, len(known))
-    norms = np.square(known).sum(1)
-    placed = np.empty((len(new), 2), dtype=np.float32)
-    for start in range(0, len(new), BLOCK_ROWS):
-        block = new[start : start + BLOCK_ROWS]
+
+    def __init__(self, features: ArrayLike, coordinates: ArrayLike) -> None:
+        self.features = np.asarray(features)
+        self.coordinates = np.asarray(coordinates)
+
+    def place(self, new_features: ArrayLike, k: int = PLACED_BY) -> NDArray[np.float32]:
+        """Places (M, 2) of galaxies with features (M, P); see `among`."""
+        return self.among(new_features, k)[0]
+
+    def among(
+        self, new_features: ArrayLike, k: int = PLACED_BY
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Places (M, 2) of galaxies with features (M, P), and how far they lie from known ones.
+
+        Each lands at the mean of its k nearest neighbours weighted by 1 / distance squared, so a
+        known galaxy lands on itself. The distance (M,) is the mean of those to the k, in units of
+        the features: small where galaxies of its kind are frequent.
+        """
+        new = np.asarray(new_features, dtype=np.float64)
+        k = min(k, len(self.features))
+        placed = np.empty((len(new), 2), dtype=np.float32)
+        distances = np.empty(len(new), dtype=np.float32)
+        for start in range(0, len(new), BLOCK_ROWS):
+            block = new[start : start + BLOCK_ROWS]
+            near = self._neighbours(block, k)
+            known = self.features[near].astype(np.float64)
+            squared = np.square(known - block[:, None]).sum(2)
+            weights = 1 / (squared + SAME * np.maximum(squared.max(1, keepdims=True), SAME))
+            weights /= weights.sum(1, keepdims=True)
+            placed[start : start + BLOCK_ROWS] = np.einsum(
+                "mk,mkx->mx", weights, self.coordinates[near]
+            )
+            distances[start : start + BLOCK_ROWS] = np.sqrt(squared).mean(1)
+        return placed, distances
+
+    def _neighbours(self, block: Floats, k: int) -> NDArray[np.int64]:
+        """Rows (M, k) of the nearest known galaxies, in any order."""
+        if len(self.features) >= INDEXED_FROM:
+            found = self._index.search(block.astype(np.float32), k, threads=1)
+            return np.asarray(found.keys, np.int64).reshape(len(block), k)
+        known, norms = self._known
         rough = norms - 2 * block @ known.T
-        nearest = np.argpartition(rough, k - 1, axis=1)[:, :k]
-        squared = np.square(known[nearest] - block[:, None]).sum(2)
-        weights = 1 / (squared + SAME * np.maximum(squared.max(1, keepdims=True), SAME))
-        weights /= weights.sum(1, keepdims=True)
-        placed[start : start + BLOCK_ROWS] = np.einsum("mk,mkx->mx", weights, coordinates[nearest])
-    return placed
+        return np.argpartition(rough, k - 1, axis=1)[:, :k]
+
+    @cached_property
+    def _known(self) -> tuple[Floats, Floats]:
+        known = self.features.astype(np.float64)
+        return known, np.square(known).sum(1)
+
+    @cached_property
+    def _index(self) -> Any:
+        from usearch.index import Index
+
+        index = Index(
+            ndim=self.features.shape[1], metric="l2sq", dtype="f32", expansion_search=SEARCHED
+        )
+        # One thread: the same index, and so the same places, each time.
+        rows = np.arange(len(self.features), dtype=np.uint64)
+        index.add(rows, self.features.astype(np.float32), threads=1)
+        return index
+
+
+def place_on_map(
+    new_features: ArrayLike, features: ArrayLike, coordinates: ArrayLike, k: int = PLACED_BY
+) -> NDArray[np.float32]:
+    """Put new galaxies (M, P) once among those of an existing map, (M, 2); see `Placing`."""
+    return Placing(features, coordinates).place(new_features, k)
+
+
+class Placed(NamedTuple):
+    """A map of which some galaxies were drawn by UMAP and the others placed among them.
+
+    coordinates (N, 2) float32. error: median distance between where UMAP drew a landmark and where
+    its neighbours put it, for `held` of the landmarks, over the root mean square distance of the
+    landmarks from their centre.
+    """
+
+    coordinates: NDArray[np.float32]
+    held: int
+    error: float
+
+
+def landmarks(count: int, most: int = LANDMARKS, seed: int = 0) -> NDArray[np.int64]:
+    """Which of `count` galaxies UMAP draws, ascending: at most so many, drawn at random."""
+    drawn = np.random.default_rng(seed).permutation(count)[:most]
+    return np.sort(drawn).astype(np.int64)
+
+
+def place_rest(
+    features: ArrayLike,
+    rows: NDArray[np.int64],
+    places: NDArray[np.float32],
+    *,
+    seed: int = 0,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Placed:
+    """The map of all galaxies from that of its landmarks.
+
+    features (N, P); rows (L,): the landmarks; places (L, 2): where UMAP drew them, and where they
+    stay. advance: is told of each galaxy placed.
+    """
+    every = np.asarray(features)
+    coordinates = np.empty((len(every), 2), np.float32)
+    coordinates[rows] = places
+    rest = np.setdiff1d(np.arange(len(every)), rows)
+    among = Placing(every[rows], places)
+    for start in range(0, len(rest), BLOCK_ROWS):
+        part = rest[start : start + BLOCK_ROWS]
+        coordinates[part] = among.place(every[part])
+        advance(len(part))
+    held = np.random.default_rng((seed, 1)).permutation(len(rows))[: min(HELD_OUT, len(rows) // 10)]
+    others = np.delete(np.arange(len(rows)), held)
+    again = Placing(every[rows[others]], places[others]).place(every[rows[held]])
+    spread = np.sqrt(np.square(places - places.mean(0)).sum(1).mean())
+    missed = np.linalg.norm(again - places[held], axis=1)
+    return Placed(coordinates, len(held), float(np.median(missed) / spread))
 
 
 BLOCK = 1024
 DENSITY_NEIGHBOUR = 15
 MAX_REFERENCE = 20_000
 """Galaxies that the density is estimated from: an even sample where there are more."""
-
-Floats = NDArray[np.float64]
 
 
 def nearest(features: ArrayLike, vector: ArrayLike, k: int) -> tuple[NDArray[np.int64], Floats]:
@@ -112,28 +224,76 @@ def nearest(features: ArrayLike, vector: ArrayLike, k: int) -> tuple[NDArray[np.
     return rows.astype(np.int64), np.sqrt(squared[rows])
 
 
-def sparsity(features: ArrayLike) -> Floats:
+MAX_TREE_FEATURES = 24
+"""Features of a galaxy up to which a tree finds neighbours faster than a look at all of them."""
+FEW = 100_000
+"""Galaxies that are looked at one by one, without a tree."""
+
+
+class LookAlikes:
+    """Finds the galaxies nearest to a vector among many, exactly: features (N, P), kept.
+
+    Of FEW galaxies or more, of few features, a k-d tree is built: a second for a million galaxies,
+    8 (P + 2) bytes each. Elsewhere each question is a look at all of them.
+    """
+
+    def __init__(self, features: np.ndarray) -> None:
+        self._features = features
+        many = len(features) >= FEW and features.shape[1] <= MAX_TREE_FEATURES
+        self._tree = _tree(features) if many else None
+
+    def nearest(self, vector: ArrayLike, k: int) -> tuple[NDArray[np.int64], Floats]:
+        """As `nearest`; ties are broken by row among those that are returned."""
+        if self._tree is None:
+            return nearest(self._features, vector, k)
+        k = min(k, len(self._features))
+        far, rows = self._tree.query(np.asarray(vector, np.float64), k=np.arange(1, k + 1))
+        order = np.lexsort((rows, far))
+        return np.asarray(rows[order], np.int64), np.asarray(far[order], np.float64)
+
+
+def _tree(features: np.ndarray) -> Any:
+    from scipy.spatial import cKDTree
+
+    # Unbalanced and of wide leaves: built several times faster, asked about as fast.
+    return cKDTree(features, balanced_tree=False, compact_nodes=False)
+
+
+def sparsity(features: ArrayLike, advance: Callable[[int], object] = lambda _: None) -> Floats:
     """Distance (N,) of each galaxy to its 15th neighbour: large where code space is thin.
 
-    Of more than MAX_REFERENCE galaxies an even sample is searched for the neighbours.
+    Of more than MAX_REFERENCE galaxies an even sample is searched for the neighbours. advance: is
+    told how many galaxies are done, block by block.
     """
-    known = np.asarray(features, np.float64)
-    step = -(-len(known) // MAX_REFERENCE)
-    reference = known[::step]
+    known = np.asarray(features)
+    reference = _reference(known).astype(np.float64)
     k = min(DENSITY_NEIGHBOUR, len(reference) - 1)
+    tree = _tree(reference) if reference.shape[1] <= MAX_TREE_FEATURES else None
     norms = np.square(reference).sum(1)
     found = np.empty(len(known))
     for start in range(0, len(known), BLOCK):
-        block = known[start : start + BLOCK]
-        squared = norms - 2 * block @ reference.T + np.square(block).sum(1)[:, None]
-        kth = np.partition(squared, k, axis=1)[:, k]
-        found[start : start + BLOCK] = np.sqrt(np.maximum(kth, 0.0))
+        block = known[start : start + BLOCK].astype(np.float64)
+        if tree is not None:
+            found[start : start + BLOCK] = tree.query(block, k=[k + 1])[0][:, 0]
+        else:
+            squared = norms - 2 * block @ reference.T + np.square(block).sum(1)[:, None]
+            kth = np.partition(squared, k, axis=1)[:, k]
+            found[start : start + BLOCK] = np.sqrt(np.maximum(kth, 0.0))
+        advance(len(block))
     return found
 
 
 def kth_distance(features: ArrayLike, vector: ArrayLike) -> float:
-    """Distance of a vector (P,) that is no galaxy's own to its 15th neighbour among features."""
-    return float(nearest(features, vector, DENSITY_NEIGHBOUR)[1][-1])
+    """Distance of a vector (P,) that is no galaxy's own to its 15th neighbour among features.
+
+    Among the same sample as `sparsity`, with which it may so be compared.
+    """
+    return float(nearest(_reference(np.asarray(features)), vector, DENSITY_NEIGHBOUR)[1][-1])
+
+
+def _reference(known: np.ndarray) -> np.ndarray:
+    """The galaxies that the density is estimated from."""
+    return known[:: -(-len(known) // MAX_REFERENCE)]
 
 
 def percentiles(values: ArrayLike) -> Floats:

@@ -29,6 +29,22 @@ Band = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Report as one JSON document on standard output.")
 ]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        help="A model with all its clusterings, a single clustering MODEL/FEATURES, or all; may be"
+        " repeated.",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="local: all cores of this machine; a number of workers; or tcp://HOST:PORT of a dask"
+        " scheduler, whose workers see the same folders. Else this process alone.",
+        metavar="local|N|ADDRESS",
+    ),
+]
 Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
 
 

@@ -57,7 +57,7 @@ def deconvolve(  # noqa: PLR0913 - each option of the command is an argument
 
     galaxy-explorer deconvolve trained/candels stamps/*.fits --psf psf_f160w.fits --out deconvolved
     """
-    from galaxy_explorer.api import each_deconvolved
+    from galaxy_explorer.api.bundles import each_deconvolved
     from galaxy_explorer.errors import BadImage
 
     done = bad = 0

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from galaxy_explorer.commands.common import say
+from galaxy_explorer.commands.common import Scheduler, say
 
 OBSERVATION = "Observation"
 
@@ -99,6 +99,7 @@ def generate(  # noqa: PLR0913 - each option of the command is an argument
             rich_help_panel=OBSERVATION,
         ),
     ] = None,
+    scheduler: Scheduler = None,
 ) -> None:
     """Draw galaxies that do not exist from a bundle's prior.
 
@@ -118,6 +119,8 @@ def generate(  # noqa: PLR0913 - each option of the command is an argument
     galaxy-explorer generate trained/sdss --observe euclid-vis --pixel-scale 0.2 --magnitude 19 --out far.fits
 
     galaxy-explorer generate trained/sdss -n 5000 --psf psf.fits --pixel-scale 0.4 --out many.fits
+
+    galaxy-explorer generate trained/sdss -n 5000 --ttype 4 --out many.fits --scheduler local
     """  # noqa: E501
     from galaxy_explorer import api
     from galaxy_explorer.errors import RequestError
@@ -151,5 +154,6 @@ def generate(  # noqa: PLR0913 - each option of the command is an argument
         zero_point=zero_point,
         sky_sigma=sky_sigma,
         psf_layer=psf_layer,
+        scheduler=scheduler,
     )
     say(f"{samples.write(out)}: {samples.summary}")

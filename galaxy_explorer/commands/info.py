@@ -23,6 +23,10 @@ def info(
     model: Annotated[
         str | None, typer.Option(help="Model for --layers; else the one that draws pictures.")
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Read and check all of it, also what is else read in use."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print what a bundle is: its model card, or the layers of one of its models.
@@ -33,17 +37,17 @@ def info(
 
     galaxy-explorer info trained/sdss --layers --model k512-modern-16x16
 
-    galaxy-explorer info trained/sdss --json
+    galaxy-explorer info trained/sdss --verify --json
     """
     from rich.markdown import Markdown
     from rich.table import Table
 
-    from galaxy_explorer.bundle.bundle import load_bundle
+    from galaxy_explorer.bundle.bundle import load_bundle, verify_bundle
     from galaxy_explorer.bundle.card import card_text
     from galaxy_explorer.errors import SettingError
     from galaxy_explorer.survey.store import OLD_ORIENTATION
 
-    opened = load_bundle(bundle)
+    opened = (verify_bundle if verify else load_bundle)(bundle)
     if not (layers or model):
         if as_json:
             say_json(facts(opened))
@@ -53,6 +57,8 @@ def info(
         say(Markdown(text))
         say(f"Orientation of its stamps: {opened.manifest.survey.orientation or OLD_ORIENTATION}")
         say(f"SHA-256 of the manifest: {opened.hash}")
+        if verify:
+            say(f"All {len(opened.manifest.files)} files are as the manifest has them.")
         return
     name = model or opened.manifest.display_model
     if name not in opened.models:
@@ -114,6 +120,11 @@ def facts(bundle: Bundle) -> dict[str, Any]:
         "clusterings": list(bundle.clusterings),
         "cluster_names": {
             key: [one.name for one in bundle.cluster_names(key)] for key in bundle.clusterings
+        },
+        "placing": {
+            key: to_builtins(entry.placing)
+            for key, entry in about.clusterings.items()
+            if entry.placing is not None
         },
         "priors": list(bundle.priors),
         "evaluated": bundle.evaluation is not None,

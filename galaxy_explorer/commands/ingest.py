@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from inspect import Parameter, Signature, signature
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import typer
 
-from galaxy_explorer.commands.common import AsJson, Hdu, end_in_vain, say, say_json
+from galaxy_explorer.commands.common import AsJson, Hdu, Scheduler, end_in_vain, say, say_json
 
 COLUMNS = "Columns of the catalogue (guessed from usual names where not given)"
 PIXELS = "Pixels"
@@ -19,8 +21,8 @@ Source = Annotated[
     Path,
     typer.Argument(
         help="Folder or .zip of FITS, JPEG, PNG, WebP or TIFF stamps; cube (.npz, .npy, "
-        ".h5); Parquet with a column of pictures; FITS mosaic with WCS, cut at the "
-        "catalogue's RA and Dec."
+        ".h5, .zarr); Cutana's output; Parquet, a folder of it or a HATS catalogue with a column "
+        "of pictures; FITS mosaic with WCS, cut at the catalogue's RA and Dec."
     ),
 ]
 Catalog = Annotated[
@@ -206,11 +208,13 @@ READING = {
 """How a source is read: options that `ingest` and `check` have in common, with their defaults."""
 
 
-def reads(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of READING; it takes them as `**reading`."""
+def reads(
+    command: Callable[..., None], further: Mapping[str, tuple[Any, Any]] = MappingProxyType({})
+) -> Callable[..., None]:
+    """Give a command the options of READING, and further ones; it takes them as `**reading`."""
     own = signature(command, eval_str=True).parameters.values()
     parameters = [one for one in own if one.kind is not Parameter.VAR_KEYWORD]
-    for name, (annotation, default) in READING.items():
+    for name, (annotation, default) in {**further, **READING}.items():
         kind = Parameter.KEYWORD_ONLY
         parameters.append(Parameter(name, kind, default=default, annotation=annotation))
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
@@ -241,7 +245,7 @@ def in_python(reading: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-@reads
+@partial(reads, further={"scheduler": (Scheduler, None)})
 def ingest(
     source: Source,
     *,
@@ -276,6 +280,9 @@ def ingest(
 
     galaxy-explorer ingest mosaic_f160w.fits --catalog sources.fits --out surveys/goods
     --id NUMBER --ra ALPHA_J2000 --dec DELTA_J2000 --cutout-arcsec 5.04 --size 84
+
+    galaxy-explorer ingest euclid/cutana --catalog euclid/sources.parquet --out surveys/euclid
+    --scheduler local
     """
     from galaxy_explorer import api
 

@@ -13,7 +13,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,8 +23,15 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from galaxy_explorer.emulation.drawing import (
+    BLOCK,
+    Block,
+    draw_to_file,
+    observer_key,
+    part,
+    task_of,
+)
 from galaxy_explorer.emulation.light import RELATIVE
-from galaxy_explorer.emulation.likeness import read_samples
 from galaxy_explorer.emulation.observation import Observer, check_flux, numbers_of
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
@@ -34,9 +41,9 @@ from galaxy_explorer.utils.files import (
     atomic_path,
     atomic_write_bytes,
     atomic_write_text,
-    save_arrays,
 )
 from galaxy_explorer.utils.progress import progress
+from galaxy_explorer.utils.scheduler import remember, run_tasks
 from galaxy_explorer.utils.tables import changed_column, write_table
 
 if TYPE_CHECKING:
@@ -394,30 +401,18 @@ def galsim_image(stamp: NDArray[Any], pixel_scale_arcsec: float) -> Any:
     return galsim.InterpolatedImage(image, flux=float(image.array.sum()))
 
 
-BLOCK = 64  # galaxies between two writes
 MAX_COUNT = 100_000
 RUN = "run.json"
 
 
-class Block(NamedTuple):
-    """Galaxies: pixels (n, C, T, T), also stretched for the eye, code maps or latents (n, ...).
-
-    read (n, R): what the bundle's judge reads, by `read_names`; R is 0 without a judge.
-    """
-
-    pixels: Array
-    shown: Array
-    codes: Codes
-    log_prob: NDArray[np.float64]
-    read: NDArray[np.float64]
-
-
-def write_galaxies(maker: Observer, request: Request, out: Path) -> None:
+def write_galaxies(
+    maker: Observer, request: Request, out: Path, scheduler: str | None = None
+) -> None:
     """Make the galaxies of a request and write them.
 
     out: .fits (cube, catalogue, codes), .png (a sheet) or a folder (a FITS file and a picture each,
     and a catalogue). request.count may be up to MAX_COUNT. The same call again goes on where it was
-    interrupted. Raises RequestError before anything is written.
+    interrupted. scheduler: as of `utils.scheduler`. Raises RequestError before anything is written.
     """
     check(maker, request)
     if out.suffix not in WRITERS:
@@ -425,7 +420,7 @@ def write_galaxies(maker: Observer, request: Request, out: Path) -> None:
     if out.suffix == ".png":
         sheet_shape(request.count, maker.side)
     blocks = _Blocks(maker, request, out)
-    blocks.make()
+    blocks.make(scheduler)
     WRITERS[out.suffix](maker, request, out, blocks)
     blocks.remove()
 
@@ -443,27 +438,6 @@ def check(maker: Observer, request: Request) -> None:
     _ = maker.side  # raises where the pictures would be too large
 
 
-def draw_block(maker: Observer, request: Request) -> Block:
-    """Draw and observe the galaxies of a request that is small enough to be one block."""
-    codes = maker.emulator.codes(request)
-    seen = maker.observe(codes, request)
-    likelihood = maker.emulator.log_prob(codes, request.condition)
-    read = read_samples(maker.emulator, codes, numbers_of(request))
-    table = np.column_stack(list(read.values())) if read else np.empty((len(codes), 0))
-    return Block(seen.pixels, seen.stretched, codes, likelihood, table)
-
-
-def part(request: Request, start: int, size: int) -> Request:
-    """The galaxies from place `start` of a request, at most `size` of them."""
-    stop = min(start + size, request.count)
-    condition = {
-        name: value[start:stop] if isinstance(value, tuple) else value
-        for name, value in request.condition.items()
-    }
-    first = request.first if request.same_noise else request.first + start
-    return replace(request, count=stop - start, condition=condition, first=first)
-
-
 class _Blocks:
     """The blocks of one request, kept in a folder beside the output."""
 
@@ -475,7 +449,7 @@ class _Blocks:
         """The file of the block that begins at a number."""
         return self.folder / f"block-{start:08d}.safetensors"
 
-    def make(self) -> None:
+    def make(self, scheduler: str | None = None) -> None:
         """Compute what is missing; what another request left is removed first."""
         plain = {  # what decides the pixels
             "software": VERSION,
@@ -492,14 +466,14 @@ class _Blocks:
             atomic_write_text(note, asked)
         parts = {start: part(self.request, start, BLOCK) for start in self.starts}
         missing = [start for start in parts if self._read(start) is None]
-        done = self.request.count - sum(parts[start].count for start in missing)
-        with progress(self.request.count, "Generating", done=done) as advance:
-            for start in missing:
-                self._write(start, parts[start])
-                advance(parts[start].count)
-
-    def _write(self, start: int, request: Request) -> None:
-        save_arrays(self.path(start), draw_block(self.maker, request)._asdict())
+        remember(self.maker, observer_key(self.maker, self.request), "observer")
+        tasks = (task_of(self.maker, self.request, parts[at], self.path(at)) for at in missing)
+        total = sum(parts[at].count for at in missing)
+        draw = run_tasks(
+            draw_to_file, tasks, scheduler=scheduler, total=total, words="Generating", weigh=len
+        )
+        for _ in draw:
+            pass
 
     def _read(self, start: int) -> Block | None:
         try:

@@ -11,17 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.emulation import output
+from galaxy_explorer.emulation.drawing import BLOCK, Block, draw_block, part
 from galaxy_explorer.emulation.observation import Observer
 from galaxy_explorer.emulation.output import (
-    Block,
     GalSimCatalogue,
     cards,
     check,
-    draw_block,
     facts,
     galsim_catalogue,
     names,
-    part,
 )
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
@@ -37,13 +35,14 @@ class Samples:
     Nothing is drawn before it is asked for: `write` draws block by block, so that thousands need
     little memory; the arrays and the catalogue are drawn once and kept. Same bundle, seed, number
     and condition: same galaxy. observer: how they are drawn and seen. request: what was asked for.
+    scheduler: who draws those that are written to a file, see `utils.scheduler`.
 
     Raises RequestError where that is not possible.
     """
 
-    def __init__(self, observer: Observer, request: Request) -> None:
+    def __init__(self, observer: Observer, request: Request, scheduler: str | None = None) -> None:
         check(observer, request)
-        self.observer, self.request = observer, request
+        self.observer, self.request, self._scheduler = observer, request, scheduler
 
     def __len__(self) -> int:
         return self.request.count
@@ -98,10 +97,10 @@ class Samples:
 
     @cached_property
     def _drawn(self) -> Block:
-        starts, blocks = range(0, len(self), output.BLOCK), []
+        starts, blocks = range(0, len(self), BLOCK), []
         with progress(len(self), "Generating") as advance:
             for start in starts:
-                blocks.append(draw_block(self.observer, part(self.request, start, output.BLOCK)))
+                blocks.append(draw_block(self.observer, part(self.request, start, BLOCK)))
                 advance(len(blocks[-1].codes))
         return Block(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
 
@@ -130,5 +129,5 @@ class Samples:
         A folder gets a FITS file and a picture of each and a catalogue. Interrupted, the same call
         again goes on. Raises RequestError for another extension or a sheet that would be too large.
         """
-        output.write_galaxies(self.observer, self.request, Path(out))
+        output.write_galaxies(self.observer, self.request, Path(out), self._scheduler)
         return Path(out)

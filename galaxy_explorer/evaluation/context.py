@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 LEAST_TYPED = 20  # galaxies with a T below which nothing is learnt or said of T
 ATTRIBUTES_KNOWN = {"train": 100, "validation": LEAST_TYPED, "test": LEAST_TYPED}
+HELD_OUT = 10_000
+"""Validation galaxies, and as many test galaxies, that are measured at most: each is encoded in
+eight orientations, test galaxies four times more, and memory must not grow with the survey."""
 CLUSTERS = 64  # as many as features: the report's choice (section 4.3.1)
 
 
@@ -118,14 +121,22 @@ class Context:
     @cached_property
     def fit_rows(self) -> np.ndarray:
         """Catalogue rows of the training galaxies that clusterers see, drawn at random."""
-        train = np.flatnonzero(self.splits == "train")
+        train = self.in_split("train")
         return np.sort(np.random.default_rng(0).permutation(train)[: self.grid.fit_rows])
 
     @cached_property
     def sample(self) -> np.ndarray:
-        """Catalogue rows of all galaxies that are measured: `fit_rows`, validation and test."""
-        held_out = np.flatnonzero(np.isin(self.splits, ("validation", "test")))
-        return np.sort(np.concatenate([self.fit_rows, held_out]))
+        """Catalogue rows of all galaxies that are measured: `fit_rows`, validation and test.
+
+        Of each of these two at most HELD_OUT, drawn at random.
+        """
+        rng = np.random.default_rng(1)
+        held_out = [rng.permutation(self.in_split(split))[:HELD_OUT] for split in SPLITS[1:]]
+        return np.sort(np.concatenate([self.fit_rows, *held_out]))
+
+    def in_split(self, split: str) -> np.ndarray:
+        """Catalogue rows of all galaxies of a split, measured or not, ascending."""
+        return np.flatnonzero(self.splits == split)
 
     def rows(self, split: str, *, typed: bool = False) -> np.ndarray:
         """Catalogue rows of the sample in a split, with a T-type only if `typed`."""
@@ -138,8 +149,10 @@ class Context:
 
     @cached_property
     def sample_key(self) -> dict[str, Any]:
-        """What every stage depends on: pixels, catalogue, and the sizes of the grid."""
+        """What every stage depends on: pixels, catalogue, and the sizes of grid and sample."""
+        bounded = any(len(self.in_split(split)) > HELD_OUT for split in SPLITS[1:])
         return {
+            **({"held_out": HELD_OUT} if bounded else {}),
             "pixels": self.survey.meta["fingerprint"],
             "catalog": sha256_of(self.survey.path / CATALOG),
             "grid": repr(self.grid),

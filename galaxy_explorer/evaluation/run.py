@@ -125,6 +125,7 @@ class Evaluator:
                 "of an earlier evaluation": str(len(known) - len(self.models_evaluated)),
                 "seeds": str(len({seed for _, seed in known})),
                 "test galaxies": str(len(self.context.rows("test"))),
+                "of test galaxies in all": str(len(self.context.in_split("test"))),
                 "with a type": str(len(self.context.rows("test", typed=True))),
             },
             recommended=self.recommended.clustering.key,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,14 @@ import panel_material_ui as pmui
 from panel.io.resources import LOCAL_DIST
 
 from galaxy_explorer.errors import BadQuery, BundleError, GalaxyExplorerError, in_words
-from galaxy_explorer.explorer.assets import render
+from galaxy_explorer.explorer.assets import asset, render
 from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.context import PROJECTS, AppContext, app_context
 from galaxy_explorer.explorer.export.dialog import ExportDialog
 from galaxy_explorer.explorer.links import restore
 from galaxy_explorer.explorer.pages.registry import PageEntry, offered_pages, warm_pages
 from galaxy_explorer.explorer.search import label_columns
-from galaxy_explorer.explorer.server import routes  # noqa: F401 (guards the server, adds the pictures)
+from galaxy_explorer.explorer.server import routes  # guards the server, adds the pictures
 from galaxy_explorer.explorer.server.sessions import (
     detach_page_from_session,
     expired_page,
@@ -33,6 +34,7 @@ from galaxy_explorer.explorer.server.sessions import (
     wake_siblings,
 )
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.urls import first_tiles
 from galaxy_explorer.explorer.widgets.components import (
     HtmlPane,
     Navigation,
@@ -102,6 +104,7 @@ class HeaderTools(pn.viewable.Viewer):
 
 
 TITLE = "Galaxy Explorer"
+LANDING = "atlas"
 THEME = {
     "light": {
         "palette": {
@@ -149,6 +152,7 @@ def main_page(project: Path | None = None) -> pn.viewable.Viewable:
     except (GalaxyExplorerError, OSError) as error:
         return error_page(error)
     warm_pages(context)
+    routes.warm_map(context)
     if is_waking():
         return expired_page()
     wake_siblings()
@@ -179,12 +183,23 @@ def build_page(context: AppContext) -> pmui.Page:
             pn.state.location.update_query(page=name)
 
     navigation.param.watch(lambda event: when_loaded(partial(open_page, event.new)), "page")
+    state.param.watch(
+        lambda event: setattr(navigation, "page", event.new), "page", onlychanged=False
+    )
     # Bring the state to what the address asks for; say what could not be had.
     given = pn.state.session_args.items()
     asked = {word: values[0].decode(errors="replace") for word, values in given}
+    with suppress(KeyError):
+        colour = asked.get("colour", "")
+        state.offer_colourings({colour: context.colourings.get(colour)[1]})
     for complaint in restore(state, asked, context.selections):
         pn.state.onload(partial(notify, complaint, warning=True))
     open_page(navigation.page)
+    if pn.state.curdoc is not None and navigation.page == LANDING and not len(state.selection):
+        pn.state.curdoc.template_variables["splash"] = render("splash.splash", tiles=[
+            {"address": address, "left": f"{left:.2%}", "top": f"{top:.2%}"}
+            for address, (left, top) in first_tiles(state)
+        ])  # fmt: skip
     # A click before the page is loaded would change what is chosen but not what is shown.
     main.styles = {"pointer-events": "none"}
     pn.state.onload(partial(main.param.update, styles={}))
@@ -217,6 +232,7 @@ def _page(
         dark_theme=True,
         theme_config=THEME,
         busy_indicator=None,
+        template=asset("page.html"),
         meta_description="A map of galaxies sorted by a model that was never told their types.",
         sx=HEADER_STYLE,
     )

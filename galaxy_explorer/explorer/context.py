@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from galaxy_explorer.bundle import Bundle, load_bundle
@@ -18,6 +18,7 @@ from galaxy_explorer.explorer.pictures.originals import (
     survey_originals,
 )
 from galaxy_explorer.explorer.pictures.stamps import Originals, StampStore
+from galaxy_explorer.explorer.plots.colouring import KeptColourings
 from galaxy_explorer.settings import Settings, read_settings
 from galaxy_explorer.utils.files import cache_folder
 
@@ -31,6 +32,12 @@ class AppContext:
     cutouts: SdssCutouts | None
     selections: SelectionStore
     settings: Settings
+
+    @cached_property
+    def colourings(self) -> KeptColourings:
+        """Colourings that labels taught, for the map's tiles in every process."""
+        folder = self.selections.folder.with_name("colourings")
+        return KeptColourings(folder, self.bundle.hash, len(self.bundle))
 
 
 PROJECTS: list[Path] = []

@@ -40,7 +40,7 @@ class SelectionStore:
     """Selections of the galaxies of one bundle; the `kept` most recently used ones stay."""
 
     def __init__(self, folder: Path, bundle_hash: str, n_galaxies: int, kept: int) -> None:
-        self._folder, self._bundle, self._n, self._kept = folder, bundle_hash, n_galaxies, kept
+        self.folder, self._bundle, self._n, self._kept = folder, bundle_hash, n_galaxies, kept
 
     def put(self, rows: ArrayLike, words: str) -> str:
         """Keep rows of the catalogue and their description; returns the hash to ask for."""
@@ -50,7 +50,7 @@ class SelectionStore:
         text = json.dumps(header, sort_keys=True).encode()
         data = text + b"\n" + zlib.compress(np.packbits(mask).tobytes())
         digest = hashlib.sha256(data).hexdigest()[:24]
-        path = self._folder / digest
+        path = self.folder / digest
         if path.exists():
             os.utime(path)
         else:
@@ -62,7 +62,7 @@ class SelectionStore:
         """Rows and description of a selection. Raises KeyError where it is not, or not whole."""
         if not DIGEST.fullmatch(digest):
             raise KeyError(digest)
-        path = self._folder / digest
+        path = self.folder / digest
         try:
             with path.open("rb") as stream:
                 data = stream.read(MAX_HEADER_BYTES + 2 * self._n)
@@ -81,7 +81,7 @@ class SelectionStore:
 
     def _sweep(self) -> None:
         """Remove the selections not used for longest."""
-        paths = [path for path in self._folder.iterdir() if DIGEST.fullmatch(path.name)]
+        paths = [path for path in self.folder.iterdir() if DIGEST.fullmatch(path.name)]
         if len(paths) > self._kept:
             paths.sort(key=lambda path: path.stat().st_mtime_ns)
             for path in paths[: len(paths) - self._kept]:
@@ -91,7 +91,13 @@ class SelectionStore:
 MAX_LINK = 2000
 """Characters of a query: some programs cut longer addresses off."""
 BUNDLE_DIGITS = 12
-CHOICES = {"model": "clustering", "compare": "compare", "colour": "colour_by"}
+CHOICES = {
+    "model": "clustering",
+    "compare": "compare",
+    "colour": "colour_by",
+    "queue": "label_queue",
+    "way": "label_way",
+}
 """Words of the address and the parameters of the state that they set."""
 
 
@@ -107,6 +113,8 @@ def link_query(state: ExplorerState, page: str, selections: SelectionStore | Non
     if state.focus is not None:
         parts["galaxy"] = str(state.bundle.column("galaxy_id")[state.focus])
     parts |= {"display": state.display.token(), "pictures": state.pictures}
+    if page == "labels":
+        parts |= {"queue": state.label_queue, "way": state.label_way}
     parts |= {"colour": state.colour_by, "compare": state.compare}
     while len(urlencode(parts)) > MAX_LINK:
         parts.popitem()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import panel as pn
-from bokeh.models import HoverTool
 from panel.theme import Native
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
@@ -16,7 +15,7 @@ from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.explorer.pictures.originals import survey_originals
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.colouring import map_colouring
-from galaxy_explorer.explorer.plots.galaxy_map import BLANK, GalaxyMap, tooltip
+from galaxy_explorer.explorer.plots.point_map import PointMap
 from galaxy_explorer.explorer.search import label_store
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.controls import format_colour
@@ -68,12 +67,9 @@ class Explorer(pn.viewable.Viewer):
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self.state = ExplorerState(self.bundle)
         self.stamps = open_stamps(self.bundle, survey)
-        self.map = GalaxyMap(self.bundle.column("galaxy_id"), self.bundle.column("ttype"))
+        self.map = PointMap(self.bundle.column("galaxy_id"), self.bundle.column("ttype"))
         self._figure = pn.pane.Bokeh(self.map.figure, height=height, sizing_mode="stretch_width")
         self._place()
-        self.map.show(BLANK, BLANK)
-        for tool in self.map.figure.select({"type": HoverTool}):
-            tool.tooltips = tooltip()  # pictures have addresses only where a server is
         self.state.param.watch(self._place, ["clustering", "colour_by"])
         self.state.param.watch(self._highlight, "selection")
         self.map.source.selected.on_change("indices", self._on_map)

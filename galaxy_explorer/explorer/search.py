@@ -1,36 +1,51 @@
 """Finding galaxies: by id or name, by position, by what a column says. No widgets.
 
-NGC 4565                            id or name; blanks, case and leading zeros do not count
+NGC 4565, M 51                      id or name; blanks, case and leading zeros do not count
 12:36:20.8 +25:59:16 r=5'           cone: sexagesimal (hours) or degrees, radius 2' if not said
 T < 0 and bmag <= 13 and cluster=5  columns, joined by "and"; also != and ~ (contains)
 
-Beside it, how odd each galaxy is: how sparse code space is around it, how badly it is drawn; and
-what annotators have said of each galaxy, as a column that a search can name.
+Beside it, how sparse code space is around each galaxy; and what annotators have said of it, as a
+column that a search can name.
 """
 
 from __future__ import annotations
 
-import operator
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from galaxy_explorer import api
-from galaxy_explorer.clustering.embedding import Floats, sparsity
+from galaxy_explorer.bundle.clusterings import SPARSITY
+from galaxy_explorer.bundle.names import (
+    NAMES,
+    is_listed,
+    names_table,
+    read_names,
+    same_names,
+)
+from galaxy_explorer.bundle.queries import ask
+from galaxy_explorer.clustering.embedding import MAX_REFERENCE, LookAlikes, sparsity
 from galaxy_explorer.errors import BadQuery, LabelError
 from galaxy_explorer.labels.scheme import NOTE
+from galaxy_explorer.settings import read_settings
+from galaxy_explorer.utils.files import StageCache, StageResult, cache_folder
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
     from galaxy_explorer.labels.store import LabelStore
 
 
-NAME_COLUMNS = ("galaxy_id", "name")
+KEPT_TREES = 4
+"""Clusterings whose neighbours are found without building a tree again."""
 DEFAULT_RADIUS_ARCMIN = 2.0
 MAX_RADIUS_ARCMIN = 180 * 60.0
 MAX_CHARACTERS = 500
@@ -38,10 +53,7 @@ ALIASES = {"t": "ttype", "z": "redshift", "id": "galaxy_id"}
 ARCMINUTES = {"deg": 60.0, "°": 60.0, "arcmin": 1.0, "'": 1.0, "′": 1.0}
 ARCMINUTES |= dict.fromkeys(("arcsec", '"', "″"), 1 / 60)
 UNKNOWN = ("unknown", "nan", "?")
-COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "<=": operator.le, ">=": operator.ge, "!=": operator.ne, "=": operator.eq,
-    "<": operator.lt, ">": operator.gt,
-}  # fmt: skip
+COMPARE = ("<=", ">=", "!=", "=", "<", ">")
 
 _AND = re.compile(r"\s+and\s+|\s*[;&]+\s*", re.IGNORECASE)
 _CONDITION = re.compile(r"\s*([^<>=!~]+?)\s*(<=|>=|!=|==|=|<|>|~)\s*(.+?)\s*")
@@ -83,12 +95,14 @@ class Query:
 class Found:
     """Rows of the catalogue, nearest to the centre of a cone first, and the question in words.
 
-    separation: minutes of arc from the centre, (n,); None without a cone.
+    separation: minutes of arc from the centre, (n,); None without a cone. exact: False where no
+    galaxy has the name that was asked for, and these only have it in theirs, which the words say.
     """
 
     rows: NDArray[np.int64]
     words: str
     separation: NDArray[np.float64] | None = None
+    exact: bool = True
 
 
 def parse_query(text: str) -> Query:
@@ -142,110 +156,193 @@ def find(bundle: Bundle, query: Query, derived: Mapping[str, NDArray[Any]] | Non
     derived: further columns (N,), such as "cluster" and "label". Raises BadQuery for a column or
     a value that there is not.
     """
-    chosen = np.ones(len(bundle), bool)
-    for condition in query.conditions:
-        chosen &= holds(bundle, condition, derived or {})
-    if query.name:
-        chosen &= named(bundle, query.name)
+    named, words = _named(bundle, query.name) if query.name else (None, "")
+    words = " and ".join(part for part in (words, *_parts(query)) if part)
+    exact = named is None or named.exact
+    columns: dict[str, Any] = {}
+    where: list[str] = []
+    values: list[Any] = []
+    for number, condition in enumerate(query.conditions):
+        columns[f"c{number}"] = column = _column(bundle, condition.column, derived or {})
+        holds, bound = condition_sql(condition, column.type, f"c{number}")
+        where.append(holds)
+        values += bound
+    if query.cone is not None:
+        columns |= {name: bundle.catalogue.stored(name) for name in ("ra", "dec")}
+        # No position, and none in the belt of the cone: never inside.
+        where.append("dec BETWEEN ? AND ? AND abs(dec) <= 90 AND isfinite(ra)")
+        reach = query.cone.radius_arcmin / 60 * (1 + 1e-9) + 1e-9
+        values += [query.cone.dec - reach, query.cone.dec + reach]
+    rows = np.arange(len(bundle)) if named is None else named.rows
+    if not columns:
+        return Found(rows, words, exact=exact)
+    if named is not None:
+        columns = {name: column.take(pa.array(rows)) for name, column in columns.items()}
+    wanted = "row" if query.cone is None else "row, ra, dec"
+    answer = ask({"row": rows, **columns}, wanted, where, values)
     if query.cone is None:
-        return Found(np.flatnonzero(chosen), format_query(query))
-    separation = separations(bundle, query.cone)
-    chosen &= separation <= query.cone.radius_arcmin  # NaN, no position: never inside
-    rows = np.flatnonzero(chosen)
-    rows = rows[np.argsort(separation[rows], kind="stable")]
-    return Found(rows, format_query(query), separation[rows])
+        return Found(answer["row"], words, exact=exact)
+    far = separations(answer["ra"], answer["dec"], query.cone)
+    inside = np.flatnonzero(far <= query.cone.radius_arcmin)
+    inside = inside[np.argsort(far[inside], kind="stable")]
+    return Found(answer["row"][inside], words, far[inside], exact)
 
 
-def separations(bundle: Bundle, cone: Cone) -> NDArray[np.float64]:
-    """Angular distance (N,) from the centre of a cone in minutes of arc; NaN without position."""
+def separations(
+    ra: NDArray[np.floating], dec: NDArray[np.floating], cone: Cone
+) -> NDArray[np.float64]:
+    """Angular distance (n,) of positions (degrees) from the centre of a cone, minutes of arc."""
     from astropy.coordinates import SkyCoord
 
-    ra, dec = bundle.column("ra"), bundle.column("dec")
-    known = np.isfinite(ra) & (np.abs(dec) <= 90)
-    found = np.full(len(bundle), np.nan)
-    places = SkyCoord(ra[known], dec[known], unit="deg")
-    found[known] = places.separation(SkyCoord(cone.ra, cone.dec, unit="deg")).arcmin
-    return found
+    places = SkyCoord(np.asarray(ra, float), np.asarray(dec, float), unit="deg")
+    centre = SkyCoord(cone.ra, cone.dec, unit="deg")
+    return np.asarray(places.separation(centre).arcmin, np.float64)
 
 
-def named(bundle: Bundle, name: str) -> NDArray[np.bool_]:
-    """Galaxies (N,) of that id or name; if there is none, those whose name begins so or has it."""
-    wanted = normal(name)
-    if not wanted:
-        return np.zeros(len(bundle), bool)
-    columns = [column for column in NAME_COLUMNS if column in bundle.column_names]
-    names = [[normal(str(value)) for value in bundle.column(column)] for column in columns]
-    for test in (str.__eq__, str.startswith, str.__contains__):
-        hit = np.array([[bool(test(value, wanted)) for value in column] for column in names])
-        if hit.any():
-            break
-    return np.asarray(hit.any(axis=0))
+@cache
+def name_index(bundle: Bundle) -> pa.Table:
+    """All names of a bundle's galaxies in normal form, sorted: as stored, else made once."""
+    entry = bundle.manifest.files.get(NAMES)
+    if entry is None:
+        return names_table(bundle.catalogue)
+    return read_names(bundle.path / NAMES, entry, len(bundle))
 
 
-def normal(name: str) -> str:
-    """A name without blanks, case, punctuation and leading zeros: "IC0495" and "ic 495" agree."""
-    letters = "".join(c for c in name.casefold() if c.isalnum() or c in "+-.")
-    letters = re.sub(r"(?<!\d)[-+.]|[-+.](?!\d)", "", letters)  # signs stay between digits
-    return re.sub(r"(?<=[^\W\d])0+(?=\d)", "", letters)
+@dataclass(frozen=True)
+class _Named:
+    """Galaxies by a name: sorted rows, and whether that is a name of theirs."""
+
+    rows: NDArray[np.int64]
+    exact: bool = True
 
 
-def holds(
-    bundle: Bundle, condition: ColumnCondition, derived: Mapping[str, NDArray[Any]]
-) -> NDArray[np.bool_]:
-    """Where (N,) a condition holds. An unknown number fulfils none but "= unknown"."""
-    values = _values(bundle, condition.column, derived)
-    if values.dtype.kind not in "iufb":
-        return _text_holds(values.astype(str), condition)
-    numbers = values.astype(np.float64)
+def rows_named(bundle: Bundle, name: str) -> NDArray[np.int64]:
+    """Sorted rows of the galaxies that have a name, however it is written; none of others."""
+    wanted = same_names(name)
+    return _rows_by(bundle, f"name IN ({', '.join('?' * len(wanted))})", wanted)
+
+
+def _rows_by(bundle: Bundle, where: str, values: list[Any]) -> NDArray[np.int64]:
+    if not values:
+        return np.empty(0, np.int64)
+    index = name_index(bundle)
+    columns = {"name": index["name"], "row": index["row"]}
+    return np.unique(ask(columns, "row", [where], values)["row"]).astype(np.int64)
+
+
+def _named(bundle: Bundle, name: str) -> tuple[_Named, str]:
+    """Galaxies of that id or name; if there is none, those whose name begins so or has it.
+
+    A number of a catalogue (NGC 51) is neither the beginning nor a part of another (NGC 5194).
+    """
+    wanted = same_names(name)
+    if len(rows := rows_named(bundle, name)) or not wanted:
+        return _Named(rows), f"“{name}”"
+    begins = "starts_with(name, ?)"
+    if is_listed(wanted[0]):
+        begins += " AND NOT regexp_matches(substr(name, len(?) + 1, 1), '[0-9]')"
+        tries = [(begins, [wanted[0]] * 2, "begins with")]
+    else:
+        tries = [(begins, wanted[:1], "begins with"), ("contains(name, ?)", wanted[:1], "has")]
+    for where, values, how in tries:
+        if len(rows := _rows_by(bundle, where, values)):
+            return _Named(rows, exact=False), f"whose name {how} “{name}”, as none is called so"
+    return _Named(rows), f"“{name}”"
+
+
+def condition_sql(
+    condition: ColumnCondition, kind: pa.DataType, name: str
+) -> tuple[str, list[Any]]:
+    """A condition on a column of a type in SQL, and its values.
+
+    An unknown number fulfils none but "= unknown". Raises BadQuery for what cannot hold.
+    """
+    if not (_is_number(kind) or pa.types.is_boolean(kind)):
+        return _text_sql(condition, name)
     wanted = condition.value.casefold()
+    number = f"CAST({name} AS DOUBLE)"
+    unknown = f"({name} IS NULL OR isnan({number}))"
     if wanted in UNKNOWN and condition.relation in {"=", "!="}:
-        return np.asarray(np.isnan(numbers) == (condition.relation == "="), bool)
+        return unknown if condition.relation == "=" else f"NOT {unknown}", []
     try:
         bound = float(wanted.replace("−", "-"))
     except ValueError:
         raise BadQuery(f"{condition.column}: {condition.value!r} is no number") from None
-    if condition.relation not in COMPARE or np.isnan(bound):
+    if condition.relation not in COMPARE or math.isnan(bound):
         raise BadQuery(f"{condition.column} holds numbers: use < <= > >= = or !=, not ~")
-    compared = COMPARE[condition.relation](numbers, bound)
-    return np.asarray(compared & ~np.isnan(numbers), bool)
+    return f"({number} {condition.relation} ? AND NOT {unknown})", [bound]
 
 
-def _text_holds(values: NDArray[np.str_], condition: ColumnCondition) -> NDArray[np.bool_]:
-    folded = np.char.lower(values)
-    wanted = condition.value.lower()
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def _text_sql(condition: ColumnCondition, name: str) -> tuple[str, list[Any]]:
+    text = f"lower(coalesce(CAST({name} AS VARCHAR), ''))"
     if condition.relation == "~":
-        return np.asarray(np.char.find(folded, wanted) >= 0)
+        return f"contains({text}, lower(?))", [condition.value]
     if condition.relation not in {"=", "!="}:
         raise BadQuery(f"{condition.column} holds text: use =, != or ~ (contains)")
-    return np.asarray((folded == wanted) == (condition.relation == "="))
+    return f"{text} {condition.relation} lower(?)", [condition.value]
 
 
-def _values(bundle: Bundle, name: str, derived: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+def _column(bundle: Bundle, name: str, derived: Mapping[str, NDArray[Any]]) -> Any:
+    """A column by the name that a question gives it, as an Arrow array."""
     own = {column.casefold(): column for column in bundle.column_names if "/" not in column}
     wanted = name.casefold()
     for candidate in (wanted, ALIASES.get(wanted, "")):
         if candidate in derived:
-            return derived[candidate]
+            return pa.array(derived[candidate])
         if candidate in own:
-            return bundle.column(own[candidate])
+            return bundle.catalogue.stored(own[candidate])
     known = sorted({*own.values(), *derived})
     raise BadQuery(f"there is no column {name!r}; there are {', '.join(known)}")
 
 
 def format_query(query: Query) -> str:
     """A query as a reader would write it."""
-    parts = [f"“{query.name}”"] if query.name else []
+    name = [f"“{query.name}”"] if query.name else []
+    return " and ".join([*name, *_parts(query)])
+
+
+def _parts(query: Query) -> list[str]:
+    """All of a query but the name, in words."""
+    parts = []
     if query.cone is not None:
         place = f"RA {query.cone.ra:.4f}°, Dec {query.cone.dec:+.4f}°"
         parts.append(f"within {query.cone.radius_arcmin:g} arcmin of {place}")
-    parts += [f"{c.column} {c.relation} {c.value}" for c in query.conditions]
-    return " and ".join(parts)
+    return parts + [f"{c.column} {c.relation} {c.value}" for c in query.conditions]
+
+
+@lru_cache(KEPT_TREES)
+def neighbour_finder(bundle: Bundle, key: str) -> LookAlikes:
+    """What finds neighbours in the code space of a clustering, made once a process."""
+    return LookAlikes(bundle.clusterings[key].feature_values)
 
 
 @cache
-def bundle_sparsity(bundle: Bundle, key: str) -> Floats:
-    """`sparsity` in the code space of a clustering, computed once a process."""
-    found = sparsity(bundle.clusterings[key].feature_values)
+def bundle_sparsity(bundle: Bundle, key: str) -> NDArray[np.floating]:
+    """`sparsity` in the code space of a clustering: as the bundle has it, else measured once.
+
+    What took long is kept among the cache files, for the next process.
+    """
+    column = f"{key}/{SPARSITY}"
+    if column in bundle.column_names:
+        return bundle.column(column)
+
+    def measured() -> StageResult:
+        return StageResult({SPARSITY: sparsity(bundle.clusterings[key].feature_values)}, {})
+
+    if len(bundle) <= MAX_REFERENCE:
+        found = measured().arrays[SPARSITY]
+    else:
+        folder = Path(read_settings().cache or cache_folder()) / "density"
+        about = {"bundle": bundle.hash, "clustering": key}
+        stage = f"{bundle.hash[:24]}.{key}"
+        try:
+            found = StageCache(folder).get(stage, about, measured).arrays[SPARSITY]
+        except OSError:  # no room to keep it
+            found = measured().arrays[SPARSITY]
     found.setflags(write=False)
     return found
 
@@ -274,5 +371,10 @@ def label_columns(bundle: Bundle) -> dict[str, NDArray[Any]]:
         for galaxy, values in layer.galaxies().items():
             given = {value.label for aspect, value in values.items() if aspect != NOTE}
             said.setdefault(galaxy, set()).update(given - {""})
-    ids = bundle.column("galaxy_id")
-    return {"label": np.array([";".join(sorted(said.get(str(one), ()))) for one in ids], str)}
+    words = {galaxy: ";".join(sorted(labels)) for galaxy, labels in said.items()}
+    column = np.zeros(len(bundle), f"U{max(map(len, words.values()), default=1) or 1}")
+    ids = pc.cast(bundle.catalogue.stored("galaxy_id"), pa.string())
+    named = pc.is_in(ids, value_set=pa.array(words, pa.string()))
+    rows = np.flatnonzero(named.combine_chunks().to_numpy(zero_copy_only=False))
+    column[rows] = [words[one] for one in ids.take(pa.array(rows)).to_pylist()]
+    return {"label": column}

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import param
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
+from galaxy_explorer.bundle.catalogue import release_memory
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.wording import format_clustering, format_column
+from galaxy_explorer.labels.groups import QUEUES, SELECTED, UNLABELLED
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
 
 PICTURES = ("reconstruction", "original")
+LABEL_WAYS = ("one", "grid")
 HIDDEN_COLUMNS = frozenset({"galaxy_id", "ttype_class", "image", "sky", "sky_sigma", "taken"})
 N_T_CLASSES = 10
+KEPT_CLUSTERS = 64
+"""Clusters whose members are kept: 8 bytes each of them."""
+LEARNT = "learnt-"
+"""How the key of a colouring begins that labels taught; no column of a catalogue does."""
 
 
 class ExplorerState(param.Parameterized):
@@ -44,6 +53,11 @@ class ExplorerState(param.Parameterized):
     focus = param.Integer(default=None, allow_None=True, doc="Row of the galaxy in focus.")
     pictures: Any = param.Selector(default="reconstruction", objects=list(PICTURES))
     display: Any = param.ClassSelector(class_=DisplaySettings, constant=True)
+    page = param.String(default="", doc="A page that something on another one asks for.")
+    label_queue: Any = param.Selector(default=UNLABELLED, objects=list(QUEUES))
+    label_way: Any = param.Selector(default="one", objects=list(LABEL_WAYS))
+    label_requests = param.Integer(default=0, doc="Counts the calls of `label_these`.")
+    learnt = param.Dict(default={}, doc="Colourings that labels taught: key and words of each.")
 
     def __init__(self, bundle: Bundle, **params: Any) -> None:
         keys = list(bundle.clusterings)
@@ -85,8 +99,28 @@ class ExplorerState(param.Parameterized):
 
     def select_cluster(self, cluster: int) -> None:
         """Select the members of a cluster of the clustering that is shown."""
-        rows = np.flatnonzero(self.labels == cluster)
-        self.select(rows, f"cluster {cluster}")
+        self.select(cluster_rows(self.bundle, self.clustering, cluster), f"cluster {cluster}")
+
+    def label_these(self) -> None:
+        """Open the grid of the Labels page with the selection."""
+        self.param.update(
+            label_queue=SELECTED, label_way="grid", label_requests=self.label_requests + 1
+        )
+        self.page = "labels"
+
+    def offer_colourings(self, words: dict[str, str]) -> None:
+        """Offer what labels taught as colourings of the map, in place of those before.
+
+        words: of each key "learnt-<about>-<digest>". A map coloured by an earlier one takes the
+        one that is about the same, or the first column.
+        """
+        now = self.colour_by
+        same = [key for key in words if about_of(key) == about_of(now)]
+        columns = [key for key in self.param.colour_by.objects if key not in self.learnt]
+        self.param.colour_by.objects = [*columns, *words]
+        self.learnt = words
+        if now not in self.param.colour_by.objects:
+            self.colour_by = same[0] if same else columns[0]
 
     def clear(self) -> None:
         """Select nothing."""
@@ -97,10 +131,10 @@ class ExplorerState(param.Parameterized):
         """Cluster of each galaxy in the clustering that is shown, (N,)."""
         return np.asarray(self.bundle.clusterings[self.clustering].labels)
 
-    @cached_property
+    @property
     def t_classes(self) -> NDArray[np.int64]:
         """T class of each galaxy, (N,): 0..9 for T = -3..6, -1 unknown."""
-        return np.asarray(self.bundle.column("ttype_class"), np.int64)
+        return t_classes(self.bundle)
 
     def ttype_histogram(self, rows: ArrayLike) -> tuple[NDArray[np.int64], int]:
         """Counts (10,) of T = -3..6 among `rows`, and how many have no T; they sum to len(rows)."""
@@ -120,7 +154,24 @@ class ExplorerState(param.Parameterized):
 
     def colour_choices(self) -> dict[str, str]:
         """Words of everything the map can be coloured by, and its key."""
-        return {format_column(column): column for column in self.param.colour_by.objects}
+        objects = self.param.colour_by.objects
+        return {self.learnt.get(column) or format_column(column): column for column in objects}
+
+
+@cache
+def t_classes(bundle: Bundle) -> NDArray[np.int64]:
+    """T class of each galaxy of a bundle, (N,), the same array for all visitors."""
+    classes = bundle.column("ttype_class").astype(np.int64)
+    classes.setflags(write=False)
+    return classes
+
+
+@lru_cache(KEPT_CLUSTERS)
+def cluster_rows(bundle: Bundle, key: str, cluster: int) -> NDArray[np.int64]:
+    """Sorted rows of the members of a cluster, the same array for all visitors."""
+    rows = np.flatnonzero(bundle.clusterings[key].labels == cluster)
+    rows.setflags(write=False)
+    return rows
 
 
 def colour_columns(bundle: Bundle) -> list[str]:
@@ -129,26 +180,46 @@ def colour_columns(bundle: Bundle) -> list[str]:
     Left out: identifiers, the bundle's own columns (their names hold a "/"), text with a different
     value for nearly every galaxy, and columns without a single value.
     """
+    return list(_colour_columns(bundle))
+
+
+@cache
+def _colour_columns(bundle: Bundle) -> tuple[str, ...]:
     first = [name for name in ("ttype", "source") if name in bundle.column_names]
     rest = [
         name
         for name in bundle.column_names
         if name not in first and name not in HIDDEN_COLUMNS and "/" not in name
     ]
-    columns = [name for name in first + rest if can_colour(bundle.column(name))]
+    columns = [name for name in first + rest if can_colour(bundle.catalogue.stored(name))]
+    release_memory()
     clusters = ["cluster_ttype", "cluster"] if "ttype" in columns else ["cluster"]
-    return [*clusters, *columns]
+    return (*clusters, *columns)
 
 
-def can_colour(values: NDArray[Any]) -> bool:
+def about_of(key: str) -> str:
+    """What a colouring that labels taught is about; empty for every other column."""
+    return key.split("-")[1] if key.startswith(LEARNT) and key.count("-") == 2 else ""
+
+
+def can_colour(column: pa.ChunkedArray) -> bool:
     """Whether a column can colour the map: numbers, or words that several galaxies share."""
-    if values.dtype.kind in "iufb":
-        return bool(np.isfinite(values.astype(float)).any())
-    return values.dtype.kind in "USO" and len({str(value) for value in values}) <= len(values) // 4
+    kind = column.type
+    if pa.types.is_floating(kind):
+        return bool(pc.any(pc.is_finite(column)).as_py())
+    if pa.types.is_integer(kind) or (pa.types.is_boolean(kind) and not column.null_count):
+        return bool(column.null_count < len(column))
+    words = column.unify_dictionaries().unique()
+    twice = words.null_count > 0 and "" in words.to_pylist()  # both mean that there is none
+    return bool(len(words) - twice <= len(column) // 4)
 
 
 def _rows(rows: ArrayLike | Iterable[int]) -> NDArray[np.int64]:
+    """Rows sorted, unique and read-only; as they are where they are so already."""
     array = rows if isinstance(rows, np.ndarray) else np.asarray(list(rows), np.int64)  # type: ignore[arg-type]
-    chosen = np.unique(array.astype(np.int64))
+    increasing = array.dtype == np.int64 and array.ndim == 1 and (array[1:] > array[:-1]).all()
+    if increasing and not array.flags.writeable:
+        return array
+    chosen = array.copy() if increasing else np.unique(array.astype(np.int64))
     chosen.setflags(write=False)
     return chosen

@@ -120,6 +120,18 @@ def caption(bundle: Bundle, clustering: Clustering, row: int) -> str:
     return " · ".join(parts)
 
 
+def describe_galaxy(bundle: Bundle, key: str, row: int) -> dict[str, int | str]:
+    """What is told of a galaxy that is pointed at on a clustering's map: row; id, T, cluster."""
+    cluster = int(bundle.clusterings[key].labels[row])
+    called = f"cluster {cluster}, {bundle.cluster_names(key)[cluster].name}"
+    return {
+        "row": row,
+        "id": str(bundle.column("galaxy_id")[row]),
+        "t": format_ttype(float(bundle.column("ttype")[row])),
+        "cluster": called if cluster >= 0 else "in no cluster",
+    }
+
+
 def format_position(ra: float, dec: float) -> str:
     """A position in hours, degrees and minutes of arc, and in degrees; a dash if unknown.
 

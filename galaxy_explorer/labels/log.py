@@ -62,7 +62,9 @@ class Change:
     `members`. label: empty takes the label of the aspect away. event_id comes from the browser:
     the same change sent twice is stored once. vocabulary: version that was on the screen; 0: the
     newest. model: clustering that was on the screen; empty: that of the store. detail: what a
-    split or a merger of clusters is made of (JSON).
+    split or a merger of clusters is made of (JSON). grid: names the grid of galaxies that were
+    accepted together; empty: given singly. prediction: what a model that learns from labels
+    predicted, if that was on the screen; empty: it was not.
     """
 
     target: str
@@ -75,6 +77,8 @@ class Change:
     detail: str = ""
     vocabulary: int = 0
     model: str = ""
+    grid: str = ""
+    prediction: str = ""
     event_id: str = field(default_factory=new_event_id)
 
     @property
@@ -89,7 +93,7 @@ class Event:
 
     seq: order of the commits. at: UTC, ISO 8601. action: "set", or "undo" and "redo", which
     compensate the event `undoes`. label, confidence, note: what holds from now on; previous: the
-    label (of a remark: the text) that held before.
+    label (of a remark: the text) that held before. grid, prediction: as in `Change`.
     """
 
     seq: int
@@ -110,6 +114,8 @@ class Event:
     model: str
     app: str
     undoes: int
+    grid: str = ""
+    prediction: str = ""
 
     @property
     def place(self) -> Place:
@@ -120,7 +126,7 @@ class Event:
 COLUMNS = tuple(column.name for column in fields(Event))
 
 
-FORMAT = 1
+FORMAT = 2
 APPLICATION_ID = 0x47584C42  # "GXLB"
 WAIT_S = 30.0
 """How long a writer waits for another: one write takes milliseconds."""
@@ -134,7 +140,7 @@ CREATE TABLE events (
   target TEXT NOT NULL, aspect TEXT NOT NULL, label TEXT NOT NULL, previous TEXT NOT NULL,
   confidence TEXT NOT NULL, note TEXT NOT NULL, detail TEXT NOT NULL,
   vocabulary INTEGER NOT NULL, bundle TEXT NOT NULL, model TEXT NOT NULL, app TEXT NOT NULL,
-  undoes INTEGER NOT NULL
+  undoes INTEGER NOT NULL, grid TEXT NOT NULL DEFAULT '', prediction TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX events_by_target ON events (kind, target);
 CREATE TABLE selections (digest TEXT PRIMARY KEY, members TEXT NOT NULL) STRICT;
@@ -142,6 +148,8 @@ CREATE TABLE vocabularies (
   version INTEGER PRIMARY KEY, at TEXT NOT NULL, annotator TEXT NOT NULL, terms TEXT NOT NULL
 ) STRICT;
 """
+ADDED = {1: ("grid", "prediction")}
+"""Columns of events that a log of an older format has not: they are added, with "" in its rows."""
 KEYS = {"events": ("seq", "event_id"), "selections": ("digest",), "vocabularies": ("version",)}
 READING = frozenset(
     (
@@ -202,7 +210,11 @@ class EventLog:
                     for statement in (*TABLES.split(";\n"), *_guards()):
                         connection.execute(statement)
                     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                    connection.execute(f"PRAGMA user_version={FORMAT}")
+                for name in ADDED.get(_version(connection), ()):
+                    connection.execute(
+                        f"ALTER TABLE events ADD COLUMN {name} TEXT NOT NULL DEFAULT ''"
+                    )
+                connection.execute(f"PRAGMA user_version={FORMAT}")
                 connection.execute("COMMIT")
             except BaseException:
                 connection.close()
@@ -227,7 +239,8 @@ class EventLog:
                 "PRAGMA user_version",
             )
         )
-        if tables and (application, version) != (APPLICATION_ID, FORMAT):
+        known = version in {FORMAT, *ADDED}
+        if tables and not (application == APPLICATION_ID and known):
             raise LabelError(f"{self.path}: not a label log of this version{CURE}")
         return not tables
 
@@ -298,6 +311,10 @@ class EventLog:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

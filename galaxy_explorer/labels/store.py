@@ -47,13 +47,17 @@ from galaxy_explorer.labels.scheme import (
 
 @dataclass(frozen=True)
 class Value:
-    """What one annotator says of one aspect: label, confidence, note; since which event."""
+    """What one annotator says of one aspect: label, confidence, note; since which event.
+
+    prediction: what was predicted on the screen when it was given; empty: nothing.
+    """
 
     label: str = ""
     confidence: str = ""
     note: str = ""
     seq: int = 0
     at: str = ""
+    prediction: str = ""
 
     @property
     def said(self) -> bool:
@@ -66,6 +70,9 @@ class Value:
 
 
 NOTHING = Value()
+PART, AFTER_PART = "~", "\x7f"
+"""Before the number of an event after the first of those that one request made; what follows it
+in the order of the identifiers."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,9 @@ class Annotations:
             self.done.append(step)
             self._put(event.place, step.after)
         else:
-            after = Value(event.label, event.confidence, event.note, event.seq, event.at)
+            after = Value(
+                event.label, event.confidence, event.note, event.seq, event.at, event.prediction
+            )
             self.done.append(UndoStep(event, self.value(event.place), after))
             self.undone.clear()
             self._put(event.place, after)
@@ -188,12 +197,15 @@ class LabelStore:
         with self._writing():
             return [self._append(name, change) for change in changes]
 
-    def undo(self, annotator: str, event_id: str) -> Event | None:
-        """Take the annotator's last change back; None if there is none."""
+    def undo(self, annotator: str, event_id: str) -> list[Event]:
+        """Take the annotator's last change back; of a grid all that were accepted with it.
+
+        An event for each, the one of that identifier first; none if there is nothing to undo.
+        """
         return self._compensate(UNDO, annotator, event_id)
 
-    def redo(self, annotator: str, event_id: str) -> Event | None:
-        """Put the change back that was undone last; None if there is none."""
+    def redo(self, annotator: str, event_id: str) -> list[Event]:
+        """Put the change back that was undone last, as `undo` took it."""
         return self._compensate(REDO, annotator, event_id)
 
     def layer(self, annotator: str) -> Annotations:
@@ -293,6 +305,8 @@ class LabelStore:
             raise LabelError(f"label {change.label!r}: says nothing about {change.aspect[:40]!r}")
         checked(change.aspect, "aspect", MAX_LABEL)
         checked(change.model, "model", MAX_ID, empty=True)
+        checked(change.grid, "grid", MAX_NAME, empty=True)
+        checked(change.prediction, "prediction", MAX_LABEL, empty=True)
         return replace(change, vocabulary=vocabulary.version)
 
     def _append(self, annotator: str, change: Change) -> Event:
@@ -305,32 +319,45 @@ class LabelStore:
                 self._log.insert("selections", row)
         return self._insert(annotator, SET, change, undoes=0)
 
-    def _compensate(self, action: str, annotator: str, event_id: str) -> Event | None:
+    def _compensate(self, action: str, annotator: str, event_id: str) -> list[Event]:
         checked(event_id, "event id", MAX_NAME)
         with self._writing():
-            if stored := self._log.events("event_id = ?", (event_id,)):
-                return stored[0]
-            layer = self._layers.get(annotator)
-            steps = [] if layer is None else layer.done if action == UNDO else layer.undone
-            if not steps:
-                return None
-            step = steps[-1]
-            # The change that makes `value` hold again where a step was made.
-            value = step.before if action == UNDO else step.after
-            event = step.event
-            change = Change(
-                event.target,
-                event.aspect,
-                label=value.label,
-                kind=event.kind,
-                confidence=value.confidence,
-                note=value.note,
-                detail=event.detail,
-                vocabulary=event.vocabulary,
-                model=event.model,
-                event_id=event_id,
-            )
-            return self._insert(annotator, action, change, undoes=step.event.seq)
+            if stored := self._stored_with(event_id):
+                return stored
+            made: list[Event] = []
+            while step := self._next_step(action, annotator):
+                if made and (not made[0].grid or step.event.grid != made[0].grid):
+                    break
+                # The change that makes `value` hold again where a step was made.
+                value = step.before if action == UNDO else step.after
+                event = step.event
+                change = Change(
+                    event.target,
+                    event.aspect,
+                    label=value.label,
+                    kind=event.kind,
+                    confidence=value.confidence,
+                    note=value.note,
+                    detail=event.detail,
+                    vocabulary=event.vocabulary,
+                    model=event.model,
+                    grid=event.grid,
+                    prediction=value.prediction,
+                    event_id=f"{event_id}{PART}{len(made)}" if made else event_id,
+                )
+                made.append(self._insert(annotator, action, change, undoes=event.seq))
+            return made
+
+    def _stored_with(self, event_id: str) -> list[Event]:
+        """The events that a request of this identifier made; none if it is a new one."""
+        rest = (f"{event_id}{PART}", f"{event_id}{AFTER_PART}")
+        return self._log.events("event_id = ? OR event_id > ? AND event_id < ?", (event_id, *rest))
+
+    def _next_step(self, action: str, annotator: str) -> UndoStep | None:
+        """What an undo or redo would compensate next."""
+        layer = self._layers.get(annotator)
+        steps = [] if layer is None else layer.done if action == UNDO else layer.undone
+        return steps[-1] if steps else None
 
     def _insert(self, annotator: str, action: str, change: Change, *, undoes: int) -> Event:
         """Append one event; its order among the annotator's own is that of the commits."""
@@ -354,6 +381,8 @@ class LabelStore:
             "model": change.model or self.provenance.model,
             "app": self.provenance.app_version,
             "undoes": undoes,
+            "grid": change.grid,
+            "prediction": change.prediction,
         }
         self._log.insert("events", row)
         self._catch_up()

@@ -32,6 +32,8 @@ LABEL_COLUMNS = {
     "features": "Features and verdicts given to the galaxy itself, between semicolons",
     "confidence": "Confidence in the stage or, without one, in the newest feature",
     "note": "Remark on the galaxy",
+    "prediction": "What was predicted on screen when the stage or, without one, the newest feature"
+    " was given; empty: nothing",
     "labelled_at": "Time of the newest of these labels, UTC",
     "derived_stage": "Hubble stage spread from a cluster or a selection; empty: none",
     "derived_features": "Features and verdicts spread from clusters and selections",
@@ -44,6 +46,7 @@ MAJORITY_COLUMNS = {
     "stage": "Hubble stage that most of those who gave one chose; empty: tied or none",
     "ttype": "Numerical Hubble stage T of the column stage; NaN: none",
     "n_stage": "Annotators who gave a stage",
+    "n_prediction": "Of these, annotators who had a prediction on screen",
     "votes": "Annotators who chose the stage that most chose",
     "features": "Features and verdicts that more than half of the annotators gave",
 }
@@ -66,6 +69,8 @@ EVENT_COLUMNS = {
     "model": "Clustering that was shown",
     "app": "Version of the software",
     "undoes": "The event that an undo or redo compensates; 0: none",
+    "grid": "Names the grid of galaxies that were accepted together; empty: given singly",
+    "prediction": "What was predicted on screen when the label was given; empty: nothing",
 }
 UCDS = {
     "galaxy_id": "meta.id;meta.main",
@@ -107,6 +112,7 @@ def _layer_rows(
             "features": JOIN.join(features_of(said)),
             "confidence": said.get(STAGE, newest).confidence,
             "note": said.get(NOTE, NOTHING).note,
+            "prediction": said.get(STAGE, newest).prediction,
             "labelled_at": max((value.at for value in said.values()), default=""),
             "derived_stage": values.get(STAGE, NOTHING).label,
             "derived_features": JOIN.join(features_of(values)),
@@ -149,6 +155,7 @@ def _majority_row(
         "stage": stage,
         "ttype": _ttype(stage, vocabulary),
         "n_stage": len(stages),
+        "n_prediction": sum(bool(v[STAGE].prediction) for v in said.values() if STAGE in v),
         "votes": votes,
         "features": JOIN.join(f for f in sorted(set(given)) if 2 * given.count(f) > len(said)),
     }
@@ -166,7 +173,7 @@ TABLES: dict[str, Callable[[LabelStore, Sample | None], Table]] = {
     "events": event_table,
 }
 NUMBERS = {"ttype": float} | dict.fromkeys(
-    ("seq", "vocabulary", "undoes", "n_annotators", "n_stage", "votes"), np.int64
+    ("seq", "vocabulary", "undoes", "n_annotators", "n_stage", "n_prediction", "votes"), np.int64
 )
 
 

@@ -20,16 +20,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from galaxy_explorer.models.convae import ConvAE
-from galaxy_explorer.models.inference import build_model, d4, decode_codes, encode_stamps
-from galaxy_explorer.models.protocols import Autoencoder, AutoencoderConfig
+from galaxy_explorer.models.inference import BATCH, build_model, d4, decode_codes, encode_stamps
+from galaxy_explorer.models.protocols import Autoencoder, AutoencoderConfig, StampRows
 from galaxy_explorer.models.psf import PSFVQVAE, PSFConvolution, PSFVQVAEConfig, central, stretched
 from galaxy_explorer.models.quantizer import Quantizer, perplexity
 from galaxy_explorer.models.registry import AUTOENCODERS, load
 from galaxy_explorer.models.training import Recipe, TrainingResult, train
 from galaxy_explorer.models.vqvae import VQVAE
 from galaxy_explorer.models.vqvae2 import VQVAE2
-
-Stamps = NDArray[np.float32]
 
 # Of an augmented recipe: shares of the stamps, and by how much at most.
 MOVED, ZOOM, SHIFT = 0.5, (0.85, 1.1), 1 / 16  # of half the side
@@ -47,7 +45,7 @@ class StampTask:
     """
 
     def __init__(
-        self, config: AutoencoderConfig, stamps: Stamps, validation: Stamps, recipe: Recipe
+        self, config: AutoencoderConfig, stamps: StampRows, validation: StampRows, recipe: Recipe
     ) -> None:
         torch.manual_seed(recipe.seed)  # the initial weights
         self.model = build_model(config)
@@ -87,9 +85,12 @@ class StampTask:
 
     def validate(self) -> dict[str, float]:
         """NMSE of the held-out stamps, and what `vocabulary` says of their codes."""
-        codes = encode_stamps(self.model, self.validation)
-        drawn = decode_codes(self.model, codes)
-        nmse = float(np.square(drawn - self.validation).mean(dtype=np.float64)) / self.variance
+        codes, total = encode_stamps(self.model, self.validation), 0.0
+        for start in range(0, len(codes), BATCH):
+            part = slice(start, start + BATCH)
+            drawn = decode_codes(self.model, codes[part])
+            total += float(np.square(drawn - self.validation[part]).sum(dtype=np.float64))
+        nmse = total / math.prod(self.validation.shape) / self.variance
         return {"score": nmse, "nmse": nmse, **self.vocabulary(codes)}
 
     def vocabulary(self, codes: NDArray[np.generic]) -> dict[str, float]:
@@ -134,13 +135,15 @@ def _little_noise(shape: torch.Size, rng: np.random.Generator) -> Tensor:
     return noise * torch.from_numpy(sigma).float()[:, None, None, None]
 
 
-def data_variance(stamps: Stamps) -> float:
+def data_variance(stamps: StampRows) -> float:
     """Variance of all pixels of stamps (N, C, S, S), in float64 block by block."""
-    blocks = np.array_split(stamps, max(1, len(stamps) // 1024))
-    total = sum(float(block.sum(dtype=np.float64)) for block in blocks)
-    squares = sum(float(np.square(block, dtype=np.float64).sum()) for block in blocks)
-    mean = total / stamps.size
-    return squares / stamps.size - mean**2
+    total = squares = 0.0
+    for rows in np.array_split(np.arange(len(stamps)), max(1, len(stamps) // 1024)):
+        block = stamps[rows[0] : rows[-1] + 1]
+        total += float(block.sum(dtype=np.float64))
+        squares += float(np.square(block, dtype=np.float64).sum())
+    size = math.prod(stamps.shape)
+    return squares / size - (total / size) ** 2
 
 
 START_VECTORS = 40_000  # encoder outputs for the k-means start

@@ -20,7 +20,13 @@ from torch import Tensor
 
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.conditions import Condition
-from galaxy_explorer.models.protocols import Autoencoder, AutoencoderConfig, Prior, PriorConfig
+from galaxy_explorer.models.protocols import (
+    Autoencoder,
+    AutoencoderConfig,
+    Prior,
+    PriorConfig,
+    StampRows,
+)
 from galaxy_explorer.models.registry import AUTOENCODERS, PRIORS
 from galaxy_explorer.utils.files import atomic_path
 
@@ -105,7 +111,7 @@ def _stamps_tensor(model: Autoencoder, stamps: Stamps) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def encode_stamps(model: Autoencoder, stamps: Stamps, *, batch: int = BATCH) -> Codes:
+def encode_stamps(model: Autoencoder, stamps: StampRows, *, batch: int = BATCH) -> Codes:
     """What stretched stamps (N, C, S, S) are encoded to.
 
     Code maps (N, h, w) uint16, both code maps row by row (N, F) uint16 of a hierarchical model,

@@ -30,6 +30,18 @@ class StoredConfig:
         return cls(**values)
 
 
+class StampRows(Protocol):
+    """Stamps (N, C, S, S), float32 when they are indexed: an array, or what stands for one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, C, S, S)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> NDArray[np.float32]: ...
+
+
 class AutoencoderConfig(Protocol):
     """What fixes the shape of an autoencoder; raises ValueError for one that cannot be built."""
 

@@ -24,6 +24,7 @@ import csv
 import io
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -170,13 +171,36 @@ def choose_precision(number_format: str, loss: Callable[[], Tensor]) -> Precisio
     return mixed if _seconds(full, loss) > GAIN * _seconds(mixed, loss) else full
 
 
-def _seconds(precision: Precision, loss: Callable[[], Tensor]) -> float:
-    def once() -> float:  # processor time, which other programs on the machine disturb least
-        start = time.process_time()
+def choose_threads(precision: Precision, loss: Callable[[], Tensor]) -> int:
+    """As many threads as torch has, or one where passes of `loss` then take less wall time.
+
+    Some passes in bfloat16 wait in a loop for each other's threads: beside a busy program two took
+    twenty times as long as one. A number that OMP_NUM_THREADS names is left as it is.
+    """
+    every = torch.get_num_threads()
+    if every == 1 or "OMP_NUM_THREADS" in os.environ or precision.device.type != "cpu":
+        return every
+    seconds = {}
+    try:
+        for threads in (1, every):
+            torch.set_num_threads(threads)
+            seconds[threads] = _seconds(precision, loss, time.perf_counter)
+    finally:
+        torch.set_num_threads(every)
+    return min(seconds, key=seconds.__getitem__)
+
+
+def _seconds(
+    precision: Precision,
+    loss: Callable[[], Tensor],
+    clock: Callable[[], float] = time.process_time,  # which other programs disturb least
+) -> float:
+    def once() -> float:
+        start = clock()
         with precision.autocast():
             value = loss()
         value.backward()  # type: ignore[no-untyped-call]
-        return time.process_time() - start
+        return clock() - start
 
     once()  # the first pass pays for set-up
     return min(once() for _ in range(PROBE_STEPS))
@@ -305,9 +329,13 @@ def train(
     Raises TrainingError if `work_dir` belongs to a run with other settings.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
-    run = _TrainingRun(task, recipe, work_dir)
-    with progress(recipe.steps, f"Training {name}", unit="steps", done=run.step) as advance:
-        run.until_done(advance)
+    threads = torch.get_num_threads()
+    try:
+        run = _TrainingRun(task, recipe, work_dir)
+        with progress(recipe.steps, f"Training {name}", unit="steps", done=run.step) as advance:
+            run.until_done(advance)
+    finally:
+        torch.set_num_threads(threads)
     load_checkpoint(work_dir / BEST, task.model)
     task.model.eval()
     return run.result()
@@ -324,7 +352,8 @@ class _TrainingRun:
         self.rule = StopRule()
         path = work_dir / CHECKPOINT
         facts = read_facts(path) if path.exists() else None
-        self.precision = Precision(facts["precision"]) if facts else self._choose()
+        self.precision, self.threads = self._choose() if facts is None else _chosen(facts)
+        torch.set_num_threads(self.threads)  # the same ones to the end, for the same rounding
         device = self.precision.device
         task.model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # fused=True updates all weights in one pass; on CPU too
@@ -332,9 +361,10 @@ class _TrainingRun:
         if facts is not None:
             self._resume(path)
 
-    def _choose(self) -> Precision:
+    def _choose(self) -> tuple[Precision, int]:
         self.task.model.eval()  # so that timing leaves the codebook alone
-        return choose_precision(self.recipe.number_format, lambda: self.task.loss(0))
+        precision = choose_precision(self.recipe.number_format, lambda: self.task.loss(0))
+        return precision, choose_threads(precision, lambda: self.task.loss(0))
 
     def _resume(self, path: Path) -> None:
         facts, self.task.memory = load_checkpoint(path, self.task.model, self.optimiser)
@@ -407,6 +437,7 @@ class _TrainingRun:
         facts = {
             "recipe": self.recipe.to_dict(),
             "precision": self.precision.name,
+            "threads": self.threads,
             "step": self.step,
             "seconds": self.seconds,
             "best_score": self.best_score,
@@ -430,6 +461,12 @@ class _TrainingRun:
             precision=self.precision.name,
             curve=self.curve,
         )
+
+
+def _chosen(facts: Mapping[str, Any]) -> tuple[Precision, int]:
+    """Number format and threads of a run that goes on; what the user asks for comes first."""
+    asked = "OMP_NUM_THREADS" in os.environ or "threads" not in facts
+    return Precision(facts["precision"]), torch.get_num_threads() if asked else facts["threads"]
 
 
 def _as_csv(rows: list[Mapping[str, float]] | list[dict[str, float]]) -> str:

@@ -31,6 +31,12 @@ from galaxy_explorer.models.quantizer import perplexity
 from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.plan import PIXELS_MARK, Plan, config_of
 from galaxy_explorer.pipeline.prior import CodedSurvey
+from galaxy_explorer.pipeline.samples import (
+    StoredStamps,
+    sampled_rows,
+    stretched_stamps,
+    variance_of_bands,
+)
 from galaxy_explorer.survey.photometry import bands_of, colour_figures
 from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.utils.files import (
@@ -212,21 +218,17 @@ class Autoencoders:
         return np.flatnonzero(self.splits == split)
 
     @cached_property
-    def _train_stamps(self) -> np.ndarray:
-        return self._stamps(self.rows("train"))
+    def _train_stamps(self) -> np.ndarray | StoredStamps:
+        return self._stamps("train")
 
     @cached_property
-    def _validation_stamps(self) -> np.ndarray:
-        return self._stamps(self.rows("validation"))
+    def _validation_stamps(self) -> np.ndarray | StoredStamps:
+        return self._stamps("validation")
 
-    def _stamps(self, rows: np.ndarray) -> np.ndarray:
-        meta = self.plan.survey.meta
-        size = meta["stamp_size"]
-        stamps = np.empty((len(rows), meta["channels"], size, size), np.float32)
-        for start in range(0, len(rows), BLOCK_ROWS):
-            part = slice(start, start + BLOCK_ROWS)
-            stamps[part] = self.plan.survey.model_input(rows[part])
-        return stamps
+    def _stamps(self, split: str) -> np.ndarray | StoredStamps:
+        survey = self.plan.survey
+        folder = self.plan.work / "stamps"
+        return stretched_stamps(survey, sampled_rows(survey, split), folder, split)
 
     def products(self, config: AutoencoderConfig) -> Products:
         """Run or resume all stages of one model."""
@@ -338,9 +340,9 @@ class Autoencoders:
 
         def spoil() -> StageResult:
 
-            model, test = self._model(config, weights), self.rows("test")
+            model, test = self._model(config, weights), sampled_rows(self.plan.survey, "test")
             figures = level_ablation(
-                model, self._stamps(test), codes[test], variance=training["variance"]
+                model, self._stamps("test")[:], codes[test], variance=training["variance"]
             )
             return StageResult({"rows": test}, figures)
 
@@ -350,7 +352,7 @@ class Autoencoders:
         self, config: AutoencoderConfig, weights: Path, codes: np.ndarray, training: dict[str, Any]
     ) -> dict[str, float]:
         """What is kept of each band and of the colour, on the test split."""
-        plan, test = self.plan, self.rows("test")
+        plan, test = self.plan, sampled_rows(self.plan.survey, "test")
         inputs = {"weights": training["sha256"], "pixels": plan.pixels, "catalog": plan.catalog}
 
         def compare() -> StageResult:
@@ -360,9 +362,9 @@ class Autoencoders:
             bands = bands_of(plan.survey.meta["band"])
             if len(bands) != config.channels:
                 bands = [str(plane) for plane in range(config.channels)]
-            variance = self._train_stamps.var(axis=(0, 2, 3), dtype=np.float64)
+            variance = variance_of_bands(self._train_stamps)
             ttype = plan.survey.column("ttype")[test]
-            figures = colour_figures(self._stamps(test), drawn, ttype, bands, variance)
+            figures = colour_figures(self._stamps("test")[:], drawn, ttype, bands, variance)
             return StageResult({"rows": test}, figures)
 
         return dict(self.cache.get(f"{config.name}.colours", inputs, compare).facts)

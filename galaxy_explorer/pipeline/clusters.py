@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galaxy_explorer.clustering.clusterers import fit_kmeans
-from galaxy_explorer.clustering.embedding import fit_map
+from galaxy_explorer.clustering.embedding import LANDMARKS, fit_map, landmarks, place_rest
 from galaxy_explorer.clustering.features import (
     FeatureMap,
     fit_aligned,
@@ -89,7 +89,9 @@ def cluster(stages: Autoencoders, products: Products, kind: str) -> ClusteringPr
 
     joined = stages.cache.get(f"{key}.members", inputs, assign)
     placed = stages.cache.get(
-        f"{key}.map", inputs, lambda: StageResult({"map": fit_map(features, seed)}, {})
+        f"{key}.map",
+        inputs | drawn_by(len(features), LANDMARKS),
+        lambda: draw_map(features, seed, LANDMARKS),
     )
     labels, places = joined.arrays["labels"], placed.arrays["map"]
     scored = stages.cache.get(
@@ -104,9 +106,30 @@ def cluster(stages: Autoencoders, products: Products, kind: str) -> ClusteringPr
         f"{key}/y": np.ascontiguousarray(places[:, 1]),
     }
     entry = {"n_components": mixture.n_components, "mixture": asdict(settings), **scored.facts}
+    entry |= {name: value for name, value in placed.facts.items() if name == "placing"}
     if kind == "aligned":
         entry["alignment"] = kept_together(stages, products)
     return ClusteringProducts({**mixture.arrays(), **extra}, columns, entry)
+
+
+def drawn_by(count: int, most: int) -> dict[str, Any]:
+    """What a map of so many galaxies depends on besides: nothing where UMAP draws them all."""
+    return {"landmarks": most} if count > most else {}
+
+
+def draw_map(features: np.ndarray, seed: int, most: int) -> StageResult:
+    """The map (N, 2) of features (N, P): by UMAP, of more than `most` the rest placed among them.
+
+    Then the facts say under "placing" how many are landmarks and by how much the placed ones miss.
+    """
+    rows = landmarks(len(features), most, seed)
+    places = fit_map(features[rows], seed)
+    if len(rows) == len(features):
+        return StageResult({"map": places}, {})
+    with progress(len(features) - len(rows), "Placing on the map") as advance:
+        made = place_rest(features, rows, places, seed=seed, advance=advance)
+    placing = {"landmarks": len(rows), "held": made.held, "error": made.error}
+    return StageResult({"map": made.coordinates}, {"placing": placing})
 
 
 def features_of(

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
-from galaxy_explorer.bundle.card import card_with_priors
+from galaxy_explorer.bundle.remaking import card_of
 from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.bundle.writer import add_prior_files
 from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.models.conditions import Field, catalogued_errors, condition_of, fit_fields
 from galaxy_explorer.models.registry import AUTOENCODERS, DEFAULT_PRIOR, PRIORS, PriorKind, load
 from galaxy_explorer.pipeline.plan import best_for_prior
+from galaxy_explorer.pipeline.samples import mapped_stamps, sampled_rows
 from galaxy_explorer.survey.preprocessing import ttype_class
 from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.utils.files import (
@@ -74,8 +75,8 @@ class CodedSurvey:
     work: Path
 
     def rows(self, split: str) -> np.ndarray:
-        """Rows of a split, ascending."""
-        return np.flatnonzero(self.survey.column("split") == split)
+        """Rows of a split, ascending; of very many a sample."""
+        return sampled_rows(self.survey, split)
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ class _Prior:
 
         model, train = self.coded.load(), self.coded.rows("train")
         views: Any = (
-            load(self.kind.views)(model, self._stamps(train))
+            load(self.kind.views)(model, self._mapped(train))
             if self.kind.views
             else self._orbit(model).arrays["codes"]
         )
@@ -261,15 +262,9 @@ class _Prior:
             errors[:, number] = np.fmax(stated, least)
         return errors
 
-    def _stamps(self, rows: np.ndarray) -> np.ndarray:
-        """Stretched stamps (n, C, S, S) in half precision."""
-        meta = self.coded.survey.meta
-        shape = (len(rows), meta["channels"], meta["stamp_size"], meta["stamp_size"])
-        stamps = np.empty(shape, np.float16)
-        for start in range(0, len(rows), BLOCK):
-            part = slice(start, start + BLOCK)
-            stamps[part] = self.coded.survey.model_input(rows[part])
-        return stamps
+    def _mapped(self, rows: np.ndarray) -> np.ndarray:
+        """Stretched stamps (n, C, S, S) in half precision, in a file of the work folder."""
+        return mapped_stamps(self.coded.survey, rows, self.coded.work / "stamps", "train")
 
     def _orbit(self, model: Autoencoder) -> StageResult:
         """Codes (n, 8, ...) of the training galaxies in their eight orientations."""
@@ -369,7 +364,7 @@ def add_prior(
         load_earlier = partial(bundle.load_prior, name, prior.name)
         earlier = EarlierTraining(entry, stored, load_earlier)
     made = train_prior(coded, recipe, kind=prior.name, steps=steps, earlier=earlier)
-    card = partial(card_with_priors, bundle.card)
+    card = card_of(load_bundle(bundle_path))
     add_prior_files(bundle_path, name, made.entry, made.weights.read_bytes(), card)
     return name
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
-from galaxy_explorer.bundle.card import card_with_steered
 from galaxy_explorer.bundle.clusterings import Clustering, Score, Steering
+from galaxy_explorer.bundle.remaking import card_of
 from galaxy_explorer.bundle.writer import add_clustering
 from galaxy_explorer.clustering.clusterers import Centres, centres_of, fit_kmeans
-from galaxy_explorer.clustering.features import FeatureMap
+from galaxy_explorer.clustering.features import POOLED, FeatureMap
 from galaxy_explorer.clustering.validation import pair_score, vector_eta2
 from galaxy_explorer.errors import LabelError, SettingError
 from galaxy_explorer.labels.imports import IDS, Row, read_rows
@@ -33,8 +32,6 @@ from galaxy_explorer.utils.resampling import FEW_RESAMPLES, bootstrap
 STRENGTHS = np.logspace(-2, 5, 15)
 """Of the ridge, on standardised features."""
 LEAST_LABELS = 10
-POOLED = ("rings", "aligned")
-"""Kinds of features that are made of the same vectors: together they know more."""
 Floats = NDArray[np.float64]
 
 
@@ -289,7 +286,7 @@ def add_steered(
         bundle.path,
         added,
         entry,
-        partial(card_with_steered, bundle.card),
+        card_of(bundle),
         arrays={**mixture.arrays(), **joined_map(maps, steered).arrays(), "features": read},
         columns={f"{added}/{about}": values for about, values in columns.items()},
     )

@@ -32,6 +32,7 @@ from galaxy_explorer.pipeline.autoencoders import (
 from galaxy_explorer.pipeline.clusters import ClusteringProducts, cluster
 from galaxy_explorer.pipeline.plan import DEFAULT_MODELS, SPLITS, Plan, make_plan
 from galaxy_explorer.pipeline.prior import train_prior
+from galaxy_explorer.pipeline.samples import sample_words
 from galaxy_explorer.settings import VERSION
 from galaxy_explorer.utils.progress import progress
 
@@ -100,8 +101,10 @@ def outline(plan: Plan, stages: Autoencoders) -> list[str]:
     todo = sum(not where.is_trained(config) for where, config in every)
     rest = plan.minutes_of(todo)
     names = ", ".join(config.name for config in plan.configs)
+    sampled = [f"{most:,} of {split}" for split, most in sample_words(plan.survey).items()]
+    learnt = f"; stamps are held of {', '.join(sampled)}, by their ids" if sampled else ""
     return [
-        f"{len(plan.survey)} galaxies of {plan.survey.path} into {plan.out}",
+        f"{len(plan.survey)} galaxies of {plan.survey.path} into {plan.out}{learnt}",
         f"Autoencoders: {todo} to train, {len(every) - todo} trained already,"
         f" {plan.recipe.steps} steps each; these ship: {names}",
         f"Priors to draw new galaxies from: of {' '.join(plan.with_prior) or 'no model'}",
@@ -144,12 +147,13 @@ def _manifest(
     best = next((kind for kind in ("aligned", "rings", "codes", "latents") if kind in kinds), "")
     meta, splits = plan.survey.meta, plan.survey.column("split")
     kept = ("name", "band", "stamp_size", "channels", "pixel_scale_arcsec", "stretch")
+    sampled = sample_words(plan.survey)
     compared = [n for n, e in models.items() if AUTOENCODERS[e["kind"]].has_compared_codes]
     return {
         "name": plan.name,
         "software": f"galaxy_explorer {VERSION}",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "recipe": plan.recipe.to_dict(),
+        "recipe": plan.recipe.to_dict() | ({"sampled": sampled} if sampled else {}),
         "hardware": _hardware(next(iter(products.values())).training["precision"]),
         "survey": {
             **{field: meta.get(field) for field in kept},

@@ -36,7 +36,8 @@ from galaxy_explorer.survey.inventory import (
     some_words,
 )
 from galaxy_explorer.survey.limits import MAX_ID_CHARACTERS
-from galaxy_explorer.survey.store import CHUNK_ROWS, SAME_COLUMN
+from galaxy_explorer.survey.store import BLOCK_ROWS, SAME_COLUMN
+from galaxy_explorer.survey.table_parts import join_tables, table_parts
 from galaxy_explorer.utils.reading import StagedTable, plain_table, stage_table
 from galaxy_explorer.utils.tables import text_angle
 
@@ -49,6 +50,8 @@ def stage_catalog(
 ) -> StagedTable:
     """Write the catalogue `path` as Parquet to `staged` and open it; see `stage_table`.
 
+    A folder is a table in parts: a HATS catalogue, Cutana's batches or Parquet files.
+
     given: columns of roles; those of ids and pictures are text from the first byte on.
 
     Raises BadCatalog where the file cannot be read or has no rows.
@@ -60,9 +63,15 @@ def stage_catalog(
         columns = map_columns(names, given, str(path))
         return {name for name in (columns.galaxy_id, columns.image, columns.same_as) if name}
 
-    opened = stage_table(path, staged, table=table, as_text=texts)
+    name, parts = str(path), table_parts(path) if path.is_dir() else []
+    if parts:
+        path = staged.with_name("parts.parquet")
+        left_out = join_tables(parts, path)
+    opened = stage_table(path, staged, name=name, table=table, as_text=texts)
+    if parts:
+        opened.left_out |= dict.fromkeys(left_out, "entries of several values")
     if opened.metadata.num_rows == 0:
-        raise BadCatalog(f"{path}: no rows")
+        raise BadCatalog(f"{name}: no rows")
     return opened
 
 
@@ -124,7 +133,7 @@ def block_rows(table: pa.Table, columns: ColumnMap, start: int) -> Iterator[Cata
 def all_rows(catalog: pq.ParquetFile, columns: ColumnMap) -> Iterator[CatalogRow]:
     """Every row of the catalogue, a block at a time."""
     start = 0
-    for table in blocks(catalog, start=0, size=CHUNK_ROWS):
+    for table in blocks(catalog, start=0, size=BLOCK_ROWS):
         yield from block_rows(table, columns, start)
         start += table.num_rows
 

@@ -27,7 +27,17 @@ from galaxy_explorer.survey.catalog import (
     survey_columns,
 )
 from galaxy_explorer.survey.columns import ColumnMap
-from galaxy_explorer.survey.folders import FolderSource, ZipSource, is_picture, picture_column
+from galaxy_explorer.survey.cubes import (
+    ID_NAMES,
+    CubeSource,
+    id_texts,
+)
+from galaxy_explorer.survey.folders import (
+    FolderReader,
+    FolderSource,
+    ZipSource,
+    is_picture,
+)
 from galaxy_explorer.survey.images import Image, read_image
 from galaxy_explorer.survey.ingest import (
     OpenedSource,
@@ -39,19 +49,16 @@ from galaxy_explorer.survey.ingest import (
 from galaxy_explorer.survey.inventory import Inventory, SameRows, Shown
 from galaxy_explorer.survey.limits import MAX_ID_CHARACTERS
 from galaxy_explorer.survey.mosaics import NO_IMAGE, MosaicSource, is_mosaic
+from galaxy_explorer.survey.names import SeenNames
+from galaxy_explorer.survey.parquet_pictures import picture_column
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
+from galaxy_explorer.survey.readers import Reader
 from galaxy_explorer.survey.repeats import SameGalaxies
-from galaxy_explorer.survey.sources import (
-    CUBE_SUFFIXES,
-    ID_NAMES,
-    CubeSource,
-    SeenNames,
-    StampSource,
-    id_texts,
-    open_cube,
-)
+from galaxy_explorer.survey.sources import StampSource, is_cube, open_stack
 from galaxy_explorer.survey.stamps import IngestOptions, Stamp, check_fits
-from galaxy_explorer.survey.store import CHUNK_ROWS
+from galaxy_explorer.survey.store import BLOCK_ROWS
+from galaxy_explorer.survey.table_parts import cutana_batches, table_parts
+from galaxy_explorer.survey.zarr_cubes import is_zarr
 from galaxy_explorer.utils.files import atomic_path
 from galaxy_explorer.utils.progress import progress
 from galaxy_explorer.utils.reading import StagedTable
@@ -67,6 +74,7 @@ class NoPictures:
     """In place of a source where a table alone is looked at."""
 
     kind = "table without pictures"
+    reader = Reader()
 
     def file_of(self, row: CatalogRow) -> str:
         """The id of the row."""
@@ -93,7 +101,7 @@ class OnePicture:
     kind = "one picture"
 
     def __init__(self, path: Path, hdu: int | None) -> None:
-        self._path, self._hdu = path, hdu
+        self._path, self.reader = path, FolderReader(path.absolute().parent, hdu)
 
     def file_of(self, row: CatalogRow) -> str:  # noqa: ARG002
         """Its name."""
@@ -103,7 +111,7 @@ class OnePicture:
 
     def fetch(self, row: CatalogRow) -> Image:
         """Read it."""
-        return read_image(self._path, name=self.file_of(row), hdu=self._hdu)
+        return self.reader.read(self._path.name, self.file_of(row))
 
     def unused(self, rows: Iterable[CatalogRow]) -> int:  # noqa: ARG002
         """There is no other."""
@@ -158,13 +166,13 @@ def open_alone(
     Raises BadImage, SurveyError where the source as a whole cannot be read.
     """
     suffix = path.suffix.lower()
+    if is_cube(path):
+        cube = open_stack(path, staging, ID_NAMES[0])
+        names = [str(i) for i in range(cube.count)] if cube.ids is None else id_texts(cube.ids)
+        return CubeSource(cube, cube.count, by_row=cube.ids is None), [(n, "") for n in names]
     if path.is_dir() or suffix == ".zip":
         found = FolderSource(path, hdu) if path.is_dir() else ZipSource(path, hdu)
         return found, [(name[-MAX_ID_CHARACTERS:], name) for name in found.index.paths]
-    if path.is_file() and suffix in CUBE_SUFFIXES:
-        cube = open_cube(path, staging, ID_NAMES[0])
-        names = [str(i) for i in range(cube.count)] if cube.ids is None else id_texts(cube.ids)
-        return CubeSource(cube, cube.count, by_row=cube.ids is None), [(n, "") for n in names]
     one = OnePicture(path, hdu), [(path.stem, path.name)]
     if not is_mosaic(path):
         return one if path.is_file() and is_picture(path.name) else None
@@ -201,11 +209,14 @@ def _open_alone(source: Path, options: IngestOptions, staging: Path) -> OpenedSo
 
 
 def _holds_both(source: Path) -> bool:
-    """Whether a Parquet file holds pictures, and so is its own catalogue."""
-    if not source.is_file() or source.suffix.lower() != ".parquet":
+    """Whether Parquet files, or batches of Cutana, hold pictures and so are their own catalogue."""
+    parts = table_parts(source) if source.is_dir() and not is_zarr(source) else [source]
+    if not parts or parts[0].suffix.lower() != ".parquet":
         return False
+    if cutana_batches(source):
+        return True
     try:
-        return bool(picture_column(pq.ParquetFile(source)))
+        return bool(picture_column(pq.ParquetFile(parts[0])))
     except (pa.ArrowException, OSError, ValueError):
         return False  # what is wrong with it the reader of tables says
 
@@ -250,7 +261,7 @@ def _examine(reading: OpenedSource, inventory: Inventory, wanted: NDArray[np.int
     like: Stamp | None = None
     first = 0
     with progress(wanted.size, "Examining", unit="pictures", after=PATIENCE_S) as advance:
-        for table in blocks(reading.table, start=0, size=CHUNK_ROWS):
+        for table in blocks(reading.table, start=0, size=BLOCK_ROWS):
             here = wanted[(wanted >= first) & (wanted < first + table.num_rows)] - first
             rows = list(block_rows(table, reading.columns, first)) if here.size else []
             further = reading.options.further

@@ -55,7 +55,16 @@ LIMITS = ("ttype_lo", "ttype_hi")
 NONE = "none"
 """What switches a role off: `--ra none`."""
 USUAL_NAMES = {
-    "galaxy_id": ("galaxy_id", "objid", "dr7objid", "dr8objid", "object_id", "id", "name"),
+    "galaxy_id": (
+        "galaxy_id",
+        "objid",
+        "dr7objid",
+        "dr8objid",
+        "object_id",
+        "source_id",
+        "id",
+        "name",
+    ),
     "image": ("image", "file", "filename", "path", "picture", "stamp"),
     "ttype": ("ttype", "t_type", "t", "hubble_stage"),
     "same_as": ("same_as",),
@@ -71,7 +80,12 @@ USUAL_NAMES = {
         "declination",
         "decl",
     ),
-    "pixel_scale": ("pixel_scale_arcsec", "pixscale_arcsec", "pixscale"),
+    "pixel_scale": (
+        "pixel_scale_arcsec",
+        "pixscale_arcsec",
+        "pixscale",
+        "pixel_scale_arcsec_per_pixel",
+    ),
 }
 _UNIT_IN_NAME = re.compile(r"\s*[(\[{]\s*([^)\]}]*?)\s*[)\]}]\s*$")
 _UNIT_AT_END = re.compile(

@@ -1,4 +1,4 @@
-"""Pictures in a folder, a zip archive or a Parquet file, and how a catalogue's names find them.
+"""Pictures in a folder or a zip archive, and how a catalogue's names find them.
 
 A folder is indexed once. Names are compared as they are, then without regard to case and Unicode
 form, to the suffix, and to the sub-folder: the first of these that fits counts, and two files that
@@ -15,23 +15,20 @@ import zlib
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from galaxy_explorer.errors import BadImage, SurveyError
+from galaxy_explorer.errors import BadImage
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.fits_images import BZIP2_MAGIC, GZIP_MAGIC, called_beside
-from galaxy_explorer.survey.images import AS_PNG, COMPRESSED, PICTURES, SUFFIXES, Image, read_image
+from galaxy_explorer.survey.fits_images import called_beside
+from galaxy_explorer.survey.images import AS_PNG, COMPRESSED, SUFFIXES, Image, read_image
 from galaxy_explorer.survey.inventory import Reasons
 from galaxy_explorer.survey.limits import MAX_FILE_BYTES
-from galaxy_explorer.utils.reading import plain_table
+from galaxy_explorer.survey.readers import FileState, Reader, file_state
 
 MAX_NAME_CHARACTERS = 255
-PICTURES_AT_ONCE = 16
-PICTURE_STARTS = (*PICTURES, b"SIMPLE", GZIP_MAGIC, BZIP2_MAGIC)
 MAX_MEMBERS = 5_000_000
 """Files of a zip archive; its directory lies in memory."""
 
@@ -176,6 +173,16 @@ class _IndexedSource:
     def _find(self, name: str) -> str:
         return self.index.find(name)
 
+    @property
+    def reader(self) -> Reader:
+        """What reads its pictures."""
+        raise NotImplementedError
+
+    def fetch(self, row: CatalogRow) -> Image:
+        """Read the row's picture."""
+        name = self.locate(row)
+        return self.reader.read(name, name)
+
     def unused(self, rows: Iterable[CatalogRow]) -> int:
         """Pictures that no row names."""
         used = Counter(self.file_of(row) for row in rows)
@@ -185,6 +192,18 @@ class _IndexedSource:
                 f"{len(several):,} pictures are those of several rows, {several[0]} first"
             ]
         return sum(path not in used for path in self.index.paths)
+
+
+@dataclass(frozen=True)
+class FolderReader(Reader):
+    """Files of a folder by their relative paths."""
+
+    folder: Path
+    hdu: int | None
+
+    def read(self, place: Any, name: str) -> Image:
+        """Read a file."""
+        return read_image(self.folder / place, name=name, hdu=self.hdu)
 
 
 class FolderSource(_IndexedSource):
@@ -201,10 +220,10 @@ class FolderSource(_IndexedSource):
         index = PictureIndex(self.listing.pictures, root, self.listing.others)
         super().__init__(hdu, "folder", index)
 
-    def fetch(self, row: CatalogRow) -> Image:
-        """Read the row's file."""
-        name = self.locate(row)
-        return read_image(self._folder / name, name=name, hdu=self._hdu)
+    @property
+    def reader(self) -> FolderReader:
+        """What reads its files."""
+        return FolderReader(self._folder.absolute(), self._hdu)
 
     def _find(self, name: str) -> str:
         """As the index does; else by way of folders that are links to others of this folder."""
@@ -224,34 +243,58 @@ class FolderSource(_IndexedSource):
         return [*self.listing.words(), *self.shared]
 
 
-class ZipSource(_IndexedSource):
-    """A zip archive of pictures, each read from its place in it, within the limits of a file."""
+@dataclass(frozen=True)
+class ZipReader(Reader):
+    """Members of a zip archive by their paths, each read from its place in it."""
 
-    def __init__(self, path: Path, hdu: int | None = None) -> None:
-        try:
-            self._archive = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile, ValueError) as error:
-            raise BadImage(str(path), f"is no zip archive ({error}); unpack it") from error
-        members = [one for one in self._archive.infolist() if is_picture(one.filename)]
-        if len(members) > MAX_MEMBERS:
-            raise BadImage(str(path), f"more than {MAX_MEMBERS} files; unpack it")
-        # Some archives from Windows have backslashes; those of macOS a twin of each file.
-        plain = {one.filename.replace("\\", "/"): one.filename for one in members}
-        self._members = {name: own for name, own in plain.items() if not _is_hidden(name)}
-        root = path.with_suffix("").resolve().as_posix()
-        super().__init__(hdu, "zip archive", PictureIndex(self._members, root))
+    file: FileState
+    hdu: int | None
 
-    def fetch(self, row: CatalogRow) -> Image:
-        """Read the row's picture."""
-        name = self.locate(row)
+    def read(self, place: Any, name: str) -> Image:
+        """Read a member, within the limits of a file."""
+        archive, members = _opened_zip(self.file)
         try:
-            with self._archive.open(self._members[name]) as stream:
+            with archive.open(members[place]) as stream:
                 data = stream.read(MAX_FILE_BYTES + 1)
         except (OSError, RuntimeError, ValueError, EOFError, NotImplementedError) as error:
             raise BadImage(name, f"cannot be unpacked ({error}); unpack the archive") from error
         except (zipfile.BadZipFile, zlib.error) as error:
             raise BadImage(name, f"is damaged in the archive ({error})") from error
-        return read_image(data, name=name, hdu=self._hdu)
+        return read_image(data, name=name, hdu=self.hdu)
+
+
+@lru_cache(maxsize=4)
+def _opened_zip(file: FileState) -> tuple[zipfile.ZipFile, dict[str, str]]:
+    """An archive, once a process, and its pictures by their paths with slashes.
+
+    Raises BadImage where it is none or has too many files.
+    """
+    path = file.path
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
+        raise BadImage(str(path), f"is no zip archive ({error}); unpack it") from error
+    members = [one for one in archive.infolist() if is_picture(one.filename)]
+    if len(members) > MAX_MEMBERS:
+        raise BadImage(str(path), f"more than {MAX_MEMBERS} files; unpack it")
+    # Some archives from Windows have backslashes; those of macOS a twin of each file.
+    plain = {one.filename.replace("\\", "/"): one.filename for one in members}
+    return archive, {name: own for name, own in plain.items() if not _is_hidden(name)}
+
+
+class ZipSource(_IndexedSource):
+    """A zip archive of pictures."""
+
+    def __init__(self, path: Path, hdu: int | None = None) -> None:
+        self._file = file_state(path)
+        _, members = _opened_zip(self._file)
+        root = path.with_suffix("").resolve().as_posix()
+        super().__init__(hdu, "zip archive", PictureIndex(members, root))
+
+    @property
+    def reader(self) -> ZipReader:
+        """What reads its members."""
+        return ZipReader(self._file, self._hdu)
 
     def notes(self) -> list[str]:
         """What the summary says of the archive."""
@@ -350,102 +393,3 @@ def _inside(path: Path, root: Path) -> bool:
         return path.resolve().is_relative_to(root)
     except (OSError, RuntimeError, ValueError):
         return False
-
-
-def picture_column(file: pq.ParquetFile) -> str:
-    """The column of a Parquet file that holds pictures; empty where there is none.
-
-    One of struct{bytes, path}; else one of bytes that begin as pictures do, not those of ids.
-    """
-    fields = [one for one in file.schema_arrow if _holds_pictures(one.type)]
-    for one in sorted(fields, key=lambda field: not pa.types.is_struct(field.type)):
-        if pa.types.is_struct(one.type):
-            return str(one.name)
-        first = next(file.iter_batches(PICTURES_AT_ONCE, columns=[one.name]), None)
-        values = [] if first is None else first.column(0).to_pylist()
-        if any(value and value.startswith(PICTURE_STARTS) for value in values):
-            return str(one.name)
-    return ""
-
-
-class ParquetSource:
-    """A Parquet file with the pictures in a column of struct{bytes, path} or of bytes.
-
-    Rows of the same file as catalogue are those of the pictures; with another catalogue they are
-    matched by the id column of both.
-    """
-
-    def __init__(self, path: Path, id_column: str, *, same: bool) -> None:
-        self._path, self._name = path, path.name
-        self._file = pq.ParquetFile(path)
-        fields = {one.name: one.type for one in self._file.schema_arrow}
-        self._column = picture_column(self._file)
-        if not self._column:
-            raise SurveyError(f"{path}: no column of pictures (struct with bytes, or bytes)")
-        self._places: dict[str, int] | None = None
-        if not same:
-            if id_column not in fields:
-                raise SurveyError(f"{path}: no column {id_column!r} to match the catalogue by")
-            ids = plain_table(self._file.read([id_column]))[id_column].cast("string").to_pylist()
-            self._places = {str(name).strip(): row for row, name in enumerate(ids)}
-            if len(self._places) != len(ids):
-                raise SurveyError(f"{path}: ids in {id_column!r} are not unique")
-        rows = int(self._file.metadata.num_rows)
-        self.kind = f"Parquet file: {rows:,} rows, pictures in the column {self._column}"
-        self._next = 0
-        self._batches: Iterator[Any] = iter(())
-
-    def notes(self) -> list[str]:
-        """What the summary says of the pictures."""
-        way = "row by row of the same file" if self._places is None else "by id"
-        return [f"pictures from the bytes of the column {self._column}, {way}"]
-
-    def _index(self, row: CatalogRow) -> int | None:
-        return row.row if self._places is None else self._places.get(row.galaxy_id)
-
-    def file_of(self, row: CatalogRow) -> str:
-        """The file and the row in it."""
-        index = self._index(row)
-        return self._name if index is None else f"{self._name}[{index}]"
-
-    def locate(self, row: CatalogRow) -> int:
-        """Row of the picture in the file. Raises BadImage where there is none."""
-        index = self._index(row)
-        if index is None:
-            raise BadImage(self._name, "the file holds no picture of this id")
-        return index
-
-    def fetch(self, row: CatalogRow) -> Image:
-        """Read the picture from its bytes."""
-        index, name = self.locate(row), self.file_of(row)
-        if index < self._next:
-            self._next, self._batches = 0, iter(())
-        value: Any = None
-        try:
-            if self._next == 0:
-                self._batches = (
-                    one
-                    for batch in self._file.iter_batches(PICTURES_AT_ONCE, columns=[self._column])
-                    for one in batch.column(0)
-                )
-            while self._next <= index:
-                value = next(self._batches)
-                self._next += 1
-        except (pa.ArrowException, OSError, StopIteration) as error:
-            raise BadImage(name, f"cannot be read ({error})") from error
-        data = value.as_py() if value is not None else None
-        data = data.get("bytes") if isinstance(data, dict) else data
-        if not data:
-            raise BadImage(name, "the row has no bytes of a picture")
-        return read_image(data, name=name)
-
-    def unused(self, rows: Iterable[CatalogRow]) -> int:
-        """Pictures that no row refers to."""
-        used = {self._index(row) for row in rows} - {None}
-        return int(self._file.metadata.num_rows) - len(used)
-
-
-def _holds_pictures(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -24,27 +25,25 @@ from galaxy_explorer.survey.catalog import (
     survey_columns,
 )
 from galaxy_explorer.survey.columns import ColumnMap, column_names, map_columns, settle_columns
+from galaxy_explorer.survey.cubes import CubeSource
 from galaxy_explorer.survey.folders import FolderSource, ZipSource
 from galaxy_explorer.survey.inventory import Inventory, SameRows
 from galaxy_explorer.survey.mosaics import MosaicSource, is_mosaic
+from galaxy_explorer.survey.names import SeenNames
 from galaxy_explorer.survey.preprocessing import RADII_A_HALF_SIDE
+from galaxy_explorer.survey.readers import Wanted
 from galaxy_explorer.survey.repeats import SameGalaxies, SharedTone, shared_tone
-from galaxy_explorer.survey.sources import (
-    CubeSource,
-    Rows,
-    SeenNames,
-    StampSource,
-    open_source,
-)
+from galaxy_explorer.survey.shards import Shard, load_block, save_block
+from galaxy_explorer.survey.sources import Rows, StampSource, open_source
+from galaxy_explorer.survey.stamp_work import StampsMade, StampWork, do_work
 from galaxy_explorer.survey.stamps import (
     IngestOptions,
     Stamp,
-    check_fits,
     make_stamp,
     stamp_columns,
 )
 from galaxy_explorer.survey.store import (
-    CHUNK_ROWS,
+    BLOCK_ROWS,
     KEY_COLUMN,
     ORIENTATION,
     REJECTS,
@@ -59,9 +58,11 @@ from galaxy_explorer.survey.store import (
     SurveySpec,
 )
 from galaxy_explorer.survey.writer import SurveyWriter
-from galaxy_explorer.utils.progress import progress
 from galaxy_explorer.utils.reading import StagedTable
+from galaxy_explorer.utils.scheduler import run_tasks
 
+BLOCK_BYTES = 64 << 20
+"""Of the stamps of a block, in float32."""
 FRAMING = {
     "whole": "the largest central square ({})",
     "centre": "the central {} as they are",
@@ -111,12 +112,15 @@ class OpenedSource(NamedTuple):
         """What was decided in reading, of the catalogue and of the pictures."""
         return (*self.table.said(), *self.pictures.notes())
 
+    @property
+    def cut(self) -> float | None:
+        """Side in arcsec to cut out of a picture first; a mosaic is cut already."""
+        return None if isinstance(self.pictures, MosaicSource) else self.options.cutout_arcsec
+
     def stamp(self, row: CatalogRow) -> Stamp:
         """The stamp of a row. Raises BadImage for a row or picture that cannot be used."""
         row.check()
-        # A mosaic is cut already.
-        cut = None if isinstance(self.pictures, MosaicSource) else self.options.cutout_arcsec
-        return make_stamp(self.pictures.fetch(row), row, self.options, cut=cut)
+        return make_stamp(self.pictures.fetch(row), row, self.options, cut=self.cut)
 
     def first_usable(self) -> Stamp:
         """The stamp of the first row that can be used, which says what a survey will be.
@@ -195,13 +199,17 @@ def open_with_catalog(
     return OpenedSource(source, catalog, pictures, options, table, columns)
 
 
-def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions) -> IngestReport:
+def ingest_survey(
+    source: Path, catalog: Path, out: Path, options: IngestOptions, *, scheduler: str | None = None
+) -> IngestReport:
     """Make (or append to) the survey `out` from the pictures of `source` and a catalogue.
 
     Run again after an interruption it goes on where it was; the survey is the same, byte for
-    byte, as without. A row whose stamp cannot be used is listed in `rejects.csv`.
+    byte, as without, and by whatever `scheduler` the work is shared out (see `run_tasks`). A row
+    whose stamp cannot be used is listed in `rejects.csv`.
 
-    Raises BadCatalog, SurveyError, or BadImage where the source as a whole cannot be read.
+    Raises BadCatalog, SurveyError, SettingError or SchedulerError for a scheduler that does not
+    answer, or BadImage where the source as a whole cannot be read.
     """
     staging = out.with_name(out.name + ".staging.partial")
     shutil.rmtree(staging, ignore_errors=True)
@@ -211,6 +219,7 @@ def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions
         stamp = reading.first_usable()
         one_scale = isinstance(reading.pictures, CubeSource | MosaicSource)
         by_galaxy = options.frame in {"auto", "measured"}
+        by_galaxy = by_galaxy or stamp.scale_by == "the catalogue"
         one_scale = one_scale and not by_galaxy and np.isfinite(stamp.scale)
         spec = SurveySpec(
             name=options.name or out.name,
@@ -231,7 +240,7 @@ def ingest_survey(source: Path, catalog: Path, out: Path, options: IngestOptions
         }
         tone = None if options.repeats is None else shared_tone(Path(options.repeats), out, spec)
         writer = SurveyWriter(out, spec, recipe=recipe, append=options.append)
-        return _IngestRun(reading, writer, tone).work()
+        return _IngestRun(reading, writer, tone).work(scheduler)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -248,50 +257,27 @@ class _IngestRun:
         self._seen = SeenNames()
         self._galaxies = SameGalaxies(writer.sources, self._seen)
         self._rendering = reading.options.rendering or writer.sources[-1]
+        self._waiting: dict[int, tuple[pa.Table, list[CatalogRow]]] = {}
 
-    def _take(self, row: CatalogRow) -> tuple[Stamp, str]:
-        """The stamp of a row and the key of its galaxy; raises BadImage where it cannot be used."""
-        stamp = self._reading.stamp(row)  # no second picture is read beside it
-        check_fits(stamp, self._writer.state, self._writer.stamp_shape)
-        if row.galaxy_id in self._seen:
-            raise BadImage("catalogue", "this id is in the survey already")
-        key = self._galaxies.key(row.galaxy_id, row.same_as)
-        self._seen.add(row.galaxy_id)
-        return stamp, key
-
-    def work(self) -> IngestReport:
+    def work(self, scheduler: str | None) -> IngestReport:
         """Ingest what is left of the catalogue and finish the survey."""
         catalog, columns = self._reading.table, self._reading.columns
         total = catalog.metadata.num_rows
         self._remember()
-        start, pictures = self._writer.cursor, self._reading.pictures
-        with progress(total, "Ingesting", done=start) as advance:
-            for table in blocks(catalog, start=start, size=CHUNK_ROWS):
-                first = self._writer.cursor
-                kept, stamps, keys, rejects = [], [], [], []
-                for row in block_rows(table, columns, first):
-                    try:
-                        stamp, key = self._take(row)
-                        stamps.append(stamp)
-                        keys.append(key)
-                        kept.append(row.row - first)
-                    except BadImage as error:
-                        file = pictures.file_of(row)
-                        rejects.append(Reject(file, row.row, row.galaxy_id, error.reason))
-                new = survey_columns(table, columns, kept, self._reading.options.further)
-                frame = self._reading.options.frame
-                new |= stamp_columns(stamps, self._writer.stamp_shape[0], frame)
-                new[RENDERING_COLUMN] = pa.array([self._rendering] * len(kept), pa.string())
-                if keys != new["galaxy_id"].to_pylist():
-                    new[KEY_COLUMN] = pa.array(keys, pa.string())
-                shape = (0, *self._writer.stamp_shape)
-                pixels = (
-                    np.stack([s.pixels for s in stamps]) if stamps else np.empty(shape, np.float32)
-                )
-                if self._tone and stamps:
-                    pixels = self._tone.tone.apply(pixels)
-                self._writer.append(pixels, new, cursor=first + table.num_rows, rejects=rejects)
-                advance(table.num_rows)
+        pictures = self._reading.pictures
+        for work, found in run_tasks(
+            do_work,
+            self._works(),
+            scheduler=scheduler,
+            total=total - self._writer.cursor,
+            words="Ingesting",
+            unit="rows",
+            weigh=lambda one: one.rows if isinstance(one, StampWork) else 0,
+        ):
+            if isinstance(work, Shard):
+                self._writer.wrote(work, found)
+            elif isinstance(work, StampWork):
+                self._take(work, found)
         unused = pictures.unused(all_rows(catalog, columns))
         counts = {"catalog_rows": total, "unused_pictures": unused}
         facts = {"tone": self._tone.to_dict()} if self._tone else {}
@@ -304,6 +290,76 @@ class _IngestRun:
         self._account(inventory, survey, accepted, rejected)
         notes, guessed = (*self._reading.notes, *said), tuple(columns.guessed)
         return IngestReport(survey, total, accepted, rejected, unused, guessed, notes, inventory)
+
+    def _works(self) -> Iterator[StampWork | Shard | None]:
+        """What is to be done, taken one by one as there is room: blocks, and shards once full.
+
+        None is nothing to do: what follows hangs on blocks that are still being worked on.
+        """
+        start, shape = self._writer.cursor, self._writer.stamp_shape
+        size = max(1, min(BLOCK_ROWS, BLOCK_BYTES // (4 * int(np.prod(shape)))))
+        for table in blocks(self._reading.table, start=start, size=size):
+            yield from self._writer.ready()
+            rows = list(block_rows(table, self._reading.columns, start))
+            self._waiting[start] = (table, rows)
+            yield self._work(start, rows)
+            start += table.num_rows
+        while self._waiting:
+            yield from self._writer.ready() or (None,)
+        yield from self._writer.ready()
+
+    def _work(self, start: int, rows: list[CatalogRow]) -> StampWork:
+        wanted, refused = [], {}
+        for number, row in enumerate(rows):
+            try:
+                row.check()
+                place = self._reading.pictures.locate(row)
+                wanted.append((number, row, Wanted(place, self._reading.pictures.file_of(row))))
+            except BadImage as error:
+                refused[number] = error.reason
+        return StampWork(
+            start=start,
+            rows=len(rows),
+            reader=self._reading.pictures.reader,
+            wanted=tuple(wanted),
+            refused=refused,
+            options=self._reading.options,
+            cut=self._reading.cut,
+            state=self._writer.state,
+            shape=self._writer.stamp_shape,
+            tone=self._tone.tone if self._tone else None,
+            out=self._writer.folder.absolute() / f"rows-{start:012d}.npy",
+        )
+
+    def _take(self, work: StampWork, found: StampsMade) -> None:
+        """Enter a block whose stamps are made: rows that are there already are left out."""
+        table, rows = self._waiting.pop(work.start)
+        kept, keys, places, reasons = [], [], [], dict(found.refused)
+        for place, number in enumerate(found.kept):
+            row = rows[number]
+            try:
+                if row.galaxy_id in self._seen:
+                    raise BadImage("catalogue", "this id is in the survey already")
+                keys.append(self._galaxies.key(row.galaxy_id, row.same_as))
+                self._seen.add(row.galaxy_id)
+                kept.append(number)
+                places.append(place)
+            except BadImage as error:
+                reasons[number] = error.reason
+        if len(kept) < len(found.kept):
+            save_block(work.out, load_block(work.out)[places])
+        rejects = [
+            Reject(self._reading.pictures.file_of(rows[n]), rows[n].row, rows[n].galaxy_id, why)
+            for n, why in sorted(reasons.items())
+        ]
+        options, stamps = self._reading.options, [found.stamps[place] for place in places]
+        new = survey_columns(table, self._reading.columns, kept, options.further)
+        new |= stamp_columns(stamps, self._writer.stamp_shape[0], options.frame)
+        new[RENDERING_COLUMN] = pa.array([self._rendering] * len(kept), pa.string())
+        if keys != new["galaxy_id"].to_pylist():
+            new[KEY_COLUMN] = pa.array(keys, pa.string())
+        after = work.start + work.rows
+        self._writer.append_saved(work.out.name, new, len(kept), cursor=after, rejects=rejects)
 
     def _remember(self) -> None:
         """What the survey holds already, of other sources and of a run that was interrupted."""

@@ -9,8 +9,9 @@ import mmap
 import shutil
 import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from galaxy_explorer.survey.fits_images import (
 )
 from galaxy_explorer.survey.images import Image, band_names, band_of, image_of, turn_of, unit_of
 from galaxy_explorer.survey.limits import MAX_PIXELS, MAX_PLANES
+from galaxy_explorer.survey.readers import FileState, Reader, Wanted, file_state
 from galaxy_explorer.survey.scales import UNUSABLE_WCS, PixelScale, sky_wcs, stated_scale
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts")
@@ -43,6 +45,78 @@ SPARE_BYTES = 64 << 20  # of the disk, left free when a mosaic is unpacked
 def is_mosaic(path: Path) -> bool:
     """Whether a path is a FITS file, by its name, packed or not."""
     return path.is_file() and path.name.lower().endswith(MOSAIC_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class MosaicReader(Reader):
+    """Squares about positions (RA and Dec in degrees), of the chip that holds each as a whole.
+
+    file: unpacked; name: as messages call it. side: in pixels.
+    """
+
+    file: FileState
+    name: str
+    hdu: int | None
+    side: int
+
+    def read(self, place: Any, name: str) -> Image:
+        """Cut one."""
+        found = next(self.images([Wanted(place, name)]))
+        if isinstance(found, BadImage):
+            raise found
+        return found
+
+    def images(self, wanted: Sequence[Wanted]) -> Iterator[Image | BadImage]:
+        """The places of all of them are worked out at once."""
+        from astropy.coordinates import SkyCoord
+
+        chips = _opened_mosaic(self.file, self.name, self.hdu)
+        ra, dec = (np.array([one.place[axis] for one in wanted]) for axis in (0, 1))
+        where = SkyCoord(ra, dec, unit="deg")
+        corners = [chip.corners(where, self.side) for chip in chips]
+        for one, *places in zip(wanted, *corners, strict=True):
+            try:
+                yield self._cut(one.name, dict(zip(chips, places, strict=True)), chips[0])
+            except BadImage as error:
+                yield error
+
+    def _cut(
+        self, name: str, places: Mapping[MosaicChip, tuple[int, int] | str], first: MosaicChip
+    ) -> Image:
+        """The square of the one chip that holds it; raises BadImage where none or several do."""
+        found = [(chip, place) for chip, place in places.items() if not isinstance(place, str)]
+        if not found:
+            reasons = [place for place in places.values() if isinstance(place, str)]
+            raise BadImage(name, f"not wholly within the mosaic: {min(reasons, key=len)}")
+        if len(found) > 1:
+            names = " and ".join(chip.words for chip, _ in found)
+            raise BadImage(name, f"{names} both hold this position; choose one by --hdu")
+        chip, (left, top) = found[0]
+        try:
+            planes = chip.cut(left, top, self.side)
+        except (OSError, ValueError, TypeError, RuntimeError, zlib.error) as error:
+            raise BadImage(name, f"{chip.words} cannot be read there ({error})") from error
+        image = image_of(planes, name, linear=True, words=f"{Path(self.name).name} {chip.words}")
+        return replace(image, pixel_scale_arcsec=first.scale.arcsec, scale_by="WCS", **chip.facts)
+
+
+@lru_cache(maxsize=4)
+def _opened_mosaic(file: FileState, name: str, hdu: int | None) -> list[MosaicChip]:
+    """The chips of a mosaic, opened once a process. Raises BadImage where there are none."""
+    from astropy.io import fits
+
+    with (
+        file.path.open("rb") as stream,
+        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+    ):
+        spans = list(hdu_spans(mapped, name))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            opened = fits.open(file.path, memmap=False, do_not_scale_image_data=True)
+            return _chips(opened, spans, name, hdu)
+    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise BadImage(name, f"cannot be read as a mosaic ({error})") from error
 
 
 class MosaicSource:
@@ -60,69 +134,37 @@ class MosaicSource:
         staging: Path | None = None,
         hdu: int | None = None,
     ) -> None:
-        from astropy.io import fits
-
         if path.stat().st_size == 0:
             raise BadImage(str(path), "empty file")
         self._name = path.name
         plain, words = _unpacked_mosaic(path, staging)
-        with (
-            plain.open("rb") as stream,
-            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-        ):
-            spans = list(hdu_spans(mapped, str(path)))
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self._file = fits.open(plain, memmap=False, do_not_scale_image_data=True)
-                self._chips = _chips(self._file, spans, str(path), hdu)
-        except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
-            raise BadImage(str(path), f"cannot be read as a mosaic ({error})") from error
-        first = self._chips[0]
+        file = file_state(plain)
+        chips = _opened_mosaic(file, str(path), hdu)
+        first = chips[0]
         self.pixel_scale = first.scale.arcsec
         self.side = max(1, round(side_arcsec / self.pixel_scale)) if side_arcsec else side_px
         if self.side**2 > MAX_PIXELS:
             raise SurveyError(f"{path}: stamps of {self.side} px a side; at most {MAX_PIXELS} px")
-        names = ", ".join(chip.words for chip in self._chips)
+        self.reader = MosaicReader(file, str(path), hdu, self.side)
+        names = ", ".join(chip.words for chip in chips)
         scale = f"{self._name}: {names}, {self.pixel_scale:.4g} arcsec/px by its WCS"
         self._notes = [*words, scale, *first.scale.notes]
-        chips = f"{len(self._chips)} chips" if len(self._chips) > 1 else "one image"
-        self.kind = f"mosaic of {chips}, cut at RA and Dec"
+        number = f"{len(chips)} chips" if len(chips) > 1 else "one image"
+        self.kind = f"mosaic of {number}, cut at RA and Dec"
 
     def file_of(self, row: CatalogRow) -> str:
         """The mosaic and the position in it."""
         return f"{self._name} at {row.ra:.6f} {row.dec:+.6f} deg"
 
-    def locate(self, row: CatalogRow) -> str:
-        """As `file_of`. Raises BadImage where the row has no position."""
+    def locate(self, row: CatalogRow) -> tuple[float, float]:
+        """RA and Dec in degrees. Raises BadImage where the row has no position."""
         if not np.isfinite(row.ra) or not abs(row.dec) <= 90.0:
             raise BadImage(self.file_of(row), "the catalogue gives no position")
-        return self.file_of(row)
+        return row.ra, row.dec
 
     def fetch(self, row: CatalogRow) -> Image:
         """Cut a square around the row's position; it must lie within the mosaic as a whole."""
-        from astropy.coordinates import SkyCoord
-
-        name = self.locate(row)
-        where = SkyCoord(row.ra, row.dec, unit="deg")
-        found, reasons = [], []
-        for chip in self._chips:
-            try:
-                found.append((chip, *chip.corner(where, self.side)))
-            except BadImage as error:
-                reasons.append(error.reason)
-        if not found:
-            raise BadImage(name, f"not wholly within the mosaic: {min(reasons, key=len)}")
-        if len(found) > 1:
-            names = " and ".join(chip.words for chip, _, _ in found)
-            raise BadImage(name, f"{names} both hold this position; choose one by --hdu")
-        chip, left, top = found[0]
-        try:
-            planes = chip.cut(left, top, self.side)
-        except (OSError, ValueError, TypeError, RuntimeError, zlib.error) as error:
-            raise BadImage(name, f"{chip.words} cannot be read there ({error})") from error
-        image = image_of(planes, name, linear=True, words=f"{self._name} {chip.words}")
-        return replace(image, pixel_scale_arcsec=self.pixel_scale, scale_by="WCS", **chip.facts)
+        return self.reader.read(self.locate(row), self.file_of(row))
 
     def unused(self, rows: Iterable[CatalogRow]) -> int:  # noqa: ARG002
         """A mosaic holds no stamps of its own."""
@@ -133,7 +175,11 @@ class MosaicSource:
         return self._notes
 
 
-@dataclass(frozen=True)
+NEAR_PX = 1e-3
+"""So near to the next pixel a position is worked out by itself: iterations end together."""
+
+
+@dataclass(frozen=True, eq=False)
 class MosaicChip:
     """An image of a mosaic, with its place on the sky; pixels are read by section and unscaled."""
 
@@ -143,27 +189,42 @@ class MosaicChip:
     words: str
     facts: dict[str, Any]
 
-    def corner(self, where: Any, side: int) -> tuple[int, int]:
-        """First column and row of the square about a position; raises BadImage outside."""
+    def corners(self, where: Any, side: int) -> list[tuple[int, int] | str]:
+        """First column and row of the square about each position (n,); where outside, the reason.
+
+        As they are worked out one by one.
+        """
+        x, y, back = self._pixels(where)
+        parts = np.abs(np.stack([x, y]) - side / 2 - np.rint(np.stack([x, y]) - side / 2))
+        alone = ~(parts > NEAR_PX).all(0) if len(x) > 1 else np.zeros(1, bool)
+        for one in np.flatnonzero(alone):
+            x[one], y[one], back[one] = (float(v[0]) for v in self._pixels(where[one : one + 1]))
+        values = zip(x.tolist(), y.tolist(), back.tolist(), strict=True)
+        return [self._corner(*value, side) for value in values]
+
+    def _pixels(self, where: Any) -> tuple[Any, Any, Any]:
+        """Columns, rows, and how far they lead astray from the positions in arcsec, (n,) each."""
         from astropy.wcs.wcs import NoConvergence
 
-        height, width = self.hdu.shape[-2:]
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 # astropy's skycoord_to_pixel is wrong where the declination is the first axis.
-                x, y = (float(v) for v in self.wcs.world_to_pixel(where))
-                back = self.wcs.pixel_to_world(x, y).separation(where).arcsec
+                x, y = (np.array(v, np.float64) for v in self.wcs.world_to_pixel(where))
+                return x, y, np.array(self.wcs.pixel_to_world(x, y).separation(where).arcsec)
         except (NoConvergence, ValueError, ArithmeticError):
-            back = math.nan
+            # One that fails stops all.
+            return (*np.full((2, len(where)), np.nan), np.full(len(where), np.nan))
+
+    def _corner(self, x: float, y: float, back: float, side: int) -> tuple[int, int] | str:
+        height, width = self.hdu.shape[-2:]
         if not back < self.scale.arcsec:  # a projection shows the far side of the sky as well
-            raise BadImage(self.words, "the position is far outside")
+            return "the position is far outside"
         left, top = (math.ceil(v - side / 2) for v in (x, y))
         if left < 0 or top < 0 or left + side > width or top + side > height:
             inside = 0 <= x < width and 0 <= y < height
             words = f"pixel {x:.0f}, {y:.0f} of {width} x {height} is "
-            words += f"too near to its edge for {side} px" if inside else "outside"
-            raise BadImage(self.words, words)
+            return words + (f"too near to its edge for {side} px" if inside else "outside")
         return left, top
 
     def cut(self, left: int, top: int, side: int) -> NDArray[np.float64]:

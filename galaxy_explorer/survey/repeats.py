@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadImage, SurveyError
+from galaxy_explorer.survey.names import SeenNames
 from galaxy_explorer.survey.photometry import ToneMap, fit_tone, tone_difference
-from galaxy_explorer.survey.sources import SeenNames
 from galaxy_explorer.survey.store import KEY_COLUMN, SAME_COLUMN, Survey, SurveySpec
 
 FEWEST_PAIRS = 50

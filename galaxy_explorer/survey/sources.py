@@ -1,284 +1,34 @@
-"""Where stamps come from: a folder of pictures, a cube, a table, or a mosaic that is cut.
-
-A cube is a stack of stamps in one file (.npy, .npz, HDF5), read a stamp at a time by seeking.
-Nothing of it is memory-mapped, so the pages of a large cube never count as this process's memory.
-"""
+"""Where stamps come from: a folder of pictures, a cube, a table, or a mosaic that is cut."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import lzma
-import math
-import shutil
-import struct
-import tokenize
-import warnings
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from itertools import islice
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from galaxy_explorer.errors import BadImage, SurveyError
+from galaxy_explorer.errors import SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.folders import FolderSource, ParquetSource, ZipSource, is_picture
-from galaxy_explorer.survey.images import Image, image_of
-from galaxy_explorer.survey.limits import (
-    MAX_FILE_BYTES,
-    MAX_PIXELS,
-    MAX_PLANES,
-)
+from galaxy_explorer.survey.cubes import CUBE_SUFFIXES, Cube, CubeSource, open_cube
+from galaxy_explorer.survey.folders import FolderSource, ZipSource, is_picture
+from galaxy_explorer.survey.images import Image
 from galaxy_explorer.survey.mosaics import MosaicSource, is_mosaic
-from galaxy_explorer.utils.files import raise_if_full
-from galaxy_explorer.utils.tables import MOST_EXACT, check_id_texts, float_ids
-
-COPY_BYTES = 1 << 20
-IMAGE_NAMES = ("images", "stamps", "data", "image", "x")
-ID_NAMES = ("galaxy_id", "objid", "dr7objid", "id", "ids", "name", "names")
-CUBE_AXES = (3, 4)
-MOST_COMPARED = 10_000
-"""Ids of the catalogue that tell which array of a cube holds them."""
-LEAST_ID = 1000
-"""Smaller whole numbers in a cube may be classes or counts as well as ids."""
-# What zipfile, numpy and h5py raise for damaged files; numpy reads an .npy header with tokenize.
-DAMAGE = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    SyntaxError,
-    ArithmeticError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    tokenize.TokenError,
-)
-
-
-@dataclass(frozen=True)
-class Cube:
-    """`count` stamps of `shape` (C, H, W); `read(i)` gives stamp i.
-
-    `ids` are the names the file itself gives its stamps in the array `id_name`, or None. `arrays`
-    reads each array of as many values as there are stamps. channels_last: stored
-    (H, W, C).
-    """
-
-    name: str
-    count: int
-    shape: tuple[int, int, int]
-    read: Callable[[int], NDArray[Any]]
-    id_name: str | None = None
-    arrays: Mapping[str, Callable[[], NDArray[Any]]] = field(default_factory=dict)
-    channels_last: bool = False
-
-    @property
-    def words(self) -> str:
-        """Size of a stamp in words."""
-        planes, height, width = self.shape
-        return f"{width} x {height} px" + (f" in {planes} planes" if planes > 1 else "")
-
-    @cached_property
-    def ids(self) -> NDArray[Any] | None:
-        """Names of the stamps, bytes as text; None where no array is called like ids."""
-        if self.id_name is None:
-            return None
-        values = self.arrays[self.id_name]()
-        return np.array(id_texts(values)) if values.dtype.kind in "OS" else values
-
-
-def open_cube(path: Path, staging: Path, id_column: str) -> Cube:
-    """Open a cube (N, H, W) or (N, C, H, W); `id_column` is the likely name of its id array.
-
-    The image array of an .npz is unpacked to `staging` first, because a packed array cannot be
-    read from the middle.
-
-    Raises BadImage for a damaged file and SurveyError where no array looks like stamps.
-    """
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".npz":
-            with zipfile.ZipFile(path) as archive:
-                shapes = {}
-                for member in archive.namelist():
-                    with archive.open(member) as stream:
-                        if member.endswith(".npy"):
-                            shapes[member.removesuffix(".npy")] = _npy_header(stream, member)[0]
-                images = _pick({name: len(shape) for name, shape in shapes.items()}, str(path))
-                unpacked = staging / "cube.npy"
-                member = f"{images}.npy"
-                size = archive.getinfo(member).file_size
-                free = shutil.disk_usage(unpacked.parent).free
-                if size > free:
-                    raise SurveyError(
-                        f"{archive.filename}: {member} needs {size} bytes, {free} are free"
-                    )
-                with archive.open(member) as packed, unpacked.open("wb") as stream:
-                    shutil.copyfileobj(packed, stream, COPY_BYTES)
-            arrays = _id_arrays(shapes, shapes[images][0], images)
-            reads = {name: partial(_npz_array, path, name) for name in arrays}
-            found = _open_npy(unpacked, f"{path.name}:{images}")
-            return replace(found, id_name=_id_name(arrays, id_column), arrays=reads)
-        if suffix == ".npy":
-            return _open_npy(path, path.name)
-        return _open_hdf5(path, id_column)
-    except DAMAGE as error:
-        raise_if_full(error, staging)
-        raise BadImage(str(path), f"cannot be read as a cube ({error})") from error
-
-
-def _npy_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(stream)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if version == (1, 0):
-            header = np.lib.format.read_array_header_1_0(stream)
-        elif version == (2, 0):
-            header = np.lib.format.read_array_header_2_0(stream)
-        else:
-            raise BadImage(name, f".npy version {version} is not read")
-    if header[2].hasobject:
-        raise BadImage(name, "holds Python objects, which are never loaded")
-    return header
-
-
-def _open_npy(path: Path, name: str) -> Cube:
-    with path.open("rb") as stream:
-        shape, fortran, dtype = _npy_header(stream, name)
-        offset = stream.tell()
-    count, planes = _stamp_shape(shape, dtype, name)
-    if fortran:
-        raise BadImage(name, "is in Fortran order; save it in C order")
-    expected = offset + math.prod(shape) * dtype.itemsize
-    if path.stat().st_size < expected:
-        raise BadImage(name, f"truncated: {path.stat().st_size} bytes of {expected}")
-    pixels = math.prod(planes)
-
-    def read(index: int) -> NDArray[Any]:
-        with path.open("rb") as stream:
-            stream.seek(offset + index * pixels * dtype.itemsize)
-            return _planes_first(np.fromfile(stream, dtype, pixels), shape)
-
-    return Cube(name, count, planes, read, channels_last=_channels_last(shape))
-
-
-def _stamp_shape(
-    shape: tuple[int, ...], dtype: np.dtype[Any], name: str
-) -> tuple[int, tuple[int, int, int]]:
-    if len(shape) not in CUBE_AXES or dtype.kind not in "buif":
-        raise BadImage(name, f"{dtype} of shape {shape} is no stack of stamps (N, H, W)")
-    planes = (1, *shape[1:])[-3:]
-    if _channels_last(shape):
-        planes = (shape[3], shape[1], shape[2])
-    if 0 in shape or math.prod(planes) > MAX_PIXELS:
-        raise BadImage(name, f"stamps of {planes} pixels; at least 1, at most {MAX_PIXELS}")
-    return shape[0], (planes[0], planes[1], planes[2])
-
-
-def _channels_last(shape: tuple[int, ...]) -> bool:
-    """Whether a cube is (N, H, W, 3) or (N, H, W, 4), as pictures of machine learning are."""
-    return len(shape) == 4 and shape[1] > MAX_PLANES and shape[3] in (3, 4)
-
-
-def _planes_first(stamp: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    planes = stamp.reshape((1, *shape[1:])[-3:])
-    return np.moveaxis(planes, 2, 0) if _channels_last(shape) else planes
-
-
-def _pick(ranks: dict[str, int], name: str) -> str:
-    fitting = [key for key, rank in ranks.items() if rank in CUBE_AXES]
-    likely = [key for key in IMAGE_NAMES if key in fitting]
-    if likely or len(fitting) == 1:
-        return (likely or fitting)[0]
-    raise SurveyError(f"{name}: cannot tell which array holds the stamps: {', '.join(ranks)}")
-
-
-def _id_arrays(shapes: dict[str, tuple[int, ...]], count: int, images: str) -> list[str]:
-    """Names of the arrays that have a value for each stamp."""
-    return [
-        name for name, shape in shapes.items() if shape in {(count,), (count, 1)} and name != images
-    ]
-
-
-def _id_name(arrays: Sequence[str], id_column: str) -> str | None:
-    """The array called like the id column, else by a usual name, whatever the case."""
-    for wanted in (id_column, *ID_NAMES):
-        alike = [name for name in arrays if name.lower() == wanted.lower()]
-        if alike:
-            return wanted if wanted in alike else alike[0]
-    return None
-
-
-def _npz_array(path: Path, name: str) -> NDArray[Any]:
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as stream:
-            return np.ravel(np.lib.format.read_array(stream, allow_pickle=False))
-    except DAMAGE as error:
-        raise BadImage(f"{path}:{name}", f"cannot be read ({error})") from error
-
-
-def _open_hdf5(path: Path, id_column: str) -> Cube:
-    import h5py
-
-    file = h5py.File(path, "r", rdcc_nbytes=MAX_FILE_BYTES)
-    shapes = {name: file[name].shape for name in file if _is_plain_dataset(file, name)}
-    images = _pick({name: len(shape) for name, shape in shapes.items()}, str(path))
-    cube, name = file[images], f"{path.name}:{images}"
-    count, planes = _stamp_shape(shapes[images], cube.dtype, name)
-    if math.prod(cube.chunks or (1,)) * cube.dtype.itemsize > MAX_FILE_BYTES:
-        raise BadImage(name, f"a chunk has more than {MAX_FILE_BYTES} bytes; write smaller chunks")
-    arrays = _id_arrays(shapes, count, images)
-
-    def read(index: int) -> NDArray[Any]:
-        return _planes_first(np.asarray(cube[index]), shapes[images])
-
-    reads = {one: partial(_hdf5_array, file, one) for one in arrays}
-    return Cube(
-        name,
-        count,
-        planes,
-        read,
-        _id_name(arrays, id_column),
-        reads,
-        _channels_last(shapes[images]),
-    )
-
-
-def _hdf5_array(file: Any, name: str) -> NDArray[Any]:
-    try:
-        return np.ravel(file[name][:])
-    except DAMAGE as error:
-        raise BadImage(f"{file.filename}:{name}", f"cannot be read ({error})") from error
-
-
-def _is_plain_dataset(file: Any, name: str) -> bool:
-    """A dataset of this very file: no link elsewhere, no external or virtual storage."""
-    import h5py
-
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-        return False
-    item = file[name]
-    return isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual
-
+from galaxy_explorer.survey.parquet_pictures import ParquetSource
+from galaxy_explorer.survey.readers import Reader
+from galaxy_explorer.survey.table_parts import cutana_batches, parquet_parts
+from galaxy_explorer.survey.zarr_cubes import is_zarr, open_zarr
 
 PACKED = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".rar", ".7z", ".zst")
-CUBE_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".hdf")
 
 
 class StampSource(Protocol):
     """A place to fetch the picture of a catalogue row from. kind: what it is, in words."""
 
     kind: str
+
+    @property
+    def reader(self) -> Reader:
+        """What reads the pictures, in this process or another."""
 
     def file_of(self, row: CatalogRow) -> str:
         """Name of the file, or the place in it, for reports."""
@@ -296,185 +46,18 @@ class StampSource(Protocol):
         """What the summary says of how pictures are found."""
 
 
-def name_hash(text: str) -> int:
-    """64 bits of a name: enough to tell millions apart in 8 bytes each."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+def is_cube(path: Path) -> bool:
+    """Whether a path is a stack of stamps: a file by its name, zarr, or a run of Cutana."""
+    if path.is_dir():
+        return is_zarr(path) or bool(cutana_batches(path))
+    return path.is_file() and path.suffix.lower() in CUBE_SUFFIXES
 
 
-class SeenNames:
-    """The set of names met so far, 8 bytes each."""
-
-    def __init__(self) -> None:
-        self._sorted = np.empty(0, np.uint64)
-        self._recent: set[int] = set()
-
-    def __contains__(self, name: object) -> bool:
-        value = name_hash(str(name))
-        return value in self._recent or _place(self._sorted, value) is not None
-
-    def add(self, name: str) -> bool:
-        """Note `name`; False if it was there already."""
-        if name in self:
-            return False
-        self._recent.add(name_hash(name))
-        if len(self._recent) >= 4096:
-            self._sorted = np.union1d(self._sorted, np.array(list(self._recent), np.uint64))
-            self._recent.clear()
-        return True
-
-
-def _place(values: NDArray[np.uint64], value: int) -> int | None:
-    """Place of a value among sorted ones; None where it is not among them."""
-    place = int(np.searchsorted(values, np.uint64(value)))
-    return place if place < values.size and int(values[place]) == value else None
-
-
-class CubeSource:
-    """A cube: stamps by the ids in the file; row by row only where that is asked for.
-
-    ids: those of the catalogue, to tell by its values which array of the file holds them.
-
-    Raises SurveyError where no array does and it is not to be read row by row, or rows and stamps
-    differ in number.
-    """
-
-    def __init__(
-        self, cube: Cube, catalog_rows: int, *, by_row: bool = False, ids: Iterable[str] = ()
-    ) -> None:
-        self._cube = cube
-        self.kind = f"cube {cube.name}: {cube.count:,} stamps of {cube.words}"
-        self._places: tuple[NDArray[np.uint64], NDArray[np.intp]] | None = None
-        self._notes: list[str] = []
-        names = None if by_row else self._ids(list(islice(ids, MOST_COMPARED)))
-        if names is None:
-            self._take_by_row(catalog_rows, asked=by_row)
-            return
-        hashes = np.fromiter((name_hash(name) for name in names), np.uint64, len(names))
-        order = np.argsort(hashes, kind="stable")
-        self._places = (hashes[order], order)
-
-    def _take_by_row(self, catalog_rows: int, *, asked: bool) -> None:
-        cube, arrays = self._cube, ", ".join(self._cube.arrays) or "none"
-        if not asked and any(_may_be_ids(read()) for read in cube.arrays.values()):
-            raise SurveyError(
-                f"{cube.name}: no array holds the catalogue's ids (arrays of a value for each "
-                f"stamp: {arrays}); name the right column by --id, add an array named like it, or "
-                "give --by-row if stamp i belongs to row i"
-            )
-        if cube.count != catalog_rows:
-            raise SurveyError(
-                f"{cube.name}: {cube.count} stamps for {catalog_rows} catalogue rows and no id "
-                f"array to match them by (arrays: {arrays}); add one named like the id column"
-            )
-        self._notes.append(f"stamps by position, row by row; arrays not used: {arrays}")
-
-    def _ids(self, wanted: list[str]) -> list[str] | None:
-        """Ids of the stamps, from the array of the right name or the one of the right values."""
-        cube, named = self._cube, None
-        if cube.ids is not None and cube.id_name is not None:
-            if lost := lost_digits(cube.ids):
-                raise SurveyError(float_ids(cube.id_name, cube.name, lost))
-            named = id_texts(cube.ids)
-            if not wanted or not {*named}.isdisjoint(wanted):
-                self._notes.append(f"stamps by the ids in the array {cube.id_name}")
-                return named
-        return self._by_values(set(wanted)) or named
-
-    def _by_values(self, wanted: set[str]) -> list[str] | None:
-        """Ids of the array whose values are the catalogue's; refused where several differ."""
-        fitting = {}
-        for name, read in self._cube.arrays.items():
-            values = read()
-            texts = [] if lost_digits(values) else id_texts(values)
-            if wanted and 2 * len(wanted & set(texts)) >= len(wanted):
-                fitting[name] = texts
-        if len({tuple(texts) for texts in fitting.values()}) > 1:
-            raise SurveyError(
-                f"{self._cube.name}: the arrays {' and '.join(fitting)} all hold the catalogue's "
-                "ids; name the right one like the id column"
-            )
-        if not fitting:
-            return None
-        name, found = next(iter(fitting.items()))
-        self._notes.append(f"stamps by the values of the array {name}, which are the ids")
-        return found
-
-    def notes(self) -> list[str]:
-        """What the summary says of how stamps were matched."""
-        return self._notes
-
-    def _index(self, row: CatalogRow) -> int | None:
-        if self._places is None:
-            return row.row
-        hashes, order = self._places
-        value = name_hash(row.galaxy_id)
-        place = _place(hashes, value)
-        if place is not None and place + 1 < hashes.size and int(hashes[place + 1]) == value:
-            raise BadImage(self._cube.name, "the cube holds several stamps of this id")
-        return None if place is None else int(order[place])
-
-    def file_of(self, row: CatalogRow) -> str:
-        """The cube and the place in it."""
-        try:
-            index = self._index(row)
-        except BadImage:
-            index = None
-        return self._cube.name if index is None else f"{self._cube.name}[{index}]"
-
-    def locate(self, row: CatalogRow) -> int:
-        """Place of the row's stamp in the cube. Raises BadImage where there is none, or several."""
-        index = self._index(row)
-        if index is None:
-            raise BadImage(self._cube.name, "the cube holds no stamp of this id")
-        return index
-
-    def fetch(self, row: CatalogRow) -> Image:
-        """Read one stamp; whole numbers of 8 or 16 bits count as stretched pictures."""
-        index, name = self.locate(row), self.file_of(row)
-        try:
-            values = self._cube.read(index)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise BadImage(name, f"cannot be read ({error})") from error
-        words = self._cube.name + (" (channels last)" if self._cube.channels_last else "")
-        if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
-            most = float(np.iinfo(values.dtype).max)
-            return image_of(values / most, name, linear=False, words=words, full_range=most)
-        return image_of(values, name, linear=True, words=words)
-
-    def unused(self, rows: Iterable[CatalogRow]) -> int:
-        """Stamps of the cube that no row refers to."""
-        used = np.zeros(self._cube.count, bool)
-        for row in rows:
-            with contextlib.suppress(BadImage):
-                used[self.locate(row)] = True
-        return int((~used).sum())
-
-
-def _may_be_ids(values: NDArray[Any]) -> bool:
-    """Text or large whole numbers, all different: not classes, flags or a running number."""
-    if values.dtype.kind not in "OSUiu" or len(np.unique(values)) < len(values):
-        return False
-    return values.dtype.kind in "OSU" or int(values.max()) >= max(len(values), LEAST_ID) + 1
-
-
-def lost_digits(values: NDArray[Any]) -> str:
-    """One of the ids that are floats and no whole number under 2^53; empty where there is none."""
-    if values.dtype.kind != "f":
-        return ""
-    bad = values[~((values == np.floor(values)) & (np.abs(values) < MOST_EXACT))]
-    return f"{bad[0]:.17g}" if bad.size else ""
-
-
-def id_texts(values: NDArray[Any]) -> list[str]:
-    """Ids of a cube as text, to the last digit; bytes decoded, whole floats as integers."""
-    if values.dtype.kind == "f":
-        values = values.astype(np.int64)
-    texts = [
-        (v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v)).strip("\0 ")
-        for v in values.tolist()
-    ]
-    whole = values.dtype.kind in "OSU" and check_id_texts(texts, "ids", "the cube")
-    return [text.split(".")[0] for text in texts] if whole else texts
+def open_stack(path: Path, staging: Path, id_column: str) -> Cube:
+    """Open what `is_cube` found. Raises BadImage, SurveyError where it cannot be read."""
+    if path.is_dir():
+        return open_zarr(path, id_column)
+    return open_cube(path, staging, id_column)
 
 
 @dataclass(frozen=True)
@@ -504,13 +87,16 @@ def open_source(
     Raises SurveyError for a path that is none of them.
     """
     suffix = path.suffix.lower()
-    if by_row and suffix not in CUBE_SUFFIXES:
-        raise SurveyError(f"{path}: --by-row is for cubes ({', '.join(CUBE_SUFFIXES)})")
+    if is_cube(path):
+        cube = open_stack(path, staging, catalog.id_column)
+        return CubeSource(cube, catalog.count, by_row=by_row, ids=catalog.ids)
+    if by_row:
+        raise SurveyError(f"{path}: --by-row is for cubes ({', '.join(CUBE_SUFFIXES)}, zarr)")
+    same = catalog.path.exists() and path.exists() and path.samefile(catalog.path)
+    if path.is_dir() and (parts := parquet_parts(path)):
+        return ParquetSource(path, catalog.id_column, same=same, parts=parts)
     if path.is_dir():
         return FolderSource(path, hdu)
-    if path.is_file() and suffix in CUBE_SUFFIXES:
-        cube = open_cube(path, staging, catalog.id_column)
-        return CubeSource(cube, catalog.count, by_row=by_row, ids=catalog.ids)
     if is_mosaic(path):
         return MosaicSource(
             path, side_arcsec=cutout_arcsec, side_px=cutout_px, staging=staging, hdu=hdu
@@ -518,15 +104,19 @@ def open_source(
     if path.is_file() and suffix == ".zip":
         return ZipSource(path, hdu)
     if path.is_file() and suffix == ".parquet":
-        same = catalog.path.exists() and path.samefile(catalog.path)
         return ParquetSource(path, catalog.id_column, same=same)
+    raise SurveyError(f"{path}: {_no_source(path)}")
+
+
+def _no_source(path: Path) -> str:
+    """Why a path is no source, and what helps."""
     if not path.exists():
-        raise SurveyError(f"{path}: no such file or folder; give SOURCE")
-    if suffix in PACKED:
-        raise SurveyError(f"{path}: is packed; unpack it into a folder first")
+        return "no such file or folder; give SOURCE"
+    if path.suffix.lower() in PACKED:
+        return "is packed; unpack it into a folder first"
     if is_picture(path.name):
-        raise SurveyError(f"{path}: one picture; give the folder that it is in")
-    raise SurveyError(
-        f"{path}: neither a folder, zip archive or Parquet file of pictures, a cube "
+        return "one picture; give the folder that it is in"
+    return (
+        "neither a folder, zip archive or Parquet file of pictures, a cube "
         f"({', '.join(CUBE_SUFFIXES)}) nor a FITS mosaic"
     )

@@ -18,19 +18,29 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zarr
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.errors import SurveyError
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
+from galaxy_explorer.survey.shards import (
+    as_numbers,
+    joined_hash,
+    open_array,
+    read_rows,
+    shard_hash,
+)
 
 CATALOG = "catalog.parquet"
 STAMPS = "stamps.zarr"
 EXTRAS = "extras.zarr"
 META = "survey.json"
 REJECTS = "rejects.csv"
-FORMAT = 1
-CHUNK_ROWS = 256
+HASHES = "hashes.txt"
+"""Of the shards, a line each; the fingerprint is theirs."""
+FORMAT = 2
+FORMATS = (1, FORMAT)
+"""1: a file for 256 stamps in float32, and a fingerprint of all of them in one."""
+BLOCK_ROWS = 1024
 SCALE_COLUMN = "stamp_pixel_scale_arcsec"
 VALID_COLUMN = "valid_share"
 TAKEN_COLUMN = "taken"
@@ -63,7 +73,7 @@ class Survey:
     def __init__(self, path: Path, meta: dict[str, Any]) -> None:
         self.path = path
         self.meta = meta
-        self._stamps = _open_array(path / STAMPS)
+        self._stamps = open_array(path / STAMPS)
         self._columns: dict[str, NDArray[Any]] = {}
 
     @classmethod
@@ -83,7 +93,7 @@ class Survey:
             raise SurveyError(
                 f"{path / META}: not JSON ({error}); make the survey again"
             ) from error
-        if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        if not isinstance(meta, dict) or meta.get("format") not in FORMATS:
             raise SurveyError(f"{path / META}: format is not {FORMAT}; make the survey again")
         survey = cls(path, meta)
         rows = survey._parquet.metadata.num_rows
@@ -128,8 +138,39 @@ class Survey:
             self._columns[name] = values
         return self._columns[name]
 
+    def table(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Catalogue rows from `start` to before `stop`; reads the parts of the file they lie in."""
+        about = self._parquet.metadata
+        ends = np.cumsum([about.row_group(i).num_rows for i in range(about.num_row_groups)])
+        stop = min(stop, len(self))
+        first = int(np.searchsorted(ends, start, side="right"))
+        last = int(np.searchsorted(ends, max(stop - 1, start), side="right"))
+        groups = range(first, min(last + 1, about.num_row_groups))
+        found = self._parquet.read_row_groups(list(groups), columns=columns)
+        before = int(ends[first - 1]) if first else 0
+        return found.slice(start - before, stop - start)
+
+    def block(self, start: int, stop: int, stretch: ArcsinhStretch) -> NDArray[np.float32]:
+        """Stamps (n, C, S, S) from row `start` to before `stop`, linear ones by another stretch.
+
+        Unlike `model_input` it holds no more of the survey than these rows.
+        """
+        rows = np.arange(start, min(stop, len(self)))
+        stamps = self.stamps(rows)
+        if self.meta["stretch"]["state"] == "arcsinh":
+            return stamps
+        sky, sigma = (
+            np.stack([self.table(start, stop, [name])[name].to_numpy() for name in names], axis=-1)
+            for names in (self._sky_columns("sky"), self._sky_columns("sky_sigma"))
+        )
+        return stretch.apply(stamps, sky, sigma).astype(np.float32)
+
     def stamps(self, rows: ArrayLike | None = None) -> NDArray[np.float32]:
-        """Stamps (n, C, S, S) as stored, in the order of `rows` (all without it)."""
+        """Stamps (n, C, S, S) in the order of `rows` (all without it)."""
+        return as_numbers(_read(self._stamps, rows))
+
+    def stored(self, rows: ArrayLike | None = None) -> NDArray[Any]:
+        """The same as they lie on the disk: float32, or uint8 of which `as_numbers` makes it."""
         return _read(self._stamps, rows)
 
     def model_input(self, rows: ArrayLike | None = None) -> NDArray[np.float32]:
@@ -168,7 +209,7 @@ class Survey:
         """
         if name not in self.extra_names:
             raise SurveyError(f"{self.path}: no array {name!r}; there are {self.extra_names}")
-        return _read(_open_array(self.path / EXTRAS / name), rows)
+        return _read(open_array(self.path / EXTRAS / name), rows)
 
     @property
     def taken_words(self) -> list[str]:
@@ -219,42 +260,38 @@ def framing_words(wanted: ArrayLike) -> str:
     return f"{words}; {short:,} end within their frame, {unknown:,} show no radius: taken whole"
 
 
-def _open_array(path: Path) -> Any:
-    try:
-        return zarr.open_array(path, mode="r")
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise SurveyError(f"{path}: cannot be read ({error}); make the survey again") from error
-
-
 def _read(array: Any, rows: ArrayLike | None) -> NDArray[Any]:
     wanted = np.arange(array.shape[0]) if rows is None else np.asarray(rows)
     if wanted.dtype == bool:
         wanted = np.flatnonzero(wanted)
     if wanted.size == 0:
         return np.empty((0, *array.shape[1:]), array.dtype)
-    try:
-        return np.asarray(array[:] if rows is None else array.oindex[wanted.astype(np.int64)])
-    except (OSError, ValueError, RuntimeError) as error:
-        raise SurveyError(f"{array.store_path}: damaged ({error}); make it again") from error
+    return read_rows(array, wanted.astype(np.int64))
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 over each row in order: galaxy_id in UTF-8, then the stamp as little-endian float32.
+    """The fingerprint of a survey's ids and pixels, made anew from its files.
 
-    Reads a block at a time, so a survey of any size needs little memory.
+    Of format 1 it is the SHA-256 over each row in order: galaxy_id in UTF-8, then the stamp as
+    little-endian float32; of format 2 that of the hashes of the shards (see `shards`).
     """
-    digest = hashlib.sha256()
-    stamps = _open_array(path / STAMPS)
-    catalogue = pq.ParquetFile(path / CATALOG)
-    start = 0
-    for batch in catalogue.iter_batches(batch_size=CHUNK_ROWS, columns=["galaxy_id"]):
-        ids = batch["galaxy_id"].to_pylist()
-        pixels = np.asarray(stamps[start : start + len(ids)]).astype("<f4")
-        for name, stamp in zip(ids, pixels, strict=True):
-            digest.update(name.encode())
-            digest.update(stamp.tobytes())
-        start += len(ids)
-    return digest.hexdigest()
+    stamps, catalogue = open_array(path / STAMPS), pq.ParquetFile(path / CATALOG)
+    old = json.loads((path / META).read_text())["format"] == FORMATS[0]
+    rows = BLOCK_ROWS if old else stamps.shards[0]
+    digest, hashes, start = hashlib.sha256(), [], 0
+    waiting: list[str] = []
+    for batch in catalogue.iter_batches(batch_size=BLOCK_ROWS, columns=["galaxy_id"]):
+        waiting += batch["galaxy_id"].to_pylist()
+        while len(waiting) >= rows or (waiting and start + len(waiting) == stamps.shape[0]):
+            names, waiting = waiting[:rows], waiting[rows:]
+            pixels = read_rows(stamps, np.arange(start, start + len(names)))
+            start += len(names)
+            if not old:
+                hashes.append(shard_hash(names, pixels))
+                continue
+            for name, stamp in zip(names, pixels.astype("<f4"), strict=True):
+                digest.update(name.encode() + stamp.tobytes())
+    return digest.hexdigest() if old else joined_hash(hashes, stamps)
 
 
 class Reject(NamedTuple):

@@ -14,9 +14,9 @@ from astropy.io import fits
 from PIL import Image as Pictures
 
 from galaxy_explorer.errors import BadImage, GalaxyExplorerError
+from galaxy_explorer.survey.cubes import open_cube
 from galaxy_explorer.survey.images import read_image
 from galaxy_explorer.survey.limits import MAX_FILE_BYTES
-from galaxy_explorer.survey.sources import open_cube
 
 FITS_MUTANTS = [1500, pytest.param(10_000, marks=pytest.mark.long)]
 PICTURE_MUTANTS = [400, pytest.param(2_000, marks=pytest.mark.long)]
@@ -241,7 +241,7 @@ def test_mutated_npy_headers_are_refused_or_read(tmp_path):
             cube = open_cube(path, tmp_path, "id")
         except GalaxyExplorerError:
             continue
-        assert cube.read(0).shape == cube.shape
+        assert cube.read(0, 1)[0].shape == cube.shape
 
 
 def test_hdf5_links_out_of_the_file_are_not_followed(tmp_path):

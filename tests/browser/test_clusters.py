@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
+
+from galaxy_explorer.bundle import load_bundle
+from galaxy_explorer.explorer.pictures.tiles import map_tiles
 
 pytestmark = pytest.mark.browser
 
@@ -16,7 +20,7 @@ HISTOGRAM = """() => {
     return [counts.reduce((a, b) => a + b, 0), Number(rest.data.text[0].replace(/,/g, ""))]
   }
 }"""
-POINTS = "Bokeh.documents[0].get_model_by_name('galaxies')"
+ASKED = "Bokeh.documents[0].get_model_by_name('asked')"
 DOTS = "() => Bokeh.documents[0].get_model_by_name('members').data.x.length"
 
 
@@ -82,10 +86,13 @@ def test_pictures_have_names_and_a_caption(clusters):
     assert caption.inner_text() == tile.get_attribute("data-caption")
 
 
-def test_pages_hold_each_selected_galaxy_once(open_page):
+def test_pages_hold_each_selected_galaxy_once(open_page, small_app):
     page = open_page()
-    page.wait_for_function(f"() => {POINTS}")
-    page.evaluate(f"() => {{ {POINTS}.selected.indices = [...Array(250).keys()] }}")
+    page.wait_for_function(f"() => {ASKED}")
+    bundle = load_bundle(small_app["bundle"])
+    x = np.sort(map_tiles(bundle, bundle.manifest.default_clustering).points[:, 0])
+    box = {"kind": "box", "xy": [0, 0, float(x[249:251].mean()), 1], "mode": "replace"}
+    page.evaluate(f"(box) => {{ {ASKED}.tags = [box] }}", box)
     page.get_by_role("link", name="Clusters").click()
     gallery = page.locator(".gallery:visible").filter(has_text="250 galaxies")
     where = gallery.locator(".gallery-where")

@@ -237,7 +237,7 @@ def test_detail_with_an_original_shows_the_residual(bundle, state, stamps, tmp_p
 
 def test_text_of_the_catalogue_is_not_html(state, monkeypatch):
     names = np.array(["<img src=x onerror=alert(1)>"] * len(state.bundle))
-    monkeypatch.setitem(state.bundle._columns, "galaxy_id", names)
+    monkeypatch.setitem(state.bundle.catalogue._columns, "galaxy_id", names)
     text = facts(state, 0)
     assert "<img" not in text
     assert "&lt;img" in text

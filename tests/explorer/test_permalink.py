@@ -76,7 +76,7 @@ def test_a_link_of_another_bundle_says_so(bundle, selections) -> None:
 
 def test_a_link_is_never_too_long(state, selections, monkeypatch) -> None:
     ids = np.array(["é" * 200] * len(state.bundle))
-    monkeypatch.setitem(state.bundle._columns, "galaxy_id", ids)
+    monkeypatch.setitem(state.bundle.catalogue._columns, "galaxy_id", ids)
     state.focus = 0
     query = link_query(state, "atlas", selections)
     assert len(query) <= MAX_LINK

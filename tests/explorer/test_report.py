@@ -42,7 +42,7 @@ def page(bundle: Bundle):
     patch.setattr(Bundle, "decode", lambda _, model, rows: drawn(rows, model))
     ids = bundle.column("galaxy_id").copy().astype("U80")
     ids[:] = '"><script>alert(1)</script>'
-    patch.setitem(bundle._columns, "galaxy_id", ids)
+    patch.setitem(bundle.catalogue._columns, "galaxy_id", ids)
     steps: list[int] = []
     read = Reader()
     read.feed(report(bundle, None, steps.append))

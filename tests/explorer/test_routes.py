@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,9 +21,17 @@ from tornado.web import Application, RequestHandler
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
+from galaxy_explorer.explorer.pictures.tiles import map_tiles
 from galaxy_explorer.explorer.server import routes
 from galaxy_explorer.explorer.server.routes import ROUTES, PictureCache
-from galaxy_explorer.explorer.urls import one_url, tile_url, view_key
+from galaxy_explorer.explorer.urls import (
+    cell_url,
+    first_tiles,
+    glow_url,
+    one_url,
+    tile_url,
+    view_key,
+)
 from galaxy_explorer.settings import read_settings
 
 Fetch = Callable[[str], HTTPResponse]
@@ -107,7 +116,8 @@ def test_the_frames_of_a_tile_follow_the_colours_of_the_map(fetch, state) -> Non
 
 def bad_paths(view: str) -> list[str]:
     other = "0" * 16 + view[16:]
-    tile = "k512-modern-8x8~codes/cluster/0/0/0.webp"
+    tile = "k512-modern-8x8~codes/cluster/all/0/0/0.webp"
+    cell = f"stamps/cell/{view[:16]}/k512-modern-8x8~codes/all"
     return [
         f"stamps/one/{view}/200.jpg",
         f"stamps/one/{view}/-1.jpg",
@@ -115,14 +125,84 @@ def bad_paths(view: str) -> list[str]:
         f"stamps/one/{other}/1.jpg",
         f"stamps/one/{view}x/1.jpg",
         f"stamps/one/{view.replace('reconstruction', 'secret')}/1.jpg",
-        f"stamps/tile/{view}/no-such/cluster/0/0/0.webp",
+        f"stamps/tile/{view}/no-such/cluster/all/0/0/0.webp",
         f"stamps/tile/{view}/{tile.replace('cluster', 'galaxy_id')}",
         f"stamps/tile/{view}/{tile.replace('cluster', '..%2F..%2Fetc')}",
         f"stamps/tile/{other}/{tile}",
+        f"stamps/tile/{view}/{tile.replace('all', 'f' * 24)}",  # a selection that is not kept
+        f"stamps/tile/{view}/{tile.replace('all', '..')}",
+        f"stamps/glow/{other[:16]}/{tile}",
+        f"stamps/glow/{view[:16]}/{tile.replace('8~', '9~')}",
+        f"{cell}/7/0/0.json",  # no power of two
+        f"{cell}/8/8/0.json",
+        f"{cell}/0/0/0.json",
+        f"{cell.replace('codes', 'rings')}/8/0/0.json",
     ]
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("place", [(0, 1, 0), (3, -1, 0), (99, 0, 0), (2, 0, 400)])
+def test_so_is_a_tile_of_dots(fetch, state, place) -> None:
+    z, x, y = place
+    response = fetch(glow_url(state).format(Z=z, X=x, Y=y))
+    assert np.asarray(opened(response).convert("RGBA"))[..., 3].max() == 0
+
+
+def test_the_dots_of_a_tile_follow_the_colours_of_the_map(fetch, state) -> None:
+    by_cluster = fetch(glow_url(state).format(Z=0, X=0, Y=0)).body
+    state.colour_by = "ttype"
+    by_type = fetch(glow_url(state).format(Z=0, X=0, Y=0)).body
+    first, second = (np.asarray(Image.open(io.BytesIO(b)), int) for b in (by_cluster, by_type))
+    np.testing.assert_array_equal(first[..., 3], second[..., 3])
+    assert np.abs(first - second).max() > 100
+
+
+def test_what_is_selected_stands_out_and_the_rest_stays_faintly(fetch, state, bundle) -> None:
+    labels = bundle.clusterings[state.clustering].labels
+    rows = np.flatnonzero(labels < 20)
+    store = routes.app_context().selections
+    digest = store.put(rows, "some")
+    tiles = map_tiles(bundle, state.clustering)
+    first = np.isin(np.arange(len(bundle)), rows)
+    shown = tiles.rows(0, 0, 0, first)
+    side = 512 // len(shown)
+    tile = opened(fetch(tile_url(state, digest).format(Z=0, X=0, Y=0))).convert("RGBA")
+    opacity = np.asarray(tile, int)[side // 2 :: side, side // 2 :: side, 3]
+    expected = np.where(np.isin(shown, rows), 255, np.where(shown >= 0, 56, 0))
+    np.testing.assert_allclose(opacity, expected, atol=2)
+    everything = np.asarray(opened(fetch(glow_url(state).format(Z=0, X=0, Y=0))), int)
+    some = np.asarray(opened(fetch(glow_url(state, digest).format(Z=0, X=0, Y=0))), int)
+    assert 0 < some[..., 3].sum() < everything[..., 3].sum()
+
+
+def test_a_cell_tells_who_is_shown_there_and_nothing_where_nobody_is(fetch, state, bundle) -> None:
+    tiles = map_tiles(bundle, state.clustering)
+    rows = tiles.rows(0, 0, 0)
+    side = len(rows)
+    for line, column in ((0, 0), *zip(*(part[:3] for part in np.nonzero(rows >= 0)), strict=True)):
+        place = {"SIDE": side, "X": column, "Y": side - 1 - line}
+        told = json.loads(fetch(cell_url(state).format(**place)).body)
+        row = int(rows[line, column])
+        if row < 0:
+            assert told is None
+        else:
+            assert (told["row"], told["id"]) == (row, bundle.column("galaxy_id")[row])
+            cluster = bundle.clusterings[state.clustering].labels[row]
+            assert told["cluster"].startswith(f"cluster {cluster}, ")
+
+
+def test_what_the_map_shows_first_is_drawn_before_anybody_asks(fetch, state, monkeypatch) -> None:
+    routes._picture_cache.cache_clear()
+    routes.warm_map.__wrapped__(routes.app_context())
+    first = [address for address, _ in first_tiles(state)]
+    end = time.monotonic() + 60
+    while len(routes._picture_cache()._kept) < len(first) and time.monotonic() < end:
+        time.sleep(0.01)
+    monkeypatch.setattr(routes, "draw_tile", None)
+    monkeypatch.setattr(routes, "glow_tile", None)
+    assert {fetch(address).code for address in first} == {200}
+
+
+@pytest.mark.parametrize("number", range(18))
 def test_everything_else_is_not_found(fetch, state, number) -> None:
     assert fetch(bad_paths(view_key(state))[number]).code == 404
 
@@ -164,12 +244,12 @@ def test_a_column_with_any_name_makes_a_safe_address(state) -> None:
 def test_the_cache_keeps_the_latest_and_stays_within_its_size() -> None:
     cache = PictureCache(megabytes=0.003)
     for key in "abc":
-        cache.put(key, bytes(1000))
-    cache.get("a")
-    cache.put("d", bytes(1000))
-    assert [cache.get(key) is not None for key in "abcd"] == [True, False, True, True]
-    cache.put("e", bytes(5000))
-    assert all(cache.get(key) is None for key in "abcde")
+        cache.put((key,), bytes(1000))
+    cache.get(("a",))
+    cache.put(("d",), bytes(1000))
+    assert [cache.get((key,)) is not None for key in "abcd"] == [True, False, True, True]
+    cache.put(("e",), bytes(5000))
+    assert all(cache.get((key,)) is None for key in "abcde")
 
 
 def test_where_the_server_asks_for_a_login_the_pictures_do_too(fetch, state) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from astropy.coordinates import SkyCoord
 from hypothesis import given
 from hypothesis import strategies as st
 
 from galaxy_explorer.bundle.bundle import Bundle
+from galaxy_explorer.bundle.catalogue import Catalogue
+from galaxy_explorer.bundle.names import normal
 from galaxy_explorer.errors import BadQuery
 from galaxy_explorer.explorer.search import (
     ColumnCondition,
     Cone,
     Query,
     find,
-    normal,
     parse_position,
     parse_query,
 )
@@ -38,12 +40,12 @@ class Sky:
     """A bundle of positions alone."""
 
     def __init__(self, ra, dec):
-        self._columns = {"ra": np.asarray(ra, float), "dec": np.asarray(dec, float)}
-        self.column_names = list(self._columns)
-        self.column = self._columns.__getitem__
+        self.catalogue = Catalogue.of(pa.table({"ra": pa.array(ra, pa.float64()), "dec": dec}))
+        self.column_names = self.catalogue.column_names
+        self.count = len(ra)
 
     def __len__(self):
-        return len(self._columns["ra"])
+        return self.count
 
 
 @pytest.mark.parametrize("text", POSITIONS)

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.bundle.bundle import Bundle
+from galaxy_explorer.explorer.pictures import stamps
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, render_stamps
-from galaxy_explorer.explorer.pictures.stamps import KEPT_BUNDLES, StampStore
+from galaxy_explorer.explorer.pictures.stamps import KEPT_BUNDLES, StampStore, first_shown
+from galaxy_explorer.explorer.pictures.tiles import map_tiles
 from tests.explorer.fakes import drawn
 
 FILL_LIMIT_S = 60
@@ -61,11 +63,12 @@ def test_another_process_finds_what_was_decoded(bundle, store, tmp_path, decoded
 
 
 def test_a_stamp_without_its_mark_is_decoded_again(bundle, store, tmp_path, decoded) -> None:
-    store.get(np.array([1, 2]))
+    rows = store.first[:2]
+    store.get(rows)
     marks = np.memmap(next(tmp_path.glob("*.done")), np.uint8, "r+")
     marks[1] = 0
-    store.get(np.array([1, 2]))
-    assert decoded == [1, 2, 1]
+    store.get(rows)
+    assert decoded == [*sorted(rows), rows[1]]
 
 
 def test_a_cut_file_is_made_anew(bundle, store, tmp_path, decoded) -> None:
@@ -87,12 +90,40 @@ def test_cut_pixels_make_the_marks_worthless(bundle, store, tmp_path, decoded) -
     again.close()
 
 
-def test_the_background_fill_decodes_every_galaxy_once(bundle, store, decoded) -> None:
+def test_the_background_fill_decodes_what_is_shown_first_and_no_more(
+    bundle, store, decoded, monkeypatch
+) -> None:
+    fill(store)
+    assert decoded == store.first.tolist()
+    monkeypatch.setattr(stamps, "FIRST_SHOWN", 30)
+    np.testing.assert_array_equal(first_shown(bundle), store.first[:30])
+
+
+def fill(store: StampStore) -> None:
     store.start_filling()
     end = time.monotonic() + FILL_LIMIT_S
     while store.done_share < 1 and time.monotonic() < end:
         time.sleep(0.01)
-    assert sorted(decoded) == list(range(len(bundle)))
+
+
+def test_the_disk_holds_what_is_shown_first_and_memory_what_was_asked_for_last(
+    bundle, tmp_path, decoded, monkeypatch
+) -> None:
+    monkeypatch.setattr(stamps, "FIRST_SHOWN", 20)
+    monkeypatch.setattr(stamps, "KEPT_BYTES", 3 * 2 * 64 * 64)
+    store = StampStore(bundle, tmp_path)
+    assert next(tmp_path.glob("*.f16")).stat().st_size == 20 * 2 * 64 * 64
+    others = np.setdiff1d(np.arange(len(bundle)), store.first)[:5]
+    for row in others:
+        np.testing.assert_array_equal(store.get(np.array([row])), expected(bundle, [row]))
+    assert store.ready(others[2:])
+    assert not store.ready(others[:1])
+    store.get(others[2:3])  # used again: the next to go is another
+    store.get(others[:1])
+    assert store.ready(others[[2, 4, 0]])
+    assert not store.ready(others[3:4])
+    assert decoded == [*others, others[0]]
+    store.close()
 
 
 def test_then_every_model_is_loaded(bundle, store, decoded, monkeypatch) -> None:
@@ -106,14 +137,15 @@ def test_then_every_model_is_loaded(bundle, store, decoded, monkeypatch) -> None
     assert store.done_share == 1
 
 
-def test_what_the_pages_show_first_is_decoded_first(bundle, store, decoded) -> None:
-    store.start_filling()
-    end = time.monotonic() + FILL_LIMIT_S
-    while store.done_share < 1 and time.monotonic() < end:
-        time.sleep(0.01)
-    clusters = bundle.clusterings[bundle.manifest.default_clustering].clusters
-    central = {cluster.medoid for cluster in clusters if cluster.medoid >= 0}
-    assert set(decoded[: len(central)]) == central
+def test_first_come_the_galaxies_of_the_map_and_the_centres_of_clusters(bundle) -> None:
+    first = first_shown(bundle)
+    assert len(np.unique(first)) == len(first)
+    default = bundle.clusterings[bundle.manifest.default_clustering]
+    tiles = map_tiles(bundle, bundle.manifest.default_clustering)
+    mosaic = {row for x in range(2) for y in range(2) for row in tiles.rows(1, x, y).ravel()} - {-1}
+    central = {cluster.medoid for cluster in default.clusters if cluster.medoid >= 0}
+    assert set(first[: len(mosaic)]) == mosaic
+    assert central <= set(first[: len(mosaic | central)])
 
 
 def test_a_failing_decoder_reaches_who_asked_and_the_next_one_works(
@@ -132,12 +164,22 @@ def test_a_failing_decoder_reaches_who_asked_and_the_next_one_works(
 def test_old_bundles_leave_the_cache(bundle, tmp_path, decoded) -> None:
     for age in range(KEPT_BUNDLES + 3):
         for suffix in ("done", "f16"):
-            path = tmp_path / f"old{age}.{suffix}"
+            path = tmp_path / f"old{age}-first.{suffix}"
             path.touch()
             os.utime(path, (1e9 - age, 1e9 - age))
     StampStore(bundle, tmp_path).close()
-    assert {path.stem for path in tmp_path.glob("old*.done")} == {"old0", "old1", "old2"}
+    assert {path.stem for path in tmp_path.glob("old*.done")} == {
+        f"old{age}-first" for age in range(3)
+    }
     assert len(list(tmp_path.glob("*.f16"))) == KEPT_BUNDLES
+
+
+def test_files_of_a_version_that_kept_every_galaxy_go(bundle, tmp_path, decoded) -> None:
+    for name in (f"{bundle.hash[:24]}.f16", f"{bundle.hash[:24]}-rgb.done"):
+        (tmp_path / name).write_bytes(b"many")
+    StampStore(bundle, tmp_path).close()
+    assert {path.suffix for path in tmp_path.iterdir()} == {".f16", ".done"}
+    assert all("-first" in path.stem for path in tmp_path.iterdir())
 
 
 def test_originals_come_from_their_source_alone(bundle, tmp_path, decoded) -> None:

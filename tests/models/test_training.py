@@ -19,9 +19,11 @@ from galaxy_explorer.models.training import (
     CHECKPOINT,
     CURVE,
     RECIPES,
+    Precision,
     Recipe,
     StopRule,
     choose_precision,
+    choose_threads,
 )
 from galaxy_explorer.models.vqvae import VQVAEConfig
 
@@ -275,3 +277,47 @@ def test_a_processor_without_bfloat16_is_not_asked_to_try_it(monkeypatch) -> Non
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
     choose_precision("auto", loss)
     assert set(timed) == {False, True}
+
+
+@pytest.mark.parametrize(("cost", "best"), [({1: 1.0, 4: 5.0}, 1), ({1: 1.0, 4: 0.5}, 4)])
+def test_as_many_threads_as_are_faster_unless_the_user_named_a_number(
+    cost: dict[int, float], best: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, threads = [0.0], [4]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[0])
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: threads.__setitem__(0, count))
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+
+    def loss() -> torch.Tensor:
+        clock[0] += cost[threads[0]]
+        return torch.zeros((), requires_grad=True)
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert choose_threads(Precision("cpu float32"), loss) == best
+    assert threads == [4]
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert choose_threads(Precision("cpu float32"), loss) == 4
+
+
+def test_a_run_that_goes_on_takes_as_many_threads_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("galaxy_explorer.models.training.choose_threads", lambda *_: 3)
+    before = torch.get_num_threads()
+    taken = []
+
+    class Noted(_InterruptedTask):
+        def loss(self, step: int) -> torch.Tensor:
+            taken.append(torch.get_num_threads())
+            return super().loss(step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("galaxy_explorer.models.training.SAVE_INTERVAL_S", 0.0)
+        patch.setattr("galaxy_explorer.models.autoencoder_training.VQVAETask", Noted)
+        with pytest.raises(KeyboardInterrupt):
+            train_model(CONFIG, blobs(64), blobs(16, 1), tmp_path, RECIPE)
+    monkeypatch.setattr("galaxy_explorer.models.training.choose_threads", None)  # not asked again
+    train_model(CONFIG, blobs(64), blobs(16, 1), tmp_path, RECIPE)
+    assert set(taken) == {3}
+    assert torch.get_num_threads() == before

@@ -107,7 +107,7 @@ def test_the_account_names_columns_units_stages_and_reasons(place: Path) -> None
 
 def test_an_interrupted_ingest_gives_the_account_of_all_rows(place: Path, monkeypatch) -> None:
     whole = ingest_survey(place / "in", place / "c.csv", place / "s", options())
-    monkeypatch.setattr("galaxy_explorer.survey.ingest.CHUNK_ROWS", 2)
+    monkeypatch.setattr("galaxy_explorer.survey.ingest.BLOCK_ROWS", 2)
     calls = []
 
     def interrupted(*_):

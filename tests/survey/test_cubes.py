@@ -6,7 +6,7 @@ import pytest
 
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.sources import CubeSource, open_cube
+from galaxy_explorer.survey.cubes import CubeSource, open_cube
 
 DATA = np.random.default_rng(0).normal(size=(7, 2, 12, 10)).astype(np.float32)
 NAMES = np.array([f"g{i}" for i in range(7)])
@@ -16,7 +16,7 @@ def check(cube, ids=True):
     assert cube.count == 7
     assert cube.shape == (2, 12, 10)
     for index in (6, 0, 3):
-        np.testing.assert_array_equal(cube.read(index), DATA[index])
+        np.testing.assert_array_equal(cube.read(index, index + 1)[0], DATA[index])
     if ids:
         assert cube.ids.tolist() == NAMES.tolist()
 
@@ -45,7 +45,7 @@ def test_planes_without_channels_and_big_endian(tmp_path):
     np.save(tmp_path / "c.npy", DATA[:, 0].astype(">f8"))
     cube = open_cube(tmp_path / "c.npy", tmp_path, "id")
     assert cube.shape == (1, 12, 10)
-    np.testing.assert_array_equal(cube.read(2)[0], DATA[2, 0])
+    np.testing.assert_array_equal(cube.read(2, 3)[0, 0], DATA[2, 0])
 
 
 def test_ambiguous_and_unfit_arrays_are_refused(tmp_path):
@@ -65,7 +65,7 @@ def test_real_cubes(shared_data, tmp_path):
     assert (gz1.count, gz1.shape) == (6664, (1, 64, 64))
     with np.load(shared_data / "gz1" / "stamps_r_64.npz") as file:
         assert gz1.ids.tolist() == file["dr7objid"].tolist()
-        np.testing.assert_array_equal(gz1.read(6663)[0], file["images"][6663])
+        np.testing.assert_array_equal(gz1.read(6663, 6664)[0, 0], file["images"][6663])
     bands = open_cube(shared_data / "candels" / "gds_hjvz_84.npz", tmp_path, "id")
     assert (bands.count, bands.shape) == (17, (4, 84, 84))
 

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from galaxy_explorer.errors import BadCatalog, BadImage
 from galaxy_explorer.survey.catalog import CatalogRow, all_rows, stage_catalog
 from galaxy_explorer.survey.columns import column_names, map_columns, settle_columns
+from galaxy_explorer.survey.cubes import CubeSource, open_cube
 from galaxy_explorer.survey.folders import PictureIndex
 from galaxy_explorer.survey.images import image_of, read_image
 from galaxy_explorer.survey.photometry import sky_level
 from galaxy_explorer.survey.scales import PointSpread, pixel_scale, read_psf
-from galaxy_explorer.survey.sources import CubeSource, open_cube
 from galaxy_explorer.utils.tables import hubble_stage, stage_or_nan
 
 ASCII_IDS = st.text(

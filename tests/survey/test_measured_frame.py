@@ -15,6 +15,7 @@ from galaxy_explorer.survey.catalog import all_rows, stage_catalog
 from galaxy_explorer.survey.check import check_source
 from galaxy_explorer.survey.columns import FurtherColumns
 from galaxy_explorer.survey.ingest import ingest_survey, settled_columns
+from galaxy_explorer.survey.names import SeenNames
 from galaxy_explorer.survey.photometry import fit_tone, tone_difference
 from galaxy_explorer.survey.preprocessing import (
     RADII_A_HALF_SIDE,
@@ -25,7 +26,6 @@ from galaxy_explorer.survey.preprocessing import (
     split_of,
 )
 from galaxy_explorer.survey.repeats import SameGalaxies, shared_galaxies
-from galaxy_explorer.survey.sources import SeenNames
 from galaxy_explorer.survey.stamps import IngestOptions
 
 

@@ -14,13 +14,13 @@ from galaxy_explorer.survey.store import Survey
 from tests.survey.test_ingest import rejects, write_csv
 
 
-def command(source: Path, catalog: Path, out: Path) -> list[str]:
+def command(source: Path, catalog: Path, out: Path, *more: str) -> list[str]:
     # A shell's background jobs ignore Ctrl-C, and so would what they start.
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     program = f"{heed}; from galaxy_explorer.cli import main; main()"
     return [
         sys.executable, "-c", program, "ingest", str(source), "--catalog", str(catalog),
-        "--out", str(out), "--size", "16",
+        "--out", str(out), "--size", "16", *more,
     ]  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-COUNT = 4200  # so that the last blow comes long before the end
+COUNT = 9300  # so that the last blow comes long before the end
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +47,15 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
-def test_killed_ingest_resumes_to_the_same_bytes(folder, tmp_path, blow):
+@pytest.mark.parametrize(
+    ("blow", "more"),
+    [(signal.SIGKILL, ()), (signal.SIGINT, ()), (signal.SIGKILL, ("--scheduler", "2"))],
+)
+def test_killed_ingest_resumes_to_the_same_bytes(folder, tmp_path, blow, more):
     source, catalog = folder / "cube.npz", folder / "c.csv"
     out = tmp_path / "broken" / "s"
-    for goal in (0, 3, 6):
-        process = subprocess.Popen(command(source, catalog, out))
+    for goal in (0, 2, 4):
+        process = subprocess.Popen(command(source, catalog, out, *more))
         part = out.with_name("s.partial") / "progress" / f"part-{goal:06d}.parquet"
         while not part.exists() and process.poll() is None:
             time.sleep(0.005)

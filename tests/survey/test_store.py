@@ -10,7 +10,7 @@ import pytest
 from galaxy_explorer.errors import SurveyError
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch, split_of
 from galaxy_explorer.survey.repeats import shared_galaxies
-from galaxy_explorer.survey.store import Survey, SurveySpec
+from galaxy_explorer.survey.store import Survey, SurveySpec, fingerprint
 from galaxy_explorer.survey.writer import SurveyWriter
 
 COUNT = 300
@@ -65,10 +65,12 @@ def test_model_input_stretches_linear_stamps_only(survey, stamps):
 
 
 def test_fingerprint_is_the_stated_hash(survey, stamps):
-    digest = hashlib.sha256()
+    shard = hashlib.sha256()
     for i in range(COUNT):
-        digest.update(f"g{i}".encode() + stamps[i].astype("<f4").tobytes())
-    assert survey.meta["fingerprint"] == digest.hexdigest()
+        shard.update(f"g{i}".encode() + b"\0" + stamps[i].astype("<f4").tobytes())
+    digest = hashlib.sha256(b"2 <f4 [1, 8, 8]" + shard.digest())
+    assert survey.meta["fingerprint"] == digest.hexdigest() == fingerprint(survey.path)
+    assert (survey.path / "hashes.txt").read_text() == f"{shard.hexdigest()}\n"
 
 
 def test_counts_add_up(survey):
@@ -110,7 +112,7 @@ def test_damaged_survey_is_refused(survey, tmp_path):
     meta.write_text("{")
     with pytest.raises(SurveyError, match=r"survey\.json"):
         Survey.open(copy)
-    meta.write_text(json.dumps({"format": 2}))
+    meta.write_text(json.dumps({"format": 3}))
     with pytest.raises(SurveyError, match="format"):
         Survey.open(copy)
     meta.write_text(json.dumps(survey.meta))

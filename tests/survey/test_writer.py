@@ -80,7 +80,7 @@ def test_killed_inside_a_block_gives_the_same_bytes(whole, tmp_path, monkeypatch
     assert contents(path) == contents(whole.path)
 
 
-@pytest.mark.parametrize("step", ["join_parts", "fingerprint", "_settle"])
+@pytest.mark.parametrize("step", ["join_parts", "joined_hash", "_settle"])
 def test_killed_inside_finish_gives_the_same_bytes(whole, tmp_path, monkeypatch, step):
     path = tmp_path / "survey"
     writer = write(path)

@@ -4,22 +4,10 @@
 
 const IDLE_MS = 250
 const AHEAD = 6
-const HELD = 30
+const HELD = 72
 const REFILL = 60
 const CONFIDENCES = ["", "low", "medium", "high"]
-const KEYS = "galaxy-explorer-keys"
 const NAME = "galaxy-explorer-name"
-const PAGE_KEYS = [
-  ["→", "next galaxy"],
-  ["←", "galaxy before"],
-  ["z", "undo (also Ctrl+Z)"],
-  ["y", "redo (also Ctrl+Y)"],
-  ["⌫", "take the stage away"],
-  ["c", "confidence of the next label"],
-  ["n", "write a note; Enter stores it, Esc leaves it"],
-  ["?", "these keys"],
-]
-const RESERVED = new Set(["?", "n", "c", "z", "y", " ", "/"])
 const TYPING =
   'input:not([type="checkbox"], [type="radio"]), textarea, select, dialog[open], ' +
   '[contenteditable="true"], [role="combobox"][aria-expanded="true"], ' +
@@ -29,43 +17,6 @@ const OWN_ARROWS =
 
 function within(event, selector) {
   return event.composedPath().some((node) => node instanceof Element && node.matches(selector))
-}
-
-// Key of each term: the visitor's own where it does not collide, else the vocabulary's.
-function keyMap(terms) {
-  const own = remembered(localStorage, KEYS, {})
-  const keys = Object.fromEntries(terms.map((term) => [term.label, term.key]))
-  for (const [label, key] of Object.entries(own)) {
-    if (label in keys && !collision(keys, label, key)) keys[label] = key
-  }
-  return keys
-}
-
-function collision(keys, label, key) {
-  const small = String(key).toLowerCase()
-  if ([...small].length !== 1 || RESERVED.has(small)) {
-    return `“${key}” is a key of the page; choose another`
-  }
-  const same = (other) => other !== label && keys[other].toLowerCase() === small
-  const taken = Object.keys(keys).find(same)
-  return taken === undefined ? "" : `“${key}” already assigns ${taken}; choose another`
-}
-
-function button(sign, words, action) {
-  const made = element("button", "desk-button", sign)
-  made.title = words
-  made.setAttribute("aria-label", words)
-  made.addEventListener("click", () => {
-    action()
-    made.blur()
-  })
-  return made
-}
-
-function alertLine() {
-  const line = element("p", "desk-error")
-  line.setAttribute("role", "alert")
-  return line
 }
 
 function makeNameForm() {
@@ -107,67 +58,21 @@ function makeStage() {
   note.setAttribute("aria-label", "Note on this galaxy")
   note.placeholder = "Note (n)"
   note.maxLength = 500
+  const predicted = element("p", "desk-predicted")
   const tools = element("div", "desk-tools")
   const message = alertLine()
-  side.append(title, words, stages, features, note, tools, message)
+  const {tiles, accept} = makeGrid()
+  side.append(title, words, predicted, stages, features, tiles, note, tools, message)
   stage.append(frame, side)
-  return {stage, picture, origin, title, words, stages, features, note, tools, message}
-}
-
-// The list of keys, in which the visitor may change those of the terms.
-class KeyHelp {
-  constructor(model, changed) {
-    this.model = model
-    this.changed = changed
-    this.dialog = element("dialog", "desk-help")
-    this.dialog.setAttribute("aria-label", "Keys")
-  }
-
-  draw(keys) {
-    this.keys = keys
-    this.refusal = alertLine()
-    const list = element("dl", "desk-keys")
-    for (const [key, meaning] of PAGE_KEYS) {
-      list.append(element("dt", "", key), element("dd", "", meaning))
-    }
-    for (const term of this.model.terms) {
-      const line = element("dd", "", `${term.words} `)
-      const change = element("button", "desk-button small", "change")
-      change.setAttribute("aria-label", `Change the key of ${term.words}`)
-      change.addEventListener("click", () => this.listen(term, change))
-      line.append(change)
-      list.append(element("dt", "", keys[term.label]), line)
-    }
-    const close = element("button", "desk-button", "Close")
-    close.addEventListener("click", () => this.dialog.close())
-    this.dialog.replaceChildren(element("h2", "", "Keys"), list, this.refusal, close)
-  }
-
-  listen(term, change) {
-    change.textContent = "press a key …"
-    const take = (event) => {
-      event.preventDefault()
-      event.stopPropagation()
-      change.textContent = "change"
-      if (event.key !== "Escape") this.take(term, event.key, change.ariaLabel)
-    }
-    change.addEventListener("keydown", take, {once: true})
-  }
-
-  take(term, key, label) {
-    const reason = collision(this.keys, term.label, key)
-    this.refusal.textContent = reason
-    if (reason) return
-    remember(localStorage, KEYS, {...remembered(localStorage, KEYS, {}), [term.label]: key})
-    this.changed()
-    this.dialog.querySelector(`[aria-label="${CSS.escape(label)}"]`)?.focus()
-  }
+  const galaxy = {title, words, predicted, stages, features, note, tiles, accept}
+  return {stage, picture, origin, tools, message, ...galaxy}
 }
 
 class Desk {
   constructor(model) {
     this.model = model
-    this.items = new Map() // by place: [row, identifier, caption, what I said]
+    this.items = new Map() // by place: [row, identifier, caption, what I said, prediction]
+    this.offset = 0 // place here of the first galaxy of the server's order
     this.total = 0
     this.serial = -1
     this.cursor = 0
@@ -181,6 +86,7 @@ class Desk {
     Object.assign(this, makeNameForm(), makeBar(), makeStage())
     this.outbox = new Outbox(model, this.badge)
     this.help = new KeyHelp(model, () => this.termsChanged())
+    this.grid = new Grid(this)
     this.keys = keyMap(model.terms)
     this.root.append(this.form, this.bar, this.stage, this.help.dialog)
     this.addTools()
@@ -191,8 +97,9 @@ class Desk {
     const turn = () => this.turnConfidence()
     this.sure = button("", "Confidence of the next label (c)", turn)
     this.tools.append(
-      button("←", "Galaxy before", () => this.move(-1)),
-      button("→", "Next galaxy", () => this.move(1)),
+      this.accept,
+      button("←", "Before", () => this.move(-1)),
+      button("→", "Next", () => this.move(1)),
       button("Undo", "Undo (z)", () => this.put({do: "undo"})),
       button("Redo", "Redo (y)", () => this.put({do: "redo"})),
       this.sure,
@@ -228,18 +135,26 @@ class Desk {
     return this.model.picture.replace("@row", item[0])
   }
 
+  get gridded() {
+    return this.model.way === "grid" && !this.aside
+  }
+
   show() {
     const item = this.here()
     this.showFrame(item)
-    this.showGalaxy(item)
-    this.showPicture(item)
+    this.root.dataset.way = this.gridded ? "grid" : "one"
+    if (this.gridded) this.grid.show()
+    else this.showGalaxy(item)
+    this.showPicture(this.gridded ? undefined : item)
     if (this.note !== this.root.getRootNode().activeElement) {
       this.note.value = item?.[3].note ?? ""
     }
     this.sure.textContent = `Confidence: ${this.confidence || "not said"}`
-    const said = item?.[3] ?? {}
+    const said = this.gridded ? {} : (item?.[3] ?? {})
+    const chosen = this.gridded ? this.grid.chosen : ""
     for (const term of this.root.querySelectorAll(".term")) {
-      term.setAttribute("aria-pressed", said[term.dataset.aspect] === term.dataset.label)
+      const {aspect, label} = term.dataset
+      term.setAttribute("aria-pressed", said[aspect] === label || chosen === label)
       term.disabled = !item
     }
     this.outbox.tell()
@@ -257,7 +172,9 @@ class Desk {
     this.origin.textContent = model.pictures_words
     this.root.dataset.galaxy = item ? item[1] : ""
     this.root.dataset.place = cursor
-    const place = `${Math.min(cursor + 1, total)} of ${total.toLocaleString("en")}`
+    const last = this.gridded ? this.grid.endOf(cursor) : cursor + 1
+    const range = last > cursor + 1 ? `${cursor + 1}–${last}` : Math.min(cursor + 1, total)
+    const place = `${range} of ${total.toLocaleString("en")}`
     this.place.textContent = total ? place : ""
     this.stage.classList.toggle("empty", !item)
   }
@@ -267,6 +184,7 @@ class Desk {
     this.title.textContent = item ? item[1] : missing
     this.words.textContent = item && item[2] !== item[1] ? item[2] : ""
     this.words.hidden = !this.words.textContent
+    this.predicted.textContent = item?.[4] ? `Predicted from your labels: ${item[4]}` : ""
   }
 
   showPicture(item) {
@@ -291,7 +209,8 @@ class Desk {
 
   fetchAhead() {
     const {model, cursor} = this
-    for (let i = 1; i <= AHEAD; i++) {
+    const ahead = this.gridded ? 2 * GRID : AHEAD
+    for (let i = 1; i <= ahead; i++) {
       const next = this.items.get(cursor + i)
       if (next) this.fetchPicture(this.address(next))
     }
@@ -299,7 +218,7 @@ class Desk {
     while (this.items.has(end)) end++
     if (model.annotator && end < this.total && end - cursor < REFILL && this.asked !== end) {
       this.asked = end
-      model.send_msg({do: "more", first: end, serial: this.serial})
+      model.send_msg({do: "more", first: end - this.offset, serial: this.serial})
     }
     clearTimeout(this.idle)
     this.idle = setTimeout(() => {
@@ -307,8 +226,21 @@ class Desk {
     }, IDLE_MS)
   }
 
+  // The place of the galaxy, or of the first of the grid, so many steps on.
+  placeAfter(by) {
+    const {grid, cursor} = this
+    if (this.aside) return cursor
+    if (!this.gridded) {
+      let next = cursor + by
+      while (by > 0 && this.items.has(next) && grid.repeated(next)) next++
+      return next
+    }
+    if (by > 0) return grid.endOf(cursor)
+    return cursor > 0 ? grid.startOf(cursor - 1) : -1
+  }
+
   move(by) {
-    const next = this.aside ? this.cursor : this.cursor + by
+    const next = this.placeAfter(by)
     if (next < 0 || next > this.total || (next < this.total && !this.items.has(next))) return
     this.aside = null
     this.cursor = next
@@ -319,8 +251,12 @@ class Desk {
 
   // A change: on the screen at once, and on its way to the disk.
   put(change) {
+    this.putAll([change])
+  }
+
+  putAll(changes) {
     this.message.textContent = ""
-    this.outbox.put(change)
+    this.outbox.put(...changes)
   }
 
   answered(answer) {
@@ -338,18 +274,24 @@ class Desk {
   // To the galaxy whose label was undone: where it stands, or aside of the queue.
   goBack(item) {
     const found = [...this.items].find(([, other]) => other[1] === item[1])
+    const grid = this.model.way === "grid"
     this.aside = found ? null : item
-    if (found) this.cursor = found[0]
+    if (found) this.cursor = grid ? this.grid.startOf(found[0]) : found[0]
     this.show()
   }
 
   assign(term) {
+    if (this.gridded) {
+      this.grid.choose(term)
+      return
+    }
     const item = this.here()
     if (!item) return
     const before = item[3][term.aspect]
     const label = term.kind !== "stage" && before === term.label ? "" : term.label
     const {confidence} = this
-    this.put({do: "set", galaxy: item[1], aspect: term.aspect, label, confidence})
+    const prediction = item[4]
+    this.put({do: "set", galaxy: item[1], aspect: term.aspect, label, confidence, prediction})
     item[3] = {...item[3], [term.aspect]: label}
     if (term.kind === "feature" || !label) this.show()
     else this.move(1)
@@ -357,7 +299,7 @@ class Desk {
 
   clearStage() {
     const item = this.here()
-    if (!item?.[3].stage) return
+    if (this.gridded || !item?.[3].stage) return
     this.put({do: "set", galaxy: item[1], aspect: "stage", label: ""})
     item[3] = {...item[3], stage: ""}
     this.show()
@@ -396,7 +338,7 @@ class Desk {
     }
     const arrow = key === "ArrowRight" || key === "ArrowLeft"
     if (arrow && within(event, OWN_ARROWS)) return
-    const act = this.actionOf(key)
+    const act = key === "Enter" ? this.acceptOf(event) : this.actionOf(key)
     if (!act) return
     event.preventDefault()
     if (!event.repeat || arrow) act() // a key held down must not label galaxy after galaxy
@@ -408,16 +350,26 @@ class Desk {
     this.put({do: key === "y" || event.shiftKey ? "redo" : "undo"})
   }
 
+  // Enter labels the grid, unless it is meant for another button.
+  acceptOf(event) {
+    const [target] = event.composedPath()
+    const other = target.closest?.("button, a, summary, [tabindex], [role=button]")
+    return this.gridded && (!other || other.matches(".desk-tile")) && (() => this.grid.accept())
+  }
+
   actionOf(key) {
+    const single = {
+      Backspace: () => this.clearStage(),
+      Delete: () => this.clearStage(),
+      c: () => this.turnConfidence(),
+      n: () => this.note.focus(),
+    }[key]
+    if (single) return !this.gridded && single
     const own = {
       ArrowRight: () => this.move(1),
       ArrowLeft: () => this.move(-1),
-      Backspace: () => this.clearStage(),
-      Delete: () => this.clearStage(),
       z: () => this.put({do: "undo"}),
       y: () => this.put({do: "redo"}),
-      c: () => this.turnConfidence(),
-      n: () => this.note.focus(),
       "?": () => this.help.dialog.showModal(),
     }[key]
     if (own) return own
@@ -470,15 +422,40 @@ class Desk {
       this.items = new Map()
       this.aside = null
       this.cursor = window.cursor
+      this.offset = 0
+      this.grid.anchor(window.cursor)
     }
     this.asked = -1
-    this.total = window.total
-    for (const [i, item] of window.items.entries()) this.items.set(window.first + i, item)
+    this.total = this.offset + window.total
+    const first = this.offset + window.first
+    for (const [i, item] of window.items.entries()) this.items.set(first + i, item)
+    this.show()
+  }
+
+  // What is on the screen stays, so that no key meets another galaxy than the one it was meant
+  // for; what comes after it is asked for anew, and is another queue where the order has moved.
+  askAnew({serial, moved, total}) {
+    const end = this.model.way === "grid" ? this.grid.endOf(this.cursor) : this.cursor + 1
+    const after = Math.min(end, this.total)
+    for (const place of [...this.items.keys()]) if (place >= after) this.items.delete(place)
+    if (moved) {
+      this.grid.reordered(after)
+      this.offset = after
+      this.total = after + total
+    }
+    this.serial = serial
+    this.asked = -1
+    this.show()
+  }
+
+  wayChanged() {
+    this.grid.anchor(this.cursor)
     this.show()
   }
 
   heard(data) {
     if (data.saved) this.answered(data)
+    if (data.anew) this.askAnew(data.anew)
     if (data.name_error !== undefined) this.error.textContent = data.name_error
   }
 
@@ -501,6 +478,7 @@ export function render({model}) {
   model.on("window", () => desk.filled())
   drawOnChange(model, ["picture", "pictures_words", "empty"], () => desk.show())
   drawOnChange(model, ["terms"], () => desk.termsChanged())
+  drawOnChange(model, ["way"], () => desk.wayChanged())
   model.on("remove", () => {
     document.removeEventListener("keydown", pressed)
     removeEventListener("beforeunload", warn)

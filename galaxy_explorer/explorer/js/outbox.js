@@ -20,6 +20,10 @@ function remember(storage, name, value) {
   }
 }
 
+function newId() {
+  return crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`
+}
+
 // Changes on their way to the disk: to the server one parcel after the other, kept in the browser
 // until it has said that they are stored.
 class Outbox {
@@ -34,9 +38,9 @@ class Outbox {
     this.retry = undefined
   }
 
-  put(change) {
-    const id = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`
-    this.items.push({event_id: id, ...change})
+  // Changes that belong together leave in one parcel, unless another one is on its way.
+  put(...changes) {
+    this.items.push(...changes.map((change) => ({event_id: newId(), ...change})))
     this.keep()
     this.send()
     this.tell()

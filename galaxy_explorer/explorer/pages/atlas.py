@@ -7,19 +7,25 @@ from typing import Any
 import numpy as np
 import panel as pn
 import panel_material_ui as pmui
+from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.assets import render
+from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.context import AppContext
-from galaxy_explorer.explorer.plots.colouring import Colouring, legend, map_colouring
-from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap
+from galaxy_explorer.explorer.pictures.tiles import map_tiles
+from galaxy_explorer.explorer.plots.colouring import legend, map_colouring
+from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap, cluster_centres
+from galaxy_explorer.explorer.plots.gestures import Cell, combined, parse_asked
 from galaxy_explorer.explorer.plots.ttype_histogram import t_histogram, update_t_histogram
 from galaxy_explorer.explorer.state import ExplorerState
-from galaxy_explorer.explorer.urls import one_url, tile_url
+from galaxy_explorer.explorer.urls import ALL, cell_url, glow_url, one_url, tile_url
 from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.explorer.widgets.controls import (
     BOUND,
+    SMALL,
     clustering_select,
     display_controls,
+    label_these,
     picture_source,
 )
 from galaxy_explorer.explorer.widgets.gallery import Gallery
@@ -27,6 +33,7 @@ from galaxy_explorer.explorer.wording import format_bands
 
 PANEL_WIDTH = "clamp(330px, 28vw, 440px)"
 GALLERY_PAGE = 48
+DRAWN = ("Galaxies", "Dots")
 
 
 class AtlasPage(pn.viewable.Viewer):
@@ -34,19 +41,17 @@ class AtlasPage(pn.viewable.Viewer):
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
-        self.state, self.stamps = state, context.stamps
+        self.state, self.context, self.stamps = state, context, context.stamps
         bundle = state.bundle
-        self.map = GalaxyMap(bundle.column("galaxy_id"), bundle.column("ttype"))
+        self.selections = context.selections
+        self.map = GalaxyMap(len(bundle), self._on_map)
         self.histogram = t_histogram(*self._counts(), height=170)
-        self._place()
-        self._pictures()
-        self._selected()
-        state.param.watch(lambda _: self._place(), "clustering")
-        state.param.watch(lambda _: self._colour(), "colour_by")
+        self._name()
+        self._show()
+        state.param.watch(lambda _: self._name(), "clustering")
         state.param.watch(lambda _: self._selected(), "selection")
-        state.param.watch(lambda _: self._pictures(), "pictures")
-        state.display.param.watch(lambda _: self._pictures(), list(state.display.param.values()))
-        self.map.source.selected.on_change("indices", self._on_map)
+        state.param.watch(lambda _: self._show(), ["clustering", "colour_by", "pictures"])
+        state.display.param.watch(lambda _: self._show(), list(state.display.param.values()))
         remark = HtmlPane(
             pn.bind(self._format_picture, self.state.param.pictures),
             styles={"font-size": "12.5px", "opacity": "0.85"},
@@ -54,15 +59,27 @@ class AtlasPage(pn.viewable.Viewer):
         )
         switch = [picture_source(self.state)] if self.stamps.originals is not None else []
         picture_controls = [*switch, remark, display_controls(self.state)]
+        drawn = pmui.RadioButtonGroup(
+            options=list(DRAWN), value=DRAWN[0], label="The map shows", **SMALL
+        )
+        drawn.param.watch(lambda event: self.map.show_pictures(on=event.new == DRAWN[0]), "value")
+        colour = pmui.Select.from_param(
+            self.state.param.colour_by,
+            label="Colour by",
+            options=self.state.colour_choices(),
+            **BOUND,
+        )
+        state.param.watch(
+            lambda _: colour.param.update(
+                options=self.state.colour_choices(), value=self.state.colour_by
+            ),
+            "learnt",
+        )
         side = pn.Column(
             self._introduction(),
+            drawn,
             clustering_select(self.state),
-            pmui.Select.from_param(
-                self.state.param.colour_by,
-                label="Colour by",
-                options=self.state.colour_choices(),
-                **BOUND,
-            ),
+            colour,
             HtmlPane(
                 pn.bind(self._legend, self.state.param.colour_by, self.state.param.clustering),
                 sizing_mode="stretch_width",
@@ -92,27 +109,50 @@ class AtlasPage(pn.viewable.Viewer):
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
 
-    def _on_map(self, _attribute: str, _old: list[int], new: list[int]) -> None:
+    def _on_map(self, message: dict[str, Any]) -> None:
+        """Select what a visitor pointed at or drew a line around; see `map_pointer.js`."""
+        tiles = map_tiles(self.state.bundle, self.state.clustering)
+        try:
+            asked = parse_asked(message)
+        except ValueError:
+            return  # no page of this app sends such a thing
+        rows = np.zeros(0, np.int64)
+        if isinstance(asked, Cell):
+            row = tiles.shown(asked.side, asked.column, asked.line, self._mask())
+            rows = np.array([row] if row >= 0 else [], np.int64)
+        elif asked is not None:
+            rows = combined(self.state.selection, tiles.inside(asked.outline), asked.mode)
         label = "chosen on the map"
-        if len(new) == 1:
-            label = str(self.state.bundle.column("galaxy_id")[new[0]])
-        if not np.array_equal(np.unique(new), self.state.selection):
-            self.state.select(new, label)
+        if len(rows) == 1:
+            label = str(self.state.bundle.column("galaxy_id")[rows[0]])
+        if not np.array_equal(rows, self.state.selection):
+            self.state.select(rows, label)
 
-    def _colouring(self) -> Colouring:
-        return map_colouring(self.state.bundle, self.state.clustering, self.state.colour_by)
+    def _mask(self) -> NDArray[np.bool_] | None:
+        """Which galaxies are selected, (N,); None where none is."""
+        if not len(self.state.selection):
+            return None
+        mask = np.zeros(len(self.state.bundle), bool)
+        mask[self.state.selection] = True
+        return mask
 
-    def _place(self) -> None:
-        bundle, key = self.state.bundle, self.state.clustering
-        self.map.place(bundle.clusterings[key], self._colouring(), bundle.cluster_names(key))
-        self._pictures()
+    def _name(self) -> None:
+        key = self.state.clustering
+        self.map.name(cluster_centres(self.state.bundle, key), self.state.bundle.cluster_names(key))
 
-    def _colour(self) -> None:
-        self.map.colour(self._colouring())
-        self._pictures()
-
-    def _pictures(self) -> None:
-        self.map.show(tile_url(self.state), one_url(self.state, "@row"))
+    def _show(self) -> None:
+        state, selection = self.state, ALL
+        if len(state.selection):
+            try:
+                selection = self.selections.put(state.selection, state.selection_label)
+            except OSError as error:
+                notify(f"The map cannot show the selection: {error.strerror}", warning=True)
+        self.map.show(
+            tiles=tile_url(state, selection),
+            glow=glow_url(state, selection),
+            cell=cell_url(state, selection),
+            picture=one_url(state, "@row"),
+        )
 
     def _counts(self) -> tuple[np.ndarray, int]:
         selection = self.state.selection
@@ -120,7 +160,7 @@ class AtlasPage(pn.viewable.Viewer):
         return self.state.ttype_histogram(rows)
 
     def _selected(self) -> None:
-        self.map.highlight(self.state.selection)
+        self._show()
         update_t_histogram(self.histogram, *self._counts())
 
     def _introduction(self) -> pn.viewable.Viewable:
@@ -136,7 +176,11 @@ class AtlasPage(pn.viewable.Viewer):
 
     def _legend(self, column: str, clustering: str) -> str:
         names = self.state.bundle.cluster_names(clustering)
-        return legend(column, self._colouring(), [one.name for one in names])
+        if column in self.state.learnt:
+            colours = self.context.colourings.get(column)[0]
+        else:
+            colours = map_colouring(self.state.bundle, clustering, column)
+        return legend(column, colours, [one.name for one in names])
 
     def _format_picture(self, pictures: str) -> str:
         if pictures == "original" and self.stamps.originals is not None:
@@ -159,7 +203,7 @@ class AtlasPage(pn.viewable.Viewer):
             disabled=pn.bind(lambda rows: not len(rows), self.state.param.selection),
         )
         clear.on_click(lambda _: self.state.clear())
-        return pn.Row(words, clear, sizing_mode="stretch_width", margin=0)
+        return pn.Row(words, label_these(self.state), clear, sizing_mode="stretch_width", margin=0)
 
     def _selection_html(self, label: str, rows: np.ndarray) -> str:
         if not len(rows):

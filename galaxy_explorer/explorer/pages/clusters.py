@@ -34,6 +34,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     SOURCE_WORDS,
     clustering_select,
     display_controls,
+    label_these,
 )
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.gallery import Gallery
@@ -217,7 +218,7 @@ class ClustersPage(pn.viewable.Viewer):
         sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
         sources.visible = self.gallery.stamps.originals is not None
         right = pn.Column(
-            self.heading, figures, self.detail, sources, self.gallery,
+            self.heading, label_these(state), figures, self.detail, sources, self.gallery,
             display_controls(self.state), sizing_mode="stretch_width",
             styles={**half, "flex": "1 1 0"},
         )  # fmt: skip

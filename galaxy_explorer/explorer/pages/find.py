@@ -9,16 +9,18 @@ import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 import param
+from numpy.typing import NDArray
 
+from galaxy_explorer.bundle.names import NAME_COLUMNS
 from galaxy_explorer.bundle.novelty import known_percentiles
-from galaxy_explorer.clustering.embedding import nearest, percentiles
+from galaxy_explorer.clustering.embedding import percentiles
 from galaxy_explorer.errors import BadQuery
 from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.search import (
     COMPARE,
-    NAME_COLUMNS,
     bundle_sparsity,
     label_columns,
+    neighbour_finder,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import HtmlPane, SearchField
@@ -28,6 +30,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     SOURCE_WORDS,
     clustering_select,
     display_controls,
+    label_these,
     whole_number,
 )
 from galaxy_explorer.explorer.widgets.detail import Detail
@@ -43,6 +46,7 @@ from galaxy_explorer.explorer.widgets.results import (
 from galaxy_explorer.explorer.wording import format_column
 
 if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Bundle
     from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
@@ -107,7 +111,8 @@ class FindPage(pn.viewable.Viewer):
         sources = choice("Pictures", self.state.param.pictures, SOURCE_WORDS)
         sources.visible = self.context.stamps.originals is not None
         right = pn.Column(
-            self.message, self.detail, sources, self.gallery, display_controls(self.state),
+            self.message, label_these(state), self.detail, sources, self.gallery,
+            display_controls(self.state),
             sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
         self.view = pn.Row(left, right, sizing_mode="stretch_width", margin=8)
@@ -148,8 +153,9 @@ class FindPage(pn.viewable.Viewer):
             self._say("Click a galaxy first: its look-alikes are nearest to it in code space.")
             return
         latest = next_request(self.state)
-        features = self.state.bundle.clusterings[self.state.clustering].feature_values
-        rows, far = await self._slowly(nearest, features, features[row], self.number.value + 1)
+        rows, far = await self._slowly(
+            neighbours, self.state.bundle, self.state.clustering, row, self.number.value + 1
+        )
         if not latest():
             return
         name = str(self.state.bundle.column("galaxy_id")[row])
@@ -217,6 +223,20 @@ class FindPage(pn.viewable.Viewer):
         if row is None:
             return render("parts.soft", words="Of a galaxy that you click on any page.")
         return render("pages.focus", name=self.state.bundle.column("galaxy_id")[row])
+
+
+def neighbours(
+    bundle: Bundle, key: str, row: int, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The galaxies nearest in code space to one of them, which comes first, and how far they are.
+
+    One that another has exactly the features of still comes first.
+    """
+    vector = bundle.clusterings[key].feature_values[row]
+    rows, far = neighbour_finder(bundle, key).nearest(vector, count)
+    others = rows != row
+    rows, far = rows[others][: count - 1], far[others][: count - 1]
+    return np.concatenate([[row], rows]), np.concatenate([[0.0], far])
 
 
 def searchable(state: ExplorerState) -> list[str]:

@@ -26,7 +26,7 @@ from galaxy_explorer.classification import (
     classify_stamps,
     prepare_image,
 )
-from galaxy_explorer.clustering.embedding import kth_distance, nearest
+from galaxy_explorer.clustering.embedding import kth_distance
 from galaxy_explorer.errors import BadQuery, GalaxyExplorerError, SettingError
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask, beside
@@ -45,7 +45,11 @@ from galaxy_explorer.explorer.plots.clusterings import (
 )
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import format_mean
-from galaxy_explorer.explorer.search import bundle_sparsity, parse_position
+from galaxy_explorer.explorer.search import (
+    bundle_sparsity,
+    neighbour_finder,
+    parse_position,
+)
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import CodeMap, DropZone, HtmlPane, PictureSheet
 from galaxy_explorer.explorer.widgets.controls import (
@@ -143,7 +147,7 @@ def look_alikes(
     bundle: Bundle, key: str, membership: Membership
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Galaxies nearest in code space to a picture, and their distances, nearest first."""
-    return nearest(bundle.clusterings[key].feature_values, membership.features, LOOK_ALIKES)
+    return neighbour_finder(bundle, key).nearest(membership.features, LOOK_ALIKES)
 
 
 def sparsity_percentile(bundle: Bundle, key: str, membership: Membership) -> float:

@@ -189,6 +189,13 @@ def encode(picture: NDArray[np.uint8], image_format: str = "WEBP") -> bytes:
     return buffer.getvalue()
 
 
+def encode_soft(picture: NDArray[np.uint8]) -> bytes:
+    """A picture (H, W, 4) without sharp edges as the bytes of a WebP file, small."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "WEBP", quality=60, alpha_quality=10, method=2)
+    return buffer.getvalue()
+
+
 def encode_sheet(pictures: NDArray[np.uint8], columns: int, image_format: str = "JPEG") -> bytes:
     """One sheet of pictures (n, H, W, 3) in rows of `columns` as an image file."""
     return encode(sheet(pictures, columns), image_format)

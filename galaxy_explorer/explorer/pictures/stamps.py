@@ -1,22 +1,19 @@
-"""Decoded stamps: made by the decoder once, kept on disk, handed out to every visitor.
+"""Decoded stamps: made by the decoder when they are asked for, handed out to every visitor.
 
-On the map they are a pyramid of square tiles whose cells each show one galaxy that lies in that
-cell. Tile (z, x, y) of zoom z covers the square [x, x+1] x [y, y+1] / 2**z of the unit map, y
-upwards.
+Those that the pages show first are decoded at the start and kept on disk; of the others the most
+recently used stay in memory.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import os
 import tempfile
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +28,7 @@ from galaxy_explorer.explorer.pictures.display import (
     limits,
     render_stamps,
 )
+from galaxy_explorer.explorer.pictures.tiles import map_tiles
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -42,6 +40,12 @@ CHUNK = 64
 """Galaxies decoded at a time: a visitor waits for at most one chunk of the background fill."""
 KEPT_BUNDLES = 4
 """Bundles whose decoded stamps stay in the cache; the least recently used go first."""
+FIRST_SHOWN = 2048
+"""Galaxies whose stamps are decoded at the start and kept on disk."""
+FIRST = "-first"
+"""In the name of a file of theirs; which they are follows from the bundle."""
+KEPT_BYTES = 64 << 20
+"""Memory for the stamps of other galaxies."""
 REFERENCE_STAMPS = 256
 """Galaxies that set the common limits of the "shared" display."""
 
@@ -50,7 +54,7 @@ Originals = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 
 class StampFile:
-    """Stamps of one bundle on disk: float16 pixels and a mark per galaxy that is complete.
+    """Stamps of some galaxies on disk: float16 pixels and a mark for each that is complete.
 
     Several processes may fill the same file: a stamp is marked after its pixels are written, and
     what they write is the same. A file of the wrong size is made anew.
@@ -65,7 +69,7 @@ class StampFile:
         self.pixels = _open_array(pixels, np.dtype("<f2"), shape)
         self.done = _open_array(done, np.dtype("u1"), shape[:1])
 
-    def write(self, rows: NDArray[np.int64], stamps: NDArray[np.float32]) -> None:
+    def write(self, rows: NDArray[np.int64], stamps: NDArray[np.floating]) -> None:
         """Keep stamps (n, ...) of `rows`."""
         self.pixels[rows] = stamps
         self.pixels.flush()
@@ -91,7 +95,13 @@ def _open_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.
 
 
 def sweep(folder: Path, *, keep: str) -> None:
-    """Remove the stamps of bundles not used for longest, all but KEPT_BUNDLES of them."""
+    """Remove the stamps of bundles not used for longest, all but KEPT_BUNDLES of them.
+
+    Files of earlier versions, which held every galaxy, go at once.
+    """
+    for path in [*folder.glob("*.done"), *folder.glob("*.f16")]:
+        if FIRST not in path.stem:
+            path.unlink(missing_ok=True)
     newest = sorted(folder.glob("*.done"), key=lambda path: path.stat().st_mtime, reverse=True)
     others = [path for path in newest if path.stem != keep]
     for path in others[KEPT_BUNDLES - 1 :]:
@@ -100,15 +110,49 @@ def sweep(folder: Path, *, keep: str) -> None:
 
 
 def first_shown(bundle: Bundle) -> NDArray[np.int64]:
-    """Every row once: first the centres of the clusters that are shown first, then typical ones."""
-    default = bundle.clusterings[bundle.manifest.default_clustering]
+    """At most FIRST_SHOWN rows, each once, in the order in which the pages show them.
+
+    First what the map shows far out, then the centres of the clusters that are shown first, then
+    typical ones of all clusters.
+    """
+    key = bundle.manifest.default_clustering
+    default = bundle.clusterings[key]
+    tiles = [(1, x, y) for x in range(2) for y in range(2)]
+    mosaic = np.concatenate([map_tiles(bundle, key).rows(*tile).ravel() for tile in tiles])
     centres = [cluster.medoid for cluster in default.clusters if cluster.medoid >= 0]
     typical = [
         row for one in bundle.clusterings.values() for k in one.clusters for row in k.typical
     ]
-    rows = np.concatenate([centres, typical, np.arange(len(bundle))]).astype(np.int64)
+    rows = np.concatenate([mosaic[mosaic >= 0], centres, typical]).astype(np.int64)
     _, first = np.unique(rows, return_index=True)
-    return rows[np.sort(first)]
+    return rows[np.sort(first)][:FIRST_SHOWN]
+
+
+class RecentStamps:
+    """The most recently used stamps, at most KEPT_BYTES of them; for several threads at a time."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.most = max(1, KEPT_BYTES // (2 * int(np.prod(shape))))
+        self._kept: OrderedDict[int, NDArray[np.float16]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def take(self, rows: NDArray[np.int64]) -> dict[int, NDArray[np.float16]]:
+        """Those of the stamps of `rows` that are kept."""
+        with self._lock:
+            found = {row: self._kept[row] for row in rows.tolist() if row in self._kept}
+            for row in found:
+                self._kept.move_to_end(row)
+        return found
+
+    def put(self, rows: NDArray[np.int64], stamps: NDArray[np.floating]) -> None:
+        """Keep stamps; those not used for longest go."""
+        with self._lock:
+            self._kept.update(zip(rows.tolist(), stamps.astype(np.float16), strict=True))
+            while len(self._kept) > self.most:
+                self._kept.popitem(last=False)
 
 
 class StampStore:
@@ -125,21 +169,34 @@ class StampStore:
         self.side = int(config["stamp_size"])
         self.originals = originals
         self.colour = has_colour(bundle.manifest.survey.channels)
-        name = bundle.hash[:24] + ("-rgb" if self.colour else "")
-        shape = (len(bundle), self.side, self.side, *[3] * self.colour)
-        self._file = StampFile(cache_dir, name, shape)
+        shape = (self.side, self.side, *[3] * self.colour)
+        self.first = first_shown(bundle)
+        self._slot = {int(row): place for place, row in enumerate(self.first)}
+        name = f"{bundle.hash[:24]}{FIRST}" + ("-rgb" if self.colour else "")
+        self._file = StampFile(cache_dir, name, (len(self.first), *shape))
+        self._recent = RecentStamps(shape)
         self._decoder = ThreadPoolExecutor(1, "decoder")
         self._closing = threading.Event()
 
+    def _kept(self, rows: NDArray[np.int64]) -> dict[int, NDArray[np.float16]]:
+        """Those of the stamps of `rows` that are at hand, on disk or in memory."""
+        found = self._recent.take(rows)
+        for row in rows.tolist():
+            place = self._slot.get(row, -1)
+            if place >= 0 and self._file.done[place]:
+                found[row] = self._file.pixels[place]
+        return found
+
     @property
     def done_share(self) -> float:
-        """Share of the galaxies decoded so far, 0..1."""
+        """Share of the galaxies that are shown first which is decoded, 0..1."""
         return float(self._file.done.mean())
 
     def ready(self, rows: NDArray[np.int64], pictures: str = "reconstruction") -> bool:
         """Whether `get` would not have to wait."""
+        rows = np.unique(np.asarray(rows, np.int64))
         from_disk = pictures == "reconstruction" or self.originals is None
-        return from_disk and bool(self._file.done[rows].all())
+        return from_disk and len(self._kept(rows)) == len(rows)
 
     def get(self, rows: NDArray[np.int64], pictures: str = "reconstruction") -> NDArray[np.float32]:
         """Stamps of catalogue rows, stretched as the model sees them. May wait.
@@ -149,10 +206,16 @@ class StampStore:
         rows = np.asarray(rows, np.int64)
         if pictures == "original" and self.originals is not None:
             return self.originals(rows)
-        missing = np.unique(rows[self._file.done[rows] == 0])
+        wanted = np.unique(rows)
+        found = self._kept(wanted)
+        missing = np.array([row for row in wanted.tolist() if row not in found], np.int64)
         for start in range(0, len(missing), CHUNK):
-            self._decoder.submit(self._decode, missing[start : start + CHUNK]).result()
-        return np.asarray(self._file.pixels[rows], np.float32)
+            chunk = missing[start : start + CHUNK]
+            found |= self._decoder.submit(self._decode, chunk).result()
+        made = np.empty((len(rows), *self._file.pixels.shape[1:]), np.float32)
+        for place, row in enumerate(rows.tolist()):
+            made[place] = found[row]
+        return made
 
     def decode(self, model: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Reconstructions of catalogue rows by any model of the bundle. May wait."""
@@ -170,11 +233,21 @@ class StampStore:
         """Let the decoder's thread, the one in which torch works, do something else."""
         return self._decoder.submit(work, *arguments)
 
-    def _decode(self, rows: NDArray[np.int64]) -> None:
-        rows = rows[self._file.done[rows] == 0]
-        if len(rows):
-            stamps = self.bundle.decode(self.bundle.manifest.display_model, rows)
-            self._file.write(rows, as_shown(stamps))
+    def _decode(self, rows: NDArray[np.int64]) -> dict[int, NDArray[np.float16]]:
+        """Stamps of rows, kept on disk or in memory; in the decoder's thread.
+
+        As float16, like those on disk: a picture does not depend on where its stamp was.
+        """
+        found = self._kept(rows)  # somebody may have asked for them meanwhile
+        missing = np.array([row for row in rows.tolist() if row not in found], np.int64)
+        if not len(missing):
+            return found
+        stamps = self.bundle.decode(self.bundle.manifest.display_model, missing)
+        made = as_shown(stamps).astype(np.float16)
+        place = np.array([self._slot.get(row, -1) for row in missing.tolist()], np.int64)
+        self._file.write(place[place >= 0], made[place >= 0])
+        self._recent.put(missing[place < 0], made[place < 0])
+        return found | dict(zip(missing.tolist(), made, strict=True))
 
     def pictures(
         self, rows: NDArray[np.int64], settings: DisplaySettings, pictures: str = "reconstruction"
@@ -191,15 +264,14 @@ class StampStore:
         return np.asarray(limits(stamps, settings)[0])
 
     def start_filling(self) -> None:
-        """Decode every galaxy in the background, those that the pages show first first.
+        """Decode in the background what the pages show first.
 
         Then load the other models, so that no visitor waits for torch and their weights.
         """
         threading.Thread(target=self._fill, name="decoder-fill", daemon=True).start()
 
     def _fill(self) -> None:
-        order = first_shown(self.bundle)
-        missing = order[self._file.done[order] == 0]
+        missing = self.first[self._file.done[:] == 0]
         for start in range(0, len(missing), CHUNK):
             if self._closing.is_set():
                 return
@@ -228,113 +300,3 @@ class StampStore:
         """Stop the background work."""
         self._closing.set()
         self._decoder.shutdown(wait=True, cancel_futures=True)
-
-
-MARGIN = 0.03
-"""Empty border of the unit map, as a share of its side."""
-MAX_ZOOM = 10
-"""Deepest zoom: a screen then shows a thousandth of the map's width."""
-MOST_CELLS = 8
-"""Cells along one side of a tile, far out: 32 screen pixels each."""
-CROWDING = 1.6
-"""The finest cells are this much smaller than the mean distance of galaxies, or a little more."""
-CORNER = 0.12
-"""Radius of the rounded corners of a cell, as a share of its side."""
-FRAME = 0.04
-"""Width of the coloured frame of a cell, as a share of its side."""
-
-
-def unit_map(coordinates: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Map coordinates (N, 2) scaled alike on both axes into the unit square, centred."""
-    points = np.asarray(coordinates, np.float64)
-    low, high = points.min(axis=0), points.max(axis=0)
-    span = float((high - low).max()) or 1.0
-    scaled: NDArray[np.float64] = 0.5 + (points - (low + high) / 2) / span * (1 - 2 * MARGIN)
-    return scaled
-
-
-def finest_side(n: int) -> int:
-    """Cells along one side of the whole map, a power of two, where `n` galaxies rarely share one.
-
-    From there on a deeper zoom shows the same galaxies larger.
-    """
-    return 1 << max(3, math.ceil(math.log2(CROWDING * math.sqrt(n))))
-
-
-def is_tile(zoom: int, x: int, y: int) -> bool:
-    """Whether there is such a tile."""
-    return 0 <= zoom <= MAX_ZOOM and 0 <= x < 2**zoom and 0 <= y < 2**zoom
-
-
-def ranking(rank: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Rows in the order in which they are shown where several share a cell; ties: lower first."""
-    return np.lexsort((np.arange(len(rank)), -np.asarray(rank, np.float64)))
-
-
-@dataclass(frozen=True)
-class TilePyramid:
-    """Which galaxy each cell of each tile shows.
-
-    points: (N, 2) in the unit square (see `unit_map`). rank: (N,), larger is shown first, as the
-    responsibility of a galaxy's cluster (see `ranking`).
-    """
-
-    points: NDArray[np.float64]
-    rank: NDArray[np.floating]
-
-    @cached_property
-    def _grids(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        return {}
-
-    def _grid(self, side: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Occupied cells of a side x side grid (sorted) and the galaxy each one shows."""
-        if side not in self._grids:
-            order = ranking(self.rank)
-            cell = np.clip((self.points[order] * side).astype(np.int64), 0, side - 1)
-            occupied, first = np.unique(cell[:, 1] * side + cell[:, 0], return_index=True)
-            self._grids[side] = (occupied, order[first])
-        return self._grids[side]
-
-    def rows(self, zoom: int, x: int, y: int) -> NDArray[np.int64]:
-        """Catalogue rows shown by a tile, (n, n), top row first; -1 where a cell is empty.
-
-        Raises ValueError where there is no such tile.
-        """
-        if not is_tile(zoom, x, y):
-            raise ValueError(f"no tile {zoom}/{x}/{y}")
-        side = min(MOST_CELLS * 2**zoom, max(finest_side(len(self.points)), 2**zoom))
-        n = side // 2**zoom
-        occupied, shown = self._grid(side)
-        columns = x * n + np.arange(n)
-        lines = y * n + np.arange(n)[::-1]
-        wanted = lines[:, None] * side + columns[None, :]
-        place = np.searchsorted(occupied, wanted).clip(max=len(occupied) - 1)
-        return np.where(occupied[place] == wanted, shown[place], -1)
-
-
-def rounded(side: int, inset: float) -> NDArray[np.float32]:
-    """Opacity (side, side), 0..1, of a square with rounded corners, `inset` pixels in."""
-    radius = CORNER * side
-    distance = np.abs(np.arange(side) + 0.5 - side / 2)
-    beyond = np.maximum(distance - (side / 2 - inset - radius), 0)
-    reach = np.hypot(beyond[:, None], beyond[None, :])
-    opacity: NDArray[np.float64] = np.clip(radius - reach + 0.5, 0, 1)
-    return opacity.astype(np.float32)
-
-
-def draw_tile(
-    pictures: NDArray[np.uint8], rows: NDArray[np.int64], colours: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
-    """A tile (n*S, n*S, 4) of pictures (m, S, S, 3), in the order of the m occupied cells of rows.
-
-    colours: (m, 3), of the frame around each picture. Empty cells are transparent.
-    """
-    n, side = rows.shape[0], pictures.shape[1]
-    cells = np.zeros((n * n, side, side, 4), np.uint8)
-    occupied = np.flatnonzero(rows.ravel() >= 0)
-    inside = rounded(side, 1 + FRAME * side)[..., None]
-    framed = pictures * inside + colours[:, None, None, :] * (1 - inside)
-    cells[occupied, ..., :3] = framed.astype(np.uint8)
-    cells[occupied, ..., 3] = (rounded(side, 1) * 255).astype(np.uint8)
-    grid = cells.reshape(n, n, side, side, 4).swapaxes(1, 2)
-    return grid.reshape(n * side, n * side, 4)

@@ -5,12 +5,19 @@ The legend says in a line of HTML what the colours mean.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from bokeh.palettes import Viridis256
 from numpy.typing import ArrayLike, NDArray
 
@@ -24,12 +31,16 @@ from galaxy_explorer.explorer.plots.palette import (
     cluster_colour,
     ink_on,
 )
+from galaxy_explorer.explorer.state import LEARNT, about_of
 from galaxy_explorer.explorer.wording import column_unit
+from galaxy_explorer.utils.files import atomic_write_bytes
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
 
 
+KEPT_COLOURINGS = 16
+"""Colourings kept ready for all visitors: one is 4 bytes a galaxy."""
 COLOUR_PERCENTILES = (2, 98)
 """Limits of the colours of a numeric column: outliers must not take all the colours."""
 
@@ -62,9 +73,11 @@ def _rgb_table(palette: tuple[str, ...]) -> NDArray[np.uint8]:
     return np.array([list(bytes.fromhex(colour[1:])) for colour in palette], np.uint8)
 
 
+@lru_cache(KEPT_COLOURINGS)
 def map_colouring(bundle: Bundle, clustering: str, column: str) -> Colouring:
     """The colouring of a clustering's map by a column of the catalogue or by its clusters.
 
+    The same for all visitors, so nobody may change it.
     "cluster": a colour each; "cluster_ttype": the mean T of its members, which the model never saw.
     """
     made = bundle.clusterings[clustering]
@@ -73,7 +86,13 @@ def map_colouring(bundle: Bundle, clustering: str, column: str) -> Colouring:
     if column == "cluster_ttype":
         decided = (c.ttype_mean if c.kind != "unknown" else np.nan for c in made.clusters)
         return colouring("ttype", np.array([*decided])[made.labels])
-    return colouring(column, bundle.column(column))
+    stored = bundle.catalogue.stored(column)
+    if stored.null_count or not pa.types.is_dictionary(stored.type) or column == "ttype":
+        return colouring(column, bundle.column(column))
+    # Words that repeat lie packed: they are never written out for each galaxy.
+    packed = stored.unify_dictionaries().combine_chunks()
+    words, place = np.unique(packed.dictionary.to_pylist(), return_inverse=True)
+    return _word_colouring(words, place[np.from_dlpack(packed.indices)])
 
 
 def colouring(name: str, values: ArrayLike) -> Colouring:
@@ -91,6 +110,7 @@ def colouring(name: str, values: ArrayLike) -> Colouring:
 def number_colouring(array: NDArray[Any]) -> Colouring:
     """The colouring by numbers, between percentiles of them."""
     values = array.astype(np.float32)
+    values.setflags(write=False)
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, COLOUR_PERCENTILES) if len(known) else (0.0, 1.0)
     if high <= low:
@@ -100,7 +120,11 @@ def number_colouring(array: NDArray[Any]) -> Colouring:
 
 def text_colouring(array: NDArray[Any]) -> Colouring:
     """The colouring by words, a colour each."""
-    words, codes = np.unique(array.astype(str), return_inverse=True)
+    return _word_colouring(*np.unique(array.astype(str), return_inverse=True))
+
+
+def _word_colouring(words: NDArray[np.str_], codes: NDArray[np.integer]) -> Colouring:
+    """words: sorted, without repeats; codes (N,): which of them each galaxy has."""
     names = tuple(str(word) for word in words if word)
     return _categories(
         codes - (len(words) - len(names)), tuple(category_colours(max(1, len(names)))), names
@@ -109,7 +133,77 @@ def text_colouring(array: NDArray[Any]) -> Colouring:
 
 def _categories(codes: NDArray[Any], palette: tuple[str, ...], names: tuple[str, ...]) -> Colouring:
     values = np.where(codes >= 0, codes, np.nan).astype(np.float32)
+    values.setflags(write=False)
     return Colouring(values, palette, -0.5, len(palette) - 0.5, names)
+
+
+CLASS, TTYPE, UNCERTAINTY = "class", "ttype", "uncertainty"
+LEARNT_NAME = re.compile(rf"{LEARNT}({CLASS}|{TTYPE}|{UNCERTAINTY})-[0-9a-f]{{24}}")
+KEPT_LEARNT = 300
+MAX_HEADER_BYTES = 8192
+
+
+class KeptColourings:
+    """What labels taught of the N galaxies of one bundle, as files that all processes read.
+
+    A file is a line of JSON and compressed float16; its name is the hash of its content, so an
+    address that names it always gives the same colours. The 300 used last stay.
+    """
+
+    def __init__(self, folder: Path, bundle_hash: str, n_galaxies: int) -> None:
+        self.folder, self._bundle, self._n = folder, bundle_hash, n_galaxies
+
+    def put(
+        self, about: str, values: NDArray[np.floating], words: str, names: Sequence[str] = ()
+    ) -> str:
+        """Keep values (N,), NaN unknown; returns the key to ask for.
+
+        about: "class", numbers of `names`; "ttype"; "uncertainty", from 0 to 1. words: for the
+        visitor. Raises OSError where the disk is full.
+        """
+        header = {"bundle": self._bundle, "n": self._n, "words": words, "names": list(names)}
+        text = json.dumps(header, sort_keys=True).encode()
+        data = text + b"\n" + zlib.compress(np.asarray(values, "<f2").tobytes(), 1)
+        key = f"{LEARNT}{about}-{hashlib.sha256(data).hexdigest()[:24]}"
+        atomic_write_bytes(self.folder / key, data)
+        paths = [path for path in self.folder.iterdir() if LEARNT_NAME.fullmatch(path.name)]
+        if len(paths) > KEPT_LEARNT:
+            paths.sort(key=lambda path: path.stat().st_mtime_ns)
+            for path in paths[:-KEPT_LEARNT]:
+                path.unlink(missing_ok=True)
+        return key
+
+    def get(self, key: str) -> tuple[Colouring, str]:
+        """The colouring and its words. Raises KeyError where it is not, or not whole."""
+        if not LEARNT_NAME.fullmatch(key):
+            raise KeyError(key)
+        path = self.folder / key
+        try:
+            with path.open("rb") as stream:
+                data = stream.read(MAX_HEADER_BYTES + 4 * self._n)
+            os.utime(path)
+            if hashlib.sha256(data).hexdigest()[:24] != key.rsplit("-", 1)[1]:
+                raise ValueError("damaged")
+            text, _, packed = data.partition(b"\n")
+            header = json.loads(text)
+            if (header.get("bundle"), header.get("n")) != (self._bundle, self._n):
+                raise ValueError("of another bundle")
+            plain = zlib.decompressobj().decompress(packed, 2 * self._n)
+            values = np.frombuffer(plain, "<f2", self._n).astype(np.float32)
+            names = tuple(str(name) for name in header["names"])
+        except (OSError, ValueError, zlib.error) as error:
+            raise KeyError(key) from error
+        return _learnt(about_of(key), values, names), str(header["words"])
+
+
+def _learnt(about: str, values: NDArray[np.float32], names: tuple[str, ...]) -> Colouring:
+    if about == CLASS:
+        return Colouring(
+            values, tuple(category_colours(max(1, len(names)))), -0.5, len(names) - 0.5, names
+        )
+    if about == TTYPE:
+        return colouring("ttype", values)
+    return Colouring(values, tuple(Viridis256[24:]), 0.0, 1.0)
 
 
 MAX_CATEGORIES = 12

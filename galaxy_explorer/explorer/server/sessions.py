@@ -479,7 +479,7 @@ def unpacked_bytes(text: str) -> bytes:
     return data
 
 
-def guard_server(routes: Sequence[tuple[str, type[RequestHandler]]]) -> None:
+def guard_server(routes: Sequence[tuple[Any, ...]]) -> None:
     """Have every Bokeh server of this process, running or not, serve routes and keep others out."""
     find, write = BokehTornado.find_handler, DocHandler.write
     read_bytes = Deserializer._decode_bytes  # noqa: SLF001 (no setting bounds it)
@@ -494,7 +494,8 @@ def guard_server(routes: Sequence[tuple[str, type[RequestHandler]]]) -> None:
             served.add(self)
             keep_sessions(self)
             everything = [*routes, (AWAKE, AwakeHandler)]
-            self.wildcard_router.add_rules([(self.prefix + path, one) for path, one in everything])
+            rules = [(self.prefix + path, *rest) for path, *rest in everything]
+            self.wildcard_router.add_rules(rules)
         delegate = find(self, request, **options)
         if hasattr(delegate, "handler_class"):
             delegate.handler_class = protected(delegate.handler_class)

@@ -219,10 +219,11 @@ class CodeMap(MessageComponent):
 
 
 class LabelDesk(MessageComponent):
-    """One galaxy after the other, with keys that assign labels.
+    """One galaxy after the other, or grids of them, with keys that assign labels.
 
     Reports {"do": "name", "save", "more" or "at", ...}; what it is told by `_send_msg` answers
-    "save" ("saved", "refused", "failed", "said", "show") and "name" ("name_error").
+    "save" ("saved", "refused", "failed", "said", "show") and "name" ("name_error"), or says that
+    the galaxies after those on the screen are to be asked for "anew".
     """
 
     annotator = param.String(default="", doc="Who labels; empty: the page asks.")
@@ -235,8 +236,9 @@ class LabelDesk(MessageComponent):
     picture = param.String(default="", doc="Address of a picture, with @row for the row.")
     pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
     empty = param.String(default="", doc="What is said at the end of the queue.")
+    way = param.String(default="one", doc="One galaxy at a time, or a grid.")
 
-    _esm = script("outbox.js", "labelling.js")
+    _esm = script("outbox.js", "labelling_keys.js", "labelling_grid.js", "labelling.js")
     _stylesheets = [STYLES, asset("labelling.css")]  # noqa: RUF012
 
     def tell(self, answer: dict[str, Any]) -> None:

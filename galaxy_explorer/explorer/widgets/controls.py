@@ -18,6 +18,7 @@ import panel_material_ui as pmui
 from galaxy_explorer.errors import GalaxyExplorerError, in_words
 from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.pictures.display import COLOUR_MAPS, OWN_COLOURS, has_colour
+from galaxy_explorer.explorer.search import rows_named
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.components import DownloadButtons, NumberField
 from galaxy_explorer.explorer.wording import format_model
@@ -88,6 +89,16 @@ def display_controls(state: ExplorerState) -> pmui.Accordion:
     )
 
 
+def label_these(state: ExplorerState) -> pmui.Button:
+    """A button that opens the selection as a grid to label; seen where something is selected."""
+    button = pmui.Button(
+        label="Label these", size="small", variant="outlined",
+        visible=pn.bind(lambda rows: len(rows) > 0, state.param.selection),
+    )  # fmt: skip
+    button.on_click(lambda _: state.label_these())
+    return button
+
+
 def picture_source(state: ExplorerState) -> pmui.RadioButtonGroup:
     """The switch between the model's reconstructions and the original pictures."""
     return pmui.RadioButtonGroup.from_param(
@@ -156,20 +167,12 @@ def model_choices(bundle: Bundle) -> dict[str, str]:
 def named_galaxies(bundle: Bundle, text: str) -> tuple[list[int], list[str]]:
     """Rows of the galaxies named in a text, in its order, and the names that nothing has.
 
-    Names are separated by commas; upper case and blanks make no difference.
+    Names are separated by commas, and written as the search takes them.
     """
     asked = [part.strip() for part in SEPARATORS.split(text) if part.strip()]
-    rows: dict[str, int] = {}
-    for column in ("name", "galaxy_id"):
-        if column in bundle.column_names and asked:
-            rows |= {_plain_name(v): i for i, v in enumerate(bundle.column(column).tolist())}
-    found = [rows.get(_plain_name(name)) for name in asked]
-    known = list(dict.fromkeys(row for row in found if row is not None))
-    return known, [name for name, row in zip(asked, found, strict=True) if row is None]
-
-
-def _plain_name(name: object) -> str:
-    return re.sub(r"\s+", "", str(name)).casefold()
+    found = [rows_named(bundle, name).tolist() for name in asked]
+    known = list(dict.fromkeys(rows[0] for rows in found if rows))
+    return known, [name for name, rows in zip(asked, found, strict=True) if not rows]
 
 
 MEDIA_TYPES = {

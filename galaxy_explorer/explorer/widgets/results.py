@@ -24,6 +24,7 @@ class SearchResults:
     """An ordered list of galaxies: rows (n,), how they were found, and by what they are ordered.
 
     columns: figures (n,) by the name that a table gives them; notes: row -> what its picture says.
+    exact: False where no galaxy has the name that was asked for, and these only have it in theirs.
     """
 
     rows: NDArray[np.int64]
@@ -31,6 +32,7 @@ class SearchResults:
     order: str
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     notes: Mapping[int, str] = field(default_factory=dict)
+    exact: bool = True
 
 
 def next_request(state: ExplorerState) -> Callable[[], bool]:
@@ -50,10 +52,10 @@ def publish_results(state: ExplorerState, results: SearchResults) -> None:
 
 
 def set_results(state: ExplorerState, results: SearchResults) -> None:
-    """Make results the selection; one galaxy alone comes into focus."""
+    """Make results the selection; one galaxy alone comes into focus if it was meant."""
     state.results = results
     state.select(results.rows, results.words)
-    if len(results.rows) == 1:
+    if len(results.rows) == 1 and results.exact:
         state.focus = int(results.rows[0])
 
 
@@ -101,7 +103,8 @@ def search(state: ExplorerState, text: str, derived: Mapping[str, NDArray[Any]])
 def as_results(found: Found) -> SearchResults:
     """What was found, with the distance from the centre of a cone on each picture."""
     if found.separation is None:
-        return SearchResults(found.rows, found.words, "in the order of the catalogue")
+        order = "in the order of the catalogue"
+        return SearchResults(found.rows, found.words, order, exact=found.exact)
     pairs = zip(found.rows.tolist(), found.separation.tolist(), strict=True)
     return SearchResults(
         found.rows,
@@ -109,6 +112,7 @@ def as_results(found: Found) -> SearchResults:
         "nearest first",
         {"separation": found.separation},
         {row: f"{far:.2f}′" for row, far in pairs},
+        found.exact,
     )
 
 

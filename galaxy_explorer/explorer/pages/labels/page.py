@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from galaxy_explorer.explorer.pages.labels.tools import (
     annotations_html,
     bad,
     history_html,
+    offer,
 )
 from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.search import label_store
@@ -34,11 +36,12 @@ from galaxy_explorer.explorer.widgets.components import HtmlPane, LabelDesk
 from galaxy_explorer.explorer.widgets.controls import (
     BOUND,
     COMPACT,
+    SMALL,
     SOURCE_WORDS,
     clustering_select,
     display_controls,
 )
-from galaxy_explorer.labels.groups import DISAGREEMENTS, SELECTED
+from galaxy_explorer.labels.groups import DISAGREEMENTS, LEARNING, MEMBERS, SELECTED
 from galaxy_explorer.labels.scheme import STAGE
 
 if TYPE_CHECKING:
@@ -54,8 +57,10 @@ GUEST = "guest"
 """What Panel calls a visitor who did not log in."""
 EMPTY_WORDS = {
     SELECTED: "Nothing is selected: select galaxies on another page, then fill the queue anew.",
+    MEMBERS: "Every galaxy of this cluster has a label of yours.",
     DISAGREEMENTS: "No two annotators disagree on the stage of a galaxy.",
 }
+WAY_WORDS = {"One galaxy": "one", "Grid of 24": "grid"}
 END_WORDS = "The end of this queue. Fill it anew, or choose another."
 
 
@@ -84,7 +89,7 @@ class LabelsPage(pn.viewable.Viewer):
         **params: Any,
     ) -> None:
         super().__init__(**params)
-        self.state, self.stamps = state, context.stamps
+        self.state, self.stamps, self.context = state, context.stamps, context
         try:
             self.session = LabelSession(store or label_store(state.bundle), state)
         except LabelError as error:
@@ -93,11 +98,12 @@ class LabelsPage(pn.viewable.Viewer):
         login = pn.state.user if pn.state.user not in {None, GUEST} else ""
         self.desk = LabelDesk(self.on_message, login=bool(login))
         self.row, self.serial, self.login = -1, 0, login
-        self.about, self.agreement = (
+        self.about, self.agreement, self.learnt = (
             HtmlPane("", stylesheets=[STYLES], margin=(4, 10), sizing_mode="stretch_width")
-            for _ in range(2)
+            for _ in range(3)
         )
         self.task = LatestTask(self.prepare, self.fill)
+        self.lesson = LatestTask(lambda: self._lesson, self._learnt)
         makers = {
             "Label many at once": LabelMany,
             "Merge and split clusters": Regroup,
@@ -106,12 +112,21 @@ class LabelsPage(pn.viewable.Viewer):
             "Export": Export,
         }
         self.tools = {title: make(self.session, self._changed) for title, make in makers.items()}
+        self.cluster = pmui.Select(label="Cluster", margin=(0, 10), **SMALL)
+        self.cluster.param.watch(self._choose, "value")
         self.view = self._layout()
         self.view.param.watch(self.appear, "visible")
         session = self.session
-        session.param.watch(self._fill, "queue")
+        session.param.update(queue=state.label_queue, way=state.label_way)
+        session.param.watch(self._fill, ["queue", "cluster"])
         session.param.watch(self._again, "blind")
-        state.param.watch(self._again, "clustering")
+        session.param.watch(self._keep, ["queue", "way"])
+        self._keep()
+        session.learner.param.watch(self._again, "shown")
+        session.param.watch(self._teach, "blind")
+        session.learner.param.watch(self._teach, "allowed")
+        state.param.watch(self._asked, "label_requests")
+        state.param.watch(self._reclustered, "clustering")
         state.param.watch(self._refresh, ["selection", "clustering"])
         session.param.watch(self._picture, "pictures")
         state.display.param.watch(self._picture, list(state.display.param.values()))
@@ -137,6 +152,7 @@ class LabelsPage(pn.viewable.Viewer):
                 self.session.save, items if isinstance(items, list) else []
             )
             self.desk.tell(answer)
+            self.lesson.ask()
         elif kind == "more" and message.get("serial") == self.serial:
             first = message.get("first")
             if isinstance(first, int) and 0 <= first < len(self.session.order):
@@ -156,8 +172,61 @@ class LabelsPage(pn.viewable.Viewer):
         self.desk.annotator = self.session.annotator
         self._refresh()
 
+    def _asked(self, *_: Any) -> None:
+        """Show the selection as a grid, as another page asks."""
+        queue, way = self.state.label_queue, self.state.label_way
+        same = queue == self.session.queue
+        self.session.param.update(queue=queue, way=way)
+        if same and self.session.annotator:
+            pn.state.execute(self._fill, schedule=True)
+
+    def _keep(self, *_: Any) -> None:
+        """Tell the state, for the address, and the desk what is chosen."""
+        queue, way = self.session.queue, self.session.way
+        self.state.param.update(label_queue=queue, label_way=way)
+        self.desk.way = way
+        self.cluster.visible = queue == MEMBERS
+
+    async def _teach(self, *_: Any) -> None:
+        """Learn anew, or forget."""
+        if self.session.annotator:
+            self._learnt(await asyncio.to_thread(self._lesson, anew=True))
+
+    def _lesson(self, *, anew: bool = False) -> dict[str, str] | None:
+        """Learn if it is time to; the colourings that came of it, None if it is not."""
+        session = self.session
+        if not session.annotator or not session.learn(anew=anew):
+            return None
+        with suppress(OSError):  # the map is not coloured; all else works
+            return session.learner.keep(self.context.colourings)
+        return {}
+
+    def _learnt(self, colourings: dict[str, str] | None) -> None:
+        """Show what was learnt; the galaxy on the screen stays, those after it come anew."""
+        session = self.session
+        self.learnt.object = session.learner.html(learns=session.learns)
+        self.allow.visible = session.blind
+        self.predict.disabled = session.learner.probe is None
+        if colourings is None:
+            return
+        self.state.offer_colourings(colourings)
+        self.paint.disabled = not colourings
+        self.serial += 1
+        learning = session.queue == LEARNING
+        self.desk.tell({"anew": {"serial": self.serial, "moved": learning,
+                                 "total": len(session.order)}})  # fmt: skip
+
+    def _paint(self, _: Any) -> None:
+        """Show the map in the colours of the predicted classes."""
+        if self.state.learnt:
+            self.state.colour_by = next(iter(self.state.learnt))
+            self.state.page = "atlas"
+
     async def _fill(self, *_: Any) -> None:
         """Put the queue in order anew and start it."""
+        if not self.session.annotator:
+            return
+        self._learnt(await asyncio.to_thread(self._lesson, anew=True))
         await asyncio.to_thread(self.session.refill)
         self.serial += 1
         self._window(0)
@@ -168,6 +237,13 @@ class LabelsPage(pn.viewable.Viewer):
         self.serial += 1
         self._window(max(0, int(place[0]) - BEHIND) if len(place) else 0)
 
+    async def _reclustered(self, *_: Any) -> None:
+        """A queue that holds a cluster holds one of the clustering that is shown."""
+        if self.session.queue == MEMBERS:
+            await self._fill()
+        else:
+            self._again()
+
     def _window(self, first: int) -> None:
         part = self.session.window(first)
         rows = [item[0] for item in part["items"]]
@@ -177,6 +253,9 @@ class LabelsPage(pn.viewable.Viewer):
         self.desk.param.update(
             window={"serial": self.serial, "cursor": cursor, **part}, empty=empty
         )
+
+    def _choose(self, event: Any) -> None:
+        self.session.cluster = int(event.new or 0)
 
     def _picture(self, *_: Any) -> None:
         original = self.session.pictures == "original" and self.stamps.originals is not None
@@ -191,11 +270,12 @@ class LabelsPage(pn.viewable.Viewer):
 
     def appear(self, event: Any) -> None:
         """Draw only while the page can be seen."""
-        self.task.shown = event.new
+        self.task.shown = self.lesson.shown = event.new
 
     def prepare(self) -> Callable[[], tuple[str, str]]:
         """What to draw now; it is made in a thread."""
-        return partial(self._about_html, self.row, self.session.annotator, blind=self.session.blind)
+        row = self.row if self.session.way == "one" else -1
+        return partial(self._about_html, row, self.session.annotator, blind=self.session.blind)
 
     def _about_html(self, row: int, me: str, *, blind: bool) -> tuple[str, str]:
         store = self.session.store
@@ -215,6 +295,8 @@ class LabelsPage(pn.viewable.Viewer):
 
     def _refresh(self, *_: Any) -> None:
         self._terms()
+        names = self.state.bundle.cluster_names(self.state.clustering)
+        offer(self.cluster, {f"{n}, {one.name}": n for n, one in enumerate(names)})
         self.task.ask()
         for tool in self.tools.values():
             tool.refresh()
@@ -247,7 +329,23 @@ class LabelsPage(pn.viewable.Viewer):
         blind = pmui.Switch.from_param(
             session.param.blind, label="Blind: hide T, clusters and what others say", description=""
         )
-        queue_controls = pn.Row(queue, again, sizing_mode="stretch_width"), blind
+        way = choice("Show", session.param.way, WAY_WORDS)
+        way.margin = (8, 10, 0, 10)
+        learner = session.learner.param
+        self.allow = pmui.Switch.from_param(
+            learner.allowed, label="Learn in this blind session", description=""
+        )
+        self.predict = pmui.Switch.from_param(
+            learner.shown, label="Show predictions beside galaxies", description="", disabled=True
+        )
+        self.paint = pmui.Button(
+            label="Show on the map", size="small", variant="outlined", margin=(4, 10), disabled=True
+        )
+        self.paint.on_click(self._paint)
+        queue_controls = (
+            way, pn.Row(queue, again, sizing_mode="stretch_width"), self.cluster, blind,
+            self.learnt, self.allow, self.predict, self.paint,
+        )  # fmt: skip
         side = pn.Column(
             *queue_controls, self.about, self.agreement, tools,
             clustering_select(self.state), sources, display_controls(self.state),

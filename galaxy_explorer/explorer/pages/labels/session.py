@@ -10,11 +10,13 @@ import numpy as np
 import param
 
 from galaxy_explorer.errors import LabelError, NotSaved
+from galaxy_explorer.explorer.pages.labels.learning import Learner
 from galaxy_explorer.explorer.search import label_sample
-from galaxy_explorer.explorer.state import PICTURES
+from galaxy_explorer.explorer.state import LABEL_WAYS, PICTURES
 from galaxy_explorer.explorer.wording import caption
 from galaxy_explorer.labels import groups
 from galaxy_explorer.labels.log import GALAXY, REDO, SET, UNDO, Change, Event
+from galaxy_explorer.labels.probe import taught
 from galaxy_explorer.labels.scheme import MAX_NAME, NOTE, checked
 from galaxy_explorer.labels.store import LabelStore
 
@@ -28,6 +30,8 @@ MAX_BATCH = 1000
 """Changes that a browser may send at a time."""
 QUEUE_WORDS = {
     "Not yet labelled by me": groups.UNLABELLED,
+    "Learning: what teaches most": groups.LEARNING,
+    "One cluster": groups.MEMBERS,
     "The model is least sure": groups.UNCERTAIN,
     "Annotators disagree": groups.DISAGREEMENTS,
     "The selection": groups.SELECTED,
@@ -40,6 +44,8 @@ class LabelSession(param.Parameterized):
 
     annotator = param.String(default="", doc="Who labels; empty: not known yet.")
     queue: Any = param.Selector(default=groups.UNLABELLED, objects=list(groups.QUEUES))
+    way: Any = param.Selector(default="one", objects=list(LABEL_WAYS), doc="One or a grid.")
+    cluster = param.Integer(default=0, bounds=(0, None), doc="That the queue holds; see `queue`.")
     pictures: Any = param.Selector(default="original", objects=list(PICTURES))
     blind = param.Boolean(default=True, doc="Hide T, clusters and what others say.")
 
@@ -49,6 +55,7 @@ class LabelSession(param.Parameterized):
         self.sample = label_sample(state.bundle)
         self.vocabulary = store.vocabulary()
         self.order = np.zeros(0, np.int64)
+        self.learner = Learner(state.bundle)
 
     def begin(self, name: object) -> None:
         """Take the annotator's name. Raises LabelError for one that cannot be stored."""
@@ -61,8 +68,14 @@ class LabelSession(param.Parameterized):
     def refill(self) -> None:
         """Put the queue in order anew; it stays as it is until the next call."""
         layer = self.store.layer(self.annotator)
-        if self.queue == groups.UNLABELLED:
+        if self.queue in {groups.UNLABELLED, groups.LEARNING}:
             self.order = groups.unlabelled(self.sample, layer)
+            if self.queue == groups.LEARNING and self.learns:
+                self.order = self.learner.order(self.state.clustering, self.order)
+        elif self.queue == groups.MEMBERS:
+            left = groups.unlabelled(self.sample, layer)
+            labels = self.state.bundle.clusterings[self.state.clustering].labels
+            self.order = left[labels[left] == self.cluster]
         elif self.queue == groups.UNCERTAIN:
             clustering = self.state.bundle.clusterings[self.state.clustering]
             self.order = groups.uncertain(self.sample, layer, clustering.responsibility)
@@ -72,6 +85,25 @@ class LabelSession(param.Parameterized):
             self.order = np.array(self.state.selection)
         else:
             self.order = np.arange(len(self.sample.ids))
+
+    @property
+    def learns(self) -> bool:
+        """Whether anything may be learnt: in blind sessions only where that is allowed."""
+        return bool(not self.blind or self.learner.allowed)
+
+    def learn(self, *, anew: bool = True) -> bool:
+        """Learn from the annotator's labels, and put a queue that learns in order.
+
+        anew: even where fewer than 20 labels were given or taken back since. Whether it was done.
+        """
+        if self.learns:
+            labels = taught(self.store.layer(self.annotator), self.vocabulary, self.sample.rows)
+            done = self.learner.learn(self.state.clustering, labels, anew=anew)
+        else:
+            done = self.learner.forget()
+        if done and self.queue == groups.LEARNING:
+            self.refill()
+        return done
 
     @property
     def stages(self) -> list[str]:
@@ -86,13 +118,18 @@ class LabelSession(param.Parameterized):
         return {"first": first, "total": len(self.order), "items": items}
 
     def item(self, row: int) -> list[Any]:
-        """One galaxy: row, identifier, caption, what the annotator has said of it."""
+        """One galaxy: row, identifier, caption, what the annotator said of it, what is predicted.
+
+        The prediction is empty where it is not to be on the screen.
+        """
         galaxy = self.sample.ids[row]
         words = galaxy
         if not self.blind:
             clustering = self.state.bundle.clusterings[self.state.clustering]
             words = caption(self.state.bundle, clustering, row).removeprefix(f"{galaxy} · ")
-        return [row, galaxy, words, self.annotations_of(galaxy)]
+        probe = self.learner.probe if self.learns and self.learner.shown else None
+        prediction = "" if probe is None else probe.words(row)
+        return [row, galaxy, words, self.annotations_of(galaxy), prediction]
 
     def annotations_of(self, galaxy: str) -> dict[str, str]:
         """What the annotator has said of a galaxy: aspect -> label, note -> text."""
@@ -142,11 +179,10 @@ class LabelSession(param.Parameterized):
     ) -> Iterator[Event]:
         step = self.store.undo if kind == UNDO else self.store.redo
         for item in items:
-            event = step(self.annotator, str(item.get("event_id")))
-            if event is None:
+            events = step(self.annotator, str(item.get("event_id")))
+            if not events:
                 refused[str(item.get("event_id"))] = f"nothing to {kind}"
-            else:
-                yield event
+            yield from events
 
     def _change(self, kind: Any, item: dict[str, Any]) -> Change:
         """The change that a browser asks for. Raises LabelError for one that is not possible."""
@@ -163,6 +199,8 @@ class LabelSession(param.Parameterized):
             note=item.get("note", ""),
             vocabulary=self.vocabulary.version,
             model=self.state.clustering,
+            grid=item.get("grid", ""),
+            prediction=item.get("prediction", ""),
             event_id=item.get("event_id", ""),
         )
         return self.store.checked(change)

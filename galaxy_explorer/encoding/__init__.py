@@ -1,0 +1,5 @@
+"""A whole survey as a bundle sees it: a row of numbers a galaxy, in Parquet."""
+
+from galaxy_explorer.encoding.run import Encoding, encode_survey
+
+__all__ = ["Encoding", "encode_survey"]
