@@ -34,7 +34,7 @@ LINE = re.compile(r"(?:^ {0,4}|`)galaxy-explorer ([a-z][a-z-]*[^`\n]*)", re.MULT
 OTHERS = frozenset(
     (
         *("--index-url", "--version", "--rm", "--out"),  # of pip and docker, of all commands
-        *("--n",),  # of docs/galsim_scene.py
+        *("--n", "--nworkers", "--nthreads"),  # of docs/galsim_scene.py and of dask
     )
 )
 MOST_PICTURES = 3_000_000

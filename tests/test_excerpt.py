@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from galaxy_explorer import cli, load_bundle, load_demo
 from galaxy_explorer.bundle.card import card_text, model_card
+from galaxy_explorer.bundle.novelty import NOVELTY, judge_stamps, known_percentiles
 from galaxy_explorer.bundle.remaking import PARTS, excerpt_rows, renew_card, write_excerpt
 from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.errors import BundleError, SettingError, SurveyError
@@ -113,7 +114,7 @@ def test_the_survey_of_the_whole_is_refused(part, tmp_path):
 
 @pytest.mark.parametrize("name", ["sdss", "report", "candels"])
 def test_what_ships_can_be_cut(name, tmp_path):
-    left = [part for part in PARTS if part != "judge"]
+    left = [part for part in PARTS if part not in {"judge", "novelty"}]
     cut = write_excerpt(ROOT / "trained" / name, tmp_path / "x", n=150, leave_out=left)
     made = load_bundle(cut)
     source = load_bundle(ROOT / "trained" / name)
@@ -121,6 +122,13 @@ def test_what_ships_can_be_cut(name, tmp_path):
     assert made.evaluation is None
     assert made.emulation is None
     assert made.ttype_regressor == source.ttype_regressor
+    rows = excerpt_rows(source.column("galaxy_id"), 150)
+    measured = NOVELTY in source.manifest.files  # else they are ranks among the galaxies there are
+    assert measured == (NOVELTY in made.manifest.files)
+    for model in source.models if measured else ():
+        np.testing.assert_array_equal(
+            known_percentiles(made, model), known_percentiles(source, model)[rows]
+        )
     assert set(made.models) == set(source.models)
 
 
@@ -180,6 +188,16 @@ def test_the_demo_is_small_and_draws():
     assert demo.prior(demo.manifest.display_model)
     known = np.isfinite(demo.column("ttype"))
     assert known.sum() > 300
+
+
+def test_the_demo_tells_a_galaxy_from_noise():
+    demo = load_demo()
+    model = demo.manifest.display_model
+    galaxies = demo.decode(model, np.arange(8))
+    noise = np.random.default_rng(0).random((2, 3, 64, 64)).astype(np.float32)
+    usual = [one.unusual for one in judge_stamps(demo, galaxies, {model: np.full(8, 1e-4)})]
+    assert sum(usual) <= 2
+    assert all(one.unusual for one in judge_stamps(demo, noise, {model: np.full(2, 0.05)}))
 
 
 def test_all_that_is_no_module_goes_into_the_wheel():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from galaxy_explorer.bundle.emulation import CONTACT_SHEET, EMULATION
 from galaxy_explorer.bundle.evaluation import CLAIMS, DECONVOLUTION, EVALUATION
 from galaxy_explorer.bundle.files import CARD, parse_arrays, read_manifest, verified_bytes
 from galaxy_explorer.bundle.manifest import MODEL_NAME, ExcerptEntry, with_prior_keys
+from galaxy_explorer.bundle.novelty import NOVELTY, novelty_of
 from galaxy_explorer.bundle.writer import BundleContents, Card, add_files, save_bundle
 from galaxy_explorer.clustering.summary import cluster_summaries
 from galaxy_explorer.errors import BundleError, SettingError
@@ -27,10 +29,9 @@ FILES = {
     "evaluation": (EVALUATION, CLAIMS),
     "emulation": (EMULATION, CONTACT_SHEET),
     "deconvolution": (DECONVOLUTION,),
-    "novelty": ("novelty.safetensors",),
 }
 """Files of what was measured of the whole."""
-PARTS = ("priors", "judge", *FILES)
+PARTS = ("priors", "judge", "novelty", *FILES)
 """What an excerpt may leave out: each is asked for where it is there, and missed by nobody else."""
 MADE_AGAIN = ("index", "latents")
 """Features that are not stored: they are made again from codes and latents."""
@@ -87,6 +88,10 @@ def write_excerpt(
     known = source.manifest.files
     there = [file for file in names if file in known]
     added = {file: verified_bytes(source.path / file, known[file]) for file in there}
+    usual = None if "novelty" in left else novelty_of(source)
+    if usual is not None:  # it has a figure of each galaxy, too
+        cut = {model: percentiles[rows] for model, percentiles in usual.known.items()}
+        added[NOVELTY] = replace(usual, known=cut).to_bytes()
     return add_files(target, added, card, ttype_regressor=judge)
 
 
