@@ -66,7 +66,7 @@ def names_of(page: Page) -> list[str]:
 def test_the_wrong_ones_are_clicked_and_the_rest_accepted_by_one_key(grid, name, log):
     shown = names_of(grid)
     grid.keyboard.press("Enter")
-    expect(grid.locator(".desk-error")).to_contain_text("Choose the label")
+    expect(grid.locator(".desk-side .desk-error")).to_contain_text("Choose the label")
     grid.keyboard.press("w")
     for place in (3, 10):
         grid.locator(".desk-tile").nth(place).click()

@@ -62,7 +62,7 @@ function makeStage() {
   const tools = element("div", "desk-tools")
   const message = alertLine()
   const {tiles, accept} = makeGrid()
-  side.append(title, words, predicted, stages, features, tiles, note, tools, message)
+  side.append(title, words, predicted, stages, features, note, tools, message, tiles)
   stage.append(frame, side)
   const galaxy = {title, words, predicted, stages, features, note, tiles, accept}
   return {stage, picture, origin, tools, message, ...galaxy}
@@ -96,6 +96,7 @@ class Desk {
   addTools() {
     const turn = () => this.turnConfidence()
     this.sure = button("", "Confidence of the next label (c)", turn)
+    this.sure.classList.add("desk-sure")
     this.tools.append(
       this.accept,
       button("←", "Before", () => this.move(-1)),

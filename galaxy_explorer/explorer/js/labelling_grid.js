@@ -69,6 +69,7 @@ class Grid {
 
   choose(term) {
     this.chosen = this.chosen === term.label ? "" : term.label
+    this.desk.message.textContent = ""
     this.desk.show()
   }
 
@@ -142,8 +143,10 @@ class Grid {
     const before = items.length - taken - out
     const parts = [`${out} left out`]
     if (before > 0) parts.push(`${before} labelled before`)
-    desk.words.hidden = !items.length || !term
-    desk.words.textContent = `${taken} of ${items.length} get the label; ${parts.join(", ")}.`
+    desk.words.hidden = !items.length
+    desk.words.textContent = term
+      ? `${taken} of ${items.length} get the label; ${parts.join(", ")}.`
+      : "Press its key, click the galaxies of which it is wrong, and press Enter."
     desk.accept.textContent = term ? `Label ${taken} as ${term.words} (Enter)` : "Label (Enter)"
     desk.accept.disabled = !taken
   }
@@ -169,7 +172,7 @@ class Grid {
     const before = labels.map(([, label]) => label).join(", ")
     tile.classList.toggle("kept", Boolean(term && item[3][term.aspect]))
     tile.setAttribute("aria-pressed", out)
-    said.textContent = before || item[4]
+    said.textContent = before || item[4].split(",")[0]
     const words = [item[2], before && `labelled ${before}`, item[4] && `predicted ${item[4]}`]
     tile.title = words.filter(Boolean).join(" · ")
     tile.setAttribute("aria-label", `${tile.title}${out ? ", left out" : ""}`)
