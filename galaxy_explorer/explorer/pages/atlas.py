@@ -52,13 +52,6 @@ class AtlasPage(pn.viewable.Viewer):
         state.param.watch(lambda _: self._selected(), "selection")
         state.param.watch(lambda _: self._show(), ["clustering", "colour_by", "pictures"])
         state.display.param.watch(lambda _: self._show(), list(state.display.param.values()))
-        remark = HtmlPane(
-            pn.bind(self._format_picture, self.state.param.pictures),
-            styles={"font-size": "12.5px", "opacity": "0.85"},
-            margin=(2, 10),
-        )
-        switch = [picture_source(self.state)] if self.stamps.originals is not None else []
-        picture_controls = [*switch, remark, display_controls(self.state)]
         drawn = pmui.RadioButtonGroup(
             options=list(DRAWN), value=DRAWN[0], label="The map shows", **SMALL
         )
@@ -85,7 +78,7 @@ class AtlasPage(pn.viewable.Viewer):
                 sizing_mode="stretch_width",
                 margin=(0, 10),
             ),
-            *picture_controls,
+            *self._picture_controls(),
             pmui.Divider(sizing_mode="stretch_width"),
             self._selection_line(),
             pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", margin=(0, 5)),
@@ -105,6 +98,16 @@ class AtlasPage(pn.viewable.Viewer):
             margin=0,
         )
         self._layout = pn.Row(stage, side, sizing_mode="stretch_both", margin=0)
+
+    def _picture_controls(self) -> list[pn.viewable.Viewable]:
+        """Which pictures, what they are, how they are shown."""
+        remark = HtmlPane(
+            pn.bind(self._format_picture, self.state.param.pictures),
+            styles={"font-size": "12.5px", "opacity": "0.85"},
+            margin=(2, 10),
+        )
+        switch = [picture_source(self.state)] if self.stamps.originals is not None else []
+        return [*switch, remark, display_controls(self.state)]
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
