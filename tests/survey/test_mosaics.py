@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import math
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -12,12 +13,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
 from galaxy_explorer.survey.mosaics import MosaicSource
+from galaxy_explorer.survey.readers import Wanted
 
 STEP = 0.3 / 3600
 SHAPE = (180, 220)
@@ -205,3 +208,27 @@ def test_a_mosaic_in_magnitudes_is_refused(tmp_path):
     fits.writeto(tmp_path / "m.fits", sky(GALAXY).astype(np.float32), header)
     with pytest.raises(BadImage, match="not linear in flux"):
         MosaicSource(tmp_path / "m.fits", side_arcsec=None, side_px=31)
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_block_of_positions_is_cut_as_they_are_one_by_one(tmp_path: Path, kind: str) -> None:
+    kinds()[kind].writeto(tmp_path / "m.fits")
+    header = fits.Header({**PLACE, **(SIP if kind == "distorted" else {})})
+    source = MosaicSource(tmp_path / "m.fits", side_arcsec=None, side_px=32)
+    places = [[60.0, 70.0], *np.random.default_rng(0).uniform(-10, 230, (40, 2)).tolist()]
+    rows = [row_at(header, x, y) for x, y in places]
+    wanted = [Wanted(source.locate(row), source.file_of(row)) for row in rows]
+    taken = 0
+    for row, found in zip(rows, source.reader.images(wanted), strict=True):
+        if isinstance(found, BadImage):
+            with pytest.raises(BadImage, match=re.escape(found.reason)):
+                source.fetch(row)
+            continue
+        image = source.fetch(row)
+        taken += 1
+        np.testing.assert_array_equal(found.data, image.data)
+        chip = source.reader.chips[0]
+        left, top = chip.corners(SkyCoord([row.ra], [row.dec], unit="deg"), 32)[0]
+        section = chip.cut(chip.hdu.section, left, top, 32)
+        np.testing.assert_array_equal(image.data, section.astype(np.float32))
+    assert 10 < taken < 41
