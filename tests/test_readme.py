@@ -93,7 +93,7 @@ def test_every_option_that_the_page_on_data_names_is_one() -> None:
 
 def test_check_reads_by_all_the_options_of_ingest() -> None:
     given = {name: {one.name: one for one in COMMANDS[name].params} for name in ("check", "ingest")}
-    own = {"catalog", "out", "name", "source_name", "append", "rendering", "repeats"}
+    own = {"catalog", "out", "name", "source_name", "append", "rendering", "repeats", "scheduler"}
     shared = set(given["ingest"]) - own
     assert len(shared) > 15
     for name in shared - {"source"}:
