@@ -30,6 +30,7 @@ WRONG_INPUT = {
     "deconvolve": [ABSENT, "image.fits", "--out", "out"],
     "evaluate-deconvolution": [ABSENT, "--survey", ABSENT],
     "prior": [ABSENT, "--survey", ABSENT],
+    "encode": [ABSENT, ABSENT, "--out", "out"],
     "generate": [ABSENT, "--out", "out"],
     "report": [ABSENT, "--out", "out"],
     "labels": ["import", "no_such.csv", "--bundle", ABSENT],

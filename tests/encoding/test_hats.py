@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 import pytest
 
 from galaxy_explorer.encoding import encode_survey
@@ -50,9 +50,8 @@ def test_lsdb_opens_it_with_every_galaxy_once(made):
 @pytest.mark.filterwarnings("error:Right catalog does not have a margin cache")
 def test_lsdb_cross_matches_it(made):
     some = made.table(["galaxy_id", "ra", "dec"]).to_pandas().iloc[::4]
-    other = pd.DataFrame(
-        {"name": some["galaxy_id"], "ra": some["ra"], "dec": some["dec"] + 0.5 / 3600}
-    )
+    columns = {"name": some["galaxy_id"], "ra": some["ra"], "dec": some["dec"] + 0.5 / 3600}
+    other = pa.table(columns).to_pandas()
     small = lsdb.from_dataframe(other, ra_column="ra", dec_column="dec", margin_threshold=5)
     matched = lsdb.open_catalog(made.path).crossmatch(
         small, radius_arcsec=1, suffix_method="overlapping_columns"
