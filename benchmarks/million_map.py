@@ -61,6 +61,14 @@ def cpu(process: Path) -> float:
     return sum(map(int, taken)) / os.sysconf("SC_CLK_TCK")
 
 
+def settle(process: Path) -> None:
+    """Wait until a process has done what it does in the background."""
+    last = -1.0
+    while (now := cpu(process)) > last + 0.1:
+        last = now
+        time.sleep(3)
+
+
 def browser_processes() -> list[Path]:
     """The browser's processes, which descend from this one."""
     parents: dict[str, list[Path]] = {}
@@ -184,6 +192,7 @@ def measure(browser: Browser, bundle: Path) -> None:
     ):
         process = server_process(address)
         opened(browser, address)[0].context.close()
+        settle(process)
         before = cpu(process)
         page, traffic, first = opened(browser, address)
         print(f"{bundle.name}: second visitor; load average {os.getloadavg()[0]:.0f}")
