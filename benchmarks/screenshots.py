@@ -106,6 +106,8 @@ def save_readme(browser: Browser, address: str) -> None:
 def act(page: Page, name: str) -> None:
     """Do what the reader of the tutorial does on a page."""
     match name:
+        case "atlas-ttype":
+            page.get_by_text("Dots", exact=True).click()
         case "galaxy":
             page.get_by_role("button", name="Show look-alikes").click()
         case "find":
