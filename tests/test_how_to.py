@@ -111,7 +111,10 @@ BEGINNINGS: dict[str, Callable[[Path], None]] = {
     "thousand-galaxies": bundle,
     "train-and-evaluate": nothing,
 }
-SLOW = {"thousand-galaxies": pytest.mark.slow, "train-and-evaluate": pytest.mark.long}
+SLOW = {
+    "thousand-galaxies": (pytest.mark.slow,),
+    "train-and-evaluate": (pytest.mark.long, pytest.mark.timeout(1800)),
+}
 
 
 def commands(block: str) -> list[list[str]]:
