@@ -96,6 +96,8 @@ def save_all(browser: Browser, address: str, folder: Path) -> None:
 def save_readme(browser: Browser, address: str) -> None:
     """The atlas as a small WebP."""
     page = opened(browser, address, SIZES[0], "dark")
+    page.mouse.move(0, SIZES[0][1] - 1)  # off the button whose hint would be in the picture
+    page.wait_for_timeout(2 * SETTLE_MS)
     picture = Image.open(io.BytesIO(page.screenshot()))
     picture.save(README_PICTURE, quality=80, method=6)
     page.context.close()
@@ -104,6 +106,8 @@ def save_readme(browser: Browser, address: str) -> None:
 def act(page: Page, name: str) -> None:
     """Do what the reader of the tutorial does on a page."""
     match name:
+        case "atlas-ttype":
+            page.get_by_text("Dots", exact=True).click()
         case "galaxy":
             page.get_by_role("button", name="Show look-alikes").click()
         case "find":
@@ -136,7 +140,7 @@ def save_docs(browser: Browser, address: str, names: Iterable[str]) -> None:
     for name in names:
         page = opened(browser, f"{address}?{DOCS_PICTURES[name]}", DOCS_SIZE, "light")
         act(page, name)
-        page.mouse.move(0, DOCS_SIZE[1] - 1)  # off the button whose hint would be in the picture
+        page.mouse.move(0, DOCS_SIZE[1] - 1)
         page.wait_for_timeout(DRAWN_MS if name == "emulator" else 2 * SETTLE_MS)
         picture = Image.open(io.BytesIO(page.screenshot()))
         picture.save(DOCS_FOLDER / f"{name}.webp", quality=75, method=6)

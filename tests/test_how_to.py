@@ -21,6 +21,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from galaxy_explorer import cli
+from tests.evaluation.test_emulator import simple_measure
 from tests.small_bundle import write_small_bundle
 from tests.small_survey import blobs
 from tests.trained_bundle import flat_map
@@ -110,7 +111,10 @@ BEGINNINGS: dict[str, Callable[[Path], None]] = {
     "thousand-galaxies": bundle,
     "train-and-evaluate": nothing,
 }
-SLOW = {"thousand-galaxies": pytest.mark.slow, "train-and-evaluate": pytest.mark.long}
+SLOW = {
+    "thousand-galaxies": (pytest.mark.slow,),
+    "train-and-evaluate": (pytest.mark.long, pytest.mark.timeout(1800)),
+}
 
 
 def commands(block: str) -> list[list[str]]:
@@ -145,6 +149,7 @@ def follow(page: str, folder: Path) -> int:
 def test_what_a_page_says_works(page: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("galaxy_explorer.pipeline.clusters.fit_map", flat_map)
+    monkeypatch.setattr("galaxy_explorer.emulation.morphology.measure_one", simple_measure)
     monkeypatch.setenv("GALAXY_EXPLORER_LABELS", str(tmp_path / "default.db"))
     BEGINNINGS[page](tmp_path)
     assert follow(page, tmp_path) >= 2
