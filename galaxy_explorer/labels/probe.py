@@ -39,7 +39,7 @@ CLOSE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Taught:
+class Lessons:
     """Labels of one annotator in the order in which they were given.
 
     rows (n,): of the catalogue. classes (n,): number of the class of each. names: of the classes.
@@ -54,10 +54,10 @@ class Taught:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def first(self, n: int) -> Taught:
+    def first(self, n: int) -> Lessons:
         """The first n of them."""
         ttype = None if self.ttype is None else self.ttype[:n]
-        return Taught(self.rows[:n], self.classes[:n], self.names, ttype)
+        return Lessons(self.rows[:n], self.classes[:n], self.names, ttype)
 
     @property
     def enough(self) -> bool:
@@ -66,7 +66,7 @@ class Taught:
         return len(self) >= LEAST_LABELS and int((counts >= LEAST_OF_CLASS).sum()) >= 2
 
 
-def taught(layer: Annotations, scheme: LabelScheme, rows: Mapping[str, int]) -> Taught:
+def taught(layer: Annotations, scheme: LabelScheme, rows: Mapping[str, int]) -> Lessons:
     """The stages that an annotator gave to galaxies themselves, oldest first.
 
     Where stages of the scheme have a T the classes are early (T <= 0) and late, and labels without
@@ -89,7 +89,7 @@ def taught(layer: Annotations, scheme: LabelScheme, rows: Mapping[str, int]) -> 
     found = np.array([row for _, row, _ in said], np.int64)
     classes = np.array([number[label] for _, _, label in said], np.int64)
     types = np.array([scheme.by_label[label].ttype for _, _, label in said], np.float64)
-    return Taught(found, classes, names, types if numbered else None)
+    return Lessons(found, classes, names, types if numbered else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ def standardised(features: NDArray[np.floating]) -> Floats:
     return np.asarray((values - values.mean(0)) / np.where(spread > 0, spread, 1))
 
 
-def fit_probe(features: Floats, labels: Taught, *, prior: float = PRIOR) -> Probe:
+def fit_probe(features: Floats, labels: Lessons, *, prior: float = PRIOR) -> Probe:
     """Learn from labels; features (N, P) as `standardised` gives them.
 
     Some 10 ms for 30,000 galaxies. Raises ValueError where `labels.enough` is false.
@@ -223,7 +223,7 @@ class Agreement:
     common: int
 
 
-def agreement(features: Floats, labels: Taught, n: int = REFIT_EVERY) -> Agreement | None:
+def agreement(features: Floats, labels: Lessons, n: int = REFIT_EVERY) -> Agreement | None:
     """Fit on all but the newest n labels, and compare with these; None: too few before them."""
     before = labels.first(len(labels) - n) if len(labels) > n else labels.first(0)
     if not before.enough:
@@ -235,9 +235,9 @@ def agreement(features: Floats, labels: Taught, n: int = REFIT_EVERY) -> Agreeme
     return Agreement(n, int((said == given).sum()), int((given == common).sum()))
 
 
-def _moved(labels: Taught) -> Taught:
+def _moved(labels: Lessons) -> Lessons:
     """The same labels of galaxies that come first."""
-    return Taught(np.arange(len(labels)), labels.classes, labels.names, labels.ttype)
+    return Lessons(np.arange(len(labels)), labels.classes, labels.names, labels.ttype)
 
 
 def spread_out(features: Floats, n: int, first: int = 0) -> Rows:

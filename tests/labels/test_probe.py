@@ -8,7 +8,7 @@ import pytest
 from galaxy_explorer.labels.log import Change
 from galaxy_explorer.labels.probe import (
     REFIT_EVERY,
-    Taught,
+    Lessons,
     agreement,
     fit_probe,
     next_rows,
@@ -31,9 +31,9 @@ def late(features: np.ndarray) -> np.ndarray:
     return (features @ [1.0, -2.0, 0.5, 0.0] > 0.3).astype(np.int64)
 
 
-def labels(features: np.ndarray, rows: np.ndarray) -> Taught:
+def labels(features: np.ndarray, rows: np.ndarray) -> Lessons:
     ttype = (features @ [1.0, -2.0, 0.5, 0.0])[rows] + 1
-    return Taught(rows, late(features)[rows], ("early", "late"), ttype)
+    return Lessons(rows, late(features)[rows], ("early", "late"), ttype)
 
 
 def test_standardised_features_survive_a_column_that_never_changes():
@@ -46,7 +46,7 @@ def test_a_plane_is_learnt_and_shuffled_labels_teach_nothing(features):
     given, truth = labels(features, rows), late(features)
     probe = fit_probe(features, given)
     assert (probe.classes == truth)[200:].mean() > 0.95
-    shuffled = Taught(rows, np.random.default_rng(0).permutation(given.classes), given.names)
+    shuffled = Lessons(rows, np.random.default_rng(0).permutation(given.classes), given.names)
     right = (fit_probe(features, shuffled).classes == truth)[200:].mean()
     assert abs(right - 0.5) < 0.15
     assert fit_probe(features, shuffled).ttype is None
@@ -56,7 +56,7 @@ def test_probabilities_are_those_of_a_logistic_regression_without_the_width(feat
     """With so many labels the posterior is narrow: the plain maximum is a hand computation."""
     rows = np.arange(N)
     noisy = (np.random.default_rng(5).random(N) < 1 / (1 + np.exp(-features[:, 0]))).astype(int)
-    probe = fit_probe(features, Taught(rows, noisy, ("early", "late")))
+    probe = fit_probe(features, Lessons(rows, noisy, ("early", "late")))
     share = probe.shares[:, 1]
     design = np.hstack([features, np.ones((N, 1))])
     weights = np.linalg.lstsq(design, np.log(share / (1 - share)), rcond=None)[0]
@@ -69,7 +69,7 @@ def test_t_is_read_with_an_error_that_holds(features):
     rows = np.arange(300)
     truth = features @ [1.0, -2.0, 0.5, 0.0]
     noisy = truth + np.random.default_rng(1).normal(scale=0.8, size=N)
-    probe = fit_probe(features, Taught(rows, late(features)[rows], ("early", "late"), noisy[rows]))
+    probe = fit_probe(features, Lessons(rows, late(features)[rows], ("early", "late"), noisy[rows]))
     within = np.abs(noisy - probe.ttype)[300:] < probe.ttype_error[300:]
     assert 0.62 < within.mean() < 0.74, "one standard error holds 68 %"
 
@@ -77,7 +77,7 @@ def test_t_is_read_with_an_error_that_holds(features):
 def test_three_classes_share_one(features):
     kinds = np.digitize(features[:, 0], [-0.5, 0.5])
     rows = np.arange(300)
-    probe = fit_probe(features, Taught(rows, kinds[rows], ("a", "b", "c", "never given")))
+    probe = fit_probe(features, Lessons(rows, kinds[rows], ("a", "b", "c", "never given")))
     assert probe.shares.sum(1) == pytest.approx(1)
     assert set(probe.shares[:, 3]) == {0}
     ends = kinds != 1  # a line cannot cut the middle off
@@ -100,7 +100,7 @@ def test_uncertainty_is_0_where_sure_and_1_at_the_boundary(features):
     ],
 )
 def test_nothing_is_learnt_from_too_few(features, classes, enough):
-    given = Taught(np.arange(len(classes)), np.array(classes), ("early", "late"))
+    given = Lessons(np.arange(len(classes)), np.array(classes), ("early", "late"))
     assert given.enough == enough
     if not enough:
         with pytest.raises(ValueError, match="too few"):
@@ -116,7 +116,7 @@ def test_agreement_is_with_labels_that_were_not_learnt_from(features):
     assert found.right == (first.classes[80:100] == given.classes[80:]).sum()
     wrong = given.classes.copy()
     wrong[80:] = 1 - wrong[80:]  # what came last contradicts all before
-    assert agreement(features, Taught(rows, wrong, given.names)).right == REFIT_EVERY - found.right
+    assert agreement(features, Lessons(rows, wrong, given.names)).right == REFIT_EVERY - found.right
     assert agreement(features, given.first(25)) is None
     assert agreement(features, given.first(20)) is None
 

@@ -17,8 +17,8 @@ from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import one_url, tile_url
 from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.explorer.widgets.controls import (
-    BOUND,
     clustering_select,
+    colour_select,
     display_controls,
     label_these,
     picture_source,
@@ -55,22 +55,10 @@ class AtlasPage(pn.viewable.Viewer):
         )
         switch = [picture_source(self.state)] if self.stamps.originals is not None else []
         picture_controls = [*switch, remark, display_controls(self.state)]
-        colour = pmui.Select.from_param(
-            self.state.param.colour_by,
-            label="Colour by",
-            options=self.state.colour_choices(),
-            **BOUND,
-        )
-        state.param.watch(
-            lambda _: colour.param.update(
-                options=self.state.colour_choices(), value=self.state.colour_by
-            ),
-            "learnt",
-        )
         side = pn.Column(
             self._introduction(),
             clustering_select(self.state),
-            colour,
+            colour_select(self.state),
             HtmlPane(
                 pn.bind(self._legend, self.state.param.colour_by, self.state.param.clustering),
                 sizing_mode="stretch_width",

@@ -16,7 +16,7 @@ from galaxy_explorer.labels.probe import (
     REFIT_EVERY,
     Agreement,
     Probe,
-    Taught,
+    Lessons,
     agreement,
     fit_probe,
     next_rows,
@@ -72,7 +72,7 @@ class Learner(param.Parameterized):
         self.agreed: list[Agreement] = []
         return known
 
-    def learn(self, key: str, labels: Taught, *, anew: bool) -> bool:
+    def learn(self, key: str, labels: Lessons, *, anew: bool) -> bool:
         """Fit anew where 20 labels were given or taken back since. Whether it was done.
 
         key: of the clustering whose features are looked at.
