@@ -15,8 +15,8 @@ from galaxy_explorer.explorer.plots.colouring import CLASS, TTYPE, UNCERTAINTY
 from galaxy_explorer.labels.probe import (
     REFIT_EVERY,
     Agreement,
-    Probe,
     Lessons,
+    Probe,
     agreement,
     fit_probe,
     next_rows,
