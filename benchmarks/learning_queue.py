@@ -25,8 +25,8 @@ from galaxy_explorer.labels.probe import (
     LATE,
     PRIOR,
     REFIT_EVERY,
+    Lessons,
     Probe,
-    Taught,
     fit_probe,
     next_rows,
     standardised,
@@ -60,7 +60,7 @@ class Hidden:
 
     def probe(self, rows: np.ndarray) -> Probe | None:
         """What the answers for some galaxies teach; None: too few to learn from."""
-        labels = Taught(rows, self.late[rows], (EARLY, LATE))
+        labels = Lessons(rows, self.late[rows], (EARLY, LATE))
         return fit_probe(self.features, labels) if labels.enough else None
 
     def share_right(self, rows: np.ndarray, split: str) -> float:

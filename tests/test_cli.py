@@ -36,7 +36,6 @@ WRONG_INPUT = {
     "labels": ["import", "no_such.csv", "--bundle", ABSENT],
     "serve": [ABSENT],
     "steer": [ABSENT, "--name", "early_late"],
-    "encode": [ABSENT, "no_such_survey", "--out", "out"],
     "excerpt": [ABSENT, "--out", "out"],
     "card": [ABSENT],
 }

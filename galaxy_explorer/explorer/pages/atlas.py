@@ -21,9 +21,9 @@ from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import ALL, cell_url, glow_url, one_url, tile_url
 from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.explorer.widgets.controls import (
-    BOUND,
     SMALL,
     clustering_select,
+    colour_select,
     display_controls,
     label_these,
     picture_source,
@@ -56,23 +56,11 @@ class AtlasPage(pn.viewable.Viewer):
             options=list(DRAWN), value=DRAWN[0], label="The map shows", **SMALL
         )
         drawn.param.watch(lambda event: self.map.show_pictures(on=event.new == DRAWN[0]), "value")
-        colour = pmui.Select.from_param(
-            self.state.param.colour_by,
-            label="Colour by",
-            options=self.state.colour_choices(),
-            **BOUND,
-        )
-        state.param.watch(
-            lambda _: colour.param.update(
-                options=self.state.colour_choices(), value=self.state.colour_by
-            ),
-            "learnt",
-        )
         side = pn.Column(
             self._introduction(),
             drawn,
             clustering_select(self.state),
-            colour,
+            colour_select(self.state),
             HtmlPane(
                 pn.bind(self._legend, self.state.param.colour_by, self.state.param.clustering),
                 sizing_mode="stretch_width",

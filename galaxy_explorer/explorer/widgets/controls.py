@@ -51,6 +51,18 @@ def clustering_select(state: ExplorerState, name: str = "clustering") -> pmui.Se
     )
 
 
+def colour_select(state: ExplorerState) -> pmui.Select:
+    """The choice of what colours the map, with what labels taught once there is any."""
+    select = pmui.Select.from_param(
+        state.param.colour_by, label="Colour by", options=state.colour_choices(), **BOUND
+    )
+    state.param.watch(
+        lambda _: select.param.update(options=state.colour_choices(), value=state.colour_by),
+        "learnt",
+    )
+    return select
+
+
 def display_controls(state: ExplorerState) -> pmui.Accordion:
     """A folded panel: stretch, limits, colours, invert, shared limits."""
     settings = state.display.param
