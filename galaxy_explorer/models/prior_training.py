@@ -258,7 +258,7 @@ RECTIFIED_RECIPES = {
         PriorRecipe("tiny", 60, 32, 3e-3, 3e-4, clip_norm=1.0, validated=64),
         {"layers": 2, "features": 32, "heads": 4, "condition_dim": 16, "components": 8},
     ),
-    # Two hours of one core.
+    # Half an hour of one core; what ships went on for three more (`prior --go-on --steps`).
     "quick": PriorPlan(
         PriorRecipe("quick", 4000, 48, 1e-3, 2e-5, warmup_steps=300, clip_norm=1.0, validated=64),
         {"features": 192, "heads": 6},
