@@ -75,7 +75,7 @@ def test_every_option_that_a_text_names_is_one_of_some_command() -> None:
         f"{text}: {option}"
         for text, content in TEXTS.items()
         if not text.endswith(
-            ("serving.md", "benchmarks.md")
+            ("serving.md", "benchmarks.md", "cluster.md")
         )  # panel's options; see test_deployment
         for line in content.splitlines()
         if not re.match(r" {4}(?:pip|docker|panel|GALAXY)", line)
