@@ -286,6 +286,21 @@ def test_the_guidance_that_follows_best_is_chosen(perfect):
     assert guidance_point(1.0, perfect.real, perfect.real).cost == pytest.approx(0)
 
 
+def test_a_guidance_that_does_not_obey_is_not_chosen_for_its_looks(perfect):
+    """The cheapest of those that obey; of none, the most obedient."""
+    point = guidance_point(1.0, perfect.real, perfect.samples)
+
+    def curve(*parts):
+        return [
+            structs.replace(point, guidance=g, cost=c, obedience=o) for g, c, o in parts
+        ]  # fmt: skip
+
+    cheap = (1.0, 0.1, 0.9)
+    assert best_guidance(curve(cheap, (1.5, 0.3, 0.98), (2.0, 0.2, 0.99), (3.0, 0.4, 1.0))) == 2.0
+    assert best_guidance(curve(cheap, (1.5, 0.3, 0.95), (2.0, 0.2, 0.94))) == 1.5
+    assert best_guidance(curve(cheap, (1.5, 0.3, None))) == 1.5
+
+
 @pytest.mark.parametrize(
     ("value", "low", "high", "goal", "floor", "word"),
     [

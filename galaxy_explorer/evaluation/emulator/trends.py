@@ -28,6 +28,7 @@ from galaxy_explorer.evaluation.emulator.figures import (
 )
 
 BINS = 24
+OBEDIENCE = 0.97  # of the correlation that the judge finds on reconstructions: the goal
 WIDEST = (0.005, 0.995)  # quantiles of the real galaxies that a histogram spans
 
 
@@ -120,26 +121,33 @@ def guidance_point(guidance: float, reconstructions: Galaxies, samples: Galaxies
     ratios = np.array(
         [compare.slope_ratio(samples, reconstructions, name).value for name in LEADING]
     )
-    misses = list(np.abs(ratios - 1))
     names = list(reconstructions.statistics)
     distance = compare.mean_distance(
         samples, reconstructions, names, compare.sigmas_of(reconstructions)
     ).value
-    judged = None
+    judged = obedience = None
     if READ_TTYPE in samples.read:
         judged = compare.correlation(samples).value
-        misses.append(max(0.0, 1 - compare.correlation_ratio(samples, reconstructions).value))
+        obedience = compare.correlation_ratio(samples, reconstructions).value
     return GuidancePoint(
         guidance=guidance,
         slope_ratio=float(ratios.mean()),
         distance=distance,
         diversity=compare.diversity(samples, reconstructions),
         judged=judged,
-        cost=float(np.mean(misses)) + distance,
+        cost=float(np.abs(ratios - 1).mean()) + distance,
         n=len(samples),
+        obedience=obedience,
     )
 
 
 def best_guidance(curve: Sequence[GuidancePoint]) -> float:
-    """The guidance of the smallest cost, of equal ones the smallest."""
-    return min(curve, key=lambda point: (point.cost, point.guidance)).guidance
+    """Of the guidances that obey, that of the smallest cost; else the one that obeys best.
+
+    It obeys where the judge reads the T that was asked for nearly as well as off reconstructions.
+    Of equal ones the smallest.
+    """
+    obeying = [p for p in curve if p.obedience is None or p.obedience >= OBEDIENCE]
+    if obeying:
+        return min(obeying, key=lambda point: (point.cost, point.guidance)).guidance
+    return min(curve, key=lambda point: (-(point.obedience or 0.0), point.guidance)).guidance
