@@ -120,8 +120,8 @@ class GuidancePoint(Struct, frozen=True, forbid_unknown_fields=True):
     slope_ratio: mean over C, Gini and M20 of the slope against T of samples over that of
     reconstructions; distance: mean Wasserstein-1 over sigma from reconstructions; diversity: mean
     distance between samples over that between reconstructions; judged: correlation of asked and
-    judged T; obedience: the same over that of reconstructions, None in bundles of before. cost: what
-    the choice minimises.
+    judged T; obedience: the same over that of reconstructions, None in bundles of before. cost:
+    what the choice minimises.
     """
 
     guidance: float
