@@ -60,11 +60,12 @@ GUIDANCE_ROWS = 200  # validation galaxies with a T behind each point of the cur
 FURTHER = 3  # a third as many samples more are asked for a known T, and at each guidance
 EXTRA_ROUNDS = 1000  # numbers of the further samples lie beyond those of the others
 RULE = (
-    "On validation galaxies, of the guidances with which the judge reads the T that was asked for"
-    f" as well as off reconstructions (r at least {OBEDIENCE:g} of theirs), the one with the"
-    " smallest sum of two numbers: the mean miss of the slopes of C, Gini and M20 against T (sample over"
-    " reconstruction, from 1), and the mean Wasserstein-1 distance over sigma from the"
-    " reconstructions; of equal ones the smallest; where none obeys, the one that obeys best."
+    "On validation galaxies, of the guidances with which the judge reads the T that was asked"
+    f" for as well as off reconstructions (r at least {OBEDIENCE:g} of theirs), the one with"
+    " the smallest sum of two numbers: the mean miss of the slopes of C, Gini and M20 against"
+    " T (sample over reconstruction, from 1), and the mean Wasserstein-1 distance over sigma"
+    " from the reconstructions; of equal ones the smallest; where none obeys, the one that"
+    " obeys best."
 )
 
 
