@@ -33,13 +33,16 @@ def contact_sheet(context: Context, emulator: Emulator, guidance: float) -> byte
     field = next((field for field in emulator.fields if field.name == "ttype"), None)
     held_out = context.splits == "test"
     rows: list[tuple[str, np.ndarray]] = []
-    for ttype in TTYPES if field is not None else ():
+    for number, ttype in enumerate(TTYPES if field is not None else ()):
         near = np.flatnonzero(held_out & (np.abs(context.ttype - ttype) <= NEAREST))
         if field is None or len(near) < FEWEST or not field.low <= ttype <= field.high:
             continue
         chosen = np.random.default_rng(SEED).permutation(near)[:A_ROW]
         redrawn = context.bundle.decode(emulator.model, np.sort(chosen))
-        asked = Request(A_ROW, seed=SEED, condition={"ttype": ttype}, guidance=guidance)
+        first = number * A_ROW  # other galaxies in each row
+        asked = Request(
+            A_ROW, first=first, seed=SEED, condition={"ttype": ttype}, guidance=guidance
+        )
         samples = emulator.decode(emulator.codes(asked))
         rows += [(f"T = {ttype:g}, real galaxies as the model redraws them", redrawn)]
         rows += [(f"T = {ttype:g}, synthetic", samples)]
