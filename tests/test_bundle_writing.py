@@ -37,7 +37,7 @@ def test_manifest_lists_what_sha256sum_would(path):
     assert set(manifest["files"]) == present
 
 
-STEPS = ["_codes_bytes", "_catalog_bytes", "_write_manifest", "parse_manifest", "_swap"]
+STEPS = ["_encoded_bytes", "_catalog_bytes", "_write_manifest", "parse_manifest", "_swap"]
 
 
 @pytest.mark.parametrize("step", STEPS)

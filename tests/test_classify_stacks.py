@@ -134,7 +134,7 @@ def test_arrays_that_are_no_stack_or_would_run_code_are_refused(tmp_path):
         open_inputs([folder])
     (tmp_path / "broken.zarr").mkdir()
     (tmp_path / "broken.zarr" / "zarr.json").write_text("{")
-    with pytest.raises(BadImage, match="cannot be read as a zarr array"):
+    with pytest.raises(BadImage, match="cannot be read as zarr"):
         open_inputs([tmp_path / "broken.zarr"])
 
 

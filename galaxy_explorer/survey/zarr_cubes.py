@@ -100,6 +100,8 @@ def _one(path: Path, id_column: str) -> Cube:
     try:
         state, arrays = file_state(_mark(path)), _arrays(path)
         shapes = {name: tuple(array.shape) for name, array in arrays.items()}
+        if list(shapes) == [""] and len(shapes[""]) not in (3, 4):
+            raise SurveyError(f"{path}: of shape {shapes['']} is no stack of images (N, H, W)")
         images = pick_images({name: len(shape) for name, shape in shapes.items()}, str(path))
         cube, name = arrays[images], f"{path.name}:{images}" if images else path.name
         count, planes = stamp_shape(shapes[images], cube.dtype, name)

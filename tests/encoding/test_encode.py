@@ -18,6 +18,7 @@ import galaxy_explorer as ge
 from galaxy_explorer.bundle.placing import Choice, choose, read_stamps
 from galaxy_explorer.classification import classify_stamps
 from galaxy_explorer.cli import app
+from galaxy_explorer.clustering.embedding import PLACED_BY
 from galaxy_explorer.encoding import encode_survey
 from galaxy_explorer.errors import SettingError, SurveyError
 from tests.encoding.conftest import MODEL, ROWS, N, write_placed_survey
@@ -61,11 +62,11 @@ def test_a_row_has_what_the_bundle_says_of_its_stamp(bundle, survey, made):
     np.testing.assert_allclose(features, expected, rtol=2e-3, atol=2e-3)
 
 
-def test_the_distance_is_the_mean_to_the_15_nearest(bundle, survey, made):
+def test_the_distance_is_the_mean_to_the_nearest_five(bundle, survey, made):
     clustering = bundle.clusterings[KEY]
     found = read_stamps(bundle, survey.model_input(), Choice((MODEL,), (KEY,))).placements[KEY]
     apart = np.linalg.norm(found.features[:, None] - clustering.feature_values[None], axis=2)
-    nearest = np.sort(apart, axis=1)[:, :15].mean(1)
+    nearest = np.sort(apart, axis=1)[:, :PLACED_BY].mean(1)
     told = made.table([f"{KEY}/neighbour_distance"]).column(0).to_numpy()
     np.testing.assert_allclose(told, nearest, rtol=1e-3)
 

@@ -117,7 +117,7 @@ def test_an_interrupted_ingest_gives_the_account_of_all_rows(place: Path, monkey
         return check_fits(*_)
 
     with monkeypatch.context() as patch:
-        patch.setattr("galaxy_explorer.survey.ingest.check_fits", interrupted)
+        patch.setattr("galaxy_explorer.survey.stamp_work.check_fits", interrupted)
         with pytest.raises(KeyboardInterrupt):
             ingest_survey(place / "in", place / "c.csv", place / "t", options())
     calls.clear()

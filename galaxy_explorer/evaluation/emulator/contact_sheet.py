@@ -13,6 +13,7 @@ import numpy as np
 from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.utils.files import StageResult
 
 TTYPES = (-3.0, 1.0, 4.0, 6.0, 9.0)
 A_ROW, FEWEST = 10, 3  # galaxies of a type
@@ -31,7 +32,7 @@ def contact_sheet(context: Context, emulator: Emulator, guidance: float) -> byte
     FEWEST galaxies, and those the prior may not be asked for, have no rows; None where no type has.
     """
     field = next((field for field in emulator.fields if field.name == "ttype"), None)
-    held_out = context.splits == "test"
+    held_out, file = context.splits == "test", context.bundle.priors[emulator.key].file
     rows: list[tuple[str, np.ndarray]] = []
     for number, ttype in enumerate(TTYPES if field is not None else ()):
         near = np.flatnonzero(held_out & (np.abs(context.ttype - ttype) <= NEAREST))
@@ -43,10 +44,19 @@ def contact_sheet(context: Context, emulator: Emulator, guidance: float) -> byte
         asked = Request(
             A_ROW, first=first, seed=SEED, condition={"ttype": ttype}, guidance=guidance
         )
-        samples = emulator.decode(emulator.codes(asked))
+        about = {"prior": context.bundle.manifest.files[file].sha256, "first": first, "seed": SEED}
+        about |= {"ttype": ttype, "guidance": guidance}
+        drawn = context.stage(
+            f"contact-sheet.{ttype:g}", about, lambda a=asked: _codes(emulator, a)
+        )
+        samples = emulator.decode(drawn.arrays["codes"])
         rows += [(f"T = {ttype:g}, real galaxies as the model redraws them", redrawn)]
         rows += [(f"T = {ttype:g}, synthetic", samples)]
     return _webp(rows) if rows else None
+
+
+def _codes(emulator: Emulator, asked: Request) -> StageResult:
+    return StageResult({"codes": emulator.codes(asked)}, {})
 
 
 def _webp(rows: list[tuple[str, np.ndarray]]) -> bytes:
