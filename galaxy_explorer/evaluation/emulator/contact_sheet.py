@@ -7,6 +7,7 @@ alone, the held-out galaxies as it redraws them, so that no pixel of the survey 
 from __future__ import annotations
 
 import io
+from functools import partial
 
 import numpy as np
 
@@ -46,10 +47,9 @@ def contact_sheet(context: Context, emulator: Emulator, guidance: float) -> byte
         )
         about = {"prior": context.bundle.manifest.files[file].sha256, "first": first, "seed": SEED}
         about |= {"ttype": ttype, "guidance": guidance}
-        drawn = context.stage(
-            f"contact-sheet.{ttype:g}", about, lambda a=asked: _codes(emulator, a)
-        )
-        samples = emulator.decode(drawn.arrays["codes"])
+        draw = partial(_codes, emulator, asked)
+        drawn = context.stage(f"contact-sheet.{ttype:g}", about, draw).arrays["codes"]
+        samples = emulator.decode(drawn)
         rows += [(f"T = {ttype:g}, real galaxies as the model redraws them", redrawn)]
         rows += [(f"T = {ttype:g}, synthetic", samples)]
     return _webp(rows) if rows else None
