@@ -119,10 +119,16 @@ def open_page(
         watch(page, complaints)
         page.on("request", lambda request: requests.append(request.url))
         page.on("websocket", lambda socket: socket.on("framesent", note_frame))
+        before = len(loaded())
         page.goto(f"{address}?page={name}" if name else address)
         page.get_by_label("Toggle theme").wait_for()
         page.locator(ready).first.wait_for()
+        while len(loaded()) == before:  # until then the page answers nothing
+            page.wait_for_timeout(50)
         return page
+
+    def loaded() -> list[str]:
+        return [frame for frame in frames_sent if "document_ready" in frame]
 
     yield open_named
     context.close()
