@@ -118,8 +118,8 @@ def train_prior(
     kind: of prior, by default the one of the kind of model.
     control: a prior whose labels are those of the next batch, as in the report's own code; half
     as long. It must not follow the type: what it measures is the noise of the other figures.
-    steps: in place of the recipe's. earlier: the prior to go on from; its steps are counted on.
-    Raises TrainingError where that one has another shape or other fields.
+    steps: in place of the recipe's. earlier: the prior to go on from; its steps are counted on,
+    and it is asked for the same fields. Raises TrainingError where that one has another shape.
     """
     known = PRIORS[AUTOENCODERS[coded.config.kind].prior if kind is None else kind]
     made = _Prior(coded, known, recipe, seed, control=control, steps=steps, earlier=earlier)

@@ -30,7 +30,7 @@ from galaxy_explorer.survey.fits_images import (
 )
 from galaxy_explorer.survey.images import Image, band_names, band_of, image_of, turn_of, unit_of
 from galaxy_explorer.survey.limits import MAX_PIXELS, MAX_PLANES
-from galaxy_explorer.survey.readers import FileState, Reader, Wanted, file_state
+from galaxy_explorer.survey.readers import BlockReader, FileState, Wanted, file_state
 from galaxy_explorer.survey.scales import UNUSABLE_WCS, PixelScale, sky_wcs, stated_scale
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts")
@@ -48,7 +48,7 @@ def is_mosaic(path: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class MosaicReader(Reader):
+class MosaicReader(BlockReader):
     """Squares about positions (RA and Dec in degrees), of the chip that holds each as a whole.
 
     file: unpacked; name: as messages call it. side: in pixels.
@@ -63,13 +63,6 @@ class MosaicReader(Reader):
     def chips(self) -> list[MosaicChip]:
         """Its images, opened once a process."""
         return _opened_mosaic(self.file, self.name, self.hdu)
-
-    def read(self, place: Any, name: str) -> Image:
-        """Cut one."""
-        found = next(self.images([Wanted(place, name)]))
-        if isinstance(found, BadImage):
-            raise found
-        return found
 
     def images(self, wanted: Sequence[Wanted]) -> Iterator[Image | BadImage]:
         """The places of all of them are worked out at once."""

@@ -27,7 +27,7 @@ from galaxy_explorer.survey.fits_images import BZIP2_MAGIC, GZIP_MAGIC
 from galaxy_explorer.survey.images import PICTURES, Image, image_of, read_image
 from galaxy_explorer.survey.limits import MAX_PIXELS, MAX_PLANES
 from galaxy_explorer.survey.names import name_hash, place_of
-from galaxy_explorer.survey.readers import FileState, Reader, Wanted, file_state
+from galaxy_explorer.survey.readers import BlockReader, FileState, Wanted, file_state
 from galaxy_explorer.utils.reading import plain_table
 
 PICTURES_AT_ONCE = 16
@@ -115,17 +115,10 @@ def _opened_pictures(file: FileState, column: str) -> _Pictures:
 
 
 @dataclass(frozen=True)
-class ParquetReader(Reader):
+class ParquetReader(BlockReader):
     """Pictures of a column of Parquet files by file and row in it."""
 
     column: str
-
-    def read(self, place: Any, name: str) -> Image:
-        """Read a picture."""
-        found = next(self.images([Wanted(place, name)]))
-        if isinstance(found, BadImage):
-            raise found
-        return found
 
     def images(self, wanted: Sequence[Wanted]) -> Iterator[Image | BadImage]:
         """They are read in the order of the files."""

@@ -48,3 +48,18 @@ class Reader:
                 yield self.read(one.place, one.name)
             except BadImage as error:
                 yield error
+
+
+class BlockReader(Reader):
+    """A reader whose `images` is the real work: one picture is a block of one."""
+
+    def read(self, place: Any, name: str) -> Image:
+        """The picture. Raises BadImage where it cannot be used."""
+        found = next(self.images([Wanted(place, name)]))
+        if isinstance(found, BadImage):
+            raise found
+        return found
+
+    def images(self, wanted: Sequence[Wanted]) -> Iterator[Image | BadImage]:
+        """The pictures in order, an error in place of each that cannot be used."""
+        raise NotImplementedError
