@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.bundle.catalogue import release_memory
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
-from galaxy_explorer.explorer.wording import format_clustering, format_column
+from galaxy_explorer.explorer.wording import (
+    format_clustering,
+    format_column,
+    format_features,
+    format_model,
+)
 from galaxy_explorer.labels.groups import QUEUES, SELECTED, UNLABELLED
 
 if TYPE_CHECKING:
@@ -22,6 +28,8 @@ if TYPE_CHECKING:
 
 PICTURES = ("reconstruction", "original")
 LABEL_WAYS = ("one", "grid")
+DRAWER_TABS = ("selection", "galaxy")
+DRAWER = ("auto", "open", "closed")
 HIDDEN_COLUMNS = frozenset({"galaxy_id", "ttype_class", "image", "sky", "sky_sigma", "taken"})
 N_T_CLASSES = 10
 KEPT_CLUSTERS = 64
@@ -58,6 +66,15 @@ class ExplorerState(param.Parameterized):
     label_way: Any = param.Selector(default="one", objects=list(LABEL_WAYS))
     label_requests = param.Integer(default=0, doc="Counts the calls of `label_these`.")
     learnt = param.Dict(default={}, doc="Colourings that labels taught: key and words of each.")
+    tab: Any = param.Selector(default="selection", objects=list(DRAWER_TABS), doc="Of the drawer.")
+    drawer: Any = param.Selector(
+        default="auto", objects=list(DRAWER),
+        doc="Whether the drawer is open; auto: beside the map on a wide screen.",
+    )  # fmt: skip
+    like = param.Integer(
+        default=None, allow_None=True, doc="Row of the galaxy that others are generated like."
+    )
+    page_words = param.Dict(default={}, doc="What pages keep in the address beside the choices here.")
 
     def __init__(self, bundle: Bundle, **params: Any) -> None:
         keys = list(bundle.clusterings)
@@ -69,12 +86,18 @@ class ExplorerState(param.Parameterized):
         self._offer("clustering", keys, default)
         self._offer("compare", keys, next((key for key in keys if key != default), default))
         columns = colour_columns(bundle)
-        # Where few galaxies have a T, the mean T of most clusters is not known: they have names.
-        clusters = bundle.clusterings[default].clusters
-        told = sum(c.count for c in clusters if c.kind != "unknown")
-        first = columns[0] if 2 * told >= len(bundle) else "cluster"
-        self._offer("colour_by", columns, first)
+        # Where few galaxies have a T most of the map would be grey: clusters have names.
+        typed = int((self.t_classes >= 0).sum())
+        self._offer("colour_by", columns, "ttype" if 2 * typed >= len(bundle) else "cluster")
+        self.param.watch(self._turn_to_galaxy, "focus", onlychanged=False)
         self.param.update(**params)
+
+    def _turn_to_galaxy(self, event: param.parameterized.Event) -> None:
+        """Whoever brings a galaxy into focus has its card opened, also once more."""
+        if event.new is None:
+            self.tab = "selection"
+        else:
+            self.param.update(tab="galaxy", drawer="open")
 
     def _offer(self, name: str, objects: list[str], value: str) -> None:
         self.param[name].objects = objects
@@ -91,7 +114,7 @@ class ExplorerState(param.Parameterized):
         label = label if len(chosen) else ""
         changes: dict[str, Any] = {}
         if not np.array_equal(chosen, self.selection):
-            changes["selection"] = chosen
+            changes |= {"selection": chosen, "tab": "selection"}
         if label != self.selection_label:
             changes["selection_label"] = label
         with param.edit_constant(self):
@@ -101,12 +124,17 @@ class ExplorerState(param.Parameterized):
         """Select the members of a cluster of the clustering that is shown."""
         self.select(cluster_rows(self.bundle, self.clustering, cluster), f"cluster {cluster}")
 
-    def label_these(self) -> None:
-        """Open the grid of the Labels page with the selection."""
+    def label_these(self, way: str = "grid") -> None:
+        """Open the Label page with the selection: as a grid, or one galaxy after the other."""
         self.param.update(
-            label_queue=SELECTED, label_way="grid", label_requests=self.label_requests + 1
+            label_queue=SELECTED, label_way=way, label_requests=self.label_requests + 1
         )
         self.page = "labels"
+
+    def generate_like(self, row: int) -> None:
+        """Open the Generate page for galaxies like one."""
+        self.like = row
+        self.page = "emulator"
 
     def offer_colourings(self, words: dict[str, str]) -> None:
         """Offer what labels taught as colourings of the map, in place of those before.
@@ -149,8 +177,19 @@ class ExplorerState(param.Parameterized):
         return format_clustering(clustering, config)
 
     def clustering_choices(self) -> dict[str, str]:
-        """Words of every clustering and its key."""
-        return {self.words(key): key for key in self.param.clustering.objects}
+        """Words of every clustering and its key; where two have the same, with their maps."""
+        keys = self.param.clustering.objects
+        words = Counter(self.words(key) for key in keys)
+        return {
+            self.words(key) if words[self.words(key)] == 1 else self.full_words(key): key
+            for key in keys
+        }
+
+    def full_words(self, key: str) -> str:
+        """A clustering in words, with the size of the model's code map."""
+        clustering = self.bundle.clusterings[key]
+        model = format_model(clustering.model, self.bundle.models[clustering.model].config)
+        return f"{model}, {format_features(clustering)}"
 
     def colour_choices(self) -> dict[str, str]:
         """Words of everything the map can be coloured by, and its key."""
@@ -193,8 +232,7 @@ def _colour_columns(bundle: Bundle) -> tuple[str, ...]:
     ]
     columns = [name for name in first + rest if can_colour(bundle.catalogue.stored(name))]
     release_memory()
-    clusters = ["cluster_ttype", "cluster"] if "ttype" in columns else ["cluster"]
-    return (*clusters, *columns)
+    return ("cluster", *columns)
 
 
 def about_of(key: str) -> str:

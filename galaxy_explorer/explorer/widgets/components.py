@@ -64,10 +64,14 @@ class MessageComponent(JSComponent):
 
 
 class Navigation(JSComponent):
-    """The pages as links; the one that is open is `page`, and a click sets it."""
+    """The pages as links and a menu; the one that is open is `page`, and a click sets it.
 
-    entries = param.List(default=[], doc="[name, title, first of its group] of each page.")
+    `address` is the query of the address bar: what the visitor sees, written there as it changes.
+    """
+
+    entries = param.List(default=[], doc="[name, title, whether it is in the menu] of each page.")
     page = param.String(doc="Name of the page that is open.")
+    address = param.String(doc="Query of the address, but for what the browser alone knows.")
 
     _esm = script("navigation.js")
     _stylesheets = [asset("navigation.css")]  # noqa: RUF012
