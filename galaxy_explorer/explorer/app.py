@@ -113,6 +113,8 @@ ADDRESSED = [
     "tab", "drawer", "label_queue", "label_way", "page_words",
 ]  # fmt: skip
 """What of the state the address bar says."""
+THEME_COOKIE = "galaxy-explorer-theme"
+"""Says what a visitor chose, or what the system had; see `session_beacon.js`."""
 THEME = {
     "light": {
         "palette": {
@@ -169,7 +171,7 @@ def main_page(project: Path | None = None) -> pn.viewable.Viewable:
 
 def build_page(context: AppContext) -> pmui.Page:
     """The app for one visitor. Each page is made when it is first opened."""
-    state = ExplorerState(context.bundle)
+    state = ExplorerState(context.bundle, pictures=context.first_pictures)
     given = pn.state.session_args.items()
     asked = {word: values[0].decode(errors="replace") for word, values in given}
     pages = offered_pages(context)
@@ -230,7 +232,8 @@ def build_page(context: AppContext) -> pmui.Page:
         # A click before the page is loaded would change what is chosen but not what is shown.
         main.styles = {**main.styles, "pointer-events": "none"}
         pn.state.onload(partial(main.param.update, styles={"min-width": "0"}))
-    whole = pn.Row(main, drawer, tools.export.dialog, sizing_mode="stretch_both", margin=0)
+    main.append(tools.export.dialog)
+    whole = pn.Row(main, drawer, sizing_mode="stretch_both", margin=0)
     return _page(whole, header=[navigation, tools, here])
 
 
@@ -266,7 +269,7 @@ def _page(
         title=TITLE,
         main=[main],
         header=header or [],
-        dark_theme=True,
+        dark_theme=not str(pn.state.cookies.get(THEME_COOKIE, "")).endswith("light"),
         theme_config=THEME,
         busy_indicator=None,
         template=asset("page.html"),

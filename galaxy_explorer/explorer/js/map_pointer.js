@@ -90,12 +90,15 @@ function nameAt({names}, {sx, sy}, index) {
   return hit?.indices.length ? names.data_source.data.cluster[hit.indices[0]] : undefined
 }
 
-function point(args, event, index) {
-  const cell = pressed ? null : cellAt(args, event)
-  const [template, picture] = args.addresses.tags
+function addressOf({addresses}, cell) {
   const [side, column, line] = cell ?? []
-  const address =
-    cell && template.replace("{SIDE}", side).replace("{X}", column).replace("{Y}", line)
+  const [template] = addresses.tags
+  return cell && template.replace("{SIDE}", side).replace("{X}", column).replace("{Y}", line)
+}
+
+function point(args, event, index) {
+  const address = pressed ? null : addressOf(args, cellAt(args, event))
+  const [, picture] = args.addresses.tags
   if (address === asked) return
   hide()
   if (!address) return
@@ -138,6 +141,7 @@ export default (args, event, _data, {index}) => {
   }
   if (event.event_name === "mousemove") point(args, event, index)
   else hide()
+  if (event.event_name === "tap") asked = addressOf(args, cellAt(args, event)) // it has a card now
   if (event.event_name === "selectiongeometry" && event.final) region(args, event.geometry)
   if (event.event_name === "tap") {
     const cell = cellAt(args, event)

@@ -4,12 +4,12 @@
 // address keeps centre and width of what is seen, so that a copied one shows the same.
 const ROOM = 1.03 // of what is seen at home, around all galaxies
 const WAIT_MS = 300
+const FRAME_PIXELS = 1000 // along the map at zoom 1
 const NAMED_UP_TO = 5 // zoom from which on the names of clusters would only hide galaxies
 
 // Each name has the zoom from which on it covers no other.
-function showNames(names, zoom) {
+function showNames(names, level) {
   const {filter} = names.view
-  const level = Math.max(1, zoom)
   const shown = names.data_source.data.zoom.map((from) => level < NAMED_UP_TO && from <= level)
   if (
     shown.some((one, i) => one !== filter.booleans?.[i]) ||
@@ -123,7 +123,8 @@ export default (args, cause, _data, {index}) => {
     if (!atHome) look(plot, asked(), width, height, false)
   } else if (cause === plot && near(seen(plot), before)) look(plot, home, width, height, true)
   begun = true
-  showNames(names, 1 / (seen(plot)[2] || 1))
+  const {start, end} = plot.x_range
+  showNames(names, width / (end - start) / FRAME_PIXELS)
   frameMark(args, width, height)
   keepInAddress(plot)
 }

@@ -52,7 +52,10 @@ class AtlasPage(pn.viewable.Viewer):
         )
         state.display.param.watch(lambda _: self._show(), list(state.display.param.values()))
         style = [asset("map.css")]
-        self.view_button = pmui.Toggle(label="View", icon="tune", size="small", margin=0)
+        self.view_button = pmui.Toggle(
+            label="View", icon="tune", icon_size="1.1em", size="small", margin=0,
+            sx={"textTransform": "none", "py": "3px"},
+        )  # fmt: skip
         self.view_button.param.watch(self._open_view, "value")
         self.view_panel = pn.Column(
             visible=False, css_classes=["view-panel"], stylesheets=style, scroll="y-auto", margin=0

@@ -51,7 +51,7 @@ FRAME_PIXELS = 1000
 """Screen pixels, about, along the map before anybody has zoomed."""
 LETTER, LINE = 8, 26
 """Screen pixels of a letter and of a line of a name, with what is free around them."""
-NAME_ZOOMS = (1, 2, 4)
+NAME_ZOOMS = (0.3, 0.7, 1, 2, 4)
 NEVER = 99
 KEPT_CENTRES = 32
 TOOLS = "pan,wheel_zoom,box_zoom,reset"
@@ -73,12 +73,12 @@ def cluster_centres(bundle: Bundle, key: str) -> dict[int, NDArray[np.float64]]:
     }
 
 
-def free_zooms(places: Sequence[NDArray[np.floating]], texts: Sequence[str]) -> list[int]:
+def free_zooms(places: Sequence[NDArray[np.floating]], texts: Sequence[str]) -> list[float]:
     """The zoom, of NAME_ZOOMS, from which on each text covers none of those shown before it."""
     half = [np.array([LETTER * len(text) + LINE, LINE]) / 2 / FRAME_PIXELS for text in texts]
-    zooms: list[int] = []
+    zooms: list[float] = []
     for i, place in enumerate(places):
-        first = NEVER
+        first: float = NEVER
         for zoom in reversed(NAME_ZOOMS):
             shown = [j for j in range(i) if zooms[j] <= zoom]
             apart = [(np.abs(place - places[j]) * zoom >= half[i] + half[j]).any() for j in shown]
@@ -227,7 +227,8 @@ def add_names(plot: figure, source: ColumnDataSource) -> GlyphRenderer:
         "text",
         source=source,
         view=CDSView(filter=BooleanFilter([])),
-        anchor="center",
+        text_align="center",
+        text_baseline="middle",
         text_font={"value": "Roboto, sans-serif"},
         text_font_size="11.5px",
         text_font_style="bold",

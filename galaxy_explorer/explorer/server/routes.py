@@ -57,7 +57,7 @@ from galaxy_explorer.explorer.server.sessions import guard_server
 from galaxy_explorer.explorer.state import LEARNT, PICTURES, ExplorerState, colour_columns
 from galaxy_explorer.explorer.urls import ALL, HASH_DIGITS, first_tiles
 from galaxy_explorer.explorer.widgets.detail import DECONVOLVED, RESIDUAL, RESIDUAL_LIMIT
-from galaxy_explorer.explorer.wording import describe_galaxy
+from galaxy_explorer.explorer.wording import describe_galaxy, format_position
 from galaxy_explorer.settings import read_settings
 
 FOR_EVER = "public, max-age=31536000, immutable"
@@ -231,6 +231,12 @@ def tell_cell(key: str, name: str, digest: str, *place: str) -> bytes:
     return json.dumps(known).encode()
 
 
+def is_lasting(view: str) -> bool:
+    """Whether a picture never changes: an original from elsewhere may be there the next time."""
+    of_original = any(f".{kind}." in view for kind in ("original", RESIDUAL))
+    return not of_original or app_context().cutouts is None
+
+
 class PictureHandler(AuthRequestHandler):
     """Draws off the event loop, answers with a picture that the browser may keep for ever."""
 
@@ -246,8 +252,7 @@ class PictureHandler(AuthRequestHandler):
 
     async def get(self, *parts: str) -> None:
         """Answer with what is drawn; 404 for what there is not."""
-        # An original may come from elsewhere and be there the next time: it is not kept.
-        keep = not any(f".{kind}." in parts[0] for kind in ("original", RESIDUAL))
+        keep = is_lasting(parts[0])
         key = self._draw.__name__, *parts
         made = _picture_cache().get(key) if keep else None
         if made is None:
@@ -266,12 +271,13 @@ class PictureHandler(AuthRequestHandler):
 @cache
 def warm_map(context: AppContext) -> None:
     """Draw in the background, once a process, the tiles that the map shows first."""
-    state = ExplorerState(context.bundle)
+    state = ExplorerState(context.bundle, pictures=context.first_pictures)
 
     def draw(make: Callable[..., bytes], address: str) -> None:
         parts = unquote(address).rsplit(".", 1)[0].split("/")[2:]
         _picture_cache().put((make.__name__, *parts), make(*parts))
 
+    _renderers().submit(format_position, 0.0, 0.0)  # a large library is read for the first one
     for address, _ in first_tiles(state):
         make = draw_galaxies if "/tile/" in address else draw_glow
         _renderers().submit(draw, make, address)

@@ -249,7 +249,7 @@ class GalaxyTab(pn.viewable.Viewer):
         self.alike = PictureSheet(self.on_message, tile_width=62, heading="")
         self.code_map = CodeMap(margin=(8, 12), visible=False)
         self.tasks = (
-            LatestTask(self.prepare_facts, self.fill_facts, lambda: True, lambda: True),
+            LatestTask(self.prepare_facts, self.fill_facts),
             LatestTask(self.prepare_alike, self.fill_alike),
             LatestTask(self.prepare_codes, self.fill_codes),
         )
@@ -275,7 +275,7 @@ class GalaxyTab(pn.viewable.Viewer):
 
     def appear(self, *, shown: bool) -> None:
         """Draw only while it can be seen."""
-        for task in self.tasks[1:]:
+        for task in self.tasks:
             task.shown = shown
 
     def on_message(self, message: dict[str, Any]) -> None:

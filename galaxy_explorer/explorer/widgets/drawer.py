@@ -59,7 +59,7 @@ class Drawer(pn.viewable.Viewer):
             stylesheets=[asset("drawer.css")],
         )  # fmt: skip
         self.view = pn.Column(
-            self.head, self.body, margin=0, sizing_mode="stretch_height",
+            self.head, self.body, margin=0, sizing_mode="stretch_both",
             stylesheets=[asset("drawer.css")],
         )  # fmt: skip
         state.param.watch(self.show, ["tab", "drawer"])
