@@ -35,8 +35,16 @@ COLUMN_WORDS = {
     "split": "Split",
     "ra": "Right ascension",
     "dec": "Declination",
+    "majax_arcmin": "Major axis",
+    "minax_arcmin": "Minor axis",
+    "posang": "Position angle",
+    "bmag": "B magnitude",
+    "kmag": "K magnitude",
+    "class_name": "Class",
 }
-COLUMN_UNITS = {"ra": "deg", "dec": "deg", "ttype": "T"}
+COLUMN_UNITS = {
+    "ra": "deg", "dec": "deg", "ttype": "T", "posang": "deg", "bmag": "mag", "kmag": "mag",
+}  # fmt: skip
 UNIT_SUFFIXES = {
     "arcsec": "arcsec",
     "arcmin": "arcmin",
@@ -45,6 +53,7 @@ UNIT_SUFFIXES = {
     "kpc": "kpc",
     "mpc": "Mpc",
     "pix": "pixel",
+    "px": "pixel",
 }
 
 
