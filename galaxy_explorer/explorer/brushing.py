@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -102,9 +103,7 @@ class BrushSet:
         """These brushes with this one, in place of the one on its column."""
         if self.of(brush.column) is None:
             return BrushSet((*self.brushes, brush))
-        return BrushSet(
-            tuple(brush if old.column == brush.column else old for old in self.brushes)
-        )
+        return BrushSet(tuple(brush if old.column == brush.column else old for old in self.brushes))
 
     def without(self, column: str) -> BrushSet:
         """These brushes but the one on a column."""
@@ -119,7 +118,9 @@ def format_brushes(brushes: BrushSet) -> str:
 def _format_one(brush: Brush) -> str:
     column = SHORT.get(brush.column) or _escaped(brush.column, brush.column in _FULL)
     parts = [_format_span(span) for span in brush.spans]
-    parts += [_escaped(word, word == UNKNOWN or bool(_SPAN.fullmatch(word))) for word in brush.words]
+    parts += [
+        _escaped(word, word == UNKNOWN or bool(_SPAN.fullmatch(word))) for word in brush.words
+    ]
     return f"{column}:{','.join(parts + [UNKNOWN] * brush.missing)}"
 
 
@@ -172,13 +173,17 @@ BARS = 22
 """About as many bars as fit a histogram of the strip."""
 MOST_VALUES = 20
 MOST_WORDS = 24
+SAMPLE = 10_000
+"""Galaxies of which it is seen at once that a column has many values."""
 RANGE_PERCENTILES = (0.5, 99.5)
 """Where the bars of many values begin and end: the outer bars hold what lies beyond."""
 SKEWED = 0.2
 """Numbers whose median lies lower in their range than this share are shown by their logarithm."""
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 RENARD = {
-    20: (1, 1.12, 1.25, 1.4, 1.6, 1.8, 2, 2.24, 2.5, 2.8, 3.15, 3.55, 4, 4.5, 5, 5.6, 6.3, 7.1, 8, 9),
+    20: (
+        1, 1.12, 1.25, 1.4, 1.6, 1.8, 2, 2.24, 2.5, 2.8, 3.15, 3.55, 4, 4.5, 5, 5.6, 6.3, 7.1, 8, 9
+    ),
     10: (1, 1.25, 1.6, 2, 2.5, 3.15, 4, 5, 6.3, 8),
     5: (1, 1.6, 2.5, 4, 6.3),
     1: (1,),
@@ -195,17 +200,18 @@ KEPT_MASKS = 32
 class BrushColumn:
     """A column of the catalogue with its galaxies counted in bars.
 
-    stops: of numbers, the edges of the bars, or, where they are few values, these; half: half of
-    the least distance of these, 0 for edges; log: whether these are even in the logarithm. words:
-    of texts, the most frequent first, and all of them with their places (vocabulary; None for
-    numbers); more: how many share a bar. bars (N,): number of each galaxy's bar; the last is that
-    of the missing ones. values (N,): numbers, or places in the vocabulary.
+    stops: of numbers, the edges of the bars, or, where these are few, the values (few); half: how
+    far from one of these a number may lie, as T is rounded; log: whether edges are even in the
+    logarithm. words: of texts, the most frequent first, and all of them with their places
+    (vocabulary; None for numbers); more: how many share a bar. bars (N,): number of each galaxy's
+    bar; the last is that of the missing ones. values (N,): numbers, or places in the vocabulary.
     """
 
     name: str
     values: NDArray[np.number]
     bars: NDArray[np.uint8]
     stops: tuple[float, ...] = ()
+    few: bool = False
     half: float = 0.0
     words: tuple[str, ...] = ()
     log: bool = False
@@ -217,7 +223,7 @@ class BrushColumn:
         """Bars beside that of the missing values; words that have none of their own share one."""
         if self.vocabulary is not None:
             return len(self.words) + bool(self.more)
-        return len(self.stops) if self.half else len(self.stops) - 1
+        return len(self.stops) if self.few else len(self.stops) - 1
 
     @cached_property
     def totals(self) -> NDArray[np.int64]:
@@ -242,10 +248,9 @@ class BrushColumn:
             inside = known.copy()
             if low is not None:
                 inside &= self.values >= low - self.half
-            if high is not None and self.half:
-                inside &= self.values < high + self.half
-            elif high is not None:
-                inside &= self.values == low if low == high else self.values < high
+            if high is not None:
+                last = self.few and not self.half or low == high
+                inside &= self.values <= high if last else self.values < high + self.half
             mask |= inside
         return mask
 
@@ -278,12 +283,12 @@ def brush_column(bundle: Bundle, name: str) -> BrushColumn:
 def number_column(name: str, values: NDArray[np.number]) -> BrushColumn:
     """A column of numbers (N,) in bars; what is not finite is missing."""
     known = np.isfinite(values)
-    stops, half, log = _stops(name, values[known].astype(np.float64))
-    edges = np.array([*(np.array(stops) - half), stops[-1] + half] if half else stops)
-    last = len(edges) - 2
-    bars = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, last)
-    bars[~known] = last + 1
-    return BrushColumn(name, values, _kept(bars), stops, half, log=log)
+    stops, few, log = _stops(name, values[known].astype(np.float64))
+    half = 0.5 if name == "ttype" and few else 0.0
+    n = len(stops) if few else len(stops) - 1
+    bars = np.clip(np.searchsorted(np.array(stops) - half, values, side="right") - 1, 0, n - 1)
+    bars[~known] = n
+    return BrushColumn(name, values, _kept(bars), stops, few, half, log=log)
 
 
 def word_column(
@@ -315,26 +320,25 @@ def _kept(bars: NDArray[np.integer]) -> NDArray[np.uint8]:
     return made
 
 
-def _stops(name: str, known: NDArray[np.float64]) -> tuple[tuple[float, ...], float, bool]:
-    """Stops, half and log of a `BrushColumn`."""
+def _stops(name: str, known: NDArray[np.float64]) -> tuple[tuple[float, ...], bool, bool]:
+    """Stops, few and log of a `BrushColumn`."""
     if not len(known):
-        return (0.0,), 0.5, False
-    first, last = math.floor(known.min() + 0.5), math.floor(known.max() + 0.5)
-    if name == "ttype" and last - first < MOST_BARS:
-        return tuple(map(float, range(first, last + 1))), 0.5, False
-    few = np.unique(known[:: max(1, len(known) // 10_000)])
-    few = np.unique(known) if len(few) <= MOST_VALUES else few
-    if len(few) <= MOST_VALUES:
-        if (few == few.round()).all() and last - first < MOST_BARS:
-            return tuple(map(float, range(first, last + 1))), 0.5, False
-        gaps = np.diff(few)
-        return tuple(few.tolist()), float(gaps.min()) / 2 if len(gaps) else 0.5, False
+        return (0.0,), True, False
+    least, most = math.floor(known.min() + 0.5), math.floor(known.max() + 0.5)
+    whole = tuple(map(float, range(least, min(most, least + MOST_BARS) + 1)))
+    if name == "ttype" and len(whole) <= MOST_BARS:
+        return whole, True, False
+    values = np.unique(known[:: max(1, len(known) // SAMPLE)])
+    values = np.unique(known) if len(values) <= MOST_VALUES else values
+    if len(values) <= MOST_VALUES:
+        even = len(whole) <= MOST_BARS and (values == values.round()).all()
+        return whole if even else tuple(values.tolist()), True, False
     low, middle, high = np.percentile(known, (RANGE_PERCENTILES[0], 50, RANGE_PERCENTILES[1]))
     if high <= low:
         low, high = known.min(), known.max()
     if low > 0 and middle - low < SKEWED * (high - low):
-        return _log_edges(low, high), 0.0, True
-    return _even_edges(low, high), 0.0, False
+        return _log_edges(low, high), False, True
+    return _even_edges(low, high), False, False
 
 
 def _even_edges(low: float, high: float) -> tuple[float, ...]:
@@ -359,13 +363,13 @@ def _log_edges(low: float, high: float) -> tuple[float, ...]:
 
 def ticks(column: BrushColumn) -> list[tuple[float, str]]:
     """Numbers written below the bars: place in bars from the left edge, and words."""
-    stops, shift = column.stops, 0.5 if column.half else 0.0
+    stops, shift = column.stops, 0.5 if column.few else 0.0
     if column.log:
         leading = [f"{stop:.3e}".split("e")[0] for stop in stops]
         tries = [[i for i, one in enumerate(leading) if one[0] in few and one.endswith("000")]
                  for few in ("125", "13", "1")]  # fmt: skip
     else:
-        step = min((b - a for a, b in zip(stops, stops[1:], strict=False)), default=1.0)
+        step = min((b - a for a, b in pairwise(stops)), default=1.0)
         whole = [round(stop / step) for stop in stops]
         tries = [[i for i, n in enumerate(whole) if n % every == 0]
                  for every in (1, 2, 4, 5, 8, 10, 20, 40)]  # fmt: skip

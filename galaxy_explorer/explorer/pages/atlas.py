@@ -19,6 +19,7 @@ from galaxy_explorer.explorer.plots.gestures import Cell, combined, parse_asked
 from galaxy_explorer.explorer.plots.ttype_histogram import t_histogram, update_t_histogram
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import ALL, cell_url, glow_url, one_url, tile_url
+from galaxy_explorer.explorer.widgets.brushes import Brushes
 from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.explorer.widgets.controls import (
     SMALL,
@@ -82,6 +83,7 @@ class AtlasPage(pn.viewable.Viewer):
         )
         stage = pn.Column(
             pn.pane.Bokeh(self.map.figure, sizing_mode="stretch_both", margin=0),
+            Brushes(state, context),
             sizing_mode="stretch_both",
             margin=0,
         )
