@@ -23,8 +23,8 @@ from galaxy_explorer.explorer.context import PROJECTS, AppContext, app_context
 from galaxy_explorer.explorer.export.dialog import ExportDialog
 from galaxy_explorer.explorer.links import link_query, restore
 from galaxy_explorer.explorer.pages.registry import FORMER, PAGES, offered_pages, warm_pages
-from galaxy_explorer.explorer.search import label_columns
 from galaxy_explorer.explorer.pictures.tiles import map_tiles
+from galaxy_explorer.explorer.search import label_columns
 from galaxy_explorer.explorer.server import routes  # guards the server, adds the pictures
 from galaxy_explorer.explorer.server.sessions import (
     detach_page_from_session,
@@ -233,7 +233,10 @@ def build_page(context: AppContext) -> pmui.Page:
         main.styles = {**main.styles, "pointer-events": "none"}
         pn.state.onload(partial(main.param.update, styles={"min-width": "0"}))
     main.append(tools.export.dialog)
-    whole = pn.Row(main, drawer, sizing_mode="stretch_both", margin=0)
+    whole = pn.Row(
+        main, drawer, sizing_mode="stretch_both", margin=0, stylesheets=[asset("drawer.css")],
+        css_classes=["whole"],
+    )  # fmt: skip
     return _page(whole, header=[navigation, tools, here])
 
 

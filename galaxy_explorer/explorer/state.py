@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.bundle.catalogue import release_memory
+from galaxy_explorer.errors import BadQuery
+from galaxy_explorer.explorer.brushing import BrushSet, all_of, format_brush, mask_of, passing
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.wording import (
     format_clustering,
@@ -41,8 +43,9 @@ LEARNT = "learnt-"
 class ExplorerState(param.Parameterized):
     """The choices of one visitor; `selection` is the one truth about what is selected.
 
-    Whatever selects (a lasso, a click on a cluster, a bar) calls `select`; whatever shows the
-    selection reads `selection`: sorted row numbers of the bundle's catalogue.
+    Whatever selects (a lasso, a click on a cluster, a search) calls `select`; whatever shows the
+    selection reads `selection`: sorted row numbers of the bundle's catalogue. Brushes narrow it:
+    `selection` holds the rows of `base`, all where that is empty, that pass all `brushes`.
     """
 
     clustering: Any = param.Selector(check_on_set=True, doc="Key of the clustering that is shown.")
@@ -54,6 +57,12 @@ class ExplorerState(param.Parameterized):
     )
     selection = param.Array(constant=True, doc="Selected rows: sorted, unique int64, read-only.")
     selection_label = param.String(constant=True, doc="The selection in words; empty if none.")
+    base = param.Array(constant=True, doc="Rows that `select` was given, as `selection` has them.")
+    base_label = param.String(constant=True, doc="How these were chosen, in words.")
+    brushes: Any = param.ClassSelector(
+        class_=BrushSet, default=BrushSet(), constant=True, instantiate=False,
+        doc="What columns of the catalogue may be; see `brush`.",
+    )  # fmt: skip
     results: Any = param.Parameter(
         doc="What the last search found (`SearchResults`), in its order."
     )
@@ -74,13 +83,17 @@ class ExplorerState(param.Parameterized):
     like = param.Integer(
         default=None, allow_None=True, doc="Row of the galaxy that others are generated like."
     )
-    page_words = param.Dict(default={}, doc="What pages keep in the address beside the choices here.")
+    page_words = param.Dict(
+        default={}, doc="What pages keep in the address beside the choices here."
+    )
 
     def __init__(self, bundle: Bundle, **params: Any) -> None:
         keys = list(bundle.clusterings)
         default = bundle.manifest.default_clustering
         super().__init__(
-            selection=_rows(()), display=params.pop("display", None) or DisplaySettings()
+            selection=_rows(()),
+            base=_rows(()),
+            display=params.pop("display", None) or DisplaySettings(),
         )
         self.bundle = bundle
         self._offer("clustering", keys, default)
@@ -104,19 +117,51 @@ class ExplorerState(param.Parameterized):
         setattr(self, name, value)
 
     def select(self, rows: ArrayLike | Iterable[int], label: str) -> None:
-        """Select rows of the catalogue; `label` says in words how. No rows: nothing selected.
+        """Select rows of the catalogue; `label` says in words how. No rows: all that pass brushes.
 
         Raises IndexError for a row outside the catalogue.
         """
         chosen = _rows(rows)
         if len(chosen) and not 0 <= chosen[0] <= chosen[-1] < len(self.bundle):
             raise IndexError(f"rows {chosen[0]}..{chosen[-1]} of a bundle of {len(self.bundle)}")
-        label = label if len(chosen) else ""
-        changes: dict[str, Any] = {}
-        if not np.array_equal(chosen, self.selection):
-            changes |= {"selection": chosen, "tab": "selection"}
-        if label != self.selection_label:
-            changes["selection_label"] = label
+        self._settle(chosen, label if len(chosen) else "", self.brushes)
+
+    def brush(self, brushes: BrushSet) -> None:
+        """Narrow what is selected to the galaxies that pass all brushes.
+
+        Raises BadQuery for a column that cannot be brushed so, or that there is not.
+        """
+        columns = brush_columns(self.bundle)
+        if absent := [one.column for one in brushes.brushes if one.column not in columns]:
+            raise BadQuery(f"brush {absent[0][:40]!r}: there is no such column to choose by")
+        self._settle(self.base, self.base_label, brushes)
+
+    @property
+    def none_pass(self) -> bool:
+        """Whether galaxies are asked for and none is as asked: then nothing is selected."""
+        return not len(self.selection) and bool(len(self.brushes))
+
+    def _settle(self, base: NDArray[np.int64], base_label: str, brushes: BrushSet) -> None:
+        """Take over what is chosen; watchers hear of it once, of what has changed."""
+        passed = all_of([passing(self.bundle, brush) for brush in brushes.brushes])
+        rows, words = base, [base_label] if base_label else []
+        if passed is not None:
+            chosen = passed & mask_of(len(passed), base) if len(base) else passed
+            rows = _rows(np.flatnonzero(chosen))
+            words += [format_brush(brush) for brush in brushes.brushes]
+        now = {
+            "selection": rows,
+            "selection_label": ", ".join(words) if len(rows) else "",
+            "base": base,
+            "base_label": base_label,
+            "brushes": brushes,
+        }
+        before = {name: getattr(self, name) for name in now}
+        changes = {
+            name: value for name, value in now.items() if not np.array_equal(value, before[name])
+        }
+        if "selection" in changes:
+            changes["tab"] = "selection"
         with param.edit_constant(self):
             self.param.update(**changes)
 
@@ -151,8 +196,8 @@ class ExplorerState(param.Parameterized):
             self.colour_by = same[0] if same else columns[0]
 
     def clear(self) -> None:
-        """Select nothing."""
-        self.select((), "")
+        """Select nothing and brush nothing."""
+        self._settle(_rows(()), "", BrushSet())
 
     @property
     def labels(self) -> NDArray[np.int16]:
@@ -233,6 +278,11 @@ def _colour_columns(bundle: Bundle) -> tuple[str, ...]:
     columns = [name for name in first + rest if can_colour(bundle.catalogue.stored(name))]
     release_memory()
     return ("cluster", *columns)
+
+
+def brush_columns(bundle: Bundle) -> list[str]:
+    """The columns of the catalogue that can be brushed: those that can colour the map."""
+    return [name for name in _colour_columns(bundle) if name in bundle.column_names]
 
 
 def about_of(key: str) -> str:

@@ -20,6 +20,7 @@ from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap, cluster_centres
 from galaxy_explorer.explorer.plots.gestures import Cell, Name, combined, parse_asked
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import ALL, cell_url, glow_url, one_url, tile_url
+from galaxy_explorer.explorer.widgets.brushes import Brushes
 from galaxy_explorer.explorer.widgets.components import HtmlPane, when_loaded
 from galaxy_explorer.explorer.widgets.controls import (
     SMALL,
@@ -40,7 +41,8 @@ class AtlasPage(pn.viewable.Viewer):
         super().__init__(**params)
         self.state, self.context, self.stamps = state, context, context.stamps
         self.map = GalaxyMap(
-            map_tiles(state.bundle, state.clustering), lambda m: when_loaded(partial(self._on_map, m))
+            map_tiles(state.bundle, state.clustering),
+            lambda m: when_loaded(partial(self._on_map, m)),
         )
         self._name()
         self._show()
@@ -66,7 +68,7 @@ class AtlasPage(pn.viewable.Viewer):
         top = pn.Row(self.view_button, words, css_classes=["over"], stylesheets=style, margin=0)
         self._layout = pn.Column(
             pn.pane.Bokeh(self.map.figure, sizing_mode="stretch_both", margin=0),
-            top, self.view_panel,
+            top, self.view_panel, Brushes(state, context),
             sizing_mode="stretch_both", margin=0, css_classes=["stage"], stylesheets=style,
         )  # fmt: skip
 

@@ -141,9 +141,7 @@ def context_of(digest: str) -> AppContext:
     return context
 
 
-def view_of(
-    key: str, kinds: Sequence[str] = PICTURES
-) -> tuple[AppContext, str, DisplaySettings]:
+def view_of(key: str, kinds: Sequence[str] = PICTURES) -> tuple[AppContext, str, DisplaySettings]:
     """Context, kind of pictures and display settings of a <view>. Raises KeyError."""
     try:
         digest, pictures, token = key.split(".", 2)

@@ -386,3 +386,28 @@ class TypeMorph(_EmulatorComponent):
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
     _esm = script("morph.js")
+
+
+class BrushStrip(MessageComponent):
+    """Small histograms that are brushed, side by side, each of a column of a catalogue.
+
+    Reports {"brush": name, "spans": [[from, to], ...], "words": [...], "missing": bool, "final":
+    bool, "serial": number}, an end of null being open; {"clear": name or "" for all}, {"base":
+    false}, {"add": name} and {"remove": name}. While a brush moves (not final), `tell` answers
+    with what the histograms show now, and the serial number of the report.
+    """
+
+    histograms = param.List(default=[], doc="What `brushes.histogram` gives, one a column.")
+    fronts = param.List(default=[], doc="Galaxies that pass, of each histogram's bars.")
+    brushes = param.Dict(default={}, doc="spans, words, missing and told of each brushed column.")
+    count = param.String(default="", doc="How many galaxies pass, in words.")
+    none = param.Boolean(default=False, doc="Whether none passes.")
+    base = param.String(default="", doc="What else narrows, in words; empty if nothing does.")
+    offered = param.List(default=[], doc="[name, words] of the columns that can be added.")
+
+    _esm = script("brush_histogram.js", "brushes.js")
+    _stylesheets = [STYLES, asset("brushes.css")]  # noqa: RUF012
+
+    def tell(self, answer: dict[str, Any]) -> None:
+        """Send the browser an answer."""
+        self._send_msg(answer)

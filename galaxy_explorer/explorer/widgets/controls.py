@@ -61,7 +61,7 @@ def model_controls(state: ExplorerState) -> pn.viewable.Viewable:
     for key in state.param.clustering.objects:
         clustering = bundle.clusterings[key]
         of_model.setdefault(clustering.model, {})[format_features(clustering)] = key
-    if len(state.param.clustering.objects) < 2:  # noqa: PLR2004
+    if len(state.param.clustering.objects) < 2:
         return pn.Spacer(height=0, margin=0)
     recommended = bundle.clusterings[best].model
     models = {

@@ -77,10 +77,22 @@ RESIDUAL_LIMIT = 0.1
 """End of the residual's colour scale, in stretched units (the brightest centres are near 1)."""
 RESIDUAL, DECONVOLVED = "residual", "deconvolved"
 N_ALIKE = 12
-TOLD = frozenset({
-    "galaxy_id", "ra", "dec", "ttype", "ttype_class", "split", "source", "image", "sky", "taken",
-    "sky_sigma", *(f"sky{part}_{band}" for part in ("", "_sigma") for band in range(4)),
-})
+TOLD = frozenset(
+    {
+        "galaxy_id",
+        "ra",
+        "dec",
+        "ttype",
+        "ttype_class",
+        "split",
+        "source",
+        "image",
+        "sky",
+        "taken",
+        "sky_sigma",
+        *(f"sky{part}_{band}" for part in ("", "_sigma") for band in range(4)),
+    }
+)
 """Columns that are told in other words, or say nothing of a galaxy."""
 
 STYLES = """
@@ -218,9 +230,9 @@ def facts(state: ExplorerState, row: int) -> Html:
 class GalaxyView(MessageComponent):
     """One galaxy, large; reports {"walk": ±1}, {"kind": key} and {"do": name}."""
 
-    galaxy = param.Dict(default={}, doc="row, name, line below it, place among those walked through.")
-    kinds = param.List(default=[], doc="key, title, words and address (with @row) of each picture.")
-    first = param.String(default="reconstruction", doc="Key of the picture that is shown first.")
+    galaxy = param.Dict(default={}, doc="row, name, line, place among others.")
+    kinds = param.List(default=[], doc="key, title, words, address (with @row) of each.")
+    first = param.String(default="reconstruction", doc="Key of the first picture.")
     actions = param.List(default=[], doc="[name, title] of each button.")
 
     _esm = script("galaxy.js")
@@ -229,7 +241,7 @@ class GalaxyView(MessageComponent):
 class GalaxyTab(pn.viewable.Viewer):
     """The drawer's view of the galaxy in focus.
 
-    walk: called with +1 or -1, where the next galaxy is asked for; place: where it stands, in words.
+    walk: called with +1 or -1 for the next galaxy; place: where this one stands, in words.
     """
 
     def __init__(
@@ -398,7 +410,10 @@ def coded_model(state: ExplorerState) -> str:
     return model if AUTOENCODERS[state.bundle.models[model].kind].maps == 1 else ""
 
 
-def catalogue_entries(bundle: Bundle, row: int) -> tuple[list[dict[str, str]], list[dict[str, Any]]]:
+Entries = list[dict[str, str]]
+
+
+def catalogue_entries(bundle: Bundle, row: int) -> tuple[Entries, Entries]:
     """What the catalogue says of a galaxy: name and value with its unit, and attributes.
 
     An attribute is a number from 0 to 1 with the interval in which it lies, of columns such as
@@ -406,8 +421,8 @@ def catalogue_entries(bundle: Bundle, row: int) -> tuple[list[dict[str, str]], l
     """
     names = [name for name in bundle.column_names if "/" not in name and name not in TOLD]
     ends = {name: (f"{name}_inf", f"{name}_sup") for name in names if f"{name}_sup" in names}
-    attributes: list[dict[str, Any]] = []
-    entries = []
+    entries: Entries = []
+    attributes: Entries = []
     for name in names:
         value = bundle.column(name)[row]
         words = format_value(value, column_unit(name))

@@ -10,6 +10,7 @@ import panel as pn
 import param
 from numpy.typing import NDArray
 
+from galaxy_explorer.explorer.brushing import all_of, passing
 from galaxy_explorer.explorer.plots.palette import T_COLOURS, UNKNOWN_COLOUR, cluster_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import T_NAMES
 from galaxy_explorer.explorer.widgets.components import MessageComponent, script
@@ -41,24 +42,24 @@ class SelectionSummary(MessageComponent):
 class SelectionTab(pn.viewable.Viewer):
     """The drawer's view of the selection; with none, of all galaxies.
 
-    Bars show the galaxies among which one chooses: those that were selected by other means. A click
-    on a bar selects its galaxies, with the Shift key beside those of other bars; again, all of them.
+    Bars show the galaxies among which one chooses: those that were selected by other means. A
+    click on a bar selects its galaxies, with the Shift key beside those of other bars; a second
+    click all of them.
     """
 
     def __init__(
-        self, state: ExplorerState, context: AppContext, on_export: Callable[[], None], **params: Any
-    ) -> None:
+        self, state: ExplorerState, context: AppContext, on_export: Callable[[], None],
+        **params: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**params)
         self.state, self._export = state, on_export
         self.summary = SelectionSummary(self.on_message, margin=(0, 12))
-        self.gallery = ResultGallery(
-            state, context.stamps, page_size=GALLERY_PAGE, tile_width=62
-        )
-        self.base: NDArray[np.int64] = state.selection
-        self.base_label = state.selection_label
+        self.gallery = ResultGallery(state, context.stamps, page_size=GALLERY_PAGE, tile_width=62)
+        self.base: NDArray[np.int64] = state.base
+        self.base_label = state.base_label
         self.chosen: set[tuple[str, int]] = set()
         self._own = False
-        state.param.watch(self._changed, ["selection", "selection_label", "clustering"])
+        state.param.watch(self._changed, ["base", "selection", "selection_label", "clustering"])
         self.show()
         self.view = pn.Column(
             self.summary,
@@ -69,9 +70,9 @@ class SelectionTab(pn.viewable.Viewer):
     def __panel__(self) -> pn.Column:
         return self.view
 
-    def _changed(self, *_: param.parameterized.Event) -> None:
-        if not self._own:
-            self.base, self.base_label = self.state.selection, self.state.selection_label
+    def _changed(self, *events: param.parameterized.Event) -> None:
+        if not self._own and "base" in {event.name for event in events}:
+            self.base, self.base_label = self.state.base, self.state.base_label
             self.chosen = set()
         self.show()
 
@@ -80,7 +81,11 @@ class SelectionTab(pn.viewable.Viewer):
         return self.state.t_classes if group == TYPES else self.state.labels
 
     def _all(self) -> NDArray[np.int64]:
-        return self.base if len(self.base) else np.arange(len(self.state.bundle))
+        """The galaxies among which one chooses: of the brushes' too."""
+        rows = self.base if len(self.base) else np.arange(len(self.state.bundle))
+        brushes = self.state.brushes.brushes
+        passed = all_of([passing(self.state.bundle, brush) for brush in brushes])
+        return rows if passed is None else rows[passed[rows]]
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
@@ -98,15 +103,14 @@ class SelectionTab(pn.viewable.Viewer):
         one = (group, bar)
         same = {other for other in self.chosen if other[0] == group} if add else set()
         self.chosen = same ^ {one} if add else ({one} - self.chosen)
-        rows, words = self._all(), ""
+        rows, words = self.base, ""
         if self.chosen:
+            rows = self._all()
             bars = sorted(number for _, number in self.chosen)
             rows = rows[np.isin(self._places(group)[rows], bars)]
             names = [self._bar_name(group, number) for number in bars]
             words = f"{'T ' * (group == TYPES)}{' or '.join(names)}"
             words += f" of {self.base_label}" if self.base_label else ""
-        elif not len(self.base):
-            rows = rows[:0]
         self._own = True
         self.state.select(rows, words or self.base_label)
         self._own = False
@@ -119,9 +123,9 @@ class SelectionTab(pn.viewable.Viewer):
 
     def show(self) -> None:
         """Show what is selected."""
-        selected = len(self.state.selection) > 0
-        n = len(self.state.selection) if selected else len(self.state.bundle)
         rows = self._all()
+        selected = len(self.state.selection) > 0
+        n = len(self.state.selection) if selected or self.state.none_pass else len(rows)
         typed = self.state.t_classes[rows] >= 0
         none = int(len(rows) - typed.sum())
         actions = [["label", "Label these"], ["export", "Export"], ["clear", "Clear"]]
