@@ -16,13 +16,14 @@ from galaxy_explorer.explorer.pictures.tiles import map_tiles
 from galaxy_explorer.explorer.plots.colouring import legend, map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap, cluster_centres
 from galaxy_explorer.explorer.plots.gestures import Cell, combined, parse_asked
+from galaxy_explorer.explorer.plots.palette import cluster_colours
 from galaxy_explorer.explorer.plots.ttype_histogram import t_histogram, update_t_histogram
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import ALL, cell_url, glow_url, one_url, tile_url
+from galaxy_explorer.explorer.widgets.cluster_list import ClusterList
 from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.explorer.widgets.controls import (
     SMALL,
-    clustering_select,
     colour_select,
     display_controls,
     label_these,
@@ -56,10 +57,11 @@ class AtlasPage(pn.viewable.Viewer):
             options=list(DRAWN), value=DRAWN[0], label="The map shows", **SMALL
         )
         drawn.param.watch(lambda event: self.map.show_pictures(on=event.new == DRAWN[0]), "value")
+        self.clusters = ClusterList(state, context)
         side = pn.Column(
             self._introduction(),
             drawn,
-            clustering_select(self.state),
+            self.clusters.opener,
             colour_select(self.state),
             HtmlPane(
                 pn.bind(self._legend, self.state.param.colour_by, self.state.param.clustering),
@@ -85,7 +87,10 @@ class AtlasPage(pn.viewable.Viewer):
             sizing_mode="stretch_both",
             margin=0,
         )
-        self._layout = pn.Row(stage, side, sizing_mode="stretch_both", margin=0)
+        self._layout = pn.Row(
+            self.clusters, stage, side,
+            sizing_mode="stretch_both", margin=0, styles={"position": "relative"},
+        )  # fmt: skip
 
     def _picture_controls(self) -> list[pn.viewable.Viewable]:
         """Which pictures, what they are, how they are shown."""
@@ -128,8 +133,9 @@ class AtlasPage(pn.viewable.Viewer):
         return mask
 
     def _name(self) -> None:
-        key = self.state.clustering
-        self.map.name(cluster_centres(self.state.bundle, key), self.state.bundle.cluster_names(key))
+        bundle, key = self.state.bundle, self.state.clustering
+        colours = cluster_colours(bundle.clusterings[key].clusters)
+        self.map.name(cluster_centres(bundle, key), bundle.cluster_names(key), colours)
 
     def _show(self) -> None:
         state, selection = self.state, ALL

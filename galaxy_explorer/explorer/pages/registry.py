@@ -30,6 +30,12 @@ def has_psf_model(context: AppContext) -> bool:
     return psf_model_name(context.bundle) is not None
 
 
+def has_merger_tree(context: AppContext) -> bool:
+    """Whether the bundle was evaluated with a tree of its galaxies."""
+    evaluation = context.bundle.evaluation
+    return evaluation is not None and bool(evaluation.trees)
+
+
 def warm_emulator(context: AppContext) -> None:
     """Draw what the Emulator page shows first, where the bundle has a prior."""
     if context.bundle.priors:
@@ -60,12 +66,11 @@ class PageEntry:
 
 PAGES: dict[str, PageEntry] = {
     "atlas": PageEntry("Atlas", "atlas", "AtlasPage", "galaxies"),
-    "clusters": PageEntry("Clusters", "clusters", "ClustersPage", "galaxies"),
-    "trend": PageEntry("Trend", "trend", "TrendPage", "galaxies"),
     "find": PageEntry("Find", "find", "FindPage", "galaxies"),
     "my_galaxy": PageEntry("My galaxy", "my_galaxy", "MyGalaxyPage", "galaxies"),
     "labels": PageEntry("Labels", "labels.page", "LabelsPage", "galaxies"),
     "codebooks": PageEntry("Codebooks", "codebooks.page", "CodebooksPage", "models"),
+    "merger": PageEntry("Merger tree", "merger_tree", "MergerTreePage", "models", has_merger_tree),
     "vocabulary": PageEntry("Vocabulary", "vocabulary", "VocabularyPage", "models", has_code_maps),
     "deconvolution": PageEntry(
         "Deconvolution", "deconvolution", "DeconvolutionPage", "models", has_psf_model

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.assets import asset
 from galaxy_explorer.explorer.pictures.tiles import MAX_ZOOM, cells_along, finest_side, unit_map
-from galaxy_explorer.explorer.plots.palette import cluster_colour, describe
+from galaxy_explorer.explorer.plots.palette import describe
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle
@@ -125,8 +125,15 @@ class GalaxyMap:
         words = f"Map of {n:,} galaxies, neighbours look alike; Find and Clusters list them"
         describe(plot, words)
 
-    def name(self, places: dict[int, NDArray[Any]], names: Sequence[ClusterName]) -> None:
+    def name(
+        self,
+        places: dict[int, NDArray[Any]],
+        names: Sequence[ClusterName],
+        colours: Sequence[str],
+    ) -> None:
         """Write the names of clusters at these places of the unit map, those before others first.
+
+        names, colours: of each cluster, by its number.
 
         Each from the zoom on at which it covers none that is before it.
         """
@@ -135,7 +142,7 @@ class GalaxyMap:
             "x": [float(place[0]) for place in places.values()],
             "y": [float(place[1]) for place in places.values()],
             "text": texts,
-            "colour": [cluster_colour(cluster) for cluster in places],
+            "colour": [colours[cluster] for cluster in places],
             "zoom": free_zooms([*places.values()], texts),
         }
 

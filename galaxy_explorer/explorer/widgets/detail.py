@@ -21,7 +21,7 @@ from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.display import encode
 from galaxy_explorer.explorer.plots.clusterings import format_residual, residual_pictures
-from galaxy_explorer.explorer.plots.palette import cluster_colour
+from galaxy_explorer.explorer.plots.palette import UNKNOWN_COLOUR, cluster_colours
 from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.explorer.wording import (
     error_percentile,
@@ -166,12 +166,13 @@ def facts(state: ExplorerState, row: int) -> Html:
     place = float(bundle.column("ra")[row]), float(bundle.column("dec")[row])
     services = [{"name": name, "address": url} for name, url in sky_links(*place).items()]
     name = bundle.cluster_names(state.clustering)[cluster].name
+    colour = [*cluster_colours(clustering.clusters), UNKNOWN_COLOUR][cluster]  # -1: in none
     sure = f"{cluster}, {name}; probability {clustering.responsibility[row]:.3f}"
     entries = {
         "Position": format_position(*place),
         "Look up in": render("detail.links", services=services),
         "Hubble type": f"{ttype}, from {source}" if ttype != "no T" else f"not known ({source})",
-        "Cluster": render("detail.cluster", colour=cluster_colour(cluster), words=sure),
+        "Cluster": render("detail.cluster", colour=colour, words=sure),
         "Clustering": state.words(state.clustering),
         "Reconstruction": f"mean squared error {error:.2e} in stretched units, "
         f"larger than or equal to {percentile:.0f} % of the training galaxies",
