@@ -82,10 +82,11 @@ function makeTable(model, address) {
 }
 
 function makeRow(model, row, address) {
-  const box = element("div", "tile-row")
+  const box = element("div", `tile-row ${row.title ? "titled" : ""}`)
   if (row.title) box.append(makeHeading(row))
   if (row.tiles.length) {
     const line = element("div", "tile-line")
+    line.style.setProperty("--count", row.tiles.length)
     line.append(...row.tiles.map((tile) => makeTile(model, tile, address)))
     box.append(line)
   }

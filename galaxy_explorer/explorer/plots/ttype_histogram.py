@@ -172,6 +172,7 @@ def panels(
             names[cluster.id] if names else "",
             colours[cluster.id],
         )
+        | {"top": f"{100 * top:.0f} %" if share else f"{top:,.0f}"}
         | _stability(jaccard[cluster.id] if cluster.id < len(jaccard) else None)
         for cluster in ordered(clusters, order)
     ]

@@ -10,7 +10,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from galaxy_explorer.explorer.assets import Html, render
-from galaxy_explorer.explorer.plots.palette import ORDER_COLOURS, T_COLOURS
+from galaxy_explorer.explorer.plots.palette import ORDER_COLOURS
 from galaxy_explorer.explorer.plots.ttype_histogram import STABLE, format_mean
 from galaxy_explorer.explorer.widgets.components import HtmlPane
 
@@ -82,7 +82,7 @@ def type_key(clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None]
     parts += [f"{empty} empty"] * bool(empty)
     faint = sum(value is not None and value < STABLE for value in jaccard)
     return render(
-        "parts.type_key", ramp=T_COLOURS, type_rule=TYPE_RULE,
+        "parts.type_key", type_rule=TYPE_RULE,
         order=ORDER_COLOURS, order_rule=ORDER_RULE,
         kinds=" · ".join(parts), kind_rule=KIND_RULE,
         faint=f"faint: {faint} not stable" if jaccard else "", faint_rule=JACCARD_RULE,

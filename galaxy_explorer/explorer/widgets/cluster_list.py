@@ -22,7 +22,7 @@ from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.display import encode_sheet
 from galaxy_explorer.explorer.plots.palette import cluster_colours
 from galaxy_explorer.explorer.plots.print import TrendColumn, trend_figure
-from galaxy_explorer.explorer.plots.ttype_histogram import format_mean, panels
+from galaxy_explorer.explorer.plots.ttype_histogram import format_mean, format_number, panels
 from galaxy_explorer.explorer.state import cluster_rows
 from galaxy_explorer.explorer.widgets.cluster_headings import (
     STYLES,
@@ -56,8 +56,10 @@ LIST, MULTIPLES = "List", "All histograms"
 PICTURES = 5
 """Galaxies on a card."""
 SHEET_COLUMNS = 16
-TILE, PANEL = 44, 150
-"""Least width of a picture on a card, and of one of the small multiples (CSS pixels)."""
+FEW = 16
+"""Up to so many clusters keep their pictures where all histograms are shown."""
+TILE, PANEL, WIDE = 44, 150, 300
+"""Least width of a picture, and of one of many or of few small multiples (CSS pixels)."""
 PRINTED = 12
 """Clusters that a printed figure has room for."""
 HASH_DIGITS = 12
@@ -79,6 +81,12 @@ LIST_STYLES = """
   :host(.multiples) { max-height: 88vh; }
 }
 """
+FOOT_STYLES = """
+:host {
+  position: sticky; bottom: -8px; z-index: 2; padding: 4px 0 8px; overflow: auto;
+  background: var(--panel-background-color);
+}
+"""
 
 
 def card(cluster: ClusterSummary, panel: dict[str, Any]) -> dict[str, Any]:
@@ -86,13 +94,15 @@ def card(cluster: ClusterSummary, panel: dict[str, Any]) -> dict[str, Any]:
 
     panel: what `panels` has of the cluster.
     """
-    kind = f", {panel['kind']}" if panel["kind"] else ""
-    mean = f"mean T {format_mean(cluster)}{kind}" if cluster.n_ttype else "no T known"
+    mean, scatter = format_number(cluster.ttype_mean), format_number(cluster.ttype_std)
     return {
         "id": cluster.id,
         "title": panel["name"] or f"Group {cluster.id}",
         "words": "; ".join(filter(None, [panel["words"], panel["stability_words"]])),
-        "notes": [mean, f"{cluster.n_ttype:,} of {cluster.count:,} have a T"],
+        "notes": [
+            f"mean T {mean}, scatter {scatter}" if cluster.n_ttype else "mean T not known",
+            f"{cluster.n_ttype:,} of {cluster.count:,} have a T",
+        ],
         "faint": panel["unstable"],
         "tiles": [],
         **{name: panel[name] for name in ("bars", "tints", "colour")},
@@ -197,7 +207,7 @@ class ClusterList(pn.viewable.Viewer):
         self.task.ask()
 
     def _show_rows(self, *_: param.parameterized.Event) -> None:
-        multiples = self.show == MULTIPLES
+        multiples, few = self.show == MULTIPLES, len(self._clustering.clusters) <= FEW
         drawn = panels(
             self._clustering.clusters, share=True, jaccard=self._jaccard,
             names=[one.name for one in self.names],
@@ -206,10 +216,11 @@ class ClusterList(pn.viewable.Viewer):
         clusters = self.ordered()
         self.sheet.param.update(
             rows=[
-                card(one, values[one.id]) | {"tiles": [] if multiples else self._tiles(one)}
+                card(one, values[one.id])
+                | {"tiles": [] if multiples and not few else self._tiles(one)}
                 for one in clusters
             ],
-            row_width=PANEL if multiples else 0,
+            row_width=(WIDE if few else PANEL) if multiples else 0,
             label=f"{len(clusters)} clusters",
         )
         self.view.css_classes = ["cluster-list", *["multiples"] * multiples]
@@ -304,14 +315,14 @@ class ClusterList(pn.viewable.Viewer):
         close.on_click(lambda _: self.param.update(open=False))
         self.opener = pmui.Button(label="Clusters", size="small", variant="outlined")
         self.opener.on_click(lambda _: self.param.update(open=not self.open))
-        bar = {"flex-wrap": "wrap", "gap": "6px 10px", "align-items": "center"}
+        bar = {"justify-content": "space-between", "align-items": "center"}
         head = pn.Row(
-            choice("", self.param.show), choice("by", self.param.order, ORDERS), close,
-            sizing_mode="stretch_width", margin=(0, 0, 4, 0), styles=bar,
+            choice("Sorted by", self.param.order, ORDERS), close,
+            sizing_mode="stretch_width", margin=0, styles=bar,
         )  # fmt: skip
         self.actions = pn.Column(
             self.about, pn.Row(label_these(self.state), margin=0),
-            sizing_mode="stretch_width", margin=0, visible=False,
+            sizing_mode="stretch_width", margin=0, visible=False, stylesheets=[FOOT_STYLES],
         )  # fmt: skip
         advanced = pn.Column(
             clustering_select(self.state), self.twice, sizing_mode="stretch_width", margin=0
@@ -321,6 +332,7 @@ class ClusterList(pn.viewable.Viewer):
             disable_gutters=True, sizing_mode="stretch_width", margin=(8, 0), sx=COMPACT,
         )  # fmt: skip
         return pn.Column(
-            head, self.key, self.actions, self.sheet, self.downloads.buttons, fold,
+            head, choice("Shown as", self.param.show), self.key, self.sheet, self.actions,
+            self.downloads.buttons, fold,
             visible=self.open, sizing_mode="stretch_both", margin=0, stylesheets=[LIST_STYLES],
         )  # fmt: skip
