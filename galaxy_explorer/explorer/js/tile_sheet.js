@@ -3,7 +3,7 @@
 
 function makeHeading(row) {
   const named = row.id !== undefined
-  const head = element(named ? "button" : "div", `row-head ${row.faint ? "faint" : ""}`)
+  const head = element(named ? "button" : "div", `row-head ${row.unstable ? "unstable" : ""}`)
   if (named) {
     head.dataset.row = row.id
     head.title = row.words

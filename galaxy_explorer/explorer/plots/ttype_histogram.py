@@ -157,7 +157,7 @@ def panels(
     share: bars as share of the cluster's galaxies with T instead of counts. The scale is the same
     in all panels: the highest bar of the clusters with enough T to tell is 1; higher ones, of
     clusters with fewer, are cut off there. picked: selected members of each cluster. jaccard: how
-    well each cluster comes back in bootstraps; below STABLE it is drawn faintly. names: what each
+    well each cluster comes back in bootstraps; below STABLE it is marked. names: what each
     cluster is called.
     """
     heights = {c.id: _heights(c.histogram, share) for c in clusters}
@@ -203,7 +203,7 @@ def panel_values(
 
 
 def _stability(jaccard: float | None) -> dict[str, Any]:
-    """Whether a cluster is drawn faintly, and why."""
+    """Whether a cluster may not be there, and why."""
     if jaccard is None:
         return {"unstable": False, "stability_words": ""}
     words = f"Jaccard {jaccard:.2f} in bootstraps"

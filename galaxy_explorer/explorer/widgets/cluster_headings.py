@@ -41,8 +41,8 @@ ORDER_RULE = (
 EARLY_RULE = "Share of T ≤ 0 among members with a T, with its 95 % interval."
 JACCARD_RULE = (
     "Mean Jaccard similarity of the cluster and its likeness in bootstraps of the galaxies: 1 if it"
-    " comes back with the same members every time. Below 0.5 it is drawn faintly: it may not be"
-    " there at all."
+    " comes back with the same members every time. Below 0.5 its frame is dotted: it may not be there"
+    " at all."
 )
 
 STYLES = """
@@ -80,12 +80,12 @@ def type_key(clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None]
     parts = [f"{kinds[kind]} {kind}" for kind in ("early", "mixed", "late")]
     parts += [f"{kinds['unknown']} with too few T"] * bool(kinds["unknown"])
     parts += [f"{empty} empty"] * bool(empty)
-    faint = sum(value is not None and value < STABLE for value in jaccard)
+    dotted = sum(value is not None and value < STABLE for value in jaccard)
     return render(
         "parts.type_key", type_rule=TYPE_RULE,
         order=ORDER_COLOURS, order_rule=ORDER_RULE,
         kinds=" · ".join(parts), kind_rule=KIND_RULE,
-        faint=f"faint: {faint} not stable" if jaccard else "", faint_rule=JACCARD_RULE,
+        dotted=f"dotted: {dotted} not stable" if dotted else "", dotted_rule=JACCARD_RULE,
     )  # fmt: skip
 
 

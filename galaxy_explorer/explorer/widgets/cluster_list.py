@@ -58,7 +58,7 @@ PICTURES = 5
 SHEET_COLUMNS = 16
 FEW = 16
 """Up to so many clusters keep their pictures where all histograms are shown."""
-TILE, PANEL, WIDE = 44, 150, 300
+TILE, PANEL, WIDE = 44, 128, 300
 """Least width of a picture, and of one of many or of few small multiples (CSS pixels)."""
 PRINTED = 12
 """Clusters that a printed figure has room for."""
@@ -103,7 +103,7 @@ def card(cluster: ClusterSummary, panel: dict[str, Any]) -> dict[str, Any]:
             f"mean T {mean}, scatter {scatter}" if cluster.n_ttype else "mean T not known",
             f"{cluster.n_ttype:,} of {cluster.count:,} have a T",
         ],
-        "faint": panel["unstable"],
+        "unstable": panel["unstable"],
         "tiles": [],
         **{name: panel[name] for name in ("bars", "tints", "colour")},
     }

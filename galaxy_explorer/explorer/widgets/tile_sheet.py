@@ -14,7 +14,8 @@ class TileSheet(MessageComponent):
     "place" in the sheet and, where there is any, "colour" (a bar below the picture) and "foot"
     (pairs of a text and whether it stands out); None leaves a cell of a table empty. "title": the
     heading, a button where there is an "id" and "words", with "colour" (a dot), "count", "bars" and
-    "tint" (a histogram of Hubble types), "notes" (lines), "faint".
+    "tint" (a histogram of Hubble types), "notes" (lines), "unstable" (a
+    dotted frame).
     """
 
     sheet = param.Bytes(default=None, doc="All pictures as one image file.")
