@@ -41,8 +41,8 @@ ORDER_RULE = (
 EARLY_RULE = "Share of T ≤ 0 among members with a T, with its 95 % interval."
 JACCARD_RULE = (
     "Mean Jaccard similarity of the cluster and its likeness in bootstraps of the galaxies: 1 if it"
-    " comes back with the same members every time. Below 0.5 its frame is dotted: it may not be there"
-    " at all."
+    " comes back with the same members every time. Below 0.5 its frame is dotted: it may not be"
+    " there at all."
 )
 
 STYLES = """
