@@ -175,7 +175,8 @@ def build_page(context: AppContext) -> pmui.Page:
     given = pn.state.session_args.items()
     asked = {word: values[0].decode(errors="replace") for word, values in given}
     pages = offered_pages(context)
-    name = FORMER.get(asked.get("page", ""), asked.get("page", ""))
+    name, words = FORMER.get(asked.get("page", ""), (asked.get("page", ""), {}))
+    asked = words | asked
     navigation = Navigation(
         entries=[[name, page.title, page.behind] for name, page in pages.items()],
         page=name if name in pages else LANDING, margin=(0, 8),

@@ -18,9 +18,11 @@ from galaxy_explorer.explorer.pictures.tiles import map_tiles
 from galaxy_explorer.explorer.plots.colouring import legend, map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap, cluster_centres
 from galaxy_explorer.explorer.plots.gestures import Cell, Name, combined, parse_asked
+from galaxy_explorer.explorer.plots.palette import cluster_colours
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import ALL, cell_url, glow_url, one_url, tile_url
 from galaxy_explorer.explorer.widgets.brushes import Brushes
+from galaxy_explorer.explorer.widgets.cluster_list import LIST, MULTIPLES, ClusterList
 from galaxy_explorer.explorer.widgets.components import HtmlPane, when_loaded
 from galaxy_explorer.explorer.widgets.controls import (
     SMALL,
@@ -32,6 +34,13 @@ from galaxy_explorer.explorer.widgets.controls import (
 from galaxy_explorer.explorer.wording import format_bands
 
 DRAWN = ("Galaxies", "Dots")
+OVER: dict[str, Any] = {
+    "icon_size": "1.1em", "size": "small", "margin": 0,
+    "sx": {"textTransform": "none", "py": "3px", "px": "9px", "gap": "5px"},
+}  # fmt: skip
+"""Looks of the buttons over the map."""
+CLUSTERS = {"list": LIST, "histograms": MULTIPLES}
+"""Words of the address for how the clusters are shown."""
 
 
 class AtlasPage(pn.viewable.Viewer):
@@ -54,26 +63,52 @@ class AtlasPage(pn.viewable.Viewer):
         )
         state.display.param.watch(lambda _: self._show(), list(state.display.param.values()))
         style = [asset("map.css")]
-        self.view_button = pmui.Toggle(
-            label="View", icon="tune", icon_size="1.1em", size="small", margin=0,
-            sx={"textTransform": "none", "py": "3px"},
-        )  # fmt: skip
+        self.view_button = pmui.Toggle(label="View", icon="tune", **OVER)
         self.view_button.param.watch(self._open_view, "value")
         self.view_panel = pn.Column(
             visible=False, css_classes=["view-panel"], stylesheets=style, scroll="y-auto", margin=0
         )
+        self.clusters_button = pmui.Toggle(label="Clusters", icon="view_list", **OVER)
+        self.clusters_button.param.watch(self._open_clusters, "value")
+        self.clusters: ClusterList | None = None
         words = HtmlPane(
             self._introduction(), css_classes=["introduction"], stylesheets=style, margin=0
         )
-        top = pn.Row(self.view_button, words, css_classes=["over"], stylesheets=style, margin=0)
-        self._layout = pn.Column(
+        top = pn.Row(
+            self.view_button, self.clusters_button, words,
+            css_classes=["over"], stylesheets=style, margin=0,
+        )  # fmt: skip
+        stage = pn.Column(
             pn.pane.Bokeh(self.map.figure, sizing_mode="stretch_both", margin=0),
             top, self.view_panel, Brushes(state, context),
             sizing_mode="stretch_both", margin=0, css_classes=["stage"], stylesheets=style,
         )  # fmt: skip
+        self._layout = pn.Row(
+            stage, sizing_mode="stretch_both", margin=0, styles={"position": "relative"}
+        )
+        asked = state.page_words.get("clusters")
+        if asked in CLUSTERS:
+            self.clusters_button.value = True
+            self.clusters.show = CLUSTERS[asked]
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
+
+    def _open_clusters(self, event: param.parameterized.Event) -> None:
+        """Show the clusters as a list beside the map; it is made when it is first asked for."""
+        if self.clusters is None:
+            self.clusters = ClusterList(self.state, self.context, open=True)
+            self.clusters.param.watch(self._clusters_changed, ["open", "show"])
+            self._layout.insert(0, self.clusters)
+        self.clusters.open = event.new
+        self._clusters_changed()
+
+    def _clusters_changed(self, *_: param.parameterized.Event) -> None:
+        """Keep in the address whether the list is open, and how."""
+        shown = {kind: word for word, kind in CLUSTERS.items()}[self.clusters.show]
+        words = {k: v for k, v in self.state.page_words.items() if k != "clusters"}
+        self.state.page_words = words | ({"clusters": shown} if self.clusters.open else {})
+        self.clusters_button.value = self.clusters.open
 
     def _open_view(self, event: param.parameterized.Event) -> None:
         """Show how the map is drawn; the choices are made when they are first asked for."""
@@ -140,8 +175,9 @@ class AtlasPage(pn.viewable.Viewer):
         return mask
 
     def _name(self) -> None:
-        key = self.state.clustering
-        self.map.name(cluster_centres(self.state.bundle, key), self.state.bundle.cluster_names(key))
+        bundle, key = self.state.bundle, self.state.clustering
+        colours = cluster_colours(bundle.clusterings[key].clusters)
+        self.map.name(cluster_centres(bundle, key), bundle.cluster_names(key), colours)
 
     def _point(self) -> None:
         """Mark the galaxy in focus."""

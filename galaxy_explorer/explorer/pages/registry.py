@@ -10,7 +10,7 @@ from typing import Any
 
 from galaxy_explorer.bundle.bundle import psf_model_name
 from galaxy_explorer.explorer.context import AppContext
-from galaxy_explorer.explorer.state import ExplorerState, t_classes
+from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.models.registry import AUTOENCODERS
 
 
@@ -28,6 +28,12 @@ def has_code_maps(context: AppContext) -> bool:
 def has_psf_model(context: AppContext) -> bool:
     """Whether a model of the bundle has the PSF layer."""
     return psf_model_name(context.bundle) is not None
+
+
+def has_merger_tree(context: AppContext) -> bool:
+    """Whether the bundle was evaluated with a tree of its galaxies."""
+    evaluation = context.bundle.evaluation
+    return evaluation is not None and bool(evaluation.trees)
 
 
 def warm_emulator(context: AppContext) -> None:
@@ -50,11 +56,6 @@ def has_several_models(context: AppContext) -> bool:
 def has_evaluation(context: AppContext) -> bool:
     """Whether the bundle has been evaluated."""
     return context.bundle.evaluation is not None
-
-
-def has_types(context: AppContext) -> bool:
-    """Whether a galaxy of the bundle has a Hubble type."""
-    return bool((t_classes(context.bundle) >= 0).any())
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,6 @@ PAGES: dict[str, PageEntry] = {
         warm=warm_emulator,
     ),
     "my_galaxy": PageEntry("My galaxy", "my_galaxy", "MyGalaxyPage", behind=False),
-    "clusters": PageEntry("Clusters", "clusters", "ClustersPage"),
     "codebooks": PageEntry(
         "Codebooks", "codebooks.page", "CodebooksPage", offered=has_several_models
     ),
@@ -94,14 +94,20 @@ PAGES: dict[str, PageEntry] = {
     "deconvolution": PageEntry(
         "Deconvolution", "deconvolution", "DeconvolutionPage", offered=has_psf_model
     ),
-    "trend": PageEntry("Trend", "trend", "TrendPage", offered=has_types),
+    "merger": PageEntry(
+        "Merger tree", "merger_tree", "MergerTreePage", offered=has_merger_tree
+    ),
     "scoreboard": PageEntry("Scoreboard", "scoreboard", "ScoreboardPage", offered=has_evaluation),
     "claims": PageEntry("Claims", "claims", "ClaimsPage", offered=has_evaluation),
 }  # fmt: skip
 """Name in the address (?page=name) and entry of each page; the first is the landing page."""
 
-FORMER = {"find": "atlas"}
-"""Names of before, in links that people keep, and where they lead now."""
+FORMER = {
+    "find": ("atlas", {"tab": "selection", "drawer": "open"}),
+    "clusters": ("atlas", {"clusters": "list"}),
+    "trend": ("atlas", {"clusters": "list"}),
+}
+"""Names of before, in links that people keep: the page and the words that they mean now."""
 
 
 def offered_pages(context: AppContext) -> dict[str, PageEntry]:

@@ -37,7 +37,7 @@ from galaxy_explorer.explorer.pictures.tiles import (
     finest_side,
     unit_map,
 )
-from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour, describe
+from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, describe
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle
@@ -145,10 +145,16 @@ class GalaxyMap:
         words = f"Map of {n:,} galaxies, neighbours look alike; the drawer beside it lists them"
         describe(plot, words)
 
-    def name(self, places: dict[int, NDArray[Any]], names: Sequence[ClusterName]) -> None:
+    def name(
+        self,
+        places: dict[int, NDArray[Any]],
+        names: Sequence[ClusterName],
+        colours: Sequence[str],
+    ) -> None:
         """Write the names of clusters at these places of the unit map, those before others first.
 
-        Between two rows of galaxies, and each from the zoom on at which it covers none before it.
+        names, colours: of each cluster, by its number. Between two rows of galaxies, and each from
+        the zoom on at which it covers none before it.
         """
         texts = [names[cluster].name for cluster in places]
         rows = max(FIRST_CELLS.values())
@@ -157,7 +163,7 @@ class GalaxyMap:
             "x": [float(place[0]) for place in between],
             "y": [float(place[1]) for place in between],
             "text": texts,
-            "colour": [cluster_colour(cluster) for cluster in places],
+            "colour": [colours[cluster] for cluster in places],
             "zoom": free_zooms(between, texts),
             "cluster": [*places],
         }

@@ -250,20 +250,6 @@ class LabelDesk(MessageComponent):
         self._send_msg(answer)
 
 
-class TrendColumns(MessageComponent):
-    """Clusters side by side; reports {"move": [from, to]}, "remove", "cluster" and "focus"."""
-
-    sheet = param.Bytes(default=None, doc="All pictures as one image file.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
-    sheet_columns = param.Integer(default=1, doc="Pictures side by side in the sheet.")
-    sheet_rows = param.Integer(default=1, doc="Rows of pictures in the sheet.")
-    columns = param.List(default=[], doc="What `plots_types.panels` gives, and tiles, per column.")
-    pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
-    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
-
-    _esm = script("bars.js", "trend.js")
-
-
 class DownloadButtons(MessageComponent):
     """Buttons that ask for a file, {"kind": name}; the file goes to the browser with `stamp`."""
 

@@ -23,7 +23,11 @@ from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.display import encode, encode_sheet
 from galaxy_explorer.explorer.plots.clusterings import format_residual, residual_pictures
-from galaxy_explorer.explorer.plots.palette import cluster_colour
+from galaxy_explorer.explorer.plots.palette import (
+    UNKNOWN_COLOUR,
+    category_colours,
+    cluster_colours,
+)
 from galaxy_explorer.explorer.state import PICTURES
 from galaxy_explorer.explorer.urls import one_url
 from galaxy_explorer.explorer.widgets.components import (
@@ -212,12 +216,13 @@ def facts(state: ExplorerState, row: int) -> Html:
     place = float(bundle.column("ra")[row]), float(bundle.column("dec")[row])
     services = [{"name": name, "address": url} for name, url in sky_links(*place).items()]
     name = bundle.cluster_names(state.clustering)[cluster].name
+    colour = [*cluster_colours(clustering.clusters), UNKNOWN_COLOUR][cluster]  # -1: in none
     sure = f"{cluster}, {name}; probability {clustering.responsibility[row]:.3f}"
     entries = {
         "Position": format_position(*place),
         "Look up in": render("detail.links", services=services),
         "Hubble type": f"{ttype}, from {source}" if ttype != "no T" else f"not known ({source})",
-        "Cluster": render("detail.cluster", colour=cluster_colour(cluster), words=sure),
+        "Cluster": render("detail.cluster", colour=colour, words=sure),
         "Clustering": state.words(state.clustering),
         "Reconstruction": f"mean squared error {error:.2e} in stretched units, "
         f"larger than or equal to {percentile:.0f} % of the training galaxies",
@@ -394,7 +399,7 @@ class GalaxyTab(pn.viewable.Viewer):
         picture = self.stamps.pictures(np.array([row]), self.state.display, self.state.pictures)[0]
         return {
             "picture": encode(picture), "side": len(codes), "codes": codes.ravel().tolist(),
-            "colours": [cluster_colour(code) for code in range(count)],
+            "colours": category_colours(count),
             "words": str(self.state.bundle.column("galaxy_id")[row]),
             "caption": "Each cell has the colour and number of its code",
         }  # fmt: skip

@@ -11,7 +11,7 @@ import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.brushing import all_of, passing
-from galaxy_explorer.explorer.plots.palette import T_COLOURS, UNKNOWN_COLOUR, cluster_colour
+from galaxy_explorer.explorer.plots.palette import T_COLOURS, UNKNOWN_COLOUR, cluster_colours
 from galaxy_explorer.explorer.plots.ttype_histogram import T_NAMES
 from galaxy_explorer.explorer.widgets.components import MessageComponent, script
 from galaxy_explorer.explorer.widgets.results import ResultGallery
@@ -154,9 +154,11 @@ class SelectionTab(pn.viewable.Viewer):
         of = np.bincount(places[rows] + 1, minlength=size)
         count = np.bincount(places[now] + 1, minlength=size)
         drawn = []
+        clusters = self.state.bundle.clusterings[self.state.clustering].clusters
+        colours = cluster_colours(clusters)
         for bar in bars:
             name = self._bar_name(key, bar)
-            colour = T_COLOURS[bar] if key == TYPES else cluster_colour(bar)
+            colour = T_COLOURS[bar] if key == TYPES else colours[bar]
             n, all_of = int(count[bar + 1]), int(of[bar + 1])
             words = f"{'T ' * (key == TYPES)}{name}: {format_galaxies(all_of)}"
             drawn.append({
