@@ -17,12 +17,13 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from galaxy_explorer.errors import SettingError
+from galaxy_explorer.errors import BadQuery, SettingError
+from galaxy_explorer.explorer.brushing import format_brushes, parse_brushes
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.state import PICTURES
 from galaxy_explorer.utils.files import atomic_write_bytes
@@ -90,6 +91,8 @@ class SelectionStore:
 
 MAX_LINK = 2000
 """Characters of a query: some programs cut longer addresses off."""
+MAX_BRUSHES = 800
+"""Characters of brushes in it; of longer ones a link names the galaxies."""
 BUNDLE_DIGITS = 12
 CHOICES = {
     "model": "clustering",
@@ -108,8 +111,13 @@ def link_query(state: ExplorerState, page: str, selections: SelectionStore | Non
     Parts that would make the link too long are left out, the least important first.
     """
     parts = {"page": page, "bundle": state.bundle.hash[:BUNDLE_DIGITS], "model": state.clustering}
-    if selections is not None and len(state.selection):
-        parts["selection"] = selections.put(state.selection, state.selection_label)
+    brushes, rows, words = format_brushes(state.brushes), state.base, state.base_label
+    if len(quote_plus(brushes)) > MAX_BRUSHES:
+        brushes, rows, words = "", state.selection, state.selection_label
+    if selections is not None and len(rows):
+        parts["selection"] = selections.put(rows, words)
+    if brushes:
+        parts["brush"] = brushes
     if state.focus is not None:
         parts["galaxy"] = str(state.bundle.column("galaxy_id")[state.focus])
     parts |= {"display": state.display.token(), "pictures": state.pictures}
@@ -131,6 +139,7 @@ def restore(
         "pictures": lambda text: choose_pictures(state, text),
         "display": lambda text: choose_display(state, text),
         "selection": lambda text: choose_selection(state, text, selections),
+        "brush": lambda text: choose_brushes(state, text),
         "galaxy": lambda text: choose_focus(state, text),
     }
     complaints = [step(asked[word]) for word, step in steps.items() if word in asked]
@@ -183,6 +192,16 @@ def choose_selection(state: ExplorerState, text: str, selections: SelectionStore
         return f"The link's selection {_short(text)} is no longer kept here."
     state.select(rows, words)
     return None
+
+
+def choose_brushes(state: ExplorerState, text: str) -> str | None:
+    """Brush as a link says."""
+    try:
+        brushes = parse_brushes(text)
+        state.brush(brushes)
+    except BadQuery as error:
+        return f"The link's brushes are left out: {error}."
+    return None if len(brushes) else "The link's brushes are none."
 
 
 def choose_focus(state: ExplorerState, text: str) -> str | None:

@@ -77,8 +77,11 @@ class Brushes(pn.viewable.Viewer):
     def _brush(self, message: dict[str, Any]) -> None:
         """Take over a brush that was let go; while it moves, say what would pass."""
         fronts, count = self.strip.fronts, self.strip.count
-        with suppress(BadQuery, KeyError):
-            brushes = self.state.brushes.put(read_brush(message))
+        with suppress(BadQuery):
+            brush = read_brush(message)
+            if brush.column not in self.columns:
+                raise BadQuery("brush: the strip has no such column")
+            brushes = self.state.brushes.put(brush)
             if message.get("final"):
                 self.state.brush(brushes)
                 fronts, count = self.strip.fronts, self.strip.count
