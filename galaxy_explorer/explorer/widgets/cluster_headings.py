@@ -90,12 +90,17 @@ def type_key(clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None]
 
 
 def cluster_heading(
-    cluster: ClusterSummary, name: ClusterName, colour: str, jaccard: float | None = None
+    cluster: ClusterSummary,
+    name: ClusterName,
+    colour: str,
+    jaccard: float | None = None,
+    *,
+    by: str = "",
 ) -> Html:
     """One cluster in a heading, a line of figures and what its name rests on, as HTML.
 
     colour: of the cluster. jaccard: how well it comes back in bootstraps, None where that was not
-    measured.
+    measured. by: who gave the name, where somebody did.
     """
     n, known = cluster.count, cluster.n_ttype
     figures = [
@@ -112,7 +117,7 @@ def cluster_heading(
         figures.append(hint(f"Jaccard {jaccard:.2f}", JACCARD_RULE))
     return render(
         "parts.cluster", colour=colour, name=name.name, name_rule=NAME_RULE,
-        figures=figures, evidence=name.sentences,
+        figures=figures, by=by, evidence=name.sentences,
     )  # fmt: skip
 
 
