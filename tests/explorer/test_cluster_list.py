@@ -17,6 +17,7 @@ from galaxy_explorer.explorer import search
 from galaxy_explorer.explorer.plots.palette import UNKNOWN_COLOUR
 from galaxy_explorer.explorer.plots.print import DPI, TrendColumn, trend_figure
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.widgets import cluster_names
 from galaxy_explorer.explorer.widgets.cluster_headings import cluster_heading
 from galaxy_explorer.explorer.widgets.cluster_list import MULTIPLES, PICTURES, ClusterList
 from galaxy_explorer.explorer.widgets.cluster_names import given_names
@@ -165,6 +166,7 @@ def test_a_list_that_is_closed_draws_nothing(state, context):
     closed = ClusterList(state, context)
     assert not closed.view.visible
     assert closed.sheet.sheet is None
+    assert closed.sheet.rows == []
     closed.open = True
     assert closed.view.visible
     assert closed.sheet.sheet is not None
@@ -215,10 +217,7 @@ def test_a_name_that_another_cluster_has_or_nobody_gives_is_refused(
     listed, store, monkeypatch, annotator
 ):
     said = []
-    monkeypatch.setattr(
-        "galaxy_explorer.explorer.widgets.cluster_names.notify",
-        lambda words, **_: said.append(words),
-    )
+    monkeypatch.setattr(cluster_names, "notify", lambda words, **_: said.append(words))
     listed.choose(largest(listed))
     taken = listed.names[largest(listed, 1)].name.upper()
     give(listed, taken if annotator else "a new name", annotator)
