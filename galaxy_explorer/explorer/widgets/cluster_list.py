@@ -215,7 +215,6 @@ class ClusterList(pn.viewable.Viewer):
         if not self.open:
             return
         self.sheet.sheet = None  # pictures of another clustering
-        self.key.object = type_key(self._clustering.clusters, self._jaccard)
         entry = self.state.bundle.manifest.clusterings[self.state.clustering]
         twice = seen_twice(entry.alignment)
         self.twice.param.update(object=twice, visible=bool(twice))
@@ -228,6 +227,7 @@ class ClusterList(pn.viewable.Viewer):
             self._clustering.clusters, share=True, jaccard=self._jaccard,
             names=[one.name for one in self.names],
         )  # fmt: skip
+        self.key.object = type_key(self._clustering.clusters, self._jaccard, drawn[0]["top"])
         values = {panel["id"]: panel for panel in drawn}
         clusters = self.ordered()
         self.sheet.param.update(

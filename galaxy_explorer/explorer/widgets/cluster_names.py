@@ -87,7 +87,7 @@ class ClusterNaming:
         back = pmui.Button(label="Name by the rule", size="small", variant="outlined")
         self.fields = pn.Column(
             self.name, self.annotator, pn.Row(save, back, margin=0),
-            visible=False, sizing_mode="stretch_width", margin=0,
+            visible=False, sizing_mode="stretch_width", margin=0, styles={"max-width": "420px"},
         )  # fmt: skip
         self.view = pn.Column(self.fields, sizing_mode="stretch_width", margin=0)
         self.opener.on_click(lambda _: self.fields.param.update(visible=not self.fields.visible))
