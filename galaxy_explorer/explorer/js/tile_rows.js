@@ -7,5 +7,6 @@ export function render({model}) {
     names,
     () => model,
     (message) => model.send_msg(message),
+    {tile: "chosen", row: "chosen_rows"},
   )
 }

@@ -94,8 +94,9 @@ function makeRow(view, row, address) {
 }
 
 // The sheet of a model: `look` gives what is shown of it, whenever one of `names` has changed;
-// `report` gets {tile: number} or {row: number, add: whether shift is held}.
-function tileSheet(model, names, look, report) {
+// `report` gets {tile: number} or {row: number, add: whether shift is held}; `marks` names the lists
+// of the numbers of tiles and rows that are marked.
+function tileSheet(model, names, look, report, marks = {}) {
   const sheet = {}
   const root = element("section", "tile-sheet")
   const heading = element("div", "gallery-heading")
@@ -103,13 +104,13 @@ function tileSheet(model, names, look, report) {
   const body = element("div", "tile-body")
   body.setAttribute("role", "group")
   root.append(heading, body)
-  const kinds = {tile: "chosen", row: "chosen_rows"}
+  const kinds = ["tile", "row"]
   const buttons = (kind) => [...body.querySelectorAll(`button[data-${kind}]`)]
 
   const mark = () => {
-    for (const [kind, name] of Object.entries(kinds)) {
+    for (const kind of kinds) {
       const all = buttons(kind)
-      const numbers = model[name] || []
+      const numbers = marks[kind] ? model[marks[kind]] : []
       const chosen = all.filter((one) => numbers.includes(Number(one.dataset[kind])))
       for (const one of all) {
         one.setAttribute("aria-pressed", chosen.includes(one))
@@ -138,7 +139,7 @@ function tileSheet(model, names, look, report) {
     heading.textContent = view.heading
     heading.hidden = !view.heading
     mark()
-    for (const kind of Object.keys(kinds)) {
+    for (const kind of kinds) {
       if (held[kind] !== undefined) body.querySelector(`[data-${kind}="${held[kind]}"]`)?.focus()
     }
     letGo(sheet)
@@ -151,12 +152,12 @@ function tileSheet(model, names, look, report) {
     if (row !== undefined) report({row: Number(row), add: event.shiftKey})
   })
   body.addEventListener("keydown", (event) => {
-    for (const kind of Object.keys(kinds)) {
+    for (const kind of kinds) {
       if (moveInside(event, buttons(kind))) return
     }
   })
   drawOnChange(model, ["sheet", "heading", "stamp", ...names], draw)
-  for (const name of Object.values(kinds)) if (name in model) model.on(name, mark)
+  for (const name of Object.values(marks)) model.on(name, mark)
   freeWhenRemoved(model, sheet)
   draw()
   return root
