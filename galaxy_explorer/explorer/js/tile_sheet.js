@@ -138,6 +138,7 @@ function tileSheet(model, names, look, report, marks = {}) {
     )
     heading.textContent = view.heading
     heading.hidden = !view.heading
+    root.dataset.columns = view.columns.length
     mark()
     for (const kind of kinds) {
       if (held[kind] !== undefined) body.querySelector(`[data-${kind}="${held[kind]}"]`)?.focus()
