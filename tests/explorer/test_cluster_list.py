@@ -267,7 +267,7 @@ def test_galaxies_seen_twice_are_told_before_and_after_alignment(state, context)
     clusterings = {**state.bundle.manifest.clusterings, key: entry}
     manifest = msgspec.structs.replace(state.bundle.manifest, clusterings=clusterings)
     told = ExplorerState(replace(state.bundle, manifest=manifest))
-    listed = ClusterList(told, context)
+    listed = ClusterList(told, context, open=True)
     assert listed.twice.visible
     cells = re.findall("<td>(.*?)</td>", listed.twice.object.replace("\xa0", " "))
     assert cells == [
