@@ -75,6 +75,7 @@ WORDLESS = """() => {
   return found
 }"""
 SIZES = {
+    "phone": {"width": 390, "height": 844},
     "at 200 %": {"width": 720, "height": 450},  # CSS pixels of a 1440 x 900 screen
     "narrow": {"width": 1000, "height": 700},
     "wide": {"width": 1920, "height": 1080},
@@ -168,7 +169,7 @@ def test_every_picture_has_words(page) -> None:
 
 
 def test_the_tab_key_leads_into_the_page(page) -> None:
-    page.locator(".pages a[aria-current]").focus()
+    page.locator(".opener").focus()
     stops = []
     for _ in range(12):
         page.keyboard.press("Tab")
