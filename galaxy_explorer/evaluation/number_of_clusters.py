@@ -125,6 +125,8 @@ TOLERANCE = 1
 def simulated_rows(context: Context, evaluated: EvaluatedModel) -> list[EvaluationRow]:
     """Share of simulated surveys whose number of classes is found within 1, and of continuous
     ones of which "a continuum" is said.
+
+    Simulated galaxies have no colour: a model of several bands sees the same light in each.
     """
     subset = RowKey(evaluated.name, "rings", "kmeans")
     rows, hits, runs = [], 0, 0
@@ -164,8 +166,8 @@ def _trial(
         made = simulate_classes(classes, context.grid.simulated, seed=trial)
         stored = context.bundle.manifest.survey.stretch
         stretch = ArcsinhStretch(stored["softening"], stored["scale"], stored["pedestal"])
-        stamps = stretch.apply(made.stamps, made.sky, made.sky_sigma).astype(np.float32)
-        maps = encode_fast(evaluated.load(), stamps)
+        grey = stretch.apply(made.stamps, made.sky, made.sky_sigma).astype(np.float32)
+        maps = encode_fast(evaluated.load(), np.repeat(grey, evaluated.config.channels, axis=1))
         fitted = fit_code_features("rings", maps, evaluated.codebook, np.arange(len(maps)))
         choice = choose_k(fitted.apply(maps), k_max=K_MAX, seed=trial)
         facts = {"structure": choice.structure, "k": choice.recommended}

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from galaxy_explorer.evaluation import number_of_clusters
 from galaxy_explorer.evaluation.agreement import cluster_means, count_kinds
 from galaxy_explorer.evaluation.number_of_clusters import is_right
 from galaxy_explorer.evaluation.references import JUDGE, best_threshold, judge_targets
@@ -69,3 +72,34 @@ def test_goals_are_reached_or_not():
     assert targets["bootstrap ARI"].met is None
     assert targets["eta^2"].goal == pytest.approx(0.45)
     assert targets["eta^2"].met == 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_model_of_several_bands_sees_simulated_galaxies_grey(monkeypatch, channels):
+    """As many bands as the model has, the same light in each."""
+    seen = []
+
+    def encode(_model, stamps):
+        seen.append(stamps)
+        return np.random.default_rng(0).integers(16, size=(len(stamps), 8, 8, 8))
+
+    found = SimpleNamespace(structure="clusters", recommended=3)
+    monkeypatch.setattr(number_of_clusters, "encode_fast", encode)
+    monkeypatch.setattr(number_of_clusters, "choose_k", lambda *_, **__: found)
+    stretch = {"softening": 4.5, "scale": 0.17, "pedestal": 0.02}
+    context = SimpleNamespace(
+        grid=SimpleNamespace(true_classes=(3,), trials=1, simulated=40),
+        bundle=SimpleNamespace(manifest=SimpleNamespace(survey=SimpleNamespace(stretch=stretch))),
+        stage=lambda _name, _inputs, make: make(),
+    )
+    evaluated = SimpleNamespace(
+        name="k16-modern-8x8",
+        config=SimpleNamespace(channels=channels),
+        codebook=np.eye(16, dtype=np.float32),
+        inputs={},
+        load=lambda: None,
+    )
+    rows = number_of_clusters.simulated_rows(context, evaluated)
+    assert {stamps.shape for stamps in seen} == {(40, channels, 64, 64)}
+    assert all((stamps == stamps[:, :1]).all() for stamps in seen)
+    assert rows[0].value == 1  # three classes were found where three were
