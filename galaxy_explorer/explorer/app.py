@@ -173,11 +173,11 @@ class Canvas:
         )  # fmt: skip
         self.main = pn.Column(sizing_mode="stretch_both", margin=0, styles=MAIN)
         self.tools = HeaderTools(self.state, context, lambda: self.navigation.page)
-        on_map = self.navigation.page == LANDING
-        self.drawer = Drawer(self.state, context, self.tools.export.open, on_map=on_map)
         self.beacon = session_beacon()
         self.made: dict[str, pn.viewable.Viewer] = {}
         self._restore()
+        on_map = self.navigation.page == LANDING
+        self.drawer = Drawer(self.state, context, self.tools.export.open, on_map=on_map)
         self.open_page(self.navigation.page)
         self._watch()
 
@@ -231,9 +231,10 @@ def build_page(context: AppContext) -> pmui.Page:
     """The app for one visitor."""
     given = pn.state.session_args.items()
     canvas = Canvas(context, {word: values[0].decode(errors="replace") for word, values in given})
-    at_map = canvas.navigation.page == LANDING
-    if pn.state.curdoc is not None and at_map and not len(canvas.state.selection):
-        pn.state.curdoc.template_variables["splash"] = splash(canvas.state)
+    at_map, state = canvas.navigation.page == LANDING, canvas.state
+    as_first = at_map and not len(state.selection) and state.drawer != "closed"
+    if pn.state.curdoc is not None and as_first and not {"view", "clusters"} & {*canvas.asked}:
+        pn.state.curdoc.template_variables["splash"] = splash(state)
     if not at_map:
         # A click before the page is loaded would change what is chosen but not what is shown.
         canvas.main.styles = {**MAIN, "pointer-events": "none"}

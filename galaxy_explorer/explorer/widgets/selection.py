@@ -74,7 +74,7 @@ class SelectionTab(pn.viewable.Viewer):
         return self.view
 
     def _changed(self, *events: param.parameterized.Event) -> None:
-        if not self._own and "base" in {event.name for event in events}:
+        if not self._own and {"base", "clustering"} & {event.name for event in events}:
             self.base, self.base_label = self.state.base, self.state.base_label
             self.chosen = set()
         self.show()
