@@ -163,8 +163,9 @@ def test_the_catalogue_is_told_in_words_with_units(state) -> None:
     [
         (np.float64(-0.51234567), "mag", "−0.51235 mag"),
         (np.float32("nan"), "mag", ""),
-        (np.int16(3), "", "3"),
-        (np.str_("Sb"), "", "Sb"),
+        (3, "", "3"),
+        ("Sb", "", "Sb"),
+        (None, "mag", ""),
         (-2.0, "T", "−2"),
     ],
 )
