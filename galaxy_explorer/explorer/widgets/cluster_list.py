@@ -19,6 +19,7 @@ import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.summary import ordered, representative
+from galaxy_explorer.errors import LabelError
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.display import encode_sheet
 from galaxy_explorer.explorer.plots.palette import cluster_colours
@@ -179,14 +180,12 @@ class ClusterList(pn.viewable.Viewer):
 
     def chosen(self) -> list[int]:
         """Numbers of the clusters of which every member is selected, and nobody else is."""
-        labels = self.state.labels[self.state.selection]
-        found, counts = np.unique(labels, return_counts=True)
         clusters = self._clustering.clusters
-        whole = [
-            number >= 0 and clusters[number].count == count
-            for number, count in zip(found.tolist(), counts.tolist(), strict=True)
-        ]
-        return found.tolist() if all(whole) else []
+        labels = self.state.labels[self.state.selection].astype(np.int64)
+        beside, *counts = np.bincount(labels + 1, minlength=len(clusters) + 1).tolist()
+        found = [number for number, count in enumerate(counts) if count]
+        whole = not beside and all(counts[one] == clusters[one].count for one in found)
+        return found if whole else []
 
     def choose(self, cluster: int, *, add: bool = False) -> None:
         """Select the members of a cluster; add: beside those chosen before, or without them."""
@@ -282,7 +281,10 @@ class ClusterList(pn.viewable.Viewer):
 
     async def _rename(self, name: str, annotator: str) -> None:
         """Call the chosen cluster so, for everybody. Raises LabelError."""
-        (cluster,) = self.chosen()
+        chosen = self.chosen()
+        if len(chosen) != 1:
+            raise LabelError("choose the cluster first")
+        (cluster,) = chosen
         bundle, key = self.state.bundle, self.state.clustering
         await asyncio.to_thread(name_cluster, bundle, key, cluster, name, annotator)
         self._named.clear()
