@@ -142,7 +142,7 @@ class ClusterList(pn.viewable.Viewer):
         self._named: dict[str, tuple[ClusterName, ...]] = {}
         self.view = self._layout()
         state.param.watch(self._show_clustering, "clustering")
-        state.param.watch(self._mark, "selection")
+        state.param.watch(self._mark, ["selection", "focus"])
         state.param.watch(self.task.ask, "pictures")
         state.display.param.watch(self.task.ask, list(state.display.param.values()))
         self.param.watch(self._show_rows, ["order", "show"])
@@ -262,7 +262,8 @@ class ClusterList(pn.viewable.Viewer):
         if not self.open:
             return
         chosen = self.chosen()
-        self.sheet.chosen_rows = chosen
+        focus = self.state.focus
+        self.sheet.param.update(chosen_rows=chosen, chosen=[] if focus is None else [focus])
         self.actions.visible = bool(chosen)
         self.naming.view.visible = len(chosen) == 1
         if len(chosen) == 1:
