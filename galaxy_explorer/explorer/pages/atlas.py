@@ -31,7 +31,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     model_controls,
     picture_source,
 )
-from galaxy_explorer.explorer.wording import format_bands
+from galaxy_explorer.explorer.wording import format_bands, format_column
 
 DRAWN = ("Galaxies", "Dots")
 OVER: dict[str, Any] = {
@@ -62,7 +62,8 @@ class AtlasPage(pn.viewable.Viewer):
         state.param.watch(lambda _: self._name(), "clustering")
         state.param.watch(lambda _: self._point(), ["clustering", "focus"])
         state.param.watch(
-            lambda _: self._show(), ["clustering", "colour_by", "pictures", "selection"]
+            lambda _: self._show(),
+            ["clustering", "colour_by", "pictures", "selection", "brushes"],
         )
         state.display.param.watch(lambda _: self._show(), list(state.display.param.values()))
         style = [asset("map.css")]
@@ -75,8 +76,9 @@ class AtlasPage(pn.viewable.Viewer):
         self.clusters_button.param.watch(self._open_clusters, "value")
         self.clusters: ClusterList | None = None
         words = HtmlPane(
-            self._introduction(), css_classes=["introduction"], stylesheets=style, margin=0
-        )
+            pn.bind(self._introduction, state.param.colour_by, state.param.clustering),
+            css_classes=["introduction"], stylesheets=style, margin=0,
+        )  # fmt: skip
         top = pn.Row(
             self.view_button, self.clusters_button, words,
             css_classes=["over"], stylesheets=style, margin=0,
@@ -91,27 +93,30 @@ class AtlasPage(pn.viewable.Viewer):
         )
         asked = state.page_words.get("clusters")
         if asked in CLUSTERS:
-            self.clusters_button.value = True
-            self.clusters.show = CLUSTERS[asked]
+            self._made_clusters().param.update(open=True, show=CLUSTERS[asked])
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
 
     def _open_clusters(self, event: param.parameterized.Event) -> None:
-        """Show the clusters as a list beside the map; it is made when it is first asked for."""
-        if self.clusters is None:
-            self.clusters = ClusterList(self.state, self.context, open=True)
-            self.clusters.param.watch(self._clusters_changed, ["open", "show"])
-            self._layout.insert(0, self.clusters)
-        self.clusters.open = event.new
-        self._clusters_changed()
+        """Show the clusters as a list beside the map."""
+        if event.new or self.clusters is not None:
+            self._made_clusters().open = event.new
 
-    def _clusters_changed(self, *_: param.parameterized.Event) -> None:
-        """Keep in the address whether the list is open, and how."""
-        shown = {kind: word for word, kind in CLUSTERS.items()}[self.clusters.show]
+    def _made_clusters(self) -> ClusterList:
+        """The list, which is made when it is first asked for."""
+        if self.clusters is None:
+            self.clusters = clusters = ClusterList(self.state, self.context)
+            clusters.param.watch(lambda _: self._keep(clusters), ["open", "show"])
+            self._layout.insert(0, clusters)
+        return self.clusters
+
+    def _keep(self, clusters: ClusterList) -> None:
+        """Have the address and the button say whether the list is open, and how."""
+        shown = {kind: word for word, kind in CLUSTERS.items()}[clusters.show]
         words = {k: v for k, v in self.state.page_words.items() if k != "clusters"}
-        self.state.page_words = words | ({"clusters": shown} if self.clusters.open else {})
-        self.clusters_button.value = self.clusters.open
+        self.state.page_words = words | ({"clusters": shown} if clusters.open else {})
+        self.clusters_button.value = clusters.open
 
     def _open_view(self, event: param.parameterized.Event) -> None:
         """Show how the map is drawn; the choices are made when they are first asked for."""
@@ -190,7 +195,7 @@ class AtlasPage(pn.viewable.Viewer):
 
     def _show(self) -> None:
         state, selection = self.state, ALL
-        if len(state.selection):
+        if len(state.selection) or state.none_pass:
             try:
                 selection = self.context.selections.put(state.selection, state.selection_label)
             except OSError as error:
@@ -202,11 +207,16 @@ class AtlasPage(pn.viewable.Viewer):
             picture=one_url(state, "@row"),
         )
 
-    def _introduction(self) -> str:
+    def _introduction(self, column: str, clustering: str) -> str:
+        """What the map shows, and what its colours mean where no name on it says so."""
         bundle = self.state.bundle
         survey = bundle.manifest.survey
         words = f"{len(bundle):,} galaxies of {survey.name}{format_bands(survey.band)}"
-        return render("pages.introduction", sample=words)
+        return render(
+            "pages.introduction", sample=words,
+            colour=self.state.learnt.get(column) or format_column(column),
+            legend="" if column == "cluster" else self._legend(column, clustering),
+        )  # fmt: skip
 
     def _legend(self, column: str, clustering: str) -> str:
         names = self.state.bundle.cluster_names(clustering)

@@ -63,7 +63,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     display_controls,
     whole_number,
 )
-from galaxy_explorer.explorer.widgets.detail import Detail, picture_values
+from galaxy_explorer.explorer.widgets.detail import picture_values
 from galaxy_explorer.explorer.widgets.gallery import SHEET_COLUMNS
 from galaxy_explorer.explorer.widgets.results import SearchResults, publish_results
 from galaxy_explorer.models.registry import AUTOENCODERS
@@ -355,7 +355,6 @@ class MyGalaxyPage(pn.viewable.Viewer):
             line_color="#000000", name="mine",
         )  # fmt: skip
         self.alike = PictureSheet(self.on_message, tile_width=84, heading="")
-        self.detail = Detail(state, context.stamps)
         self.task = LatestTask(self.prepare, self.fill)
         self.results = self._results()
         frames = pmui.Select(label="What is cut", options={**FRAMES, "Central pixels": ""}, **SMALL)
@@ -544,7 +543,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         return pn.Column(
             self.words, self.shots, pn.Row(codes, beside, sizing_mode="stretch_width"),
             pn.Column(self.alike, select, margin=(0, 10), sizing_mode="stretch_width"),
-            self.detail, self.clusters, self.measures, visible=False,
+            self.clusters, self.measures, visible=False,
             sizing_mode="stretch_width", scroll="y-auto",
             styles={"height": PAGE_HEIGHT, "flex": "1 1 0", "min-width": "0"},
         )  # fmt: skip
