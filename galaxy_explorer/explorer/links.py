@@ -97,8 +97,14 @@ CHOICES = {
     "colour": "colour_by",
     "queue": "label_queue",
     "way": "label_way",
+    "k": "codes",
+    "codebook": "way",
+    "map": "code_map",
+    "unfolded": "unfolded",
 }
 """Words of the address and the parameters of the state that they set."""
+CODEBOOKS = ("k", "codebook", "map", "unfolded")
+"""Those of the Codebooks page."""
 
 
 def link_query(state: ExplorerState, page: str, selections: SelectionStore | None) -> str:
@@ -115,6 +121,8 @@ def link_query(state: ExplorerState, page: str, selections: SelectionStore | Non
     parts |= {"display": state.display.token(), "pictures": state.pictures}
     if page == "labels":
         parts |= {"queue": state.label_queue, "way": state.label_way}
+    if page == "codebooks":
+        parts |= {word: getattr(state, CHOICES[word]) for word in CODEBOOKS}
     parts |= {"colour": state.colour_by, "compare": state.compare}
     while len(urlencode(parts)) > MAX_LINK:
         parts.popitem()

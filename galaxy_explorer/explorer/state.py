@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
+from galaxy_explorer.bundle import codebooks
 from galaxy_explorer.bundle.catalogue import release_memory
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.wording import format_clustering, format_column
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 PICTURES = ("reconstruction", "original")
 LABEL_WAYS = ("one", "grid")
+UNFOLDED = ("", "pictures", "table", "curves", "groups")
+"""The parts of the Codebooks page that are folded until an expert asks; "": all are."""
 HIDDEN_COLUMNS = frozenset({"galaxy_id", "ttype_class", "image", "sky", "sky_sigma", "taken"})
 N_T_CLASSES = 10
 KEPT_CLUSTERS = 64
@@ -56,6 +59,10 @@ class ExplorerState(param.Parameterized):
     page = param.String(default="", doc="A page that something on another one asks for.")
     label_queue: Any = param.Selector(default=UNLABELLED, objects=list(QUEUES))
     label_way: Any = param.Selector(default="one", objects=list(LABEL_WAYS))
+    codes: Any = param.Selector(check_on_set=True, doc="Size of the codebook on Codebooks.")
+    way: Any = param.Selector(check_on_set=True, doc="How that codebook was learnt.")
+    code_map: Any = param.Selector(check_on_set=True, doc="Largest side of the code maps there.")
+    unfolded: Any = param.Selector(default="", objects=list(UNFOLDED), doc="Part for experts.")
     label_requests = param.Integer(default=0, doc="Counts the calls of `label_these`.")
     learnt = param.Dict(default={}, doc="Colourings that labels taught: key and words of each.")
 
@@ -74,11 +81,21 @@ class ExplorerState(param.Parameterized):
         told = sum(c.count for c in clusters if c.kind != "unknown")
         first = columns[0] if 2 * told >= len(bundle) else "cluster"
         self._offer("colour_by", columns, first)
+        self._offer_codebooks()
         self.param.update(**params)
 
     def _offer(self, name: str, objects: list[str], value: str) -> None:
         self.param[name].objects = objects
         setattr(self, name, value)
+
+    def _offer_codebooks(self) -> None:
+        """Offer the sizes, ways of learning and code maps of the bundle's codebooks, if any."""
+        ways = codebooks.ways(self.bundle) or [""]
+        sizes = [str(size) for size in codebooks.sizes(self.bundle)] or [""]
+        maps = [str(side) for side in codebooks.map_sides(self.bundle)] or [""]
+        self._offer("codes", sizes, sizes[-1])
+        self._offer("way", ways, ways[0])
+        self._offer("code_map", maps, maps[0])
 
     def select(self, rows: ArrayLike | Iterable[int], label: str) -> None:
         """Select rows of the catalogue; `label` says in words how. No rows: nothing selected.
