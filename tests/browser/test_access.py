@@ -29,7 +29,7 @@ READY = {
     "trend": ".trend[data-painted]",
     "my_galaxy": ".drop-field",
     "labels": ".term:not([disabled])",
-    "codebooks": ".strips[data-painted]",
+    "codebooks": ".codes-page[data-painted]",
     "emulator": ".samples[data-compared='16']",
     "vocabulary": ".codes[data-painted]",
     "deconvolution": ".strips[data-painted]",
