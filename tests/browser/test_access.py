@@ -28,7 +28,7 @@ SETTLING_S = PATIENCE_MS / 1000
 READY = {
     "my_galaxy": ".drop-field",
     "labels": ".term:not([disabled])",
-    "codebooks": ".strips[data-painted]",
+    "codebooks": ".codes-page[data-painted]",
     "emulator": ".samples[data-compared='16']",
     "vocabulary": ".tile-sheet[data-painted]",
     "deconvolution": ".strips[data-painted]",

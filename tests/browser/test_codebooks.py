@@ -1,4 +1,4 @@
-"""The Codebooks page in a browser: two models, one selection."""
+"""The Codebooks page in a browser: one slider, and two models with one selection for experts."""
 
 from __future__ import annotations
 
@@ -18,8 +18,93 @@ LARGEST_CELL = f"""() => {{
 
 
 @pytest.fixture
+def front(open_page):
+    return open_page("codebooks", ".codes-page[data-painted]")
+
+
+@pytest.fixture
 def codebooks(open_page):
-    return open_page("codebooks", ".strips[data-painted]")
+    """The two clusterings side by side."""
+    return open_page("codebooks&unfolded=groups", ".panels")
+
+
+SHOWN = """() => {
+  const own = document.querySelector("body"), found = []
+  const look = (root) => root.querySelectorAll("*").forEach((one) => {
+    if (one.shadowRoot) look(one.shadowRoot)
+    if (one.matches(".codes-tile")) found.push(one.style.backgroundPosition)
+  })
+  look(own)
+  return found.join(" ")
+}"""
+QUICK = """(input) => new Promise((resolve) => {
+  const began = performance.now()
+  input.value = 0
+  input.dispatchEvent(new Event("input", {bubbles: true}))
+  const tiles = input.getRootNode().querySelectorAll(".codes-tile").length
+  resolve([tiles, performance.now() - began])
+})"""
+
+
+def test_the_five_questions_are_answered_in_sentences(front):
+    questions = front.locator(".codes-page h3").all_inner_texts()
+    assert len(questions) == 5
+    assert all(question.endswith("?") for question in questions)
+    for answer in front.locator(".codes-page .answer").all_inner_texts():
+        assert answer.endswith(".")
+        assert re.search(r"[0-9]", answer)
+
+
+def test_the_slider_redraws_the_same_galaxies_at_once(front):
+    before, names = front.evaluate(SHOWN), front.locator(".codes-name").all_inner_texts()
+    slider = front.get_by_role("slider", name="Number of codes")
+    slider.focus()
+    slider.press("Home")
+    front.locator(".codes-page[data-codes='16']").wait_for()
+    assert slider.get_attribute("aria-valuetext") == "16 codes"
+    assert front.evaluate(SHOWN) != before
+    assert front.locator(".codes-name").all_inner_texts() == names
+    front.get_by_text("where it starts").wait_for()
+    slider.press("End")
+    front.locator(".codes-page[data-codes='512']").wait_for()
+    assert front.evaluate(SHOWN) == before
+
+
+def test_the_slider_asks_nobody(front):
+    sheets = front.evaluate(SHOWN)
+    tiles, took = front.get_by_role("slider", name="Number of codes").evaluate(QUICK)
+    assert tiles >= 10
+    assert front.evaluate(SHOWN) != sheets  # in the same turn: nothing was waited for
+    assert took < 100
+
+
+def test_a_size_that_a_way_lacks_is_marked(front):
+    front.get_by_label("by gradients").check()
+    front.get_by_text("In brackets").wait_for()
+    front.get_by_role("slider", name="Number of codes").press("Home")
+    front.locator("output", has_text="figures only").wait_for()
+    assert front.locator(".codes-tile.missing").count() == front.locator(".codes-galaxy").count()
+
+
+def test_a_flow_selects_its_galaxies_with_the_keyboard(front):
+    front.locator(".flow-node").first.focus()
+    front.keyboard.press("ArrowDown")
+    front.keyboard.press("Enter")
+    front.locator(".flow-picked").first.wait_for()
+    front.get_by_role("button", name="Back to one of each type").click()
+    front.locator(".flow-picked").first.wait_for(state="detached")
+
+
+def test_the_larger_map_is_set_beside(front):
+    rows = front.locator(".codes-names div").count()
+    front.get_by_role("button", name="Show 16×16 beside 8×8").click()
+    front.get_by_text("16×16, 512 codes").wait_for()
+    assert front.locator(".codes-names div").count() == rows + 1
+
+
+def test_a_link_opens_a_codebook(open_page):
+    page = open_page("codebooks&k=16&codebook=averages&unfolded=table", ".scores")
+    page.locator(".codes-page[data-codes='16']").wait_for()
 
 
 def choose(page, side: str, words: str) -> None:
@@ -27,19 +112,15 @@ def choose(page, side: str, words: str) -> None:
     page.get_by_role("menuitem", name=words, exact=True).click()
 
 
-def test_pictures_figures_and_clusters_are_there(codebooks):
-    assert codebooks.locator(".strips th[scope=row]").count() == 3
-    assert codebooks.locator(".tile-foot", has_text="MSE").count() >= 3
+def test_both_clusterings_are_there(codebooks):
     assert codebooks.locator(".panels").count() == 2
     assert codebooks.locator(".panel").count() == 128
     codebooks.get_by_text(re.compile("Agreement of left and right: ARI [−-]?[0-9.]+")).wait_for()
 
 
-def test_another_codebook_changes_scoreboard_and_contingency(codebooks):
+def test_another_codebook_changes_the_contingency(codebooks):
     before = codebooks.evaluate(f"() => Array.from(({CELLS})().data.count).length")
     choose(codebooks, "Right", "512 codes, paper, 8×8 map, by code vectors")
-    row = codebooks.locator(".scores tr.right th")
-    row.filter(has_text="512 codes, paper, 8×8 map, by code vectors").wait_for()
     codebooks.wait_for_function(f"n => Array.from(({CELLS})().data.count).length !== n", arg=before)
 
 
@@ -49,22 +130,26 @@ def test_a_model_without_clusters_says_so(codebooks):
     codebooks.locator(".panels").first.wait_for(state="hidden")
 
 
-def test_any_galaxies_are_shown_by_any_models(codebooks):
-    field = codebooks.get_by_label("Galaxies by name, separated by commas")
+def test_any_galaxies_are_shown_by_any_models(open_page):
+    page = open_page("codebooks&unfolded=pictures", ".strips[data-painted]")
+    assert page.locator(".strips th[scope=row]").count() == 3
+    assert page.locator(".tile-foot", has_text="MSE").count() >= 3
+    field = page.get_by_label("Galaxies by name, separated by commas")
     field.fill("galaxy-0004, NGC 9, galaxy-9999")
     field.press("Enter")
-    codebooks.get_by_text("Not in this survey: galaxy-9999.").wait_for()
-    codebooks.locator(".strips[data-columns='2']").wait_for()
-    codebooks.locator(".MuiChip-root").first.locator("svg").click()
-    codebooks.locator(".strips th[scope=row]").nth(2).wait_for(state="detached")
-    assert codebooks.locator(".strips th[scope=row]").count() == 2
+    page.get_by_text("Not in this survey: galaxy-9999.").wait_for()
+    page.locator(".strips[data-columns='2']").wait_for()
+    page.locator(".MuiChip-root").first.locator("svg").click()
+    page.locator(".strips th[scope=row]").nth(2).wait_for(state="detached")
+    assert page.locator(".strips th[scope=row]").count() == 2
 
 
-def test_the_tradeoff_switches_between_two_distinctions(codebooks):
+def test_the_tradeoff_switches_between_two_distinctions(open_page):
+    page = open_page("codebooks&unfolded=curves", ".bk-panel-models-layout-Column canvas")
     axis = "() => Bokeh.documents[0].get_model_by_name('tradeoff').data.y.join(' ')"
-    before = codebooks.evaluate(axis)
-    codebooks.get_by_role("button", name="AMI with T", exact=True).first.click()
-    codebooks.wait_for_function(f"before => ({axis})() !== before", arg=before)
+    before = page.evaluate(axis)
+    page.get_by_role("button", name="AMI with T", exact=True).first.click()
+    page.wait_for_function(f"before => ({axis})() !== before", arg=before)
 
 
 def test_a_cell_selects_as_many_galaxies_as_it_says(codebooks):
@@ -72,8 +157,7 @@ def test_a_cell_selects_as_many_galaxies_as_it_says(codebooks):
     words = f"cluster {left} on the left, {right} on the right"
     codebooks.get_by_text(f"{count} selected").wait_for()
     assert codebooks.get_by_text(words).count() >= 1
-    shown = codebooks.locator(".strips").get_attribute("data-columns")
-    assert 0 < int(shown) <= 10
+    assert 0 < codebooks.locator(".codes-galaxy").count() <= 10
 
 
 def test_a_cluster_on_the_left_is_highlighted_on_the_right(codebooks):
@@ -89,14 +173,15 @@ def test_a_cluster_on_the_left_is_highlighted_on_the_right(codebooks):
     assert 0 < fills <= int(count.replace(",", ""))
 
 
-def test_the_scoreboard_sorts(codebooks):
-    codebooks.get_by_role("button", name="Model and clustering").click()
-    names = codebooks.locator(".scores tbody th").evaluate_all(
+def test_the_scoreboard_sorts(open_page):
+    page = open_page("codebooks&unfolded=table", ".scores")
+    page.get_by_role("button", name="Model and clustering").click()
+    names = page.locator(".scores tbody th").evaluate_all(
         "nodes => nodes.map(node => node.firstChild.textContent)"
     )
     assert names == sorted(names)
-    codebooks.get_by_role("button", name="Model and clustering").click()
-    again = codebooks.locator(".scores tbody th").evaluate_all(
+    page.get_by_role("button", name="Model and clustering").click()
+    again = page.locator(".scores tbody th").evaluate_all(
         "nodes => nodes.map(node => node.firstChild.textContent)"
     )
     assert again == names[::-1]

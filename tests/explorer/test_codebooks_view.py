@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from msgspec.structs import replace as replace_fields
 
 from galaxy_explorer.explorer.pages.codebooks.page import CodebooksPage
 from galaxy_explorer.explorer.pages.codebooks.table import (
@@ -11,6 +14,7 @@ from galaxy_explorer.explorer.pages.codebooks.table import (
     header,
     scoreboard,
 )
+from galaxy_explorer.explorer.pages.registry import offered_pages
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.clusterings import CELLS, MEMBERS
 from galaxy_explorer.explorer.widgets.controls import report_models
@@ -25,88 +29,120 @@ def page(state, context) -> CodebooksPage:
     return CodebooksPage(state, context)
 
 
+@pytest.fixture
+def groups(page):
+    return page.part("groups")
+
+
+@pytest.fixture
+def pictures(page):
+    return page.part("pictures")
+
+
+def test_parts_for_experts_are_made_when_they_are_unfolded(page, state):
+    assert page.parts == {}
+    state.unfolded = "curves"
+    assert list(page.parts) == ["curves"]
+    assert page.folded.active == [2]
+    page.folded.active = [1]
+    assert state.unfolded == "table"
+    assert set(page.parts) == {"curves", "table"}
+    page.folded.active = []
+    assert state.unfolded == ""
+
+
+def test_a_bundle_with_one_model_has_nothing_to_compare(bundle, context):
+    assert "codebooks" in offered_pages(context)
+    (one, *_) = bundle.models
+    alone = replace(
+        bundle, manifest=replace_fields(bundle.manifest, models={one: bundle.models[one]})
+    )
+    assert "codebooks" not in offered_pages(replace(context, bundle=alone))
+
+
 def test_every_clustering_and_every_other_model_can_be_chosen(bundle):
     offered = choices(bundle)
     assert offered == [*bundle.clusterings, UNCLUSTERED]
     assert format_choice(bundle, UNCLUSTERED).endswith("16×16 map, not clustered")
 
 
-def test_choosing_a_side_changes_state_and_table(page, state):
-    page.right = "k512-paper-8x8/codes"
+def test_choosing_a_side_changes_state_and_table(page, groups, state):
+    groups.right = "k512-paper-8x8/codes"
     assert state.compare == "k512-paper-8x8/codes"
-    assert [row["side"] for row in page.table.rows].count("right") == 1
+    assert [row["side"] for row in page.part("table").table.rows].count("right") == 1
 
 
-def test_the_page_opens_with_the_models_of_the_report(page, bundle):
-    assert page.models == report_models(bundle)
-    assert page.models == ["k512-paper-8x8", "k16-modern-8x8", "convae-conv"]
-    assert page.strips.models == page.training.models == page.models
+def test_experts_begin_with_the_models_of_the_report(page, pictures, bundle):
+    assert pictures.models == report_models(bundle)
+    assert pictures.models == ["k512-paper-8x8", "k16-modern-8x8", "convae-conv"]
+    assert pictures.strips.models == page.part("curves").training.models == pictures.models
 
 
-def test_any_set_of_models_can_be_shown(page):
-    page.models = ["k512-modern-16x16"]
-    assert [line["label"] for line in page.strips.table.lines] == ["512 codes, modern, 16×16 map"]
-    page.models = []
-    assert page.strips.table.lines == []
-    assert page.strips.table.sheet is None
+def test_any_set_of_models_can_be_shown(pictures):
+    pictures.models = ["k512-modern-16x16"]
+    lines = pictures.strips.table.lines
+    assert [line["label"] for line in lines] == ["512 codes, modern, 16×16 map"]
+    pictures.models = []
+    assert pictures.strips.table.lines == []
+    assert pictures.strips.table.sheet is None
 
 
-def test_the_page_follows_the_state(page, state):
+def test_the_page_follows_the_state(groups, state):
     state.clustering = "k16-modern-8x8/codes"
-    assert page.left == "k16-modern-8x8/codes"
-    assert "16 codes, modern" in page.comparison.heads["left"].object
+    assert groups.left == "k16-modern-8x8/codes"
+    assert "16 codes, modern" in groups.comparison.heads["left"].object
 
 
-def test_a_model_without_clusters_is_not_compared(page, state):
+def test_a_model_without_clusters_is_not_compared(groups, state):
     before = state.clustering
-    page.left = UNCLUSTERED
+    groups.left = UNCLUSTERED
     assert state.clustering == before
-    assert page.unclustered.visible
-    assert not page.comparison.view.visible
-    assert not page.comparison.heat_view.visible
-    page.left = before
-    assert page.comparison.view.visible
-    assert not page.unclustered.visible
+    assert groups.unclustered.visible
+    assert not groups.comparison.view.visible
+    assert not groups.comparison.heat_view.visible
+    groups.left = before
+    assert groups.comparison.view.visible
+    assert not groups.unclustered.visible
 
 
-def test_both_sides_may_be_the_same(page):
-    page.right = page.left
-    assert [row["side"] for row in page.table.rows].count("both") == 1
-    assert "ARI" in page.comparison.scores.object
-    assert page.comparison.scores.object.count("<b>1.000</b>") == 2
+def test_both_sides_may_be_the_same(page, groups):
+    groups.right = groups.left
+    assert [row["side"] for row in page.part("table").table.rows].count("both") == 1
+    assert "ARI" in groups.comparison.scores.object
+    assert groups.comparison.scores.object.count("<b>1.000</b>") == 2
 
 
-def test_a_cell_selects_the_galaxies_in_both_clusters(page, state):
-    cells = page.comparison.heat.select_one({"name": CELLS})
+def test_a_cell_selects_the_galaxies_in_both_clusters(groups, state):
+    cells = groups.comparison.heat.select_one({"name": CELLS})
     place = int(np.argmax(cells.data["count"]))
     left, right = int(cells.data["left"][place]), int(cells.data["right"][place])
     cells.selected.indices = [place]
-    labels = [page.comparison.clustering(side).labels for side in ("left", "right")]
+    labels = [groups.comparison.clustering(side).labels for side in ("left", "right")]
     expected = np.flatnonzero((labels[0] == left) & (labels[1] == right))
     np.testing.assert_array_equal(state.selection, expected)
     assert len(expected) == cells.data["count"][place]
-    assert f"{len(expected):,} selected" in page.comparison.picked.object
+    assert f"{len(expected):,} selected" in groups.comparison.picked.object
 
 
-def test_cells_hold_every_galaxy_once(page, state):
-    cells = page.comparison.heat.select_one({"name": CELLS})
+def test_cells_hold_every_galaxy_once(groups, state):
+    cells = groups.comparison.heat.select_one({"name": CELLS})
     assert cells.data["count"].sum() == len(state.bundle)
-    page.left = "k512-paper-8x8/index"
+    groups.left = "k512-paper-8x8/index"
     assert cells.data["count"].sum() == len(state.bundle)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_a_cluster_of_either_side_is_highlighted_on_both(page, state, side):
-    labels = page.comparison.clustering(side).labels
+def test_a_cluster_of_either_side_is_highlighted_on_both(groups, state, side):
+    labels = groups.comparison.clustering(side).labels
     cluster = int(np.bincount(labels).argmax())
-    page.comparison.multiples[side]._handle_msg({"cluster": cluster})
+    groups.comparison.multiples[side]._handle_msg({"cluster": cluster})
     np.testing.assert_array_equal(state.selection, np.flatnonzero(labels == cluster))
-    assert page.comparison.multiples[side].chosen == cluster
+    assert groups.comparison.multiples[side].chosen == cluster
     for other in ("left", "right"):
-        places = page.comparison.maps[other].select_one({"name": MEMBERS}).data["x"]
+        places = groups.comparison.maps[other].select_one({"name": MEMBERS}).data["x"]
         assert len(places) == len(state.selection)
-        shown = page.comparison.multiples[other].panels
-        clusters = page.comparison.clustering(other).clusters
+        shown = groups.comparison.multiples[other].panels
+        clusters = groups.comparison.clustering(other).clusters
         picked = sum(panel["picked"] * clusters[panel["id"]].count for panel in shown)
         assert picked == pytest.approx(len(state.selection))
 
@@ -118,11 +154,11 @@ def test_strips_show_one_galaxy_of_each_type(bundle):
     assert list(classes) == list(known[known >= 0])
 
 
-def test_strips_without_originals_say_so_and_give_stored_errors(page, state):
-    lines, models = page.strips.table.lines, page.strips.models
+def test_strips_without_originals_say_so_and_give_stored_errors(pictures, state):
+    lines, models = pictures.strips.table.lines, pictures.strips.models
     assert len(lines) == len(models)
-    assert "not on this machine" in page.strips.table.heading
-    rows = page.strips.rows()
+    assert "not on this machine" in pictures.strips.table.heading
+    rows = pictures.strips.rows()
     errors = np.array([state.bundle.column(f"{model}/error")[rows] for model in models])
     for line, own in zip(lines, errors, strict=True):
         assert line["figures"] == [format_mse(error) for error in own]
@@ -146,26 +182,26 @@ def test_strips_with_originals_show_residuals(bundle, state, stamps, tmp_path):
     assert strips.table.sheet_rows == 5
 
 
-def test_galaxies_are_picked_by_name(page, state):
-    page.pick("galaxy-0007, GALAXY - 0003; ngc5, nothing")
-    assert [galaxy["row"] for galaxy in page.strips.table.galaxies] == [7, 3, 5]
-    assert "nothing" in page.missing.object
-    page.pick("")
-    assert not page.missing.visible
-    assert page.strips.picked == []
+def test_galaxies_are_picked_by_name(pictures, state):
+    pictures.pick("galaxy-0007, GALAXY - 0003; ngc5, nothing")
+    assert [galaxy["row"] for galaxy in pictures.strips.table.galaxies] == [7, 3, 5]
+    assert "nothing" in pictures.missing.object
+    pictures.pick("")
+    assert not pictures.missing.visible
+    assert pictures.strips.picked == []
 
 
-def test_a_name_that_nothing_has_is_shown_as_it_is(page):
-    page.pick("<b>x</b>")
-    assert "&lt;b&gt;x&lt;/b&gt;" in page.missing.object
+def test_a_name_that_nothing_has_is_shown_as_it_is(pictures):
+    pictures.pick("<b>x</b>")
+    assert "&lt;b&gt;x&lt;/b&gt;" in pictures.missing.object
 
 
-def test_strips_follow_the_selection(page, state):
+def test_strips_follow_the_selection(pictures, state):
     state.select(range(40), "forty")
-    shown = [galaxy["row"] for galaxy in page.strips.table.galaxies]
+    shown = [galaxy["row"] for galaxy in pictures.strips.table.galaxies]
     assert len(shown) == 10
     assert set(shown) <= set(range(40))
-    page.strips.table._handle_msg({"focus": shown[2]})
+    pictures.strips.table._handle_msg({"focus": shown[2]})
     assert state.focus == shown[2]
 
 

@@ -102,6 +102,21 @@ def test_links_of_before_are_understood(bundle, selections) -> None:
         assert now in PAGES
         assert restore(ExplorerState(bundle), {"page": page, **words}, selections) == []
 
+def test_a_link_reopens_a_codebook(bundle, state, selections) -> None:
+    state.param.update(codes="16", way="gradients", code_map="16", unfolded="curves")
+    query = link_query(state, "codebooks", selections)
+    asked = dict(parse_qsl(query, keep_blank_values=True))
+    assert [asked[word] for word in ("k", "codebook", "map", "unfolded")] == [
+        "16", "gradients", "16", "curves",
+    ]  # fmt: skip
+    fresh = ExplorerState(bundle)
+    assert restore(fresh, asked, selections) == []
+    assert link_query(fresh, "codebooks", selections) == query
+    (complaint,) = restore(fresh, {"k": "77"}, selections)
+    assert "77" in complaint
+    assert fresh.codes == "16"
+    assert "codebook=" not in link_query(state, "clusters", selections)
+
 
 @given(words=st.dictionaries(st.sampled_from(WORDS), st.text(max_size=60)))
 @settings(

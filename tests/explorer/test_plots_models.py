@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from msgspec.structs import replace
 
-from galaxy_explorer.explorer.pages.codebooks.page import Tradeoff, Training, rule_table
+from galaxy_explorer.explorer.pages.codebooks.curves import Tradeoff, Training, rule_table
 from galaxy_explorer.explorer.plots.models import (
     CURVES,
     POINTS,

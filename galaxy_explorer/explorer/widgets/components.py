@@ -181,6 +181,27 @@ class PictureStrips(MessageComponent):
     _esm = script("bars.js", "tile_sheet.js", "strips.js")
 
 
+class CodebookSteps(PictureStrips):
+    """Codebooks from few codes to many: pictures, figures and flows of all of them, one is shown.
+
+    Reports {"focus": row}, {"link": [left, right]}, {"node": [side, band]}, {"movers": true} and
+    {"clear": true}.
+    """
+
+    steps = param.List(default=[], doc="What `steps.step_values` gives, of each way and size.")
+    dials = param.List(default=[], doc="name, question, explanation, ends of each dial.")
+    ways = param.List(default=[], doc="What `steps.way_values` gives, of each way of learning.")
+    way = param.String(default="", doc="Way of learning that is shown.")
+    codes = param.String(default="", doc="Number of codes that is shown.")
+    sides = param.List(default=[], doc="Sides of the code map: the usual one, and a larger one.")
+    code_map = param.String(default="", doc="The larger side where both are shown.")
+    picked = param.List(default=[], doc="Selected galaxies of each pair of bands; empty: none.")
+    selected = param.Boolean(default=False, doc="Whether anything is selected.")
+
+    _esm = script("flow.js", "dial.js", "codebooks.js")
+    _stylesheets = [STYLES, asset("codebooks.css")]  # noqa: RUF012
+
+
 class ScoreTable(MessageComponent):
     """A table of figures that sorts by any column."""
 

@@ -58,10 +58,16 @@ class Strips(pn.viewable.Viewer):
     models = param.List(default=[], doc="Names of the models, from top to bottom.")
     picked = param.List(default=[], doc="Rows that the visitor picked; empty: the selection.")
 
-    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
+    def __init__(
+        self,
+        state: ExplorerState,
+        stamps: StampStore,
+        table: PictureStrips | None = None,
+        **params: Any,
+    ) -> None:
         super().__init__(**params)
         self.state, self.stamps = state, stamps
-        self.table = PictureStrips(self.on_message)
+        self.table = PictureStrips(self.on_message) if table is None else table
         self.task = LatestTask(self.prepare, self.fill)
         self.param.watch(self.task.ask, ["models", "picked"])
         state.param.watch(self.task.ask, "selection")
@@ -123,7 +129,7 @@ class Strips(pn.viewable.Viewer):
         lines, sheets = [], []
         scale = format_residual(RESIDUAL_LIMIT, colour=self.stamps.colour)
         if original is not None:
-            lines.append(_line("Original", "", "Original", []))
+            lines.append(_line("", "Original", "", "Original", []))
             sheets.append(render_stamps(original, self.state.display, between))
         errors = {model: self.state.bundle.column(f"{model}/error")[rows] for model in models}
         least = np.min([*errors.values(), np.full(len(rows), np.inf)], axis=0)
@@ -134,10 +140,10 @@ class Strips(pn.viewable.Viewer):
                 for error, best in zip(errors[model], least, strict=True)
             ]
             note = f"mean {format_mse(errors[model].mean())}"
-            lines.append(_line(words, note, f"Reconstruction, {words},", figures))
+            lines.append(_line(model, words, note, f"Reconstruction, {words},", figures))
             sheets.append(render_stamps(stamps, self.state.display, between))
             if original is not None:
-                lines.append(_line("residual", scale, f"Residual, {words},", []))
+                lines.append(_line(model, "residual", scale, f"Residual, {words},", []))
                 sheets.append(residual_pictures(original - stamps, RESIDUAL_LIMIT))
         for place, line in enumerate(lines):
             line["first"] = place * len(rows)
@@ -171,8 +177,11 @@ def _reference(original: NDArray[Any] | None, made: Any) -> NDArray[Any]:
     return np.where(missing, made, original)
 
 
-def _line(label: str, note: str, words: str, figures: list[tuple[str, bool]]) -> dict[str, Any]:
+def _line(
+    model: str, label: str, note: str, words: str, figures: list[tuple[str, bool]]
+) -> dict[str, Any]:
     return {
+        "model": model,
         "label": label,
         "note": note,
         "words": words,

@@ -1,38 +1,35 @@
-"""The Codebooks page: any models side by side, from pictures to figures; two of them in full.
+"""The Codebooks page: what do more codes buy? One slider in front; tables and curves unfold.
 
-The trade-off and the training curves have their own switches.
+What is for experts is made when it is first unfolded: pictures by any models, all models in one
+table, trade-off and training curves, two clusterings side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
 import panel_material_ui as pmui
 import param
 
-from galaxy_explorer.explorer.assets import Html, render
+from galaxy_explorer.bundle.codebooks import sizes
+from galaxy_explorer.explorer.assets import render
+from galaxy_explorer.explorer.pages.codebooks.answers import evidence
 from galaxy_explorer.explorer.pages.codebooks.comparison import Comparison
+from galaxy_explorer.explorer.pages.codebooks.curves import Tradeoff, Training
+from galaxy_explorer.explorer.pages.codebooks.front import Front
 from galaxy_explorer.explorer.pages.codebooks.table import (
     choices,
     format_choice,
     header,
     scoreboard,
 )
-from galaxy_explorer.explorer.plots.models import (
-    CURVE_WORDS,
-    DISTINCTIONS,
-    tradeoff_columns,
-    tradeoff_figure,
-    tradeoff_points,
-    training_figure,
-    update_tradeoff,
-    update_training,
-)
-from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
+from galaxy_explorer.explorer.state import UNFOLDED
+from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import HtmlPane, ScoreTable
 from galaxy_explorer.explorer.widgets.controls import (
+    COMPACT,
     PAGE_HEIGHT,
     display_controls,
     model_choices,
@@ -41,112 +38,18 @@ from galaxy_explorer.explorer.widgets.controls import (
 )
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.strips import Strips
-from galaxy_explorer.explorer.wording import format_model
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle import Bundle, ModelEntry
     from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.state import ExplorerState
 
-
-RULE = (
-    "The training could have stopped (ring) where between two checks, 5 % of the steps apart, the"
-    " validation error fell by less than 0.5 %, the perplexity moved by less than 2 % and less than"
-    " 2 % of the codes changed. The weights that are kept are those of the best check."
+INTRODUCTION = (
+    "A model draws each galaxy from a small map of codes, taken from a codebook as letters from an"
+    " alphabet. Below, nothing differs but the size of that alphabet."
 )
-TRADEOFF_NOTE = (
-    "One point a model; bars are 95 % intervals. Numbers: fewest and most codes. Dashed: what the"
-    " report says happens with fewer codes."
+NO_STEPS = (
+    "This bundle has no codebooks of different sizes to compare; its models are side by side below."
 )
-
-
-class Tradeoff(pn.viewable.Viewer):
-    """Reconstruction against distinction, one point a model."""
-
-    distinction: Any = param.Selector(default="η² of T", objects=list(DISTINCTIONS))
-    features: Any = param.Selector(doc="Features whose points are shown.")
-
-    def __init__(self, bundle: Bundle, **params: Any) -> None:
-        super().__init__(**params)
-        self.bundle, self.points = bundle, tradeoff_points(bundle)
-        kinds = list(dict.fromkeys(point.features for point in self.points if point.codes))
-        self.param["features"].objects = [*kinds, "all"]
-        self.features = next((kind for kind in ("index", *kinds) if kind in kinds), "all")
-        self.figure = tradeoff_figure()
-        self.param.watch(self._show, ["distinction", "features"])
-        self._show()
-        evaluated = bundle.evaluation is not None and bool(bundle.evaluation.tradeoff)
-        note = HtmlPane(
-            render("pages.tradeoff", words=TRADEOFF_NOTE, evaluated=evaluated),
-            stylesheets=[STYLES], sizing_mode="stretch_width", margin=(2, 0),
-        )  # fmt: skip
-        bar = pn.Row(
-            choice("Distinction", self.param.distinction), choice("Features", self.param.features),
-            margin=0, sizing_mode="stretch_width",
-            styles={"flex-wrap": "wrap", "gap": "4px 12px", "max-height": "none"},
-        )  # fmt: skip
-        self.view = pn.Column(
-            bar, pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", margin=0), note,
-            sizing_mode="stretch_width", margin=0,
-        )  # fmt: skip
-
-    def __panel__(self) -> pn.Column:
-        return self.view
-
-    def _show(self, *_: param.parameterized.Event) -> None:
-        # Features of models without a codebook have other names: they are always shown.
-        shown = [
-            point
-            for point in self.points
-            if self.features in ("all", point.features) or not point.codes
-        ]
-        columns = tradeoff_columns(self.bundle, shown, DISTINCTIONS[self.distinction])
-        update_tradeoff(self.figure, columns, self.distinction)
-
-
-class Training(pn.viewable.Viewer):
-    """Training curves of some models, and what stopping by the rule would have cost."""
-
-    figure_of: Any = param.Selector(default="NMSE", objects=list(CURVE_WORDS))
-    models = param.List(default=[], doc="Names of the models.")
-
-    def __init__(self, bundle: Bundle, **params: Any) -> None:
-        super().__init__(**params)
-        self.bundle = bundle
-        self.figure = training_figure()
-        self.table = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
-        self.param.watch(self._show, ["figure_of", "models"])
-        curves = any(model.curve for model in bundle.models.values())
-        self.view = pn.Column(
-            choice("Curve", self.param.figure_of),
-            pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", margin=0), self.table,
-            sizing_mode="stretch_width", margin=0, visible=curves,
-        )  # fmt: skip
-        self._show()
-
-    def __panel__(self) -> pn.Column:
-        return self.view
-
-    def _show(self, *_: param.parameterized.Event) -> None:
-        entries = [self.bundle.models[name] for name in self.models]
-        update_training(self.figure, entries, self.figure_of)
-        self.table.object = rule_table(entries)
-
-
-def rule_table(models: Sequence[ModelEntry]) -> Html:
-    """Steps, step of the rule and its cost, one line a model, as HTML."""
-    rows = []
-    for model in models:
-        rule = "not within these steps"
-        if model.early_stop_step is not None:
-            cost = model.early_stop_cost
-            more = "" if cost is None else f", {100 * cost:.1f} % more error"
-            rule = f"step {model.early_stop_step:,}{more}"
-        name = format_model(model.name, model.config)
-        rows.append({"name": name, "steps": f"{model.steps:,}", "rule": rule})
-    return render("pages.stop_rule", explanation=RULE, models=rows)
-
-
 NOT_CLUSTERED = (
     "Only models with 64 features, an 8×8 code map or 64 latents, are clustered, as in the report."
     " Choose such a model on both sides to compare clusters."
@@ -160,38 +63,90 @@ SMALL_CHIPS = {
     "& .MuiChip-root": {"height": "24px"},
 }
 PICK_HINT = "NGC 4565, IC 750; empty: the selection, or one of each type"
+PARTS = {
+    "pictures": "Any galaxies by any models",
+    "table": "All models in one table",
+    "curves": "Reconstruction against distinction, and how the models were trained",
+    "groups": "Two clusterings side by side",
+}
+"""The parts for experts, by their word in the address (`state.UNFOLDED`), in their order."""
 
 
 class CodebooksPage(pn.viewable.Viewer):
-    """Pictures by any models, then two clusterings compared; those are the state's own."""
-
-    models = param.List(default=[], doc="Models whose reconstructions are shown.")
-    left: Any = param.Selector(doc="Clustering or model on the left.")
-    right: Any = param.Selector(doc="Clustering or model on the right.")
+    """The front, and below it the parts for experts, each made when it is first unfolded."""
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
-        self.state = state
-        offered = choices(state.bundle)
-        for side, key in (("left", state.clustering), ("right", state.compare)):
-            self.param[side].objects = offered
-            setattr(self, side, key)
-        self.models = report_models(state.bundle)
-        self.strips = Strips(state, context.stamps, models=self.models)
-        self.tradeoff = Tradeoff(state.bundle)
-        self.training = Training(state.bundle, models=self.models)
+        self.state, self.context = state, context
+        compared = len(sizes(state.bundle)) > 1
+        self.front = Front(state, context.stamps) if compared else None
         self.detail = Detail(state, context.stamps)
-        self.comparison = Comparison(state)
-        self.table = ScoreTable(columns=header())
-        self.unclustered = _note(NOT_CLUSTERED)
+        self.parts: dict[str, Any] = {}
+        self.boxes = {name: pn.Column(sizing_mode="stretch_width", margin=0) for name in PARTS}
+        self.folded = pmui.Accordion(
+            *((words, self.boxes[name]) for name, words in PARTS.items()),
+            active=[], toggle=True, disable_gutters=True, sizing_mode="stretch_width",
+            margin=(8, 0), sx=COMPACT,
+        )  # fmt: skip
+        self.folded.param.watch(self._take_unfolded, "active")
+        state.param.watch(self._unfold, "unfolded")
+        front = [_note(INTRODUCTION), self.front, _note(evidence(state.bundle))]
+        self.view = pn.Column(
+            _title("What do more codes buy?"), *(front if compared else [_note(NO_STEPS)]),
+            self.detail, self.folded, sizing_mode="stretch_width", margin=8,
+            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
+        )  # fmt: skip
+        self.view.param.watch(self.appear, "visible")
+        self._unfold()
+
+    def __panel__(self) -> pn.Column:
+        return self.view
+
+    def appear(self, event: param.parameterized.Event) -> None:
+        """Draw only while the page can be seen."""
+        pictures = self.parts.get("pictures")
+        for one in (self.front, pictures):
+            if one is not None:
+                one.strips.task.shown = event.new
+        self.detail.task.shown = event.new
+
+    def part(self, name: str) -> Any:
+        """A part for experts; made when it is first asked for."""
+        if name not in self.parts:
+            make: dict[str, Callable[[], Any]] = {
+                "pictures": lambda: Pictures(self.state, self.context),
+                "table": lambda: Table(self.state),
+                "curves": lambda: Curves(self.state),
+                "groups": lambda: Groups(self.state),
+            }
+            self.parts[name] = make[name]()
+            self.boxes[name].append(self.parts[name])
+        return self.parts[name]
+
+    def _take_unfolded(self, event: param.parameterized.Event) -> None:
+        self.state.unfolded = UNFOLDED[event.new[0] + 1] if event.new else ""
+
+    def _unfold(self, *_: param.parameterized.Event) -> None:
+        name = self.state.unfolded
+        if name:
+            self.part(name)
+        self.folded.active = [UNFOLDED.index(name) - 1] if name else []
+
+
+class Pictures(pn.viewable.Viewer):
+    """Any galaxies as any models draw them, with what is left over (report, Fig. 16)."""
+
+    models = param.List(default=[], doc="Models whose reconstructions are shown.")
+
+    def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
+        super().__init__(models=report_models(state.bundle), **params)
+        self.bundle = state.bundle
+        self.strips = Strips(state, context.stamps, models=self.models)
         self.missing = _note("")
-        self.param.watch(self._choose_models, "models")
-        self.param.watch(self._choose, ["left", "right"])
-        state.param.watch(self._follow, ["clustering", "compare"])
-        self._show()
         self.missing.visible = False
+        self.param.watch(self._choose_models, "models")
         models = pmui.MultiChoice.from_param(
-            self.param.models, label="Models", options=model_choices(self.state.bundle),
+            self.param.models, label="Models", options=model_choices(state.bundle),
             description="", sizing_mode="stretch_width", margin=(10, 0, 4, 0), sx=SMALL_CHIPS,
         )  # fmt: skip
         galaxies = pmui.TextInput(
@@ -199,47 +154,94 @@ class CodebooksPage(pn.viewable.Viewer):
             sizing_mode="stretch_width", margin=(8, 0, 4, 0), max_length=2000,
         )  # fmt: skip
         galaxies.param.watch(lambda event: self.pick(event.new), "value")
-        choosers = [models, galaxies]
-        pictures = _half(
-            _title("Reconstructions"), *choosers, self.missing, self.detail, self.strips,
-            display_controls(self.state), basis="2 1 620px",
-        )  # fmt: skip
-        figures = _half(
-            _title("Reconstruction against distinction"), self.tradeoff,
-            _title("Training") if self.training.view.visible else None, self.training,
-            basis="1 1 380px",
-        )  # fmt: skip
-        agreement = _half(
-            self.unclustered, self.comparison.heat_view, basis="1 1 380px",
-        )  # fmt: skip
-        self.view = pn.Column(
-            _side_by_side(pictures, figures),
-            _title("Models at a glance"), _note(SCORES_NOTE), self.table,
-            _title("Two clusterings compared"),
-            pn.Row(*self._sides(), sizing_mode="stretch_width"),
-            _side_by_side(_half(self.comparison, basis="2 1 620px"), agreement),
-            sizing_mode="stretch_width", margin=8,
-            styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
-        )  # fmt: skip
-        self.view.param.watch(self.appear, "visible")
+        self.view = _column(models, galaxies, self.missing, self.strips, display_controls(state))
 
     def __panel__(self) -> pn.Column:
         return self.view
 
-    def appear(self, event: param.parameterized.Event) -> None:
-        """Draw only while the page can be seen."""
-        self.strips.task.shown = self.detail.task.shown = event.new
-
     def _choose_models(self, *_: param.parameterized.Event) -> None:
-        self.strips.models = self.training.models = list(self.models)
+        self.strips.models = list(self.models)
 
     def pick(self, text: str) -> None:
         """Show the galaxies named in a text; none: the selection or a varied set."""
-        rows, unknown = named_galaxies(self.state.bundle, text)
+        rows, unknown = named_galaxies(self.bundle, text)
         self.strips.picked = rows
         words = f"Not in this survey: {', '.join(unknown)}." if unknown else ""
         self.missing.object = render("parts.paragraph", words=words)
         self.missing.visible = bool(unknown)
+
+
+class Table(pn.viewable.Viewer):
+    """Every figure of every clustering; the two that are compared are marked."""
+
+    def __init__(self, state: ExplorerState, **params: Any) -> None:
+        super().__init__(**params)
+        self.state = state
+        self.table = ScoreTable(columns=header())
+        state.param.watch(self._show, ["clustering", "compare"])
+        self._show()
+        self.view = _column(_note(SCORES_NOTE), self.table)
+
+    def __panel__(self) -> pn.Column:
+        return self.view
+
+    def _show(self, *_: param.parameterized.Event) -> None:
+        self.table.rows = scoreboard(self.state.bundle, self.state.clustering, self.state.compare)
+
+
+class Curves(pn.viewable.Viewer):
+    """The trade-off, and how all models were trained."""
+
+    def __init__(self, state: ExplorerState, **params: Any) -> None:
+        super().__init__(**params)
+        self.tradeoff = Tradeoff(state.bundle)
+        self.training = Training(state.bundle, models=report_models(state.bundle))
+        self.view = pn.Row(
+            _column(self.tradeoff), _column(self.training), sizing_mode="stretch_width",
+            styles={"flex-wrap": "wrap", "gap": "0 20px", "max-height": "none"},
+        )  # fmt: skip
+
+    def __panel__(self) -> pn.Row:
+        return self.view
+
+
+class Groups(pn.viewable.Viewer):
+    """Two clusterings, those of the state, or a model without one, which is said."""
+
+    left: Any = param.Selector(doc="Clustering or model on the left.")
+    right: Any = param.Selector(doc="Clustering or model on the right.")
+
+    def __init__(self, state: ExplorerState, **params: Any) -> None:
+        super().__init__(**params)
+        self.state = state
+        offered = choices(state.bundle)
+        for side, key in (("left", state.clustering), ("right", state.compare)):
+            self.param[side].objects = offered
+            setattr(self, side, key)
+        self.comparison = Comparison(state)
+        self.unclustered = _note(NOT_CLUSTERED)
+        self.param.watch(self._choose, ["left", "right"])
+        state.param.watch(self._follow, ["clustering", "compare"])
+        self._show()
+        options = {format_choice(state.bundle, key): key for key in offered}
+        selects = [
+            pmui.Select.from_param(
+                self.param[side], label=side.capitalize(), options=options, size="small",
+                description="", sizing_mode="stretch_width", margin=(10, 8, 4, 0),
+            )
+            for side in ("left", "right")
+        ]  # fmt: skip
+        heat = _column(self.unclustered, self.comparison.heat_view)
+        self.view = _column(
+            pn.Row(*selects, sizing_mode="stretch_width"),
+            pn.Row(
+                _column(self.comparison, basis="2 1 620px"), heat, sizing_mode="stretch_width",
+                styles={"flex-wrap": "wrap", "gap": "0 20px", "max-height": "none"},
+            ),
+        )  # fmt: skip
+
+    def __panel__(self) -> pn.Column:
+        return self.view
 
     def _choose(self, *_: param.parameterized.Event) -> None:
         clusterings = self.state.bundle.clusterings
@@ -252,38 +254,23 @@ class CodebooksPage(pn.viewable.Viewer):
         self.param.update(**{side[event.name]: event.new for event in events})
 
     def _show(self) -> None:
-        self.table.rows = scoreboard(self.state.bundle, self.left, self.right)
         clustered = {self.left, self.right} <= self.state.bundle.clusterings.keys()
         self.comparison.view.visible = self.comparison.heat_view.visible = clustered
         self.unclustered.visible = not clustered
 
-    def _sides(self) -> list[pmui.Select]:
-        options = {format_choice(self.state.bundle, key): key for key in choices(self.state.bundle)}
-        return [
-            pmui.Select.from_param(
-                self.param[side], label=side.capitalize(), options=options, size="small",
-                description="", sizing_mode="stretch_width", margin=(10, 8, 4, 0),
-            )
-            for side in ("left", "right")
-        ]  # fmt: skip
 
-
-def _side_by_side(*parts: pn.viewable.Viewable) -> pn.Row:
-    styles = {"flex-wrap": "wrap", "gap": "0 20px", "max-height": "none"}
-    return pn.Row(*parts, sizing_mode="stretch_width", styles=styles)
-
-
-def _half(*parts: Any, basis: str) -> pn.Column:
-    styles = {"flex": basis, "min-width": "0", "max-height": "none"}
-    shown = (part for part in parts if part is not None)
-    return pn.Column(*shown, sizing_mode="stretch_width", margin=0, styles=styles)
+def _column(*parts: Any, basis: str = "1 1 420px") -> pn.Column:
+    return pn.Column(
+        *parts, sizing_mode="stretch_width", margin=0,
+        styles={"flex": basis, "min-width": "0", "max-height": "none"},
+    )  # fmt: skip
 
 
 def _title(words: str) -> pn.pane.HTML:
     return HtmlPane(
         render("parts.title", words=words),
         stylesheets=[STYLES],
-        margin=(10, 0, 2, 0),
+        margin=(4, 0, 2, 0),
         sizing_mode="stretch_width",
     )
 
