@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ from galaxy_explorer.bundle.names import (
     same_names,
 )
 from galaxy_explorer.bundle.queries import ask
-from galaxy_explorer.clustering.embedding import MAX_REFERENCE, LookAlikes, sparsity
+from galaxy_explorer.clustering.embedding import MAX_REFERENCE, sparsity
 from galaxy_explorer.errors import BadQuery, LabelError
 from galaxy_explorer.labels.scheme import NOTE
 from galaxy_explorer.settings import read_settings
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from galaxy_explorer.labels.store import LabelStore
 
 
-KEPT_TREES = 4
-"""Clusterings whose neighbours are found without building a tree again."""
 DEFAULT_RADIUS_ARCMIN = 2.0
 MAX_RADIUS_ARCMIN = 180 * 60.0
 MAX_CHARACTERS = 500
@@ -312,12 +310,6 @@ def _parts(query: Query) -> list[str]:
         place = f"RA {query.cone.ra:.4f}°, Dec {query.cone.dec:+.4f}°"
         parts.append(f"within {query.cone.radius_arcmin:g} arcmin of {place}")
     return parts + [f"{c.column} {c.relation} {c.value}" for c in query.conditions]
-
-
-@lru_cache(KEPT_TREES)
-def neighbour_finder(bundle: Bundle, key: str) -> LookAlikes:
-    """What finds neighbours in the code space of a clustering, made once a process."""
-    return LookAlikes(bundle.clusterings[key].feature_values)
 
 
 @cache

@@ -20,7 +20,6 @@ from galaxy_explorer.explorer.search import (
     COMPARE,
     bundle_sparsity,
     label_columns,
-    neighbour_finder,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import HtmlPane, SearchField
@@ -233,7 +232,7 @@ def neighbours(
     One that another has exactly the features of still comes first.
     """
     vector = bundle.clusterings[key].feature_values[row]
-    rows, far = neighbour_finder(bundle, key).nearest(vector, count)
+    rows, far = bundle.clusterings[key].placing.neighbours.nearest(vector, count)
     others = rows != row
     rows, far = rows[others][: count - 1], far[others][: count - 1]
     return np.concatenate([[row], rows]), np.concatenate([[0.0], far])
