@@ -73,9 +73,7 @@ def write_excerpt(
         known={} if usual is None else {name: one[rows] for name, one in usual.known.items()},
     )
     # The fingerprint is that of the whole: its rows are not these.
-    whole = ExcerptEntry(
-        source.name, len(source), source.hash, source.manifest.survey.fingerprint
-    )
+    whole = ExcerptEntry(source.name, len(source), source.hash, source.manifest.survey.fingerprint)
     return write_remade(source, target, called, cut, whole, left_out=left)
 
 
@@ -202,7 +200,8 @@ def _clustering_arrays(
     if one.features not in MADE_AGAIN:
         arrays[FEATURES] = np.ascontiguousarray(features, np.float16)
     labels, ttype, classes = (
-        np.asarray(galaxies.columns[name]) for name in (f"{one.key}/cluster", "ttype", "ttype_class")
+        np.asarray(galaxies.columns[name])
+        for name in (f"{one.key}/cluster", "ttype", "ttype_class")
     )
     clusters = cluster_summaries(one.mixture, features, labels, ttype, classes)
     entry["clusters"] = [cluster.to_dict() for cluster in clusters]

@@ -34,4 +34,6 @@ def bundle(
 
     made = api.bundle_encoded(bundle, encoded, out, name=name)
     size = sum(path.stat().st_size for path in made.path.iterdir())
-    say(f"{made.path}: {len(made):,} galaxies by {', '.join(made.clusterings)}, {size / 1e6:.1f} MB")
+    say(
+        f"{made.path}: {len(made):,} galaxies by {', '.join(made.clusterings)}, {size / 1e6:.1f} MB"
+    )
