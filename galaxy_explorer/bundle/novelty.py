@@ -275,7 +275,7 @@ def _check(bundle: Bundle, path: Path, arrays: Mapping[str, np.ndarray]) -> None
         raise BundleError(f"{path}: spread and usual_filled must be above 0")
 
 
-def judge_stamps(
+def judge_novelty(
     bundle: Bundle, stamps: NDArray[np.float32], errors: Mapping[str, NDArray[np.floating]]
 ) -> list[Verdict]:
     """How unusual stamps (n, C, S, S) are, with the errors (n,) of each model on them.

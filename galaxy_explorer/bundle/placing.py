@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.bundle.clusterings import Clustering
-from galaxy_explorer.bundle.novelty import Verdict, judge_stamps
+from galaxy_explorer.bundle.novelty import Verdict, judge_novelty
 from galaxy_explorer.clustering.features import POOLED, index_features, served_vectors
 from galaxy_explorer.errors import SettingError
 
@@ -123,7 +123,7 @@ def read_stamps(bundle: Bundle, stamps: NDArray[np.float32], choice: Choice) -> 
         shares = clustering.mixture.responsibilities(features)
         placements[key] = Placement(features, shares, places, distances)
     wanted = {key: placements[key] for key in choice.clusterings}
-    return StampReadings(codes, errors, wanted, judge_stamps(bundle, stamps, errors))
+    return StampReadings(codes, errors, wanted, judge_novelty(bundle, stamps, errors))
 
 
 def _base(bundle: Bundle, clustering: Clustering) -> str:
