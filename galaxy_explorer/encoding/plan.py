@@ -20,7 +20,7 @@ from galaxy_explorer.survey.store import CATALOG, Survey
 from galaxy_explorer.utils.files import sha256_of
 
 FORMAT = 2
-SHARD_ROWS = 2048
+SHARD_ROWS = 4096
 PARTS = "parts"
 
 
