@@ -23,6 +23,7 @@ import numpy as np
 
 import galaxy_explorer as ge
 from galaxy_explorer.bundle.placing import choose, read_stamps
+from galaxy_explorer.models.inference import BATCH, WIDE_BATCH
 from galaxy_explorer.utils.scheduler import connected, run_tasks
 
 PROGRAM = """
@@ -50,15 +51,15 @@ TASKS = 300
 TURNS = 3
 
 
-def bare(bundle: ge.Bundle, survey: ge.Survey, rows: int, name: str) -> float:
+def bare(bundle: ge.Bundle, survey: ge.Survey, rows: int, name: str, batch: int) -> float:
     """Processor seconds of the model alone: eight orientations encoded, one decoded."""
     import torch
 
     model = bundle.load_model(name)
     start = time.process_time()
     with torch.inference_mode():
-        for at in range(0, rows, 256):
-            stamps = torch.from_numpy(survey.model_input(np.arange(at, min(at + 256, rows))))
+        for at in range(0, rows, batch):
+            stamps = torch.from_numpy(survey.model_input(np.arange(at, min(at + batch, rows))))
             for turn in range(8):
                 turned = torch.rot90(stamps, turn % 4, (2, 3))
                 turned = turned.flip(3) if turn >= 4 else turned
@@ -182,15 +183,19 @@ def main() -> None:
     if arguments.memory:
         memory(arguments.bundle, survey, arguments.memory, name, arguments.commands)
         return
-    bare(bundle, survey, 256, name)  # set-up
+    rows = arguments.rows
+    bare(bundle, survey, 256, name, BATCH)  # set-up
     turns = [
-        (bare(bundle, survey, arguments.rows, name), ours(bundle, survey, arguments.rows, [name]))
+        (
+            *(bare(bundle, survey, rows, name, batch) for batch in (BATCH, WIDE_BATCH)),
+            ours(bundle, survey, rows, [name]),
+        )
         for _ in range(TURNS)
     ]
-    alone, whole = np.median(turns, axis=0)
-    each = 1e3 / arguments.rows
-    print(f"{name}, eight orientations: bare {alone * each:.1f} ms a galaxy, encode"
-          f" {whole * each:.1f}: bare over encode {alone / whole:.2f}")  # fmt: skip
+    own, wide, whole = np.median(turns, axis=0) * 1e3 / rows
+    print(f"{name}, eight orientations, ms a galaxy: bare {own:.1f} in batches of {BATCH},"
+          f" {wide:.1f} of {WIDE_BATCH}; encode {whole:.1f}: bare over encode {own / whole:.2f},"
+          f" {wide / whole:.2f}")  # fmt: skip
     if arguments.agree:
         agreement(bundle, survey, arguments.agree, name)
     if arguments.workers:

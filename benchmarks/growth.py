@@ -1,12 +1,17 @@
 """How the cost of a stage grows with the number of galaxies: time, peak memory, files.
 
-    python -m benchmarks.growth [--sizes 20000 60000] [--large] [--stages ingest]
+    python -m benchmarks.growth [--sizes 20000 60000] [--large] [--stages ingest encode ...]
 
-Each stage works on synthetic galaxies in a process of its own; processor time and peak memory are
-what the system reports of it, the time less that of a run on FEWEST galaxies (the start-up). The
-exponent is that of time ~ N^exponent between the first and the last size; 1 is linear. `--large`
-adds 200,000 galaxies. A further stage is a `Stage` in STAGES: what it needs on the disk, which
-command it is, and what it leaves there.
+Each stage works in a process of its own; processor time and peak memory are what the system reports
+of it, the time less that of a run on FEWEST galaxies (the start-up). The exponent is that of
+time ~ N^exponent between the first and the last size; 1 is linear. `--large` adds 200,000 galaxies.
+A further stage is a `Stage` in STAGES: what it needs on the disk, which program it is, and what it
+leaves there.
+
+`ingest` takes synthetic galaxies. `encode` and `classify` take those of surveys/sdss over and over,
+by trained/sdss with networks that cost nothing, for those grow with N and nothing else. `search`,
+`tiles` and `alike` ask a bundle of N galaxies (see `benchmarks.million`) always as many questions,
+opening it included.
 """
 
 from __future__ import annotations
@@ -26,17 +31,68 @@ import numpy as np
 
 from benchmarks.ingest_memory import write_source
 
+# What a child is said to have needed begins at what this process has: little may be imported here.
+
 FEWEST = 300
 LARGE = 200_000
 MOST_TIME_10X, MOST_MEMORY = 12.0, 1.2  # ratios
 MOST_RANDOM = 3.0
 SIDE = 64
 PROGRAM = "from galaxy_explorer.cli import main; main()"
+BUNDLE, SURVEY = "trained/sdss", "surveys/sdss"
+QUESTIONS = 200
+COPY = """
+import sys
+from pathlib import Path
+import galaxy_explorer as ge
+from benchmarks.encode import copied
+copied(ge.Survey.open(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+"""
+FREE = """
+import sys
+import benchmarks.encode
+sys.argv.append("/dev/null")
+exec(compile(benchmarks.encode.PROGRAM, "networks that cost nothing", "exec"))
+"""
+MAKE = """
+import sys
+from pathlib import Path
+from benchmarks.million import make
+make(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+"""
+OPEN = """
+import sys
+import numpy as np
+from galaxy_explorer.bundle.bundle import load_bundle
+from galaxy_explorer.explorer.state import ExplorerState
+bundle = load_bundle(sys.argv[1])
+key, rng = bundle.manifest.default_clustering, np.random.default_rng(0)
+"""
+SEARCH = """
+from galaxy_explorer.explorer.widgets.results import search
+state, names = ExplorerState(bundle), bundle.column("galaxy_id")
+for row in rng.integers(len(bundle), size=int(sys.argv[2]) // 4):
+    for question in (str(names[row]), "T < 0 and cluster = 5", "202.47 47.195 r=30 arcmin", "M 51"):
+        search(state, question, {})
+"""
+TILES = """
+from galaxy_explorer.explorer.pictures.tiles import map_tiles
+tiles = map_tiles(bundle, key)
+for zoom in rng.integers(9, size=int(sys.argv[2])):
+    x, y = rng.integers(2**zoom, size=2)
+    tiles.rows(int(zoom), int(x), int(y), None)
+"""
+ALIKE = """
+clustering = bundle.clusterings[key]
+for row in rng.integers(len(bundle), size=int(sys.argv[2])):
+    clustering.placing.neighbours.nearest(clustering.feature_values[row], 25)
+"""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of the work. prepare: what lies in a folder before it; command: what is run there.
+    """A stage of the work. prepare: what lies in a folder before it; command: what is run there,
+    a program and its words.
 
     files: how many files it may leave of N galaxies. after: further lines on what it left.
     """
@@ -66,7 +122,47 @@ def cube(folder: Path, count: int) -> None:
 def ingest(folder: Path) -> list[str]:
     """`galaxy-explorer ingest` in one process."""
     source, catalog = str(folder / "cube.npy"), str(folder / "catalog.csv")
-    return ["ingest", source, "--catalog", catalog, "--out", str(folder / "survey")]
+    return [PROGRAM, "ingest", source, "--catalog", catalog, "--out", str(folder / "survey")]
+
+
+def copies(folder: Path, count: int) -> None:
+    """A survey of real galaxies, over and over."""
+    child(COPY, SURVEY, folder / "survey", count)
+
+
+def encode(folder: Path) -> list[str]:
+    """`galaxy-explorer encode` of one model with two clusterings, in one process."""
+    model = ["--model", "all", "--out", str(folder / "out")]
+    return [FREE, "encode", BUNDLE, str(folder / "survey"), *model]
+
+
+def classify(folder: Path) -> list[str]:
+    """`galaxy-explorer classify` of a survey, likewise."""
+    model = ["--model", "all", "--out", str(folder / "out.parquet")]
+    return [FREE, "classify", BUNDLE, str(folder / "survey"), *model]
+
+
+def bundle(folder: Path, count: int) -> None:
+    """A bundle of neighbours of real galaxies."""
+    child(MAKE, folder, count, BUNDLE)
+
+
+def asked(program: str) -> Callable[[Path], list[str]]:
+    """What opens the bundle of a folder and asks it QUESTIONS times."""
+
+    def command(folder: Path) -> list[str]:
+        return [OPEN + program, str(next(folder.glob("n*"))), str(QUESTIONS)]
+
+    return command
+
+
+def child(program: str, *words: object) -> None:
+    """Run a program in a process of its own, and end where it fails."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, words)], stderr=subprocess.DEVNULL, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"what a stage needs could not be made: status {done.returncode}")
 
 
 def reading(folder: Path) -> list[str]:
@@ -92,8 +188,19 @@ def reading(folder: Path) -> list[str]:
     return [f"{words}: ratio {ratio:.2f} (at most {MOST_RANDOM:g}) {verdict(ratio, MOST_RANDOM)}"]
 
 
+def nothing(folder: Path) -> list[str]:  # noqa: ARG001 - as `reading`
+    """No further lines."""
+    return []
+
+
 STAGES = {
     "ingest": Stage(cube, ingest, lambda count: 5 + count / 4096, reading, "survey"),
+    "encode": Stage(copies, encode, lambda count: 2 + count / 4096, nothing, "out"),
+    "classify": Stage(copies, classify, lambda _: 1, nothing, "out.parquet"),
+    **{
+        name: Stage(bundle, asked(program), lambda _: 0, nothing, "")
+        for name, program in (("search", SEARCH), ("tiles", TILES), ("alike", ALIKE))
+    },
 }
 
 
@@ -105,12 +212,13 @@ def verdict(value: float, most: float) -> str:
 def run(stage: Stage, folder: Path, count: int) -> Cost:
     """Prepare and run a stage on so many galaxies."""
     stage.prepare(folder, count)
-    command = [sys.executable, "-c", PROGRAM, *stage.command(folder)]
+    command = [sys.executable, "-c", *stage.command(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"{' '.join(stage.command(folder))}: ended with status {status}")
-    left = sum(1 for path in (folder / stage.out).rglob("*") if path.is_file())
+        raise SystemExit(f"{' '.join(stage.command(folder)[1:])}: ended with status {status}")
+    out = folder / stage.out
+    left = sum(one.is_file() for one in (out, *out.rglob("*"))) if stage.out else 0
     return Cost(count, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, left)
 
 

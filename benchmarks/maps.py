@@ -4,7 +4,7 @@
 
 Synthetic features, eight of a galaxy, in blobs of unequal size: processor time of k-means with
 eight clusters (as the recommended clustering is made), of the map (UMAP of the landmarks, the rest
-placed), and of placing 1,000 galaxies more, by comparison with all and by the index; then the
+placed), and of placing 1,000 galaxies more, by comparison with all and by the tree; then the
 growth from the first size to the last, which UMAP leaves once there are more galaxies than
 landmarks, and by how much placed galaxies miss.
 """
@@ -49,12 +49,13 @@ def measure(count: int, most: int) -> dict[str, float]:
     made = draw_map(features, 0, most)
     found["map s"] = time.process_time() - start
     found["error"] = made.facts.get("placing", {}).get("error", 0.0)
-    for way, bound in (("all", count + 1), ("index", 0)):
-        embedding.INDEXED_FROM = bound
+    few = embedding.FEW
+    for way, bound in (("all", count + 1), ("tree", 0)):
+        embedding.FEW = bound
         placing = Placing(features, made.arrays["map"])
         found[f"ready, {way} s"] = seconds(lambda p=placing: p.place(new[:1]))
         found[f"place, {way} ms"] = seconds(lambda p=placing: p.place(new)) / NEW * 1e3
-    embedding.INDEXED_FROM = 100_000
+    embedding.FEW = few
     return found
 
 

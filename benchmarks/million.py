@@ -169,7 +169,7 @@ def measure(path: Path) -> None:
     """Open a bundle and ask of it what a visitor would; print what each step takes."""
     bundle = timed("load_bundle", lambda: load_bundle(path))
 
-    from galaxy_explorer.explorer.search import bundle_sparsity, neighbour_finder
+    from galaxy_explorer.explorer.search import bundle_sparsity
     from galaxy_explorer.explorer.state import ExplorerState
     from galaxy_explorer.explorer.widgets.results import search
 
@@ -184,7 +184,7 @@ def measure(path: Path) -> None:
         found = timed(question[:33], lambda q=question: search(states[0], q, {}), 3)
         print(f"{'':10}{len(found.rows)} found: {found.words}")
     key = bundle.manifest.default_clustering
-    finder = timed("look-alikes: made ready", lambda: neighbour_finder(bundle, key))
+    finder = timed("look-alikes: made ready", lambda: bundle.clusterings[key].placing.neighbours)
     features, alike = bundle.clusterings[key].feature_values, []
     asked = np.random.default_rng(1).integers(len(bundle), size=200)
     timed("200 times 24 look-alikes", lambda: alike.extend(

@@ -16,6 +16,7 @@ from galaxy_explorer.utils import lazy
 if TYPE_CHECKING:
     from galaxy_explorer.api import (
         Labels,
+        bundle_encoded,
         check,
         classify,
         deconvolve,
@@ -57,6 +58,7 @@ __all__ = [
     "Samples",
     "Survey",
     "__version__",
+    "bundle_encoded",
     "check",
     "classify",
     "deconvolve",
@@ -73,8 +75,8 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "api": (
-            *("Labels", "check", "classify", "deconvolve", "encode", "generate", "ingest"),
-            *("simulate_survey", "train"),
+            *("Labels", "bundle_encoded", "check", "classify", "deconvolve", "encode", "generate"),
+            *("ingest", "simulate_survey", "train"),
         ),
         "bundle.bundle": ("Bundle", "load_bundle", "load_demo"),
         "classification": ("Classification", "Classifications"),

@@ -18,7 +18,7 @@ from galaxy_explorer.utils.progress import QUIET
 COMMANDS = (
     *("demo", "simulate", "check", "ingest", "train", "evaluate", "info", "classify", "encode"),
     *("deconvolve", "evaluate-deconvolution", "prior", "generate", "labels", "steer", "report"),
-    *("serve", "excerpt", "card"),
+    *("serve", "bundle", "excerpt", "card"),
 )
 MODULES = {
     "card": "info",

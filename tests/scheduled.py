@@ -14,8 +14,12 @@ def double(number: int) -> int:
     return 2 * number
 
 
-def worker_of(_: int) -> tuple[int, str]:
-    return os.getpid(), os.environ["OMP_NUM_THREADS"]
+def worker_of(_: int) -> tuple[int, str, bool]:
+    """The worker, its threads, and whether it looks at its own stack a hundred times a second."""
+    import dask
+
+    watches = dask.config.get("distributed.worker.profile.enabled")
+    return os.getpid(), os.environ["OMP_NUM_THREADS"], watches
 
 
 def refuse(number: int) -> int:

@@ -36,6 +36,7 @@ WRONG_INPUT = {
     "labels": ["import", "no_such.csv", "--bundle", ABSENT],
     "serve": [ABSENT],
     "steer": [ABSENT, "--name", "early_late"],
+    "bundle": [ABSENT, ABSENT, "--out", "out"],
     "excerpt": [ABSENT, "--out", "out"],
     "card": [ABSENT],
 }

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from galaxy_explorer import cli, load_bundle, load_demo
 from galaxy_explorer.bundle.card import card_text, model_card
-from galaxy_explorer.bundle.novelty import NOVELTY, judge_stamps, known_percentiles
+from galaxy_explorer.bundle.novelty import NOVELTY, judge_novelty, known_percentiles
 from galaxy_explorer.bundle.remaking import PARTS, excerpt_rows, renew_card, write_excerpt
 from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.errors import BundleError, SettingError, SurveyError
@@ -195,9 +195,9 @@ def test_the_demo_tells_a_galaxy_from_noise():
     model = demo.manifest.display_model
     galaxies = demo.decode(model, np.arange(8))
     noise = np.random.default_rng(0).random((2, 3, 64, 64)).astype(np.float32)
-    usual = [one.unusual for one in judge_stamps(demo, galaxies, {model: np.full(8, 1e-4)})]
+    usual = [one.unusual for one in judge_novelty(demo, galaxies, {model: np.full(8, 1e-4)})]
     assert sum(usual) <= 2
-    assert all(one.unusual for one in judge_stamps(demo, noise, {model: np.full(2, 0.05)}))
+    assert all(one.unusual for one in judge_novelty(demo, noise, {model: np.full(2, 0.05)}))
 
 
 def test_all_that_is_no_module_goes_into_the_wheel():

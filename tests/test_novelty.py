@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.bundle import novelty
-from galaxy_explorer.bundle.novelty import NOMINAL, NOVELTY, fit_novelty, judge_stamps, novelty_of
+from galaxy_explorer.bundle.novelty import NOMINAL, NOVELTY, fit_novelty, judge_novelty, novelty_of
 from galaxy_explorer.classification import Classification, Prepared
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.survey.photometry import detail_measures
@@ -163,7 +163,7 @@ def test_what_is_stored_comes_back(monkeypatch, known) -> None:
     fresh = galaxies(20, seed=13)
     errors = {MODEL: errors_of(fresh, 5)}
     bundle = stored(monkeypatch, known, known[2].to_bytes())
-    again = [vars(one) for one in judge_stamps(bundle, fresh, errors)]
+    again = [vars(one) for one in judge_novelty(bundle, fresh, errors)]
     assert again == [vars(one) for one in known[2].judge(fresh, errors)]
     assert novelty.known_percentiles(bundle, MODEL).shape == (1000,)
 
@@ -179,7 +179,7 @@ def test_an_older_bundle_is_asked_for_the_error_alone_and_says_so(known) -> None
     bundle.manifest = SimpleNamespace(files={})
     fresh = galaxies(3, seed=14)
     usual = np.median(bundle.column(f"{MODEL}/error"))
-    verdicts = judge_stamps(bundle, fresh, {MODEL: np.array([usual, 1e3, 0.0])})
+    verdicts = judge_novelty(bundle, fresh, {MODEL: np.array([usual, 1e3, 0.0])})
     assert [verdict.unusual for verdict in verdicts] == [False, True, False]
     assert "by the error alone" in verdicts[1].reason
     assert np.isnan(verdicts[1].filled)

@@ -76,12 +76,12 @@ def test_two_workers(tmp_path, capfd):
     assert "Doubling: 40/40" in said
 
 
-def test_workers_are_others_and_have_one_thread():
+def test_workers_are_others_have_one_thread_and_do_not_watch_themselves():
     processes = {process for _, process in run(worker_of, range(9), "2")}
-    assert {threads for _, threads in processes} == {"1"}
-    assert os.getpid() not in {number for number, _ in processes}
+    assert {(threads, watches) for _, threads, watches in processes} == {("1", False)}
+    assert os.getpid() not in {number for number, *_ in processes}
     assert len(processes) == 2
-    for number, _ in processes:
+    for number, *_ in processes:
         assert not Path(f"/proc/{number}").exists()
 
 

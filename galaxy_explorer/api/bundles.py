@@ -154,6 +154,31 @@ def encode(
     )
 
 
+def bundle_encoded(
+    bundle: Bundle | str | Path, encoding: Encoding | str | Path, out: str | Path, *, name: str = ""
+) -> Bundle:
+    """A bundle of an encoded survey, to be served, searched and labelled; nothing is trained.
+
+    bundle: the one that encoded it, whose networks, clusters and priors it has; encoding: what
+    `encode` returned, or its folder. The galaxies, their codes, clusters and places on the map are
+    those of the survey. name: of the bundle; else that of the folder `out`.
+
+    Raises SettingError where another bundle encoded the survey, SurveyError where parts are
+    missing, BundleError where `out` is there and no bundle.
+
+    >>> import galaxy_explorer as ge
+    >>> found = ge.encode("trained/toy", "surveys/toy", "encoded/served", model="k16-modern-8x8")
+    >>> served = ge.bundle_encoded("trained/toy", found, "trained/served")
+    >>> len(served), list(served.models)
+    (12, ['k16-modern-8x8'])
+    """
+    from galaxy_explorer.bundle.bundle import load_bundle
+    from galaxy_explorer.encoding import Encoding, write_encoded_bundle
+
+    found = encoding if isinstance(encoding, Encoding) else Encoding.open(encoding)
+    return load_bundle(write_encoded_bundle(opened_bundle(bundle), found, Path(out), name))
+
+
 def generate(  # noqa: PLR0913 - the options of the command
     bundle: Bundle | str | Path,
     *,

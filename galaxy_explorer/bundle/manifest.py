@@ -244,15 +244,17 @@ class CardFigure(Struct, frozen=True):
 
 
 class ExcerptEntry(Struct, frozen=True):
-    """The whole that an excerpt was taken from: its name, galaxies, hash and survey's fingerprint.
+    """The bundle that the networks are from: its name, galaxies, hash and survey's fingerprint.
 
-    Everything but the catalogue, the code maps and the counts of the clusters is that of the whole.
+    Everything but the catalogue, the code maps and the counts of the clusters is that of it.
+    survey: name of the survey that was encoded, "" of an excerpt of its own galaxies.
     """
 
     of: Name
     n_galaxies: Annotated[int, Meta(ge=1, le=MAX_GALAXIES)]
     sha256: Annotated[str, Meta(pattern=rf"\A{SHA256.pattern}\Z")]
     fingerprint: Text
+    survey: Text = ""
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
@@ -261,7 +263,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
     recipe: of the autoencoders' training. hardware: the class of machine. extra_trainings: models
     of which only the figures are kept. ttype_regressor: the network that judges samples. excerpt:
-    of which bundle it holds a part, None where it is whole.
+    of which bundle it has the networks, with a part of its galaxies or others; None where they
+    were trained on these.
     """
 
     format: int

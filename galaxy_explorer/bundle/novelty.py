@@ -106,11 +106,12 @@ class Novelty:
         measures = detail_measures(stamps)
         worse = {name: self.error_percentiles(name, measures, e) for name, e in errors.items()}
         filled = frame_filled(stamps, self.sky) / self.usual_filled
-        far = self.distance_percentiles(measures)
+        far, places = self.distance_percentiles(measures), self.fill_percentiles(filled)
         found = []
-        for i, (distance, size) in enumerate(zip(far.tolist(), filled.tolist(), strict=True)):
+        for i, (distance, size, place) in enumerate(
+            zip(far.tolist(), filled.tolist(), places.tolist(), strict=True)
+        ):
             by_model = {name: float(values[i]) for name, values in worse.items()}
-            place = float(self.fill_percentiles(np.array([size]))[0])
             other = place > SCALE_PERCENTILE and not SMALLER < size < LARGER
             times = "twice" if 1.6 < size < 2.5 else "half" if 0.4 < size < 0.6 else ""
             scale = f"fills about {times or f'{size:.2g} times'} {FRAME_PART}"
@@ -274,7 +275,7 @@ def _check(bundle: Bundle, path: Path, arrays: Mapping[str, np.ndarray]) -> None
         raise BundleError(f"{path}: spread and usual_filled must be above 0")
 
 
-def judge_stamps(
+def judge_novelty(
     bundle: Bundle, stamps: NDArray[np.float32], errors: Mapping[str, NDArray[np.floating]]
 ) -> list[Verdict]:
     """How unusual stamps (n, C, S, S) are, with the errors (n,) of each model on them.

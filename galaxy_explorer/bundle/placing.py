@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.bundle.clusterings import Clustering
-from galaxy_explorer.bundle.novelty import Verdict, judge_stamps
-from galaxy_explorer.clustering.features import serve_features
+from galaxy_explorer.bundle.novelty import Verdict, judge_novelty
+from galaxy_explorer.clustering.features import POOLED, index_features, served_vectors
 from galaxy_explorer.errors import SettingError
 
 ALL = "all"
@@ -113,16 +113,17 @@ def read_stamps(bundle: Bundle, stamps: NDArray[np.float32], choice: Choice) -> 
         codes[name] = np.ascontiguousarray(maps[name][:, 0])  # the stamp as it is
         errors[name] = reconstruction_errors(model, stamps, codes[name])
     placements: dict[str, Placement] = {}
+    vectors: dict[tuple[str, str], NDArray[Any]] = {}
     for key in dict.fromkeys((*based.values(), *choice.clusterings)):
         clustering = known[key]
-        features = _features(bundle, clustering, maps[clustering.model])
+        features = _features(bundle, clustering, maps[clustering.model], vectors)
         places, distances = clustering.placing.among(features)
         if based.get(key, key) != key:  # it has the map of the features that it was made of
             places = placements[based[key]].places
         shares = clustering.mixture.responsibilities(features)
         placements[key] = Placement(features, shares, places, distances)
     wanted = {key: placements[key] for key in choice.clusterings}
-    return StampReadings(codes, errors, wanted, judge_stamps(bundle, stamps, errors))
+    return StampReadings(codes, errors, wanted, judge_novelty(bundle, stamps, errors))
 
 
 def _base(bundle: Bundle, clustering: Clustering) -> str:
@@ -133,10 +134,22 @@ def _base(bundle: Bundle, clustering: Clustering) -> str:
     )
 
 
-def _features(bundle: Bundle, clustering: Clustering, maps: NDArray[Any]) -> NDArray[np.float64]:
-    """Features made as those of the clustering's own galaxies were."""
-    codebook = None
-    if needs_orbit(clustering):
+def _features(
+    bundle: Bundle,
+    clustering: Clustering,
+    maps: NDArray[Any],
+    vectors: dict[tuple[str, str], NDArray[Any]],
+) -> NDArray[np.float64]:
+    """Features made as those of the clustering's own galaxies were.
+
+    vectors: those that features were made of so far, by model and kind, to be used again.
+    """
+    if clustering.feature_map is None:
+        return index_features(maps[:, 0])
+    kind = POOLED[0] if clustering.features in POOLED else clustering.features
+    about = (clustering.model, kind)
+    if about not in vectors:
         model: Any = bundle.load_model(clustering.model)
-        codebook = model.codebook.cpu().numpy()
-    return serve_features(clustering.features, maps, codebook, clustering.feature_map)
+        codebook = model.codebook.cpu().numpy() if needs_orbit(clustering) else None
+        vectors[about] = served_vectors(kind, maps, codebook)
+    return clustering.feature_map.apply(vectors[about])

@@ -1,20 +1,22 @@
-"""Bundles made of bundles: an excerpt of some of the galaxies, and the card written anew."""
+"""Bundles made of bundles: the same networks with other galaxies, and the card written anew."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from msgspec import to_builtins
+import pyarrow as pa
+from msgspec import structs, to_builtins
 from numpy.typing import NDArray
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle, read_deconvolution
 from galaxy_explorer.bundle.card import measured_by, model_card
+from galaxy_explorer.bundle.clusterings import FEATURES, Clustering
 from galaxy_explorer.bundle.emulation import CONTACT_SHEET, EMULATION
 from galaxy_explorer.bundle.evaluation import CLAIMS, DECONVOLUTION, EVALUATION
 from galaxy_explorer.bundle.files import CARD, parse_arrays, read_manifest, verified_bytes
@@ -62,21 +64,74 @@ def write_excerpt(
     if target.exists() and not (target / CARD).exists():
         raise BundleError(f"{target}: is there and no bundle; name another folder")
     rows = excerpt_rows(source.column("galaxy_id"), n)
+    kept = [key for key, one in source.clusterings.items() if one.steering is None]
+    usual = novelty_of(source)
+    cut = Galaxies(
+        columns={name: source.column(name)[rows] for name in source.column_names},
+        codes={name: source.encoded(name)[rows] for name in source.models},
+        features={key: source.clusterings[key].feature_values[rows] for key in kept},
+        known={} if usual is None else {name: one[rows] for name, one in usual.known.items()},
+    )
+    # The fingerprint is that of the whole: its rows are not these.
+    whole = ExcerptEntry(source.name, len(source), source.hash, source.manifest.survey.fingerprint)
+    return write_remade(source, target, called, cut, whole, left_out=left)
+
+
+@dataclass(frozen=True)
+class Galaxies:
+    """Galaxies that take the place of a bundle's own, as its networks see them.
+
+    columns (N,): of the catalogue, with cluster, probability and place of each clustering. codes:
+    code maps or latents (N, ...) of the models that are kept. features (N, P): of the clusterings
+    that are kept. known (N,): how unusual each is to a model (see `Novelty.known`); {} where the
+    bundle does not know what is usual.
+    """
+
+    columns: Mapping[str, NDArray[Any] | pa.ChunkedArray]
+    codes: Mapping[str, NDArray[Any]]
+    features: Mapping[str, NDArray[Any]]
+    known: Mapping[str, NDArray[np.float32]]
+
+
+def write_remade(
+    source: Bundle,
+    target: Path,
+    called: str,
+    galaxies: Galaxies,
+    origin: ExcerptEntry,
+    *,
+    fingerprint: str = "",
+    left_out: Collection[str] = (),
+) -> Path:
+    """Write a bundle of the networks of another one and of other galaxies.
+
+    Weights, priors, mixtures and what was measured stay those of `source`; counts and typical
+    members of the clusters are of the galaxies. called: its name. origin: where the networks are
+    from. fingerprint: of the survey that has these galaxies in their order, "" where none has.
+    left_out: of PARTS. Raises BundleError where they do not fit together.
+    """
+    left, models = set(left_out), galaxies.codes
     values = with_prior_keys(read_manifest(source.path)[0])
     for made_anew in ("format", "files", "n_galaxies", "judge"):
         values.pop(made_anew, None)
-    whole = ExcerptEntry(source.name, len(source), source.hash, values["survey"]["fingerprint"])
-    values |= {"name": called, "excerpt": to_builtins(whole)}
-    values["survey"]["fingerprint"] = ""  # of the whole: its rows are not these
-    priors = {} if "priors" in left else source.priors
-    values["priors"] = {key: values["priors"][key] for key in priors}
-    arrays = _cut_clusterings(source, rows, values)
+    values |= {"name": called, "excerpt": to_builtins(origin)}
+    values["survey"]["fingerprint"] = fingerprint
+    priors = {k: p for k, p in source.priors.items() if p.model in models and "priors" not in left}
+    for table, kept in (("models", models), ("priors", priors), ("clusterings", galaxies.features)):
+        values[table] = {key: values[table][key] for key in kept}
+    for choice, table in (("default_clustering", "clusterings"), ("display_model", "models")):
+        if values[choice] not in values[table]:
+            values[choice] = next(iter(values[table]))
+    arrays = {
+        key: _clustering_arrays(source.clusterings[key], source, galaxies, values)
+        for key in galaxies.features
+    }
     card = card_of(source, left)
     contents = BundleContents(
         manifest=values,
-        columns={name: source.column(name)[rows] for name in source.column_names},
-        weights={name: source.path / entry.weights for name, entry in source.models.items()},
-        codes={name: source.encoded(name)[rows] for name in source.models},
+        columns=galaxies.columns,
+        weights={name: source.path / source.models[name].weights for name in models},
+        codes=models,
         arrays=arrays,
         card=card,
         priors={key: source.path / entry.file for key, entry in priors.items()},
@@ -84,14 +139,20 @@ def write_excerpt(
     save_bundle(target, contents)
     judge = None if "judge" in left else source.ttype_regressor
     names = [file for part, files in FILES.items() if part not in left for file in files]
-    names += [judge.file] if judge else []
+    if judge is not None:
+        names.append(judge.file)
+        drawn = {name: one for name, one in judge.drawn.items() if name in models}
+        judge = structs.replace(judge, drawn=drawn)
     known = source.manifest.files
     there = [file for file in names if file in known]
     added = {file: verified_bytes(source.path / file, known[file]) for file in there}
     usual = None if "novelty" in left else novelty_of(source)
-    if usual is not None:  # it has a figure of each galaxy, too
-        cut = {model: percentiles[rows] for model, percentiles in usual.known.items()}
-        added[NOVELTY] = replace(usual, known=cut).to_bytes()
+    if usual is not None and galaxies.known:
+        weights, errors = (
+            {name: one[name] for name in models} for one in (usual.weights, usual.errors)
+        )
+        own = replace(usual, known=dict(galaxies.known), weights=weights, errors=errors)
+        added[NOVELTY] = own.to_bytes()
     return add_files(target, added, card, ttype_regressor=judge)
 
 
@@ -128,24 +189,20 @@ def excerpt_rows(galaxies: Iterable[Any], n: int) -> NDArray[np.int64]:
     return np.sort(np.argsort(np.array(digests), kind="stable")[:n])
 
 
-def _cut_clusterings(
-    source: Bundle, rows: NDArray[np.int64], values: dict[str, Any]
-) -> dict[str, dict[str, NDArray[Any]]]:
-    """Arrays of each clustering of the excerpt; counts and typical members go into `values`."""
-    ttype, classes = source.column("ttype")[rows], source.column("ttype_class")[rows]
-    kept = {key: one for key, one in source.clusterings.items() if one.steering is None}
-    values["clusterings"] = {key: values["clusterings"][key] for key in kept}
-    if values["default_clustering"] not in kept:
-        values["default_clustering"] = next(iter(kept))
-    arrays = {}
-    for key, one in kept.items():
-        entry, features = values["clusterings"][key], one.feature_values[rows]
-        entry.pop("values", None)  # a file of its own where galaxies are many
-        file = source.path / entry["file"]
-        data = verified_bytes(file, source.manifest.files[file.name])
-        arrays[key] = dict(parse_arrays(data, file))
-        if one.features not in MADE_AGAIN:
-            arrays[key]["features"] = np.ascontiguousarray(features, np.float16)
-        clusters = cluster_summaries(one.mixture, features, one.labels[rows], ttype, classes)
-        entry["clusters"] = [cluster.to_dict() for cluster in clusters]
+def _clustering_arrays(
+    one: Clustering, source: Bundle, galaxies: Galaxies, values: dict[str, Any]
+) -> dict[str, NDArray[Any]]:
+    """Arrays of a clustering with other galaxies; counts and typical members go into `values`."""
+    entry, features = values["clusterings"][one.key], galaxies.features[one.key]
+    entry.pop("values", None)  # a file of its own where galaxies are many
+    file = source.path / entry["file"]
+    arrays = dict(parse_arrays(verified_bytes(file, source.manifest.files[file.name]), file))
+    if one.features not in MADE_AGAIN:
+        arrays[FEATURES] = np.ascontiguousarray(features, np.float16)
+    labels, ttype, classes = (
+        np.asarray(galaxies.columns[name])
+        for name in (f"{one.key}/cluster", "ttype", "ttype_class")
+    )
+    clusters = cluster_summaries(one.mixture, features, labels, ttype, classes)
+    entry["clusters"] = [cluster.to_dict() for cluster in clusters]
     return arrays

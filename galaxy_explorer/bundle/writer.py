@@ -75,7 +75,7 @@ class BundleContents:
     """
 
     manifest: dict[str, Any]
-    columns: Mapping[str, np.ndarray]
+    columns: Mapping[str, np.ndarray | pa.ChunkedArray]
     weights: Mapping[str, Path]
     codes: Mapping[str, np.ndarray]
     arrays: Mapping[str, Mapping[str, np.ndarray]]
@@ -284,7 +284,8 @@ def _write_files(folder: Path, contents: BundleContents, *, in_parts: bool) -> N
     columns = dict(contents.columns)
     if in_parts:
         columns |= _densities(contents.arrays)
-    catalog = pa.table({name: pa.array(values) for name, values in columns.items()})
+    stored = pa.ChunkedArray
+    catalog = pa.table({n: c if isinstance(c, stored) else pa.array(c) for n, c in columns.items()})
     if in_parts:
         with atomic_path(folder / NAMES) as path:
             pq.write_table(names_table(Catalogue.of(catalog)), path, compression="zstd")

@@ -70,10 +70,6 @@ def _keep_compiled() -> None:
 
 PLACED_BY = 5
 """Neighbours among which a galaxy is placed: of 3 to 30 the best (benchmarks/README.md)."""
-INDEXED_FROM = 100_000
-"""Known galaxies from which neighbours are found by an index, not by comparing with all."""
-SEARCHED = 128
-"""How widely the index is searched: of the true neighbours it finds more than 99 %."""
 LANDMARKS = 100_000
 HELD_OUT = 2000
 """Landmarks that are placed again, to say by how much a placed galaxy misses; a tenth at most."""
@@ -82,13 +78,18 @@ HELD_OUT = 2000
 class Placing:
     """Where new galaxies lie on a map, among the nearest of its own.
 
-    features (N, P), coordinates (N, 2). From INDEXED_FROM galaxies on an index is made at first
-    use (about ten seconds for 100,000), so one `Placing` should serve all that is asked.
+    features (N, P), coordinates (N, 2). neighbours: what finds them, made once, so one `Placing`
+    should serve all that is asked.
     """
 
     def __init__(self, features: ArrayLike, coordinates: ArrayLike) -> None:
         self.features = np.asarray(features)
         self.coordinates = np.asarray(coordinates)
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """Finds the nearest of the known galaxies."""
+        return Neighbours(self.features)
 
     def place(self, new_features: ArrayLike, k: int = PLACED_BY) -> NDArray[np.float32]:
         """Places (M, 2) of galaxies with features (M, P); see `among`."""
@@ -103,48 +104,12 @@ class Placing:
         known galaxy lands on itself. The distance (M,) is the mean of those to the k, in units of
         the features: small where galaxies of its kind are frequent.
         """
-        new = np.asarray(new_features, dtype=np.float64)
-        k = min(k, len(self.features))
-        placed = np.empty((len(new), 2), dtype=np.float32)
-        distances = np.empty(len(new), dtype=np.float32)
-        for start in range(0, len(new), BLOCK_ROWS):
-            block = new[start : start + BLOCK_ROWS]
-            near = self._neighbours(block, k)
-            known = self.features[near].astype(np.float64)
-            squared = np.square(known - block[:, None]).sum(2)
-            weights = 1 / (squared + SAME * np.maximum(squared.max(1, keepdims=True), SAME))
-            weights /= weights.sum(1, keepdims=True)
-            placed[start : start + BLOCK_ROWS] = np.einsum(
-                "mk,mkx->mx", weights, self.coordinates[near]
-            )
-            distances[start : start + BLOCK_ROWS] = np.sqrt(squared).mean(1)
-        return placed, distances
-
-    def _neighbours(self, block: Floats, k: int) -> NDArray[np.int64]:
-        """Rows (M, k) of the nearest known galaxies, in any order."""
-        if len(self.features) >= INDEXED_FROM:
-            found = self._index.search(block.astype(np.float32), k, threads=1)
-            return np.asarray(found.keys, np.int64).reshape(len(block), k)
-        known, norms = self._known
-        rough = norms - 2 * block @ known.T
-        return np.argpartition(rough, k - 1, axis=1)[:, :k]
-
-    @cached_property
-    def _known(self) -> tuple[Floats, Floats]:
-        known = self.features.astype(np.float64)
-        return known, np.square(known).sum(1)
-
-    @cached_property
-    def _index(self) -> Any:
-        from usearch.index import Index
-
-        index = Index(
-            ndim=self.features.shape[1], metric="l2sq", dtype="f32", expansion_search=SEARCHED
-        )
-        # One thread: the same index, and so the same places, each time.
-        rows = np.arange(len(self.features), dtype=np.uint64)
-        index.add(rows, self.features.astype(np.float32), threads=1)
-        return index
+        near, distances = self.neighbours.of(new_features, k)
+        squared = np.square(distances)
+        weights = 1 / (squared + SAME * np.maximum(squared.max(1, keepdims=True), SAME))
+        weights /= weights.sum(1, keepdims=True)
+        placed = np.einsum("mk,mkx->mx", weights, self.coordinates[near])
+        return placed.astype(np.float32), distances.mean(1).astype(np.float32)
 
 
 def place_on_map(
@@ -226,12 +191,14 @@ def nearest(features: ArrayLike, vector: ArrayLike, k: int) -> tuple[NDArray[np.
 
 MAX_TREE_FEATURES = 24
 """Features of a galaxy up to which a tree finds neighbours faster than a look at all of them."""
-FEW = 100_000
+FEW = 10_000
 """Galaxies that are looked at one by one, without a tree."""
+COMPARED = 32
+"""Galaxies that are compared with all others at a time: N numbers each."""
 
 
-class LookAlikes:
-    """Finds the galaxies nearest to a vector among many, exactly: features (N, P), kept.
+class Neighbours:
+    """Finds the nearest among many galaxies, exactly: features (N, P), kept.
 
     Of FEW galaxies or more, of few features, a k-d tree is built: a second for a million galaxies,
     8 (P + 2) bytes each. Elsewhere each question is a look at all of them.
@@ -246,10 +213,35 @@ class LookAlikes:
         """As `nearest`; ties are broken by row among those that are returned."""
         if self._tree is None:
             return nearest(self._features, vector, k)
-        k = min(k, len(self._features))
-        far, rows = self._tree.query(np.asarray(vector, np.float64), k=np.arange(1, k + 1))
-        order = np.lexsort((rows, far))
-        return np.asarray(rows[order], np.int64), np.asarray(far[order], np.float64)
+        rows, far = self.of(np.asarray(vector)[None], k)
+        return rows[0], far[0]
+
+    def of(self, vectors: ArrayLike, k: int) -> tuple[NDArray[np.int64], Floats]:
+        """The same of each of many vectors (M, P): rows and distances, (M, k) both."""
+        new, k = np.asarray(vectors, np.float64), min(k, len(self._features))
+        rows, far = np.empty((len(new), k), np.int64), np.empty((len(new), k))
+        for start in range(0, len(new), COMPARED):
+            part = slice(start, start + COMPARED)
+            near, distances = self._of_some(new[part], k)
+            order = np.lexsort((near, distances))
+            rows[part] = np.take_along_axis(near, order, 1)
+            far[part] = np.take_along_axis(distances, order, 1)
+        return rows, far
+
+    def _of_some(self, block: Floats, k: int) -> tuple[NDArray[np.int64], Floats]:
+        """Rows and distances of the nearest, in any order."""
+        if self._tree is not None:
+            far, rows = self._tree.query(block, k=np.arange(1, k + 1))
+            return rows, far
+        known, norms = self._known
+        rough = norms - 2 * block @ known.T
+        rows = np.argpartition(rough, k - 1, axis=1)[:, :k]
+        return rows, np.sqrt(np.square(known[rows] - block[:, None]).sum(2))
+
+    @cached_property
+    def _known(self) -> tuple[Floats, Floats]:
+        known = self._features.astype(np.float64)
+        return known, np.square(known).sum(1)
 
 
 def _tree(features: np.ndarray) -> Any:

@@ -277,9 +277,10 @@ def ring_vectors(maps: np.ndarray, codebook: np.ndarray) -> np.ndarray:
     side = maps.shape[-1]
     rings = rings_of(side, RING_WIDTHS.get(side, 1.0))
     total: np.ndarray | float = 0.0
+    codebook = codebook.astype(np.float32, copy=False)
     for turn in range(maps.shape[1]):
         values = codebook[maps[:, turn]].reshape(len(maps), side * side, -1)
-        mean, scatter, waves = pool_rings(values.astype(np.float32, copy=False), rings)
+        mean, scatter, waves = pool_rings(values, rings)
         power = np.sqrt(np.square(waves).sum(3))
         parts = [part.reshape(len(maps), -1) for part in (mean, scatter, power)]
         total = total + np.concatenate(parts, axis=1) / maps.shape[1]
@@ -446,11 +447,13 @@ def serve_features(
     kinds "codes", "rings" and "aligned" average over all orientations, which must be the eight of
     the stamp, and need the codebook (K, D); "index" and "latents" look at the first.
     """
-    first = codes[:, 0]
     if feature_map is None:
-        return index_features(first)
+        return index_features(codes[:, 0])
+    return feature_map.apply(served_vectors(kind, codes, codebook))
+
+
+def served_vectors(kind: str, codes: np.ndarray, codebook: np.ndarray | None) -> np.ndarray:
+    """What `serve_features` projects, (n, F): of all kinds in POOLED the same."""
     if kind == "latents" or codebook is None:
-        return feature_map.apply(first.astype(np.float32))
-    if kind in {"rings", "aligned"}:
-        return feature_map.apply(ring_vectors(codes, codebook))
-    return feature_map.apply(code_vectors(codes, codebook))
+        return codes[:, 0].astype(np.float32)
+    return (ring_vectors if kind in POOLED else code_vectors)(codes, codebook)

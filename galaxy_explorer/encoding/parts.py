@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.placing import Choice, StampReadings, needs_orbit, read_stamps
+from galaxy_explorer.clustering.embedding import PLACED_BY
 from galaxy_explorer.encoding.plan import PartTask, stretch_of
 from galaxy_explorer.errors import BundleError, SurveyError
 from galaxy_explorer.survey.store import Survey
@@ -26,6 +27,7 @@ from galaxy_explorer.utils.scheduler import once_a_process
 BLOCK_ROWS = 256
 FACTS = b"facts"
 UNUSUAL, WORDS, FILLED = "unusual", "out_of_distribution", "frame_filled"
+DISTANCE = "distance_percentile"
 
 
 def encode_shard(shard: PartTask) -> dict[str, Any]:
@@ -127,13 +129,16 @@ def result_table(bundle: Bundle, choice: Choice, read: StampReadings) -> pa.Tabl
         add(f"{key}/responsibility", share, "its probability")
         for axis, values in zip("xy", found.places.T, strict=True):
             add(f"{key}/{axis}", np.ascontiguousarray(values), "place on the map of the bundle")
-        words = "mean distance to the 15 nearest galaxies of the bundle: large where few are alike"
+        words = f"mean distance to the {PLACED_BY} nearest galaxies of the bundle"
         add(f"{key}/neighbour_distance", found.distances, words, "of the features")
         if needs_orbit(bundle.clusterings[key]):  # else they are the codes or made of the latents
             add(f"{key}/features", found.features.astype(np.float16), "features of the clustering")
     unusual = np.array([verdict.unusual for verdict in verdicts], bool)
     add(UNUSUAL, unusual, "whether it is unlike the training galaxies")
     add(WORDS, np.array([v.words for v in verdicts], object), "the same in words, with the reason")
+    far = np.array([verdict.distance for verdict in verdicts], np.float32)
+    words = "share of galaxies like those of the training that are nearer to them in detail, noise,"
+    add(DISTANCE, far, f"{words} light and extent", "%")
     filled = np.array([verdict.filled for verdict in verdicts], np.float32)
     add(FILLED, filled, "size in its frame over what is usual among the training galaxies")
     schema = pa.schema([field for field, _ in columns])

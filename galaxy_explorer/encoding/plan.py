@@ -19,8 +19,8 @@ from galaxy_explorer.survey.scales import same_scale
 from galaxy_explorer.survey.store import CATALOG, Survey
 from galaxy_explorer.utils.files import sha256_of
 
-FORMAT = 1
-SHARD_ROWS = 2048
+FORMAT = 2
+SHARD_ROWS = 4096
 PARTS = "parts"
 
 

@@ -5,7 +5,6 @@ Transformed is the same galaxy seen otherwise: turned, mirrored, shifted, with o
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache
@@ -21,7 +20,7 @@ from galaxy_explorer.utils.progress import progress
 
 if TYPE_CHECKING:
     from galaxy_explorer.models.protocols import Autoencoder
-
+    from galaxy_explorer.models.training import Precision
 
 Stamps = NDArray[np.float32]
 
@@ -134,30 +133,23 @@ def fast_format(model: Autoencoder) -> AbstractContextManager[None]:
     bfloat16 is four times as fast where the processor has it, and changes about one code in
     seventy.
     """
-    import torch
-
-    device = next(model.parameters()).device.type
-    return torch.autocast(device, torch.bfloat16, enabled=_bfloat16_is_faster(device))
+    return _faster(next(model.parameters()).device.type).autocast()
 
 
 @cache
-def _bfloat16_is_faster(device: str) -> bool:
+def _faster(device: str) -> Precision:
     """Found once a process by timing a convolution like those of the encoders."""
     import torch
 
-    from galaxy_explorer.models.training import has_bfloat16
-
-    if device == "cpu" and not has_bfloat16():
-        return False
+    from galaxy_explorer.models.training import faster_precision
 
     layer = torch.nn.Conv2d(128, 128, 3, padding=1).to(device)
     layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     picture = torch.zeros((PROBE_STAMPS, 128, 16, 16), device=device)
     picture = picture.contiguous(memory_format=torch.channels_last)
-    seconds = {}
-    for mixed in (True, False, True, False):  # the first pass pays for set-up
-        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=mixed):
-            start = time.process_time()
+
+    def passed(precision: Precision) -> None:
+        with torch.inference_mode(), precision.autocast():
             layer(picture)
-            seconds[mixed] = time.process_time() - start
-    return seconds[True] < seconds[False]
+
+    return faster_precision(device, passed)

@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ from galaxy_explorer.bundle.names import (
     same_names,
 )
 from galaxy_explorer.bundle.queries import ask
-from galaxy_explorer.clustering.embedding import MAX_REFERENCE, LookAlikes, sparsity
+from galaxy_explorer.clustering.embedding import MAX_REFERENCE, sparsity
 from galaxy_explorer.errors import BadQuery, LabelError
 from galaxy_explorer.labels.scheme import NOTE
 from galaxy_explorer.settings import read_settings
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from galaxy_explorer.labels.store import LabelStore
 
 
-KEPT_TREES = 4
-"""Clusterings whose neighbours are found without building a tree again."""
 DEFAULT_RADIUS_ARCMIN = 2.0
 MAX_RADIUS_ARCMIN = 180 * 60.0
 MAX_CHARACTERS = 500
@@ -342,12 +340,6 @@ def _parts(query: Query) -> list[str]:
     return parts + [f"{c.column} {c.relation} {c.value}" for c in query.conditions]
 
 
-@lru_cache(KEPT_TREES)
-def neighbour_finder(bundle: Bundle, key: str) -> LookAlikes:
-    """What finds neighbours in the code space of a clustering, made once a process."""
-    return LookAlikes(bundle.clusterings[key].feature_values)
-
-
 def neighbours(
     bundle: Bundle, key: str, row: int, count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -356,7 +348,7 @@ def neighbours(
     One that another has exactly the features of still comes first.
     """
     vector = bundle.clusterings[key].feature_values[row]
-    rows, far = neighbour_finder(bundle, key).nearest(vector, count)
+    rows, far = bundle.clusterings[key].placing.neighbours.nearest(vector, count)
     others = rows != row
     rows, far = rows[others][: count - 1], far[others][: count - 1]
     return np.concatenate([[row], rows]), np.concatenate([[0.0], far])

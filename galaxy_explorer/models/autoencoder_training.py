@@ -20,7 +20,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from galaxy_explorer.models.convae import ConvAE
-from galaxy_explorer.models.inference import BATCH, build_model, d4, decode_codes, encode_stamps
+from galaxy_explorer.models.inference import (
+    WIDE_BATCH,
+    build_model,
+    d4,
+    decode_codes,
+    encode_stamps,
+)
 from galaxy_explorer.models.processes import LEADER, as_the_leader, gathered, processes, share
 from galaxy_explorer.models.protocols import Autoencoder, AutoencoderConfig, StampRows
 from galaxy_explorer.models.psf import PSFVQVAE, PSFConvolution, PSFVQVAEConfig, central, stretched
@@ -92,8 +98,8 @@ class StampTask:
     def validate(self) -> dict[str, float]:
         """NMSE of the held-out stamps, and what `vocabulary` says of their codes."""
         codes, total = encode_stamps(self.model, self.validation), 0.0
-        for start in range(0, len(codes), BATCH):
-            part = slice(start, start + BATCH)
+        for start in range(0, len(codes), WIDE_BATCH):
+            part = slice(start, start + WIDE_BATCH)
             drawn = decode_codes(self.model, codes[part])
             total += float(np.square(drawn - self.validation[part]).sum(dtype=np.float64))
         nmse = total / math.prod(self.validation.shape) / self.variance

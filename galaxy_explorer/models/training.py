@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -170,12 +171,17 @@ def choose_precision(number_format: str, loss: Callable[[], Tensor]) -> Precisio
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     if number_format != "auto":
         return Precision(f"{kind} {number_format}")
+    return faster_precision(kind, partial(_pass, loss))
+
+
+def faster_precision(kind: str, work: Callable[[Precision], object]) -> Precision:
+    """The faster format of a device, cpu or cuda, as `work` takes time in it."""
     if kind == "cuda":
         return Precision("cuda bfloat16")
     full, mixed = Precision("cpu float32"), Precision("cpu bfloat16")
     if not has_bfloat16():
         return full
-    return mixed if _seconds(full, loss) > GAIN * _seconds(mixed, loss) else full
+    return mixed if _seconds(full, work) > GAIN * _seconds(mixed, work) else full
 
 
 def choose_threads(precision: Precision, loss: Callable[[], Tensor]) -> int:
@@ -191,22 +197,26 @@ def choose_threads(precision: Precision, loss: Callable[[], Tensor]) -> int:
     try:
         for threads in (1, every):
             torch.set_num_threads(threads)
-            seconds[threads] = _seconds(precision, loss, time.perf_counter)
+            seconds[threads] = _seconds(precision, partial(_pass, loss), time.perf_counter)
     finally:
         torch.set_num_threads(every)
     return min(seconds, key=seconds.__getitem__)
 
 
+def _pass(loss: Callable[[], Tensor], precision: Precision) -> None:
+    with precision.autocast():
+        value = loss()
+    value.backward()  # type: ignore[no-untyped-call]
+
+
 def _seconds(
     precision: Precision,
-    loss: Callable[[], Tensor],
+    work: Callable[[Precision], object],
     clock: Callable[[], float] = time.process_time,  # which other programs disturb least
 ) -> float:
     def once() -> float:
         start = clock()
-        with precision.autocast():
-            value = loss()
-        value.backward()  # type: ignore[no-untyped-call]
+        work(precision)
         return clock() - start
 
     once()  # the first pass pays for set-up

@@ -475,6 +475,10 @@ def _unpacks_within(tile: bytes, kind: str, limit: int) -> bool:
     return True
 
 
+STORED_BY = ("BITPIX", "BSCALE", "BZERO", "BLANK", "BSOFTEN", "BOFFSET")
+"""Cards that say how pixels are stored, those of `physical` among them."""
+
+
 def physical(raw: NDArray[Any], header: Any, bitpix: int) -> tuple[NDArray[Any], float | None, str]:
     """Pixels in the header's unit with NaN for BLANK; their full range; what was undone."""
     scale, zero = float(header.get("BSCALE", 1.0)), float(header.get("BZERO", 0.0))

@@ -11,7 +11,7 @@ import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from galaxy_explorer.survey.fits_images import (
     BZIP2_MAGIC,
     GZIP_MAGIC,
     NEVER_RANK,
+    STORED_BY,
     HduSpan,
     hdu_spans,
     physical,
@@ -58,6 +59,11 @@ class MosaicReader(BlockReader):
     name: str
     hdu: int | None
     side: int
+
+    @cached_property
+    def called(self) -> str:
+        """The name of its file, without folders."""
+        return Path(self.name).name
 
     @property
     def chips(self) -> list[MosaicChip]:
@@ -99,7 +105,7 @@ class MosaicReader(BlockReader):
             planes = chip.cut(pixels[chip], left, top, self.side)
         except (OSError, ValueError, TypeError, RuntimeError, zlib.error) as error:
             raise BadImage(name, f"{chip.words} cannot be read there ({error})") from error
-        image = image_of(planes, name, linear=True, words=f"{Path(self.name).name} {chip.words}")
+        image = image_of(planes, name, linear=True, words=f"{self.called} {chip.words}")
         scale = next(iter(places)).scale.arcsec
         return replace(image, pixel_scale_arcsec=scale, scale_by="WCS", **chip.facts)
 
@@ -247,11 +253,16 @@ class MosaicChip:
         except (OSError, ValueError):
             return self.hdu.section
 
+    @cached_property
+    def scaling(self) -> dict[str, Any]:
+        """What its header says of how pixels are stored, for a header is slow to ask."""
+        return {name: self.hdu.header[name] for name in STORED_BY if name in self.hdu.header}
+
     def cut(self, pixels: Any, left: int, top: int, side: int) -> NDArray[np.float64]:
         """Planes (C, side, side) of `pixels` in the header's unit, NaN where BLANK."""
         part = np.array(pixels[..., top : top + side, left : left + side])
         raw = part.reshape(-1, side, side)
-        return np.asarray(physical(raw, self.hdu.header, self.hdu.header["BITPIX"])[0])
+        return np.asarray(physical(raw, self.scaling, self.scaling["BITPIX"])[0])
 
 
 def _chips(file: Any, spans: list[HduSpan], name: str, hdu: int | None) -> list[MosaicChip]:

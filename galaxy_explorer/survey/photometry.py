@@ -8,6 +8,7 @@ of the stretched light.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations_with_replacement, pairwise
 from typing import Any
 
@@ -112,17 +113,32 @@ def sky_level(image: ArrayLike, valid: ArrayLike | None = None) -> tuple[float, 
     values = values[known]
     if values.size == 0:
         return 0.0, 1.0
+    kept = np.sort(values)  # what is clipped lies at its ends
     for _ in range(SKY_ITERATIONS):
-        centre = float(np.median(values))
-        sigma = float(MAD_TO_SIGMA * np.median(np.abs(values - centre)))
-        kept = values[np.abs(values - centre) <= SKY_CLIP_SIGMA * sigma]
-        if kept.size == values.size or sigma == 0.0:
+        off = np.abs(kept - _middle(kept))
+        sigma = MAD_TO_SIGMA * _middle(np.sort(off))
+        near = kept[off <= SKY_CLIP_SIGMA * sigma]
+        if near.size == kept.size or sigma == 0.0:
             break
-        values = kept
-    centre, sigma = float(np.median(values)), float(values.std())
-    largest = float(np.abs(pixels).max(initial=0.0, where=np.isfinite(pixels)))
-    smallest = max(abs(centre), largest, 1e-30) * 1e-6
+        kept = near
+    centre = _middle(kept)
+    sigma = float(values[(values >= kept[0]) & (values <= kept[-1])].std())
+    smallest = max(abs(centre), _largest(pixels), 1e-30) * 1e-6
     return centre, max(sigma, smallest)
+
+
+def _middle(ascending: Floats) -> float:
+    """The median of values in ascending order."""
+    size = len(ascending)
+    return float((ascending[(size - 1) // 2] + ascending[size // 2]) / 2)
+
+
+def _largest(pixels: NDArray[Any]) -> float:
+    """The largest size of finite pixels, 0 where there are none."""
+    ends = float(pixels.min()), float(pixels.max())
+    if np.isfinite(ends).all():
+        return max(map(abs, ends))
+    return float(np.abs(pixels).max(initial=0.0, where=np.isfinite(pixels)))
 
 
 def gaps(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -133,9 +149,12 @@ def gaps(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
     all of the edge is a sky without noise, unless the noise begins beside it. And those of at least
     8 pixels anywhere that lie 5 sigma below the sky: saturated cores, masked stars, dead blocks.
     """
+    found = np.zeros(plane.shape, bool)
+    ordered = np.sort(plane[valid], axis=None)
+    if not (ordered[SMALLEST_GAP_PX - 1 :] == ordered[: 1 - SMALLEST_GAP_PX]).any():
+        return found  # no value is there so often
     edge = np.zeros(plane.shape, bool)
     edge[[0, -1], :] = edge[:, [0, -1]] = True
-    found = np.zeros(plane.shape, bool)
     values, counts = np.unique(plane[edge & valid], return_counts=True)
     border = border_mask(*plane.shape) & valid
     for value in values[counts >= SMALLEST_GAP_PX].tolist():
@@ -227,11 +246,13 @@ def fill_holes(plane: NDArray[Any], valid: NDArray[np.bool_], sky: float) -> Non
     plane[hole] = sky + mean[rows, columns] * fade
 
 
+@lru_cache(maxsize=16)
 def border_mask(height: int, width: int) -> NDArray[np.bool_]:
     """True on the outer tenth of each side of an (H, W) image, at least one pixel."""
     rows, columns = max(1, round(SKY_BORDER * height)), max(1, round(SKY_BORDER * width))
     mask = np.ones((height, width), dtype=bool)
     mask[rows : height - rows, columns : width - columns] = False
+    mask.flags.writeable = False
     return mask
 
 

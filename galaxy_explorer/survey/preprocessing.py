@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -251,13 +250,14 @@ def _outline(light: Floats) -> tuple[Floats, float] | None:
 def _half_of_mean_radius(light: Floats, distance: Floats) -> float:
     """Where a ring's median falls to HALF_OF_MEAN of the mean within, in pixels; NaN if nowhere."""
     edges = np.linspace(0.0, RINGS_REACH * len(light), RINGS + 1)
-    rings = np.digitize(distance.ravel(), edges) - 1
-    order = np.argsort(rings, kind="stable")
-    values, starts = light.ravel()[order], np.searchsorted(rings[order], np.arange(RINGS + 1))
-    parts = [values[low:high] for low, high in pairwise(starts)]
-    known = np.array([len(part) >= LEAST_RING for part in parts])
+    rings = (np.digitize(distance.ravel(), edges) - 1).astype(np.uint8)
+    by_light = np.argsort(light.ravel())
+    order = by_light[np.argsort(rings[by_light], kind="stable")]  # ring by ring, by brightness
+    values, counts = light.ravel()[order], np.bincount(rings, minlength=RINGS + 1)[:RINGS]
+    starts, known = np.cumsum(counts) - counts, counts >= LEAST_RING
     radii = ((edges[1:] + edges[:-1]) / 2)[known]
-    medians = np.array([np.median(part) for part in parts if len(part) >= LEAST_RING])
+    starts, counts = starts[known], counts[known]
+    medians = (values[starts + (counts - 1) // 2] + values[starts + counts // 2]) / 2
     within = np.cumsum(np.clip(medians, 0, None) * radii) / np.cumsum(radii)
     ratio = medians / np.maximum(within, TINY)
     low = np.flatnonzero(ratio[1:] < HALF_OF_MEAN)

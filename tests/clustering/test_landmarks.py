@@ -67,17 +67,15 @@ def test_the_stated_error_is_that_of_landmarks_left_out_and_large_where_the_map_
     assert place_rest(features, rows, shuffled).error > 0.5
 
 
-def test_the_index_places_as_the_comparison_with_all_does(monkeypatch):
+def test_the_tree_places_as_the_comparison_with_all_does(monkeypatch):
     features = np.random.default_rng(0).normal(size=(2000, 8)).astype(np.float32)
     places = features[:, :2]
     new = np.random.default_rng(1).normal(size=(400, 8))
     exact = Placing(features, places).place(new)
-    monkeypatch.setattr(embedding, "INDEXED_FROM", len(features))
-    indexed = Placing(features, places)
-    found = indexed.place(new)
-    assert (np.abs(found - exact).max(1) < 1e-4).mean() > 0.99
-    np.testing.assert_array_equal(found, Placing(features, places).place(new))
-    np.testing.assert_allclose(indexed.place(features[:300]), places[:300], atol=1e-3)
+    monkeypatch.setattr(embedding, "FEW", len(features))
+    by_tree = Placing(features, places)
+    np.testing.assert_allclose(by_tree.place(new), exact, atol=1e-5)
+    np.testing.assert_allclose(by_tree.place(features[:300]), places[:300], atol=1e-3)
 
 
 def test_a_map_says_how_it_was_drawn_only_where_some_were_placed(monkeypatch):

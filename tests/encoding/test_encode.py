@@ -101,6 +101,8 @@ def test_only_what_is_named_is_computed_and_the_orbit_once_a_model(bundle, surve
     assert list(read.placements) == [*two]
     assert calls == [MODEL]
     assert list(twice._loaded) == [MODEL]
+    one, other = (read.placements[key].features for key in two)
+    np.testing.assert_array_equal(one, other)
     read_stamps(twice, survey.model_input()[:4], Choice(("k512-paper-8x8",), ()))
     assert calls == [MODEL]  # no clustering, no orbit
 

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from galaxy_explorer.clustering import embedding
-from galaxy_explorer.clustering.embedding import LookAlikes, nearest, percentiles, sparsity
+from galaxy_explorer.clustering.embedding import Neighbours, Placing, nearest, percentiles, sparsity
 from galaxy_explorer.explorer import search
 from galaxy_explorer.explorer.search import neighbours
 
@@ -59,7 +59,7 @@ def test_percentiles_count_those_at_most_as_large() -> None:
 def test_many_galaxies_have_the_same_look_alikes_as_few(width, monkeypatch) -> None:
     features = np.random.default_rng(1).normal(size=(500, width)).astype(np.float32)
     monkeypatch.setattr(embedding, "FEW", 400)
-    finder = LookAlikes(features)
+    finder = Neighbours(features)
     assert (finder._tree is not None) == (width <= 24)
     for vector in (features[7], np.full(width, 9.0), np.zeros(width)):
         for k in (1, 25, 600):
@@ -67,11 +67,17 @@ def test_many_galaxies_have_the_same_look_alikes_as_few(width, monkeypatch) -> N
             found, distances = finder.nearest(vector, k)
             np.testing.assert_array_equal(found, rows)
             np.testing.assert_allclose(distances, far, rtol=1e-9)
+    together, far = finder.of(features[:70] + 0.1, 9)
+    for vector, rows, distances in zip(features[:70] + 0.1, together, far, strict=True):
+        expected, known = nearest(features, vector, 9)
+        np.testing.assert_array_equal(rows, expected)
+        np.testing.assert_allclose(distances, known, rtol=1e-9)
 
 
 def test_a_galaxy_comes_first_among_its_look_alikes_though_others_are_equal(bundle) -> None:
     key = bundle.manifest.default_clustering
-    same = SimpleNamespace(feature_values=np.ones((6, 2), np.float32))
+    alike = np.ones((6, 2), np.float32)
+    same = SimpleNamespace(feature_values=alike, placing=Placing(alike, alike))
     small = Clusterings({key: same})
     rows, far = neighbours(small, key, 4, 3)
     assert (rows.tolist(), far.tolist()) == ([4, 0, 1], [0, 0, 0])

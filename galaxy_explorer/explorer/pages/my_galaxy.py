@@ -51,7 +51,6 @@ from galaxy_explorer.explorer.plots.palette import (
 from galaxy_explorer.explorer.plots.ttype_histogram import format_mean
 from galaxy_explorer.explorer.search import (
     bundle_sparsity,
-    neighbour_finder,
     parse_position,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
@@ -151,7 +150,8 @@ def look_alikes(
     bundle: Bundle, key: str, membership: Membership
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Galaxies nearest in code space to a picture, and their distances, nearest first."""
-    return neighbour_finder(bundle, key).nearest(membership.features, LOOK_ALIKES)
+    neighbours = bundle.clusterings[key].placing.neighbours
+    return neighbours.nearest(membership.features, LOOK_ALIKES)
 
 
 def sparsity_percentile(bundle: Bundle, key: str, membership: Membership) -> float:
