@@ -101,6 +101,11 @@ CHOICES = {
 """Words of the address and the parameters of the state that they set."""
 
 
+KNOWN = ("page", "bundle", "selection", "galaxy", "display", "pictures", *CHOICES)
+"""All that is read here; other words are those of the pages (see `ExplorerState.page_words`)."""
+MOST_WORDS = 24
+
+
 def link_query(state: ExplorerState, page: str, selections: SelectionStore | None) -> str:
     """The query of the address that reopens the state; at most MAX_LINK characters.
 
@@ -116,6 +121,7 @@ def link_query(state: ExplorerState, page: str, selections: SelectionStore | Non
     if page == "labels":
         parts |= {"queue": state.label_queue, "way": state.label_way}
     parts |= {"colour": state.colour_by, "compare": state.compare}
+    parts |= {word: text for word, text in state.page_words.items() if word not in KNOWN}
     while len(urlencode(parts)) > MAX_LINK:
         parts.popitem()
     return urlencode(parts)
@@ -134,6 +140,8 @@ def restore(
         "galaxy": lambda text: choose_focus(state, text),
     }
     complaints = [step(asked[word]) for word, step in steps.items() if word in asked]
+    others = [(word, text) for word, text in asked.items() if word not in KNOWN]
+    state.page_words = dict(others[:MOST_WORDS])
     return [complaint for complaint in complaints if complaint]
 
 

@@ -58,6 +58,10 @@ class ExplorerState(param.Parameterized):
     label_way: Any = param.Selector(default="one", objects=list(LABEL_WAYS))
     label_requests = param.Integer(default=0, doc="Counts the calls of `label_these`.")
     learnt = param.Dict(default={}, doc="Colourings that labels taught: key and words of each.")
+    like = param.Integer(
+        default=None, allow_None=True, doc="Row of the galaxy that others are generated like."
+    )
+    page_words = param.Dict(default={}, doc="What pages keep in the address beside these choices.")
 
     def __init__(self, bundle: Bundle, **params: Any) -> None:
         keys = list(bundle.clusterings)
@@ -107,6 +111,11 @@ class ExplorerState(param.Parameterized):
             label_queue=SELECTED, label_way="grid", label_requests=self.label_requests + 1
         )
         self.page = "labels"
+
+    def generate_like(self, row: int) -> None:
+        """Open the Generate page for galaxies like one."""
+        self.like = row
+        self.page = "emulator"
 
     def offer_colourings(self, words: dict[str, str]) -> None:
         """Offer what labels taught as colourings of the map, in place of those before.
