@@ -21,7 +21,7 @@ function makeScale(model) {
   return {rounded, steps, valueAt, placeOf, words}
 }
 
-export function render({model}) {
+function makeCondition() {
   const root = element("fieldset", "condition")
   const name = element("legend", "condition-name")
   const head = element("div", "condition-head")
@@ -38,6 +38,11 @@ export function render({model}) {
   const ends = element("div", "condition-ends")
   ends.setAttribute("aria-hidden", "true")
   root.append(name, head, slider, ends)
+  return {root, name, number, unit, free, slider, ends}
+}
+
+export function render({model}) {
+  const {root, name, number, unit, free, slider, ends} = makeCondition()
 
   const {rounded, steps, valueAt, placeOf, words} = makeScale(model)
   const send = (wanted) => model.send_msg({value: wanted})

@@ -387,3 +387,21 @@ class TypeMorph(_EmulatorComponent):
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
     _esm = script("morph.js")
+
+
+class PairGame(_EmulatorComponent):
+    """Pairs of pictures of which one is to be chosen; reports {"begin": true} and {"answers": []}.
+
+    An answer is "left" or "right". Which was right comes with `truth`, when all are answered.
+    """
+
+    sheet = param.Bytes(default=None, doc="All pairs as one image file, a pair in each line.")
+    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
+    count = param.Integer(default=0, doc="Number of pairs.")
+    playing = param.Boolean(default=False, doc="Whether it was begun.")
+    heading = param.String(default="", doc="What is asked.")
+    truth = param.List(default=[], doc="left is real, rightly told, name of each pair.")
+    words = param.String(default="", doc="What came of it.")
+    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
+
+    _esm = script("game.js")
