@@ -18,7 +18,7 @@ function makeScale(model) {
     return Math.round(share * steps())
   }
   const words = (value) => Number(value.toFixed(digits())).toString().replace("-", "−")
-  return {rounded, steps, valueAt, placeOf, words}
+  return {steps, valueAt, placeOf, words}
 }
 
 function makeCondition() {
@@ -33,18 +33,19 @@ function makeCondition() {
   const free = element("button", "plain-button condition-free")
   free.type = "button"
   head.append(number, unit, free)
+  const line = element("div", "condition-line")
   const slider = element("input", "condition-slider")
   slider.type = "range"
-  const ends = element("div", "condition-ends")
-  ends.setAttribute("aria-hidden", "true")
-  root.append(name, head, slider, ends)
+  const ends = ["", ""].map(() => element("span", "condition-end"))
+  line.append(ends[0], slider, ends[1])
+  root.append(name, head, line)
   return {root, name, number, unit, free, slider, ends}
 }
 
 export function render({model}) {
   const {root, name, number, unit, free, slider, ends} = makeCondition()
 
-  const {rounded, steps, valueAt, placeOf, words} = makeScale(model)
+  const {steps, valueAt, placeOf, words} = makeScale(model)
   const send = (wanted) => model.send_msg({value: wanted})
   const show = (value) => {
     const none = value === null
@@ -54,7 +55,7 @@ export function render({model}) {
       none ? model.free : [words(value), model.unit].filter(Boolean).join(" "),
     )
     root.classList.toggle("free", none)
-    free.setAttribute("aria-pressed", String(none))
+    free.hidden = none || !model.free
   }
   const dress = () => {
     name.textContent = model.label
@@ -64,15 +65,12 @@ export function render({model}) {
     free.textContent = model.free
     free.title = model.free_words
     free.setAttribute("aria-label", `${model.label}: ${model.free}`)
-    free.hidden = !model.free
     slider.setAttribute("aria-label", model.label)
     slider.title = model.explanation
     Object.assign(slider, {min: 0, max: steps(), step: 1})
     slider.value = placeOf(model.value === null ? model.rest : model.value)
-    ends.replaceChildren(
-      element("span", "", words(model.low)),
-      element("span", "", words(model.high)),
-    )
+    ends[0].textContent = words(model.low)
+    ends[1].textContent = words(model.high)
     show(model.value)
   }
 
@@ -83,7 +81,10 @@ export function render({model}) {
     const value = Number(text)
     send(text ? (Number.isFinite(value) ? value : text) : model.free ? null : model.value)
   })
-  free.addEventListener("click", () => send(model.value === null ? rounded(model.rest) : null))
+  free.addEventListener("click", () => {
+    send(null)
+    slider.focus()
+  })
   drawOnChange(
     model,
     ["value", "refusals", "label", "unit", "low", "high", "step", "rest", "free"],

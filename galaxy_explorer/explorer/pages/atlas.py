@@ -16,6 +16,7 @@ from galaxy_explorer.explorer.pictures.tiles import map_tiles
 from galaxy_explorer.explorer.plots.colouring import legend, map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap, cluster_centres
 from galaxy_explorer.explorer.plots.gestures import Cell, combined, parse_asked
+from galaxy_explorer.explorer.plots.ghosts import GhostLayer
 from galaxy_explorer.explorer.plots.ttype_histogram import t_histogram, update_t_histogram
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import ALL, cell_url, glow_url, one_url, tile_url
@@ -25,6 +26,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     clustering_select,
     colour_select,
     display_controls,
+    ghosts_off,
     label_these,
     picture_source,
 )
@@ -45,11 +47,14 @@ class AtlasPage(pn.viewable.Viewer):
         bundle = state.bundle
         self.selections = context.selections
         self.map = GalaxyMap(len(bundle), self._on_map)
+        self.ghosts = GhostLayer(self.map.figure)
+        self._haunt()
         self.histogram = t_histogram(*self._counts(), height=170)
         self._name()
         self._show()
         state.param.watch(lambda _: self._name(), "clustering")
         state.param.watch(lambda _: self._selected(), "selection")
+        state.param.watch(lambda _: self._haunt(), ["ghosts", "clustering"])
         state.param.watch(lambda _: self._show(), ["clustering", "colour_by", "pictures"])
         state.display.param.watch(lambda _: self._show(), list(state.display.param.values()))
         drawn = pmui.RadioButtonGroup(
@@ -68,6 +73,7 @@ class AtlasPage(pn.viewable.Viewer):
             ),
             *self._picture_controls(),
             pmui.Divider(sizing_mode="stretch_width"),
+            ghosts_off(self.state),
             self._selection_line(),
             pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", margin=(0, 5)),
             pn.Column(
@@ -126,6 +132,9 @@ class AtlasPage(pn.viewable.Viewer):
         mask = np.zeros(len(self.state.bundle), bool)
         mask[self.state.selection] = True
         return mask
+
+    def _haunt(self) -> None:
+        self.ghosts.show(self.state.ghosts, self.state.clustering)
 
     def _name(self) -> None:
         key = self.state.clustering

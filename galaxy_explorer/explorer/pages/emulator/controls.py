@@ -281,7 +281,7 @@ def folded(words: str, parts: list[Any]) -> pmui.Accordion:
     )  # fmt: skip
 
 
-AS_DRAWN = "None: as the model draws them"
+AS_DRAWN = "As the model draws them"
 AS_DRAWN_WORDS = "Pixels, seeing and depth of the survey that the model learned, without noise."
 SEEN_WORDS = (
     "The same galaxies on pixels of {pixel:g} arcsec, blurred by a PSF of {fwhm:.2g} arcsec (FWHM),"
@@ -315,8 +315,8 @@ class CameraControls(pn.viewable.Viewer):
         self._psf: tuple[str, bytes] | None = None
         cameras = {AS_DRAWN: "", **{_title(name): name for name in PROFILES}}
         self.camera = pmui.Select(
-            label="Telescope", options=cameras, value="", size="small", sizing_mode="fixed",
-            width=260, margin=(6, 10, 2, 0),
+            label="Telescope", options=cameras, value="", size="small", margin=(6, 12, 2, 0),
+            sizing_mode="stretch_width", max_width=290, styles={"flex": "0 1 290px"},
         )  # fmt: skip
         self._seen = HtmlPane("", stylesheets=[STYLES], margin=(8, 0, 0, 0))
         self.scale = NumberField(

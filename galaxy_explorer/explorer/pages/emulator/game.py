@@ -38,6 +38,7 @@ from galaxy_explorer.labels.games import (
     read_games,
 )
 from galaxy_explorer.labels.log import log_path
+from galaxy_explorer.settings import read_settings
 from galaxy_explorer.utils.resampling import share_interval
 
 if TYPE_CHECKING:
@@ -72,10 +73,8 @@ class Pairs:
 class GameView:
     """The game of one visitor; `begin`, `work` and `show` as of other parts of the page."""
 
-    def __init__(
-        self, source: EmulatorSource, labels: str, start: Callable[[], None] = lambda: None
-    ) -> None:
-        self.source, self._labels, self._start = source, labels, start
+    def __init__(self, source: EmulatorSource, start: Callable[[], None] = lambda: None) -> None:
+        self.source, self._start = source, start
         shown = SHOWN[self.pictures]
         self.view = PairGame(self.on_message, heading=INTRODUCTION.format(shown=shown))
         self.pairs: Pairs | None = None
@@ -129,9 +128,10 @@ class GameView:
             if not absent(real).any():
                 drawn = self.source.emulator.decode(codes)
                 filters = self.source.bundle.load_ttype_regressor().noise.astype(np.float64)
-                one, bands = np.ones(len(drawn)), drawn.shape[1]
-                sky = SkyNoise(one * bands**0.5, filters)  # known of the mean of the bands
-                noise = [sky.draw(sky.sigma, pairs.rows, NOISE_KIND + band) for band in range(bands)]
+                bands = drawn.shape[1]
+                sky = SkyNoise(np.full(len(drawn), bands**0.5), filters)  # known of their mean
+                kinds = range(NOISE_KIND, NOISE_KIND + bands)
+                noise = [sky.draw(sky.sigma, pairs.rows, kind) for kind in kinds]
                 return real, as_shown(drawn + np.concatenate(noise, axis=1))
         return self.source.reconstructions(pairs.rows), self.source.stamps_of(codes)
 
@@ -163,7 +163,7 @@ class GameView:
             ),
             fooled=tuple(bool(one) for one in ~right),
         )  # fmt: skip
-        path = games_path(log_path(self._labels))
+        path = games_path(log_path(read_settings().labels))
         words = f"You took {score_words(game.fooled)} of the synthetic galaxies for the real one."
         try:
             keep_game(path, game)

@@ -7,6 +7,7 @@ a game, and what was measured of the prior.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +32,7 @@ from galaxy_explorer.explorer.pages.emulator.controls import (
     whole_types,
 )
 from galaxy_explorer.explorer.pages.emulator.evidence import evidence_html
+from galaxy_explorer.explorer.pages.emulator.game import GameView
 from galaxy_explorer.explorer.pages.emulator.source import (
     KINDS,
     DisplayOptions,
@@ -56,7 +58,8 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.state import ExplorerState
 
 
-SAMPLES, LADDER, EVIDENCE = "Samples", "Ladder", "Evidence"
+SAMPLES, LADDER, GAME, EVIDENCE = "Samples", "Ladder", "Real or synthetic?", "Evidence"
+MAP = "atlas"
 MODE_WORD, PRIOR_WORD = "show", "prior"
 NARROW = "@media (max-width: 700px)"
 LEFT_STYLE = f"""
@@ -112,9 +115,9 @@ class Desk:
         self._begun: tuple[Any, ...] = ()
         self._shown: dict[str, tuple[Any, ...]] = {}
 
-    def draw(self, wanted: Wanted) -> None:
-        """Draw this, in place of what is being drawn."""
-        if wanted.key in {self._begun, self._shown.get(wanted.name)}:
+    def draw(self, wanted: Wanted, *, anew: bool = False) -> None:
+        """Draw this, in place of what is being drawn; anew: also what is shown already."""
+        if not anew and wanted.key in {self._begun, self._shown.get(wanted.name)}:
             return
         self._begun = wanted.key
         self._shown.pop(wanted.name, None)
@@ -163,7 +166,10 @@ class EmulatorPanel(pn.viewable.Viewer):
             self.types = whole_types(field)
             self.stage = StageView(source, field, self.controls.conditions[TTYPE])
             self.parts[LADDER] = Ladder(source, field, self._focus)
-        self.param.mode.objects = [*self.parts, EVIDENCE]
+        self.game = GameView(source, self.play) if GameView.playable(source) else None
+        self.game_desk = Desk(source)
+        games = [] if self.game is None else [GAME]
+        self.param.mode.objects = [*self.parts, *games, EVIDENCE]
         self.like_line = HtmlPane("", stylesheets=[STYLES, *CARD_STYLES], margin=(4, 10))
         self.view = self._layout()
         self.controls.param.watch(self.ask, "changed")
@@ -205,10 +211,7 @@ class EmulatorPanel(pn.viewable.Viewer):
         if not self.shown:
             return
         self.asked += 1
-        token = self.state.display.token()
-        options = DisplayOptions(
-            DisplaySettings.from_token(token), self.camera.observation, self.camera.twins
-        )
+        options = self.options
         if self.stage is not None and self.mode == SAMPLES:
             asked = {name: v for name, v in request.condition.items() if name != TTYPE}
             one = replace(request, count=1, condition=asked)
@@ -216,6 +219,19 @@ class EmulatorPanel(pn.viewable.Viewer):
             self.stage_desk.draw(Wanted("stage", self.stage, one, options, "", title))
         if self.mode in self.parts:
             self.desk.draw(self._wanted(replace(request, first=0), options))
+
+    @property
+    def options(self) -> DisplayOptions:
+        """How galaxies are shown now."""
+        display = DisplaySettings.from_token(self.state.display.token())
+        return DisplayOptions(display, self.camera.observation, self.camera.twins)
+
+    def play(self) -> None:
+        """Draw the pairs of a new game."""
+        if self.game is not None:
+            request, title = self.controls.request, "A game"
+            wanted = Wanted(GAME, self.game, request, self.options, "", title)
+            self.game_desk.draw(wanted, anew=True)
 
     def _wanted(self, request: Request, options: DisplayOptions) -> Wanted:
         typed = self.mode == SAMPLES and request.like is None
@@ -242,6 +258,17 @@ class EmulatorPanel(pn.viewable.Viewer):
         self.mode = modes.get(words.get(MODE_WORD, ""), SAMPLES)
         return complaints + self.camera.restore(words)
 
+    async def to_map(self) -> None:
+        """Show the samples on the map, among the galaxies that they are like."""
+        if self.samples.made is None:
+            notify("The galaxies are still being drawn; try again when they are there")
+            return
+        request, codes, _ = self.samples.made
+        shown = self.options.display
+        place = partial(self.source.ghosts, request, codes, self.state.clustering, shown)
+        self.state.ghosts = await asyncio.to_thread(place)
+        self.state.page = MAP
+
     def prepare_file(self, kind: str) -> Callable[[], Made]:
         """The file that is asked for; it is made in a thread."""
         if self.samples.made is None:
@@ -254,7 +281,9 @@ class EmulatorPanel(pn.viewable.Viewer):
         files = pn.Column(self.downloads.buttons, margin=(10, 10))
         is_samples = self.param.mode.rx() == SAMPLES
         files.visible = is_samples
-        self.desk.runner.bar.visible = self.param.mode.rx() != EVIDENCE
+        self.desk.runner.bar.visible = self.param.mode.rx().rx.in_(list(self.parts))
+        bar_of_stage = self.stage_desk.runner.bar
+        bar_of_stage.visible = is_samples.rx.and_(bar_of_stage.param.running.rx())
         written = "codes" if self.source.likeness.has_codes else "latents"
         left = pn.Column(
             html_of(render("emulator.lead", written=written)), *self._chooser,
@@ -264,15 +293,22 @@ class EmulatorPanel(pn.viewable.Viewer):
             stylesheets=[LEFT_STYLE],
         )  # fmt: skip
         bar = pn.Row(
-            choice("", self.param.mode), self.desk.runner, sizing_mode="stretch_width",
+            choice("", self.param.mode), self.desk.runner, self.stage_desk.runner,
+            sizing_mode="stretch_width",
             margin=(4, 0, 4, 0),
             styles={"gap": "4px 18px", "align-items": "center", "max-height": "none",
                     "flex-wrap": "wrap"},
         )  # fmt: skip
-        samples = self.samples
+        samples, game = self.samples, self.game
+        to_map = pmui.Button(
+            label="Show on the map", size="small", variant="outlined", margin=(2, 10, 2, 0),
+            on_click=lambda _: pn.state.execute(self.to_map),
+        )  # fmt: skip
+        top = pn.Row(samples.headline, to_map, sizing_mode="stretch_width", margin=0)
         views = {
-            SAMPLES: [*self._stage(), samples.headline, samples.detail, samples.view],
+            SAMPLES: [*self._stage(), top, samples.detail, samples.view],
             **{name: [part.view] for name, part in self.parts.items() if name != SAMPLES},
+            **({} if game is None else {GAME: [self.game_desk.runner, game.view]}),
             EVIDENCE: [html_of(evidence_html(self.state.bundle))],
         }
         shown = []
@@ -295,7 +331,7 @@ class EmulatorPanel(pn.viewable.Viewer):
             self.like_line, self.controls.change, again, sizing_mode="stretch_width", margin=0,
             visible=self.like_line.param.object.rx() != "", styles={"flex-wrap": "wrap"},
         )  # fmt: skip
-        return [like, self.stage_desk.runner, self.controls.conditions[TTYPE]]
+        return [like, self.controls.conditions[TTYPE]]
 
 
 def column(*parts: Any) -> pn.Column:

@@ -7,6 +7,7 @@ catalogue) are marked as synthetic.
 from __future__ import annotations
 
 import io
+from base64 import b64encode
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from galaxy_explorer.bundle.placing import Choice, read_stamps
 from galaxy_explorer.emulation.emulator import TTYPE
 from galaxy_explorer.emulation.light import light_without_psf, units_of
 from galaxy_explorer.emulation.likeness import Facts, Likeness
@@ -31,12 +33,15 @@ from galaxy_explorer.explorer.pictures.display import (
     DisplaySettings,
     absent,
     as_shown,
+    encode,
     encode_sheet,
     limits,
     render_stamps,
     sheet,
     without_colour,
 )
+from galaxy_explorer.explorer.pictures.tiles import unit_map
+from galaxy_explorer.explorer.state import Ghosts
 from galaxy_explorer.explorer.widgets.controls import Made
 from galaxy_explorer.explorer.wording import format_ttype
 from galaxy_explorer.utils.tables import encode_table
@@ -234,6 +239,19 @@ class EmulatorSource:
             return f"{name}, {format_ttype(float(ttype))}"
         read = self.emulator.known_of(row).get(TTYPE)
         return f"{name}" if read is None else f"{name}, T {read:.1f} as read".replace("-", "−")
+
+    def ghosts(
+        self, request: Request, codes: Codes, clustering: str, display: DisplaySettings
+    ) -> Ghosts:
+        """Samples at the places where the map of a clustering would have galaxies like them."""
+        stamps, known = self.emulator.decode(codes), self.bundle.clusterings[clustering]
+        read = read_stamps(self.bundle, stamps, Choice((known.model,), (clustering,)))
+        places = unit_map(known.coordinates, read.placements[clustering].places)
+        shown = render_stamps(as_shown(stamps), display)
+        pictures = [encode(picture, "JPEG") for picture in shown]
+        addresses = [f"data:image/jpeg;base64,{b64encode(one).decode()}" for one in pictures]
+        words = [f"Synthetic, seed {request.seed}, number {n + 1}" for n in range(len(codes))]
+        return Ghosts(clustering, places, tuple(addresses), tuple(words))
 
     def sheet(self, drawn: Drawn, options: DisplayOptions, columns: int) -> bytes:
         """One JPEG of galaxies; those that are not whole in the limits usual for galaxies.
