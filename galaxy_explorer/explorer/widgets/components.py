@@ -343,6 +343,7 @@ class SampleCards(_EmulatorComponent):
     heading = param.String(default="", doc="What is shown, in words.")
     chosen = param.Integer(default=-1, doc="Number of the galaxy that is marked; -1: none.")
     twins = param.Boolean(default=False, doc="Whether each picture is two, side by side.")
+    pending = param.Boolean(default=False, doc="Whether they are those of a request before.")
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
     _esm = script("samples.js")

@@ -170,6 +170,10 @@ class ConditionControls(pn.viewable.Viewer):
             condition[name] = value
         return replace(request, condition=condition)
 
+    def reset(self) -> None:
+        """Ask for what a page without words asks for, of the same seed."""
+        self.ask(replace(self.first, seed=self.request.seed))
+
     def show(self) -> None:
         """Show what is asked for."""
         request, condition = self.request, self.request.condition
@@ -194,14 +198,15 @@ class ConditionControls(pn.viewable.Viewer):
         def roll(_: Any) -> None:
             self.on_message("seed", {"value": secrets.randbits(SEED_BITS)})
 
-        def reset(_: Any) -> None:
-            self.ask(replace(self.first, seed=self.request.seed))
-
         dice = pmui.IconButton(
             icon="casino", description="New seed", on_click=roll, margin=(22, 6, 0, 0)
         )
         again = pmui.Button(
-            label="Reset", size="small", variant="outlined", on_click=reset, margin=(0, 10)
+            label="Reset",
+            size="small",
+            variant="outlined",
+            margin=(0, 10),
+            on_click=lambda _: self.reset(),
         )
         numbers = pn.Row(self.count, self.seed, dice, sizing_mode="stretch_width")
         rest = [slider for name, slider in self.conditions.items() if name != TTYPE]

@@ -282,6 +282,8 @@ class EmulatorPanel(pn.viewable.Viewer):
         is_samples = self.param.mode.rx() == SAMPLES
         files.visible = is_samples
         self.desk.runner.bar.visible = self.param.mode.rx().rx.in_(list(self.parts))
+        for desk in (self.desk, self.stage_desk):
+            desk.runner.bar.styles = {"min-width": "220px"}
         bar_of_stage = self.stage_desk.runner.bar
         bar_of_stage.visible = is_samples.rx.and_(bar_of_stage.param.running.rx())
         written = "codes" if self.source.likeness.has_codes else "latents"

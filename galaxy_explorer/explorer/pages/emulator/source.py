@@ -11,7 +11,7 @@ from base64 import b64encode
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -131,16 +131,26 @@ class EmulatorSource:
         self._measuring = False
 
     def warm(self) -> None:
-        """Get ready what the page shows first, so that its first visitor does not wait for it."""
-        self.queue.prepare(self._warm)
+        """Get ready what the page shows first, so that its first visitor does not wait for it.
 
-    def _warm(self) -> None:
+        One thing after the other: whoever comes meanwhile waits for one of them at most.
+        """
         request = first_request(self.emulator.fields)
         typed = [one for one in self.emulator.fields if one.name == TTYPE]
-        for one in typed:
-            deque(self.drawn(along_types(request, stages(one)), lambda: False), maxlen=0)
-        codes = deque(self.drawn(request, lambda: False), maxlen=1)[0].codes
-        self.facts(request, codes)
+        stage = [along_types(request, stages(one)) for one in typed]
+        steps = [partial(self._drawn_whole, asked) for asked in (*stage, request)]
+        self._prepare([*steps, lambda: self.facts(request, self._drawn_whole(request))])
+
+    def _prepare(self, steps: list[Callable[[], object]]) -> None:
+        def first() -> None:
+            steps[0]()
+            self._prepare(steps[1:])
+
+        if steps:
+            self.queue.prepare(first)
+
+    def _drawn_whole(self, request: Request) -> Codes:
+        return deque(self.drawn(request, lambda: False), maxlen=1)[0].codes
 
     def drawn(self, request: Request, cancelled: Callable[[], bool]) -> Iterator[Drawn]:
         """What the prior draws and its stamps (n, S, S): code maps after each row or step.

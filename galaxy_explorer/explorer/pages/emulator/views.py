@@ -104,7 +104,7 @@ class SamplesView:
         self.heading = SAMPLES_HEADING.format(space=self.source.likeness.space)
         self.heading += f"{TWIN_HEADING}." if options.twins else ""
         self.view.param.update(
-            count=request.count, cards=[], real_sheet=None, chosen=-1, twins=options.twins,
+            count=request.count, cards=[], real_sheet=None, chosen=-1, twins=options.twins, pending=True,
             words=f"Synthetic galaxy, {words}", heading=self.heading,
         )  # fmt: skip
 
@@ -141,7 +141,7 @@ class SamplesView:
             }  # fmt: skip
             words = headline_words(self.source.bundle, asked, self.facts.read.get(READ_TTYPE))
             self.headline.object = render("emulator.headline", words=words) if words else ""
-        self.view.param.update(sheet=sheet, stamp=self.view.stamp + 1, **known)
+        self.view.param.update(sheet=sheet, pending=False, stamp=self.view.stamp + 1, **known)
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
