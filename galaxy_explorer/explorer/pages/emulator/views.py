@@ -104,8 +104,8 @@ class SamplesView:
         self.heading = SAMPLES_HEADING.format(space=self.source.likeness.space)
         self.heading += f"{TWIN_HEADING}." if options.twins else ""
         self.view.param.update(
-            count=request.count, cards=[], real_sheet=None, chosen=-1, twins=options.twins, pending=True,
-            words=f"Synthetic galaxy, {words}", heading=self.heading,
+            count=request.count, cards=[], real_sheet=None, chosen=-1, twins=options.twins,
+            pending=True, words=f"Synthetic galaxy, {words}", heading=self.heading,
         )  # fmt: skip
 
     def work(self, request: Request, options: DisplayOptions) -> Work:
