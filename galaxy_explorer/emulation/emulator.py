@@ -138,16 +138,21 @@ class Emulator:
         return self.bundle.draw(self.model, np.asarray(codes))
 
     def log_prob(
-        self, codes: NDArray[np.generic], condition: Mapping[str, ArrayLike]
+        self,
+        codes: NDArray[np.generic],
+        condition: Mapping[str, ArrayLike],
+        *,
+        quick: bool = False,
     ) -> NDArray[np.float64]:
         """Log-likelihood (n,) of code maps or latents (n, ...), in nats a galaxy.
 
         condition: by field, a number or one a galaxy; NaN: the catalogue does not know it.
+        quick: to compare galaxies by, see `prior_log_prob`.
         """
         from galaxy_explorer.models.inference import prior_log_prob
 
         asked = condition_of(self.fields, condition, len(codes))
-        return prior_log_prob(self.prior, np.asarray(codes), asked)
+        return prior_log_prob(self.prior, np.asarray(codes), asked, quick=quick)
 
     @property
     def prior(self) -> Prior:
