@@ -25,6 +25,7 @@ from galaxy_explorer.explorer.pictures.tiles import unit_map
 from galaxy_explorer.explorer.plots.galaxy_map import empty_map
 from galaxy_explorer.explorer.plots.ghosts import GhostLayer
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.widgets.job_bar import JobRunner
 from galaxy_explorer.settings import read_settings
 from tests.explorer.test_emulator_view import done
 from tests.small_bundle import PRIOR, write_small_bundle
@@ -40,30 +41,29 @@ def page_of(bundle: Bundle, folder: Path) -> EmulatorPage:
 
 
 def test_the_page_asks_for_what_is_shown_and_only_once(bundle, tmp_path, monkeypatch) -> None:
-    whole = page_of(bundle, tmp_path)
-    page = whole.panel
     asked = []
 
-    def start(task) -> None:
+    def start(_runner, task) -> None:
         asked.append(task.title)
         task.finished()
 
-    for desk in (page.desk, page.stage_desk):
-        monkeypatch.setattr(desk.runner, "start", start)
+    monkeypatch.setattr(JobRunner, "start", start)
+    whole = page_of(bundle, tmp_path)
+    page, stage = whole.panel, "The galaxy under the slider"
+    assert asked == [stage, "16 galaxies, T 4, seed 1"]
     page.ask()
-    assert asked == []
     page.mode = "Ladder"
     page.mode = "Evidence"
     page.mode = "Samples"
-    assert asked == ["Ladder of types, seed 1", "16 galaxies, T 4, seed 1"]
+    assert asked[2:] == ["Ladder of types, seed 1"]
     page.controls.on_message("ttype", {"value": 2.5})
-    assert asked[2:] == ["16 galaxies, T 2.5, seed 1"]  # the galaxy under the slider is there
+    assert asked[3:] == ["16 galaxies, T 2.5, seed 1"]  # the galaxy under the slider is there
     page.drag(3)
-    assert asked[3:] == ["The galaxy under the slider"]
+    assert asked[4:] == [stage]
     page.controls.on_message("seed", {"value": 2})
-    assert asked[4:] == ["The galaxy under the slider", "16 galaxies, T 2.5, seed 2"]
+    assert asked[5:] == [stage, "16 galaxies, T 2.5, seed 2"]
     page.camera.camera.value = "euclid-vis"
-    assert asked[-1] == "16 galaxies, T 2.5, seed 2, Euclid VIS, wide survey"
+    assert asked[7:] == [stage, "16 galaxies, T 2.5, seed 2, Euclid VIS, wide survey"]
     with pytest.raises(RequestError, match="still being drawn"):
         page.prepare_file("fits")
     whole.context.stamps.close()
