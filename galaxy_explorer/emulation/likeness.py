@@ -148,8 +148,8 @@ class Facts:
     """What is known of n samples.
 
     rows, distances (n,): nearest galaxy of the train split in the space of code vectors or latents,
-    and how far it is. usual: median of such distances of some held-out real galaxies. log_prob (n,):
-    nats a galaxy; percentile (n,): share (%) of held-out real galaxies that are less likely.
+    and how far it is. usual: median of such distances of some held-out real galaxies. log_prob
+    (n,): nats a galaxy; percentile (n,): share (%) of held-out real galaxies that are less likely.
     read: what the bundle's judge reads, name to (n,), see `read_samples`; empty without a judge.
     """
 
