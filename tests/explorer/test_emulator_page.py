@@ -11,8 +11,7 @@ import pytest
 from bokeh.plotting import figure
 from msgspec.structs import replace as replace_struct
 
-from galaxy_explorer.api.bundles import load_demo
-from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle.bundle import Bundle, load_bundle, load_demo
 from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.request import Like, Request
 from galaxy_explorer.errors import RequestError
