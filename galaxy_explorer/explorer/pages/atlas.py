@@ -18,6 +18,7 @@ from galaxy_explorer.explorer.pictures.tiles import map_tiles
 from galaxy_explorer.explorer.plots.colouring import legend, map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap, cluster_centres
 from galaxy_explorer.explorer.plots.gestures import Cell, Name, combined, parse_asked
+from galaxy_explorer.explorer.plots.ghosts import GhostLayer
 from galaxy_explorer.explorer.plots.palette import cluster_colours
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import ALL, cell_url, glow_url, one_url, tile_url
@@ -28,6 +29,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     SMALL,
     colour_select,
     display_controls,
+    ghosts_off,
     model_controls,
     picture_source,
 )
@@ -56,10 +58,13 @@ class AtlasPage(pn.viewable.Viewer):
             map_tiles(state.bundle, state.clustering),
             lambda m: when_loaded(partial(self._on_map, m)),
         )
+        self.ghosts = GhostLayer(self.map.figure)
+        self._haunt()
         self._name()
         self._show()
         self._point()
         state.param.watch(lambda _: self._name(), "clustering")
+        state.param.watch(lambda _: self._haunt(), ["ghosts", "clustering"])
         state.param.watch(lambda _: self._point(), ["clustering", "focus"])
         state.param.watch(
             lambda _: self._show(),
@@ -80,7 +85,7 @@ class AtlasPage(pn.viewable.Viewer):
             css_classes=["introduction"], stylesheets=style, margin=0,
         )  # fmt: skip
         top = pn.Row(
-            self.view_button, self.clusters_button, words,
+            self.view_button, self.clusters_button, ghosts_off(state), words,
             css_classes=["over"], stylesheets=style, margin=0,
         )  # fmt: skip
         stage = pn.Column(
@@ -181,6 +186,9 @@ class AtlasPage(pn.viewable.Viewer):
         mask = np.zeros(len(self.state.bundle), bool)
         mask[self.state.selection] = True
         return mask
+
+    def _haunt(self) -> None:
+        self.ghosts.show(self.state.ghosts, self.state.clustering)
 
     def _name(self) -> None:
         bundle, key = self.state.bundle, self.state.clustering
