@@ -73,10 +73,10 @@ docs: $(READY)-docs
 	$(RUN) -m sphinx -W --keep-going -q -d build/doctrees docs build/docs
 	@echo "build/docs/index.html"
 
-# At most 8 MB: with the prior, so that it draws galaxies, and without what is measured of the whole.
+# At most 8 MB: with the flow, so that it draws galaxies, and without what is measured of the whole.
 demo-bundle: $(READY)-app
 	$(RUN) -m galaxy_explorer excerpt trained/sdss --out galaxy_explorer/demo --name sdss-demo \
-		--n 2400 --leave-out judge --leave-out evaluation --leave-out emulation
+		--n 2400 --leave-out judge --leave-out evaluation --leave-out emulation --leave-out pixelcnn
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -112,6 +112,13 @@ def test_the_survey_of_the_whole_is_refused(part, tmp_path):
     assert Survey.column  # what stands in for it has its name
 
 
+def test_one_kind_of_priors_can_be_left_out(tmp_path):
+    source = load_bundle(ROOT / "trained" / "sdss")
+    assert {prior.kind for prior in source.priors.values()} == {"rectified", "pixelcnn"}
+    made = load_bundle(write_excerpt(source.path, tmp_path / "x", n=150, leave_out=["pixelcnn"]))
+    assert {prior.kind for prior in made.priors.values()} == {"rectified"}
+
+
 @pytest.mark.parametrize("name", ["sdss", "report", "candels"])
 def test_what_ships_can_be_cut(name, tmp_path):
     left = [part for part in PARTS if part not in {"judge", "novelty"}]

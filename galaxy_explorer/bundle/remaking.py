@@ -48,14 +48,15 @@ def write_excerpt(
     larger. Weights, priors, mixtures and what was measured stay those of the whole; counts and
     typical members of the clusters are of the excerpt; steered clusterings are left out. The survey
     of the whole does not fit it, and is refused. name: of the excerpt; else that of its folder.
-    leave_out: of PARTS.
+    leave_out: of PARTS, or kinds of priors ("pixelcnn").
 
     Raises SettingError for a number or a part that is not there, BundleError where the bundle is
     not intact or `out` holds something else.
     """
     source, target, left = load_bundle(bundle), Path(out), set(leave_out)
-    if unknown := sorted(left - set(PARTS)):
-        raise SettingError(f"--leave-out {unknown[0]}: not among {', '.join(PARTS)}")
+    known = (*PARTS, *dict.fromkeys(prior.kind for prior in source.priors.values()))
+    if unknown := sorted(left - set(known)):
+        raise SettingError(f"--leave-out {unknown[0]}: not among {', '.join(known)}")
     if not FEWEST <= n <= len(source):
         raise SettingError(f"--n {n}: {source.path} gives {FEWEST} to {len(source)} galaxies")
     called = name or target.name
@@ -108,7 +109,7 @@ def write_remade(
     Weights, priors, mixtures and what was measured stay those of `source`; counts and typical
     members of the clusters are of the galaxies. called: its name. origin: where the networks are
     from. fingerprint: of the survey that has these galaxies in their order, "" where none has.
-    left_out: of PARTS. Raises BundleError where they do not fit together.
+    left_out: of PARTS, or kinds of priors. Raises BundleError where they do not fit together.
     """
     left, models = set(left_out), galaxies.codes
     values = with_prior_keys(read_manifest(source.path)[0])
@@ -116,7 +117,11 @@ def write_remade(
         values.pop(made_anew, None)
     values |= {"name": called, "excerpt": to_builtins(origin)}
     values["survey"]["fingerprint"] = fingerprint
-    priors = {k: p for k, p in source.priors.items() if p.model in models and "priors" not in left}
+    priors = {
+        key: prior
+        for key, prior in source.priors.items()
+        if prior.model in models and not left & {"priors", prior.kind}
+    }
     for table, kept in (("models", models), ("priors", priors), ("clusterings", galaxies.features)):
         values[table] = {key: values[table][key] for key in kept}
     for choice, table in (("default_clustering", "clusterings"), ("display_model", "models")):

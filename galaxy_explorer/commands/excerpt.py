@@ -19,7 +19,8 @@ def excerpt(
     leave_out: Annotated[
         list[str] | None,
         typer.Option(
-            help="priors, judge, evaluation, emulation, deconvolution or novelty; may be repeated."
+            help="priors or one kind of them (pixelcnn), judge, evaluation, emulation,"
+            " deconvolution or novelty; may be repeated."
         ),
     ] = None,
 ) -> None:
