@@ -171,7 +171,8 @@ def test_the_demo_is_what_the_code_makes_of_the_bundle_that_ships():
     name = demo.manifest.display_model
     np.testing.assert_array_equal(demo.codes(name), source.codes(name)[rows])
     assert demo.models == source.models
-    assert demo.priors == source.priors
+    drawing = {key: one for key, one in source.priors.items() if one.kind == "rectified"}
+    assert demo.priors == drawing
     assert list(demo.clusterings) == list(source.clusterings)
     for key in demo.clusterings:
         assert demo.clusterings[key].agreement == source.clusterings[key].agreement
