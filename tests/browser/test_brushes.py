@@ -120,7 +120,7 @@ def test_a_range_is_moved_its_ends_are_drawn_and_bars_are_added(page, hand) -> N
     hand.chips("T 0 to 5")
     hand.drag(3, 2)
     hand.chips("T −1 to 4")
-    end = page.get_by_role("slider", name="T to")
+    end = page.get_by_role("slider", name="T to", exact=True)
     box = end.bounding_box()
     page.mouse.move(box["x"] + 5, box["y"] + 0.5 * box["height"])
     page.mouse.down()
@@ -139,7 +139,7 @@ def test_a_range_is_moved_its_ends_are_drawn_and_bars_are_added(page, hand) -> N
 
 
 def test_arrow_keys_move_the_ends_and_say_where_they_are(page, hand) -> None:
-    first = page.get_by_role("slider", name="magnitude from")
+    first = page.get_by_role("slider", name="magnitude from", exact=True)
     first.focus()
     assert first.get_attribute("aria-valuetext") == "no limit"
     page.keyboard.press("ArrowRight")

@@ -17,7 +17,7 @@ from galaxy_explorer.explorer import search
 from galaxy_explorer.explorer.plots.palette import UNKNOWN_COLOUR
 from galaxy_explorer.explorer.plots.print import DPI, TrendColumn, trend_figure
 from galaxy_explorer.explorer.state import ExplorerState
-from galaxy_explorer.explorer.widgets import cluster_names
+from galaxy_explorer.explorer.widgets import cluster_list, cluster_names
 from galaxy_explorer.explorer.widgets.cluster_headings import cluster_heading
 from galaxy_explorer.explorer.widgets.cluster_list import MULTIPLES, PICTURES, ClusterList
 from galaxy_explorer.explorer.widgets.cluster_names import given_names
@@ -292,6 +292,14 @@ def test_clusters_with_few_types_do_not_represent_while_others_can(bundle):
     enough = {cluster.id for cluster in clusters if cluster.n_ttype >= ENOUGH_TTYPES}
     chosen = representative(clusters)
     assert not enough or set(chosen) <= enough
+
+
+def test_as_many_clusters_as_there_is_room_for_are_printed_in_the_order_of_the_list(
+    listed, monkeypatch
+):
+    monkeypatch.setattr(cluster_list, "PRINTED", 64)
+    listed.order = "size"
+    assert listed.printed() == listed.ordered()
 
 
 def test_printed_are_those_that_span_t_or_those_that_are_chosen(listed):

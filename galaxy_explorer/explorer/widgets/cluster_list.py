@@ -317,11 +317,17 @@ class ClusterList(pn.viewable.Viewer):
         return "Original" if original else "Reconstruction by the model"
 
     def printed(self) -> list[ClusterSummary]:
-        """Clusters of the printed figure: the chosen ones, else some that span the mean T."""
-        clusters = self._clustering.clusters
-        chosen = self.chosen()
-        numbers = chosen[:PRINTED] if len(chosen) > 1 else representative(clusters)
-        return [cluster for cluster in self.ordered() if cluster.id in numbers]
+        """Clusters of the printed figure, in the order of the list.
+
+        Those that are chosen, or all; where that are too many, some that span the mean T.
+        """
+        listed, chosen = self.ordered(), self.chosen()
+        if len(chosen) > 1:
+            return [cluster for cluster in listed if cluster.id in chosen][:PRINTED]
+        if len(listed) <= PRINTED:
+            return listed
+        spanning = representative(self._clustering.clusters)
+        return [cluster for cluster in listed if cluster.id in spanning]
 
     def prepare_file(self, kind: str) -> Callable[[], Made]:
         """The printed list; it is made in a thread."""
@@ -336,16 +342,19 @@ class ClusterList(pn.viewable.Viewer):
         for cluster in clusters:
             rows = np.array(cluster.typical[:PICTURES], np.int64)
             pictures = self.stamps.pictures(rows, self.state.display, self.state.pictures)
-            words = [*textwrap.wrap(names[cluster.id].name, 18), f"n = {cluster.count:,}"]
+            words = [
+                *textwrap.wrap(names[cluster.id].name, 18, max_lines=2),
+                f"n = {cluster.count:,}",
+            ]
             title = "\n".join([*words, f"T = {format_mean(cluster)}"])
             histogram = np.array(cluster.histogram)
             columns.append(TrendColumn(title, histogram, colours[cluster.id], pictures))
         bundle = self.state.bundle
         source = (
-            f"{self._source()}s of {bundle.name}, bundle {bundle.hash[:HASH_DIGITS]}, clustering"
-            f" {clustering.key}; T: mean ± s.d. of the members with a T"
+            f"{self._source().partition(' ')[0]}s of {bundle.name}, {bundle.hash[:HASH_DIGITS]},\n"
+            f"clustering {clustering.key}; T: mean ± s.d."
         )
-        data = trend_figure(columns, self.state.words(clustering.key), source, kind)
+        data = trend_figure(columns, f"Clusters by {self.order}", source, kind)
         return f"clusters-{clustering.key.replace('/', '-')}", data
 
     def _layout(self) -> pn.Column:
