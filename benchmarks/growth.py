@@ -239,8 +239,11 @@ def report(name: str, sizes: list[int]) -> None:
             f" (at most {most:.0f}) {verdict(cost.files, most)}"
         )
     first, last = rest[0], rest[-1]
-    if last.count > first.count:
-        grown = (last.seconds - start.seconds) / (first.seconds - start.seconds)
+    nets = [cost.seconds - start.seconds for cost in (first, last)]
+    if min(nets) <= 0:
+        print(f"{name}: too few galaxies to tell time from the start-up")
+    elif last.count > first.count:
+        grown = nets[1] / nets[0]
         exponent = math.log(grown) / math.log(last.count / first.count)
         tenfold, memory = 10**exponent, last.peak / first.peak
         print(

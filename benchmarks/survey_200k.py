@@ -145,8 +145,8 @@ def first_pages(bundle: Path, folder: Path) -> dict[str, float]:
 
 
 def left(path: Path) -> tuple[int, int]:
-    """Files and bytes in a folder, or of a file."""
-    files = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
+    """Files and bytes in a folder, or of a file; nothing where there is none."""
+    files = [one for one in (path, *path.rglob("*")) if one.is_file()]
     return len(files), sum(one.stat().st_size for one in files)
 
 

@@ -67,7 +67,7 @@ def write_excerpt(
     rows = excerpt_rows(source.column("galaxy_id"), n)
     kept = [key for key, one in source.clusterings.items() if one.steering is None]
     usual = novelty_of(source)
-    cut = Galaxies(
+    cut = OtherGalaxies(
         columns={name: source.column(name)[rows] for name in source.column_names},
         codes={name: source.encoded(name)[rows] for name in source.models},
         features={key: source.clusterings[key].feature_values[rows] for key in kept},
@@ -79,7 +79,7 @@ def write_excerpt(
 
 
 @dataclass(frozen=True)
-class Galaxies:
+class OtherGalaxies:
     """Galaxies that take the place of a bundle's own, as its networks see them.
 
     columns (N,): of the catalogue, with cluster, probability and place of each clustering. codes:
@@ -98,7 +98,7 @@ def write_remade(
     source: Bundle,
     target: Path,
     called: str,
-    galaxies: Galaxies,
+    galaxies: OtherGalaxies,
     origin: ExcerptEntry,
     *,
     fingerprint: str = "",
@@ -195,7 +195,7 @@ def excerpt_rows(galaxies: Iterable[Any], n: int) -> NDArray[np.int64]:
 
 
 def _clustering_arrays(
-    one: Clustering, source: Bundle, galaxies: Galaxies, values: dict[str, Any]
+    one: Clustering, source: Bundle, galaxies: OtherGalaxies, values: dict[str, Any]
 ) -> dict[str, NDArray[Any]]:
     """Arrays of a clustering with other galaxies; counts and typical members go into `values`."""
     entry, features = values["clusterings"][one.key], galaxies.features[one.key]

@@ -17,7 +17,7 @@ from galaxy_explorer.bundle.files import CARD
 from galaxy_explorer.bundle.manifest import MODEL_NAME, ExcerptEntry
 from galaxy_explorer.bundle.novelty import novelty_of
 from galaxy_explorer.bundle.placing import needs_orbit
-from galaxy_explorer.bundle.remaking import Galaxies, write_remade
+from galaxy_explorer.bundle.remaking import OtherGalaxies, write_remade
 from galaxy_explorer.clustering.features import index_features
 from galaxy_explorer.encoding.parts import DISTANCE, FILLED, UNUSUAL, WORDS
 from galaxy_explorer.encoding.run import Encoding
@@ -78,7 +78,7 @@ class _Parts:
     models: list[str]
     keys: list[str]
 
-    def galaxies(self) -> Galaxies:
+    def galaxies(self) -> OtherGalaxies:
         """All galaxies. Raises SurveyError where parts are missing."""
         stored = [name for name in self.encoding.column_names if self._is_kept(name)]
         judged = [f"{name}/percentile" for name in self.models] + [DISTANCE]
@@ -96,7 +96,7 @@ class _Parts:
                 usual[name] = np.maximum(column_array(table[f"{name}/percentile"]), far)
         columns: dict[str, NDArray[Any] | pa.ChunkedArray] = {n: table[n] for n in stored}
         features = {key: self._features(self.bundle.clusterings[key], codes) for key in self.keys}
-        return Galaxies(columns, codes, features, usual)
+        return OtherGalaxies(columns, codes, features, usual)
 
     def _is_kept(self, name: str) -> bool:
         """Whether a column of the encoding is one of the bundle's catalogue."""
