@@ -16,7 +16,13 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.clustering.summary import ENOUGH_TTYPES, ordered
-from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colour, describe, type_colour
+from galaxy_explorer.explorer.plots.palette import (
+    MIDDLE_GREY,
+    T_COLOURS,
+    cluster_colour,
+    describe,
+    type_colour,
+)
 from galaxy_explorer.utils.resampling import share_interval
 
 if TYPE_CHECKING:
@@ -26,8 +32,6 @@ T_VALUES = tuple(range(-3, 7))
 T_NAMES = ("≤−3", "−2", "−1", "0", "1", "2", "3", "4", "5", "≥6")
 T_SOURCE = "ttypes"
 NO_T_PLACE = 8
-MIDDLE_GREY = "#808891"
-"""Legible on the light and on the dark page."""
 STABLE = 0.5
 """Mean Jaccard similarity in bootstraps below which a cluster may not be there (Hennig 2007)."""
 

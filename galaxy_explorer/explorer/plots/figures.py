@@ -1,0 +1,575 @@
+"""Figures as HoloViews objects: the same one on the screen, in a notebook and in print.
+
+Arrays to figures, no state. Each is drawn by Bokeh on the screen and, unchanged, by matplotlib in
+print (`plots.print`). HoloViews with both of its painters takes 0.8 s of processor time to import:
+pages that open later import this module, the landing page does not. Greys are legible on light and
+on dark; axes take the colours of the theme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import holoviews as hv
+import holoviews.plotting.bokeh
+import holoviews.plotting.mpl  # noqa: F401 (importing it makes it known)
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from galaxy_explorer.explorer.assets import render
+from galaxy_explorer.explorer.plots.palette import (
+    MIDDLE_GREY,
+    SELECTION_COLOUR,
+    T_COLOURS,
+    category_colours,
+    cluster_colour,
+    describe,
+)
+from galaxy_explorer.explorer.plots.ttype_histogram import (
+    NO_T_PLACE,
+    T_NAMES,
+    T_VALUES,
+    histogram_columns,
+)
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle import ModelEntry
+    from galaxy_explorer.bundle.evaluation import Band
+    from galaxy_explorer.explorer.plots.colouring import Colouring
+
+hv.Store.set_current_backend("bokeh")
+
+INK = {"text_color": MIDDLE_GREY, "text_font_size": "11px"}
+PRINTED_INK = {"color": "#444444", "size": 6}
+PRINTED = {"fig_inches": (4.5, 2.9), "aspect": "auto", "fontsize": {"labels": 7, "ticks": 6, "legend": 6},
+           "legend_opts": {"frameon": False}}  # fmt: skip
+"""In print a figure is half a page wide, in inches, and its text has these points."""
+
+LEGEND = {"border_line_color": None, "background_fill_alpha": 0, "label_text_font_size": "11px"}
+GRID = {"show_grid": True, "legend_position": "top", "legend_cols": 2, "legend_limit": 100}
+
+
+def tooltip(*rows: tuple[str, str]) -> str:
+    """What shows at the pointer: name and value of each row; a value names columns as "@count"."""
+    return str(render("parts.tooltip", rows=rows))
+
+
+def styled(
+    element: Any,
+    screen: Mapping[str, Any] | None = None,
+    printed: Mapping[str, Any] | None = None,
+    **both: Any,
+) -> Any:
+    """An element with options for the screen, for print, and for both."""
+    element.opts(**both, **(screen or {}), backend="bokeh")
+    return element.opts(**both, **(printed or {}), backend="matplotlib")
+
+
+def framed(
+    elements: Sequence[Any],
+    words: str,
+    *,
+    height: int,
+    tools: Sequence[str] = (),
+    printed: Mapping[str, Any] | None = None,
+    **both: Any,
+) -> Any:
+    """Elements over each other in one frame; words: what it shows, for those who cannot see it."""
+
+    def tell(plot: Any, _: Any) -> None:
+        if words not in plot.state.tags:
+            plot.state.tags = [words]
+            describe(plot.state, words)
+            plot.state.toolbar.logo = None
+            plot.state.axis.axis_label_text_font_style = "normal"
+
+    screen = {
+        "responsive": True, "height": height, "default_tools": list(tools), "active_tools": [],
+        "toolbar": "above" if tools else None, "hooks": [tell], "legend_opts": LEGEND,
+    }  # fmt: skip
+    return styled(hv.Overlay(list(elements)), screen, {**PRINTED, **(printed or {})}, **both)
+
+
+def t_histogram(
+    counts: ArrayLike, no_t: int, *, reference: ArrayLike | None = None, height: int = 200
+) -> Any:
+    """Histogram of the Hubble types of some galaxies, with its 95 % intervals.
+
+    counts: (10,) galaxies with T = -3..6 (the ends hold what lies beyond); no_t: galaxies without a
+    T, written as a number of their own. reference: counts (10,) of a larger sample, drawn as grey
+    lines where it would lie with as many galaxies.
+    """
+    made = histogram_columns(counts, reference)
+    t, count, low, high = (made[name] for name in ("t", "count", "low", "high"))
+    columns = ["colour", "name", "count", "interval"]
+    bars = styled(
+        hv.Rectangles((t - 0.43, 0 * t, t + 0.43, count, *(made[c] for c in columns)), vdims=columns),
+        {"color": "colour", "line_color": None, "tools": ["hover"], "hover_tooltips": tooltip(
+            ("T @name", ""), ("@count galaxies", ""), ("95 % interval", "@interval galaxies"))},
+        {"facecolor": "colour", "linewidth": 0},
+    )  # fmt: skip
+    lines = styled(
+        hv.Segments((t - 0.48, made["expected"], t + 0.48, made["expected"])), {"line_width": 2},
+        {"linewidth": 1}, color=MIDDLE_GREY,
+    )  # fmt: skip
+    places = np.array([*t, NO_T_PLACE])
+    texts = hv.Labels((places, np.array([*high, 0.0]), [*made["text"], f"{no_t:,}"]), vdims="text")
+    numbers = styled(
+        texts, {**INK, "text_baseline": "bottom"}, {**PRINTED_INK, "verticalalignment": "bottom"}
+    )
+    top = max(1.0, 1.18 * float(np.nanmax([high, made["expected"]])))
+    return framed(
+        [bars, lines, _bars(t, count, low, high), numbers], "Histogram of the Hubble types T, with 95 % intervals",
+        height=height, xlabel="early  ←  Hubble type T  →  late", ylabel="galaxies",
+        xlim=(-3.7, NO_T_PLACE + 1.2), ylim=(0, top), show_grid=False,
+        xticks=[*zip(T_VALUES, T_NAMES, strict=True), (NO_T_PLACE, "no T")],
+    )  # fmt: skip
+
+
+CLAIM_COLOUR = "#b0760a"
+MARKERS = "os^Dv*"
+"""Kinds of features, by both painters' names of shapes."""
+SPREAD = 0.5
+"""An interval is shown as far as half the spread of the values beyond them."""
+
+
+def tradeoff(columns: Mapping[str, Any], words: str, *, height: int = 340) -> Any:
+    """Reconstruction against distinction, one point a model; columns: of `tradeoff_columns`.
+
+    Better reconstruction is to the left, better distinction (in words) is up. The dashed line is
+    the report's claim (section 4.3.1): with fewer codes, worse reconstruction, better distinction.
+    """
+    made = {name: np.array(values) for name, values in columns.items()}
+    xlim = _extent(made["x"], made["left"], made["right"])
+    ylim = _extent(made["y"], made["low"], made["high"])
+    x, y, wide, tall = made["x"], made["y"], np.ptp(xlim), np.ptp(ylim)
+    claim = [(xlim[0] + a * wide, ylim[0] + b * tall) for a, b in ((0.62, 0.06), (0.95, 0.34))]
+    head = {"color": CLAIM_COLOUR, "marker": ">"}
+    note = hv.Labels([(*claim[0], "the report: fewer codes  ")], vdims="text")
+    numbers = hv.Labels((x + 0.012 * wide, y + 0.02 * tall, made["short"]), vdims="text")
+    parts = [
+        _bars(x, y, np.clip(made["left"], *xlim), np.clip(made["right"], *xlim), horizontal=True),
+        _bars(x, y, np.clip(made["low"], *ylim), np.clip(made["high"], *ylim)),
+        *(part for kind in dict.fromkeys(columns["kind"]) for part in _series(made, kind)),
+        styled(numbers, {**INK, "text_align": "left"}, {**PRINTED_INK, "horizontalalignment": "left"}),
+        styled(hv.Curve(claim), {"line_dash": "dashed"}, {"linestyle": "--", "linewidth": 0.8},
+               color=CLAIM_COLOUR),
+        styled(hv.Scatter(claim[1:]), {**head, "size": 9}, {**head, "s": 14}),
+        styled(note, {**INK, "text_color": CLAIM_COLOUR, "text_align": "right"},
+               {"color": CLAIM_COLOUR, "size": 6, "horizontalalignment": "right"}),
+    ]  # fmt: skip
+    return framed(
+        parts, "Agreement of each model's clusters with T against its reconstruction error",
+        height=height, tools=("pan", "box_zoom", "reset"), xlim=xlim, ylim=ylim, **GRID,
+        xlabel="← better    reconstruction error (NMSE)    worse →", ylabel=f"{words}    better →",
+    )  # fmt: skip
+
+
+def _bars(
+    x: NDArray[Any], y: NDArray[Any], low: NDArray[Any], high: NDArray[Any], **options: bool
+) -> Any:
+    """Intervals from low to high of points, upright or horizontal."""
+    values = x if options else y
+    bars = hv.ErrorBars((x, y, values - low, high - values), vdims=["y", "down", "up"], **options)
+    printed = {"edgecolor": MIDDLE_GREY, "elinewidth": 0.6, "capsize": 2}
+    return styled(bars, {"color": MIDDLE_GREY}, printed)
+
+
+def _series(made: Mapping[str, NDArray[Any]], kind: str) -> list[Any]:
+    """Models that differ in the number of codes alone: points, and a line that joins them."""
+    at = np.flatnonzero(made["kind"] == kind)
+    at = at[np.argsort(made["codes"][at], kind="stable")]
+    x, y, words, seeds = (made[name][at] for name in ("x", "y", "words", "seeds"))
+    colour = str(made["colour"][at[0]])
+    shape = {"color": colour, "marker": str(made["marker"][at[0]])}
+    points = styled(
+        hv.Scatter((x, y, words, seeds), vdims=["y", "words", "seeds"], label=kind),
+        {**shape, "size": 10, "line_color": MIDDLE_GREY, "tools": ["hover"], "hover_tooltips":
+         tooltip(("", "@words"), ("NMSE", "@x{0.0000}"), ("with T", "@y{0.000}"),
+                 ("trainings", "@seeds"))},
+        {**shape, "s": 16, "edgecolors": MIDDLE_GREY, "linewidth": 0.4},
+    )  # fmt: skip
+    coded = made["codes"][at] > 0
+    line = hv.Curve((x[coded], y[coded]))
+    return [styled(line, {"line_alpha": 0.5}, {"alpha": 0.5, "linewidth": 0.8}, color=colour), points]
+
+
+def _extent(
+    values: NDArray[Any], low: NDArray[Any], high: NDArray[Any]
+) -> tuple[float, float]:
+    """Ends of an axis that shows values with intervals.
+
+    An interval far wider than the differences between the models, as of two trainings, runs out of
+    the picture instead of making all models one point.
+    """
+    if not len(values):
+        return 0.0, 1.0
+    spread = float(np.ptp(values)) or float((high - low).max())
+    start = max(float(low.min()), float(values.min()) - SPREAD * spread)
+    end = min(float(high.max()), float(values.max()) + SPREAD * spread)
+    margin = 0.15 * max(end - start, 1e-4)
+    return start - margin, end + 2 * margin
+
+
+def training_curves(models: Mapping[str, ModelEntry], field: str, words: str) -> Any:
+    """A figure against the training step, one line a model; rings: where the stop rule was met.
+
+    models: by the words they are called by. field: of the curves; words: what it is.
+    """
+    shown = {
+        name: m for name, m in models.items() if m.curve and all(field in row for row in m.curve)
+    }
+    parts, values, last = [hv.Curve([])], [0.0], 1
+    for (name, model), colour in zip(
+        shown.items(), category_colours(len(shown)), strict=True
+    ):
+        line = [(row["step"], row[field]) for row in model.curve or ()]
+        parts.append(
+            styled(hv.Curve(line, "step", "value", label=name), {"line_width": 2,
+                   "tools": ["hover"], "hover_tooltips": tooltip(
+                       (name.replace("@", ""), ""), ("step", "@step{0,0}"), (words, "@value"))},
+                   {"linewidth": 1}, color=colour)
+        )  # fmt: skip
+        met = [at for at in line if at[0] == model.early_stop_step]
+        parts.append(
+            styled(hv.Scatter(met, "step", "value"), {"size": 13, "line_width": 2.5,
+                   "fill_color": None, "line_color": colour},
+                   {"s": 30, "facecolors": "none", "edgecolors": colour, "linewidth": 1})
+        )  # fmt: skip
+        # The first checks are far above the rest, which would be flat beside them.
+        values += [value for _, value in line[len(line) // 10 :]]
+        last = max(last, line[-1][0])
+    low, high = (min(values[1:]), max(values[1:])) if shown else (0.0, 1.0)
+    margin = 0.05 * max(high - low, 1e-6)
+    return framed(
+        parts, "Training curves of the models, figure against training step", height=300,
+        tools=("pan", "box_zoom", "reset"), **GRID,
+        xlabel="training step", ylabel=words, xlim=(0, 1.02 * last),
+        ylim=(low - margin, high + margin),
+    )  # fmt: skip
+
+
+PROFILE_COLOURS = {
+    "original": "#9aa4b2",
+    "reconstruction": "#2b8be0",
+    "deconvolved": "#e0862b",
+    "re-convolved": "#12a594",
+    "truth": "#b45adf",
+}
+FAINTEST = 0.01
+"""Sigma of the sky: lower values leave a logarithmic scale."""
+
+
+def radial_profiles(profiles: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]) -> Any:
+    """Profiles of a galaxy by kind (a key of PROFILE_COLOURS): radius in arcsec, mean brightness."""
+    lines = [
+        styled(hv.Curve((radius, np.where(value > FAINTEST, value, np.nan)), "r", "v", label=kind),
+               {"line_width": 2, "tools": ["hover"], "hover_tooltips": tooltip(
+                   (kind, "@v{0.00} σ"), ("radius", "@r{0.00}″"))},
+               {"linewidth": 1}, color=PROFILE_COLOURS[kind])
+        for kind, (radius, value) in profiles.items()
+    ]  # fmt: skip
+    return framed(
+        lines or [hv.Curve([])], "Radial profiles of the galaxy: data, drawings and, where known,"
+        " the truth", height=300, tools=("pan", "box_zoom", "reset"), logy=True, **GRID,
+        xlabel="radius (arcsec)", ylabel="mean brightness (σ of the sky per pixel)",
+    )  # fmt: skip
+
+
+def mtf(band: Band) -> Any:
+    """The MTF of the mean PSF against spatial frequency, with the limit of the data."""
+    line = styled(
+        hv.Curve((band.frequency, band.mtf), "f", "m"),
+        {"line_width": 2, "tools": ["hover"], "hover_tooltips": tooltip(
+            ("frequency", "@f{0.00} cycles/arcsec"), ("transfer", "@m{0.000}"))},
+        {"linewidth": 1}, color=PROFILE_COLOURS["reconstruction"],
+    )  # fmt: skip
+    limit = styled(
+        hv.VLine(band.limit_cycles_per_arcsec), {"line_dash": "dashed", "line_width": 1},
+        {"linestyle": "--", "linewidth": 0.8}, color=MIDDLE_GREY,
+    )  # fmt: skip
+    return framed(
+        [line, limit], "How much of each spatial frequency the mean PSF lets through", height=300,
+        tools=("pan", "box_zoom", "reset"), xlabel="spatial frequency (cycles/arcsec)",
+        ylabel="modulation transfer", ylim=(0, 1.02), show_grid=True,
+    )  # fmt: skip
+
+
+def contingency_table(
+    columns: Mapping[str, Any], left: Sequence[int], right: Sequence[int], *, height: int = 420
+) -> Any:
+    """Galaxies that a cluster of one clustering and a cluster of another share.
+
+    columns: of `cell_columns`; left, right: ids of the clusters from bottom and from left. The
+    stronger a cell, the larger its share of the left cluster's galaxies, by the square root.
+    """
+    x, y = np.asarray(columns["x"]), np.asarray(columns["y"])
+    names = ["strength", "left", "right", "count", "of_left", "of_right"]
+    corners = (x - 0.47, y - 0.47, x + 0.47, y + 0.47)
+    cells = styled(
+        hv.Rectangles((*corners, *(columns[name] for name in names)), vdims=names),
+        {"line_color": None, "fill_alpha": "strength", "tools": ["hover", "tap"],
+         "nonselection_fill_alpha": "strength", "nonselection_line_color": None,
+         "selection_color": SELECTION_COLOUR, "selection_fill_alpha": 1.0, "hover_tooltips":
+         tooltip(("@count{0,0} galaxies in both", ""), ("@of_left of the", "left cluster @left"),
+                 ("@of_right of the", "right cluster @right"))},
+        {"linewidth": 0, "alpha": "strength"}, color=CELL_COLOUR,
+    )  # fmt: skip
+    ticks = {
+        axis: [(place, str(ids[place])) for place in range(0, len(ids), max(1, len(ids) // 8))]
+        for axis, ids in (("xticks", right), ("yticks", left))
+    }
+    return framed(
+        [cells], "Galaxies that a cluster of one model and a cluster of the other share",
+        height=height, tools=("box_zoom", "reset"), printed={"fig_inches": 4.5, "aspect": "equal"},
+        xlabel="right: cluster, early → late", ylabel="left: cluster, early → late",
+        xlim=(-0.6, len(right) - 0.4), ylim=(-0.6, len(left) - 0.4), show_grid=False, **ticks,
+    )  # fmt: skip
+
+
+CELL_COLOUR = "#2b8be0"
+
+
+LEAST_FLOW = 0.02
+
+
+def flow(
+    tables: Sequence[NDArray[np.int64]],
+    orders: Sequence[Sequence[int]],
+    colours: Sequence[Sequence[str]],
+) -> Any:
+    """A Sankey diagram: where the galaxies of each cluster go from one clustering to the next.
+
+    tables: galaxies in cluster i of a clustering and j of the next one; orders: ids of the clusters
+    of each clustering, from top to bottom; colours: of each cluster of each clustering. Flows of
+    less than LEAST_FLOW of both of their clusters are left out.
+    """
+    sizes = [table.sum(1) for table in tables] + [tables[-1].sum(0)]
+    n = int(sizes[0].sum())
+    tops = [_tops(size, order, n) for size, order in zip(sizes, orders, strict=True)]
+    ribbons, blend = [], (1 - np.cos(np.pi * np.linspace(0, 1, 25))) / 2
+    for place, table in enumerate(tables):
+        left, right = dict(tops[place]), dict(tops[place + 1])
+        x = place + NODE + (1 - 2 * NODE) * np.linspace(0, 1, 25)
+        for i in orders[place]:
+            for j in orders[place + 1]:
+                count = int(table[i, j])
+                if count >= LEAST_FLOW * max(sizes[place][i], sizes[place + 1][j]) and count:
+                    y = left[i] + (right[j] - left[i]) * blend
+                    outline = np.concatenate([y, (y - count)[::-1]])
+                    ribbons.append({"x": np.concatenate([x, x[::-1]]), "y": outline, "left": i,
+                                    "right": j, "count": count, "colour": colours[place][i]})
+                left[i] -= count
+                right[j] -= count
+    names = ["left", "right", "count", "colour"]
+    flows = styled(
+        hv.Polygons(ribbons, vdims=names), {"fill_alpha": 0.5, "line_color": None, "tools":
+        ["hover"], "hover_tooltips": tooltip(("@count{0,0} galaxies", ""), ("left cluster", "@left"),
+                                             ("right cluster", "@right"))},
+        {"alpha": 0.5, "linewidth": 0}, color="colour",
+    )  # fmt: skip
+    nodes = [
+        (place - NODE, top - sizes[place][i], place + NODE, top, colours[place][i], i)
+        for place, found in enumerate(tops)
+        for i, top in found.items()
+    ]
+    boxes = styled(hv.Rectangles(nodes, vdims=["colour", "id"]), {"line_color": None},
+                   {"linewidth": 0}, color="colour")  # fmt: skip
+    large = [
+        (x1 + NODE if x1 > 1 else x0 - NODE, (y0 + y1) / 2, str(i))
+        for x0, y0, x1, y1, _, i in nodes
+        if y1 - y0 > n / 50
+    ]
+    numbers = styled(hv.Labels(large, vdims="text"), INK, PRINTED_INK)
+    return framed(
+        [flows, boxes, numbers], "Where the galaxies of each cluster on the left go on the right",
+        height=420, printed={"fig_inches": 4.5, "aspect": "equal"}, show_frame=False, xaxis=None,
+        yaxis=None, xlim=(-0.15, len(tables) + 0.15),
+    )  # fmt: skip
+
+
+NODE = 0.05
+"""Half the width of a cluster in a diagram of flows, as a share of the way to the next."""
+
+
+def _tops(size: NDArray[np.int64], order: Sequence[int], n: int) -> dict[int, float]:
+    """Upper ends of clusters of these sizes that stand below each other, a little apart."""
+    gap = 0.2 * n / max(1, len(order))
+    found, y = {}, n + 0.2 * n
+    for i in order:
+        found[i] = y
+        y -= float(size[i]) + gap
+    return found
+
+
+def merger_tree(branches: Sequence[Sequence[Any]], cut: float | None, words: str = "") -> Any:
+    """Ward's tree of mergers; branches: of `pages.clusters.branches`, coloured by mean T.
+
+    cut: the height where it is cut, drawn as a dashed line with words.
+    """
+    paths = [
+        {"x": [x, x, (x1 + x2) / 2], "y": [low, y, y], "colour": colour}
+        for x1, x2, y1, y2, y, left, right in branches
+        for x, low, colour in ((x1, y1, left), (x2, y2, right))
+    ]
+    tree = styled(hv.Contours(paths, vdims="colour"), {"line_width": 1.5}, {"linewidth": 0.8},
+                  color="colour")  # fmt: skip
+    parts = [tree]
+    if cut is not None:
+        line = styled(hv.Curve([(0, cut), (1, cut)]), {"line_dash": "dashed", "line_width": 2},
+                      {"linestyle": "--", "linewidth": 1}, color=SELECTION_COLOUR)  # fmt: skip
+        ends = {"text_align": "right", "text_baseline": "bottom"}
+        printed = {"horizontalalignment": "right", "verticalalignment": "bottom"}
+        note = hv.Labels([(1, cut, words)], vdims="text")
+        parts += [line, styled(note, {**INK, **ends}, {**PRINTED_INK, **printed})]
+    return framed(
+        parts, "Tree of mergers of the groups of galaxies", height=300, xaxis=None, yaxis=None,
+        show_frame=False, xlim=(0, 1), ylim=(-0.02, 1.06), show_legend=False,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrendColumn:
+    """One cluster: title, counts of T = -3..6 (10,), colour, and pictures (n, S, S, 3)."""
+
+    title: str
+    counts: NDArray[np.int64]
+    colour: str
+    pictures: NDArray[np.uint8]
+
+
+TREND_HEIGHT = 0.9
+"""Of the histograms, where a picture and the space beside it are 1 wide and 1 high."""
+SHARES = (0, 20, 40, 60, 80, 100)
+
+
+def trend(columns: Sequence[TrendColumn]) -> Any:
+    """Clusters side by side (report, Fig. 15): histograms of T above, typical members below.
+
+    Bars are shares of the galaxies with a T, on one scale. Bars and text are vectors in print, the
+    members are images of their own pixels.
+    """
+    shares = [100 * column.counts / max(1, column.counts.sum()) for column in columns]
+    top = max(float(share.max()) for share in shares) or 100.0
+    left = np.arange(10) * 0.092
+    bars = [
+        (at + x, 0.0, at + x + 0.08, TREND_HEIGHT * share / top, column.colour, name, share)
+        for at, (column, own) in enumerate(zip(columns, shares, strict=True))
+        for x, name, share in zip(left, T_NAMES, own, strict=True)
+    ]
+    ticks = [(at + left[place] + 0.04, -0.02, T_NAMES[place])
+             for at in range(len(columns)) for place in (0, 3, 6, 9)]  # fmt: skip
+    scale = [(-0.03, TREND_HEIGHT * at / top, f"{at} %") for at in SHARES if at <= top]
+    titles = [(at + 0.45, TREND_HEIGHT + 0.06, column.title) for at, column in enumerate(columns)]
+    return framed(
+        [
+            styled(hv.Rectangles(bars, vdims=["colour", "name", "share"]),
+                   {"line_color": None, "tools": ["hover"], "hover_tooltips": tooltip(
+                       ("T @name", ""), ("@share{0.0} %", "of those with a T"))},
+                   {"linewidth": 0}, color="colour"),
+            _members([column.pictures for column in columns]),
+            _texts(ticks, "center", "top"), _texts(scale, "right", "center"),
+            _texts(titles, "center", "bottom"),
+        ],
+        "Clusters from early to late: Hubble types above, typical members below", height=700,
+        xaxis=None, yaxis=None, show_frame=False, xlim=(-0.45, len(columns)),
+        ylim=(-0.22 - max(len(column.pictures) for column in columns), TREND_HEIGHT + 0.6),
+        data_aspect=1, printed={"fig_inches": 0.88 * (len(columns) + 0.45), "aspect": "equal"},
+    )  # fmt: skip
+
+
+def _texts(places: Sequence[tuple[Any, ...]], across: str, upright: str) -> Any:
+    """Small texts (x, y, text), which lie so to their places."""
+    middle = {"center": "middle"}.get(upright, upright)
+    return styled(
+        hv.Labels(list(places), vdims="text"),
+        {**INK, "text_align": across, "text_baseline": middle},
+        {**PRINTED_INK, "horizontalalignment": across, "verticalalignment": upright},
+    )
+
+
+def _members(columns: Sequence[NDArray[np.uint8]]) -> Any:
+    """Pictures of each column below each other, as one image whose gaps are transparent."""
+    side, rows = columns[0].shape[1], max(map(len, columns))
+    step = side + max(1, round(0.09 * side))
+    sheet = np.zeros((rows * step, len(columns) * step, 4), np.uint8)
+    for at, pictures in enumerate(columns):
+        for row, picture in enumerate(pictures):
+            place = (slice(row * step, row * step + side), slice(at * step, at * step + side))
+            sheet[place] = np.dstack([picture, np.full((side, side), 255, np.uint8)])
+    bounds = (0, -0.2 - rows, len(columns), -0.2)
+    # The pictures keep their pixels: none is mixed with its neighbour.
+    return styled(hv.RGB(sheet, bounds=bounds), {}, {"interpolation": "none"})
+
+
+MOST_POINTS = 250_000
+"""Galaxies above which the map is an image: a point each would be 10 MB and too slow to draw."""
+MAP_PIXELS = 1000
+
+
+def galaxy_map(
+    coordinates: NDArray[Any], colouring: Colouring, rows: NDArray[np.int64], *, height: int = 520
+) -> Any:
+    """The map: all galaxies as points in their colours, those in rows ringed.
+
+    coordinates: (N, 2). Above MOST_POINTS the galaxies are counted into an image of the mean colour
+    and the density (logarithm) at each place.
+    """
+    x, y = np.asarray(coordinates, np.float64).T
+    everything = np.arange(len(x))
+    if len(x) > MOST_POINTS:
+        galaxies = _density(x, y, colouring.rgb(everything))
+    else:
+        hexes = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colouring.rgb(everything).tolist()]
+        galaxies = styled(
+            hv.Points((x, y, hexes), vdims="colour"), {"size": 3, "line_color": None},
+            {"s": 2, "linewidth": 0, "hooks": [_as_pixels]}, color="colour",
+        )  # fmt: skip
+    rings = styled(
+        hv.Points((x[rows], y[rows])),
+        {"size": 7, "fill_color": None, "line_color": SELECTION_COLOUR, "line_width": 1.5},
+        {"s": 8, "facecolors": "none", "edgecolors": SELECTION_COLOUR, "linewidth": 0.6},
+    )  # fmt: skip
+    words = f"Map of {len(x):,} galaxies, neighbours look alike; {len(rows):,} selected"
+    return framed(
+        [galaxies, rings], words, height=height, tools=("pan", "wheel_zoom", "box_zoom", "reset"),
+        printed={"fig_inches": 4.5, "aspect": "equal"}, xaxis=None, yaxis=None, data_aspect=1,
+        show_frame=False,
+    )  # fmt: skip
+
+
+def _as_pixels(plot: Any, _: Any) -> None:
+    """Thousands of points are pixels in print; everything else stays vectors."""
+    plot.handles["artist"].set_rasterized(len(plot.current_frame) > 2000)
+
+
+def _density(x: NDArray[Any], y: NDArray[Any], colours: NDArray[np.uint8]) -> Any:
+    """Points as an image: mean colour (N, 3) and logarithmic density of each pixel."""
+    low, high = np.array([x.min(), y.min()]), np.array([x.max(), y.max()])
+    unit = np.stack([x, y], axis=1) - low
+    pixel = np.minimum(unit / np.maximum(high - low, 1e-9) * MAP_PIXELS, MAP_PIXELS - 1)
+    column, line = pixel.astype(np.int64).T
+    place = (MAP_PIXELS - 1 - line) * MAP_PIXELS + column
+    count = np.bincount(place, minlength=MAP_PIXELS**2)
+    image = np.zeros((MAP_PIXELS**2, 4), np.uint8)
+    for band in range(3):
+        sums = np.bincount(place, colours[:, band], MAP_PIXELS**2)
+        image[:, band] = sums / np.maximum(count, 1)
+    strength = np.log1p(count) / np.log1p(max(1, count.max()))
+    image[:, 3] = np.where(count > 0, 90 + 165 * strength, 0)
+    shape = (MAP_PIXELS, MAP_PIXELS, 4)
+    return hv.RGB(image.reshape(shape), bounds=(low[0], low[1], high[0], high[1]))
+
+
+def number_of_clusters(name: str, k: Sequence[int], values: Sequence[float | None], chosen: int | None) -> Any:
+    """A figure over the number of clusters k; dashed: the number that is recommended."""
+    line = [(at, value) for at, value in zip(k, values, strict=True) if value is not None]
+    parts = [styled(hv.Curve(line, "k", "value"), {"line_width": 2, "tools": ["hover"],
+                    "hover_tooltips": tooltip(("@k clusters", ""), (name, "@value{0.0000}"))},
+                    {"linewidth": 1}, color=PROFILE_COLOURS["reconstruction"])]  # fmt: skip
+    if chosen is not None:
+        parts.append(styled(hv.VLine(chosen), {"line_dash": "dashed", "line_width": 1},
+                            {"linestyle": "--", "linewidth": 0.8}, color=MIDDLE_GREY))  # fmt: skip
+    return framed(parts, name, height=150, xlabel="k", ylabel=name, show_grid=True)
