@@ -236,13 +236,16 @@ class ExportDialog(pn.viewable.Viewer):
         return words, source
 
     def prepare_map(self, kind: str) -> Callable[[], Made]:
-        """The map as a figure, to be made in a thread."""
+        """The map as it is shown, as a figure, to be made in a thread."""
         from galaxy_explorer.explorer.plots.print import map_figure
 
-        words, source = self._format_figure()
-        clustering = self.state.bundle.clusterings[self.state.clustering]
-        draw = partial(map_figure, clustering, self.state.selection, words, source, kind)
-        name = file_name(self.state.bundle.name, f"map-{words}")
+        state, words = self.state, self._format_figure()
+        coordinates = state.bundle.clusterings[state.clustering].coordinates
+        colours = self.context.colours(state)
+        name = file_name(state.bundle.name, f"map-{words[0]}")
+        draw = partial(
+            map_figure, coordinates, colours, state.selection, words=words, file_format=kind
+        )
         return lambda: (name, draw())
 
     def prepare_types(self, kind: str) -> Callable[[], Made]:

@@ -28,7 +28,7 @@ from galaxy_explorer.explorer.widgets.cluster_headings import (
     selection_heading,
     type_key,
 )
-from galaxy_explorer.explorer.widgets.components import HtmlPane, MergerTreeView, SmallMultiples
+from galaxy_explorer.explorer.widgets.components import HtmlPane, SmallMultiples
 from galaxy_explorer.explorer.widgets.controls import (
     PAGE_HEIGHT,
     SOURCE_WORDS,
@@ -37,6 +37,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     label_these,
 )
 from galaxy_explorer.explorer.widgets.detail import Detail
+from galaxy_explorer.explorer.widgets.figures import MergerTreeView
 from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.explorer.wording import format_entry
 
@@ -89,8 +90,8 @@ def groups(stored: StoredTree, k: int) -> NDArray[np.int64]:
 FIRST_K = 8
 NOTE = (
     "Ward's method joins the two most similar groups again and again; the higher a join, the less"
-    " alike what it joins. Drag the dashed line, or use the arrow keys on it, to cut the tree into"
-    " more or fewer groups. Colour: mean T of a branch."
+    " alike what it joins. The slider, or a click on the tree, cuts it into more or fewer groups."
+    " Colour: mean T of a branch."
 )
 
 

@@ -9,7 +9,6 @@ on dark; axes take the colours of the theme.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import holoviews as hv
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.explorer.assets import render
+from galaxy_explorer.explorer.plots.models import CURVE_WORDS
 from galaxy_explorer.explorer.plots.palette import (
     MIDDLE_GREY,
     SELECTION_COLOUR,
@@ -33,11 +33,13 @@ from galaxy_explorer.explorer.plots.ttype_histogram import (
     T_VALUES,
     histogram_columns,
 )
+from galaxy_explorer.explorer.wording import format_model
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import ModelEntry
-    from galaxy_explorer.bundle.evaluation import Band
+    from galaxy_explorer.bundle.evaluation import Band, NumberOfClusters
     from galaxy_explorer.explorer.plots.colouring import Colouring
+    from galaxy_explorer.explorer.plots.print import TrendColumn
 
 hv.Store.set_current_backend("bokeh")
 
@@ -63,7 +65,8 @@ def styled(
     **both: Any,
 ) -> Any:
     """An element with options for the screen, for print, and for both."""
-    element.opts(**both, **(screen or {}), backend="bokeh")
+    screen = {"default_tools": [], **(screen or {})}  # a frame has the tools of its elements, too
+    element.opts(**both, **screen, backend="bokeh")
     return element.opts(**both, **(printed or {}), backend="matplotlib")
 
 
@@ -85,9 +88,13 @@ def framed(
             plot.state.toolbar.logo = None
             plot.state.axis.axis_label_text_font_style = "normal"
 
+    # With an aspect of its own a figure is as high as asked for and as wide as that makes it.
+    own = "data_aspect" in both
+    size = {"frame_height": height} if own else {"responsive": True, "height": height}
     screen = {
-        "responsive": True, "height": height, "default_tools": list(tools), "active_tools": [],
+        **size, "default_tools": list(tools), "active_tools": [],
         "toolbar": "above" if tools else None, "hooks": [tell], "legend_opts": LEGEND,
+        "shared_axes": False,
     }  # fmt: skip
     return styled(hv.Overlay(list(elements)), screen, {**PRINTED, **(printed or {})}, **both)
 
@@ -115,11 +122,12 @@ def t_histogram(
         {"linewidth": 1}, color=MIDDLE_GREY,
     )  # fmt: skip
     places = np.array([*t, NO_T_PLACE])
-    texts = hv.Labels((places, np.array([*high, 0.0]), [*made["text"], f"{no_t:,}"]), vdims="text")
+    top = max(1.0, 1.18 * float(np.nanmax([high, made["expected"]])))
+    heights = np.array([*high, 0.0]) + 0.02 * top
+    texts = hv.Labels((places, heights, [*made["text"], f"{no_t:,}"]), vdims="text")
     numbers = styled(
         texts, {**INK, "text_baseline": "bottom"}, {**PRINTED_INK, "verticalalignment": "bottom"}
     )
-    top = max(1.0, 1.18 * float(np.nanmax([high, made["expected"]])))
     return framed(
         [bars, lines, _bars(t, count, low, high), numbers], "Histogram of the Hubble types T, with 95 % intervals",
         height=height, xlabel="early  ←  Hubble type T  →  late", ylabel="galaxies",
@@ -129,8 +137,7 @@ def t_histogram(
 
 
 CLAIM_COLOUR = "#b0760a"
-MARKERS = "os^Dv*"
-"""Kinds of features, by both painters' names of shapes."""
+LINE_COLOUR = "#2b8be0"
 SPREAD = 0.5
 """An interval is shown as far as half the spread of the values beyond them."""
 
@@ -213,23 +220,21 @@ def _extent(
     return start - margin, end + 2 * margin
 
 
-def training_curves(models: Mapping[str, ModelEntry], field: str, words: str) -> Any:
+def training_curves(models: Sequence[ModelEntry], words: str) -> Any:
     """A figure against the training step, one line a model; rings: where the stop rule was met.
 
-    models: by the words they are called by. field: of the curves; words: what it is.
+    words: a key of CURVE_WORDS. Models whose curve is not known are left out.
     """
-    shown = {
-        name: m for name, m in models.items() if m.curve and all(field in row for row in m.curve)
-    }
+    field, label = CURVE_WORDS[words], {"NMSE": "validation NMSE"}.get(words, words)
+    shown = [m for m in models if m.curve and all(field in row for row in m.curve)]
     parts, values, last = [hv.Curve([])], [0.0], 1
-    for (name, model), colour in zip(
-        shown.items(), category_colours(len(shown)), strict=True
-    ):
+    for model, colour in zip(shown, category_colours(len(shown)), strict=True):
+        name = format_model(model.name, model.config)
         line = [(row["step"], row[field]) for row in model.curve or ()]
         parts.append(
             styled(hv.Curve(line, "step", "value", label=name), {"line_width": 2,
                    "tools": ["hover"], "hover_tooltips": tooltip(
-                       (name.replace("@", ""), ""), ("step", "@step{0,0}"), (words, "@value"))},
+                       (name.replace("@", ""), ""), ("step", "@step{0,0}"), (label, "@value"))},
                    {"linewidth": 1}, color=colour)
         )  # fmt: skip
         met = [at for at in line if at[0] == model.early_stop_step]
@@ -246,7 +251,7 @@ def training_curves(models: Mapping[str, ModelEntry], field: str, words: str) ->
     return framed(
         parts, "Training curves of the models, figure against training step", height=300,
         tools=("pan", "box_zoom", "reset"), **GRID,
-        xlabel="training step", ylabel=words, xlim=(0, 1.02 * last),
+        xlabel="training step", ylabel=label, xlim=(0, 1.02 * last),
         ylim=(low - margin, high + margin),
     )  # fmt: skip
 
@@ -284,7 +289,7 @@ def mtf(band: Band) -> Any:
         hv.Curve((band.frequency, band.mtf), "f", "m"),
         {"line_width": 2, "tools": ["hover"], "hover_tooltips": tooltip(
             ("frequency", "@f{0.00} cycles/arcsec"), ("transfer", "@m{0.000}"))},
-        {"linewidth": 1}, color=PROFILE_COLOURS["reconstruction"],
+        {"linewidth": 1}, color=LINE_COLOUR,
     )  # fmt: skip
     limit = styled(
         hv.VLine(band.limit_cycles_per_arcsec), {"line_dash": "dashed", "line_width": 1},
@@ -298,12 +303,16 @@ def mtf(band: Band) -> Any:
 
 
 def contingency_table(
-    columns: Mapping[str, Any], left: Sequence[int], right: Sequence[int], *, height: int = 420
+    columns: Mapping[str, Any],
+    left: Sequence[int],
+    right: Sequence[int],
+    on_cell: Callable[[int, int], None] | None = None,
 ) -> Any:
     """Galaxies that a cluster of one clustering and a cluster of another share.
 
     columns: of `cell_columns`; left, right: ids of the clusters from bottom and from left. The
     stronger a cell, the larger its share of the left cluster's galaxies, by the square root.
+    on_cell: called with the two clusters of a cell that is clicked.
     """
     x, y = np.asarray(columns["x"]), np.asarray(columns["y"])
     names = ["strength", "left", "right", "count", "of_left", "of_right"]
@@ -315,21 +324,25 @@ def contingency_table(
          "selection_color": SELECTION_COLOUR, "selection_fill_alpha": 1.0, "hover_tooltips":
          tooltip(("@count{0,0} galaxies in both", ""), ("@of_left of the", "left cluster @left"),
                  ("@of_right of the", "right cluster @right"))},
-        {"linewidth": 0, "alpha": "strength"}, color=CELL_COLOUR,
+        {"linewidth": 0, "alpha": "strength"}, color=LINE_COLOUR,
     )  # fmt: skip
+    if on_cell is not None:
+
+        def tell(index: Sequence[int]) -> None:
+            if len(index) == 1 and 0 <= index[0] < len(x):
+                on_cell(int(columns["left"][index[0]]), int(columns["right"][index[0]]))
+
+        hv.streams.Selection1D(source=cells).add_subscriber(tell)
     ticks = {
         axis: [(place, str(ids[place])) for place in range(0, len(ids), max(1, len(ids) // 8))]
         for axis, ids in (("xticks", right), ("yticks", left))
     }
     return framed(
         [cells], "Galaxies that a cluster of one model and a cluster of the other share",
-        height=height, tools=("box_zoom", "reset"), printed={"fig_inches": 4.5, "aspect": "equal"},
+        height=420, tools=("box_zoom", "reset"), printed={"fig_inches": 4.5, "aspect": "equal"},
         xlabel="right: cluster, early → late", ylabel="left: cluster, early → late",
         xlim=(-0.6, len(right) - 0.4), ylim=(-0.6, len(left) - 0.4), show_grid=False, **ticks,
     )  # fmt: skip
-
-
-CELL_COLOUR = "#2b8be0"
 
 
 LEAST_FLOW = 0.02
@@ -385,8 +398,8 @@ def flow(
     numbers = styled(hv.Labels(large, vdims="text"), INK, PRINTED_INK)
     return framed(
         [flows, boxes, numbers], "Where the galaxies of each cluster on the left go on the right",
-        height=420, printed={"fig_inches": 4.5, "aspect": "equal"}, show_frame=False, xaxis=None,
-        yaxis=None, xlim=(-0.15, len(tables) + 0.15),
+        height=420, printed={"fig_inches": (4.5, 5.5)}, show_frame=False, xaxis=None, yaxis=None,
+        xlim=(-0.15, len(tables) + 0.15),
     )  # fmt: skip
 
 
@@ -430,18 +443,10 @@ def merger_tree(branches: Sequence[Sequence[Any]], cut: float | None, words: str
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class TrendColumn:
-    """One cluster: title, counts of T = -3..6 (10,), colour, and pictures (n, S, S, 3)."""
-
-    title: str
-    counts: NDArray[np.int64]
-    colour: str
-    pictures: NDArray[np.uint8]
-
-
 TREND_HEIGHT = 0.9
-"""Of the histograms, where a picture and the space beside it are 1 wide and 1 high."""
+"""Of the histograms, where a column is 1 wide and a picture 0.92."""
+TREND_INCH = 0.88
+"""A column in print: eight of them are 7.1 inches, the width of a page of two columns."""
 SHARES = (0, 20, 40, 60, 80, 100)
 
 
@@ -459,10 +464,15 @@ def trend(columns: Sequence[TrendColumn]) -> Any:
         for at, (column, own) in enumerate(zip(columns, shares, strict=True))
         for x, name, share in zip(left, T_NAMES, own, strict=True)
     ]
-    ticks = [(at + left[place] + 0.04, -0.02, T_NAMES[place])
-             for at in range(len(columns)) for place in (0, 3, 6, 9)]  # fmt: skip
-    scale = [(-0.03, TREND_HEIGHT * at / top, f"{at} %") for at in SHARES if at <= top]
-    titles = [(at + 0.45, TREND_HEIGHT + 0.06, column.title) for at, column in enumerate(columns)]
+    ticks = [
+        (at + left[place] + 0.04, -0.03, str(T_VALUES[place]).replace("-", "−"))
+        for at in range(len(columns))
+        for place in (0, 4, 8)
+    ]
+    scale = [(-0.04, TREND_HEIGHT * at / top, f"{at} %") for at in SHARES if at <= top]
+    titles = [(at + 0.46, TREND_HEIGHT + 0.06, column.title) for at, column in enumerate(columns)]
+    wide, rows = len(columns) + 0.9, max(len(column.pictures) for column in columns)
+    high = rows + TREND_HEIGHT + 0.8
     return framed(
         [
             styled(hv.Rectangles(bars, vdims=["colour", "name", "share"]),
@@ -471,12 +481,13 @@ def trend(columns: Sequence[TrendColumn]) -> Any:
                    {"linewidth": 0}, color="colour"),
             _members([column.pictures for column in columns]),
             _texts(ticks, "center", "top"), _texts(scale, "right", "center"),
-            _texts(titles, "center", "bottom"),
+            _texts([(-0.04, TREND_HEIGHT + 0.1, "of those\nwith a T")], "right", "bottom"),
+            _texts([(-0.04, -0.03, "Hubble type T")], "right", "top"), _texts(titles, "center", "bottom"),
         ],
-        "Clusters from early to late: Hubble types above, typical members below", height=700,
-        xaxis=None, yaxis=None, show_frame=False, xlim=(-0.45, len(columns)),
-        ylim=(-0.22 - max(len(column.pictures) for column in columns), TREND_HEIGHT + 0.6),
-        data_aspect=1, printed={"fig_inches": 0.88 * (len(columns) + 0.45), "aspect": "equal"},
+        "Clusters from early to late: Hubble types above, typical members below",
+        height=round(90 * high), xaxis=None, yaxis=None, show_frame=False, data_aspect=1,
+        xlim=(-0.9, len(columns)), ylim=(-0.25 - rows, TREND_HEIGHT + 0.55),
+        printed={"fig_inches": (TREND_INCH * wide, TREND_INCH * high), "aspect": "equal"},
     )  # fmt: skip
 
 
@@ -499,14 +510,14 @@ def _members(columns: Sequence[NDArray[np.uint8]]) -> Any:
         for row, picture in enumerate(pictures):
             place = (slice(row * step, row * step + side), slice(at * step, at * step + side))
             sheet[place] = np.dstack([picture, np.full((side, side), 255, np.uint8)])
-    bounds = (0, -0.2 - rows, len(columns), -0.2)
+    bounds = (0, -0.22 - rows, len(columns), -0.22)
     # The pictures keep their pixels: none is mixed with its neighbour.
     return styled(hv.RGB(sheet, bounds=bounds), {}, {"interpolation": "none"})
 
 
 MOST_POINTS = 250_000
 """Galaxies above which the map is an image: a point each would be 10 MB and too slow to draw."""
-MAP_PIXELS = 1000
+MAP_PIXELS = 600
 
 
 def galaxy_map(
@@ -525,7 +536,7 @@ def galaxy_map(
         hexes = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colouring.rgb(everything).tolist()]
         galaxies = styled(
             hv.Points((x, y, hexes), vdims="colour"), {"size": 3, "line_color": None},
-            {"s": 2, "linewidth": 0, "hooks": [_as_pixels]}, color="colour",
+            {"s": 1, "linewidth": 0, "hooks": [_as_pixels]}, color="colour",
         )  # fmt: skip
     rings = styled(
         hv.Points((x[rows], y[rows])),
@@ -558,18 +569,40 @@ def _density(x: NDArray[Any], y: NDArray[Any], colours: NDArray[np.uint8]) -> An
         sums = np.bincount(place, colours[:, band], MAP_PIXELS**2)
         image[:, band] = sums / np.maximum(count, 1)
     strength = np.log1p(count) / np.log1p(max(1, count.max()))
-    image[:, 3] = np.where(count > 0, 90 + 165 * strength, 0)
+    image[:, 3] = np.where(count > 0, 130 + 125 * strength, 0)
     shape = (MAP_PIXELS, MAP_PIXELS, 4)
-    return hv.RGB(image.reshape(shape), bounds=(low[0], low[1], high[0], high[1]))
+    return styled(hv.RGB(image.reshape(shape), bounds=(low[0], low[1], high[0], high[1])))
 
 
-def number_of_clusters(name: str, k: Sequence[int], values: Sequence[float | None], chosen: int | None) -> Any:
-    """A figure over the number of clusters k; dashed: the number that is recommended."""
-    line = [(at, value) for at, value in zip(k, values, strict=True) if value is not None]
-    parts = [styled(hv.Curve(line, "k", "value"), {"line_width": 2, "tools": ["hover"],
-                    "hover_tooltips": tooltip(("@k clusters", ""), (name, "@value{0.0000}"))},
-                    {"linewidth": 1}, color=PROFILE_COLOURS["reconstruction"])]  # fmt: skip
-    if chosen is not None:
-        parts.append(styled(hv.VLine(chosen), {"line_dash": "dashed", "line_width": 1},
-                            {"linestyle": "--", "linewidth": 0.8}, color=MIDDLE_GREY))  # fmt: skip
-    return framed(parts, name, height=150, xlabel="k", ylabel=name, show_grid=True)
+def number_of_clusters(choice: NumberOfClusters) -> list[Any]:
+    """Figures over the number of clusters k, with their ranges or errors where they have them.
+
+    Dashed: the number that is recommended, if there is one.
+    """
+    known = {
+        name: np.array([np.nan if value is None else value for value in values])
+        for name, values in choice.curves.items()
+    }
+    marks = [] if choice.recommended is None else [styled(
+        hv.VLine(choice.recommended), {"line_dash": "dashed", "line_width": 1},
+        {"linestyle": "--", "linewidth": 0.8}, color=CLAIM_COLOUR,
+    )]  # fmt: skip
+    figures = []
+    for name, values in known.items():
+        if ", " in name or not np.isfinite(values).any():
+            continue
+        error = known.get(f"{name}, error", np.zeros(len(values)))
+        low, high = (known.get(f"{name}, {end}", values + sign * error)
+                     for end, sign in (("low", -1), ("high", 1)))  # fmt: skip
+        line = styled(
+            hv.Curve((choice.k, values), "k", "value"), {"line_width": 2, "tools": ["hover"],
+            "hover_tooltips": tooltip(("@k clusters", ""), (name, "@value{0.0000}"))},
+            {"linewidth": 1}, color=LINE_COLOUR,
+        )  # fmt: skip
+        band = styled(hv.Area((choice.k, low, high), vdims=["low", "high"]),
+                      {"line_color": None, "fill_alpha": 0.25}, {"alpha": 0.25, "linewidth": 0},
+                      color=LINE_COLOUR)  # fmt: skip
+        figures.append(framed([band, line, *marks], f"{name} over the number of clusters",
+                              height=170, xlabel="number of clusters k", ylabel=name,
+                              show_grid=True, show_legend=False))  # fmt: skip
+    return figures

@@ -13,18 +13,18 @@ from galaxy_explorer.clustering.summary import ordered
 from galaxy_explorer.clustering.validation import compare_labels
 from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.plots.clusterings import (
-    CELLS,
+    cell_columns,
     contingency,
-    contingency_figure,
     place_figure,
     set_map,
-    update_contingency,
     update_place,
 )
+from galaxy_explorer.explorer.plots.figures import contingency_table
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR
 from galaxy_explorer.explorer.plots.ttype_histogram import panels
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, type_key
 from galaxy_explorer.explorer.widgets.components import HtmlPane, SmallMultiples
+from galaxy_explorer.explorer.widgets.figures import FigurePane
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Clustering
@@ -48,8 +48,7 @@ class Comparison(pn.viewable.Viewer):
         self.maps = {
             side: place_figure(self.clustering(side).coordinates, height=110) for side in SIDES
         }
-        self.heat = contingency_figure(side=410)
-        self.heat.select_one({"name": CELLS}).selected.on_change("indices", self._on_cell)
+        self.heat = FigurePane()
         self.heads = {side: _text() for side in SIDES}
         self.scores, self.picked = _text(), _text()
         self._scoring = 0
@@ -57,10 +56,7 @@ class Comparison(pn.viewable.Viewer):
         state.param.watch(self._show_selection, "selection")
         self._show_clusterings()
         self.heat_view = pn.Column(
-            self.scores,
-            pn.pane.Bokeh(self.heat, sizing_mode="stretch_width"),
-            self.picked,
-            sizing_mode="stretch_width",
+            self.scores, self.heat, self.picked, sizing_mode="stretch_width"
         )
         self.view = self._layout()
 
@@ -93,11 +89,6 @@ class Comparison(pn.viewable.Viewer):
         both = (self.clustering("left").labels == left) & (self.clustering("right").labels == right)
         self.state.select(np.flatnonzero(both), f"cluster {left} on the left, {right} on the right")
 
-    def _on_cell(self, _: str, __: list[int], indices: list[int]) -> None:
-        cells = self.heat.select_one({"name": CELLS}).data
-        if len(indices) == 1 and 0 <= indices[0] < len(cells["left"]):
-            self.select_cell(int(cells["left"][indices[0]]), int(cells["right"][indices[0]]))
-
     def _show_clusterings(self, *_: param.parameterized.Event) -> None:
         sides = {side: self.clustering(side) for side in SIDES}
         order = {
@@ -108,7 +99,9 @@ class Comparison(pn.viewable.Viewer):
         }
         n = max(len(clustering.clusters) for clustering in sides.values())
         table = contingency(sides["left"].labels, sides["right"].labels, n=n)
-        update_contingency(self.heat, table, order["left"], order["right"])
+        shown = order["left"], order["right"]
+        cells = cell_columns(table, *shown)
+        self.heat.object = contingency_table(cells, *shown, self.select_cell)
         for side, clustering in sides.items():
             set_map(self.maps[side], clustering.coordinates)
             title = f"{side.capitalize()}: {self.state.words(clustering.key)}"
