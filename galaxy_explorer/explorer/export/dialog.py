@@ -25,6 +25,7 @@ from galaxy_explorer.errors import NoHub, in_words
 from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.links import link_query
+from galaxy_explorer.explorer.plots.print import PICTURES, map_figure, types_figure
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import CopyTexts, HtmlPane
 from galaxy_explorer.explorer.widgets.controls import Downloads, Made
@@ -121,7 +122,6 @@ class SampLink:
         self._sent.clear()
 
 
-PICTURES = ["png", "svg", "pdf"]
 MAX_NAME = 60
 
 
@@ -136,8 +136,8 @@ class ExportDialog(pn.viewable.Viewer):
         self.heading = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width")
         self.texts = CopyTexts(margin=(8, 0, 0, 0))
         self.table = Downloads("Table", list(FORMATS), self.prepare_table)
-        self.map = Downloads("Map", PICTURES, self.prepare_map)
-        self.types = Downloads("Hubble types", PICTURES, self.prepare_types)
+        self.map = Downloads("Map", list(PICTURES), self.prepare_map)
+        self.types = Downloads("Hubble types", list(PICTURES), self.prepare_types)
         parts = [self.table.buttons, self.map.buttons, self.types.buttons]
         self.dialog = pmui.Dialog(
             pn.Column(
@@ -237,8 +237,6 @@ class ExportDialog(pn.viewable.Viewer):
 
     def prepare_map(self, kind: str) -> Callable[[], Made]:
         """The map as it is shown, as a figure, to be made in a thread."""
-        from galaxy_explorer.explorer.plots.print import map_figure
-
         state, words = self.state, self._format_figure()
         coordinates = state.bundle.clusterings[state.clustering].coordinates
         colours = self.context.colours(state)
@@ -250,8 +248,6 @@ class ExportDialog(pn.viewable.Viewer):
 
     def prepare_types(self, kind: str) -> Callable[[], Made]:
         """The Hubble types as a figure, to be made in a thread."""
-        from galaxy_explorer.explorer.plots.print import types_figure
-
         words, source = self._format_figure()
         counts, no_t = self.state.ttype_histogram(self._chosen()[0])
         draw = partial(types_figure, counts, no_t, words, source, kind)

@@ -32,7 +32,7 @@ from galaxy_explorer.explorer.pictures.display import (
     render_stamps,
 )
 from galaxy_explorer.explorer.plots.clusterings import residual_pictures
-from galaxy_explorer.explorer.plots.figures import mtf, radial_profiles
+from galaxy_explorer.explorer.plots.models import mtf, radial_profiles
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import HtmlPane, PictureStrips
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT

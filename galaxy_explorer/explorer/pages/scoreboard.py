@@ -26,7 +26,7 @@ from galaxy_explorer.bundle.evaluation import (
     Target,
 )
 from galaxy_explorer.explorer.assets import Html, asset, render
-from galaxy_explorer.explorer.plots.figures import number_of_clusters
+from galaxy_explorer.explorer.plots.models import number_of_clusters
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES, STYLES, HtmlPane
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, Downloads, Made
 from galaxy_explorer.explorer.widgets.figures import FigurePane

@@ -44,8 +44,8 @@ from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, type_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import format_number
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import CodeGrid, CodeMap, HtmlPane, PictureSheet
-from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, SOURCE_WORDS
+from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.explorer.wording import format_model, format_ttype
 from galaxy_explorer.models.registry import AUTOENCODERS
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import colorcet
 import numpy as np
@@ -11,8 +11,12 @@ from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
+from galaxy_explorer.clustering.summary import ordered
 from galaxy_explorer.explorer.pictures.display import without_colour
 from galaxy_explorer.explorer.plots.palette import MIDDLE_GREY, SELECTION_COLOUR, describe
+
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle import Clustering
 
 MEMBERS = "members"
 DENSITY = "density"
@@ -46,6 +50,22 @@ def contingency(left: ArrayLike, right: ArrayLike, *, n: int = 64) -> NDArray[np
     """Galaxies in cluster i on the left and j on the right, (n, n). Labels in [0, n)."""
     left, right = np.asarray(left, np.int64), np.asarray(right, np.int64)
     return np.bincount(left * n + right, minlength=n * n).reshape(n, n)
+
+
+def counted(left: Clustering, right: Clustering) -> tuple[NDArray[np.int64], list[int], list[int]]:
+    """The contingency table of two clusterings, and the clusters of each in order of mean T."""
+    n = max(len(side.clusters) for side in (left, right))
+    orders = (
+        [cluster.id for cluster in ordered(side.clusters, "mean T") if cluster.count]
+        for side in (left, right)
+    )
+    return contingency(left.labels, right.labels, n=n), *orders
+
+
+def compared(left: Clustering, right: Clustering) -> tuple[dict[str, Any], list[int], list[int]]:
+    """What the figure of a contingency table is drawn from."""
+    table, *orders = counted(left, right)
+    return cell_columns(table, *orders), *orders
 
 
 def cell_columns(

@@ -13,18 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import holoviews as hv
 import holoviews.plotting.bokeh
-import holoviews.plotting.mpl  # noqa: F401 (importing it makes it known)
+import holoviews.plotting.mpl
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.explorer.assets import render
-from galaxy_explorer.explorer.plots.models import CURVE_WORDS
 from galaxy_explorer.explorer.plots.palette import (
     MIDDLE_GREY,
     SELECTION_COLOUR,
-    T_COLOURS,
-    category_colours,
-    cluster_colour,
     describe,
 )
 from galaxy_explorer.explorer.plots.ttype_histogram import (
@@ -33,20 +29,27 @@ from galaxy_explorer.explorer.plots.ttype_histogram import (
     T_VALUES,
     histogram_columns,
 )
-from galaxy_explorer.explorer.wording import format_model
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle import ModelEntry
-    from galaxy_explorer.bundle.evaluation import Band, NumberOfClusters
     from galaxy_explorer.explorer.plots.colouring import Colouring
     from galaxy_explorer.explorer.plots.print import TrendColumn
 
 hv.Store.set_current_backend("bokeh")
 
+
+def load_into_notebook() -> None:
+    """Bring what shows these figures into a notebook, from here and not from the network."""
+    hv.extension("bokeh", inline=True, logo=False)
+
+
 INK = {"text_color": MIDDLE_GREY, "text_font_size": "11px"}
 PRINTED_INK = {"color": "#444444", "size": 6}
-PRINTED = {"fig_inches": (4.5, 2.9), "aspect": "auto", "fontsize": {"labels": 7, "ticks": 6, "legend": 6},
-           "legend_opts": {"frameon": False}}  # fmt: skip
+PRINTED = {
+    "fig_inches": (4.5, 2.9),
+    "aspect": "auto",
+    "fontsize": {"labels": 7, "ticks": 6, "legend": 6},
+    "legend_opts": {"frameon": False},
+}
 """In print a figure is half a page wide, in inches, and its text has these points."""
 
 LEGEND = {"border_line_color": None, "background_fill_alpha": 0, "label_text_font_size": "11px"}
@@ -99,6 +102,16 @@ def framed(
     return styled(hv.Overlay(list(elements)), screen, {**PRINTED, **(printed or {})}, **both)
 
 
+def intervals(
+    x: NDArray[Any], y: NDArray[Any], low: NDArray[Any], high: NDArray[Any], **options: bool
+) -> Any:
+    """Intervals from low to high of points, upright or horizontal."""
+    values = x if options else y
+    bars = hv.ErrorBars((x, y, values - low, high - values), vdims=["y", "down", "up"], **options)
+    printed = {"edgecolor": MIDDLE_GREY, "elinewidth": 0.6, "capsize": 2}
+    return styled(bars, {"color": MIDDLE_GREY}, printed)
+
+
 def t_histogram(
     counts: ArrayLike, no_t: int, *, reference: ArrayLike | None = None, height: int = 200
 ) -> Any:
@@ -112,7 +125,9 @@ def t_histogram(
     t, count, low, high = (made[name] for name in ("t", "count", "low", "high"))
     columns = ["colour", "name", "count", "interval"]
     bars = styled(
-        hv.Rectangles((t - 0.43, 0 * t, t + 0.43, count, *(made[c] for c in columns)), vdims=columns),
+        hv.Rectangles(
+            (t - 0.43, 0 * t, t + 0.43, count, *(made[c] for c in columns)), vdims=columns
+        ),
         {"color": "colour", "line_color": None, "tools": ["hover"], "hover_tooltips": tooltip(
             ("T @name", ""), ("@count galaxies", ""), ("95 % interval", "@interval galaxies"))},
         {"facecolor": "colour", "linewidth": 0},
@@ -129,177 +144,15 @@ def t_histogram(
         texts, {**INK, "text_baseline": "bottom"}, {**PRINTED_INK, "verticalalignment": "bottom"}
     )
     return framed(
-        [bars, lines, _bars(t, count, low, high), numbers], "Histogram of the Hubble types T, with 95 % intervals",
-        height=height, xlabel="early  ←  Hubble type T  →  late", ylabel="galaxies",
+        [bars, lines, intervals(t, count, low, high), numbers],
+        "Histogram of the Hubble types T, with 95 % intervals", height=height,
+        xlabel="early  ←  Hubble type T  →  late", ylabel="galaxies",
         xlim=(-3.7, NO_T_PLACE + 1.2), ylim=(0, top), show_grid=False,
         xticks=[*zip(T_VALUES, T_NAMES, strict=True), (NO_T_PLACE, "no T")],
     )  # fmt: skip
 
 
-CLAIM_COLOUR = "#b0760a"
 LINE_COLOUR = "#2b8be0"
-SPREAD = 0.5
-"""An interval is shown as far as half the spread of the values beyond them."""
-
-
-def tradeoff(columns: Mapping[str, Any], words: str, *, height: int = 340) -> Any:
-    """Reconstruction against distinction, one point a model; columns: of `tradeoff_columns`.
-
-    Better reconstruction is to the left, better distinction (in words) is up. The dashed line is
-    the report's claim (section 4.3.1): with fewer codes, worse reconstruction, better distinction.
-    """
-    made = {name: np.array(values) for name, values in columns.items()}
-    xlim = _extent(made["x"], made["left"], made["right"])
-    ylim = _extent(made["y"], made["low"], made["high"])
-    x, y, wide, tall = made["x"], made["y"], np.ptp(xlim), np.ptp(ylim)
-    claim = [(xlim[0] + a * wide, ylim[0] + b * tall) for a, b in ((0.62, 0.06), (0.95, 0.34))]
-    head = {"color": CLAIM_COLOUR, "marker": ">"}
-    note = hv.Labels([(*claim[0], "the report: fewer codes  ")], vdims="text")
-    numbers = hv.Labels((x + 0.012 * wide, y + 0.02 * tall, made["short"]), vdims="text")
-    parts = [
-        _bars(x, y, np.clip(made["left"], *xlim), np.clip(made["right"], *xlim), horizontal=True),
-        _bars(x, y, np.clip(made["low"], *ylim), np.clip(made["high"], *ylim)),
-        *(part for kind in dict.fromkeys(columns["kind"]) for part in _series(made, kind)),
-        styled(numbers, {**INK, "text_align": "left"}, {**PRINTED_INK, "horizontalalignment": "left"}),
-        styled(hv.Curve(claim), {"line_dash": "dashed"}, {"linestyle": "--", "linewidth": 0.8},
-               color=CLAIM_COLOUR),
-        styled(hv.Scatter(claim[1:]), {**head, "size": 9}, {**head, "s": 14}),
-        styled(note, {**INK, "text_color": CLAIM_COLOUR, "text_align": "right"},
-               {"color": CLAIM_COLOUR, "size": 6, "horizontalalignment": "right"}),
-    ]  # fmt: skip
-    return framed(
-        parts, "Agreement of each model's clusters with T against its reconstruction error",
-        height=height, tools=("pan", "box_zoom", "reset"), xlim=xlim, ylim=ylim, **GRID,
-        xlabel="← better    reconstruction error (NMSE)    worse →", ylabel=f"{words}    better →",
-    )  # fmt: skip
-
-
-def _bars(
-    x: NDArray[Any], y: NDArray[Any], low: NDArray[Any], high: NDArray[Any], **options: bool
-) -> Any:
-    """Intervals from low to high of points, upright or horizontal."""
-    values = x if options else y
-    bars = hv.ErrorBars((x, y, values - low, high - values), vdims=["y", "down", "up"], **options)
-    printed = {"edgecolor": MIDDLE_GREY, "elinewidth": 0.6, "capsize": 2}
-    return styled(bars, {"color": MIDDLE_GREY}, printed)
-
-
-def _series(made: Mapping[str, NDArray[Any]], kind: str) -> list[Any]:
-    """Models that differ in the number of codes alone: points, and a line that joins them."""
-    at = np.flatnonzero(made["kind"] == kind)
-    at = at[np.argsort(made["codes"][at], kind="stable")]
-    x, y, words, seeds = (made[name][at] for name in ("x", "y", "words", "seeds"))
-    colour = str(made["colour"][at[0]])
-    shape = {"color": colour, "marker": str(made["marker"][at[0]])}
-    points = styled(
-        hv.Scatter((x, y, words, seeds), vdims=["y", "words", "seeds"], label=kind),
-        {**shape, "size": 10, "line_color": MIDDLE_GREY, "tools": ["hover"], "hover_tooltips":
-         tooltip(("", "@words"), ("NMSE", "@x{0.0000}"), ("with T", "@y{0.000}"),
-                 ("trainings", "@seeds"))},
-        {**shape, "s": 16, "edgecolors": MIDDLE_GREY, "linewidth": 0.4},
-    )  # fmt: skip
-    coded = made["codes"][at] > 0
-    line = hv.Curve((x[coded], y[coded]))
-    return [styled(line, {"line_alpha": 0.5}, {"alpha": 0.5, "linewidth": 0.8}, color=colour), points]
-
-
-def _extent(
-    values: NDArray[Any], low: NDArray[Any], high: NDArray[Any]
-) -> tuple[float, float]:
-    """Ends of an axis that shows values with intervals.
-
-    An interval far wider than the differences between the models, as of two trainings, runs out of
-    the picture instead of making all models one point.
-    """
-    if not len(values):
-        return 0.0, 1.0
-    spread = float(np.ptp(values)) or float((high - low).max())
-    start = max(float(low.min()), float(values.min()) - SPREAD * spread)
-    end = min(float(high.max()), float(values.max()) + SPREAD * spread)
-    margin = 0.15 * max(end - start, 1e-4)
-    return start - margin, end + 2 * margin
-
-
-def training_curves(models: Sequence[ModelEntry], words: str) -> Any:
-    """A figure against the training step, one line a model; rings: where the stop rule was met.
-
-    words: a key of CURVE_WORDS. Models whose curve is not known are left out.
-    """
-    field, label = CURVE_WORDS[words], {"NMSE": "validation NMSE"}.get(words, words)
-    shown = [m for m in models if m.curve and all(field in row for row in m.curve)]
-    parts, values, last = [hv.Curve([])], [0.0], 1
-    for model, colour in zip(shown, category_colours(len(shown)), strict=True):
-        name = format_model(model.name, model.config)
-        line = [(row["step"], row[field]) for row in model.curve or ()]
-        parts.append(
-            styled(hv.Curve(line, "step", "value", label=name), {"line_width": 2,
-                   "tools": ["hover"], "hover_tooltips": tooltip(
-                       (name.replace("@", ""), ""), ("step", "@step{0,0}"), (label, "@value"))},
-                   {"linewidth": 1}, color=colour)
-        )  # fmt: skip
-        met = [at for at in line if at[0] == model.early_stop_step]
-        parts.append(
-            styled(hv.Scatter(met, "step", "value"), {"size": 13, "line_width": 2.5,
-                   "fill_color": None, "line_color": colour},
-                   {"s": 30, "facecolors": "none", "edgecolors": colour, "linewidth": 1})
-        )  # fmt: skip
-        # The first checks are far above the rest, which would be flat beside them.
-        values += [value for _, value in line[len(line) // 10 :]]
-        last = max(last, line[-1][0])
-    low, high = (min(values[1:]), max(values[1:])) if shown else (0.0, 1.0)
-    margin = 0.05 * max(high - low, 1e-6)
-    return framed(
-        parts, "Training curves of the models, figure against training step", height=300,
-        tools=("pan", "box_zoom", "reset"), **GRID,
-        xlabel="training step", ylabel=label, xlim=(0, 1.02 * last),
-        ylim=(low - margin, high + margin),
-    )  # fmt: skip
-
-
-PROFILE_COLOURS = {
-    "original": "#9aa4b2",
-    "reconstruction": "#2b8be0",
-    "deconvolved": "#e0862b",
-    "re-convolved": "#12a594",
-    "truth": "#b45adf",
-}
-FAINTEST = 0.01
-"""Sigma of the sky: lower values leave a logarithmic scale."""
-
-
-def radial_profiles(profiles: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]) -> Any:
-    """Profiles of a galaxy by kind (a key of PROFILE_COLOURS): radius in arcsec, mean brightness."""
-    lines = [
-        styled(hv.Curve((radius, np.where(value > FAINTEST, value, np.nan)), "r", "v", label=kind),
-               {"line_width": 2, "tools": ["hover"], "hover_tooltips": tooltip(
-                   (kind, "@v{0.00} σ"), ("radius", "@r{0.00}″"))},
-               {"linewidth": 1}, color=PROFILE_COLOURS[kind])
-        for kind, (radius, value) in profiles.items()
-    ]  # fmt: skip
-    return framed(
-        lines or [hv.Curve([])], "Radial profiles of the galaxy: data, drawings and, where known,"
-        " the truth", height=300, tools=("pan", "box_zoom", "reset"), logy=True, **GRID,
-        xlabel="radius (arcsec)", ylabel="mean brightness (σ of the sky per pixel)",
-    )  # fmt: skip
-
-
-def mtf(band: Band) -> Any:
-    """The MTF of the mean PSF against spatial frequency, with the limit of the data."""
-    line = styled(
-        hv.Curve((band.frequency, band.mtf), "f", "m"),
-        {"line_width": 2, "tools": ["hover"], "hover_tooltips": tooltip(
-            ("frequency", "@f{0.00} cycles/arcsec"), ("transfer", "@m{0.000}"))},
-        {"linewidth": 1}, color=LINE_COLOUR,
-    )  # fmt: skip
-    limit = styled(
-        hv.VLine(band.limit_cycles_per_arcsec), {"line_dash": "dashed", "line_width": 1},
-        {"linestyle": "--", "linewidth": 0.8}, color=MIDDLE_GREY,
-    )  # fmt: skip
-    return framed(
-        [line, limit], "How much of each spatial frequency the mean PSF lets through", height=300,
-        tools=("pan", "box_zoom", "reset"), xlabel="spatial frequency (cycles/arcsec)",
-        ylabel="modulation transfer", ylim=(0, 1.02), show_grid=True,
-    )  # fmt: skip
 
 
 def contingency_table(
@@ -339,7 +192,7 @@ def contingency_table(
     }
     return framed(
         [cells], "Galaxies that a cluster of one model and a cluster of the other share",
-        height=420, tools=("box_zoom", "reset"), printed={"fig_inches": 4.5, "aspect": "equal"},
+        height=420, tools=("box_zoom", "reset"), printed={"fig_inches": (4.5, 4.2)},
         xlabel="right: cluster, early → late", ylabel="left: cluster, early → late",
         xlim=(-0.6, len(right) - 0.4), ylim=(-0.6, len(left) - 0.4), show_grid=False, **ticks,
     )  # fmt: skip
@@ -372,15 +225,23 @@ def flow(
                 if count >= LEAST_FLOW * max(sizes[place][i], sizes[place + 1][j]) and count:
                     y = left[i] + (right[j] - left[i]) * blend
                     outline = np.concatenate([y, (y - count)[::-1]])
-                    ribbons.append({"x": np.concatenate([x, x[::-1]]), "y": outline, "left": i,
-                                    "right": j, "count": count, "colour": colours[place][i]})
+                    ribbons.append(
+                        {
+                            "x": np.concatenate([x, x[::-1]]),
+                            "y": outline,
+                            "left": i,
+                            "right": j,
+                            "count": count,
+                            "colour": colours[place][i],
+                        }
+                    )
                 left[i] -= count
                 right[j] -= count
     names = ["left", "right", "count", "colour"]
     flows = styled(
-        hv.Polygons(ribbons, vdims=names), {"fill_alpha": 0.5, "line_color": None, "tools":
-        ["hover"], "hover_tooltips": tooltip(("@count{0,0} galaxies", ""), ("left cluster", "@left"),
-                                             ("right cluster", "@right"))},
+        hv.Polygons(ribbons, vdims=names), {"fill_alpha": 0.5, "line_color": None,
+        "tools": ["hover"], "hover_tooltips": tooltip(
+            ("@count{0,0} galaxies", ""), ("left cluster", "@left"), ("right cluster", "@right"))},
         {"alpha": 0.5, "linewidth": 0}, color="colour",
     )  # fmt: skip
     nodes = [
@@ -471,7 +332,7 @@ def trend(columns: Sequence[TrendColumn]) -> Any:
     ]
     scale = [(-0.04, TREND_HEIGHT * at / top, f"{at} %") for at in SHARES if at <= top]
     titles = [(at + 0.46, TREND_HEIGHT + 0.06, column.title) for at, column in enumerate(columns)]
-    wide, rows = len(columns) + 0.9, max(len(column.pictures) for column in columns)
+    wide, rows = len(columns) + 1.0, max(len(column.pictures) for column in columns)
     high = rows + TREND_HEIGHT + 0.8
     return framed(
         [
@@ -481,12 +342,13 @@ def trend(columns: Sequence[TrendColumn]) -> Any:
                    {"linewidth": 0}, color="colour"),
             _members([column.pictures for column in columns]),
             _texts(ticks, "center", "top"), _texts(scale, "right", "center"),
-            _texts([(-0.04, TREND_HEIGHT + 0.1, "of those\nwith a T")], "right", "bottom"),
-            _texts([(-0.04, -0.03, "Hubble type T")], "right", "top"), _texts(titles, "center", "bottom"),
+            _texts([(-0.42, TREND_HEIGHT / 2, "of those\nwith a T")], "right", "center"),
+            _texts([(-0.15, -0.03, "Hubble type T")], "right", "top"),
+            _texts(titles, "center", "bottom"),
         ],
         "Clusters from early to late: Hubble types above, typical members below",
         height=round(90 * high), xaxis=None, yaxis=None, show_frame=False, data_aspect=1,
-        xlim=(-0.9, len(columns)), ylim=(-0.25 - rows, TREND_HEIGHT + 0.55),
+        xlim=(-1, len(columns)), ylim=(-0.25 - rows, TREND_HEIGHT + 0.55),
         printed={"fig_inches": (TREND_INCH * wide, TREND_INCH * high), "aspect": "equal"},
     )  # fmt: skip
 
@@ -572,37 +434,3 @@ def _density(x: NDArray[Any], y: NDArray[Any], colours: NDArray[np.uint8]) -> An
     image[:, 3] = np.where(count > 0, 130 + 125 * strength, 0)
     shape = (MAP_PIXELS, MAP_PIXELS, 4)
     return styled(hv.RGB(image.reshape(shape), bounds=(low[0], low[1], high[0], high[1])))
-
-
-def number_of_clusters(choice: NumberOfClusters) -> list[Any]:
-    """Figures over the number of clusters k, with their ranges or errors where they have them.
-
-    Dashed: the number that is recommended, if there is one.
-    """
-    known = {
-        name: np.array([np.nan if value is None else value for value in values])
-        for name, values in choice.curves.items()
-    }
-    marks = [] if choice.recommended is None else [styled(
-        hv.VLine(choice.recommended), {"line_dash": "dashed", "line_width": 1},
-        {"linestyle": "--", "linewidth": 0.8}, color=CLAIM_COLOUR,
-    )]  # fmt: skip
-    figures = []
-    for name, values in known.items():
-        if ", " in name or not np.isfinite(values).any():
-            continue
-        error = known.get(f"{name}, error", np.zeros(len(values)))
-        low, high = (known.get(f"{name}, {end}", values + sign * error)
-                     for end, sign in (("low", -1), ("high", 1)))  # fmt: skip
-        line = styled(
-            hv.Curve((choice.k, values), "k", "value"), {"line_width": 2, "tools": ["hover"],
-            "hover_tooltips": tooltip(("@k clusters", ""), (name, "@value{0.0000}"))},
-            {"linewidth": 1}, color=LINE_COLOUR,
-        )  # fmt: skip
-        band = styled(hv.Area((choice.k, low, high), vdims=["low", "high"]),
-                      {"line_color": None, "fill_alpha": 0.25}, {"alpha": 0.25, "linewidth": 0},
-                      color=LINE_COLOUR)  # fmt: skip
-        figures.append(framed([band, line, *marks], f"{name} over the number of clusters",
-                              height=170, xlabel="number of clusters k", ylabel=name,
-                              show_grid=True, show_legend=False))  # fmt: skip
-    return figures

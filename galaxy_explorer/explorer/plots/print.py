@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.plots.colouring import Colouring
 
+PICTURES = ("png", "svg", "pdf")
 DPI = 300
 FONTS = {
     "font.family": "sans-serif",

@@ -47,7 +47,7 @@ class MergerTreeView(pn.viewable.Viewer):
 
     @property
     def heights(self) -> list[float]:
-        """Heights of the mergers, 0..1, the last one first: k groups lie between k - 2 and k - 1."""
+        """Heights of the mergers, 0..1, the last one first: k groups are left below place k - 2."""
         return [float(branch[4]) for branch in reversed(self.branches)]
 
     def _bound(self, *_: Any) -> None:

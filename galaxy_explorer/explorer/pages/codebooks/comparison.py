@@ -9,12 +9,10 @@ import numpy as np
 import panel as pn
 import param
 
-from galaxy_explorer.clustering.summary import ordered
 from galaxy_explorer.clustering.validation import compare_labels
 from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.plots.clusterings import (
-    cell_columns,
-    contingency,
+    compared,
     place_figure,
     set_map,
     update_place,
@@ -55,9 +53,7 @@ class Comparison(pn.viewable.Viewer):
         state.param.watch(self._show_clusterings, ["clustering", "compare"])
         state.param.watch(self._show_selection, "selection")
         self._show_clusterings()
-        self.heat_view = pn.Column(
-            self.scores, self.heat, self.picked, sizing_mode="stretch_width"
-        )
+        self.heat_view = pn.Column(self.scores, self.heat, self.picked, sizing_mode="stretch_width")
         self.view = self._layout()
 
     def __panel__(self) -> pn.Row:
@@ -91,17 +87,7 @@ class Comparison(pn.viewable.Viewer):
 
     def _show_clusterings(self, *_: param.parameterized.Event) -> None:
         sides = {side: self.clustering(side) for side in SIDES}
-        order = {
-            side: [
-                cluster.id for cluster in ordered(clustering.clusters, "mean T") if cluster.count
-            ]
-            for side, clustering in sides.items()
-        }
-        n = max(len(clustering.clusters) for clustering in sides.values())
-        table = contingency(sides["left"].labels, sides["right"].labels, n=n)
-        shown = order["left"], order["right"]
-        cells = cell_columns(table, *shown)
-        self.heat.object = contingency_table(cells, *shown, self.select_cell)
+        self.heat.object = contingency_table(*compared(*sides.values()), self.select_cell)
         for side, clustering in sides.items():
             set_map(self.maps[side], clustering.coordinates)
             title = f"{side.capitalize()}: {self.state.words(clustering.key)}"

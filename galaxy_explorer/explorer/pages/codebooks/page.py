@@ -20,12 +20,13 @@ from galaxy_explorer.explorer.pages.codebooks.table import (
     header,
     scoreboard,
 )
-from galaxy_explorer.explorer.plots.figures import tradeoff, training_curves
 from galaxy_explorer.explorer.plots.models import (
     CURVE_WORDS,
     DISTINCTIONS,
+    tradeoff,
     tradeoff_columns,
     tradeoff_points,
+    training_curves,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import HtmlPane, ScoreTable
