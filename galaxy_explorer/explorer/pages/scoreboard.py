@@ -320,15 +320,12 @@ class ScoreboardPage(pn.viewable.Viewer):
     def _parts(self) -> list[pn.viewable.Viewable]:
         found = self.evaluation
         run = ", ".join(f"{name}: {value}" for name, value in found.settings.items())
-        targets = targets_table(found.targets) if found.targets else ""
-        before, after = (
-            _html(render("scoreboard.section", title=title, words=words, body=body)) if body else ""
-            for title, words, body in (
-                ("Targets for the recommended clustering", found.recommended_rule, targets),
-                ("What the evaluation cost", run, costs_table(found.costs)),
-            )
-        )
-        return [part for part in (before, *self._number_of_clusters(), after) if part]
+        targets = targets_table(found.targets) if found.targets else Html()
+        return [
+            *_section("Targets for the recommended clustering", found.recommended_rule, targets),
+            *self._number_of_clusters(),
+            *_section("What the evaluation cost", run, costs_table(found.costs)),
+        ]
 
     def _number_of_clusters(self) -> list[pn.viewable.Viewable]:
         """The verdict and the curves over k of one clustering, and a choice of which."""
@@ -339,9 +336,8 @@ class ScoreboardPage(pn.viewable.Viewer):
         self.param["choice"].objects = list(names.values())
         recommended = [f"{one.model}/{one.features}" == self.evaluation.recommended for one in made]
         self.choice = recommended.index(True) if any(recommended) else 0
-        title = render("scoreboard.section", title="How many clusters?", words="", body="")
         return [
-            _html(title), self._select("choice", "Clustering", names),
+            *_section("How many clusters?", "", Html(" ")), self._select("choice", "Clustering", names),
             pn.panel(pn.bind(self._curves, self.param.choice)),
         ]  # fmt: skip
 
@@ -356,6 +352,12 @@ class ScoreboardPage(pn.viewable.Viewer):
             _html(words), pn.FlexBox(*panes, gap="8px", sizing_mode="stretch_width"),
             sizing_mode="stretch_width",
         )  # fmt: skip
+
+
+def _section(title: str, words: str, body: Html) -> list[pn.pane.HTML]:
+    """A part of the page with its heading; nothing where there is nothing in it."""
+    shown = render("scoreboard.section", title=title, words=words, body=body)
+    return [_html(shown)] if body else []
 
 
 def _html(content: str) -> pn.pane.HTML:

@@ -55,17 +55,17 @@ def contingency(left: ArrayLike, right: ArrayLike, *, n: int = 64) -> NDArray[np
 def counted(left: Clustering, right: Clustering) -> tuple[NDArray[np.int64], list[int], list[int]]:
     """The contingency table of two clusterings, and the clusters of each in order of mean T."""
     n = max(len(side.clusters) for side in (left, right))
-    orders = (
+    first, second = (
         [cluster.id for cluster in ordered(side.clusters, "mean T") if cluster.count]
         for side in (left, right)
     )
-    return contingency(left.labels, right.labels, n=n), *orders
+    return contingency(left.labels, right.labels, n=n), first, second
 
 
 def compared(left: Clustering, right: Clustering) -> tuple[dict[str, Any], list[int], list[int]]:
     """What the figure of a contingency table is drawn from."""
-    table, *orders = counted(left, right)
-    return cell_columns(table, *orders), *orders
+    table, first, second = counted(left, right)
+    return cell_columns(table, first, second), first, second
 
 
 def cell_columns(
@@ -75,10 +75,10 @@ def cell_columns(
 
     left, right: ids of the clusters in the order they are drawn, from bottom and from left.
     """
-    ordered = table[np.ix_(left, right)]
-    rows, columns = np.nonzero(ordered)
-    counts = ordered[rows, columns]
-    in_left, in_right = ordered.sum(1)[rows], ordered.sum(0)[columns]
+    sorted_table = table[np.ix_(left, right)]
+    rows, columns = np.nonzero(sorted_table)
+    counts = sorted_table[rows, columns]
+    in_left, in_right = sorted_table.sum(1)[rows], sorted_table.sum(0)[columns]
     return {
         "x": columns,
         "y": rows,
