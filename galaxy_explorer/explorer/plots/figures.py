@@ -18,11 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.explorer.assets import render
-from galaxy_explorer.explorer.plots.palette import (
-    MIDDLE_GREY,
-    SELECTION_COLOUR,
-    describe,
-)
+from galaxy_explorer.explorer.plots.palette import MIDDLE_GREY, SELECTION_COLOUR, describe
 from galaxy_explorer.explorer.plots.ttype_histogram import (
     NO_T_PLACE,
     T_NAMES,
@@ -52,7 +48,8 @@ PRINTED = {
 }
 """In print a figure is half a page wide, in inches, and its text has these points."""
 
-LEGEND = {"border_line_color": None, "background_fill_alpha": 0, "label_text_font_size": "11px"}
+LEGEND = {"border_line_color": None, "background_fill_alpha": 0, "label_text_font_size": "0.95em"}
+"""The size is the theme's own: a legend that the theme enlarged would lie over the figure."""
 GRID = {"show_grid": True, "legend_position": "top", "legend_cols": 2, "legend_limit": 100}
 
 
@@ -109,7 +106,12 @@ def intervals(
     values = x if options else y
     bars = hv.ErrorBars((x, y, values - low, high - values), vdims=["y", "down", "up"], **options)
     printed = {"edgecolor": MIDDLE_GREY, "elinewidth": 0.6, "capsize": 2}
-    return styled(bars, {"color": MIDDLE_GREY}, printed)
+    return styled(bars, {"color": MIDDLE_GREY, "hooks": [_grey_heads]}, printed)
+
+
+def _grey_heads(plot: Any, _: Any) -> None:
+    for head in (plot.handles["glyph"].upper_head, plot.handles["glyph"].lower_head):
+        head.size, head.line_color = 5, MIDDLE_GREY
 
 
 def t_histogram(
@@ -138,7 +140,7 @@ def t_histogram(
     )  # fmt: skip
     places = np.array([*t, NO_T_PLACE])
     top = max(1.0, 1.18 * float(np.nanmax([high, made["expected"]])))
-    heights = np.array([*high, 0.0]) + 0.02 * top
+    heights = np.array([*high, 0.0]) + 0.03 * top
     texts = hv.Labels((places, heights, [*made["text"], f"{no_t:,}"]), vdims="text")
     numbers = styled(
         texts, {**INK, "text_baseline": "bottom"}, {**PRINTED_INK, "verticalalignment": "bottom"}
