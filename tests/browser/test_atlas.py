@@ -26,10 +26,10 @@ TILES = """() => {
   return map.renderers.filter((one) => one.tile_source).map((one) => one.tile_source.url)
 }"""
 HISTOGRAM = """() => {
-  const bars = Bokeh.documents[0].get_model_by_name("ttypes")
-  const rest = Bokeh.documents[0].get_model_by_name("no_t")
-  const counts = Array.from(bars.data.count)
-  return counts.reduce((a, b) => a + b, 0) + Number(rest.data.text[0].replace(/,/g, ""))
+  const found = [...Bokeh.documents[0].all_models].map((model) => model.data).filter(Boolean)
+  const counts = Array.from(found.find((data) => data.interval).count)
+  const rest = found.find((data) => data.text?.length === counts.length + 1).text.at(-1)
+  return counts.reduce((a, b) => a + b, 0) + Number(rest.replace(/,/g, ""))
 }"""
 FRAME = f"""() => {{
   const view = Bokeh.index.find_one({MAP})

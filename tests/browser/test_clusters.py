@@ -13,12 +13,10 @@ from galaxy_explorer.explorer.pictures.tiles import map_tiles
 pytestmark = pytest.mark.browser
 
 HISTOGRAM = """() => {
-  for (const doc of Bokeh.documents) {
-    const bars = doc.get_model_by_name("ttypes"), rest = doc.get_model_by_name("no_t")
-    if (!bars) continue
-    const counts = Array.from(bars.data.count)
-    return [counts.reduce((a, b) => a + b, 0), Number(rest.data.text[0].replace(/,/g, ""))]
-  }
+  const found = [...Bokeh.documents[0].all_models].map((model) => model.data).filter(Boolean)
+  const counts = Array.from(found.find((data) => data.interval).count)
+  const rest = found.find((data) => data.text?.length === counts.length + 1).text.at(-1)
+  return [counts.reduce((a, b) => a + b, 0), Number(rest.replace(/,/g, ""))]
 }"""
 ASKED = "Bokeh.documents[0].get_model_by_name('asked')"
 DOTS = "() => Bokeh.documents[0].get_model_by_name('members').data.x.length"

@@ -11,7 +11,6 @@ from galaxy_explorer.clustering.naming import ClusterName, WordEvidence
 from galaxy_explorer.explorer.pages.clusters import ClustersPage
 from galaxy_explorer.explorer.plots.clusterings import MEMBERS
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour
-from galaxy_explorer.explorer.plots.ttype_histogram import T_SOURCE
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.cluster_headings import cluster_heading
 
@@ -22,8 +21,9 @@ def page(state, context) -> ClustersPage:
 
 
 def bars(page: ClustersPage) -> tuple[int, int]:
-    counts = page.histogram.select_one({"name": T_SOURCE}).data["count"]
-    no_t = page.histogram.select_one({"name": "no_t"}).data["text"][0]
+    figure = page.histogram.object
+    no_t = figure.Labels.I.dimension_values("text")[-1]
+    counts = figure.Rectangles.I.dimension_values("count")
     return int(counts.sum()), int(no_t.replace(",", ""))
 
 

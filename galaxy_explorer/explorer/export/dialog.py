@@ -25,7 +25,7 @@ from galaxy_explorer.errors import NoHub, in_words
 from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.links import link_query
-from galaxy_explorer.explorer.plots.print import PICTURES, map_figure, types_figure
+from galaxy_explorer.explorer.plots.print import PICTURES, printed
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import CopyTexts, HtmlPane
 from galaxy_explorer.explorer.widgets.controls import Downloads, Made
@@ -229,30 +229,30 @@ class ExportDialog(pn.viewable.Viewer):
 
         return make
 
-    def _format_figure(self) -> tuple[str, str]:
-        _, words = self._chosen()
-        bundle = self.state.bundle
-        source = f"{SOFTWARE}, bundle {bundle.name} {bundle.hash[:12]}, {self.state.clustering}"
-        return words, source
-
     def prepare_map(self, kind: str) -> Callable[[], Made]:
         """The map as it is shown, as a figure, to be made in a thread."""
-        state, words = self.state, self._format_figure()
+        state = self.state
         coordinates = state.bundle.clusterings[state.clustering].coordinates
-        colours = self.context.colours(state)
-        name = file_name(state.bundle.name, f"map-{words[0]}")
-        draw = partial(
-            map_figure, coordinates, colours, state.selection, words=words, file_format=kind
-        )
-        return lambda: (name, draw())
+        shown = coordinates, self.context.colours(state), state.selection
+        return self._figure("map", lambda figures: figures.galaxy_map(*shown), kind)
 
     def prepare_types(self, kind: str) -> Callable[[], Made]:
         """The Hubble types as a figure, to be made in a thread."""
-        words, source = self._format_figure()
-        counts, no_t = self.state.ttype_histogram(self._chosen()[0])
-        draw = partial(types_figure, counts, no_t, words, source, kind)
-        name = file_name(self.state.bundle.name, f"types-{words}")
-        return lambda: (name, draw())
+        shown = self.state.ttype_histogram(self._chosen()[0])
+        return self._figure("types", lambda figures: figures.t_histogram(*shown), kind)
+
+    def _figure(self, name: str, draw: Callable[[Any], Any], kind: str) -> Callable[[], Made]:
+        _, words = self._chosen()
+        bundle = self.state.bundle
+        source = f"{SOFTWARE}, bundle {bundle.name} {bundle.hash[:12]}, {self.state.clustering}"
+
+        def make() -> Made:
+            from galaxy_explorer.explorer.plots import figures  # HoloViews: when it is asked for
+
+            data = printed(lambda: draw(figures), words, source, kind)
+            return file_name(bundle.name, f"{name}-{words}"), data
+
+        return make
 
 
 async def _said(work: Callable[..., None], *arguments: Any) -> None:

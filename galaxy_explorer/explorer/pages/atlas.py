@@ -16,7 +16,6 @@ from galaxy_explorer.explorer.pictures.tiles import map_tiles
 from galaxy_explorer.explorer.plots.colouring import legend, map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap, cluster_centres
 from galaxy_explorer.explorer.plots.gestures import Cell, combined, parse_asked
-from galaxy_explorer.explorer.plots.ttype_histogram import t_histogram, update_t_histogram
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import ALL, cell_url, glow_url, one_url, tile_url
 from galaxy_explorer.explorer.widgets.components import HtmlPane
@@ -45,7 +44,10 @@ class AtlasPage(pn.viewable.Viewer):
         bundle = state.bundle
         self.selections = context.selections
         self.map = GalaxyMap(len(bundle), self._on_map)
-        self.histogram = t_histogram(*self._counts(), height=170)
+        self.histogram = pn.Column(
+            sizing_mode="stretch_width", margin=(0, 5), styles={"min-height": "170px"}
+        )
+        pn.state.onload(self._show_types)
         self._name()
         self._show()
         state.param.watch(lambda _: self._name(), "clustering")
@@ -69,7 +71,7 @@ class AtlasPage(pn.viewable.Viewer):
             *self._picture_controls(),
             pmui.Divider(sizing_mode="stretch_width"),
             self._selection_line(),
-            pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", margin=(0, 5)),
+            self.histogram,
             pn.Column(
                 Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56),
                 margin=(0, 10),
@@ -152,7 +154,14 @@ class AtlasPage(pn.viewable.Viewer):
 
     def _selected(self) -> None:
         self._show()
-        update_t_histogram(self.histogram, *self._counts())
+        self._show_types()
+
+    def _show_types(self) -> None:
+        """The Hubble types, once the page is there: what draws them takes a while to import."""
+        from galaxy_explorer.explorer.plots.figures import t_histogram
+        from galaxy_explorer.explorer.widgets.figures import FigurePane
+
+        self.histogram[:] = [FigurePane(t_histogram(*self._counts(), height=170))]
 
     def _introduction(self) -> pn.viewable.Viewable:
         bundle = self.state.bundle

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import panel as pn
 import param
-from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.merger_tree import MergerTree
 from galaxy_explorer.clustering.summary import ORDERS, ClusterSummary, group_summaries
 from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.plots.clusterings import place_figure, set_map, update_place
+from galaxy_explorer.explorer.plots.figures import t_histogram
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour, type_colour
-from galaxy_explorer.explorer.plots.ttype_histogram import panels, t_histogram, update_t_histogram
+from galaxy_explorer.explorer.plots.ttype_histogram import panels
 from galaxy_explorer.explorer.widgets.cluster_headings import (
     STYLES,
     choice,
@@ -37,7 +37,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     label_these,
 )
 from galaxy_explorer.explorer.widgets.detail import Detail
-from galaxy_explorer.explorer.widgets.figures import MergerTreeView
+from galaxy_explorer.explorer.widgets.figures import FigurePane, MergerTreeView
 from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.explorer.wording import format_entry
 
@@ -184,7 +184,7 @@ class ClustersPage(pn.viewable.Viewer):
         self.merger: MergerGroups | None = None
         self.gallery = Gallery(state, context.stamps)
         self.detail = Detail(state, context.stamps)
-        self.histogram = t_histogram(np.zeros(10, int), 0, height=210)
+        self.histogram = FigurePane()
         self.place = place_figure(self._clustering.coordinates, height=210)
         self.legend, self.heading, self.twice = (
             HtmlPane("", margin=(0, 0, 6, 0), sizing_mode="stretch_width", stylesheets=[STYLES])
@@ -202,7 +202,9 @@ class ClustersPage(pn.viewable.Viewer):
             styles={"flex-wrap": "wrap", "gap": "4px 12px"},
         )  # fmt: skip
         figures = pn.Row(
-            _part(self.histogram, 2), _part(self.place, 1), sizing_mode="stretch_width"
+            _part(self.histogram, 2),
+            _part(pn.pane.Bokeh(self.place, sizing_mode="stretch_width", margin=0), 1),
+            sizing_mode="stretch_width",
         )
         half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0"}
         self.all_clusters = pn.Column(
@@ -289,7 +291,7 @@ class ClustersPage(pn.viewable.Viewer):
         counts, no_t = self.state.ttype_histogram(shown)
         everyone = self.state.ttype_histogram(np.arange(len(self.state.bundle)))[0]
         reference = everyone if len(rows) else None
-        update_t_histogram(self.histogram, counts, no_t, reference=reference)
+        self.histogram.object = t_histogram(counts, no_t, reference=reference, height=210)
         colour = SELECTION_COLOUR if cluster is None else cluster_colour(cluster.id)
         update_place(self.place, self._clustering.coordinates, rows, colour)
         self.multiples.chosen = -1 if cluster is None else cluster.id
@@ -316,8 +318,7 @@ class ClustersPage(pn.viewable.Viewer):
         return () if evaluation is None else evaluation.trees
 
 
-def _part(plot: figure, share: int) -> pn.Column:
+def _part(pane: pn.viewable.Viewable, share: int) -> pn.Column:
     """A figure that takes so many parts of the width of its row."""
-    pane = pn.pane.Bokeh(plot, sizing_mode="stretch_width", margin=0)
     styles = {"flex": f"{share} 1 0", "min-width": "0"}
     return pn.Column(pane, sizing_mode="stretch_width", margin=0, styles=styles)

@@ -10,13 +10,10 @@ import io
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from galaxy_explorer.explorer.plots.colouring import Colouring
 
 PICTURES = ("png", "svg", "pdf")
 DPI = 300
@@ -52,29 +49,6 @@ def trend_figure(
     from galaxy_explorer.explorer.plots.figures import trend
 
     return printed(lambda: trend(columns), title, source, file_format)
-
-
-def map_figure(
-    coordinates: NDArray[Any],
-    colouring: Colouring,
-    rows: NDArray[np.int64],
-    *,
-    words: tuple[str, str],
-    file_format: str,
-) -> bytes:
-    """The map as it is coloured, rows ringed, as a file; words: title, and the line below."""
-    from galaxy_explorer.explorer.plots.figures import galaxy_map
-
-    return printed(lambda: galaxy_map(coordinates, colouring, rows), *words, file_format)
-
-
-def types_figure(
-    counts: NDArray[np.int64], no_t: int, title: str, source: str, file_format: str
-) -> bytes:
-    """Counts (10,) of T = -3..6 with 95 % Wilson intervals as a "png", "svg" or "pdf" file."""
-    from galaxy_explorer.explorer.plots.figures import t_histogram
-
-    return printed(lambda: t_histogram(counts, no_t), title, source, file_format)
 
 
 def printed(make: Callable[[], Any], title: str, source: str, file_format: str) -> bytes:
