@@ -48,8 +48,14 @@ PRINTED = {
 }
 """In print a figure is half a page wide, in inches, and its text has these points."""
 
-LEGEND = {"border_line_color": None, "background_fill_alpha": 0, "label_text_font_size": "0.95em"}
-"""The size is the theme's own: a legend that the theme enlarged would lie over the figure."""
+LEGEND = {
+    "border_line_color": None,
+    "background_fill_alpha": 0,
+    "label_text_font_size": "0.95em",
+    "location": "top_left",
+}
+"""HoloViews' own place, a pair of numbers, lays the legend over the figure."""
+
 GRID = {"show_grid": True, "legend_position": "top", "legend_cols": 2, "legend_limit": 100}
 
 
@@ -65,8 +71,7 @@ def styled(
     **both: Any,
 ) -> Any:
     """An element with options for the screen, for print, and for both."""
-    screen = {"default_tools": [], **(screen or {})}  # a frame has the tools of its elements, too
-    element.opts(**both, **screen, backend="bokeh")
+    element.opts(**both, **(screen or {}), backend="bokeh")
     return element.opts(**both, **(printed or {}), backend="matplotlib")
 
 
@@ -96,6 +101,8 @@ def framed(
         "toolbar": "above" if tools else None, "hooks": [tell], "legend_opts": LEGEND,
         "shared_axes": False,
     }  # fmt: skip
+    for element in elements:
+        element.opts(default_tools=list(tools), active_tools=[], backend="bokeh")
     return styled(hv.Overlay(list(elements)), screen, {**PRINTED, **(printed or {})}, **both)
 
 
