@@ -259,7 +259,9 @@ class ScoreboardPage(pn.viewable.Viewer):
         self._show()
         bar = pn.Row(
             self.count, self.downloads.buttons,
-            pmui.Switch.from_param(self.param.all_rows, label="All rows", description=""),
+            pmui.Switch.from_param(
+                self.param.all_rows, label="All rows", description="", size="small", margin=0
+            ),
             sizing_mode="stretch_width", margin=0,
             styles={"flex-wrap": "wrap", "gap": "4px 18px", "align-items": "center"},
         )  # fmt: skip

@@ -325,6 +325,6 @@ def number_of_clusters(choice: NumberOfClusters) -> list[Any]:
                       {"line_color": None, "fill_alpha": 0.25}, {"alpha": 0.25, "linewidth": 0},
                       color=LINE_COLOUR)  # fmt: skip
         figures.append(framed([band, line, *marks], f"{name} over the number of clusters",
-                              height=170, xlabel="number of clusters k", ylabel=name,
+                              height=190, title=name, xlabel="number of clusters k", ylabel="",
                               show_grid=True, show_legend=False))  # fmt: skip
     return figures
