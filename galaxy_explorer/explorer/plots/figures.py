@@ -56,7 +56,7 @@ LEGEND = {
 }
 """HoloViews' own place, a pair of numbers, lays the legend over the figure."""
 
-GRID = {"show_grid": True, "legend_position": "top", "legend_cols": 2, "legend_limit": 100}
+GRID: dict[str, Any] = {"show_grid": True, "legend_position": "top", "legend_cols": 2, "legend_limit": 100}
 
 
 def tooltip(*rows: tuple[str, str]) -> str:

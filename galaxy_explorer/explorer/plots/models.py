@@ -221,7 +221,7 @@ def training_curves(models: Sequence[ModelEntry], words: str) -> Any:
     """
     field, label = CURVE_WORDS[words], {"NMSE": "validation NMSE"}.get(words, words)
     shown = [m for m in models if m.curve and all(field in row for row in m.curve)]
-    parts, values, last = [hv.Curve([])], [0.0], 1
+    parts, values, last = [hv.Curve([])], [0.0], 1.0
     for model, colour in zip(shown, category_colours(len(shown)), strict=True):
         name = format_model(model.name, model.config)
         line = [(row["step"], row[field]) for row in model.curve or ()]
