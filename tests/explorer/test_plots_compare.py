@@ -74,7 +74,8 @@ def test_the_cells_follow_the_order_of_the_clusters():
     places = zip(made["x"], made["y"], made["count"], strict=True)
     cells = {(int(x), int(y)): int(n) for x, y, n in places}
     assert cells == {(0, 0): 1, (0, 1): 2, (1, 2): 1}
-    assert made["of_left"] == ["100 %"] * 3
+    assert made["of_left"].tolist() == [1, 2, 1]
+    assert made["of_right"].tolist() == [3, 3, 1]
 
 
 def test_same_partition_agrees_whatever_its_numbers():

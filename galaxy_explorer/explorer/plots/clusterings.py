@@ -86,8 +86,8 @@ def cell_columns(
         "right": np.asarray(right, np.int64)[columns],
         "count": counts,
         "strength": 0.06 + 0.94 * np.sqrt(counts / in_left),
-        "of_left": [f"{100 * part:.0f} %" for part in counts / in_left],
-        "of_right": [f"{100 * part:.0f} %" for part in counts / in_right],
+        "of_left": in_left,
+        "of_right": in_right,
     }
 
 

@@ -56,7 +56,12 @@ LEGEND = {
 }
 """HoloViews' own place, a pair of numbers, lays the legend over the figure."""
 
-GRID: dict[str, Any] = {"show_grid": True, "legend_position": "top", "legend_cols": 2, "legend_limit": 100}
+GRID: dict[str, Any] = {
+    "show_grid": True,
+    "legend_position": "top",
+    "legend_cols": 2,
+    "legend_limit": 100,
+}
 
 
 def tooltip(*rows: tuple[str, str]) -> str:
@@ -184,8 +189,8 @@ def contingency_table(
         {"line_color": None, "fill_alpha": "strength", "tools": ["hover", "tap"],
          "nonselection_fill_alpha": "strength", "nonselection_line_color": None,
          "selection_color": SELECTION_COLOUR, "selection_fill_alpha": 1.0, "hover_tooltips":
-         tooltip(("@count{0,0} galaxies in both", ""), ("@of_left of the", "left cluster @left"),
-                 ("@of_right of the", "right cluster @right"))},
+         tooltip(("@count{0,0} galaxies in both", ""), ("of @of_left{0,0} in", "left cluster @left"),
+                 ("of @of_right{0,0} in", "right cluster @right"))},
         {"linewidth": 0, "alpha": "strength"}, color=LINE_COLOUR,
     )  # fmt: skip
     if on_cell is not None:
