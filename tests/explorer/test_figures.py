@@ -40,7 +40,6 @@ FIGURES = {
     "trend": lambda: figures.trend([column(2), column(1)]),
     "tree": lambda: figures.merger_tree(BRANCHES, 0.4, "3 groups"),
     "profiles": lambda: radial_profiles({"truth": (np.arange(1.0, 9), np.arange(9.0, 1, -1))}),
-    "no profiles": lambda: radial_profiles({}),
     "mtf": lambda: mtf(Band(4.0, (0.0, 2.0, 8.0), (1.0, 0.5, 0.0))),
 }
 

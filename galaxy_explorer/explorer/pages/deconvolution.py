@@ -248,7 +248,7 @@ class DeconvolutionPage(pn.viewable.Viewer):
         self.found = read_deconvolution(state.bundle)
         self.scenes: Scenes | None = None
         self.table = PictureStrips(self.on_message)
-        self.profiles = FigurePane(radial_profiles({}))
+        self.profiles = FigurePane(min_height=300)
         self.words = HtmlPane("", stylesheets=[STYLES], margin=0, sizing_mode="stretch_width")
         self.task = LatestTask(self.prepare, self.fill)
         self.param.watch(self.task.ask, "page")

@@ -189,7 +189,8 @@ def contingency_table(
         {"line_color": None, "fill_alpha": "strength", "tools": ["hover", "tap"],
          "nonselection_fill_alpha": "strength", "nonselection_line_color": None,
          "selection_color": SELECTION_COLOUR, "selection_fill_alpha": 1.0, "hover_tooltips":
-         tooltip(("@count{0,0} galaxies in both", ""), ("of @of_left{0,0} in", "left cluster @left"),
+         tooltip(("@count{0,0} galaxies in both,", ""),
+                 ("of @of_left{0,0} in", "left cluster @left"),
                  ("of @of_right{0,0} in", "right cluster @right"))},
         {"linewidth": 0, "alpha": "strength"}, color=LINE_COLOUR,
     )  # fmt: skip

@@ -271,7 +271,7 @@ def radial_profiles(profiles: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]) -
         for kind, (radius, value) in profiles.items()
     ]  # fmt: skip
     return framed(
-        lines or [hv.Curve([])], "Radial profiles of the galaxy: data, drawings and, where known,"
+        lines, "Radial profiles of the galaxy: data, drawings and, where known,"
         " the truth", height=300, tools=("pan", "box_zoom", "reset"), logy=True, **GRID,
         xlabel="radius (arcsec)", ylabel="mean brightness (σ of the sky per pixel)",
     )  # fmt: skip
