@@ -96,7 +96,8 @@ def test_flows_hold_the_galaxies_that_clusters_share(bundle) -> None:
     colours = [["#b72930"] * len(side.clusters) for side in (left, right)]
     figure = figures.flow([table], orders, colours)
     for ribbon in figure.Polygons.I.split(datatype="dictionary"):
-        height = ribbon["y"][0] - ribbon["y"][-1]
+        x, y = ribbon["x"], ribbon["y"]
+        height = np.ptp(y[x == x.min()])
         assert height == pytest.approx(table[ribbon["left"], ribbon["right"]])
     boxes = figure.Rectangles.I
     tall = boxes.dimension_values("y1") - boxes.dimension_values("y0")
