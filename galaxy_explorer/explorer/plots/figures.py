@@ -53,8 +53,10 @@ LEGEND = {
     "background_fill_alpha": 0,
     "label_text_font_size": "0.95em",
     "location": "top_left",
+    "margin": 0,
+    "padding": 0,
 }
-"""HoloViews' own place, a pair of numbers, lays the legend over the figure."""
+"""HoloViews' own place, a pair of numbers, and a margin lay the legend over the figure."""
 
 GRID: dict[str, Any] = {
     "show_grid": True,
