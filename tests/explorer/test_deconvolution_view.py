@@ -95,8 +95,8 @@ def test_the_profile_of_a_gaussian_falls_as_it_should() -> None:
     radius, value = profile(gaussian(sigma=6), 0.06)
     expected = value[0] * np.exp(-0.5 * (radius / 0.36) ** 2)
     assert value[:20] == pytest.approx(expected[:20], rel=0.12)
-    line = radial_profiles({"truth": (radius, value)}).Curve.Truth
-    assert line.dimension_values("v")[:20] == pytest.approx(value[:20])
+    line = radial_profiles({"truth": (radius, 1000 * value)}).Curve.Truth
+    assert line.dimension_values("v")[:20] == pytest.approx(1000 * value[:20])
 
 
 def test_the_bar_is_an_arcsec_long() -> None:
