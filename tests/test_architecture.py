@@ -110,6 +110,7 @@ def test_the_one_way_rule_sees_what_it_forbids(tmp_path: Path) -> None:
             ("torch", "panel", "pandas", "sklearn", "umap", "galsim"),
         ),
         ("galaxy_explorer.explorer.state", ("torch", "panel", "sklearn", "umap")),
+        ("galaxy_explorer.explorer.app, galaxy_explorer.explorer.pages.atlas", ("holoviews",)),
     ],
 )
 def test_slow_libraries_are_not_imported_before_they_are_used(module: str, absent: tuple) -> None:

@@ -110,6 +110,7 @@ BEGINNINGS: dict[str, Callable[[Path], None]] = {
     "label-together": bundle_and_labels,
     "thousand-galaxies": bundle,
     "train-and-evaluate": nothing,
+    "figures-in-a-notebook": bundle,
 }
 SLOW = {
     "thousand-galaxies": (pytest.mark.slow,),

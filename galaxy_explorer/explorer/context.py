@@ -18,7 +18,8 @@ from galaxy_explorer.explorer.pictures.originals import (
     survey_originals,
 )
 from galaxy_explorer.explorer.pictures.stamps import Originals, StampStore
-from galaxy_explorer.explorer.plots.colouring import KeptColourings
+from galaxy_explorer.explorer.plots.colouring import Colouring, KeptColourings, map_colouring
+from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.labels.log import log_path
 from galaxy_explorer.settings import Settings, read_settings
 from galaxy_explorer.utils.files import cache_folder
@@ -44,6 +45,12 @@ class AppContext:
         """Colourings that labels taught, for the map's tiles in every process."""
         folder = self.selections.folder.with_name("colourings")
         return KeptColourings(folder, self.bundle.hash, len(self.bundle))
+
+    def colours(self, state: ExplorerState) -> Colouring:
+        """How the map of a visitor is coloured."""
+        if state.colour_by in state.learnt:
+            return self.colourings.get(state.colour_by)[0]
+        return map_colouring(self.bundle, state.clustering, state.colour_by)
 
 
 PROJECTS: list[Path] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,21 +13,28 @@ from panel.theme import Native
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.survey_check import check_survey
+from galaxy_explorer.clustering.summary import representative
 from galaxy_explorer.explorer.pictures.originals import survey_originals
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.colouring import map_colouring
+from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.plots.point_map import PointMap
+from galaxy_explorer.explorer.plots.print import TrendColumn
+from galaxy_explorer.explorer.plots.ttype_histogram import format_mean
 from galaxy_explorer.explorer.search import label_store
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.widgets.components import MessageComponent, script
 from galaxy_explorer.explorer.widgets.controls import format_colour
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.labels.tables import table as label_table
-from galaxy_explorer.tables import galaxy_table
-from galaxy_explorer.utils.files import cache_folder
+from galaxy_explorer.tables import SOFTWARE, galaxy_table
+from galaxy_explorer.utils.files import atomic_write_bytes, cache_folder
 
 if TYPE_CHECKING:
     from astropy.table import Table
+
+    from galaxy_explorer.bundle import Clustering
 
 GALLERY_PAGE = 48
 COLOURS = """
@@ -43,7 +51,8 @@ class Explorer(pn.viewable.Viewer):
 
     bundle: a bundle or its folder. survey: folder with the original stamps, if there is one.
     height: of the map, in pixels. Read `selection` and `labels` as astropy tables; `state` holds
-    everything that was chosen, and `state.select(rows, "my rows")` selects from code.
+    everything that was chosen, and `state.select(rows, "my rows")` selects from code. `figures`
+    hands out figures that follow what is selected.
 
     Raises BundleError, SurveyError for folders that are none.
 
@@ -101,12 +110,23 @@ class Explorer(pn.viewable.Viewer):
         )  # fmt: skip
         for part in side.select(pn.reactive.Reactive):
             part.stylesheets = [*part.stylesheets, COLOURS]
-        self._view = pn.Row(
-            self._figure, side, sizing_mode="stretch_width", min_height=height, design=Native
-        )
+        self._view = pn.Column(
+            KernelNotice(),
+            pn.Row(self._figure, side, sizing_mode="stretch_width", min_height=height),
+            sizing_mode="stretch_width", design=Native,
+        )  # fmt: skip
 
-    def __panel__(self) -> pn.Row:
+    def __panel__(self) -> pn.Column:
         return self._view
+
+    @property
+    def figures(self) -> Figures:
+        """Figures that follow this explorer, as HoloViews objects; see `Figures`."""
+        from galaxy_explorer.explorer.plots.figures import load_into_notebook
+
+        if _in_notebook():
+            load_into_notebook()
+        return Figures(self.state, self.stamps)
 
     @property
     def selection(self) -> Table:
@@ -147,9 +167,140 @@ def _load_scripts() -> None:
 
     Every time: the page may have been loaded anew since, while the kernel went on.
     """
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if hasattr(shell, "kernel"):
+    if _in_notebook():
         pn.extension(inline=True)
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
+
+
+class KernelNotice(MessageComponent):
+    """Says that a cell is dead: where no kernel answers, or no library ties the two together."""
+
+    _esm = script("kernel_notice.js")
+
+    def _handle_msg(self, _: Any) -> None:
+        # What a kernel hears it answers at once: a server's page loading has no part in this.
+        self._send_msg({"alive": True})
+
+
+class Figures:
+    """The figures of an explorer as HoloViews objects: to show, to combine, to save.
+
+    Each follows what is selected and chosen in the explorer.
+    """
+
+    def __init__(self, state: ExplorerState, stamps: StampStore) -> None:
+        self._state, self._stamps = state, stamps
+
+    def histogram(self) -> Any:
+        """Hubble types of the selection; without one, of all galaxies."""
+        from galaxy_explorer.explorer.plots.figures import t_histogram
+
+        state = self._state
+        everyone = state.ttype_histogram(np.arange(len(state.bundle)))
+
+        def draw() -> Any:
+            if not len(state.selection):
+                return t_histogram(*everyone)
+            counts, no_t = state.ttype_histogram(state.selection)
+            return t_histogram(counts, no_t, reference=everyone[0])
+
+        return self._following(draw, "selection")
+
+    def map(self) -> Any:
+        """The map as it is coloured in the explorer, the selection ringed."""
+        from galaxy_explorer.explorer.plots.figures import galaxy_map
+
+        state = self._state
+
+        def draw() -> Any:
+            colours = map_colouring(state.bundle, state.clustering, state.colour_by)
+            coordinates = state.bundle.clusterings[state.clustering].coordinates
+            return galaxy_map(coordinates, colours, state.selection)
+
+        return self._following(draw, "selection", "clustering", "colour_by")
+
+    def trend(self, clusters: Sequence[int] = (), members: int = 5) -> Any:
+        """Clusters from early to late with their most typical members (report, Fig. 15).
+
+        clusters: numbers of those to show; none: such as span the range of mean T.
+        """
+        from galaxy_explorer.explorer.plots.figures import trend
+
+        state = self._state
+
+        def draw() -> Any:
+            clustering = state.bundle.clusterings[state.clustering]
+            shown = clusters or representative(clustering.clusters)
+            columns = []
+            for cluster in (clustering.clusters[number] for number in shown):
+                rows = np.array(cluster.typical[:members], np.int64)
+                pictures = self._stamps.pictures(rows, state.display, state.pictures)
+                title = f"cluster {cluster.id}\nn = {cluster.count:,}\nT = {format_mean(cluster)}"
+                colour = type_colour(cluster.ttype_mean)
+                columns.append(TrendColumn(title, np.array(cluster.histogram), colour, pictures))
+            return trend(columns)
+
+        return self._following(draw, "clustering", "pictures")
+
+    def tradeoff(self, distinction: str = "eta2") -> Any:
+        """Reconstruction against distinction ("eta2" or "ami"), one point a model."""
+        from galaxy_explorer.explorer.plots import models
+
+        words = next(w for w, name in models.DISTINCTIONS.items() if name == distinction)
+        points = models.tradeoff_points(self._state.bundle)
+        columns = models.tradeoff_columns(self._state.bundle, points, distinction)
+        return models.tradeoff(columns, words)
+
+    def contingency(self) -> Any:
+        """Galaxies shared by the clusters of `state.clustering` (left) and `state.compare`."""
+        from galaxy_explorer.explorer.plots import clusterings, figures
+
+        return self._following(
+            lambda: figures.contingency_table(*clusterings.compared(*self._sides())),
+            "clustering", "compare",
+        )  # fmt: skip
+
+    def flow(self) -> Any:
+        """A Sankey diagram from the clusters of `state.clustering` to those of `state.compare`."""
+        from galaxy_explorer.explorer.plots import clusterings, figures
+
+        def draw() -> Any:
+            sides = self._sides()
+            table, *orders = clusterings.counted(*sides)
+            colours = [[type_colour(c.ttype_mean) for c in side.clusters] for side in sides]
+            return figures.flow([table], orders, colours)
+
+        return self._following(draw, "clustering", "compare")
+
+    def save(self, figure: Any, path: str | Path, title: str = "") -> None:
+        """Write a HoloViews figure as it is now: PNG at 300 dpi, SVG or PDF, by the file's ending.
+
+        title: above it; else what is selected. Raises ValueError for another ending.
+        """
+        from galaxy_explorer.explorer.plots.print import PICTURES, printed
+
+        kind = Path(path).suffix.lower().removeprefix(".")
+        if kind not in PICTURES:
+            raise ValueError(f"{path}: a figure is saved as one of {', '.join(PICTURES)}")
+        bundle, state = self._state.bundle, self._state
+        title = title or state.selection_label or bundle.name
+        source = f"{SOFTWARE}, bundle {bundle.name} {bundle.hash[:12]}, {state.clustering}"
+        atomic_write_bytes(Path(path), printed(lambda: figure, title, source, kind))
+
+    def _sides(self) -> tuple[Clustering, Clustering]:
+        found = self._state.bundle.clusterings
+        return found[self._state.clustering], found[self._state.compare]
+
+    def _following(self, draw: Callable[[], Any], *names: str) -> Any:
+        """A figure that is drawn anew when one of these of the state changes."""
+        import holoviews as hv
+
+        stream = hv.streams.Params(self._state, list(names))
+        return hv.DynamicMap(lambda **_: draw(), streams=[stream])
 
 
 def open_stamps(bundle: Bundle, survey: str | Path | None) -> StampStore:

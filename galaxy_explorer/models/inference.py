@@ -147,7 +147,12 @@ def decode_codes(model: Autoencoder, codes: Codes, *, batch: int | None = None) 
 
 @torch.inference_mode()
 def prior_log_prob(
-    prior: Prior, codes: Codes, condition: Condition, *, batch: int = WIDE_BATCH, quick: bool = False
+    prior: Prior,
+    codes: Codes,
+    condition: Condition,
+    *,
+    batch: int = WIDE_BATCH,
+    quick: bool = False,
 ) -> NDArray[np.float64]:
     """Log-likelihood (N,) of code maps (N, h, w) or latents (N, D), in nats a galaxy.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -36,10 +38,11 @@ def test_the_cells_of_a_row_stand_side_by_side(scores):
 
 
 def test_filters_and_a_download_hold_the_same_rows(scores):
-    before = scores.locator(".score-list").get_attribute("data-rows")
+    count = scores.get_by_text(re.compile(r"^[\d,]+ of [\d,]+ figures"))
+    before = count.inner_text()
     choose(scores, "Clusterer", "Ward")
-    scores.locator(f".score-list:not([data-rows='{before}'])").wait_for()
-    shown = int(scores.locator(".score-list").get_attribute("data-rows"))
+    expect(count).not_to_have_text(before)
+    shown = int(count.inner_text().split(" of ")[0].replace(",", ""))
     with scores.expect_download(timeout=120_000) as download:
         scores.get_by_role("button", name="Download these as CSV").click()
     lines = Path(download.value.path()).read_text().splitlines()
@@ -47,17 +50,23 @@ def test_filters_and_a_download_hold_the_same_rows(scores):
     assert download.value.suggested_filename == "scoreboard.csv"
 
 
-def test_columns_sort_in_both_directions(scores):
-    values = ".score-group:first-child tbody .value"
-    read = "nodes => nodes.map(node => Number(node.textContent.replace('−', '-')))"
-    scores.locator(".score-group").first.get_by_role("button", name="Value").click()
-    scores.locator(".score-group:first-child th[aria-sort=descending]").wait_for()
-    falling = scores.locator(values).evaluate_all(read)
-    assert falling == sorted(falling, reverse=True)
-    scores.locator(".score-group").first.get_by_role("button", name="Value").click()
-    scores.locator(".score-group:first-child th[aria-sort=ascending]").wait_for()
-    rising = scores.locator(values).evaluate_all(read)
-    assert rising == sorted(rising)
+def test_rows_are_sorted_as_asked_and_all_shown_by_a_switch(scores):
+    first = scores.locator(".score-group").first
+    choose(scores, "Sorted by", "features")
+    features = first.locator("tbody tr td:nth-child(2)")
+    scores.get_by_text("more rows").first.wait_for()
+    scores.get_by_role("switch", name="All rows").click()
+    expect(scores.get_by_text("more rows")).to_have_count(0)
+    shown = features.all_inner_texts()
+    assert shown == sorted(shown)
+
+
+def test_curves_over_k_are_those_of_the_clustering_that_is_chosen(scores):
+    chosen = scores.get_by_role("combobox", name="Clustering")
+    curves = scores.locator("canvas[aria-label*='over the number of clusters']")
+    expect(curves.first).to_be_attached()
+    assert curves.count() >= 2
+    assert chosen.inner_text()
 
 
 def test_claims_can_be_chosen_by_verdict_and_taken_away(open_page):
@@ -71,19 +80,16 @@ def test_claims_can_be_chosen_by_verdict_and_taken_away(open_page):
     assert Path(download.value.path()).read_text().startswith("# Claims")
 
 
-def test_the_merger_tree_is_cut_by_dragging_and_by_keys(open_page):
+def test_the_merger_tree_is_cut_by_a_slider_and_by_a_click(open_page):
     page = open_page("merger")
-    tree = page.locator(".merger")
-    page.locator(".merger[data-k='8']").wait_for()
-    page.locator(".merger-cut").focus()
-    page.keyboard.press("ArrowDown")
-    page.locator(".merger[data-k='9']").wait_for()
+    slider = page.get_by_role("slider", name="Number of groups")
+    expect(slider).to_have_value("8")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
     page.locator(".tile-row:visible").nth(8).wait_for()
+    tree = page.locator("canvas[aria-label^='Tree of mergers']")
     box = tree.bounding_box()
-    page.mouse.move(box["x"] + 40, box["y"] + box["height"] - 3)
-    page.mouse.down()
-    page.mouse.up()
-    page.locator(".merger[data-k='16']").wait_for()
+    page.mouse.click(box["x"] + 40, box["y"] + box["height"] - 12)
     page.locator(".tile-row:visible").nth(15).wait_for()
     page.locator("button.row-head:visible").first.click()
     page.get_by_text("group 0 of the merger tree cut into 16").first.wait_for()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import holoviews as hv
 import numpy as np
 import pytest
 from msgspec.structs import replace as replace_fields
@@ -16,7 +17,7 @@ from galaxy_explorer.explorer.pages.codebooks.table import (
 )
 from galaxy_explorer.explorer.pages.registry import offered_pages
 from galaxy_explorer.explorer.pictures.stamps import StampStore
-from galaxy_explorer.explorer.plots.clusterings import CELLS, MEMBERS
+from galaxy_explorer.explorer.plots.clusterings import MEMBERS
 from galaxy_explorer.explorer.widgets.controls import report_models
 from galaxy_explorer.explorer.widgets.strips import Strips, format_mse, varied_galaxies
 from tests.explorer.fakes import drawn
@@ -112,23 +113,27 @@ def test_both_sides_may_be_the_same(page, groups):
     assert groups.comparison.scores.object.count("<b>1.000</b>") == 2
 
 
+def cells(groups):
+    return groups.comparison.heat.object.Rectangles.I
+
+
 def test_a_cell_selects_the_galaxies_in_both_clusters(groups, state):
-    cells = groups.comparison.heat.select_one({"name": CELLS})
-    place = int(np.argmax(cells.data["count"]))
-    left, right = int(cells.data["left"][place]), int(cells.data["right"][place])
-    cells.selected.indices = [place]
+    counts = cells(groups).dimension_values("count")
+    place = int(np.argmax(counts))
+    left, right = (int(cells(groups).dimension_values(side)[place]) for side in ("left", "right"))
+    (stream,) = hv.streams.Stream.registry[cells(groups)]
+    stream.event(index=[place])
     labels = [groups.comparison.clustering(side).labels for side in ("left", "right")]
     expected = np.flatnonzero((labels[0] == left) & (labels[1] == right))
     np.testing.assert_array_equal(state.selection, expected)
-    assert len(expected) == cells.data["count"][place]
+    assert len(expected) == counts[place]
     assert f"{len(expected):,} selected" in groups.comparison.picked.object
 
 
 def test_cells_hold_every_galaxy_once(groups, state):
-    cells = groups.comparison.heat.select_one({"name": CELLS})
-    assert cells.data["count"].sum() == len(state.bundle)
+    assert cells(groups).dimension_values("count").sum() == len(state.bundle)
     groups.left = "k512-paper-8x8/index"
-    assert cells.data["count"].sum() == len(state.bundle)
+    assert cells(groups).dimension_values("count").sum() == len(state.bundle)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -26,7 +26,7 @@ from galaxy_explorer.explorer.pages.deconvolution import (
     with_bar,
 )
 from galaxy_explorer.explorer.pages.registry import has_psf_model
-from galaxy_explorer.explorer.plots.models import profile_figure, update_profiles
+from galaxy_explorer.explorer.plots.models import radial_profiles
 from galaxy_explorer.explorer.state import ExplorerState
 from tests.deconvolution.scenes import gaussian
 from tests.small_psf_bundle import write_small_hst_survey, write_small_psf_bundle
@@ -95,10 +95,8 @@ def test_the_profile_of_a_gaussian_falls_as_it_should() -> None:
     radius, value = profile(gaussian(sigma=6), 0.06)
     expected = value[0] * np.exp(-0.5 * (radius / 0.36) ** 2)
     assert value[:20] == pytest.approx(expected[:20], rel=0.12)
-    plot = profile_figure()
-    update_profiles(plot, {"truth": (radius, value)})
-    shown = {item.label.value for item in plot.legend[0].items if item.visible}
-    assert shown == {"truth"}
+    line = radial_profiles({"truth": (radius, 1000 * value)}).Curve.Truth
+    assert line.dimension_values("v")[:20] == pytest.approx(1000 * value[:20])
 
 
 def test_the_bar_is_an_arcsec_long() -> None:

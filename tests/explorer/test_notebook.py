@@ -155,6 +155,43 @@ def test_scripts_are_brought_into_a_notebook_and_into_nothing_else(monkeypatch, 
 
 
 def test_every_part_of_the_cell_has_the_ink_of_the_notebook(explorer) -> None:
-    side = explorer._view[1]
+    side = explorer._view[1][1]
     assert all(COLOURS in part.stylesheets for part in side.select(pn.widgets.Widget))
     assert all(COLOURS in part.stylesheets for part in side.select(PictureSheet))
+
+
+def test_figures_follow_what_is_selected_and_chosen(explorer, bundle) -> None:
+    figure = explorer.figures.histogram()
+
+    def shown() -> int:
+        return int(figure[()].Rectangles.I.dimension_values("count").sum())
+
+    known = explorer.state.t_classes >= 0
+    assert shown() == known.sum()
+    explorer.state.select([1, 2, 3], "three")
+    assert shown() == known[[1, 2, 3]].sum()
+    places = explorer.figures.map()
+    assert len(places[()].Points.II) == 3
+    explorer.state.clear()
+    assert len(places[()].Points.II) == 0
+
+
+@pytest.mark.parametrize("name", ["histogram", "map", "trend", "tradeoff", "contingency", "flow"])
+def test_each_figure_is_handed_out_and_saved_as_vectors(explorer, name, tmp_path) -> None:
+    figure = getattr(explorer.figures, name)()
+    explorer.figures.save(figure, tmp_path / "figure.pdf")
+    assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_figure_is_saved_by_its_ending(explorer, tmp_path) -> None:
+    with pytest.raises(ValueError, match="png, svg, pdf"):
+        explorer.figures.save(explorer.figures.tradeoff(), tmp_path / "figure.exe")
+    assert not (tmp_path / "figure.exe").exists()
+
+
+def test_a_cell_whose_kernel_answers_is_told_so(explorer, monkeypatch) -> None:
+    (notice,) = explorer._view.select(notebook.KernelNotice)
+    told = []
+    monkeypatch.setattr(notice, "_send_msg", told.append)
+    notice._handle_msg({"ready": True})
+    assert told == [{"alive": True}]

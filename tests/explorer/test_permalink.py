@@ -102,6 +102,7 @@ def test_links_of_before_are_understood(bundle, selections) -> None:
         assert now in PAGES
         assert restore(ExplorerState(bundle), {"page": page, **words}, selections) == []
 
+
 def test_a_link_reopens_a_codebook(bundle, state, selections) -> None:
     state.param.update(codes="16", way="gradients", code_map="16", unfolded="curves")
     query = link_query(state, "codebooks", selections)

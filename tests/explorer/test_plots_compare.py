@@ -7,16 +7,13 @@ from hypothesis import strategies as st
 
 from galaxy_explorer.clustering.validation import compare_labels
 from galaxy_explorer.explorer.plots.clusterings import (
-    CELLS,
     DIVERGING,
     MEMBERS,
     cell_columns,
     contingency,
-    contingency_figure,
     density,
     place_figure,
     residual_pictures,
-    update_contingency,
     update_place,
 )
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR
@@ -71,18 +68,14 @@ def test_each_cell_names_its_own_clusters(pairs):
         assert count == table[a, b]
 
 
-def test_figure_follows_the_order_of_the_clusters():
-    plot = contingency_figure()
+def test_the_cells_follow_the_order_of_the_clusters():
     table = contingency([0, 0, 1, 2], [1, 1, 0, 1], n=3)
-    update_contingency(plot, table, [2, 0, 1], [1, 0])
-    source = plot.select_one({"name": CELLS})
-    cells = {
-        (int(x), int(y)): int(n)
-        for x, y, n in zip(*map(source.data.get, "xy"), source.data["count"], strict=True)
-    }
+    made = cell_columns(table, [2, 0, 1], [1, 0])
+    places = zip(made["x"], made["y"], made["count"], strict=True)
+    cells = {(int(x), int(y)): int(n) for x, y, n in places}
     assert cells == {(0, 0): 1, (0, 1): 2, (1, 2): 1}
-    assert plot.yaxis[0].major_label_overrides[0] == "2"
-    assert source.data["of_left"] == ["100 %"] * 3
+    assert made["of_left"].tolist() == [1, 2, 1]
+    assert made["of_right"].tolist() == [3, 3, 1]
 
 
 def test_same_partition_agrees_whatever_its_numbers():

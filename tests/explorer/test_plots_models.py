@@ -2,21 +2,16 @@ from __future__ import annotations
 
 import dataclasses
 
+import holoviews as hv
 import pytest
 from msgspec.structs import replace
 
 from galaxy_explorer.explorer.pages.codebooks.curves import Tradeoff, Training, rule_table
 from galaxy_explorer.explorer.plots.models import (
-    CURVES,
-    POINTS,
-    RULE,
-    SERIES,
-    curve_columns,
-    rule_columns,
+    tradeoff,
     tradeoff_columns,
-    tradeoff_figure,
     tradeoff_points,
-    update_tradeoff,
+    training_curves,
 )
 from galaxy_explorer.explorer.widgets.controls import model_choices, named_galaxies, report_models
 
@@ -56,34 +51,37 @@ def test_points_without_a_figure_are_left_out(evaluated):
 
 
 def test_the_axes_hold_every_bar_and_lines_run_from_few_codes_to_many(bundle):
-    plot = tradeoff_figure()
     columns = tradeoff_columns(bundle, tradeoff_points(bundle), "eta2")
-    update_tradeoff(plot, columns, "η² of T")
-    update_tradeoff(plot, columns, "η² of T")
+    plot = hv.render(tradeoff(columns, "η² of T"), backend="bokeh")
     assert plot.x_range.start <= min(columns["left"]) <= max(columns["right"]) <= plot.x_range.end
     assert plot.y_range.start <= min(columns["low"]) <= max(columns["high"]) <= plot.y_range.end
-    assert sum(type(layer).__name__ == "Arrow" for layer in plot.center) == 1
-    assert len(plot.select_one({"name": SERIES}).data["x"]) == len(set(columns["kind"]))
-    assert len(plot.select_one({"name": POINTS}).data["x"]) == len(columns["x"])
+    words = {item.label["value"] for item in plot.legend[0].items}
+    assert words == set(columns["kind"])
 
 
 def test_models_without_a_codebook_are_always_among_the_points(bundle):
     view = Tradeoff(bundle)
     view.features = "codes"
     view.features = "index"
-    words = view.figure.select_one({"name": POINTS}).data["words"]
+    points = [part for part in view.figure.object if isinstance(part, hv.Scatter) and part.label]
+    words = [text for part in points for text in part.dimension_values("words")]
     assert any("ConvAE" in text for text in words)
     assert all("index" in text or "ConvAE" in text for text in words)
 
 
+def parts(figure, kind):
+    return [part for part in figure if isinstance(part, kind) and len(part)]
+
+
 def test_each_training_has_a_curve_and_a_ring_where_the_rule_was_met(bundle):
     models = list(bundle.models.values())
-    curves, rings = curve_columns(models, "nmse"), rule_columns(models, "nmse")
-    assert len(curves["x"]) == len(models)
-    met = [model for model in models if model.early_stop_step is not None]
-    assert rings["x"] == [model.early_stop_step for model in met]
+    figure = training_curves(models, "NMSE")
+    assert len(parts(figure, hv.Curve)) == len(models)
+    met = [model.early_stop_step for model in models if model.early_stop_step is not None]
+    rings = [float(ring.dimension_values("step")[0]) for ring in parts(figure, hv.Scatter)]
+    assert rings == met
     without = [model for model in models if model.kind == "convae"]
-    assert curve_columns(without, "perplexity")["x"] == []
+    assert not parts(training_curves(without, "Perplexity"), hv.Curve)
 
 
 def test_the_table_says_what_stopping_would_have_cost(bundle):
@@ -98,11 +96,13 @@ def test_curves_follow_the_models_and_the_switch(bundle):
     view = Training(bundle, models=["k16-modern-8x8"])
     assert view.view.visible
     view.models = ["k16-modern-8x8", "k512-modern-8x8"]
-    assert len(view.figure.select_one({"name": CURVES}).data["x"]) == 2
+    assert len(parts(view.figure.object, hv.Curve)) == 2
     view.figure_of = "Codes that changed"
-    assert view.figure.yaxis.axis_label == "Codes that changed"
-    met = [view.bundle.models[name].early_stop_step for name in view.models]
-    assert view.figure.select_one({"name": RULE}).data["x"] == [step for step in met if step]
+    shown = parts(view.figure.object, hv.Curve)
+    curves = [view.bundle.models[name].curve for name in view.models]
+    assert [line.dimension_values("value").tolist() for line in shown] == [
+        [row["codes_changed"] for row in curve] for curve in curves
+    ]
 
 
 def test_the_models_of_the_report_are_found_where_there_are_any(bundle):

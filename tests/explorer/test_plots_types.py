@@ -11,13 +11,10 @@ from hypothesis import strategies as st
 from galaxy_explorer.clustering.summary import ClusterSummary, ordered
 from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colours
 from galaxy_explorer.explorer.plots.ttype_histogram import (
-    T_SOURCE,
     format_histogram,
     format_number,
     histogram_columns,
     panels,
-    t_histogram,
-    update_t_histogram,
     wilson_interval,
 )
 from galaxy_explorer.explorer.state import ExplorerState
@@ -59,10 +56,8 @@ def test_bars_and_galaxies_without_t_add_up_to_any_selection(bundle, data):
     rows = data.draw(st.sets(st.integers(0, len(bundle) - 1)))
     state.select(rows, "drawn")
     counts, no_t = state.ttype_histogram(state.selection)
-    plot = t_histogram(counts, no_t)
-    bars = plot.select_one({"name": T_SOURCE}).data["count"]
-    written = int(plot.select_one({"name": "no_t"}).data["text"][0].replace(",", ""))
-    assert bars.sum() + written == len(rows) == len(state.selection)
+    bars = histogram_columns(counts)["count"]
+    assert bars.sum() + no_t == len(rows) == len(state.selection)
 
 
 def test_wilson_interval_of_five_in_ten():
@@ -84,20 +79,6 @@ def test_reference_is_scaled_to_as_many_galaxies():
     columns = histogram_columns([1, 2, 3, 4, 0, 0, 0, 0, 0, 0], reference=[10] * 10)
     assert columns["expected"].sum() == pytest.approx(10)
     assert np.isnan(histogram_columns([1] * 10)["expected"]).all()
-
-
-def test_update_shows_other_galaxies_in_the_same_figure():
-    plot = t_histogram([1] * 10, 3)
-    update_t_histogram(plot, [0, 0, 0, 0, 0, 0, 0, 0, 0, 1200], 1234, reference=[5] * 10)
-    columns = plot.select_one({"name": T_SOURCE}).data
-    assert list(columns["count"]) == [0] * 9 + [1200]
-    assert plot.select_one({"name": "no_t"}).data["text"][0] == "1,234"
-    assert plot.y_range.end > columns["high"].max()
-
-
-def test_no_galaxies_make_an_empty_figure():
-    plot = t_histogram([0] * 10, 0)
-    assert plot.y_range.end == 1
 
 
 def test_histogram_in_words():

@@ -12,19 +12,21 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from galaxy_explorer.bundle.evaluation import ROW_FIELDS, VERDICTS
+from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.pages.claims import ClaimsPage, cards, verdict_counts
 from galaxy_explorer.explorer.pages.scoreboard import (
     ALL,
     ScoreboardPage,
+    choice_words,
     costs_table,
     csv_bytes,
-    curves,
     ecsv_bytes,
     groups,
     matching,
     targets_table,
     values_of,
 )
+from galaxy_explorer.explorer.plots.models import number_of_clusters
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.intervals import (
     common_axis,
@@ -32,6 +34,7 @@ from galaxy_explorer.explorer.widgets.intervals import (
     format_interval,
     interval_html,
 )
+from galaxy_explorer.explorer.wording import QUESTION_WORDS, format_entry
 from tests.small_evaluation import small_evaluation
 
 HOSTILE = "<script>alert(1)</script>"
@@ -84,17 +87,30 @@ def test_an_interval_in_words():
 def test_each_row_is_in_one_group_and_the_best_comes_first(bundle, evaluation):
     made = groups(bundle, evaluation.rows, "")
     assert sum(len(group["rows"]) for group in made) == len(evaluation.rows)
-    assert len({(group["question"], group["figure"]) for group in made}) == len(made)
+    assert len({group["label"] for group in made}) == len(made)
+    assert [group["question"] for group in made if group["question"]] == [
+        QUESTION_WORDS[name] for name in values_of(evaluation.rows, "question")
+    ]
     for group in made:
-        values = [row["sort"][-1] for row in group["rows"]]
-        worst_last = sorted(values, reverse="less is better" not in group["note"])
-        assert values == worst_last
+        values = [float(row["value"].replace("−", "-").replace(",", "")) for row in group["rows"]]
+        assert values == sorted(values, reverse="less is better" not in group["note"])
+
+
+def test_rows_are_cut_off_and_sorted_as_asked(bundle, evaluation):
+    few = groups(bundle, evaluation.rows, "", "features", 2)
+    every = groups(bundle, evaluation.rows, "", "features")
+    for short, whole in zip(few, every, strict=True):
+        assert short["rows"] == whole["rows"][:2]
+        left = len(whole["rows"]) - len(short["rows"])
+        assert short["more"] == (f"{left:,} more rows" if left else "")
+        features = [row["features"].replace("–", "") for row in whole["rows"]]
+        assert features == sorted(features)
 
 
 def test_a_row_without_a_value_comes_last(bundle, evaluation):
     rows = [replace(evaluation.rows[0], value=None), *evaluation.rows[7:21:7]]
     made = groups(bundle, rows, "")
-    assert [row["cells"][-1] for group in made for row in group["rows"]][-1] == "–"
+    assert [row["value"] for group in made for row in group["rows"]][-1] == "–"
 
 
 def test_filters_keep_what_has_every_chosen_value(evaluation):
@@ -109,9 +125,11 @@ def test_the_recommended_clustering_is_marked(bundle, evaluation):
     made = groups(
         bundle, matching(evaluation.rows, {"question": "agreement"}), "k16-modern-8x8/codes"
     )
-    marked = [row["sort"][:2] for group in made for row in group["rows"] if row["recommended"]]
+    marked = [row for group in made for row in group["rows"] if row["recommended"]]
     assert marked
-    assert {tuple(pair) for pair in marked} == {("k16-modern-8x8", "codes")}
+    assert {(row["model"], row["features"]) for row in marked} == {
+        (format_entry(bundle, "k16-modern-8x8"), "codes")
+    }
 
 
 def test_a_csv_file_reads_back_equal(evaluation):
@@ -147,8 +165,9 @@ def test_the_page_opens_with_the_hubble_type(page):
     page.question = ALL
     assert len(page.rows()) == len(page.evaluation.rows)
     page.features = "index"
-    shown = [row for group in page.tables.groups for row in group["rows"]]
-    assert len(shown) == len(page.rows()) < len(page.evaluation.rows)
+    page.all_rows = True
+    shown = page.tables.object.count('<th scope="row"')
+    assert shown == len(page.rows()) < len(page.evaluation.rows)
 
 
 def test_downloads_hold_what_is_shown(page):
@@ -165,9 +184,9 @@ def test_parts_show_targets_curves_and_costs(bundle, evaluation):
     assert table.count("<tr") == len(evaluation.targets) + 1
     assert "✓ met" in table
     assert "✗ missed" in table
-    drawn = curves(bundle, evaluation.number_of_clusters)
-    assert drawn.count("<polyline") == len(evaluation.number_of_clusters[0].curves)
-    assert "k = 5" in drawn
+    one = evaluation.number_of_clusters[0]
+    assert "k = 5" in choice_words(bundle, one)
+    assert len(number_of_clusters(one)) == len([name for name in one.curves if ", " not in name])
     assert f"{sum(cost.seconds for cost in evaluation.costs):,.1f} s" in costs_table(
         evaluation.costs
     )
@@ -178,10 +197,13 @@ def test_no_text_of_an_evaluation_becomes_html(bundle, evaluation):
                     explanation=HOSTILE, section=HOSTILE)  # fmt: skip
     claim = replace(claim, figures=(replace(claim.figures[0], name=HOSTILE, unit=HOSTILE),))
     target = replace(evaluation.targets[0], name=HOSTILE, note=HOSTILE)
-    choice = replace(evaluation.number_of_clusters[0], verdict=HOSTILE, rule=HOSTILE, model=HOSTILE)
     cost = replace(evaluation.costs[0], stage=HOSTILE)
+    row = replace(evaluation.rows[0], note=HOSTILE, features=HOSTILE, clusterer=HOSTILE)
     shown = (
-        cards([claim]) + targets_table([target]) + curves(bundle, [choice]) + costs_table([cost])
+        cards([claim])
+        + targets_table([target])
+        + costs_table([cost])
+        + render("scoreboard.groups", groups=groups(bundle, [row], ""))
     )
     assert "<script" not in shown
     assert shown.count("&lt;script") >= 10

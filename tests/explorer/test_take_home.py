@@ -13,7 +13,6 @@ from PIL import Image
 
 from galaxy_explorer.explorer.export.dialog import ExportDialog, file_name
 from galaxy_explorer.explorer.links import restore
-from galaxy_explorer.explorer.plots.print import map_figure, types_figure
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.detail import sky_links
 from galaxy_explorer.explorer.widgets.results import SearchResults, publish_results
@@ -80,11 +79,16 @@ def test_figures_are_drawn(home, state, kind) -> None:
             assert data.startswith(b"%PDF")
 
 
-def test_the_same_figure_has_the_same_bytes(bundle) -> None:
-    clustering = bundle.clusterings[bundle.manifest.default_clustering]
-    maps = [map_figure(clustering, np.arange(3), "t", "s", "svg") for _ in range(2)]
-    assert maps[0] == maps[1]
-    assert b"(2 without T)" in types_figure(np.arange(10), 2, "t", "s", "svg")
+def test_the_same_figure_has_the_same_bytes(home) -> None:
+    first, second = (home.prepare_types("svg")() for _ in range(2))
+    assert first == second
+
+
+def test_the_map_is_taken_as_it_is_coloured(home, state) -> None:
+    pictures = []
+    for state.colour_by in ("cluster", "ttype"):
+        pictures.append(np.array(Image.open(io.BytesIO(home.prepare_map("png")()[1]))))
+    assert pictures[0].shape != pictures[1].shape or (pictures[0] != pictures[1]).any()
 
 
 @pytest.mark.parametrize("words", ["../../etc/passwd", "a\r\nb: c", "", "é" * 500, "x" * 500])

@@ -25,6 +25,7 @@ from galaxy_explorer.errors import NoHub, in_words
 from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.links import link_query
+from galaxy_explorer.explorer.plots.print import PICTURES, printed
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import CopyTexts, HtmlPane
 from galaxy_explorer.explorer.widgets.controls import Downloads, Made
@@ -122,7 +123,6 @@ class SampLink:
         self._sent.clear()
 
 
-PICTURES = ["png", "svg", "pdf"]
 MAX_NAME = 60
 
 
@@ -137,8 +137,8 @@ class ExportDialog(pn.viewable.Viewer):
         self.heading = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width")
         self.texts = CopyTexts(margin=(8, 0, 0, 0))
         self.table = Downloads("Table", list(FORMATS), self.prepare_table)
-        self.map = Downloads("Map", PICTURES, self.prepare_map)
-        self.types = Downloads("Hubble types", PICTURES, self.prepare_types)
+        self.map = Downloads("Map", list(PICTURES), self.prepare_map)
+        self.types = Downloads("Hubble types", list(PICTURES), self.prepare_types)
         parts = [self.table.buttons, self.map.buttons, self.types.buttons]
         self.dialog = pmui.Dialog(
             pn.Column(
@@ -230,31 +230,30 @@ class ExportDialog(pn.viewable.Viewer):
 
         return make
 
-    def _format_figure(self) -> tuple[str, str]:
-        _, words = self._chosen()
-        bundle = self.state.bundle
-        source = f"{SOFTWARE}, bundle {bundle.name} {bundle.hash[:12]}, {self.state.clustering}"
-        return words, source
-
     def prepare_map(self, kind: str) -> Callable[[], Made]:
-        """The map as a figure, to be made in a thread."""
-        from galaxy_explorer.explorer.plots.print import map_figure
-
-        words, source = self._format_figure()
-        clustering = self.state.bundle.clusterings[self.state.clustering]
-        draw = partial(map_figure, clustering, self.state.selection, words, source, kind)
-        name = file_name(self.state.bundle.name, f"map-{words}")
-        return lambda: (name, draw())
+        """The map as it is shown, as a figure, to be made in a thread."""
+        state = self.state
+        coordinates = state.bundle.clusterings[state.clustering].coordinates
+        shown = coordinates, self.context.colours(state), state.selection
+        return self._figure("map", lambda figures: figures.galaxy_map(*shown), kind)
 
     def prepare_types(self, kind: str) -> Callable[[], Made]:
         """The Hubble types as a figure, to be made in a thread."""
-        from galaxy_explorer.explorer.plots.print import types_figure
+        shown = self.state.ttype_histogram(self._chosen()[0])
+        return self._figure("types", lambda figures: figures.t_histogram(*shown), kind)
 
-        words, source = self._format_figure()
-        counts, no_t = self.state.ttype_histogram(self._chosen()[0])
-        draw = partial(types_figure, counts, no_t, words, source, kind)
-        name = file_name(self.state.bundle.name, f"types-{words}")
-        return lambda: (name, draw())
+    def _figure(self, name: str, draw: Callable[[Any], Any], kind: str) -> Callable[[], Made]:
+        _, words = self._chosen()
+        bundle = self.state.bundle
+        source = f"{SOFTWARE}, bundle {bundle.name} {bundle.hash[:12]}, {self.state.clustering}"
+
+        def make() -> Made:
+            from galaxy_explorer.explorer.plots import figures  # HoloViews: when it is asked for
+
+            data = printed(lambda: draw(figures), words, source, kind)
+            return file_name(bundle.name, f"{name}-{words}"), data
+
+        return make
 
 
 async def _said(work: Callable[..., None], *arguments: Any) -> None:

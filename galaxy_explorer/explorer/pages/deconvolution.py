@@ -32,10 +32,11 @@ from galaxy_explorer.explorer.pictures.display import (
     render_stamps,
 )
 from galaxy_explorer.explorer.plots.clusterings import residual_pictures
-from galaxy_explorer.explorer.plots.models import mtf_figure, profile_figure, update_profiles
+from galaxy_explorer.explorer.plots.models import mtf, radial_profiles
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import HtmlPane, PictureStrips
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT
+from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.survey.store import Survey
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ class DeconvolutionPage(pn.viewable.Viewer):
         self.found = read_deconvolution(state.bundle)
         self.scenes: Scenes | None = None
         self.table = PictureStrips(self.on_message)
-        self.profiles = profile_figure()
+        self.profiles = FigurePane(min_height=300)
         self.words = HtmlPane("", stylesheets=[STYLES], margin=0, sizing_mode="stretch_width")
         self.task = LatestTask(self.prepare, self.fill)
         self.param.watch(self.task.ask, "page")
@@ -259,8 +260,7 @@ class DeconvolutionPage(pn.viewable.Viewer):
             margin=(0, 0, 4, 0), sizing_mode="stretch_width",
         )  # fmt: skip
         left = pn.Column(
-            self.words, pn.pane.Bokeh(self.profiles, sizing_mode="stretch_width", margin=0),
-            sizing_mode="stretch_width", styles=HALF,
+            self.words, self.profiles, sizing_mode="stretch_width", styles=HALF
         )  # fmt: skip
         parts = [left] if self.found is None else [left, psf_band(self.found.band)]
         title = render("parts.title", words="Deconvolution")
@@ -348,7 +348,7 @@ class DeconvolutionPage(pn.viewable.Viewer):
             return
         scale, pictures = self.source.scale_arcsec, self.scenes.pictures
         made = {k: profile(pictures[k][self.chosen], scale) for k in LIGHT_KINDS if k in pictures}
-        update_profiles(self.profiles, made)
+        self.profiles.object = radial_profiles(made)
         chi2 = self.scenes.chi2.get(RECONVOLVED)
         fit = "" if chi2 is None else f", reduced χ² re-convolved {chi2[self.chosen]:.2f}"
         words = f"Radial profile of {self.scenes.names[self.chosen]}{fit}"
@@ -360,7 +360,7 @@ def psf_band(band: Band) -> pn.Column:
     words = render("pages.psf_band", limit=f"{band.limit_cycles_per_arcsec:.2f}")
     return pn.Column(
         HtmlPane(words, stylesheets=[STYLES], margin=0, sizing_mode="stretch_width"),
-        pn.pane.Bokeh(mtf_figure(band), sizing_mode="stretch_width", margin=0),
+        FigurePane(mtf(band)),
         sizing_mode="stretch_width", styles=HALF,
     )  # fmt: skip
 

@@ -25,11 +25,6 @@ def has_code_maps(context: AppContext) -> bool:
     return any(AUTOENCODERS[model.kind].maps > 0 for model in models)
 
 
-def has_several_models(context: AppContext) -> bool:
-    """Whether there is anything to compare."""
-    return len(context.bundle.models) > 1
-
-
 def has_psf_model(context: AppContext) -> bool:
     """Whether a model of the bundle has the PSF layer."""
     return psf_model_name(context.bundle) is not None

@@ -25,9 +25,11 @@ from galaxy_explorer.bundle.evaluation import (
     NumberOfClusters,
     Target,
 )
-from galaxy_explorer.explorer.assets import Html, render
-from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane, ScoreGroups
+from galaxy_explorer.explorer.assets import Html, asset, render
+from galaxy_explorer.explorer.plots.models import number_of_clusters
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES, STYLES, HtmlPane
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, Downloads, Made
+from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.explorer.widgets.intervals import (
     Axis,
     common_axis,
@@ -51,7 +53,6 @@ if TYPE_CHECKING:
 
 
 MET = {1: ("✓", "met"), 0: ("✗", "missed"), None: ("–", "not measured")}
-WIDTH, HEIGHT = 150, 60
 
 
 def targets_table(targets: Sequence[Target]) -> Html:
@@ -69,43 +70,11 @@ def targets_table(targets: Sequence[Target]) -> Html:
     return render("scoreboard.targets", rows=rows)
 
 
-def curves(bundle: Bundle, choices: Sequence[NumberOfClusters]) -> Html:
-    """Curves over the number of clusters k, one small drawing each, with the verdict in words."""
-    shown = Html()
-    for one in choices:
-        k = "no single k" if one.recommended is None else f"k = {one.recommended}"
-        parts = (format_entry(bundle, one.model), one.features, one.clusterer)
-        drawn = [curve_values(name, one.k, vs, one.recommended) for name, vs in one.curves.items()]
-        shown += render(
-            "scoreboard.choice", title=f"{', '.join(filter(None, parts))}: {k}",
-            verdict=one.verdict, rule=one.rule, curves=[curve for curve in drawn if curve],
-        )  # fmt: skip
-    return shown
-
-
-def curve_values(
-    name: str, k: Sequence[int], values: Sequence[float | None], recommended: int | None
-) -> dict[str, str]:
-    """A curve over k as an SVG wants it; empty where nothing was measured."""
-    points = [(at, value) for at, value in zip(k, values, strict=True) if value is not None]
-    if not points:
-        return {}
-    low, high = min(value for _, value in points), max(value for _, value in points)
-    span, wide = (high - low) or 1.0, (k[-1] - k[0]) or 1
-
-    def place(at: float, value: float) -> str:
-        x, y = WIDTH * (at - k[0]) / wide, HEIGHT * (1 - (value - low) / span)
-        return f"{x:.1f},{y:.1f}"
-
-    words = f"{name}: from {format_figure(points[0][1])} at k = {points[0][0]} to "
-    words += f"{format_figure(points[-1][1])} at k = {points[-1][0]}"
-    return {
-        "name": name, "range": f"{format_figure(low)} to {format_figure(high)}", "words": words,
-        "box": f"-4 -6 {WIDTH + 8} {HEIGHT + 12}", "bottom": f"{HEIGHT + 4}",
-        "chosen": "" if recommended is None else f"{WIDTH * (recommended - k[0]) / wide:.1f}",
-        "points": " ".join(place(at, value) for at, value in points),
-        "first": f"k = {k[0]}", "last": f"{k[-1]}",
-    }  # fmt: skip
+def choice_words(bundle: Bundle, one: NumberOfClusters) -> str:
+    """What was clustered, and the number of clusters that its curves recommend."""
+    k = "no single k" if one.recommended is None else f"k = {one.recommended}"
+    parts = (format_entry(bundle, one.model), one.features, one.clusterer)
+    return f"{', '.join(filter(None, parts))}: {k}"
 
 
 def costs_table(costs: Sequence[Cost]) -> Html:
@@ -124,6 +93,17 @@ def costs_table(costs: Sequence[Cost]) -> Html:
 ALL = ""
 """The choice that filters nothing."""
 FILTERS = ("question", "model", "features", "clusterer")
+BEST_FIRST = "the best first"
+_ORDER_KEYS: dict[str, Callable[[EvaluationRow], Any]] = {
+    BEST_FIRST: lambda _: 0,
+    "model": lambda row: row.model,
+    "features": lambda row: row.features,
+    "clusterer": lambda row: row.clusterer,
+    "number of clusters": lambda row: row.clusters or 0,
+}
+"""Orders of the rows of a figure; rows that are alike in them stay the best first."""
+SHOWN_ROWS = 12
+"""Of a figure, unless all are asked for."""
 BETTER = {"higher": "more is better", "lower": "less is better", "": ""}
 
 
@@ -139,62 +119,79 @@ def values_of(rows: Iterable[EvaluationRow], name: str) -> list[str]:
     return [q for q in QUESTIONS if q in found] if name == "question" else [v for v in found if v]
 
 
-def groups(bundle: Bundle, rows: Sequence[EvaluationRow], recommended: str) -> list[dict[str, Any]]:
-    """One group for each figure: its heading, its axis, and its rows, the best first.
+def groups(
+    bundle: Bundle,
+    rows: Sequence[EvaluationRow],
+    recommended: str,
+    order: str = BEST_FIRST,
+    most: int | None = None,
+) -> list[dict[str, Any]]:
+    """One group for each figure: its heading, its axis, and its rows in an order, at most so many.
 
     recommended: "<model>/<features>" of the clustering that the bundle recommends.
     """
     by_figure: dict[tuple[str, str], list[EvaluationRow]] = {}
     for row in sorted(rows, key=lambda row: QUESTIONS.index(row.question)):
         by_figure.setdefault((row.question, row.figure), []).append(row)
-    return [
-        group_values(bundle, question, figure, own, recommended)
-        for (question, figure), own in by_figure.items()
-    ]
+    made, before = [], ""
+    for (question, figure), own in by_figure.items():
+        shown = sorted(_best_first(own), key=_ORDER_KEYS[order])
+        left = len(shown) - len(shown[:most])
+        made.append(
+            {
+                **group_values(bundle, figure, shown[:most], own, recommended),
+                "question": QUESTION_WORDS[question] if question != before else "",
+                "label": f"{figure_title(figure)}: {QUESTION_WORDS[question]}",
+                "more": f"{left:,} more rows" if left else "",
+            }
+        )
+        before = question
+    return made
+
+
+def _best_first(rows: list[EvaluationRow]) -> list[EvaluationRow]:
+    sign = 1 if rows[0].better == "lower" else -1
+    return sorted(rows, key=lambda row: (row.value is None, sign * (row.value or 0.0)))
 
 
 def group_values(
-    bundle: Bundle, question: str, figure: str, rows: list[EvaluationRow], recommended: str
+    bundle: Bundle,
+    figure: str,
+    shown: Sequence[EvaluationRow],
+    rows: Sequence[EvaluationRow],
+    recommended: str,
 ) -> dict[str, Any]:
-    """One figure: its heading, its axis, and its rows."""
+    """One figure: its heading, the axis of all its rows, and the rows that are shown."""
     parts = ("value", "low", "high", "chance", "ceiling")
     axis = common_axis(getattr(row, part) for row in rows for part in parts)
     first = rows[0]
-    sign = 1 if first.better == "lower" else -1
-    best_first = sorted(rows, key=lambda row: (row.value is None, sign * (row.value or 0.0)))
     notes = [first.unit, BETTER.get(first.better, ""), f"split: {first.split}"]
     return {
-        "question": QUESTION_WORDS[question],
         "figure": figure_title(figure),
         "explanation": explanation(figure),
         "note": " · ".join(note for note in notes if note),
         "axis": [format_figure(axis[0]), format_figure(axis[1])],
-        "rows": [row_values(bundle, row, axis, recommended) for row in best_first],
+        "rows": [row_values(bundle, row, axis, recommended) for row in shown],
     }
 
 
 def row_values(bundle: Bundle, row: EvaluationRow, axis: Axis, recommended: str) -> dict[str, Any]:
     """One row of a figure, with its interval drawn."""
-    marks = interval_html(
-        row.value, row.low, row.high, axis=axis, chance=row.chance, ceiling=row.ceiling
-    )
     # What a row rests on, in a line.
     parts = [f"{row.n:,} galaxies or runs", f"{row.seed_count} training(s)"]
     parts += [f"chance {format_figure(row.chance)}"] * (row.chance is not None)
     parts += [f"ceiling {format_figure(row.ceiling)}"] * (row.ceiling is not None)
-    words = " · ".join([*parts, *([row.note] if row.note else [])])
     return {
-        "cells": [
-            format_entry(bundle, row.model),
-            row.features or "–",
-            CLUSTERER_WORDS.get(row.clusterer, row.clusterer) or "–",
-            "" if row.clusters is None else str(row.clusters),
-            format_figure(row.value),
-        ],
-        "sort": [row.model, row.features, row.clusterer, row.clusters, row.value],
+        "model": format_entry(bundle, row.model),
+        "features": row.features or "–",
+        "clusterer": CLUSTERER_WORDS.get(row.clusterer, row.clusterer) or "–",
+        "k": "" if row.clusters is None else str(row.clusters),
+        "value": format_figure(row.value),
         "interval": format_interval(row.low, row.high),
-        "marks": str(marks),
-        "words": words,
+        "marks": interval_html(
+            row.value, row.low, row.high, axis=axis, chance=row.chance, ceiling=row.ceiling
+        ),
+        "words": " · ".join([*parts, *([row.note] if row.note else [])]),
         "recommended": f"{row.model}/{row.features}" == recommended and bool(row.clusterer),
     }
 
@@ -219,6 +216,8 @@ def ecsv_bytes(rows: Sequence[EvaluationRow], evaluation: Evaluation, bundle: Bu
     return encode_table(table, "ecsv")
 
 
+TABLE_STYLES = [STYLES, asset("intervals.css")]
+CURVE = {"flex": "1 1 300px", "min-width": "0"}
 FIRST_QUESTION = "agreement"
 EVERY = {
     "question": "every question",
@@ -235,11 +234,14 @@ class ScoreboardPage(pn.viewable.Viewer):
     model: Any = param.Selector(doc="Model; empty: every model.")
     features: Any = param.Selector(doc="Features; empty: all.")
     clusterer: Any = param.Selector(doc="Clusterer; empty: every clusterer.")
+    order: Any = param.Selector(default=BEST_FIRST, objects=list(_ORDER_KEYS), doc="Of the rows.")
+    all_rows = param.Boolean(default=False, doc="Whether to show all rows of each figure.")
+    choice: Any = param.Selector(doc="Clustering whose curves over k are shown.")
 
     def __init__(self, state: ExplorerState, _context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
-        self.tables = ScoreGroups()
+        self.tables = HtmlPane("", stylesheets=TABLE_STYLES, sizing_mode="stretch_width")
         self.count = _html("")
         self.downloads = Downloads("Download these as", ["csv", "ecsv"], self.prepare_file)
         evaluation: Evaluation | None = state.bundle.evaluation
@@ -253,14 +255,22 @@ class ScoreboardPage(pn.viewable.Viewer):
             self.param[name].objects = [ALL, *values]
             first = name == "question" and FIRST_QUESTION in values
             setattr(self, name, FIRST_QUESTION if first else ALL)
-        self.param.watch(self._show, list(FILTERS))
+        self.param.watch(self._show, [*FILTERS, "order", "all_rows"])
         self._show()
         bar = pn.Row(
-            self.count, self.downloads.buttons, sizing_mode="stretch_width", margin=0,
+            self.count, self.downloads.buttons,
+            pmui.Switch.from_param(
+                self.param.all_rows, label="All rows", description="", size="small", margin=0
+            ),
+            sizing_mode="stretch_width", margin=0,
             styles={"flex-wrap": "wrap", "gap": "4px 18px", "align-items": "center"},
         )  # fmt: skip
         self.view = pn.Column(
-            pn.Row(*(self._filter(name) for name in FILTERS), sizing_mode="stretch_width"),
+            pn.Row(
+                *(self._filter(name) for name in FILTERS),
+                self._select("order", "Sorted by", list(self.param.order.objects)),
+                sizing_mode="stretch_width",
+            ),
             bar, self.tables, *self._parts(), sizing_mode="stretch_width", margin=8,
             styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
         )  # fmt: skip
@@ -274,7 +284,9 @@ class ScoreboardPage(pn.viewable.Viewer):
 
     def _show(self, *_: param.parameterized.Event) -> None:
         rows = self.rows()
-        self.tables.groups = groups(self.state.bundle, rows, self.evaluation.recommended)
+        most = None if self.all_rows else SHOWN_ROWS
+        made = groups(self.state.bundle, rows, self.evaluation.recommended, self.order, most)
+        self.tables.object = render("scoreboard.groups", groups=made)
         total = len(self.evaluation.rows)
         words = f"{len(rows):,} of {total:,} figures" if rows else "No figure passes these filters."
         self.count.object = render("scoreboard.count", words=words)
@@ -292,8 +304,11 @@ class ScoreboardPage(pn.viewable.Viewer):
         options = {EVERY[name]: ALL}
         for value in self.param[name].objects[1:]:
             options[self._format_choice(name, value)] = value
+        return self._select(name, name.capitalize(), options)
+
+    def _select(self, name: str, label: str, options: Any) -> pmui.Select:
         return pmui.Select.from_param(
-            self.param[name], label=name.capitalize(), options=options, size="small",
+            self.param[name], label=label, options=options, size="small",
             description="", sizing_mode="stretch_width", margin=(10, 8, 4, 0),
         )  # fmt: skip
 
@@ -304,20 +319,48 @@ class ScoreboardPage(pn.viewable.Viewer):
             return format_entry(self.state.bundle, value)
         return CLUSTERER_WORDS.get(value, value)
 
-    def _parts(self) -> list[pn.pane.HTML]:
-        found, bundle = self.evaluation, self.state.bundle
+    def _parts(self) -> list[pn.viewable.Viewable]:
+        found = self.evaluation
         run = ", ".join(f"{name}: {value}" for name, value in found.settings.items())
-        targets = targets_table(found.targets) if found.targets else ""
-        parts = [
-            ("Targets for the recommended clustering", found.recommended_rule, targets),
-            ("How many clusters?", "", curves(bundle, found.number_of_clusters)),
-            ("What the evaluation cost", run, costs_table(found.costs)),
-        ]
+        targets = targets_table(found.targets) if found.targets else Html()
         return [
-            _html(render("scoreboard.section", title=title, words=words, body=body))
-            for title, words, body in parts
-            if body
+            *_section("Targets for the recommended clustering", found.recommended_rule, targets),
+            *self._number_of_clusters(),
+            *_section("What the evaluation cost", run, costs_table(found.costs)),
         ]
+
+    def _number_of_clusters(self) -> list[pn.viewable.Viewable]:
+        """The verdict and the curves over k of one clustering, and a choice of which."""
+        bundle, made = self.state.bundle, self.evaluation.number_of_clusters
+        if not made:
+            return []
+        names = {choice_words(bundle, one): place for place, one in enumerate(made)}
+        self.param["choice"].objects = list(names.values())
+        recommended = [f"{one.model}/{one.features}" == self.evaluation.recommended for one in made]
+        self.choice = recommended.index(True) if any(recommended) else 0
+        return [
+            *_section("How many clusters?", "", Html(" ")),
+            self._select("choice", "Clustering", names),
+            pn.panel(pn.bind(self._curves, self.param.choice)),
+        ]  # fmt: skip
+
+    def _curves(self, place: int) -> pn.Column:
+        one = self.evaluation.number_of_clusters[place]
+        words = render(
+            "scoreboard.choice", title=choice_words(self.state.bundle, one), verdict=one.verdict,
+            rule=one.rule,
+        )  # fmt: skip
+        panes = [FigurePane(figure, styles=CURVE) for figure in number_of_clusters(one)]
+        return pn.Column(
+            _html(words), pn.FlexBox(*panes, gap="8px", sizing_mode="stretch_width"),
+            sizing_mode="stretch_width",
+        )  # fmt: skip
+
+
+def _section(title: str, words: str, body: Html) -> list[pn.pane.HTML]:
+    """A part of the page with its heading; nothing where there is nothing in it."""
+    shown = render("scoreboard.section", title=title, words=words, body=body)
+    return [_html(shown)] if body else []
 
 
 def _html(content: str) -> pn.pane.HTML:

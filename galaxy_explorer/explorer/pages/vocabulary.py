@@ -39,15 +39,13 @@ from galaxy_explorer.explorer.pictures.display import (
     limits,
     render_stamps,
 )
+from galaxy_explorer.explorer.plots.figures import t_histogram
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, type_colour
-from galaxy_explorer.explorer.plots.ttype_histogram import (
-    format_number,
-    t_histogram,
-    update_t_histogram,
-)
+from galaxy_explorer.explorer.plots.ttype_histogram import format_number
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import CodeMap, HtmlPane, PictureSheet
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, SOURCE_WORDS
+from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.explorer.widgets.tile_sheet import TileSheet
 from galaxy_explorer.explorer.wording import format_model, format_ttype
 from galaxy_explorer.models.registry import AUTOENCODERS
@@ -155,7 +153,7 @@ class VocabularyPage(pn.viewable.Viewer):
         self.users = PictureSheet(self.on_user, tile_width=84, heading="")
         self.code_map = CodeMap(self._on_code, margin=0)
         self.heading = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
-        self.histogram = t_histogram(np.zeros(10, int), 0, height=200)
+        self.histogram = FigurePane()
         self.tasks = (
             LatestTask(self.prepare_grid, self.fill_grid),
             LatestTask(self.prepare_code, self.fill_code),
@@ -284,7 +282,7 @@ class VocabularyPage(pn.viewable.Viewer):
 
     def _show_types(self, counts: NDArray[np.int64], no_t: int) -> None:
         everyone = self.state.ttype_histogram(np.arange(len(self.state.bundle)))[0]
-        update_t_histogram(self.histogram, counts, no_t, reference=everyone)
+        self.histogram.object = t_histogram(counts, no_t, reference=everyone)
 
     def _format_user(self, row: int, places: int) -> str:
         bundle = self.state.bundle
@@ -348,7 +346,7 @@ class VocabularyPage(pn.viewable.Viewer):
         )  # fmt: skip
         opacity.link(self.code_map, value="opacity")
         types = pn.Column(
-            pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", margin=0), opacity,
+            self.histogram, opacity,
             margin=0, sizing_mode="stretch_width", styles={"flex": "1 1 250px", "min-width": "0"},
         )  # fmt: skip
         mapped = pn.Column(

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import colorcet
 import numpy as np
-from bokeh.models import (
-    BoxZoomTool,
-    ColumnDataSource,
-    FixedTicker,
-    HoverTool,
-    Range1d,
-    ResetTool,
-    TapTool,
-)
+from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
+from galaxy_explorer.clustering.summary import ordered
 from galaxy_explorer.explorer.pictures.display import without_colour
-from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, describe
-from galaxy_explorer.explorer.plots.ttype_histogram import MIDDLE_GREY
+from galaxy_explorer.explorer.plots.palette import MIDDLE_GREY, SELECTION_COLOUR, describe
 
-CELLS = "cells"
+if TYPE_CHECKING:
+    from galaxy_explorer.bundle import Clustering
+
 MEMBERS = "members"
 DENSITY = "density"
 DENSITY_BINS = 96
-CELL_COLOUR = "#2b8be0"
 DIVERGING = np.array(
     [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in colorcet.CET_D9], np.uint8
 )
@@ -59,6 +52,22 @@ def contingency(left: ArrayLike, right: ArrayLike, *, n: int = 64) -> NDArray[np
     return np.bincount(left * n + right, minlength=n * n).reshape(n, n)
 
 
+def counted(left: Clustering, right: Clustering) -> tuple[NDArray[np.int64], list[int], list[int]]:
+    """The contingency table of two clusterings, and the clusters of each in order of mean T."""
+    n = max(len(side.clusters) for side in (left, right))
+    first, second = (
+        [cluster.id for cluster in ordered(side.clusters, "mean T") if cluster.count]
+        for side in (left, right)
+    )
+    return contingency(left.labels, right.labels, n=n), first, second
+
+
+def compared(left: Clustering, right: Clustering) -> tuple[dict[str, Any], list[int], list[int]]:
+    """What the figure of a contingency table is drawn from."""
+    table, first, second = counted(left, right)
+    return cell_columns(table, first, second), first, second
+
+
 def cell_columns(
     table: NDArray[np.int64], left: Sequence[int], right: Sequence[int]
 ) -> dict[str, Any]:
@@ -66,10 +75,10 @@ def cell_columns(
 
     left, right: ids of the clusters in the order they are drawn, from bottom and from left.
     """
-    ordered = table[np.ix_(left, right)]
-    rows, columns = np.nonzero(ordered)
-    counts = ordered[rows, columns]
-    in_left, in_right = ordered.sum(1)[rows], ordered.sum(0)[columns]
+    sorted_table = table[np.ix_(left, right)]
+    rows, columns = np.nonzero(sorted_table)
+    counts = sorted_table[rows, columns]
+    in_left, in_right = sorted_table.sum(1)[rows], sorted_table.sum(0)[columns]
     return {
         "x": columns,
         "y": rows,
@@ -77,64 +86,9 @@ def cell_columns(
         "right": np.asarray(right, np.int64)[columns],
         "count": counts,
         "strength": 0.06 + 0.94 * np.sqrt(counts / in_left),
-        "of_left": [f"{100 * part:.0f} %" for part in counts / in_left],
-        "of_right": [f"{100 * part:.0f} %" for part in counts / in_right],
+        "of_left": in_left,
+        "of_right": in_right,
     }
-
-
-def contingency_figure(*, side: int = 420) -> figure:
-    """An empty heat map of a contingency table; `update_contingency` fills it.
-
-    The darker (on a light page) or brighter (on a dark one) a cell, the larger its share of the
-    left cluster's galaxies, by the square root; a tap on a cell selects it in the data
-    source named "cells".
-    """
-    source = ColumnDataSource(cell_columns(np.zeros((1, 1), np.int64), [0], [0]), name=CELLS)
-    plot = figure(
-        height=side,
-        sizing_mode="stretch_width",
-        tools="",
-        toolbar_location="above",
-        x_range=Range1d(-1, 1),
-        y_range=Range1d(-1, 1),
-    )
-    describe(plot, "Galaxies that a cluster of one model and a cluster of the other share")
-    cells = plot.rect(
-        "x", "y", 0.94, 0.94, source=source, line_color=None,
-        fill_color=CELL_COLOUR, fill_alpha="strength", nonselection_fill_color=CELL_COLOUR,
-        nonselection_fill_alpha="strength", selection_fill_color=SELECTION_COLOUR,
-        selection_fill_alpha=1.0,
-    )  # fmt: skip
-    tips = [
-        ("galaxies in both", "@count"),
-        ("left cluster", "@left (@of_left of it)"),
-        ("right cluster", "@right (@of_right of it)"),
-    ]
-    plot.add_tools(
-        HoverTool(renderers=[cells], tooltips=tips), TapTool(renderers=[cells]), BoxZoomTool(),
-        ResetTool(),
-    )  # fmt: skip
-    plot.grid.grid_line_color = None
-    plot.toolbar.logo = None
-    return plot
-
-
-def update_contingency(
-    plot: figure, table: NDArray[np.int64], left: Sequence[int], right: Sequence[int]
-) -> None:
-    """Show a contingency table (64, 64) in a figure made by `contingency_figure`."""
-    source = plot.select_one({"name": CELLS})
-    source.selected.indices = []
-    source.data = cell_columns(table, left, right)
-    for span, axis, ids, words in (
-        (plot.x_range, plot.xaxis[0], right, "right: cluster, early → late"),
-        (plot.y_range, plot.yaxis[0], left, "left: cluster, early → late"),
-    ):
-        span.update(start=-0.6, end=len(ids) - 0.4, reset_start=-0.6, reset_end=len(ids) - 0.4)
-        ticks = list(range(0, len(ids), max(1, len(ids) // 8)))
-        axis.ticker = FixedTicker(ticks=ticks)
-        axis.major_label_overrides = {tick: str(ids[tick]) for tick in ticks}
-        axis.axis_label = words
 
 
 def density(

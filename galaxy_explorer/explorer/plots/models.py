@@ -1,32 +1,31 @@
-"""Models compared and how they were trained. Arrays to figures, no state.
+"""Figures of models: compared, how they were trained, what their PSF does. No state.
 
 Reconstruction against distinction, one point a model; curves of a training, and where the stop rule
-was first met; of a model with the PSF layer radial profiles and what the PSF lets through.
+was first met; of a model with the PSF layer radial profiles and what the PSF lets through; what
+speaks for how many clusters. HoloViews objects, as in `plots.figures`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import holoviews as hv
 import numpy as np
-from bokeh.models import (
-    Arrow,
-    ColumnDataSource,
-    HoverTool,
-    Label,
-    NormalHead,
-    NumeralTickFormatter,
-    Range1d,
-    Span,
-    Whisker,
-)
-from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from galaxy_explorer.bundle.evaluation import TradeoffPoint
-from galaxy_explorer.explorer.plots.palette import category_colours, describe
-from galaxy_explorer.explorer.plots.ttype_histogram import MIDDLE_GREY
+from galaxy_explorer.explorer.plots.figures import (
+    GRID,
+    INK,
+    LINE_COLOUR,
+    PRINTED_INK,
+    framed,
+    intervals,
+    styled,
+    tooltip,
+)
+from galaxy_explorer.explorer.plots.palette import MIDDLE_GREY, category_colours
 from galaxy_explorer.explorer.wording import (
     CLUSTERER_WORDS,
     FEATURE_WORDS,
@@ -38,14 +37,17 @@ from galaxy_explorer.explorer.wording import (
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle, ModelEntry
-    from galaxy_explorer.bundle.evaluation import Band
+    from galaxy_explorer.bundle.evaluation import Band, NumberOfClusters
 
-
-POINTS, SERIES = "tradeoff", "series"
 DISTINCTIONS = {"η² of T": "eta2", "AMI with T": "ami"}
-MARKERS = ("circle", "square", "triangle", "diamond", "hex", "star")
-CLAIM_COLOUR = "#b0760a"
-WHISKER = 5
+MARKERS = "os^dv*"
+"""Shapes for kinds of features, by names that Bokeh (through HoloViews) and matplotlib share."""
+CURVE_WORDS = {
+    "NMSE": "nmse",
+    "Perplexity": "perplexity",
+    "Codes that changed": "codes_changed",
+}
+"""Words for the figures of a training curve."""
 
 
 def tradeoff_points(bundle: Bundle) -> list[TradeoffPoint]:
@@ -138,258 +140,191 @@ def format_point(bundle: Bundle, point: TradeoffPoint) -> str:
     return f"{format_entry(bundle, point.model)}, {_features(point)}, {clusterer}"
 
 
-def tradeoff_figure(*, height: int = 340) -> figure:
-    """An empty trade-off plot; `update_tradeoff` fills it.
+CLAIM_COLOUR = "#b0760a"
+SPREAD = 0.5
+"""An interval is shown as far as half the spread of the values beyond them."""
 
-    Better reconstruction is to the left, better distinction is up. The arrow is the report's claim
-    (section 4.3.1): with fewer codes, worse reconstruction and better distinction.
+
+def tradeoff(columns: Mapping[str, Any], words: str, *, height: int = 340) -> Any:
+    """Reconstruction against distinction, one point a model; columns: of `tradeoff_columns`.
+
+    Better reconstruction is to the left, better distinction (in words) is up. The dashed line is
+    the report's claim (section 4.3.1): with fewer codes, worse reconstruction, better distinction.
     """
-    source = ColumnDataSource(name=POINTS)
-    plot = figure(
-        height=height, sizing_mode="stretch_width", tools="pan,wheel_zoom,box_zoom,reset",
-        toolbar_location="above", x_range=Range1d(0, 1), y_range=Range1d(0, 1),
-    )  # fmt: skip
-    plot.toolbar.logo = None
-    describe(plot, "Agreement of each model's clusters with T against its reconstruction error")
-    lines = ColumnDataSource({"x": [], "y": [], "colour": []}, name=SERIES)
-    plot.multi_line("x", "y", source=lines, line_color="colour", line_alpha=0.5)
-    across = Whisker(base="y", lower="left", upper="right", dimension="width", source=source)
-    upright = Whisker(base="x", lower="low", upper="high", source=source)
-    for whisker in (across, upright):
-        whisker.line_color = MIDDLE_GREY
-        for head in (whisker.upper_head, whisker.lower_head):
-            head.size, head.line_color = WHISKER, MIDDLE_GREY
-        plot.add_layout(whisker)
-    dots = plot.scatter(
-        "x", "y", size=10, marker="marker", source=source, fill_color="colour",
-        line_color=MIDDLE_GREY, fill_alpha=0.9, legend_field="kind",
-    )  # fmt: skip
-    plot.text(
-        "x", "y", "short", source=source, x_offset=8, y_offset=-5, text_font_size="11px",
-        text_color=MIDDLE_GREY,
-    )  # fmt: skip
-    tips = [("", "@words"), ("NMSE", "@x{0.0000}"), ("with T", "@y{0.000}"), ("seeds", "@seeds")]
-    plot.add_tools(HoverTool(renderers=[dots], tooltips=tips))
-    legend_above(plot)
-    plot.xaxis.axis_label = "← better    reconstruction error (NMSE)    worse →"
-    plot.axis.axis_label_text_font_style = "normal"
-    plot.xaxis.formatter = NumeralTickFormatter(format="0.000")
-    return plot
-
-
-def legend_above(plot: figure) -> None:
-    """Move the legend out of the plot, above it."""
-    legend = plot.legend[0]
-    plot.add_layout(legend, "above")
-    legend.update(
-        orientation="horizontal", label_text_font_size="11px", border_line_color=None,
-        background_fill_alpha=0, padding=0, margin=2, spacing=10, ncols=2,
+    made = {name: np.array(values) for name, values in columns.items()}
+    xlim = _extent(made["x"], made["left"], made["right"])
+    ylim = _extent(made["y"], made["low"], made["high"])
+    x, y, wide, tall = made["x"], made["y"], np.ptp(xlim), np.ptp(ylim)
+    claim = [(xlim[0] + a * wide, ylim[0] + b * tall) for a, b in ((0.62, 0.06), (0.95, 0.34))]
+    head = {"color": CLAIM_COLOUR, "marker": ">"}
+    note = hv.Labels([(*claim[0], "the report: fewer codes  ")], vdims="text")
+    numbers = hv.Labels((x + 0.012 * wide, y + 0.02 * tall, made["short"]), vdims="text")
+    ends = [np.clip(made[name], *xlim) for name in ("left", "right")]
+    parts = [
+        intervals(x, y, *ends, horizontal=True),
+        intervals(x, y, *(np.clip(made[name], *ylim) for name in ("low", "high"))),
+        *(part for kind in dict.fromkeys(columns["kind"]) for part in _series(made, kind)),
+        styled(numbers, {**INK, "text_align": "left"},
+               {**PRINTED_INK, "horizontalalignment": "left"}),
+        styled(hv.Curve(claim), {"line_dash": "dashed"}, {"linestyle": "--", "linewidth": 0.8},
+               color=CLAIM_COLOUR),
+        styled(hv.Scatter(claim[1:]), {**head, "size": 9}, {**head, "s": 14}),
+        styled(note, {**INK, "text_color": CLAIM_COLOUR, "text_align": "right"},
+               {"color": CLAIM_COLOUR, "size": 6, "horizontalalignment": "right"}),
+    ]  # fmt: skip
+    return framed(
+        parts, "Agreement of each model's clusters with T against its reconstruction error",
+        height=height, tools=("pan", "box_zoom", "reset"), xlim=xlim, ylim=ylim, **GRID,
+        xlabel="← better    reconstruction error (NMSE)    worse →", ylabel=f"{words}    better →",
     )  # fmt: skip
 
 
-def series_columns(columns: dict[str, Any]) -> dict[str, Any]:
-    """Lines that join the points of each kind of codebook, from few codes to many."""
-    kinds = dict.fromkeys(columns["kind"])
-    lines = []
-    for kind in kinds:
-        places = [i for i, own in enumerate(columns["kind"]) if own == kind]
-        places = [i for i in places if columns["codes"][i]]
-        places.sort(key=lambda i: columns["codes"][i])
-        lines.append(places)
-    return {
-        "x": [[columns["x"][i] for i in places] for places in lines],
-        "y": [[columns["y"][i] for i in places] for places in lines],
-        "colour": [columns["colour"][columns["kind"].index(kind)] for kind in kinds],
-    }
+def _series(made: Mapping[str, NDArray[Any]], kind: str) -> list[Any]:
+    """Models that differ in the number of codes alone: points, and a line that joins them."""
+    at = np.flatnonzero(made["kind"] == kind)
+    at = at[np.argsort(made["codes"][at], kind="stable")]
+    x, y, words, seeds = (made[name][at] for name in ("x", "y", "words", "seeds"))
+    colour = str(made["colour"][at[0]])
+    shape = {"color": colour, "marker": str(made["marker"][at[0]])}
+    points = styled(
+        hv.Scatter((x, y, words, seeds), vdims=["y", "words", "seeds"], label=kind),
+        {**shape, "size": 10, "line_color": MIDDLE_GREY, "tools": ["hover"], "hover_tooltips":
+         tooltip(("", "@words"), ("NMSE", "@x{0.0000}"), ("with T", "@y{0.000}"),
+                 ("trainings", "@seeds"))},
+        {**shape, "s": 16, "edgecolors": MIDDLE_GREY, "linewidth": 0.4},
+    )  # fmt: skip
+    coded = made["codes"][at] > 0
+    line = hv.Curve((x[coded], y[coded]))
+    faint = {"line_alpha": 0.5}, {"alpha": 0.5, "linewidth": 0.8}
+    return [styled(line, *faint, color=colour), points]
 
 
-def update_tradeoff(plot: figure, columns: dict[str, Any], words: str) -> None:
-    """Show the columns of `tradeoff_columns`; words: what the upright axis is."""
-    plot.select_one({"name": POINTS}).data = columns
-    plot.select_one({"name": SERIES}).data = series_columns(columns)
-    plot.yaxis.axis_label = f"{words}    better →"
-    if not columns["x"]:
-        return
-    for span, values, low, high in (
-        (plot.x_range, columns["x"], columns["left"], columns["right"]),
-        (plot.y_range, columns["y"], columns["low"], columns["high"]),
-    ):
-        start, end = _extent(np.array(values), np.array(low), np.array(high))
-        margin = 0.15 * max(end - start, 1e-4)
-        span.update(start=start - margin, end=end + 2 * margin)
-        span.update(reset_start=span.start, reset_end=span.end)
-    # The report's direction, from the lower left to the upper right corner.
-    for layer in [item for item in plot.center if isinstance(item, Arrow | Label)]:
-        plot.center.remove(layer)
-    x, y = plot.x_range, plot.y_range
-    wide, tall = x.end - x.start, y.end - y.start
-    head = NormalHead(size=9, fill_color=CLAIM_COLOUR, line_color=CLAIM_COLOUR)
-    plot.add_layout(
-        Arrow(
-            end=head,
-            line_color=CLAIM_COLOUR,
-            line_dash="dashed",
-            line_alpha=0.8,
-            x_start=x.start + 0.62 * wide,
-            y_start=y.start + 0.06 * tall,
-            x_end=x.start + 0.95 * wide,
-            y_end=y.start + 0.34 * tall,
-        )
-    )
-    plot.add_layout(
-        Label(
-            x=x.start + 0.6 * wide,
-            y=y.start + 0.06 * tall,
-            text="the report: fewer codes →",
-            text_color=CLAIM_COLOUR,
-            text_font_size="11px",
-            text_align="right",
-            text_baseline="middle",
-        )
-    )
-
-
-def _extent(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
-    """Ends (low, high) of what is shown of values with intervals.
+def _extent(values: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> tuple[float, float]:
+    """Ends of an axis that shows values with intervals.
 
     An interval far wider than the differences between the models, as of two trainings, runs out of
     the picture instead of making all models one point.
     """
+    if not len(values):
+        return 0.0, 1.0
     spread = float(np.ptp(values)) or float((high - low).max())
-    start = max(float(low.min()), float(values.min()) - 0.5 * spread)
-    return start, min(float(high.max()), float(values.max()) + 0.5 * spread)
+    start = max(float(low.min()), float(values.min()) - SPREAD * spread)
+    end = min(float(high.max()), float(values.max()) + SPREAD * spread)
+    margin = 0.15 * max(end - start, 1e-4)
+    return start - margin, end + 2 * margin
 
 
-CURVES, RULE = "curves", "rule"
-CURVE_WORDS = {
-    "NMSE": "nmse",
-    "Perplexity": "perplexity",
-    "Codes that changed": "codes_changed",
-}
+def training_curves(models: Sequence[ModelEntry], words: str) -> Any:
+    """A figure against the training step, one line a model; rings: where the stop rule was met.
 
-
-def curve_columns(models: Sequence[ModelEntry], field: str) -> dict[str, Any]:
-    """Columns of the training curves, one line a model that has the figure."""
+    words: a key of CURVE_WORDS. Models whose curve is not known are left out.
+    """
+    field, label = CURVE_WORDS[words], {"NMSE": "validation NMSE"}.get(words, words)
     shown = [m for m in models if m.curve and all(field in row for row in m.curve)]
-    colours = category_colours(len(shown))
-    return {
-        "x": [[row["step"] for row in model.curve] for model in shown],
-        "y": [[row[field] for row in model.curve] for model in shown],
-        "colour": colours,
-        "words": [format_model(model.name, model.config) for model in shown],
-    }
-
-
-def rule_columns(models: Sequence[ModelEntry], field: str) -> dict[str, Any]:
-    """Where the stop rule was first met on each of those lines."""
-    shown = [m for m in models if m.curve and all(field in row for row in m.curve)]
-    found = [
-        (row["step"], row[field], colour)
-        for model, colour in zip(shown, category_colours(len(shown)), strict=True)
-        for row in model.curve
-        if row["step"] == model.early_stop_step
-    ]
-    return {name: [entry[i] for entry in found] for i, name in enumerate(("x", "y", "colour"))}
-
-
-def training_figure(*, height: int = 300) -> figure:
-    """Empty training curves; `update_training` fills them. Rings: the stop rule first met."""
-    plot = figure(
-        height=height, sizing_mode="stretch_width", tools="pan,box_zoom,reset",
-        toolbar_location="above", x_range=Range1d(0, 1), y_range=Range1d(0, 1),
+    parts, values, last = [hv.Curve([])], [0.0], 1.0
+    for model, colour in zip(shown, category_colours(len(shown)), strict=True):
+        name = format_model(model.name, model.config)
+        line = [(row["step"], row[field]) for row in model.curve or ()]
+        parts.append(
+            styled(hv.Curve(line, "step", "value", label=name), {"line_width": 2,
+                   "tools": ["hover"], "hover_tooltips": tooltip(
+                       (name.replace("@", ""), ""), ("step", "@step{0,0}"), (label, "@value"))},
+                   {"linewidth": 1}, color=colour)
+        )  # fmt: skip
+        met = [at for at in line if at[0] == model.early_stop_step]
+        parts.append(
+            styled(hv.Scatter(met, "step", "value"), {"size": 13, "line_width": 2.5,
+                   "fill_color": None, "line_color": colour},
+                   {"s": 30, "facecolors": "none", "edgecolors": colour, "linewidth": 1})
+        )  # fmt: skip
+        # The first checks are far above the rest, which would be flat beside them.
+        values += [value for _, value in line[len(line) // 10 :]]
+        last = max(last, line[-1][0])
+    low, high = (min(values[1:]), max(values[1:])) if shown else (0.0, 1.0)
+    margin = 0.05 * max(high - low, 1e-6)
+    return framed(
+        parts, "Training curves of the models, figure against training step", height=300,
+        tools=("pan", "box_zoom", "reset"), **GRID,
+        xlabel="training step", ylabel=label, xlim=(0, 1.02 * last),
+        ylim=(low - margin, high + margin),
     )  # fmt: skip
-    plot.toolbar.logo = None
-    describe(plot, "Training curves of the models, figure against training step")
-    lines = ColumnDataSource({"x": [], "y": [], "colour": [], "words": []}, name=CURVES)
-    drawn = plot.multi_line(
-        "x", "y", source=lines, line_color="colour", line_width=2, legend_field="words"
-    )
-    rings = ColumnDataSource({"x": [], "y": [], "colour": []}, name=RULE)
-    plot.scatter(
-        "x", "y", source=rings, size=13, fill_color=None, line_color="colour", line_width=2.5
-    )
-    plot.add_tools(HoverTool(renderers=[drawn], tooltips=[("", "@words"), ("step", "$x{0,0}")]))
-    legend_above(plot)
-    plot.xaxis.axis_label = "training step"
-    plot.axis.axis_label_text_font_style = "normal"
-    plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
-    return plot
 
 
-def update_training(plot: figure, models: Sequence[ModelEntry], words: str) -> None:
-    """Show the curves of some models; words: a key of CURVE_WORDS."""
-    field = CURVE_WORDS[words]
-    columns = curve_columns(models, field)
-    plot.select_one({"name": CURVES}).data = columns
-    plot.select_one({"name": RULE}).data = rule_columns(models, field)
-    plot.yaxis.axis_label = {"nmse": "validation NMSE"}.get(field, words)
-    steps = [step for line in columns["x"] for step in line]
-    # The first checks are far above the rest, which would be flat beside them.
-    values = [value for line in columns["y"] for value in line[len(line) // 10 :]]
-    if values:
-        low, high = min(values), max(values)
-        margin = 0.05 * max(high - low, 1e-6)
-        plot.x_range.update(start=0, end=1.02 * max(steps))
-        plot.y_range.update(start=low - margin, end=high + margin)
-
-
-COLOURS = {
+PROFILE_COLOURS = {
     "original": "#9aa4b2",
     "reconstruction": "#2b8be0",
     "deconvolved": "#e0862b",
     "re-convolved": "#12a594",
     "truth": "#b45adf",
 }
-FAINTEST = 0.01  # sigma of the sky: lower values leave a logarithmic scale
+FAINTEST = 0.01
+"""Sigma of the sky: lower values leave a logarithmic scale."""
 
 
-def profile_figure(*, height: int = 300) -> figure:
-    """An empty plot of radial profiles; `update_profiles` fills it."""
-    plot = figure(
-        height=height, sizing_mode="stretch_width", tools="pan,box_zoom,reset",
-        y_axis_type="log", x_axis_label="radius (arcsec)",
-        y_axis_label="mean brightness (σ of the sky per pixel)",
+def radial_profiles(profiles: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]) -> Any:
+    """Profiles of a galaxy by kind, a key of PROFILE_COLOURS: radius in arcsec, brightness."""
+    lines = [
+        styled(hv.Curve((radius, np.where(value > FAINTEST, value, np.nan)), "r", "v", label=kind),
+               {"line_width": 2, "tools": ["hover"], "hover_tooltips": tooltip(
+                   (kind, "@v{0.00} σ"), ("radius", "@r{0.00}″"))},
+               {"linewidth": 1}, color=PROFILE_COLOURS[kind])
+        for kind, (radius, value) in profiles.items()
+    ]  # fmt: skip
+    return framed(
+        lines, "Radial profiles of the galaxy: data, drawings and, where known,"
+        " the truth", height=300, tools=("pan", "box_zoom", "reset"), logy=True, **GRID,
+        xlabel="radius (arcsec)", ylabel="mean brightness (σ of the sky per pixel)",
     )  # fmt: skip
-    describe(plot, "Radial profiles of the galaxy: data, drawings and, where known, the truth")
-    for kind, colour in COLOURS.items():
-        source = ColumnDataSource({"r": [], "v": []}, name=kind)
-        line = plot.line("r", "v", source=source, color=colour, line_width=2, legend_label=kind)
-        tips = [(kind, "@v{0.00} σ"), ("radius", '@r{0.00}"')]
-        plot.add_tools(HoverTool(renderers=[line], tooltips=tips))
-    plot.legend.click_policy = "hide"
-    plot.legend.background_fill_alpha = 0.3
-    plot.legend.border_line_color = None
-    plot.legend.label_text_font_size = "11px"
-    plot.toolbar.logo = None
-    return plot
 
 
-def update_profiles(plot: figure, profiles: dict[str, tuple[NDArray[Any], NDArray[Any]]]) -> None:
-    """Show profiles (radius, value) by kind; kinds without one are emptied."""
-    for kind in COLOURS:
-        radius, value = profiles.get(kind, (np.empty(0), np.empty(0)))
-        seen = np.where(value > FAINTEST, value, np.nan)
-        plot.select_one({"name": kind, "type": ColumnDataSource}).data = {"r": radius, "v": seen}
-    for legend in plot.legend:
-        for item in legend.items:
-            item.visible = item.label.value in profiles
-
-
-def mtf_figure(band: Band, *, height: int = 300) -> figure:
+def mtf(band: Band) -> Any:
     """The MTF of the mean PSF against spatial frequency, with the limit of the data."""
-    plot = figure(
-        height=height, sizing_mode="stretch_width", tools="pan,box_zoom,reset",
-        y_range=(0, 1.02), x_axis_label="spatial frequency (cycles/arcsec)",
-        y_axis_label="modulation transfer",
+    line = styled(
+        hv.Curve((band.frequency, band.mtf), "f", "m"),
+        {"line_width": 2, "tools": ["hover"], "hover_tooltips": tooltip(
+            ("frequency", "@f{0.00} cycles/arcsec"), ("transfer", "@m{0.000}"))},
+        {"linewidth": 1}, color=LINE_COLOUR,
     )  # fmt: skip
-    describe(plot, "How much of each spatial frequency the mean PSF lets through")
-    source = ColumnDataSource({"f": list(band.frequency), "m": list(band.mtf)})
-    line = plot.line("f", "m", source=source, color=COLOURS["reconstruction"], line_width=2)
-    tips = [("frequency", "@f{0.00} cycles/arcsec"), ("transfer", "@m{0.000}")]
-    plot.add_tools(HoverTool(renderers=[line], tooltips=tips, mode="vline"))
-    limit = band.limit_cycles_per_arcsec
-    plot.add_layout(
-        Span(location=limit, dimension="height", line_color=MIDDLE_GREY, line_dash="dashed")
-    )
-    plot.toolbar.logo = None
-    return plot
+    limit = styled(
+        hv.VLine(band.limit_cycles_per_arcsec), {"line_dash": "dashed", "line_width": 1},
+        {"linestyle": "--", "linewidth": 0.8}, color=MIDDLE_GREY,
+    )  # fmt: skip
+    return framed(
+        [line, limit], "How much of each spatial frequency the mean PSF lets through", height=300,
+        tools=("pan", "box_zoom", "reset"), xlabel="spatial frequency (cycles/arcsec)",
+        ylabel="modulation transfer", ylim=(0, 1.02), show_grid=True,
+    )  # fmt: skip
+
+
+def number_of_clusters(choice: NumberOfClusters) -> list[Any]:
+    """Figures over the number of clusters k, with their ranges or errors where they have them.
+
+    Dashed: the number that is recommended, if there is one.
+    """
+    known = {
+        name: np.array([np.nan if value is None else value for value in values])
+        for name, values in choice.curves.items()
+    }
+    marks = [] if choice.recommended is None else [styled(
+        hv.VLine(choice.recommended), {"line_dash": "dashed", "line_width": 1},
+        {"linestyle": "--", "linewidth": 0.8}, color=CLAIM_COLOUR,
+    )]  # fmt: skip
+    figures = []
+    for name, values in known.items():
+        if ", " in name or not np.isfinite(values).any():
+            continue
+        error = known.get(f"{name}, error", np.zeros(len(values)))
+        low, high = (known.get(f"{name}, {end}", values + sign * error)
+                     for end, sign in (("low", -1), ("high", 1)))  # fmt: skip
+        line = styled(
+            hv.Curve((choice.k, values), "k", "value"), {"line_width": 2, "tools": ["hover"],
+            "hover_tooltips": tooltip(("@k clusters", ""), (name, "@value{0.0000}"))},
+            {"linewidth": 1}, color=LINE_COLOUR,
+        )  # fmt: skip
+        band = styled(hv.Area((choice.k, low, high), vdims=["low", "high"]),
+                      {"line_color": None, "fill_alpha": 0.25}, {"alpha": 0.25, "linewidth": 0},
+                      color=LINE_COLOUR)  # fmt: skip
+        figures.append(framed([band, line, *marks], f"{name} over the number of clusters",
+                              height=190, title=name, xlabel="number of clusters k", ylabel="",
+                              show_grid=True, show_legend=False))  # fmt: skip
+    return figures

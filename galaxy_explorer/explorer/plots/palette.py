@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 T_RANGE = (-3, 6)
 UNKNOWN_COLOUR = "#8b93a1"
+MIDDLE_GREY = "#808891"
+"""Legible on the light and on the dark page."""
 SELECTION_COLOUR = "#ffb000"
 INKS = ("#10141c", "#ffffff")
 

@@ -268,24 +268,6 @@ class DownloadButtons(MessageComponent):
     _esm = script("downloads.js")
 
 
-class ScoreGroups(MessageComponent):
-    """Figures in groups with their intervals drawn; every column sorts."""
-
-    groups = param.List(default=[], doc="What `scores.groups` gives.")
-
-    _esm = script("score_groups.js")
-    _stylesheets = [STYLES, asset("intervals.css")]  # noqa: RUF012
-
-
-class MergerTreeView(MessageComponent):
-    """A tree of mergers that the visitor cuts; `k` is the number of groups."""
-
-    branches = param.List(default=[], doc="What `merger.branches` gives.")
-    k = param.Integer(default=8, bounds=(1, None), doc="Number of groups.")
-
-    _esm = script("merger_tree.js")
-
-
 class _EmulatorComponent(MessageComponent):
     """A component in the styles of the page."""
 

@@ -9,22 +9,20 @@ import numpy as np
 import panel as pn
 import param
 
-from galaxy_explorer.clustering.summary import ordered
 from galaxy_explorer.clustering.validation import compare_labels
 from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.plots.clusterings import (
-    CELLS,
-    contingency,
-    contingency_figure,
+    compared,
     place_figure,
     set_map,
-    update_contingency,
     update_place,
 )
+from galaxy_explorer.explorer.plots.figures import contingency_table
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR
 from galaxy_explorer.explorer.plots.ttype_histogram import panels
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, type_key
 from galaxy_explorer.explorer.widgets.components import HtmlPane, SmallMultiples
+from galaxy_explorer.explorer.widgets.figures import FigurePane
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Clustering
@@ -48,20 +46,14 @@ class Comparison(pn.viewable.Viewer):
         self.maps = {
             side: place_figure(self.clustering(side).coordinates, height=110) for side in SIDES
         }
-        self.heat = contingency_figure(side=410)
-        self.heat.select_one({"name": CELLS}).selected.on_change("indices", self._on_cell)
+        self.heat = FigurePane()
         self.heads = {side: _text() for side in SIDES}
         self.scores, self.picked = _text(), _text()
         self._scoring = 0
         state.param.watch(self._show_clusterings, ["clustering", "compare"])
         state.param.watch(self._show_selection, "selection")
         self._show_clusterings()
-        self.heat_view = pn.Column(
-            self.scores,
-            pn.pane.Bokeh(self.heat, sizing_mode="stretch_width"),
-            self.picked,
-            sizing_mode="stretch_width",
-        )
+        self.heat_view = pn.Column(self.scores, self.heat, self.picked, sizing_mode="stretch_width")
         self.view = self._layout()
 
     def __panel__(self) -> pn.Row:
@@ -93,22 +85,9 @@ class Comparison(pn.viewable.Viewer):
         both = (self.clustering("left").labels == left) & (self.clustering("right").labels == right)
         self.state.select(np.flatnonzero(both), f"cluster {left} on the left, {right} on the right")
 
-    def _on_cell(self, _: str, __: list[int], indices: list[int]) -> None:
-        cells = self.heat.select_one({"name": CELLS}).data
-        if len(indices) == 1 and 0 <= indices[0] < len(cells["left"]):
-            self.select_cell(int(cells["left"][indices[0]]), int(cells["right"][indices[0]]))
-
     def _show_clusterings(self, *_: param.parameterized.Event) -> None:
         sides = {side: self.clustering(side) for side in SIDES}
-        order = {
-            side: [
-                cluster.id for cluster in ordered(clustering.clusters, "mean T") if cluster.count
-            ]
-            for side, clustering in sides.items()
-        }
-        n = max(len(clustering.clusters) for clustering in sides.values())
-        table = contingency(sides["left"].labels, sides["right"].labels, n=n)
-        update_contingency(self.heat, table, order["left"], order["right"])
+        self.heat.object = contingency_table(*compared(*sides.values()), self.select_cell)
         for side, clustering in sides.items():
             set_map(self.maps[side], clustering.coordinates)
             title = f"{side.capitalize()}: {self.state.words(clustering.key)}"

@@ -12,15 +12,14 @@ from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.plots.models import (
     CURVE_WORDS,
     DISTINCTIONS,
+    tradeoff,
     tradeoff_columns,
-    tradeoff_figure,
     tradeoff_points,
-    training_figure,
-    update_tradeoff,
-    update_training,
+    training_curves,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import HtmlPane
+from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.explorer.wording import format_model
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class Tradeoff(pn.viewable.Viewer):
         kinds = list(dict.fromkeys(point.features for point in self.points if point.codes))
         self.param["features"].objects = [*kinds, "all"]
         self.features = next((kind for kind in ("index", *kinds) if kind in kinds), "all")
-        self.figure = tradeoff_figure()
+        self.figure = FigurePane()
         self.param.watch(self._show, ["distinction", "features"])
         self._show()
         evaluated = bundle.evaluation is not None and bool(bundle.evaluation.tradeoff)
@@ -64,8 +63,7 @@ class Tradeoff(pn.viewable.Viewer):
             styles={"flex-wrap": "wrap", "gap": "4px 12px", "max-height": "none"},
         )  # fmt: skip
         self.view = pn.Column(
-            bar, pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", margin=0), note,
-            sizing_mode="stretch_width", margin=0,
+            bar, self.figure, note, sizing_mode="stretch_width", margin=0
         )  # fmt: skip
 
     def __panel__(self) -> pn.Column:
@@ -79,7 +77,7 @@ class Tradeoff(pn.viewable.Viewer):
             if self.features in ("all", point.features) or not point.codes
         ]
         columns = tradeoff_columns(self.bundle, shown, DISTINCTIONS[self.distinction])
-        update_tradeoff(self.figure, columns, self.distinction)
+        self.figure.object = tradeoff(columns, self.distinction)
 
 
 class Training(pn.viewable.Viewer):
@@ -91,13 +89,12 @@ class Training(pn.viewable.Viewer):
     def __init__(self, bundle: Bundle, **params: Any) -> None:
         super().__init__(**params)
         self.bundle = bundle
-        self.figure = training_figure()
+        self.figure = FigurePane()
         self.table = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
         self.param.watch(self._show, ["figure_of", "models"])
         curves = any(model.curve for model in bundle.models.values())
         self.view = pn.Column(
-            choice("Curve", self.param.figure_of),
-            pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", margin=0), self.table,
+            choice("Curve", self.param.figure_of), self.figure, self.table,
             sizing_mode="stretch_width", margin=0, visible=curves,
         )  # fmt: skip
         self._show()
@@ -107,7 +104,7 @@ class Training(pn.viewable.Viewer):
 
     def _show(self, *_: param.parameterized.Event) -> None:
         entries = [self.bundle.models[name] for name in self.models]
-        update_training(self.figure, entries, self.figure_of)
+        self.figure.object = training_curves(entries, self.figure_of)
         self.table.object = rule_table(entries)
 
 
