@@ -37,7 +37,6 @@ from galaxy_explorer.explorer.widgets.controls import (
     report_models,
 )
 from galaxy_explorer.explorer.widgets.detail import Detail
-from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.explorer.widgets.strips import Strips
 
 if TYPE_CHECKING:
