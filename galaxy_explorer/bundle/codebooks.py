@@ -19,7 +19,7 @@ FIELDS = {"num_embeddings", "quantizer", "map_size"}
 
 
 @dataclass(frozen=True)
-class Codebook:
+class SizedCodebook:
     """One codebook: its model's name, number of codes, way of learning, codes along a map's side.
 
     ships: whether the bundle holds the model, so that it can draw; else its figures are known.
@@ -33,14 +33,14 @@ class Codebook:
 
 
 @cache
-def codebooks(bundle: Bundle) -> tuple[Codebook, ...]:
+def codebooks(bundle: Bundle) -> tuple[SizedCodebook, ...]:
     """The codebooks that were trained alike but for codes, way and map; those with fewest first."""
     kinds: dict[str, tuple[str, Mapping[str, Any]]] = {
         one.name: (one.kind, one.config) for one in bundle.manifest.extra_trainings
     }
     kinds |= {name: (model.kind, model.config) for name, model in bundle.models.items()}
     found = [
-        Codebook(
+        SizedCodebook(
             name, config["num_embeddings"], WAYS.get(config["quantizer"], config["quantizer"]),
             config["map_size"], name in bundle.models,
         )
@@ -78,7 +78,7 @@ def ways(bundle: Bundle) -> list[str]:
     return [way for way, _ in found.most_common()]
 
 
-def find_codebook(bundle: Bundle, codes: int, way: str, side: int) -> Codebook | None:
+def find_codebook(bundle: Bundle, codes: int, way: str, side: int) -> SizedCodebook | None:
     """The codebook of that size, way and side, if there is one."""
     wanted = codes, way, side
     return next((b for b in codebooks(bundle) if (b.codes, b.way, b.side) == wanted), None)

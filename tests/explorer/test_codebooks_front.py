@@ -16,17 +16,16 @@ from sklearn.metrics import adjusted_rand_score
 from galaxy_explorer.bundle.codebooks import codebooks, map_sides, sizes, ways
 from galaxy_explorer.bundle.evaluation import Claim, ClaimFigure
 from galaxy_explorer.clustering.validation import adjusted_rand
-from galaxy_explorer.explorer.pages.codebooks import answers, flow
-from galaxy_explorer.explorer.pages.codebooks.flow import (
+from galaxy_explorer.explorer.pages.codebooks import answers, changes
+from galaxy_explorer.explorer.pages.codebooks.answers import Share, lost
+from galaxy_explorer.explorer.pages.codebooks.changes import (
     UNTOLD,
     bands,
     flow_between,
     flow_values,
     picked,
 )
-from galaxy_explorer.explorer.pages.codebooks.front import Front
-from galaxy_explorer.explorer.pages.codebooks.measures import Figure, lost
-from galaxy_explorer.explorer.pages.codebooks.page import CodebooksPage
+from galaxy_explorer.explorer.pages.codebooks.page import CodebooksPage, Front
 from galaxy_explorer.explorer.pages.codebooks.steps import (
     dial_values,
     shipped,
@@ -53,10 +52,10 @@ def judged(bundle, drawn: tuple[float, float], grouped: tuple[float, float]):
 @pytest.fixture
 def told(monkeypatch) -> Iterator[int]:
     """Members with a T from which a group's mean is told; few, for few galaxies have groups."""
-    monkeypatch.setattr(flow, "ENOUGH", 2)
-    flow.flow_between.cache_clear()
+    monkeypatch.setattr(changes, "ENOUGH", 2)
+    changes.flow_between.cache_clear()
     yield 2
-    flow.flow_between.cache_clear()
+    changes.flow_between.cache_clear()
 
 
 @pytest.fixture
@@ -132,12 +131,12 @@ def test_without_claims_nothing_is_judged(bundle, evaluated):
 
 
 def test_figures_that_may_be_chance_are_not_called_different():
-    apart, near = Figure(0.1, 0.05, 0.15), Figure(0.5, 0.14, 0.9)
+    apart, near = Share(0.1, 0.05, 0.15), Share(0.5, 0.14, 0.9)
     assert apart.overlaps(near)
     assert not apart.overlaps(replace(near, low=0.16))
-    assert apart.overlaps(Figure(0.5))
-    assert Figure(0.5, 0.2, 0.6, chance=0.2).beyond_chance is False
-    assert Figure(0.5).beyond_chance is None
+    assert apart.overlaps(Share(0.5))
+    assert Share(0.5, 0.2, 0.6, chance=0.2).beyond_chance is False
+    assert Share(0.5).beyond_chance is None
 
 
 def test_the_larger_map_is_weighed_with_its_cost(bundle):

@@ -53,12 +53,14 @@ function makeDial({name, question, unit, explanation}) {
   const root = element("section", "dial")
   root.dataset.dial = name
   const head = element("h3", "", question)
-  head.title = explanation
   const value = element("b", "dial-value")
   const figure = element("div", "dial-figure")
   const svg = drawn("svg", {viewBox: `0 0 ${DIAL_WIDE} ${DIAL_TALL + 14}`, "aria-hidden": "true"})
   const side = element("div", "dial-side")
-  side.append(value, element("span", "dial-unit", unit))
+  const meaning = element("span", "dial-unit", unit)
+  meaning.title = explanation
+  meaning.tabIndex = 0
+  side.append(value, meaning)
   figure.append(side, svg)
   const answer = element("p", "answer")
   const trend = element("p", "soft")

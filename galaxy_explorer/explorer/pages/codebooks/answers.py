@@ -1,25 +1,158 @@
-"""The five questions of the Codebooks page, each answered in a sentence with its figure."""
+"""What was measured of each codebook, and the five questions of the page, answered in sentences.
+
+Figures come from the evaluation, over several trainings where there were several, else from the
+manifest.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
-from galaxy_explorer.bundle.codebooks import Codebook, find_codebook, map_sides, sizes
-from galaxy_explorer.explorer.pages.codebooks.measures import (
-    Figure,
-    followed,
-    lost,
-    occurring,
-    shared_features,
-    slope,
-    steadiness,
-    used,
+from galaxy_explorer.bundle.codebooks import (
+    WAYS,
+    SizedCodebook,
+    codebooks,
+    find_codebook,
+    main_side,
+    map_sides,
+    sizes,
 )
 
 if TYPE_CHECKING:
-    from galaxy_explorer.bundle import Bundle
-    from galaxy_explorer.bundle.evaluation import ClaimFigure
-    from galaxy_explorer.explorer.pages.codebooks.flow import Flow
+    from galaxy_explorer.bundle import Bundle, Clustering
+    from galaxy_explorer.bundle.evaluation import ClaimFigure, EvaluationRow
+    from galaxy_explorer.explorer.pages.codebooks.changes import Flow
+
+SHIPPED = "as shipped"
+"""How the evaluation marks the clusterings of a bundle, in the name of what clustered."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share with its 95 % interval, its chance level, and over how many trainings it is a mean.
+
+    None: not measured.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    chance: float | None = None
+    trainings: int = 1
+
+    @property
+    def beyond_chance(self) -> bool | None:
+        """Whether the interval lies above chance; None where that is not known."""
+        if self.low is None or self.chance is None:
+            return None
+        return self.low > self.chance
+
+    def overlaps(self, other: Share) -> bool:
+        """Whether the intervals have something in common; so they do where one is not known."""
+        if None in (self.low, self.high, other.low, other.high):
+            return True
+        return bool(self.low <= other.high and other.low <= self.high)  # type: ignore[operator]
+
+
+@cache
+def _rows(bundle: Bundle) -> dict[tuple[str, str], EvaluationRow]:
+    """Rows of the evaluation that are about a model alone, by model and figure."""
+    rows = () if bundle.evaluation is None else bundle.evaluation.rows
+    return {(row.model, row.figure): row for row in rows if not row.clusterer}
+
+
+def _measured(bundle: Bundle, book: SizedCodebook, figure: str) -> Share | None:
+    row = _rows(bundle).get((book.name, figure))
+    if row is None:
+        return None
+    return Share(row.value, row.low, row.high, trainings=row.seed_count)
+
+
+def lost(bundle: Bundle, book: SizedCodebook) -> Share:
+    """Share of the light's pattern that the pictures miss: the NMSE."""
+    if found := _measured(bundle, book, "NMSE"):
+        return found
+    metrics = bundle.models[book.name].metrics if book.ships else {}
+    return Share(metrics.get("nmse"), metrics.get("nmse_low"), metrics.get("nmse_high"))
+
+
+def used(bundle: Bundle, book: SizedCodebook) -> Share:
+    """Perplexity over the number of codes; an interval of trainings may end above 1."""
+    if found := _measured(bundle, book, "perplexity / K"):
+        return found
+    perplexity = bundle.models[book.name].metrics.get("perplexity") if book.ships else None
+    return Share(None if perplexity is None else perplexity / book.codes)
+
+
+def occurring(bundle: Bundle, book: SizedCodebook) -> int | None:
+    """How many codes occur at all in galaxies kept back from training."""
+    share = bundle.models[book.name].metrics.get("used_share") if book.ships else None
+    return None if share is None else round(share * book.codes)
+
+
+def followed(bundle: Bundle, key: str) -> Share:
+    """Share of the variance of T that lies between the groups of a clustering: eta squared."""
+    clustering = bundle.clusterings.get(key)
+    score = None if clustering is None else clustering.agreement.get("eta2")
+    return Share() if score is None else Share(score.value, score.low, score.high, score.chance)
+
+
+def grouped_by(bundle: Bundle, books: list[SizedCodebook]) -> str:
+    """The features by which most of some codebooks are clustered; "" where none is."""
+    names = {book.name for book in books}
+    kinds = Counter(
+        one.features
+        for one in bundle.clusterings.values()
+        if one.model in names and one.steering is None
+    )
+    return max(kinds, key=lambda kind: (kinds[kind], kind == "codes"), default="")
+
+
+def grouping(bundle: Bundle, book: SizedCodebook | None, features: str) -> Clustering | None:
+    """The clustering of a codebook by some features, if the bundle has it."""
+    return None if book is None else bundle.clusterings.get(f"{book.name}/{features}")
+
+
+def front_features(bundle: Bundle) -> str:
+    """The features by which the codebooks with maps of the main side are clustered."""
+    side = main_side(bundle)
+    return grouped_by(bundle, [book for book in codebooks(bundle) if book.side == side])
+
+
+def shared_features(bundle: Bundle, first: SizedCodebook, second: SizedCodebook) -> str:
+    """Features by which both codebooks are clustered; "" where there are none."""
+    kinds = [
+        {one.features for one in bundle.clusterings.values() if one.model == book.name}
+        for book in (first, second)
+    ]
+    return min(kinds[0] & kinds[1], default="")
+
+
+def slope(bundle: Bundle, claim: str, way: str) -> ClaimFigure | None:
+    """The trend with the number of codes that a claim of the evaluation rests on, for one way."""
+    claims = () if bundle.evaluation is None else bundle.evaluation.claims
+    quantizer = next((name for name, own in WAYS.items() if own == way), way)
+    figures = (figure for one in claims if one.id == claim for figure in one.figures)
+    return next((figure for figure in figures if figure.name.endswith(f", {quantizer}")), None)
+
+
+def steadiness(bundle: Bundle, key: str) -> float | None:
+    """Bootstrap ARI of a clustering of the bundle: its groups found anew in resampled galaxies."""
+    clustering = bundle.clusterings[key]
+    rows = () if bundle.evaluation is None else bundle.evaluation.rows
+    return next(
+        (
+            row.value
+            for row in rows
+            if row.figure == "bootstrap ARI" and row.clusterer.endswith(SHIPPED)
+            and (row.model, row.features) == (clustering.model, clustering.features)
+        ),
+        None,
+    )  # fmt: skip
+
 
 WAY_WORDS = {"averages": "by averages", "gradients": "by gradients (as in the report)"}
 PICTURE_CLAIM, GROUP_CLAIM = "reconstruction-k", "separation-k-codes"
@@ -36,14 +169,14 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.{0 if abs(share) >= 0.0995 else 1}f} %".replace("-", "−")
 
 
-def interval(figure: Figure | ClaimFigure) -> str:
+def interval(figure: Share | ClaimFigure) -> str:
     """An interval in brackets, "(2.5 to 3.2 %)", after a blank; empty where there is none."""
     if figure.low is None or figure.high is None:
         return ""
     return f" ({percent(figure.low).removesuffix(' %')} to {percent(min(1.0, figure.high))})"
 
 
-def lost_answer(bundle: Bundle, book: Codebook, least: Codebook | None) -> str:
+def lost_answer(bundle: Bundle, book: SizedCodebook, least: SizedCodebook | None) -> str:
     """What more codes buy in the picture; least: what it is compared with."""
     now = lost(bundle, book)
     if now.value is None:
@@ -67,7 +200,7 @@ def followed_answer(bundle: Bundle, key: str) -> str:
     return f"{words}; shuffled groups {percent(figure.chance)}: {verdict}."
 
 
-def used_answer(bundle: Bundle, book: Codebook) -> str:
+def used_answer(bundle: Bundle, book: SizedCodebook) -> str:
     """How many codes are really used."""
     figure, occur = used(bundle, book), occurring(bundle, book)
     if figure.value is None:
@@ -164,7 +297,7 @@ def worth_answer(bundle: Bundle, way: str) -> tuple[str, str]:
     return "", ""
 
 
-def _worth(bundle: Bundle, small: Codebook, large: Codebook) -> str:
+def _worth(bundle: Bundle, small: SizedCodebook, large: SizedCodebook) -> str:
     losses = lost(bundle, small), lost(bundle, large)
     words = (
         f"For pictures: {_better(losses[1], losses[0])}, {percent(losses[1].value)} of the light's"
@@ -182,7 +315,7 @@ def _worth(bundle: Bundle, small: Codebook, large: Codebook) -> str:
     )
 
 
-def _better(less: Figure, more: Figure) -> str:
+def _better(less: Share, more: Share) -> str:
     """Whether one figure is below the other by more than both intervals, in a word."""
     if less.overlaps(more):
         return UNTOLD

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from galaxy_explorer.bundle.codebooks import (
-    Codebook,
+    SizedCodebook,
     codebooks,
     find_codebook,
     main_side,
@@ -15,9 +15,8 @@ from galaxy_explorer.bundle.codebooks import (
     ways,
 )
 from galaxy_explorer.explorer.pages.codebooks import answers
-from galaxy_explorer.explorer.pages.codebooks.flow import Flow, flow_between, flow_values
-from galaxy_explorer.explorer.pages.codebooks.measures import (
-    Figure,
+from galaxy_explorer.explorer.pages.codebooks.answers import (
+    Share,
     followed,
     front_features,
     lost,
@@ -25,6 +24,7 @@ from galaxy_explorer.explorer.pages.codebooks.measures import (
     slope,
     used,
 )
+from galaxy_explorer.explorer.pages.codebooks.changes import Flow, flow_between, flow_values
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle
@@ -136,22 +136,22 @@ def dial_values(bundle: Bundle) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _end(figures: list[Figure]) -> float:
+def _end(figures: list[Share]) -> float:
     values = [one.value if one.high is None else one.high for one in figures]
     return 1.05 * max((value for value in values if value is not None), default=1.0)
 
 
-def _least(bundle: Bundle, way: str) -> Codebook | None:
+def _least(bundle: Bundle, way: str) -> SizedCodebook | None:
     """The smallest codebook of a way that ships."""
     books = (find_codebook(bundle, size, way, main_side(bundle)) for size in sizes(bundle))
     return next((book for book in books if book is not None and book.ships), None)
 
 
-def _figures(bundle: Bundle, book: Codebook, features: str) -> list[Figure]:
+def _figures(bundle: Bundle, book: SizedCodebook, features: str) -> list[Share]:
     return [lost(bundle, book), followed(bundle, f"{book.name}/{features}"), used(bundle, book)]
 
 
-def _dials(bundle: Bundle, book: Codebook, features: str) -> list[dict[str, Any]]:
+def _dials(bundle: Bundle, book: SizedCodebook, features: str) -> list[dict[str, Any]]:
     least = _least(bundle, book.way) if book.side == main_side(bundle) else None
     sentences = [
         answers.lost_answer(bundle, book, least),
@@ -183,7 +183,9 @@ def _step(bundle: Bundle, codes: int, way: str) -> dict[str, Any]:
     return {"way": way, "codes": str(codes), "views": views}
 
 
-def _flow(bundle: Bundle, sides: Sides | None, codes: int, book: Codebook | None) -> dict[str, Any]:
+def _flow(
+    bundle: Bundle, sides: Sides | None, codes: int, book: SizedCodebook | None
+) -> dict[str, Any]:
     if sides is None:
         least = None if book is None else _least(bundle, book.way)
         words = "The groups of these codebooks are not in this bundle."
