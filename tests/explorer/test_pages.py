@@ -7,10 +7,12 @@ from dataclasses import replace
 from importlib import import_module
 from types import SimpleNamespace
 
+import msgspec
 import panel as pn
 
 from galaxy_explorer.explorer.pages import registry
 from galaxy_explorer.explorer.pages.registry import PAGES
+from tests.small_evaluation import small_evaluation
 
 
 def test_every_page_is_made_of_a_state_and_the_context():
@@ -35,6 +37,22 @@ def test_a_page_that_has_nothing_to_show_is_not_offered(context) -> None:
     alone = replace(context, bundle=one)
     assert not registry.has_several_models(alone)
     assert not registry.has_prior(alone)
+
+
+def test_claims_of_which_nothing_was_measured_are_not_offered(context) -> None:
+    judged = small_evaluation()
+    unmeasured = msgspec.structs.replace(
+        judged,
+        claims=tuple(
+            msgspec.structs.replace(
+                claim, figures=tuple(msgspec.structs.replace(one, n=0) for one in claim.figures)
+            )
+            for claim in judged.claims
+        ),
+    )
+    for evaluation, offered in ((judged, True), (unmeasured, False), (None, False)):
+        bundle = SimpleNamespace(evaluation=evaluation)
+        assert registry.has_claims(replace(context, bundle=bundle)) == offered
 
 
 def test_the_pages_that_everybody_needs_are_not_behind_the_map() -> None:

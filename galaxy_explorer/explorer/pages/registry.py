@@ -58,6 +58,13 @@ def has_evaluation(context: AppContext) -> bool:
     return context.bundle.evaluation is not None
 
 
+def has_claims(context: AppContext) -> bool:
+    """Whether anything was measured for a claim: a bundle of one model cannot judge a trend."""
+    evaluation = context.bundle.evaluation
+    claims = () if evaluation is None else evaluation.claims
+    return any(figure.n for claim in claims for figure in claim.figures)
+
+
 @dataclass(frozen=True)
 class PageEntry:
     """One page: its title, its class `name(state, context)` in `pages/<module>.py`.
@@ -98,7 +105,7 @@ PAGES: dict[str, PageEntry] = {
         "Merger tree", "merger_tree", "MergerTreePage", offered=has_merger_tree
     ),
     "scoreboard": PageEntry("Scoreboard", "scoreboard", "ScoreboardPage", offered=has_evaluation),
-    "claims": PageEntry("Claims", "claims", "ClaimsPage", offered=has_evaluation),
+    "claims": PageEntry("Claims", "claims", "ClaimsPage", offered=has_claims),
 }  # fmt: skip
 """Name in the address (?page=name) and entry of each page; the first is the landing page."""
 
