@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         catalogue,
         write_galaxies,
     )
-    from galaxy_explorer.emulation.request import Request
+    from galaxy_explorer.emulation.request import Like, Request
     from galaxy_explorer.emulation.samples import Samples
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Emulator",
     "Facts",
     "GalSimCatalogue",
+    "Like",
     "Likeness",
     "Morphology",
     "ObservationSettings",
@@ -97,7 +98,7 @@ __getattr__, __dir__ = lazy(
             "catalogue",
             "write_galaxies",
         ),
-        "request": ("Request",),
+        "request": ("Like", "Request"),
         "samples": ("Samples",),
     },
 )

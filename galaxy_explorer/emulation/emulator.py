@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.bundle.bundle import Bundle
+from galaxy_explorer.bundle.emulation import READ_TTYPE
 from galaxy_explorer.bundle.manifest import PriorEntry, main_prior
-from galaxy_explorer.emulation.request import Request
+from galaxy_explorer.emulation.request import Like, Request
 from galaxy_explorer.errors import BundleError, RequestError
-from galaxy_explorer.models.conditions import Draw, Field, condition_of
+from galaxy_explorer.models.conditions import Draw, Field, Origin, condition_of
 from galaxy_explorer.models.registry import PRIORS
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["CodeEmulator", "Emulator", "Field", "Partial", "Request"]
 
 CURE = "galaxy-explorer prior BUNDLE --survey SURVEY makes one"
+TTYPE = "ttype"
 UNDRAWN = -1
 BATCH = 256
 Stamps = NDArray[np.float32]
@@ -93,6 +95,34 @@ class Emulator:
                 f"guidance {request.guidance:g}: the {self.kind.short} of {self.model} has none;"
                 " leave it out"
             )
+        if request.like is not None:
+            self.row_of(request.like)
+
+    def row_of(self, like: Like) -> int:
+        """Row of the galaxy that others are drawn from; raises RequestError where they cannot be.
+
+        Only a rectified flow can be followed back from a galaxy to the noise that it comes of.
+        """
+        if not self.kind.reversible:
+            raise RequestError(f"like {like.galaxy}: the {self.kind.short} draws from noise alone")
+        rows = np.flatnonzero(self.bundle.column("galaxy_id") == like.galaxy)
+        if not len(rows):
+            raise RequestError(f"like {like.galaxy[:60]!r}: not a galaxy of this bundle")
+        return int(rows[0])
+
+    def known_of(self, row: int) -> dict[str, float]:
+        """What a galaxy may be said to be, by field: the catalogue's values that are known.
+
+        A T that the catalogue does not know is the judge's, where the bundle has one.
+        """
+        from galaxy_explorer.emulation.likeness import read_samples
+
+        known = {field.name: float(self.values(field)[row]) for field in self.fields}
+        if not np.isfinite(known.get(TTYPE, 0.0)):
+            read = read_samples(self, self.bundle.encoded(self.model)[[row]], np.zeros(1, np.int64))
+            known[TTYPE] = float(read.get(READ_TTYPE, [np.nan])[0])
+        ends = {field.name: (field.low, field.high) for field in self.fields}
+        return {name: float(np.clip(v, *ends[name])) for name, v in known.items() if np.isfinite(v)}
 
     def codes(
         self, request: Request, *, cancelled: Callable[[], bool] = never
@@ -108,16 +138,21 @@ class Emulator:
         return self.bundle.draw(self.model, np.asarray(codes))
 
     def log_prob(
-        self, codes: NDArray[np.generic], condition: Mapping[str, ArrayLike]
+        self,
+        codes: NDArray[np.generic],
+        condition: Mapping[str, ArrayLike],
+        *,
+        quick: bool = False,
     ) -> NDArray[np.float64]:
         """Log-likelihood (n,) of code maps or latents (n, ...), in nats a galaxy.
 
         condition: by field, a number or one a galaxy; NaN: the catalogue does not know it.
+        quick: to compare galaxies by, see `prior_log_prob`.
         """
         from galaxy_explorer.models.inference import prior_log_prob
 
         asked = condition_of(self.fields, condition, len(codes))
-        return prior_log_prob(self.prior, np.asarray(codes), asked)
+        return prior_log_prob(self.prior, np.asarray(codes), asked, quick=quick)
 
     @property
     def prior(self) -> Prior:
@@ -139,7 +174,13 @@ class Emulator:
 
     def _draw(self, request: Request, fixed: NDArray[np.int64] | None = None) -> Draw:
         guidance = self.default_guidance if request.guidance is None else request.guidance
-        step = 0 if request.same_noise else 1
+        step, origin = 0 if request.same_noise else 1, None
+        if request.like is not None:
+            row = self.row_of(request.like)
+            known = {n: v for n, v in self.known_of(row).items() if n in request.condition}
+            codes = self.bundle.codes(self.model)[row].astype(np.int64)
+            condition = condition_of(self.fields, known, 1)
+            origin = Origin(codes, condition, request.like.change)
         return Draw(
             seed=request.seed,
             numbers=tuple(request.first + step * sample for sample in range(request.count)),
@@ -147,6 +188,7 @@ class Emulator:
             temperature=request.temperature,
             guidance=guidance,
             fixed=fixed,
+            origin=origin,
         )
 
 

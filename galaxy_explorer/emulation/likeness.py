@@ -139,6 +139,8 @@ def read_samples(
 
 REFERENCES = 256
 """Real galaxies, unknown to the prior, that samples are compared with."""
+COMPARED = 64
+"""Of these, whose distances from training galaxies are looked up: each takes a pass over all."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,8 @@ class Facts:
     """What is known of n samples.
 
     rows, distances (n,): nearest galaxy of the train split in the space of code vectors or latents,
-    and how far it is. usual: median of such distances of held-out real galaxies. log_prob (n,):
-    nats a galaxy; percentile (n,): share (%) of held-out real galaxies that are less likely.
+    and how far it is. usual: median of such distances of some held-out real galaxies. log_prob
+    (n,): nats a galaxy; percentile (n,): share (%) of held-out real galaxies that are less likely.
     read: what the bundle's judge reads, name to (n,), see `read_samples`; empty without a judge.
     """
 
@@ -233,7 +235,8 @@ class Likeness:
 
     @cached_property
     def _usual_distance(self) -> float:
-        return float(np.median(self.nearest(self._encoded(self.held_out))[1]))
+        few = self.held_out[:: max(1, len(self.held_out) // COMPARED)]
+        return float(np.median(self.nearest(self._encoded(few))[1]))
 
     def _usual_log_prob(self, names: tuple[str, ...]) -> NDArray[np.float64]:
         """Log-likelihood of held-out real galaxies, ascending, given their own fields `names`."""
@@ -244,13 +247,13 @@ class Likeness:
             known = np.isfinite(np.array([*values.values(), np.zeros(len(rows))])).all(axis=0)
             given = {name: value[known] for name, value in values.items()}
             codes = self.bundle.encoded(emulator.model)[rows[known]]
-            self._typical[names] = np.sort(emulator.log_prob(codes, given))
+            self._typical[names] = np.sort(emulator.log_prob(codes, given, quick=True))
         return self._typical[names]
 
     def facts(self, request: Request, codes: NDArray[Any]) -> Facts:
         """What is known of samples (n, ...) that were asked for so."""
         rows, far = self.nearest(codes)
-        log_prob = self.emulator.log_prob(codes, request.condition)
+        log_prob = self.emulator.log_prob(codes, request.condition, quick=True)
         usual = self._usual_log_prob(tuple(sorted(request.condition)))
         below = np.searchsorted(usual, log_prob)
         share = 100 * below / max(1, len(usual))

@@ -95,6 +95,14 @@ def cards(maker: Observer, request: Request) -> list[Card]:
 def _origin(maker: Observer, request: Request) -> list[Card]:
     emulator = maker.emulator
     guidance = emulator.default_guidance if request.guidance is None else request.guidance
+    like = (
+        []
+        if request.like is None
+        else [
+            Card("LIKE", plain(request.like.galaxy), "the galaxy that they are drawn from"),
+            Card("CHANGE", float(request.like.change), "how much of it may change, 0 to 1"),
+        ]
+    )
     return [
         Card("HIERARCH SYNTHETIC", True, "no real galaxy"),  # noqa: FBT003
         Card("OBJECT", "synthetic galaxies"),
@@ -109,6 +117,7 @@ def _origin(maker: Observer, request: Request) -> list[Card]:
         Card("NGALAXY", request.count, "galaxies"),
         Card("TEMPERAT", float(request.temperature), "temperature of the draw"),
         Card("GUIDANCE", float(guidance), "1: the prior itself"),
+        *like,
     ]
 
 

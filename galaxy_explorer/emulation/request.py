@@ -17,7 +17,21 @@ MAX_SEED = 2**32 - 1
 MAX_FIRST = 2**40
 TEMPERATURE = (0.1, 2.0)
 GUIDANCE = (1.0, 5.0)
+CHANGE = (0.05, 1.0)
+USUAL_CHANGE = 0.9
 Value = float | tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Like:
+    """A galaxy of the bundle, by its identifier, that others are drawn from.
+
+    change: how much of it may become another, from CHANGE[0], next to nothing, to 1: all that it
+    was not asked to keep.
+    """
+
+    galaxy: str
+    change: float = USUAL_CHANGE
 
 
 @dataclass(frozen=True)
@@ -28,7 +42,8 @@ class Request:
     many as there are galaxies; none: the fields are left to the prior. first: number of the first
     sample; sample i has noise of its own, a function of (seed, i) alone, so a long run may be made
     in pieces. same_noise: every sample has the noise of number `first`, so that they differ in
-    their condition alone. guidance: 1 is the plain prior; None is the prior's default.
+    their condition alone. guidance: 1 is the plain prior; None is the prior's default. like: what
+    they are drawn from, in place of noise alone.
     """
 
     count: int
@@ -38,6 +53,7 @@ class Request:
     guidance: float | None = None
     first: int = 0
     same_noise: bool = False
+    like: Like | None = None
 
     def checked(self, fields: Sequence[Field]) -> Request:
         """The request itself; raises RequestError naming field, value and permitted range."""
@@ -47,6 +63,8 @@ class Request:
         _number("temperature", self.temperature, *TEMPERATURE)
         if self.guidance is not None:
             _number("guidance", self.guidance, *GUIDANCE)
+        if self.like is not None:
+            _number("change", self.like.change, *CHANGE)
         known = {known.name: known for known in fields}
         for name, value in self.condition.items():
             if name not in known:
@@ -66,7 +84,10 @@ class Request:
             name: [float(v) for v in value] if isinstance(value, tuple) else float(value)
             for name, value in self.condition.items()
         }
-        text = json.dumps({**asdict(self), "condition": condition}, sort_keys=True)
+        values = {**asdict(self), "condition": condition}
+        if self.like is None:  # as before there was such a thing
+            del values["like"]
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import param
@@ -38,6 +38,18 @@ KEPT_CLUSTERS = 64
 """Clusters whose members are kept: 8 bytes each of them."""
 LEARNT = "learnt-"
 """How the key of a colouring begins that labels taught; no column of a catalogue does."""
+
+
+class Ghosts(NamedTuple):
+    """Galaxies that do not exist, on the map of a clustering.
+
+    places (n, 2): in the unit square of the map. pictures: addresses; words: of each galaxy.
+    """
+
+    clustering: str
+    places: NDArray[np.float64]
+    pictures: tuple[str, ...]
+    words: tuple[str, ...]
 
 
 class ExplorerState(param.Parameterized):
@@ -86,6 +98,7 @@ class ExplorerState(param.Parameterized):
     page_words = param.Dict(
         default={}, doc="What pages keep in the address beside the choices here."
     )
+    ghosts: Any = param.Parameter(doc="Synthetic galaxies to be shown on the map (`Ghosts`).")
 
     def __init__(self, bundle: Bundle, **params: Any) -> None:
         keys = list(bundle.clusterings)

@@ -104,6 +104,17 @@ def condition_of(fields: Sequence[Field], given: Mapping[str, ArrayLike], count:
     return Condition(values, states)
 
 
+class Origin(NamedTuple):
+    """A galaxy that others are drawn from: its codes (h, w), what is known of it (one row).
+
+    change: how much of it may become another, above 0 (as good as nothing) to 1 (everything).
+    """
+
+    codes: NDArray[np.int64]
+    condition: Condition
+    change: float
+
+
 @dataclass(frozen=True)
 class Draw:
     """What to draw: numbers of the samples (n,), what is asked of each, and how.
@@ -111,7 +122,7 @@ class Draw:
     fixed: codes (n, h, w) that the user has set, -1 where free. guidance: logits are taken so many
     times as far from those of the prior asked for nothing (Ho & Salimans 2022); 1 is the prior.
     level: of a map of the same sample that follows another. features (n, E, h, w): what else is
-    known of each place.
+    known of each place. origin: what all are drawn from, of a rectified flow alone.
     """
 
     seed: int
@@ -122,6 +133,7 @@ class Draw:
     fixed: NDArray[np.int64] | None = None
     level: int = 0
     features: Tensor | None = None
+    origin: Origin | None = None
 
 
 # name, label, column of EFIGI (Baillard et al. 2011), each from 0, none, to 1, the most there is

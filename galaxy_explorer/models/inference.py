@@ -28,6 +28,7 @@ from galaxy_explorer.models.protocols import (
     StampRows,
 )
 from galaxy_explorer.models.registry import AUTOENCODERS, PRIORS
+from galaxy_explorer.models.training import has_bfloat16
 from galaxy_explorer.utils.files import atomic_path
 
 
@@ -140,16 +141,21 @@ def decode_codes(model: Autoencoder, codes: Codes, *, batch: int = BATCH) -> Sta
 
 @torch.inference_mode()
 def prior_log_prob(
-    prior: Prior, codes: Codes, condition: Condition, *, batch: int = BATCH
+    prior: Prior, codes: Codes, condition: Condition, *, batch: int = BATCH, quick: bool = False
 ) -> NDArray[np.float64]:
-    """Log-likelihood (N,) of code maps (N, h, w) or latents (N, D), in nats a galaxy."""
+    """Log-likelihood (N,) of code maps (N, h, w) or latents (N, D), in nats a galaxy.
+
+    quick: of a network in bfloat16, where the processor multiplies so: to compare galaxies by.
+    """
     found = np.empty(len(codes))
     device = next(prior.parameters()).device
     values, states = (torch.from_numpy(part).to(device) for part in condition)
     for start in range(0, len(codes), batch):
         part = slice(start, start + batch)
         maps = torch.from_numpy(codes[part].astype(prior.config.reads)).to(device)
-        found[part] = prior.log_prob(maps, values[part], states[part]).double().cpu().numpy()
+        with torch.autocast(device.type, torch.bfloat16, enabled=quick and has_bfloat16()):
+            shares = prior.log_prob(maps, values[part], states[part])
+        found[part] = shares.double().cpu().numpy()
     return found
 
 

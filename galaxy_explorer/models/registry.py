@@ -120,9 +120,10 @@ class PriorKind:
     field and reason, None where it does. guided: whether it can be pulled
     towards what is asked for. quick_control: whether the control of its proof is trained, too, with
     the labels of other galaxies; else the prior itself is asked for them. streams: whether it shows
-    code maps on the way, row by row or step by step. rank: of several priors of a bundle that of
-    the highest draws where none is named. views: what it learns from instead of
-    the codes of eight orientations, made of an autoencoder and stamps. over: kinds of autoencoder
+    code maps on the way, row by row or step by step. reversible: whether it can be followed back
+    from a galaxy to the noise that it comes of. rank: of several priors of a bundle that of the
+    highest draws where none is named. views: what it learns from instead of the codes of eight
+    orientations, made of an autoencoder and stamps. over: kinds of autoencoder
     that may have it besides those that name it themselves. card: what the model card
     says of it; shown: the two sizes in the card's table; beside: the figure there that its
     likelihood is to be seen with, and its title.
@@ -142,6 +143,7 @@ class PriorKind:
     guided: bool = True
     quick_control: bool = True
     streams: bool = False
+    reversible: bool = False
     rank: int = 0
     views: str = ""
     over: tuple[str, ...] = ()
@@ -426,6 +428,7 @@ PRIORS: dict[str, PriorKind] = {
             misfit=_misfit_of_map,
             quick_control=False,
             streams=True,
+            reversible=True,
             rank=2,
             views=f"{_MODELS}.flow:EncodedViews",
             over=("vqvae",),

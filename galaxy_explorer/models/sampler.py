@@ -10,7 +10,9 @@ its result is kept in half, as latents are: rounding, which differs with the num
 together, decides nothing.
 
 A rectified flow is followed from noise to vectors for a fixed number of samples at a time, so that
-its arithmetic is the same however many are drawn, and the codebook quantizes them.
+its arithmetic is the same however many are drawn, and the codebook quantizes them. A processor that
+multiplies in bfloat16 does so for its network, in 0.4 of the time; 3 % of the codes are other ones
+then, as many as change between 40 steps and 80.
 
 Both code maps of a VQ-VAE-2 are drawn from its prior: the top one, then the bottom one given it.
 """
@@ -20,7 +22,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
@@ -30,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from galaxy_explorer.errors import RequestError
-from galaxy_explorer.models.conditions import GIVEN, WITHHELD, Draw
+from galaxy_explorer.models.conditions import GIVEN, WITHHELD, Draw, Origin
 from galaxy_explorer.models.flow import LAST_TIME, LatentFlow, RectifiedFlow
 from galaxy_explorer.models.pixelcnn import (
     GatedLayer,
@@ -41,6 +43,7 @@ from galaxy_explorer.models.pixelcnn import (
 )
 from galaxy_explorer.models.protocols import Prior, PriorSampler
 from galaxy_explorer.models.registry import PRIORS
+from galaxy_explorer.models.training import has_bfloat16
 
 Codes = NDArray[np.int64]
 UNDRAWN = -1
@@ -323,6 +326,8 @@ class FlowSampler:
 SAMPLES_A_PASS = 4  # of a rectified flow, always as many, so that no batch changes the arithmetic
 # Above 1 the first steps are the shortest: what goes wrong early ends in another galaxy.
 EARLY_STEPS = 1.25
+# What a galaxy is, is settled early: half of what may change is back at a tenth of the times.
+LATE = 3
 
 
 class RectifiedSampler:
@@ -343,9 +348,11 @@ class RectifiedSampler:
         """
         steps, numbers = self.flow.config.steps, len(draw.numbers)
         starts = range(0, numbers, SAMPLES_A_PASS)
-        blocks = [_FlowBlock(self.flow, draw, start) for start in starts]
-        times = [*(LAST_TIME * np.linspace(0, 1, steps) ** EARLY_STEPS).tolist(), 1.0]
-        for step, (now, then) in enumerate(pairwise(times), 1):
+        first = 0.0 if draw.origin is None else LAST_TIME * (1 - draw.origin.change) ** LATE
+        times = (first + (LAST_TIME - first) * np.linspace(0, 1, steps) ** EARLY_STEPS).tolist()
+        begun = {} if draw.origin is None else self._traced(draw, draw.origin, times)
+        blocks = [_FlowBlock(self.flow, draw, start, begun) for start in starts]
+        for step, (now, then) in enumerate(pairwise([*times, 1.0]), 1):
             for block in blocks:
                 if cancelled():
                     return
@@ -359,11 +366,36 @@ class RectifiedSampler:
         last = deque(self.stages(draw, cancelled), maxlen=1)
         return last[0][1] if last and last[0][0] == 1 else None
 
+    def _traced(self, draw: Draw, origin: Origin, times: list[float]) -> dict[int, Tensor]:
+        """The mixture (h, w, P) at the first of `times` that flows to the origin, by number.
+
+        The origin's codes stand under the little noise of LAST_TIME, that of each number its own;
+        from there the flow is followed back, under what is known of the origin: asked for the same,
+        it comes back to it. The temperature is that of the noise that is added.
+        """
+        flow, distinct = self.flow, tuple(dict.fromkeys(draw.numbers))
+        clean = flow.components(flow.codebook[torch.from_numpy(origin.codes)])
+        known = origin.condition.rows(np.zeros(len(distinct), np.int64))
+        back = replace(draw, numbers=distinct, condition=known, guidance=1.0, fixed=None)
+        found: dict[int, Tensor] = {}
+        for start in range(0, len(distinct), SAMPLES_A_PASS):
+            block = _FlowBlock(flow, back, start, {})
+            block.mixed = LAST_TIME * clean + (1 - LAST_TIME) * block.mixed
+            for now, then in pairwise(times[::-1]):
+                block.go(now, then)
+            found |= zip(distinct[start : start + SAMPLES_A_PASS], block.mixed, strict=False)
+        return found
+
 
 class _FlowBlock:
-    """SAMPLES_A_PASS samples on their way, the last of the draw again where it has no more."""
+    """SAMPLES_A_PASS samples on their way, the last of the draw again where it has no more.
 
-    def __init__(self, flow: RectifiedFlow, draw: Draw, start: int) -> None:
+    begun: mixtures (h, w, P) that those of some numbers begin with, in place of noise.
+    """
+
+    def __init__(
+        self, flow: RectifiedFlow, draw: Draw, start: int, begun: Mapping[int, Tensor]
+    ) -> None:
         config = flow.config
         rows = np.arange(start, start + SAMPLES_A_PASS).clip(max=len(draw.numbers) - 1)
         numbers = tuple(draw.numbers[row] for row in rows)
@@ -373,6 +405,9 @@ class _FlowBlock:
         noise = np.stack([generator.normal(size=shape) for generator in generators])
         self.flow, self.passes = flow, Passes(part, torch.float32)
         self.mixed = torch.from_numpy(noise * draw.temperature**0.5).float()
+        for place, number in enumerate(numbers):
+            if number in begun:
+                self.mixed[place] = begun[number]
         self.given, self.known = None, None
         if draw.fixed is not None:
             fixed = torch.from_numpy(draw.fixed[rows])
@@ -389,7 +424,9 @@ class _FlowBlock:
         """
         passes, mixed = self.passes, self.passes.repeated(self.mixed)
         time = torch.full((len(mixed),), now)
-        found = passes.guide(self.flow.predicted(mixed, time, passes.values, passes.states))
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
+            predicted = self.flow.predicted(mixed, time, passes.values, passes.states)
+        found = passes.guide(predicted)
         if self.given is not None and self.known is not None:
             found = torch.where(self.given, self.known, found)
         left, after = 1 - now, 1 - then

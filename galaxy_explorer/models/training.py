@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -156,6 +157,7 @@ class Precision:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
 
 
+@cache
 def has_bfloat16() -> bool:
     """Whether the processor itself multiplies in bfloat16.
 

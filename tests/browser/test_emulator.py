@@ -1,4 +1,4 @@
-"""The Emulator page in a browser: the same seed, cancelling, two visitors, refusals, a morph."""
+"""The Generate page in a browser: the same seed, links, refusals, T under the finger, a game."""
 
 from __future__ import annotations
 
@@ -25,11 +25,6 @@ STOP_AT_ONCE = """(job) => {
   })
   stop.observe(job, {attributes: true})
 }"""
-BEYOND = """(slider) => {
-  slider.max = 99
-  slider.value = 99
-  slider.dispatchEvent(new Event("change"))
-}"""
 
 
 @pytest.fixture
@@ -41,6 +36,9 @@ def emulator(open_page) -> Page:
 def opened(page: Page) -> Page:
     page.locator(".samples[data-compared='16']").wait_for()
     return page
+
+
+STAGE = PICTURE.replace('samples.querySelector(".sample-picture")', "samples")
 
 
 def give(page: Page, name: str, number: int) -> None:
@@ -97,31 +95,75 @@ def test_cancel_stops_what_is_being_drawn(emulator) -> None:
 
 def test_what_is_out_of_range_is_refused_at_the_server(emulator) -> None:
     said = emulator.locator(".job-words.refused")
-    emulator.get_by_role("slider", name="Hubble stage T").evaluate(BEYOND)
-    expect(said).to_contain_text("ttype 99: a number from")
-    expect(emulator.get_by_role("button", name="Hubble stage T 4")).to_have_attribute(
-        "aria-pressed", "true"
-    )
+    give(emulator, "Temperature, number", 99)
+    expect(said).to_contain_text("temperature 99: a number from")
+    expect(emulator.get_by_role("textbox", name="Temperature, number")).to_have_value("1")
     give(emulator, "How many", 1000)
     expect(said).to_contain_text("count 1000: a whole number from 1 to 64")
     picture(emulator, 1)
 
 
-def test_a_ladder_and_a_morph_that_is_dragged_without_the_server(emulator, frames_sent) -> None:
-    emulator.get_by_role("button", name="Ladder", exact=True).click()
-    tiles = emulator.locator(".ladder[data-ready] .ladder-tile.synthetic")
-    tiles.first.wait_for()
-    emulator.get_by_role("button", name="Morph", exact=True).click()
+def test_a_galaxy_changes_under_the_finger_without_the_server(emulator, frames_sent) -> None:
     stage = emulator.locator(".morph[data-painted] .morph-stage")
     stage.wait_for()
-    expect(emulator.locator(".job")).to_have_attribute("data-state", "idle")
-    sent = len(frames_sent)
-    slider = emulator.get_by_role("slider", name="Hubble type T of the galaxy")
+    expect(emulator.locator(".job").first).to_have_attribute("data-state", "idle")
+    slider = emulator.get_by_role("slider", name="Hubble stage T", exact=True)
+    box = slider.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    emulator.mouse.move(box["x"] + box["width"] / 2, middle)
+    emulator.mouse.down()
+    sent, seen = len(frames_sent), set()
+    for step in range(20):
+        emulator.mouse.move(box["x"] + box["width"] * step / 20, middle)
+        seen.add((stage.get_attribute("data-value"), stage.get_attribute("style")))
+    assert len(frames_sent) == sent
+    assert len(seen) > 10  # another type and another picture each
+    emulator.mouse.up()
+    wanted = stage.get_attribute("data-value").removesuffix(".0")
+    words = f"T {wanted}, seed 1".replace("-", "−")
+    emulator.locator(f".samples[data-compared='16'][data-words$='{words}']").wait_for()
     slider.focus()
     before = stage.get_attribute("data-value")
     slider.press("ArrowRight")
     expect(stage).not_to_have_attribute("data-value", before)
-    assert len(frames_sent) == sent
+
+
+def test_a_ladder_of_types(emulator) -> None:
+    emulator.get_by_role("button", name="Ladder", exact=True).click()
+    emulator.locator(".ladder[data-ready] .ladder-tile.synthetic").first.wait_for()
+
+
+def test_a_link_reproduces_the_page_in_a_fresh_browser(emulator, browser, complaints) -> None:
+    emulator.get_by_role("button", name="Hubble stage T −3", exact=True).click()
+    give(emulator, "Seed", 7)
+    give(emulator, "B magnitude, mag", 14)
+    asked = "Synthetic galaxy, T −3, B magnitude 14 mag, seed 7"
+    emulator.locator(f".samples[data-compared='16'][data-words='{asked}']").wait_for()
+    emulator.wait_for_url(re.compile(r"t=-3.*magnitude=14.*seed=7"))
+    expect(emulator.locator(".morph-type")).to_have_text("T −3.0")
+    other = browser.new_context(viewport=SIZE)
+    other.set_default_timeout(PATIENCE_MS)
+    page = other.new_page()
+    watch(page, complaints)
+    page.goto(emulator.url)
+    page.locator(f".samples[data-compared='16'][data-words='{asked}']").wait_for()
+    expect(page.locator(".morph-type")).to_have_text("T −3.0")
+    assert picture(page, 7) == picture(emulator, 7)
+    stages = [one.locator(".morph-stage").evaluate(STAGE) for one in (page, emulator)]
+    assert stages[0] == stages[1]
+    other.close()
+
+
+def test_a_game_is_played_with_keys_and_scored_at_the_end(emulator) -> None:
+    emulator.get_by_role("button", name="Real or synthetic?").click()
+    emulator.get_by_role("button", name="Begin").click()
+    game = emulator.locator(".game")
+    for pair in range(20):
+        emulator.locator(f".game[data-pair='{pair}']").wait_for()
+        assert game.get_by_text("REAL").count() == 0
+        emulator.keyboard.press("ArrowLeft" if pair % 2 else "ArrowRight")
+    expect(game.locator(".headline")).to_contain_text("interval")
+    assert game.locator(".game-review .real-mark").count() == 20
 
 
 def test_a_sample_is_measured_when_it_is_clicked(emulator) -> None:

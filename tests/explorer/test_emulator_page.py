@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
-from galaxy_explorer.emulation.request import Request
+from galaxy_explorer.emulation.emulator import Emulator
+from galaxy_explorer.emulation.request import Like, Request
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.explorer.context import AppContext
-from galaxy_explorer.explorer.links import SelectionStore
+from galaxy_explorer.explorer.links import SelectionStore, link_query, restore
 from galaxy_explorer.explorer.pages.emulator.evidence import evidence_html
 from galaxy_explorer.explorer.pages.emulator.page import EmulatorPage
+from galaxy_explorer.explorer.pages.emulator.source import EmulatorSource
+from galaxy_explorer.explorer.pages.emulator.views import headline_words
+from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.pictures.stamps import StampStore
+from galaxy_explorer.explorer.pictures.tiles import unit_map
+from galaxy_explorer.explorer.plots.galaxy_map import empty_map
+from galaxy_explorer.explorer.plots.ghosts import GhostLayer
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.widgets.job_bar import JobRunner
 from galaxy_explorer.settings import read_settings
 from tests.explorer.test_emulator_view import done
 from tests.small_bundle import PRIOR, write_small_bundle
@@ -32,28 +42,87 @@ def page_of(bundle: Bundle, folder: Path) -> EmulatorPage:
 
 
 def test_the_page_asks_for_what_is_shown_and_only_once(bundle, tmp_path, monkeypatch) -> None:
-    whole = page_of(bundle, tmp_path)
-    page = whole.panel
     asked = []
 
-    def start(task) -> None:
+    def start(_runner, task) -> None:
         asked.append(task.title)
         task.finished()
 
-    page._finish(page._begun)
-    monkeypatch.setattr(page.runner, "start", start)
+    monkeypatch.setattr(JobRunner, "start", start)
+    whole = page_of(bundle, tmp_path)
+    page, stage = whole.panel, "The galaxy under the slider"
+    assert asked == [stage, "16 galaxies, T 4, seed 1"]
     page.ask()
-    assert asked == []
     page.mode = "Ladder"
     page.mode = "Evidence"
     page.mode = "Samples"
-    assert asked == ["Ladder of types, seed 1"]
+    assert asked[2:] == ["Ladder of types, seed 1"]
+    page.controls.on_message("ttype", {"value": 2.5})
+    assert asked[3:] == ["16 galaxies, T 2.5, seed 1"]  # the galaxy under the slider is there
+    page.drag(3)
+    assert asked[4:] == [stage]
     page.controls.on_message("seed", {"value": 2})
-    assert asked[1:] == ["16 galaxies, T 4, seed 2"]
+    assert asked[5:] == [stage, "16 galaxies, T 2.5, seed 2"]
     page.camera.camera.value = "euclid-vis"
-    assert asked[2:] == ["16 galaxies, T 4, seed 2, Euclid VIS, wide survey"]
+    assert asked[7:] == [stage, "16 galaxies, T 2.5, seed 2, Euclid VIS, wide survey"]
     with pytest.raises(RequestError, match="still being drawn"):
         page.prepare_file("fits")
+    whole.context.stamps.close()
+
+
+@pytest.fixture
+def nothing_drawn(monkeypatch) -> None:
+    monkeypatch.setattr(JobRunner, "start", lambda _runner, _task: None)
+    monkeypatch.setattr(EmulatorSource, "measure_references", lambda _source: None)
+
+
+@pytest.mark.usefixtures("nothing_drawn")
+def test_an_address_reopens_what_is_asked_for(bundle, tmp_path) -> None:
+    whole = page_of(bundle, tmp_path)
+    page = whole.panel
+    page.controls.on_message("ttype", {"value": -3.0})
+    page.controls.on_message("magnitude", {"value": page.emulator.fields[1].default})
+    page.controls.on_message("seed", {"value": 77})
+    page.controls.on_message("guidance", {"value": 1.5})
+    page.drag(5)
+    page.camera.camera.value = "hst-f814w"
+    page.camera._on_number("scale", {"value": 0.1})
+    page.mode = "Ladder"
+    query = link_query(whole.state, "emulator", None)
+    words = dict(parse_qsl(query))
+    assert (words["t"], words["seed"], words["show"]) == ("-3", "77", "ladder")
+    fresh = ExplorerState(bundle)
+    assert restore(fresh, words, whole.context.selections) == []
+    again = EmulatorPage(fresh, whole.context)
+    assert again.panel.controls.request == page.controls.request
+    assert again.panel.camera.observation == page.camera.observation
+    assert again.panel.mode == "Ladder"
+    assert link_query(fresh, "emulator", None) == query
+    page.controls.on_message("magnitude", {"value": None})
+    page.controls.on_message("ttype", {"value": None})
+    words = dict(parse_qsl(link_query(whole.state, "emulator", None)))
+    assert words["t"] == "any"
+    assert "magnitude" not in words
+    whole.context.stamps.close()
+
+
+REFUSED = (
+    ("t", "99"), ("t", "late"), ("t", "nan"), ("seed", "-1"), ("seed", "1.5"), ("n", "65"),
+    ("guidance", "inf"), ("temperature", ""), ("magnitude", "bright"), ("like", "M 31"),
+    ("telescope", "jwst"), ("scale", "wide"),
+)  # fmt: skip
+
+
+@pytest.mark.usefixtures("nothing_drawn")
+def test_what_a_link_cannot_have_is_said_and_changes_nothing(bundle, tmp_path) -> None:
+    whole = page_of(bundle, tmp_path)
+    page = whole.panel
+    before = page.controls.request, page.camera.observation
+    for word, text in REFUSED:
+        (complaint,) = page.restore({word: text})
+        assert word in complaint
+        assert (page.controls.request, page.camera.observation) == before
+    assert page.restore({"another": "page's", "x": "1"}) == []
     whole.context.stamps.close()
 
 
@@ -124,3 +193,93 @@ def test_two_priors_of_one_model_are_chosen_by_name_and_the_flow_sharpens(tmp_pa
     page.chooser.value = f"{PRIOR}/pixelcnn"
     assert page.panel.emulator.kind.name == "pixelcnn"
     page.context.stamps.close()
+
+
+@pytest.fixture(scope="module")
+def reversible(tmp_path_factory) -> Bundle:
+    folder = tmp_path_factory.mktemp("flow")
+    return load_bundle(add_small_rectified(write_small_bundle(folder / "flow", n=60)))
+
+
+@pytest.mark.usefixtures("nothing_drawn")
+def test_galaxies_like_one_of_the_survey_stand_beside_it_type_by_type(reversible, tmp_path) -> None:
+    page = page_of(reversible, tmp_path)
+    row = int(np.flatnonzero(np.isfinite(reversible.column("ttype")))[0])
+    name = str(reversible.column("galaxy_id")[row])
+    page.state.generate_like(row)
+    panel = page.panel
+    asked = panel.controls.request
+    assert page.state.page == "emulator"
+    assert page.state.like is None
+    assert asked.like == Like(name)
+    assert asked.condition == {"ttype": round(2 * float(reversible.column("ttype")[row])) / 2}
+    assert panel.controls.change.visible
+    assert panel.address()["like"] == name
+    steps = done(panel.stage, asked)
+    assert steps[0].content["original"] is not None
+    assert panel.stage.view.original_words.startswith(name)
+    wanted = panel._wanted(asked, panel.options)
+    assert wanted.request.condition["ttype"] == tuple(map(float, panel.types))
+    assert wanted.request.same_noise
+    steps = done(panel.samples, wanted.request)
+    assert panel.samples.view.cards[0]["lines"][0][0].startswith("asked T")
+    codes = panel.emulator.codes(asked)
+    np.testing.assert_array_equal(codes, panel.emulator.codes(asked))
+    page.context.stamps.close()
+
+
+def test_a_galaxy_asked_for_as_it_is_comes_back_about(reversible) -> None:
+    """The law of galaxies like one: the less may change the more of its codes are there."""
+    emulator = Emulator.open(reversible, kind="rectified")
+    row = int(np.flatnonzero(np.isfinite(reversible.column("ttype")))[0])
+    own, name = emulator.known_of(row), str(reversible.column("galaxy_id")[row])
+    codes = reversible.codes(emulator.model)[row]
+    request = Request(2, 3, {"ttype": own["ttype"]}, like=Like(name, 0.05))
+    drawn = emulator.codes(request)
+    noise = emulator.codes(replace(request, like=None))
+    assert (drawn == codes).mean() > 5 * (noise == codes).mean()
+    assert request.identity != replace(request, like=Like(name, 0.06)).identity
+    with pytest.raises(RequestError, match="from noise alone"):
+        Emulator.open(reversible, kind="pixelcnn").codes(request)
+    with pytest.raises(RequestError, match="change"):
+        emulator.codes(replace(request, like=Like(name, 0.0)))
+
+
+@pytest.mark.usefixtures("nothing_drawn")
+def test_samples_are_placed_on_the_map_beside_galaxies(reversible, tmp_path) -> None:
+    page = page_of(reversible, tmp_path)
+    source, key = page.panel.source, reversible.manifest.default_clustering
+    clustering = reversible.clusterings[key]
+    known = reversible.codes(clustering.model)[:3]
+    ghosts = source.ghosts(Request(3, 1), known, key, DisplaySettings())
+    assert ghosts.places.shape == (3, 2)
+    assert all(address.startswith("data:image/jpeg") for address in ghosts.pictures)
+    # Of galaxies of the bundle themselves: near to where these are.
+    apart = np.linalg.norm(ghosts.places - unit_map(clustering.coordinates)[:3], axis=1)
+    spread = np.linalg.norm(np.std(unit_map(clustering.coordinates), axis=0))
+    assert np.median(apart) < spread
+    layer = GhostLayer(empty_map(1.0, "pan"))
+    layer.show(ghosts, key)
+    assert len(layer.source.data["x"]) == 3
+    layer.show(ghosts, "another/map")
+    assert layer.source.data["x"] == []
+    layer.show(None, key)
+    page.context.stamps.close()
+
+
+def test_the_headline_says_what_was_asked_what_is_read_and_what_real_ones_are(bundle) -> None:
+    read = np.array([3.0, 4.0, 5.0])
+    assert headline_words(bundle, 4.0, None) == ""
+    assert headline_words(bundle, 4.0, read) == (
+        "Asked T 4.0: an independent judge reads 4.0 ± 1.0"
+    )
+    trend = replace_struct(
+        small_emulation().trends[0], statistic="read_ttype", kind="real",
+        means=(-2.0, *[None] * 6, 3.9, 5.0, 7.1),
+    )  # fmt: skip
+    judged = replace(bundle, emulation=replace_struct(small_emulation(), trends=(trend,)))
+    assert headline_words(judged, 4.0, read).endswith("; real T 4 galaxies are read as 3.9")
+    assert headline_words(judged, 9.0, read).endswith("T 6 galaxies and later are read as 7.1")
+    assert headline_words(judged, -4.5, read).endswith("T −3 galaxies and earlier are read as −2.0")
+    assert "real" not in headline_words(judged, 1.0, read)
+    assert headline_words(judged, None, read).startswith("Asked for any T")

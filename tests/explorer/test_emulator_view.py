@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from PIL import Image
 
+from galaxy_explorer.emulation.emulator import Field
 from galaxy_explorer.emulation.observation import ObservationSettings
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
-from galaxy_explorer.explorer.pages.emulator.controls import ConditionControls, step_of
+from galaxy_explorer.explorer.pages.emulator.controls import (
+    ConditionControls,
+    first_request,
+    step_of,
+    type_field,
+)
 from galaxy_explorer.explorer.pages.emulator.detail import MEASURES, measures_html
 from galaxy_explorer.explorer.pages.emulator.source import (
     DisplayOptions,
     EmulatorSource,
+    along_types,
     made_file,
     reduced,
 )
 from galaxy_explorer.explorer.pages.emulator.views import (
     LADDER_LINES,
     Ladder,
-    MorphView,
     SamplesView,
+    StageView,
 )
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.pictures.stamps import StampStore
@@ -187,13 +195,37 @@ def test_twins_stand_beside_samples_and_below_the_lines_of_a_ladder(source, monk
     assert twins == [(LADDER_LINES + line) * columns for line in range(LADDER_LINES)]
 
 
-def test_a_morph_has_a_frame_for_every_quarter_of_a_type(source) -> None:
+def test_the_galaxy_under_the_slider_is_there_at_every_half_stage(source) -> None:
     field = source.emulator.fields[0]
-    morph = MorphView(source, field)
-    done(morph, Request(16, 5))
-    np.testing.assert_allclose(np.diff(morph.view.values), 0.25)
-    assert field.low <= morph.view.values[0]
-    assert morph.view.values[-1] <= field.high
+    stage = StageView(source, field, type_field(field))
+    done(stage, Request(1, 5))
+    values = stage.view.values
+    np.testing.assert_allclose(np.diff(values), 0.5)
+    assert field.low <= values[0] < field.low + 0.5
+    assert field.high - 0.5 < values[-1] <= field.high
+    picture = Image.open(io.BytesIO(stage.view.sheet))
+    assert picture.size == (8 * 64, -(-len(values) // 8) * 64)
+    again = list(stage.work(Request(1, 5), LOOK)(never))
+    assert [step.content for step in again] == [{"sheet": stage.view.sheet}]
+
+
+def test_a_frame_is_the_first_sample_of_its_type_and_seed(source) -> None:
+    values = [0.5, 4.0]
+    frames = source.emulator.codes(along_types(Request(1, 5), values))
+    for frame, value in zip(frames, values, strict=True):
+        sample = source.emulator.codes(Request(3, 5, {"ttype": value}))[0]
+        np.testing.assert_array_equal(frame, sample)
+
+
+def test_what_the_first_visitor_drags_is_drawn_before_anybody_comes(context) -> None:
+    fresh = EmulatorSource(context)
+    fresh.warm()
+    first = first_request(fresh.emulator.fields)
+    stage = along_types(first, type_field(fresh.emulator.fields[0]).values)
+    end = time.monotonic() + 60
+    while not {first.identity, stage.identity} <= {*fresh._kept} and time.monotonic() < end:
+        time.sleep(0.01)
+    assert list(fresh._kept) == [stage.identity, first.identity]  # what is dragged comes first
 
 
 def test_a_camera_gives_its_own_pixels_and_refuses_what_is_too_large(source) -> None:
@@ -254,6 +286,34 @@ def test_more_than_the_page_shows_is_refused_with_the_way_to_get_it(wishes) -> N
         made.on_message("seed", {"value": seed})
         assert f"seed {seed!r}" in refused[-1]
     assert made.seed.value == 1
+
+
+def test_reset_forgets_all_but_the_seed_and_any_frees_a_field(wishes) -> None:
+    made, refused = wishes
+    for name, value in (("seed", 9), ("ttype", -1.0), ("temperature", 0.5), ("guidance", 2.0)):
+        made.on_message(name, {"value": value})
+    assert made.words(typed=True) == "T −1, seed 9"
+    assert (made.conditions["ttype"].value, made.temperature.value) == (-1.0, 0.5)
+    made.reset()
+    assert made.request == replace(made.first, seed=9)
+    assert (made.conditions["ttype"].value, made.temperature.value) == (4.0, 1.0)
+    made.on_message("ttype", {"value": None})
+    assert made.conditions["ttype"].value is None
+    assert made.words(typed=True) == "seed 9"
+    assert refused == []
+
+
+def test_a_class_is_one_of_its_words() -> None:
+    fields = [Field("ttype", "T", "", -5, 9, 3, "ttype"), *(
+        Field(word, word.title(), "", 0, 1, 1, "class", equals=word) for word in ("round", "spiral")
+    )]  # fmt: skip
+    made = ConditionControls(fields, None, pytest.fail)
+    for word in ("round", "spiral"):
+        made.kind.value = word
+        assert made.request.condition == {"ttype": 4.0, word: 1.0}
+    assert made.words(typed=True) == "T 4, Spiral, seed 1"
+    made.kind.value = ""
+    assert made.request.condition == {"ttype": 4.0}
 
 
 def test_a_field_is_fixed_or_left_to_the_prior(wishes) -> None:

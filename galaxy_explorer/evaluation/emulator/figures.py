@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from galaxy_explorer.bundle.card import LEADING
 from galaxy_explorer.bundle.emulation import CLASSES, LOWEST_CLASS, READ_TTYPE, EmulationFigure
 from galaxy_explorer.evaluation.emulator import comparison as compare
 from galaxy_explorer.evaluation.emulator.comparison import Galaxies, ResampledFigure
+from galaxy_explorer.labels.games import ORIGINAL, RECONSTRUCTION, Game
+from galaxy_explorer.utils.resampling import share_interval
 
 Goal = tuple[float | None, float | None]
 
@@ -329,6 +332,30 @@ def _frechet(sets: Sets) -> list[EmulationFigure]:
         )
         for words, others in (("real", real), ("reconstructions", reconstructions))
     ]  # fmt: skip
+
+
+def fooling_figures(games: Sequence[Game], prior_sha256: str) -> list[EmulationFigure]:
+    """How often people took samples of a prior for the real galaxy of a pair; none: never played.
+
+    games: of any prior. Half is as good as guessing.
+    """
+    figures = []
+    for pictures in (RECONSTRUCTION, ORIGINAL):
+        played = [g for g in games if (g.prior_sha256, g.pictures) == (prior_sha256, pictures)]
+        answers = [fooled for game in played for fooled in game.fooled]
+        if not answers:
+            continue
+        low, high = (float(end) for end in share_interval(sum(answers), len(answers)))
+        values = {
+            **BLANK, "statistic": f"against {pictures}s", "value": sum(answers) / len(answers),
+            "low": low, "high": high, "goal_low": None, "goal_high": None, "verdict": "no goal",
+            "reference": 0.5,
+            "note": f"sample taken for the real galaxy of a pair of the same T, {len(played)}"
+            f" {'game' if len(played) == 1 else 'games'}; Wilson interval; reference: guessing",
+        }  # fmt: skip
+        name = "fooling rate of people"
+        figures.append(EmulationFigure(group="judge", name=name, n=len(answers), **values))
+    return figures
 
 
 def _told_apart(sets: Sets) -> list[EmulationFigure]:

@@ -7,7 +7,7 @@ the work folder beside the bundle: the same command resumes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace as with_values
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation.context import Context, copied
 from galaxy_explorer.evaluation.emulator.comparison import Galaxies
 from galaxy_explorer.evaluation.emulator.contact_sheet import contact_sheet
-from galaxy_explorer.evaluation.emulator.figures import FEWEST, Sets, all_figures
+from galaxy_explorer.evaluation.emulator.figures import FEWEST, Sets, all_figures, fooling_figures
 from galaxy_explorer.evaluation.emulator.measure import (
     Asked,
     HeldOut,
@@ -47,6 +47,7 @@ from galaxy_explorer.evaluation.emulator.trends import (
     with_p,
 )
 from galaxy_explorer.evaluation.judge import ShippedJudge, shipped_judge
+from galaxy_explorer.labels.games import Game, read_games
 from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.utils.files import sha256_of
 
@@ -81,8 +82,10 @@ class PriorMeasurement:
         say: Say,
         *,
         stage: str = "emulator",
+        games: Sequence[Game] = (),
     ) -> None:
         self.context, self.emulator, self.samples, self.say = context, emulator, samples, say
+        self.games = games
         self.guided = emulator.guided
         self.measurer = Measurer(context, emulator.model, emulator.fields, workers, stage=stage)
         bundle, file = context.bundle, context.bundle.priors[emulator.key].file
@@ -112,7 +115,7 @@ class PriorMeasurement:
                 "asked for a T": str(len(sets.samples_with_ttype)),
                 "control samples": str(0 if sets.control is None else len(sets.control)),
             },
-            figures=tuple(all_figures(sets)),
+            figures=(*all_figures(sets), *fooling_figures(self.games, self.source.key)),
             trends=tuple(trends(sets)),
             histograms=tuple(histograms(sets)),
             curve=tuple(curve),
@@ -206,7 +209,7 @@ class PriorMeasurement:
         )
 
 
-def evaluate_emulator(
+def evaluate_emulator(  # noqa: PLR0913 - the options of the command
     path: Path,
     survey_path: Path,
     *,
@@ -215,14 +218,15 @@ def evaluate_emulator(
     workers: int = 1,
     out: Path | None = None,
     only: str | None = None,
+    games: Path | None = None,
     say: Say,
 ) -> EmulatorEvaluation:
     """Measure a bundle's priors; write figures, contact sheet, judge, card and guidance into it.
 
     only: measure the priors of this model, or the one "<model>/<kind>", and keep what was measured
-    of the others. samples: how
-    many are drawn, and at most how many held-out galaxies they are compared with. out: a copy of
-    the bundle to write into instead. Raises BundleError, SurveyError, SettingError.
+    of the others. samples: how many are drawn, and at most how many held-out galaxies they are
+    compared with. out: a copy of the bundle to write into instead. games: where games of "real or
+    synthetic?" are kept. Raises BundleError, SurveyError, SettingError.
     """
     bundle, survey = load_bundle(path), Survey.open(survey_path)
     main = Emulator.open(bundle).key
@@ -234,6 +238,7 @@ def evaluate_emulator(
     if main not in (*asked, *proofs):
         what = f"{bundle.path}: the prior that draws first, {main}, was never measured"
         raise BundleError(f"{what}; leave --model {only} out")
+    played = [] if games is None else read_games(games)
     work = path.absolute().with_name(f"{path.absolute().name}.work")
     context = Context(bundle, survey, work / "evaluation", grid)
     for name in asked:
@@ -241,7 +246,7 @@ def evaluate_emulator(
         say(f"The prior {name}")
         stage = "emulator" if name == main else f"emulator-{name.replace('/', '.')}"
         emulator = Emulator.open(bundle, entry.model, entry.kind)
-        one = PriorMeasurement(context, emulator, samples, workers, say, stage=stage)
+        one = PriorMeasurement(context, emulator, samples, workers, say, stage=stage, games=played)
         proofs[name] = one.run()
     others = tuple(proofs[name] for name in names[1:] if name in proofs)
     made = EmulatorEvaluation(**asdict(proofs[main]), others=others)

@@ -1,65 +1,95 @@
-// One quantity that may be asked for: chips for round values, a slider for any, a button for none.
+// One quantity that may be asked for: a slider, the number itself, and a button for any.
 
-export function render({model}) {
+// The slider moves in steps of its own, from which a value follows and back.
+function makeScale(model) {
+  const digits = () => Math.max(0, Math.ceil(-Math.log10(model.step || 1)))
+  const rounded = (value) =>
+    Math.min(model.high, Math.max(model.low, Number(value.toFixed(digits()))))
+  const steps = () => Math.max(1, Math.round((model.high - model.low) / model.step))
+  const valueAt = (place) => {
+    const share = place / steps()
+    if (model.log) return rounded(model.low * (model.high / model.low) ** share)
+    return rounded(model.low + share * (model.high - model.low))
+  }
+  const placeOf = (value) => {
+    const share = model.log
+      ? Math.log(value / model.low) / Math.log(model.high / model.low)
+      : (value - model.low) / (model.high - model.low)
+    return Math.round(share * steps())
+  }
+  const words = (value) => Number(value.toFixed(digits())).toString().replace("-", "−")
+  return {steps, valueAt, placeOf, words}
+}
+
+function makeCondition() {
   const root = element("fieldset", "condition")
-  const head = element("div", "condition-head")
   const name = element("legend", "condition-name")
-  const value = element("output", "condition-value")
+  const head = element("div", "condition-head")
+  const number = element("input", "condition-number")
+  number.inputMode = "decimal"
+  number.autocomplete = "off"
+  number.maxLength = 20
+  const unit = element("span", "condition-unit")
   const free = element("button", "plain-button condition-free")
   free.type = "button"
-  head.append(value, free)
-  const chips = element("div", "condition-chips")
+  head.append(number, unit, free)
+  const line = element("div", "condition-line")
   const slider = element("input", "condition-slider")
   slider.type = "range"
-  root.append(name, head, chips, slider)
+  const ends = ["", ""].map(() => element("span", "condition-end"))
+  line.append(ends[0], slider, ends[1])
+  root.append(name, head, line)
+  return {root, name, number, unit, free, slider, ends}
+}
 
-  const words = (number) => {
-    const digits = Math.max(0, Math.ceil(-Math.log10(model.step || 1)))
-    const text = Number(number.toFixed(digits)).toString().replace("-", "−")
-    return model.unit ? `${text} ${model.unit}` : text
-  }
+export function render({model}) {
+  const {root, name, number, unit, free, slider, ends} = makeCondition()
+
+  const {steps, valueAt, placeOf, words} = makeScale(model)
   const send = (wanted) => model.send_msg({value: wanted})
-  const show = (number) => {
-    const none = number === null
-    value.textContent = none ? model.free : words(number)
-    slider.setAttribute("aria-valuetext", value.textContent)
+  const show = (value) => {
+    const none = value === null
+    number.value = none ? "" : words(value)
+    slider.setAttribute(
+      "aria-valuetext",
+      none ? model.free : [words(value), model.unit].filter(Boolean).join(" "),
+    )
     root.classList.toggle("free", none)
-    free.setAttribute("aria-pressed", String(none))
-    for (const chip of chips.children) {
-      chip.setAttribute("aria-pressed", String(!none && Number(chip.dataset.value) === number))
-    }
+    free.hidden = none || !model.free
   }
-
   const dress = () => {
     name.textContent = model.label
+    number.setAttribute("aria-label", [model.label, model.unit || "number"].join(", "))
+    number.placeholder = model.free
+    unit.textContent = model.unit
     free.textContent = model.free
     free.title = model.free_words
-    free.hidden = !model.free
+    free.setAttribute("aria-label", `${model.label}: ${model.free}`)
     slider.setAttribute("aria-label", model.label)
     slider.title = model.explanation
-    Object.assign(slider, {min: model.low, max: model.high, step: model.step})
-    slider.value = model.value === null ? model.rest : model.value
-    const stops = model.colours.join(", ")
-    slider.style.setProperty("--track", stops ? `linear-gradient(90deg, ${stops})` : "var(--line)")
-    chips.hidden = !model.chips.length
-    chips.replaceChildren(
-      ...model.chips.map((number, place) => {
-        const chip = element("button", "condition-chip", words(number))
-        chip.type = "button"
-        chip.dataset.value = number
-        chip.setAttribute("aria-label", `${model.label} ${words(number)}`)
-        chip.style.setProperty("--chip", model.colours[place] || "var(--line)")
-        chip.addEventListener("click", () => send(number))
-        return chip
-      }),
-    )
+    Object.assign(slider, {min: 0, max: steps(), step: 1})
+    slider.value = placeOf(model.value === null ? model.rest : model.value)
+    ends[0].textContent = words(model.low)
+    ends[1].textContent = words(model.high)
     show(model.value)
   }
 
-  slider.addEventListener("input", () => show(Number(slider.value)))
-  slider.addEventListener("change", () => send(Number(slider.value)))
-  free.addEventListener("click", () => send(model.value === null ? model.rest : null))
-  drawOnChange(model, ["value", "refusals", "label", "low", "high", "step", "chips"], dress)
+  slider.addEventListener("input", () => show(valueAt(Number(slider.value))))
+  slider.addEventListener("change", () => send(valueAt(Number(slider.value))))
+  number.addEventListener("change", () => {
+    const text = number.value.trim().replace("−", "-")
+    const value = Number(text)
+    send(text ? (Number.isFinite(value) ? value : text) : model.free ? null : model.value)
+  })
+  free.addEventListener("click", () => {
+    send(null)
+    slider.focus()
+  })
+  drawOnChange(
+    model,
+    ["value", "refusals", "label", "unit", "low", "high", "step", "rest", "free"],
+    dress,
+  )
   dress()
   return root
 }

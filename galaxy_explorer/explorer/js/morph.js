@@ -1,37 +1,34 @@
-// One galaxy under fixed noise while its type changes: every frame is in the browser already, so
-// that dragging asks nothing of the server.
+// A galaxy whose type is dragged: every frame is in the browser already, so that dragging asks
+// nothing of the server; letting go says which type is wanted.
+
+const PLAY_MS = 130
 
 function makeMorph() {
   const root = element("section", "morph")
   root.setAttribute("aria-label", "One synthetic galaxy, from type to type")
+  const original = element("figure", "morph-original")
   const stage = element("div", "morph-stage synthetic")
   stage.setAttribute("role", "img")
   stage.append(element("span", "synthetic-mark", "SYNTHETIC"))
   const panel = element("div", "morph-panel")
+  const head = element("div", "morph-head")
   const type = element("output", "morph-type")
+  const free = element("button", "plain-button condition-free", "any T")
+  const play = element("button", "plain-button", "Play")
+  head.append(type, free, play)
   const slider = element("input", "condition-slider")
   slider.type = "range"
-  slider.setAttribute("aria-label", "Hubble type T of the galaxy")
   const ends = element("div", "morph-ends")
   ends.append(element("span", "", "early"), element("span", "", "late"))
-  const play = element("button", "plain-button", "Play")
-  const words = element("p", "samples-heading")
   const film = element("div", "morph-film")
-  film.setAttribute("aria-hidden", "true")
-  panel.append(type, slider, ends, play, words, film)
-  root.append(stage, panel)
-  return {root, stage, type, slider, play, words, film}
+  const words = element("p", "samples-heading")
+  panel.append(head, slider, ends, film, words)
+  root.append(original, stage, panel)
+  return {root, original, stage, type, free, slider, play, words, film}
 }
 
 function typeWords(value) {
-  const digits = value.toFixed(2).replace("-", "−")
-  return `T ${digits.replace(/\.?0+$/, "")}`
-}
-
-// Place of the frame whose type is nearest to a value.
-function nearestFrame(values, value) {
-  const gaps = values.map((one) => Math.abs(one - value))
-  return gaps.indexOf(Math.min(...gaps))
+  return `T ${value.toFixed(1).replace("-", "−")}`
 }
 
 // Moves the slider up and down by itself until it is stopped.
@@ -50,88 +47,137 @@ function makePlayer(model, {play, slider}, look) {
     play.textContent = "Stop"
     let up = 1
     running = setInterval(() => {
-      const value = Number(slider.value)
-      if (value >= model.high) up = -1
-      if (value <= model.low) up = 1
-      slider.value = value + up * model.step
+      const place = Number(slider.value)
+      if (place >= model.values.length - 1) up = -1
+      if (place <= 0) up = 1
+      slider.value = place + up
       look()
-    }, 130)
+    }, PLAY_MS)
   })
   return rest
 }
 
-function fitSlider(model, slider) {
-  const fresh = slider.max !== String(model.high) || slider.min !== String(model.low)
-  Object.assign(slider, {min: model.low, max: model.high, step: model.step})
-  if (fresh) slider.value = model.start
-  slider.style.setProperty("--track", `linear-gradient(90deg, ${model.colours.join(", ")})`)
-}
-
 // A frame of each whole type, in a row; a click goes there.
-function makeFilm(model, slider, showFrame, look) {
+function makeFilm(model, showFrame, choose) {
   const whole = model.values
     .map((value, place) => [value, place])
     .filter(([value]) => Number.isInteger(value))
-  return whole.map(([value, place]) => {
-    const one = element("div", "morph-frame")
-    one.dataset.value = value
+  return whole.map(([value, place], number) => {
+    const one = element("button", "morph-frame")
+    one.dataset.place = place
+    one.setAttribute("aria-label", `${model.label} ${String(value).replace("-", "−")}`)
+    one.style.setProperty("--chip", model.colours[number] || "var(--line)")
     showFrame(one, place)
     one.append(element("span", "", String(value).replace("-", "−")))
-    one.addEventListener("click", () => {
-      slider.value = value
-      look()
-    })
+    one.addEventListener("click", () => choose(place))
     return one
   })
 }
 
-export function render({model}) {
-  const holder = {}
-  let address = null
-  const parts = makeMorph()
-  const {root, stage, type, slider, words, film} = parts
+// What the galaxy is like, beside it.
+function showOriginal(model, figure, address) {
+  figure.hidden = !model.original_words
+  figure.replaceChildren()
+  if (figure.hidden) return
+  const picture = element("img")
+  picture.src = address || ""
+  picture.alt = model.original_words
+  figure.append(picture, element("span", "real-mark", "REAL"))
+  figure.append(element("figcaption", "", model.original_words))
+}
 
-  const showFrame = (node, place) => {
-    const lines = Math.max(1, Math.ceil(model.values.length / model.sheet_columns))
-    showTile(node, address, place, model.sheet_columns, lines)
-  }
-  const look = () => {
-    const value = Number(slider.value)
-    const place = nearestFrame(model.values, value)
-    type.textContent = typeWords(value)
-    slider.setAttribute("aria-valuetext", typeWords(value))
+// Draws the frame at the slider, and says which type it is of.
+function makeLook(model, parts, here) {
+  const {root, stage, type, free, slider, film} = parts
+  return () => {
+    const place = Number(slider.value)
+    const value = model.values[place]
+    const none = model.value === null && !here.moved
+    type.textContent = none ? "any T" : typeWords(value)
+    slider.setAttribute("aria-valuetext", type.textContent)
     stage.setAttribute("aria-label", `Synthetic galaxy of type ${typeWords(value)}, ${model.words}`)
-    showFrame(stage, place)
-    stage.dataset.value = model.values[place]
+    here.showFrame(stage, place)
+    stage.dataset.value = value
+    root.classList.toggle("free", none)
+    free.setAttribute("aria-pressed", String(none))
     for (const one of film.children) {
-      const gap = Math.abs(Number(one.dataset.value) - value)
-      one.classList.toggle("near", gap <= 0.5)
+      one.setAttribute("aria-pressed", String(!none && Number(one.dataset.place) === place))
     }
   }
-  const rest = makePlayer(model, parts, look)
+}
 
+// Brings the slider to the type that is asked for.
+function stand(model, {slider, free}) {
+  slider.setAttribute("aria-label", model.label)
+  Object.assign(slider, {min: 0, max: Math.max(0, model.values.length - 1), step: 1})
+  const step = model.values.length > 1 ? model.values[1] - model.values[0] : 1
+  const wanted = model.value === null ? model.rest : model.value
+  slider.value = Math.round((wanted - model.values[0]) / step)
+  slider.style.setProperty("--track", `linear-gradient(90deg, ${model.colours.join(", ")})`)
+  free.title = model.free_words
+}
+
+export function render({model}) {
+  const holder = {}
+  const kept = {}
+  const parts = makeMorph()
+  const {root, stage, free, slider, film} = parts
+  const here = {address: null, moved: false}
+  here.showFrame = (node, place) => {
+    const lines = Math.max(1, Math.ceil(model.values.length / model.sheet_columns))
+    showTile(node, here.address, place, model.sheet_columns, lines)
+  }
+  const look = makeLook(model, parts, here)
+  const move = () => {
+    here.moved = true
+    look()
+  }
+  const rest = makePlayer(model, parts, move)
+  const choose = (place) => {
+    rest()
+    slider.value = place
+    move()
+    model.send_msg({value: model.values[place]})
+  }
+  const settle = () => {
+    here.moved = false
+    stand(model, parts)
+    look()
+  }
   let turn = 0
   const draw = async () => {
     const mine = ++turn
     const next = sheetAddress(holder, model.sheet, model.sheet_format)
     await decoded(next)
     if (mine !== turn) return
-    address = next
-    fitSlider(model, slider)
-    words.textContent = model.heading
+    here.address = next
+    parts.words.textContent = model.heading
     stage.classList.toggle("blank", !next)
-    film.replaceChildren(...makeFilm(model, slider, showFrame, look))
+    film.replaceChildren(...makeFilm(model, here.showFrame, choose))
     look()
     letGo(holder)
     tellPainted(root, model)
   }
+  const dress = () => {
+    showOriginal(model, parts.original, sheetAddress(kept, model.original, model.sheet_format))
+    letGo(kept)
+  }
   slider.addEventListener("input", () => {
     rest()
-    look()
+    move()
   })
+  slider.addEventListener("change", () => choose(Number(slider.value)))
+  free.addEventListener("click", () => {
+    rest()
+    model.send_msg({value: model.value === null ? model.rest : null})
+  })
+  drawOnChange(model, ["value", "refusals", "rest", "values", "label", "colours"], settle)
   drawOnChange(model, ["sheet", "values", "words", "heading", "stamp"], draw)
+  drawOnChange(model, ["original", "original_words"], dress)
   model.on("remove", rest)
-  freeWhenRemoved(model, holder)
+  freeWhenRemoved(model, holder, kept)
+  settle()
+  dress()
   draw()
   return root
 }

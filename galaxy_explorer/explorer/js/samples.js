@@ -70,11 +70,12 @@ export function render({model}) {
     root.dataset.compared = model.cards.length
     root.dataset.words = model.words
     root.classList.toggle("twins", model.twins)
+    root.classList.toggle("pending", model.pending)
     tellPainted(root, model)
   }
   drawOnChange(
     model,
-    ["sheet", "real_sheet", "cards", "count", "heading", "words", "chosen", "stamp"],
+    ["sheet", "real_sheet", "cards", "count", "heading", "words", "chosen", "stamp", "pending"],
     draw,
   )
   freeWhenRemoved(model, made, real)

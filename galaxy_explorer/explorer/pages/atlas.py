@@ -18,6 +18,7 @@ from galaxy_explorer.explorer.pictures.tiles import map_tiles
 from galaxy_explorer.explorer.plots.colouring import legend, map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap, cluster_centres
 from galaxy_explorer.explorer.plots.gestures import Cell, Name, combined, parse_asked
+from galaxy_explorer.explorer.plots.ghosts import GhostLayer
 from galaxy_explorer.explorer.plots.palette import cluster_colours
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import ALL, cell_url, glow_url, one_url, tile_url
@@ -28,6 +29,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     SMALL,
     colour_select,
     display_controls,
+    ghosts_off,
     model_controls,
     picture_source,
 )
@@ -56,6 +58,8 @@ class AtlasPage(pn.viewable.Viewer):
             map_tiles(state.bundle, state.clustering),
             lambda m: when_loaded(partial(self._on_map, m)),
         )
+        self.ghosts = GhostLayer(self.map.figure)
+        self._haunt()
         self._name()
         self._show()
         self._point()
@@ -64,6 +68,7 @@ class AtlasPage(pn.viewable.Viewer):
         state.param.watch(
             lambda _: self._show(), ["clustering", "colour_by", "pictures", "selection"]
         )
+        state.param.watch(lambda _: self._haunt(), ["ghosts", "clustering"])
         state.display.param.watch(lambda _: self._show(), list(state.display.param.values()))
         style = [asset("map.css")]
         self.view_button = pmui.Toggle(label="View", icon="tune", **OVER)
@@ -78,7 +83,7 @@ class AtlasPage(pn.viewable.Viewer):
             self._introduction(), css_classes=["introduction"], stylesheets=style, margin=0
         )
         top = pn.Row(
-            self.view_button, self.clusters_button, words,
+            self.view_button, self.clusters_button, ghosts_off(state), words,
             css_classes=["over"], stylesheets=style, margin=0,
         )  # fmt: skip
         stage = pn.Column(
@@ -176,6 +181,9 @@ class AtlasPage(pn.viewable.Viewer):
         mask = np.zeros(len(self.state.bundle), bool)
         mask[self.state.selection] = True
         return mask
+
+    def _haunt(self) -> None:
+        self.ghosts.show(self.state.ghosts, self.state.clustering)
 
     def _name(self) -> None:
         bundle, key = self.state.bundle, self.state.clustering

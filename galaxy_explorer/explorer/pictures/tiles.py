@@ -46,11 +46,17 @@ KEPT_PYRAMIDS = 4
 """Pyramids kept ready: one is 24 bytes a galaxy."""
 
 
-def unit_map(coordinates: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Map coordinates (N, 2) scaled alike on both axes into the unit square, centred."""
+def unit_map(
+    coordinates: NDArray[np.floating], others: NDArray[np.floating] | None = None
+) -> NDArray[np.float64]:
+    """Map coordinates (N, 2) scaled alike on both axes into the unit square, centred.
+
+    others (n, 2): points to be scaled as these coordinates are, in their place.
+    """
     points = np.asarray(coordinates, np.float64)
     low, high = points.min(axis=0), points.max(axis=0)
     span = float((high - low).max()) or 1.0
+    points = points if others is None else np.asarray(others, np.float64)
     scaled: NDArray[np.float64] = 0.5 + (points - (low + high) / 2) / span * (1 - 2 * MARGIN)
     return scaled
 

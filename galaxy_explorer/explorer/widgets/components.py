@@ -281,13 +281,12 @@ class ConditionField(_EmulatorComponent):
     low = param.Number(default=0.0, doc="Least value that the slider offers.")
     high = param.Number(default=1.0, doc="Greatest value that the slider offers.")
     step = param.Number(default=0.1, doc="Step of the slider.")
+    log = param.Boolean(default=False, doc="Whether the slider goes by ratios.")
     value = param.Number(default=None, allow_None=True, doc="What is asked for; None: not fixed.")
     rest = param.Number(default=0.0, doc="Where the slider stands while nothing is fixed.")
     free = param.String(default="any", doc="Word for not fixed; empty: it always is.")
     free_words = param.String(doc="What not fixed means.")
     refusals = param.Integer(default=0, doc="Counts what was refused; the value is shown again.")
-    chips = param.List(default=[], doc="Values with a button of their own.")
-    colours = param.List(default=[], doc="Colours along the slider, one a chip where there are.")
 
     _esm = script("condition.js")
 
@@ -318,6 +317,7 @@ class SampleCards(_EmulatorComponent):
     heading = param.String(default="", doc="What is shown, in words.")
     chosen = param.Integer(default=-1, doc="Number of the galaxy that is marked; -1: none.")
     twins = param.Boolean(default=False, doc="Whether each picture is two, side by side.")
+    pending = param.Boolean(default=False, doc="Whether they are those of a request before.")
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
     _esm = script("samples.js")
@@ -340,19 +340,25 @@ class LadderTable(_EmulatorComponent):
 
 
 class TypeMorph(_EmulatorComponent):
-    """One synthetic galaxy whose type the visitor drags, all in the browser."""
+    """A synthetic galaxy whose type the visitor drags, all in the browser.
+
+    Reports {"value": type or None} when the slider is let go.
+    """
 
     sheet = param.Bytes(default=None, doc="All frames as one image file.")
     sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
     sheet_columns = param.Integer(default=8, doc="Frames side by side in the sheet.")
-    values = param.List(default=[], doc="Type of each frame.")
-    low = param.Number(default=-3.0, doc="Least type.")
-    high = param.Number(default=6.0, doc="Greatest type.")
-    step = param.Number(default=0.25, doc="Step of the slider.")
-    start = param.Number(default=0.0, doc="Type that is shown first.")
+    label = param.String(doc="What the slider changes.")
+    values = param.List(default=[], doc="Type of each frame, evenly spaced.")
+    value = param.Number(default=None, allow_None=True, doc="Type asked for; None: not fixed.")
+    rest = param.Number(default=0.0, doc="Where the slider stands while nothing is fixed.")
+    free_words = param.String(doc="What not fixed means.")
+    refusals = param.Integer(default=0, doc="Counts what was refused; the value is shown again.")
     colours = param.List(default=[], doc="Colours along the slider.")
     words = param.String(default="", doc="What else was asked for, for alt text.")
     heading = param.String(default="", doc="What is shown, in words.")
+    original = param.Bytes(default=None, doc="What the frames are like, as an image file.")
+    original_words = param.String(default="", doc="What it is; empty: there is none.")
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
     _esm = script("morph.js")
@@ -381,3 +387,21 @@ class BrushStrip(MessageComponent):
     def tell(self, answer: dict[str, Any]) -> None:
         """Send the browser an answer."""
         self._send_msg(answer)
+
+
+class PairGame(_EmulatorComponent):
+    """Pairs of pictures of which one is to be chosen; reports {"begin": true} and {"answers": []}.
+
+    An answer is "left" or "right". Which was right comes with `truth`, when all are answered.
+    """
+
+    sheet = param.Bytes(default=None, doc="All pairs as one image file, a pair in each line.")
+    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
+    count = param.Integer(default=0, doc="Number of pairs.")
+    playing = param.Boolean(default=False, doc="Whether it was begun.")
+    heading = param.String(default="", doc="What is asked.")
+    truth = param.List(default=[], doc="left is real, rightly told, name of each pair.")
+    words = param.String(default="", doc="What came of it.")
+    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
+
+    _esm = script("game.js")

@@ -166,6 +166,16 @@ def label_these(state: ExplorerState) -> pmui.Button:
     return button
 
 
+def ghosts_off(state: ExplorerState) -> pmui.Button:
+    """A button that takes synthetic galaxies off the map; seen while there are any."""
+    button = pmui.Button(
+        label="Take the synthetic galaxies off the map", size="small", variant="outlined",
+        visible=pn.bind(lambda ghosts: ghosts is not None, state.param.ghosts), margin=(5, 10),
+    )  # fmt: skip
+    button.on_click(lambda _: state.param.update(ghosts=None))
+    return button
+
+
 def picture_source(state: ExplorerState) -> pmui.RadioButtonGroup:
     """The switch between the model's reconstructions and the original pictures."""
     return pmui.RadioButtonGroup.from_param(

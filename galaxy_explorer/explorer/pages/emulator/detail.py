@@ -42,8 +42,13 @@ READ_HINT = (
 )
 
 
-def sample_cards(likeness: Likeness, facts: Facts) -> list[dict[str, Any]]:
-    """Of each sample, its nearest real galaxy and lines of words with their hints."""
+def sample_cards(
+    likeness: Likeness, facts: Facts, types: Sequence[float] = ()
+) -> list[dict[str, Any]]:
+    """Of each sample, its nearest real galaxy and lines of words with their hints.
+
+    types: what each was asked for, where they differ.
+    """
     ids, ttype = likeness.bundle.column("galaxy_id"), likeness.bundle.column("ttype")
     figures = zip(facts.rows.tolist(), facts.distances, facts.percentile, strict=True)
     cards: list[dict[str, Any]] = [
@@ -62,6 +67,8 @@ def sample_cards(likeness: Likeness, facts: Facts) -> list[dict[str, Any]]:
         hint = READ_HINT.format(judge.of(likeness.emulator.model))
         for card, ttype in zip(cards, facts.read[READ_TTYPE], strict=True):
             card["lines"].append([f"T read as {format_read_ttype(ttype)}", hint])
+    for card, asked in zip(cards, types, strict=False):
+        card["lines"].insert(0, [f"asked T {asked:g}".replace("-", "−"), ""])
     return cards
 
 
@@ -129,20 +136,28 @@ STYLES = """
 
 @dataclass(frozen=True)
 class Chosen:
-    """A sample: how it is seen (T, T), its code map (h, w), facts of all, number, words."""
+    """A sample: how it is seen (T, T), its code map (h, w), facts of all, number, words.
+
+    draggable: whether its number alone, of those of its request, says which noise it is of.
+    """
 
     stamp: NDArray[np.float32]
     codes: NDArray[np.integer]
     facts: Facts
     place: int
     words: str
+    draggable: bool = False
 
 
 class SampleDetail(pn.viewable.Viewer):
     """The card of the sample that was clicked; hidden while there is none."""
 
     def __init__(
-        self, source: EmulatorSource, display: DisplaySettings, close: Callable[[], None]
+        self,
+        source: EmulatorSource,
+        display: DisplaySettings,
+        close: Callable[[], None],
+        drag: Callable[[int], None],
     ) -> None:
         super().__init__()
         self.source, self.display = source, display
@@ -153,9 +168,14 @@ class SampleDetail(pn.viewable.Viewer):
         shut = pmui.IconButton(
             icon="close", size="small", margin=0, description="Close", on_click=lambda _: close()
         )
+        self.drag = pmui.Button(
+            label="Put this one under the slider", size="small", variant="outlined", margin=(6, 0),
+            on_click=lambda _: None if self.chosen is None else drag(self.chosen.place),
+        )  # fmt: skip
         self.view = pn.Row(
-            self.card, shut, sizing_mode="stretch_width", visible=False, margin=(0, 0, 12, 0)
-        )
+            pn.Column(self.card, self.drag, margin=0, sizing_mode="stretch_width"), shut,
+            sizing_mode="stretch_width", visible=False, margin=(0, 0, 12, 0),
+        )  # fmt: skip
         self.task = LatestTask(self.prepare, self._show)
 
     def __panel__(self) -> pn.Row:
@@ -173,6 +193,7 @@ class SampleDetail(pn.viewable.Viewer):
 
     def _show(self, content: str) -> None:
         self.card.object = content
+        self.drag.visible = self.chosen is not None and self.chosen.draggable
         self.view.visible = bool(content)
 
     def _content(self, chosen: Chosen | None, display: DisplaySettings) -> str:

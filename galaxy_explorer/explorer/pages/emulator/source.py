@@ -7,16 +7,19 @@ catalogue) are marked as synthetic.
 from __future__ import annotations
 
 import io
+from base64 import b64encode
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from galaxy_explorer.bundle.placing import Choice, read_stamps
+from galaxy_explorer.emulation.emulator import TTYPE
 from galaxy_explorer.emulation.light import light_without_psf, units_of
 from galaxy_explorer.emulation.likeness import Facts, Likeness
 from galaxy_explorer.emulation.observation import ObservationSettings, Observer
@@ -24,17 +27,23 @@ from galaxy_explorer.emulation.output import cards, catalogue, file_stem, fits_b
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.explorer.background import JobQueue
-from galaxy_explorer.explorer.pages.emulator.controls import first_request
+from galaxy_explorer.explorer.pages.emulator.controls import first_request, stages
 from galaxy_explorer.explorer.pictures.display import (
     SHEET_QUALITY,
     DisplaySettings,
+    absent,
     as_shown,
+    encode,
+    encode_sheet,
     limits,
     render_stamps,
     sheet,
     without_colour,
 )
+from galaxy_explorer.explorer.pictures.tiles import unit_map
+from galaxy_explorer.explorer.state import Ghosts
 from galaxy_explorer.explorer.widgets.controls import Made
+from galaxy_explorer.explorer.wording import format_ttype
 from galaxy_explorer.utils.tables import encode_table
 
 if TYPE_CHECKING:
@@ -69,6 +78,11 @@ class DisplayOptions:
     display: DisplaySettings
     observation: ObservationSettings = field(default_factory=ObservationSettings)
     twins: bool = False
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What decides what is seen."""
+        return self.display.token(), self.observation, self.twins
 
 
 class Drawn(NamedTuple):
@@ -117,13 +131,26 @@ class EmulatorSource:
         self._measuring = False
 
     def warm(self) -> None:
-        """Get ready what the page shows first, so that its first visitor does not wait for it."""
-        self.queue.prepare(self._warm)
+        """Get ready what the page shows first, so that its first visitor does not wait for it.
 
-    def _warm(self) -> None:
+        One thing after the other: whoever comes meanwhile waits for one of them at most.
+        """
         request = first_request(self.emulator.fields)
-        codes = deque(self.drawn(request, lambda: False), maxlen=1)[0].codes
-        self.facts(request, codes)
+        typed = [one for one in self.emulator.fields if one.name == TTYPE]
+        stage = [along_types(request, stages(one)) for one in typed]
+        steps = [partial(self._drawn_whole, asked) for asked in (*stage, request)]
+        self._prepare([*steps, lambda: self.facts(request, self._drawn_whole(request))])
+
+    def _prepare(self, steps: list[Callable[[], object]]) -> None:
+        def first() -> None:
+            steps[0]()
+            self._prepare(steps[1:])
+
+        if steps:
+            self.queue.prepare(first)
+
+    def _drawn_whole(self, request: Request) -> Codes:
+        return deque(self.drawn(request, lambda: False), maxlen=1)[0].codes
 
     def drawn(self, request: Request, cancelled: Callable[[], bool]) -> Iterator[Drawn]:
         """What the prior draws and its stamps (n, S, S): code maps after each row or step.
@@ -208,6 +235,34 @@ class EmulatorSource:
         light = light_without_psf(self.bundle, codes)
         return as_shown(units_of(self.bundle).stamps(light))
 
+    def picture_of(self, row: int, display: DisplaySettings) -> tuple[bytes, str]:
+        """A galaxy of the bundle as an image file, and what it is: original or reconstruction."""
+        rows, words = np.array([row]), "original"
+        if self.stamps.originals is None or absent(stamp := self.stamps.get(rows, words)).any():
+            stamp, words = self.reconstructions(rows), "as the model draws it"
+        return encode_sheet(render_stamps(stamp, display), 1), words
+
+    def galaxy_words(self, row: int) -> str:
+        """A galaxy in words: its name and T, the judge's where the catalogue has none."""
+        name, ttype = self.bundle.column("galaxy_id")[row], self.bundle.column("ttype")[row]
+        if np.isfinite(ttype):
+            return f"{name}, {format_ttype(float(ttype))}"
+        read = self.emulator.known_of(row).get(TTYPE)
+        return f"{name}" if read is None else f"{name}, T {read:.1f} as read".replace("-", "−")
+
+    def ghosts(
+        self, request: Request, codes: Codes, clustering: str, display: DisplaySettings
+    ) -> Ghosts:
+        """Samples at the places where the map of a clustering would have galaxies like them."""
+        stamps, known = self.emulator.decode(codes), self.bundle.clusterings[clustering]
+        read = read_stamps(self.bundle, stamps, Choice((known.model,), (clustering,)))
+        places = unit_map(known.coordinates, read.placements[clustering].places)
+        shown = render_stamps(as_shown(stamps), display)
+        pictures = [encode(picture, "JPEG") for picture in shown]
+        addresses = [f"data:image/jpeg;base64,{b64encode(one).decode()}" for one in pictures]
+        words = [f"Synthetic, seed {request.seed}, number {n + 1}" for n in range(len(codes))]
+        return Ghosts(clustering, places, tuple(addresses), tuple(words))
+
     def sheet(self, drawn: Drawn, options: DisplayOptions, columns: int) -> bytes:
         """One JPEG of galaxies; those that are not whole in the limits usual for galaxies.
 
@@ -277,6 +332,15 @@ def synthetic_sheet(
     pictures = sheet(render_stamps(stamps, display, between), columns)
     Image.fromarray(pictures).save(buffer, "JPEG", quality=SHEET_QUALITY, comment=COMMENT)
     return buffer.getvalue()
+
+
+def along_types(request: Request, types: Iterable[float], first: int = 0) -> Request:
+    """The request at several types, with the noise of sample number `first` at each."""
+    types = tuple(float(value) for value in types)
+    return replace(
+        request, count=len(types), first=first, same_noise=True,
+        condition={**request.condition, TTYPE: types},
+    )  # fmt: skip
 
 
 KINDS = ["fits", "png", "ecsv"]

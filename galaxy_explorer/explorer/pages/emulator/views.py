@@ -1,11 +1,11 @@
-"""Samples, ladder and morph of the Emulator page: what each asks for, and how it is shown.
+"""Samples, ladder and the galaxy under the slider: what each asks for, and how it is shown.
 
 Each has a `work(request, options)` for the queue and a `show` for what a step of it made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer.emulation.emulator import Field
+from galaxy_explorer.bundle.emulation import CLASSES, LOWEST_CLASS, READ_TTYPE
+from galaxy_explorer.emulation.emulator import TTYPE, Field
 from galaxy_explorer.emulation.likeness import Facts
 from galaxy_explorer.emulation.observation import ObservationSettings
 from galaxy_explorer.emulation.request import Request
-from galaxy_explorer.explorer.pages.emulator.controls import TTYPE, whole_types
+from galaxy_explorer.explorer.assets import render
+from galaxy_explorer.explorer.pages.emulator.controls import stages, whole_types
 from galaxy_explorer.explorer.pages.emulator.detail import (
     READ_HEADING,
     Chosen,
@@ -27,6 +29,7 @@ from galaxy_explorer.explorer.pages.emulator.detail import (
 from galaxy_explorer.explorer.pages.emulator.source import (
     DisplayOptions,
     EmulatorSource,
+    along_types,
     synthetic_sheet,
 )
 from galaxy_explorer.explorer.pictures.display import (
@@ -35,11 +38,18 @@ from galaxy_explorer.explorer.pictures.display import (
     limits,
     render_stamps,
 )
-from galaxy_explorer.explorer.plots.palette import type_colour
-from galaxy_explorer.explorer.widgets.components import LadderTable, SampleCards, TypeMorph
+from galaxy_explorer.explorer.plots.palette import T_RANGE, type_colour
+from galaxy_explorer.explorer.widgets.components import (
+    CARD_STYLES,
+    HtmlPane,
+    LadderTable,
+    SampleCards,
+    TypeMorph,
+)
 from galaxy_explorer.explorer.widgets.job_bar import JobStep
 
 if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Bundle
     from galaxy_explorer.explorer.background import Work
 
 COLUMNS = 8
@@ -48,7 +58,6 @@ TWIN_HEADING = (
     " Right of each galaxy stands its deconvolved twin: what the model draws before the PSF, in the"
     " same limits"
 )
-MORPH_STEP = 0.25
 WITHIN = 0.5
 SAMPLES_HEADING = (
     "None of these galaxies exists. Beside each: the training galaxy nearest in {space}, as the"
@@ -59,9 +68,13 @@ LADDER_HEADING = (
     "Above: real galaxies of each type, as the model draws them. Below: synthetic ones; along a"
     " line the random numbers are the same, only T differs."
 )
-MORPH_HEADING = (
-    "The random numbers stay, T changes. What does not depend on the type stays too; codes jump"
-    " one by one, so the galaxy changes in small steps."
+STAGE_HEADING = (
+    "Drag: the random numbers stay, T changes, and with it what depends on the type. Let go, and"
+    " galaxies of that type are drawn below."
+)
+LIKE_HEADING = (
+    "Drag: the galaxy beside it, asked for as another type. What may change was followed back to"
+    " noise and drawn anew; what may not has stayed."
 )
 
 
@@ -69,24 +82,30 @@ class SamplesView:
     """Galaxies of one request, each beside its nearest real galaxy."""
 
     def __init__(
-        self, source: EmulatorSource, focus: Callable[[int], None], display: DisplaySettings
+        self,
+        source: EmulatorSource,
+        focus: Callable[[int], None],
+        display: DisplaySettings,
+        drag: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.source, self._focus = source, focus
-        self.detail = SampleDetail(source, display, self.close)
+        self.detail = SampleDetail(source, display, self.close, drag)
         self.view = SampleCards(self.on_message, margin=0, sheet_columns=COLUMNS)
         self.made: tuple[Request, NDArray[Any], NDArray[np.float32]] | None = None
         self.facts: Facts | None = None
         self.heading = ""
+        self.headline = HtmlPane("", stylesheets=CARD_STYLES, margin=(2, 0, 6, 0))
 
     def begin(self, request: Request, options: DisplayOptions, words: str) -> None:
         """Make room for what is coming."""
         self.made = self.facts = None
+        self.headline.object = ""
         self.close()
         self.heading = SAMPLES_HEADING.format(space=self.source.likeness.space)
         self.heading += f"{TWIN_HEADING}." if options.twins else ""
         self.view.param.update(
             count=request.count, cards=[], real_sheet=None, chosen=-1, twins=options.twins,
-            words=f"Synthetic galaxy, {words}", heading=self.heading,
+            pending=True, words=f"Synthetic galaxy, {words}", heading=self.heading,
         )  # fmt: skip
 
     def work(self, request: Request, options: DisplayOptions) -> Work:
@@ -114,11 +133,15 @@ class SamplesView:
         if self.facts is not None:
             usual = f" Held-out real galaxies have d {self.facts.usual:.2f} in the median."
             usual += READ_HEADING if self.facts.read else ""
+            asked = None if self.made is None else self.made[0].condition.get(TTYPE)
+            types = asked if isinstance(asked, tuple) else ()
             known = {
-                "cards": sample_cards(self.source.likeness, self.facts), "real_sheet": real,
+                "cards": sample_cards(self.source.likeness, self.facts, types), "real_sheet": real,
                 "heading": self.heading + usual,
             }  # fmt: skip
-        self.view.param.update(sheet=sheet, stamp=self.view.stamp + 1, **known)
+            words = headline_words(self.source.bundle, asked, self.facts.read.get(READ_TTYPE))
+            self.headline.object = render("emulator.headline", words=words) if words else ""
+        self.view.param.update(sheet=sheet, pending=False, stamp=self.view.stamp + 1, **known)
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
@@ -135,8 +158,9 @@ class SamplesView:
             return
         words = self.view.words.removeprefix("Synthetic galaxy, ")
         self.view.chosen = place
-        _, codes, stamps = self.made
-        self.detail.show(Chosen(stamps[place], codes[place], self.facts, place, words))
+        request, codes, stamps = self.made
+        typed = TTYPE in request.condition and not request.same_noise
+        self.detail.show(Chosen(stamps[place], codes[place], self.facts, place, words, typed))
 
     def close(self) -> None:
         """Show no sample large."""
@@ -144,12 +168,38 @@ class SamplesView:
         self.detail.show(None)
 
 
+def headline_words(bundle: Bundle, asked: Any, read: NDArray[np.float64] | None) -> str:
+    """What was asked for and what the judge reads; as what real galaxies of that T are read.
+
+    read (n,): T of the samples as read; None: there is no judge, and nothing to say.
+    """
+    if read is None:
+        return ""
+    if isinstance(asked, tuple):
+        r = float(np.corrcoef(asked, read)[0, 1]) if np.ptp(asked) and np.ptp(read) else 0.0
+        return (
+            f"Asked for T {asked[0]:.1f} to {asked[-1]:.1f}: an independent judge reads"
+            f" {read[0]:.1f} to {read[-1]:.1f} (correlation {r:.2f})"
+        ).replace("-", "−")
+    what = "Asked for any T" if asked is None else f"Asked T {asked:.1f}"
+    words = f"{what}: an independent judge reads {read.mean():.1f}"
+    words += f" ± {read.std(ddof=1):.1f}" if len(read) > 1 else ""
+    known = None if bundle.emulation is None else bundle.emulation.trend(READ_TTYPE, "real")
+    if asked is not None and known is not None:
+        # The end classes hold what lies beyond them, too.
+        place = int(np.clip(np.floor(asked + 0.5) - LOWEST_CLASS, 0, CLASSES - 1))
+        end = {0: " and earlier", CLASSES - 1: " and later"}.get(place, "")
+        if (usual := known.means[place]) is not None:
+            words += f"; real T {LOWEST_CLASS + place} galaxies{end} are read as {usual:.1f}"
+    return words.replace("-", "−")
+
+
 class Ladder:
     """Types from left to right (report, Fig 12): real galaxies above, synthetic ones below."""
 
     def __init__(self, source: EmulatorSource, field: Field, focus: Callable[[int], None]) -> None:
         self.source, self._focus = source, focus
-        self.types = whole_types(field)
+        self.types = [t for t in whole_types(field) if T_RANGE[0] <= t <= T_RANGE[1]]
         columns = [
             {"words": f"{t:g}".replace("-", "−"), "colour": type_colour(t)} for t in self.types
         ]
@@ -255,35 +305,37 @@ class Ladder:
             self._focus(self._real[place])
 
 
-class MorphView:
-    """One galaxy of fixed noise at every type, for the visitor to drag."""
+class StageView:
+    """One galaxy at every half stage of T, for the visitor to drag; `view` is its slider too."""
 
-    def __init__(self, source: EmulatorSource, field: Field) -> None:
-        self.source = source
-        types = whole_types(field)
-        steps = round((types[-1] - types[0]) / MORPH_STEP)
-        self.values = [types[0] + MORPH_STEP * step for step in range(steps + 1)]
-        self.view = TypeMorph(
-            margin=0, sheet_columns=COLUMNS, values=self.values, low=self.values[0],
-            high=self.values[-1], step=MORPH_STEP, start=self.values[len(self.values) // 2],
-            colours=[type_colour(t) for t in types], heading=MORPH_HEADING,
-        )  # fmt: skip
+    def __init__(self, source: EmulatorSource, field: Field, view: TypeMorph) -> None:
+        self.source, self.view, self.values = source, view, stages(field)
+        self.view.sheet_columns = COLUMNS
 
     def begin(self, request: Request, _options: DisplayOptions, _words: str) -> None:
         """Make room for what is coming."""
-        self.view.param.update(words=f"seed {request.seed}")
+        number = f", number {request.first + 1}" if request.first else ""
+        self.view.param.update(
+            words=f"seed {request.seed}{number}", original=None, original_words="",
+            heading=STAGE_HEADING if request.like is None else LIKE_HEADING,
+        )  # fmt: skip
 
     def work(self, request: Request, options: DisplayOptions) -> Work:
-        """All frames, row by row."""
+        """All frames, coarse ones at first."""
         return partial(self._work, request, options)
 
     def _work(
         self, request: Request, options: DisplayOptions, cancelled: Callable[[], bool]
     ) -> Iterator[JobStep]:
-        asked = along_types(request, self.values)
+        if request.like is not None:
+            row = self.source.emulator.row_of(request.like)
+            original, kind = self.source.picture_of(row, options.display)
+            words = f"{self.source.galaxy_words(row)}, {kind}"
+            yield JobStep(0.0, words, {"original": original, "original_words": words})
+        asked = along_types(request, self.values, first=request.first)
         for drawn in self.source.seen(asked, options.observation, cancelled):
             sheet = self.source.sheet(drawn, replace(options, twins=False), COLUMNS)
-            yield JobStep(drawn.share, f"{len(self.values)} frames", {"sheet": sheet})
+            yield JobStep(drawn.share, f"{len(self.values)} types", {"sheet": sheet})
 
     def show(self, content: dict[str, Any]) -> None:
         """Show a step of the work."""
@@ -293,12 +345,3 @@ class MorphView:
 def _line(label: str, note: str, first: int) -> dict[str, Any]:
     """A line of the ladder; first: its place among those of its sheet."""
     return {"label": label, "note": note, "synthetic": label != "Real", "first": first}
-
-
-def along_types(request: Request, types: Iterable[float], first: int = 0) -> Request:
-    """The request at several types, with the noise of sample number `first` at each."""
-    types = tuple(float(value) for value in types)
-    return replace(
-        request, count=len(types), first=first, same_noise=True,
-        condition={**request.condition, TTYPE: types},
-    )  # fmt: skip
