@@ -7,8 +7,7 @@ import pytest
 
 from galaxy_explorer.explorer.brushing import parse_brushes
 from galaxy_explorer.explorer.widgets.detail import GalaxyTab, catalogue_entries, format_value
-from galaxy_explorer.explorer.widgets.drawer import Drawer
-from galaxy_explorer.explorer.widgets.selection import CLUSTERS, TYPES, SelectionTab
+from galaxy_explorer.explorer.widgets.drawer import CLUSTERS, TYPES, Drawer, SelectionTab
 from galaxy_explorer.explorer.wording import typical_order
 
 

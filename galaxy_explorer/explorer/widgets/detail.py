@@ -276,7 +276,7 @@ class GalaxyTab(pn.viewable.Viewer):
         state.display.param.watch(self._drawn, list(state.display.param.values()))
         select = pmui.Button(
             label="Select these look-alikes", variant="outlined", size="small", margin=(4, 0),
-            on_click=lambda _: self._found and publish_results(state, self._found),
+            on_click=self._select_alike,
         )  # fmt: skip
         self._found: SearchResults | None = None
         self.view = pn.Column(
@@ -392,6 +392,10 @@ class GalaxyTab(pn.viewable.Viewer):
             tiles=[[r, caption(self.state.bundle, clustering, r), ""] for r in rows],
             pictures_words="Look-alike", stamp=self.tasks[1].number,
         )  # fmt: skip
+
+    def _select_alike(self, _: object) -> None:
+        if self._found is not None:
+            publish_results(self.state, self._found)
 
     def prepare_codes(self) -> Callable[[], dict[str, Any]]:
         """The code map, where it is asked for."""
