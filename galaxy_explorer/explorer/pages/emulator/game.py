@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.background import Work
 
 PAIRS = 20
-FEWEST = 2 * PAIRS
 SEED_BITS = 32
 NOISE_KIND = 16  # of the noise of the first band: another than what judge and proof draw
 LEFT, RIGHT = "left", "right"
@@ -83,7 +82,7 @@ class GameView:
     def playable(source: EmulatorSource) -> bool:
         """Whether there are galaxies enough whose T is known, and a prior that is asked for T."""
         typed = any(field.name == TTYPE for field in source.emulator.fields)
-        return typed and len(typed_rows(source)) >= FEWEST
+        return typed and len(typed_rows(source)) >= PAIRS
 
     @property
     def pictures(self) -> str:
@@ -150,9 +149,12 @@ class GameView:
 
     def finish(self, answers: list[Any]) -> None:
         """Score the answers, "left" or "right" for each pair, keep and show them, once."""
-        pairs, self.pairs = self.pairs, None
-        if pairs is None or len(answers) != len(pairs.rows) or not {*answers} <= {LEFT, RIGHT}:
+        pairs = self.pairs
+        if pairs is None or len(answers) != len(pairs.rows):
             return
+        if any(answer not in (LEFT, RIGHT) for answer in answers):
+            return  # no page of this app sends such a thing
+        self.pairs = None
         right = np.array([answer == LEFT for answer in answers]) == pairs.real_left
         names = self.source.bundle.column("galaxy_id")
         game = Game(
