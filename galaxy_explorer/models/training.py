@@ -29,7 +29,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -157,7 +156,6 @@ class Precision:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
 
 
-@cache
 def has_bfloat16() -> bool:
     """Whether the processor itself multiplies in bfloat16.
 

@@ -85,12 +85,12 @@ class ConditionControls(pn.viewable.Viewer):
         fields: Sequence[Field],
         guidance: float | None,
         refuse: Callable[[str], None],
-        check: Callable[[Request], None] | None = None,
+        check: Callable[[Request], object] | None = None,
         **params: Any,
     ) -> None:
         super().__init__(**params)
         self.fields, self._refuse = tuple(fields), refuse
-        self._drawable = check or (lambda request: request.checked(self.fields) and None)
+        self._drawable = check or (lambda request: request.checked(self.fields))
         self.conditions: dict[str, ConditionField | TypeMorph] = {
             field.name: type_field(field) if field.name == TTYPE else condition_field(field)
             for field in fields

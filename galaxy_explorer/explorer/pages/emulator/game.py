@@ -109,8 +109,10 @@ class GameView:
         return partial(self._work, self.pairs, options)
 
     def _work(
-        self, pairs: Pairs, options: DisplayOptions, cancelled: Callable[[], bool]
+        self, pairs: Pairs | None, options: DisplayOptions, cancelled: Callable[[], bool]
     ) -> Iterator[JobStep]:
+        if pairs is None:
+            return
         for drawn in self.source.drawn(self.request_of(pairs), cancelled):
             sheet = None
             if drawn.share == 1:

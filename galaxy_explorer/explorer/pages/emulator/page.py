@@ -77,7 +77,9 @@ ROW_STYLE = f"""
 
 
 class Part(Protocol):
-    """Something that a request is drawn for."""
+    """Something that a request is drawn for, and where it is seen."""
+
+    view: Any
 
     def begin(self, request: Request, options: DisplayOptions, words: str, /) -> None:
         """Make room for what is coming."""
