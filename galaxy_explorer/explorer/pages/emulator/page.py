@@ -171,7 +171,7 @@ class EmulatorPanel(pn.viewable.Viewer):
         self.game_desk = Desk(source)
         games = [] if self.game is None else [GAME]
         self.param.mode.objects = [*self.parts, *games, EVIDENCE]
-        self.like_line = HtmlPane("", stylesheets=[STYLES, *CARD_STYLES], margin=(4, 10))
+        self.like_line = html_of("")
         self.view = self._layout()
         self.controls.param.watch(self.ask, "changed")
         self.camera.param.watch(self.ask, ["observation", "twins"])
