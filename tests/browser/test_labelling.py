@@ -195,7 +195,7 @@ def test_a_selection_is_labelled_after_a_question_that_states_the_number(open_pa
     page.locator("button.row-head").first.click()
     chosen = page.locator("button.row-head[aria-pressed=true]")
     count = re.search(r"of ([\d,]+) have", chosen.inner_text())[1]
-    page.get_by_role("link", name="Labels").click()
+    page.get_by_role("link", name="Label", exact=True).click()
     begin(page, name)
     page.get_by_role("button", name="Label many at once").click()
     page.get_by_role("button", name="Label …").click()

@@ -179,6 +179,13 @@ def test_a_cluster_is_named_in_its_middle_the_largest_first(bundle) -> None:
         np.testing.assert_allclose(place, np.median(points[labels == cluster], axis=0), atol=1e-6)
 
 
+def test_what_colours_mean_is_said_where_no_name_on_the_map_says_it(page, state) -> None:
+    assert "coloured by" not in page._introduction("cluster", state.clustering)
+    words = page._introduction("ttype", state.clustering)
+    assert "coloured by Hubble type T" in words
+    assert "no T in the catalogue" in words
+
+
 def test_names_stand_between_rows_of_galaxies(page) -> None:
     places = page.map.figure.select_one({"name": "names"}).data["y"]
     assert len(places) > 3

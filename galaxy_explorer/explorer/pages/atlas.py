@@ -33,7 +33,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     model_controls,
     picture_source,
 )
-from galaxy_explorer.explorer.wording import format_bands
+from galaxy_explorer.explorer.wording import format_bands, format_column
 
 DRAWN = ("Galaxies", "Dots")
 OVER: dict[str, Any] = {
@@ -81,8 +81,9 @@ class AtlasPage(pn.viewable.Viewer):
         self.clusters_button.param.watch(self._open_clusters, "value")
         self.clusters: ClusterList | None = None
         words = HtmlPane(
-            self._introduction(), css_classes=["introduction"], stylesheets=style, margin=0
-        )
+            pn.bind(self._introduction, state.param.colour_by, state.param.clustering),
+            css_classes=["introduction"], stylesheets=style, margin=0,
+        )  # fmt: skip
         top = pn.Row(
             self.view_button, self.clusters_button, ghosts_off(state), words,
             css_classes=["over"], stylesheets=style, margin=0,
@@ -214,11 +215,16 @@ class AtlasPage(pn.viewable.Viewer):
             picture=one_url(state, "@row"),
         )
 
-    def _introduction(self) -> str:
+    def _introduction(self, column: str, clustering: str) -> str:
+        """What the map shows, and what its colours mean where no name on it says so."""
         bundle = self.state.bundle
         survey = bundle.manifest.survey
         words = f"{len(bundle):,} galaxies of {survey.name}{format_bands(survey.band)}"
-        return render("pages.introduction", sample=words)
+        return render(
+            "pages.introduction", sample=words,
+            colour=self.state.learnt.get(column) or format_column(column),
+            legend="" if column == "cluster" else self._legend(column, clustering),
+        )  # fmt: skip
 
     def _legend(self, column: str, clustering: str) -> str:
         names = self.state.bundle.cluster_names(clustering)
