@@ -304,7 +304,7 @@ class EmulatorPanel(pn.viewable.Viewer):
         )  # fmt: skip
         samples, game = self.samples, self.game
         to_map = pmui.Button(
-            label="Show on the map", size="small", variant="outlined", margin=(2, 10, 2, 0),
+            label="Show on the map", size="small", variant="outlined", margin=(2, 10),
             on_click=lambda _: pn.state.execute(self.to_map),
         )  # fmt: skip
         top = pn.Row(samples.headline, to_map, sizing_mode="stretch_width", margin=0)
