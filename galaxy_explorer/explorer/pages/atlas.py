@@ -64,12 +64,12 @@ class AtlasPage(pn.viewable.Viewer):
         self._show()
         self._point()
         state.param.watch(lambda _: self._name(), "clustering")
-        state.param.watch(lambda _: self._haunt(), ["ghosts", "clustering"])
         state.param.watch(lambda _: self._point(), ["clustering", "focus"])
         state.param.watch(
             lambda _: self._show(),
             ["clustering", "colour_by", "pictures", "selection", "brushes"],
         )
+        state.param.watch(lambda _: self._haunt(), ["ghosts", "clustering"])
         state.display.param.watch(lambda _: self._show(), list(state.display.param.values()))
         style = [asset("map.css")]
         self.view_button = pmui.Toggle(label="View", icon="tune", **OVER)

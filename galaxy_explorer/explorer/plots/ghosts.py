@@ -10,7 +10,7 @@ from bokeh.plotting import figure
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.state import Ghosts
 
-SIDE = 58
+SIDE = 46
 """Screen pixels of a picture, at every zoom."""
 AMBER, INK = "#ffb000", "#1a1200"
 COLUMNS = ("x", "y", "picture", "words")

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlencode
 
 import panel as pn
 import panel_material_ui as pmui
@@ -305,7 +304,7 @@ class EmulatorPanel(pn.viewable.Viewer):
         )  # fmt: skip
         samples, game = self.samples, self.game
         to_map = pmui.Button(
-            label="Show on the map", size="small", variant="outlined", margin=(2, 10, 2, 0),
+            label="Show on the map", size="small", variant="outlined", margin=(2, 10),
             on_click=lambda _: pn.state.execute(self.to_map),
         )  # fmt: skip
         top = pn.Row(samples.headline, to_map, sizing_mode="stretch_width", margin=0)
@@ -426,10 +425,6 @@ class EmulatorPage(pn.viewable.Viewer):
         own = {*OWN_WORDS, *(field.name for field in self.panel.emulator.fields)}
         others = {word: text for word, text in self.state.page_words.items() if word not in own}
         self.state.page_words = {**others, **words}
-        if pn.state.location is not None:
-            asked = pn.state.location.query_params
-            kept = {word: text for word, text in asked.items() if word not in own}
-            pn.state.location.search = f"?{urlencode({**kept, **words})}"
 
 
 def prior_choices(bundle: Bundle) -> dict[str, str]:
