@@ -133,7 +133,10 @@ class AtlasPage(pn.viewable.Viewer):
                 lambda event: self.map.show_pictures(on=event.new == DRAWN[0]), "value"
             )
             key = HtmlPane(
-                pn.bind(self._legend, self.state.param.colour_by, self.state.param.clustering),
+                pn.bind(
+                    lambda column, key: self._legend(column, key) if column == "cluster" else "",
+                    self.state.param.colour_by, self.state.param.clustering,
+                ),
                 sizing_mode="stretch_width", margin=(0, 10),
             )  # fmt: skip
             remark = HtmlPane(
