@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import TimeoutError as NoEffect
 
 from galaxy_explorer.bundle import load_bundle
+from galaxy_explorer.explorer.pages.atlas import TOP_WITH_LEGEND
 from galaxy_explorer.explorer.pictures.tiles import TilePyramid, cells_along, map_tiles
 from galaxy_explorer.explorer.urls import FIRST_ZOOM
 from tests.browser.conftest import N_GALAXIES, PATIENCE_MS, SIZE, watch
@@ -180,7 +181,7 @@ def test_the_page_opens_with_the_map_the_words_and_a_hundred_galaxies(
     assert top >= box[1] - 1
     assert right <= box[0] + width + 1
     assert bottom <= box[1] + height + 1
-    assert (right - left) / width > 0.9 or (bottom - top) / (height - 44) > 0.9
+    assert (right - left) / width > 0.9 or (bottom - top) / (height - TOP_WITH_LEGEND) > 0.9
     assert atlas.evaluate(LEVEL) in (1, 2)
     asked = {url.partition("/stamps/")[2] for url in requests if "/tile/" in url}
     assert {int(url.rsplit("/", 3)[1]) for url in asked} <= {1, 2}

@@ -15,6 +15,7 @@ const MODES = {0: null, [SHIFT]: "append", [CTRL]: "intersect", [SHIFT + CTRL]: 
 let pressed = false
 let held = 0
 let asked = ""
+let tapped = null // where a card was opened by a click
 let timer
 let count = 0
 let send = () => undefined
@@ -96,6 +97,11 @@ function addressOf({addresses}, cell) {
   return cell && template.replace("{SIDE}", side).replace("{X}", column).replace("{Y}", line)
 }
 
+function onScreen({plot}, {sx, sy}, index) {
+  const edge = index.find_one(plot).canvas_view.el.getBoundingClientRect()
+  return {x: edge.x + sx, y: edge.y + sy}
+}
+
 function point(args, event, index) {
   const address = pressed ? null : addressOf(args, cellAt(args, event))
   const [, picture] = args.addresses.tags
@@ -103,8 +109,10 @@ function point(args, event, index) {
   hide()
   if (!address) return
   asked = address
-  const edge = index.find_one(args.plot).canvas_view.el.getBoundingClientRect()
-  const place = {x: edge.x + event.sx, y: edge.y + event.sy}
+  const place = onScreen(args, event, index)
+  // A click opens a card, and the map may move below a pointer that rests.
+  if (tapped && Math.hypot(place.x - tapped.x, place.y - tapped.y) < DOT) return
+  tapped = null
   timer = setTimeout(async () => {
     const answer = await fetch(address)
     const known = answer.ok ? await answer.json() : null
@@ -141,9 +149,9 @@ export default (args, event, _data, {index}) => {
   }
   if (event.event_name === "mousemove") point(args, event, index)
   else hide()
-  if (event.event_name === "tap") asked = addressOf(args, cellAt(args, event)) // it has a card now
   if (event.event_name === "selectiongeometry" && event.final) region(args, event.geometry)
   if (event.event_name === "tap") {
+    tapped = onScreen(args, event, index)
     const cell = cellAt(args, event)
     const cluster = nameAt(args, event, index)
     if (cluster !== undefined) send({kind: "name", cluster})

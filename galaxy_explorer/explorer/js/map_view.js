@@ -1,9 +1,9 @@
 // Follows the view of the map. Arguments: plot; mosaic and glow (tile renderers); names and mark
-// (renderers); cells (along the map at each zoom); home (x0, y0, x1, y1: where galaxies are).
+// (renderers); cells (along the map at each zoom); home (x0, y0, x1, y1: where galaxies are);
+// top (tags: pixels at the top for words and buttons).
 // Pan and zoom send nothing to the server: ranges whose changes stay local, `sync: false`. The
 // address keeps centre and width of what is seen, so that a copied one shows the same.
 const ROOM = 1.03 // of what is seen at home, around all galaxies
-const TOP = 44 // pixels over the map with its words and buttons
 const WAIT_MS = 300
 const FRAME_PIXELS = 1000 // along the map at zoom 1
 const NAMED_UP_TO = 5 // zoom from which on the names of clusters would only hide galaxies
@@ -82,9 +82,9 @@ function look(plot, [x, y, span], width, height, atHome) {
   }
 }
 
-function fitted([x0, y0, x1, y1], width, height) {
-  const unit = ROOM * Math.max((x1 - x0) / width, (y1 - y0) / Math.max(1, height - TOP))
-  return [(x0 + x1) / 2, (y0 + y1 + TOP * unit) / 2, unit * Math.min(width, height)]
+function fitted([x0, y0, x1, y1], width, height, top) {
+  const unit = ROOM * Math.max((x1 - x0) / width, (y1 - y0) / Math.max(1, height - top))
+  return [(x0 + x1) / 2, (y0 + y1 + top * unit) / 2, unit * Math.min(width, height)]
 }
 
 function seen({x_range: across, y_range: up}, width, height) {
@@ -116,7 +116,7 @@ export default (args, cause, _data, {index}) => {
   if (!(width > 0 && height > 0)) return
   let view = seen(plot, width, height)
   if (cause.event_name === "rangesupdate") moved = !near(view, home)
-  home = fitted(args.home, width, height)
+  home = fitted(args.home, width, height, args.top.tags[0])
   if (!begun) {
     begun = true
     keepRangesLocal(plot)
@@ -126,7 +126,8 @@ export default (args, cause, _data, {index}) => {
     moved = Boolean(asked())
     view = asked() ?? home
   } else if (!moved) view = home
-  if (cause === plot || cause.event_name) look(plot, view, width, height, !moved)
+  if (cause === plot || cause === args.top || cause.event_name)
+    look(plot, view, width, height, !moved)
   showNames(names, Math.min(width, height) / view[2] / FRAME_PIXELS)
   frameMark(args, width, height)
   keepInAddress(view)

@@ -44,6 +44,8 @@ OVER: dict[str, Any] = {
     },
 }  # fmt: skip
 """Looks of the buttons over the map."""
+TOP, TOP_WITH_LEGEND = 44, 112
+"""Screen pixels at the top of the map for its words, and the legend of its colours."""
 CLUSTERS = {"list": LIST, "histograms": MULTIPLES}
 """Words of the address for how the clusters are shown."""
 
@@ -63,6 +65,8 @@ class AtlasPage(pn.viewable.Viewer):
         self._name()
         self._show()
         self._point()
+        self._leave_free()
+        state.param.watch(lambda _: self._leave_free(), "colour_by")
         state.param.watch(lambda _: self._name(), "clustering")
         state.param.watch(lambda _: self._point(), ["clustering", "focus"])
         state.param.watch(
@@ -134,7 +138,10 @@ class AtlasPage(pn.viewable.Viewer):
                 lambda event: self.map.show_pictures(on=event.new == DRAWN[0]), "value"
             )
             key = HtmlPane(
-                pn.bind(self._legend, self.state.param.colour_by, self.state.param.clustering),
+                pn.bind(
+                    lambda column, key: self._legend(column, key) if column == "cluster" else "",
+                    self.state.param.colour_by, self.state.param.clustering,
+                ),
                 sizing_mode="stretch_width", margin=(0, 10),
             )  # fmt: skip
             remark = HtmlPane(
@@ -214,6 +221,9 @@ class AtlasPage(pn.viewable.Viewer):
             cell=cell_url(state, selection),
             picture=one_url(state, "@row"),
         )
+
+    def _leave_free(self) -> None:
+        self.map.leave_free(TOP if self.state.colour_by == "cluster" else TOP_WITH_LEGEND)
 
     def _introduction(self, column: str, clustering: str) -> str:
         """What the map shows, and what its colours mean where no name on it says so."""

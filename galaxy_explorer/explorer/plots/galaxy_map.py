@@ -111,6 +111,7 @@ class GalaxyMap:
         self._names_source = ColumnDataSource({name: [] for name in columns}, name="names")
         self._names = add_names(self.figure, self._names_source)
         self._addresses = ColumnDataSource(tags=["", ""])
+        self._top = ColumnDataSource(tags=[0])
         outlet = ColumnDataSource(tags=[], name="asked")
 
         def hear(_attribute: str, _old: list[Any], new: list[Any]) -> None:
@@ -126,7 +127,8 @@ class GalaxyMap:
         }  # fmt: skip
         home = [float(end) for end in tiles.extent]
         follow = CustomJS(
-            args={**arguments, "mark": self._mark, "home": home}, code=asset("map_view.js")
+            args={**arguments, "mark": self._mark, "home": home, "top": self._top},
+            code=asset("map_view.js"),
         )
         for owner, name in (
             (plot, "inner_width"),
@@ -134,6 +136,7 @@ class GalaxyMap:
             (self._names_source, "data"),
             (self._mark_source, "data"),
             (self._mosaic, "visible"),
+            (self._top, "tags"),
         ):
             owner.js_on_change(name, follow)
         plot.js_on_event("rangesupdate", follow)
@@ -169,6 +172,10 @@ class GalaxyMap:
             "zoom": free_zooms(between, texts),
             "cluster": [*places],
         }
+
+    def leave_free(self, pixels: int) -> None:
+        """Keep so many screen pixels at the top free of galaxies, in the first view."""
+        self._top.tags = [pixels]
 
     def mark(self, place: NDArray[np.floating] | None) -> None:
         """Frame the picture of the galaxy at a place of the unit map; None: of none."""
