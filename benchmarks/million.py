@@ -110,6 +110,9 @@ def summaries(labels: NDArray[np.int16], old: list[dict], columns: dict) -> list
         known = classes[classes >= 0]
         told = {"count": len(members), "n_ttype": len(known)}
         told["histogram"] = np.bincount(known, minlength=10).tolist()
+        if max(entry["medoid"], *entry["typical"]) >= len(labels):  # of a bundle of fewer galaxies
+            told |= {"medoid": int(members[0]) if len(members) else -1}
+            told |= {"typical": members[: len(entry["typical"])].tolist()}
         made.append({**entry, **told})
     return made
 

@@ -130,7 +130,7 @@ def first_pages(bundle: Path, folder: Path) -> dict[str, float]:
         answered = time.monotonic() - start
         with urllib.request.urlopen(address, timeout=300) as page:  # noqa: S310
             text = page.read().decode()
-        if page.status != 200 or "galaxy-0" not in text:
+        if page.status != 200 or "stamps/tile/" not in text:
             raise SystemExit(f"{address}: status {page.status}, without its first galaxies")
         asyncio.run(come_in(address))
         process = server_process(address)
