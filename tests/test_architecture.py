@@ -31,7 +31,7 @@ SCRIPTS = sorted((PACKAGE / "explorer").rglob("*.js"))
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-MAX_MODULES = 260
+MAX_MODULES = 275
 MAX_FILE_LINES = 600
 MAX_TEST_LINES = 800
 MAX_APP_LINES = 30

@@ -78,7 +78,7 @@ def test_everything_says_that_it_is_synthetic(emulator) -> None:
     pictures = emulator.locator(".sample-picture")
     assert pictures.count() == 16
     assert emulator.locator(".sample-picture .synthetic-mark:visible").count() == 16
-    name = re.compile(r"^Synthetic galaxy, T 4, seed 1, 16 of 16$")
+    name = re.compile(r"^Synthetic galaxy, T 4, seed 4, 16 of 16$")
     expect(pictures.last).to_have_accessible_name(name)
 
 
@@ -120,7 +120,7 @@ def test_a_galaxy_changes_under_the_finger_without_the_server(emulator, frames_s
     assert len(seen) > 10  # another type and another picture each
     emulator.mouse.up()
     wanted = stage.get_attribute("data-value").removesuffix(".0")
-    words = f"T {wanted}, seed 1".replace("-", "−")
+    words = f"T {wanted}, seed 4".replace("-", "−")
     emulator.locator(f".samples[data-compared='16'][data-words$='{words}']").wait_for()
     slider.focus()
     before = stage.get_attribute("data-value")
@@ -176,4 +176,4 @@ def test_a_real_neighbour_comes_into_focus(emulator) -> None:
     real = emulator.locator(".sample-real").first
     name = real.get_attribute("title").split(",")[0]
     real.click()
-    emulator.locator(".detail h3", has_text=name).wait_for()
+    emulator.locator(".galaxy-name", has_text=name).wait_for()

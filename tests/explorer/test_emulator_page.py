@@ -51,14 +51,14 @@ def test_the_page_asks_for_what_is_shown_and_only_once(bundle, tmp_path, monkeyp
     monkeypatch.setattr(JobRunner, "start", start)
     whole = page_of(bundle, tmp_path)
     page, stage = whole.panel, "The galaxy under the slider"
-    assert asked == [stage, "16 galaxies, T 4, seed 1"]
+    assert asked == [stage, "16 galaxies, T 4, seed 4"]
     page.ask()
     page.mode = "Ladder"
     page.mode = "Evidence"
     page.mode = "Samples"
-    assert asked[2:] == ["Ladder of types, seed 1"]
+    assert asked[2:] == ["Ladder of types, seed 4"]
     page.controls.on_message("ttype", {"value": 2.5})
-    assert asked[3:] == ["16 galaxies, T 2.5, seed 1"]  # the galaxy under the slider is there
+    assert asked[3:] == ["16 galaxies, T 2.5, seed 4"]  # the galaxy under the slider is there
     page.drag(3)
     assert asked[4:] == [stage]
     page.controls.on_message("seed", {"value": 2})

@@ -285,7 +285,7 @@ def test_more_than_the_page_shows_is_refused_with_the_way_to_get_it(wishes) -> N
     for seed in (-1, 2.5, "one", None, True):
         made.on_message("seed", {"value": seed})
         assert f"seed {seed!r}" in refused[-1]
-    assert made.seed.value == 1
+    assert made.seed.value == 4
 
 
 def test_reset_forgets_all_but_the_seed_and_any_frees_a_field(wishes) -> None:
@@ -311,7 +311,7 @@ def test_a_class_is_one_of_its_words() -> None:
     for word in ("round", "spiral"):
         made.kind.value = word
         assert made.request.condition == {"ttype": 4.0, word: 1.0}
-    assert made.words(typed=True) == "T 4, Spiral, seed 1"
+    assert made.words(typed=True) == "T 4, Spiral, seed 4"
     made.kind.value = ""
     assert made.request.condition == {"ttype": 4.0}
 

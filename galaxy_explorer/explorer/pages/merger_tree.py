@@ -19,7 +19,6 @@ from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.cluster_list import PANEL, card
 from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, label_these
-from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.figures import MergerTreeView
 from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.explorer.widgets.tile_sheet import TileSheet
@@ -153,14 +152,14 @@ class MergerTreePage(pn.viewable.Viewer):
         evaluation: Evaluation | None = state.bundle.evaluation
         trees = () if evaluation is None else evaluation.trees
         self.merger = MergerGroups(state, trees)
-        self.gallery, self.detail = Gallery(state, context.stamps), Detail(state, context.stamps)
+        self.gallery = Gallery(state, context.stamps)
         half = {"height": PAGE_HEIGHT, "overflow": "hidden auto", "min-width": "0", "flex": "1 1 0"}
         self.view = pn.Row(
             pn.Column(
                 self.merger, margin=(0, 12, 0, 0), sizing_mode="stretch_width", styles=half
             ),
             pn.Column(
-                label_these(state), self.detail, self.gallery, sizing_mode="stretch_width",
+                label_these(state), self.gallery, sizing_mode="stretch_width",
                 styles=half,
             ),
             sizing_mode="stretch_width", margin=8,
@@ -172,4 +171,4 @@ class MergerTreePage(pn.viewable.Viewer):
 
     def appear(self, event: param.parameterized.Event) -> None:
         """Draw only while the page can be seen."""
-        self.gallery.task.shown = self.detail.task.shown = event.new
+        self.gallery.task.shown = event.new

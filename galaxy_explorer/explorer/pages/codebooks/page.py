@@ -45,7 +45,6 @@ from galaxy_explorer.explorer.widgets.controls import (
     named_galaxies,
     report_models,
 )
-from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.strips import Strips
 
 if TYPE_CHECKING:
@@ -173,7 +172,6 @@ class CodebooksPage(pn.viewable.Viewer):
         self.state, self.context = state, context
         compared = len(sizes(state.bundle)) > 1
         self.front = Front(state, context.stamps) if compared else None
-        self.detail = Detail(state, context.stamps)
         self.parts: dict[str, Any] = {}
         self.boxes = {name: pn.Column(sizing_mode="stretch_width", margin=0) for name in PARTS}
         self.folded = pmui.Accordion(
@@ -186,7 +184,7 @@ class CodebooksPage(pn.viewable.Viewer):
         front = [_note(INTRODUCTION), self.front, _note(evidence(state.bundle))]
         self.view = pn.Column(
             _title("What do more codes buy?"), *(front if compared else [_note(NO_STEPS)]),
-            self.detail, self.folded, sizing_mode="stretch_width", margin=8,
+            self.folded, sizing_mode="stretch_width", margin=8,
             styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
         )  # fmt: skip
         self.view.param.watch(self.appear, "visible")
@@ -201,7 +199,6 @@ class CodebooksPage(pn.viewable.Viewer):
         for one in (self.front, pictures):
             if one is not None:
                 one.strips.task.shown = event.new
-        self.detail.task.shown = event.new
 
     def part(self, name: str) -> Any:
         """A part for experts; made when it is first asked for."""

@@ -42,7 +42,7 @@ from galaxy_explorer.explorer.widgets.components import (
 from galaxy_explorer.explorer.widgets.controls import COMPACT, SMALL
 
 FIRST_COUNT, MAX_COUNT = 16, 64
-FIRST_SEED = 1
+FIRST_SEED = 4  # a spiral seen nearly from above, so that arms come and go with T
 FIRST_TYPE = 4.0
 STAGE = 0.5
 """Stages of T between two pictures under the slider."""

@@ -45,7 +45,6 @@ from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, Downloads, Made, display_controls
-from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.job_bar import JobRunner, JobTask
 from galaxy_explorer.explorer.wording import format_model
 from galaxy_explorer.models.registry import AUTOENCODERS, PRIORS
@@ -92,7 +91,7 @@ class Part(Protocol):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ViewRequest:
     """What a part is to draw, how, and what that is called."""
 
     name: str
@@ -116,7 +115,7 @@ class Desk:
         self._begun: tuple[Any, ...] = ()
         self._shown: dict[str, tuple[Any, ...]] = {}
 
-    def draw(self, wanted: Wanted, *, anew: bool = False) -> None:
+    def draw(self, wanted: ViewRequest, *, anew: bool = False) -> None:
         """Draw this, in place of what is being drawn; anew: also what is shown already."""
         if not anew and wanted.key in {self._begun, self._shown.get(wanted.name)}:
             return
@@ -127,7 +126,7 @@ class Desk:
         finished = partial(self._finish, wanted)
         self.runner.start(JobTask(work, wanted.part.show, wanted.title, finished))
 
-    def _finish(self, wanted: Wanted) -> None:
+    def _finish(self, wanted: ViewRequest) -> None:
         self._shown[wanted.name] = wanted.key
 
 
@@ -157,7 +156,6 @@ class EmulatorPanel(pn.viewable.Viewer):
             units_of(state.bundle), has_layer=AUTOENCODERS[kind].has_psf_layer
         )
         self.downloads = Downloads("Download", KINDS, self.prepare_file)
-        self.detail = Detail(state, source.stamps)
         self.samples = SamplesView(source, self._focus, state.display, self.drag)
         self.parts: dict[str, Part] = {SAMPLES: self.samples}
         self.types: list[int] = []
@@ -186,7 +184,6 @@ class EmulatorPanel(pn.viewable.Viewer):
 
     def appear(self, *_: param.parameterized.Event) -> None:
         """Draw only while the page can be seen."""
-        self.detail.task.shown = self.shown
         self.ask()
 
     def _focus(self, row: int) -> None:
@@ -217,7 +214,7 @@ class EmulatorPanel(pn.viewable.Viewer):
             asked = {name: v for name, v in request.condition.items() if name != TTYPE}
             one = replace(request, count=1, condition=asked)
             title = "The galaxy under the slider"
-            self.stage_desk.draw(Wanted("stage", self.stage, one, options, "", title))
+            self.stage_desk.draw(ViewRequest("stage", self.stage, one, options, "", title))
         if self.mode in self.parts:
             self.desk.draw(self._wanted(replace(request, first=0), options))
 
@@ -231,17 +228,17 @@ class EmulatorPanel(pn.viewable.Viewer):
         """Draw the pairs of a new game."""
         if self.game is not None:
             request, title = self.controls.request, "A game"
-            wanted = Wanted(GAME, self.game, request, self.options, "", title)
+            wanted = ViewRequest(GAME, self.game, request, self.options, "", title)
             self.game_desk.draw(wanted, anew=True)
 
-    def _wanted(self, request: Request, options: DisplayOptions) -> Wanted:
+    def _wanted(self, request: Request, options: DisplayOptions) -> ViewRequest:
         typed = self.mode == SAMPLES and request.like is None
         words = self.controls.words(typed=typed)
         if self.mode == SAMPLES and request.like is not None and self.types:
             request = along_types(request, self.types)
         title = {SAMPLES: f"{request.count} galaxies", LADDER: "Ladder of types"}[self.mode]
         camera = f", {self.camera.words()}" if self.camera.words() else ""
-        return Wanted(
+        return ViewRequest(
             self.mode, self.parts[self.mode], request, options, words, f"{title}, {words}{camera}"
         )
 
@@ -319,7 +316,7 @@ class EmulatorPanel(pn.viewable.Viewer):
             page = pn.Column(*parts, sizing_mode="stretch_width", margin=0)
             page.visible = self.param.mode.rx() == name
             shown.append(page)
-        right = column(self.camera.switch, bar, self.detail, *shown)
+        right = column(self.camera.switch, bar, *shown)
         return pn.Row(left, right, sizing_mode="stretch_width", margin=8, stylesheets=[ROW_STYLE])
 
     def _stage(self) -> list[Any]:
