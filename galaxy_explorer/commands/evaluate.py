@@ -120,11 +120,7 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
             _say_file(out or bundle, EMULATION)
             return
         for part in (proof, *proof.others):
-            say(f"Prior of {part.words}")
-            for figure in part.figures:
-                say(in_line(figure))
-            for sentence in headline(part):
-                say(sentence)
+            say("\n".join([f"Prior of {part.words}", *map(in_line, part.figures), *headline(part)]))
         say(f"Written into {out or bundle}; look at it: galaxy-explorer info {out or bundle}")
         return
     from galaxy_explorer.bundle.evaluation import EVALUATION

@@ -46,7 +46,7 @@ from galaxy_explorer.evaluation.emulator.trends import (
     trends,
     with_p,
 )
-from galaxy_explorer.evaluation.judge import ShippedJudge, shipped_judge
+from galaxy_explorer.evaluation.judge import shipped_judge
 from galaxy_explorer.labels.games import Game, read_games
 from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.utils.files import sha256_of
@@ -251,12 +251,7 @@ def evaluate_emulator(  # noqa: PLR0913 - the options of the command
     others = tuple(proofs[name] for name in names[1:] if name in proofs)
     made = EmulatorEvaluation(**asdict(proofs[main]), others=others)
     target = path if out is None else copied(path, out)
-    say("Judge")
-    models = list(dict.fromkeys(bundle.priors[name].model for name in names))
-    judge = shipped_judge(context, models)
-    say("Contact sheet")
-    sheet = contact_sheet(context, Emulator.open(bundle), made.guidance)
-    write_emulation(load_bundle(target), made, judge, sheet)
+    write_emulation(load_bundle(target), made, context, say)
     return made
 
 
@@ -282,9 +277,14 @@ def _key_of(bundle: Bundle, proof: PriorEvaluation) -> str:
 
 
 def write_emulation(
-    bundle: Bundle, emulation: EmulatorEvaluation, judge: ShippedJudge | None, sheet: bytes | None
+    bundle: Bundle, emulation: EmulatorEvaluation, context: Context, say: Say
 ) -> None:
     """Put a proof, judge, contact sheet, the guidance chosen and the new card into a bundle."""
+    say("Judge")
+    models = list(dict.fromkeys(prior.model for prior in context.bundle.priors.values()))
+    judge = shipped_judge(context, models)
+    say("Contact sheet")
+    sheet = contact_sheet(context, Emulator.open(context.bundle), emulation.guidance)
     files = {EMULATION: emulation.to_bytes()}
     files |= {} if judge is None else {JUDGE: judge.data}
     files |= {} if sheet is None else {CONTACT_SHEET: sheet}
