@@ -101,9 +101,6 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
     if emulator:
         from galaxy_explorer.bundle.emulation import EMULATION, headline
         from galaxy_explorer.evaluation.emulator.run import evaluate_emulator
-        from galaxy_explorer.labels.games import games_path
-        from galaxy_explorer.labels.log import log_path
-        from galaxy_explorer.settings import read_settings
 
         proof = evaluate_emulator(
             bundle,
@@ -113,7 +110,6 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
             workers=workers,
             out=out,
             only=model or emulator_model,
-            games=games_path(log_path(read_settings().labels)),
             say=told,
         )
         if as_json:

@@ -47,7 +47,9 @@ from galaxy_explorer.evaluation.emulator.trends import (
     with_p,
 )
 from galaxy_explorer.evaluation.judge import shipped_judge
-from galaxy_explorer.labels.games import Game, read_games
+from galaxy_explorer.labels.games import Game, games_path, read_games
+from galaxy_explorer.labels.log import log_path
+from galaxy_explorer.settings import read_settings
 from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.utils.files import sha256_of
 
@@ -209,7 +211,7 @@ class PriorMeasurement:
         )
 
 
-def evaluate_emulator(  # noqa: PLR0913 - the options of the command
+def evaluate_emulator(
     path: Path,
     survey_path: Path,
     *,
@@ -218,15 +220,14 @@ def evaluate_emulator(  # noqa: PLR0913 - the options of the command
     workers: int = 1,
     out: Path | None = None,
     only: str | None = None,
-    games: Path | None = None,
     say: Say,
 ) -> EmulatorEvaluation:
     """Measure a bundle's priors; write figures, contact sheet, judge, card and guidance into it.
 
     only: measure the priors of this model, or the one "<model>/<kind>", and keep what was measured
     of the others. samples: how many are drawn, and at most how many held-out galaxies they are
-    compared with. out: a copy of the bundle to write into instead. games: where games of "real or
-    synthetic?" are kept. Raises BundleError, SurveyError, SettingError.
+    compared with. out: a copy of the bundle to write into instead. Games of "real or synthetic?"
+    are those beside this machine's labels. Raises BundleError, SurveyError, SettingError.
     """
     bundle, survey = load_bundle(path), Survey.open(survey_path)
     main = Emulator.open(bundle).key
@@ -238,7 +239,7 @@ def evaluate_emulator(  # noqa: PLR0913 - the options of the command
     if main not in (*asked, *proofs):
         what = f"{bundle.path}: the prior that draws first, {main}, was never measured"
         raise BundleError(f"{what}; leave --model {only} out")
-    played = [] if games is None else read_games(games)
+    played = read_games(games_path(log_path(read_settings().labels)))
     work = path.absolute().with_name(f"{path.absolute().name}.work")
     context = Context(bundle, survey, work / "evaluation", grid)
     for name in asked:
