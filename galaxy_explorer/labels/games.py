@@ -64,7 +64,10 @@ def keep_game(path: Path, game: Game) -> Game:
 
 
 def read_games(path: Path) -> list[Game]:
-    """The games of a file, oldest first; none where there is no file."""
+    """The games of a file, oldest first; none where there is no file.
+
+    A line that was cut short when the machine stopped is no game.
+    """
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
