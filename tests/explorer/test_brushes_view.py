@@ -102,6 +102,7 @@ def test_a_column_that_a_link_brushes_is_shown(bundle, context) -> None:
         drawn(spans=[["3", 6]]),
         drawn(spans=[[math.nan, 3]]),
         drawn(spans=[[3]]),
+        drawn(spans=[[0, 10**400]]),
         drawn(spans=3),
         drawn(spans=[[1, 2]] * 100, words=["x"]),
         drawn("source", words=["nowhere"]),

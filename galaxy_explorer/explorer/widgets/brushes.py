@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 16
 """Histograms side by side."""
+MOST = 1e300
+"""Greater numbers are none: a whole number of any length may be written."""
 
 
 class Brushes(pn.viewable.Viewer):
@@ -158,14 +160,15 @@ def written(brush: Brush) -> dict[str, Any]:
 
 def read_brush(message: dict[str, Any]) -> Brush:
     """The brush that the browser reports. Raises BadQuery for what is none."""
-    column, words = message.get("brush"), message.get("words")
+    column: Any = message.get("brush")
+    words: Any = message.get("words")
+    spans: Any = message.get("spans")
     if not isinstance(column, str) or not _all_are(words, str):
         raise BadQuery("brush: no column, or no words")
-    spans = message.get("spans")
     if not _all_are(spans, list) or any(len(span) != 2 for span in spans):
         raise BadQuery(f"brush {column[:40]}: no ranges")
     ends = [end for span in spans for end in span if end is not None]
-    if any(type(end) not in {int, float} for end in ends):
+    if any(type(end) not in {int, float} or not abs(end) < MOST for end in ends):
         raise BadQuery(f"brush {column[:40]}: no numbers")
     made: Iterable[Span] = ((_number(low), _number(high)) for low, high in spans)
     return Brush(column, tuple(made), tuple(words), message.get("missing") is True)
