@@ -24,6 +24,7 @@ from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import ALL, cell_url, glow_url, one_url, tile_url
 from galaxy_explorer.explorer.widgets.brushes import Brushes
 from galaxy_explorer.explorer.widgets.cluster_list import LIST, MULTIPLES, ClusterList
+from galaxy_explorer.explorer.widgets.cluster_names import shown_names
 from galaxy_explorer.explorer.widgets.components import HtmlPane, when_loaded
 from galaxy_explorer.explorer.widgets.controls import (
     SMALL,
@@ -117,6 +118,7 @@ class AtlasPage(pn.viewable.Viewer):
         if self.clusters is None:
             self.clusters = clusters = ClusterList(self.state, self.context)
             clusters.param.watch(lambda _: self._keep(clusters), ["open", "show"])
+            clusters.param.watch(lambda _: self._name(), "renamed")
             self._layout.insert(0, clusters)
         return self.clusters
 
@@ -200,7 +202,7 @@ class AtlasPage(pn.viewable.Viewer):
     def _name(self) -> None:
         bundle, key = self.state.bundle, self.state.clustering
         colours = cluster_colours(bundle.clusterings[key].clusters)
-        self.map.name(cluster_centres(bundle, key), bundle.cluster_names(key), colours)
+        self.map.name(cluster_centres(bundle, key), shown_names(bundle, key), colours)
 
     def _point(self) -> None:
         """Mark the galaxy in focus."""

@@ -18,6 +18,7 @@ from galaxy_explorer.explorer.brushing import all_of, passing
 from galaxy_explorer.explorer.plots.palette import T_COLOURS, UNKNOWN_COLOUR, cluster_colours
 from galaxy_explorer.explorer.plots.ttype_histogram import T_NAMES
 from galaxy_explorer.explorer.state import cluster_rows
+from galaxy_explorer.explorer.widgets.cluster_names import shown_names
 from galaxy_explorer.explorer.widgets.components import MessageComponent, script
 from galaxy_explorer.explorer.widgets.controls import folded
 from galaxy_explorer.explorer.widgets.detail import GalaxyTab
@@ -132,7 +133,7 @@ class SelectionTab(pn.viewable.Viewer):
     def _bar_name(self, group: str, bar: int) -> str:
         if group == TYPES:
             return T_NAMES[bar] if bar >= 0 else "not known"
-        names = self.state.bundle.cluster_names(self.state.clustering)
+        names = shown_names(self.state.bundle, self.state.clustering)
         return names[bar].name if 0 <= bar < len(names) else "in no cluster"
 
     def show(self) -> None:
