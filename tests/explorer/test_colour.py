@@ -21,7 +21,7 @@ from galaxy_explorer.explorer.pages.emulator.source import (
     measured,
     reduced,
 )
-from galaxy_explorer.explorer.pages.emulator.views import Ladder, MorphView, SamplesView
+from galaxy_explorer.explorer.pages.emulator.views import Ladder, SamplesView, StageView
 from galaxy_explorer.explorer.pages.my_galaxy import ImageReport, measure, pictures, preview
 from galaxy_explorer.explorer.pages.vocabulary import code_pictures
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, limits
@@ -29,6 +29,7 @@ from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.server import routes
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import one_url, tile_url
+from galaxy_explorer.explorer.widgets.components import TypeMorph
 from galaxy_explorer.explorer.widgets.controls import format_colour
 from galaxy_explorer.explorer.widgets.detail import Detail
 from galaxy_explorer.explorer.widgets.strips import Strips
@@ -164,7 +165,7 @@ def test_what_the_emulator_draws_is_in_colour(source, wish) -> None:
     assert spread(samples.view.sheet) > COLOURED
     assert spread(samples.view.real_sheet) > COLOURED
     field = next(field for field in source.emulator.fields if field.name == "ttype")
-    for part in (Ladder(source, field, lambda _: None), MorphView(source, field)):
+    for part in (Ladder(source, field, lambda _: None), StageView(source, field, TypeMorph())):
         done(part, Request(1, 2), look)
         assert spread(part.view.sheet) > COLOURED
     samples.on_message({"sample": 1})

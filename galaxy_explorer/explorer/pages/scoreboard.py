@@ -339,7 +339,9 @@ class ScoreboardPage(pn.viewable.Viewer):
         recommended = [f"{one.model}/{one.features}" == self.evaluation.recommended for one in made]
         self.choice = recommended.index(True) if any(recommended) else 0
         return [
-            *_section("How many clusters?", "", Html(" ")),
+            _html(
+                render("scoreboard.section", title="How many clusters?", words="", body=Html())
+            ),
             self._select("choice", "Clustering", names),
             pn.panel(pn.bind(self._curves, self.param.choice)),
         ]  # fmt: skip
