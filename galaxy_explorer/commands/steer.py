@@ -20,7 +20,7 @@ def steer(  # noqa: PLR0913 - options
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="Table of labels, as the Labels page exports it; else the catalogue's column."
+            help="Table of labels, as the page Label exports it; else the catalogue's column."
         ),
     ] = None,
     column: Annotated[
