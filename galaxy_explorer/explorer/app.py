@@ -17,12 +17,13 @@ import panel_material_ui as pmui
 from panel.io.resources import LOCAL_DIST
 
 from galaxy_explorer.errors import BadQuery, BundleError, GalaxyExplorerError, in_words
-from galaxy_explorer.explorer.assets import asset, render
+from galaxy_explorer.explorer.assets import Html, asset, render
 from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.context import PROJECTS, AppContext, app_context
 from galaxy_explorer.explorer.export.dialog import ExportDialog
-from galaxy_explorer.explorer.links import restore
-from galaxy_explorer.explorer.pages.registry import PageEntry, offered_pages, warm_pages
+from galaxy_explorer.explorer.links import link_query, restore
+from galaxy_explorer.explorer.pages.registry import FORMER, PAGES, offered_pages, warm_pages
+from galaxy_explorer.explorer.pictures.tiles import map_tiles
 from galaxy_explorer.explorer.search import label_columns
 from galaxy_explorer.explorer.server import routes  # guards the server, adds the pictures
 from galaxy_explorer.explorer.server.sessions import (
@@ -41,6 +42,7 @@ from galaxy_explorer.explorer.widgets.components import (
     SearchField,
     when_loaded,
 )
+from galaxy_explorer.explorer.widgets.drawer import Drawer
 from galaxy_explorer.explorer.widgets.results import (
     as_results,
     format_count,
@@ -58,7 +60,7 @@ EXPLANATION = (
     " cluster = 5); what is found becomes the selection"
 )
 
-FIELD_WIDTH = "clamp(112px, 13vw, 230px)"
+FIELD_WIDTH = "clamp(96px, 24vw, 360px)"
 OWN_WIDTH = f":host {{ flex: 0 0 calc({FIELD_WIDTH} + 46px) !important; min-width: 0; }}"
 """Field and button; what is left of the header belongs to the navigation."""
 
@@ -72,7 +74,7 @@ class HeaderTools(pn.viewable.Viewer):
         super().__init__(**params)
         self.state = state
         self.field = SearchField(
-            self.on_message, hint="Name, position, T < 0", slim=True, margin=(0, 4),
+            self.on_message, hint="Find: NGC 4565, spirals, T < 0", slim=True, margin=(0, 4),
             explanation=EXPLANATION, sizing_mode=None, styles={"width": FIELD_WIDTH}
         )  # fmt: skip
         self.export = ExportDialog(state, context, page)
@@ -101,10 +103,18 @@ class HeaderTools(pn.viewable.Viewer):
         notify(format_count(found), warning=not len(found.rows))
         if len(found.rows) and latest():
             publish_results(self.state, as_results(found))
+            self.state.drawer = "open"
 
 
 TITLE = "Galaxy Explorer"
 LANDING = "atlas"
+ADDRESSED = [
+    "clustering", "compare", "colour_by", "selection", "selection_label", "focus", "pictures",
+    "tab", "drawer", "label_queue", "label_way", "page_words",
+]  # fmt: skip
+"""What of the state the address bar says."""
+THEME_COOKIE = "galaxy-explorer-theme"
+"""Says what a visitor chose, or what the system had; see `session_beacon.js`."""
 THEME = {
     "light": {
         "palette": {
@@ -127,9 +137,9 @@ HEADER_STYLE = {
         "display": "none"
     },  # would never move: see `detach_page_from_session`
     "& .MuiToolbar-root": {"minHeight": "52px !important"},
-    "& .MuiToolbar-root > .MuiBox-root": {"minWidth": 0},
+    "& .MuiToolbar-root > .MuiBox-root": {"minWidth": 0, "overflow": "visible"},
     "& .MuiToolbar-root > .MuiBox-root:has(.title)": {"flexShrink": 0},
-    "@media (max-width: 1150px)": {
+    "@media (max-width: 820px)": {
         "& .header .title": {"display": "none"},
         "& .MuiToolbar-root": {"padding": "0 8px !important"},
     },
@@ -161,13 +171,25 @@ def main_page(project: Path | None = None) -> pn.viewable.Viewable:
 
 def build_page(context: AppContext) -> pmui.Page:
     """The app for one visitor. Each page is made when it is first opened."""
-    state = ExplorerState(context.bundle)
+    state = ExplorerState(context.bundle, pictures=context.first_pictures)
+    given = pn.state.session_args.items()
+    asked = {word: values[0].decode(errors="replace") for word, values in given}
     pages = offered_pages(context)
-    asked = pn.state.session_args.get("page", [b""])[0].decode(errors="replace")
-    page = asked if asked in pages else next(iter(pages))
-    navigation = Navigation(entries=navigation_entries(pages), page=page, margin=(0, 8))
-    main = pn.Column(sizing_mode="stretch_both", margin=0)
-    made: dict[str, pn.viewable.Viewable] = {}
+    name, words = FORMER.get(asked.get("page", ""), (asked.get("page", ""), {}))
+    asked = words | asked
+    navigation = Navigation(
+        entries=[[name, page.title, page.behind] for name, page in pages.items()],
+        page=name if name in pages else LANDING, margin=(0, 8),
+    )  # fmt: skip
+    complaints = [
+        f"This bundle has nothing for {page.title}."
+        for known, page in PAGES.items()
+        if known == name and known not in pages
+    ]
+    main = pn.Column(sizing_mode="stretch_both", margin=0, styles={"min-width": "0"})
+    tools = HeaderTools(state, context, lambda: navigation.page)
+    drawer = Drawer(state, context, tools.export.open, on_map=navigation.page == LANDING)
+    made: dict[str, pn.viewable.Viewer] = {}
     here = session_beacon()
 
     def open_page(name: str) -> None:
@@ -179,40 +201,62 @@ def build_page(context: AppContext) -> pmui.Page:
         for other, view in made.items():
             view.visible = other == name
         here.heading = pages[name].title
-        if pn.state.location is not None:
-            pn.state.location.update_query(page=name)
+        if drawer.on_map != (name == LANDING):
+            drawer.on_map = name == LANDING
+            state.drawer = "auto"
+            drawer.show()
+        write_address()
+
+    def write_address(*_: Any) -> None:
+        try:
+            query = link_query(state, navigation.page, context.selections)
+        except OSError:  # the disk is full: the address is without the selection
+            query = link_query(state, navigation.page, None)
+        navigation.address = query
 
     navigation.param.watch(lambda event: when_loaded(partial(open_page, event.new)), "page")
     state.param.watch(
         lambda event: setattr(navigation, "page", event.new), "page", onlychanged=False
     )
     # Bring the state to what the address asks for; say what could not be had.
-    given = pn.state.session_args.items()
-    asked = {word: values[0].decode(errors="replace") for word, values in given}
     with suppress(KeyError):
         colour = asked.get("colour", "")
         state.offer_colourings({colour: context.colourings.get(colour)[1]})
-    for complaint in restore(state, asked, context.selections):
+    for complaint in [*complaints, *restore(state, asked, context.selections)]:
         pn.state.onload(partial(notify, complaint, warning=True))
     open_page(navigation.page)
+    state.param.watch(write_address, ADDRESSED)
+    state.display.param.watch(write_address, list(state.display.param.values()))
     if pn.state.curdoc is not None and navigation.page == LANDING and not len(state.selection):
-        pn.state.curdoc.template_variables["splash"] = render("splash.splash", tiles=[
-            {"address": address, "left": f"{left:.2%}", "top": f"{top:.2%}"}
-            for address, (left, top) in first_tiles(state)
-        ])  # fmt: skip
-    # A click before the page is loaded would change what is chosen but not what is shown.
-    main.styles = {"pointer-events": "none"}
-    pn.state.onload(partial(main.param.update, styles={}))
-    tools = HeaderTools(state, context, lambda: navigation.page)
+        pn.state.curdoc.template_variables["splash"] = splash(state)
+    if navigation.page != LANDING:
+        # A click before the page is loaded would change what is chosen but not what is shown.
+        main.styles = {**main.styles, "pointer-events": "none"}
+        pn.state.onload(partial(main.param.update, styles={"min-width": "0"}))
     main.append(tools.export.dialog)
-    return _page(main, header=[navigation, tools, here])
+    whole = pn.Row(
+        main, drawer, sizing_mode="stretch_both", margin=0, stylesheets=[asset("drawer.css")],
+        css_classes=["whole"],
+    )  # fmt: skip
+    return _page(whole, header=[navigation, tools, here])
 
 
-def navigation_entries(pages: dict[str, PageEntry]) -> list[tuple[str, str, bool]]:
-    """What the navigation shows; the first page of each group stands a little apart."""
-    groups = [page.group for page in pages.values()]
-    first = [True, *(one != before for one, before in zip(groups[1:], groups, strict=False))]
-    return [(name, page.title, new) for (name, page), new in zip(pages.items(), first, strict=True)]
+ROOM = 1.03
+"""Of what is seen at first, around all galaxies; as in `map_view.js`."""
+
+
+def splash(state: ExplorerState) -> Html:
+    """The first tiles of the map where the map will be, for a browser that reads scripts yet."""
+    x0, y0, x1, y1 = map_tiles(state.bundle, state.clustering).extent
+    extent = {
+        "x": (x0 + x1) / 2, "y": 1 - (y0 + y1) / 2, "width": ROOM * (x1 - x0),
+        "height": ROOM * (y1 - y0),
+    }  # fmt: skip
+    tiles = [
+        {"address": address, "left": f"{left:.2%}", "top": f"{top:.2%}"}
+        for address, (left, top) in first_tiles(state)
+    ]
+    return render("splash.splash", tiles=tiles, extent=extent)
 
 
 def error_page(error: Exception) -> pmui.Page:
@@ -229,7 +273,7 @@ def _page(
         title=TITLE,
         main=[main],
         header=header or [],
-        dark_theme=True,
+        dark_theme=not str(pn.state.cookies.get(THEME_COOKIE, "")).endswith("light"),
         theme_config=THEME,
         busy_indicator=None,
         template=asset("page.html"),

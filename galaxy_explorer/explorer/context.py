@@ -8,7 +8,7 @@ from pathlib import Path
 
 from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.survey_check import check_survey
-from galaxy_explorer.errors import SettingError
+from galaxy_explorer.errors import LabelError, SettingError
 from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.pictures.display import has_colour
 from galaxy_explorer.explorer.pictures.originals import (
@@ -19,6 +19,7 @@ from galaxy_explorer.explorer.pictures.originals import (
 )
 from galaxy_explorer.explorer.pictures.stamps import Originals, StampStore
 from galaxy_explorer.explorer.plots.colouring import KeptColourings
+from galaxy_explorer.labels.log import log_path
 from galaxy_explorer.settings import Settings, read_settings
 from galaxy_explorer.utils.files import cache_folder
 
@@ -32,6 +33,11 @@ class AppContext:
     cutouts: SdssCutouts | None
     selections: SelectionStore
     settings: Settings
+
+    @property
+    def first_pictures(self) -> str:
+        """What pictures show first: the survey's own where it is on this machine."""
+        return "original" if self.settings.survey else "reconstruction"
 
     @cached_property
     def colourings(self) -> KeptColourings:
@@ -81,9 +87,12 @@ def make_context(settings: Settings) -> AppContext:
             " another folder by GALAXY_EXPLORER_CACHE"
         ) from error
     stamps.start_filling()
-    selections = SelectionStore(
-        folder / "selections", bundle.hash, len(bundle), settings.kept_selections
-    )
+    # Links name selections: they stay where labels stay, not in a cache that may be emptied.
+    try:
+        kept = log_path(settings.labels).with_name("selections")
+    except LabelError:
+        kept = folder / "selections"
+    selections = SelectionStore(kept, bundle.hash, len(bundle), settings.kept_selections)
     return AppContext(bundle, stamps, cutouts, selections, settings)
 
 

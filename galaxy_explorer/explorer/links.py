@@ -97,25 +97,40 @@ CHOICES = {
     "colour": "colour_by",
     "queue": "label_queue",
     "way": "label_way",
+    "tab": "tab",
+    "drawer": "drawer",
 }
 """Words of the address and the parameters of the state that they set."""
+
+
+KNOWN = ("page", "bundle", "selection", "galaxy", "display", "pictures", "view", *CHOICES)
+"""All that is read here; other words are those of the pages (see `ExplorerState.page_words`)."""
+MOST_WORDS = 24
+FORMER = {"colour": {"cluster_ttype": "ttype"}}
+"""What links of before call otherwise."""
 
 
 def link_query(state: ExplorerState, page: str, selections: SelectionStore | None) -> str:
     """The query of the address that reopens the state; at most MAX_LINK characters.
 
     Keeps the selection, if there is one and a store for it; raises OSError where that is full.
-    Parts that would make the link too long are left out, the least important first.
+    Parts that would make the link too long are left out, the least important first. The browser
+    adds what it alone knows: centre and zoom of the map.
     """
     parts = {"page": page, "bundle": state.bundle.hash[:BUNDLE_DIGITS], "model": state.clustering}
     if selections is not None and len(state.selection):
         parts["selection"] = selections.put(state.selection, state.selection_label)
     if state.focus is not None:
         parts["galaxy"] = str(state.bundle.column("galaxy_id")[state.focus])
+    if (state.focus is None) != (state.tab == "selection"):
+        parts["tab"] = state.tab
+    if state.drawer == "closed":
+        parts["drawer"] = state.drawer
     parts |= {"display": state.display.token(), "pictures": state.pictures}
     if page == "labels":
         parts |= {"queue": state.label_queue, "way": state.label_way}
     parts |= {"colour": state.colour_by, "compare": state.compare}
+    parts |= {word: text for word, text in state.page_words.items() if word not in KNOWN}
     while len(urlencode(parts)) > MAX_LINK:
         parts.popitem()
     return urlencode(parts)
@@ -133,7 +148,11 @@ def restore(
         "selection": lambda text: choose_selection(state, text, selections),
         "galaxy": lambda text: choose_focus(state, text),
     }
-    complaints = [step(asked[word]) for word, step in steps.items() if word in asked]
+    # What opens the drawer comes last: a selection or a galaxy turns to its own tab.
+    order = [*(word for word in steps if word not in {"tab", "drawer"}), "tab", "drawer"]
+    complaints = [steps[word](asked[word]) for word in order if word in asked]
+    others = [(word, text) for word, text in asked.items() if word not in KNOWN]
+    state.page_words = dict(others[:MOST_WORDS])
     return [complaint for complaint in complaints if complaint]
 
 
@@ -148,6 +167,7 @@ def chooser(state: ExplorerState, word: str) -> Callable[[str], str | None]:
     """How to choose a clustering or a column, if the bundle has it."""
 
     def choose(text: str) -> str | None:
+        text = FORMER.get(word, {}).get(text, text)
         if text not in state.param[CHOICES[word]].objects:
             return f"The link asks for {word} {_short(text)}, which this bundle has not."
         setattr(state, CHOICES[word], text)

@@ -320,6 +320,20 @@ def neighbour_finder(bundle: Bundle, key: str) -> LookAlikes:
     return LookAlikes(bundle.clusterings[key].feature_values)
 
 
+def neighbours(
+    bundle: Bundle, key: str, row: int, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The galaxies nearest in code space to one of them, which comes first, and how far they are.
+
+    One that another has exactly the features of still comes first.
+    """
+    vector = bundle.clusterings[key].feature_values[row]
+    rows, far = neighbour_finder(bundle, key).nearest(vector, count)
+    others = rows != row
+    rows, far = rows[others][: count - 1], far[others][: count - 1]
+    return np.concatenate([[row], rows]), np.concatenate([[0.0], far])
+
+
 @cache
 def bundle_sparsity(bundle: Bundle, key: str) -> NDArray[np.floating]:
     """`sparsity` in the code space of a clustering: as the bundle has it, else measured once.

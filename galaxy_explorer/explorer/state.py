@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,15 @@ import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.bundle.catalogue import release_memory
+from galaxy_explorer.errors import BadQuery
+from galaxy_explorer.explorer.brushing import BrushSet, all_of, format_brush, mask_of, passing
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
-from galaxy_explorer.explorer.wording import format_clustering, format_column
+from galaxy_explorer.explorer.wording import (
+    format_clustering,
+    format_column,
+    format_features,
+    format_model,
+)
 from galaxy_explorer.labels.groups import QUEUES, SELECTED, UNLABELLED
 
 if TYPE_CHECKING:
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
 
 PICTURES = ("reconstruction", "original")
 LABEL_WAYS = ("one", "grid")
+DRAWER_TABS = ("selection", "galaxy")
+DRAWER = ("auto", "open", "closed")
 HIDDEN_COLUMNS = frozenset({"galaxy_id", "ttype_class", "image", "sky", "sky_sigma", "taken"})
 N_T_CLASSES = 10
 KEPT_CLUSTERS = 64
@@ -33,8 +43,9 @@ LEARNT = "learnt-"
 class ExplorerState(param.Parameterized):
     """The choices of one visitor; `selection` is the one truth about what is selected.
 
-    Whatever selects (a lasso, a click on a cluster, a bar) calls `select`; whatever shows the
-    selection reads `selection`: sorted row numbers of the bundle's catalogue.
+    Whatever selects (a lasso, a click on a cluster, a search) calls `select`; whatever shows the
+    selection reads `selection`: sorted row numbers of the bundle's catalogue. Brushes narrow it:
+    `selection` holds the rows of `base`, all where that is empty, that pass all `brushes`.
     """
 
     clustering: Any = param.Selector(check_on_set=True, doc="Key of the clustering that is shown.")
@@ -46,6 +57,12 @@ class ExplorerState(param.Parameterized):
     )
     selection = param.Array(constant=True, doc="Selected rows: sorted, unique int64, read-only.")
     selection_label = param.String(constant=True, doc="The selection in words; empty if none.")
+    base = param.Array(constant=True, doc="Rows that `select` was given, as `selection` has them.")
+    base_label = param.String(constant=True, doc="How these were chosen, in words.")
+    brushes: Any = param.ClassSelector(
+        class_=BrushSet, default=BrushSet(), constant=True, instantiate=False,
+        doc="What columns of the catalogue may be; see `brush`.",
+    )  # fmt: skip
     results: Any = param.Parameter(
         doc="What the last search found (`SearchResults`), in its order."
     )
@@ -58,42 +75,93 @@ class ExplorerState(param.Parameterized):
     label_way: Any = param.Selector(default="one", objects=list(LABEL_WAYS))
     label_requests = param.Integer(default=0, doc="Counts the calls of `label_these`.")
     learnt = param.Dict(default={}, doc="Colourings that labels taught: key and words of each.")
+    tab: Any = param.Selector(default="selection", objects=list(DRAWER_TABS), doc="Of the drawer.")
+    drawer: Any = param.Selector(
+        default="auto", objects=list(DRAWER),
+        doc="Whether the drawer is open; auto: beside the map on a wide screen.",
+    )  # fmt: skip
+    like = param.Integer(
+        default=None, allow_None=True, doc="Row of the galaxy that others are generated like."
+    )
+    page_words = param.Dict(
+        default={}, doc="What pages keep in the address beside the choices here."
+    )
 
     def __init__(self, bundle: Bundle, **params: Any) -> None:
         keys = list(bundle.clusterings)
         default = bundle.manifest.default_clustering
         super().__init__(
-            selection=_rows(()), display=params.pop("display", None) or DisplaySettings()
+            selection=_rows(()),
+            base=_rows(()),
+            display=params.pop("display", None) or DisplaySettings(),
         )
         self.bundle = bundle
         self._offer("clustering", keys, default)
         self._offer("compare", keys, next((key for key in keys if key != default), default))
         columns = colour_columns(bundle)
-        # Where few galaxies have a T, the mean T of most clusters is not known: they have names.
-        clusters = bundle.clusterings[default].clusters
-        told = sum(c.count for c in clusters if c.kind != "unknown")
-        first = columns[0] if 2 * told >= len(bundle) else "cluster"
-        self._offer("colour_by", columns, first)
+        # Where few galaxies have a T most of the map would be grey: clusters have names.
+        typed = int((self.t_classes >= 0).sum())
+        self._offer("colour_by", columns, "ttype" if 2 * typed >= len(bundle) else "cluster")
+        self.param.watch(self._turn_to_galaxy, "focus", onlychanged=False)
         self.param.update(**params)
+
+    def _turn_to_galaxy(self, event: param.parameterized.Event) -> None:
+        """Whoever brings a galaxy into focus has its card opened, also once more."""
+        if event.new is None:
+            self.tab = "selection"
+        else:
+            self.param.update(tab="galaxy", drawer="open")
 
     def _offer(self, name: str, objects: list[str], value: str) -> None:
         self.param[name].objects = objects
         setattr(self, name, value)
 
     def select(self, rows: ArrayLike | Iterable[int], label: str) -> None:
-        """Select rows of the catalogue; `label` says in words how. No rows: nothing selected.
+        """Select rows of the catalogue; `label` says in words how. No rows: all that pass brushes.
 
         Raises IndexError for a row outside the catalogue.
         """
         chosen = _rows(rows)
         if len(chosen) and not 0 <= chosen[0] <= chosen[-1] < len(self.bundle):
             raise IndexError(f"rows {chosen[0]}..{chosen[-1]} of a bundle of {len(self.bundle)}")
-        label = label if len(chosen) else ""
-        changes: dict[str, Any] = {}
-        if not np.array_equal(chosen, self.selection):
-            changes["selection"] = chosen
-        if label != self.selection_label:
-            changes["selection_label"] = label
+        self._settle(chosen, label if len(chosen) else "", self.brushes)
+
+    def brush(self, brushes: BrushSet) -> None:
+        """Narrow what is selected to the galaxies that pass all brushes.
+
+        Raises BadQuery for a column that cannot be brushed so, or that there is not.
+        """
+        columns = brush_columns(self.bundle)
+        if absent := [one.column for one in brushes.brushes if one.column not in columns]:
+            raise BadQuery(f"brush {absent[0][:40]!r}: there is no such column to choose by")
+        self._settle(self.base, self.base_label, brushes)
+
+    @property
+    def none_pass(self) -> bool:
+        """Whether galaxies are asked for and none is as asked: then nothing is selected."""
+        return not len(self.selection) and bool(len(self.brushes))
+
+    def _settle(self, base: NDArray[np.int64], base_label: str, brushes: BrushSet) -> None:
+        """Take over what is chosen; watchers hear of it once, of what has changed."""
+        passed = all_of([passing(self.bundle, brush) for brush in brushes.brushes])
+        rows, words = base, [base_label] if base_label else []
+        if passed is not None:
+            chosen = passed & mask_of(len(passed), base) if len(base) else passed
+            rows = _rows(np.flatnonzero(chosen))
+            words += [format_brush(brush) for brush in brushes.brushes]
+        now = {
+            "selection": rows,
+            "selection_label": ", ".join(words) if len(rows) else "",
+            "base": base,
+            "base_label": base_label,
+            "brushes": brushes,
+        }
+        before = {name: getattr(self, name) for name in now}
+        changes = {
+            name: value for name, value in now.items() if not np.array_equal(value, before[name])
+        }
+        if "selection" in changes:
+            changes["tab"] = "selection"
         with param.edit_constant(self):
             self.param.update(**changes)
 
@@ -101,12 +169,17 @@ class ExplorerState(param.Parameterized):
         """Select the members of a cluster of the clustering that is shown."""
         self.select(cluster_rows(self.bundle, self.clustering, cluster), f"cluster {cluster}")
 
-    def label_these(self) -> None:
-        """Open the grid of the Labels page with the selection."""
+    def label_these(self, way: str = "grid") -> None:
+        """Open the Label page with the selection: as a grid, or one galaxy after the other."""
         self.param.update(
-            label_queue=SELECTED, label_way="grid", label_requests=self.label_requests + 1
+            label_queue=SELECTED, label_way=way, label_requests=self.label_requests + 1
         )
         self.page = "labels"
+
+    def generate_like(self, row: int) -> None:
+        """Open the Generate page for galaxies like one."""
+        self.like = row
+        self.page = "emulator"
 
     def offer_colourings(self, words: dict[str, str]) -> None:
         """Offer what labels taught as colourings of the map, in place of those before.
@@ -123,8 +196,8 @@ class ExplorerState(param.Parameterized):
             self.colour_by = same[0] if same else columns[0]
 
     def clear(self) -> None:
-        """Select nothing."""
-        self.select((), "")
+        """Select nothing and brush nothing."""
+        self._settle(_rows(()), "", BrushSet())
 
     @property
     def labels(self) -> NDArray[np.int16]:
@@ -149,8 +222,19 @@ class ExplorerState(param.Parameterized):
         return format_clustering(clustering, config)
 
     def clustering_choices(self) -> dict[str, str]:
-        """Words of every clustering and its key."""
-        return {self.words(key): key for key in self.param.clustering.objects}
+        """Words of every clustering and its key; where two have the same, with their maps."""
+        keys = self.param.clustering.objects
+        words = Counter(self.words(key) for key in keys)
+        return {
+            self.words(key) if words[self.words(key)] == 1 else self.full_words(key): key
+            for key in keys
+        }
+
+    def full_words(self, key: str) -> str:
+        """A clustering in words, with the size of the model's code map."""
+        clustering = self.bundle.clusterings[key]
+        model = format_model(clustering.model, self.bundle.models[clustering.model].config)
+        return f"{model}, {format_features(clustering)}"
 
     def colour_choices(self) -> dict[str, str]:
         """Words of everything the map can be coloured by, and its key."""
@@ -193,8 +277,12 @@ def _colour_columns(bundle: Bundle) -> tuple[str, ...]:
     ]
     columns = [name for name in first + rest if can_colour(bundle.catalogue.stored(name))]
     release_memory()
-    clusters = ["cluster_ttype", "cluster"] if "ttype" in columns else ["cluster"]
-    return (*clusters, *columns)
+    return ("cluster", *columns)
+
+
+def brush_columns(bundle: Bundle) -> list[str]:
+    """The columns of the catalogue that can be brushed: those that can colour the map."""
+    return [name for name in _colour_columns(bundle) if name in bundle.column_names]
 
 
 def about_of(key: str) -> str:

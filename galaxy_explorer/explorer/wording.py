@@ -28,15 +28,50 @@ FEATURE_WORDS = {
 }
 COLUMN_WORDS = {
     "cluster": "Cluster",
-    "cluster_ttype": "Mean Hubble type of the cluster",
     "ttype": "Hubble type T",
     "ttype_class": "T class",
+    "ttype_catalog": "T in the catalogue",
+    "ttype_source": "T from",
+    "ttype_best_source": "T from",
+    "ttype_lo": "T at least",
+    "ttype_hi": "T at most",
+    "efigi_t": "T by EFIGI",
+    "efigi_t_lo": "T by EFIGI, at least",
+    "efigi_t_hi": "T by EFIGI, at most",
+    "manga_ttype": "T by MaNGA",
+    "hubble": "Hubble class",
     "source": "Source",
     "split": "Split",
     "ra": "Right ascension",
     "dec": "Declination",
+    "majax_arcmin": "Major axis",
+    "minax_arcmin": "Minor axis",
+    "posang": "Position angle",
+    "bmag": "B magnitude",
+    "kmag": "K magnitude",
+    "pixscale_arcsec": "Pixel scale of the image",
+    "stamp_pixel_scale_arcsec": "Pixel scale of the stamp",
+    "measured_radius_px": "Measured radius",
+    "valid_share": "Share of valid pixels",
+    "frame_wanted": "Frame wanted",
+    "ngc_ic": "NGC or IC number",
+    "match_by": "Matched by",
+    "pixel_corr": "Correlation with its other picture",
+    "same_as": "Same galaxy as",
+    "class": "Class",
+    "class_name": "Class",
+    "label": "Number of the class",
+    "early_late": "Early or late",
+    "galaxy_key": "Key of the galaxy",
+    "bulge_to_total": "Bulge to total light",
+    "psf_fwhm_arcsec": "FWHM of the PSF",
+    "magnitude_f160w": "F160W magnitude",
+    "electrons_per_flux": "Photo-electrons per unit of flux",
 }
-COLUMN_UNITS = {"ra": "deg", "dec": "deg", "ttype": "T"}
+COLUMN_UNITS = {
+    "ra": "deg", "dec": "deg", "ttype": "T", "posang": "deg", "bmag": "mag", "kmag": "mag",
+    "magnitude": "mag", "magnitude_f160w": "mag", "measured_radius_px": "pixel",
+}  # fmt: skip
 UNIT_SUFFIXES = {
     "arcsec": "arcsec",
     "arcmin": "arcmin",
@@ -45,6 +80,8 @@ UNIT_SUFFIXES = {
     "kpc": "kpc",
     "mpc": "Mpc",
     "pix": "pixel",
+    "px": "pixel",
+    "arcsec2": "mag/arcsec²",
 }
 
 
@@ -105,9 +142,14 @@ def format_bands(band: str | None) -> str:
     return f" in the {names[0]} band" if names else ""
 
 
+def format_galaxies(count: int) -> str:
+    """A number of galaxies in words."""
+    return "1 galaxy" if count == 1 else f"{count:,} galaxies"
+
+
 def format_ttype(ttype: float) -> str:
     """A Hubble type: "T 1.5", or "no T"."""
-    return "no T" if np.isnan(ttype) else f"T {ttype:g}".replace("-", "−")
+    return "no T" if np.isnan(ttype) else f"T {ttype:.1f}".replace("-", "−")
 
 
 def caption(bundle: Bundle, clustering: Clustering, row: int) -> str:

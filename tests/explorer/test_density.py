@@ -8,7 +8,7 @@ import pytest
 from galaxy_explorer.explorer.pictures.tiles import TilePyramid
 from galaxy_explorer.explorer.plots.colouring import colouring
 from galaxy_explorer.explorer.plots.density import PIXELS, STRONGEST, glow_tile
-from galaxy_explorer.explorer.plots.palette import cluster_colour
+from galaxy_explorer.explorer.plots.palette import T_COLOURS
 
 N = 4000
 
@@ -20,7 +20,7 @@ def points() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def colours():
-    return colouring("cluster", np.random.default_rng(1).integers(5, size=N))
+    return colouring("ttype", np.random.default_rng(1).integers(5, size=N))
 
 
 def made(points: np.ndarray) -> TilePyramid:
@@ -29,22 +29,22 @@ def made(points: np.ndarray) -> TilePyramid:
 
 def test_a_galaxy_is_a_dot_of_its_colour_where_it_lies() -> None:
     place = np.array([[0.3, 0.8]])
-    tile = glow_tile(made(place), colouring("cluster", np.array([2])), (1, 0, 1))
+    tile = glow_tile(made(place), colouring("ttype", np.array([2])), (1, 0, 1))
     row, column = np.unravel_index(tile[..., 3].argmax(), tile.shape[:2])
     assert abs(column - 0.6 * PIXELS) <= 1
     assert abs(row - 0.4 * PIXELS) <= 1  # y = 0.8 is 0.6 up the upper tile
-    assert tile[row, column, :3].tolist() == [*bytes.fromhex(cluster_colour(2)[1:])]
+    assert tile[row, column, :3].tolist() == [*bytes.fromhex(T_COLOURS[5][1:])]
     assert tile[..., 3].astype(bool).mean() < 0.01
 
 
 def test_where_no_galaxy_is_nothing_is_drawn() -> None:
     lonely = made(np.array([[0.1, 0.1]]))
-    assert glow_tile(lonely, colouring("cluster", np.array([0])), (3, 6, 6)).max() == 0
+    assert glow_tile(lonely, colouring("ttype", np.array([0])), (3, 6, 6)).max() == 0
 
 
 def test_a_dot_goes_on_in_the_next_tile(colours) -> None:
     at_edge = made(np.array([[0.5 - 1e-4, 0.25]]))
-    one = colouring("cluster", np.array([1]))
+    one = colouring("ttype", np.array([1]))
     left, right = (glow_tile(at_edge, one, (1, x, 0))[..., 3].astype(int) for x in (0, 1))
     assert left[:, -1].max() > 100
     assert np.abs(left[:, -1] - right[:, 0]).max() < 30

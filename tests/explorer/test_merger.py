@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from galaxy_explorer.clustering.summary import group_summaries
-from galaxy_explorer.explorer.pages.clusters import ClustersPage, MergerGroups, branches, groups
+from galaxy_explorer.explorer.pages.merger_tree import (
+    MergerGroups,
+    MergerTreePage,
+    branches,
+    groups,
+)
+from galaxy_explorer.explorer.pages.registry import offered_pages
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.widgets.cluster_list import ClusterList
 
 
 @pytest.fixture
@@ -52,39 +61,35 @@ def test_groups_hold_every_galaxy_once(tree, state):
 def test_a_group_selects_its_members_and_is_marked(tree, state):
     view = MergerGroups(state, (tree,))
     view.tree_view.k = 4
-    assert len(view.multiples.panels) == 4
-    view.multiples._handle_msg({"cluster": 2})
+    assert len(view.groups.rows) == 4
+    view.groups._handle_msg({"row": 2, "add": False})
     np.testing.assert_array_equal(state.selection, np.flatnonzero(groups(tree, 4) == 2))
-    assert view.multiples.chosen == 2
+    assert view.groups.chosen_rows == [2]
     assert "cut into 4" in state.selection_label
     state.clear()
-    assert view.multiples.chosen == -1
+    assert view.groups.chosen_rows == []
 
 
-def test_the_tree_is_offered_only_where_there_is_one(state, bundle, context):
-    with_tree, without = ClustersPage(state, context), ClustersPage(ExplorerState(bundle), context)
-    assert with_tree.left.objects[0].visible
-    assert not without.left.objects[0].visible
-    with_tree.show = "merger tree"
-    assert with_tree.merger.view.visible
-    assert not with_tree.all_clusters.visible
-    with_tree.show = "clusters"
-    assert with_tree.all_clusters.visible
+def test_the_tree_is_offered_only_where_there_is_one(state, evaluated, context):
+    assert "merger" not in offered_pages(context)
+    with_tree = replace(context, bundle=evaluated)
+    assert "merger" in offered_pages(with_tree)
+    page = MergerTreePage(state, with_tree)
+    assert page.merger.groups.rows
 
 
-def test_clusters_that_do_not_come_back_are_faint(state, evaluated, context):
-    page = ClustersPage(state, context)
+def test_clusters_that_do_not_come_back_are_marked(state, evaluated, context):
+    listed = ClusterList(state, context)
     jaccard = evaluated.evaluation.jaccard(state.clustering)
-    assert len(jaccard) == len(page.multiples.panels)
-    for panel in page.multiples.panels:
-        assert panel["unstable"] == (jaccard[panel["id"]] < 0.5)
-        assert f"{jaccard[panel['id']]:.2f}" in panel["stability_words"]
-    cluster = next(panel["id"] for panel in page.multiples.panels if panel["count"])
-    state.select_cluster(cluster)
-    assert f"Jaccard {jaccard[cluster]:.2f}" in page.heading.object
+    for card in listed.sheet.rows:
+        assert card["unstable"] == (jaccard[card["id"]] < 0.5)
+        assert f"Jaccard {jaccard[card['id']]:.2f}" in card["words"]
+    number = listed.sheet.rows[0]["id"]
+    listed.choose(number)
+    assert f"Jaccard {jaccard[number]:.2f}" in listed.about.object
 
 
-def test_without_an_evaluation_no_cluster_is_faint(bundle, context):
-    page = ClustersPage(ExplorerState(bundle), context)
-    assert not any(panel["unstable"] for panel in page.multiples.panels)
-    assert "faint" not in page.legend.object
+def test_without_an_evaluation_no_cluster_is_marked(bundle, context):
+    listed = ClusterList(ExplorerState(bundle), context)
+    assert not any(card["unstable"] for card in listed.sheet.rows)
+    assert "not stable" not in listed.key.object

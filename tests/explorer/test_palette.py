@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from galaxy_explorer.clustering.summary import MIN_KNOWN, ClusterSummary, group_summaries
 from galaxy_explorer.explorer.plots.palette import (
-    CLUSTER_COLOURS,
+    CATEGORY_COLOURS,
+    ORDER_COLOURS,
     T_COLOURS,
     UNKNOWN_COLOUR,
-    cluster_colour,
+    category_colours,
+    cluster_colours,
     ink_on,
     type_colour,
 )
@@ -52,24 +55,47 @@ def contrast(first: str, second: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_the_colours_of_clusters_have_not_changed() -> None:
-    digest = hashlib.sha256(" ".join(CLUSTER_COLOURS).encode()).hexdigest()
+def test_the_colours_of_categories_have_not_changed() -> None:
+    digest = hashlib.sha256(" ".join(CATEGORY_COLOURS).encode()).hexdigest()
     assert digest == "28e20685216534be3ffcdefc2ecd1684df828acfaab777f8ec146f1dab4ae3d7"
 
 
-def test_64_clusters_have_64_colours() -> None:
-    assert len({cluster_colour(cluster) for cluster in range(64)}) == 64
+def test_64_categories_have_64_colours() -> None:
+    assert len(set(category_colours(64))) == 64
+    assert category_colours(65)[64] == category_colours(1)[0]
 
 
-def test_a_cluster_has_its_colour_whatever_the_others() -> None:
-    assert cluster_colour(64) == cluster_colour(0)
-    assert cluster_colour(-1) == UNKNOWN_COLOUR
+def clusters_of(means: list[float], known: int = MIN_KNOWN) -> list[ClusterSummary]:
+    """Clusters of `known` galaxies each, whose T is one number."""
+    ttype = np.repeat(means, known)
+    labels = np.repeat(np.arange(len(means)), known)
+    classes = np.where(np.isnan(ttype), -1, 4)
+    return list(group_summaries(labels, len(means), ttype, classes))
+
+
+def test_clusters_have_colours_in_the_order_of_their_mean_t() -> None:
+    found = cluster_colours(clusters_of([5.0, -3.0, 1.0]))
+    assert [found[1], found[2], found[0]] == [
+        ORDER_COLOURS[0], ORDER_COLOURS[len(ORDER_COLOURS) // 2], ORDER_COLOURS[-1],
+    ]  # fmt: skip
+    assert len(set(cluster_colours(clusters_of([*range(64)])))) == 64
+
+
+def test_clusters_of_which_few_have_a_t_are_grey() -> None:
+    assert cluster_colours(clusters_of([5.0, -3.0], MIN_KNOWN - 1)) == [UNKNOWN_COLOUR] * 2
+    assert cluster_colours(clusters_of([5.0, float("nan")]))[1] == UNKNOWN_COLOUR
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_eight_clusters_keep_apart_for_every_kind_of_colour_vision(vision: str) -> None:
+    apart = differences(cluster_colours(clusters_of([*range(8)])), vision)
+    assert apart[np.triu_indices(8, 1)].min() > NEIGHBOURS
 
 
 def test_each_colour_stands_out_on_dark_and_on_light() -> None:
     least = {
         colour: min(contrast(colour, DARK), contrast(colour, LIGHT))
-        for colour in (*CLUSTER_COLOURS, *T_COLOURS)
+        for colour in (*CATEGORY_COLOURS, *ORDER_COLOURS, *T_COLOURS)
     }
     assert [colour for colour, value in least.items() if value <= LEAST_CONTRAST] == []
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galaxy_explorer.clustering.summary import ClusterSummary, ordered
-from galaxy_explorer.explorer.plots.palette import cluster_colour, type_colour
+from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colours
 from galaxy_explorer.explorer.plots.ttype_histogram import (
     T_SOURCE,
     format_histogram,
@@ -128,11 +128,10 @@ def test_shares_of_clusters_with_few_types_do_not_set_the_scale():
     assert bars[4] == [0] * 10
 
 
-def test_panels_have_the_colours_of_mean_type_and_cluster():
+def test_panels_have_the_colours_of_types_and_of_the_cluster():
     shown = {panel["id"]: panel for panel in panels(CLUSTERS)}
-    assert shown[0]["tint"] == type_colour(EARLY.ttype_mean)
-    assert shown[3]["tint"] == shown[4]["tint"] == type_colour(math.nan)
-    assert [shown[i]["colour"] for i in range(5)] == [cluster_colour(i) for i in range(5)]
+    assert all(one["tints"] == list(T_COLOURS) for one in shown.values())
+    assert [shown[i]["colour"] for i in range(5)] == cluster_colours(CLUSTERS)
 
 
 def test_panels_say_what_they_show():
@@ -146,7 +145,7 @@ def test_panels_say_what_they_show():
 
 
 def test_kind_is_a_word_of_its_own():
-    late = dataclasses.replace(LATE, kind="late")
+    late = dataclasses.replace(LATE, id=0, kind="late")
     assert panels([late])[0]["kind"] == "late"
 
 

@@ -29,6 +29,7 @@ from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import CopyTexts, HtmlPane
 from galaxy_explorer.explorer.widgets.controls import Downloads, Made
 from galaxy_explorer.explorer.widgets.results import current_results
+from galaxy_explorer.explorer.wording import format_galaxies
 from galaxy_explorer.tables import PAPER, SOFTWARE, galaxy_table
 from galaxy_explorer.utils.tables import FORMATS, encode_table, write_table
 
@@ -159,7 +160,7 @@ class ExportDialog(pn.viewable.Viewer):
         rows, words = self._chosen()
         clustering = self.state.words(self.state.clustering)
         self.heading.object = render(
-            "pages.export", count=galaxies(len(rows)), words=words, clustering=clustering
+            "pages.export", count=format_galaxies(len(rows)), words=words, clustering=clustering
         )
         try:
             query = link_query(self.state, self._page(), self.context.selections)
@@ -262,11 +263,6 @@ async def _said(work: Callable[..., None], *arguments: Any) -> None:
         await asyncio.to_thread(work, *arguments)
     except NoHub as error:
         notify(str(error), warning=True)
-
-
-def galaxies(count: int) -> str:
-    """A number of galaxies in words."""
-    return "1 galaxy" if count == 1 else f"{count:,} galaxies"
 
 
 def file_name(bundle: str, words: str) -> str:

@@ -22,7 +22,7 @@ from galaxy_explorer.explorer.pictures.display import (
     encode_sheet,
     render_stamps,
 )
-from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colour
+from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colours
 from galaxy_explorer.explorer.plots.ttype_histogram import T_NAMES, format_histogram, format_mean
 from galaxy_explorer.explorer.wording import format_bands, format_clustering, format_model
 from galaxy_explorer.tables import PAPER, SOFTWARE
@@ -52,10 +52,13 @@ def report(
     KeyError for an unknown clustering.
     """
     key = clustering or bundle.manifest.default_clustering
+    colours = cluster_colours(bundle.clusterings[key].clusters)
     chosen, names, clusters = bundle.clusterings[key], bundle.cluster_names(key), []
     for cluster in ordered(chosen.clusters, "mean T"):
         if cluster.count:
-            clusters.append(cluster_section(bundle, cluster, names[cluster.id]))
+            clusters.append(
+                cluster_section(bundle, cluster, names[cluster.id], colours[cluster.id])
+            )
         advance(1)
     survey = bundle.manifest.survey
     band = format_bands(survey.band)
@@ -110,7 +113,9 @@ def number(value: float | None, digits: str = ".4g") -> str:
     return f"{value:{digits}}".replace("-", "−")
 
 
-def cluster_section(bundle: Bundle, cluster: ClusterSummary, name: ClusterName) -> Html:
+def cluster_section(
+    bundle: Bundle, cluster: ClusterSummary, name: ClusterName, colour: str
+) -> Html:
     """A cluster: its name and what that rests on, its Hubble types, its most typical members."""
     rows, members = np.array(cluster.typical[:MEMBERS], np.int64), None
     if len(rows):
@@ -119,7 +124,7 @@ def cluster_section(bundle: Bundle, cluster: ClusterSummary, name: ClusterName) 
         ids = ", ".join(str(bundle.column("galaxy_id")[row]) for row in rows)
         members = {"data": base64.b64encode(sheet).decode("ascii"), "ids": ids}
     return render(
-        "report.cluster", colour=cluster_colour(cluster.id),
+        "report.cluster", colour=colour,
         title=f"Cluster {cluster.id}: {name.name}", evidence=name.sentences,
         words=f"{cluster.count:,} galaxies, {cluster.n_ttype:,} with T",
         mean=format_mean(cluster) if cluster.n_ttype else "",

@@ -1,4 +1,4 @@
-// A histogram of Hubble types as a small drawing: heights 0..1, all in one colour.
+// A histogram of Hubble types as a small drawing: heights 0..1, a colour each.
 
 const SVG = "http://www.w3.org/2000/svg"
 const HEIGHT = 40
@@ -14,7 +14,7 @@ function bars(panel) {
     rect.setAttribute("width", 8.5)
     rect.setAttribute("y", HEIGHT * (1 - height))
     rect.setAttribute("height", HEIGHT * height)
-    rect.setAttribute("fill", panel.tint)
+    rect.setAttribute("fill", panel.tints[place])
     svg.append(rect)
   })
   return svg

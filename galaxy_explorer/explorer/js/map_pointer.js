@@ -1,9 +1,9 @@
-// What a visitor does with the pointer on the map. Arguments: plot, mosaic (renderer of pictures);
-// addresses (tags: of a cell, of a picture), outlet (tags: one message to the server), cells (cells
+// What a visitor does with the pointer on the map. Arguments: plot, mosaic (renderer of pictures),
+// names (renderer of the clusters' names); addresses (tags: of a cell, of a picture), outlet (tags: one message to the server), cells (cells
 // along the map at each zoom).
 // Messages: {kind: "lasso", xy: [x, y, x, y, ...]}, {kind: "box", xy: [x0, y0, x1, y1]}, both with
-// a mode ("replace", "append", "intersect", "subtract"); {kind: "tap", cell: [side, column, line]};
-// {kind: "clear"}. Coordinates are those of the unit map.
+// a mode ("replace", "append", "intersect", "subtract"); {kind: "tap", cell: [side, column, line],
+// mode}; {kind: "name", cluster}; {kind: "clear"}. Coordinates are those of the unit map.
 const REST_MS = 70 // a pointer that only passes by asks for nothing
 const STEP = 2.5 // screen pixels between corners of a lasso
 const MOST_CORNERS = 400
@@ -14,7 +14,6 @@ const MODES = {0: null, [SHIFT]: "append", [CTRL]: "intersect", [SHIFT + CTRL]: 
 
 let pressed = false
 let held = 0
-let over = false
 let asked = ""
 let timer
 let count = 0
@@ -30,9 +29,6 @@ for (const kind of ["pointerdown", "pointerup", "pointercancel"]) {
   document.addEventListener(kind, note, {capture: true})
 }
 document.addEventListener("wheel", () => hide(), {capture: true, passive: true})
-document.addEventListener("keyup", (event) => {
-  if (event.key === "Escape" && over) send({kind: "clear"})
-})
 
 function box() {
   let node = document.getElementById("galaxy-tooltip")
@@ -88,12 +84,21 @@ function cellAt({plot, mosaic, cells}, {x, y}) {
   return [side, Math.floor(x * side), Math.floor(y * side)]
 }
 
-function point(args, event, index) {
-  const cell = pressed ? null : cellAt(args, event)
-  const [template, picture] = args.addresses.tags
+// The cluster whose name is under the pointer.
+function nameAt({names}, {sx, sy}, index) {
+  const hit = index.find_one(names)?.hit_test({type: "point", sx, sy})
+  return hit?.indices.length ? names.data_source.data.cluster[hit.indices[0]] : undefined
+}
+
+function addressOf({addresses}, cell) {
   const [side, column, line] = cell ?? []
-  const address =
-    cell && template.replace("{SIDE}", side).replace("{X}", column).replace("{Y}", line)
+  const [template] = addresses.tags
+  return cell && template.replace("{SIDE}", side).replace("{X}", column).replace("{Y}", line)
+}
+
+function point(args, event, index) {
+  const address = pressed ? null : addressOf(args, cellAt(args, event))
+  const [, picture] = args.addresses.tags
   if (address === asked) return
   hide()
   if (!address) return
@@ -134,12 +139,14 @@ export default (args, event, _data, {index}) => {
     count += 1
     args.outlet.tags = [{...message, count}]
   }
-  over = event.event_name !== "mouseleave"
   if (event.event_name === "mousemove") point(args, event, index)
   else hide()
+  if (event.event_name === "tap") asked = addressOf(args, cellAt(args, event)) // it has a card now
   if (event.event_name === "selectiongeometry" && event.final) region(args, event.geometry)
   if (event.event_name === "tap") {
     const cell = cellAt(args, event)
-    send(cell ? {kind: "tap", cell} : {kind: "clear"})
+    const cluster = nameAt(args, event, index)
+    if (cluster !== undefined) send({kind: "name", cluster})
+    else send(cell ? {kind: "tap", cell, mode: MODES[held] ?? "replace"} : {kind: "clear"})
   }
 }

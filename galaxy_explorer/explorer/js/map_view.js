@@ -1,11 +1,15 @@
-// Follows the view of the map. Arguments: plot; mosaic and glow (tile renderers), names (renderer).
-// Pan and zoom send nothing to the server: ranges whose changes stay local, `sync: false`.
+// Follows the view of the map. Arguments: plot; mosaic and glow (tile renderers); names and mark
+// (renderers); cells (along the map at each zoom); home (x0, y0, x1, y1: where galaxies are).
+// Pan and zoom send nothing to the server: ranges whose changes stay local, `sync: false`. The
+// address keeps centre and width of what is seen, so that a copied one shows the same.
+const ROOM = 1.03 // of what is seen at home, around all galaxies
+const WAIT_MS = 300
+const FRAME_PIXELS = 1000 // along the map at zoom 1
 const NAMED_UP_TO = 5 // zoom from which on the names of clusters would only hide galaxies
 
 // Each name has the zoom from which on it covers no other.
-function showNames(names, zoom) {
+function showNames(names, level) {
   const {filter} = names.view
-  const level = Math.max(1, zoom)
   const shown = names.data_source.data.zoom.map((from) => level < NAMED_UP_TO && from <= level)
   if (
     shown.some((one, i) => one !== filter.booleans?.[i]) ||
@@ -41,20 +45,86 @@ function takeSplashAway(view) {
   look()
 }
 
-let begun = false
+// The frame around the galaxy in focus: the cell in which its picture is, where there are pictures.
+function frameMark({plot, mosaic, mark, cells}, width, height) {
+  const {x: [x], y: [y]} = mark.data_source.data
+  if (x === undefined) return
+  const {x_range: across, y_range: up} = plot
+  const extent = [across.start, up.start, across.end, up.end]
+  const level = mosaic.tile_source.get_level_by_extent(extent, height, width)
+  const side = mosaic.visible ? cells[Math.min(level, cells.length - 1)] : 0
+  const middle = (value) => (side ? (Math.floor(value * side) + 0.5) / side : value)
+  const size = side ? 0.92 / side : (14 * (across.end - across.start)) / width
+  const place = {x: middle(x), y: middle(y), width: size, height: size}
+  const values = Object.entries(place).map(([name, value]) => [name, {value}])
+  mark.glyph.setv(Object.fromEntries(values), {sync: false})
+}
 
-export default ({plot, mosaic, glow, names}, _cause, _data, {index}) => {
+let begun = false
+let home = null
+let timer
+
+function look(plot, [x, y, span], width, height, atHome) {
+  const unit = span / Math.min(width, height)
+  const ends = {
+    x_range: [x - (unit * width) / 2, x + (unit * width) / 2],
+    y_range: [y - (unit * height) / 2, y + (unit * height) / 2],
+  }
+  for (const [name, [start, end]] of Object.entries(ends)) {
+    const reset = atHome ? {reset_start: start, reset_end: end} : {}
+    plot[name].setv({start, end, ...reset}, {sync: false})
+  }
+}
+
+function fitted([x0, y0, x1, y1], width, height) {
+  const unit = ROOM * Math.max((x1 - x0) / width, (y1 - y0) / height)
+  return [(x0 + x1) / 2, (y0 + y1) / 2, unit * Math.min(width, height)]
+}
+
+function seen({x_range: across, y_range: up}) {
+  const [x, y] = [(across.start + across.end) / 2, (up.start + up.end) / 2]
+  return [x, y, Math.min(across.end - across.start, up.end - up.start)]
+}
+
+const near = (a, b) => a.every((value, i) => Math.abs(value - b[i]) < 1e-3 * b[2])
+
+function keepInAddress(plot) {
+  clearTimeout(timer)
+  timer = setTimeout(() => {
+    const address = new URL(location)
+    const view = seen(plot)
+    if (near(view, home)) address.searchParams.delete("view")
+    else address.searchParams.set("view", view.map((one) => one.toFixed(5)).join(","))
+    if (address.search !== location.search) history.replaceState(null, "", address)
+  }, WAIT_MS)
+}
+
+function asked() {
+  const view = (new URLSearchParams(location.search).get("view") ?? "").split(",").map(Number)
+  return view.length === 3 && view.every(Number.isFinite) && view[2] > 0 ? view : null
+}
+
+export default (args, cause, _data, {index}) => {
+  const {plot, mosaic, glow, names} = args
   const known = (name) => (plot.properties[name].is_unset ? 0 : plot[name])
   const [width, height] = [known("inner_width"), known("inner_height")]
   if (!(width > 0 && height > 0)) return
+  // Where nobody has moved the map it fits into what room there is.
+  const atHome = begun ? near(seen(plot), home) || cause === plot : !asked()
   if (!begun) {
-    begun = true
     keepRangesLocal(plot)
     for (const layer of [mosaic, glow]) askForNothingAhead(index.find_one(layer))
     takeSplashAway(index.find_one(mosaic))
   }
-  // The map is a square: what fits is set by the shorter side.
-  const range = plot.x_range
-  const zoom = 1 / ((range.end - range.start) * Math.min(1, height / width))
-  showNames(names, zoom)
+  const before = home
+  home = fitted(args.home, width, height)
+  if (!begun) {
+    look(plot, home, width, height, true)
+    if (!atHome) look(plot, asked(), width, height, false)
+  } else if (cause === plot && near(seen(plot), before)) look(plot, home, width, height, true)
+  begun = true
+  const {start, end} = plot.x_range
+  showNames(names, width / (end - start) / FRAME_PIXELS)
+  frameMark(args, width, height)
+  keepInAddress(plot)
 }

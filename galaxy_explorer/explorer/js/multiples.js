@@ -3,12 +3,10 @@
 const NAMED = 120 // pixels a panel needs to hold its cluster's name
 
 function makePanel(panel, model) {
-  const kinds = `${panel.count ? "" : "none"} ${panel.unstable ? "unstable" : ""}`
-  const button = element("button", `panel ${kinds}`)
-  const words = panel.stability_words ? `${panel.words}; ${panel.stability_words}` : panel.words
+  const button = element("button", `panel ${panel.count ? "" : "none"}`)
   button.dataset.cluster = panel.id
-  button.title = words
-  button.setAttribute("aria-label", words)
+  button.title = panel.words
+  button.setAttribute("aria-label", panel.words)
   const head = element("span", "panel-head")
   const dot = element("span", "panel-dot")
   dot.style.background = panel.colour

@@ -1,55 +1,101 @@
-// The pages as links in the header: one stop for the Tab key, arrows move, Enter opens.
+// The pages in the header: links, and a menu of those behind the map; and the address bar, which
+// always says what is on the screen.
+const WAIT_MS = 250
 
 export function render({model}) {
   const nav = element("nav", "pages")
   nav.setAttribute("aria-label", "Pages")
+  const links = element("div", "links")
+  const button = element("button", "opener")
+  const menu = element("div", "menu")
+  menu.id = "behind-the-map"
+  button.setAttribute("aria-controls", menu.id)
+  button.append(element("span", "wide", "Behind the map"), element("span", "narrow", "Menu"))
+  menu.hidden = true
+  nav.append(links, button, menu)
 
-  const mark = () => {
-    for (const link of nav.children) {
-      const current = link.dataset.page === model.page
-      link.tabIndex = current ? 0 : -1
-      if (current) link.setAttribute("aria-current", "page")
-      else link.removeAttribute("aria-current")
-      if (current) link.scrollIntoView({block: "nearest", inline: "center"})
-    }
+  const link = ([name, title, behind]) => {
+    const made = element("a", behind ? "behind" : "front", title)
+    made.href = `?page=${encodeURIComponent(name)}`
+    made.dataset.page = name
+    return made
   }
-
+  const open = (wanted) => {
+    menu.hidden = !wanted
+    button.setAttribute("aria-expanded", String(wanted))
+  }
+  const mark = () => {
+    for (const one of [...links.children, ...menu.children]) {
+      if (one.dataset.page === model.page) one.setAttribute("aria-current", "page")
+      else one.removeAttribute("aria-current")
+    }
+    const inside = model.entries.some(([name, , behind]) => behind && name === model.page)
+    button.classList.toggle("current", inside)
+  }
   const draw = () => {
-    nav.replaceChildren(
-      ...model.entries.map(([name, title, first]) => {
-        const link = element("a", first ? "first" : "", title)
-        link.href = `?page=${encodeURIComponent(name)}`
-        link.dataset.page = name
-        return link
-      }),
-    )
+    links.replaceChildren(...model.entries.filter(([, , behind]) => !behind).map(link))
+    menu.replaceChildren(...model.entries.map(link))
+    open(false)
     mark()
   }
 
   // A plain click changes the page in place; with a modifier the browser opens a new tab.
   nav.addEventListener("click", (event) => {
-    const link = event.target.closest("a")
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return
+    const one = event.target.closest("a")
+    if (event.target.closest("button")) open(menu.hidden)
+    if (!one || event.ctrlKey || event.metaKey || event.shiftKey) return
     event.preventDefault()
-    model.page = link.dataset.page
+    open(false)
+    model.page = one.dataset.page
   })
   nav.addEventListener("keydown", (event) => {
-    const links = [...nav.children]
-    const here = links.indexOf(event.target)
-    const by = {ArrowRight: 1, ArrowLeft: -1}[event.key]
-    const next = by ? links[here + by] : {Home: links[0], End: links.at(-1)}[event.key]
+    const inMenu = menu.contains(event.target)
+    if (event.key === "Escape" && !menu.hidden) {
+      event.preventDefault()
+      open(false)
+      button.focus()
+    }
+    if (event.target === button && event.key === "ArrowDown") open(true)
+    const near = inMenu || (event.target === button && !menu.hidden) ? menu : links
+    const all = [...near.children].filter((one) => one.checkVisibility())
+    const here = all.indexOf(event.target)
+    const by = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1}[event.key]
+    const next = by ? all[here + by] : {Home: all[0], End: all.at(-1)}[event.key]
     if (!next) return
     event.preventDefault()
     next.focus()
   })
-  // Pages that do not fit can be scrolled to; an edge that fades says that there are more.
-  const fade = () => {
-    nav.classList.toggle("more", nav.scrollLeft + nav.clientWidth < nav.scrollWidth - 2)
+  nav.addEventListener("focusout", (event) => {
+    if (!nav.contains(event.relatedTarget)) open(false)
+  })
+  document.addEventListener("pointerdown", (event) => {
+    if (!event.composedPath().includes(nav)) open(false)
+  })
+
+  // Another page is a step that the browser's Back button takes back; all else replaces.
+  let timer
+  const write = () => {
+    const now = new URLSearchParams(location.search)
+    const next = new URLSearchParams(model.address)
+    if (now.has("view")) next.set("view", now.get("view"))
+    if (`?${next}` === location.search || !model.address) return
+    const turned = now.has("page") && now.get("page") !== next.get("page")
+    history[turned ? "pushState" : "replaceState"](null, "", `?${next}`)
   }
-  nav.addEventListener("scroll", fade)
-  new ResizeObserver(fade).observe(nav)
+  const writeSoon = () => {
+    clearTimeout(timer)
+    timer = setTimeout(write, WAIT_MS)
+  }
+  const back = () => {
+    const page = new URLSearchParams(location.search).get("page")
+    if (model.entries.some(([name]) => name === page)) model.page = page
+  }
+  addEventListener("popstate", back)
+  model.on("remove", () => removeEventListener("popstate", back))
+  model.on("address", writeSoon)
   model.on("entries", draw)
   model.on("page", mark)
   draw()
+  writeSoon()
   return nav
 }

@@ -12,6 +12,33 @@ function nameFrame(frame) {
   }
 }
 
+// The theme is the visitor's choice, else that of the system; a cookie tells the server, so that the
+// next page comes in it. "system-light" is what was the system's.
+const THEME = "galaxy-explorer-theme"
+function followTheme(root) {
+  const light = matchMedia("(prefers-color-scheme: light)")
+  const cookie = document.cookie.match(new RegExp(`${THEME}=([a-z-]+)`))?.[1] ?? ""
+  let chosen = cookie.startsWith("system") ? "" : cookie
+  let own = false
+  const keep = () => {
+    const theme = chosen || `system-${light.matches ? "light" : "dark"}`
+    document.cookie = `${THEME}=${theme}; path=/; max-age=31536000; samesite=lax`
+    document.documentElement.dataset.shade = theme.replace("system-", "")
+  }
+  const follow = () => {
+    keep()
+    own = true
+    if (!chosen) root.data.dark_theme = !light.matches
+    own = false
+  }
+  root.data.properties.dark_theme.change.connect(() => {
+    if (!own) chosen = root.data.dark_theme ? "dark" : "light"
+    keep()
+  })
+  light.addEventListener("change", follow)
+  follow()
+}
+
 export function render({model, view}) {
   const {document: page} = view.model
   const waiting = []
@@ -55,6 +82,8 @@ export function render({model, view}) {
   })
   const frame = document.querySelector(".bk-panel-models-esm-ReactComponent")
   requestAnimationFrame(() => nameFrame(frame.shadowRoot))
+  const root = page.roots().find((one) => one.data?.properties?.theme_toggle)
+  if (root) followTheme(root)
   const heading = element("h2", "")
   heading.style =
     "position: absolute; width: 1px; overflow: hidden; clip-path: inset(50%); margin: 0"

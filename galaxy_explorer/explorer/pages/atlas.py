@@ -1,123 +1,170 @@
-"""The landing page: the map of all galaxies, and beside it what is selected."""
+"""The landing page: all galaxies on one canvas; what is chosen there is told in the drawer."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import panel as pn
 import panel_material_ui as pmui
+import param
 from numpy.typing import NDArray
 
-from galaxy_explorer.explorer.assets import render
+from galaxy_explorer.explorer.assets import asset, render
 from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.pictures.tiles import map_tiles
 from galaxy_explorer.explorer.plots.colouring import legend, map_colouring
 from galaxy_explorer.explorer.plots.galaxy_map import GalaxyMap, cluster_centres
-from galaxy_explorer.explorer.plots.gestures import Cell, combined, parse_asked
-from galaxy_explorer.explorer.plots.ttype_histogram import t_histogram, update_t_histogram
+from galaxy_explorer.explorer.plots.gestures import Cell, Name, combined, parse_asked
+from galaxy_explorer.explorer.plots.palette import cluster_colours
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import ALL, cell_url, glow_url, one_url, tile_url
-from galaxy_explorer.explorer.widgets.components import HtmlPane
+from galaxy_explorer.explorer.widgets.brushes import Brushes
+from galaxy_explorer.explorer.widgets.cluster_list import LIST, MULTIPLES, ClusterList
+from galaxy_explorer.explorer.widgets.components import HtmlPane, when_loaded
 from galaxy_explorer.explorer.widgets.controls import (
     SMALL,
-    clustering_select,
     colour_select,
     display_controls,
-    label_these,
+    model_controls,
     picture_source,
 )
-from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.explorer.wording import format_bands
 
-PANEL_WIDTH = "clamp(330px, 28vw, 440px)"
-GALLERY_PAGE = 48
 DRAWN = ("Galaxies", "Dots")
+OVER: dict[str, Any] = {
+    "icon_size": "1.1em", "size": "small", "margin": 0,
+    "sx": {"textTransform": "none", "py": "3px", "px": "9px", "gap": "5px"},
+}  # fmt: skip
+"""Looks of the buttons over the map."""
+CLUSTERS = {"list": LIST, "histograms": MULTIPLES}
+"""Words of the address for how the clusters are shown."""
 
 
 class AtlasPage(pn.viewable.Viewer):
-    """Map and side panel; both read and set the state's selection."""
+    """The map, and over it what it shows and the button for how it shows it."""
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state, self.context, self.stamps = state, context, context.stamps
-        bundle = state.bundle
-        self.selections = context.selections
-        self.map = GalaxyMap(len(bundle), self._on_map)
-        self.histogram = t_histogram(*self._counts(), height=170)
+        self.map = GalaxyMap(
+            map_tiles(state.bundle, state.clustering),
+            lambda m: when_loaded(partial(self._on_map, m)),
+        )
         self._name()
         self._show()
+        self._point()
         state.param.watch(lambda _: self._name(), "clustering")
-        state.param.watch(lambda _: self._selected(), "selection")
-        state.param.watch(lambda _: self._show(), ["clustering", "colour_by", "pictures"])
+        state.param.watch(lambda _: self._point(), ["clustering", "focus"])
+        state.param.watch(
+            lambda _: self._show(), ["clustering", "colour_by", "pictures", "selection"]
+        )
         state.display.param.watch(lambda _: self._show(), list(state.display.param.values()))
-        drawn = pmui.RadioButtonGroup(
-            options=list(DRAWN), value=DRAWN[0], label="The map shows", **SMALL
+        style = [asset("map.css")]
+        self.view_button = pmui.Toggle(label="View", icon="tune", **OVER)
+        self.view_button.param.watch(self._open_view, "value")
+        self.view_panel = pn.Column(
+            visible=False, css_classes=["view-panel"], stylesheets=style, scroll="y-auto", margin=0
         )
-        drawn.param.watch(lambda event: self.map.show_pictures(on=event.new == DRAWN[0]), "value")
-        side = pn.Column(
-            self._introduction(),
-            drawn,
-            clustering_select(self.state),
-            colour_select(self.state),
-            HtmlPane(
-                pn.bind(self._legend, self.state.param.colour_by, self.state.param.clustering),
-                sizing_mode="stretch_width",
-                margin=(0, 10),
-            ),
-            *self._picture_controls(),
-            pmui.Divider(sizing_mode="stretch_width"),
-            self._selection_line(),
-            pn.pane.Bokeh(self.histogram, sizing_mode="stretch_width", margin=(0, 5)),
-            pn.Column(
-                Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56),
-                margin=(0, 10),
-                sizing_mode="stretch_width",
-            ),
-            styles={"flex": f"0 0 {PANEL_WIDTH}"},
-            sizing_mode="stretch_both",
-            scroll="y-auto",
-            css_classes=["side-panel"],
+        self.clusters_button = pmui.Toggle(label="Clusters", icon="view_list", **OVER)
+        self.clusters_button.param.watch(self._open_clusters, "value")
+        self.clusters: ClusterList | None = None
+        words = HtmlPane(
+            self._introduction(), css_classes=["introduction"], stylesheets=style, margin=0
         )
+        top = pn.Row(
+            self.view_button, self.clusters_button, words,
+            css_classes=["over"], stylesheets=style, margin=0,
+        )  # fmt: skip
         stage = pn.Column(
             pn.pane.Bokeh(self.map.figure, sizing_mode="stretch_both", margin=0),
-            sizing_mode="stretch_both",
-            margin=0,
+            top, self.view_panel, Brushes(state, context),
+            sizing_mode="stretch_both", margin=0, css_classes=["stage"], stylesheets=style,
+        )  # fmt: skip
+        self._layout = pn.Row(
+            stage, sizing_mode="stretch_both", margin=0, styles={"position": "relative"}
         )
-        self._layout = pn.Row(stage, side, sizing_mode="stretch_both", margin=0)
-
-    def _picture_controls(self) -> list[pn.viewable.Viewable]:
-        """Which pictures, what they are, how they are shown."""
-        remark = HtmlPane(
-            pn.bind(self._format_picture, self.state.param.pictures),
-            styles={"font-size": "12.5px", "opacity": "0.85"},
-            margin=(2, 10),
-        )
-        switch = [picture_source(self.state)] if self.stamps.originals is not None else []
-        return [*switch, remark, display_controls(self.state)]
+        asked = state.page_words.get("clusters")
+        if asked in CLUSTERS:
+            self.clusters_button.value = True
+            self.clusters.show = CLUSTERS[asked]
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
 
+    def _open_clusters(self, event: param.parameterized.Event) -> None:
+        """Show the clusters as a list beside the map; it is made when it is first asked for."""
+        if self.clusters is None:
+            self.clusters = ClusterList(self.state, self.context, open=True)
+            self.clusters.param.watch(self._clusters_changed, ["open", "show"])
+            self._layout.insert(0, self.clusters)
+        self.clusters.open = event.new
+        self._clusters_changed()
+
+    def _clusters_changed(self, *_: param.parameterized.Event) -> None:
+        """Keep in the address whether the list is open, and how."""
+        shown = {kind: word for word, kind in CLUSTERS.items()}[self.clusters.show]
+        words = {k: v for k, v in self.state.page_words.items() if k != "clusters"}
+        self.state.page_words = words | ({"clusters": shown} if self.clusters.open else {})
+        self.clusters_button.value = self.clusters.open
+
+    def _open_view(self, event: param.parameterized.Event) -> None:
+        """Show how the map is drawn; the choices are made when they are first asked for."""
+        self.view_panel.visible = event.new
+        if event.new and not len(self.view_panel):
+            drawn = pmui.RadioButtonGroup(
+                options=list(DRAWN), value=DRAWN[0], label="The map shows", **SMALL
+            )
+            drawn.param.watch(
+                lambda event: self.map.show_pictures(on=event.new == DRAWN[0]), "value"
+            )
+            key = HtmlPane(
+                pn.bind(self._legend, self.state.param.colour_by, self.state.param.clustering),
+                sizing_mode="stretch_width", margin=(0, 10),
+            )  # fmt: skip
+            remark = HtmlPane(
+                pn.bind(self._format_picture, self.state.param.pictures),
+                styles={"font-size": "12.5px", "opacity": "0.85"}, margin=(2, 10),
+            )  # fmt: skip
+            switch = [picture_source(self.state)] if self.stamps.originals is not None else []
+            self.view_panel.objects = [
+                drawn, colour_select(self.state), key, *switch, remark,
+                display_controls(self.state), model_controls(self.state),
+            ]  # fmt: skip
+
     def _on_map(self, message: dict[str, Any]) -> None:
-        """Select what a visitor pointed at or drew a line around; see `map_pointer.js`."""
-        tiles = map_tiles(self.state.bundle, self.state.clustering)
+        """Open or select what a visitor pointed at or drew a line around; see `map_pointer.js`."""
+        state, tiles = self.state, map_tiles(self.state.bundle, self.state.clustering)
         try:
             asked = parse_asked(message)
         except ValueError:
             return  # no page of this app sends such a thing
-        rows = np.zeros(0, np.int64)
+        if isinstance(asked, Name):
+            if asked.cluster < len(state.bundle.clusterings[state.clustering].clusters):
+                state.select_cluster(asked.cluster)
+            return
         if isinstance(asked, Cell):
             row = tiles.shown(asked.side, asked.column, asked.line, self._mask())
-            rows = np.array([row] if row >= 0 else [], np.int64)
-        elif asked is not None:
-            rows = combined(self.state.selection, tiles.inside(asked.outline), asked.mode)
-        label = "chosen on the map"
-        if len(rows) == 1:
-            label = str(self.state.bundle.column("galaxy_id")[rows[0]])
-        if not np.array_equal(rows, self.state.selection):
-            self.state.select(rows, label)
+            if row >= 0 and not asked.add:
+                state.focus = row
+            if asked.add or row < 0:
+                rows = np.array([row] if row >= 0 else [], np.int64)
+                self._select(np.setxor1d(state.selection, rows) if asked.add else rows)
+        elif asked is None:
+            self._select(np.zeros(0, np.int64))
+        else:
+            self._select(combined(state.selection, tiles.inside(asked.outline), asked.mode))
+
+    def _select(self, rows: NDArray[np.int64]) -> None:
+        """Select rows; where none are and none were, leave the galaxy in focus."""
+        if not len(rows) and not len(self.state.selection):
+            self.state.focus = None
+        elif not np.array_equal(rows, self.state.selection):
+            one = len(rows) == 1
+            name = str(self.state.bundle.column("galaxy_id")[rows[0]]) if one else ""
+            self.state.select(rows, name or "drawn on the map")
 
     def _mask(self) -> NDArray[np.bool_] | None:
         """Which galaxies are selected, (N,); None where none is."""
@@ -128,14 +175,21 @@ class AtlasPage(pn.viewable.Viewer):
         return mask
 
     def _name(self) -> None:
-        key = self.state.clustering
-        self.map.name(cluster_centres(self.state.bundle, key), self.state.bundle.cluster_names(key))
+        bundle, key = self.state.bundle, self.state.clustering
+        colours = cluster_colours(bundle.clusterings[key].clusters)
+        self.map.name(cluster_centres(bundle, key), bundle.cluster_names(key), colours)
+
+    def _point(self) -> None:
+        """Mark the galaxy in focus."""
+        row = self.state.focus
+        tiles = map_tiles(self.state.bundle, self.state.clustering)
+        self.map.mark(None if row is None else tiles.point_of(row))
 
     def _show(self) -> None:
         state, selection = self.state, ALL
         if len(state.selection):
             try:
-                selection = self.selections.put(state.selection, state.selection_label)
+                selection = self.context.selections.put(state.selection, state.selection_label)
             except OSError as error:
                 notify(f"The map cannot show the selection: {error.strerror}", warning=True)
         self.map.show(
@@ -145,25 +199,11 @@ class AtlasPage(pn.viewable.Viewer):
             picture=one_url(state, "@row"),
         )
 
-    def _counts(self) -> tuple[np.ndarray, int]:
-        selection = self.state.selection
-        rows = selection if len(selection) else np.arange(len(self.state.bundle))
-        return self.state.ttype_histogram(rows)
-
-    def _selected(self) -> None:
-        self._show()
-        update_t_histogram(self.histogram, *self._counts())
-
-    def _introduction(self) -> pn.viewable.Viewable:
+    def _introduction(self) -> str:
         bundle = self.state.bundle
         survey = bundle.manifest.survey
-        name = survey.name.replace("_", " ").upper()
-        words = f"{len(bundle):,} {name} galaxies{format_bands(survey.band)}"
-        return HtmlPane(
-            render("pages.introduction", sample=words),
-            styles={"font-size": "14px", "line-height": "1.45"},
-            margin=(12, 10, 4, 10),
-        )
+        words = f"{len(bundle):,} galaxies of {survey.name}{format_bands(survey.band)}"
+        return render("pages.introduction", sample=words)
 
     def _legend(self, column: str, clustering: str) -> str:
         names = self.state.bundle.cluster_names(clustering)
@@ -177,26 +217,3 @@ class AtlasPage(pn.viewable.Viewer):
         if pictures == "original" and self.stamps.originals is not None:
             return "Pictures are the original stamps, as the model saw them."
         return "Pictures are reconstructions: drawn by the model from its codes, not survey pixels."
-
-    def _selection_line(self) -> pn.viewable.Viewable:
-        words = HtmlPane(
-            pn.bind(
-                self._selection_html, self.state.param.selection_label, self.state.param.selection
-            ),
-            styles={"font-size": "14px"},
-            sizing_mode="stretch_width",
-            margin=(10, 10, 0, 10),
-        )
-        clear = pmui.Button(
-            label="Clear",
-            size="small",
-            variant="outlined",
-            disabled=pn.bind(lambda rows: not len(rows), self.state.param.selection),
-        )
-        clear.on_click(lambda _: self.state.clear())
-        return pn.Row(words, label_these(self.state), clear, sizing_mode="stretch_width", margin=0)
-
-    def _selection_html(self, label: str, rows: np.ndarray) -> str:
-        if not len(rows):
-            return "Nothing selected: all galaxies below. Lasso, box or click on the map selects."
-        return render("pages.selected", count=f"{len(rows):,}", label=label)

@@ -43,7 +43,11 @@ from galaxy_explorer.explorer.plots.clusterings import (
     residual_pictures,
     set_map,
 )
-from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, cluster_colour
+from galaxy_explorer.explorer.plots.palette import (
+    SELECTION_COLOUR,
+    category_colours,
+    cluster_colours,
+)
 from galaxy_explorer.explorer.plots.ttype_histogram import format_mean
 from galaxy_explorer.explorer.search import (
     bundle_sparsity,
@@ -273,6 +277,7 @@ def probabilities(state: ExplorerState, found: ImageReport) -> Html:
 def picks(state: ExplorerState, key: str, member: Membership) -> list[dict[str, str]]:
     """The most probable clusters of a clustering: number, share and mean T of each."""
     clusters, names = state.bundle.clusterings[key].clusters, state.bundle.cluster_names(key)
+    colours = cluster_colours(clusters)
     best = np.argsort(-member.responsibilities, kind="stable")[:SHOWN_CLUSTERS]
     chosen: list[dict[str, str]] = []
     for cluster in best.tolist():
@@ -282,7 +287,7 @@ def picks(state: ExplorerState, key: str, member: Membership) -> list[dict[str, 
         words = f"{100 * share:.0f} % {names[cluster].name} (T {format_mean(clusters[cluster])})"
         chosen.append(
             {
-                "cluster": str(cluster), "colour": cluster_colour(cluster),
+                "cluster": str(cluster), "colour": colours[cluster],
                 "width": f"{100 * share:.0f}%", "share": words,
             }
         )  # fmt: skip
@@ -518,7 +523,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         count = int(self.state.bundle.models[model].config["num_embeddings"])
         self.code_map.param.update(
             picture=seen, picture_format="image/jpeg", side=len(codes),
-            codes=codes.ravel().tolist(), colours=[cluster_colour(code) for code in range(count)],
+            codes=codes.ravel().tolist(), colours=category_colours(count),
             words="my galaxy", caption="Code map: each cell has the colour and number of its code",
         )  # fmt: skip
 

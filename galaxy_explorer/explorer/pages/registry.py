@@ -30,25 +30,46 @@ def has_psf_model(context: AppContext) -> bool:
     return psf_model_name(context.bundle) is not None
 
 
-def warm_emulator(context: AppContext) -> None:
-    """Draw what the Emulator page shows first, where the bundle has a prior."""
-    if context.bundle.priors:
-        from galaxy_explorer.explorer.pages.emulator.source import emulator_source
+def has_merger_tree(context: AppContext) -> bool:
+    """Whether the bundle was evaluated with a tree of its galaxies."""
+    evaluation = context.bundle.evaluation
+    return evaluation is not None and bool(evaluation.trees)
 
-        emulator_source(context).warm()
+
+def warm_emulator(context: AppContext) -> None:
+    """Draw what the Generate page shows first."""
+    from galaxy_explorer.explorer.pages.emulator.source import emulator_source
+
+    emulator_source(context).warm()
+
+
+def has_prior(context: AppContext) -> bool:
+    """Whether there is a prior to draw galaxies with."""
+    return bool(context.bundle.priors)
+
+
+def has_several_models(context: AppContext) -> bool:
+    """Whether there are models to compare."""
+    return len(context.bundle.models) > 1
+
+
+def has_evaluation(context: AppContext) -> bool:
+    """Whether the bundle has been evaluated."""
+    return context.bundle.evaluation is not None
 
 
 @dataclass(frozen=True)
 class PageEntry:
-    """One page: its title, its class `name(state, context)` in `pages/<module>.py`, its group.
+    """One page: its title, its class `name(state, context)` in `pages/<module>.py`.
 
-    offered: for which bundles it is there. warm: gets ready what its first visitor would wait for.
+    behind: whether it is in the menu "Behind the map". offered: for which bundles it is there.
+    warm: gets ready what its first visitor would wait for.
     """
 
     title: str
     module: str
     name: str
-    group: str
+    behind: bool = True
     offered: Callable[[AppContext], bool] = always
     warm: Callable[[AppContext], None] | None = None
 
@@ -59,27 +80,34 @@ class PageEntry:
 
 
 PAGES: dict[str, PageEntry] = {
-    "atlas": PageEntry("Atlas", "atlas", "AtlasPage", "galaxies"),
-    "clusters": PageEntry("Clusters", "clusters", "ClustersPage", "galaxies"),
-    "trend": PageEntry("Trend", "trend", "TrendPage", "galaxies"),
-    "find": PageEntry("Find", "find", "FindPage", "galaxies"),
-    "my_galaxy": PageEntry("My galaxy", "my_galaxy", "MyGalaxyPage", "galaxies"),
-    "labels": PageEntry("Labels", "labels.page", "LabelsPage", "galaxies"),
-    "codebooks": PageEntry("Codebooks", "codebooks.page", "CodebooksPage", "models"),
-    "vocabulary": PageEntry("Vocabulary", "vocabulary", "VocabularyPage", "models", has_code_maps),
-    "deconvolution": PageEntry(
-        "Deconvolution", "deconvolution", "DeconvolutionPage", "models", has_psf_model
-    ),
+    "atlas": PageEntry("Map", "atlas", "AtlasPage", behind=False),
+    "labels": PageEntry("Label", "labels.page", "LabelsPage", behind=False),
     "emulator": PageEntry(
-        "Emulator", "emulator.page", "EmulatorPage", "models", warm=warm_emulator
+        "Generate", "emulator.page", "EmulatorPage", behind=False, offered=has_prior,
+        warm=warm_emulator,
     ),
-    "scoreboard": PageEntry("Scoreboard", "scoreboard", "ScoreboardPage", "evidence"),
-    "claims": PageEntry("Claims", "claims", "ClaimsPage", "evidence"),
-}
-"""Name in the address (?page=name) and entry of each page; the first is the landing page.
+    "my_galaxy": PageEntry("My galaxy", "my_galaxy", "MyGalaxyPage", behind=False),
+    "codebooks": PageEntry(
+        "Codebooks", "codebooks.page", "CodebooksPage", offered=has_several_models
+    ),
+    "vocabulary": PageEntry("Vocabulary", "vocabulary", "VocabularyPage", offered=has_code_maps),
+    "deconvolution": PageEntry(
+        "Deconvolution", "deconvolution", "DeconvolutionPage", offered=has_psf_model
+    ),
+    "merger": PageEntry(
+        "Merger tree", "merger_tree", "MergerTreePage", offered=has_merger_tree
+    ),
+    "scoreboard": PageEntry("Scoreboard", "scoreboard", "ScoreboardPage", offered=has_evaluation),
+    "claims": PageEntry("Claims", "claims", "ClaimsPage", offered=has_evaluation),
+}  # fmt: skip
+"""Name in the address (?page=name) and entry of each page; the first is the landing page."""
 
-Pages of one group stand together in the navigation, in the order of this table.
-"""
+FORMER = {
+    "find": ("atlas", {"tab": "selection", "drawer": "open"}),
+    "clusters": ("atlas", {"clusters": "list"}),
+    "trend": ("atlas", {"clusters": "list"}),
+}
+"""Names of before, in links that people keep: the page and the words that they mean now."""
 
 
 def offered_pages(context: AppContext) -> dict[str, PageEntry]:

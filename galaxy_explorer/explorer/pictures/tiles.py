@@ -120,6 +120,18 @@ class TilePyramid:
         side = 64
         return len(np.unique(self._keys >> np.uint32(2 * (DEPTH - 6)))) / side**2
 
+    @cached_property
+    def extent(self) -> NDArray[np.float64]:
+        """The least box (x0, y0, x1, y1) of whole cells of the first view with all galaxies."""
+        side = max(FIRST_CELLS.values())
+        low = np.floor(self.points.min(axis=0) * side) / side
+        high = np.ceil(self.points.max(axis=0) * side) / side
+        return np.concatenate([low, high]).astype(np.float64)
+
+    def point_of(self, row: int) -> NDArray[np.float32]:
+        """Place (2,) of a galaxy on the unit map."""
+        return np.asarray(self.points[np.flatnonzero(self.order == row)[0]])
+
     def within(self, side: int, column: int, line: int) -> slice:
         """Where on the curve (`order`, `points`) the galaxies of a cell of side x side cells are.
 

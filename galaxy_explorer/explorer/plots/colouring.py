@@ -23,12 +23,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.plots.palette import (
-    CLUSTER_COLOURS,
     T_COLOURS,
     T_RANGE,
     UNKNOWN_COLOUR,
     category_colours,
-    cluster_colour,
+    cluster_colours,
     ink_on,
 )
 from galaxy_explorer.explorer.state import LEARNT, about_of
@@ -78,11 +77,12 @@ def map_colouring(bundle: Bundle, clustering: str, column: str) -> Colouring:
     """The colouring of a clustering's map by a column of the catalogue or by its clusters.
 
     The same for all visitors, so nobody may change it.
-    "cluster": a colour each; "cluster_ttype": the mean T of its members, which the model never saw.
+    "cluster": a colour each, by mean T; "cluster_ttype": the mean T of its members, which the
+    model never saw.
     """
     made = bundle.clusterings[clustering]
     if column == "cluster":
-        return colouring(column, made.labels)
+        return _categories(made.labels, tuple(cluster_colours(made.clusters)), ())
     if column == "cluster_ttype":
         decided = (c.ttype_mean if c.kind != "unknown" else np.nan for c in made.clusters)
         return colouring("ttype", np.array([*decided])[made.labels])
@@ -96,10 +96,8 @@ def map_colouring(bundle: Bundle, clustering: str, column: str) -> Colouring:
 
 
 def colouring(name: str, values: ArrayLike) -> Colouring:
-    """The colouring by a column: "cluster", "ttype" (as T classes), numbers or words."""
+    """The colouring by a column: "ttype" (as T classes), numbers or words."""
     array = np.asarray(values)
-    if name == "cluster":
-        return _categories(array % len(CLUSTER_COLOURS), CLUSTER_COLOURS, ())
     if name == "ttype":
         first, last = T_RANGE
         whole = np.clip(np.floor(array + 0.5), first, last) - first
@@ -222,12 +220,13 @@ def legend(column: str, colours: Colouring, names: Sequence[str]) -> Html:
     """
     if column == "cluster" and len(names) <= MAX_CATEGORIES:
         chips = [
-            {"colour": cluster_colour(number), "words": f"{number}, {name}"}
-            for number, name in enumerate(names)
+            {"colour": colour, "words": name}
+            for colour, name in zip(colours.palette, names, strict=True)
         ]
         return render("map.chips", chips=chips)
     if column == "cluster":
-        words = "One colour per cluster, the same on every page. Zoom in for their numbers."
+        words = "Each cluster has a colour: red for those of the earliest mean T, over yellow and"
+        words += " green, to violet for the latest; grey: fewer than 8 members have a T."
         return render("map.words", words=words)
     if column in UNKNOWN_WORDS:
         pairs = zip(colours.palette, colours.categories, strict=True)

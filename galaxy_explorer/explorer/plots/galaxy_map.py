@@ -29,8 +29,15 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.assets import asset
-from galaxy_explorer.explorer.pictures.tiles import MAX_ZOOM, cells_along, finest_side, unit_map
-from galaxy_explorer.explorer.plots.palette import cluster_colour, describe
+from galaxy_explorer.explorer.pictures.tiles import (
+    FIRST_CELLS,
+    MAX_ZOOM,
+    TilePyramid,
+    cells_along,
+    finest_side,
+    unit_map,
+)
+from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, describe
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle
@@ -42,9 +49,9 @@ CLOSEST_PIXELS = 240
 """Screen pixels, about, of a galaxy in the closest view."""
 FRAME_PIXELS = 1000
 """Screen pixels, about, along the map before anybody has zoomed."""
-LETTER, LINE = 8, 30
+LETTER, LINE = 8, 26
 """Screen pixels of a letter and of a line of a name, with what is free around them."""
-NAME_ZOOMS = (1, 2, 4)
+NAME_ZOOMS = (0.3, 0.7, 1, 2, 4)
 NEVER = 99
 KEPT_CENTRES = 32
 TOOLS = "pan,wheel_zoom,box_zoom,reset"
@@ -66,12 +73,12 @@ def cluster_centres(bundle: Bundle, key: str) -> dict[int, NDArray[np.float64]]:
     }
 
 
-def free_zooms(places: Sequence[NDArray[np.floating]], texts: Sequence[str]) -> list[int]:
+def free_zooms(places: Sequence[NDArray[np.floating]], texts: Sequence[str]) -> list[float]:
     """The zoom, of NAME_ZOOMS, from which on each text covers none of those shown before it."""
     half = [np.array([LETTER * len(text) + LINE, LINE]) / 2 / FRAME_PIXELS for text in texts]
-    zooms: list[int] = []
+    zooms: list[float] = []
     for i, place in enumerate(places):
-        first = NEVER
+        first: float = NEVER
         for zoom in reversed(NAME_ZOOMS):
             shown = [j for j in range(i) if zooms[j] <= zoom]
             apart = [(np.abs(place - places[j]) * zoom >= half[i] + half[j]).any() for j in shown]
@@ -88,13 +95,19 @@ class GalaxyMap:
     on_message: called with what a visitor does, see `map_pointer.js`.
     """
 
-    def __init__(self, n: int, on_message: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, tiles: TilePyramid, on_message: Callable[[dict[str, Any]], None]) -> None:
+        n = len(tiles.order)
         closest = FRAME_PIXELS / CLOSEST_PIXELS / finest_side(n)
         self.figure = empty_map(min(1.0, closest), TOOLS)
         for tool in (LassoSelectTool(continuous=False), BoxSelectTool(continuous=False)):
             self.figure.add_tools(tool)
         self._glow, self._mosaic = add_tiles(self.figure), add_tiles(self.figure)
-        columns = ("x", "y", "text", "colour", "zoom")
+        columns = ("x", "y", "text", "colour", "zoom", "cluster")
+        self._mark_source = ColumnDataSource({"x": [], "y": []}, name="mark")
+        self._mark = self.figure.rect(
+            "x", "y", 0.01, 0.01, source=self._mark_source, fill_color=None, line_width=3,
+            line_color=SELECTION_COLOUR, border_radius=6,
+        )  # fmt: skip
         self._names_source = ColumnDataSource({name: [] for name in columns}, name="names")
         self._names = add_names(self.figure, self._names_source)
         self._addresses = ColumnDataSource(tags=["", ""])
@@ -106,38 +119,59 @@ class GalaxyMap:
 
         outlet.on_change("tags", hear)
         plot = self.figure
-        arguments = {"plot": plot, "mosaic": self._mosaic, "glow": self._glow}
-        follow = CustomJS(args={**arguments, "names": self._names}, code=asset("map_view.js"))
+        cells = [cells_along(zoom, n) for zoom in range(MAX_ZOOM + 1)]
+        arguments = {
+            "plot": plot, "mosaic": self._mosaic, "glow": self._glow, "names": self._names,
+            "cells": cells,
+        }  # fmt: skip
+        home = [float(end) for end in tiles.extent]
+        follow = CustomJS(
+            args={**arguments, "mark": self._mark, "home": home}, code=asset("map_view.js")
+        )
         for owner, name in (
             (plot.x_range, "end"),
             (plot, "inner_width"),
             (plot, "inner_height"),
             (self._names_source, "data"),
+            (self._mark_source, "data"),
         ):
             owner.js_on_change(name, follow)
-        cells = [cells_along(zoom, n) for zoom in range(MAX_ZOOM + 1)]
         point = CustomJS(
-            args={**arguments, "addresses": self._addresses, "outlet": outlet, "cells": cells},
+            args={**arguments, "addresses": self._addresses, "outlet": outlet},
             code=asset("map_pointer.js"),
         )
         for event in EVENTS:
             plot.js_on_event(event, point)
-        words = f"Map of {n:,} galaxies, neighbours look alike; Find and Clusters list them"
+        words = f"Map of {n:,} galaxies, neighbours look alike; the drawer beside it lists them"
         describe(plot, words)
 
-    def name(self, places: dict[int, NDArray[Any]], names: Sequence[ClusterName]) -> None:
+    def name(
+        self,
+        places: dict[int, NDArray[Any]],
+        names: Sequence[ClusterName],
+        colours: Sequence[str],
+    ) -> None:
         """Write the names of clusters at these places of the unit map, those before others first.
 
-        Each from the zoom on at which it covers none that is before it.
+        names, colours: of each cluster, by its number. Between two rows of galaxies, and each from
+        the zoom on at which it covers none before it.
         """
         texts = [names[cluster].name for cluster in places]
+        rows = max(FIRST_CELLS.values())
+        between = [np.array([x, np.round(y * rows) / rows]) for x, y in places.values()]
         self._names_source.data = {
-            "x": [float(place[0]) for place in places.values()],
-            "y": [float(place[1]) for place in places.values()],
+            "x": [float(place[0]) for place in between],
+            "y": [float(place[1]) for place in between],
             "text": texts,
-            "colour": [cluster_colour(cluster) for cluster in places],
-            "zoom": free_zooms([*places.values()], texts),
+            "colour": [colours[cluster] for cluster in places],
+            "zoom": free_zooms(between, texts),
+            "cluster": [*places],
         }
+
+    def mark(self, place: NDArray[np.floating] | None) -> None:
+        """Frame the picture of the galaxy at a place of the unit map; None: of none."""
+        ends = ([], []) if place is None else ([float(place[0])], [float(place[1])])
+        self._mark_source.data = dict(zip("xy", ends, strict=True))
 
     def show(self, tiles: str, glow: str, cell: str, picture: str) -> None:
         """Take everything from these addresses: tiles; of one cell; of one picture ("@row")."""
@@ -199,15 +233,16 @@ def add_names(plot: figure, source: ColumnDataSource) -> GlyphRenderer:
         "text",
         source=source,
         view=CDSView(filter=BooleanFilter([])),
-        anchor="center",
+        text_align="center",
+        text_baseline="middle",
         text_font={"value": "Roboto, sans-serif"},
-        text_font_size="12px",
+        text_font_size="11.5px",
         text_font_style="bold",
         text_color="#ffffff",
         background_fill_color="#0a0e16",
-        background_fill_alpha=0.78,
+        background_fill_alpha=0.62,
         border_line_color="colour",
-        border_line_width=2,
-        border_radius=9,
-        padding=(1, 8),
+        border_line_width=1,
+        border_radius=8,
+        padding=(0, 7),
     )

@@ -23,11 +23,19 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of side x side cells on the map."""
+    """A cell of side x side cells on the map; add: whether its galaxy joins the selection."""
 
     side: int
     column: int
     line: int
+    add: bool = False
+
+
+@dataclass(frozen=True)
+class Name:
+    """The name of a cluster."""
+
+    cluster: int
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class Region:
     mode: Mode
 
 
-def parse_asked(message: object) -> Cell | Region | None:
+def parse_asked(message: object) -> Cell | Name | Region | None:
     """A message of `map_pointer.js`; None: nothing shall be selected. Raises ValueError."""
     if not isinstance(message, Mapping):
         raise ValueError("no message")
@@ -46,7 +54,12 @@ def parse_asked(message: object) -> Cell | Region | None:
     if kind == "clear":
         return None
     if kind == "tap":
-        return _cell(message.get("cell"))
+        return _cell(message.get("cell"), add=message.get("mode") == "append")
+    if kind == "name":
+        cluster = message.get("cluster")
+        if type(cluster) is not int or cluster < 0:
+            raise ValueError("a cluster is a whole number")
+        return Name(cluster)
     values = message.get("xy")
     corners = {"lasso": 2 * MOST_CORNERS, "box": 4}.get(str(kind), 0)
     if not isinstance(values, list) or not 0 < len(values) <= corners or len(values) % 2:
@@ -65,14 +78,14 @@ def parse_asked(message: object) -> Cell | Region | None:
     return Region(outline, mode)
 
 
-def _cell(values: Any) -> Cell:
+def _cell(values: Any, *, add: bool) -> Cell:
     whole = isinstance(values, list) and all(type(one) is int for one in values)
     if not whole or len(values) != 3:
         raise ValueError("a cell is three whole numbers")
     side, column, line = values
     if not is_cell(side, column, line):
         raise ValueError(f"no cell {column}, {line} of {side}")
-    return Cell(side, column, line)
+    return Cell(side, column, line, add)
 
 
 def combined(before: NDArray[np.int64], rows: NDArray[np.int64], mode: Mode) -> NDArray[np.int64]:

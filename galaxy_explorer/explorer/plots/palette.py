@@ -1,25 +1,33 @@
 """Colours that mean something: clusters, Hubble types, early and late. Fixed for ever.
 
-The cluster colours were picked once from the glasbey sets of colorcet (Kovesi 2015), by largest
-CIELAB distance among colours of middle lightness, so that they read on dark and on light. They are
-written out here so that no library update can change the colour of a cluster. For those who do not
-see colours, `describe` says in words what a figure shows.
+Clusters have the colours of one ramp in the order of their mean T, so that what looks alike is of
+like types. Categories of a catalogue have colours that were picked once from the glasbey sets of
+colorcet (Kovesi 2015), by largest CIELAB distance among colours of middle lightness, so that they
+read on dark and on light; they are written out here so that no library update can change them. For
+those who do not see colours, `describe` says in words what a figure shows.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from bokeh.models import CustomJS
 from bokeh.plotting import figure
 
+from galaxy_explorer.clustering.summary import MIN_KNOWN, ordered
 from galaxy_explorer.explorer.assets import asset
+
+if TYPE_CHECKING:
+    from galaxy_explorer.clustering.summary import ClusterSummary
 
 T_RANGE = (-3, 6)
 UNKNOWN_COLOUR = "#8b93a1"
 SELECTION_COLOUR = "#ffb000"
 INKS = ("#10141c", "#ffffff")
 
-CLUSTER_COLOURS = (
+CATEGORY_COLOURS = (
     "#2fa1da", "#f90000", "#31d400", "#dd00ff", "#caaa5e", "#ef72aa", "#01bd89", "#4d6eff",
     "#ff7e5d", "#599000", "#c6a3ff", "#db05b1", "#aa6e66", "#ff9e26", "#ff3464", "#13cad1",
     "#6b8752", "#876790", "#b8ba01", "#a754b8", "#007ce2", "#b15e00", "#008579", "#ff018c",
@@ -30,6 +38,12 @@ CLUSTER_COLOURS = (
     "#d1499e", "#eda590", "#cd87ff", "#7cb1ff", "#a8b869", "#b342ff", "#5b8a33", "#aca06d",
 )  # fmt: skip
 
+ORDER_COLOURS = (
+    "#a8242f", "#d9652f", "#e6a63a", "#b9c04e", "#74c384", "#38a8b0", "#2f80cf", "#4a52b8",
+    "#86409f",
+)  # fmt: skip
+"""Along the order of clusters: red for the earliest, violet for the latest, lightest between."""
+
 T_COLOURS = (
     "#b72930", "#cd4630", "#e3612e", "#e58b37", "#e5b140",
     "#84c2d2", "#62a8d0", "#328fce", "#3172c5", "#2956bb",
@@ -38,14 +52,24 @@ T_COLOURS = (
 their order for every kind of colour vision."""
 
 
-def cluster_colour(cluster: int) -> str:
-    """Colour of a cluster as #rrggbb: a function of its number alone. Negative: unknown."""
-    return UNKNOWN_COLOUR if cluster < 0 else CLUSTER_COLOURS[cluster % len(CLUSTER_COLOURS)]
+def cluster_colours(clusters: Sequence[ClusterSummary]) -> list[str]:
+    """Colours #rrggbb of K clusters, by number: their places in the order of mean T.
+
+    Where fewer than 8 members have a T that order is not known: grey, as what is in no cluster.
+    """
+    known = [cluster for cluster in clusters if cluster.n_ttype >= MIN_KNOWN]
+    anchors = np.array([list(bytes.fromhex(colour[1:])) for colour in ORDER_COLOURS], float)
+    places = np.linspace(0, len(anchors) - 1, len(known))
+    bands = [np.interp(places, np.arange(len(anchors)), band) for band in anchors.T]
+    found = [UNKNOWN_COLOUR] * len(clusters)
+    for cluster, rgb in zip(ordered(known, "mean T"), np.rint(bands).T.astype(int), strict=True):
+        found[cluster.id] = "#" + bytes(rgb.tolist()).hex()
+    return found
 
 
 def category_colours(n: int) -> list[str]:
     """Colours of `n` categories of a catalogue column, in the order of the categories."""
-    return [cluster_colour(number) for number in range(n)]
+    return [CATEGORY_COLOURS[number % len(CATEGORY_COLOURS)] for number in range(n)]
 
 
 def type_colour(ttype: float) -> str:

@@ -13,7 +13,7 @@ from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.pictures.tiles import finest_side, unit_map
 from galaxy_explorer.explorer.plots.colouring import Colouring
 from galaxy_explorer.explorer.plots.galaxy_map import empty_map
-from galaxy_explorer.explorer.plots.palette import CLUSTER_COLOURS, UNKNOWN_COLOUR, describe
+from galaxy_explorer.explorer.plots.palette import CATEGORY_COLOURS, UNKNOWN_COLOUR, describe
 from galaxy_explorer.explorer.wording import format_ttype
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class PointMap:
             name="galaxies",
         )
         self._called = ColumnDataSource(tags=[])
-        self._mapper = LinearColorMapper(palette=list(CLUSTER_COLOURS), nan_color=UNKNOWN_COLOUR)
+        self._mapper = LinearColorMapper(palette=list(CATEGORY_COLOURS), nan_color=UNKNOWN_COLOUR)
         self.figure = empty_map(1 / finest_side(n), TOOLS)
         self.figure.match_aspect = True
         self.figure.output_backend = "webgl"

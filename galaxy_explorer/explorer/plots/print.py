@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, T_COLOURS, cluster_colour
+from galaxy_explorer.explorer.plots.palette import (
+    SELECTION_COLOUR,
+    T_COLOURS,
+    UNKNOWN_COLOUR,
+    cluster_colours,
+)
 from galaxy_explorer.explorer.plots.ttype_histogram import T_NAMES, T_VALUES, wilson_interval
 
 if TYPE_CHECKING:
@@ -143,7 +148,8 @@ def map_figure(
         plot = Figure(figsize=(4.5, 4.7), layout="constrained")
         axes = plot.add_subplot()
         x, y = clustering.coordinates.T
-        colours = [cluster_colour(int(cluster)) for cluster in clustering.labels]
+        ramp = np.array([*cluster_colours(clustering.clusters), UNKNOWN_COLOUR])  # -1: in none
+        colours = ramp[clustering.labels].tolist()
         axes.scatter(x, y, s=2, c=colours, linewidths=0, rasterized=True)
         if len(rows):
             ring: dict[str, Any] = {

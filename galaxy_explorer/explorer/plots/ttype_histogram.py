@@ -6,7 +6,6 @@ Intervals are Wilson intervals of 95 % on the share of a class among galaxies wi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.clustering.summary import ENOUGH_TTYPES, ordered
-from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colour, describe, type_colour
+from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colours, describe
 from galaxy_explorer.utils.resampling import share_interval
 
 if TYPE_CHECKING:
@@ -158,20 +157,22 @@ def panels(
     share: bars as share of the cluster's galaxies with T instead of counts. The scale is the same
     in all panels: the highest bar of the clusters with enough T to tell is 1; higher ones, of
     clusters with fewer, are cut off there. picked: selected members of each cluster. jaccard: how
-    well each cluster comes back in bootstraps; below STABLE it is drawn faintly. names: what each
+    well each cluster comes back in bootstraps; below STABLE it is marked. names: what each
     cluster is called.
     """
     heights = {c.id: _heights(c.histogram, share) for c in clusters}
     told = [heights[c.id].max() for c in clusters if c.n_ttype >= ENOUGH_TTYPES]
     top = float(max(told or [values.max() for values in heights.values()], default=0.0)) or 1.0
-    picked = picked or {}
+    picked, colours = picked or {}, cluster_colours(clusters)
     return [
         panel_values(
             cluster,
             np.minimum(heights[cluster.id] / top, 1.0),
             picked.get(cluster.id, 0),
             names[cluster.id] if names else "",
+            colours[cluster.id],
         )
+        | {"top": f"{100 * top:.0f} %" if share else f"{top:,.0f}"}
         | _stability(jaccard[cluster.id] if cluster.id < len(jaccard) else None)
         for cluster in ordered(clusters, order)
     ]
@@ -183,17 +184,16 @@ def _heights(histogram: ArrayLike, share: bool) -> NDArray[np.float64]:  # noqa:
 
 
 def panel_values(
-    cluster: ClusterSummary, heights: NDArray[np.float64], picked: int, name: str
+    cluster: ClusterSummary, heights: NDArray[np.float64], picked: int, name: str, colour: str
 ) -> dict[str, Any]:
     """What one of the small multiples draws."""
-    mean = cluster.ttype_mean if cluster.n_ttype else math.nan
     return {
         "id": cluster.id,
         "count": cluster.count,
         "n": f"{cluster.count:,}",
         "bars": heights.round(4).tolist(),
-        "tint": type_colour(mean),
-        "colour": cluster_colour(cluster.id),
+        "tints": list(T_COLOURS),
+        "colour": colour,
         "kind": "" if cluster.kind == "unknown" else cluster.kind,
         "mean": _mean_note(cluster),
         "picked": picked / cluster.count if cluster.count else 0.0,
@@ -203,7 +203,7 @@ def panel_values(
 
 
 def _stability(jaccard: float | None) -> dict[str, Any]:
-    """Whether a cluster is drawn faintly, and why."""
+    """Whether a cluster may not be there, and why."""
     if jaccard is None:
         return {"unstable": False, "stability_words": ""}
     words = f"Jaccard {jaccard:.2f} in bootstraps"

@@ -21,7 +21,7 @@ import asyncio
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from typing import Any
@@ -32,13 +32,16 @@ from bokeh.server.views.auth_request_handler import AuthRequestHandler
 from numpy.typing import NDArray
 from tornado.web import HTTPError
 
+from galaxy_explorer.bundle.bundle import psf_model, psf_model_name
 from galaxy_explorer.errors import GalaxyExplorerError
 from galaxy_explorer.explorer.context import AppContext, app_context
 from galaxy_explorer.explorer.pictures.display import (
     DisplaySettings,
+    absent,
     encode,
     encode_sheet,
     encode_soft,
+    render_stamps,
 )
 from galaxy_explorer.explorer.pictures.tiles import (
     VEILED,
@@ -47,12 +50,14 @@ from galaxy_explorer.explorer.pictures.tiles import (
     is_tile,
     map_tiles,
 )
+from galaxy_explorer.explorer.plots.clusterings import residual_pictures
 from galaxy_explorer.explorer.plots.colouring import Colouring, map_colouring
 from galaxy_explorer.explorer.plots.density import glow_tile
 from galaxy_explorer.explorer.server.sessions import guard_server
 from galaxy_explorer.explorer.state import LEARNT, PICTURES, ExplorerState, colour_columns
 from galaxy_explorer.explorer.urls import ALL, HASH_DIGITS, first_tiles
-from galaxy_explorer.explorer.wording import describe_galaxy
+from galaxy_explorer.explorer.widgets.detail import DECONVOLVED, RESIDUAL, RESIDUAL_LIMIT
+from galaxy_explorer.explorer.wording import describe_galaxy, format_position
 from galaxy_explorer.settings import read_settings
 
 FOR_EVER = "public, max-age=31536000, immutable"
@@ -136,24 +141,51 @@ def context_of(digest: str) -> AppContext:
     return context
 
 
-def view_of(key: str) -> tuple[AppContext, str, DisplaySettings]:
+def view_of(key: str, kinds: Sequence[str] = PICTURES) -> tuple[AppContext, str, DisplaySettings]:
     """Context, kind of pictures and display settings of a <view>. Raises KeyError."""
     try:
         digest, pictures, token = key.split(".", 2)
         settings = DisplaySettings.from_token(token)
     except (GalaxyExplorerError, ValueError) as error:
         raise KeyError(key) from error
-    if pictures not in PICTURES:
+    if pictures not in kinds:
         raise KeyError(pictures)
     return context_of(digest), pictures, settings
 
 
 def draw_one(key: str, row: str) -> bytes:
-    """The picture of one galaxy, a JPEG. Raises KeyError for a row outside the catalogue."""
-    context, pictures, settings = view_of(key)
+    """The picture of one galaxy, a JPEG.
+
+    Raises KeyError for a row outside the catalogue, and where there is no such picture of it.
+    """
+    context, kind, settings = view_of(key, (*PICTURES, RESIDUAL, DECONVOLVED))
     if int(row) >= len(context.bundle):
         raise KeyError(row)
-    return encode_sheet(context.stamps.pictures(np.array([int(row)]), settings, pictures), 1)
+    return encode_sheet(draw_kind(context, np.array([int(row)]), kind, settings), 1)
+
+
+def draw_kind(
+    context: AppContext, rows: NDArray[np.int64], kind: str, settings: DisplaySettings
+) -> NDArray[np.uint8]:
+    """Pictures (n, S, S, 3): originals, reconstructions, what is left over, light without PSF."""
+    stamps = context.stamps
+    if kind == DECONVOLVED:
+        from galaxy_explorer.deconvolution.network import drawn_light
+
+        name = psf_model_name(context.bundle)
+        if name is None:
+            raise KeyError(kind)
+        codes = context.bundle.codes(name)[rows]
+        light = stamps.submit(lambda: drawn_light(psf_model(context.bundle), codes)[0]).result()
+        return render_stamps(light, settings)
+    if kind != "reconstruction" and stamps.originals is None:
+        raise KeyError(kind)
+    if kind != RESIDUAL:
+        return stamps.pictures(rows, settings, kind)
+    original = stamps.get(rows, "original")
+    if absent(original).any():
+        raise KeyError(kind)
+    return residual_pictures(original - stamps.get(rows), RESIDUAL_LIMIT)
 
 
 def draw_galaxies(key: str, name: str, column: str, digest: str, *place: str) -> bytes:
@@ -197,6 +229,12 @@ def tell_cell(key: str, name: str, digest: str, *place: str) -> bytes:
     return json.dumps(known).encode()
 
 
+def is_lasting(view: str) -> bool:
+    """Whether a picture never changes: an original from elsewhere may be there the next time."""
+    of_original = any(f".{kind}." in view for kind in ("original", RESIDUAL))
+    return not of_original or app_context().cutouts is None
+
+
 class PictureHandler(AuthRequestHandler):
     """Draws off the event loop, answers with a picture that the browser may keep for ever."""
 
@@ -212,8 +250,7 @@ class PictureHandler(AuthRequestHandler):
 
     async def get(self, *parts: str) -> None:
         """Answer with what is drawn; 404 for what there is not."""
-        # An original may come from elsewhere and be there the next time: it is not kept.
-        keep = ".original." not in parts[0]
+        keep = is_lasting(parts[0])
         key = self._draw.__name__, *parts
         made = _picture_cache().get(key) if keep else None
         if made is None:
@@ -232,12 +269,13 @@ class PictureHandler(AuthRequestHandler):
 @cache
 def warm_map(context: AppContext) -> None:
     """Draw in the background, once a process, the tiles that the map shows first."""
-    state = ExplorerState(context.bundle)
+    state = ExplorerState(context.bundle, pictures=context.first_pictures)
 
     def draw(make: Callable[..., bytes], address: str) -> None:
         parts = unquote(address).rsplit(".", 1)[0].split("/")[2:]
         _picture_cache().put((make.__name__, *parts), make(*parts))
 
+    _renderers().submit(format_position, 0.0, 0.0)  # a large library is read for the first one
     for address, _ in first_tiles(state):
         make = draw_galaxies if "/tile/" in address else draw_glow
         _renderers().submit(draw, make, address)

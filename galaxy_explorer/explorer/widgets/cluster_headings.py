@@ -10,7 +10,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from galaxy_explorer.explorer.assets import Html, render
-from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colour
+from galaxy_explorer.explorer.plots.palette import ORDER_COLOURS
 from galaxy_explorer.explorer.plots.ttype_histogram import STABLE, format_mean
 from galaxy_explorer.explorer.widgets.components import HtmlPane
 
@@ -30,15 +30,18 @@ NAME_RULE = (
     " one of them."
 )
 TYPE_RULE = (
-    "Bars run from T = −3 (early, left) to T = 6 (late, right) and have the colour of the cluster's"
-    " mean T. The scale is the same in every panel, that of the highest bar among clusters with at"
+    "Bars run from T = −3 (early, left) to T = 6 (late, right), as shares of the members with a T."
+    " The scale is the same in every panel, that of the highest bar among clusters with at"
     " least 20 members with a T. Galaxies without a T are counted, not drawn."
 )
-
+ORDER_RULE = (
+    "Dots, and the names on the map, have the colour of the cluster's place in the order of mean T,"
+    " from the earliest to the latest; grey where fewer than 8 members have a T."
+)
 EARLY_RULE = "Share of T ≤ 0 among members with a T, with its 95 % interval."
 JACCARD_RULE = (
     "Mean Jaccard similarity of the cluster and its likeness in bootstraps of the galaxies: 1 if it"
-    " comes back with the same members every time. Below 0.5 it is drawn faintly: it may not be"
+    " comes back with the same members every time. Below 0.5 its frame is dotted: it may not be"
     " there at all."
 )
 
@@ -77,20 +80,22 @@ def type_key(clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None]
     parts = [f"{kinds[kind]} {kind}" for kind in ("early", "mixed", "late")]
     parts += [f"{kinds['unknown']} with too few T"] * bool(kinds["unknown"])
     parts += [f"{empty} empty"] * bool(empty)
-    faint = sum(value is not None and value < STABLE for value in jaccard)
+    dotted = sum(value is not None and value < STABLE for value in jaccard)
     return render(
-        "parts.type_key", ramp=T_COLOURS, type_rule=TYPE_RULE,
+        "parts.type_key", type_rule=TYPE_RULE,
+        order=ORDER_COLOURS, order_rule=ORDER_RULE,
         kinds=" · ".join(parts), kind_rule=KIND_RULE,
-        faint=f"faint: {faint} not stable" if jaccard else "", faint_rule=JACCARD_RULE,
+        dotted=f"dotted: {dotted} not stable" if dotted else "", dotted_rule=JACCARD_RULE,
     )  # fmt: skip
 
 
 def cluster_heading(
-    cluster: ClusterSummary, name: ClusterName, jaccard: float | None = None
+    cluster: ClusterSummary, name: ClusterName, colour: str, jaccard: float | None = None
 ) -> Html:
     """One cluster in a heading, a line of figures and what its name rests on, as HTML.
 
-    jaccard: how well it comes back in bootstraps, None where that was not measured.
+    colour: of the cluster. jaccard: how well it comes back in bootstraps, None where that was not
+    measured.
     """
     n, known = cluster.count, cluster.n_ttype
     figures = [
@@ -106,18 +111,14 @@ def cluster_heading(
     if jaccard is not None:
         figures.append(hint(f"Jaccard {jaccard:.2f}", JACCARD_RULE))
     return render(
-        "parts.cluster", colour=cluster_colour(cluster.id), number=cluster.id,
-        name=name.name, name_rule=NAME_RULE, figures=figures, evidence=name.sentences,
+        "parts.cluster", colour=colour, name=name.name, name_rule=NAME_RULE,
+        figures=figures, evidence=name.sentences,
     )  # fmt: skip
 
 
-def selection_heading(label: str, n: int, no_t: int) -> Html:
-    """A selection that is not one whole cluster, as HTML; no label: the whole sample is meant."""
-    advice = "" if label else "Choose a cluster on the left, or draw around galaxies on the map."
-    return render(
-        "parts.selection", title=f"Selection: {label}" if label else "All galaxies",
-        count=f"{n:,}", typed=f"{n - no_t:,}", untyped=f"{no_t:,}", advice=advice,
-    )  # fmt: skip
+def several_clusters(k: int, n: int) -> Html:
+    """Several clusters with n galaxies in all, that are chosen together, as HTML."""
+    return render("parts.heading", words=f"{k} clusters, {n:,} galaxies")
 
 
 LOOKS = {

@@ -64,10 +64,14 @@ class MessageComponent(JSComponent):
 
 
 class Navigation(JSComponent):
-    """The pages as links; the one that is open is `page`, and a click sets it."""
+    """The pages as links and a menu; the one that is open is `page`, and a click sets it.
 
-    entries = param.List(default=[], doc="[name, title, first of its group] of each page.")
+    `address` is the query of the address bar: what the visitor sees, written there as it changes.
+    """
+
+    entries = param.List(default=[], doc="[name, title, whether it is in the menu] of each page.")
     page = param.String(doc="Name of the page that is open.")
+    address = param.String(doc="Query of the address, but for what the browser alone knows.")
 
     _esm = script("navigation.js")
     _stylesheets = [asset("navigation.css")]  # noqa: RUF012
@@ -246,20 +250,6 @@ class LabelDesk(MessageComponent):
         self._send_msg(answer)
 
 
-class TrendColumns(MessageComponent):
-    """Clusters side by side; reports {"move": [from, to]}, "remove", "cluster" and "focus"."""
-
-    sheet = param.Bytes(default=None, doc="All pictures as one image file.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
-    sheet_columns = param.Integer(default=1, doc="Pictures side by side in the sheet.")
-    sheet_rows = param.Integer(default=1, doc="Rows of pictures in the sheet.")
-    columns = param.List(default=[], doc="What `plots_types.panels` gives, and tiles, per column.")
-    pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
-    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
-
-    _esm = script("bars.js", "trend.js")
-
-
 class DownloadButtons(MessageComponent):
     """Buttons that ask for a file, {"kind": name}; the file goes to the browser with `stamp`."""
 
@@ -382,3 +372,28 @@ class TypeMorph(_EmulatorComponent):
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
     _esm = script("morph.js")
+
+
+class BrushStrip(MessageComponent):
+    """Small histograms that are brushed, side by side, each of a column of a catalogue.
+
+    Reports {"brush": name, "spans": [[from, to], ...], "words": [...], "missing": bool, "final":
+    bool, "serial": number}, an end of null being open; {"clear": name or "" for all}, {"base":
+    false}, {"add": name} and {"remove": name}. While a brush moves (not final), `tell` answers
+    with what the histograms show now, and the serial number of the report.
+    """
+
+    histograms = param.List(default=[], doc="What `brushes.histogram` gives, one a column.")
+    fronts = param.List(default=[], doc="Galaxies that pass, of each histogram's bars.")
+    brushes = param.Dict(default={}, doc="spans, words, missing and told of each brushed column.")
+    count = param.String(default="", doc="How many galaxies pass, in words.")
+    none = param.Boolean(default=False, doc="Whether none passes.")
+    base = param.String(default="", doc="What else narrows, in words; empty if nothing does.")
+    offered = param.List(default=[], doc="[name, words] of the columns that can be added.")
+
+    _esm = script("brush_histogram.js", "brushes.js")
+    _stylesheets = [STYLES, asset("brushes.css")]  # noqa: RUF012
+
+    def tell(self, answer: dict[str, Any]) -> None:
+        """Send the browser an answer."""
+        self._send_msg(answer)

@@ -21,7 +21,7 @@ from galaxy_explorer.explorer.pictures.display import COLOUR_MAPS, OWN_COLOURS, 
 from galaxy_explorer.explorer.search import rows_named
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.components import DownloadButtons, NumberField
-from galaxy_explorer.explorer.wording import format_model
+from galaxy_explorer.explorer.wording import format_features, format_model
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -49,6 +49,54 @@ def clustering_select(state: ExplorerState, name: str = "clustering") -> pmui.Se
     return pmui.Select.from_param(
         state.param[name], label=label, options=state.clustering_choices(), **BOUND
     )
+
+
+def model_controls(state: ExplorerState) -> pn.viewable.Viewable:
+    """A folded panel: which codes the map stands on, and by what galaxies are grouped.
+
+    Nothing where the bundle has one clustering.
+    """
+    bundle, best = state.bundle, state.bundle.manifest.default_clustering
+    of_model: dict[str, dict[str, str]] = {}
+    for key in state.param.clustering.objects:
+        clustering = bundle.clusterings[key]
+        of_model.setdefault(clustering.model, {})[format_features(clustering)] = key
+    if len(state.param.clustering.objects) < 2:
+        return pn.Spacer(height=0, margin=0)
+    recommended = bundle.clusterings[best].model
+    models = {
+        format_model(name, bundle.models[name].config) + " (recommended)" * (name == recommended):
+        name for name in of_model
+    }  # fmt: skip
+    model = pmui.Select(label="Codes", options=models, **SMALL)
+    grouping = pmui.Select(label="Grouping", **SMALL)
+
+    def follow(*_: Any) -> None:
+        name = bundle.clusterings[state.clustering].model
+        keys = {words + " (recommended)" * (key == best): key
+                for words, key in of_model[name].items()}  # fmt: skip
+        grouping.param.update(options=keys, value=state.clustering)
+        model.value = name
+
+    def take_model(event: Any) -> None:
+        if event.new != bundle.clusterings[state.clustering].model:
+            before = format_features(bundle.clusterings[state.clustering])
+            keys = of_model[event.new]
+            state.clustering = keys.get(before, next(iter(keys.values())))
+
+    follow()
+    state.param.watch(follow, "clustering")
+    model.param.watch(take_model, "value")
+    grouping.param.watch(lambda event: state.param.update(clustering=event.new), "value")
+    return folded("Advanced: the model", pn.Column(model, grouping, margin=0))
+
+
+def folded(title: str, content: pn.viewable.Viewable) -> pmui.Accordion:
+    """A panel that opens when its title is clicked."""
+    return pmui.Accordion(
+        (title, content), active=[], disable_gutters=True, sizing_mode="stretch_width",
+        margin=(5, 10), sx=COMPACT,
+    )  # fmt: skip
 
 
 def colour_select(state: ExplorerState) -> pmui.Select:
@@ -91,14 +139,7 @@ def display_controls(state: ExplorerState) -> pmui.Accordion:
         sizing_mode="stretch_width",
         margin=0,
     )
-    return pmui.Accordion(
-        ("How pictures are drawn", controls),
-        active=[],
-        disable_gutters=True,
-        sizing_mode="stretch_width",
-        margin=(5, 10),
-        sx=COMPACT,
-    )
+    return folded("How pictures are drawn", controls)
 
 
 def label_these(state: ExplorerState) -> pmui.Button:

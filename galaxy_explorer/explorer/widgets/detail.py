@@ -15,22 +15,45 @@ from urllib.parse import urlencode
 import numpy as np
 import panel as pn
 import panel_material_ui as pmui
+import param
 from numpy.typing import NDArray
 
+from galaxy_explorer.bundle.bundle import psf_model_name
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.pictures.display import encode
+from galaxy_explorer.explorer.pictures.display import encode, encode_sheet
 from galaxy_explorer.explorer.plots.clusterings import format_residual, residual_pictures
-from galaxy_explorer.explorer.plots.palette import cluster_colour
-from galaxy_explorer.explorer.widgets.components import HtmlPane
+from galaxy_explorer.explorer.plots.palette import (
+    UNKNOWN_COLOUR,
+    category_colours,
+    cluster_colours,
+)
+from galaxy_explorer.explorer.state import PICTURES
+from galaxy_explorer.explorer.urls import one_url
+from galaxy_explorer.explorer.widgets.components import (
+    CodeMap,
+    HtmlPane,
+    MessageComponent,
+    PictureSheet,
+    script,
+)
+from galaxy_explorer.explorer.widgets.controls import display_controls
+from galaxy_explorer.explorer.widgets.results import SearchResults, look_alikes, publish_results
 from galaxy_explorer.explorer.wording import (
+    caption,
+    column_unit,
+    describe_galaxy,
     error_percentile,
+    format_column,
     format_model,
     format_position,
     format_ttype,
 )
+from galaxy_explorer.models.registry import AUTOENCODERS
 
 if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Bundle
+    from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.pictures.stamps import StampStore
     from galaxy_explorer.explorer.state import ExplorerState
 
@@ -56,6 +79,25 @@ def sky_links(ra: float, dec: float) -> dict[str, str]:
 
 RESIDUAL_LIMIT = 0.1
 """End of the residual's colour scale, in stretched units (the brightest centres are near 1)."""
+RESIDUAL, DECONVOLVED = "residual", "deconvolved"
+N_ALIKE = 12
+TOLD = frozenset(
+    {
+        "galaxy_id",
+        "ra",
+        "dec",
+        "ttype",
+        "ttype_class",
+        "split",
+        "source",
+        "image",
+        "sky",
+        "taken",
+        "sky_sigma",
+        *(f"sky{part}_{band}" for part in ("", "_sigma") for band in range(4)),
+    }
+)
+"""Columns that are told in other words, or say nothing of a galaxy."""
 
 STYLES = """
 :host { color: var(--panel-on-background-color); font-size: 13px; }
@@ -80,6 +122,14 @@ STYLES = """
 .detail .dot {
   display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 5px;
 }
+.detail h4 { margin: 12px 0 3px; font-size: 13px; font-weight: 600; }
+.detail > * { flex: 1 1 100%; }
+.detail .attribute { position: relative; height: 14px; margin: 2px 0;
+  background: color-mix(in srgb, currentColor 10%, transparent); border-radius: 3px; }
+.detail .attribute i { position: absolute; top: 4px; bottom: 4px; min-width: 1px;
+  background: color-mix(in srgb, currentColor 45%, transparent); }
+.detail .attribute b { position: absolute; top: 1px; bottom: 1px; width: 3px; margin-left: -1px;
+  background: #ffb000; }
 """
 
 
@@ -166,12 +216,13 @@ def facts(state: ExplorerState, row: int) -> Html:
     place = float(bundle.column("ra")[row]), float(bundle.column("dec")[row])
     services = [{"name": name, "address": url} for name, url in sky_links(*place).items()]
     name = bundle.cluster_names(state.clustering)[cluster].name
+    colour = [*cluster_colours(clustering.clusters), UNKNOWN_COLOUR][cluster]  # -1: in none
     sure = f"{cluster}, {name}; probability {clustering.responsibility[row]:.3f}"
     entries = {
         "Position": format_position(*place),
         "Look up in": render("detail.links", services=services),
         "Hubble type": f"{ttype}, from {source}" if ttype != "no T" else f"not known ({source})",
-        "Cluster": render("detail.cluster", colour=cluster_colour(cluster), words=sure),
+        "Cluster": render("detail.cluster", colour=colour, words=sure),
         "Clustering": state.words(state.clustering),
         "Reconstruction": f"mean squared error {error:.2e} in stretched units, "
         f"larger than or equal to {percentile:.0f} % of the training galaxies",
@@ -179,3 +230,227 @@ def facts(state: ExplorerState, row: int) -> Html:
     }
     listed = [{"name": name, "value": value} for name, value in entries.items() if value]
     return render("detail.facts", name=str(bundle.column("galaxy_id")[row]), entries=listed)
+
+
+class GalaxyView(MessageComponent):
+    """One galaxy, large; reports {"walk": ±1}, {"kind": key} and {"do": name}."""
+
+    galaxy = param.Dict(default={}, doc="row, name, line, place among others.")
+    kinds = param.List(default=[], doc="key, title, words, address (with @row) of each.")
+    first = param.String(default="reconstruction", doc="Key of the first picture.")
+    actions = param.List(default=[], doc="[name, title] of each button.")
+
+    _esm = script("galaxy.js")
+
+
+class GalaxyTab(pn.viewable.Viewer):
+    """The drawer's view of the galaxy in focus.
+
+    walk: called with +1 or -1 for the next galaxy; place: where this one stands, in words.
+    """
+
+    def __init__(
+        self, state: ExplorerState, context: AppContext, walk: Callable[[int], None],
+        place: Callable[[], str], **params: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**params)
+        self.state, self.context, self.stamps = state, context, context.stamps
+        self._walk, self._place = walk, place
+        actions = [["code_map", "Code map"], ["label", "Label this"]]
+        if not coded_model(state):
+            actions.pop(0)
+        if state.bundle.priors:
+            actions.append(["generate", "Generate like this"])
+        self.large = GalaxyView(self.on_message, actions=actions, margin=(0, 12))
+        self.facts = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(8, 12))
+        self.alike = PictureSheet(self.on_message, tile_width=62, heading="")
+        self.code_map = CodeMap(margin=(8, 12), visible=False)
+        self.tasks = (
+            LatestTask(self.prepare_facts, self.fill_facts),
+            LatestTask(self.prepare_alike, self.fill_alike),
+            LatestTask(self.prepare_codes, self.fill_codes),
+        )
+        state.param.watch(self._focused, "focus")
+        state.param.watch(self._drawn, ["clustering", "pictures"])
+        state.display.param.watch(self._drawn, list(state.display.param.values()))
+        select = pmui.Button(
+            label="Select these look-alikes", variant="outlined", size="small", margin=(4, 0),
+            on_click=lambda _: self._found and publish_results(state, self._found),
+        )  # fmt: skip
+        self._found: SearchResults | None = None
+        self.view = pn.Column(
+            self.large, self.code_map,
+            pn.Column(self.alike, select, margin=(8, 12), sizing_mode="stretch_width"),
+            self.facts, display_controls(state),
+            sizing_mode="stretch_width", margin=0,
+        )  # fmt: skip
+        self._drawn()
+        self._focused()
+
+    def __panel__(self) -> pn.Column:
+        return self.view
+
+    def appear(self, *, shown: bool) -> None:
+        """Draw only while it can be seen."""
+        for task in self.tasks:
+            task.shown = shown
+
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Answer the browser."""
+        step, row, kind = message.get("walk"), message.get("focus"), message.get("kind")
+        if step in (1, -1):
+            self._walk(step)
+        elif type(row) is int and 0 <= row < len(self.state.bundle):
+            self.state.focus = row
+        elif kind in PICTURES and kind != self.state.pictures:
+            self.state.pictures = kind
+        elif self.state.focus is not None:
+            self._act(message.get("do"), self.state.focus)
+
+    def _act(self, asked: object, row: int) -> None:
+        if asked == "label":
+            self.state.select([row], str(self.state.bundle.column("galaxy_id")[row]))
+            self.state.label_these("one")
+        elif asked == "generate":
+            self.state.generate_like(row)
+        elif asked == "code_map":
+            self.code_map.visible = not self.code_map.visible
+            self.tasks[2].ask()
+
+    def _focused(self, *_: param.parameterized.Event) -> None:
+        row = self.state.focus
+        if row is None:
+            return
+        bundle, key = self.state.bundle, self.state.clustering
+        told = describe_galaxy(bundle, key, row)
+        line = f"{told['t']} · {told['cluster']}"
+        self.large.galaxy = {
+            "row": row, "name": told["id"], "line": line, "place": self._place()
+        }  # fmt: skip
+        for task in self.tasks:
+            task.ask()
+
+    def _drawn(self, *_: param.parameterized.Event) -> None:
+        """Which pictures there are, and their addresses in the visitor's display settings."""
+        kinds = [("reconstruction", "Reconstruction", "Drawn by the model from its codes")]
+        if self.stamps.originals is not None:
+            scale = format_residual(RESIDUAL_LIMIT, colour=self.stamps.colour)
+            kinds.insert(0, ("original", "Original", "As the survey has it"))
+            kinds.append((RESIDUAL, "Residual", f"Original − reconstruction; {scale}"))
+        if psf_model_name(self.state.bundle) is not None:
+            kinds.append((DECONVOLVED, "Deconvolved", "The light without the PSF, by the model"))
+        self.large.param.update(
+            kinds=[[*kind, one_url(self.state, "@row", kind[0])] for kind in kinds],
+            first=self.state.pictures if self.stamps.originals is not None else "reconstruction",
+        )
+        for task in self.tasks:
+            task.ask()
+
+    def prepare_facts(self) -> Callable[[], str]:
+        """What is known of the galaxy."""
+        return partial(self._facts, self.state.focus)
+
+    def _facts(self, row: int | None) -> str:
+        if row is None:
+            return ""
+        entries, attributes = catalogue_entries(self.state.bundle, row)
+        return render(
+            "detail.galaxy", facts=facts(self.state, row), entries=entries, attributes=attributes
+        )
+
+    def fill_facts(self, content: str) -> None:
+        """Show what is known."""
+        self.facts.object = content
+
+    def prepare_alike(self) -> Callable[[], tuple[SearchResults, bytes] | None]:
+        """The galaxies that look most like it, to be found and drawn in a thread."""
+        return partial(self._look_alikes, self.state.focus, self.state.clustering)
+
+    def _look_alikes(self, row: int | None, key: str) -> tuple[SearchResults, bytes] | None:
+        if row is None:
+            return None
+        found = look_alikes(self.state.bundle, key, row, N_ALIKE + 1)
+        pictures = self.stamps.pictures(found.rows[1:], self.state.display, self.state.pictures)
+        return found, encode_sheet(pictures, N_ALIKE)
+
+    def fill_alike(self, made: tuple[SearchResults, bytes] | None) -> None:
+        """Show them."""
+        if made is None:
+            return
+        self._found, sheet = made
+        clustering = self.state.bundle.clusterings[self.state.clustering]
+        rows = self._found.rows[1:].tolist()
+        self.alike.param.update(
+            sheet=sheet, sheet_columns=N_ALIKE, heading="Look-alikes, nearest first",
+            tiles=[[r, caption(self.state.bundle, clustering, r), ""] for r in rows],
+            pictures_words="Look-alike", stamp=self.tasks[1].number,
+        )  # fmt: skip
+
+    def prepare_codes(self) -> Callable[[], dict[str, Any]]:
+        """The code map, where it is asked for."""
+        return partial(self._codes, self.state.focus if self.code_map.visible else None)
+
+    def _codes(self, row: int | None) -> dict[str, Any]:
+        model = coded_model(self.state)
+        if row is None or not model:
+            return {}
+        codes = self.state.bundle.codes(model)[row]
+        count = int(self.state.bundle.models[model].config["num_embeddings"])
+        picture = self.stamps.pictures(np.array([row]), self.state.display, self.state.pictures)[0]
+        return {
+            "picture": encode(picture), "side": len(codes), "codes": codes.ravel().tolist(),
+            "colours": category_colours(count),
+            "words": str(self.state.bundle.column("galaxy_id")[row]),
+            "caption": "Each cell has the colour and number of its code",
+        }  # fmt: skip
+
+    def fill_codes(self, content: dict[str, Any]) -> None:
+        """Show the code map."""
+        self.code_map.param.update(**content)
+
+
+def coded_model(state: ExplorerState) -> str:
+    """The model whose code map a galaxy's card shows; empty where it has none, or two."""
+    model = state.bundle.manifest.display_model
+    return model if AUTOENCODERS[state.bundle.models[model].kind].maps == 1 else ""
+
+
+Entries = list[dict[str, str]]
+
+
+def catalogue_entries(bundle: Bundle, row: int) -> tuple[Entries, Entries]:
+    """What the catalogue says of a galaxy: name and value with its unit, and attributes.
+
+    An attribute is a number from 0 to 1 with the interval in which it lies, of columns such as
+    arm_strength, arm_strength_inf and arm_strength_sup. What is not known is left out.
+    """
+    names = [name for name in bundle.column_names if "/" not in name and name not in TOLD]
+    ends = {name: (f"{name}_inf", f"{name}_sup") for name in names if f"{name}_sup" in names}
+    entries: Entries = []
+    attributes: Entries = []
+    for name in names:
+        value = bundle.column(name)[row]
+        words = format_value(value, column_unit(name))
+        if not words or any(name in pair for pair in ends.values()):
+            continue
+        if name in ends:
+            low, high = (float(bundle.column(end)[row]) for end in ends[name])
+            attributes.append({
+                "name": format_column(name), "value": f"{float(value):.2f}",
+                "left": f"{100 * low:.0f}", "width": f"{100 * max(0.0, high - low):.0f}",
+                "at": f"{100 * float(value):.0f}",
+            })  # fmt: skip
+        else:
+            entries.append({"name": format_column(name), "value": words})
+    return entries, attributes
+
+
+def format_value(value: Any, unit: str) -> str:
+    """A value of a catalogue with its unit; empty for what is not known."""
+    if isinstance(value, str | np.str_):
+        return str(value)
+    number = float(value)
+    if not math.isfinite(number):
+        return ""
+    text = f"{number:.5g}" if isinstance(value, np.floating | float) else str(int(value))
+    return f"{text} {'' if unit == 'T' else unit}".strip().replace("-", "−")

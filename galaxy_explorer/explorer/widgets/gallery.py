@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.display import absent, encode_sheet
 from galaxy_explorer.explorer.widgets.components import PictureSheet
-from galaxy_explorer.explorer.wording import caption, medoids, typical_order
+from galaxy_explorer.explorer.wording import caption, format_galaxies, medoids, typical_order
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.pictures.stamps import StampStore
@@ -165,7 +165,7 @@ class Gallery(pn.viewable.Viewer):
 
     def _heading(self, first: int, shown: int, absent: int) -> str:
         if len(self.state.selection):
-            total = f"{len(self.order):,} galaxies, {self.state.selection_label}"
+            total = f"{format_galaxies(len(self.order))}, {self.state.selection_label}"
             span = f"{first + 1}–{first + shown}, {self.format_order()}"
         else:
             total = "Nothing selected: the most central galaxy of each cluster"

@@ -11,10 +11,12 @@ import numpy as np
 import panel as pn
 from numpy.typing import NDArray
 
-from galaxy_explorer.explorer.search import Found, find, parse_query
+from galaxy_explorer.explorer.search import Found, find, neighbours, parse_query
 from galaxy_explorer.explorer.widgets.gallery import Gallery
+from galaxy_explorer.explorer.wording import format_galaxies
 
 if TYPE_CHECKING:
+    from galaxy_explorer.bundle.bundle import Bundle
     from galaxy_explorer.explorer.pictures.stamps import StampStore
     from galaxy_explorer.explorer.state import ExplorerState
 
@@ -33,6 +35,15 @@ class SearchResults:
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     notes: Mapping[int, str] = field(default_factory=dict)
     exact: bool = True
+
+
+def look_alikes(bundle: Bundle, key: str, row: int, count: int) -> SearchResults:
+    """The `count` galaxies nearest in code space to one of them, which comes first."""
+    rows, far = neighbours(bundle, key, row, count)
+    name = str(bundle.column("galaxy_id")[row])
+    notes = {int(r): f"d {d:.2f}" for r, d in zip(rows, far, strict=True)}
+    words, order = f"the {len(rows) - 1} look-alikes of {name}", "most alike first"
+    return SearchResults(rows, words, order, {"code_distance": far}, notes)
 
 
 def next_request(state: ExplorerState) -> Callable[[], bool]:
@@ -120,5 +131,4 @@ def format_count(found: Found) -> str:
     """How many were found, in words."""
     if not len(found.rows):
         return f"No galaxy: {found.words}"
-    one = len(found.rows) == 1
-    return f"{len(found.rows):,} {'galaxy' if one else 'galaxies'}: {found.words}"
+    return f"{format_galaxies(len(found.rows))}: {found.words}"
