@@ -72,7 +72,7 @@ CLIMBS = {
     "errors": "galaxy_explorer.utils.files",
     "survey.images": "galaxy_explorer.models.layers",
     "explorer.state": "galaxy_explorer.explorer.links",
-    "explorer.pages.find": "galaxy_explorer.explorer.pages.atlas",
+    "explorer.pages.claims": "galaxy_explorer.explorer.pages.atlas",
     "explorer.plots.palette": "panel",
     "bundle.files": "bokeh",
     "labels.scheme": "torch",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from galaxy_explorer.explorer.pages.clusters import ClustersPage
 from typer.testing import CliRunner
 
 from galaxy_explorer import cli
@@ -15,7 +16,6 @@ from galaxy_explorer.clustering.validation import vector_eta2
 from galaxy_explorer.errors import BundleError, LabelError, SettingError
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
-from galaxy_explorer.explorer.pages.clusters import ClustersPage
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.pipeline.steering import (

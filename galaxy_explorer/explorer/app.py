@@ -5,7 +5,6 @@ Where the app cannot start, a page that says what is wrong and what helps.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -16,7 +15,7 @@ import panel as pn
 import panel_material_ui as pmui
 from panel.io.resources import LOCAL_DIST
 
-from galaxy_explorer.errors import BadQuery, BundleError, GalaxyExplorerError, in_words
+from galaxy_explorer.errors import BundleError, GalaxyExplorerError, in_words
 from galaxy_explorer.explorer.assets import Html, asset, render
 from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.context import PROJECTS, AppContext, app_context
@@ -24,7 +23,6 @@ from galaxy_explorer.explorer.export.dialog import ExportDialog
 from galaxy_explorer.explorer.links import link_query, restore
 from galaxy_explorer.explorer.pages.registry import FORMER, PAGES, offered_pages, warm_pages
 from galaxy_explorer.explorer.pictures.tiles import map_tiles
-from galaxy_explorer.explorer.search import label_columns
 from galaxy_explorer.explorer.server import routes  # guards the server, adds the pictures
 from galaxy_explorer.explorer.server.sessions import (
     detach_page_from_session,
@@ -43,13 +41,7 @@ from galaxy_explorer.explorer.widgets.components import (
     when_loaded,
 )
 from galaxy_explorer.explorer.widgets.drawer import Drawer
-from galaxy_explorer.explorer.widgets.results import (
-    as_results,
-    format_count,
-    next_request,
-    publish_results,
-    search,
-)
+from galaxy_explorer.explorer.widgets.finder import answer
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.context import AppContext
@@ -93,17 +85,8 @@ class HeaderTools(pn.viewable.Viewer):
 
     async def search(self, asked: str) -> None:
         """Select what a question finds, and say how many; a question in vain changes nothing."""
-        latest = next_request(self.state)
-        try:
-            derived = await asyncio.to_thread(label_columns, self.state.bundle)
-            found = await asyncio.to_thread(search, self.state, asked, derived)
-        except BadQuery as error:
-            notify(str(error), warning=True)
-            return
-        notify(format_count(found), warning=not len(found.rows))
-        if len(found.rows) and latest():
-            publish_results(self.state, as_results(found))
-            self.state.drawer = "open"
+        if await answer(self.state, asked):
+            pn.state.execute(partial(setattr, self.state, "drawer", "open"), schedule=True)
 
 
 TITLE = "Galaxy Explorer"
@@ -113,6 +96,8 @@ ADDRESSED = [
     "tab", "drawer", "label_queue", "label_way", "page_words",
 ]  # fmt: skip
 """What of the state the address bar says."""
+MAIN = {"min-width": "0", "min-height": "0"}
+"""Styles of what the pages lie in."""
 THEME_COOKIE = "galaxy-explorer-theme"
 """Says what a visitor chose, or what the system had; see `session_beacon.js`."""
 THEME = {
@@ -169,76 +154,97 @@ def main_page(project: Path | None = None) -> pn.viewable.Viewable:
     return build_page(context) if has_slot() else expired_page()
 
 
-def build_page(context: AppContext) -> pmui.Page:
-    """The app for one visitor. Each page is made when it is first opened."""
-    state = ExplorerState(context.bundle, pictures=context.first_pictures)
-    given = pn.state.session_args.items()
-    asked = {word: values[0].decode(errors="replace") for word, values in given}
-    pages = offered_pages(context)
-    name, words = FORMER.get(asked.get("page", ""), (asked.get("page", ""), {}))
-    asked = words | asked
-    navigation = Navigation(
-        entries=[[name, page.title, page.behind] for name, page in pages.items()],
-        page=name if name in pages else LANDING, margin=(0, 8),
-    )  # fmt: skip
-    complaints = [
-        f"This bundle has nothing for {page.title}."
-        for known, page in PAGES.items()
-        if known == name and known not in pages
-    ]
-    main = pn.Column(sizing_mode="stretch_both", margin=0, styles={"min-width": "0"})
-    tools = HeaderTools(state, context, lambda: navigation.page)
-    drawer = Drawer(state, context, tools.export.open, on_map=navigation.page == LANDING)
-    made: dict[str, pn.viewable.Viewer] = {}
-    here = session_beacon()
+class Canvas:
+    """The app for one visitor: header, pages and drawer. Each page is made when first opened."""
 
-    def open_page(name: str) -> None:
-        if name not in pages:
+    def __init__(self, context: AppContext, asked: dict[str, str]) -> None:
+        self.context = context
+        self.state = ExplorerState(context.bundle, pictures=context.first_pictures)
+        self.pages = offered_pages(context)
+        name, words = FORMER.get(asked.get("page", ""), (asked.get("page", ""), {}))
+        self.asked = words | asked
+        self.complaints = [
+            f"This bundle has nothing for {page.title}."
+            for known, page in PAGES.items()
+            if known == name and known not in self.pages
+        ]
+        self.navigation = Navigation(
+            entries=[[name, page.title, page.behind] for name, page in self.pages.items()],
+            page=name if name in self.pages else LANDING, margin=(0, 8),
+        )  # fmt: skip
+        self.main = pn.Column(sizing_mode="stretch_both", margin=0, styles=MAIN)
+        self.tools = HeaderTools(self.state, context, lambda: self.navigation.page)
+        on_map = self.navigation.page == LANDING
+        self.drawer = Drawer(self.state, context, self.tools.export.open, on_map=on_map)
+        self.beacon = session_beacon()
+        self.made: dict[str, pn.viewable.Viewer] = {}
+        self._restore()
+        self.open_page(self.navigation.page)
+        self._watch()
+
+    def _restore(self) -> None:
+        """Bring the state to what the address asks for; say what could not be had."""
+        with suppress(KeyError):
+            colour = self.asked.get("colour", "")
+            self.state.offer_colourings({colour: self.context.colourings.get(colour)[1]})
+        self.complaints += restore(self.state, self.asked, self.context.selections)
+        for complaint in self.complaints:
+            pn.state.onload(partial(notify, complaint, warning=True))
+
+    def _watch(self) -> None:
+        state, navigation = self.state, self.navigation
+        navigation.param.watch(
+            lambda event: when_loaded(partial(self.open_page, event.new)), "page"
+        )
+        state.param.watch(
+            lambda event: setattr(navigation, "page", event.new), "page", onlychanged=False
+        )
+        state.param.watch(self.write_address, ADDRESSED)
+        state.display.param.watch(self.write_address, list(state.display.param.values()))
+
+    def open_page(self, name: str) -> None:
+        """Show a page, and the drawer as belongs to it."""
+        if name not in self.pages:
             return
-        if name not in made:
-            made[name] = pn.panel(pages[name].make(state, context))
-            main.append(made[name])
-        for other, view in made.items():
+        if name not in self.made:
+            self.made[name] = pn.panel(self.pages[name].make(self.state, self.context))
+            self.main.append(self.made[name])
+        for other, view in self.made.items():
             view.visible = other == name
-        here.heading = pages[name].title
-        if drawer.on_map != (name == LANDING):
-            drawer.on_map = name == LANDING
-            state.drawer = "auto"
-            drawer.show()
-        write_address()
+        self.beacon.heading = self.pages[name].title
+        if self.drawer.on_map != (name == LANDING):
+            self.drawer.on_map = name == LANDING
+            self.state.drawer = "auto"
+            self.drawer.show()
+        self.write_address()
 
-    def write_address(*_: Any) -> None:
+    def write_address(self, *_: Any) -> None:
+        """Have the address bar say what is shown."""
+        page = self.navigation.page
         try:
-            query = link_query(state, navigation.page, context.selections)
+            query = link_query(self.state, page, self.context.selections)
         except OSError:  # the disk is full: the address is without the selection
-            query = link_query(state, navigation.page, None)
-        navigation.address = query
+            query = link_query(self.state, page, None)
+        self.navigation.address = query
 
-    navigation.param.watch(lambda event: when_loaded(partial(open_page, event.new)), "page")
-    state.param.watch(
-        lambda event: setattr(navigation, "page", event.new), "page", onlychanged=False
-    )
-    # Bring the state to what the address asks for; say what could not be had.
-    with suppress(KeyError):
-        colour = asked.get("colour", "")
-        state.offer_colourings({colour: context.colourings.get(colour)[1]})
-    for complaint in [*complaints, *restore(state, asked, context.selections)]:
-        pn.state.onload(partial(notify, complaint, warning=True))
-    open_page(navigation.page)
-    state.param.watch(write_address, ADDRESSED)
-    state.display.param.watch(write_address, list(state.display.param.values()))
-    if pn.state.curdoc is not None and navigation.page == LANDING and not len(state.selection):
-        pn.state.curdoc.template_variables["splash"] = splash(state)
-    if navigation.page != LANDING:
+
+def build_page(context: AppContext) -> pmui.Page:
+    """The app for one visitor."""
+    given = pn.state.session_args.items()
+    canvas = Canvas(context, {word: values[0].decode(errors="replace") for word, values in given})
+    at_map = canvas.navigation.page == LANDING
+    if pn.state.curdoc is not None and at_map and not len(canvas.state.selection):
+        pn.state.curdoc.template_variables["splash"] = splash(canvas.state)
+    if not at_map:
         # A click before the page is loaded would change what is chosen but not what is shown.
-        main.styles = {**main.styles, "pointer-events": "none"}
-        pn.state.onload(partial(main.param.update, styles={"min-width": "0"}))
-    main.append(tools.export.dialog)
+        canvas.main.styles = {**MAIN, "pointer-events": "none"}
+        pn.state.onload(partial(canvas.main.param.update, styles=MAIN))
+    canvas.main.append(canvas.tools.export.dialog)
     whole = pn.Row(
-        main, drawer, sizing_mode="stretch_both", margin=0, stylesheets=[asset("drawer.css")],
-        css_classes=["whole"],
+        canvas.main, canvas.drawer, sizing_mode="stretch_both", margin=0,
+        stylesheets=[asset("drawer.css")], css_classes=["whole"],
     )  # fmt: skip
-    return _page(whole, header=[navigation, tools, here])
+    return _page(whole, header=[canvas.navigation, canvas.tools, canvas.beacon])
 
 
 ROOM = 1.03

@@ -199,6 +199,34 @@ def separations(
     return np.asarray(places.separation(centre).arcmin, np.float64)
 
 
+TYPE_WORDS = {
+    "elliptical": (-math.inf, -3.5), "lenticular": (-3.5, -0.5), "spiral": (0.5, 9.5),
+    "irregular": (9.5, math.inf), "early type": (-math.inf, 0.5), "late type": (0.5, math.inf),
+}  # fmt: skip
+"""What a class of galaxies is called, and its Hubble types: above the first, up to the second."""
+
+
+def rows_called(
+    bundle: Bundle, text: str, clusters: Mapping[int, str], labels: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], str]:
+    """Galaxies of a class in words ("spirals"), else of clusters whose name has the text.
+
+    clusters: name of each cluster; labels: (N,). Sorted rows, and in words what they are.
+    """
+    word = text.casefold().replace("-", " ").strip().removesuffix("s")
+    if word in TYPE_WORDS:
+        low, high = TYPE_WORDS[word]
+        ttype = bundle.column("ttype")
+        rows = np.flatnonzero((ttype > low) & (ttype <= high))
+        ends = [f"{low:g} < "] * math.isfinite(low), [f" ≤ {high:g}"] * math.isfinite(high)
+        said = "".join([*ends[0], "T", *ends[1]]).replace("-", "−")
+        return rows, f"{word}s, {said} in the catalogue"
+    wanted = text.casefold().strip()
+    found = [number for number, name in clusters.items() if wanted in name.casefold()]
+    names = " or ".join(f"“{clusters[number]}”" for number in found)
+    return np.flatnonzero(np.isin(labels, found)), f"in the clusters {names}"
+
+
 @cache
 def name_index(bundle: Bundle) -> pa.Table:
     """All names of a bundle's galaxies in normal form, sorted: as stored, else made once."""

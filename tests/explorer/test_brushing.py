@@ -87,7 +87,9 @@ def test_the_text_form_is_as_short_as_a_reader_would_write_it() -> None:
 
 
 numbers = st.lists(
-    st.floats(-1e30, 1e30) | st.sampled_from([np.nan, np.inf]) | st.integers(-5, 9).map(float), min_size=1, max_size=80
+    st.floats(-1e30, 1e30) | st.sampled_from([np.nan, np.inf]) | st.integers(-5, 9).map(float),
+    min_size=1,
+    max_size=80,
 )
 
 

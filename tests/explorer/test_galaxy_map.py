@@ -18,7 +18,7 @@ from galaxy_explorer.explorer.plots.galaxy_map import (
     cluster_centres,
     free_zooms,
 )
-from galaxy_explorer.explorer.plots.gestures import Cell, Region, combined, parse_asked
+from galaxy_explorer.explorer.plots.gestures import Cell, Name, Region, combined, parse_asked
 
 LASSO = {"kind": "lasso", "xy": [0.1, 0.1, 0.9, 0.1, 0.5, 0.9], "mode": "replace"}
 
@@ -31,6 +31,9 @@ def test_what_the_browser_sends_is_understood() -> None:
     assert isinstance(box, Region)
     assert box.outline.tolist() == [[0, 0.2], [1, 0.2], [1, 0.4], [0, 0.4]]
     assert parse_asked({"kind": "tap", "cell": [16, 3, 15]}) == Cell(16, 3, 15)
+    shift = {"kind": "tap", "cell": [16, 3, 15], "mode": "append"}
+    assert parse_asked(shift) == Cell(16, 3, 15, add=True)
+    assert parse_asked({"kind": "name", "cluster": 5}) == Name(5)
     assert parse_asked({"kind": "clear"}) is None
 
 
@@ -52,6 +55,9 @@ def test_what_the_browser_sends_is_understood() -> None:
         {"kind": "box", "xy": [0, 1], "mode": "replace"},
         {"kind": "box", "xy": [0] * 8, "mode": "replace"},
         {"kind": "tap"},
+        {"kind": "name"},
+        {"kind": "name", "cluster": -1},
+        {"kind": "name", "cluster": True},
         {"kind": "tap", "cell": [16, 3]},
         {"kind": "tap", "cell": [16, 16, 0]},
         {"kind": "tap", "cell": [16, -1, 0]},
@@ -73,32 +79,72 @@ def test_regions_add_to_the_selection_as_sets_do() -> None:
     assert combined(before, rows, "subtract").tolist() == [1, 5]
 
 
-def test_a_lasso_selects_what_is_in_it_and_a_click_who_is_shown(context, state) -> None:
-    page = AtlasPage(state, context)
-    tiles = map_tiles(state.bundle, state.clustering)
+@pytest.fixture
+def page(context, state) -> AtlasPage:
+    return AtlasPage(state, context)
+
+
+def cell_of(page: AtlasPage, row: int) -> list[int]:
+    """A small cell with a galaxy in it."""
+    side = 2**12
+    return [side, *(int(one * side) for one in map_tiles(*shown_by(page)).point_of(row))]
+
+
+def shown_by(page: AtlasPage):
+    return page.state.bundle, page.state.clustering
+
+
+def test_a_lasso_selects_what_is_in_it(page, state) -> None:
+    tiles = map_tiles(*shown_by(page))
     page._on_map(LASSO)
     np.testing.assert_array_equal(
         state.selection, tiles.inside(np.array(LASSO["xy"]).reshape(-1, 2))
     )
-    assert state.selection_label == "chosen on the map"
+    assert state.selection_label == "drawn on the map"
     n = len(state.selection)
     page._on_map({"kind": "box", "xy": [0.3, 0.3, 0.6, 0.6], "mode": "subtract"})
     assert 0 < len(state.selection) < n
-    row, side = int(state.selection[0]), 64
-    place = tiles.points[np.flatnonzero(tiles.order == row)[0]]
-    page._on_map({"kind": "tap", "cell": [side, *(int(one * side) for one in place)]})
-    assert len(state.selection) == 1
-    assert state.selection_label == state.bundle.column("galaxy_id")[state.selection[0]]
     page._on_map({"kind": "nonsense"})
-    assert len(state.selection) == 1
     page._on_map({"kind": "clear"})
     assert len(state.selection) == 0
 
 
-def test_the_map_of_a_visitor_holds_nothing_of_each_galaxy(context, state) -> None:
-    """Neither places nor names nor rows: a selection of many changes addresses alone."""
-    page = AtlasPage(state, context)
+def test_a_click_opens_who_is_shown_and_keeps_the_selection(page, state) -> None:
+    state.select([3, 4, 5], "three")
+    page._on_map({"kind": "tap", "cell": cell_of(page, 5)})
+    assert (state.focus, state.tab, state.drawer) == (5, "galaxy", "open")
+    assert state.selection.tolist() == [3, 4, 5]
+    marked = page.map.figure.select_one({"name": "mark"}).data
+    np.testing.assert_allclose(
+        [marked["x"][0], marked["y"][0]], map_tiles(*shown_by(page)).point_of(5)
+    )
+    page._on_map({"kind": "clear"})
+    assert state.selection.tolist() == []
+    assert state.focus == 5
+    page._on_map({"kind": "clear"})
+    assert state.focus is None
+    assert page.map.figure.select_one({"name": "mark"}).data["x"] == []
 
+
+def test_a_click_with_shift_adds_and_takes_away(page, state) -> None:
+    for row in (5, 9):
+        page._on_map({"kind": "tap", "cell": cell_of(page, row), "mode": "append"})
+    assert state.selection.tolist() == [5, 9]
+    page._on_map({"kind": "tap", "cell": cell_of(page, 5), "mode": "append"})
+    assert state.selection.tolist() == [9]
+    assert state.selection_label == state.bundle.column("galaxy_id")[9]
+    assert state.focus is None
+
+
+def test_the_name_of_a_cluster_selects_it(page, state) -> None:
+    page._on_map({"kind": "name", "cluster": 3})
+    np.testing.assert_array_equal(state.selection, np.flatnonzero(state.labels == 3))
+    page._on_map({"kind": "name", "cluster": 10**6})
+    np.testing.assert_array_equal(state.selection, np.flatnonzero(state.labels == 3))
+
+
+def test_the_map_of_a_visitor_holds_nothing_of_each_galaxy(page, state) -> None:
+    """Neither places nor names nor rows: a selection of many changes addresses alone."""
     lengths = [
         len(column)
         for model in page.map.figure.references()
@@ -131,6 +177,20 @@ def test_a_cluster_is_named_in_its_middle_the_largest_first(bundle) -> None:
     points[tiles.order] = tiles.points
     for cluster, place in places.items():
         np.testing.assert_allclose(place, np.median(points[labels == cluster], axis=0), atol=1e-6)
+
+
+def test_names_stand_between_rows_of_galaxies(page) -> None:
+    places = page.map.figure.select_one({"name": "names"}).data["y"]
+    assert len(places) > 3
+    assert all(place * 16 == round(place * 16) for place in places)
+
+
+def test_all_galaxies_fit_into_the_first_view_and_few_gaps(page) -> None:
+    tiles = map_tiles(*shown_by(page))
+    x0, y0, x1, y1 = tiles.extent
+    assert ((tiles.points >= [x0, y0]) & (tiles.points <= [x1, y1])).all()
+    room = np.array([x1, y1]) - [x0, y0] - np.ptp(tiles.points, axis=0)
+    assert (room < 2 / 16 + 1e-6).all()
 
 
 def test_names_that_are_shown_together_cover_none_of_each_other() -> None:

@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from galaxy_explorer.clustering import embedding
 from galaxy_explorer.clustering.embedding import LookAlikes, nearest, percentiles, sparsity
 from galaxy_explorer.explorer import search
-from galaxy_explorer.explorer.pages.find import neighbours
+from galaxy_explorer.explorer.search import neighbours
 
 
 @pytest.fixture(params=[np.float16, np.float32, np.float64])

@@ -3,6 +3,7 @@
 // Pan and zoom send nothing to the server: ranges whose changes stay local, `sync: false`. The
 // address keeps centre and width of what is seen, so that a copied one shows the same.
 const ROOM = 1.03 // of what is seen at home, around all galaxies
+const TOP = 44 // pixels over the map with its words and buttons
 const WAIT_MS = 300
 const FRAME_PIXELS = 1000 // along the map at zoom 1
 const NAMED_UP_TO = 5 // zoom from which on the names of clusters would only hide galaxies
@@ -28,8 +29,9 @@ function keepRangesLocal(plot) {
 
 // Bokeh asks ahead for four tiles of each that is shown, half a second after every move: pictures
 // that nobody may ever look at. What is shown comes soon enough by itself.
-function askForNothingAhead(view) {
-  if (view) view._prefetch_tiles = () => undefined
+// And on every change of size it would turn the view as the size has changed: `look` does so here.
+function leaveTilesAlone(view) {
+  if (view) view._prefetch_tiles = view._enforce_aspect_ratio = () => undefined
 }
 
 // The page came with the first tiles as pictures of its own; they go once the map has drawn them.
@@ -61,6 +63,7 @@ function frameMark({plot, mosaic, mark, cells}, width, height) {
 }
 
 let begun = false
+let moved = false // by the visitor: what is seen stays, else the map fits into the room there is
 let home = null
 let timer
 
@@ -77,23 +80,22 @@ function look(plot, [x, y, span], width, height, atHome) {
 }
 
 function fitted([x0, y0, x1, y1], width, height) {
-  const unit = ROOM * Math.max((x1 - x0) / width, (y1 - y0) / height)
-  return [(x0 + x1) / 2, (y0 + y1) / 2, unit * Math.min(width, height)]
+  const unit = ROOM * Math.max((x1 - x0) / width, (y1 - y0) / Math.max(1, height - TOP))
+  return [(x0 + x1) / 2, (y0 + y1 + TOP * unit) / 2, unit * Math.min(width, height)]
 }
 
-function seen({x_range: across, y_range: up}) {
-  const [x, y] = [(across.start + across.end) / 2, (up.start + up.end) / 2]
-  return [x, y, Math.min(across.end - across.start, up.end - up.start)]
+function seen({x_range: across, y_range: up}, width, height) {
+  const unit = Math.max((across.end - across.start) / width, (up.end - up.start) / height)
+  return [(across.start + across.end) / 2, (up.start + up.end) / 2, unit * Math.min(width, height)]
 }
 
 const near = (a, b) => a.every((value, i) => Math.abs(value - b[i]) < 1e-3 * b[2])
 
-function keepInAddress(plot) {
+function keepInAddress(view) {
   clearTimeout(timer)
   timer = setTimeout(() => {
     const address = new URL(location)
-    const view = seen(plot)
-    if (near(view, home)) address.searchParams.delete("view")
+    if (!moved) address.searchParams.delete("view")
     else address.searchParams.set("view", view.map((one) => one.toFixed(5)).join(","))
     if (address.search !== location.search) history.replaceState(null, "", address)
   }, WAIT_MS)
@@ -109,22 +111,20 @@ export default (args, cause, _data, {index}) => {
   const known = (name) => (plot.properties[name].is_unset ? 0 : plot[name])
   const [width, height] = [known("inner_width"), known("inner_height")]
   if (!(width > 0 && height > 0)) return
-  // Where nobody has moved the map it fits into what room there is.
-  const atHome = begun ? near(seen(plot), home) || cause === plot : !asked()
-  if (!begun) {
-    keepRangesLocal(plot)
-    for (const layer of [mosaic, glow]) askForNothingAhead(index.find_one(layer))
-    takeSplashAway(index.find_one(mosaic))
-  }
-  const before = home
+  let view = seen(plot, width, height)
+  if (cause.event_name === "rangesupdate") moved = !near(view, home)
   home = fitted(args.home, width, height)
   if (!begun) {
+    begun = true
+    keepRangesLocal(plot)
+    for (const layer of [mosaic, glow]) leaveTilesAlone(index.find_one(layer))
+    takeSplashAway(index.find_one(mosaic))
     look(plot, home, width, height, true)
-    if (!atHome) look(plot, asked(), width, height, false)
-  } else if (cause === plot && near(seen(plot), before)) look(plot, home, width, height, true)
-  begun = true
-  const {start, end} = plot.x_range
-  showNames(names, width / (end - start) / FRAME_PIXELS)
+    moved = Boolean(asked())
+    view = asked() ?? home
+  } else if (!moved) view = home
+  if (cause === plot || cause.event_name) look(plot, view, width, height, !moved)
+  showNames(names, Math.min(width, height) / view[2] / FRAME_PIXELS)
   frameMark(args, width, height)
-  keepInAddress(plot)
+  keepInAddress(view)
 }

@@ -49,7 +49,7 @@ CLOSEST_PIXELS = 240
 """Screen pixels, about, of a galaxy in the closest view."""
 FRAME_PIXELS = 1000
 """Screen pixels, about, along the map before anybody has zoomed."""
-LETTER, LINE = 8, 26
+LETTER, LINE = 7, 26
 """Screen pixels of a letter and of a line of a name, with what is free around them."""
 NAME_ZOOMS = (0.3, 0.7, 1, 2, 4)
 NEVER = 99
@@ -129,13 +129,14 @@ class GalaxyMap:
             args={**arguments, "mark": self._mark, "home": home}, code=asset("map_view.js")
         )
         for owner, name in (
-            (plot.x_range, "end"),
             (plot, "inner_width"),
             (plot, "inner_height"),
             (self._names_source, "data"),
             (self._mark_source, "data"),
+            (self._mosaic, "visible"),
         ):
             owner.js_on_change(name, follow)
+        plot.js_on_event("rangesupdate", follow)
         point = CustomJS(
             args={**arguments, "addresses": self._addresses, "outlet": outlet},
             code=asset("map_pointer.js"),
@@ -156,7 +157,8 @@ class GalaxyMap:
         names, colours: of each cluster, by its number. Between two rows of galaxies, and each from
         the zoom on at which it covers none before it.
         """
-        texts = [names[cluster].name for cluster in places]
+        # Padding of Bokeh's would lie on one side of the text alone.
+        texts = [f"\u2002{names[cluster].name}\u2002" for cluster in places]
         rows = max(FIRST_CELLS.values())
         between = [np.array([x, np.round(y * rows) / rows]) for x, y in places.values()]
         self._names_source.data = {
@@ -244,5 +246,5 @@ def add_names(plot: figure, source: ColumnDataSource) -> GlyphRenderer:
         border_line_color="colour",
         border_line_width=1,
         border_radius=8,
-        padding=(0, 7),
+        padding=(1, 0),
     )

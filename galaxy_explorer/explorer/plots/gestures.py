@@ -60,8 +60,12 @@ def parse_asked(message: object) -> Cell | Name | Region | None:
         if type(cluster) is not int or cluster < 0:
             raise ValueError("a cluster is a whole number")
         return Name(cluster)
+    return _region(str(kind), message)
+
+
+def _region(kind: str, message: Mapping[str, Any]) -> Region:
     values = message.get("xy")
-    corners = {"lasso": 2 * MOST_CORNERS, "box": 4}.get(str(kind), 0)
+    corners = {"lasso": 2 * MOST_CORNERS, "box": 4}.get(kind, 0)
     if not isinstance(values, list) or not 0 < len(values) <= corners or len(values) % 2:
         raise ValueError(f"{kind}: no outline")
     if not all(isinstance(one, int | float) and math.isfinite(one) for one in values):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import panel as pn
 from numpy.typing import NDArray
 
-from galaxy_explorer.explorer.search import Found, find, neighbours, parse_query
+from galaxy_explorer.explorer.search import Found, find, neighbours, parse_query, rows_called
 from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.explorer.wording import format_galaxies
 
@@ -106,9 +106,21 @@ def search(state: ExplorerState, text: str, derived: Mapping[str, NDArray[Any]])
 
     Raises BadQuery for what cannot be understood.
     """
-    clustering = state.bundle.clusterings[state.clustering]
-    known = {"cluster": clustering.labels, "probability": clustering.responsibility}
-    return find(state.bundle, parse_query(text), {**known, **derived})
+    bundle, query = state.bundle, parse_query(text)
+    clustering = bundle.clusterings[state.clustering]
+    known = {"cluster": clustering.labels, "probability": clustering.responsibility, **derived}
+    found = find(bundle, query, known)
+    if query.name and not (len(found.rows) and found.exact):
+        # No galaxy is called so: it may be the name of a class, or of clusters.
+        names = {n: one.name for n, one in enumerate(bundle.cluster_names(state.clustering))}
+        rows, words = rows_called(bundle, query.name, names, clustering.labels)
+        if len(rows):
+            others = find(bundle, replace(query, name=""), known)
+            kept = np.isin(others.rows, rows)
+            words = " and ".join(filter(None, [words, others.words]))
+            far = None if others.separation is None else others.separation[kept]
+            return Found(others.rows[kept], words, far)
+    return found
 
 
 def as_results(found: Found) -> SearchResults:

@@ -14,6 +14,8 @@ from galaxy_explorer.explorer.brushing import all_of, passing
 from galaxy_explorer.explorer.plots.palette import T_COLOURS, UNKNOWN_COLOUR, cluster_colours
 from galaxy_explorer.explorer.plots.ttype_histogram import T_NAMES
 from galaxy_explorer.explorer.widgets.components import MessageComponent, script
+from galaxy_explorer.explorer.widgets.controls import folded
+from galaxy_explorer.explorer.widgets.finder import Finder
 from galaxy_explorer.explorer.widgets.results import ResultGallery
 from galaxy_explorer.explorer.wording import format_galaxies
 
@@ -61,14 +63,24 @@ class SelectionTab(pn.viewable.Viewer):
         self._own = False
         state.param.watch(self._changed, ["base", "selection", "selection_label", "clustering"])
         self.show()
+        more = folded("More ways to select", pn.Column(margin=0))
+        more.param.watch(self._make_finder, "active")
+        self._more = more
         self.view = pn.Column(
             self.summary,
             pn.Column(self.gallery, margin=(8, 12), sizing_mode="stretch_width"),
+            more,
             sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
 
     def __panel__(self) -> pn.Column:
         return self.view
+
+    def _make_finder(self, event: param.parameterized.Event) -> None:
+        """Its many choices are made when they are first asked for."""
+        content = self._more[0]
+        if event.new and not len(content):
+            content.append(Finder(self.state))
 
     def _changed(self, *events: param.parameterized.Event) -> None:
         if not self._own and "base" in {event.name for event in events}:
