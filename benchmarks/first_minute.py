@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
+import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-from benchmarks.million_map import Traffic, browser_processes, cpu
+from benchmarks.million_map import Traffic, browser_processes, cpu, settle
 from galaxy_explorer.bundle import load_bundle
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, render_stamps
 from galaxy_explorer.explorer.pictures.originals import survey_originals
@@ -39,6 +39,7 @@ from tests.app_server import served
 from tests.attacks.visitors import server_process
 from tests.browser_path import FLAGS, find
 
+EMPTY_PAGE = "serve benchmarks/empty_page.py"
 SIZE = {"width": 1440, "height": 900}
 PATIENCE_MS = 300_000
 REPEATS = 5
@@ -48,7 +49,7 @@ CLICKS = 20
 PAINTS = """
 globalThis.painted = 0
 const look = () => {
-  const tiles = document.querySelectorAll("img[src*='/stamps/']:not([src*='/glow/'])")
+  const tiles = document.querySelectorAll("img[src*='stamps/tile/']")
   if (![...tiles].some((one) => one.complete && one.naturalWidth)) requestAnimationFrame(look)
   else requestAnimationFrame(() => setTimeout(() => { painted = performance.now() }))
 }
@@ -143,18 +144,16 @@ def visit_map(page: Page) -> tuple[float, float]:
 
 
 def visit_atlas(page: Page) -> tuple[float, float]:
-    """The first thumbnails of its table; a page further on shows others.
-
-    Its map stays empty where there is no WebGPU with 16-bit shaders.
-    """
-    pictures = page.locator("img[src^='data:'], img[src^='blob:']")
+    """Embedding Atlas: its first thumbnails, in a table; those of the table's next page."""
+    pictures = page.locator("img")
     pictures.first.wait_for()
     painted = page.evaluate(NOW)
     before = pictures.first.get_attribute("src")
-    page.get_by_text("1 of 605")
-    page.locator("button", has=page.locator("svg")).last.wait_for()
-    page.get_by_role("spinbutton").or_(page.locator("input")).first.wait_for()
-    return painted, page.evaluate(NOW) if before else 0.0
+    page.locator("input").locator("xpath=following::button[1]").first.click()
+    page.wait_for_function(
+        "(before) => ![...document.images].some((one) => one.src === before)", arg=before
+    )
+    return painted, page.evaluate(NOW)
 
 
 def ready(page: Page) -> None:
@@ -165,9 +164,160 @@ def ready(page: Page) -> None:
 
 def galaxy_in_drawer(page: Page, right: float, down: float) -> Locator:
     """Click the map at these shares of its width and height; what the drawer then shows."""
-    left, top, width, height = page.evaluate(MIDDLE)
-    page.mouse.click(left + right * width, top + down * height)
+    page.mouse.click(*on_map(page, right, down))
     return page.locator(".galaxy")
+
+
+def on_map(page: Page, right: float, down: float) -> tuple[float, float]:
+    """Where on the screen a place of the map is, given in shares of its width and height."""
+    left, top, width, height = page.evaluate(MIDDLE)
+    return left + right * width, top + down * height
+
+
+def settled(page: Page) -> None:
+    """Wait until nothing more is asked for or answered."""
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(2000)
+
+
+def zoom(page: Page) -> None:
+    """Five notches of the wheel."""
+    page.mouse.move(*on_map(page, 0.5, 0.5))
+    for _ in range(5):
+        page.mouse.wheel(0, -240)
+        page.wait_for_timeout(200)
+
+
+def pan(page: Page) -> None:
+    """Drag the map by a fifth of its width, and back."""
+    for start, end in ((0.6, 0.4), (0.4, 0.6)):
+        page.mouse.move(*on_map(page, start, 0.5))
+        page.mouse.down()
+        page.mouse.move(*on_map(page, end, 0.5), steps=20)
+        page.mouse.up()
+
+
+def brush(page: Page) -> None:
+    """Draw a range of T and move it."""
+    box = page.locator("[data-column=ttype] .brush-plot").bounding_box()
+    assert box is not None
+    places = [box["x"] + share * box["width"] for share in (0.55, 0.8, 0.7, 0.5)]
+    middle = box["y"] + box["height"] / 2
+    for start, end in (places[:2], places[2:]):
+        page.mouse.move(start, middle)
+        page.mouse.down()
+        page.mouse.move(end, middle, steps=20)
+        page.mouse.up()
+
+
+def lasso(page: Page) -> None:
+    """Draw around a third of the map."""
+    page.locator(".bk-tool-icon-lasso-select").click()
+    page.mouse.move(*on_map(page, 0.35, 0.35))
+    page.mouse.down()
+    for corner in ((0.65, 0.35), (0.65, 0.65), (0.35, 0.65), (0.35, 0.35)):
+        page.mouse.move(*on_map(page, *corner), steps=25)
+    page.mouse.up()
+
+
+def messages(page: Page, traffic: Traffic) -> None:
+    """Print what the websocket carries of each gesture."""
+    for gesture in (zoom, pan, brush, lasso):
+        settled(page)
+        sent, received = len(traffic.sent), len(traffic.received)
+        gesture(page)
+        settled(page)
+        to, back = traffic.sent[sent:], traffic.received[received:]
+        large = sum(size > LARGE_MESSAGE for size in [*to, *back])
+        print(
+            f"{gesture.__name__}: {len(to)} frames to the server, {sum(to):,} bytes;"
+            f" {len(back)} back, {sum(back):,} bytes; largest {max([*to, *back, 0]):,},"
+            f" {large} of more than {LARGE_MESSAGE // 1000} kB"
+        )
+
+
+def clicks(page: Page, process: Path) -> None:
+    """Print how long the drawer's picture takes, from the release of the button to the paint."""
+    galaxy_in_drawer(page, 0.5, 0.5).and_(page.locator("[data-row]")).wait_for()
+    settled(page)
+    page.locator(".galaxy").evaluate(WATCH_DRAWER)
+    times: list[float] = []
+    before = cpu(process)
+    for place in range(CLICKS):
+        page.evaluate("() => { shown.length = 0 }")
+        galaxy_in_drawer(page, 0.3 + 0.4 * (place % 5) / 4, 0.3 + 0.4 * (place // 5) / 3)
+        page.wait_for_function("() => shown.length")
+        times.append(page.evaluate("() => shown[0] - released"))
+        settled(page)
+    print(
+        f"click to the drawer's picture: median {statistics.median(times):.0f} ms, 95th percentile"
+        f" {np.quantile(times, 0.95):.0f} ms; {1e3 * (cpu(process) - before) / CLICKS:.0f} ms"
+        " processor time of the server each, all of the drawer"
+    )
+
+
+def write_points(bundle_path: Path, survey_path: Path | None, path: Path) -> None:
+    """Places on the map, names, T, clusters and, of a survey, JPEG thumbnails, as Parquet."""
+    bundle = load_bundle(bundle_path)
+    clustering = bundle.clusterings[bundle.manifest.default_clustering]
+    points = np.asarray(clustering.coordinates)
+    table = {
+        "galaxy_id": [str(name) for name in bundle.column("galaxy_id")],
+        "x": points[:, 0], "y": points[:, 1],
+        "T": np.asarray(bundle.column("ttype"), float),
+        "cluster": [str(cluster) for cluster in np.asarray(clustering.labels).tolist()],
+    }  # fmt: skip
+    if survey_path is not None:
+        originals = survey_originals(bundle, Survey.open(survey_path))
+        table["image"] = [
+            {"bytes": jpeg(picture)}
+            for rows in np.array_split(np.arange(len(bundle)), max(1, len(bundle) // 1024))
+            for picture in render_stamps(np.nan_to_num(originals(rows)), DisplaySettings())
+        ]
+    pq.write_table(pa.table(table), path)
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+    """A picture as a file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+@contextmanager
+def atlas_served(program: Path, points: Path) -> Iterator[tuple[str, Path]]:
+    """Embedding Atlas with these points: its address and its folder under /proc."""
+    with socket.create_server(("localhost", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [program, points, "--x", "x", "--y", "y", "--image", "image"]
+    command += ["--disable-projection", "--port", str(port), "--no-auto-port"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        address = f"http://localhost:{port}"
+        while server.poll() is None:
+            try:
+                urllib.request.urlopen(address, timeout=30).close()
+            except (urllib.error.URLError, TimeoutError):
+                time.sleep(1)
+            else:
+                break
+        yield address, Path("/proc", str(server.pid))
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def report(turns: dict[str, list[Turn]]) -> None:
+    """Print medians, and the medians of the ratios to the empty page of the same turn."""
+    empty = turns["empty page"]
+    for name, own in turns.items():
+        print(f"{name}:")
+        for part in Turn.__dataclass_fields__:
+            values = [getattr(one, part) for one in own]
+            pairs = zip(values, empty, strict=True)
+            ratio = statistics.median(value / getattr(one, part) for value, one in pairs)
+            unit = "ms" if part in {"painted", "answered"} else "s of processor time"
+            print(f"  {part}: {statistics.median(values):.4g} {unit}; {ratio:.2f} x the empty page")
 
 
 def main() -> None:
@@ -176,9 +326,50 @@ def main() -> None:
     parser.add_argument("bundle", nargs="?", type=Path, default=Path("trained/sdss"))
     parser.add_argument("--survey", type=Path, help="originals in place of reconstructions")
     parser.add_argument("--atlas", type=Path, help="the program embedding-atlas, if it is there")
+    parser.add_argument("--points", type=Path, help="Parquet for it, made where it is not there")
     parser.add_argument("--repeats", type=int, default=REPEATS)
     asked = parser.parse_args()
-    print(asked)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        settings = {"bundle": asked.bundle.resolve(), "cache": folder, "labels": folder / "l.db"}
+        if asked.survey is not None:
+            settings["survey"] = asked.survey.resolve()
+        address = stack.enter_context(served(**settings))
+        empty = stack.enter_context(served(command=EMPTY_PAGE, **settings))
+        places = [
+            Place("empty page", empty, server_process(empty), visit_empty),
+            Place("map", address, server_process(address), visit_map),
+        ]
+        if asked.atlas is not None:
+            points = asked.points or folder / "points.parquet"
+            if not points.exists():
+                write_points(asked.bundle, asked.survey, points)
+            there = stack.enter_context(atlas_served(asked.atlas, points))
+            places.append(Place("Embedding Atlas", *there, visit_atlas))
+        playwright = stack.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(executable_path=find(), args=list(FLAGS))
+        stack.callback(browser.close)
+        measure(browser, places, asked.repeats)
+        page, traffic = visitor(browser)
+        page.goto(address)
+        ready(page)
+        messages(page, traffic)
+        page.goto(address)
+        ready(page)
+        clicks(page, server_process(address))
+
+
+def measure(browser: Browser, places: list[Place], repeats: int) -> None:
+    """Open the places in turns; the first turn, in which servers get warm, is left out."""
+    turns: dict[str, list[Turn]] = {place.name: [] for place in places}
+    for number in range(repeats + 1):
+        for place in places:
+            settle(place.process)
+            once = turn(browser, place)
+            if number:
+                turns[place.name].append(once)
+    print(f"{repeats} turns; load average {os.getloadavg()[0]:.0f}")
+    report(turns)
 
 
 if __name__ == "__main__":

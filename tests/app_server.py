@@ -24,9 +24,7 @@ COMMAND = "serve app.py"
 
 
 @contextmanager
-def served(
-    *options: str, command: str = COMMAND, **settings: str | int | Path
-) -> Iterator[str]:
+def served(*options: str, command: str = COMMAND, **settings: str | int | Path) -> Iterator[str]:
     """Serve the app with these options and settings (bundle=, cache=...); yields its address.
 
     command: of panel; it ends with the file that is served.
@@ -43,7 +41,7 @@ def served(
     words += ["--port", str(port), "--log-level", "warning", *options]
     server = subprocess.Popen(words, cwd=ROOT, env={**others, **given}, start_new_session=True)
     try:
-        name = Path(command.split()[-1]).stem
+        name = Path(command.rsplit(maxsplit=1)[-1]).stem
         yield _answered(f"http://localhost:{port}{prefix}/{name}", server)
     finally:
         os.killpg(server.pid, signal.SIGTERM)  # with --num-procs there are several

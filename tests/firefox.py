@@ -81,7 +81,7 @@ class Between(WebSocketHandler):
     def initialize(self, target: str) -> None:
         self.target = target
 
-    def check_origin(self, origin: str) -> bool:  # noqa: ARG002
+    def check_origin(self, origin: str) -> bool:
         return True
 
     async def open(self, *_: str, **__: str) -> None:
@@ -129,8 +129,9 @@ async def stand_in(firefox: str, arguments: list[str]) -> int:
                 [(r"/session.*", Between, {"target": target})], websocket_max_message_size=LARGEST
             )
             HTTPServer(application).listen(port, "127.0.0.1")
-            line = f"WebDriver BiDi listening on ws://127.0.0.1:{port}\n".encode()
-        sys.stderr.buffer.write(line)
+            sys.stderr.write(f"WebDriver BiDi listening on ws://127.0.0.1:{port}\n")
+        else:
+            sys.stderr.buffer.write(line)
         sys.stderr.flush()
     return await process.wait()
 

@@ -71,9 +71,9 @@ def test_bars_choose_among_what_passes_the_brushes(tab, state) -> None:
     state.brush(parse_brushes("magnitude:..15"))
     passed = state.selection
     assert 0 < len(passed) < 200
-    assert sum(bar["of"] for bar in bars(tab, TYPES).values()) == (
-        state.t_classes[passed] >= 0
-    ).sum()
+    assert (
+        sum(bar["of"] for bar in bars(tab, TYPES).values()) == (state.t_classes[passed] >= 0).sum()
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,10 @@ def test_the_catalogue_is_told_in_words_with_units(state) -> None:
     names = [one["name"] for one in entries]
     assert len(set(names)) == len(names)
     assert not any("_" in name for name in names)
-    assert {"name": "Magnitude", "value": format_value(state.bundle.column("magnitude")[3], "mag")} in entries
+    assert {
+        "name": "Magnitude",
+        "value": format_value(state.bundle.column("magnitude")[3], "mag"),
+    } in entries
 
 
 @pytest.mark.parametrize(
