@@ -145,7 +145,7 @@ def parse_brushes(text: str) -> BrushSet:
 def _parse_one(text: str) -> Brush:
     name, colon, listed = text.partition(":")
     if not colon or not name.strip():
-        raise BadQuery(f"brush {text[:40]!r}: a column, a colon, and what it may be (T:3..6)")
+        raise BadQuery(f"brush “{text[:40]}”: a column, a colon, and what it may be (T:3..6)")
     name = name.strip()
     spans: list[Span] = []
     words: list[str] = []
@@ -165,7 +165,7 @@ def _unescaped(text: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise BadQuery(f"brush {text[:40]!r}: no text") from None
+        raise BadQuery(f"brush “{text[:40]}”: no text") from None
 
 
 MOST_BARS = 30
@@ -249,7 +249,7 @@ class BrushColumn:
             if low is not None:
                 inside &= self.values >= low - self.half
             if high is not None:
-                last = (self.few and not self.half) or low == high
+                last = not self.half and (self.few or low == high)
                 inside &= self.values <= high if last else self.values < high + self.half
             mask |= inside
         return mask
@@ -262,7 +262,7 @@ class BrushColumn:
         if brush.words and self.vocabulary is None:
             raise BadQuery(f"brush {name}: it holds numbers, such as 3..6")
         if absent := [word for word in brush.words if word not in (self.vocabulary or ())]:
-            raise BadQuery(f"brush {name}: there is no {absent[0][:40]!r}")
+            raise BadQuery(f"brush {name}: there is no “{absent[0][:40]}”")
 
 
 @lru_cache(KEPT_COLUMNS)

@@ -17,12 +17,13 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from galaxy_explorer.errors import SettingError
+from galaxy_explorer.errors import BadQuery, SettingError
+from galaxy_explorer.explorer.brushing import format_brushes, parse_brushes
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.state import PICTURES
 from galaxy_explorer.utils.files import atomic_write_bytes
@@ -90,6 +91,8 @@ class SelectionStore:
 
 MAX_LINK = 2000
 """Characters of a query: some programs cut longer addresses off."""
+MAX_BRUSHES = 800
+"""Characters of brushes in it; of longer ones a link names the galaxies."""
 BUNDLE_DIGITS = 12
 CHOICES = {
     "model": "clustering",
@@ -103,7 +106,7 @@ CHOICES = {
 """Words of the address and the parameters of the state that they set."""
 
 
-KNOWN = ("page", "bundle", "selection", "galaxy", "display", "pictures", "view", *CHOICES)
+KNOWN = ("page", "bundle", "selection", "brush", "galaxy", "display", "pictures", "view", *CHOICES)
 """All that is read here; other words are those of the pages (see `ExplorerState.page_words`)."""
 MOST_WORDS = 24
 FORMER = {"colour": {"cluster_ttype": "ttype"}}
@@ -118,8 +121,13 @@ def link_query(state: ExplorerState, page: str, selections: SelectionStore | Non
     adds what it alone knows: centre and zoom of the map.
     """
     parts = {"page": page, "bundle": state.bundle.hash[:BUNDLE_DIGITS], "model": state.clustering}
-    if selections is not None and len(state.selection):
-        parts["selection"] = selections.put(state.selection, state.selection_label)
+    brushes, rows, words = format_brushes(state.brushes), state.base, state.base_label
+    if len(quote_plus(brushes)) > MAX_BRUSHES:
+        brushes, rows, words = "", state.selection, state.selection_label
+    if selections is not None and len(rows):
+        parts["selection"] = selections.put(rows, words)
+    if brushes:
+        parts["brush"] = brushes
     if state.focus is not None:
         parts["galaxy"] = str(state.bundle.column("galaxy_id")[state.focus])
     if (state.focus is None) != (state.tab == "selection"):
@@ -146,6 +154,7 @@ def restore(
         "pictures": lambda text: choose_pictures(state, text),
         "display": lambda text: choose_display(state, text),
         "selection": lambda text: choose_selection(state, text, selections),
+        "brush": lambda text: choose_brushes(state, text),
         "galaxy": lambda text: choose_focus(state, text),
     }
     # What opens the drawer comes last: a selection or a galaxy turns to its own tab.
@@ -203,6 +212,16 @@ def choose_selection(state: ExplorerState, text: str, selections: SelectionStore
         return f"The link's selection {_short(text)} is no longer kept here."
     state.select(rows, words)
     return None
+
+
+def choose_brushes(state: ExplorerState, text: str) -> str | None:
+    """Brush as a link says."""
+    try:
+        brushes = parse_brushes(text)
+        state.brush(brushes)
+    except BadQuery as error:
+        return f"The link's brushes are left out: {error}."
+    return None if len(brushes) else "The link's brushes are none."
 
 
 def choose_focus(state: ExplorerState, text: str) -> str | None:

@@ -133,7 +133,7 @@ class ExplorerState(param.Parameterized):
         """
         columns = brush_columns(self.bundle)
         if absent := [one.column for one in brushes.brushes if one.column not in columns]:
-            raise BadQuery(f"brush {absent[0][:40]!r}: there is no such column to choose by")
+            raise BadQuery(f"brush “{absent[0][:40]}”: there is no such column to choose by")
         self._settle(self.base, self.base_label, brushes)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galaxy_explorer.errors import BadQuery
@@ -27,7 +27,7 @@ from galaxy_explorer.explorer.state import ExplorerState, brush_columns
 
 finite = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e12, max_value=1e12)
 ends = st.none() | finite
-spans = st.tuples(ends, ends).filter(lambda s: None in s or s[0] <= s[1])
+spans = st.tuples(ends, ends).map(lambda s: s if None in s else tuple(sorted(s)))
 texts = st.text(min_size=1, max_size=12) | st.sampled_from(["unknown", "3", "..", "1..2", "T", "z"])
 columns = texts.filter(lambda name: name.strip() == name)
 brushes = st.one_of(
@@ -41,6 +41,7 @@ sets = st.lists(brushes, max_size=5, unique_by=lambda brush: brush.column).map(
 )
 
 
+@settings(max_examples=50)
 @given(sets)
 def test_the_text_form_reads_back_as_it_was(made: BrushSet) -> None:
     text = format_brushes(made)
@@ -50,12 +51,13 @@ def test_the_text_form_reads_back_as_it_was(made: BrushSet) -> None:
 
 @given(st.text(max_size=200) | st.text("T:.,;%0123456789eE+-unkow", max_size=60))
 def test_any_text_is_read_or_refused_in_a_sentence(text: str) -> None:
+    made, said = BrushSet(), ""
     try:
         made = parse_brushes(text)
     except BadQuery as error:
-        assert 5 < len(str(error)) < 200
-    else:
-        assert parse_brushes(format_brushes(made)) == made
+        said = str(error)
+    assert parse_brushes(format_brushes(made)) == made
+    assert len(made) or not text.strip("; \t\n") or 10 < len(said) < 200
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_the_text_form_is_as_short_as_a_reader_would_write_it() -> None:
 
 
 numbers = st.lists(
-    st.floats(-1e30, 1e30) | st.sampled_from([np.nan, np.inf]) | st.integers(-5, 9).map(float),
+    st.floats(-1e6, 1e6) | st.sampled_from([np.nan, np.inf]) | st.integers(-5, 9).map(float),
     min_size=1,
     max_size=80,
 )
@@ -139,16 +141,15 @@ def brute(bundle, made: BrushSet, base, but: str = "") -> np.ndarray:
     return mask
 
 
-@given(
-    low=st.integers(-4, 8), wide=st.integers(0, 6), missing=st.booleans(),
-    faint=st.floats(13, 17), source=st.sampled_from([(), ("gz1",), ("gz1", "sdss_ngc")]),
-    with_base=st.booleans(),
-)  # fmt: skip
-def test_each_histogram_counts_what_passes_all_other_brushes(
-    bundle, low, wide, missing, faint, source, with_base
+sources = st.sampled_from([(), ("gz1",), ("gz1", "sdss_ngc")])
+
+
+@given(st.integers(-4, 8), st.integers(0, 6), st.floats(13, 17), sources, st.booleans())
+def test_each_histogram_counts_what_passes_all_other_brushes(  # noqa: PLR0917
+    bundle, low, wide, faint, source, with_base
 ) -> None:
     made = BrushSet((
-        Brush("ttype", ((float(low), float(low + wide)),), missing=missing),
+        Brush("ttype", ((float(low), float(low + wide)),), missing=wide % 2 == 0),
         Brush("magnitude", ((None, faint),)),
     ))  # fmt: skip
     if source:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from galaxy_explorer.explorer.brushing import Brush, BrushSet, parse_brushes
 from galaxy_explorer.explorer.links import MAX_LINK, SelectionStore, link_query, restore
 from galaxy_explorer.explorer.state import ExplorerState
 
@@ -22,6 +23,7 @@ WORDS = (
     "pictures",
     "display",
     "selection",
+    "brush",
     "galaxy",
 )
 
@@ -37,6 +39,7 @@ def changed(state: ExplorerState) -> ExplorerState:
     state.colour_by, state.pictures, state.focus = "magnitude", "original", 17
     state.display.param.update(stretch="log", percentile=97.5, invert=True, colour_map="magma")
     state.select(range(0, 200, 3), "every third <galaxy>")
+    state.brush(parse_brushes("T:-2..6,unknown;source:gz1"))
     return state
 
 
@@ -49,9 +52,21 @@ def test_a_link_reopens_the_same_state(bundle, state, selections) -> None:
     assert restore(fresh, asked, selections) == []
     for name in ("clustering", "compare", "colour_by", "pictures", "focus", "selection_label"):
         assert getattr(fresh, name) == getattr(state, name)
+    assert (fresh.base_label, fresh.brushes) == (state.base_label, state.brushes)
     np.testing.assert_array_equal(fresh.selection, state.selection)
     assert fresh.display.token() == state.display.token()
     assert link_query(fresh, "clusters", selections) == query
+
+
+def test_of_brushes_too_long_for_a_link_the_galaxies_are_named(bundle, state, selections) -> None:
+    spans = [(14 + i / 49, 14 + (i + 0.5) / 49) for i in range(49)]
+    state.brush(BrushSet((Brush("magnitude", tuple(spans)), Brush("source", words=("gz1",)))))
+    assert 0 < len(state.selection) < 100
+    asked = dict(parse_qsl(link_query(state, "atlas", selections)))
+    assert "brush" not in asked
+    fresh = ExplorerState(bundle)
+    assert restore(fresh, asked, selections) == []
+    np.testing.assert_array_equal(fresh.selection, state.selection)
 
 
 @given(words=st.dictionaries(st.sampled_from(WORDS), st.text(max_size=60)))

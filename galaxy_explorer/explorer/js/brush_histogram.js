@@ -23,15 +23,17 @@ function timesOf(front, all) {
 class BrushFrame {
   constructor(data, change, off) {
     Object.assign(this, {data, change, missing: false, n: data.all.length - 1})
-    this.node = element("section", `brush ${data.stops.length ? "" : "text"}`)
+    this.node = element("div", `brush ${data.stops.length ? "" : "text"}`)
     this.node.dataset.column = data.name
+    this.node.setAttribute("role", "group")
     this.node.setAttribute("aria-label", `Brush ${data.short}`)
     const head = element("div", "brush-head")
+    this.title = element("span", "brush-title", data.title)
     this.unit = element("span", "brush-unit", data.unit)
     this.times = element("span", "brush-times")
     this.off = element("button", "brush-off", "×")
     this.off.addEventListener("click", () => off(this.on))
-    head.append(element("span", "brush-title", data.title), this.unit, this.times, this.off)
+    head.append(this.title, this.unit, this.times, this.off)
     this.node.append(head)
   }
 
@@ -380,17 +382,21 @@ class NumberBars extends BrushFrame {
   words(bar) {
     const {stops, few, unit} = this.data
     if (bar === this.n) return `no ${this.data.short}`
-    if (few) return `${formatNumber(stops[bar])} ${unit}`.trim()
+    if (few) return `${this.data.short} ${formatNumber(stops[bar])} ${unit}`.trim()
     const [low, high] = [formatNumber(stops[bar]), formatNumber(stops[bar + 1])]
     if (bar === 0) return `below ${high} ${unit}`.trim()
     return bar === this.n - 1 ? `from ${low} ${unit}`.trim() : `${low} to ${high} ${unit}`.trim()
   }
 
-  // What a bar holds, in the place of the unit.
+  // What a bar holds, in the place of the title.
   read(bar) {
-    const counts =
-      bar < 0 ? "" : `${grouped(this.shownFront[bar])} of ${grouped(this.data.all[bar])}`
-    this.unit.textContent = bar < 0 ? this.data.unit : `${this.words(bar)}: ${counts}`
+    this.title.hidden = bar >= 0
+    this.unit.textContent = bar < 0 ? this.data.unit : this.told(bar)
+  }
+
+  told(bar) {
+    const counts = `${grouped(this.shownFront[bar])} of ${grouped(this.data.all[bar])}`
+    return `${this.words(bar)}: ${counts}`
   }
 
   show(front, brush) {
@@ -417,7 +423,7 @@ class NumberBars extends BrushFrame {
       const passes = i === n ? missing : this.spans.some(({from, to}) => from < i + 1 && i < to)
       rect.classList.toggle("brush-out", on && !passes)
     })
-    const words = `${this.words(n)}: ${grouped(this.shownFront[n])} of ${grouped(data.all[n])}`
+    const words = this.told(n)
     this.nothing.setAttribute("aria-pressed", String(missing))
     this.nothing.setAttribute("aria-label", words)
     this.nothing.title = words

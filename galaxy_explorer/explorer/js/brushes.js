@@ -108,7 +108,8 @@ function foldable(fold, row) {
 }
 
 export function render({model}) {
-  const root = element("section", "brushes")
+  const root = element("div", "brushes")
+  root.setAttribute("role", "group")
   root.setAttribute("aria-label", "Brushes")
   const parts = makeBar(model)
   const row = element("div", "brushes-row")

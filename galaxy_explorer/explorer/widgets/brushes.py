@@ -76,15 +76,16 @@ class Brushes(pn.viewable.Viewer):
 
     def _brush(self, message: dict[str, Any]) -> None:
         """Take over a brush that was let go; while it moves, say what would pass."""
-        fronts, count = self.strip.fronts, self.strip.count
-        with suppress(BadQuery, KeyError):
-            brushes = self.state.brushes.put(read_brush(message))
-            if message.get("final"):
-                self.state.brush(brushes)
-                fronts, count = self.strip.fronts, self.strip.count
-            else:
-                fronts, count = self._passing(brushes)[:2]
+        fronts, count, brushes = self.strip.fronts, self.strip.count, self.state.brushes
+        with suppress(BadQuery):
+            brush = read_brush(message)
+            if brush.column not in self.columns:
+                raise BadQuery("brush: the strip has no such column")
+            asked = brushes.put(brush)
+            fronts, count = self._passing(asked)[:2]
+            brushes = asked if message.get("final") else brushes
         self.strip.tell({"serial": message.get("serial"), "fronts": fronts, "count": count})
+        self.state.brush(brushes)
 
     def _passing(self, brushes: BrushSet) -> tuple[list[list[int]], str, bool]:
         """What the histograms show with some brushes, how many pass in words, whether any does."""
