@@ -1,0 +1,148 @@
+"""A newcomer's tour of the app, step by step, by what a visitor sees: names, roles, pictures.
+
+The same steps in every browser. Where TOUR_PICTURES names a folder a picture of each step is left
+there; TOUR_ADDRESS names an app that is served already, in place of that of a small bundle.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+PICTURES = os.environ.get("TOUR_PICTURES")
+ADDRESS = os.environ.get("TOUR_ADDRESS")
+SHOWN = """() => {
+  const {x_range: range} = Bokeh.documents[0].get_model_by_name("map")
+  return range.end - range.start
+}"""
+MAP = """() => {
+  const view = Bokeh.index.find_one(Bokeh.documents[0].get_model_by_name("map"))
+  const box = view.canvas_view.el.getBoundingClientRect(), frame = view.frame.bbox
+  return {x: box.x + frame.left, y: box.y + frame.top, width: frame.width, height: frame.height}
+}"""
+BRIGHT, LEAST_BRIGHT = 40, 0.1
+"""Of 255 in any band; share of such pixels in the middle of the map: it shows galaxies."""
+LATE = re.compile("^T (≥ ?6|[3-9])\\b")
+
+
+class Tour:
+    """One visitor's way through the app; each step waits until it sees what it came for."""
+
+    def __init__(self, page: Page, address: str, name: str) -> None:
+        self.page, self.address, self.name, self.steps = page, address, name, 0
+
+    def keep(self, words: str) -> None:
+        """Leave a picture, if somebody wants to see the tour."""
+        self.steps += 1
+        if PICTURES is not None:
+            folder = Path(PICTURES, self.name)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.page.wait_for_timeout(1500)
+            self.page.screenshot(path=folder / f"{self.steps}-{words}.png")
+
+    def open(self) -> None:
+        """The address is all that a newcomer has."""
+        self.page.goto(self.address)
+        expect(self.page.get_by_role("link", name="Map", exact=True)).to_have_attribute(
+            "aria-current", "page"
+        )
+        expect(self.selection).to_contain_text(re.compile(r"[\d,]+ galaxies"))
+        until(self.page, self.shows_galaxies)
+        self.keep("open")
+
+    def zoom(self) -> None:
+        """The wheel over the map: fewer galaxies, and larger."""
+        before = self.page.evaluate(SHOWN)
+        box = self.page.evaluate(MAP)
+        self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        for _ in range(3):
+            self.page.mouse.wheel(0, -200)
+            self.page.wait_for_timeout(100)
+        until(self.page, lambda: self.page.evaluate(SHOWN) < 0.9 * before)
+        until(self.page, self.shows_galaxies)
+        self.keep("zoom")
+
+    def click_a_galaxy(self) -> str:
+        """One galaxy of the map, large in the drawer; its name."""
+        box = self.page.evaluate(MAP)
+        self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        expect(self.tab("Galaxy")).to_have_attribute("aria-selected", "true")
+        picture = self.page.get_by_role("img", name=re.compile("^(Original|Reconstruction) of "))
+        until(self.page, lambda: picture.evaluate("(one) => one.complete && one.naturalWidth > 0"))
+        name = (picture.get_attribute("alt") or "").partition(" of ")[2]
+        expect(self.page.get_by_role("article").get_by_role("heading", name=name)).to_be_visible()
+        self.keep("galaxy")
+        return name
+
+    def look_at_a_neighbour(self, name: str) -> str:
+        """The look-alike that is nearest, in place of the galaxy itself; its name."""
+        alike = self.gallery("Look-alikes").get_by_role("button", name=re.compile(" of ")).first
+        alike.click()
+        heading = self.page.get_by_role("article").get_by_role("heading")
+        expect(heading).not_to_have_text(name)
+        self.keep("neighbour")
+        return heading.inner_text()
+
+    def select_late_types(self) -> int:
+        """A bar of the histogram of T; how many galaxies that selects."""
+        self.tab("Selection").click()
+        bar = self.selection.get_by_role("button", name=LATE).last
+        bar.click()
+        expect(bar).to_have_attribute("aria-pressed", "true")
+        expect(self.selection).to_contain_text(re.compile(r"[\d,]+ galax(y|ies) selected"))
+        count = re.search(r"([\d,]+) galax(?:y|ies) selected", self.selection.inner_text())
+        assert count is not None
+        self.keep("late-types")
+        return int(count[1].replace(",", ""))
+
+    def label_them(self) -> None:
+        """Under a name, by keys, from the drawer's button; the page says that it is saved."""
+        self.page.get_by_role("button", name="Label these").click()
+        expect(self.page.get_by_role("link", name="Label", exact=True)).to_have_attribute(
+            "aria-current", "page"
+        )
+        field = self.page.get_by_label("Your name")
+        field.fill(f"Newcomer {self.name}")
+        field.press("Enter")
+        self.keep("label")
+
+    @property
+    def selection(self) -> Locator:
+        """The drawer's part about what is selected."""
+        return self.page.get_by_role("region", name="Selection")
+
+    def tab(self, name: str) -> Locator:
+        """A tab of the drawer."""
+        return self.page.get_by_role("tab", name=name, exact=True)
+
+    def gallery(self, words: str) -> Locator:
+        """The gallery with these words above it."""
+        return self.page.get_by_role("region", name="Gallery of galaxies").filter(has_text=words)
+
+    def shows_galaxies(self) -> bool:
+        """Whether the middle of the map is full of light."""
+        box = self.page.evaluate(MAP)
+        middle = {
+            "x": box["x"] + box["width"] / 4, "y": box["y"] + box["height"] / 4,
+            "width": box["width"] / 2, "height": box["height"] / 2,
+        }  # fmt: skip
+        picture = Image.open(io.BytesIO(self.page.screenshot(clip=middle)))
+        pixels = np.asarray(picture.convert("RGB")).max(axis=2)
+        return bool((pixels > BRIGHT).mean() > LEAST_BRIGHT)
+
+
+def until(page: Page, holds: Callable[[], bool]) -> None:
+    """Wait until something holds, at most as long as the page's expectations."""
+    for _ in range(300):
+        if holds():
+            return
+        page.wait_for_timeout(200)
+    raise AssertionError(f"not within a minute: {holds}")
