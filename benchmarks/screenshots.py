@@ -32,7 +32,7 @@ DOCS_PICTURES = {
     "atlas": "page=atlas",
     "atlas-ttype": "page=atlas&colour=ttype",
     "galaxy": "page=find&galaxy=NGC3893",
-    "clusters": "page=clusters",
+    "clusters": "page=atlas&clusters=histograms",
     "find": "page=find",
     "my-galaxy": "page=my_galaxy",
     "emulator": "page=emulator",

@@ -18,6 +18,7 @@ from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.widgets.cluster_list import ClusterList
 from galaxy_explorer.pipeline.steering import (
     Targets,
     add_steered,
@@ -142,8 +143,10 @@ def test_a_bundle_with_a_steered_clustering_opens_and_shows(
     monkeypatch.setattr(Bundle, "decode", lambda _, model, rows: drawn(rows, model))
     store = SelectionStore(tmp_path / "selections", bundle.hash, len(bundle), 10)
     stamps = StampStore(bundle, tmp_path)
-    page = ClustersPage(state, AppContext(bundle, stamps, None, store, read_settings({})))
-    assert len(page.multiples.panels) == 3
+    monkeypatch.setenv("GALAXY_EXPLORER_LABELS", str(tmp_path / "labels.db"))
+    context = AppContext(bundle, stamps, None, store, read_settings({}))
+    listed = ClusterList(state, context, open=True)
+    assert len(listed.sheet.rows) == 3
     stamps.close()
 
 

@@ -5,8 +5,8 @@ A word holds of a cluster if the label it needs is known of at least 30 % of the
 then excludes the opposite. An adjective must also hold more often than in the whole survey. The
 noun is what volunteers saw, else early or late by T; the middle half of the T goes with it; one
 attribute that experts gave follows. Clusters that would have the same name are told apart by what
-is more frequent in one of them than in all of them together, and where there is no such thing by a
-number.
+is more frequent in one of them than in all of them together, where nothing is much more so by what
+is slightly more frequent, and where there is no such thing by a number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from galaxy_explorer.utils.resampling import share_interval
 
 MAJORITY = 0.5
 LEAST_DIFFERENCE = 0.05
-"""Between the shares of clusters of one name, for a word that tells them apart."""
+"""Between the shares of clusters of one name, for a word that tells them apart by itself; by less
+they differ slightly, and by less than the 95 % interval not at all."""
 TTYPE = "ttype"
 STAGES = (
     *("E", "E", "E", "S0", "S0", "S0", "S0/a", "Sa", "Sab", "Sb", "Sbc", "Sc", "Scd", "Sd"),
@@ -217,8 +218,8 @@ def name_clusters(
         name, found = _base(cluster, shares, ttype.astype(np.float64))
         names.append(name if members.any() else "empty")
         evidence.append(found)
-    for _ in range(2):
-        _tell_apart(names, evidence, shares)
+    for least in (LEAST_DIFFERENCE, LEAST_DIFFERENCE, 0.0):
+        _tell_apart(names, evidence, shares, least)
     for namesakes in _namesakes(names):
         for number, cluster in enumerate(namesakes, 1):
             names[cluster] += f" ({number})"
@@ -290,9 +291,15 @@ def _namesakes(names: Sequence[str]) -> list[list[int]]:
 
 
 def _tell_apart(
-    names: list[str], evidence: list[list[WordEvidence]], shares: Mapping[Word, _Shares]
+    names: list[str],
+    evidence: list[list[WordEvidence]],
+    shares: Mapping[Word, _Shares],
+    least: float,
 ) -> None:
-    """Add to the names of namesakes what is more frequent in one than in all of them together."""
+    """Add to the names of namesakes what is more frequent in one than in all of them together.
+
+    least: difference of the shares; 0 for whatever the interval excludes, which is called slight.
+    """
     for group in _namesakes(names):
         best: dict[int, tuple[float, Word, float]] = {}
         for word, one in shares.items():
@@ -301,10 +308,16 @@ def _tell_apart(
             pooled = float(one.hits[group].sum() / one.known[group].sum())
             for cluster in group:
                 lift = float(one.low[cluster]) - pooled
-                large = one.value[cluster] - pooled >= LEAST_DIFFERENCE
+                large = one.value[cluster] - pooled >= least
                 new = word.says not in {one.says for one in evidence[cluster]}
                 if large and new and lift > max(0.0, best.get(cluster, (0.0,))[0]):
                     best[cluster] = lift, word, pooled
         for cluster, (_, word, pooled) in best.items():
-            names[cluster] += f", {word.more}"
+            names[cluster] += f", {word.more if least else _slightly(word.more)}"
             evidence[cluster].append(shares[word].evidence(cluster, pooled))
+
+
+def _slightly(more: str) -> str:
+    """What is more frequent, of a small difference: "with slightly more spirals"."""
+    before, found, after = more.partition("more ")
+    return f"{before}slightly more {after}" if found else f"slightly {more}"

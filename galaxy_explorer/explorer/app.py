@@ -20,7 +20,7 @@ from galaxy_explorer.explorer.assets import Html, asset, render
 from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.context import PROJECTS, AppContext, app_context
 from galaxy_explorer.explorer.export.dialog import ExportDialog
-from galaxy_explorer.explorer.links import link_query, restore
+from galaxy_explorer.explorer.links import CHOICES, link_query, restore
 from galaxy_explorer.explorer.pages.registry import FORMER, PAGES, offered_pages, warm_pages
 from galaxy_explorer.explorer.pictures.tiles import map_tiles
 from galaxy_explorer.explorer.server import routes  # guards the server, adds the pictures
@@ -92,8 +92,7 @@ class HeaderTools(pn.viewable.Viewer):
 TITLE = "Galaxy Explorer"
 LANDING = "atlas"
 ADDRESSED = [
-    "clustering", "compare", "colour_by", "selection", "selection_label", "focus", "pictures",
-    "tab", "drawer", "label_queue", "label_way", "page_words",
+    *CHOICES.values(), "selection", "selection_label", "brushes", "focus", "pictures", "page_words"
 ]  # fmt: skip
 """What of the state the address bar says."""
 MAIN = {"min-width": "0", "min-height": "0"}

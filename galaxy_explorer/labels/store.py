@@ -228,6 +228,19 @@ class LabelStore:
             self._catch_up()
             return {name: self._layers[name].copy() for name in sorted(self._layers)}
 
+    def remarks(self, kind: str) -> dict[str, tuple[str, str]]:
+        """Of each target of a kind the newest remark on it and whose it is; "" takes one away."""
+        with self._lock:
+            self._catch_up()
+            said = [
+                (value.seq, target, layer.annotator, value.note)
+                for layer in self._layers.values()
+                for (one, target, aspect), value in layer.values.items()
+                if one == kind and aspect == NOTE and value.seq
+            ]
+        newest = {target: (note, annotator) for _, target, annotator, note in sorted(said)}
+        return {target: found for target, found in newest.items() if found[0]}
+
     def history(self, galaxy: str) -> list[Event]:
         """Every event on one galaxy, oldest first."""
         return self._log.events("kind = ? AND target = ?", (GALAXY, galaxy))

@@ -26,12 +26,11 @@ RULES = "axe.run({resultTypes: ['violations']}).then((found) => found.violations
 SETTLING_S = PATIENCE_MS / 1000
 """How long colours may stay between two themes on a loaded machine."""
 READY = {
-    "trend": ".trend[data-painted]",
     "my_galaxy": ".drop-field",
     "labels": ".term:not([disabled])",
     "codebooks": ".strips[data-painted]",
     "emulator": ".samples[data-compared='16']",
-    "vocabulary": ".codes[data-painted]",
+    "vocabulary": ".tile-sheet[data-painted]",
     "deconvolution": ".strips[data-painted]",
     "scoreboard": ".score-group",
     "claims": ".card",

@@ -346,6 +346,8 @@ def test_another_model_moves_the_map_and_keeps_the_selection(atlas) -> None:
     lasso(atlas)
     chosen = number_selected(atlas)
     before = atlas.evaluate(TILES)
+    atlas.get_by_role("button", name="Clusters", exact=True).click()
+    atlas.get_by_role("button", name=re.compile("^Grouping")).click()
     atlas.get_by_label("Model", exact=True).click()
     atlas.get_by_role("menuitem", name="16 codes, modern, by index map").click()
     atlas.wait_for_function(f"before => ({TILES})()[1] !== before[1]", arg=before)
@@ -354,9 +356,9 @@ def test_another_model_moves_the_map_and_keeps_the_selection(atlas) -> None:
 
 def test_the_pages_are_reached_without_a_reload_and_by_address(atlas, open_page) -> None:
     atlas.evaluate("() => { window.stayed = true }")
-    atlas.get_by_role("link", name="Clusters").click()
-    atlas.wait_for_selector(".panel")
+    atlas.get_by_role("link", name="Find").click()
+    atlas.wait_for_selector(".search-form:not(.slim)")
     assert atlas.evaluate("() => window.stayed")
-    assert "page=clusters" in atlas.url
+    assert "page=find" in atlas.url
     atlas.get_by_role("link", name="Atlas").click()
     atlas.wait_for_function(f"() => Bokeh.index.find_one({MAP}).canvas_view.el.offsetWidth > 0")

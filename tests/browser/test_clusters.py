@@ -1,89 +1,115 @@
-"""The Clusters page in a browser: one selection, shown alike by histogram, gallery and map."""
+"""The list of clusters beside the map, in a browser."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from galaxy_explorer.bundle import load_bundle
 from galaxy_explorer.explorer.pictures.tiles import map_tiles
+from tests.browser.test_access import axe
 
 pytestmark = pytest.mark.browser
 
-HISTOGRAM = """() => {
-  for (const doc of Bokeh.documents) {
-    const bars = doc.get_model_by_name("ttypes"), rest = doc.get_model_by_name("no_t")
-    if (!bars) continue
-    const counts = Array.from(bars.data.count)
-    return [counts.reduce((a, b) => a + b, 0), Number(rest.data.text[0].replace(/,/g, ""))]
-  }
-}"""
 ASKED = "Bokeh.documents[0].get_model_by_name('asked')"
-DOTS = "() => Bokeh.documents[0].get_model_by_name('members').data.x.length"
+HEADS = "button.row-head"
 
 
 @pytest.fixture
 def clusters(open_page):
-    return open_page("clusters")
+    page = open_page()
+    page.get_by_role("button", name="Clusters", exact=True).click()
+    page.locator(".tile-sheet[data-painted]").wait_for()
+    return page
 
 
-def panel_counts(page) -> list[int]:
-    return [int(text.replace(",", "")) for text in page.locator(".panel-count").all_inner_texts()]
+def members(card) -> int:
+    return int(re.search(r"of ([\d,]+) have", card.inner_text())[1].replace(",", ""))
 
 
-def click_largest(page) -> int:
-    """Click the largest cluster; its number of members."""
-    counts = panel_counts(page)
-    largest = max(range(len(counts)), key=counts.__getitem__)
-    page.locator(".panel").nth(largest).click()
-    page.wait_for_selector(".panel[aria-pressed=true]")
-    return counts[largest]
-
-
-def wait_for_gallery(page, words: str) -> str:
-    heading = page.locator(".gallery-heading", has_text=words)
-    heading.wait_for()
-    return heading.inner_text()
-
-
-def test_64_clusters_are_shown_early_to_late(clusters):
-    assert clusters.locator(".panel").count() == 64
-    means = [
-        float(text.removeprefix("T ").replace("−", "-"))
-        for text in clusters.locator(".panel-foot span:last-child").all_inner_texts()
-        if text.startswith("T")
-    ]
+def test_clusters_run_from_early_to_late_each_with_pictures(clusters, small_app):
+    bundle = load_bundle(small_app["bundle"])
+    filled = [c for c in bundle.clusterings[bundle.manifest.default_clustering].clusters if c.count]
+    heads = clusters.locator(HEADS)
+    assert heads.count() == len(filled)
+    words = " ".join(heads.all_inner_texts()).replace("−", "-")
+    means = [float(mean) for mean in re.findall(r"mean T (-?[0-9.]+)", words)]
     assert means == sorted(means)
+    assert clusters.locator(".tile-row").first.locator(".tile").count() > 0
 
 
-def test_gallery_histogram_map_and_panel_agree_on_a_cluster(clusters):
-    members = click_largest(clusters)
-    words = wait_for_gallery(clusters, f"{members:,} galaxies, cluster")
-    shown = int(re.search(r"1–(\d+)", words)[1])
-    assert clusters.locator(".gallery-tile").count() == shown == min(members, 96)
-    bars, no_t = clusters.evaluate(HISTOGRAM)
-    assert bars + no_t == members
-    assert clusters.evaluate(DOTS) == members
-    rows = [tile.get_attribute("data-row") for tile in clusters.locator(".gallery-tile").all()]
-    assert len(set(rows)) == shown
+def test_a_card_selects_its_members_and_shift_adds(clusters):
+    heads = clusters.locator(HEADS)
+    heads.nth(1).click()
+    clusters.locator(f"{HEADS}[aria-pressed=true]").wait_for()
+    first, second = members(heads.nth(1)), members(heads.nth(2))
+    clusters.locator(".gallery-heading", has_text=f"{first:,} galaxies,").wait_for()
+    heads.nth(2).click(modifiers=["Shift"])
+    clusters.get_by_text(f"2 clusters, {first + second:,} galaxies").wait_for()
+    assert clusters.locator(f"{HEADS}[aria-pressed=true]").count() == 2
 
 
-def test_a_click_on_a_picture_opens_the_card_of_that_galaxy(clusters):
-    tile = clusters.locator(".gallery-tile").nth(3)
-    name = tile.get_attribute("data-caption").split(" · ")[0]
-    tile.click()
-    clusters.locator(".detail h3", has_text=re.compile(f"^{re.escape(name)}$")).wait_for()
-    assert tile.get_attribute("class") == "gallery-tile focused"
+def test_arrow_keys_walk_through_cards_and_enter_selects(clusters):
+    heads = clusters.locator(HEADS)
+    heads.first.focus()
+    clusters.keyboard.press("ArrowDown")
+    assert heads.nth(1).evaluate("node => node.getRootNode().activeElement === node")
+    clusters.keyboard.press("Enter")
+    number = heads.nth(1).get_attribute("data-row")
+    clusters.locator(f"{HEADS}[data-row='{number}'][aria-pressed=true]").wait_for()
 
 
-def test_pictures_have_names_and_a_caption(clusters):
-    tile = clusters.locator(".gallery-tile").first
+def test_a_picture_on_a_card_opens_that_galaxy(clusters):
+    tile = clusters.locator(".tile").nth(3)
+    name = tile.get_attribute("title").rsplit(",", 1)[0]
     assert tile.get_attribute("aria-label").startswith("Reconstruction by the model of ")
-    tile.hover()
-    caption = clusters.locator(".gallery-caption.shown")
-    assert caption.inner_text() == tile.get_attribute("data-caption")
+    tile.click()
+    clusters.locator("h3", has_text=re.compile(f"^{re.escape(name)}$")).first.wait_for()
+
+
+def test_all_histograms_take_the_place_of_the_map(clusters):
+    count = clusters.locator(HEADS).count()
+    clusters.get_by_role("button", name="All histograms", exact=True).click()
+    clusters.locator(".tile-body.beside").wait_for()
+    assert clusters.locator(HEADS).count() == count
+    assert clusters.locator(".tile-sheet").bounding_box()["width"] > 1000
+    clusters.locator(HEADS).nth(5).click()
+    clusters.locator(f"{HEADS}[aria-pressed=true]").wait_for()
+    clusters.get_by_role("button", name="Close the list").click()
+    clusters.locator(HEADS).first.wait_for(state="hidden")
+
+
+def test_axe_finds_nothing_in_the_list_and_in_all_histograms(clusters):
+    clusters.evaluate(Axe().axe_script)
+    clusters.locator(HEADS).first.click()
+    clusters.locator(f"{HEADS}[aria-pressed=true]").wait_for()
+    assert axe(clusters) == []
+    clusters.get_by_role("button", name="All histograms", exact=True).click()
+    clusters.locator(".tile-body.beside").wait_for()
+    assert axe(clusters) == []
+
+
+def test_a_cluster_is_given_a_name(clusters):
+    clusters.locator(HEADS).first.click()
+    clusters.get_by_role("button", name="Rename", exact=True).click()
+    clusters.get_by_label("Name of the cluster").fill("<i>smudges</i>")
+    clusters.get_by_label("Your name").fill("Anna")
+    clusters.get_by_role("button", name="Save", exact=True).click()
+    clusters.locator(".row-name", has_text="<i>smudges</i>").wait_for()
+    clusters.get_by_role("button", name="Rename", exact=True).click()
+    clusters.get_by_role("button", name="Name by the rule", exact=True).click()
+    clusters.locator(".row-name", has_text="smudges").wait_for(state="detached")
+
+
+def test_the_list_is_printed_as_a_vector(clusters):
+    with clusters.expect_download(timeout=120_000) as download:
+        clusters.get_by_role("button", name="Print as SVG").click()
+    assert Path(download.value.path()).read_text().count("<text") > 10
+    assert download.value.suggested_filename.endswith(".svg")
 
 
 def test_pages_hold_each_selected_galaxy_once(open_page, small_app):
@@ -92,10 +118,9 @@ def test_pages_hold_each_selected_galaxy_once(open_page, small_app):
     bundle = load_bundle(small_app["bundle"])
     galaxies = map_tiles(bundle, bundle.manifest.default_clustering)
     x = np.sort(galaxies.points[:, 0])
-    box = {"kind": "box", "xy": [0, 0, float(x[249:251].mean()), 1], "mode": "replace"}
+    box = {"kind": "box", "xy": [0, 0, float(x[119:121].mean()), 1], "mode": "replace"}
     page.evaluate(f"(box) => {{ {ASKED}.tags = [box] }}", box)
-    page.get_by_role("link", name="Clusters").click()
-    gallery = page.locator(".gallery:visible").filter(has_text="250 galaxies")
+    gallery = page.locator(".gallery:visible").filter(has_text="120 galaxies")
     where = gallery.locator(".gallery-where")
     seen: set[str] = set()
     for number in (1, 2, 3):
@@ -106,41 +131,16 @@ def test_pages_hold_each_selected_galaxy_once(open_page, small_app):
         seen.update(rows)
         tiles.first.focus()
         page.keyboard.press("PageDown")
-    assert seen == {str(row) for row in galaxies.order[galaxies.points[:, 0] <= x[249]]}
+    assert seen == {str(row) for row in galaxies.order[galaxies.points[:, 0] <= x[119]]}
     page.keyboard.press("Home")
     where.filter(has_text="page 1 of 3").wait_for()
 
 
-def test_arrow_keys_walk_through_clusters_and_enter_selects(clusters):
-    first = clusters.locator(".panel").first
-    first.focus()
-    clusters.keyboard.press("ArrowRight")
-    second = clusters.locator(".panel").nth(1)
-    assert second.evaluate("node => node.getRootNode().activeElement === node")
-    clusters.keyboard.press("Enter")
-    number = second.get_attribute("data-cluster")
-    clusters.locator(f".panel[data-cluster='{number}'][aria-pressed=true]").wait_for()
-
-
-def test_a_click_before_the_page_is_loaded_is_not_lost(open_page):
-    page = open_page("clusters", ready=".panel")
-    panel = page.locator(".panel").first
-    panel.evaluate("node => node.click()")  # does not wait until the page takes clicks
-    page.locator(".panel[aria-pressed=true]").wait_for()
-
-
-def test_order_and_scale_can_be_changed(clusters):
-    clusters.get_by_role("button", name="number", exact=True).click()
-    clusters.locator(".panel-id").first.filter(has_text=re.compile("^0$")).wait_for()
-    ids = clusters.locator(".panel-id").all_inner_texts()
-    assert ids == [str(number) for number in range(64)]
-
-
-def test_the_page_has_a_dark_and_a_light_side(clusters):
+def test_the_list_has_a_dark_and_a_light_side(clusters):
     colour = "node => getComputedStyle(node).color"
-    panel = clusters.locator(".panel-id").first
-    before = panel.evaluate(colour)
+    head = clusters.locator(".row-name").first
+    before = head.evaluate(colour)
     clusters.get_by_label("Toggle theme").click()
     clusters.wait_for_function(
-        f"([node, before]) => ({colour})(node) !== before", arg=[panel.element_handle(), before]
+        f"([node, before]) => ({colour})(node) !== before", arg=[head.element_handle(), before]
     )

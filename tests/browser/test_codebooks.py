@@ -28,8 +28,8 @@ def choose(page, side: str, words: str) -> None:
 
 
 def test_pictures_figures_and_clusters_are_there(codebooks):
-    assert codebooks.locator(".strips .strip-line").count() == 3
-    assert codebooks.locator(".strip-figure", has_text="MSE").count() >= 3
+    assert codebooks.locator(".strips th[scope=row]").count() == 3
+    assert codebooks.locator(".tile-foot", has_text="MSE").count() >= 3
     assert codebooks.locator(".panels").count() == 2
     assert codebooks.locator(".panel").count() == 128
     codebooks.get_by_text(re.compile("Agreement of left and right: ARI [−-]?[0-9.]+")).wait_for()
@@ -54,10 +54,10 @@ def test_any_galaxies_are_shown_by_any_models(codebooks):
     field.fill("galaxy-0004, NGC 9, galaxy-9999")
     field.press("Enter")
     codebooks.get_by_text("Not in this survey: galaxy-9999.").wait_for()
-    codebooks.locator(".strips[data-galaxies='2']").wait_for()
+    codebooks.locator(".strips[data-columns='2']").wait_for()
     codebooks.locator(".MuiChip-root").first.locator("svg").click()
-    codebooks.locator(".strips .strip-line").nth(2).wait_for(state="detached")
-    assert codebooks.locator(".strips .strip-line").count() == 2
+    codebooks.locator(".strips th[scope=row]").nth(2).wait_for(state="detached")
+    assert codebooks.locator(".strips th[scope=row]").count() == 2
 
 
 def test_the_tradeoff_switches_between_two_distinctions(codebooks):
@@ -72,7 +72,7 @@ def test_a_cell_selects_as_many_galaxies_as_it_says(codebooks):
     words = f"cluster {left} on the left, {right} on the right"
     codebooks.get_by_text(f"{count} selected").wait_for()
     assert codebooks.get_by_text(words).count() >= 1
-    shown = codebooks.locator(".strips").get_attribute("data-galaxies")
+    shown = codebooks.locator(".strips").get_attribute("data-columns")
     assert 0 < int(shown) <= 10
 
 

@@ -15,16 +15,17 @@ def address(hst_address):
 
 def test_galaxies_are_deconvolved_page_by_page(open_page):
     page = open_page("deconvolution", ".strips[data-painted]")
-    lines = page.locator(".strip-line")
+    lines = page.locator(".strips th[scope=row]")
     lines.filter(has_text="Truth").wait_for()
     assert lines.count() == 6
-    assert page.locator(".strip-figure", has_text="χ²").count() == 20
-    first = page.locator(".strip-name").first.text_content()
+    assert page.locator(".tile-foot", has_text="χ²").count() == 20
+    first = page.locator(".tile-column").first.text_content()
     page.get_by_text("Radial profile of").wait_for()
-    page.locator(".strip-tile").nth(2).click()
-    second = page.locator(".strip-tile").nth(2).get_attribute("title")
+    page.locator(".strips .tile").nth(2).click()
+    title = page.locator(".strips .tile").nth(2).get_attribute("title")
+    second = title.removeprefix("Original of ")
     page.get_by_text(f"Radial profile of {second}").wait_for()
     page.get_by_role("button", name="Next").click()
-    page.locator(".strips[data-galaxies='2']").wait_for()
-    assert page.locator(".strip-name").first.text_content() != first
+    page.locator(".strips[data-columns='2']").wait_for()
+    assert page.locator(".tile-column").first.text_content() != first
     page.locator(".deconvolution-figures td").first.wait_for()

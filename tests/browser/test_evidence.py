@@ -72,19 +72,18 @@ def test_claims_can_be_chosen_by_verdict_and_taken_away(open_page):
 
 
 def test_the_merger_tree_is_cut_by_dragging_and_by_keys(open_page):
-    page = open_page("clusters")
-    page.get_by_role("button", name="merger tree", exact=True).click()
+    page = open_page("merger")
     tree = page.locator(".merger")
     page.locator(".merger[data-k='8']").wait_for()
     page.locator(".merger-cut").focus()
     page.keyboard.press("ArrowDown")
     page.locator(".merger[data-k='9']").wait_for()
-    page.locator(".panel:visible").nth(8).wait_for()
+    page.locator(".tile-row:visible").nth(8).wait_for()
     box = tree.bounding_box()
     page.mouse.move(box["x"] + 40, box["y"] + box["height"] - 3)
     page.mouse.down()
     page.mouse.up()
     page.locator(".merger[data-k='16']").wait_for()
-    page.locator(".panel:visible").nth(15).wait_for()
-    page.locator(".panel:visible").first.click()
+    page.locator(".tile-row:visible").nth(15).wait_for()
+    page.locator("button.row-head:visible").first.click()
     page.get_by_text("group 0 of the merger tree cut into 16").first.wait_for()

@@ -190,10 +190,11 @@ def test_two_annotators_disagree_see_it_and_export_it(desk, name, browser, addre
 
 
 def test_a_selection_is_labelled_after_a_question_that_states_the_number(open_page, name, stored):
-    page = open_page("clusters")
-    page.locator(".panel").first.click()
-    page.locator(".panel[aria-pressed=true]").wait_for()
-    count = page.locator(".panel-count").first.inner_text()
+    page = open_page()
+    page.get_by_role("button", name="Clusters", exact=True).click()
+    page.locator("button.row-head").first.click()
+    chosen = page.locator("button.row-head[aria-pressed=true]")
+    count = re.search(r"of ([\d,]+) have", chosen.inner_text())[1]
     page.get_by_role("link", name="Labels").click()
     begin(page, name)
     page.get_by_role("button", name="Label many at once").click()

@@ -131,9 +131,10 @@ def test_galaxies_that_have_a_label_keep_it(grid, name, log):
 
 
 def test_a_cluster_is_opened_as_a_grid(open_page, name):
-    page = open_page("clusters")
-    page.locator(".panel").first.click()
-    page.locator(".panel[aria-pressed=true]").wait_for()
+    page = open_page()
+    page.get_by_role("button", name="Clusters", exact=True).click()
+    page.locator("button.row-head").first.click()
+    page.locator("button.row-head[aria-pressed=true]").wait_for()
     page.get_by_role("button", name="Label these").last.click()
     begin(page, name)
     assert page.locator(".desk").get_attribute("data-way") == "grid"

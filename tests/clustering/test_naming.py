@@ -110,6 +110,15 @@ def test_all_names_differ_and_do_not_depend_on_the_order_of_galaxies(seed: int) 
     assert again == found
 
 
+def test_namesakes_that_differ_by_little_are_told_so():
+    rare = [["spiral"] * 190 + ["edge_on"] * 10, ["spiral"] * 199 + ["round"]]
+    found = named(catalogue(class_=rare))
+    assert [one.name for one in found] == ["spirals, with slightly more edge-on discs", "spirals"]
+    (share,) = found[0].evidence[1:]
+    assert share.among == "clusters of that name"
+    assert share.low > share.others
+
+
 def test_clusters_alike_are_numbered():
     assert [one.name for one in named(catalogue(class_=[["spiral"]] * 3))] == [
         "spirals (1)", "spirals (2)", "spirals (3)",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 import msgspec
@@ -12,11 +13,25 @@ from PIL import Image
 
 from galaxy_explorer.clustering.naming import ClusterName, WordEvidence
 from galaxy_explorer.clustering.summary import COLUMNS, ENOUGH_TTYPES, MIN_KNOWN, representative
+from galaxy_explorer.explorer import search
 from galaxy_explorer.explorer.plots.palette import UNKNOWN_COLOUR
 from galaxy_explorer.explorer.plots.print import DPI, TrendColumn, trend_figure
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.explorer.widgets import cluster_names
 from galaxy_explorer.explorer.widgets.cluster_headings import cluster_heading
 from galaxy_explorer.explorer.widgets.cluster_list import MULTIPLES, PICTURES, ClusterList
+from galaxy_explorer.explorer.widgets.cluster_names import given_names
+from galaxy_explorer.labels.log import Provenance
+from galaxy_explorer.labels.store import LabelStore
+
+
+@pytest.fixture(autouse=True)
+def store(bundle, tmp_path, monkeypatch) -> Iterator[LabelStore]:
+    """A label log of this test's own."""
+    opened = LabelStore(tmp_path / "labels.db", Provenance(bundle.hash, "m", "0.1.0"))
+    monkeypatch.setattr(search, "label_store", lambda _: opened)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
@@ -151,6 +166,7 @@ def test_a_list_that_is_closed_draws_nothing(state, context):
     closed = ClusterList(state, context)
     assert not closed.view.visible
     assert closed.sheet.sheet is None
+    assert closed.sheet.rows == []
     closed.open = True
     assert closed.view.visible
     assert closed.sheet.sheet is not None
@@ -162,6 +178,51 @@ def test_colours_follow_mean_t_where_it_is_known(listed):
         if cluster.count:
             grey = cards(listed)[cluster.id]["colour"] == UNKNOWN_COLOUR
             assert grey == (cluster.n_ttype < MIN_KNOWN)
+
+
+def give(listed: ClusterList, name: str, annotator: str = "Anna") -> None:
+    listed.naming.name.value, listed.naming.annotator.value = name, annotator
+    asyncio.run(listed.naming._save(None))
+
+
+def test_a_name_that_is_given_holds_for_everybody_until_it_is_taken_back(listed, state, context):
+    number = largest(listed)
+    rule = listed.names[number].name
+    listed.choose(number)
+    assert listed.naming.name.value == rule
+    give(listed, "blue diffuse spirals")
+    assert cards(listed)[number]["title"] == "blue diffuse spirals"
+    assert state.selection_label == "blue diffuse spirals"
+    assert f"Named so by Anna; by the rule: {rule}" in listed.about.object
+    assert listed.renamed == 1
+    other = ClusterList(ExplorerState(state.bundle), context, open=True)
+    assert cards(other)[number]["title"] == "blue diffuse spirals"
+    give(listed, "")
+    assert cards(listed)[number]["title"] == rule
+
+
+def test_of_two_who_name_a_cluster_the_last_one_holds(listed, store):
+    number = largest(listed)
+    listed.choose(number)
+    give(listed, "first")
+    give(listed, "second", "Ben")
+    give(listed, "third")
+    assert listed.names[number].name == "third"
+    store.undo("Anna", "u1")
+    assert given_names(listed.state.bundle, listed.state.clustering)[number] == ("second", "Ben")
+
+
+@pytest.mark.parametrize("annotator", ["Anna", ""])
+def test_a_name_that_another_cluster_has_or_nobody_gives_is_refused(
+    listed, store, monkeypatch, annotator
+):
+    said = []
+    monkeypatch.setattr(cluster_names, "notify", lambda words, **_: said.append(words))
+    listed.choose(largest(listed))
+    taken = listed.names[largest(listed, 1)].name.upper()
+    give(listed, taken if annotator else "a new name", annotator)
+    assert len(said) == 1
+    assert store.events() == []
 
 
 def test_names_cannot_bring_html_in():
@@ -206,7 +267,7 @@ def test_galaxies_seen_twice_are_told_before_and_after_alignment(state, context)
     clusterings = {**state.bundle.manifest.clusterings, key: entry}
     manifest = msgspec.structs.replace(state.bundle.manifest, clusterings=clusterings)
     told = ExplorerState(replace(state.bundle, manifest=manifest))
-    listed = ClusterList(told, context)
+    listed = ClusterList(told, context, open=True)
     assert listed.twice.visible
     cells = re.findall("<td>(.*?)</td>", listed.twice.object.replace("\xa0", " "))
     assert cells == [

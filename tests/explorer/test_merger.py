@@ -17,6 +17,11 @@ from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.cluster_list import ClusterList
 
 
+@pytest.fixture(autouse=True)
+def no_labels(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("GALAXY_EXPLORER_LABELS", str(tmp_path / "labels.db"))
+
+
 @pytest.fixture
 def state(evaluated) -> ExplorerState:
     return ExplorerState(evaluated)
@@ -79,7 +84,7 @@ def test_the_tree_is_offered_only_where_there_is_one(state, evaluated, context):
 
 
 def test_clusters_that_do_not_come_back_are_marked(state, evaluated, context):
-    listed = ClusterList(state, context)
+    listed = ClusterList(state, context, open=True)
     jaccard = evaluated.evaluation.jaccard(state.clustering)
     for card in listed.sheet.rows:
         assert card["unstable"] == (jaccard[card["id"]] < 0.5)
@@ -90,6 +95,6 @@ def test_clusters_that_do_not_come_back_are_marked(state, evaluated, context):
 
 
 def test_without_an_evaluation_no_cluster_is_marked(bundle, context):
-    listed = ClusterList(ExplorerState(bundle), context)
+    listed = ClusterList(ExplorerState(bundle), context, open=True)
     assert not any(card["unstable"] for card in listed.sheet.rows)
     assert "not stable" not in listed.key.object

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from importlib import import_module
 
 import panel as pn
@@ -23,3 +24,21 @@ def test_the_landing_page_is_made_by_its_entry(state, context):
     page = PAGES["atlas"].make(state, context)
     assert page.state is state
     assert page.stamps is context.stamps
+
+
+def test_a_page_that_has_nothing_to_show_is_not_offered(context, monkeypatch) -> None:
+    offered = set(registry.offered_pages(context))
+    assert {"atlas", "labels", "my_galaxy", "codebooks", "vocabulary"} <= offered
+    assert not {"deconvolution", "scoreboard", "claims"} & offered  # no PSF model, no evaluation
+    bundle = context.bundle
+    first = dict([next(iter(bundle.models.items()))])
+    alone = replace(context, bundle=replace(bundle, models=first, priors={}))
+    assert not {"codebooks", "emulator"} & set(registry.offered_pages(alone))
+
+
+def test_the_pages_that_everybody_needs_are_not_behind_the_map() -> None:
+    assert [name for name, page in PAGES.items() if not page.behind] == [
+        "atlas", "labels", "emulator", "my_galaxy",
+    ]  # fmt: skip
+    titles = [page.title for page in PAGES.values()]
+    assert len(set(titles)) == len(titles)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from galaxy_explorer.explorer.brushing import Brush, BrushSet, parse_brushes
 from galaxy_explorer.explorer.links import MAX_LINK, SelectionStore, link_query, restore
+from galaxy_explorer.explorer.pages.registry import FORMER as FORMER_PAGES
+from galaxy_explorer.explorer.pages.registry import PAGES
 from galaxy_explorer.explorer.state import ExplorerState
 
 WORDS = (
@@ -67,6 +69,35 @@ def test_of_brushes_too_long_for_a_link_the_galaxies_are_named(bundle, state, se
     fresh = ExplorerState(bundle)
     assert restore(fresh, asked, selections) == []
     np.testing.assert_array_equal(fresh.selection, state.selection)
+
+
+def test_tab_drawer_and_words_of_pages_are_in_the_address(bundle, state, selections) -> None:
+    state.select([4, 2], "two")
+    state.focus = 4
+    state.tab, state.drawer = "selection", "closed"
+    state.page_words = {"T": "−3.0", "seed": "7"}
+    query = link_query(state, "emulator", selections)
+    fresh = ExplorerState(bundle)
+    assert restore(fresh, dict(parse_qsl(query)), selections) == []
+    assert (fresh.focus, fresh.tab, fresh.drawer) == (4, "selection", "closed")
+    assert fresh.page_words == state.page_words
+    assert link_query(fresh, "emulator", selections) == query
+
+
+def test_a_galaxy_in_a_link_opens_its_card(bundle, selections) -> None:
+    fresh = ExplorerState(bundle)
+    assert restore(fresh, {"page": "atlas", "galaxy": "galaxy-0012"}, selections) == []
+    assert (fresh.focus, fresh.tab, fresh.drawer) == (12, "galaxy", "open")
+
+
+def test_links_of_before_are_understood(bundle, selections) -> None:
+    fresh = ExplorerState(bundle)
+    assert restore(fresh, {"colour": "cluster_ttype"}, selections) == []
+    assert fresh.colour_by == "ttype"
+    for page, (now, words) in FORMER_PAGES.items():
+        assert page not in PAGES
+        assert now in PAGES
+        assert restore(ExplorerState(bundle), {"page": page, **words}, selections) == []
 
 
 @given(words=st.dictionaries(st.sampled_from(WORDS), st.text(max_size=60)))

@@ -118,16 +118,20 @@ def page(state, stamps, context, monkeypatch) -> VocabularyPage:
 def test_all_codes_are_shown_the_most_used_first(page, bundle):
     page.model = "k16-modern-8x8"
     use = np.bincount(bundle.codes(page.model).ravel(), minlength=16)
-    shown = [code["id"] for code in page.grid.codes]
+    shown = [code["id"] for code in page.grid.rows[0]["tiles"]]
     assert sorted(shown) == list(range(16))
     assert list(use[shown]) == sorted(use, reverse=True)
-    assert page.grid.chosen == shown[0]
+    assert page.grid.chosen == [shown[0]]
 
 
 def test_a_code_shows_where_it_appears(page, bundle):
     page.model = "k16-modern-8x8"
-    page.grid._handle_msg({"code": 5})
-    assert page.code == page.grid.chosen == page.code_map.chosen == 5
+    page.grid._handle_msg({"tile": 5})
+    assert page.code == page.code_map.chosen == 5
+    assert page.grid.chosen == [5]
+    page.code_map._handle_msg({"code": 6})
+    assert page.code == 6
+    page.grid._handle_msg({"tile": 5})
     assert "Code 5 of 16" in page.heading.object
     codes = bundle.codes(page.model)
     rows = [tile[0] for tile in page.users.tiles]
@@ -152,5 +156,5 @@ def test_models_without_a_codebook_are_not_offered(page):
 def test_numbers_outside_the_codebook_are_ignored(page):
     before = page.code
     for code in (-1, 512, "1", None):
-        page.grid._handle_msg({"code": code})
+        page.grid._handle_msg({"tile": code})
     assert page.code == before

@@ -1,58 +1,27 @@
 // The same galaxies in rows of pictures: original, reconstructions, residuals, with a figure below.
 
+function stripOf(line, galaxies) {
+  const tiles = galaxies.map((galaxy, place) => ({
+    id: galaxy.row,
+    words: `${line.words} of ${galaxy.words}`,
+    place: line.first + place,
+    foot: line.figures[place] ? [[line.figures[place], line.best[place]]] : null,
+  }))
+  return {title: line.label, notes: line.note ? [line.note] : [], tiles}
+}
+
 export function render({model}) {
-  const sheet = {}
-  const table = element("table", "strips")
-  const caption = element("caption", "")
-  table.append(caption)
-
-  const cell = (row, line, place, address) => {
-    const data = element("td", "")
-    if (line.pictures) {
-      const button = element("button", "strip-tile")
-      button.setAttribute("aria-label", `${line.words} of ${row.words}`)
-      button.title = row.words
-      button.addEventListener("click", () => model.send_msg({focus: row.row}))
-      showTile(button, address, line.first + place, model.sheet_columns, model.sheet_rows)
-      data.append(button)
-    }
-    const figure = line.figures[place]
-    if (figure)
-      data.append(element("div", `strip-figure ${line.best[place] ? "best" : ""}`, figure))
-    return data
-  }
-
-  const draw = async () => {
-    const address = sheetAddress(sheet, model.sheet, model.sheet_format)
-    await decoded(address)
-    if (address !== sheet.address) return
-    const body = element("tbody", "")
-    const top = element("tr", "")
-    top.append(element("td", ""))
-    for (const row of model.galaxies) {
-      const head = element("th", "strip-name", row.name)
-      head.scope = "col"
-      head.append(element("div", "strip-type", row.type))
-      top.append(head)
-    }
-    body.append(top)
-    for (const line of model.lines) {
-      const tr = element("tr", "")
-      const head = element("th", "strip-line", line.label)
-      head.scope = "row"
-      if (line.note) head.append(element("div", "strip-note", line.note))
-      tr.append(head, ...model.galaxies.map((row, place) => cell(row, line, place, address)))
-      body.append(tr)
-    }
-    table.querySelector("tbody")?.remove()
-    table.append(body)
-    caption.textContent = model.heading
-    letGo(sheet)
-    table.dataset.galaxies = model.galaxies.length
-    tellPainted(table, model)
-  }
-
-  drawOnChange(model, ["sheet", "galaxies", "lines", "heading", "stamp"], draw)
-  draw()
-  return table
+  const look = () => ({
+    sheet_columns: model.sheet_columns,
+    sheet_rows: model.sheet_rows,
+    columns: model.galaxies.map(({name, type}) => ({name, note: type})),
+    rows: model.lines.map((line) => stripOf(line, model.galaxies)),
+    heading: model.heading,
+    label: "Galaxies side by side",
+  })
+  const root = tileSheet(model, ["galaxies", "lines"], look, ({tile}) =>
+    model.send_msg({focus: tile}),
+  )
+  root.classList.add("strips")
+  return root
 }

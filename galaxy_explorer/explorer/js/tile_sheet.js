@@ -1,5 +1,5 @@
 // Tiles cut from one sheet of pictures, in rows that may have a heading: one below the other, side
-// by side, or as a table where columns have headings. Reports {tile: number} and {row: number, add}.
+// by side, or as a table where columns have headings. What rows and tiles are: `TileSheet`.
 
 function makeHeading(row) {
   const named = row.id !== undefined
@@ -32,13 +32,13 @@ function makeHeading(row) {
   return head
 }
 
-function makeTile(model, tile, address) {
+function makeTile(view, tile, address) {
   const button = element("button", "tile")
   button.dataset.tile = tile.id
   button.title = tile.words
-  button.setAttribute("aria-label", `${model.pictures_words} ${tile.words}`.trim())
-  const picture = element("span", `tile-picture ${model.framed ? "middle" : ""}`)
-  showTile(picture, address, tile.place, model.sheet_columns, model.sheet_rows)
+  button.setAttribute("aria-label", `${view.pictures_words || ""} ${tile.words}`.trim())
+  const picture = element("span", `tile-picture ${view.framed ? "middle" : ""}`)
+  showTile(picture, address, tile.place, view.sheet_columns, view.sheet_rows)
   button.append(picture)
   if (tile.colour) {
     const bar = element("span", "tile-bar")
@@ -54,24 +54,24 @@ function makeTile(model, tile, address) {
 }
 
 // The rows as a table, where columns have headings too.
-function makeTable(model, address) {
+function makeTable(view, address) {
   const table = element("table", "tile-table")
   const top = element("tr")
-  const heads = model.columns.map(({name, note}) => {
+  const heads = view.columns.map(({name, note}) => {
     const head = element("th", "tile-column", name)
     head.scope = "col"
     if (note) head.append(element("div", "", note))
     return head
   })
   top.append(element("td"), ...heads)
-  const lines = model.rows.map((row) => {
+  const lines = view.rows.map((row) => {
     const line = element("tr")
     const head = element("th")
     head.scope = "row"
     head.append(makeHeading(row))
     const cells = row.tiles.map((tile) => {
       const cell = element("td")
-      if (tile) cell.append(makeTile(model, tile, address))
+      if (tile) cell.append(makeTile(view, tile, address))
       return cell
     })
     line.append(head, ...cells)
@@ -81,19 +81,22 @@ function makeTable(model, address) {
   return table
 }
 
-function makeRow(model, row, address) {
+function makeRow(view, row, address) {
   const box = element("div", `tile-row ${row.title ? "titled" : ""}`)
   if (row.title) box.append(makeHeading(row))
   if (row.tiles.length) {
     const line = element("div", "tile-line")
     line.style.setProperty("--count", row.tiles.length)
-    line.append(...row.tiles.map((tile) => makeTile(model, tile, address)))
+    line.append(...row.tiles.map((tile) => makeTile(view, tile, address)))
     box.append(line)
   }
   return box
 }
 
-export function render({model}) {
+// The sheet of a model: `look` gives what is shown of it, whenever one of `names` has changed;
+// `report` gets {tile: number} or {row: number, add: whether shift is held}; `marks` names the lists
+// of the numbers of tiles and rows that are marked.
+function tileSheet(model, names, look, report, marks = {}) {
   const sheet = {}
   const root = element("section", "tile-sheet")
   const heading = element("div", "gallery-heading")
@@ -101,13 +104,14 @@ export function render({model}) {
   const body = element("div", "tile-body")
   body.setAttribute("role", "group")
   root.append(heading, body)
-  const kinds = {tile: "chosen", row: "chosen_rows"}
+  const kinds = ["tile", "row"]
   const buttons = (kind) => [...body.querySelectorAll(`button[data-${kind}]`)]
 
   const mark = () => {
-    for (const [kind, name] of Object.entries(kinds)) {
+    for (const kind of kinds) {
       const all = buttons(kind)
-      const chosen = all.filter((one) => model[name].includes(Number(one.dataset[kind])))
+      const numbers = marks[kind] ? model[marks[kind]] : []
+      const chosen = all.filter((one) => numbers.includes(Number(one.dataset[kind])))
       for (const one of all) {
         one.setAttribute("aria-pressed", chosen.includes(one))
         one.tabIndex = one === (chosen[0] || all[0]) ? 0 : -1
@@ -121,20 +125,22 @@ export function render({model}) {
     const address = sheetAddress(sheet, model.sheet, model.sheet_format)
     await decoded(address)
     if (mine !== turn) return
+    const view = look()
     const held = {...body.getRootNode().activeElement?.dataset}
-    body.setAttribute("aria-label", model.label)
-    root.style.setProperty("--tile", `${model.tile_width}px`)
-    root.style.setProperty("--row", `${model.row_width}px`)
-    body.className = `tile-body ${model.row_width ? "beside" : ""}`
+    body.setAttribute("aria-label", view.label)
+    root.style.setProperty("--tile", `${view.tile_width}px`)
+    root.style.setProperty("--row", `${view.row_width}px`)
+    body.className = `tile-body ${view.row_width ? "beside" : ""}`
     body.replaceChildren(
-      ...(model.columns.length
-        ? [makeTable(model, address)]
-        : model.rows.map((row) => makeRow(model, row, address))),
+      ...(view.columns.length
+        ? [makeTable(view, address)]
+        : view.rows.map((row) => makeRow(view, row, address))),
     )
-    heading.textContent = model.heading
-    heading.hidden = !model.heading
+    heading.textContent = view.heading
+    heading.hidden = !view.heading
+    root.dataset.columns = view.columns.length
     mark()
-    for (const kind of Object.keys(kinds)) {
+    for (const kind of kinds) {
       if (held[kind] !== undefined) body.querySelector(`[data-${kind}="${held[kind]}"]`)?.focus()
     }
     letGo(sheet)
@@ -143,20 +149,16 @@ export function render({model}) {
 
   body.addEventListener("click", (event) => {
     const {tile, row} = event.target.closest("button")?.dataset || {}
-    if (tile !== undefined) model.send_msg({tile: Number(tile)})
-    if (row !== undefined) model.send_msg({row: Number(row), add: event.shiftKey})
+    if (tile !== undefined) report({tile: Number(tile)})
+    if (row !== undefined) report({row: Number(row), add: event.shiftKey})
   })
   body.addEventListener("keydown", (event) => {
-    for (const kind of Object.keys(kinds)) {
+    for (const kind of kinds) {
       if (moveInside(event, buttons(kind))) return
     }
   })
-  drawOnChange(
-    model,
-    ["sheet", "columns", "rows", "heading", "label", "framed", "tile_width", "row_width", "stamp"],
-    draw,
-  )
-  for (const name of Object.values(kinds)) model.on(name, mark)
+  drawOnChange(model, ["sheet", "heading", "stamp", ...names], draw)
+  for (const name of Object.values(marks)) model.on(name, mark)
   freeWhenRemoved(model, sheet)
   draw()
   return root

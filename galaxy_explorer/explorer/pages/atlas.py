@@ -36,7 +36,10 @@ from galaxy_explorer.explorer.wording import format_bands
 DRAWN = ("Galaxies", "Dots")
 OVER: dict[str, Any] = {
     "icon_size": "1.1em", "size": "small", "margin": 0,
-    "sx": {"textTransform": "none", "py": "3px", "px": "9px", "gap": "5px", "backgroundColor": "background.paper"},
+    "sx": {
+        "textTransform": "none", "padding": "3px 9px", "gap": "5px",
+        "backgroundColor": "background.paper",
+    },
 }  # fmt: skip
 """Looks of the buttons over the map."""
 CLUSTERS = {"list": LIST, "histograms": MULTIPLES}

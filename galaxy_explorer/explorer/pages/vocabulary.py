@@ -46,8 +46,9 @@ from galaxy_explorer.explorer.plots.ttype_histogram import (
     update_t_histogram,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
-from galaxy_explorer.explorer.widgets.components import CodeGrid, CodeMap, HtmlPane, PictureSheet
+from galaxy_explorer.explorer.widgets.components import CodeMap, HtmlPane, PictureSheet
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, SOURCE_WORDS
+from galaxy_explorer.explorer.widgets.tile_sheet import TileSheet
 from galaxy_explorer.explorer.wording import format_model, format_ttype
 from galaxy_explorer.models.registry import AUTOENCODERS
 
@@ -148,7 +149,9 @@ class VocabularyPage(pn.viewable.Viewer):
         self.param["model"].objects = names
         asked = state.bundle.clusterings[state.clustering].model
         self.model = asked if asked in names else names[0]
-        self.grid = CodeGrid(self._on_code, sheet_columns=SHEET_COLUMNS)
+        self.grid = TileSheet(
+            self._on_tile, sheet_columns=SHEET_COLUMNS, label="Codes of the codebook"
+        )
         self.users = PictureSheet(self.on_user, tile_width=84, heading="")
         self.code_map = CodeMap(self._on_code, margin=0)
         self.heading = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
@@ -185,8 +188,13 @@ class VocabularyPage(pn.viewable.Viewer):
         for task in self.tasks:
             task.ask()
 
+    def _on_tile(self, message: dict[str, Any]) -> None:
+        self._choose(message.get("tile"))
+
     def _on_code(self, message: dict[str, Any]) -> None:
-        code = message.get("code")
+        self._choose(message.get("code"))
+
+    def _choose(self, code: object) -> None:
         config = self.state.bundle.models[self.model].config
         if isinstance(code, int) and 0 <= code < config["num_embeddings"]:
             self.code = code
@@ -221,7 +229,10 @@ class VocabularyPage(pn.viewable.Viewer):
         return {
             "sheet": encode_sheet(rendered, SHEET_COLUMNS, kind),
             "sheet_format": f"image/{kind.lower()}",
-            "codes": [code_values(book, int(code)) for code in codes],
+            "sheet_rows": -(-len(codes) // SHEET_COLUMNS),
+            "rows": [
+                {"tiles": [code_values(book, int(code), at) for at, code in enumerate(codes)]}
+            ],
             "framed": drawn == "surroundings",
             "tile_width": 88 if len(codes) <= 64 else 56,
             "heading": f"{CAPTIONS[drawn].format(pictures=source)} Below: the code's number, its"
@@ -268,7 +279,7 @@ class VocabularyPage(pn.viewable.Viewer):
         self._show_types(*content["histogram"])
         self.heading.object = content["heading"]
         self.users.param.update(**content["users"], sheet_columns=12, stamp=self.tasks[1].number)
-        self.grid.chosen = self.code_map.chosen = content["code"]
+        self.grid.chosen, self.code_map.chosen = [content["code"]], content["code"]
 
     def _show_types(self, counts: NDArray[np.int64], no_t: int) -> None:
         everyone = self.state.ttype_histogram(np.arange(len(self.state.bundle)))[0]
@@ -354,14 +365,17 @@ class VocabularyPage(pn.viewable.Viewer):
         return pn.Row(left, right, sizing_mode="stretch_width", margin=8)
 
 
-def code_values(book: Codebook, code: int) -> dict[str, Any]:
-    """A code below its picture: share, colour of its mean T, words."""
+def code_values(book: Codebook, code: int, place: int) -> dict[str, Any]:
+    """A code as a tile: its place in the sheet, number and share, colour of its mean T, words."""
     share, mean = 100 * book.use.share[code], float(book.use.ttype_mean[code])
     note = f"{share:.1f} %" if share >= 1 else f"{share:.2f} %"
     words = f"Code {code}: {note} of all places, in {book.use.galaxies[code]:,} galaxies"
     if not np.isnan(mean):
         words += f", mean T {format_number(mean)}"
-    return {"id": code, "note": note, "colour": type_colour(mean), "words": words}
+    foot = [[str(code), True], [note, False]]
+    return {
+        "id": code, "place": place, "words": words, "colour": type_colour(mean), "foot": foot,
+    }  # fmt: skip
 
 
 def code_html(book: Codebook, code: int, n: int, mean_t: float) -> Html:

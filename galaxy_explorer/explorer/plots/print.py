@@ -1,4 +1,4 @@
-"""Figures for print: the map, Hubble types, the Trend page. PNG at 300 dpi, SVG or PDF.
+"""Figures for print: the map, Hubble types, the list of clusters. PNG at 300 dpi, SVG or PDF.
 
 In SVG and PDF text, bars and the selected galaxies are vectors. matplotlib is imported when a
 figure is asked for.

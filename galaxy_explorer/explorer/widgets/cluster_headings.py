@@ -69,10 +69,13 @@ def hint(words: str, explanation: str) -> Html:
     return render("parts.hint", words=words, explanation=explanation)
 
 
-def type_key(clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None] = ()) -> Html:
+def type_key(
+    clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None] = (), top: str = ""
+) -> Html:
     """Key of the small multiples and the number of clusters of each kind, as HTML.
 
     jaccard: how well each cluster comes back in bootstraps; empty where that was not measured.
+    top: what the full height of a panel is.
     """
     clusters = list(clusters)
     kinds = Counter(cluster.kind for cluster in clusters if cluster.count)
@@ -82,7 +85,7 @@ def type_key(clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None]
     parts += [f"{empty} empty"] * bool(empty)
     dotted = sum(value is not None and value < STABLE for value in jaccard)
     return render(
-        "parts.type_key", type_rule=TYPE_RULE,
+        "parts.type_key", bars=f"bars: T, to {top}" if top else "bars: T", type_rule=TYPE_RULE,
         order=ORDER_COLOURS, order_rule=ORDER_RULE,
         kinds=" · ".join(parts), kind_rule=KIND_RULE,
         dotted=f"dotted: {dotted} not stable" if dotted else "", dotted_rule=JACCARD_RULE,
@@ -90,12 +93,17 @@ def type_key(clusters: Iterable[ClusterSummary], jaccard: Sequence[float | None]
 
 
 def cluster_heading(
-    cluster: ClusterSummary, name: ClusterName, colour: str, jaccard: float | None = None
+    cluster: ClusterSummary,
+    name: ClusterName,
+    colour: str,
+    jaccard: float | None = None,
+    *,
+    by: str = "",
 ) -> Html:
     """One cluster in a heading, a line of figures and what its name rests on, as HTML.
 
     colour: of the cluster. jaccard: how well it comes back in bootstraps, None where that was not
-    measured.
+    measured. by: who gave the name, where somebody did.
     """
     n, known = cluster.count, cluster.n_ttype
     figures = [
@@ -112,7 +120,7 @@ def cluster_heading(
         figures.append(hint(f"Jaccard {jaccard:.2f}", JACCARD_RULE))
     return render(
         "parts.cluster", colour=colour, name=name.name, name_rule=NAME_RULE,
-        figures=figures, evidence=name.sentences,
+        figures=figures, by=by, evidence=name.sentences,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ printed; the small multiples are Figs. 13 and 14.
 
 from __future__ import annotations
 
+import asyncio
 import textwrap
 from collections.abc import Callable
 from functools import partial
@@ -31,6 +32,12 @@ from galaxy_explorer.explorer.widgets.cluster_headings import (
     seen_twice,
     several_clusters,
     type_key,
+)
+from galaxy_explorer.explorer.widgets.cluster_names import (
+    ClusterNaming,
+    given_names,
+    name_cluster,
+    shown_names,
 )
 from galaxy_explorer.explorer.widgets.components import HtmlPane
 from galaxy_explorer.explorer.widgets.controls import (
@@ -118,6 +125,7 @@ class ClusterList(pn.viewable.Viewer):
     open = param.Boolean(default=False, doc="Whether the list can be seen.")
     order: Any = param.Selector(default="mean T", objects=list(ORDERS.values()))
     show: Any = param.Selector(default=LIST, objects=[LIST, MULTIPLES])
+    renamed = param.Integer(default=0, doc="Counts the names that were given here.")
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
@@ -129,6 +137,8 @@ class ClusterList(pn.viewable.Viewer):
             for _ in range(3)
         )
         self.downloads = Downloads("Print as", ["pdf", "svg", "png"], self.prepare_file)
+        self.naming = ClusterNaming(self._rename)
+        self._named: dict[str, tuple[ClusterName, ...]] = {}
         self.view = self._layout()
         state.param.watch(self._show_clustering, "clustering")
         state.param.watch(self._mark, "selection")
@@ -149,8 +159,10 @@ class ClusterList(pn.viewable.Viewer):
     @property
     def names(self) -> tuple[ClusterName, ...]:
         """What each cluster is called, by its number."""
-        names: tuple[ClusterName, ...] = self.state.bundle.cluster_names(self.state.clustering)
-        return names
+        key = self.state.clustering
+        if key not in self._named:
+            self._named[key] = shown_names(self.state.bundle, key)
+        return self._named[key]
 
     @property
     def _jaccard(self) -> tuple[float | None, ...]:
@@ -195,11 +207,14 @@ class ClusterList(pn.viewable.Viewer):
                 self.state.focus = row
 
     def _appear(self, *_: param.parameterized.Event) -> None:
+        self._named.clear()  # others may have named some meanwhile
+        self._show_clustering()
         self.view.visible = self.task.shown = self.open
 
     def _show_clustering(self, *_: param.parameterized.Event) -> None:
+        if not self.open:
+            return
         self.sheet.sheet = None  # pictures of another clustering
-        self.key.object = type_key(self._clustering.clusters, self._jaccard)
         entry = self.state.bundle.manifest.clusterings[self.state.clustering]
         twice = seen_twice(entry.alignment)
         self.twice.param.update(object=twice, visible=bool(twice))
@@ -212,6 +227,7 @@ class ClusterList(pn.viewable.Viewer):
             self._clustering.clusters, share=True, jaccard=self._jaccard,
             names=[one.name for one in self.names],
         )  # fmt: skip
+        self.key.object = type_key(self._clustering.clusters, self._jaccard, drawn[0]["top"])
         values = {panel["id"]: panel for panel in drawn}
         clusters = self.ordered()
         self.sheet.param.update(
@@ -244,16 +260,35 @@ class ClusterList(pn.viewable.Viewer):
         ]
 
     def _mark(self, *_: param.parameterized.Event) -> None:
+        if not self.open:
+            return
         chosen = self.chosen()
         self.sheet.chosen_rows = chosen
         self.actions.visible = bool(chosen)
+        self.naming.view.visible = len(chosen) == 1
         if len(chosen) == 1:
+            self.naming.begin(self.names[chosen[0]].name)
             cluster = self._clustering.clusters[chosen[0]]
             jaccard = self._jaccard[cluster.id] if cluster.id < len(self._jaccard) else None
             colour = cluster_colours(self._clustering.clusters)[cluster.id]
-            self.about.object = cluster_heading(cluster, self.names[cluster.id], colour, jaccard)
+            given = given_names(self.state.bundle, self.state.clustering).get(cluster.id)
+            rule = self.state.bundle.cluster_names(self.state.clustering)[cluster.id].name
+            by = f"Named so by {given[1]}; by the rule: {rule}." if given else ""
+            self.about.object = cluster_heading(
+                cluster, self.names[cluster.id], colour, jaccard, by=by
+            )
         elif chosen:
             self.about.object = several_clusters(len(chosen), len(self.state.selection))
+
+    async def _rename(self, name: str, annotator: str) -> None:
+        """Call the chosen cluster so, for everybody. Raises LabelError."""
+        (cluster,) = self.chosen()
+        bundle, key = self.state.bundle, self.state.clustering
+        await asyncio.to_thread(name_cluster, bundle, key, cluster, name, annotator)
+        self._named.clear()
+        self._show_rows()
+        self.state.select(self.state.selection, self.names[cluster].name)
+        self.renamed += 1
 
     def _ready(self) -> bool:
         return self.stamps.ready(np.array(self._exemplars(), np.int64), self.state.pictures)
@@ -321,7 +356,8 @@ class ClusterList(pn.viewable.Viewer):
             sizing_mode="stretch_width", margin=0, styles=bar,
         )  # fmt: skip
         self.actions = pn.Column(
-            self.about, pn.Row(label_these(self.state), margin=0),
+            self.about, pn.Row(label_these(self.state), self.naming.opener, margin=0),
+            self.naming.view,
             sizing_mode="stretch_width", margin=0, visible=False, stylesheets=[FOOT_STYLES],
         )  # fmt: skip
         advanced = pn.Column(

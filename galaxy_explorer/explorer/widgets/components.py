@@ -178,7 +178,7 @@ class PictureStrips(MessageComponent):
     heading = param.String(default="Drawing …", doc="What is shown, in words.")
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
-    _esm = script("strips.js")
+    _esm = script("bars.js", "tile_sheet.js", "strips.js")
 
 
 class ScoreTable(MessageComponent):
@@ -188,22 +188,6 @@ class ScoreTable(MessageComponent):
     rows = param.List(default=[], doc="side and cells (text, sort, note, best) of each row.")
 
     _esm = script("scores.js")
-
-
-class CodeGrid(MessageComponent):
-    """The codes of a codebook as pictures from one sheet; reports {"code": number}."""
-
-    sheet = param.Bytes(default=None, doc="All pictures as one image file.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
-    sheet_columns = param.Integer(default=32, doc="Pictures side by side in the sheet.")
-    codes = param.List(default=[], doc="id, note, colour and words of each code, as drawn.")
-    framed = param.Boolean(default=False, doc="Frame the middle ninth of each picture.")
-    tile_width = param.Integer(default=56, doc="Least width of a picture (CSS pixels).")
-    chosen = param.Integer(default=-1, doc="Code that is marked; -1: none.")
-    heading = param.String(default="Drawing …", doc="What is shown, in words.")
-    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
-
-    _esm = script("codes.js")
 
 
 class CodeMap(MessageComponent):

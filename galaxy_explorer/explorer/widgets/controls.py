@@ -40,6 +40,7 @@ COMPACT = {
     "& .MuiAccordionSummary-content *": {"fontSize": "14px"},
     "& .MuiAccordionDetails-root": {"padding": "4px 0"},
 }
+RECOMMENDED = " (recommended)"
 SOURCE_WORDS = {"Drawn by the model": "reconstruction", "Original": "original"}
 
 
@@ -56,25 +57,29 @@ def model_controls(state: ExplorerState) -> pn.viewable.Viewable:
 
     Nothing where the bundle has one clustering.
     """
+    if len(state.param.clustering.objects) == 1:
+        return pn.Spacer(height=0, margin=0)
+    return folded("Advanced: the model", lambda: _model_selects(state))
+
+
+def _model_selects(state: ExplorerState) -> pn.Column:
     bundle, best = state.bundle, state.bundle.manifest.default_clustering
     of_model: dict[str, dict[str, str]] = {}
     for key in state.param.clustering.objects:
         clustering = bundle.clusterings[key]
         of_model.setdefault(clustering.model, {})[format_features(clustering)] = key
-    if len(state.param.clustering.objects) < 2:
-        return pn.Spacer(height=0, margin=0)
     recommended = bundle.clusterings[best].model
-    models = {
-        format_model(name, bundle.models[name].config) + " (recommended)" * (name == recommended):
-        name for name in of_model
-    }  # fmt: skip
+    words = {name: format_model(name, bundle.models[name].config) for name in of_model}
+    words[recommended] += RECOMMENDED
+    models = {words[name]: name for name in of_model}
     model = pmui.Select(label="Codes", options=models, **SMALL)
     grouping = pmui.Select(label="Grouping", **SMALL)
 
     def follow(*_: Any) -> None:
         name = bundle.clusterings[state.clustering].model
-        keys = {words + " (recommended)" * (key == best): key
-                for words, key in of_model[name].items()}  # fmt: skip
+        keys = {
+            f"{one}{RECOMMENDED * (key == best)}": key for one, key in of_model[name].items()
+        }
         grouping.param.update(options=keys, value=state.clustering)
         model.value = name
 
@@ -88,15 +93,23 @@ def model_controls(state: ExplorerState) -> pn.viewable.Viewable:
     state.param.watch(follow, "clustering")
     model.param.watch(take_model, "value")
     grouping.param.watch(lambda event: state.param.update(clustering=event.new), "value")
-    return folded("Advanced: the model", pn.Column(model, grouping, margin=0))
+    return pn.Column(model, grouping, sizing_mode="stretch_width", margin=0)
 
 
-def folded(title: str, content: pn.viewable.Viewable) -> pmui.Accordion:
-    """A panel that opens when its title is clicked."""
-    return pmui.Accordion(
+def folded(title: str, make: Callable[[], Any]) -> pmui.Accordion:
+    """A panel that opens when its title is clicked; what is in it is made when it first is."""
+    content = pn.Column(sizing_mode="stretch_width", margin=0)
+    panel = pmui.Accordion(
         (title, content), active=[], disable_gutters=True, sizing_mode="stretch_width",
         margin=(5, 10), sx=COMPACT,
     )  # fmt: skip
+
+    def fill(event: Any) -> None:
+        if event.new and not len(content):
+            content.append(make())
+
+    panel.param.watch(fill, "active")
+    return panel
 
 
 def colour_select(state: ExplorerState) -> pmui.Select:
@@ -113,13 +126,17 @@ def colour_select(state: ExplorerState) -> pmui.Select:
 
 def display_controls(state: ExplorerState) -> pmui.Accordion:
     """A folded panel: stretch, limits, colours, invert, shared limits."""
+    return folded("How pictures are drawn", lambda: _display_controls(state))
+
+
+def _display_controls(state: ExplorerState) -> pn.Column:
     settings = state.display.param
     percentile = pmui.FloatSlider.from_param(
         settings.percentile, label="Pixels inside the limits (%)", start=80, end=100, step=0.1,
         throttled=True, **BOUND,
     )  # fmt: skip
     percentile.visible = settings.interval.rx() == "percentile"
-    controls = pn.Column(
+    return pn.Column(
         pn.Row(
             pmui.Select.from_param(
                 settings.stretch, label="Stretch", options=STRETCH_WORDS, **BOUND
@@ -139,7 +156,6 @@ def display_controls(state: ExplorerState) -> pmui.Accordion:
         sizing_mode="stretch_width",
         margin=0,
     )
-    return folded("How pictures are drawn", controls)
 
 
 def label_these(state: ExplorerState) -> pmui.Button:

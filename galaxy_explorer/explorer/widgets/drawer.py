@@ -51,7 +51,7 @@ class Drawer(pn.viewable.Viewer):
         super().__init__(**params)
         self.state, self.context, self._export = state, context, on_export
         self.on_map = on_map
-        self.made: dict[str, Any] = {}
+        self.made: dict[str, SelectionTab | GalaxyTab] = {}
         self.walked: tuple[Any, NDArray[np.int64]] = (None, np.zeros(0, np.int64))
         self.head = DrawerHead(self.on_message, entries=[*map(list, TITLES.items())], margin=0)
         self.body = pn.Column(
@@ -64,6 +64,8 @@ class Drawer(pn.viewable.Viewer):
         )  # fmt: skip
         state.param.watch(self.show, ["tab", "drawer"])
         self.show()
+        if on_map:
+            pn.state.onload(self.prepare)  # the first click on the map is answered at once
 
     def __panel__(self) -> pn.Column:
         return self.view
@@ -75,9 +77,8 @@ class Drawer(pn.viewable.Viewer):
         place = "map" if self.on_map else "aside"
         self.view.css_classes = ["drawer", state.drawer, place]
         self.head.param.update(tab=state.tab, mode=state.drawer, active=seen)
-        if seen and state.tab not in self.made:
-            self.made[state.tab] = made = self._make(state.tab)
-            self.body.append(made)
+        if seen:
+            self._made(state.tab)
         for name, part in self.made.items():
             part.view.visible = name == state.tab
         if isinstance(galaxy := self.made.get("galaxy"), GalaxyTab):
@@ -85,10 +86,19 @@ class Drawer(pn.viewable.Viewer):
         if isinstance(chosen := self.made.get("selection"), SelectionTab):
             chosen.gallery.task.shown = seen and state.tab == "selection"
 
-    def _make(self, tab: str) -> SelectionTab | GalaxyTab:
-        if tab == "galaxy":
-            return GalaxyTab(self.state, self.context, self.walk, self.place)
-        return SelectionTab(self.state, self.context, self._export)
+    def prepare(self) -> None:
+        """Make the tab of one galaxy before it is asked for."""
+        self._made("galaxy").view.visible = self.state.tab == "galaxy"
+
+    def _made(self, tab: str) -> SelectionTab | GalaxyTab:
+        if tab not in self.made:
+            if tab == "galaxy":
+                made: Any = GalaxyTab(self.state, self.context, self.walk, self.place)
+            else:
+                made = SelectionTab(self.state, self.context, self._export)
+            self.made[tab] = made
+            self.body.append(made)
+        return self.made[tab]
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""

@@ -63,24 +63,15 @@ class SelectionTab(pn.viewable.Viewer):
         self._own = False
         state.param.watch(self._changed, ["base", "selection", "selection_label", "clustering"])
         self.show()
-        more = folded("More ways to select", pn.Column(margin=0))
-        more.param.watch(self._make_finder, "active")
-        self._more = more
         self.view = pn.Column(
             self.summary,
             pn.Column(self.gallery, margin=(8, 12), sizing_mode="stretch_width"),
-            more,
+            folded("More ways to select", lambda: Finder(state)),
             sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
 
     def __panel__(self) -> pn.Column:
         return self.view
-
-    def _make_finder(self, event: param.parameterized.Event) -> None:
-        """Its many choices are made when they are first asked for."""
-        content = self._more[0]
-        if event.new and not len(content):
-            content.append(Finder(self.state))
 
     def _changed(self, *events: param.parameterized.Event) -> None:
         if not self._own and "base" in {event.name for event in events}:

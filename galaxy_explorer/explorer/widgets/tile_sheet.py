@@ -34,4 +34,4 @@ class TileSheet(MessageComponent):
     heading = param.String(default="", doc="What is shown, in words.")
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
-    _esm = script("bars.js", "tile_sheet.js")
+    _esm = script("bars.js", "tile_sheet.js", "tile_rows.js")
