@@ -1,4 +1,4 @@
-"""The page of the app with nothing in it, for `benchmarks.first_minute`: `panel serve` runs this."""
+"""The page of the app with nothing in it: `benchmarks.first_minute` serves it."""
 
 import panel as pn
 

@@ -152,6 +152,28 @@ def format_ttype(ttype: float) -> str:
     return "no T" if np.isnan(ttype) else f"T {ttype:.1f}".replace("-", "−")
 
 
+def format_types(ttype: float, error: float) -> str:
+    """A T with its error, as stages and as a number: "S0 to Sab, T 0.3 ± 1.6"."""
+    from galaxy_explorer.clustering.naming import stage_words
+
+    stages = stage_words(ttype - error, ttype + error)
+    return f"{stages}, {format_ttype(round(ttype, 1) + 0.0)} ± {error:.1f}"
+
+
+def count_types(ttype: NDArray[np.float64]) -> str:
+    """Of galaxies with these T (n,), NaN unknown, how many are early: "18 of 24 are early"."""
+    from galaxy_explorer.clustering.summary import EARLY_TTYPE
+
+    known = ttype[~np.isnan(ttype)]
+    early = int((known <= EARLY_TTYPE).sum())
+    of = f"{len(known)}" if len(known) == len(ttype) else f"the {len(known)} with a T"
+    if not len(known):
+        return f"none of {len(ttype)} has a T"
+    if 2 * early < len(known):
+        return f"{len(known) - early} of {of} are late"
+    return f"{early} of {of} are early"
+
+
 def caption(bundle: Bundle, clustering: Clustering, row: int) -> str:
     """One galaxy in a line: id, T, cluster, responsibility."""
     parts = [

@@ -77,9 +77,7 @@ def _model_selects(state: ExplorerState) -> pn.Column:
 
     def follow(*_: Any) -> None:
         name = bundle.clusterings[state.clustering].model
-        keys = {
-            f"{one}{RECOMMENDED * (key == best)}": key for one, key in of_model[name].items()
-        }
+        keys = {f"{one}{RECOMMENDED * (key == best)}": key for one, key in of_model[name].items()}
         grouping.param.update(options=keys, value=state.clustering)
         model.value = name
 

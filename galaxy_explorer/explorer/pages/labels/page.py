@@ -38,8 +38,8 @@ from galaxy_explorer.explorer.widgets.controls import (
     COMPACT,
     SMALL,
     SOURCE_WORDS,
-    clustering_select,
     display_controls,
+    model_controls,
 )
 from galaxy_explorer.labels.groups import DISAGREEMENTS, LEARNING, MEMBERS, SELECTED
 from galaxy_explorer.labels.scheme import STAGE
@@ -61,7 +61,7 @@ EMPTY_WORDS = {
     DISAGREEMENTS: "No two annotators disagree on the stage of a galaxy.",
 }
 WAY_WORDS = {"One galaxy": "one", "Grid of 24": "grid"}
-END_WORDS = "The end of this queue. Fill it anew, or choose another."
+END_WORDS = "The end of this queue. Refresh it, or choose another."
 
 
 def term_values(term: Term) -> dict[str, Any]:
@@ -323,7 +323,7 @@ class LabelsPage(pn.viewable.Viewer):
             session.param.queue, label="Queue", options=QUEUE_WORDS, margin=(10, 10, 5, 10), **BOUND
         )
         again = pmui.Button(
-            label="Fill anew", size="small", variant="outlined", margin=(10, 10, 5, 0)
+            label="Refresh", size="small", variant="outlined", margin=(10, 10, 5, 0)
         )
         again.on_click(self._fill)
         blind = pmui.Switch.from_param(
@@ -348,7 +348,7 @@ class LabelsPage(pn.viewable.Viewer):
         )  # fmt: skip
         side = pn.Column(
             *queue_controls, self.about, self.agreement, tools,
-            clustering_select(self.state), sources, display_controls(self.state),
+            model_controls(self.state), sources, display_controls(self.state),
             styles={"flex": f"0 0 {PANEL_WIDTH}"}, sizing_mode="stretch_both", scroll="y-auto",
             css_classes=["side-panel"], margin=(10, 0, 0, 0),
         )  # fmt: skip
