@@ -31,9 +31,9 @@ DOCS_FOLDER = ROOT / "docs" / "pictures"
 DOCS_PICTURES = {
     "atlas": "page=atlas",
     "atlas-ttype": "page=atlas&colour=ttype",
-    "galaxy": "page=find&galaxy=NGC3893",
+    "galaxy": "page=atlas&galaxy=NGC3893",
     "clusters": "page=atlas&clusters=histograms",
-    "find": "page=find",
+    "find": "page=atlas",
     "my-galaxy": "page=my_galaxy",
     "emulator": "page=emulator",
     "labels": "page=labels",
@@ -94,7 +94,7 @@ def save_all(browser: Browser, address: str, folder: Path) -> None:
 
 
 def save_readme(browser: Browser, address: str) -> None:
-    """The atlas as a small WebP."""
+    """The map as a small WebP."""
     page = opened(browser, address, SIZES[0], "dark")
     page.mouse.move(0, SIZES[0][1] - 1)  # off the button whose hint would be in the picture
     page.wait_for_timeout(2 * SETTLE_MS)
@@ -107,11 +107,12 @@ def act(page: Page, name: str) -> None:
     """Do what the reader of the tutorial does on a page."""
     match name:
         case "atlas-ttype":
+            page.get_by_role("button", name="View").click()
             page.get_by_text("Dots", exact=True).click()
         case "galaxy":
-            page.get_by_role("button", name="Show look-alikes").click()
+            page.get_by_text("Look-alikes, nearest first").wait_for()
         case "find":
-            box = page.get_by_role("searchbox", name="Name, position or condition")
+            box = page.get_by_role("searchbox", name="Find galaxies")
             box.fill(ASKED)
             box.press("Enter")
         case "my-galaxy":

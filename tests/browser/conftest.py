@@ -108,7 +108,7 @@ def open_page(
     requests: list[str],
 ) -> Iterator[Callable[..., Page]]:
     """Open a page of the app by name; at the end nothing may have been complained of."""
-    context = browser.new_context(viewport=SIZE)
+    context = browser.new_context(viewport=SIZE, color_scheme="dark")
     context.set_default_timeout(PATIENCE_MS)
 
     def note_frame(frame: str) -> None:  # playwright cannot take a method of a list

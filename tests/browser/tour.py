@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 from PIL import Image
@@ -28,6 +27,7 @@ MAP = """() => {
   const box = view.canvas_view.el.getBoundingClientRect(), frame = view.frame.bbox
   return {x: box.x + frame.left, y: box.y + frame.top, width: frame.width, height: frame.height}
 }"""
+GRID = re.compile("Grid|Galaxies")
 BRIGHT, LEAST_BRIGHT = 40, 0.1
 """Of 255 in any band; share of such pixels in the middle of the map: it shows galaxies."""
 LATE = re.compile("^T (≥ ?6|[3-9])\\b")
@@ -110,9 +110,53 @@ class Tour:
             "aria-current", "page"
         )
         field = self.page.get_by_label("Your name")
-        field.fill(f"Newcomer {self.name}")
+        field.fill(f"Newcomer in {self.name}")
         field.press("Enter")
+        term = self.page.get_by_role("button", name=re.compile("Scd and later"))
+        expect(self.page.get_by_role("group", name=GRID)).to_be_visible()
+        self.page.keyboard.press("6")
+        expect(term).to_have_attribute("aria-pressed", "true")
+        self.page.keyboard.press("Enter")
+        expect(self.page.get_by_role("status").filter(has_text="saved")).to_be_visible()
         self.keep("label")
+
+    def generate_a_later_one(self, name: str) -> float:
+        """Back on the map: galaxies like the one in the drawer, then of a later type; their T."""
+        self.page.get_by_role("link", name="Map", exact=True).click()
+        self.tab("Galaxy").click()
+        self.page.get_by_role("button", name="Generate like this").click()
+        expect(self.page.get_by_role("link", name="Generate", exact=True)).to_have_attribute(
+            "aria-current", "page"
+        )
+        expect(self.page.get_by_text(f"like {name}", exact=False).first).to_be_visible()
+        self.keep("like")
+        slider = self.page.get_by_role("slider", name="Hubble stage T", exact=True).first
+        before = float(slider.input_value())
+        slider.focus()
+        for _ in range(8):
+            slider.press("ArrowRight")
+        until(self.page, lambda: float(slider.input_value()) > before)
+        expect(self.page.get_by_role("button", name=re.compile("^Synthetic galaxy")).first).to_be_visible()
+        self.keep("later")
+        return float(slider.input_value())
+
+    def copy_the_link(self) -> str:
+        """The link that the page offers; the address bar says the same."""
+        self.page.get_by_role("button", name=re.compile("Take it home")).click()
+        link = self.page.get_by_label("Link that reopens this view").input_value()
+        self.page.keyboard.press("Escape")
+        self.keep("link")
+        return link
+
+    def open_it_elsewhere(self, link: str, ttype: float) -> None:
+        """In a browser that knows nothing of this one."""
+        self.page.goto(link)
+        expect(self.page.get_by_role("link", name="Generate", exact=True)).to_have_attribute(
+            "aria-current", "page"
+        )
+        slider = self.page.get_by_role("slider", name="Hubble stage T", exact=True).first
+        until(self.page, lambda: float(slider.input_value()) == ttype)
+        self.keep("elsewhere")
 
     @property
     def selection(self) -> Locator:

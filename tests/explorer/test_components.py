@@ -191,7 +191,7 @@ def test_caption_names_galaxy_type_and_cluster(state):
     assert words.startswith("galaxy-0005 · ")
     assert f"cluster {clustering.labels[5]} (probability" in words
     assert format_ttype(float("nan")) == "no T"
-    assert format_ttype(-2.0) == "T −2"
+    assert format_ttype(-2.0) == "T −2.0"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The drawer: one selection and one galaxy for every page; bars that select; walking; going back."""
+"""The drawer: a selection and a galaxy for every page; bars that select; walking; going back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.explorer.brushing import parse_brushes
-from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.detail import GalaxyTab, catalogue_entries, format_value
 from galaxy_explorer.explorer.widgets.drawer import Drawer
 from galaxy_explorer.explorer.widgets.selection import CLUSTERS, TYPES, SelectionTab
@@ -171,10 +170,3 @@ def test_the_catalogue_is_told_in_words_with_units(state) -> None:
 )
 def test_values_are_written_as_readers_do(value, unit, words) -> None:
     assert format_value(value, unit) == words
-
-
-def test_a_state_without_types_is_coloured_by_cluster(bundle, monkeypatch) -> None:
-    monkeypatch.setattr(
-        "galaxy_explorer.explorer.state.t_classes", lambda _: np.full(len(bundle), -1)
-    )
-    assert ExplorerState(bundle).colour_by == "cluster"

@@ -85,6 +85,28 @@ def test_one_galaxy_is_a_picture_to_keep_for_ever(fetch, state) -> None:
     assert "immutable" in response.headers["Cache-Control"]
 
 
+def test_a_residual_is_what_the_reconstruction_leaves_over(
+    fetch, state, stamps, monkeypatch
+) -> None:
+    assert fetch(one_url(state, 3, "residual")).code == 404  # there are no originals
+    assert fetch(one_url(state, 3, "deconvolved")).code == 404  # nor a PSF model
+
+    def originals(rows: np.ndarray) -> np.ndarray:
+        found = np.array(stamps.get(rows))
+        found[rows == 4] = np.nan
+        found[rows == 5] += 1.0
+        return found
+
+    monkeypatch.setattr(stamps, "originals", originals)
+    nothing, red = (
+        np.asarray(opened(fetch(one_url(state, row, "residual"))).convert("RGB"), int)
+        for row in (3, 5)
+    )
+    assert nothing.min() > 225
+    assert (red[..., 0] - red[..., 2]).mean() > 100
+    assert fetch(one_url(state, 4, "residual")).code == 404
+
+
 def test_the_picture_follows_the_display_settings(fetch, state) -> None:
     before = np.asarray(opened(fetch(one_url(state, 3))).convert("L"), int)
     state.display.invert = True
@@ -109,6 +131,7 @@ def test_a_tile_beyond_the_map_is_transparent_not_an_error(fetch, state, place) 
 
 
 def test_the_frames_of_a_tile_follow_the_colours_of_the_map(fetch, state) -> None:
+    state.colour_by = "cluster"
     by_cluster = fetch(tile_url(state).format(Z=0, X=0, Y=0)).body
     state.colour_by = "ttype"
     assert fetch(tile_url(state).format(Z=0, X=0, Y=0)).body != by_cluster
@@ -148,6 +171,7 @@ def test_so_is_a_tile_of_dots(fetch, state, place) -> None:
 
 
 def test_the_dots_of_a_tile_follow_the_colours_of_the_map(fetch, state) -> None:
+    state.colour_by = "cluster"
     by_cluster = fetch(glow_url(state).format(Z=0, X=0, Y=0)).body
     state.colour_by = "ttype"
     by_type = fetch(glow_url(state).format(Z=0, X=0, Y=0)).body

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -90,7 +88,7 @@ def test_clusterings_are_offered_in_words(state) -> None:
 
 def test_the_map_is_coloured_by_facts_of_the_catalogue_not_by_identifiers(bundle) -> None:
     columns = colour_columns(bundle)
-    assert columns[:4] == ["cluster_ttype", "cluster", "ttype", "source"]
+    assert columns[:3] == ["cluster", "ttype", "source"]
     assert "magnitude" in columns
     assert not {"galaxy_id", "name"} & set(columns)
     assert not any("/" in column for column in columns)
@@ -102,10 +100,25 @@ def test_two_visitors_do_not_share_a_display(bundle) -> None:
     assert not second.display.invert
 
 
-def test_clusters_are_coloured_by_themselves_where_few_of_them_have_a_known_type(bundle) -> None:
-    key = bundle.manifest.default_clustering
-    for kind, column in (("late", "cluster_ttype"), ("unknown", "cluster")):
-        clusters = tuple(replace(c, kind=kind) for c in bundle.clusterings[key].clusters)
-        known = replace(bundle.clusterings[key], clusters=clusters)
-        other = replace(bundle, clusterings={**bundle.clusterings, key: known})
-        assert ExplorerState(other).colour_by == column
+def test_clusters_are_coloured_where_most_galaxies_have_no_type(bundle, monkeypatch) -> None:
+    assert ExplorerState(bundle).colour_by == "ttype"
+    monkeypatch.setattr(
+        "galaxy_explorer.explorer.state.t_classes", lambda _: np.full(len(bundle), -1)
+    )
+    assert ExplorerState(bundle).colour_by == "cluster"
+
+
+def test_whoever_brings_a_galaxy_into_focus_opens_its_card(state) -> None:
+    for _ in range(2):  # also once more
+        state.focus = 3
+        assert (state.tab, state.drawer) == ("galaxy", "open")
+        state.drawer = "closed"
+    state.focus = None
+    assert state.tab == "selection"
+
+
+def test_every_choice_of_a_model_has_words_of_its_own(state, monkeypatch) -> None:
+    keys = list(state.bundle.clusterings)
+    monkeypatch.setattr(type(state), "words", lambda *_: "512 codes")
+    choices = state.clustering_choices()
+    assert sorted(choices.values()) == sorted(keys)

@@ -50,7 +50,10 @@ export function render({model}) {
     const path = event.composedPath().filter((node) => node instanceof Element)
     if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return
     const own = path.some((node) => node.matches(OWN_KEYS))
-    if (event.key === "Escape" && !path.some((node) => node.matches("[role=dialog], [role=menu]"))) {
+    if (
+      event.key === "Escape" &&
+      !path.some((node) => node.matches("[role=dialog], [role=menu]"))
+    ) {
       model.send_msg({back: true})
     }
     const by = {ArrowRight: 1, ArrowLeft: -1}[event.key]

@@ -124,3 +124,14 @@ function sortHeading(name, place, {by, falling}, sort) {
   cell.append(button)
   return cell
 }
+
+// The buttons for what can be done with something: model.actions as [name, title]; sends {do: name}.
+function actionButtons(model, box) {
+  box.replaceChildren(
+    ...model.actions.map(([name, title]) => {
+      const button = element("button", "plain-button", title)
+      button.addEventListener("click", () => model.send_msg({do: name}))
+      return button
+    }),
+  )
+}

@@ -49,7 +49,10 @@ function takeSplashAway(view) {
 
 // The frame around the galaxy in focus: the cell in which its picture is, where there are pictures.
 function frameMark({plot, mosaic, mark, cells}, width, height) {
-  const {x: [x], y: [y]} = mark.data_source.data
+  const {
+    x: [x],
+    y: [y],
+  } = mark.data_source.data
   if (x === undefined) return
   const {x_range: across, y_range: up} = plot
   const extent = [across.start, up.start, across.end, up.end]

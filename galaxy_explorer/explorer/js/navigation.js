@@ -2,6 +2,51 @@
 // always says what is on the screen.
 const WAIT_MS = 250
 
+function addMenuKeys(nav, button, links, menu, open) {
+  nav.addEventListener("keydown", (event) => {
+    const inMenu = menu.contains(event.target)
+    if (event.key === "Escape" && !menu.hidden) {
+      event.preventDefault()
+      open(false)
+      button.focus()
+    }
+    if (event.target === button && event.key === "ArrowDown") open(true)
+    const near = inMenu || (event.target === button && !menu.hidden) ? menu : links
+    const all = [...near.children].filter((one) => one.checkVisibility())
+    const here = all.indexOf(event.target)
+    const by = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1}[event.key]
+    const next = by ? all[here + by] : {Home: all[0], End: all.at(-1)}[event.key]
+    if (!next) return
+    event.preventDefault()
+    next.focus()
+  })
+}
+
+// Another page is a step that the browser's Back button takes back; all else replaces.
+function keepAddress(model) {
+  let timer
+  const write = () => {
+    const now = new URLSearchParams(location.search)
+    const next = new URLSearchParams(model.address)
+    if (now.has("view")) next.set("view", now.get("view"))
+    if (`?${next}` === location.search || !model.address) return
+    const turned = now.has("page") && now.get("page") !== next.get("page")
+    history[turned ? "pushState" : "replaceState"](null, "", `?${next}`)
+  }
+  const writeSoon = () => {
+    clearTimeout(timer)
+    timer = setTimeout(write, WAIT_MS)
+  }
+  const back = () => {
+    const page = new URLSearchParams(location.search).get("page")
+    if (model.entries.some(([name]) => name === page)) model.page = page
+  }
+  addEventListener("popstate", back)
+  model.on("remove", () => removeEventListener("popstate", back))
+  model.on("address", writeSoon)
+  writeSoon()
+}
+
 export function render({model}) {
   const nav = element("nav", "pages")
   nav.setAttribute("aria-label", "Pages")
@@ -48,23 +93,7 @@ export function render({model}) {
     open(false)
     model.page = one.dataset.page
   })
-  nav.addEventListener("keydown", (event) => {
-    const inMenu = menu.contains(event.target)
-    if (event.key === "Escape" && !menu.hidden) {
-      event.preventDefault()
-      open(false)
-      button.focus()
-    }
-    if (event.target === button && event.key === "ArrowDown") open(true)
-    const near = inMenu || (event.target === button && !menu.hidden) ? menu : links
-    const all = [...near.children].filter((one) => one.checkVisibility())
-    const here = all.indexOf(event.target)
-    const by = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1}[event.key]
-    const next = by ? all[here + by] : {Home: all[0], End: all.at(-1)}[event.key]
-    if (!next) return
-    event.preventDefault()
-    next.focus()
-  })
+  addMenuKeys(nav, button, links, menu, open)
   nav.addEventListener("focusout", (event) => {
     if (!nav.contains(event.relatedTarget)) open(false)
   })
@@ -72,30 +101,9 @@ export function render({model}) {
     if (!event.composedPath().includes(nav)) open(false)
   })
 
-  // Another page is a step that the browser's Back button takes back; all else replaces.
-  let timer
-  const write = () => {
-    const now = new URLSearchParams(location.search)
-    const next = new URLSearchParams(model.address)
-    if (now.has("view")) next.set("view", now.get("view"))
-    if (`?${next}` === location.search || !model.address) return
-    const turned = now.has("page") && now.get("page") !== next.get("page")
-    history[turned ? "pushState" : "replaceState"](null, "", `?${next}`)
-  }
-  const writeSoon = () => {
-    clearTimeout(timer)
-    timer = setTimeout(write, WAIT_MS)
-  }
-  const back = () => {
-    const page = new URLSearchParams(location.search).get("page")
-    if (model.entries.some(([name]) => name === page)) model.page = page
-  }
-  addEventListener("popstate", back)
-  model.on("remove", () => removeEventListener("popstate", back))
-  model.on("address", writeSoon)
+  keepAddress(model)
   model.on("entries", draw)
   model.on("page", mark)
   draw()
-  writeSoon()
   return nav
 }

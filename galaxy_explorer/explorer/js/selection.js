@@ -38,13 +38,7 @@ export function render({model}) {
 
   const draw = () => {
     words.replaceChildren(element("b", "", model.count), element("span", "", model.label))
-    tools.replaceChildren(
-      ...model.actions.map(([name, title]) => {
-        const button = element("button", "plain-button", title)
-        button.addEventListener("click", () => model.send_msg({do: name}))
-        return button
-      }),
-    )
+    actionButtons(model, tools)
     const focused = figures.getRootNode().activeElement?.getAttribute("aria-label")
     figures.replaceChildren(
       ...model.groups.map((group) => {

@@ -22,6 +22,7 @@ function followTheme(root) {
   let own = false
   const keep = () => {
     const theme = chosen || `system-${light.matches ? "light" : "dark"}`
+    // biome-ignore lint/suspicious/noDocumentCookie: the Cookie Store API is not in all browsers
     document.cookie = `${THEME}=${theme}; path=/; max-age=31536000; samesite=lax`
     document.documentElement.dataset.shade = theme.replace("system-", "")
   }

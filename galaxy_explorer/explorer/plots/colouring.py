@@ -77,15 +77,11 @@ def map_colouring(bundle: Bundle, clustering: str, column: str) -> Colouring:
     """The colouring of a clustering's map by a column of the catalogue or by its clusters.
 
     The same for all visitors, so nobody may change it.
-    "cluster": a colour each, by mean T; "cluster_ttype": the mean T of its members, which the
-    model never saw.
+    "cluster": a colour each, by mean T.
     """
     made = bundle.clusterings[clustering]
     if column == "cluster":
         return _categories(made.labels, tuple(cluster_colours(made.clusters)), ())
-    if column == "cluster_ttype":
-        decided = (c.ttype_mean if c.kind != "unknown" else np.nan for c in made.clusters)
-        return colouring("ttype", np.array([*decided])[made.labels])
     stored = bundle.catalogue.stored(column)
     if stored.null_count or not pa.types.is_dictionary(stored.type) or column == "ttype":
         return colouring(column, bundle.column(column))
@@ -207,10 +203,7 @@ def _learnt(about: str, values: NDArray[np.float32], names: tuple[str, ...]) -> 
 MAX_CATEGORIES = 12
 """More categories than this are counted, not named."""
 GRADIENT_STOPS = 12
-UNKNOWN_WORDS = {
-    "ttype": "no T in the catalogue",
-    "cluster_ttype": "too few members with a T (under 30 %)",
-}
+UNKNOWN_T = "no T in the catalogue"
 
 
 def legend(column: str, colours: Colouring, names: Sequence[str]) -> Html:
@@ -228,13 +221,13 @@ def legend(column: str, colours: Colouring, names: Sequence[str]) -> Html:
         words = "Each cluster has a colour: red for those of the earliest mean T, over yellow and"
         words += " green, to violet for the latest; grey: fewer than 8 members have a T."
         return render("map.words", words=words)
-    if column in UNKNOWN_WORDS:
+    if column == "ttype":
         pairs = zip(colours.palette, colours.categories, strict=True)
         boxes = [
             {"colour": colour, "ink": ink_on(colour), "words": name.replace("-", "−")}
             for colour, name in pairs
         ]
-        unknown = UNKNOWN_WORDS[column]
+        unknown = UNKNOWN_T
         return render("map.types", boxes=boxes, unknown_colour=UNKNOWN_COLOUR, unknown=unknown)
     if colours.categories:
         named = list(zip(colours.palette, colours.categories, strict=True))[:MAX_CATEGORIES]
