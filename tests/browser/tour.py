@@ -27,7 +27,6 @@ MAP = """() => {
   const box = view.canvas_view.el.getBoundingClientRect(), frame = view.frame.bbox
   return {x: box.x + frame.left, y: box.y + frame.top, width: frame.width, height: frame.height}
 }"""
-GRID = re.compile("Grid|Galaxies")
 BRIGHT, LEAST_BRIGHT = 40, 0.1
 """Of 255 in any band; share of such pixels in the middle of the map: it shows galaxies."""
 LATE = re.compile("^T (≥ ?6|[3-9])\\b")
@@ -113,11 +112,11 @@ class Tour:
         field.fill(f"Newcomer in {self.name}")
         field.press("Enter")
         term = self.page.get_by_role("button", name=re.compile("Scd and later"))
-        expect(self.page.get_by_role("group", name=GRID)).to_be_visible()
+        expect(self.page.get_by_role("group", name="Galaxies of this grid")).to_be_visible()
         self.page.keyboard.press("6")
         expect(term).to_have_attribute("aria-pressed", "true")
         self.page.keyboard.press("Enter")
-        expect(self.page.get_by_role("status").filter(has_text="saved")).to_be_visible()
+        expect(self.page.get_by_role("status").filter(has_text="Saved")).to_be_visible()
         self.keep("label")
 
     def generate_a_later_one(self, name: str) -> float:
@@ -128,17 +127,16 @@ class Tour:
         expect(self.page.get_by_role("link", name="Generate", exact=True)).to_have_attribute(
             "aria-current", "page"
         )
-        expect(self.page.get_by_text(f"like {name}", exact=False).first).to_be_visible()
+        expect(self.page.get_by_text(f"Like {name}.")).to_be_visible()
         self.keep("like")
-        slider = self.page.get_by_role("slider", name="Hubble stage T", exact=True).first
-        before = float(slider.input_value())
-        slider.focus()
-        for _ in range(8):
-            slider.press("ArrowRight")
-        until(self.page, lambda: float(slider.input_value()) > before)
-        expect(self.page.get_by_role("button", name=re.compile("^Synthetic galaxy")).first).to_be_visible()
+        before = self.stage()
+        for _ in range(4):
+            self.slider.press("ArrowRight")
+        until(self.page, lambda: self.stage() > before)
+        synthetic = self.page.get_by_role("button", name=re.compile("^Synthetic galaxy"))
+        expect(synthetic.first).to_be_visible()
         self.keep("later")
-        return float(slider.input_value())
+        return self.stage()
 
     def copy_the_link(self) -> str:
         """The link that the page offers; the address bar says the same."""
@@ -154,9 +152,20 @@ class Tour:
         expect(self.page.get_by_role("link", name="Generate", exact=True)).to_have_attribute(
             "aria-current", "page"
         )
-        slider = self.page.get_by_role("slider", name="Hubble stage T", exact=True).first
-        until(self.page, lambda: float(slider.input_value()) == ttype)
+        until(self.page, lambda: self.stage() == ttype)
         self.keep("elsewhere")
+
+    @property
+    def slider(self) -> Locator:
+        """What asks for a type on the Generate page."""
+        return self.page.get_by_role("slider", name="Hubble stage T", exact=True).first
+
+    def stage(self) -> float:
+        """The type that it asks for."""
+        words = self.slider.get_attribute("aria-valuetext") or ""
+        found = re.search(r"-?\d+\.?\d*", words.replace("−", "-"))
+        assert found is not None, words
+        return float(found[0])
 
     @property
     def selection(self) -> Locator:

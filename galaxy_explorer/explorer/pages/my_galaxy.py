@@ -257,9 +257,7 @@ def preview(prepared: Prepared, display: DisplaySettings) -> NDArray[np.uint8]:
     return np.asarray(shown)
 
 
-def first_line(
-    bundle: Bundle, key: str, found: ImageReport, rows: NDArray[np.int64]
-) -> list[str]:
+def first_line(bundle: Bundle, key: str, found: ImageReport, rows: NDArray[np.int64]) -> list[str]:
     """What the galaxy is, in a few words each: type, cluster, what its look-alikes are.
 
     rows: the look-alikes; their T stand in where the bundle has no network that reads it.
