@@ -28,7 +28,10 @@ from tornado.websocket import WebSocketClientConnection, WebSocketHandler, webso
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("firefox", "firefox-esr")
 MAC_PATH = "/Applications/Firefox.app/Contents/MacOS/firefox"
-NONE_FOUND = "no Firefox was found; install one (Debian: apt-get install firefox-esr), or name it: FIREFOX=/path"
+NONE_FOUND = (
+    "no Firefox was found; install one (Debian: apt-get install firefox-esr),"
+    " or name it: make test FIREFOX=/path/to/firefox"
+)
 PATH = "FIREFOX"
 LISTENS = re.compile(rb"WebDriver BiDi listening on (ws://\S+)")
 LARGEST = 256 * 1024**2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Playwright, expect
 
 from tests.browser.conftest import PATIENCE_MS, SIZE, watch
 from tests.browser.tour import ADDRESS, Tour
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def firefox(browser: Browser, tmp_path_factory) -> Iterator[Browser]:
+def firefox(driver: Playwright, tmp_path_factory) -> Iterator[Browser]:
     """Firefox, driven by the Playwright that drives Chromium."""
     if find() is None:
         pytest.skip(NONE_FOUND)
-    with launched(browser._playwright, tmp_path_factory.mktemp("firefox")) as started:
+    with launched(driver, tmp_path_factory.mktemp("firefox")) as started:
         yield started
 
 
