@@ -249,11 +249,11 @@ def clicks(page: Page, process: Path) -> None:
     for place in range(CLICKS):
         page.evaluate("() => { shown.length = 0 }")
         galaxy_in_drawer(page, 0.3 + 0.4 * (place % 5) / 4, 0.3 + 0.4 * (place // 5) / 3)
-        page.wait_for_function("() => shown.length")
-        times.append(page.evaluate("() => shown[0] - released"))
         settled(page)
+        if page.evaluate("() => shown.length"):  # a name on the map selects a cluster instead
+            times.append(page.evaluate("() => shown[0] - released"))
     print(
-        f"click to the drawer's picture: median {statistics.median(times):.0f} ms, 95th percentile"
+        f"click to the drawer's picture, {len(times)} clicks: median {statistics.median(times):.0f} ms, 95th percentile"
         f" {np.quantile(times, 0.95):.0f} ms; {1e3 * (cpu(process) - before) / CLICKS:.0f} ms"
         " processor time of the server each, all of the drawer"
     )

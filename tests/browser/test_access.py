@@ -154,7 +154,8 @@ def axe(page: Page) -> list[str]:
     """What axe still finds once the colours have come to rest."""
     end = time.monotonic() + SETTLING_S
     while (found := violations(page)) and time.monotonic() < end:
-        continue
+        if not any(rule.startswith("color-contrast") for rule in found):
+            break  # nothing that will pass by itself
     return found
 
 
