@@ -154,7 +154,7 @@ def main_page(project: Path | None = None) -> pn.viewable.Viewable:
     return build_page(context) if has_slot() else expired_page()
 
 
-class Canvas:
+class Visit:
     """The app for one visitor: header, pages and drawer. Each page is made when first opened."""
 
     def __init__(self, context: AppContext, asked: dict[str, str]) -> None:
@@ -174,11 +174,11 @@ class Canvas:
         )  # fmt: skip
         self.main = pn.Column(sizing_mode="stretch_both", margin=0, styles=MAIN)
         self.tools = HeaderTools(self.state, context, lambda: self.navigation.page)
-        on_map = self.navigation.page == LANDING
-        self.drawer = Drawer(self.state, context, self.tools.export.open, on_map=on_map)
         self.beacon = session_beacon()
         self.made: dict[str, pn.viewable.Viewer] = {}
         self._restore()
+        on_map = self.navigation.page == LANDING
+        self.drawer = Drawer(self.state, context, self.tools.export.open, on_map=on_map)
         self.open_page(self.navigation.page)
         self._watch()
 
@@ -231,20 +231,21 @@ class Canvas:
 def build_page(context: AppContext) -> pmui.Page:
     """The app for one visitor."""
     given = pn.state.session_args.items()
-    canvas = Canvas(context, {word: values[0].decode(errors="replace") for word, values in given})
-    at_map = canvas.navigation.page == LANDING
-    if pn.state.curdoc is not None and at_map and not len(canvas.state.selection):
-        pn.state.curdoc.template_variables["splash"] = splash(canvas.state)
+    visit = Visit(context, {word: values[0].decode(errors="replace") for word, values in given})
+    at_map, state = visit.navigation.page == LANDING, visit.state
+    as_first = at_map and not len(state.selection) and state.drawer != "closed"
+    if pn.state.curdoc is not None and as_first and not {"view", "clusters"} & {*visit.asked}:
+        pn.state.curdoc.template_variables["splash"] = splash(state)
     if not at_map:
         # A click before the page is loaded would change what is chosen but not what is shown.
-        canvas.main.styles = {**MAIN, "pointer-events": "none"}
-        pn.state.onload(partial(canvas.main.param.update, styles=MAIN))
-    canvas.main.append(canvas.tools.export.dialog)
+        visit.main.styles = {**MAIN, "pointer-events": "none"}
+        pn.state.onload(partial(visit.main.param.update, styles=MAIN))
+    visit.main.append(visit.tools.export.dialog)
     whole = pn.Row(
-        canvas.main, canvas.drawer, sizing_mode="stretch_both", margin=0,
+        visit.main, visit.drawer, sizing_mode="stretch_both", margin=0,
         stylesheets=[asset("drawer.css")], css_classes=["whole"],
     )  # fmt: skip
-    return _page(whole, header=[canvas.navigation, canvas.tools, canvas.beacon])
+    return _page(whole, header=[visit.navigation, visit.tools, visit.beacon])
 
 
 ROOM = 1.03

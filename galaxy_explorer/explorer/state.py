@@ -149,7 +149,7 @@ class ExplorerState(param.Parameterized):
             chosen = passed & mask_of(len(passed), base) if len(base) else passed
             rows = _rows(np.flatnonzero(chosen))
             words += [format_brush(brush) for brush in brushes.brushes]
-        now = {
+        now: dict[str, Any] = {
             "selection": rows,
             "selection_label": ", ".join(words) if len(rows) else "",
             "base": base,
@@ -167,7 +167,8 @@ class ExplorerState(param.Parameterized):
 
     def select_cluster(self, cluster: int) -> None:
         """Select the members of a cluster of the clustering that is shown."""
-        self.select(cluster_rows(self.bundle, self.clustering, cluster), f"cluster {cluster}")
+        rows = cluster_rows(self.bundle, self.clustering, cluster)
+        self.select(rows, self.bundle.cluster_names(self.clustering)[cluster].name)
 
     def label_these(self, way: str = "grid") -> None:
         """Open the Label page with the selection: as a grid, or one galaxy after the other."""

@@ -143,6 +143,7 @@ def test_a_picture_brings_its_galaxy_into_focus(listed, state):
     row = listed.sheet.rows[0]["tiles"][0]["id"]
     listed.sheet._handle_msg({"tile": row})
     assert state.focus == row
+    assert listed.sheet.chosen == [row]
 
 
 def test_many_clusters_are_histograms_alone_where_all_are_shown(listed):

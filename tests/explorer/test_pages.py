@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from importlib import import_module
+from types import SimpleNamespace
 
 import panel as pn
 
@@ -26,14 +27,14 @@ def test_the_landing_page_is_made_by_its_entry(state, context):
     assert page.stamps is context.stamps
 
 
-def test_a_page_that_has_nothing_to_show_is_not_offered(context, monkeypatch) -> None:
+def test_a_page_that_has_nothing_to_show_is_not_offered(context) -> None:
     offered = set(registry.offered_pages(context))
     assert {"atlas", "labels", "my_galaxy", "codebooks", "vocabulary"} <= offered
     assert not {"deconvolution", "scoreboard", "claims"} & offered  # no PSF model, no evaluation
-    bundle = context.bundle
-    first = dict([next(iter(bundle.models.items()))])
-    alone = replace(context, bundle=replace(bundle, models=first, priors={}))
-    assert not {"codebooks", "emulator"} & set(registry.offered_pages(alone))
+    one = SimpleNamespace(models=dict([*context.bundle.models.items()][:1]), priors={})
+    alone = replace(context, bundle=one)
+    assert not registry.has_several_models(alone)
+    assert not registry.has_prior(alone)
 
 
 def test_the_pages_that_everybody_needs_are_not_behind_the_map() -> None:

@@ -48,7 +48,7 @@ def test_rows_outside_the_catalogue_are_refused_and_change_nothing(state, rows) 
 def test_a_cluster_selects_its_members_and_says_so(state) -> None:
     state.select_cluster(7)
     assert state.selection.tolist() == np.flatnonzero(state.labels == 7).tolist()
-    assert state.selection_label == "cluster 7"
+    assert state.selection_label == state.bundle.cluster_names(state.clustering)[7].name
 
 
 def test_clear_selects_nothing_and_forgets_the_words(state) -> None:

@@ -124,6 +124,15 @@ def test_all_codes_are_shown_the_most_used_first(page, bundle):
     assert page.grid.chosen == [shown[0]]
 
 
+def test_the_page_begins_with_how_much_is_used(page, bundle):
+    page.model = "k16-modern-8x8"
+    share = np.sort(np.bincount(bundle.codes(page.model).ravel(), minlength=16))[::-1]
+    most = next(n for n in range(17) if share[:n].sum() >= share.sum() / 2)
+    used = (share > 0).sum()
+    words = f"{used} of 16 codes are in use; the {most} most used fill half of all places."
+    assert page.grid.heading.startswith(words)
+
+
 def test_a_code_shows_where_it_appears(page, bundle):
     page.model = "k16-modern-8x8"
     page.grid._handle_msg({"tile": 5})

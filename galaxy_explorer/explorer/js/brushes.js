@@ -51,10 +51,14 @@ class Reporter {
 function makeBar(model) {
   const bar = element("div", "brushes-bar")
   const fold = element("button", "brushes-fold", "▾")
-  const count = element("span", "brushes-count")
-  const sum = element("span", "brushes-sum")
+  const counted = element("span", "brushes-counted")
+  const count = element("span")
+  counted.append(count, element("span", "wide", " galaxies"))
   const chips = element("div", "brushes-chips")
-  const clear = element("button", "brushes-clear", "Clear")
+  const clear = element("button", "brushes-clear")
+  const number = element("span", "narrow")
+  clear.append(element("span", "wide", "Clear"), number)
+  clear.setAttribute("aria-label", "Clear the selection and all brushes")
   clear.title = "Select all galaxies again: no brush, nothing else"
   clear.addEventListener("click", () => model.send_msg({clear: ""}))
   const add = element("select", "brushes-add")
@@ -64,8 +68,8 @@ function makeBar(model) {
     if (add.value) model.send_msg({add: add.value})
     add.value = ""
   })
-  bar.append(fold, count, sum, chips, clear, add)
-  return {bar, fold, count, sum, chips, clear, add}
+  bar.append(fold, counted, chips, clear, add)
+  return {bar, fold, counted, count, chips, clear, number, add}
 }
 
 function chip(words, kind, what, action) {
@@ -76,9 +80,9 @@ function chip(words, kind, what, action) {
   return button
 }
 
-function dressBar(model, {count, sum, chips, clear, add}) {
+function dressBar(model, {counted, count, chips, clear, number, add}) {
   count.textContent = model.count
-  count.classList.toggle("none", model.none)
+  counted.classList.toggle("none", model.none)
   const brushes = Object.entries(model.brushes)
   const shown = brushes.map(([name, {told}]) =>
     chip(told, "", "the brush", () => model.send_msg({clear: name})),
@@ -87,8 +91,7 @@ function dressBar(model, {count, sum, chips, clear, add}) {
     shown.unshift(chip(model.base, "base", "what was chosen", () => model.send_msg({base: false})))
   }
   chips.replaceChildren(...shown)
-  sum.textContent = brushes.length === 1 ? "1 brush" : `${brushes.length} brushes`
-  sum.hidden = !brushes.length
+  number.textContent = `${shown.length} ×`
   clear.hidden = !shown.length
   const options = model.offered.map(([name, words]) => new Option(words, name))
   add.replaceChildren(new Option("+ column", ""), ...options)
@@ -149,7 +152,7 @@ export function render({model}) {
       build()
     show(model.fronts)
     dressBar(model, parts)
-    said.textContent = model.count
+    said.textContent = `${model.count} galaxies`
   }
 
   drawOnChange(

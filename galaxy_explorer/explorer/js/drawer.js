@@ -1,6 +1,7 @@
 // The head of the drawer: its tabs, the button that folds it, and the keys that work on every page:
 // Escape goes back, arrows walk from galaxy to galaxy.
-const OWN_KEYS = "input, textarea, select, button, [role=slider], [role=menu], [role=dialog], .desk"
+const WRITTEN = "input, textarea, select, [role=menu], [role=listbox], [role=dialog], nav"
+const OWN_KEYS = `${WRITTEN}, button, [role=slider], .desk`
 
 export function render({model}) {
   const head = element("div", "drawer-head")
@@ -49,15 +50,11 @@ export function render({model}) {
   const onKey = (event) => {
     const path = event.composedPath().filter((node) => node instanceof Element)
     if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return
-    const own = path.some((node) => node.matches(OWN_KEYS))
-    if (
-      event.key === "Escape" &&
-      !path.some((node) => node.matches("[role=dialog], [role=menu]"))
-    ) {
-      model.send_msg({back: true})
-    }
+    if (!model.active) return
+    const inside = (kinds) => path.some((node) => node.matches(kinds))
+    if (event.key === "Escape" && !inside(WRITTEN)) model.send_msg({back: true})
     const by = {ArrowRight: 1, ArrowLeft: -1}[event.key]
-    if (by && !own && model.tab === "galaxy" && model.active) {
+    if (by && model.tab === "galaxy" && !inside(OWN_KEYS)) {
       event.preventDefault()
       model.send_msg({walk: by})
     }

@@ -91,27 +91,30 @@ class AtlasPage(pn.viewable.Viewer):
         )
         asked = state.page_words.get("clusters")
         if asked in CLUSTERS:
-            self.clusters_button.value = True
-            self.clusters.show = CLUSTERS[asked]
+            self._made_clusters().param.update(open=True, show=CLUSTERS[asked])
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
 
     def _open_clusters(self, event: param.parameterized.Event) -> None:
-        """Show the clusters as a list beside the map; it is made when it is first asked for."""
-        if self.clusters is None:
-            self.clusters = ClusterList(self.state, self.context, open=True)
-            self.clusters.param.watch(self._clusters_changed, ["open", "show"])
-            self._layout.insert(0, self.clusters)
-        self.clusters.open = event.new
-        self._clusters_changed()
+        """Show the clusters as a list beside the map."""
+        if event.new or self.clusters is not None:
+            self._made_clusters().open = event.new
 
-    def _clusters_changed(self, *_: param.parameterized.Event) -> None:
-        """Keep in the address whether the list is open, and how."""
-        shown = {kind: word for word, kind in CLUSTERS.items()}[self.clusters.show]
+    def _made_clusters(self) -> ClusterList:
+        """The list, which is made when it is first asked for."""
+        if self.clusters is None:
+            self.clusters = clusters = ClusterList(self.state, self.context)
+            clusters.param.watch(lambda _: self._keep(clusters), ["open", "show"])
+            self._layout.insert(0, clusters)
+        return self.clusters
+
+    def _keep(self, clusters: ClusterList) -> None:
+        """Have the address and the button say whether the list is open, and how."""
+        shown = {kind: word for word, kind in CLUSTERS.items()}[clusters.show]
         words = {k: v for k, v in self.state.page_words.items() if k != "clusters"}
-        self.state.page_words = words | ({"clusters": shown} if self.clusters.open else {})
-        self.clusters_button.value = self.clusters.open
+        self.state.page_words = words | ({"clusters": shown} if clusters.open else {})
+        self.clusters_button.value = clusters.open
 
     def _open_view(self, event: param.parameterized.Event) -> None:
         """Show how the map is drawn; the choices are made when they are first asked for."""

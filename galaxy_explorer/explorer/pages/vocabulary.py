@@ -235,8 +235,9 @@ class VocabularyPage(pn.viewable.Viewer):
             ],
             "framed": drawn == "surroundings",
             "tile_width": 88 if len(codes) <= 64 else 56,
-            "heading": f"{CAPTIONS[drawn].format(pictures=source)} Below: the code's number, its"
-            " share of all places, and the colour of the mean T of the galaxies that hold it.",
+            "heading": f"{answer(book.use)} {CAPTIONS[drawn].format(pictures=source)} Below: its"
+            " number, its share of all places, and above them the colour of the mean T of the"
+            " galaxies that hold it.",
         }
 
     def fill_grid(self, content: dict[str, Any]) -> None:
@@ -363,6 +364,18 @@ class VocabularyPage(pn.viewable.Viewer):
             sizing_mode="stretch_width", styles={**half, "flex": "1 1 0"},
         )  # fmt: skip
         return pn.Row(left, right, sizing_mode="stretch_width", margin=8)
+
+
+def answer(use: CodeUse) -> str:
+    """How much of a codebook is used, and of which galaxies its codes are, in two sentences."""
+    used, count = int((use.places > 0).sum()), len(use.places)
+    most = int(np.searchsorted(np.cumsum(np.sort(use.share)[::-1]), 0.5)) + 1
+    words = f"{used} of {count} codes are in use; the {most} most used fill half of all places."
+    means = use.ttype_mean[np.isfinite(use.ttype_mean)]
+    if len(means):
+        low, high = format_number(means.min()), format_number(means.max())
+        words += f" The galaxies that hold a code have mean T from {low} to {high}."
+    return words
 
 
 def code_values(book: Codebook, code: int, place: int) -> dict[str, Any]:

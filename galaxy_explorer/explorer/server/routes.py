@@ -231,8 +231,12 @@ def tell_cell(key: str, name: str, digest: str, *place: str) -> bytes:
 
 def is_lasting(view: str) -> bool:
     """Whether a picture never changes: an original from elsewhere may be there the next time."""
-    of_original = any(f".{kind}." in view for kind in ("original", RESIDUAL))
-    return not of_original or app_context().cutouts is None
+    if not any(f".{kind}." in view for kind in ("original", RESIDUAL)):
+        return True
+    try:
+        return app_context().cutouts is None
+    except GalaxyExplorerError:
+        return False
 
 
 class PictureHandler(AuthRequestHandler):

@@ -91,7 +91,7 @@ class Brushes(pn.viewable.Viewer):
         """What the histograms show with some brushes, how many pass in words, whether any does."""
         counts, passed = cross_counts(self.bundle, self.columns, brushes, self._base)
         n = len(self.bundle)
-        words = f"{n:,} galaxies" if passed == n else f"{passed:,} of {n:,} galaxies"
+        words = f"{n:,}" if passed == n else f"{passed:,} of {n:,}"
         return [one.tolist() for one in counts], words, passed > 0
 
     def _refresh(self, *events: Any) -> None:

@@ -19,6 +19,7 @@ import param
 from numpy.typing import NDArray
 
 from galaxy_explorer.clustering.summary import ordered, representative
+from galaxy_explorer.errors import LabelError
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.display import encode_sheet
 from galaxy_explorer.explorer.plots.palette import cluster_colours
@@ -141,7 +142,7 @@ class ClusterList(pn.viewable.Viewer):
         self._named: dict[str, tuple[ClusterName, ...]] = {}
         self.view = self._layout()
         state.param.watch(self._show_clustering, "clustering")
-        state.param.watch(self._mark, "selection")
+        state.param.watch(self._mark, ["selection", "focus"])
         state.param.watch(self.task.ask, "pictures")
         state.display.param.watch(self.task.ask, list(state.display.param.values()))
         self.param.watch(self._show_rows, ["order", "show"])
@@ -179,14 +180,12 @@ class ClusterList(pn.viewable.Viewer):
 
     def chosen(self) -> list[int]:
         """Numbers of the clusters of which every member is selected, and nobody else is."""
-        labels = self.state.labels[self.state.selection]
-        found, counts = np.unique(labels, return_counts=True)
         clusters = self._clustering.clusters
-        whole = [
-            number >= 0 and clusters[number].count == count
-            for number, count in zip(found.tolist(), counts.tolist(), strict=True)
-        ]
-        return found.tolist() if all(whole) else []
+        labels = self.state.labels[self.state.selection].astype(np.int64)
+        beside, *counts = np.bincount(labels + 1, minlength=len(clusters) + 1).tolist()
+        found = [number for number, count in enumerate(counts) if count]
+        whole = not beside and all(counts[one] == clusters[one].count for one in found)
+        return found if whole else []
 
     def choose(self, cluster: int, *, add: bool = False) -> None:
         """Select the members of a cluster; add: beside those chosen before, or without them."""
@@ -263,7 +262,8 @@ class ClusterList(pn.viewable.Viewer):
         if not self.open:
             return
         chosen = self.chosen()
-        self.sheet.chosen_rows = chosen
+        focus = self.state.focus
+        self.sheet.param.update(chosen_rows=chosen, chosen=[] if focus is None else [focus])
         self.actions.visible = bool(chosen)
         self.naming.view.visible = len(chosen) == 1
         if len(chosen) == 1:
@@ -282,7 +282,10 @@ class ClusterList(pn.viewable.Viewer):
 
     async def _rename(self, name: str, annotator: str) -> None:
         """Call the chosen cluster so, for everybody. Raises LabelError."""
-        (cluster,) = self.chosen()
+        chosen = self.chosen()
+        if len(chosen) != 1:
+            raise LabelError("choose the cluster first")
+        (cluster,) = chosen
         bundle, key = self.state.bundle, self.state.clustering
         await asyncio.to_thread(name_cluster, bundle, key, cluster, name, annotator)
         self._named.clear()

@@ -370,7 +370,7 @@ class BrushStrip(MessageComponent):
     histograms = param.List(default=[], doc="What `brushes.histogram` gives, one a column.")
     fronts = param.List(default=[], doc="Galaxies that pass, of each histogram's bars.")
     brushes = param.Dict(default={}, doc="spans, words, missing and told of each brushed column.")
-    count = param.String(default="", doc="How many galaxies pass, in words.")
+    count = param.String(default="", doc="How many galaxies pass: “12 of 1,200”.")
     none = param.Boolean(default=False, doc="Whether none passes.")
     base = param.String(default="", doc="What else narrows, in words; empty if nothing does.")
     offered = param.List(default=[], doc="[name, words] of the columns that can be added.")

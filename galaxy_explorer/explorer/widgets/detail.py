@@ -28,7 +28,6 @@ from galaxy_explorer.explorer.plots.palette import (
     category_colours,
     cluster_colours,
 )
-from galaxy_explorer.explorer.state import PICTURES
 from galaxy_explorer.explorer.urls import one_url
 from galaxy_explorer.explorer.widgets.components import (
     CodeMap,
@@ -79,6 +78,8 @@ def sky_links(ra: float, dec: float) -> dict[str, str]:
 
 RESIDUAL_LIMIT = 0.1
 """End of the residual's colour scale, in stretched units (the brightest centres are near 1)."""
+PICTURE = "picture"
+"""Word of the address for the large picture."""
 RESIDUAL, DECONVOLVED = "residual", "deconvolved"
 N_ALIKE = 12
 TOLD = frozenset(
@@ -207,8 +208,8 @@ def _absent(words: str) -> dict[str, str]:
     return {"data": "", "absent": words, "caption": "Original"}
 
 
-def facts(state: ExplorerState, row: int) -> Html:
-    """What is known about a galaxy, as HTML."""
+def facts(state: ExplorerState, row: int, *, named: bool = True) -> Html:
+    """What is known about a galaxy, as HTML; named: under its name."""
     bundle, clustering = state.bundle, state.bundle.clusterings[state.clustering]
     error, percentile = error_percentile(bundle, bundle.manifest.display_model, row)
     cluster, source = int(clustering.labels[row]), bundle.column("source")[row]
@@ -223,13 +224,13 @@ def facts(state: ExplorerState, row: int) -> Html:
         "Look up in": render("detail.links", services=services),
         "Hubble type": f"{ttype}, from {source}" if ttype != "no T" else f"not known ({source})",
         "Cluster": render("detail.cluster", colour=colour, words=sure),
-        "Clustering": state.words(state.clustering),
         "Reconstruction": f"mean squared error {error:.2e} in stretched units, "
         f"larger than or equal to {percentile:.0f} % of the training galaxies",
         "Split": str(bundle.column("split")[row]),
     }
     listed = [{"name": name, "value": value} for name, value in entries.items() if value]
-    return render("detail.facts", name=str(bundle.column("galaxy_id")[row]), entries=listed)
+    name = str(bundle.column("galaxy_id")[row]) if named else ""
+    return render("detail.facts", name=name, entries=listed)
 
 
 class GalaxyView(MessageComponent):
@@ -275,7 +276,7 @@ class GalaxyTab(pn.viewable.Viewer):
         state.display.param.watch(self._drawn, list(state.display.param.values()))
         select = pmui.Button(
             label="Select these look-alikes", variant="outlined", size="small", margin=(4, 0),
-            on_click=lambda _: self._found and publish_results(state, self._found),
+            on_click=self._select_alike,
         )  # fmt: skip
         self._found: SearchResults | None = None
         self.view = pn.Column(
@@ -302,8 +303,9 @@ class GalaxyTab(pn.viewable.Viewer):
             self._walk(step)
         elif type(row) is int and 0 <= row < len(self.state.bundle):
             self.state.focus = row
-        elif kind in PICTURES and kind != self.state.pictures:
-            self.state.pictures = kind
+        elif kind in {one[0] for one in self.large.kinds}:
+            words = {k: v for k, v in self.state.page_words.items() if k != PICTURE}
+            self.state.page_words = words | ({PICTURE: kind} if kind != self._first() else {})
         elif self.state.focus is not None:
             self._act(message.get("do"), self.state.focus)
 
@@ -341,10 +343,14 @@ class GalaxyTab(pn.viewable.Viewer):
             kinds.append((DECONVOLVED, "Deconvolved", "The light without the PSF, by the model"))
         self.large.param.update(
             kinds=[[*kind, one_url(self.state, "@row", kind[0])] for kind in kinds],
-            first=self.state.pictures if self.stamps.originals is not None else "reconstruction",
+            first=self.state.page_words.get(PICTURE, self._first()),
         )
         for task in self.tasks:
             task.ask()
+
+    def _first(self) -> str:
+        """The picture that is large unless another one is asked for."""
+        return self.state.pictures if self.stamps.originals is not None else "reconstruction"
 
     def prepare_facts(self) -> Callable[[], str]:
         """What is known of the galaxy."""
@@ -355,8 +361,9 @@ class GalaxyTab(pn.viewable.Viewer):
             return ""
         entries, attributes = catalogue_entries(self.state.bundle, row)
         return render(
-            "detail.galaxy", facts=facts(self.state, row), entries=entries, attributes=attributes
-        )
+            "detail.galaxy", facts=facts(self.state, row, named=False), entries=entries,
+            attributes=attributes,
+        )  # fmt: skip
 
     def fill_facts(self, content: str) -> None:
         """Show what is known."""
@@ -385,6 +392,10 @@ class GalaxyTab(pn.viewable.Viewer):
             tiles=[[r, caption(self.state.bundle, clustering, r), ""] for r in rows],
             pictures_words="Look-alike", stamp=self.tasks[1].number,
         )  # fmt: skip
+
+    def _select_alike(self, _: object) -> None:
+        if self._found is not None:
+            publish_results(self.state, self._found)
 
     def prepare_codes(self) -> Callable[[], dict[str, Any]]:
         """The code map, where it is asked for."""
@@ -429,12 +440,14 @@ def catalogue_entries(bundle: Bundle, row: int) -> tuple[Entries, Entries]:
     entries: Entries = []
     attributes: Entries = []
     for name in names:
-        value = bundle.column(name)[row]
+        if any(name in pair for pair in ends.values()):
+            continue
+        value = bundle.catalogue.stored(name)[row].as_py()
         words = format_value(value, column_unit(name))
-        if not words or any(name in pair for pair in ends.values()):
+        if not words:
             continue
         if name in ends:
-            low, high = (float(bundle.column(end)[row]) for end in ends[name])
+            low, high = (float(bundle.catalogue.stored(end)[row].as_py()) for end in ends[name])
             attributes.append({
                 "name": format_column(name), "value": f"{float(value):.2f}",
                 "left": f"{100 * low:.0f}", "width": f"{100 * max(0.0, high - low):.0f}",
@@ -445,12 +458,12 @@ def catalogue_entries(bundle: Bundle, row: int) -> tuple[Entries, Entries]:
     return entries, attributes
 
 
-def format_value(value: Any, unit: str) -> str:
+def format_value(value: object, unit: str) -> str:
     """A value of a catalogue with its unit; empty for what is not known."""
-    if isinstance(value, str | np.str_):
-        return str(value)
-    number = float(value)
+    if value is None or isinstance(value, str):
+        return value or ""
+    number = float(value)  # type: ignore[arg-type]
     if not math.isfinite(number):
         return ""
-    text = f"{number:.5g}" if isinstance(value, np.floating | float) else str(int(value))
+    text = f"{number:.0f}" if isinstance(value, int) else f"{number:.5g}"
     return f"{text} {'' if unit == 'T' else unit}".strip().replace("-", "−")
