@@ -13,6 +13,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from galaxy_explorer.errors import LabelError
+from galaxy_explorer.explorer.assets import asset
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pages.labels.session import QUEUE_WORDS, LabelSession
 from galaxy_explorer.explorer.pages.labels.tools import (
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.labels.scheme import Term
     from galaxy_explorer.labels.store import LabelStore
 
-PANEL_WIDTH = "clamp(300px, 27vw, 400px)"
+SHEET = [asset("labels.css")]
 BEHIND = 20
 """Galaxies before the one on the screen that can be gone back to after a change of view."""
 GUEST = "guest"
@@ -349,10 +350,14 @@ class LabelsPage(pn.viewable.Viewer):
         side = pn.Column(
             *queue_controls, self.about, self.agreement, tools,
             model_controls(self.state), sources, display_controls(self.state),
-            styles={"flex": f"0 0 {PANEL_WIDTH}"}, sizing_mode="stretch_both", scroll="y-auto",
+            sizing_mode="stretch_both", scroll="y-auto", stylesheets=SHEET,
             css_classes=["side-panel"], margin=(10, 0, 0, 0),
         )  # fmt: skip
         stage = pn.Column(
-            self.desk, sizing_mode="stretch_both", scroll="y-auto", margin=(12, 8, 0, 16)
-        )
-        return pn.Row(stage, side, sizing_mode="stretch_both", margin=0)
+            self.desk, sizing_mode="stretch_both", scroll="y-auto", margin=(12, 8, 0, 16),
+            css_classes=["stage"], stylesheets=SHEET,
+        )  # fmt: skip
+        return pn.Row(
+            stage, side, sizing_mode="stretch_both", margin=0, css_classes=["labels"],
+            stylesheets=SHEET,
+        )  # fmt: skip
