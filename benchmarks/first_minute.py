@@ -253,8 +253,9 @@ def clicks(page: Page, process: Path) -> None:
         if page.evaluate("() => shown.length"):  # a name on the map selects a cluster instead
             times.append(page.evaluate("() => shown[0] - released"))
     print(
-        f"click to the drawer's picture, {len(times)} clicks: median {statistics.median(times):.0f} ms, 95th percentile"
-        f" {np.quantile(times, 0.95):.0f} ms; {1e3 * (cpu(process) - before) / CLICKS:.0f} ms"
+        f"click to the drawer's picture, {len(times)} clicks: median"
+        f" {statistics.median(times):.0f} ms, 95th percentile {np.quantile(times, 0.95):.0f} ms;"
+        f" {1e3 * (cpu(process) - before) / CLICKS:.0f} ms"
         " processor time of the server each, all of the drawer"
     )
 

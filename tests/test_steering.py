@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from galaxy_explorer.explorer.pages.clusters import ClustersPage
 from typer.testing import CliRunner
 
 from galaxy_explorer import cli

@@ -17,6 +17,7 @@ from galaxy_explorer.survey.photometry import bands_of
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle, Clustering
+    from galaxy_explorer.classification import Membership
 
 
 FEATURE_WORDS = {
@@ -172,6 +173,28 @@ def count_types(ttype: NDArray[np.float64]) -> str:
     if 2 * early < len(known):
         return f"{len(known) - early} of {of} are late"
     return f"{early} of {of} are early"
+
+
+def first_line(
+    bundle: Bundle, key: str, member: Membership, rows: NDArray[np.int64], ttype: float
+) -> list[str]:
+    """What a galaxy is, in a few words each: type, cluster, what its look-alikes are.
+
+    key: of the clustering that it is a member of; rows: the look-alikes, whose T stand in where the
+    bundle has no network that reads it. ttype: as that reads it.
+    """
+    from galaxy_explorer.clustering.summary import MIN_KNOWN
+
+    alike = np.asarray(bundle.column("ttype"), float)[rows]
+    known = alike[~np.isnan(alike)]
+    parts = []
+    if bundle.ttype_regressor is not None and np.isfinite(ttype):
+        parts.append(format_types(ttype, bundle.ttype_regressor.real.rms))
+    elif len(known) >= MIN_KNOWN:
+        parts.append(f"{format_types(known.mean(), known.std(ddof=1))} of its look-alikes")
+    cluster = int(np.argmax(member.responsibilities))
+    name = bundle.cluster_names(key)[cluster].name
+    return [*parts, f"cluster “{name}”", f"look-alikes: {count_types(alike)}"]
 
 
 def caption(bundle: Bundle, clustering: Clustering, row: int) -> str:

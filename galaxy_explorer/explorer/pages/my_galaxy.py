@@ -27,7 +27,6 @@ from galaxy_explorer.classification import (
     prepare_image,
 )
 from galaxy_explorer.clustering.embedding import kth_distance
-from galaxy_explorer.clustering.summary import MIN_KNOWN
 from galaxy_explorer.errors import BadQuery, GalaxyExplorerError, SettingError
 from galaxy_explorer.explorer.assets import Html, asset, render
 from galaxy_explorer.explorer.background import LatestTask, beside
@@ -38,6 +37,7 @@ from galaxy_explorer.explorer.pictures.display import (
     has_colour,
     render_stamps,
 )
+from galaxy_explorer.explorer.pictures.originals import example_picture, example_rows
 from galaxy_explorer.explorer.plots.clusterings import (
     format_residual,
     place_figure,
@@ -67,7 +67,7 @@ from galaxy_explorer.explorer.widgets.controls import (
 from galaxy_explorer.explorer.widgets.detail import picture_values
 from galaxy_explorer.explorer.widgets.gallery import SHEET_COLUMNS
 from galaxy_explorer.explorer.widgets.results import SearchResults, publish_results
-from galaxy_explorer.explorer.wording import count_types, format_ttype, format_types
+from galaxy_explorer.explorer.wording import first_line, format_ttype
 from galaxy_explorer.models.registry import AUTOENCODERS
 
 if TYPE_CHECKING:
@@ -257,24 +257,6 @@ def preview(prepared: Prepared, display: DisplaySettings) -> NDArray[np.uint8]:
     return np.asarray(shown)
 
 
-def first_line(bundle: Bundle, key: str, found: ImageReport, rows: NDArray[np.int64]) -> list[str]:
-    """What the galaxy is, in a few words each: type, cluster, what its look-alikes are.
-
-    rows: the look-alikes; their T stand in where the bundle has no network that reads it.
-    """
-    ttype = np.asarray(bundle.column("ttype"), float)[rows]
-    known = ttype[~np.isnan(ttype)]
-    parts = []
-    if bundle.ttype_regressor is not None and np.isfinite(found.ttype):
-        parts.append(format_types(found.ttype, bundle.ttype_regressor.real.rms))
-    elif len(known) >= MIN_KNOWN:
-        parts.append(f"{format_types(known.mean(), known.std(ddof=1))} of its look-alikes")
-    cluster = int(np.argmax(found.classification.clusterings[key].responsibilities))
-    parts.append(f"cluster “{bundle.cluster_names(key)[cluster].name}”")
-    parts.append(f"look-alikes: {count_types(ttype)}")
-    return parts
-
-
 def verdict(found: ImageReport, line: list[str], model: str, thin: float) -> Html:
     """What the galaxy is, and how unusual the picture is, in a sentence."""
     words = ood_sentence(found.classification, model, thin)
@@ -337,6 +319,7 @@ PRIVACY = (
     "FITS with linear flux, or a stretched JPEG, PNG, WebP or TIFF; the galaxy in the middle."
     " The picture is worked on in memory and forgotten with this page; no file is written."
 )
+EXAMPLES = "Or try a galaxy that no model here has learnt from:"
 STAR = "The star: its place on the map of all galaxies."
 
 
@@ -391,7 +374,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         forget = pmui.Button(label="Forget it", on_click=self.forget, variant="text", size="small")
         frame_part = [frames, size, self.hdu, self.band]
         left = pn.Column(
-            self.zone, self.message, *self._position_part(),
+            self.zone, self.message, *self._example_part(), *self._position_part(),
             _html(render("parts.soft", words=PRIVACY)),
             folded("If it was not found right", lambda: pn.Column(*frame_part, margin=0)),
             display_controls(self.state), model_controls(self.state), forget,
@@ -501,7 +484,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
                 "shots": pictures(found, state.display),
                 "words": verdict(
                     found,
-                    first_line(state.bundle, key, found, rows),
+                    first_line(state.bundle, key, member, rows, found.ttype),
                     codes_of,
                     sparsity_percentile(state.bundle, key, member),
                 ),
@@ -572,10 +555,30 @@ class MyGalaxyPage(pn.viewable.Viewer):
         return pn.Column(
             self.words, self.shots,
             pn.Column(self.alike, select, margin=(0, 10), sizing_mode="stretch_width"),
-            *(folded(title, partial(_same, part)) for title, part in rest.items()),
+            *(folded(title, partial(pn.Column, part, margin=0)) for title, part in rest.items()),
             visible=False, sizing_mode="stretch_width", scroll="y-auto", css_classes=["results"],
             stylesheets=[PAGE_STYLES],
         )  # fmt: skip
+
+    def _example_part(self) -> list[Any]:
+        """Buttons for galaxies of the survey that no model learnt from, where the survey is."""
+        originals = self.context.stamps.originals
+        rows = example_rows(self.state.bundle) if originals is not None else {}
+        if originals is None or not rows:
+            return []
+
+        async def examine(words: str, _: Any) -> None:
+            data = await asyncio.to_thread(example_picture, originals, rows[words])
+            await self.take(str(self.state.bundle.column("galaxy_id")[rows[words]]), data)
+
+        buttons = [
+            pmui.Button(
+                label=words, on_click=partial(examine, words), variant="outlined", size="small",
+                margin=(3, 4), sx={"textTransform": "none"},
+            )
+            for words in rows
+        ]  # fmt: skip
+        return [_html(render("parts.soft", words=EXAMPLES)), pn.FlexBox(*buttons, margin=(0, 8))]
 
     def _position_part(self) -> list[Any]:
         if self.context.cutouts is None:
@@ -586,11 +589,6 @@ class MyGalaxyPage(pn.viewable.Viewer):
             await self.fetch(field.value_input or field.value)
 
         return [field, pmui.Button(label="Fetch", on_click=ask, variant="outlined", size="small")]
-
-
-def _same(part: Any) -> Any:
-    """What a folded panel shows, which is there already."""
-    return part
 
 
 def _html(text: str) -> pn.pane.HTML:
