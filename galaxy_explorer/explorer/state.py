@@ -138,7 +138,7 @@ class ExplorerState(param.Parameterized):
 
     @property
     def none_pass(self) -> bool:
-        """Whether galaxies are asked for and none is as asked: then nothing is selected."""
+        """Whether no galaxy passes the brushes: none is selected, and none is to stand out."""
         return not len(self.selection) and bool(len(self.brushes))
 
     def _settle(self, base: NDArray[np.int64], base_label: str, brushes: BrushSet) -> None:

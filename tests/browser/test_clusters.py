@@ -76,10 +76,10 @@ def test_all_histograms_take_the_place_of_the_map(clusters):
     clusters.get_by_role("button", name="All histograms", exact=True).click()
     clusters.locator(".tile-body.beside").wait_for()
     assert clusters.locator(HEADS).count() == count
-    assert clusters.locator(".tile-sheet").bounding_box()["width"] > 1000
+    assert clusters.locator("section.tile-sheet").bounding_box()["width"] > 1000
     clusters.locator(HEADS).nth(5).click()
     clusters.locator(f"{HEADS}[aria-pressed=true]").wait_for()
-    clusters.get_by_role("button", name="Close the list").click()
+    clusters.get_by_role("button", name="Close", exact=True).click()
     clusters.locator(HEADS).first.wait_for(state="hidden")
 
 

@@ -11,10 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from galaxy_explorer.explorer.brushing import Brush, BrushSet, parse_brushes
+from galaxy_explorer.explorer.context import make_context
 from galaxy_explorer.explorer.links import MAX_LINK, SelectionStore, link_query, restore
 from galaxy_explorer.explorer.pages.registry import FORMER as FORMER_PAGES
 from galaxy_explorer.explorer.pages.registry import PAGES
+from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.state import ExplorerState
+from galaxy_explorer.settings import PREFIX, read_settings
 
 WORDS = (
     "page",
@@ -176,3 +179,15 @@ def test_the_selections_of_another_bundle_are_not_there(bundle, selections, tmp_
     other = SelectionStore(tmp_path / "selections", "1" * 64, len(bundle), kept=5)
     with pytest.raises(KeyError):
         other.get(digest)
+
+
+def test_selections_that_links_name_lie_beside_the_labels(bundle, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(StampStore, "start_filling", lambda _: None)
+    labels = tmp_path / "kept" / "labels.db"
+    given = {"BUNDLE": bundle.path, "CACHE": tmp_path / "cache", "LABELS": labels}
+    settings = read_settings({f"{PREFIX}{name}": str(value) for name, value in given.items()})
+    context = make_context(settings)
+    digest = context.selections.put([1, 2], "two")
+    context.stamps.close()
+    assert (tmp_path / "kept" / "selections" / digest).is_file()
+    assert context.first_pictures == "reconstruction"  # no survey on this machine

@@ -62,7 +62,8 @@ class AtlasPage(pn.viewable.Viewer):
         state.param.watch(lambda _: self._name(), "clustering")
         state.param.watch(lambda _: self._point(), ["clustering", "focus"])
         state.param.watch(
-            lambda _: self._show(), ["clustering", "colour_by", "pictures", "selection"]
+            lambda _: self._show(),
+            ["clustering", "colour_by", "pictures", "selection", "brushes"],
         )
         state.display.param.watch(lambda _: self._show(), list(state.display.param.values()))
         style = [asset("map.css")]
@@ -193,7 +194,7 @@ class AtlasPage(pn.viewable.Viewer):
 
     def _show(self) -> None:
         state, selection = self.state, ALL
-        if len(state.selection):
+        if len(state.selection) or state.none_pass:
             try:
                 selection = self.context.selections.put(state.selection, state.selection_label)
             except OSError as error:

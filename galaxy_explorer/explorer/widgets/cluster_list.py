@@ -349,7 +349,7 @@ class ClusterList(pn.viewable.Viewer):
         return f"clusters-{clustering.key.replace('/', '-')}", data
 
     def _layout(self) -> pn.Column:
-        close = pmui.IconButton(icon="close", label="Close the list", size="small", margin=0)
+        close = pmui.Button(label="Close", icon="close", size="small", variant="text", margin=0)
         close.on_click(lambda _: self.param.update(open=False))
         self.opener = pmui.Button(label="Clusters", size="small", variant="outlined")
         self.opener.on_click(lambda _: self.param.update(open=not self.open))
