@@ -55,7 +55,7 @@ def test_the_keyboard_leads_from_a_question_to_a_label(address: str, browser: Br
     page.set_default_timeout(PATIENCE_MS)
     tour = Tour(page, ADDRESS or address, "keyboard")
     tour.open()
-    tab_to(page, page.get_by_role("searchbox").first)
+    tab_to(page, page.get_by_role("searchbox", name="Find galaxies"))
     page.keyboard.type("T > -9")
     page.keyboard.press("Enter")
     expect(tour.selection).to_contain_text("selected")
