@@ -170,9 +170,12 @@ def count_types(ttype: NDArray[np.float64]) -> str:
     of = f"{len(known)}" if len(known) == len(ttype) else f"the {len(known)} with a T"
     if not len(known):
         return f"none of {len(ttype)} has a T"
-    if 2 * early < len(known):
-        return f"{len(known) - early} of {of} are late"
-    return f"{early} of {of} are early"
+    count, kind = max((early, "early"), (len(known) - early, "late"))
+    return (
+        f"all {of.removeprefix('the ')} are {kind}"
+        if count == len(known)
+        else (f"{count} of {of} are {kind}")
+    )
 
 
 def first_line(

@@ -10,6 +10,7 @@ import io
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ MAP = """() => {
 }"""
 BRIGHT, LEAST_BRIGHT = 40, 0.1
 """Of 255 in any band; share of such pixels in the middle of the map: it shows galaxies."""
+BLOCK, TRIES, CLICK_MS = 24, 8, 10_000
 LATE = re.compile("^T (≥ ?6|[3-9])\\b")
 
 
@@ -71,8 +73,13 @@ class Tour:
 
     def click_a_galaxy(self) -> str:
         """One galaxy of the map, large in the drawer; its name."""
-        box = self.page.evaluate(MAP)
-        self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        for place in self.bright_places():
+            self.page.mouse.click(*place)
+            with suppress(AssertionError):  # a name of a cluster, or between the galaxies
+                expect(self.tab("Galaxy")).to_have_attribute(
+                    "aria-selected", "true", timeout=CLICK_MS
+                )
+                break
         expect(self.tab("Galaxy")).to_have_attribute("aria-selected", "true")
         picture = self.page.get_by_role("img", name=re.compile("^(Original|Reconstruction) of "))
         until(self.page, lambda: picture.evaluate("(one) => one.complete && one.naturalWidth > 0"))
@@ -182,14 +189,30 @@ class Tour:
 
     def shows_galaxies(self) -> bool:
         """Whether the middle of the map is full of light."""
+        _, pixels = self.middle()
+        return bool((pixels > BRIGHT).mean() > LEAST_BRIGHT)
+
+    def bright_places(self) -> list[tuple[float, float]]:
+        """Where the map is brightest: galaxies."""
+        corner, pixels = self.middle()
+        down, right = (size // BLOCK for size in pixels.shape)
+        blocks = pixels[: down * BLOCK, : right * BLOCK].reshape(down, BLOCK, right, BLOCK)
+        order = np.argsort(-blocks.mean(axis=(1, 3)), axis=None)[: TRIES * 4 : 4]
+        lines, columns = np.unravel_index(order, (down, right))
+        return [
+            (corner["x"] + BLOCK * (column + 0.5), corner["y"] + BLOCK * (line + 0.5))
+            for line, column in zip(lines.tolist(), columns.tolist(), strict=True)
+        ]
+
+    def middle(self) -> tuple[dict[str, float], np.ndarray]:
+        """The middle of the map: its box, and its brightest band (height, width)."""
         box = self.page.evaluate(MAP)
         middle = {
             "x": box["x"] + box["width"] / 4, "y": box["y"] + box["height"] / 4,
             "width": box["width"] / 2, "height": box["height"] / 2,
         }  # fmt: skip
         picture = Image.open(io.BytesIO(self.page.screenshot(clip=middle)))
-        pixels = np.asarray(picture.convert("RGB")).max(axis=2)
-        return bool((pixels > BRIGHT).mean() > LEAST_BRIGHT)
+        return middle, np.asarray(picture.convert("RGB")).max(axis=2)
 
 
 def until(page: Page, holds: Callable[[], bool]) -> None:

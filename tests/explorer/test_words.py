@@ -62,6 +62,7 @@ def test_a_type_is_said_in_stages_and_as_a_number(ttype, error, words) -> None:
     [
         ([-5, -2, 0, 4], "3 of 4 are early"),
         ([-5, 3, 5, np.nan], "2 of the 3 with a T are late"),
+        ([3, 5, np.nan], "all 2 with a T are late"),
         ([np.nan, np.nan], "none of 2 has a T"),
     ],
 )
