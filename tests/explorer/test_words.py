@@ -50,7 +50,7 @@ def test_an_unusual_model_keeps_its_key() -> None:
         (0.3, 1.6, "S0 to Sab, T 0.3 ± 1.6"),
         (-5.0, 0.2, "E, T −5.0 ± 0.2"),
         (-0.01, 0.1, "S0/a, T 0.0 ± 0.1"),
-        (9.7, 4.0, "Sd to Im, T 9.7 ± 4.0"),
+        (9.7, 4.0, "Scd to Im, T 9.7 ± 4.0"),
     ],
 )
 def test_a_type_is_said_in_stages_and_as_a_number(ttype, error, words) -> None:
