@@ -28,8 +28,8 @@ MAP = """() => {
   const box = view.canvas_view.el.getBoundingClientRect(), frame = view.frame.bbox
   return {x: box.x + frame.left, y: box.y + frame.top, width: frame.width, height: frame.height}
 }"""
-BRIGHT, LEAST_BRIGHT = 40, 0.1
-"""Of 255 in any band; share of such pixels in the middle of the map: it shows galaxies."""
+CONTRAST, LEAST = 10, 0.02
+"""Of 255 in a block of pixels; share of the map that has it where there are galaxies."""
 BLOCK, TRIES, CLICK_MS = 24, 8, 10_000
 LATE = re.compile("^T (≥ ?6|[3-9])\\b")
 
@@ -62,8 +62,7 @@ class Tour:
     def zoom(self) -> None:
         """The wheel over the map: fewer galaxies, and larger."""
         before = self.page.evaluate(SHOWN)
-        box = self.page.evaluate(MAP)
-        self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        self.page.mouse.move(*self.galaxy_places()[0])
         for _ in range(3):
             self.page.mouse.wheel(0, -200)
             self.page.wait_for_timeout(100)
@@ -73,7 +72,7 @@ class Tour:
 
     def click_a_galaxy(self) -> str:
         """One galaxy of the map, large in the drawer; its name."""
-        for place in self.bright_places():
+        for place in self.galaxy_places():
             self.page.mouse.click(*place)
             with suppress(AssertionError):  # a name of a cluster, or between the galaxies
                 expect(self.tab("Galaxy")).to_have_attribute(
@@ -188,31 +187,32 @@ class Tour:
         return self.page.get_by_role("region", name="Gallery of galaxies").filter(has_text=words)
 
     def shows_galaxies(self) -> bool:
-        """Whether the middle of the map is full of light."""
-        _, pixels = self.middle()
-        return bool((pixels > BRIGHT).mean() > LEAST_BRIGHT)
+        """Whether some of the map has more on it than its ground."""
+        _, contrast = self.map_blocks()
+        return bool((contrast > CONTRAST).mean() > LEAST)
 
-    def bright_places(self) -> list[tuple[float, float]]:
-        """Where the map is brightest: galaxies."""
-        corner, pixels = self.middle()
-        down, right = (size // BLOCK for size in pixels.shape)
-        blocks = pixels[: down * BLOCK, : right * BLOCK].reshape(down, BLOCK, right, BLOCK)
-        order = np.argsort(-blocks.mean(axis=(1, 3)), axis=None)[: TRIES * 4 : 4]
-        lines, columns = np.unravel_index(order, (down, right))
+    def galaxy_places(self) -> list[tuple[float, float]]:
+        """Where on the screen the map has the most contrast: galaxies, or names of clusters."""
+        corner, contrast = self.map_blocks()
+        order = np.argsort(-contrast, axis=None)[: TRIES * 5 : 5]
+        lines, columns = np.unravel_index(order, contrast.shape)
         return [
             (corner["x"] + BLOCK * (column + 0.5), corner["y"] + BLOCK * (line + 0.5))
             for line, column in zip(lines.tolist(), columns.tolist(), strict=True)
         ]
 
-    def middle(self) -> tuple[dict[str, float], np.ndarray]:
-        """The middle of the map: its box, and its brightest band (height, width)."""
+    def map_blocks(self) -> tuple[dict[str, float], np.ndarray]:
+        """The map without its edges: the box, and the scatter of the light in blocks of it."""
         box = self.page.evaluate(MAP)
         middle = {
-            "x": box["x"] + box["width"] / 4, "y": box["y"] + box["height"] / 4,
-            "width": box["width"] / 2, "height": box["height"] / 2,
+            "x": box["x"] + 0.1 * box["width"], "y": box["y"] + 0.15 * box["height"],
+            "width": 0.8 * box["width"], "height": 0.75 * box["height"],
         }  # fmt: skip
         picture = Image.open(io.BytesIO(self.page.screenshot(clip=middle)))
-        return middle, np.asarray(picture.convert("RGB")).max(axis=2)
+        pixels = np.asarray(picture.convert("L"), float)
+        down, right = (size // BLOCK for size in pixels.shape)
+        blocks = pixels[: down * BLOCK, : right * BLOCK].reshape(down, BLOCK, right, BLOCK)
+        return middle, blocks.std(axis=(1, 3))
 
 
 def until(page: Page, holds: Callable[[], bool]) -> None:
