@@ -117,7 +117,7 @@ class Tour:
         field = self.page.get_by_label("Your name")
         field.fill(f"Newcomer in {self.name}")
         field.press("Enter")
-        term = self.page.get_by_role("button", name=re.compile("Scd and later"))
+        term = self.page.get_by_role("button", name=re.compile("^Scd and later"))
         expect(self.page.get_by_role("group", name="Galaxies of this grid")).to_be_visible()
         self.page.keyboard.press("6")
         expect(term).to_have_attribute("aria-pressed", "true")
