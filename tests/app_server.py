@@ -24,8 +24,10 @@ COMMAND = "serve app.py"
 
 
 @contextmanager
-def served(*options: str, **settings: str | int | Path) -> Iterator[str]:
+def served(*options: str, command: str = COMMAND, **settings: str | int | Path) -> Iterator[str]:
     """Serve the app with these options and settings (bundle=, cache=...); yields its address.
+
+    command: of panel; it ends with the file that is served.
 
     Raises RuntimeError if it does not answer; what the server says goes to standard error.
     """
@@ -35,11 +37,12 @@ def served(*options: str, **settings: str | int | Path) -> Iterator[str]:
     given = {PREFIX + name.upper(): str(value) for name, value in everything.items()}
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     prefix = options[options.index("--prefix") + 1] if "--prefix" in options else ""
-    command = [sys.executable, "-m", "panel", *COMMAND.split()]
-    command += ["--port", str(port), "--log-level", "warning", *options]
-    server = subprocess.Popen(command, cwd=ROOT, env={**others, **given}, start_new_session=True)
+    words = [sys.executable, "-m", "panel", *command.split()]
+    words += ["--port", str(port), "--log-level", "warning", *options]
+    server = subprocess.Popen(words, cwd=ROOT, env={**others, **given}, start_new_session=True)
     try:
-        yield _answered(f"http://localhost:{port}{prefix}/app", server)
+        name = Path(command.rsplit(maxsplit=1)[-1]).stem
+        yield _answered(f"http://localhost:{port}{prefix}/{name}", server)
     finally:
         os.killpg(server.pid, signal.SIGTERM)  # with --num-procs there are several
         server.wait(START_LIMIT_S)

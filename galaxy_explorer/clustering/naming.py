@@ -267,7 +267,12 @@ def _base(
 
 def _stages(ttype: NDArray[np.float64]) -> str:
     """The middle half of the T (n,), NaN unknown, as stages: "Sb to Sc"."""
-    ends = np.nanpercentile(ttype, [25, 75]).round().astype(int) - FIRST_STAGE
+    return stage_words(*np.nanpercentile(ttype, [25, 75]))
+
+
+def stage_words(low: float, high: float) -> str:
+    """A range of T in stages of the Hubble sequence: "Sb to Sc"; one where both ends are it."""
+    ends = np.round([low, high]).astype(int) - FIRST_STAGE
     first, last = (STAGES[place] for place in ends.clip(0, len(STAGES) - 1))
     return first if first == last else f"{first} to {last}"
 

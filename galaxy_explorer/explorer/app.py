@@ -124,7 +124,8 @@ HEADER_STYLE = {
     "& .MuiToolbar-root > .MuiBox-root": {"minWidth": 0, "overflow": "visible"},
     "& .MuiToolbar-root > .MuiBox-root:has(.title)": {"flexShrink": 0},
     "@media (max-width: 820px)": {
-        "& .header .title": {"display": "none"},
+        # Its link too, which would have no name.
+        "& .header a:has(.title)": {"display": "none !important"},
         "& .MuiToolbar-root": {"padding": "0 8px !important"},
     },
 }

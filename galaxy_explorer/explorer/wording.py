@@ -17,6 +17,7 @@ from galaxy_explorer.survey.photometry import bands_of
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle, Clustering
+    from galaxy_explorer.classification import Membership
 
 
 FEATURE_WORDS = {
@@ -150,6 +151,53 @@ def format_galaxies(count: int) -> str:
 def format_ttype(ttype: float) -> str:
     """A Hubble type: "T 1.5", or "no T"."""
     return "no T" if np.isnan(ttype) else f"T {ttype:.1f}".replace("-", "−")
+
+
+def format_types(ttype: float, error: float) -> str:
+    """A T with its error, as stages and as a number: "S0 to Sab, T 0.3 ± 1.6"."""
+    from galaxy_explorer.clustering.naming import stage_words
+
+    stages = stage_words(ttype - error, ttype + error)
+    return f"{stages}, {format_ttype(round(ttype, 1) + 0.0)} ± {error:.1f}"
+
+
+def count_types(ttype: NDArray[np.float64]) -> str:
+    """Of galaxies with these T (n,), NaN unknown, how many are early: "18 of 24 are early"."""
+    from galaxy_explorer.clustering.summary import EARLY_TTYPE
+
+    known = ttype[~np.isnan(ttype)]
+    early = int((known <= EARLY_TTYPE).sum())
+    of = f"{len(known)}" if len(known) == len(ttype) else f"the {len(known)} with a T"
+    if not len(known):
+        return f"none of {len(ttype)} has a T"
+    count, kind = max((early, "early"), (len(known) - early, "late"))
+    return (
+        f"all {of.removeprefix('the ')} are {kind}"
+        if count == len(known)
+        else (f"{count} of {of} are {kind}")
+    )
+
+
+def first_line(
+    bundle: Bundle, key: str, member: Membership, rows: NDArray[np.int64], ttype: float
+) -> list[str]:
+    """What a galaxy is, in a few words each: type, cluster, what its look-alikes are.
+
+    key: of the clustering that it is a member of; rows: the look-alikes, whose T stand in where the
+    bundle has no network that reads it. ttype: as that reads it.
+    """
+    from galaxy_explorer.clustering.summary import MIN_KNOWN
+
+    alike = np.asarray(bundle.column("ttype"), float)[rows]
+    known = alike[~np.isnan(alike)]
+    parts = []
+    if bundle.ttype_regressor is not None and np.isfinite(ttype):
+        parts.append(format_types(ttype, bundle.ttype_regressor.real.rms))
+    elif len(known) >= MIN_KNOWN:
+        parts.append(f"{format_types(known.mean(), known.std(ddof=1))} of its look-alikes")
+    cluster = int(np.argmax(member.responsibilities))
+    name = bundle.cluster_names(key)[cluster].name
+    return [*parts, f"cluster “{name}”", f"look-alikes: {count_types(alike)}"]
 
 
 def caption(bundle: Bundle, clustering: Clustering, row: int) -> str:

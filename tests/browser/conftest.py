@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from galaxy_explorer.bundle.evaluation import CLAIMS, EVALUATION
 from galaxy_explorer.bundle.writer import add_files
@@ -73,12 +73,18 @@ def hst_address(hst_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+def driver() -> Iterator[Playwright]:
     """Closed before other tests run: while it is open, its event loop is the thread's."""
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=find(), args=[*FLAGS, *QUIET])
-        yield started
-        started.close()
+        yield playwright
+
+
+@pytest.fixture(scope="package")
+def browser(driver: Playwright) -> Iterator[Browser]:
+    """Chromium."""
+    started = driver.chromium.launch(executable_path=find(), args=[*FLAGS, *QUIET])
+    yield started
+    started.close()
 
 
 @pytest.fixture

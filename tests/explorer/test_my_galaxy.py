@@ -34,7 +34,9 @@ from galaxy_explorer.explorer.pages.my_galaxy import (
     read,
     sparsity_percentile,
 )
+from galaxy_explorer.explorer.pictures.originals import example_picture, example_rows
 from galaxy_explorer.explorer.search import bundle_sparsity
+from galaxy_explorer.explorer.wording import first_line
 from tests.explorer.fakes import SIDE
 
 HOSTILE_NAME = '"><img src=x onerror=alert(1)>.png'
@@ -104,9 +106,35 @@ def test_a_picture_is_examined(view, state, data) -> None:
     shown = view.shots.object + view.words.object + view.clusters.object + view.measures.object
     assert "<img src=x" not in shown
     assert "Nothing unusual" in view.words.object
+    name = state.bundle.cluster_names(state.clustering)[1].name
+    assert f"<span>cluster “{name}”</span>" in view.words.object
     assert view.clusters.object.count("<tr>") == 1 + len(state.bundle.clusterings)
     assert len(view.code_map.codes) == view.code_map.side**2
     assert view.alike.tiles[0][0] == 3
+
+
+def test_the_first_line_has_the_type_that_was_read_or_that_of_the_look_alikes(bundle) -> None:
+    key = bundle.manifest.default_clustering
+    member = classified(bundle, np.zeros(1))[0].clusterings[key]
+    typed = np.flatnonzero(~np.isnan(bundle.column("ttype")))[:24]
+    line = first_line(bundle, key, member, typed, np.nan)
+    mean = float(bundle.column("ttype")[typed].mean())
+    assert f"T {mean:.1f}".replace("-", "−") in line[0]
+    assert line[0].endswith("of its look-alikes")
+    judged = SimpleNamespace(
+        ttype_regressor=SimpleNamespace(real=SimpleNamespace(rms=1.6)),
+        column=bundle.column, cluster_names=bundle.cluster_names,
+    )  # fmt: skip
+    line = first_line(judged, key, member, typed, 3.1)
+    assert line[0] == "Sab to Sc, T 3.1 ± 1.6"
+    assert line[2].startswith("look-alikes: ")
+
+
+def test_examples_are_galaxies_that_were_held_out(bundle) -> None:
+    rows = example_rows(bundle)
+    assert set(bundle.column("split")[list(rows.values())]) == {"test"}
+    grey = lambda rows: np.full((len(rows), 8, 8), 0.5, np.float32)  # noqa: E731
+    assert Image.open(io.BytesIO(example_picture(grey, 0))).size == (8, 8)
 
 
 def test_look_alikes_and_thinness_are_those_of_code_space(bundle) -> None:

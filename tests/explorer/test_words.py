@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from galaxy_explorer.explorer.wording import format_clustering, format_model
+from galaxy_explorer.explorer.wording import (
+    count_types,
+    format_clustering,
+    format_model,
+    format_types,
+)
 from galaxy_explorer.models.convae import ConvAEConfig
 from galaxy_explorer.models.vqvae import VQVAEConfig
 from galaxy_explorer.models.vqvae2 import VQVAE2Config
@@ -36,3 +42,29 @@ def test_a_model_is_named_by_what_it_is(config, words, clustering) -> None:
 
 def test_an_unusual_model_keeps_its_key() -> None:
     assert format_model("mine", {"depth": 3}) == "mine"
+
+
+@pytest.mark.parametrize(
+    ("ttype", "error", "words"),
+    [
+        (0.3, 1.6, "S0 to Sab, T 0.3 ± 1.6"),
+        (-5.0, 0.2, "E, T −5.0 ± 0.2"),
+        (-0.01, 0.1, "S0/a, T 0.0 ± 0.1"),
+        (9.7, 4.0, "Scd to Im, T 9.7 ± 4.0"),
+    ],
+)
+def test_a_type_is_said_in_stages_and_as_a_number(ttype, error, words) -> None:
+    assert format_types(ttype, error) == words
+
+
+@pytest.mark.parametrize(
+    ("ttype", "words"),
+    [
+        ([-5, -2, 0, 4], "3 of 4 are early"),
+        ([-5, 3, 5, np.nan], "2 of the 3 with a T are late"),
+        ([3, 5, np.nan], "all 2 with a T are late"),
+        ([np.nan, np.nan], "none of 2 has a T"),
+    ],
+)
+def test_galaxies_are_counted_by_their_types(ttype, words) -> None:
+    assert count_types(np.array(ttype, float)) == words

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from galaxy_explorer.classification import (
 )
 from galaxy_explorer.clustering.embedding import kth_distance
 from galaxy_explorer.errors import BadQuery, GalaxyExplorerError, SettingError
-from galaxy_explorer.explorer.assets import Html, render
+from galaxy_explorer.explorer.assets import Html, asset, render
 from galaxy_explorer.explorer.background import LatestTask, beside
 from galaxy_explorer.explorer.pictures.display import (
     DisplaySettings,
@@ -37,6 +37,7 @@ from galaxy_explorer.explorer.pictures.display import (
     has_colour,
     render_stamps,
 )
+from galaxy_explorer.explorer.pictures.originals import example_picture, example_rows
 from galaxy_explorer.explorer.plots.clusterings import (
     format_residual,
     place_figure,
@@ -56,15 +57,16 @@ from galaxy_explorer.explorer.search import (
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import CodeMap, DropZone, HtmlPane, PictureSheet
 from galaxy_explorer.explorer.widgets.controls import (
-    PAGE_HEIGHT,
     SMALL,
-    clustering_select,
     display_controls,
+    folded,
+    model_controls,
     whole_number,
 )
 from galaxy_explorer.explorer.widgets.detail import picture_values
 from galaxy_explorer.explorer.widgets.gallery import SHEET_COLUMNS
 from galaxy_explorer.explorer.widgets.results import SearchResults, publish_results
+from galaxy_explorer.explorer.wording import first_line, format_ttype
 from galaxy_explorer.models.registry import AUTOENCODERS
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ class ImageReport:
     """Everything that is said of one picture.
 
     reconstruction: (S, S) by the display model, stretched; (S, S, 3) of three bands.
+    ttype: T as the bundle's own network reads it, NaN where there is none.
     """
 
     name: str
@@ -106,6 +109,7 @@ class ImageReport:
     classification: Classification
     reconstruction: NDArray[np.float32]
     measured: Measured
+    ttype: float = float("nan")
 
     @property
     def stamp(self) -> NDArray[np.float32]:
@@ -143,7 +147,16 @@ def analyse_image(bundle: Bundle, name: str, prepared: Prepared, measured: Measu
     found = prepared.described(classify_stamps(bundle, prepared.stamp[None])[0])
     model = bundle.manifest.display_model
     drawn = as_shown(bundle.draw(model, found.models[model].codes[None]))[0]
-    return ImageReport(name, prepared, found, drawn, measured)
+    return ImageReport(name, prepared, found, drawn, measured, read_ttype(bundle, prepared.stamp))
+
+
+def read_ttype(bundle: Bundle, stamp: NDArray[np.float32]) -> float:
+    """T of a stretched stamp (C, S, S) as the bundle's own network reads it, NaN without one."""
+    if bundle.ttype_regressor is None:
+        return float("nan")
+    from galaxy_explorer.models.ttype_regressor import judge_stamps
+
+    return float(judge_stamps(bundle.load_ttype_regressor().model, stamp[None]).ttype[0])
 
 
 def look_alikes(
@@ -202,24 +215,8 @@ MEASURES = {
     "gini": ("Gini", "Gini coefficient"),
     "m20": ("M20", "second moment of the brightest 20 % of the flux"),
 }
-EXAMINATION_STYLES = (
-    STYLES
-    + """
-.shots { display: grid; grid-template-columns: repeat(4, minmax(0, 168px)); gap: 10px; }
-.shots figure { margin: 0; }
-.shots img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; background: #000;
-  border-radius: 4px; image-rendering: pixelated; }
-.shots figcaption { font-size: 11.5px; opacity: 0.8; margin-top: 3px; }
-table { border-collapse: collapse; width: 100%; }
-th, td { padding: 3px 8px 3px 0; text-align: left; vertical-align: top; font-weight: 400; }
-thead th { opacity: 0.72; border-bottom: 1px solid currentColor; }
-.share { display: inline-block; width: 86px; height: 8px; margin: 0 6px; border-radius: 2px;
-  background: color-mix(in srgb, currentColor 15%, transparent); }
-.share i { display: block; height: 100%; border-radius: 2px; }
-.pick { white-space: nowrap; margin-right: 14px; display: inline-block; }
-.verdict { font-size: 14px; margin: 4px 0 8px; }
-"""
-)
+PAGE_STYLES = asset("my_galaxy.css")
+EXAMINATION_STYLES = STYLES + PAGE_STYLES
 
 
 def pictures(found: ImageReport, display: DisplaySettings) -> Html:
@@ -260,9 +257,10 @@ def preview(prepared: Prepared, display: DisplaySettings) -> NDArray[np.uint8]:
     return np.asarray(shown)
 
 
-def verdict(found: ImageReport, model: str, thin: float) -> Html:
-    """How unusual the picture is, in a sentence."""
-    return render("my_galaxy.verdict", words=ood_sentence(found.classification, model, thin))
+def verdict(found: ImageReport, line: list[str], model: str, thin: float) -> Html:
+    """What the galaxy is, and how unusual the picture is, in a sentence."""
+    words = ood_sentence(found.classification, model, thin)
+    return render("my_galaxy.verdict", line=line, words=words, unusual=found.classification.unusual)
 
 
 def probabilities(state: ExplorerState, found: ImageReport) -> Html:
@@ -321,6 +319,7 @@ PRIVACY = (
     "FITS with linear flux, or a stretched JPEG, PNG, WebP or TIFF; the galaxy in the middle."
     " The picture is worked on in memory and forgotten with this page; no file is written."
 )
+EXAMPLES = "Or try a galaxy that no model here has learnt from:"
 STAR = "The star: its place on the map of all galaxies."
 
 
@@ -373,14 +372,19 @@ class MyGalaxyPage(pn.viewable.Viewer):
         for field in (self.hdu, self.band):
             field.param.watch(self.work, "value")
         forget = pmui.Button(label="Forget it", on_click=self.forget, variant="text", size="small")
-        frame_part = [frames, size, self.hdu, self.band, forget]
+        frame_part = [frames, size, self.hdu, self.band]
         left = pn.Column(
-            clustering_select(self.state), self.zone, *self._position_part(), *frame_part,
-            self.message, _html(render("parts.soft", words=PRIVACY)), display_controls(self.state),
-            margin=(0, 12, 0, 0), sizing_mode="stretch_width", scroll="y-auto",
-            styles={"height": PAGE_HEIGHT, "flex": "0 0 clamp(280px, 26vw, 400px)"},
+            self.zone, self.message, *self._example_part(), *self._position_part(),
+            _html(render("parts.soft", words=PRIVACY)),
+            folded("If it was not found right", lambda: pn.Column(*frame_part, margin=0)),
+            display_controls(self.state), model_controls(self.state), forget,
+            margin=0, sizing_mode="stretch_width", scroll="y-auto", css_classes=["asked"],
+            stylesheets=[PAGE_STYLES],
         )  # fmt: skip
-        self.view = pn.Row(left, self.results, sizing_mode="stretch_width", margin=8)
+        self.view = pn.Row(
+            left, self.results, sizing_mode="stretch_width", margin=8, css_classes=["my-galaxy"],
+            stylesheets=[PAGE_STYLES],
+        )  # fmt: skip
         self.param.watch(self.task.ask, "found")
         self.state.param.watch(self.task.ask, ["clustering", "pictures"])
         names = list(self.state.display.param.values())
@@ -478,7 +482,12 @@ class MyGalaxyPage(pn.viewable.Viewer):
             sheet = self.context.stamps.pictures(rows, state.display, state.pictures)
             return {
                 "shots": pictures(found, state.display),
-                "words": verdict(found, codes_of, sparsity_percentile(state.bundle, key, member)),
+                "words": verdict(
+                    found,
+                    first_line(state.bundle, key, member, rows, found.ttype),
+                    codes_of,
+                    sparsity_percentile(state.bundle, key, member),
+                ),
                 "clusters": probabilities(state, found),
                 "measures": morphology(found),
                 "place": (member.x, member.y),
@@ -505,8 +514,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         self.place.select_one({"name": "mine"}).data_source.data = {"x": [x], "y": [y]}
 
     def _show_alike(self, rows: np.ndarray, far: np.ndarray, sheet: bytes) -> None:
-        ids = self.state.bundle.column("galaxy_id")
-        pairs = zip(rows.tolist(), far.tolist(), strict=True)
+        ids, ttype = (self.state.bundle.column(name) for name in ("galaxy_id", "ttype"))
         self._alike_found = SearchResults(
             rows, "look-alikes of my galaxy", "nearest in code space first",
             {"code_distance": far},
@@ -514,8 +522,8 @@ class MyGalaxyPage(pn.viewable.Viewer):
         )  # fmt: skip
         self.alike.param.update(
             sheet=sheet, sheet_columns=SHEET_COLUMNS, stamp=self.task.number,
-            tiles=[[row, str(ids[row]), f"d {distance:.2f}"] for row, distance in pairs],
-            heading="Look-alikes: nearest in code space first, with the distance",
+            tiles=[[row, str(ids[row]), format_ttype(float(ttype[row]))] for row in rows.tolist()],
+            heading="Look-alikes, most alike first",
         )  # fmt: skip
 
     def _show_codes(self, seen: bytes, model: str, codes: np.ndarray) -> None:
@@ -540,13 +548,37 @@ class MyGalaxyPage(pn.viewable.Viewer):
             label="Select these look-alikes", variant="outlined", size="small",
             on_click=lambda _: publish_results(self.state, self._alike_found),
         )  # fmt: skip
+        rest = {
+            "Place on the map and codes": pn.FlexBox(codes, beside, sizing_mode="stretch_width"),
+            "Clusters": self.clusters, "Shape as measured": self.measures,
+        }  # fmt: skip
         return pn.Column(
-            self.words, self.shots, pn.Row(codes, beside, sizing_mode="stretch_width"),
+            self.words, self.shots,
             pn.Column(self.alike, select, margin=(0, 10), sizing_mode="stretch_width"),
-            self.clusters, self.measures, visible=False,
-            sizing_mode="stretch_width", scroll="y-auto",
-            styles={"height": PAGE_HEIGHT, "flex": "1 1 0", "min-width": "0"},
+            *(folded(title, partial(pn.Column, part, margin=0)) for title, part in rest.items()),
+            visible=False, sizing_mode="stretch_width", scroll="y-auto", css_classes=["results"],
+            stylesheets=[PAGE_STYLES],
         )  # fmt: skip
+
+    def _example_part(self) -> list[Any]:
+        """Buttons for galaxies of the survey that no model learnt from, where the survey is."""
+        originals = self.context.stamps.originals
+        rows = example_rows(self.state.bundle) if originals is not None else {}
+        if originals is None or not rows:
+            return []
+
+        async def examine(words: str, _: Any) -> None:
+            data = await asyncio.to_thread(example_picture, originals, rows[words])
+            await self.take(str(self.state.bundle.column("galaxy_id")[rows[words]]), data)
+
+        buttons = [
+            pmui.Button(
+                label=words, on_click=partial(examine, words), variant="outlined", size="small",
+                margin=(3, 4), sx={"textTransform": "none"},
+            )
+            for words in rows
+        ]  # fmt: skip
+        return [_html(render("parts.soft", words=EXAMPLES)), pn.FlexBox(*buttons, margin=(0, 8))]
 
     def _position_part(self) -> list[Any]:
         if self.context.cutouts is None:

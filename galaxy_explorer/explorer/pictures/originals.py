@@ -22,7 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from galaxy_explorer.explorer.pictures.display import absent, as_shown, has_colour, without_colour
+from galaxy_explorer.explorer.pictures.display import (
+    DisplaySettings,
+    absent,
+    as_shown,
+    has_colour,
+    render_stamps,
+    without_colour,
+)
 from galaxy_explorer.utils.files import atomic_write_bytes
 
 if TYPE_CHECKING:
@@ -43,6 +50,30 @@ WORKERS = 4
 """Requests at a time: a public service is not to be flooded."""
 R_BAND = 1
 """The green channel of an SDSS colour picture is its r band."""
+
+
+EXAMPLES = {"an elliptical": -5, "a lenticular": -2, "a spiral": 3, "a late spiral": 6}
+"""Kinds of galaxy that a visitor may try, and their T."""
+HELD_OUT = "test"
+
+
+def example_rows(bundle: Bundle) -> dict[str, int]:
+    """A galaxy of each kind that no model has learnt from: the first whose T is the nearest.
+
+    Empty where the bundle knows no T of such galaxies.
+    """
+    ttype = np.where(bundle.column("split") == HELD_OUT, bundle.column("ttype"), np.nan)
+    if np.isnan(ttype).all():
+        return {}
+    return {words: int(np.nanargmin(np.abs(ttype - wanted))) for words, wanted in EXAMPLES.items()}
+
+
+def example_picture(originals: Originals, row: int) -> bytes:
+    """The stamp of a galaxy as a PNG, as somebody might bring it."""
+    stamp = np.nan_to_num(originals(np.array([row])))
+    buffer = io.BytesIO()
+    Image.fromarray(render_stamps(stamp, DisplaySettings())[0]).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def survey_originals(bundle: Bundle, survey: Survey) -> Originals:

@@ -13,6 +13,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from galaxy_explorer.errors import LabelError
+from galaxy_explorer.explorer.assets import asset
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pages.labels.session import QUEUE_WORDS, LabelSession
 from galaxy_explorer.explorer.pages.labels.tools import (
@@ -38,8 +39,8 @@ from galaxy_explorer.explorer.widgets.controls import (
     COMPACT,
     SMALL,
     SOURCE_WORDS,
-    clustering_select,
     display_controls,
+    model_controls,
 )
 from galaxy_explorer.labels.groups import DISAGREEMENTS, LEARNING, MEMBERS, SELECTED
 from galaxy_explorer.labels.scheme import STAGE
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.labels.scheme import Term
     from galaxy_explorer.labels.store import LabelStore
 
-PANEL_WIDTH = "clamp(300px, 27vw, 400px)"
+SHEET = [asset("labels.css")]
 BEHIND = 20
 """Galaxies before the one on the screen that can be gone back to after a change of view."""
 GUEST = "guest"
@@ -61,7 +62,7 @@ EMPTY_WORDS = {
     DISAGREEMENTS: "No two annotators disagree on the stage of a galaxy.",
 }
 WAY_WORDS = {"One galaxy": "one", "Grid of 24": "grid"}
-END_WORDS = "The end of this queue. Fill it anew, or choose another."
+END_WORDS = "The end of this queue. Refresh it, or choose another."
 
 
 def term_values(term: Term) -> dict[str, Any]:
@@ -323,7 +324,7 @@ class LabelsPage(pn.viewable.Viewer):
             session.param.queue, label="Queue", options=QUEUE_WORDS, margin=(10, 10, 5, 10), **BOUND
         )
         again = pmui.Button(
-            label="Fill anew", size="small", variant="outlined", margin=(10, 10, 5, 0)
+            label="Refresh", size="small", variant="outlined", margin=(10, 10, 5, 0)
         )
         again.on_click(self._fill)
         blind = pmui.Switch.from_param(
@@ -348,11 +349,15 @@ class LabelsPage(pn.viewable.Viewer):
         )  # fmt: skip
         side = pn.Column(
             *queue_controls, self.about, self.agreement, tools,
-            clustering_select(self.state), sources, display_controls(self.state),
-            styles={"flex": f"0 0 {PANEL_WIDTH}"}, sizing_mode="stretch_both", scroll="y-auto",
+            model_controls(self.state), sources, display_controls(self.state),
+            sizing_mode="stretch_both", scroll="y-auto", stylesheets=SHEET,
             css_classes=["side-panel"], margin=(10, 0, 0, 0),
         )  # fmt: skip
         stage = pn.Column(
-            self.desk, sizing_mode="stretch_both", scroll="y-auto", margin=(12, 8, 0, 16)
-        )
-        return pn.Row(stage, side, sizing_mode="stretch_both", margin=0)
+            self.desk, sizing_mode="stretch_both", scroll="y-auto", margin=(12, 8, 0, 16),
+            css_classes=["stage"], stylesheets=SHEET,
+        )  # fmt: skip
+        return pn.Row(
+            stage, side, sizing_mode="stretch_both", margin=0, css_classes=["labels"],
+            stylesheets=SHEET,
+        )  # fmt: skip
