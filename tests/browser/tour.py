@@ -108,6 +108,70 @@ class Tour:
         self.keep("late-types")
         return int(count[1].replace(",", ""))
 
+    def label_them(self) -> None:
+        """Under a name, by keys, from the drawer's button; the page says that it is saved."""
+        self.page.get_by_role("button", name="Label these").click()
+        expect(self.page.get_by_role("link", name="Label", exact=True)).to_have_attribute(
+            "aria-current", "page"
+        )
+        field = self.page.get_by_label("Your name")
+        field.fill(f"Newcomer in {self.name}")
+        field.press("Enter")
+        term = self.page.get_by_role("button", name=re.compile("^Scd and later"))
+        expect(self.page.get_by_role("group", name="Galaxies of this grid")).to_be_visible()
+        self.page.keyboard.press("6")
+        expect(term).to_have_attribute("aria-pressed", "true")
+        self.page.get_by_role("button", name=re.compile(r"^Label \d+ as")).click()
+        expect(self.page.get_by_role("status").filter(has_text="Saved")).to_be_visible()
+        self.keep("label")
+
+    def generate_a_later_one(self, name: str) -> float:
+        """Back on the map: galaxies like the one in the drawer, then of a later type; their T."""
+        self.page.get_by_role("link", name="Map", exact=True).click()
+        self.tab("Galaxy").click()
+        self.page.get_by_role("button", name="Generate like this").click()
+        expect(self.page.get_by_role("link", name="Generate", exact=True)).to_have_attribute(
+            "aria-current", "page"
+        )
+        self.keep("like")
+        before = self.stage()
+        for _ in range(4):
+            self.slider.press("ArrowRight")
+        until(self.page, lambda: self.stage() > before)
+        synthetic = self.page.get_by_role("button", name=re.compile("^Synthetic galaxy"))
+        expect(synthetic.first).to_be_visible()
+        self.keep("later")
+        return self.stage()
+
+    def copy_the_link(self) -> str:
+        """The link that the page offers; the address bar says the same."""
+        self.page.get_by_role("button", name=re.compile("Take it home")).click()
+        link = self.page.get_by_role("textbox", name="Link that reopens this view").input_value()
+        self.page.keyboard.press("Escape")
+        self.keep("link")
+        return link
+
+    def open_it_elsewhere(self, link: str, ttype: float) -> None:
+        """In a browser that knows nothing of this one."""
+        self.page.goto(link)
+        expect(self.page.get_by_role("link", name="Generate", exact=True)).to_have_attribute(
+            "aria-current", "page"
+        )
+        until(self.page, lambda: self.stage() == ttype)
+        self.keep("elsewhere")
+
+    @property
+    def slider(self) -> Locator:
+        """What asks for a type on the Generate page."""
+        return self.page.get_by_role("slider", name="Hubble stage T", exact=True).first
+
+    def stage(self) -> float:
+        """The type that it asks for."""
+        words = self.slider.get_attribute("aria-valuetext") or ""
+        found = re.search(r"-?\d+\.?\d*", words.replace("−", "-"))
+        assert found is not None, words
+        return float(found[0])
+
     @property
     def selection(self) -> Locator:
         """The drawer's part about what is selected."""
