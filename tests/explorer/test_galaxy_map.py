@@ -126,6 +126,14 @@ def test_a_click_opens_who_is_shown_and_keeps_the_selection(page, state) -> None
     assert page.map.figure.select_one({"name": "mark"}).data["x"] == []
 
 
+def test_the_galaxy_in_focus_is_not_marked_where_a_selected_one_has_its_place(page, state) -> None:
+    state.focus = 5
+    state.select([4, 6], "others")
+    assert page.map.figure.select_one({"name": "mark"}).data["x"] == []
+    state.select([4, 5], "with it")
+    assert len(page.map.figure.select_one({"name": "mark"}).data["x"]) == 1
+
+
 def test_a_click_with_shift_adds_and_takes_away(page, state) -> None:
     for row in (5, 9):
         page._on_map({"kind": "tap", "cell": cell_of(page, row), "mode": "append"})

@@ -69,7 +69,7 @@ class AtlasPage(pn.viewable.Viewer):
         self._leave_free()
         state.param.watch(lambda _: self._leave_free(), "colour_by")
         state.param.watch(lambda _: self._name(), "clustering")
-        state.param.watch(lambda _: self._point(), ["clustering", "focus"])
+        state.param.watch(lambda _: self._point(), ["clustering", "focus", "selection"])
         state.param.watch(
             lambda _: self._show(),
             ["clustering", "colour_by", "pictures", "selection", "brushes"],
@@ -205,8 +205,10 @@ class AtlasPage(pn.viewable.Viewer):
         self.map.name(cluster_centres(bundle, key), shown_names(bundle, key), colours)
 
     def _point(self) -> None:
-        """Mark the galaxy in focus."""
-        row = self.state.focus
+        """Mark the galaxy in focus, unless the selection puts another one in its place."""
+        row, selected = self.state.focus, self.state.selection
+        if len(selected) and row not in selected:
+            row = None
         tiles = map_tiles(self.state.bundle, self.state.clustering)
         self.map.mark(None if row is None else tiles.point_of(row))
 
