@@ -70,8 +70,8 @@ def groups(stored: StoredTree, k: int) -> NDArray[np.int64]:
 FIRST_K = 8
 NOTE = (
     "Ward's method joins the two most similar groups again and again; the higher a join, the less"
-    " alike what it joins. Drag the dashed line, or use the arrow keys on it, to cut the tree into"
-    " more or fewer groups. Colour: mean T of a branch."
+    " alike what it joins. The slider, or a click at a height of the tree, cuts it into more or"
+    " fewer groups. Colour: mean T of a branch."
 )
 
 
