@@ -67,15 +67,15 @@ class AtlasPage(pn.viewable.Viewer):
         self._show()
         self._point()
         self._leave_free()
-        state.param.watch(lambda _: self._leave_free(), "colour_by")
-        state.param.watch(lambda _: self._name(), "clustering")
-        state.param.watch(lambda _: self._point(), ["clustering", "focus", "selection"])
+        state.param.watch(lambda *_: self._leave_free(), "colour_by")
+        state.param.watch(lambda *_: self._name(), "clustering")
+        state.param.watch(lambda *_: self._point(), ["clustering", "focus", "selection"])
         state.param.watch(
-            lambda _: self._show(),
+            lambda *_: self._show(),  # of several at once it gets as many events
             ["clustering", "colour_by", "pictures", "selection", "brushes"],
         )
-        state.param.watch(lambda _: self._haunt(), ["ghosts", "clustering"])
-        state.display.param.watch(lambda _: self._show(), list(state.display.param.values()))
+        state.param.watch(lambda *_: self._haunt(), ["ghosts", "clustering"])
+        state.display.param.watch(lambda *_: self._show(), list(state.display.param.values()))
         style = [asset("map.css")]
         self.view_button = pmui.Toggle(label="View", icon="tune", **OVER)
         self.view_button.param.watch(self._open_view, "value")
@@ -117,8 +117,8 @@ class AtlasPage(pn.viewable.Viewer):
         """The list, which is made when it is first asked for."""
         if self.clusters is None:
             self.clusters = clusters = ClusterList(self.state, self.context)
-            clusters.param.watch(lambda _: self._keep(clusters), ["open", "show"])
-            clusters.param.watch(lambda _: self._name(), "renamed")
+            clusters.param.watch(lambda *_: self._keep(clusters), ["open", "show"])
+            clusters.param.watch(lambda *_: self._name(), "renamed")
             self._layout.insert(0, clusters)
         return self.clusters
 
