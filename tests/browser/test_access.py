@@ -32,6 +32,7 @@ READY = {
     "emulator": ".samples[data-compared='16']",
     "vocabulary": ".tile-sheet[data-painted]",
     "deconvolution": ".strips[data-painted]",
+    "merger": ".tile-row",
     "scoreboard": ".score-group",
     "claims": ".card",
 }

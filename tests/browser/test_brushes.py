@@ -97,7 +97,7 @@ def test_histograms_follow_a_brush_and_the_selection_follows_when_it_is_let_go(
     assert page.locator(".brushes-chip").count() == 0
     page.mouse.up()
     hand.chips("T 3 to 6")
-    page.get_by_text(f"{number} selected").first.wait_for()
+    page.get_by_text(f"{number} galaxies selected").first.wait_for()
     sent = [json.loads(one) for one in frames_sent[before:] if '"serial"' in one]
     assert 2 <= len(sent) <= 5
     assert max(len(one) for one in frames_sent[before:] if '"serial"' in one) < MESSAGE_BYTES
