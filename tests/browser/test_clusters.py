@@ -14,7 +14,7 @@ from galaxy_explorer.explorer.pictures.tiles import map_tiles
 from tests.browser.test_access import axe
 
 pytestmark = pytest.mark.browser
-# Written for the page as it was before the canvas; to be written anew, a failure says so till then.
+# Its steps are those of the page before the canvas: to be written anew.
 REBUILT = pytest.mark.skip(reason="the steps of this test are of the page before the canvas")
 
 ASKED = "Bokeh.documents[0].get_model_by_name('asked')"

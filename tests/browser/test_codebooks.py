@@ -7,7 +7,7 @@ import re
 import pytest
 
 pytestmark = pytest.mark.browser
-# Written for the page as it was before the canvas; to be written anew, a failure says so till then.
+# Its steps are those of the page before the canvas: to be written anew.
 REBUILT = pytest.mark.skip(reason="the steps of this test are of the page before the canvas")
 
 CELLS = "() => [...Bokeh.documents[0].all_models].find((one) => one.data?.strength)"

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import PATIENCE_MS, SIZE, watch
 
 pytestmark = pytest.mark.browser
-# Written for the page as it was before the canvas; to be written anew, a failure says so till then.
+# Its steps are those of the page before the canvas: to be written anew.
 REBUILT = pytest.mark.skip(reason="the steps of this test are of the page before the canvas")
 
 PICTURE = """async (samples) => {

@@ -14,7 +14,7 @@ from tests.app_server import served
 from tests.browser.conftest import PATIENCE_MS, SIZE, watch
 
 pytestmark = pytest.mark.browser
-# Written for the page as it was before the canvas; to be written anew, a failure says so till then.
+# Its steps are those of the page before the canvas: to be written anew.
 REBUILT = pytest.mark.skip(reason="the steps of this test are of the page before the canvas")
 
 BURST = """(desk, keys) => [...keys].map((key) => {

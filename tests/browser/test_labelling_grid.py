@@ -16,7 +16,7 @@ from galaxy_explorer.labels.store import LabelStore
 from tests.browser.conftest import PATIENCE_MS
 
 pytestmark = pytest.mark.browser
-# Written for the page as it was before the canvas; to be written anew, a failure says so till then.
+# Its steps are those of the page before the canvas: to be written anew.
 REBUILT = pytest.mark.skip(reason="the steps of this test are of the page before the canvas")
 
 GRID = 24
