@@ -11,11 +11,10 @@ from axe_playwright_python.sync_playwright import Axe
 
 from galaxy_explorer.bundle import load_bundle
 from galaxy_explorer.explorer.pictures.tiles import map_tiles
+from tests.browser.conftest import REBUILT
 from tests.browser.test_access import axe
 
 pytestmark = pytest.mark.browser
-# Its steps are those of the page before the canvas: to be written anew.
-REBUILT = pytest.mark.skip(reason="the steps of this test are of the page before the canvas")
 
 ASKED = "Bokeh.documents[0].get_model_by_name('asked')"
 HEADS = "button.row-head"

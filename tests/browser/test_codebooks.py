@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from tests.browser.conftest import REBUILT
+
 pytestmark = pytest.mark.browser
-# Its steps are those of the page before the canvas: to be written anew.
-REBUILT = pytest.mark.skip(reason="the steps of this test are of the page before the canvas")
 
 CELLS = "() => [...Bokeh.documents[0].all_models].find((one) => one.data?.strength)"
 LARGEST_CELL = f"""() => {{

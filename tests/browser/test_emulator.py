@@ -7,11 +7,9 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENCE_MS, SIZE, watch
+from tests.browser.conftest import PATIENCE_MS, REBUILT, SIZE, watch
 
 pytestmark = pytest.mark.browser
-# Its steps are those of the page before the canvas: to be written anew.
-REBUILT = pytest.mark.skip(reason="the steps of this test are of the page before the canvas")
 
 PICTURE = """async (samples) => {
   const sheet = samples.querySelector(".sample-picture").style.backgroundImage

@@ -16,11 +16,9 @@ from galaxy_explorer.labels.log import Change, Provenance
 from galaxy_explorer.labels.scheme import DEFAULT, MAX_NAME, LabelScheme, Term
 from galaxy_explorer.labels.store import LabelStore
 from tests.attacks.payloads import PAYLOADS, RAN
-from tests.browser.conftest import PATIENCE_MS
+from tests.browser.conftest import PATIENCE_MS, REBUILT
 
 pytestmark = pytest.mark.browser
-# Its steps are those of the page before the canvas: to be written anew.
-REBUILT = pytest.mark.skip(reason="the steps of this test are of the page before the canvas")
 TEXTS = [payload.replace("window.", "") for payload in PAYLOADS]
 """As the payloads, and short enough for a name."""
 KEYS = "!#$%&*+=@~"

@@ -11,11 +11,9 @@ from playwright.sync_api import Page, expect
 from galaxy_explorer.labels.log import Provenance
 from galaxy_explorer.labels.store import LabelStore
 from tests.app_server import served
-from tests.browser.conftest import PATIENCE_MS, SIZE, watch
+from tests.browser.conftest import PATIENCE_MS, REBUILT, SIZE, watch
 
 pytestmark = pytest.mark.browser
-# Its steps are those of the page before the canvas: to be written anew.
-REBUILT = pytest.mark.skip(reason="the steps of this test are of the page before the canvas")
 
 BURST = """(desk, keys) => [...keys].map((key) => {
   const galaxy = desk.dataset.galaxy

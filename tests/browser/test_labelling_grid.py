@@ -13,11 +13,9 @@ from playwright.sync_api import Page, expect
 from galaxy_explorer.bundle.bundle import load_bundle
 from galaxy_explorer.labels.log import Change, Provenance
 from galaxy_explorer.labels.store import LabelStore
-from tests.browser.conftest import PATIENCE_MS
+from tests.browser.conftest import PATIENCE_MS, REBUILT
 
 pytestmark = pytest.mark.browser
-# Its steps are those of the page before the canvas: to be written anew.
-REBUILT = pytest.mark.skip(reason="the steps of this test are of the page before the canvas")
 
 GRID = 24
 expect.set_options(timeout=PATIENCE_MS)

@@ -13,11 +13,9 @@ from playwright.sync_api import expect
 
 from galaxy_explorer.utils.tables import decode_table
 from tests.attacks.payloads import PAYLOADS, RAN
-from tests.browser.conftest import PATIENCE_MS, SIZE, watch
+from tests.browser.conftest import PATIENCE_MS, REBUILT, SIZE, watch
 
 pytestmark = pytest.mark.browser
-# Its steps are those of the page before the canvas: to be written anew.
-REBUILT = pytest.mark.skip(reason="the steps of this test are of the page before the canvas")
 FIELD = "Find galaxies"
 
 
