@@ -325,12 +325,6 @@ def _column(bundle: Bundle, name: str, derived: Mapping[str, NDArray[Any]]) -> A
     raise BadQuery(f"there is no column {name!r}; there are {', '.join(known)}")
 
 
-def format_query(query: Query) -> str:
-    """A query as a reader would write it."""
-    name = [f"“{query.name}”"] if query.name else []
-    return " and ".join([*name, *_parts(query)])
-
-
 def _parts(query: Query) -> list[str]:
     """All of a query but the name, in words."""
     parts = []
