@@ -104,6 +104,7 @@ def test_one_code_has_perplexity_one():
         ({"models": ("k16-magic-8x8",)}, "magic"),
         ({"models": ("convae-round",)}, "round"),
         ({"seeds": 0}, "--seeds 0"),
+        ({"steps": 0}, "--steps 0"),
         ({"models": ("k64-modern-16x16",)}, "at least one 8x8 model"),
     ],
 )
@@ -111,6 +112,13 @@ def test_a_wrong_request_is_refused_before_any_work(survey, tmp_path, options, m
     with pytest.raises(TrainingError, match=message):
         make_plan(survey, tmp_path / "out", **{"recipe": "tiny", **options})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_steps_of_ones_own_for_every_training_of_the_plan(survey, tmp_path):
+    options = {"models": ("k16-modern-8x8",), "seeds": 2}
+    plan = make_plan(survey, tmp_path / "out", recipe="tiny", steps=7, **options)
+    assert plan.recipe.steps == plan.with_seed(1).recipe.steps == 7
+    assert make_plan(survey, tmp_path / "out", recipe="tiny", **options).recipe.steps != 7
 
 
 def test_no_survey(tmp_path):

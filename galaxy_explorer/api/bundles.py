@@ -24,6 +24,7 @@ def train(  # noqa: PLR0913 (every choice has a default)
     recipe: str = "quick",
     *,
     models: Sequence[str] | None = None,
+    steps: int | None = None,
     seed: int = 0,
     seeds: int = 1,
     name: str | None = None,
@@ -33,8 +34,8 @@ def train(  # noqa: PLR0913 (every choice has a default)
     """Make a bundle of a survey: autoencoders, code maps, clusters, maps, prior, model card.
 
     recipe: "tiny" (a try), "quick" (two CPU cores), "long" (30,000 steps, augmented), "paper"
-    (100,000 steps). models: names such as
-    "k512-modern-8x8"; else the twelve that show every comparison of the report. seeds: with 2 or
+    (100,000 steps). models: names such as "k512-modern-8x8"; else the twelve that show every
+    comparison of the report. steps: of each autoencoder, in place of the recipe's. seeds: with 2 or
     more the models of the whole study are trained besides. aligned_with: surveys of some of the
     same galaxies by others, whose differences the aligned features then forget. announce: is told
     in words what will be done. Interrupted, the same call goes on, from `<out>.work`.
@@ -55,6 +56,7 @@ def train(  # noqa: PLR0913 (every choice has a default)
         Path(out),
         recipe=recipe,
         models=tuple(models or DEFAULT_MODELS),
+        steps=steps,
         seed=seed,
         seeds=seeds,
         name=name,

@@ -29,6 +29,10 @@ def train(
             " else the twelve that show every comparison of the report."
         ),
     ] = "",
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps of each autoencoder, in place of the recipe's."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
     seeds: Annotated[
         int,
@@ -57,7 +61,7 @@ def train(
 
     galaxy-explorer train surveys/mine --out trained/mine --models k64-modern-8x8,convae-conv
 
-    galaxy-explorer train surveys/report --out trained/report --seeds 3
+    galaxy-explorer train surveys/report --out trained/report --steps 3500 --seeds 3
 
     torchrun --nproc-per-node 2 -m galaxy_explorer train surveys/mine --out trained/mine
 
@@ -71,6 +75,7 @@ def train(
         out,
         recipe,
         models=chosen,
+        steps=steps,
         seed=seed,
         seeds=seeds,
         name=name,

@@ -134,12 +134,15 @@ def make_plan(
     *,
     recipe: str,
     models: tuple[str, ...] = DEFAULT_MODELS,
+    steps: int | None = None,
     seed: int = 0,
     seeds: int = 1,
     name: str | None = None,
     aligned_with: Sequence[Path] = (),
 ) -> Plan:
     """Check the request; more than one of `seeds` adds the models of the study.
+
+    steps: of each autoencoder, in place of the recipe's.
 
     Raises TrainingError for an unknown recipe or model or too few galaxies, SurveyError for a
     survey that cannot be opened.
@@ -148,6 +151,8 @@ def make_plan(
 
     if recipe not in RECIPES:
         raise TrainingError(f"--recipe {recipe}: unknown; choose {', '.join(RECIPES)}")
+    if steps is not None and steps < 1:
+        raise TrainingError(f"--steps {steps}: at least 1 is needed")
     if not 1 <= seeds <= MAX_SEEDS:
         raise TrainingError(f"--seeds {seeds}: 1 to {MAX_SEEDS} are possible")
     survey = Survey.open(survey_path)
@@ -163,7 +168,7 @@ def make_plan(
     study = dict.fromkeys(STUDY_MODELS) if seeds > 1 else {}
     extra = tuple(config_of(model, survey.meta) for model in study if model not in models)
     out = Path(out).absolute()
-    chosen = replace(RECIPES[recipe], seed=seed)
+    chosen = replace(RECIPES[recipe], seed=seed, steps=steps or RECIPES[recipe].steps)
     others = tuple(Survey.open(path) for path in aligned_with)
     for other in others:
         check_overlap(survey, other)
