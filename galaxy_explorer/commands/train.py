@@ -11,7 +11,7 @@ import typer
 from galaxy_explorer.commands.common import announce, say
 
 
-def train(
+def train(  # noqa: PLR0913 (the options of the command)
     survey: Annotated[Path, typer.Argument(help="Survey folder, from ingest or simulate.")],
     *,
     out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],

@@ -128,7 +128,7 @@ class Plan:
         return {"pixels": self.pixels, "recipe": self.recipe.to_dict(), **other}
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913 (every choice has a default)
     survey_path: Path,
     out: Path,
     *,

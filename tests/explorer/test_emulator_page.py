@@ -180,8 +180,8 @@ def test_a_prior_over_latents_draws_whole_galaxies_beside_their_nearest(
 def test_two_priors_of_one_model_are_chosen_by_name_and_the_flow_sharpens(tmp_path) -> None:
     bundle = load_bundle(add_small_rectified(write_small_bundle(tmp_path / "two", n=60)))
     page = page_of(bundle, tmp_path)
-    assert [words.rsplit("(")[-1] for words in page.chooser.options] == [
-        "PixelCNN)", "rectified flow)"
+    assert [words.split("(", 1)[1] for words in page.chooser.options] == [
+        "PixelCNN)", "rectified flow) (recommended)"
     ]  # fmt: skip
     panel = page.panel
     assert panel.emulator.kind.name == "rectified"

@@ -34,7 +34,7 @@ from galaxy_explorer.explorer.pages.my_galaxy import (
     read,
     sparsity_percentile,
 )
-from galaxy_explorer.explorer.pictures.originals import example_picture, example_rows
+from galaxy_explorer.explorer.pictures.originals import example_rows, png
 from galaxy_explorer.explorer.search import bundle_sparsity
 from galaxy_explorer.explorer.wording import first_line
 from tests.explorer.fakes import SIDE
@@ -133,8 +133,7 @@ def test_the_first_line_has_the_type_that_was_read_or_that_of_the_look_alikes(bu
 def test_examples_are_galaxies_that_were_held_out(bundle) -> None:
     rows = example_rows(bundle)
     assert set(bundle.column("split")[list(rows.values())]) == {"test"}
-    grey = lambda rows: np.full((len(rows), 8, 8), 0.5, np.float32)  # noqa: E731
-    assert Image.open(io.BytesIO(example_picture(grey, 0))).size == (8, 8)
+    assert Image.open(io.BytesIO(png(np.full((8, 8), 7, np.uint8)))).size == (8, 8)
 
 
 def test_look_alikes_and_thinness_are_those_of_code_space(bundle) -> None:
@@ -142,6 +141,9 @@ def test_look_alikes_and_thinness_are_those_of_code_space(bundle) -> None:
     member = classified(bundle, np.zeros(1))[0].clusterings[key]
     rows, far = look_alikes(bundle, key, member)
     assert (rows[0], far[0]) == (3, 0.0)
+    others, farther = look_alikes(bundle, key, member, own=3)
+    assert 3 not in others
+    np.testing.assert_array_equal(farther[:-1], far[1 : len(farther)])
     known = bundle_sparsity(bundle, key)
     assert sparsity_percentile(bundle, key, member) <= 100 * (known <= known[3]).mean()
 
@@ -304,3 +306,26 @@ def test_a_process_that_dies_is_said_and_the_next_one_works() -> None:
     with pytest.raises(Busy, match="ended before it was done"):
         beside(120, os._exit, 1)
     assert beside(120, os.getpid) != os.getpid()
+
+
+def test_examples_can_be_tried_and_are_not_their_own_look_alikes(view, bundle) -> None:
+    asyncio.run(view.offer_examples())
+    sheet = view.examples
+    assert sheet.visible
+    assert [kind for _, kind, _ in sheet.tiles] == list(example_rows(bundle))
+    assert sheet.heading.endswith("the originals are not on this machine")
+    row = sheet.tiles[0][0]
+
+    async def click() -> None:
+        await view.on_example({"focus": row})
+        view.fill(await asyncio.to_thread(view.prepare()))
+
+    asyncio.run(click())
+    assert view.found.name == str(bundle.column("galaxy_id")[row])
+    assert (view.results.visible, sheet.visible) == (True, False)
+    assert row not in [tile[0] for tile in view.alike.tiles]
+    view.forget()
+    view.fill(None)
+    assert sheet.visible
+    asyncio.run(view.on_example({"focus": "1"}))
+    assert view.found is None

@@ -141,8 +141,14 @@ class Desk {
   }
 
   show() {
-    const item = this.here()
+    const named = Boolean(this.model.annotator)
+    const item = named ? this.here() : undefined
+    this.stage.inert = !named // before there is a name: a picture of what is to come
     this.showFrame(item)
+    if (!named) {
+      this.preview()
+      return
+    }
     this.root.dataset.way = this.gridded ? "grid" : "one"
     if (this.gridded) this.grid.show()
     else this.showGalaxy(item)
@@ -162,12 +168,24 @@ class Desk {
     this.fetchAhead()
   }
 
+  // The desk as it will be, behind the question for a name.
+  preview() {
+    const {model} = this
+    this.root.dataset.way = "one"
+    this.title.textContent = "One key labels a galaxy and brings the next"
+    this.words.textContent =
+      "Or accept a grid of 24 but for those you click, or let the queue learn from your labels " +
+      "and ask for what it is least sure of."
+    this.words.hidden = false
+    this.showPicture([model.preview, "a galaxy"])
+  }
+
   // Who labels, and how far the queue is done.
   showFrame(item) {
     const {model, total, cursor} = this
     const named = Boolean(model.annotator)
     this.form.hidden = named
-    this.bar.hidden = this.stage.hidden = !named
+    this.bar.hidden = !named
     this.name.textContent = `labelling as ${model.annotator}`
     this.leave.hidden = model.login
     this.origin.textContent = model.pictures_words
@@ -177,7 +195,7 @@ class Desk {
     const range = last > cursor + 1 ? `${cursor + 1}–${last}` : Math.min(cursor + 1, total)
     const place = `${range} of ${total.toLocaleString("en")}`
     this.place.textContent = total ? place : ""
-    this.stage.classList.toggle("empty", !item)
+    this.stage.classList.toggle("empty", named && !item)
   }
 
   showGalaxy(item) {

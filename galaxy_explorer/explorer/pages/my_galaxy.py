@@ -37,7 +37,7 @@ from galaxy_explorer.explorer.pictures.display import (
     has_colour,
     render_stamps,
 )
-from galaxy_explorer.explorer.pictures.originals import example_picture, example_rows
+from galaxy_explorer.explorer.pictures.originals import example_rows, png
 from galaxy_explorer.explorer.plots.clusterings import (
     format_residual,
     place_figure,
@@ -160,11 +160,16 @@ def read_ttype(bundle: Bundle, stamp: NDArray[np.float32]) -> float:
 
 
 def look_alikes(
-    bundle: Bundle, key: str, membership: Membership
+    bundle: Bundle, key: str, membership: Membership, *, own: int = -1
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Galaxies nearest in code space to a picture, and their distances, nearest first."""
+    """Galaxies nearest in code space to a picture, and their distances, nearest first.
+
+    own: row of the galaxy in the picture where it is one of the bundle's; it is left out.
+    """
     neighbours = bundle.clusterings[key].placing.neighbours
-    return neighbours.nearest(membership.features, LOOK_ALIKES)
+    rows, far = neighbours.nearest(membership.features, LOOK_ALIKES + 1)
+    others = np.flatnonzero(rows != own)[:LOOK_ALIKES]
+    return rows[others], far[others]
 
 
 def sparsity_percentile(bundle: Bundle, key: str, membership: Membership) -> float:
@@ -319,7 +324,8 @@ PRIVACY = (
     "FITS with linear flux, or a stretched JPEG, PNG, WebP or TIFF; the galaxy in the middle."
     " The picture is worked on in memory and forgotten with this page; no file is written."
 )
-EXAMPLES = "Or try a galaxy that no model here has learnt from:"
+EXAMPLES = "Or try a galaxy that no model here has learnt from"
+DRAWN = ", as the model draws it: the originals are not on this machine"
 STAR = "The star: its place on the map of all galaxies."
 
 
@@ -339,6 +345,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         super().__init__(**params)
         self.state, self.context = state, context
         self._source: tuple[str, bytes] | None = None
+        self._own = -1  # row of the example that is examined
         self.limit = context.settings.upload_megabytes * MEGABYTE
         self.zone = DropZone(
             self.on_message, words=f"Drop a galaxy here, or choose a file (at most"
@@ -356,6 +363,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         self.alike = PictureSheet(self.on_message, tile_width=84, heading="")
         self.task = LatestTask(self.prepare, self.fill)
         self.results = self._results()
+        self.examples = PictureSheet(self.on_example, tile_width=190, visible=False)
         frames = pmui.Select(label="What is cut", options={**FRAMES, "Central pixels": ""}, **SMALL)
         size = whole_number("Pixels", *CENTRAL)
         size.visible = False
@@ -374,7 +382,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         forget = pmui.Button(label="Forget it", on_click=self.forget, variant="text", size="small")
         frame_part = [frames, size, self.hdu, self.band]
         left = pn.Column(
-            self.zone, self.message, *self._example_part(), *self._position_part(),
+            self.zone, self.message, *self._position_part(),
             _html(render("parts.soft", words=PRIVACY)),
             folded("If it was not found right", lambda: pn.Column(*frame_part, margin=0)),
             display_controls(self.state), model_controls(self.state), forget,
@@ -382,13 +390,15 @@ class MyGalaxyPage(pn.viewable.Viewer):
             stylesheets=[PAGE_STYLES],
         )  # fmt: skip
         self.view = pn.Row(
-            left, self.results, sizing_mode="stretch_width", margin=8, css_classes=["my-galaxy"],
+            left, self.results, pn.Column(self.examples, sizing_mode="stretch_width"),
+            sizing_mode="stretch_width", margin=8, css_classes=["my-galaxy"],
             stylesheets=[PAGE_STYLES],
         )  # fmt: skip
         self.param.watch(self.task.ask, "found")
         self.state.param.watch(self.task.ask, ["clustering", "pictures"])
         names = list(self.state.display.param.values())
         self.state.display.param.watch(self.task.ask, names)
+        pn.state.onload(self.offer_examples)
 
     def __panel__(self) -> pn.Row:
         return self.view
@@ -410,10 +420,40 @@ class MyGalaxyPage(pn.viewable.Viewer):
             else:
                 await self.take(name, data)
 
-    async def take(self, name: str, data: bytes) -> None:
-        """Examine a picture; what cannot be used is refused with a sentence."""
-        self._source = (name, data)
+    async def take(self, name: str, data: bytes, own: int = -1) -> None:
+        """Examine a picture; what cannot be used is refused with a sentence.
+
+        own: row of the galaxy in it where it is one of the bundle's.
+        """
+        self._source, self._own = (name, data), own
         await self.work()
+
+    async def offer_examples(self) -> None:
+        """Show a galaxy of each kind to try, where a type of galaxies not learnt from is known."""
+        bundle, stamps = self.state.bundle, self.context.stamps
+        found = example_rows(bundle)
+        if not found:
+            return
+        rows = np.array(list(found.values()))
+        shown = await asyncio.to_thread(stamps.get, rows, "original")
+        drawn = stamps.originals is None or bool(np.isnan(shown).any())
+        if drawn:
+            shown = await asyncio.to_thread(stamps.get, rows)
+        self._examples = dict(zip(rows.tolist(), shown, strict=True))
+        sheet = encode_sheet(render_stamps(shown, DisplaySettings()), SHEET_COLUMNS)
+        ttype = bundle.column("ttype")
+        self.examples.param.update(
+            sheet=sheet, sheet_columns=SHEET_COLUMNS, heading=f"{EXAMPLES}{DRAWN * drawn}",
+            tiles=[[row, kind, format_ttype(float(ttype[row]))] for kind, row in found.items()],
+            visible=self.found is None,
+        )  # fmt: skip
+
+    async def on_example(self, message: dict[str, Any]) -> None:
+        """Examine the example that was clicked."""
+        row = message.get("focus")
+        if isinstance(row, int) and row in self._examples:
+            picture = render_stamps(self._examples[row][None], DisplaySettings())[0]
+            await self.take(str(self.state.bundle.column("galaxy_id")[row]), png(picture), row)
 
     async def work(self, *_: Any) -> None:
         """Examine the picture again, framed as is asked for now."""
@@ -474,11 +514,11 @@ class MyGalaxyPage(pn.viewable.Viewer):
         model = str(self._clustering.model)
         has_codes = AUTOENCODERS[self.state.bundle.models[model].kind].maps > 0
         codes_of = model if has_codes else self.state.bundle.manifest.display_model
-        key = state.clustering
+        key, own = state.clustering, self._own
 
         def content() -> dict[str, Any]:
             member = found.classification.clusterings[key]
-            rows, far = look_alikes(state.bundle, key, member)
+            rows, far = look_alikes(state.bundle, key, member, own=own)
             sheet = self.context.stamps.pictures(rows, state.display, state.pictures)
             return {
                 "shots": pictures(found, state.display),
@@ -501,6 +541,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
     def fill(self, content: dict[str, Any] | None) -> None:
         """Show what was made."""
         self.results.visible = content is not None
+        self.examples.visible = content is None and bool(self.examples.tiles)
         if content is None:
             return
         for name in ("shots", "words", "clusters", "measures"):
@@ -559,26 +600,6 @@ class MyGalaxyPage(pn.viewable.Viewer):
             visible=False, sizing_mode="stretch_width", scroll="y-auto", css_classes=["results"],
             stylesheets=[PAGE_STYLES],
         )  # fmt: skip
-
-    def _example_part(self) -> list[Any]:
-        """Buttons for galaxies of the survey that no model learnt from, where the survey is."""
-        originals = self.context.stamps.originals
-        rows = example_rows(self.state.bundle) if originals is not None else {}
-        if originals is None or not rows:
-            return []
-
-        async def examine(words: str, _: Any) -> None:
-            data = await asyncio.to_thread(example_picture, originals, rows[words])
-            await self.take(str(self.state.bundle.column("galaxy_id")[rows[words]]), data)
-
-        buttons = [
-            pmui.Button(
-                label=words, on_click=partial(examine, words), variant="outlined", size="small",
-                margin=(3, 4), sx={"textTransform": "none"},
-            )
-            for words in rows
-        ]  # fmt: skip
-        return [_html(render("parts.soft", words=EXAMPLES)), pn.FlexBox(*buttons, margin=(0, 8))]
 
     def _position_part(self) -> list[Any]:
         if self.context.cutouts is None:

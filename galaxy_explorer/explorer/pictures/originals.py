@@ -23,11 +23,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from galaxy_explorer.explorer.pictures.display import (
-    DisplaySettings,
     absent,
     as_shown,
     has_colour,
-    render_stamps,
     without_colour,
 )
 from galaxy_explorer.utils.files import atomic_write_bytes
@@ -52,7 +50,7 @@ R_BAND = 1
 """The green channel of an SDSS colour picture is its r band."""
 
 
-EXAMPLES = {"an elliptical": -5, "a lenticular": -2, "a spiral": 3, "a late spiral": 6}
+EXAMPLES = {"An elliptical": -5, "A lenticular": -2, "A spiral": 3, "A late spiral": 6}
 """Kinds of galaxy that a visitor may try, and their T."""
 HELD_OUT = "test"
 
@@ -68,11 +66,10 @@ def example_rows(bundle: Bundle) -> dict[str, int]:
     return {words: int(np.nanargmin(np.abs(ttype - wanted))) for words, wanted in EXAMPLES.items()}
 
 
-def example_picture(originals: Originals, row: int) -> bytes:
-    """The stamp of a galaxy as a PNG, as somebody might bring it."""
-    stamp = np.nan_to_num(originals(np.array([row])))
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """A picture (S, S) or (S, S, 3) as a file, as somebody might bring it."""
     buffer = io.BytesIO()
-    Image.fromarray(render_stamps(stamp, DisplaySettings())[0]).save(buffer, "PNG")
+    Image.fromarray(picture).save(buffer, "PNG")
     return buffer.getvalue()
 
 

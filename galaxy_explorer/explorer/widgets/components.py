@@ -244,6 +244,7 @@ class LabelDesk(MessageComponent):
     )
     picture = param.String(default="", doc="Address of a picture, with @row for the row.")
     pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
+    preview = param.Integer(default=0, doc="Row of the picture before anybody labels.")
     empty = param.String(default="", doc="What is said at the end of the queue.")
     way = param.String(default="one", doc="One galaxy at a time, or a grid.")
 

@@ -44,7 +44,13 @@ from galaxy_explorer.explorer.pages.emulator.views import Ladder, SamplesView, S
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
-from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, Downloads, Made, display_controls
+from galaxy_explorer.explorer.widgets.controls import (
+    PAGE_HEIGHT,
+    RECOMMENDED,
+    Downloads,
+    Made,
+    display_controls,
+)
 from galaxy_explorer.explorer.widgets.job_bar import JobRunner, JobTask
 from galaxy_explorer.explorer.wording import format_model
 from galaxy_explorer.models.registry import AUTOENCODERS, PRIORS
@@ -133,7 +139,7 @@ class Desk:
 class EmulatorPanel(pn.viewable.Viewer):
     """Controls, what draws what they ask for, and the ways to look at what comes.
 
-    chooser: stands above the controls, where there are several priors.
+    chooser: of the prior, where there are several; it is folded away below the controls.
     """
 
     mode: Any = param.Selector(default=SAMPLES, doc="Which way to look.")
@@ -145,7 +151,7 @@ class EmulatorPanel(pn.viewable.Viewer):
     ) -> None:
         super().__init__(**params)
         self.state, self.source, self.emulator = state, source, source.emulator
-        self._chooser = [] if chooser is None else [chooser]
+        self._advanced = [] if chooser is None else [folded("Advanced: the model", [chooser])]
         self.stage_desk, self.desk = Desk(source), Desk(source)
         guidance = self.emulator.default_guidance if self.emulator.guided else None
         self.controls = ConditionControls(
@@ -286,11 +292,11 @@ class EmulatorPanel(pn.viewable.Viewer):
         bar_of_stage.visible = is_samples.rx.and_(bar_of_stage.param.running.rx())
         written = "codes" if self.source.likeness.has_codes else "latents"
         left = pn.Column(
-            html_of(render("emulator.lead", written=written)), *self._chooser,
+            html_of(render("emulator.lead", written=written)),
             self.controls,
             folded("Scale, magnitude and PSF", [self.camera]),
-            display_controls(self.state), files, margin=(0, 14, 0, 0), sizing_mode="stretch_width",
-            stylesheets=[LEFT_STYLE],
+            display_controls(self.state), *self._advanced, files,
+            margin=(0, 14, 0, 0), sizing_mode="stretch_width", stylesheets=[LEFT_STYLE],
         )  # fmt: skip
         bar = pn.Row(
             choice("", self.param.mode), self.desk.runner, self.stage_desk.runner,
@@ -349,7 +355,7 @@ def html_of(text: str) -> pn.pane.HTML:
 
 
 class EmulatorPage(pn.viewable.Viewer):
-    """One panel a prior; a chooser above their controls says which is shown."""
+    """One panel a prior; a chooser among their controls says which is shown."""
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
@@ -360,7 +366,7 @@ class EmulatorPage(pn.viewable.Viewer):
         except BundleError as error:
             self.view.append(column(html_of(render("emulator.no_prior", error=error))))
             return
-        choices, words = prior_choices(context.bundle), state.page_words
+        choices, words = prior_choices(context.bundle, self.main), state.page_words
         asked = words.get(PRIOR_WORD, self.main)
         self.chooser = pmui.Select(
             label="Drawn by", options=choices, size="small",
@@ -424,9 +430,10 @@ class EmulatorPage(pn.viewable.Viewer):
         self.state.page_words = {**others, **words}
 
 
-def prior_choices(bundle: Bundle) -> dict[str, str]:
-    """Words of every prior, and its key."""
+def prior_choices(bundle: Bundle, main: str) -> dict[str, str]:
+    """Words of every prior, and its key; the main one is recommended."""
     return {
-        f"{format_model(p.model, bundle.models[p.model].config)} ({PRIORS[p.kind].short})": key
+        f"{format_model(p.model, bundle.models[p.model].config)} ({PRIORS[p.kind].short})"
+        f"{RECOMMENDED * (key == main)}": key
         for key, p in bundle.priors.items()
     }

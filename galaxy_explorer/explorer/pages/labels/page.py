@@ -29,6 +29,7 @@ from galaxy_explorer.explorer.pages.labels.tools import (
     history_html,
     offer,
 )
+from galaxy_explorer.explorer.pictures.originals import example_rows
 from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.search import label_store
 from galaxy_explorer.explorer.urls import one_url
@@ -97,7 +98,8 @@ class LabelsPage(pn.viewable.Viewer):
             self.view = pn.Column(HtmlPane(bad(error), stylesheets=[STYLES], margin=30))
             return
         login = pn.state.user if pn.state.user not in {None, GUEST} else ""
-        self.desk = LabelDesk(self.on_message, login=bool(login))
+        preview = example_rows(state.bundle).get("A spiral", 0)
+        self.desk = LabelDesk(self.on_message, login=bool(login), preview=preview)
         self.row, self.serial, self.login = -1, 0, login
         self.about, self.agreement, self.learnt = (
             HtmlPane("", stylesheets=[STYLES], margin=(4, 10), sizing_mode="stretch_width")
