@@ -145,6 +145,7 @@ class Desk {
     const item = named ? this.here() : undefined
     this.stage.inert = !named // before there is a name: a picture of what is to come
     this.showFrame(item)
+    this.sure.textContent = `Confidence: ${this.confidence || "not said"}`
     if (!named) {
       this.preview()
       return
@@ -156,7 +157,6 @@ class Desk {
     if (this.note !== this.root.getRootNode().activeElement) {
       this.note.value = item?.[3].note ?? ""
     }
-    this.sure.textContent = `Confidence: ${this.confidence || "not said"}`
     const said = this.gridded ? {} : (item?.[3] ?? {})
     const chosen = this.gridded ? this.grid.chosen : ""
     for (const term of this.root.querySelectorAll(".term")) {

@@ -444,7 +444,10 @@ class MyGalaxyPage(pn.viewable.Viewer):
         ttype = bundle.column("ttype")
         self.examples.param.update(
             sheet=sheet, sheet_columns=SHEET_COLUMNS, heading=f"{EXAMPLES}{DRAWN * drawn}",
-            tiles=[[row, kind, format_ttype(float(ttype[row]))] for kind, row in found.items()],
+            tiles=[
+                [row, kind, f"{kind}, {format_ttype(float(ttype[row]))}"]
+                for kind, row in found.items()
+            ],
             visible=self.found is None,
         )  # fmt: skip
 
