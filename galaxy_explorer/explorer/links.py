@@ -16,10 +16,11 @@ import re
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urlencode
 
 import numpy as np
+import param
 from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.errors import BadQuery, SettingError
@@ -114,7 +115,7 @@ CODEBOOKS = ("k", "codebook", "map", "unfolded")
 
 KNOWN = ("page", "bundle", "selection", "brush", "galaxy", "display", "pictures", "view", *CHOICES)
 """All that is read here; other words are those of the pages (see `ExplorerState.page_words`)."""
-MOST_WORDS = 24
+MOST_WORDS = 48
 FORMER = {"colour": {"cluster_ttype": "ttype"}}
 """What links of before call otherwise."""
 
@@ -171,6 +172,54 @@ def restore(
     others = [(word, text) for word, text in asked.items() if word not in KNOWN]
     state.page_words = dict(others[:MOST_WORDS])
     return [complaint for complaint in complaints if complaint]
+
+
+def follow(state: ExplorerState, page: param.Parameterized, words: Mapping[str, str]) -> list[str]:
+    """Take parameters of a page over from the address, and let the address follow them.
+
+    words: what a word of the address sets. What is as it was at first is not said. Returns what
+    could not be had, in sentences.
+    """
+    first = {word: getattr(page, name) for word, name in words.items()}
+    complaints = []
+    for word, name in words.items():
+        text = state.page_words.get(word)
+        if text is None:
+            continue
+        try:
+            setattr(page, name, _read(page.param[name], text))
+        except ValueError:
+            complaints.append(f"The link asks for {word} {_short(text)}, which is not to be had.")
+
+    def keep(*_: param.parameterized.Event) -> None:
+        now = {word: getattr(page, name) for word, name in words.items()}
+        state.keep_words(
+            words, {word: _written(one) for word, one in now.items() if one != first[word]}
+        )
+
+    page.param.watch(keep, list(words.values()))
+    return complaints
+
+
+NOTHING = "all"
+"""What an address says for an empty choice, which filters nothing."""
+
+
+def _written(value: object) -> str:
+    return str(value) or NOTHING
+
+
+def _read(parameter: Any, text: str) -> object:
+    """A parameter's value as `_written` wrote it. Raises ValueError where it has no such value."""
+    if isinstance(parameter, param.Selector):
+        found = {_written(one): one for one in parameter.objects}
+    elif isinstance(parameter, param.Boolean):
+        found = {_written(one): one for one in (False, True)}
+    else:
+        return int(text)
+    if text not in found:
+        raise ValueError(text)
+    return found[text]
 
 
 def check_bundle(state: ExplorerState, text: str) -> str | None:

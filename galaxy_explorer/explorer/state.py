@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -245,6 +245,11 @@ class ExplorerState(param.Parameterized):
         classes = self.t_classes[np.asarray(rows, np.int64)]
         known = classes[classes >= 0]
         return np.bincount(known, minlength=N_T_CLASSES), len(classes) - len(known)
+
+    def keep_words(self, own: Iterable[str], words: Mapping[str, str]) -> None:
+        """Have the address say `words` in place of what it says of `own`, all of a page."""
+        others = {word: text for word, text in self.page_words.items() if word not in set(own)}
+        self.page_words = {**others, **words}
 
     def words(self, key: str) -> str:
         """A clustering in words: "512 codes, modern, by code vectors"."""

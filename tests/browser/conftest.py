@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,20 @@ def open_page(
     yield open_named
     context.close()
     assert complaints == []
+
+
+@contextmanager
+def elsewhere(page: Page, word: str) -> Iterator[Page]:
+    """What the address bar of a page says, once it says `word`, opened in a fresh browser."""
+    page.wait_for_function("word => location.search.includes(word)", arg=word)
+    browser = page.context.browser
+    assert browser is not None
+    context = browser.new_context(viewport=SIZE)
+    context.set_default_timeout(PATIENCE_MS)
+    opened = context.new_page()
+    opened.goto(page.url)
+    yield opened
+    context.close()
 
 
 def watch(page: Page, complaints: list[str]) -> None:

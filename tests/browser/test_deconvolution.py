@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.browser.conftest import elsewhere
+
 pytestmark = pytest.mark.browser
 
 
@@ -28,4 +30,8 @@ def test_galaxies_are_deconvolved_page_by_page(open_page):
     page.get_by_role("button", name="Next").click()
     page.locator(".strips[data-columns='2']").wait_for()
     assert page.locator(".tile-column").first.text_content() != first
+    second = page.locator(".tile-column").first.text_content()
+    with elsewhere(page, "galaxies=1") as other:
+        other.locator(".strips[data-columns='2']").wait_for()
+        assert other.locator(".tile-column").first.text_content() == second
     page.locator(".deconvolution-figures td").first.wait_for()

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import elsewhere
+
 pytestmark = pytest.mark.browser
 
 
@@ -42,6 +44,8 @@ def test_filters_and_a_download_hold_the_same_rows(scores):
     choose(scores, "Clusterer", "Ward")
     others = scores.locator(".score-group tbody tr", has_text="k-means")
     expect(others).to_have_count(0)
+    with elsewhere(scores, "clusterer=") as other:
+        other.get_by_text(count.inner_text(), exact=True).wait_for()
     shown = int(count.inner_text().split(" of ")[0].replace(",", ""))
     with scores.expect_download(timeout=120_000) as download:
         scores.get_by_role("button", name="Download these as CSV").click()
@@ -74,7 +78,11 @@ def test_claims_can_be_chosen_by_verdict_and_taken_away(open_page):
     everything = page.locator(".card").count()
     page.get_by_role("button", name="does not hold").click()
     page.locator(".card.holds").first.wait_for(state="detached")
-    assert 0 < page.locator(".card.fails").count() < everything
+    failing = page.locator(".card.fails").count()
+    assert 0 < failing < everything
+    with elsewhere(page, "verdict=does+not+hold") as other:
+        other.locator(".card.fails").first.wait_for()
+        assert other.locator(".card").count() == failing
     with page.expect_download(timeout=120_000) as download:
         page.get_by_role("button", name="Download as Markdown").click()
     assert Path(download.value.path()).read_text().startswith("# Claims")
@@ -92,3 +100,6 @@ def test_the_merger_tree_is_cut_by_keys(open_page):
     page.locator(".tile-row:visible").nth(15).wait_for()
     page.locator("button.row-head:visible").first.click()
     page.get_by_text("group 0 of the merger tree cut into 16").first.wait_for()
+    with elsewhere(page, "cut=16") as other:
+        expect(other.get_by_role("slider", name="Number of groups")).to_have_value("16")
+        other.locator(".tile-row:visible").nth(15).wait_for()

@@ -26,6 +26,13 @@ def test_a_link_opens_its_page_and_the_address_follows(claims):
     claims.locator(".card").first.wait_for()
 
 
+def test_a_link_opens_a_queue_of_labels_as_it_was(open_page):
+    page = open_page("labels&queue=cluster&way=grid&cluster=3", ".desk-name")
+    page.get_by_role("button", name="Grid of 24", pressed=True).wait_for()
+    page.get_by_role("combobox", name="Queue").get_by_text("One cluster").wait_for()
+    page.get_by_role("combobox", name="Cluster").get_by_text("3, ").wait_for()
+
+
 def test_the_menu_is_worked_by_keys(claims):
     opener = claims.get_by_role("button", name=OPENER)
     opener.focus()

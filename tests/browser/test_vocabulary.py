@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.browser.conftest import elsewhere
+
 pytestmark = pytest.mark.browser
 
 
@@ -40,3 +42,8 @@ def test_another_order_and_another_codebook(vocabulary):
     vocabulary.get_by_role("menuitem", name="16 codes, modern, 8×8 map", exact=True).click()
     vocabulary.locator(".tile").nth(16).wait_for(state="detached")
     assert vocabulary.locator(".tile").count() == 16
+    vocabulary.locator(".tile").nth(5).click()
+    with elsewhere(vocabulary, "code=5") as other:
+        other.get_by_role("heading", name="Code 5 of 16").wait_for()
+        other.locator(".tile:first-child[data-tile='0']").wait_for()
+        assert other.locator(".tile").count() == 16

@@ -6,13 +6,20 @@ import os
 from urllib.parse import parse_qsl
 
 import numpy as np
+import param
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from galaxy_explorer.explorer.brushing import Brush, BrushSet, parse_brushes
 from galaxy_explorer.explorer.context import make_context
-from galaxy_explorer.explorer.links import MAX_LINK, SelectionStore, link_query, restore
+from galaxy_explorer.explorer.links import (
+    MAX_LINK,
+    SelectionStore,
+    follow,
+    link_query,
+    restore,
+)
 from galaxy_explorer.explorer.pages.registry import FORMER as FORMER_PAGES
 from galaxy_explorer.explorer.pages.registry import PAGES
 from galaxy_explorer.explorer.pictures.stamps import StampStore
@@ -36,6 +43,45 @@ WORDS = (
 @pytest.fixture
 def selections(bundle, tmp_path) -> SelectionStore:
     return SelectionStore(tmp_path / "selections", bundle.hash, len(bundle), kept=5)
+
+
+class Filtered(param.Parameterized):
+    """A page with choices of its own."""
+
+    kind = param.Selector(default="", objects=["", "rings", "codes"])
+    page = param.Integer(default=0, bounds=(0, None))
+    every = param.Boolean(default=False)
+    place = param.Selector(default=2, objects=[0, 1, 2])
+
+
+PAGE = {"features": "kind", "sheet": "page", "every": "every", "curves": "place"}
+
+
+def test_choices_of_a_page_are_in_the_address_and_taken_over_from_it(bundle, state) -> None:
+    page = Filtered(kind="rings")
+    state.page_words = {"seed": "7", "sheet": "3"}
+    assert follow(state, page, PAGE) == []
+    assert page.page == 3
+    page.param.update(kind="", every=True, place=0)
+    said = {"seed": "7", "sheet": "3", "features": "all", "every": "True", "curves": "0"}
+    assert state.page_words == said
+    again = Filtered(kind="rings")
+    asked = dict(parse_qsl(link_query(state, "scoreboard", None)))
+    fresh = ExplorerState(bundle)
+    restore(fresh, asked, None)
+    assert follow(fresh, again, PAGE) == []
+    assert [getattr(again, name) for name in PAGE.values()] == ["", 3, True, 0]
+    page.param.update(kind="rings", page=0, every=False, place=2)
+    assert state.page_words == {"seed": "7"}
+
+
+@pytest.mark.parametrize("rubbish", ["", "-1", "x" * 500, "<script>", "nan", "1e9"])
+def test_choices_that_a_page_has_not_are_left_out_and_said(state, rubbish) -> None:
+    page = Filtered()
+    state.page_words = dict.fromkeys(PAGE, rubbish)
+    complaints = follow(state, page, PAGE)
+    assert len(complaints) == len(PAGE)
+    assert page.param.values() == Filtered(name=page.name).param.values()
 
 
 def changed(state: ExplorerState) -> ExplorerState:

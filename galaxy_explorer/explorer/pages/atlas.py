@@ -31,6 +31,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     colour_select,
     display_controls,
     ghosts_off,
+    keep_in_address,
     model_controls,
     picture_source,
 )
@@ -119,14 +120,14 @@ class AtlasPage(pn.viewable.Viewer):
             self.clusters = clusters = ClusterList(self.state, self.context)
             clusters.param.watch(lambda *_: self._keep(clusters), ["open", "show"])
             clusters.param.watch(lambda *_: self._name(), "renamed")
+            keep_in_address(self.state, clusters, {"sorted": "order"})
             self._layout.insert(0, clusters)
         return self.clusters
 
     def _keep(self, clusters: ClusterList) -> None:
         """Have the address and the button say whether the list is open, and how."""
         shown = {kind: word for word, kind in CLUSTERS.items()}[clusters.show]
-        words = {k: v for k, v in self.state.page_words.items() if k != "clusters"}
-        self.state.page_words = words | ({"clusters": shown} if clusters.open else {})
+        self.state.keep_words(["clusters"], {"clusters": shown} if clusters.open else {})
         self.clusters_button.value = clusters.open
 
     def _open_view(self, event: param.parameterized.Event) -> None:

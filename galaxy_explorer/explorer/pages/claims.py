@@ -18,7 +18,7 @@ from galaxy_explorer.bundle.files import verified_bytes
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
-from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, Downloads, Made
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, Downloads, Made, keep_in_address
 from galaxy_explorer.explorer.widgets.intervals import (
     Axis,
     common_axis,
@@ -96,6 +96,7 @@ class ClaimsPage(pn.viewable.Viewer):
         self.downloads = Downloads("Download as", ["md"], self.prepare_file)
         self.downloads.buttons.visible = CLAIMS in state.bundle.manifest.files
         self.param.watch(self._show, "verdict")
+        keep_in_address(state, self, {"verdict": "verdict"})
         self._show()
         self.view = self._layout()
 

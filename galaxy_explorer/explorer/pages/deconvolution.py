@@ -35,7 +35,7 @@ from galaxy_explorer.explorer.plots.clusterings import residual_pictures
 from galaxy_explorer.explorer.plots.models import mtf, radial_profiles
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import HtmlPane, PictureStrips
-from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, keep_in_address
 from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.survey.store import Survey
 
@@ -251,6 +251,7 @@ class DeconvolutionPage(pn.viewable.Viewer):
         self.profiles = FigurePane(min_height=300)
         self.words = HtmlPane("", stylesheets=[STYLES], margin=0, sizing_mode="stretch_width")
         self.task = LatestTask(self.prepare, self.fill)
+        keep_in_address(state, self, {"galaxies": "page"})
         self.param.watch(self.task.ask, "page")
         self.param.watch(lambda _: self._show_profile(), "chosen")
         state.display.param.watch(self.task.ask, ["colour_map", "invert"])

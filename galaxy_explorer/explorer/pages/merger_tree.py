@@ -18,7 +18,7 @@ from galaxy_explorer.explorer.plots.ttype_histogram import panels
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.cluster_list import PANEL, card
 from galaxy_explorer.explorer.widgets.components import HtmlPane
-from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, label_these
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, keep_in_address, label_these
 from galaxy_explorer.explorer.widgets.figures import MergerTreeView
 from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.explorer.widgets.tile_sheet import TileSheet
@@ -95,6 +95,8 @@ class MergerGroups(pn.viewable.Viewer):
         state.param.watch(self._mark, "selection")
         self.param.watch(self._show_tree, "tree")
         self._show_tree()
+        keep_in_address(state, self, {"tree": "tree"})
+        keep_in_address(state, self.tree_view, {"cut": "k"})
         note = HtmlPane(
             render("parts.soft", words=NOTE), stylesheets=[STYLES], sizing_mode="stretch_width",
             margin=(0, 0, 6, 0),

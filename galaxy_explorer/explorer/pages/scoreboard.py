@@ -28,7 +28,7 @@ from galaxy_explorer.bundle.evaluation import (
 from galaxy_explorer.explorer.assets import Html, asset, render
 from galaxy_explorer.explorer.plots.models import number_of_clusters
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES, STYLES, HtmlPane
-from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, Downloads, Made
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, Downloads, Made, keep_in_address
 from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.explorer.widgets.intervals import (
     Axis,
@@ -219,6 +219,11 @@ def ecsv_bytes(rows: Sequence[EvaluationRow], evaluation: Evaluation, bundle: Bu
 TABLE_STYLES = [STYLES, asset("intervals.css")]
 CURVE = {"flex": "1 1 300px", "min-width": "0"}
 FIRST_QUESTION = "agreement"
+WORDS = {
+    "question": "question", "scored": "model", "features": "features", "clusterer": "clusterer",
+    "rows": "order", "all_rows": "all_rows", "curves": "choice",
+}  # fmt: skip
+"""Of the address, and the parameters of the page that they set."""
 EVERY = {
     "question": "every question",
     "model": "every model",
@@ -274,6 +279,7 @@ class ScoreboardPage(pn.viewable.Viewer):
             bar, self.tables, *self._parts(), sizing_mode="stretch_width", margin=8,
             styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
         )  # fmt: skip
+        keep_in_address(state, self, WORDS)
 
     def __panel__(self) -> pn.Column:
         return self.view

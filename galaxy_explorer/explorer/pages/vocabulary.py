@@ -44,7 +44,7 @@ from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, type_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import format_number
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.components import CodeMap, HtmlPane, PictureSheet
-from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, SOURCE_WORDS
+from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, SOURCE_WORDS, keep_in_address
 from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.explorer.widgets.tile_sheet import TileSheet
 from galaxy_explorer.explorer.wording import format_model, format_ttype
@@ -62,6 +62,8 @@ KEPT = 16
 
 In colour three times as much.
 """
+WORDS = {"vocabulary": "model", "codes": "order", "drawn": "drawn", "code": "code"}
+"""Of the address, and the parameters of the page that they set."""
 DRAWN = {"Where it occurs": "surroundings", "Decoded, alone": "constant"}
 
 
@@ -165,6 +167,7 @@ class VocabularyPage(pn.viewable.Viewer):
         self.param.watch(chosen, "code")
         self.param.watch(mapped, "code")
         self.state.param.watch(mapped, "focus")
+        keep_in_address(state, self, WORDS)
         for ask in (codes, chosen, mapped):
             self.state.param.watch(ask, "pictures")
             self.state.display.param.watch(ask, ["colour_map", "invert", "stretch", "percentile"])

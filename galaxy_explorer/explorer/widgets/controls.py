@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import panel as pn
 import panel_material_ui as pmui
+import param
 
 from galaxy_explorer.errors import GalaxyExplorerError, in_words
 from galaxy_explorer.explorer.background import notify
+from galaxy_explorer.explorer.links import follow
 from galaxy_explorer.explorer.pictures.display import COLOUR_MAPS, OWN_COLOURS, has_colour
 from galaxy_explorer.explorer.search import rows_named
 from galaxy_explorer.explorer.state import ExplorerState
@@ -92,6 +94,14 @@ def _model_selects(state: ExplorerState) -> pn.Column:
     model.param.watch(take_model, "value")
     grouping.param.watch(lambda event: state.param.update(clustering=event.new), "value")
     return pn.Column(model, grouping, sizing_mode="stretch_width", margin=0)
+
+
+def keep_in_address(
+    state: ExplorerState, page: param.Parameterized, words: Mapping[str, str]
+) -> None:
+    """Take parameters of a page over from the address, and let the address follow: `follow`."""
+    for complaint in follow(state, page, words):
+        pn.state.onload(partial(notify, complaint, warning=True))
 
 
 def folded(title: str, make: Callable[[], Any]) -> pmui.Accordion:

@@ -303,9 +303,8 @@ class GalaxyTab(pn.viewable.Viewer):
             self._walk(step)
         elif type(row) is int and 0 <= row < len(self.state.bundle):
             self.state.focus = row
-        elif kind in {one[0] for one in self.large.kinds}:
-            words = {k: v for k, v in self.state.page_words.items() if k != PICTURE}
-            self.state.page_words = words | ({PICTURE: kind} if kind != self._first() else {})
+        elif isinstance(kind, str) and kind in {one[0] for one in self.large.kinds}:
+            self.state.keep_words([PICTURE], {PICTURE: kind} if kind != self._first() else {})
         elif self.state.focus is not None:
             self._act(message.get("do"), self.state.focus)
 

@@ -426,8 +426,7 @@ class EmulatorPage(pn.viewable.Viewer):
         if self.panel.emulator.key != self.main:
             words[PRIOR_WORD] = self.panel.emulator.key
         own = {*OWN_WORDS, *(field.name for field in self.panel.emulator.fields)}
-        others = {word: text for word, text in self.state.page_words.items() if word not in own}
-        self.state.page_words = {**others, **words}
+        self.state.keep_words(own, words)
 
 
 def prior_choices(bundle: Bundle, main: str) -> dict[str, str]:

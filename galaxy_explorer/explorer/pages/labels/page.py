@@ -41,6 +41,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     SMALL,
     SOURCE_WORDS,
     display_controls,
+    keep_in_address,
     model_controls,
 )
 from galaxy_explorer.labels.groups import DISAGREEMENTS, LEARNING, MEMBERS, SELECTED
@@ -121,6 +122,7 @@ class LabelsPage(pn.viewable.Viewer):
         self.view.param.watch(self.appear, "visible")
         session = self.session
         session.param.update(queue=state.label_queue, way=state.label_way)
+        keep_in_address(state, session, {"cluster": "cluster"})
         session.param.watch(self._fill, ["queue", "cluster"])
         session.param.watch(self._again, "blind")
         session.param.watch(self._keep, ["queue", "way"])
