@@ -21,6 +21,7 @@ function galaxyHead(model) {
 function kindButtons(model, box, choose) {
   const entries = model.kinds.map(([key, title]) => [key, title])
   if (entries.length > 1) entries.push(["blink", "Blink"])
+  box.hidden = entries.length === 1
   box.replaceChildren(
     ...entries.map(([key, title]) => {
       const button = element("button", "galaxy-kind", title)

@@ -137,6 +137,7 @@ class LabelsPage(pn.viewable.Viewer):
         state.display.param.watch(self._picture, list(state.display.param.values()))
         self._picture()
         self._terms()
+        self._offer_clusters()
         if login:
             pn.state.onload(partial(self._begin, login))
 
@@ -298,10 +299,14 @@ class LabelsPage(pn.viewable.Viewer):
         """Show what was made."""
         self.about.object, self.agreement.object = words
 
+    def _offer_clusters(self) -> None:
+        names = self.state.bundle.cluster_names(self.state.clustering)
+        numbered = {f"{n}, {one.name}": n for n, one in enumerate(names)}
+        offer(self.cluster, numbered, self.session.cluster)
+
     def _refresh(self, *_: Any) -> None:
         self._terms()
-        names = self.state.bundle.cluster_names(self.state.clustering)
-        offer(self.cluster, {f"{n}, {one.name}": n for n, one in enumerate(names)})
+        self._offer_clusters()
         self.task.ask()
         for tool in self.tools.values():
             tool.refresh()

@@ -229,11 +229,15 @@ def group_options(groups: Groups) -> dict[str, str]:
     return {f"{'cluster ' * name.isdecimal()}{name} ({counts[name]:,})": name for name in order}
 
 
-def offer(select: pmui.Select, options: dict[str, Any]) -> None:
-    """Offer other options and choose the first; the same ones again would blank the field."""
+def offer(select: pmui.Select, options: dict[str, Any], wanted: Any = None) -> None:
+    """Offer other options and choose `wanted`, else the first.
+
+    The same options again would blank the field.
+    """
     if options != select.options:
         select.options = options
-        select.value = next(iter(options.values()), None)
+        values = list(options.values())
+        select.value = wanted if wanted in values else next(iter(values), None)
 
 
 class LabelMany(Tool):
