@@ -7,7 +7,6 @@ const AHEAD = 6
 const HELD = 72
 const REFILL = 60
 const CONFIDENCES = ["", "low", "medium", "high"]
-const NAME = "galaxy-explorer-name"
 const TYPING =
   'input:not([type="checkbox"], [type="radio"]), textarea, select, dialog[open], ' +
   '[contenteditable="true"], [role="combobox"][aria-expanded="true"], ' +
@@ -110,7 +109,7 @@ class Desk {
 
   listen() {
     this.leave.addEventListener("click", () => {
-      remember(localStorage, NAME, "")
+      rememberName("")
       this.model.send_msg({do: "leave"})
     })
     this.picture.addEventListener("load", () => this.picture.classList.remove("waiting"))
@@ -428,7 +427,7 @@ class Desk {
     const {annotator, login} = this.model
     if (annotator) {
       this.field.blur() // what is hidden may keep the keyboard until the next frame
-      if (!login) remember(localStorage, NAME, annotator)
+      if (!login) rememberName(annotator)
       this.outbox.adopt(annotator)
     }
     this.show()
@@ -506,7 +505,7 @@ export function render({model}) {
   desk.drawTerms()
   desk.filled()
   desk.named()
-  const before = remembered(localStorage, NAME, "")
+  const before = rememberedName()
   if (!model.annotator && before) model.send_msg({do: "name", name: before})
   return desk.root
 }

@@ -20,6 +20,15 @@ function remember(storage, name, value) {
   }
 }
 
+// The annotator's name, asked once.
+function rememberedName() {
+  return remembered(localStorage, "galaxy-explorer-name", "")
+}
+
+function rememberName(name) {
+  remember(localStorage, "galaxy-explorer-name", name)
+}
+
 function newId() {
   return crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`
 }

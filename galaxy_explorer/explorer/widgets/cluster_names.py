@@ -12,7 +12,7 @@ import panel_material_ui as pmui
 from galaxy_explorer.errors import LabelError, in_words
 from galaxy_explorer.explorer import search
 from galaxy_explorer.explorer.background import notify
-from galaxy_explorer.explorer.widgets.controls import SMALL
+from galaxy_explorer.explorer.widgets.controls import SMALL, logged_in
 from galaxy_explorer.labels.log import CLUSTER, Change
 from galaxy_explorer.labels.scheme import MAX_LABEL, MAX_NAME, NOTE, checked
 
@@ -66,9 +66,6 @@ def shown_names(bundle: Bundle, key: str) -> tuple[ClusterName, ...]:
     )
 
 
-GUEST = "guest"
-
-
 class ClusterNaming:
     """A button that opens two fields: what a cluster is called, and who calls it so.
 
@@ -79,7 +76,7 @@ class ClusterNaming:
         self._rename = rename
         self.opener = pmui.Button(label="Rename", size="small", variant="outlined")
         self.name = pmui.TextInput(label="Name of the cluster", max_length=MAX_LABEL, **SMALL)
-        login = pn.state.user if pn.state.user not in {None, GUEST} else ""
+        login = logged_in()
         self.annotator = pmui.TextInput(
             label="Your name", value=login, visible=not login, max_length=MAX_NAME, **SMALL
         )

@@ -96,6 +96,14 @@ def _model_selects(state: ExplorerState) -> pn.Column:
     return pn.Column(model, grouping, sizing_mode="stretch_width", margin=0)
 
 
+GUEST = "guest"
+
+
+def logged_in() -> str:
+    """Name of the visitor where they had to log in; empty where anybody may look."""
+    return str(pn.state.user) if pn.state.user not in {None, GUEST} else ""
+
+
 def keep_in_address(
     state: ExplorerState, page: param.Parameterized, words: Mapping[str, str]
 ) -> None:

@@ -38,6 +38,7 @@ from galaxy_explorer.explorer.widgets.components import (
 )
 from galaxy_explorer.explorer.widgets.controls import display_controls
 from galaxy_explorer.explorer.widgets.results import SearchResults, look_alikes, publish_results
+from galaxy_explorer.explorer.widgets.stage_keys import StageKeys
 from galaxy_explorer.explorer.wording import (
     caption,
     column_unit,
@@ -280,7 +281,7 @@ class GalaxyTab(pn.viewable.Viewer):
         )  # fmt: skip
         self._found: SearchResults | None = None
         self.view = pn.Column(
-            self.large, self.code_map,
+            self.large, StageKeys(state), self.code_map,
             pn.Column(self.alike, select, margin=(8, 12), sizing_mode="stretch_width"),
             self.facts, display_controls(state),
             sizing_mode="stretch_width", margin=0,

@@ -42,6 +42,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     SOURCE_WORDS,
     display_controls,
     keep_in_address,
+    logged_in,
     model_controls,
 )
 from galaxy_explorer.labels.groups import DISAGREEMENTS, LEARNING, MEMBERS, SELECTED
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
 SHEET = [asset("labels.css")]
 BEHIND = 20
 """Galaxies before the one on the screen that can be gone back to after a change of view."""
-GUEST = "guest"
 """What Panel calls a visitor who did not log in."""
 EMPTY_WORDS = {
     SELECTED: "Nothing is selected: select galaxies on another page, then fill the queue anew.",
@@ -98,7 +98,7 @@ class LabelsPage(pn.viewable.Viewer):
         except LabelError as error:
             self.view = pn.Column(HtmlPane(bad(error), stylesheets=[STYLES], margin=30))
             return
-        login = pn.state.user if pn.state.user not in {None, GUEST} else ""
+        login = logged_in()
         preview = example_rows(state.bundle).get("A spiral", 0)
         self.desk = LabelDesk(self.on_message, login=bool(login), preview=preview)
         self.row, self.serial, self.login = -1, 0, login
