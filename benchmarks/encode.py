@@ -93,12 +93,15 @@ def copied(survey: ge.Survey, path: Path, rows: int) -> ge.Survey:
         frame=meta.get("frame", ""),
         orientation=meta.get("orientation", ""),
     )
-    writer = SurveyWriter(path, spec, recipe={})
+    writer, ttype = SurveyWriter(path, spec, recipe={}), survey.column("ttype")
     for start in range(0, rows, 256):
         count = min(256, rows - start)
         taken = (start + np.arange(count)) % len(survey)
-        ids = {"galaxy_id": np.array([f"g{start + i:08d}" for i in range(count)])}
-        writer.append(survey.model_input(np.sort(taken)), ids, cursor=start + count)
+        columns = {"galaxy_id": np.array([f"g{start + i:08d}" for i in range(count)])}
+        columns["ttype"] = ttype[taken]
+        stamps = survey.model_input(np.unique(taken))
+        stamps = stamps[np.unique(taken, return_inverse=True)[1]]
+        writer.append(stamps, columns, cursor=start + count)
     return writer.finish({})
 
 

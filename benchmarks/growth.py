@@ -9,7 +9,8 @@ A further stage is a `Stage` in STAGES: what it needs on the disk, which program
 leaves there.
 
 `ingest` takes synthetic galaxies. `encode` and `classify` take those of surveys/sdss over and over,
-by trained/sdss with networks that cost nothing, for those grow with N and nothing else. `search`,
+by trained/sdss with networks that cost nothing, for those grow with N and nothing else.
+`evaluate` measures, on the least grid, a model of 16 codes that was trained for a minute. `search`,
 `tiles` and `alike` ask a bundle of N galaxies (see `benchmarks.million`) always as many questions,
 opening it included.
 """
@@ -142,6 +143,19 @@ def classify(folder: Path) -> list[str]:
     return [FREE, "classify", BUNDLE, str(folder / "survey"), *model]
 
 
+def evaluated(folder: Path, count: int) -> None:
+    """A survey of real galaxies over and over, and a bundle that was trained on it for a minute."""
+    copies(folder, count)
+    words = ["--recipe", "tiny", "--models", "k16-modern-8x8", "--out", folder / "bundle"]
+    child(PROGRAM, "train", folder / "survey", *words)
+
+
+def evaluate(folder: Path) -> list[str]:
+    """`galaxy-explorer evaluate` of it, as little as it can be."""
+    words = ["--survey", str(folder / "survey"), "--grid", "tiny", "--workers", "1"]
+    return [PROGRAM, "evaluate", str(folder / "bundle"), *words]
+
+
 def bundle(folder: Path, count: int) -> None:
     """A bundle of neighbours of real galaxies."""
     child(MAKE, folder, count, BUNDLE)
@@ -197,6 +211,7 @@ STAGES = {
     "ingest": Stage(cube, ingest, lambda count: 5 + count / 4096, reading, "survey"),
     "encode": Stage(copies, encode, lambda count: 2 + count / 4096, nothing, "out"),
     "classify": Stage(copies, classify, lambda _: 1, nothing, "out.parquet"),
+    "evaluate": Stage(evaluated, evaluate, lambda _: math.inf, nothing, ""),
     **{
         name: Stage(bundle, asked(program), lambda _: 0, nothing, "")
         for name, program in (("search", SEARCH), ("tiles", TILES), ("alike", ALIKE))
