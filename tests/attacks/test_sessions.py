@@ -21,7 +21,6 @@ from tests.attacks.visitors import (
     connect,
     go,
     held,
-    objects,
     page_of,
     server_process,
     settled,
@@ -35,6 +34,7 @@ HOSTILE = (
     *("<script>alert(1)</script>", [], [1] * 1000, {"type": "map", "entries": [["a", 1]]}),
     *("../../etc/passwd", [["a", "b"]], {"id": "p1"}),
 )
+INPUTS = {"active", "clicks", "mode", "open", "options", "page", "stamp", "tab", "text", "value"}
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/fd").exists(), reason="what a process holds is read from /proc"
 )
@@ -92,8 +92,7 @@ def test_a_dropped_connection_finds_everything_as_it_was(address) -> None:
             visitor = Visitor(await connect(address, token))
             party.append(visitor)
             await visitor.hear()
-            reply = await visitor.ask("PULL-DOC-REQ", {})
-            visitor.models = {one["id"]: one for one in objects(reply["content"])}
+            await visitor.pull()
             data = visitor.models[visitor.find("entries")]["attributes"]["data"]
             shown.append((visitor.find("visit"), data["attributes"]["page"]))
             await visitor.change(data["id"], "page", "clusters")
@@ -133,8 +132,8 @@ def inputs(visitor: Visitor) -> list[tuple[str, str]]:
         (data["id"], name)
         for one in visitor.models.values()
         if isinstance(data := one.get("attributes", {}).get("data"), dict)
-        for name in ("value", "active", "page", "options", "stamp")
-        if name in data.get("attributes", {})
+        for name in visitor.properties.get(data.get("name"), ())
+        if name in INPUTS
     ]
 
 

@@ -47,11 +47,14 @@ async def connect(address: str, token: str, origin: str | None = None) -> WebSoc
 
 
 class Visitor:
-    """An open page: `models` are all objects of the document by id."""
+    """An open page: `models` are all objects of the document by id, without what is at its default;
+    `properties` are the names of all that each kind of component has.
+    """
 
     def __init__(self, socket: WebSocketClientConnection) -> None:
         self.socket = socket
         self.models: dict[str, dict[str, Any]] = {}
+        self.properties: dict[str, list[str]] = {}
 
     @classmethod
     async def open(cls, address: str) -> Visitor | None:
@@ -61,10 +64,18 @@ class Visitor:
             return None
         visitor = cls(await connect(address, TOKEN.search(page)[1]))
         assert (await visitor.hear())["header"]["msgtype"] == "ACK"
-        reply = await visitor.ask("PULL-DOC-REQ", {})
-        visitor.models = {one["id"]: one for one in objects(reply["content"])}
+        await visitor.pull()
         await visitor.event("document_ready", {"type": "map"})
         return visitor
+
+    async def pull(self) -> None:
+        """Take over the document as the server has it."""
+        document = (await self.ask("PULL-DOC-REQ", {}))["content"]["doc"]
+        self.models = {one["id"]: one for one in objects(document)}
+        self.properties = {
+            kind["name"]: [one["name"] for one in kind.get("properties", [])]
+            for kind in document["defs"]
+        }
 
     async def hear(self) -> dict[str, Any]:
         """The next whole message."""

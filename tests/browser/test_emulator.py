@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENCE_MS, REBUILT, SIZE, watch
+from tests.browser.conftest import PATIENCE_MS, SIZE, watch
 
 pytestmark = pytest.mark.browser
 
@@ -54,9 +54,8 @@ def picture(page: Page, seed: int, count: int = 16) -> str:
     return samples.evaluate(PICTURE)
 
 
-@REBUILT
 def test_the_same_seed_gives_the_same_galaxies_to_everybody(emulator, browser, complaints) -> None:
-    first = picture(emulator, 1)
+    first = picture(emulator, 4)
     give(emulator, "Seed", 2)
     assert picture(emulator, 2) != first
     other = browser.new_context(viewport=SIZE)
@@ -66,12 +65,12 @@ def test_the_same_seed_gives_the_same_galaxies_to_everybody(emulator, browser, c
     page.goto(emulator.url)
     opened(page)
     give(emulator, "Seed", 3)
-    give(page, "Seed", 4)
-    assert picture(emulator, 3) != picture(page, 4)
+    give(page, "Seed", 5)
+    assert picture(emulator, 3) != picture(page, 5)
     give(page, "Seed", 3)
     assert picture(page, 3) == picture(emulator, 3)
-    give(page, "Seed", 1)
-    assert picture(page, 1) == first
+    give(page, "Seed", 4)
+    assert picture(page, 4) == first
     other.close()
 
 
@@ -83,27 +82,27 @@ def test_everything_says_that_it_is_synthetic(emulator) -> None:
     expect(pictures.last).to_have_accessible_name(name)
 
 
-@REBUILT
 def test_cancel_stops_what_is_being_drawn(emulator) -> None:
-    job = emulator.locator(".job")
+    job = emulator.locator(".job").first  # that of the samples; the stage and the game have others
     job.evaluate(STOP_AT_ONCE)
     give(emulator, "How many", 64)
     expect(job.locator(".job-words")).to_contain_text("Cancelled.")
     assert emulator.locator(".samples[data-compared='64']").count() == 0
     assert emulator.locator(".sample-real:not([aria-label])").count() == 0
     job.get_by_role("button", name="Draw them").click()
-    picture(emulator, 1, 64)
+    picture(emulator, 4, 64)
 
 
-@REBUILT
 def test_what_is_out_of_range_is_refused_at_the_server(emulator) -> None:
     said = emulator.locator(".job-words.refused")
+    emulator.get_by_role("button", name="Temperature and guidance").click()
     give(emulator, "Temperature, number", 99)
     expect(said).to_contain_text("temperature 99: a number from")
     expect(emulator.get_by_role("textbox", name="Temperature, number")).to_have_value("1")
     give(emulator, "How many", 1000)
     expect(said).to_contain_text("count 1000: a whole number from 1 to 64")
-    picture(emulator, 1)
+    expect(emulator.get_by_role("textbox", name="How many")).to_have_value("16")
+    picture(emulator, 4)
 
 
 def test_a_galaxy_changes_under_the_finger_without_the_server(emulator, frames_sent) -> None:
@@ -136,12 +135,11 @@ def test_a_ladder_of_types(emulator) -> None:
     emulator.locator(".ladder[data-ready] .ladder-tile.synthetic").first.wait_for()
 
 
-@REBUILT
 def test_a_link_reproduces_the_page_in_a_fresh_browser(emulator, browser, complaints) -> None:
     emulator.get_by_role("button", name="Hubble stage T −3", exact=True).click()
     give(emulator, "Seed", 7)
-    give(emulator, "B magnitude, mag", 14)
-    asked = "Synthetic galaxy, T −3, B magnitude 14 mag, seed 7"
+    give(emulator, "Magnitude, mag", 14)
+    asked = "Synthetic galaxy, T −3, Magnitude 14 mag, seed 7"
     emulator.locator(f".samples[data-compared='16'][data-words='{asked}']").wait_for()
     emulator.wait_for_url(re.compile(r"t=-3.*magnitude=14.*seed=7"))
     expect(emulator.locator(".morph-type")).to_have_text("T −3.0")
@@ -158,17 +156,17 @@ def test_a_link_reproduces_the_page_in_a_fresh_browser(emulator, browser, compla
     other.close()
 
 
-@REBUILT
 def test_a_game_is_played_with_keys_and_scored_at_the_end(emulator) -> None:
     emulator.get_by_role("button", name="Real or synthetic?").click()
     emulator.get_by_role("button", name="Begin").click()
     game = emulator.locator(".game")
+    told = game.get_by_text("REAL", exact=True)
     for pair in range(20):
         emulator.locator(f".game[data-pair='{pair}']").wait_for()
-        assert game.get_by_text("REAL").count() == 0
+        assert told.count() == 0
         emulator.keyboard.press("ArrowLeft" if pair % 2 else "ArrowRight")
     expect(game.locator(".headline")).to_contain_text("interval")
-    assert game.locator(".game-review .real-mark").count() == 20
+    assert told.count() == game.locator(".game-review .real-mark").count() == 20
 
 
 def test_a_sample_is_measured_when_it_is_clicked(emulator) -> None:

@@ -10,11 +10,21 @@ from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.explorer.context import AppContext
 from galaxy_explorer.explorer.links import SelectionStore
 from galaxy_explorer.explorer.pictures.stamps import StampStore
+from galaxy_explorer.explorer.search import label_store
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.settings import read_settings
 from tests.explorer.fakes import drawn
 from tests.small_bundle import write_small_bundle
 from tests.small_evaluation import small_evaluation
+
+
+@pytest.fixture(autouse=True)
+def label_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where labels go: neither to the user's log nor to the one that another test has opened."""
+    path = tmp_path / "labels.db"
+    monkeypatch.setenv("GALAXY_EXPLORER_LABELS", str(path))
+    label_store.cache_clear()
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -42,9 +42,8 @@ def source(tmp_path_factory) -> EmulatorSource:
 
 
 @pytest.fixture
-def kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("GALAXY_EXPLORER_LABELS", str(tmp_path / "labels.db"))
-    return tmp_path / "labels.db.games.jsonl"
+def kept(label_log):
+    return label_log.with_name("labels.db.games.jsonl")
 
 
 def begun(source: EmulatorSource) -> GameView:

@@ -89,6 +89,20 @@ def test_galaxies_come_row_by_row_and_then_with_their_neighbours(source) -> None
     assert again[-1].content[0] == steps[-1].content[0]
 
 
+def test_galaxies_stay_until_as_many_others_come_and_are_never_cut_in_another_way(source) -> None:
+    samples = SamplesView(source, lambda _: None, DisplaySettings())
+    done(samples, Request(3, 1))
+    shown = samples.view.sheet
+    samples.begin(Request(3, 2), LOOK, "another seed")
+    assert samples.view.pending
+    assert samples.view.sheet == shown
+    samples.begin(Request(12, 2), LOOK, "more of them")
+    assert samples.view.sheet is None
+    done(samples, Request(3, 1))
+    samples.begin(Request(3, 1), replace(LOOK, twins=True), "with twins")
+    assert samples.view.sheet is None
+
+
 def test_a_sample_is_measured_beside_its_real_neighbour_on_the_real_distribution(source) -> None:
     samples = SamplesView(source, lambda _: None, DisplaySettings())
     done(samples, Request(2, 1, {"ttype": 4.0}))

@@ -177,10 +177,8 @@ def test_another_name_has_to_be_given_before_anything_is_stored(page):
     assert page.session.store.events() == []
 
 
-def test_a_log_that_cannot_be_used_is_said_on_the_page(state, context, tmp_path, monkeypatch):
-    path = tmp_path / "labels.db"
-    path.write_bytes(b"something else, and long enough to be read" * 40)
-    monkeypatch.setenv("GALAXY_EXPLORER_LABELS", str(path))
+def test_a_log_that_cannot_be_used_is_said_on_the_page(state, context, label_log):
+    label_log.write_bytes(b"something else, and long enough to be read" * 40)
     assert "labels.db" in LabelsPage(state, context).view[0].object
 
 

@@ -17,11 +17,6 @@ from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.cluster_list import ClusterList
 
 
-@pytest.fixture(autouse=True)
-def no_labels(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("GALAXY_EXPLORER_LABELS", str(tmp_path / "labels.db"))
-
-
 @pytest.fixture
 def state(evaluated) -> ExplorerState:
     return ExplorerState(evaluated)

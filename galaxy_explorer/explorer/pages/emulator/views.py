@@ -103,9 +103,13 @@ class SamplesView:
         self.close()
         self.heading = SAMPLES_HEADING.format(space=self.source.likeness.space)
         self.heading += f"{TWIN_HEADING}." if options.twins else ""
+        # The galaxies before these stay, dimmed, until these come; cut up in another way, the sheet
+        # would show none.
+        alike = (self.view.count, self.view.twins) == (request.count, options.twins)
         self.view.param.update(
             count=request.count, cards=[], real_sheet=None, chosen=-1, twins=options.twins,
-            pending=True, words=f"Synthetic galaxy, {words}", heading=self.heading,
+            sheet=self.view.sheet if alike else None, pending=True,
+            words=f"Synthetic galaxy, {words}", heading=self.heading,
         )  # fmt: skip
 
     def work(self, request: Request, options: DisplayOptions) -> Work:
