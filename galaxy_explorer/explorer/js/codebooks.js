@@ -177,7 +177,6 @@ function stepsOf(model) {
 }
 
 export function render({model}) {
-  const sheet = {}
   let address = null
   const parts = makeParts(model)
   const {root} = parts
@@ -221,25 +220,16 @@ export function render({model}) {
     show()
   }
 
-  let turn = 0
-  const draw = async () => {
-    const mine = ++turn
-    const next = sheetAddress(sheet, model.sheet, model.sheet_format)
-    await decoded(next)
-    if (mine !== turn) return
+  const draw = (next) => {
     address = next
     parts.heading.textContent = model.heading
     parts.clear.hidden = !model.selected
     show()
-    letGo(sheet)
     root.dataset.galaxies = model.galaxies.length
-    tellPainted(root, model)
   }
-  drawOnChange(model, ["sheet", "galaxies", "lines", "heading", "stamp", "selected"], draw)
   model.on(["codes", "code_map", "picked"], show)
   model.on("way", chooseWay)
-  freeWhenRemoved(model, sheet)
   chooseWay()
-  draw()
+  drawPictures(model, root, ["sheet"], ["galaxies", "lines", "heading", "stamp", "selected"], draw)
   return root
 }

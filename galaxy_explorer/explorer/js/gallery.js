@@ -76,7 +76,6 @@ function addGalleryKeys(root, grid, model, turn) {
 }
 
 export function render({model}) {
-  const sheet = {}
   const root = element("section", "gallery")
   root.setAttribute("aria-label", "Gallery of galaxies")
   const turn = (page) => {
@@ -108,30 +107,21 @@ export function render({model}) {
     caption.classList.remove("shown")
     mark()
     root.dataset.page = model.page
-    tellPainted(root, model)
   }
 
-  let drawing = 0
-  const draw = async () => {
-    const mine = ++drawing
+  const draw = (address) => {
     const count = model.tiles.length
-    const address = sheetAddress(sheet, model.sheet, model.sheet_format)
-    await decoded(address)
-    if (mine !== drawing) return
     while (grid.children.length < count) grid.append(makeTile(model, caption, root))
     while (grid.children.length > count) grid.lastChild.remove()
     fillTiles(model, grid, address)
-    letGo(sheet)
     tellPage()
   }
 
   addGalleryKeys(root, grid, model, turn)
   const size = () => root.style.setProperty("--tile", `${model.tile_width}px`)
-  drawOnChange(model, ["sheet", "tiles", "heading", "page", "pages", "stamp"], draw)
   model.on("focus_row", mark)
   model.on("tile_width", size)
-  freeWhenRemoved(model, sheet)
   size()
-  draw()
+  drawPictures(model, root, ["sheet"], ["tiles", "heading", "page", "pages", "stamp"], draw)
   return root
 }

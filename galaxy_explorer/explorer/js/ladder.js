@@ -57,23 +57,13 @@ function bodyLine(model, line, sheet, lines) {
 }
 
 export function render({model}) {
-  const made = {}
-  const real = {}
   const table = element("table", "ladder")
   const caption = element("caption")
   const head = element("thead")
   const body = element("tbody")
   table.append(caption, head, body)
 
-  let turn = 0
-  const draw = async () => {
-    const mine = ++turn
-    const sheets = [
-      sheetAddress(made, model.sheet, model.sheet_format),
-      sheetAddress(real, model.real_sheet, model.sheet_format),
-    ]
-    await Promise.all(sheets.map(decoded))
-    if (mine !== turn) return
+  const draw = (...sheets) => {
     const count = (synthetic) => model.lines.filter((one) => one.synthetic === synthetic).length
     caption.textContent = model.heading
     head.replaceChildren(headLine(model))
@@ -82,13 +72,9 @@ export function render({model}) {
         bodyLine(model, line, sheets[line.synthetic ? 0 : 1], Math.max(1, count(line.synthetic))),
       ),
     )
-    letGo(made)
-    letGo(real)
     table.dataset.ready = model.ready
-    tellPainted(table, model)
   }
-  drawOnChange(model, ["sheet", "real_sheet", "columns", "lines", "heading", "stamp"], draw)
-  freeWhenRemoved(model, made, real)
-  draw()
+  const names = ["columns", "lines", "heading", "stamp"]
+  drawPictures(model, table, ["sheet", "real_sheet"], names, draw)
   return table
 }

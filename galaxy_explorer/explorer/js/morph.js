@@ -118,8 +118,6 @@ function stand(model, {slider, free}) {
 }
 
 export function render({model}) {
-  const holder = {}
-  const kept = {}
   const parts = makeMorph()
   const {root, stage, free, slider, film} = parts
   const here = {address: null, moved: false}
@@ -144,23 +142,13 @@ export function render({model}) {
     stand(model, parts)
     look()
   }
-  let turn = 0
-  const draw = async () => {
-    const mine = ++turn
-    const next = sheetAddress(holder, model.sheet, model.sheet_format)
-    await decoded(next)
-    if (mine !== turn) return
-    here.address = next
+  const draw = (sheet, original) => {
+    here.address = sheet
     parts.words.textContent = model.heading
-    stage.classList.toggle("blank", !next)
+    stage.classList.toggle("blank", !sheet)
     film.replaceChildren(...makeFilm(model, here.showFrame, choose))
     look()
-    letGo(holder)
-    tellPainted(root, model)
-  }
-  const dress = () => {
-    showOriginal(model, parts.original, sheetAddress(kept, model.original, model.sheet_format))
-    letGo(kept)
+    showOriginal(model, parts.original, original)
   }
   slider.addEventListener("input", () => {
     rest()
@@ -172,12 +160,9 @@ export function render({model}) {
     model.send_msg({value: model.value === null ? model.rest : null})
   })
   drawOnChange(model, ["value", "refusals", "rest", "values", "label", "colours"], settle)
-  drawOnChange(model, ["sheet", "values", "words", "heading", "stamp"], draw)
-  drawOnChange(model, ["original", "original_words"], dress)
   model.on("remove", rest)
-  freeWhenRemoved(model, holder, kept)
   settle()
-  dress()
-  draw()
+  const names = ["original_words", "values", "words", "heading", "stamp"]
+  drawPictures(model, root, ["sheet", "original"], names, draw)
   return root
 }

@@ -97,7 +97,6 @@ function makeRow(view, row, address) {
 // `report` gets {tile: number} or {row: number, add: whether shift is held}; `marks` names the lists
 // of the numbers of tiles and rows that are marked.
 function tileSheet(model, names, look, report, marks = {}) {
-  const sheet = {}
   const root = element("section", "tile-sheet")
   const heading = element("div", "gallery-heading")
   heading.setAttribute("aria-live", "polite")
@@ -119,12 +118,7 @@ function tileSheet(model, names, look, report, marks = {}) {
     }
   }
 
-  let turn = 0
-  const draw = async () => {
-    const mine = ++turn
-    const address = sheetAddress(sheet, model.sheet, model.sheet_format)
-    await decoded(address)
-    if (mine !== turn) return
+  const draw = (address) => {
     const view = look()
     const held = {...body.getRootNode().activeElement?.dataset}
     body.setAttribute("aria-label", view.label)
@@ -143,8 +137,6 @@ function tileSheet(model, names, look, report, marks = {}) {
     for (const kind of kinds) {
       if (held[kind] !== undefined) body.querySelector(`[data-${kind}="${held[kind]}"]`)?.focus()
     }
-    letGo(sheet)
-    tellPainted(root, model)
   }
 
   body.addEventListener("click", (event) => {
@@ -157,9 +149,7 @@ function tileSheet(model, names, look, report, marks = {}) {
       if (moveInside(event, buttons(kind))) return
     }
   })
-  drawOnChange(model, ["sheet", "heading", "stamp", ...names], draw)
   for (const name of Object.values(marks)) model.on(name, mark)
-  freeWhenRemoved(model, sheet)
-  draw()
+  drawPictures(model, root, ["sheet"], ["heading", "stamp", ...names], draw)
   return root
 }

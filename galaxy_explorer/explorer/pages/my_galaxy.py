@@ -573,7 +573,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
     def _show_codes(self, seen: bytes, model: str, codes: np.ndarray) -> None:
         count = int(self.state.bundle.models[model].config["num_embeddings"])
         self.code_map.param.update(
-            picture=seen, picture_format="image/jpeg", side=len(codes),
+            picture=seen, side=len(codes),
             codes=codes.ravel().tolist(), colours=category_colours(count),
             words="my galaxy", caption="Code map: each cell has the colour and number of its code",
         )  # fmt: skip

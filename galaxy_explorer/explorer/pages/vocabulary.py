@@ -229,7 +229,6 @@ class VocabularyPage(pn.viewable.Viewer):
         rendered = render_stamps(made, shown, limits(made, shown)[0])
         return {
             "sheet": encode_sheet(rendered, SHEET_COLUMNS, kind),
-            "sheet_format": f"image/{kind.lower()}",
             "sheet_rows": -(-len(codes) // SHEET_COLUMNS),
             "rows": [
                 {"tiles": [code_values(book, int(code), at) for at, code in enumerate(codes)]}

@@ -19,7 +19,6 @@ from galaxy_explorer.explorer.assets import Html, asset
 
 STYLES = asset("components.css")
 CARD_STYLES = [asset("claims.css"), asset("intervals.css")]
-SHEET_FORMAT = "image/jpeg"
 
 
 def script(*names: str) -> str:
@@ -140,7 +139,6 @@ class PictureSheet(MessageComponent):
     """A page of pictures cut from one sheet image; reports {"focus": row} and {"page": number}."""
 
     sheet = param.Bytes(default=None, doc="All pictures of the page as one image file.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
     sheet_columns = param.Integer(default=12, doc="Pictures side by side in the sheet.")
     tiles = param.List(default=[], doc="[row, caption, note on it] of each picture.")
     tile_width = param.Integer(default=72, doc="Least width of a picture on the page (CSS pixels).")
@@ -170,7 +168,6 @@ class PictureStrips(MessageComponent):
     """Rows of pictures of the same galaxies from one sheet; reports {"focus": row}."""
 
     sheet = param.Bytes(default=None, doc="All pictures as one image file.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
     sheet_columns = param.Integer(default=1, doc="Pictures side by side in the sheet.")
     sheet_rows = param.Integer(default=1, doc="Rows of pictures in the sheet.")
     galaxies = param.List(default=[], doc="row, name, type and words of each column.")
@@ -215,7 +212,6 @@ class CodeMap(MessageComponent):
     """A picture with a grid of codes over it; reports {"code": number}."""
 
     picture = param.Bytes(default=None, doc="The galaxy as an image file.")
-    picture_format = param.String(default="image/webp", doc="Media type of the picture.")
     codes = param.List(default=[], doc="Codes of the cells, line by line from the top.")
     colours = param.List(default=[], doc="Colour of each code of the codebook.")
     side = param.Integer(default=8, doc="Cells along a side.")
@@ -313,7 +309,6 @@ class SampleCards(_EmulatorComponent):
 
     sheet = param.Bytes(default=None, doc="All synthetic galaxies as one image file.")
     real_sheet = param.Bytes(default=None, doc="The real ones in the same order; None: not yet.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of both sheets.")
     sheet_columns = param.Integer(default=8, doc="Pictures side by side in a sheet.")
     count = param.Integer(default=0, doc="Number of synthetic galaxies.")
     cards = param.List(default=[], doc="row, words and lines of the real galaxy beside each.")
@@ -332,7 +327,6 @@ class LadderTable(_EmulatorComponent):
 
     sheet = param.Bytes(default=None, doc="All synthetic galaxies as one image file, by line.")
     real_sheet = param.Bytes(default=None, doc="All real galaxies as one image file, by line.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of both sheets.")
     columns = param.List(default=[], doc="words and colour of each type.")
     lines = param.List(default=[], doc="label, note, synthetic, first place of each line.")
     ready = param.Integer(default=0, doc="Number of synthetic galaxies that are there.")
@@ -350,7 +344,6 @@ class TypeMorph(_EmulatorComponent):
     """
 
     sheet = param.Bytes(default=None, doc="All frames as one image file.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
     sheet_columns = param.Integer(default=8, doc="Frames side by side in the sheet.")
     label = param.String(doc="What the slider changes.")
     values = param.List(default=[], doc="Type of each frame, evenly spaced.")
@@ -375,7 +368,6 @@ class PairGame(_EmulatorComponent):
     """
 
     sheet = param.Bytes(default=None, doc="All pairs as one image file, a pair in each line.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
     count = param.Integer(default=0, doc="Number of pairs.")
     playing = param.Boolean(default=False, doc="Whether it was begun.")
     heading = param.String(default="", doc="What is asked.")

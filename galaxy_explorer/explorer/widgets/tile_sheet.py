@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import param
 
-from galaxy_explorer.explorer.widgets.components import SHEET_FORMAT, MessageComponent, script
+from galaxy_explorer.explorer.widgets.components import MessageComponent, script
 
 
 class TileSheet(MessageComponent):
@@ -19,7 +19,6 @@ class TileSheet(MessageComponent):
     """
 
     sheet = param.Bytes(default=None, doc="All pictures as one image file.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
     sheet_columns = param.Integer(default=1, doc="Pictures side by side in the sheet.")
     sheet_rows = param.Integer(default=1, doc="Rows of pictures in the sheet.")
     columns = param.List(default=[], doc="name and note of each column; rows are then a table.")
