@@ -195,6 +195,11 @@ class ExplorerState(param.Parameterized):
         with param.edit_constant(self):
             self.param.update(**changes)
 
+    def focus_on(self, row: object) -> None:
+        """Bring the galaxy that the browser named into focus; what names none changes nothing."""
+        if type(row) is int and 0 <= row < len(self.bundle):
+            self.focus = row
+
     def select_cluster(self, cluster: int) -> None:
         """Select the members of a cluster of the clustering that is shown."""
         rows = cluster_rows(self.bundle, self.clustering, cluster)

@@ -135,7 +135,7 @@ def give_picture(page: Page) -> None:
     Image.fromarray((220 * np.exp(-np.hypot(x, 2 * y) / 9)).astype(np.uint8)).save(buffer, "PNG")
     file = {"name": "mine.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
     page.locator("input[type=file]").set_input_files(file)
-    page.locator(".gallery-note", has_text="d ").first.wait_for()
+    page.locator(".tile-note", has_text="d ").first.wait_for()
 
 
 def rest(page: Page) -> None:

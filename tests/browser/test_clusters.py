@@ -127,8 +127,8 @@ def test_pages_hold_each_selected_galaxy_once(open_page, small_app):
     seen: set[str] = set()
     for number in (1, 2, 3):
         where.filter(has_text=f"page {number} of 3").wait_for()
-        tiles = gallery.locator(".gallery-tile")
-        rows = tiles.evaluate_all("nodes => nodes.map(node => node.dataset.row)")
+        tiles = gallery.locator(".tile")
+        rows = tiles.evaluate_all("nodes => nodes.map(node => node.dataset.tile)")
         assert seen.isdisjoint(rows)
         seen.update(rows)
         tiles.first.focus()

@@ -24,7 +24,7 @@ def test_a_code_shows_its_galaxies_and_where_it_is(vocabulary):
     vocabulary.get_by_role("heading", name=f"Code {number} of 512").wait_for()
     marked = vocabulary.locator(f".code-map-cell[data-code='{number}'][aria-pressed=true]")
     marked.first.wait_for()
-    assert vocabulary.locator(".gallery-tile").count() > 0
+    assert vocabulary.locator(".gallery .tile").count() > 0
 
 
 def test_a_cell_of_the_map_chooses_its_code(vocabulary):

@@ -107,8 +107,8 @@ def test_strips_and_detail_show_colours_and_the_residual_of_the_mean(
     model = context.bundle.manifest.display_model
     strips = Strips(state, stamps, models=[model])
     content = strips._content(np.array([3, 4]), [model])
-    assert [line["label"] for line in content["lines"]][::2] == ["Original", "residual"]
-    assert "mean of the bands" in content["lines"][2]["note"]
+    assert [line["title"] for line in content["rows"]][::2] == ["Original", "residual"]
+    assert "mean of the bands" in content["rows"][2]["notes"][0]
     assert spread(content["sheet"]) > COLOURED
     shown = Detail(state, stamps)._content(3)
     assert shown.count("<img") == 3

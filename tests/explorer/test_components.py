@@ -31,7 +31,7 @@ def gallery(state, stamps) -> Gallery:
 
 
 def shown(gallery: Gallery) -> list[int]:
-    return [row for row, _, _ in gallery.sheet.tiles]
+    return [tile["id"] for tile in gallery.sheet.rows[0]["tiles"]]
 
 
 def clustering_of(state):
@@ -112,13 +112,14 @@ def test_sheet_is_one_image_of_all_pictures(gallery, state):
 
 
 def test_a_click_focuses_the_galaxy_it_names(gallery, state):
-    gallery.sheet._handle_msg({"focus": 17})
-    assert state.focus == gallery.sheet.focus_row == 17
+    gallery.sheet._handle_msg({"tile": 17})
+    assert state.focus == 17
+    assert gallery.sheet.chosen == [17]
 
 
 @pytest.mark.parametrize(
     "message",
-    [{"focus": 10**9}, {"focus": -1}, {"focus": "3"}, {"page": 99}, {"page": -1}, {}, "x"],
+    [{"tile": 10**9}, {"tile": -1}, {"tile": "3"}, {"page": 99}, {"page": -1}, {}, "x"],
 )
 def test_impossible_messages_change_nothing(gallery, state, message):
     gallery.sheet._handle_msg(message)
@@ -182,7 +183,7 @@ def test_missing_originals_are_counted(bundle, state, stamps, tmp_path):
     gallery = Gallery(state, store)
     store.close()
     assert "originals (5 not at hand)" in gallery.sheet.heading
-    assert gallery.sheet.pictures_words == "Original"
+    assert gallery.sheet.pictures_words == "Original of"
 
 
 def test_caption_names_galaxy_type_and_cluster(state):

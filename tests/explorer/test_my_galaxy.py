@@ -110,7 +110,7 @@ def test_a_picture_is_examined(view, state, data) -> None:
     assert f"<span>cluster “{name}”</span>" in view.words.object
     assert view.clusters.object.count("<tr>") == 1 + len(state.bundle.clusterings)
     assert len(view.code_map.codes) == view.code_map.side**2
-    assert view.alike.tiles[0][0] == 3
+    assert view.alike.rows[0]["tiles"][0]["id"] == 3
 
 
 def test_the_first_line_has_the_type_that_was_read_or_that_of_the_look_alikes(bundle) -> None:
@@ -176,7 +176,7 @@ def test_what_is_too_large_is_refused_unread(view) -> None:
     assert "more than 14 MB" in view.message.object
 
 
-@pytest.mark.parametrize("message", [{}, {"size": 3}, {"size": 1, "data": "text"}, {"focus": -1}])
+@pytest.mark.parametrize("message", [{}, {"size": 3}, {"size": 1, "data": "text"}])
 def test_a_message_that_is_none_does_nothing(view, message) -> None:
     asyncio.run(view.on_message(message))
     assert view.found is None

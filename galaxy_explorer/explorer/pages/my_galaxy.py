@@ -55,7 +55,13 @@ from galaxy_explorer.explorer.search import (
     parse_position,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.components import CodeMap, DropZone, HtmlPane, PictureSheet
+from galaxy_explorer.explorer.widgets.components import (
+    CodeMap,
+    DropZone,
+    HtmlPane,
+    TileSheet,
+    galaxy_tiles,
+)
 from galaxy_explorer.explorer.widgets.controls import (
     SMALL,
     display_controls,
@@ -360,7 +366,9 @@ class MyGalaxyPage(pn.viewable.Viewer):
             "x", "y", source={"x": [], "y": []}, marker="star", size=18, color=SELECTION_COLOUR,
             line_color="#000000", name="mine",
         )  # fmt: skip
-        self.alike = PictureSheet(self.on_message, tile_width=84, heading="")
+        self.alike = TileSheet(
+            lambda message: state.focus_on(message.get("tile")), tile_width=84, kind="gallery"
+        )
         self.task = LatestTask(self.prepare, self.fill)
         self.results = self._results()
         self.examples = PictureSheet(self.on_example, tile_width=190, visible=False)
@@ -409,10 +417,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
 
     async def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
-        row = message.get("focus")
-        if isinstance(row, int) and 0 <= row < len(self.state.bundle):
-            self.state.focus = row
-        elif "size" in message:
+        if "size" in message:
             name, data = str(message.get("name"))[:MAX_NAME], message.get("data")
             if not isinstance(data, bytes) or len(data) > self.limit:
                 limit = self.limit // MEGABYTE
@@ -565,9 +570,10 @@ class MyGalaxyPage(pn.viewable.Viewer):
             {row: f"d {distance:.2f}" for row, distance in zip(rows.tolist(), far, strict=True)},
         )  # fmt: skip
         self.alike.param.update(
-            sheet=sheet, sheet_columns=SHEET_COLUMNS, stamp=self.task.number,
-            tiles=[[row, str(ids[row]), format_ttype(float(ttype[row]))] for row in rows.tolist()],
-            heading="Look-alikes, most alike first",
+            sheet=sheet, heading="Look-alikes, most alike first", stamp=self.task.number,
+            **galaxy_tiles(
+                rows, map(str, ids[rows]), SHEET_COLUMNS, map(format_ttype, ttype[rows].tolist())
+            ),
         )  # fmt: skip
 
     def _show_codes(self, seen: bytes, model: str, codes: np.ndarray) -> None:

@@ -7,8 +7,9 @@ is shown literally, but for what a template made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import panel as pn
@@ -135,21 +136,65 @@ class DropZone(MessageComponent):
     _esm = script("drop_zone.js")
 
 
-class PictureSheet(MessageComponent):
-    """A page of pictures cut from one sheet image; reports {"focus": row} and {"page": number}."""
+class TileSheet(MessageComponent):
+    """Pictures cut from one sheet image, in rows, or as a table where columns have headings.
 
-    sheet = param.Bytes(default=None, doc="All pictures of the page as one image file.")
-    sheet_columns = param.Integer(default=12, doc="Pictures side by side in the sheet.")
-    tiles = param.List(default=[], doc="[row, caption, note on it] of each picture.")
-    tile_width = param.Integer(default=72, doc="Least width of a picture on the page (CSS pixels).")
-    pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
-    heading = param.String(default="Drawing …", doc="What is shown, in words.")
+    Reports {"tile": number}, {"row": number, "add": shift} and {"page": number}. rows: dicts.
+    "tiles": a list of dicts with "id", "words" (for those who point or listen), "place" in the
+    sheet and, where there is any, "note" (on the picture), "colour" (a bar below it) and "foot"
+    (pairs of a text and whether it stands out); None leaves a cell of a table empty. "title": the
+    heading, a button where there is an "id" and "words", with "colour" (a dot), "count", "bars" and
+    "tint" (a histogram of Hubble types), "notes" (lines), "unstable" (a dotted frame).
+    """
+
+    kind = param.String(default="", doc="What kind of sheet it is, for its looks.")
+    sheet = param.Bytes(default=None, doc="All pictures as one image file.")
+    sheet_columns = param.Integer(default=1, doc="Pictures side by side in the sheet.")
+    sheet_rows = param.Integer(default=1, doc="Rows of pictures in the sheet.")
+    columns = param.List(default=[], doc="name and note of each column; rows are then a table.")
+    rows = param.List(default=[], doc="Rows of tiles, from the top.")
+    tile_width = param.Integer(default=56, doc="Least width of a picture (CSS pixels).")
+    row_width = param.Integer(default=0, doc="Least width of rows side by side; 0: a line each.")
+    framed = param.Boolean(default=False, doc="Frame the middle ninth of each picture.")
+    chosen = param.List(default=[], doc="Numbers of the tiles that are marked.")
+    chosen_rows = param.List(default=[], doc="Numbers of the rows that are marked.")
+    label = param.String(default="Galaxies", doc="What the tiles are, for screen readers.")
+    pictures_words = param.String(default="", doc="What a picture is, before its words.")
+    heading = param.String(default="", doc="What is shown, in words.")
     page = param.Integer(default=0, doc="Page that is shown, from 0.")
     pages = param.Integer(default=1, doc="Number of pages.")
-    focus_row = param.Integer(default=-1, doc="Row whose picture is marked; -1: none.")
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
-    _esm = script("gallery.js")
+    _esm = script("bars.js", "tile_sheet.js")
+
+
+def galaxy_tiles(
+    rows: Iterable[int], words: Iterable[str], columns: int, notes: Iterable[str] = repeat("")
+) -> dict[str, Any]:
+    """What a sheet shows of galaxies, `columns` of which stand side by side in its picture."""
+    tiles = [
+        {"id": int(row), "place": place, "words": said, "note": note}
+        for place, (row, said, note) in enumerate(zip(rows, words, notes, strict=False))
+    ]
+    lines = max(1, -(-len(tiles) // columns))
+    return {"rows": [{"tiles": tiles}], "sheet_columns": columns, "sheet_rows": lines}
+
+
+def strip(
+    title: str, note: str, words: str, first: int, columns: list[dict[str, Any]], *,
+    figures: Sequence[tuple[str, bool]] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """A row of a table of pictures: one picture a galaxy, from place `first` of the sheet on.
+
+    columns: id, name and words of each galaxy; figures: what stands below, and whether it is best.
+    """
+    tiles: list[dict[str, Any]] = [
+        {"id": one["id"], "place": first + place, "words": f"{words} of {one['words']}"}
+        for place, one in enumerate(columns)
+    ]
+    for tile, figure in zip(tiles, figures, strict=False):
+        tile["foot"] = [figure]
+    return {"title": title, "notes": [note] if note else [], "tiles": tiles}
 
 
 class SmallMultiples(MessageComponent):
@@ -164,24 +209,10 @@ class SmallMultiples(MessageComponent):
     _esm = script("bars.js", "multiples.js")
 
 
-class PictureStrips(MessageComponent):
-    """Rows of pictures of the same galaxies from one sheet; reports {"focus": row}."""
-
-    sheet = param.Bytes(default=None, doc="All pictures as one image file.")
-    sheet_columns = param.Integer(default=1, doc="Pictures side by side in the sheet.")
-    sheet_rows = param.Integer(default=1, doc="Rows of pictures in the sheet.")
-    galaxies = param.List(default=[], doc="row, name, type and words of each column.")
-    lines = param.List(default=[], doc="label, note, first place, figures of each line.")
-    heading = param.String(default="Drawing …", doc="What is shown, in words.")
-    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
-
-    _esm = script("bars.js", "tile_sheet.js", "strips.js")
-
-
-class CodebookSteps(PictureStrips):
+class CodebookSteps(TileSheet):
     """Codebooks from few codes to many: pictures, figures and flows of all of them, one is shown.
 
-    Reports {"focus": row}, {"link": [left, right]}, {"node": [side, band]}, {"movers": true} and
+    Reports {"tile": row}, {"link": [left, right]}, {"node": [side, band]}, {"movers": true} and
     {"clear": true}.
     """
 

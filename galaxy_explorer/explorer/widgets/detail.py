@@ -33,7 +33,8 @@ from galaxy_explorer.explorer.widgets.components import (
     CodeMap,
     HtmlPane,
     MessageComponent,
-    PictureSheet,
+    TileSheet,
+    galaxy_tiles,
     script,
 )
 from galaxy_explorer.explorer.widgets.controls import display_controls
@@ -265,7 +266,7 @@ class GalaxyTab(pn.viewable.Viewer):
             actions.append(["generate", "Generate like this"])
         self.large = GalaxyView(self.on_message, actions=actions, margin=(0, 12))
         self.facts = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(8, 12))
-        self.alike = PictureSheet(self.on_message, tile_width=62, heading="")
+        self.alike = TileSheet(self.on_message, tile_width=62, kind="gallery")
         self.code_map = CodeMap(margin=(8, 12), visible=False)
         self.tasks = (
             LatestTask(self.prepare_facts, self.fill_facts),
@@ -299,11 +300,11 @@ class GalaxyTab(pn.viewable.Viewer):
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
-        step, row, kind = message.get("walk"), message.get("focus"), message.get("kind")
+        step, kind = message.get("walk"), message.get("kind")
         if step in (1, -1):
             self._walk(step)
-        elif type(row) is int and 0 <= row < len(self.state.bundle):
-            self.state.focus = row
+        elif "tile" in message:
+            self.state.focus_on(message["tile"])
         elif isinstance(kind, str) and kind in {one[0] for one in self.large.kinds}:
             self.state.keep_words([PICTURE], {PICTURE: kind} if kind != self._first() else {})
         elif self.state.focus is not None:
@@ -388,9 +389,11 @@ class GalaxyTab(pn.viewable.Viewer):
         clustering = self.state.bundle.clusterings[self.state.clustering]
         rows = self._found.rows[1:].tolist()
         self.alike.param.update(
-            sheet=sheet, sheet_columns=N_ALIKE, heading="Look-alikes, nearest first",
-            tiles=[[r, caption(self.state.bundle, clustering, r), ""] for r in rows],
-            pictures_words="Look-alike", stamp=self.tasks[1].number,
+            sheet=sheet, heading="Look-alikes, nearest first", stamp=self.tasks[1].number,
+            **galaxy_tiles(
+                rows, [caption(self.state.bundle, clustering, row) for row in rows], N_ALIKE
+            ),
+            pictures_words="Look-alike:",
         )  # fmt: skip
 
     def _select_alike(self, _: object) -> None:

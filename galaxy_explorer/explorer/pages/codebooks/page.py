@@ -118,7 +118,7 @@ class Front(pn.viewable.Viewer):
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
-        if "focus" in message:
+        if "tile" in message:
             self.strips.on_message(message)
         elif message.get("clear"):
             self.state.clear()
