@@ -30,9 +30,9 @@ READY = {
     "labels": ".term:not([disabled])",
     "codebooks": ".codes-page[data-painted]",
     "emulator": ".samples[data-compared='16']",
-    "vocabulary": ".tile-sheet[data-painted]",
+    "vocabulary": ".codes[data-painted]",
     "deconvolution": ".strips[data-painted]",
-    "merger": ".tile-row",
+    "merger": ".tile-row.titled",
     "scoreboard": ".score-group",
     "claims": ".card",
 }

@@ -312,20 +312,21 @@ def test_examples_can_be_tried_and_are_not_their_own_look_alikes(view, bundle) -
     asyncio.run(view.offer_examples())
     sheet = view.examples
     assert sheet.visible
-    assert [kind for _, kind, _ in sheet.tiles] == list(example_rows(bundle))
+    tiles = sheet.rows[0]["tiles"]
+    assert [tile["words"] for tile in tiles] == list(example_rows(bundle))
     assert sheet.heading.endswith("the originals are not on this machine")
-    row = sheet.tiles[0][0]
+    row = tiles[0]["id"]
 
     async def click() -> None:
-        await view.on_example({"focus": row})
+        await view.on_example({"tile": row})
         view.fill(await asyncio.to_thread(view.prepare()))
 
     asyncio.run(click())
     assert view.found.name == str(bundle.column("galaxy_id")[row])
     assert (view.results.visible, sheet.visible) == (True, False)
-    assert row not in [tile[0] for tile in view.alike.tiles]
+    assert row not in [tile["id"] for tile in view.alike.rows[0]["tiles"]]
     view.forget()
     view.fill(None)
     assert sheet.visible
-    asyncio.run(view.on_example({"focus": "1"}))
+    asyncio.run(view.on_example({"tile": "1"}))
     assert view.found is None

@@ -2,8 +2,8 @@
 
 export function render({model}) {
   const root = element("figure", "code-map")
-  const stage = element("div", "code-map-stage")
-  const image = element("img", "code-map-image")
+  const stage = element("div", "picture")
+  const image = element("img", "picture")
   const grid = element("div", "code-map-grid")
   grid.setAttribute("role", "group")
   const caption = element("figcaption", "")

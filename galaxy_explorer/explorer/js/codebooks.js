@@ -81,7 +81,7 @@ function drawGalaxies(box, model, rows, address) {
     button.ariaLabel = `${galaxy.words}: ${rows.map((row) => row.words).join(", ")}`
     button.title = galaxy.words
     for (const {line} of rows) {
-      const tile = element("span", line ? "codes-tile" : "codes-tile missing")
+      const tile = element("span", line ? "picture codes-tile" : "picture codes-tile missing")
       if (line) {
         showTile(tile, address, line.tiles[place].place, model.sheet_columns, model.sheet_rows)
       }

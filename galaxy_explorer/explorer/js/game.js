@@ -11,7 +11,7 @@ function makeGame() {
   where.setAttribute("role", "status")
   const pair = element("div", "game-pair")
   const sides = ["left", "right"].map((side) => {
-    const one = element("button", "game-picture")
+    const one = element("button", "picture")
     one.dataset.side = side
     one.setAttribute("aria-label", `The ${side} galaxy is real`)
     return one
@@ -30,7 +30,7 @@ function makeReview(model, showPicture) {
     const one = element("figure", told ? "game-told" : "game-fooled")
     const pictures = [0, 1].map((place) => {
       const real = (place === 0) === realLeft
-      const picture = element("div", "game-small")
+      const picture = element("div", "picture")
       picture.setAttribute("role", "img")
       picture.setAttribute("aria-label", real ? `Real galaxy ${name}` : "Synthetic galaxy")
       showPicture(picture, 2 * number + place)

@@ -17,7 +17,7 @@ function headLine(model) {
 }
 
 function syntheticTile(words, line) {
-  const tile = element("div", "ladder-tile")
+  const tile = element("div", "picture ladder-tile")
   tile.setAttribute("aria-label", `Synthetic galaxy of type ${words}, ${line.note}`)
   tile.setAttribute("role", "img")
   tile.classList.add("synthetic")
@@ -27,7 +27,7 @@ function syntheticTile(words, line) {
 
 function realTile(model, words, place) {
   const name = model.real_names[place]
-  const tile = element("button", "ladder-tile")
+  const tile = element("button", "picture ladder-tile")
   tile.setAttribute("aria-label", `Real galaxy of type ${words}: ${name || "none"}`)
   tile.title = name || ""
   tile.disabled = !name
@@ -39,7 +39,7 @@ function bodyLine(model, line, sheet, lines) {
   const row = element("tr")
   const label = element("th", "", line.label)
   label.scope = "row"
-  label.append(element("div", "strip-note", line.note))
+  label.append(element("div", "row-notes", line.note))
   row.append(
     label,
     ...model.columns.map(({words}, column) => {

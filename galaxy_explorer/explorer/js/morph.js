@@ -7,7 +7,7 @@ function makeMorph() {
   const root = element("section", "morph")
   root.setAttribute("aria-label", "One synthetic galaxy, from type to type")
   const original = element("figure", "morph-original")
-  const stage = element("div", "morph-stage synthetic")
+  const stage = element("div", "picture morph-stage synthetic")
   stage.setAttribute("role", "img")
   stage.append(element("span", "synthetic-mark", "SYNTHETIC"))
   const panel = element("div", "morph-panel")
@@ -63,7 +63,7 @@ function makeFilm(model, showFrame, choose) {
     .map((value, place) => [value, place])
     .filter(([value]) => Number.isInteger(value))
   return whole.map(([value, place], number) => {
-    const one = element("button", "morph-frame")
+    const one = element("button", "picture morph-frame")
     one.dataset.place = place
     one.setAttribute("aria-label", `${model.label} ${String(value).replace("-", "−")}`)
     one.style.setProperty("--chip", model.colours[number] || "var(--line)")
@@ -79,7 +79,7 @@ function showOriginal(model, figure, address) {
   figure.hidden = !model.original_words
   figure.replaceChildren()
   if (figure.hidden) return
-  const picture = element("img")
+  const picture = element("img", "picture")
   picture.src = address || ""
   picture.alt = model.original_words
   figure.append(picture, element("span", "real-mark", "REAL"))

@@ -3,11 +3,11 @@
 
 function makeCard(model) {
   const card = element("div", "sample")
-  const picture = element("button", "sample-picture synthetic")
+  const picture = element("button", "picture sample-picture synthetic")
   picture.append(element("span", "synthetic-mark", "SYNTHETIC"))
   picture.addEventListener("click", () => model.send_msg({sample: Number(card.dataset.place)}))
   const side = element("div", "sample-side")
-  const nearest = element("button", "sample-real")
+  const nearest = element("button", "picture sample-real")
   nearest.setAttribute("aria-label", "Nearest real galaxy: not looked for yet")
   nearest.append(element("span", "real-mark", "REAL"))
   nearest.addEventListener("click", () => model.send_msg({focus: Number(card.dataset.row)}))

@@ -37,7 +37,7 @@ function makeTile(view, tile, address) {
   button.dataset.tile = tile.id
   button.setAttribute("aria-label", `${view.pictures_words || ""} ${tile.words}`.trim())
   button.dataset.words = tile.words
-  const picture = element("span", `tile-picture ${view.framed ? "middle" : ""}`)
+  const picture = element("span", `picture ${view.framed ? "middle" : ""}`)
   showTile(picture, address, tile.place, view.sheet_columns, view.sheet_rows)
   if (tile.note) picture.append(element("span", "tile-note", tile.note))
   button.append(picture)

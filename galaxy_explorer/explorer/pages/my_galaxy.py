@@ -371,7 +371,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
         )
         self.task = LatestTask(self.prepare, self.fill)
         self.results = self._results()
-        self.examples = PictureSheet(self.on_example, tile_width=190, visible=False)
+        self.examples = TileSheet(self.on_example, tile_width=190, visible=False)
         frames = pmui.Select(label="What is cut", options={**FRAMES, "Central pixels": ""}, **SMALL)
         size = whole_number("Pixels", *CENTRAL)
         size.visible = False
@@ -448,17 +448,16 @@ class MyGalaxyPage(pn.viewable.Viewer):
         sheet = encode_sheet(render_stamps(shown, DisplaySettings()), SHEET_COLUMNS)
         ttype = bundle.column("ttype")
         self.examples.param.update(
-            sheet=sheet, sheet_columns=SHEET_COLUMNS, heading=f"{EXAMPLES}{DRAWN * drawn}",
-            tiles=[
-                [row, kind, f"{kind}, {format_ttype(float(ttype[row]))}"]
-                for kind, row in found.items()
-            ],
-            visible=self.found is None,
+            sheet=sheet, heading=f"{EXAMPLES}{DRAWN * drawn}", visible=self.found is None,
+            **galaxy_tiles(
+                rows, found, SHEET_COLUMNS,
+                [f"{kind}, {format_ttype(float(ttype[row]))}" for kind, row in found.items()],
+            ),
         )  # fmt: skip
 
     async def on_example(self, message: dict[str, Any]) -> None:
         """Examine the example that was clicked."""
-        row = message.get("focus")
+        row = message.get("tile")
         if isinstance(row, int) and row in self._examples:
             picture = render_stamps(self._examples[row][None], DisplaySettings())[0]
             await self.take(str(self.state.bundle.column("galaxy_id")[row]), png(picture), row)
@@ -549,7 +548,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
     def fill(self, content: dict[str, Any] | None) -> None:
         """Show what was made."""
         self.results.visible = content is not None
-        self.examples.visible = content is None and bool(self.examples.tiles)
+        self.examples.visible = content is None and bool(self.examples.rows)
         if content is None:
             return
         for name in ("shots", "words", "clusters", "measures"):

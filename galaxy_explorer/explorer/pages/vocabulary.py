@@ -149,7 +149,7 @@ class VocabularyPage(pn.viewable.Viewer):
         asked = state.bundle.clusterings[state.clustering].model
         self.model = asked if asked in names else names[0]
         self.grid = TileSheet(
-            self._on_tile, sheet_columns=SHEET_COLUMNS, label="Codes of the codebook"
+            self._on_tile, sheet_columns=SHEET_COLUMNS, kind="codes", label="Codes of the codebook"
         )
         self.users = TileSheet(self.on_user, tile_width=84, kind="gallery")
         self.code_map = CodeMap(self._on_code, margin=0)

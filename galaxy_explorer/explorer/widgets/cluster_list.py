@@ -130,7 +130,9 @@ class ClusterList(pn.viewable.Viewer):
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state, self.stamps = state, context.stamps
-        self.sheet = TileSheet(self.on_message, tile_width=TILE, sheet_columns=SHEET_COLUMNS)
+        self.sheet = TileSheet(
+            self.on_message, tile_width=TILE, sheet_columns=SHEET_COLUMNS, kind="clusters"
+        )
         self.task = LatestTask(self.prepare, self.fill, self._ready, shown=self.open)
         self.key, self.about, self.twice = (
             HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(2, 0))
