@@ -40,16 +40,16 @@ def pictures(page):
     return page.part("pictures")
 
 
-def test_parts_for_experts_are_made_when_they_are_unfolded(page, state):
+def test_parts_for_experts_are_made_when_they_are_unfolded(page):
     assert page.parts == {}
-    state.unfolded = "curves"
+    page.unfolded = "curves"
     assert list(page.parts) == ["curves"]
     assert page.folded.active == [2]
     page.folded.active = [1]
-    assert state.unfolded == "table"
+    assert page.unfolded == "table"
     assert set(page.parts) == {"curves", "table"}
     page.folded.active = []
-    assert state.unfolded == ""
+    assert page.unfolded == ""
 
 
 def test_a_bundle_with_one_model_has_nothing_to_compare(bundle, context):

@@ -219,10 +219,10 @@ class CodebookSteps(TileSheet):
     steps = param.List(default=[], doc="What `steps.step_values` gives, of each way and size.")
     dials = param.List(default=[], doc="name, question, explanation, ends of each dial.")
     ways = param.List(default=[], doc="What `steps.way_values` gives, of each way of learning.")
-    way = param.String(default="", doc="Way of learning that is shown.")
-    codes = param.String(default="", doc="Number of codes that is shown.")
+    way: Any = param.Selector(objects=[""], doc="Way of learning that is shown.")
+    codes: Any = param.Selector(objects=[""], doc="Number of codes that is shown.")
     sides = param.List(default=[], doc="Sides of the code map: the usual one, and a larger one.")
-    code_map = param.String(default="", doc="The larger side where both are shown.")
+    code_map: Any = param.Selector(objects=[""], doc="The larger side where both are shown.")
     picked = param.List(default=[], doc="Selected galaxies of each pair of bands; empty: none.")
     selected = param.Boolean(default=False, doc="Whether anything is selected.")
 
