@@ -136,78 +136,31 @@ STYLES = """
 """
 
 
-class Detail(pn.viewable.Viewer):
-    """Card of the galaxy in `state.focus`; hidden while there is none."""
-
-    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
-        super().__init__(**params)
-        self.state, self.stamps = state, stamps
-        self.card = HtmlPane(
-            "",
-            stylesheets=[STYLES],
-            sizing_mode="stretch_width",
-            margin=0,
-            css_classes=["detail-card"],
-        )
-        close = pmui.IconButton(
-            icon="close",
-            size="small",
-            margin=0,
-            description="Close",
-            on_click=lambda _: state.param.update(focus=None),
-        )
-        self.view = pn.Row(
-            self.card, close, sizing_mode="stretch_width", visible=False, margin=(0, 0, 10, 0)
-        )
-        self.task = LatestTask(self.prepare, self.fill)
-        state.param.watch(self.task.ask, ["focus", "clustering"])
-        state.display.param.watch(self.task.ask, list(state.display.param.values()))
-        self.task.ask()
-
-    def __panel__(self) -> pn.Row:
-        return self.view
-
-    def prepare(self) -> Callable[[], str]:
-        """What to draw now; it is made in a thread."""
-        return partial(self._content, self.state.focus)
-
-    def _content(self, row: int | None) -> str:
-        if row is None:
-            return ""
-        name = str(self.state.bundle.column("galaxy_id")[row])
-        shown = self._pictures(row)
-        return render("detail.card", pictures=shown, name=name, facts=facts(self.state, row))
-
-    def fill(self, content: str) -> None:
-        """Show what was made."""
-        self.card.object = content
-        self.view.visible = bool(content)
-
-    def _pictures(self, row: int) -> list[dict[str, str]]:
-        """Original, reconstruction and residual, or why there is none."""
-        rows, bundle = np.array([row]), self.state.bundle
-        model = bundle.manifest.display_model
-        made = f"Reconstruction ({format_model(model, bundle.models[model].config)})"
-        drawn = picture_values(self.stamps.pictures(rows, self.state.display)[0], made)
-        if self.stamps.originals is None:
-            return [_absent("The original is not on this machine"), drawn]
-        original = self.stamps.get(rows, "original")
-        if np.isnan(original).all():
-            return [_absent("No original at hand"), drawn]
-        shown = self.stamps.pictures(rows, self.state.display, "original")[0]
-        residual = residual_pictures(original - self.stamps.get(rows), RESIDUAL_LIMIT)[0]
-        scale = format_residual(RESIDUAL_LIMIT, colour=self.stamps.colour)
-        words = f"Residual: original − reconstruction, {scale}"
-        return [picture_values(shown, "Original"), drawn, picture_values(residual, words)]
-
-
 def picture_values(picture: NDArray[np.uint8], caption: str) -> dict[str, str]:
     """A picture (S, S, 3) and its caption as templates want them: data in base64."""
     return {"data": base64.b64encode(encode(picture)).decode("ascii"), "caption": caption}
 
 
-def _absent(words: str) -> dict[str, str]:
-    return {"data": "", "absent": words, "caption": "Original"}
+def galaxy_card(state: ExplorerState, stamps: StampStore, row: int | None) -> str:
+    """Original, reconstruction and residual of a galaxy, and what is known of it, as HTML."""
+    if row is None:
+        return ""
+    rows, bundle = np.array([row]), state.bundle
+    model = bundle.manifest.display_model
+    made = f"Reconstruction ({format_model(model, bundle.models[model].config)})"
+    shown = [picture_values(stamps.pictures(rows, state.display)[0], made)]
+    original = None if stamps.originals is None else stamps.get(rows, "original")
+    if original is None or np.isnan(original).all():
+        words = "No original at hand" if stamps.originals else "The original is not on this machine"
+        shown.insert(0, {"data": "", "absent": words, "caption": "Original"})
+    else:
+        picture = stamps.pictures(rows, state.display, "original")[0]
+        residual = residual_pictures(original - stamps.get(rows), RESIDUAL_LIMIT)[0]
+        scale = format_residual(RESIDUAL_LIMIT, colour=stamps.colour)
+        words = f"Residual: original − reconstruction, {scale}"
+        shown = [picture_values(picture, "Original"), *shown, picture_values(residual, words)]
+    name = str(bundle.column("galaxy_id")[row])
+    return render("detail.card", pictures=shown, name=name, facts=facts(state, row))
 
 
 def facts(state: ExplorerState, row: int, *, named: bool = True) -> Html:
