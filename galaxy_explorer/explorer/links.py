@@ -103,15 +103,8 @@ CHOICES = {
     "way": "label_way",
     "tab": "tab",
     "drawer": "drawer",
-    "k": "codes",
-    "codebook": "way",
-    "map": "code_map",
-    "unfolded": "unfolded",
 }
 """Words of the address and the parameters of the state that they set."""
-CODEBOOKS = ("k", "codebook", "map", "unfolded")
-"""Those of the Codebooks page."""
-
 
 KNOWN = ("page", "bundle", "selection", "brush", "galaxy", "display", "pictures", "view", *CHOICES)
 """All that is read here; other words are those of the pages (see `ExplorerState.page_words`)."""
@@ -144,8 +137,6 @@ def link_query(state: ExplorerState, page: str, selections: SelectionStore | Non
     parts |= {"display": state.display.token(), "pictures": state.pictures}
     if page == "labels":
         parts |= {"queue": state.label_queue, "way": state.label_way}
-    if page == "codebooks":
-        parts |= {word: getattr(state, CHOICES[word]) for word in CODEBOOKS}
     parts |= {"colour": state.colour_by, "compare": state.compare}
     parts |= {word: text for word, text in state.page_words.items() if word not in KNOWN}
     while len(urlencode(parts)) > MAX_LINK:

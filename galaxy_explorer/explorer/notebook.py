@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from panel.theme import Native
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.clustering.summary import representative
+from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.originals import survey_originals
 from galaxy_explorer.explorer.pictures.stamps import StampStore
 from galaxy_explorer.explorer.plots.colouring import map_colouring
@@ -25,7 +27,7 @@ from galaxy_explorer.explorer.search import label_store
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.components import MessageComponent, script
 from galaxy_explorer.explorer.widgets.controls import format_colour
-from galaxy_explorer.explorer.widgets.detail import Detail
+from galaxy_explorer.explorer.widgets.detail import STYLES, galaxy_card
 from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.labels.tables import table as label_table
 from galaxy_explorer.tables import SOFTWARE, galaxy_table
@@ -85,11 +87,16 @@ class Explorer(pn.viewable.Viewer):
         pictures = Gallery(self.state, self.stamps, page_size=GALLERY_PAGE, tile_width=56)
         pictures.task.draw_at_once()  # what is told before the cell is shown is lost
         # What is known of the galaxy in focus; a pane would ask the network for its styles.
-        card = Detail(self.state, self.stamps).card
-        words = pn.widgets.StaticText(
-            stylesheets=card.stylesheets, sizing_mode="stretch_width", margin=(0, 10)
+        card = pn.widgets.StaticText(
+            stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 10)
         )
-        card.param.watch(lambda event: words.param.update(value=str(event.new)), "object")
+        told = LatestTask(
+            lambda: partial(galaxy_card, self.state, self.stamps, self.state.focus),
+            lambda html: card.param.update(value=str(html)),
+        )
+        self.state.param.watch(told.ask, ["focus", "clustering"])
+        self.state.display.param.watch(told.ask, list(self.state.display.param.values()))
+        told.ask()
         settings = self.state.display.param
         kinds = {
             "stretch": pn.widgets.Select, "interval": pn.widgets.Select,
@@ -105,7 +112,7 @@ class Explorer(pn.viewable.Viewer):
         side = pn.Column(
             self._choice("Model", "clustering", self.state.clustering_choices()),
             self._choice("Colour by", "colour_by", self.state.colour_choices()),
-            words, pictures, display,
+            card, pictures, display,
             sizing_mode="stretch_width", scroll="y-auto", height=height,
         )  # fmt: skip
         for part in side.select(pn.reactive.Reactive):

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
-from galaxy_explorer.bundle import codebooks
 from galaxy_explorer.bundle.catalogue import release_memory
 from galaxy_explorer.errors import BadQuery
 from galaxy_explorer.explorer.brushing import BrushSet, all_of, format_brush, mask_of, passing
@@ -33,8 +32,6 @@ PICTURES = ("reconstruction", "original")
 LABEL_WAYS = ("one", "grid")
 DRAWER_TABS = ("selection", "galaxy")
 DRAWER = ("auto", "open", "closed")
-UNFOLDED = ("", "pictures", "table", "curves", "groups")
-"""The parts of the Codebooks page that are folded until an expert asks; "": all are."""
 HIDDEN_COLUMNS = frozenset({"galaxy_id", "ttype_class", "image", "sky", "sky_sigma", "taken"})
 N_T_CLASSES = 10
 KEPT_CLUSTERS = 64
@@ -88,10 +85,6 @@ class ExplorerState(param.Parameterized):
     page = param.String(default="", doc="A page that something on another one asks for.")
     label_queue: Any = param.Selector(default=UNLABELLED, objects=list(QUEUES))
     label_way: Any = param.Selector(default="one", objects=list(LABEL_WAYS))
-    codes: Any = param.Selector(check_on_set=True, doc="Size of the codebook on Codebooks.")
-    way: Any = param.Selector(check_on_set=True, doc="How that codebook was learnt.")
-    code_map: Any = param.Selector(check_on_set=True, doc="Largest side of the code maps there.")
-    unfolded: Any = param.Selector(default="", objects=list(UNFOLDED), doc="Part for experts.")
     label_requests = param.Integer(default=0, doc="Counts the calls of `label_these`.")
     learnt = param.Dict(default={}, doc="Colourings that labels taught: key and words of each.")
     tab: Any = param.Selector(default="selection", objects=list(DRAWER_TABS), doc="Of the drawer.")
@@ -122,7 +115,6 @@ class ExplorerState(param.Parameterized):
         # Where few galaxies have a T most of the map would be grey: clusters have names.
         typed = int((self.t_classes >= 0).sum())
         self._offer("colour_by", columns, "ttype" if 2 * typed >= len(bundle) else "cluster")
-        self._offer_codebooks()
         self.param.watch(self._turn_to_galaxy, "focus", onlychanged=False)
         self.param.update(**params)
 
@@ -136,15 +128,6 @@ class ExplorerState(param.Parameterized):
     def _offer(self, name: str, objects: list[str], value: str) -> None:
         self.param[name].objects = objects
         setattr(self, name, value)
-
-    def _offer_codebooks(self) -> None:
-        """Offer the sizes, ways of learning and code maps of the bundle's codebooks, if any."""
-        ways = codebooks.ways(self.bundle) or [""]
-        sizes = [str(size) for size in codebooks.sizes(self.bundle)] or [""]
-        maps = [str(side) for side in codebooks.map_sides(self.bundle)] or [""]
-        self._offer("codes", sizes, sizes[-1])
-        self._offer("way", ways, ways[0])
-        self._offer("code_map", maps, maps[0])
 
     def select(self, rows: ArrayLike | Iterable[int], label: str) -> None:
         """Select rows of the catalogue; `label` says in words how. No rows: all that pass brushes.
@@ -194,6 +177,11 @@ class ExplorerState(param.Parameterized):
             changes["tab"] = "selection"
         with param.edit_constant(self):
             self.param.update(**changes)
+
+    def focus_on(self, row: object) -> None:
+        """Bring the galaxy that the browser named into focus; what names none changes nothing."""
+        if type(row) is int and 0 <= row < len(self.bundle):
+            self.focus = row
 
     def select_cluster(self, cluster: int) -> None:
         """Select the members of a cluster of the clustering that is shown."""

@@ -31,9 +31,9 @@ READY = {
     "labels": ".term:not([disabled])",
     "codebooks": ".codes-page[data-painted]",
     "emulator": ".samples[data-compared='16']",
-    "vocabulary": ".tile-sheet[data-painted]",
+    "vocabulary": ".codes[data-painted]",
     "deconvolution": ".strips[data-painted]",
-    "merger": ".tile-row",
+    "merger": ".tile-row.titled",
     "scoreboard": ".score-group",
     "claims": ".card",
 }
@@ -137,7 +137,7 @@ def give_picture(page: Page) -> None:
     file = {"name": "mine.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
     page.locator("input[type=file]").set_input_files(file)
     alike = page.get_by_role("region", name="Gallery of galaxies").filter(has_text="Look-alikes")
-    alike.locator(".gallery-note", has_text=re.compile(r"^(no T|T −?\d)")).first.wait_for()
+    alike.locator(".tile-note", has_text=re.compile(r"^(no T|T −?\d)")).first.wait_for()
 
 
 def rest(page: Page) -> None:

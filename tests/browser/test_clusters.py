@@ -24,7 +24,7 @@ HEADS = "button.row-head"
 def clusters(open_page):
     page = open_page()
     page.get_by_role("button", name="Clusters", exact=True).click()
-    page.locator(".tile-sheet[data-painted]").wait_for()
+    page.locator(".clusters[data-painted]").wait_for()
     return page
 
 
@@ -40,7 +40,7 @@ def test_clusters_run_from_early_to_late_each_with_pictures(clusters, small_app)
     words = " ".join(heads.all_inner_texts()).replace("−", "-")
     means = [float(mean) for mean in re.findall(r"mean T (-?[0-9.]+)", words)]
     assert means == sorted(means)
-    assert clusters.locator(".tile-row").first.locator(".tile").count() > 0
+    assert clusters.locator(".tile-row.titled").first.locator(".tile").count() > 0
 
 
 def test_a_card_selects_its_members_and_shift_adds(clusters):
@@ -65,11 +65,11 @@ def test_arrow_keys_walk_through_cards_and_enter_selects(clusters):
 
 
 def test_a_picture_on_a_card_brings_that_galaxy_into_focus(clusters):
-    tile = clusters.locator(".tile").nth(3)
+    tile = clusters.locator(".clusters .tile").nth(3)
     assert tile.get_attribute("aria-label").startswith("Reconstruction by the model of ")
     tile.click()
     number = tile.get_attribute("data-tile")
-    clusters.locator(f".tile[data-tile='{number}'][aria-pressed=true]").wait_for()
+    clusters.locator(f".clusters .tile[data-tile='{number}'][aria-pressed=true]").wait_for()
 
 
 def test_all_histograms_take_the_place_of_the_map(clusters):
@@ -77,7 +77,7 @@ def test_all_histograms_take_the_place_of_the_map(clusters):
     clusters.get_by_role("button", name="All histograms", exact=True).click()
     clusters.locator(".tile-body.beside").wait_for()
     assert clusters.locator(HEADS).count() == count
-    assert clusters.locator("section.tile-sheet").bounding_box()["width"] > 1000
+    assert clusters.locator("section.clusters").bounding_box()["width"] > 1000
     clusters.locator(HEADS).nth(5).click()
     clusters.locator(f"{HEADS}[aria-pressed=true]").wait_for()
     clusters.get_by_role("button", name="Close", exact=True).click()
@@ -127,8 +127,8 @@ def test_pages_hold_each_selected_galaxy_once(open_page, small_app):
     seen: set[str] = set()
     for number in (1, 2, 3):
         where.filter(has_text=f"page {number} of 3").wait_for()
-        tiles = gallery.locator(".gallery-tile")
-        rows = tiles.evaluate_all("nodes => nodes.map(node => node.dataset.row)")
+        tiles = gallery.locator(".tile")
+        rows = tiles.evaluate_all("nodes => nodes.map(node => node.dataset.tile)")
         assert seen.isdisjoint(rows)
         seen.update(rows)
         tiles.first.focus()

@@ -24,7 +24,7 @@ def test_galaxies_are_deconvolved_page_by_page(open_page):
     first = page.locator(".tile-column").first.text_content()
     page.get_by_text("Radial profile of").wait_for()
     page.locator(".strips .tile").nth(2).click()
-    title = page.locator(".strips .tile").nth(2).get_attribute("title")
+    title = page.locator(".strips .tile").nth(2).get_attribute("data-words")
     second = title.removeprefix("Original of ")
     page.get_by_text(f"Radial profile of {second}").wait_for()
     page.get_by_role("button", name="Next").click()

@@ -94,10 +94,10 @@ def test_the_merger_tree_is_cut_by_keys(open_page):
     expect(slider).to_have_value("8")
     slider.focus()
     page.keyboard.press("ArrowRight")
-    page.locator(".tile-row:visible").nth(8).wait_for()
+    page.locator(".tile-row.titled:visible").nth(8).wait_for()
     slider.focus()
     page.keyboard.press("End")
-    page.locator(".tile-row:visible").nth(15).wait_for()
+    page.locator(".tile-row.titled:visible").nth(15).wait_for()
     page.locator("button.row-head:visible").first.click()
     page.get_by_text("group 0 of the merger tree cut into 16").first.wait_for()
     with elsewhere(page, "cut=16") as other:

@@ -101,5 +101,5 @@ def test_headers_of_files(open_page) -> None:
     data = linear_image(cards)
     field.set_input_files({"name": "mine.fits", "mimeType": "image/fits", "buffer": data})
     expect(page.locator(".shots figure")).to_have_count(4)
-    page.locator(".gallery-note", has_text="d ").first.wait_for()
+    page.locator(".tile-note", has_text="d ").first.wait_for()
     nothing_ran(page)

@@ -72,4 +72,4 @@ def test_addresses_of_before_open_the_map(open_page, former):
     page = open_page(former)
     page.wait_for_function("() => location.search.includes('page=atlas')")
     if former != "find":
-        page.locator(".tile-sheet").first.wait_for()
+        page.locator(".clusters").first.wait_for()

@@ -37,7 +37,7 @@ def test_a_search_is_shown_selected_and_taken_home(find, browser, complaints):
     find.locator(".chosen-words span", has_text="T < 0 and cluster < 9").wait_for()
     count = re.match("[0-9]+", find.locator(".chosen-words b").inner_text())[0]
     find.get_by_text(f"{count} galaxies, T < 0 and cluster < 9").first.wait_for()
-    find.locator(".gallery-tile").first.click()
+    find.locator(".gallery .tile").first.click()
     find.locator(".galaxy[data-row]").wait_for()
     galaxy = find.locator(".galaxy-name").inner_text()
     assert find.get_by_role("link", name="SIMBAD").get_attribute("href").startswith("https://")
@@ -68,11 +68,11 @@ def test_look_alikes_and_odd_ones_carry_their_figures(find):
     find.locator(".galaxy-name", has_text="galaxy-0007").wait_for()
     find.get_by_text("Look-alikes, nearest first").wait_for()
     find.get_by_role("button", name="Select these look-alikes").click()
-    expect(find.locator(".gallery-note").first).to_have_text("d 0.00")
+    expect(find.locator(".tile-note").first).to_have_text("d 0.00")
     find.locator(".chosen-words span", has_text="look-alikes of galaxy-0007").wait_for()
     find.get_by_role("button", name="More ways to select").click()
     find.get_by_role("button", name="Odd ones out").click()
-    expect(find.locator(".gallery-note").first).to_have_text(re.compile(r"error [0-9.]+ · alone"))
+    expect(find.locator(".tile-note").first).to_have_text(re.compile(r"error [0-9.]+ · alone"))
 
 
 def test_a_search_in_vain_says_why(open_page):
@@ -95,7 +95,7 @@ def test_a_picture_of_mine_is_examined(open_page):
     field.set_input_files({"name": "m.png", "mimeType": "image/png", "buffer": buffer.getvalue()})
     expect(page.locator(".shots figure")).to_have_count(4, timeout=PATIENCE_MS)
     page.locator(".code-map-cell").first.wait_for()
-    page.locator(".gallery-note", has_text="d ").first.wait_for()
+    page.locator(".tile-note", has_text="d ").first.wait_for()
     page.get_by_role("button", name="Select these look-alikes").click()
     page.get_by_role("button", name="Forget it").click()
     page.locator(".shots").wait_for(state="hidden")
@@ -117,7 +117,7 @@ def test_script_in_text_runs_nowhere(browser, address, complaints):
         page.get_by_text(f"galaxy_id ~ q{number} ").first.wait_for()
     ask(page, "galaxy_id ~ itRan")  # the galaxies whose names are such texts
     page.get_by_text(f"{len(PAYLOADS)} galaxies, galaxy_id ~ itRan").first.wait_for()
-    page.locator(".gallery-tile").first.click()
+    page.locator(".gallery .tile").first.click()
     page.locator(".galaxy-name", has_text="itRan").wait_for()
     page.get_by_role("button", name="Select these look-alikes").click()
     page.get_by_text("look-alikes of").first.wait_for()

@@ -221,17 +221,15 @@ def test_rubbish_from_the_browser_selects_nothing(front, state, message):
     assert len(state.selection) == 0
 
 
-def test_browser_and_state_say_the_same(front, state):
+def test_the_browser_chooses_among_the_codebooks_that_there_are(front, state):
     front.view.codes = "16"
-    assert state.codes == "16"
-    state.param.update(way="gradients", code_map="16")
-    assert (front.view.way, front.view.code_map) == ("gradients", "16")
-    front.view.codes = "17"
-    assert state.codes == "16"
+    assert state.page_words == {"k": "16"}
+    with pytest.raises(ValueError, match="17"):
+        front.view.codes = "17"
 
 
 def test_pictures_of_all_sizes_are_there_from_the_start(front, bundle):
-    drawn = [line["model"] for line in front.view.lines]
+    drawn = [line["model"] for line in front.view.rows]
     assert drawn == shipped(bundle)
     assert front.view.sheet_rows == len(drawn)
     assert "One galaxy of each Hubble type" in front.view.heading
@@ -239,8 +237,8 @@ def test_pictures_of_all_sizes_are_there_from_the_start(front, bundle):
 
 def test_what_is_selected_is_drawn(front, state):
     state.select(range(30, 33), "three")
-    assert {galaxy["row"] for galaxy in front.view.galaxies} == {30, 31, 32}
-    front.view._handle_msg({"focus": 31})
+    assert {galaxy["id"] for galaxy in front.view.columns} == {30, 31, 32}
+    front.view._handle_msg({"tile": 31})
     assert state.focus == 31
 
 

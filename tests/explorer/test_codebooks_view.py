@@ -40,16 +40,16 @@ def pictures(page):
     return page.part("pictures")
 
 
-def test_parts_for_experts_are_made_when_they_are_unfolded(page, state):
+def test_parts_for_experts_are_made_when_they_are_unfolded(page):
     assert page.parts == {}
-    state.unfolded = "curves"
+    page.unfolded = "curves"
     assert list(page.parts) == ["curves"]
     assert page.folded.active == [2]
     page.folded.active = [1]
-    assert state.unfolded == "table"
+    assert page.unfolded == "table"
     assert set(page.parts) == {"curves", "table"}
     page.folded.active = []
-    assert state.unfolded == ""
+    assert page.unfolded == ""
 
 
 def test_a_bundle_with_one_model_has_nothing_to_compare(bundle, context):
@@ -81,10 +81,10 @@ def test_experts_begin_with_the_models_of_the_report(page, pictures, bundle):
 
 def test_any_set_of_models_can_be_shown(pictures):
     pictures.models = ["k512-modern-16x16"]
-    lines = pictures.strips.table.lines
-    assert [line["label"] for line in lines] == ["512 codes, modern, 16×16 map"]
+    lines = pictures.strips.table.rows
+    assert [line["title"] for line in lines] == ["512 codes, modern, 16×16 map"]
     pictures.models = []
-    assert pictures.strips.table.lines == []
+    assert pictures.strips.table.rows == []
     assert pictures.strips.table.sheet is None
 
 
@@ -160,15 +160,18 @@ def test_strips_show_one_galaxy_of_each_type(bundle):
 
 
 def test_strips_without_originals_say_so_and_give_stored_errors(pictures, state):
-    lines, models = pictures.strips.table.lines, pictures.strips.models
+    lines, models = pictures.strips.table.rows, pictures.strips.models
     assert len(lines) == len(models)
     assert "not on this machine" in pictures.strips.table.heading
     rows = pictures.strips.rows()
     errors = np.array([state.bundle.column(f"{model}/error")[rows] for model in models])
     for line, own in zip(lines, errors, strict=True):
-        assert line["figures"] == [format_mse(error) for error in own]
-        assert line["best"] == (own == errors.min(0)).tolist()
-        assert line["note"] == f"mean {format_mse(own.mean())}"
+        figures = [tile["foot"] for tile in line["tiles"]]
+        least = (own == errors.min(0)).tolist()
+        assert figures == [
+            [(format_mse(error), best)] for error, best in zip(own, least, strict=True)
+        ]
+        assert line["notes"] == [f"mean {format_mse(own.mean())}"]
 
 
 def test_an_error_is_written_with_a_true_minus():
@@ -179,17 +182,17 @@ def test_strips_with_originals_show_residuals(bundle, state, stamps, tmp_path):
     store = StampStore(bundle, tmp_path / "other", lambda rows: drawn(rows)[:, 0])
     strips = Strips(state, store, models=["k16-modern-8x8", "convae-conv"])
     store.close()
-    labels = [line["label"] for line in strips.table.lines]
+    labels = [line["title"] for line in strips.table.rows]
     words = ["16 codes, modern, 8×8 map", "ConvAE without dense layers"]
     assert labels == ["Original", words[0], "residual", words[1], "residual"]
-    n = len(strips.table.galaxies)
-    assert [line["first"] for line in strips.table.lines] == [i * n for i in range(5)]
+    n = len(strips.table.columns)
+    assert [line["tiles"][0]["place"] for line in strips.table.rows] == [i * n for i in range(5)]
     assert strips.table.sheet_rows == 5
 
 
 def test_galaxies_are_picked_by_name(pictures, state):
     pictures.pick("galaxy-0007, GALAXY - 0003; ngc5, nothing")
-    assert [galaxy["row"] for galaxy in pictures.strips.table.galaxies] == [7, 3, 5]
+    assert [galaxy["id"] for galaxy in pictures.strips.table.columns] == [7, 3, 5]
     assert "nothing" in pictures.missing.object
     pictures.pick("")
     assert not pictures.missing.visible
@@ -203,10 +206,10 @@ def test_a_name_that_nothing_has_is_shown_as_it_is(pictures):
 
 def test_strips_follow_the_selection(pictures, state):
     state.select(range(40), "forty")
-    shown = [galaxy["row"] for galaxy in pictures.strips.table.galaxies]
+    shown = [galaxy["id"] for galaxy in pictures.strips.table.columns]
     assert len(shown) == 10
     assert set(shown) <= set(range(40))
-    pictures.strips.table._handle_msg({"focus": shown[2]})
+    pictures.strips.table._handle_msg({"tile": shown[2]})
     assert state.focus == shown[2]
 
 

@@ -31,7 +31,7 @@ from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.urls import one_url, tile_url
 from galaxy_explorer.explorer.widgets.components import TypeMorph
 from galaxy_explorer.explorer.widgets.controls import format_colour
-from galaxy_explorer.explorer.widgets.detail import Detail
+from galaxy_explorer.explorer.widgets.detail import galaxy_card
 from galaxy_explorer.explorer.widgets.strips import Strips
 from galaxy_explorer.settings import read_settings
 from tests.explorer.test_emulator_view import done
@@ -107,10 +107,10 @@ def test_strips_and_detail_show_colours_and_the_residual_of_the_mean(
     model = context.bundle.manifest.display_model
     strips = Strips(state, stamps, models=[model])
     content = strips._content(np.array([3, 4]), [model])
-    assert [line["label"] for line in content["lines"]][::2] == ["Original", "residual"]
-    assert "mean of the bands" in content["lines"][2]["note"]
+    assert [line["title"] for line in content["rows"]][::2] == ["Original", "residual"]
+    assert "mean of the bands" in content["rows"][2]["notes"][0]
     assert spread(content["sheet"]) > COLOURED
-    shown = Detail(state, stamps)._content(3)
+    shown = galaxy_card(state, stamps, 3)
     assert shown.count("<img") == 3
     assert "mean of the bands, blue −0.1, white 0, red +0.1" in shown
 

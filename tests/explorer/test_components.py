@@ -12,7 +12,7 @@ from galaxy_explorer.errors import BundleError, in_words
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.display import encode_sheet
 from galaxy_explorer.explorer.pictures.stamps import StampStore
-from galaxy_explorer.explorer.widgets.detail import Detail, facts
+from galaxy_explorer.explorer.widgets.detail import facts, galaxy_card
 from galaxy_explorer.explorer.widgets.gallery import SHEET_COLUMNS, Gallery
 from galaxy_explorer.explorer.wording import (
     caption,
@@ -31,7 +31,7 @@ def gallery(state, stamps) -> Gallery:
 
 
 def shown(gallery: Gallery) -> list[int]:
-    return [row for row, _, _ in gallery.sheet.tiles]
+    return [tile["id"] for tile in gallery.sheet.rows[0]["tiles"]]
 
 
 def clustering_of(state):
@@ -112,13 +112,14 @@ def test_sheet_is_one_image_of_all_pictures(gallery, state):
 
 
 def test_a_click_focuses_the_galaxy_it_names(gallery, state):
-    gallery.sheet._handle_msg({"focus": 17})
-    assert state.focus == gallery.sheet.focus_row == 17
+    gallery.sheet._handle_msg({"tile": 17})
+    assert state.focus == 17
+    assert gallery.sheet.chosen == [17]
 
 
 @pytest.mark.parametrize(
     "message",
-    [{"focus": 10**9}, {"focus": -1}, {"focus": "3"}, {"page": 99}, {"page": -1}, {}, "x"],
+    [{"tile": 10**9}, {"tile": -1}, {"tile": "3"}, {"page": 99}, {"page": -1}, {}, "x"],
 )
 def test_impossible_messages_change_nothing(gallery, state, message):
     gallery.sheet._handle_msg(message)
@@ -182,7 +183,7 @@ def test_missing_originals_are_counted(bundle, state, stamps, tmp_path):
     gallery = Gallery(state, store)
     store.close()
     assert "originals (5 not at hand)" in gallery.sheet.heading
-    assert gallery.sheet.pictures_words == "Original"
+    assert gallery.sheet.pictures_words == "Original of"
 
 
 def test_caption_names_galaxy_type_and_cluster(state):
@@ -215,24 +216,20 @@ def test_error_percentile_is_counted_among_training_galaxies(bundle):
     assert percentile == pytest.approx(100 * np.mean(training <= errors[3]))
 
 
-def test_detail_shows_the_galaxy_in_focus(state, stamps):
-    detail = Detail(state, stamps)
-    assert not detail.view.visible
-    state.focus = 8
-    assert detail.view.visible
-    assert "galaxy-0008" in detail.card.object
-    assert "not on this machine" in detail.card.object
-    state.focus = None
-    assert not detail.view.visible
+def test_a_card_shows_a_galaxy(state, stamps):
+    card = galaxy_card(state, stamps, 8)
+    assert "galaxy-0008" in card
+    assert card.count("<img") == 1
+    assert "The original is not on this machine" in card
+    assert galaxy_card(state, stamps, None) == ""
 
 
-def test_detail_with_an_original_shows_the_residual(bundle, state, stamps, tmp_path):
+def test_a_card_with_an_original_shows_the_residual(bundle, state, tmp_path):
     store = StampStore(bundle, tmp_path / "other", lambda rows: drawn(rows)[:, 0])
-    state.focus = 4
-    detail = Detail(state, store)
+    card = galaxy_card(state, store, 4)
     store.close()
-    assert detail.card.object.count("<img") == 3
-    assert "Residual" in detail.card.object
+    assert card.count("<img") == 3
+    assert "Residual" in card
 
 
 def test_text_of_the_catalogue_is_not_html(state, monkeypatch):

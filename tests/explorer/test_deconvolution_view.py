@@ -86,8 +86,8 @@ def test_the_page_is_made_with_and_without_figures(folder: Path) -> None:
         assert has_psf_model(context)
         page = DeconvolutionPage(ExplorerState(bundle), context)
         scenes, content = page._content(ROWS, page.state.display)
-        assert content["sheet_rows"] == len(content["lines"]) == 2
-        assert [g["words"] for g in content["galaxies"]] == list(scenes.names)
+        assert content["sheet_rows"] == len(content["rows"]) == 2
+        assert [g["words"] for g in content["columns"]] == list(scenes.names)
         assert page.pages == 2
 
 

@@ -129,8 +129,9 @@ def test_the_galaxy_in_focus_is_told_with_its_pictures(drawer, state) -> None:
     assert [kind[0] for kind in galaxy.large.kinds] == ["reconstruction"]  # no survey here
     assert "@row.jpg" in galaxy.large.kinds[0][3]
     assert all(words in galaxy.facts.object for words in ("Position", "Hubble type", "Magnitude"))
-    assert len(galaxy.alike.tiles) == 12
-    assert 7 not in [row for row, *_ in galaxy.alike.tiles]
+    alike = [tile["id"] for tile in galaxy.alike.rows[0]["tiles"]]
+    assert len(alike) == 12
+    assert 7 not in alike
 
 
 def test_what_a_galaxys_card_offers(drawer, state) -> None:
@@ -141,7 +142,7 @@ def test_what_a_galaxys_card_offers(drawer, state) -> None:
     assert galaxy.code_map.codes == state.bundle.codes(model)[7].ravel().tolist()
     galaxy.large._handle_msg({"do": "label"})
     assert (state.page, state.label_way, state.selection.tolist()) == ("labels", "one", [7])
-    galaxy.large._handle_msg({"focus": 10**9})
+    galaxy.alike._handle_msg({"tile": 10**9})
     galaxy.large._handle_msg({"kind": "secret"})
     assert (state.focus, state.pictures) == (7, "reconstruction")
 

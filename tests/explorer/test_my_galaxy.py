@@ -110,7 +110,7 @@ def test_a_picture_is_examined(view, state, data) -> None:
     assert f"<span>cluster “{name}”</span>" in view.words.object
     assert view.clusters.object.count("<tr>") == 1 + len(state.bundle.clusterings)
     assert len(view.code_map.codes) == view.code_map.side**2
-    assert view.alike.tiles[0][0] == 3
+    assert view.alike.rows[0]["tiles"][0]["id"] == 3
 
 
 def test_the_first_line_has_the_type_that_was_read_or_that_of_the_look_alikes(bundle) -> None:
@@ -176,7 +176,7 @@ def test_what_is_too_large_is_refused_unread(view) -> None:
     assert "more than 14 MB" in view.message.object
 
 
-@pytest.mark.parametrize("message", [{}, {"size": 3}, {"size": 1, "data": "text"}, {"focus": -1}])
+@pytest.mark.parametrize("message", [{}, {"size": 3}, {"size": 1, "data": "text"}])
 def test_a_message_that_is_none_does_nothing(view, message) -> None:
     asyncio.run(view.on_message(message))
     assert view.found is None
@@ -312,20 +312,21 @@ def test_examples_can_be_tried_and_are_not_their_own_look_alikes(view, bundle) -
     asyncio.run(view.offer_examples())
     sheet = view.examples
     assert sheet.visible
-    assert [kind for _, kind, _ in sheet.tiles] == list(example_rows(bundle))
+    tiles = sheet.rows[0]["tiles"]
+    assert [tile["words"] for tile in tiles] == list(example_rows(bundle))
     assert sheet.heading.endswith("the originals are not on this machine")
-    row = sheet.tiles[0][0]
+    row = tiles[0]["id"]
 
     async def click() -> None:
-        await view.on_example({"focus": row})
+        await view.on_example({"tile": row})
         view.fill(await asyncio.to_thread(view.prepare()))
 
     asyncio.run(click())
     assert view.found.name == str(bundle.column("galaxy_id")[row])
     assert (view.results.visible, sheet.visible) == (True, False)
-    assert row not in [tile[0] for tile in view.alike.tiles]
+    assert row not in [tile["id"] for tile in view.alike.rows[0]["tiles"]]
     view.forget()
     view.fill(None)
     assert sheet.visible
-    asyncio.run(view.on_example({"focus": "1"}))
+    asyncio.run(view.on_example({"tile": "1"}))
     assert view.found is None

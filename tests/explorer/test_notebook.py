@@ -20,7 +20,7 @@ from pyviz_comms import Comm
 import galaxy_explorer
 from galaxy_explorer.explorer import notebook
 from galaxy_explorer.explorer.notebook import COLOURS, Explorer
-from galaxy_explorer.explorer.widgets.components import PictureSheet
+from galaxy_explorer.explorer.widgets.components import TileSheet
 
 
 @pytest.fixture
@@ -114,8 +114,8 @@ def test_the_cell_is_complete_when_it_is_shown(bundle, stamps, monkeypatch) -> N
         return Explorer(bundle)
 
     explorer = asyncio.run(made())
-    sheet = next(iter(explorer._view.select(PictureSheet)))
-    assert sheet.tiles
+    sheet = next(iter(explorer._view.select(TileSheet)))
+    assert sheet.rows[0]["tiles"]
     assert sheet.sheet
 
 
@@ -157,7 +157,7 @@ def test_scripts_are_brought_into_a_notebook_and_into_nothing_else(monkeypatch, 
 def test_every_part_of_the_cell_has_the_ink_of_the_notebook(explorer) -> None:
     side = explorer._view[1][1]
     assert all(COLOURS in part.stylesheets for part in side.select(pn.widgets.Widget))
-    assert all(COLOURS in part.stylesheets for part in side.select(PictureSheet))
+    assert all(COLOURS in part.stylesheets for part in side.select(TileSheet))
 
 
 def test_figures_follow_what_is_selected_and_chosen(explorer, bundle) -> None:

@@ -20,6 +20,8 @@ from galaxy_explorer.explorer.links import (
     link_query,
     restore,
 )
+from galaxy_explorer.explorer.pages.codebooks.page import WORDS as CODEBOOK_WORDS
+from galaxy_explorer.explorer.pages.codebooks.page import CodebooksPage
 from galaxy_explorer.explorer.pages.registry import FORMER as FORMER_PAGES
 from galaxy_explorer.explorer.pages.registry import PAGES
 from galaxy_explorer.explorer.pictures.stamps import StampStore
@@ -149,8 +151,10 @@ def test_links_of_before_are_understood(bundle, selections) -> None:
         assert restore(ExplorerState(bundle), {"page": page, **words}, selections) == []
 
 
-def test_a_link_reopens_a_codebook(bundle, state, selections) -> None:
-    state.param.update(codes="16", way="gradients", code_map="16", unfolded="curves")
+def test_a_link_reopens_a_codebook(bundle, context, state, selections) -> None:
+    page = CodebooksPage(state, context)
+    page.front.view.param.update(codes="16", way="gradients", code_map="16")
+    page.unfolded = "curves"
     query = link_query(state, "codebooks", selections)
     asked = dict(parse_qsl(query, keep_blank_values=True))
     assert [asked[word] for word in ("k", "codebook", "map", "unfolded")] == [
@@ -158,11 +162,16 @@ def test_a_link_reopens_a_codebook(bundle, state, selections) -> None:
     ]  # fmt: skip
     fresh = ExplorerState(bundle)
     assert restore(fresh, asked, selections) == []
+    again = CodebooksPage(fresh, context)
+    view = again.front.view
+    assert (view.codes, view.way, view.code_map, again.unfolded) == (
+        "16", "gradients", "16", "curves",
+    )  # fmt: skip
     assert link_query(fresh, "codebooks", selections) == query
-    (complaint,) = restore(fresh, {"k": "77"}, selections)
+    fresh.page_words = {"k": "77"}
+    (complaint,) = follow(fresh, view, CODEBOOK_WORDS)
     assert "77" in complaint
-    assert fresh.codes == "16"
-    assert "codebook=" not in link_query(state, "clusters", selections)
+    assert view.codes == "16"
 
 
 @given(words=st.dictionaries(st.sampled_from(WORDS), st.text(max_size=60)))

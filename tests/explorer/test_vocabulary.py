@@ -143,14 +143,14 @@ def test_a_code_shows_where_it_appears(page, bundle):
     page.grid._handle_msg({"tile": 5})
     assert "Code 5 of 16" in page.heading.object
     codes = bundle.codes(page.model)
-    rows = [tile[0] for tile in page.users.tiles]
+    rows = [tile["id"] for tile in page.users.rows[0]["tiles"]]
     assert all((codes[row] == 5).any() for row in rows)
     assert page.code_map.codes == codes[rows[0]].ravel().tolist()
 
 
 def test_a_click_on_a_galaxy_lays_its_code_map(page, state, bundle):
-    row = page.users.tiles[3][0]
-    page.users._handle_msg({"focus": row})
+    row = page.users.rows[0]["tiles"][3]["id"]
+    page.users._handle_msg({"tile": row})
     assert state.focus == row
     assert page.code_map.codes == bundle.codes(page.model)[row].ravel().tolist()
     assert page.code_map.side == 8

@@ -31,7 +31,7 @@ class BrushFrame {
     this.title = element("span", "brush-title", data.title)
     this.unit = element("span", "brush-unit", data.unit)
     this.times = element("span", "brush-times")
-    this.off = element("button", "brush-off", "×")
+    this.off = element("button", "icon-button brush-off", "×")
     this.off.addEventListener("click", () => off(this.on))
     head.append(this.title, this.unit, this.times, this.off)
     this.node.append(head)

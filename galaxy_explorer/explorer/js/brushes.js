@@ -50,7 +50,7 @@ class Reporter {
 
 function makeBar(model) {
   const bar = element("div", "brushes-bar")
-  const fold = element("button", "brushes-fold", "▾")
+  const fold = element("button", "icon-button brushes-fold", "▾")
   const counted = element("span", "brushes-counted")
   const count = element("span")
   counted.append(count, element("span", "wide", " galaxies"))

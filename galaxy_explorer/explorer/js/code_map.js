@@ -1,10 +1,9 @@
 // A galaxy with its code map laid over it: each cell has the colour and the number of its code.
 
 export function render({model}) {
-  const picture = {}
   const root = element("figure", "code-map")
-  const stage = element("div", "code-map-stage")
-  const image = element("img", "code-map-image")
+  const stage = element("div", "picture")
+  const image = element("img", "picture")
   const grid = element("div", "code-map-grid")
   grid.setAttribute("role", "group")
   const caption = element("figcaption", "")
@@ -28,9 +27,9 @@ export function render({model}) {
   }
   const fade = () => grid.style.setProperty("--opacity", model.opacity)
 
-  const draw = () => {
-    image.src = sheetAddress(picture, model.picture, model.picture_format) || ""
-    image.hidden = !model.picture
+  const draw = (address) => {
+    image.src = address || ""
+    image.hidden = !address
     image.alt = model.words
     grid.setAttribute("aria-label", `Code map of ${model.words}`)
     grid.style.gridTemplateColumns = `repeat(${model.side}, 1fr)`
@@ -38,7 +37,6 @@ export function render({model}) {
     grid.replaceChildren(...model.codes.map(makeCell))
     for (const [place, cell] of [...grid.children].entries()) cell.tabIndex = place ? -1 : 0
     caption.textContent = model.caption
-    letGo(picture)
     mark()
     fade()
     root.dataset.cells = model.codes.length
@@ -49,9 +47,8 @@ export function render({model}) {
     if (cell) model.send_msg({code: Number(cell.dataset.code)})
   })
   grid.addEventListener("keydown", (event) => moveInside(event, [...grid.children]))
-  drawOnChange(model, ["picture", "codes", "colours", "side", "words", "caption"], draw)
   model.on("chosen", mark)
   model.on("opacity", fade)
-  draw()
+  drawPictures(model, root, ["picture"], ["codes", "colours", "side", "words", "caption"], draw)
   return root
 }

@@ -53,8 +53,8 @@ function makeSlider(choose) {
 // The lines of pictures: the original, else what the fewest codes draw; then by each code map that is
 // shown what is drawn and what is lost.
 function picturesOf(model, steps, here, views) {
-  const linesOf = (view) => model.lines.filter((line) => view.model && line.model === view.model)
-  const original = model.lines.find((line) => !line.model)
+  const linesOf = (view) => model.rows.filter((line) => view.model && line.model === view.model)
+  const original = model.rows.find((line) => !line.model)
   const first = steps.find((step) => step.views[0].model)
   const found = []
   if (original) found.push({words: "Original", line: original})
@@ -64,7 +64,7 @@ function picturesOf(model, steps, here, views) {
     const [line, lost] = linesOf(view)
     const absent = line ? "" : ": not in this bundle"
     found.push({words: `${size}${steps[here].codes} codes${absent}`, line, now: true})
-    if (original && line) found.push({words: "what is lost", note: lost.note, line: lost})
+    if (original && line) found.push({words: "what is lost", note: lost.notes[0], line: lost})
   })
   return found
 }
@@ -76,21 +76,22 @@ function drawGalaxies(box, model, rows, address) {
     if (row.note) label.append(element("small", "soft", row.note))
     names.append(label)
   }
-  const count = model.galaxies.length
-  const columns = model.galaxies.map((galaxy, place) => {
+  const columns = model.columns.map((galaxy, place) => {
     const button = element("button", "codes-galaxy")
     button.ariaLabel = `${galaxy.words}: ${rows.map((row) => row.words).join(", ")}`
     button.title = galaxy.words
     for (const {line} of rows) {
-      const tile = element("span", line ? "codes-tile" : "codes-tile missing")
-      if (line) showTile(tile, address, line.first + place, model.sheet_columns, model.sheet_rows)
+      const tile = element("span", line ? "picture codes-tile" : "picture codes-tile missing")
+      if (line) {
+        showTile(tile, address, line.tiles[place].place, model.sheet_columns, model.sheet_rows)
+      }
       button.append(tile)
     }
-    button.append(element("span", "codes-name", galaxy.name), element("span", "soft", galaxy.type))
-    button.addEventListener("click", () => model.send_msg({focus: galaxy.row}))
+    button.append(element("span", "codes-name", galaxy.name), element("span", "soft", galaxy.note))
+    button.addEventListener("click", () => model.send_msg({tile: galaxy.id}))
     return button
   })
-  box.style.setProperty("--galaxies", count || 1)
+  box.style.setProperty("--galaxies", columns.length || 1)
   box.replaceChildren(names, ...columns)
 }
 
@@ -177,7 +178,6 @@ function stepsOf(model) {
 }
 
 export function render({model}) {
-  const sheet = {}
   let address = null
   const parts = makeParts(model)
   const {root} = parts
@@ -221,25 +221,16 @@ export function render({model}) {
     show()
   }
 
-  let turn = 0
-  const draw = async () => {
-    const mine = ++turn
-    const next = sheetAddress(sheet, model.sheet, model.sheet_format)
-    await decoded(next)
-    if (mine !== turn) return
+  const draw = (next) => {
     address = next
     parts.heading.textContent = model.heading
     parts.clear.hidden = !model.selected
     show()
-    letGo(sheet)
-    root.dataset.galaxies = model.galaxies.length
-    tellPainted(root, model)
+    root.dataset.galaxies = model.columns.length
   }
-  drawOnChange(model, ["sheet", "galaxies", "lines", "heading", "stamp", "selected"], draw)
   model.on(["codes", "code_map", "picked"], show)
   model.on("way", chooseWay)
-  freeWhenRemoved(model, sheet)
   chooseWay()
-  draw()
+  drawPictures(model, root, ["sheet"], ["columns", "rows", "heading", "stamp", "selected"], draw)
   return root
 }

@@ -27,7 +27,7 @@ export function render({model}) {
         field.rows = rows
         field.value = text.replaceAll("{page}", page)
         field.addEventListener("focus", () => field.select())
-        const button = element("button", "copy-button", "Copy")
+        const button = element("button", "plain-button", "Copy")
         button.setAttribute("aria-label", `Copy: ${label}`)
         button.addEventListener("click", (event) => {
           event.preventDefault()

@@ -8,7 +8,7 @@ export function render({model}) {
   const tabs = element("div", "drawer-tabs")
   tabs.setAttribute("role", "tablist")
   tabs.setAttribute("aria-label", "Drawer")
-  const fold = element("button", "drawer-fold")
+  const fold = element("button", "icon-button drawer-fold")
   const narrow = matchMedia("(max-width: 700px)")
   const isFolded = () => model.mode === "closed" || (model.mode === "auto" && narrow.matches)
   fold.addEventListener("click", () => model.send_msg({drawer: isFolded() ? "open" : "closed"}))

@@ -35,7 +35,7 @@ function kindButtons(model, box, choose) {
 // The large picture: `show(kind)`; the other kinds are fetched too, so that they are there to blink.
 function largePicture(model, root) {
   const frame = element("figure", "galaxy-frame")
-  const image = element("img", "galaxy-picture")
+  const image = element("img", "picture")
   const caption = element("figcaption", "")
   frame.append(image, caption)
   image.addEventListener("error", () => {

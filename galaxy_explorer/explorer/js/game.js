@@ -11,7 +11,7 @@ function makeGame() {
   where.setAttribute("role", "status")
   const pair = element("div", "game-pair")
   const sides = ["left", "right"].map((side) => {
-    const one = element("button", "game-picture")
+    const one = element("button", "picture")
     one.dataset.side = side
     one.setAttribute("aria-label", `The ${side} galaxy is real`)
     return one
@@ -30,7 +30,7 @@ function makeReview(model, showPicture) {
     const one = element("figure", told ? "game-told" : "game-fooled")
     const pictures = [0, 1].map((place) => {
       const real = (place === 0) === realLeft
-      const picture = element("div", "game-small")
+      const picture = element("div", "picture")
       picture.setAttribute("role", "img")
       picture.setAttribute("aria-label", real ? `Real galaxy ${name}` : "Synthetic galaxy")
       showPicture(picture, 2 * number + place)
@@ -77,7 +77,6 @@ function makeLook(model, parts, here) {
 }
 
 export function render({model}) {
-  const holder = {}
   const parts = makeGame()
   const {root, start, sides} = parts
   const here = {address: null, answers: []}
@@ -88,25 +87,16 @@ export function render({model}) {
     if (here.answers.length === model.count) model.send_msg({answers: here.answers})
     look()
   }
-  let turn = 0
-  const draw = async () => {
-    const mine = ++turn
-    const next = sheetAddress(holder, model.sheet, model.sheet_format)
-    await decoded(next)
-    if (mine !== turn) return
-    here.address = next
+  const draw = (address) => {
+    here.address = address
     here.answers = []
     look()
-    letGo(holder)
-    if (next) root.focus({preventScroll: true})
-    tellPainted(root, model)
+    if (address) root.focus({preventScroll: true})
   }
   start.addEventListener("click", () => model.send_msg({begin: true}))
   for (const one of sides) one.addEventListener("click", () => answer(one.dataset.side))
   root.addEventListener("keydown", (event) => keyPressed(event, answer))
-  drawOnChange(model, ["sheet", "count", "stamp"], draw)
   drawOnChange(model, ["playing", "heading", "truth", "words"], look)
-  freeWhenRemoved(model, holder)
-  draw()
+  drawPictures(model, root, ["sheet"], ["count", "stamp"], draw)
   return root
 }

@@ -50,18 +50,6 @@ function drawOnChange(model, names, draw) {
   })
 }
 
-// A sheet of pictures as the address of a blob; former ones wait for `letGo`.
-function sheetAddress(holder, bytes, format) {
-  holder.stale = [...(holder.stale || []), holder.address].filter(Boolean)
-  holder.address = bytes ? URL.createObjectURL(new Blob([bytes], {type: format})) : null
-  return holder.address
-}
-
-function letGo(holder) {
-  for (const address of holder.stale || []) URL.revokeObjectURL(address)
-  holder.stale = []
-}
-
 // Shows tile number `place` of a sheet with `columns` x `rows` tiles as the background of a node.
 function showTile(node, sheet, place, columns, rows) {
   const x = place % columns
@@ -81,22 +69,39 @@ async function decoded(address) {
   await Promise.race([image.decode().catch(() => undefined), late])
 }
 
-// Says which drawing is on the screen, once it has been painted.
-function tellPainted(node, model) {
-  if (!model.stamp) return
-  requestAnimationFrame(() => {
-    node.dataset.painted = model.stamp
-  })
-}
-
-// Frees the sheets of a component that is taken off the page.
-function freeWhenRemoved(model, ...holders) {
-  model.on("remove", () => {
-    for (const holder of holders) {
-      sheetAddress(holder, null)
-      letGo(holder)
+// Draws now, and whenever one of `names` or of the pictures (properties that hold files) has changed:
+// `draw` gets the addresses of the pictures, once the browser holds the pixels. Pictures that are no
+// longer shown are freed; `root` says which drawing is on the screen, once it has been painted.
+function drawPictures(model, root, pictures, names, draw) {
+  let shown = []
+  let turn = 0
+  const free = (addresses) => {
+    for (const address of addresses) if (address) URL.revokeObjectURL(address)
+  }
+  const redraw = async () => {
+    const mine = ++turn
+    const addresses = pictures.map(
+      (name) => model[name] && URL.createObjectURL(new Blob([model[name]])),
+    )
+    await Promise.all(addresses.map(decoded))
+    if (mine !== turn) {
+      free(addresses)
+      return
     }
+    draw(...addresses)
+    free(shown)
+    shown = addresses
+    if (!model.stamp) return
+    requestAnimationFrame(() => {
+      root.dataset.painted = model.stamp
+    })
+  }
+  drawOnChange(model, [...pictures, ...names], redraw)
+  model.on("remove", () => {
+    turn++
+    free(shown)
   })
+  redraw()
 }
 
 // Rows by a value of each, a number or a text; rows without one come last. By null: as they are.

@@ -24,7 +24,7 @@ function makeNameForm() {
   field.setAttribute("aria-label", "Your name")
   field.maxLength = 60
   field.placeholder = "Your name"
-  const start = element("button", "desk-button", "Start labelling")
+  const start = element("button", "plain-button", "Start labelling")
   const error = alertLine()
   const words = element("label", "", "Who labels? Each name has a layer of labels of its own.")
   form.append(words, field, start, error)
@@ -35,7 +35,7 @@ function makeBar() {
   const bar = element("div", "desk-bar")
   const place = element("span", "desk-place")
   const name = element("span", "desk-who")
-  const leave = element("button", "desk-button small", "change name")
+  const leave = element("button", "plain-button small", "change name")
   const badge = element("span", "desk-badge")
   badge.setAttribute("role", "status")
   bar.append(place, name, leave, badge)
@@ -45,7 +45,7 @@ function makeBar() {
 function makeStage() {
   const stage = element("div", "desk-stage")
   const frame = element("figure", "desk-frame")
-  const picture = element("img", "desk-picture")
+  const picture = element("img", "picture")
   const origin = element("figcaption", "desk-words")
   frame.append(picture, origin)
   const side = element("div", "desk-side")

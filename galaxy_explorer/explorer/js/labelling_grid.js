@@ -7,7 +7,7 @@ function makeGrid() {
   const tiles = element("div", "desk-tiles")
   tiles.setAttribute("role", "group")
   tiles.setAttribute("aria-label", "Galaxies of this grid")
-  const accept = element("button", "desk-button desk-accept")
+  const accept = element("button", "plain-button desk-accept")
   return {tiles, accept}
 }
 
@@ -154,7 +154,7 @@ class Grid {
   makeTile(item, first) {
     const made = element("button", "desk-tile")
     made.tabIndex = first ? 0 : -1
-    const picture = element("img")
+    const picture = element("img", "picture")
     picture.alt = ""
     picture.setAttribute("aria-hidden", "true") // the button says what it is
     made.append(picture, element("span", "desk-said"))

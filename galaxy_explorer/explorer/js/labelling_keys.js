@@ -36,7 +36,7 @@ function collision(keys, label, key) {
 }
 
 function button(sign, words, action) {
-  const made = element("button", "desk-button", sign)
+  const made = element("button", "plain-button", sign)
   made.title = words
   made.setAttribute("aria-label", words)
   made.addEventListener("click", () => {
@@ -70,13 +70,13 @@ class KeyHelp {
     }
     for (const term of this.model.terms) {
       const line = element("dd", "", `${term.words} `)
-      const change = element("button", "desk-button small", "change")
+      const change = element("button", "plain-button small", "change")
       change.setAttribute("aria-label", `Change the key of ${term.words}`)
       change.addEventListener("click", () => this.listen(term, change))
       line.append(change)
       list.append(element("dt", "", keys[term.label]), line)
     }
-    const close = element("button", "desk-button", "Close")
+    const close = element("button", "plain-button", "Close")
     close.addEventListener("click", () => this.dialog.close())
     this.dialog.replaceChildren(element("h2", "", "Keys"), list, this.refusal, close)
   }

@@ -17,7 +17,7 @@ function headLine(model) {
 }
 
 function syntheticTile(words, line) {
-  const tile = element("div", "ladder-tile")
+  const tile = element("div", "picture ladder-tile")
   tile.setAttribute("aria-label", `Synthetic galaxy of type ${words}, ${line.note}`)
   tile.setAttribute("role", "img")
   tile.classList.add("synthetic")
@@ -27,7 +27,7 @@ function syntheticTile(words, line) {
 
 function realTile(model, words, place) {
   const name = model.real_names[place]
-  const tile = element("button", "ladder-tile")
+  const tile = element("button", "picture ladder-tile")
   tile.setAttribute("aria-label", `Real galaxy of type ${words}: ${name || "none"}`)
   tile.title = name || ""
   tile.disabled = !name
@@ -39,7 +39,7 @@ function bodyLine(model, line, sheet, lines) {
   const row = element("tr")
   const label = element("th", "", line.label)
   label.scope = "row"
-  label.append(element("div", "strip-note", line.note))
+  label.append(element("div", "row-notes", line.note))
   row.append(
     label,
     ...model.columns.map(({words}, column) => {
@@ -57,23 +57,13 @@ function bodyLine(model, line, sheet, lines) {
 }
 
 export function render({model}) {
-  const made = {}
-  const real = {}
   const table = element("table", "ladder")
   const caption = element("caption")
   const head = element("thead")
   const body = element("tbody")
   table.append(caption, head, body)
 
-  let turn = 0
-  const draw = async () => {
-    const mine = ++turn
-    const sheets = [
-      sheetAddress(made, model.sheet, model.sheet_format),
-      sheetAddress(real, model.real_sheet, model.sheet_format),
-    ]
-    await Promise.all(sheets.map(decoded))
-    if (mine !== turn) return
+  const draw = (...sheets) => {
     const count = (synthetic) => model.lines.filter((one) => one.synthetic === synthetic).length
     caption.textContent = model.heading
     head.replaceChildren(headLine(model))
@@ -82,13 +72,9 @@ export function render({model}) {
         bodyLine(model, line, sheets[line.synthetic ? 0 : 1], Math.max(1, count(line.synthetic))),
       ),
     )
-    letGo(made)
-    letGo(real)
     table.dataset.ready = model.ready
-    tellPainted(table, model)
   }
-  drawOnChange(model, ["sheet", "real_sheet", "columns", "lines", "heading", "stamp"], draw)
-  freeWhenRemoved(model, made, real)
-  draw()
+  const names = ["columns", "lines", "heading", "stamp"]
+  drawPictures(model, table, ["sheet", "real_sheet"], names, draw)
   return table
 }

@@ -7,7 +7,7 @@ function makeMorph() {
   const root = element("section", "morph")
   root.setAttribute("aria-label", "One synthetic galaxy, from type to type")
   const original = element("figure", "morph-original")
-  const stage = element("div", "morph-stage synthetic")
+  const stage = element("div", "picture morph-stage synthetic")
   stage.setAttribute("role", "img")
   stage.append(element("span", "synthetic-mark", "SYNTHETIC"))
   const panel = element("div", "morph-panel")
@@ -63,7 +63,7 @@ function makeFilm(model, showFrame, choose) {
     .map((value, place) => [value, place])
     .filter(([value]) => Number.isInteger(value))
   return whole.map(([value, place], number) => {
-    const one = element("button", "morph-frame")
+    const one = element("button", "picture morph-frame")
     one.dataset.place = place
     one.setAttribute("aria-label", `${model.label} ${String(value).replace("-", "−")}`)
     one.style.setProperty("--chip", model.colours[number] || "var(--line)")
@@ -79,7 +79,7 @@ function showOriginal(model, figure, address) {
   figure.hidden = !model.original_words
   figure.replaceChildren()
   if (figure.hidden) return
-  const picture = element("img")
+  const picture = element("img", "picture")
   picture.src = address || ""
   picture.alt = model.original_words
   figure.append(picture, element("span", "real-mark", "REAL"))
@@ -118,8 +118,6 @@ function stand(model, {slider, free}) {
 }
 
 export function render({model}) {
-  const holder = {}
-  const kept = {}
   const parts = makeMorph()
   const {root, stage, free, slider, film} = parts
   const here = {address: null, moved: false}
@@ -144,23 +142,13 @@ export function render({model}) {
     stand(model, parts)
     look()
   }
-  let turn = 0
-  const draw = async () => {
-    const mine = ++turn
-    const next = sheetAddress(holder, model.sheet, model.sheet_format)
-    await decoded(next)
-    if (mine !== turn) return
-    here.address = next
+  const draw = (sheet, original) => {
+    here.address = sheet
     parts.words.textContent = model.heading
-    stage.classList.toggle("blank", !next)
+    stage.classList.toggle("blank", !sheet)
     film.replaceChildren(...makeFilm(model, here.showFrame, choose))
     look()
-    letGo(holder)
-    tellPainted(root, model)
-  }
-  const dress = () => {
-    showOriginal(model, parts.original, sheetAddress(kept, model.original, model.sheet_format))
-    letGo(kept)
+    showOriginal(model, parts.original, original)
   }
   slider.addEventListener("input", () => {
     rest()
@@ -172,12 +160,9 @@ export function render({model}) {
     model.send_msg({value: model.value === null ? model.rest : null})
   })
   drawOnChange(model, ["value", "refusals", "rest", "values", "label", "colours"], settle)
-  drawOnChange(model, ["sheet", "values", "words", "heading", "stamp"], draw)
-  drawOnChange(model, ["original", "original_words"], dress)
   model.on("remove", rest)
-  freeWhenRemoved(model, holder, kept)
   settle()
-  dress()
-  draw()
+  const names = ["original_words", "values", "words", "heading", "stamp"]
+  drawPictures(model, root, ["sheet", "original"], names, draw)
   return root
 }

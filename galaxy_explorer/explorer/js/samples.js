@@ -3,11 +3,11 @@
 
 function makeCard(model) {
   const card = element("div", "sample")
-  const picture = element("button", "sample-picture synthetic")
+  const picture = element("button", "picture sample-picture synthetic")
   picture.append(element("span", "synthetic-mark", "SYNTHETIC"))
   picture.addEventListener("click", () => model.send_msg({sample: Number(card.dataset.place)}))
   const side = element("div", "sample-side")
-  const nearest = element("button", "sample-real")
+  const nearest = element("button", "picture sample-real")
   nearest.setAttribute("aria-label", "Nearest real galaxy: not looked for yet")
   nearest.append(element("span", "real-mark", "REAL"))
   nearest.addEventListener("click", () => model.send_msg({focus: Number(card.dataset.row)}))
@@ -38,22 +38,14 @@ function fillCard(model, card, place, count) {
 }
 
 export function render({model}) {
-  const made = {}
-  const real = {}
   const root = element("section", "samples")
   root.setAttribute("aria-label", "Synthetic galaxies")
   const heading = element("p", "samples-heading")
   const grid = element("div", "samples-grid")
   root.append(heading, grid)
 
-  let turn = 0
-  const draw = async () => {
-    const mine = ++turn
+  const draw = (sheet, reals) => {
     const count = model.count
-    const sheet = sheetAddress(made, model.sheet, model.sheet_format)
-    const reals = sheetAddress(real, model.real_sheet, model.sheet_format)
-    await Promise.all([decoded(sheet), decoded(reals)])
-    if (mine !== turn) return
     while (grid.children.length < count) grid.append(makeCard(model))
     while (grid.children.length > count) grid.lastChild.remove()
     const lines = Math.max(1, Math.ceil(count / model.sheet_columns))
@@ -64,21 +56,13 @@ export function render({model}) {
       showTile(card.firstChild, sheet, place, model.sheet_columns, lines)
       showTile(card.lastChild.firstChild, reals, place, model.sheet_columns, lines)
     })
-    letGo(made)
-    letGo(real)
     heading.textContent = model.heading
     root.dataset.compared = model.cards.length
     root.dataset.words = model.words
     root.classList.toggle("twins", model.twins)
     root.classList.toggle("pending", model.pending)
-    tellPainted(root, model)
   }
-  drawOnChange(
-    model,
-    ["sheet", "real_sheet", "cards", "count", "heading", "words", "chosen", "stamp", "pending"],
-    draw,
-  )
-  freeWhenRemoved(model, made, real)
-  draw()
+  const names = ["cards", "count", "heading", "words", "chosen", "stamp", "pending"]
+  drawPictures(model, root, ["sheet", "real_sheet"], names, draw)
   return root
 }

@@ -35,10 +35,11 @@ function makeHeading(row) {
 function makeTile(view, tile, address) {
   const button = element("button", "tile")
   button.dataset.tile = tile.id
-  button.title = tile.words
   button.setAttribute("aria-label", `${view.pictures_words || ""} ${tile.words}`.trim())
-  const picture = element("span", `tile-picture ${view.framed ? "middle" : ""}`)
+  button.dataset.words = tile.words
+  const picture = element("span", `picture ${view.framed ? "middle" : ""}`)
   showTile(picture, address, tile.place, view.sheet_columns, view.sheet_rows)
+  if (tile.note) picture.append(element("span", "tile-note", tile.note))
   button.append(picture)
   if (tile.colour) {
     const bar = element("span", "tile-bar")
@@ -93,24 +94,98 @@ function makeRow(view, row, address) {
   return box
 }
 
-// The sheet of a model: `look` gives what is shown of it, whenever one of `names` has changed;
-// `report` gets {tile: number} or {row: number, add: whether shift is held}; `marks` names the lists
-// of the numbers of tiles and rows that are marked.
-function tileSheet(model, names, look, report, marks = {}) {
-  const sheet = {}
-  const root = element("section", "tile-sheet")
+// Buttons that turn the pages of a sheet which has several; keys press them, too.
+function addPager(model, root, bar) {
+  const pager = element("div", "gallery-pager")
+  const where = element("span", "gallery-where")
+  const turns = [
+    ["«", "First page (Home)", () => 0],
+    ["‹", "Page back (Page Up)", () => Math.max(0, model.page - 1)],
+    ["›", "Page on (Page Down)", () => Math.min(model.pages - 1, model.page + 1)],
+    ["»", "Last page (End)", () => model.pages - 1],
+  ].map(([sign, words, target]) => {
+    const button = element("button", "gallery-turn", sign)
+    button.title = button.ariaLabel = words
+    button.addEventListener("click", () => model.send_msg({page: target()}))
+    return {button, target}
+  })
+  const [first, back, on, last] = turns.map(({button}) => button)
+  pager.append(first, back, where, on, last)
+  bar.append(pager)
+  root.addEventListener("keydown", (event) => {
+    const pressed = {Home: first, PageUp: back, PageDown: on, End: last}[event.key]
+    if (!pressed || pager.hidden) return
+    event.preventDefault()
+    pressed.click()
+  })
+  return () => {
+    pager.hidden = !(model.pages > 1)
+    where.textContent = `page ${model.page + 1} of ${model.pages}`
+    for (const {button, target} of turns) button.disabled = target() === model.page
+    root.dataset.page = model.page
+  }
+}
+
+// The words of the tile that is pointed at or has the keyboard, below it, inside the sheet's own box.
+function addCaption(root, body) {
+  const caption = element("div", "tile-caption")
+  caption.setAttribute("role", "tooltip")
+  root.append(caption)
+  const hide = () => {
+    caption.hidden = true
+  }
+  const tell = ({target}) => {
+    const tile = target.closest(".tile")
+    caption.hidden = !tile
+    if (!tile) return
+    caption.textContent = tile.dataset.words
+    const [box, at] = [root, tile].map((node) => node.getBoundingClientRect())
+    const half = caption.offsetWidth / 2
+    const middle = at.left - box.left + at.width / 2
+    caption.style.left = `${Math.min(Math.max(middle, half), box.width - half)}px`
+    caption.style.top = `${at.bottom - box.top + 4}px`
+  }
+  for (const name of ["mouseover", "focusin"]) body.addEventListener(name, tell)
+  for (const name of ["mouseleave", "focusout"]) body.addEventListener(name, hide)
+  hide()
+  return hide
+}
+
+const KINDS = ["tile", "row"]
+
+function buttonsOf(body, kind) {
+  return [...body.querySelectorAll(`button[data-${kind}]`)]
+}
+
+// Replaces what is shown; the keyboard stays at the tile or row of the same number, else place.
+function keepFocus(body, replace) {
+  const active = body.getRootNode().activeElement
+  const kind = KINDS.find((one) => buttonsOf(body, one).includes(active))
+  const place = kind ? buttonsOf(body, kind).indexOf(active) : 0
+  replace()
+  if (!kind) return
+  const all = buttonsOf(body, kind)
+  const same = all.find((one) => one.dataset[kind] === active.dataset[kind])
+  const next = same || all[Math.min(place, all.length - 1)]
+  next?.focus()
+}
+
+export function render({model}) {
+  const root = element("section", `tile-sheet ${model.kind}`)
+  const bar = element("div", "gallery-bar")
   const heading = element("div", "gallery-heading")
   heading.setAttribute("aria-live", "polite")
+  bar.append(heading)
   const body = element("div", "tile-body")
   body.setAttribute("role", "group")
-  root.append(heading, body)
-  const kinds = ["tile", "row"]
-  const buttons = (kind) => [...body.querySelectorAll(`button[data-${kind}]`)]
+  root.append(bar, body)
+  const tellPage = addPager(model, root, bar)
+  const hideCaption = addCaption(root, body)
 
   const mark = () => {
-    for (const kind of kinds) {
-      const all = buttons(kind)
-      const numbers = marks[kind] ? model[marks[kind]] : []
+    for (const kind of KINDS) {
+      const all = buttonsOf(body, kind)
+      const numbers = kind === "tile" ? model.chosen : model.chosen_rows
       const chosen = all.filter((one) => numbers.includes(Number(one.dataset[kind])))
       for (const one of all) {
         one.setAttribute("aria-pressed", chosen.includes(one))
@@ -119,47 +194,37 @@ function tileSheet(model, names, look, report, marks = {}) {
     }
   }
 
-  let turn = 0
-  const draw = async () => {
-    const mine = ++turn
-    const address = sheetAddress(sheet, model.sheet, model.sheet_format)
-    await decoded(address)
-    if (mine !== turn) return
-    const view = look()
-    const held = {...body.getRootNode().activeElement?.dataset}
-    body.setAttribute("aria-label", view.label)
-    root.style.setProperty("--tile", `${view.tile_width}px`)
-    root.style.setProperty("--row", `${view.row_width}px`)
-    body.className = `tile-body ${view.row_width ? "beside" : ""}`
-    body.replaceChildren(
-      ...(view.columns.length
-        ? [makeTable(view, address)]
-        : view.rows.map((row) => makeRow(view, row, address))),
-    )
-    heading.textContent = view.heading
-    heading.hidden = !view.heading
-    root.dataset.columns = view.columns.length
-    mark()
-    for (const kind of kinds) {
-      if (held[kind] !== undefined) body.querySelector(`[data-${kind}="${held[kind]}"]`)?.focus()
-    }
-    letGo(sheet)
-    tellPainted(root, model)
+  const draw = (address) => {
+    body.setAttribute("aria-label", model.label)
+    root.style.setProperty("--tile", `${model.tile_width}px`)
+    root.style.setProperty("--row", `${model.row_width}px`)
+    body.className = `tile-body ${model.row_width ? "beside" : ""}`
+    const parts = model.columns.length
+      ? [makeTable(model, address)]
+      : model.rows.map((row) => makeRow(model, row, address))
+    keepFocus(body, () => {
+      body.replaceChildren(...parts)
+      mark()
+    })
+    heading.textContent = model.heading
+    bar.hidden = !model.heading && model.pages < 2
+    root.dataset.columns = model.columns.length
+    tellPage()
+    hideCaption()
   }
 
   body.addEventListener("click", (event) => {
     const {tile, row} = event.target.closest("button")?.dataset || {}
-    if (tile !== undefined) report({tile: Number(tile)})
-    if (row !== undefined) report({row: Number(row), add: event.shiftKey})
+    if (tile !== undefined) model.send_msg({tile: Number(tile)})
+    if (row !== undefined) model.send_msg({row: Number(row), add: event.shiftKey})
   })
   body.addEventListener("keydown", (event) => {
-    for (const kind of kinds) {
-      if (moveInside(event, buttons(kind))) return
+    for (const kind of KINDS) {
+      if (moveInside(event, buttonsOf(body, kind))) return
     }
   })
-  drawOnChange(model, ["sheet", "heading", "stamp", ...names], draw)
-  for (const name of Object.values(marks)) model.on(name, mark)
-  freeWhenRemoved(model, sheet)
-  draw()
+  model.on(["chosen", "chosen_rows"], mark)
+  const shape = ["columns", "rows", "label", "framed", "tile_width", "row_width", "page", "pages"]
+  drawPictures(model, root, ["sheet"], ["heading", "stamp", ...shape], draw)
   return root
 }

@@ -34,7 +34,7 @@ from galaxy_explorer.explorer.pictures.display import (
 from galaxy_explorer.explorer.plots.clusterings import residual_pictures
 from galaxy_explorer.explorer.plots.models import mtf, radial_profiles
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.components import HtmlPane, PictureStrips
+from galaxy_explorer.explorer.widgets.components import HtmlPane, TileSheet, strip
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, keep_in_address
 from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.survey.store import Survey
@@ -247,7 +247,7 @@ class DeconvolutionPage(pn.viewable.Viewer):
         self.source = SceneSource(state.bundle, context.settings.survey)
         self.found = read_deconvolution(state.bundle)
         self.scenes: Scenes | None = None
-        self.table = PictureStrips(self.on_message)
+        self.table = TileSheet(self.on_message, kind="strips")
         self.profiles = FigurePane(min_height=300)
         self.words = HtmlPane("", stylesheets=[STYLES], margin=0, sizing_mode="stretch_width")
         self.task = LatestTask(self.prepare, self.fill)
@@ -292,7 +292,7 @@ class DeconvolutionPage(pn.viewable.Viewer):
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
-        row = message.get("focus")
+        row = message.get("tile")
         if isinstance(row, int) and self.scenes and 0 <= row < len(self.scenes.names):
             self.chosen = row
 
@@ -311,17 +311,20 @@ class DeconvolutionPage(pn.viewable.Viewer):
         self, rows: NDArray[np.int64], display: DisplaySettings
     ) -> tuple[Scenes, dict[str, Any]]:
         scenes = self.source.scenes(rows)
+        columns = [galaxy_values(place, name) for place, name in enumerate(scenes.names)]
         lines, sheets = [], []
         for place, kind in enumerate(k for k in NOTES if k in scenes.pictures):
-            lines.append(line_values(kind, place * len(rows), scenes))
+            figures = [(f"χ² {value:.2f}", False) for value in scenes.chi2.get(kind, ())]
+            title, first = kind.capitalize(), place * len(rows)
+            lines.append(strip(title, NOTES[kind], title, first, columns, figures=figures))
             drawn = scene_pictures(scenes, kind, display)
             sheets.append(with_bar(drawn, self.source.scale_arcsec) if not place else drawn)
         content = {
             "sheet": encode_sheet(np.concatenate(sheets), len(rows)),
             "sheet_columns": len(rows),
             "sheet_rows": len(lines),
-            "galaxies": [galaxy_values(place, name) for place, name in enumerate(scenes.names)],
-            "lines": lines,
+            "columns": columns,
+            "rows": lines,
             "heading": self._heading(),
         }
         return scenes, content
@@ -390,19 +393,10 @@ def scene_pictures(scenes: Scenes, kind: str, display: DisplaySettings) -> NDArr
     return render_stamps(scenes.pictures[kind], shown, limits(reference, shown))
 
 
-def line_values(kind: str, first: int, scenes: Scenes) -> dict[str, Any]:
-    """A line of pictures: what it is, and its figures."""
-    figures = [f"χ² {value:.2f}" for value in scenes.chi2.get(kind, ())]
-    return {
-        "label": kind.capitalize(), "note": NOTES[kind], "words": kind.capitalize(),
-        "pictures": True, "first": first, "figures": figures, "best": [False] * len(figures),
-    }  # fmt: skip
-
-
 def galaxy_values(place: int, name: str) -> dict[str, Any]:
     """A galaxy as the heading of a column."""
     short = name if len(name) <= 13 else f"…{name[-12:]}"
-    return {"row": place, "name": short, "type": "", "words": name}
+    return {"id": place, "name": short, "note": "", "words": name}
 
 
 def figures_html(found: DeconvolutionMeasures) -> Html:

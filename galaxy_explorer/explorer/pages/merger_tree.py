@@ -17,11 +17,10 @@ from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import panels
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.cluster_list import PANEL, card
-from galaxy_explorer.explorer.widgets.components import HtmlPane
+from galaxy_explorer.explorer.widgets.components import HtmlPane, TileSheet
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, keep_in_address, label_these
 from galaxy_explorer.explorer.widgets.figures import MergerTreeView
 from galaxy_explorer.explorer.widgets.gallery import Gallery
-from galaxy_explorer.explorer.widgets.tile_sheet import TileSheet
 from galaxy_explorer.explorer.wording import format_entry
 
 if TYPE_CHECKING:

@@ -55,7 +55,13 @@ from galaxy_explorer.explorer.search import (
     parse_position,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.components import CodeMap, DropZone, HtmlPane, PictureSheet
+from galaxy_explorer.explorer.widgets.components import (
+    CodeMap,
+    DropZone,
+    HtmlPane,
+    TileSheet,
+    galaxy_tiles,
+)
 from galaxy_explorer.explorer.widgets.controls import (
     SMALL,
     display_controls,
@@ -360,10 +366,12 @@ class MyGalaxyPage(pn.viewable.Viewer):
             "x", "y", source={"x": [], "y": []}, marker="star", size=18, color=SELECTION_COLOUR,
             line_color="#000000", name="mine",
         )  # fmt: skip
-        self.alike = PictureSheet(self.on_message, tile_width=84, heading="")
+        self.alike = TileSheet(
+            lambda message: state.focus_on(message.get("tile")), tile_width=84, kind="gallery"
+        )
         self.task = LatestTask(self.prepare, self.fill)
         self.results = self._results()
-        self.examples = PictureSheet(self.on_example, tile_width=190, visible=False)
+        self.examples = TileSheet(self.on_example, tile_width=190, visible=False)
         frames = pmui.Select(label="What is cut", options={**FRAMES, "Central pixels": ""}, **SMALL)
         size = whole_number("Pixels", *CENTRAL)
         size.visible = False
@@ -409,10 +417,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
 
     async def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
-        row = message.get("focus")
-        if isinstance(row, int) and 0 <= row < len(self.state.bundle):
-            self.state.focus = row
-        elif "size" in message:
+        if "size" in message:
             name, data = str(message.get("name"))[:MAX_NAME], message.get("data")
             if not isinstance(data, bytes) or len(data) > self.limit:
                 limit = self.limit // MEGABYTE
@@ -443,17 +448,16 @@ class MyGalaxyPage(pn.viewable.Viewer):
         sheet = encode_sheet(render_stamps(shown, DisplaySettings()), SHEET_COLUMNS)
         ttype = bundle.column("ttype")
         self.examples.param.update(
-            sheet=sheet, sheet_columns=SHEET_COLUMNS, heading=f"{EXAMPLES}{DRAWN * drawn}",
-            tiles=[
-                [row, kind, f"{kind}, {format_ttype(float(ttype[row]))}"]
-                for kind, row in found.items()
-            ],
-            visible=self.found is None,
+            sheet=sheet, heading=f"{EXAMPLES}{DRAWN * drawn}", visible=self.found is None,
+            **galaxy_tiles(
+                rows, found, SHEET_COLUMNS,
+                [f"{kind}, {format_ttype(float(ttype[row]))}" for kind, row in found.items()],
+            ),
         )  # fmt: skip
 
     async def on_example(self, message: dict[str, Any]) -> None:
         """Examine the example that was clicked."""
-        row = message.get("focus")
+        row = message.get("tile")
         if isinstance(row, int) and row in self._examples:
             picture = render_stamps(self._examples[row][None], DisplaySettings())[0]
             await self.take(str(self.state.bundle.column("galaxy_id")[row]), png(picture), row)
@@ -544,7 +548,7 @@ class MyGalaxyPage(pn.viewable.Viewer):
     def fill(self, content: dict[str, Any] | None) -> None:
         """Show what was made."""
         self.results.visible = content is not None
-        self.examples.visible = content is None and bool(self.examples.tiles)
+        self.examples.visible = content is None and bool(self.examples.rows)
         if content is None:
             return
         for name in ("shots", "words", "clusters", "measures"):
@@ -565,15 +569,16 @@ class MyGalaxyPage(pn.viewable.Viewer):
             {row: f"d {distance:.2f}" for row, distance in zip(rows.tolist(), far, strict=True)},
         )  # fmt: skip
         self.alike.param.update(
-            sheet=sheet, sheet_columns=SHEET_COLUMNS, stamp=self.task.number,
-            tiles=[[row, str(ids[row]), format_ttype(float(ttype[row]))] for row in rows.tolist()],
-            heading="Look-alikes, most alike first",
+            sheet=sheet, heading="Look-alikes, most alike first", stamp=self.task.number,
+            **galaxy_tiles(
+                rows, map(str, ids[rows]), SHEET_COLUMNS, map(format_ttype, ttype[rows].tolist())
+            ),
         )  # fmt: skip
 
     def _show_codes(self, seen: bytes, model: str, codes: np.ndarray) -> None:
         count = int(self.state.bundle.models[model].config["num_embeddings"])
         self.code_map.param.update(
-            picture=seen, picture_format="image/jpeg", side=len(codes),
+            picture=seen, side=len(codes),
             codes=codes.ravel().tolist(), colours=category_colours(count),
             words="my galaxy", caption="Code map: each cell has the colour and number of its code",
         )  # fmt: skip

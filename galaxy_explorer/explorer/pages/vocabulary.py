@@ -43,10 +43,9 @@ from galaxy_explorer.explorer.plots.figures import t_histogram
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, type_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import format_number
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
-from galaxy_explorer.explorer.widgets.components import CodeMap, HtmlPane, PictureSheet
+from galaxy_explorer.explorer.widgets.components import CodeMap, HtmlPane, TileSheet, galaxy_tiles
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, SOURCE_WORDS, keep_in_address
 from galaxy_explorer.explorer.widgets.figures import FigurePane
-from galaxy_explorer.explorer.widgets.tile_sheet import TileSheet
 from galaxy_explorer.explorer.wording import format_model, format_ttype
 from galaxy_explorer.models.registry import AUTOENCODERS
 
@@ -150,9 +149,9 @@ class VocabularyPage(pn.viewable.Viewer):
         asked = state.bundle.clusterings[state.clustering].model
         self.model = asked if asked in names else names[0]
         self.grid = TileSheet(
-            self._on_tile, sheet_columns=SHEET_COLUMNS, label="Codes of the codebook"
+            self._on_tile, sheet_columns=SHEET_COLUMNS, kind="codes", label="Codes of the codebook"
         )
-        self.users = PictureSheet(self.on_user, tile_width=84, heading="")
+        self.users = TileSheet(self.on_user, tile_width=84, kind="gallery")
         self.code_map = CodeMap(self._on_code, margin=0)
         self.heading = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
         self.histogram = FigurePane()
@@ -202,9 +201,7 @@ class VocabularyPage(pn.viewable.Viewer):
 
     def on_user(self, message: dict[str, Any]) -> None:
         """Bring the galaxy that was clicked into focus."""
-        row = message.get("focus")
-        if isinstance(row, int) and 0 <= row < len(self.state.bundle):
-            self.state.focus = row
+        self.state.focus_on(message.get("tile"))
 
     def _chosen(self, model: str, code: int) -> tuple[Codebook, int]:
         """The codebook, and the code that is chosen: the most used one if none is yet."""
@@ -229,7 +226,6 @@ class VocabularyPage(pn.viewable.Viewer):
         rendered = render_stamps(made, shown, limits(made, shown)[0])
         return {
             "sheet": encode_sheet(rendered, SHEET_COLUMNS, kind),
-            "sheet_format": f"image/{kind.lower()}",
             "sheet_rows": -(-len(codes) // SHEET_COLUMNS),
             "rows": [
                 {"tiles": [code_values(book, int(code), at) for at, code in enumerate(codes)]}
@@ -267,10 +263,7 @@ class VocabularyPage(pn.viewable.Viewer):
             "histogram": (book.use.histogram[code], int(book.use.no_t[code])),
             "users": {
                 "sheet": encode_sheet(marked(pictures, places, FRAME), 12) if len(rows) else None,
-                "tiles": [
-                    [int(row), self._format_user(int(row), int(here.sum()))]
-                    for row, here in zip(rows, places, strict=True)
-                ],
+                **galaxy_tiles(rows, map(self._format_user, rows, places.sum((1, 2))), 12),
                 "heading": "The galaxies that hold it in the most places, framed. "
                 "Click one to see its code map.",
             },
@@ -280,7 +273,7 @@ class VocabularyPage(pn.viewable.Viewer):
         """Show the chosen code."""
         self._show_types(*content["histogram"])
         self.heading.object = content["heading"]
-        self.users.param.update(**content["users"], sheet_columns=12, stamp=self.tasks[1].number)
+        self.users.param.update(**content["users"], stamp=self.tasks[1].number)
         self.grid.chosen, self.code_map.chosen = [content["code"]], content["code"]
 
     def _show_types(self, counts: NDArray[np.int64], no_t: int) -> None:

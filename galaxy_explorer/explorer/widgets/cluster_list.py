@@ -40,7 +40,7 @@ from galaxy_explorer.explorer.widgets.cluster_names import (
     name_cluster,
     shown_names,
 )
-from galaxy_explorer.explorer.widgets.components import HtmlPane
+from galaxy_explorer.explorer.widgets.components import HtmlPane, TileSheet
 from galaxy_explorer.explorer.widgets.controls import (
     COMPACT,
     Downloads,
@@ -48,7 +48,6 @@ from galaxy_explorer.explorer.widgets.controls import (
     clustering_select,
     label_these,
 )
-from galaxy_explorer.explorer.widgets.tile_sheet import TileSheet
 from galaxy_explorer.explorer.wording import format_ttype
 
 if TYPE_CHECKING:
@@ -131,7 +130,9 @@ class ClusterList(pn.viewable.Viewer):
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state, self.stamps = state, context.stamps
-        self.sheet = TileSheet(self.on_message, tile_width=TILE, sheet_columns=SHEET_COLUMNS)
+        self.sheet = TileSheet(
+            self.on_message, tile_width=TILE, sheet_columns=SHEET_COLUMNS, kind="clusters"
+        )
         self.task = LatestTask(self.prepare, self.fill, self._ready, shown=self.open)
         self.key, self.about, self.twice = (
             HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(2, 0))
@@ -202,8 +203,8 @@ class ClusterList(pn.viewable.Viewer):
             case {"row": int(cluster), "add": bool(add)}:
                 if 0 <= cluster < len(self._clustering.clusters):
                     self.choose(cluster, add=add)
-            case {"tile": int(row)} if 0 <= row < len(self.state.bundle):
-                self.state.focus = row
+            case {"tile": row}:
+                self.state.focus_on(row)
 
     def _appear(self, *_: param.parameterized.Event) -> None:
         self._named.clear()  # others may have named some meanwhile

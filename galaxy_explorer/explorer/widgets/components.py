@@ -7,8 +7,9 @@ is shown literally, but for what a template made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import panel as pn
@@ -19,7 +20,6 @@ from galaxy_explorer.explorer.assets import Html, asset
 
 STYLES = asset("components.css")
 CARD_STYLES = [asset("claims.css"), asset("intervals.css")]
-SHEET_FORMAT = "image/jpeg"
 
 
 def script(*names: str) -> str:
@@ -136,22 +136,65 @@ class DropZone(MessageComponent):
     _esm = script("drop_zone.js")
 
 
-class PictureSheet(MessageComponent):
-    """A page of pictures cut from one sheet image; reports {"focus": row} and {"page": number}."""
+class TileSheet(MessageComponent):
+    """Pictures cut from one sheet image, in rows, or as a table where columns have headings.
 
-    sheet = param.Bytes(default=None, doc="All pictures of the page as one image file.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
-    sheet_columns = param.Integer(default=12, doc="Pictures side by side in the sheet.")
-    tiles = param.List(default=[], doc="[row, caption, note on it] of each picture.")
-    tile_width = param.Integer(default=72, doc="Least width of a picture on the page (CSS pixels).")
-    pictures_words = param.String(default="Picture", doc="What the pictures are, for alt text.")
-    heading = param.String(default="Drawing …", doc="What is shown, in words.")
+    Reports {"tile": number}, {"row": number, "add": shift} and {"page": number}. rows: dicts.
+    "tiles": a list of dicts with "id", "words" (for those who point or listen), "place" in the
+    sheet and, where there is any, "note" (on the picture), "colour" (a bar below it) and "foot"
+    (pairs of a text and whether it stands out); None leaves a cell of a table empty. "title": the
+    heading, a button where there is an "id" and "words", with "colour" (a dot), "count", "bars" and
+    "tint" (a histogram of Hubble types), "notes" (lines), "unstable" (a dotted frame).
+    """
+
+    kind = param.String(default="", doc="What kind of sheet it is, for its looks.")
+    sheet = param.Bytes(default=None, doc="All pictures as one image file.")
+    sheet_columns = param.Integer(default=1, doc="Pictures side by side in the sheet.")
+    sheet_rows = param.Integer(default=1, doc="Rows of pictures in the sheet.")
+    columns = param.List(default=[], doc="name and note of each column; rows are then a table.")
+    rows = param.List(default=[], doc="Rows of tiles, from the top.")
+    tile_width = param.Integer(default=56, doc="Least width of a picture (CSS pixels).")
+    row_width = param.Integer(default=0, doc="Least width of rows side by side; 0: a line each.")
+    framed = param.Boolean(default=False, doc="Frame the middle ninth of each picture.")
+    chosen = param.List(default=[], doc="Numbers of the tiles that are marked.")
+    chosen_rows = param.List(default=[], doc="Numbers of the rows that are marked.")
+    label = param.String(default="Galaxies", doc="What the tiles are, for screen readers.")
+    pictures_words = param.String(default="", doc="What a picture is, before its words.")
+    heading = param.String(default="", doc="What is shown, in words.")
     page = param.Integer(default=0, doc="Page that is shown, from 0.")
     pages = param.Integer(default=1, doc="Number of pages.")
-    focus_row = param.Integer(default=-1, doc="Row whose picture is marked; -1: none.")
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
-    _esm = script("gallery.js")
+    _esm = script("bars.js", "tile_sheet.js")
+
+
+def galaxy_tiles(
+    rows: Iterable[int], words: Iterable[str], columns: int, notes: Iterable[str] = repeat("")
+) -> dict[str, Any]:
+    """What a sheet shows of galaxies, `columns` of which stand side by side in its picture."""
+    tiles = [
+        {"id": int(row), "place": place, "words": said, "note": note}
+        for place, (row, said, note) in enumerate(zip(rows, words, notes, strict=False))
+    ]
+    lines = max(1, -(-len(tiles) // columns))
+    return {"rows": [{"tiles": tiles}], "sheet_columns": columns, "sheet_rows": lines}
+
+
+def strip(
+    title: str, note: str, words: str, first: int, columns: list[dict[str, Any]], *,
+    figures: Sequence[tuple[str, bool]] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """A row of a table of pictures: one picture a galaxy, from place `first` of the sheet on.
+
+    columns: id, name and words of each galaxy; figures: what stands below, and whether it is best.
+    """
+    tiles: list[dict[str, Any]] = [
+        {"id": one["id"], "place": first + place, "words": f"{words} of {one['words']}"}
+        for place, one in enumerate(columns)
+    ]
+    for tile, figure in zip(tiles, figures, strict=False):
+        tile["foot"] = [figure]
+    return {"title": title, "notes": [note] if note else [], "tiles": tiles}
 
 
 class SmallMultiples(MessageComponent):
@@ -166,35 +209,20 @@ class SmallMultiples(MessageComponent):
     _esm = script("bars.js", "multiples.js")
 
 
-class PictureStrips(MessageComponent):
-    """Rows of pictures of the same galaxies from one sheet; reports {"focus": row}."""
-
-    sheet = param.Bytes(default=None, doc="All pictures as one image file.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
-    sheet_columns = param.Integer(default=1, doc="Pictures side by side in the sheet.")
-    sheet_rows = param.Integer(default=1, doc="Rows of pictures in the sheet.")
-    galaxies = param.List(default=[], doc="row, name, type and words of each column.")
-    lines = param.List(default=[], doc="label, note, first place, figures of each line.")
-    heading = param.String(default="Drawing …", doc="What is shown, in words.")
-    stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
-
-    _esm = script("bars.js", "tile_sheet.js", "strips.js")
-
-
-class CodebookSteps(PictureStrips):
+class CodebookSteps(TileSheet):
     """Codebooks from few codes to many: pictures, figures and flows of all of them, one is shown.
 
-    Reports {"focus": row}, {"link": [left, right]}, {"node": [side, band]}, {"movers": true} and
+    Reports {"tile": row}, {"link": [left, right]}, {"node": [side, band]}, {"movers": true} and
     {"clear": true}.
     """
 
     steps = param.List(default=[], doc="What `steps.step_values` gives, of each way and size.")
     dials = param.List(default=[], doc="name, question, explanation, ends of each dial.")
     ways = param.List(default=[], doc="What `steps.way_values` gives, of each way of learning.")
-    way = param.String(default="", doc="Way of learning that is shown.")
-    codes = param.String(default="", doc="Number of codes that is shown.")
+    way: Any = param.Selector(objects=[""], doc="Way of learning that is shown.")
+    codes: Any = param.Selector(objects=[""], doc="Number of codes that is shown.")
     sides = param.List(default=[], doc="Sides of the code map: the usual one, and a larger one.")
-    code_map = param.String(default="", doc="The larger side where both are shown.")
+    code_map: Any = param.Selector(objects=[""], doc="The larger side where both are shown.")
     picked = param.List(default=[], doc="Selected galaxies of each pair of bands; empty: none.")
     selected = param.Boolean(default=False, doc="Whether anything is selected.")
 
@@ -215,7 +243,6 @@ class CodeMap(MessageComponent):
     """A picture with a grid of codes over it; reports {"code": number}."""
 
     picture = param.Bytes(default=None, doc="The galaxy as an image file.")
-    picture_format = param.String(default="image/webp", doc="Media type of the picture.")
     codes = param.List(default=[], doc="Codes of the cells, line by line from the top.")
     colours = param.List(default=[], doc="Colour of each code of the codebook.")
     side = param.Integer(default=8, doc="Cells along a side.")
@@ -313,7 +340,6 @@ class SampleCards(_EmulatorComponent):
 
     sheet = param.Bytes(default=None, doc="All synthetic galaxies as one image file.")
     real_sheet = param.Bytes(default=None, doc="The real ones in the same order; None: not yet.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of both sheets.")
     sheet_columns = param.Integer(default=8, doc="Pictures side by side in a sheet.")
     count = param.Integer(default=0, doc="Number of synthetic galaxies.")
     cards = param.List(default=[], doc="row, words and lines of the real galaxy beside each.")
@@ -332,7 +358,6 @@ class LadderTable(_EmulatorComponent):
 
     sheet = param.Bytes(default=None, doc="All synthetic galaxies as one image file, by line.")
     real_sheet = param.Bytes(default=None, doc="All real galaxies as one image file, by line.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of both sheets.")
     columns = param.List(default=[], doc="words and colour of each type.")
     lines = param.List(default=[], doc="label, note, synthetic, first place of each line.")
     ready = param.Integer(default=0, doc="Number of synthetic galaxies that are there.")
@@ -350,7 +375,6 @@ class TypeMorph(_EmulatorComponent):
     """
 
     sheet = param.Bytes(default=None, doc="All frames as one image file.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
     sheet_columns = param.Integer(default=8, doc="Frames side by side in the sheet.")
     label = param.String(doc="What the slider changes.")
     values = param.List(default=[], doc="Type of each frame, evenly spaced.")
@@ -375,7 +399,6 @@ class PairGame(_EmulatorComponent):
     """
 
     sheet = param.Bytes(default=None, doc="All pairs as one image file, a pair in each line.")
-    sheet_format = param.String(default=SHEET_FORMAT, doc="Media type of the sheet.")
     count = param.Integer(default=0, doc="Number of pairs.")
     playing = param.Boolean(default=False, doc="Whether it was begun.")
     heading = param.String(default="", doc="What is asked.")

@@ -33,7 +33,8 @@ from galaxy_explorer.explorer.widgets.components import (
     CodeMap,
     HtmlPane,
     MessageComponent,
-    PictureSheet,
+    TileSheet,
+    galaxy_tiles,
     script,
 )
 from galaxy_explorer.explorer.widgets.controls import display_controls
@@ -135,78 +136,31 @@ STYLES = """
 """
 
 
-class Detail(pn.viewable.Viewer):
-    """Card of the galaxy in `state.focus`; hidden while there is none."""
-
-    def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
-        super().__init__(**params)
-        self.state, self.stamps = state, stamps
-        self.card = HtmlPane(
-            "",
-            stylesheets=[STYLES],
-            sizing_mode="stretch_width",
-            margin=0,
-            css_classes=["detail-card"],
-        )
-        close = pmui.IconButton(
-            icon="close",
-            size="small",
-            margin=0,
-            description="Close",
-            on_click=lambda _: state.param.update(focus=None),
-        )
-        self.view = pn.Row(
-            self.card, close, sizing_mode="stretch_width", visible=False, margin=(0, 0, 10, 0)
-        )
-        self.task = LatestTask(self.prepare, self.fill)
-        state.param.watch(self.task.ask, ["focus", "clustering"])
-        state.display.param.watch(self.task.ask, list(state.display.param.values()))
-        self.task.ask()
-
-    def __panel__(self) -> pn.Row:
-        return self.view
-
-    def prepare(self) -> Callable[[], str]:
-        """What to draw now; it is made in a thread."""
-        return partial(self._content, self.state.focus)
-
-    def _content(self, row: int | None) -> str:
-        if row is None:
-            return ""
-        name = str(self.state.bundle.column("galaxy_id")[row])
-        shown = self._pictures(row)
-        return render("detail.card", pictures=shown, name=name, facts=facts(self.state, row))
-
-    def fill(self, content: str) -> None:
-        """Show what was made."""
-        self.card.object = content
-        self.view.visible = bool(content)
-
-    def _pictures(self, row: int) -> list[dict[str, str]]:
-        """Original, reconstruction and residual, or why there is none."""
-        rows, bundle = np.array([row]), self.state.bundle
-        model = bundle.manifest.display_model
-        made = f"Reconstruction ({format_model(model, bundle.models[model].config)})"
-        drawn = picture_values(self.stamps.pictures(rows, self.state.display)[0], made)
-        if self.stamps.originals is None:
-            return [_absent("The original is not on this machine"), drawn]
-        original = self.stamps.get(rows, "original")
-        if np.isnan(original).all():
-            return [_absent("No original at hand"), drawn]
-        shown = self.stamps.pictures(rows, self.state.display, "original")[0]
-        residual = residual_pictures(original - self.stamps.get(rows), RESIDUAL_LIMIT)[0]
-        scale = format_residual(RESIDUAL_LIMIT, colour=self.stamps.colour)
-        words = f"Residual: original − reconstruction, {scale}"
-        return [picture_values(shown, "Original"), drawn, picture_values(residual, words)]
-
-
 def picture_values(picture: NDArray[np.uint8], caption: str) -> dict[str, str]:
     """A picture (S, S, 3) and its caption as templates want them: data in base64."""
     return {"data": base64.b64encode(encode(picture)).decode("ascii"), "caption": caption}
 
 
-def _absent(words: str) -> dict[str, str]:
-    return {"data": "", "absent": words, "caption": "Original"}
+def galaxy_card(state: ExplorerState, stamps: StampStore, row: int | None) -> str:
+    """Original, reconstruction and residual of a galaxy, and what is known of it, as HTML."""
+    if row is None:
+        return ""
+    rows, bundle = np.array([row]), state.bundle
+    model = bundle.manifest.display_model
+    made = f"Reconstruction ({format_model(model, bundle.models[model].config)})"
+    shown = [picture_values(stamps.pictures(rows, state.display)[0], made)]
+    original = None if stamps.originals is None else stamps.get(rows, "original")
+    if original is None or np.isnan(original).all():
+        words = "No original at hand" if stamps.originals else "The original is not on this machine"
+        shown.insert(0, {"data": "", "absent": words, "caption": "Original"})
+    else:
+        picture = stamps.pictures(rows, state.display, "original")[0]
+        residual = residual_pictures(original - stamps.get(rows), RESIDUAL_LIMIT)[0]
+        scale = format_residual(RESIDUAL_LIMIT, colour=stamps.colour)
+        words = f"Residual: original − reconstruction, {scale}"
+        shown = [picture_values(picture, "Original"), *shown, picture_values(residual, words)]
+    name = str(bundle.column("galaxy_id")[row])
+    return render("detail.card", pictures=shown, name=name, facts=facts(state, row))
 
 
 def facts(state: ExplorerState, row: int, *, named: bool = True) -> Html:
@@ -265,7 +219,7 @@ class GalaxyTab(pn.viewable.Viewer):
             actions.append(["generate", "Generate like this"])
         self.large = GalaxyView(self.on_message, actions=actions, margin=(0, 12))
         self.facts = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(8, 12))
-        self.alike = PictureSheet(self.on_message, tile_width=62, heading="")
+        self.alike = TileSheet(self.on_message, tile_width=62, kind="gallery")
         self.code_map = CodeMap(margin=(8, 12), visible=False)
         self.tasks = (
             LatestTask(self.prepare_facts, self.fill_facts),
@@ -299,11 +253,11 @@ class GalaxyTab(pn.viewable.Viewer):
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
-        step, row, kind = message.get("walk"), message.get("focus"), message.get("kind")
+        step, kind = message.get("walk"), message.get("kind")
         if step in (1, -1):
             self._walk(step)
-        elif type(row) is int and 0 <= row < len(self.state.bundle):
-            self.state.focus = row
+        elif "tile" in message:
+            self.state.focus_on(message["tile"])
         elif isinstance(kind, str) and kind in {one[0] for one in self.large.kinds}:
             self.state.keep_words([PICTURE], {PICTURE: kind} if kind != self._first() else {})
         elif self.state.focus is not None:
@@ -388,9 +342,11 @@ class GalaxyTab(pn.viewable.Viewer):
         clustering = self.state.bundle.clusterings[self.state.clustering]
         rows = self._found.rows[1:].tolist()
         self.alike.param.update(
-            sheet=sheet, sheet_columns=N_ALIKE, heading="Look-alikes, nearest first",
-            tiles=[[r, caption(self.state.bundle, clustering, r), ""] for r in rows],
-            pictures_words="Look-alike", stamp=self.tasks[1].number,
+            sheet=sheet, heading="Look-alikes, nearest first", stamp=self.tasks[1].number,
+            **galaxy_tiles(
+                rows, [caption(self.state.bundle, clustering, row) for row in rows], N_ALIKE
+            ),
+            pictures_words="Look-alike:",
         )  # fmt: skip
 
     def _select_alike(self, _: object) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.display import absent, encode_sheet
-from galaxy_explorer.explorer.widgets.components import PictureSheet
+from galaxy_explorer.explorer.widgets.components import TileSheet, galaxy_tiles
 from galaxy_explorer.explorer.wording import caption, format_galaxies, medoids, typical_order
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ class Gallery(pn.viewable.Viewer):
     ) -> None:
         super().__init__(**params)
         self.state, self.stamps, self.page_size = state, stamps, page_size
-        self.sheet = PictureSheet(self.on_message, tile_width=tile_width)
+        self.sheet = TileSheet(
+            self.on_message, tile_width=tile_width, kind="gallery", heading="Drawing …"
+        )
         self.order = np.zeros(0, np.int64)
         self.task = LatestTask(self.prepare, self.fill, self._ready, self._at_hand)
         self._ahead: dict[tuple[Any, ...], bytes] = {}
@@ -56,7 +58,7 @@ class Gallery(pn.viewable.Viewer):
         self.param.watch(self.task.ask, "page")
         self._start()
 
-    def __panel__(self) -> PictureSheet:
+    def __panel__(self) -> TileSheet:
         return self.sheet
 
     @property
@@ -118,15 +120,14 @@ class Gallery(pn.viewable.Viewer):
         return encode_sheet(pictures, SHEET_COLUMNS)
 
     def _mark(self, *_: param.parameterized.Event) -> None:
-        self.sheet.focus_row = -1 if self.state.focus is None else self.state.focus
+        self.sheet.chosen = [] if self.state.focus is None else [self.state.focus]
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
-        row, page = message.get("focus"), message.get("page")
-        if isinstance(row, int) and 0 <= row < len(self.state.bundle):
-            self.state.focus = row
-        elif isinstance(page, int) and 0 <= page < self.pages:
+        page = message.get("page")
+        if isinstance(page, int) and 0 <= page < self.pages:
             self.page = page
+        self.state.focus_on(message.get("tile"))
 
     def prepare(self) -> Callable[[], dict[str, Any]]:
         """What to draw now; it is made in a thread."""
@@ -135,6 +136,7 @@ class Gallery(pn.viewable.Viewer):
     def _page(self, rows: NDArray[np.int64], page: int) -> dict[str, Any]:
         """Everything the sheet shows for the given rows on the given page; may wait for pixels."""
         bundle, clustering = self.state.bundle, self.state.bundle.clusterings[self.state.clustering]
+        source = "Original" if self._originals() else "Reconstruction by the model"
         sheet, missing = None, 0
         if len(rows):
             if self._originals():
@@ -143,20 +145,20 @@ class Gallery(pn.viewable.Viewer):
             sheet = self._sheet(rows)
         return {
             "sheet": sheet,
-            "tiles": [
-                [int(row), caption(bundle, clustering, int(row)), self.note(int(row))]
-                for row in rows
-            ],
+            **galaxy_tiles(
+                rows,
+                [caption(bundle, clustering, int(row)) for row in rows],
+                SHEET_COLUMNS,
+                [self.note(int(row)) for row in rows],
+            ),
             "heading": self._heading(page * self.page_size, len(rows), missing),
-            "pictures_words": "Original" if self._originals() else "Reconstruction by the model",
+            "pictures_words": f"{source} of",
             "page": page,
         }
 
     def fill(self, page: dict[str, Any]) -> None:
         """Show what was made."""
-        self.sheet.param.update(
-            **page, sheet_columns=SHEET_COLUMNS, pages=self.pages, stamp=self.task.number
-        )
+        self.sheet.param.update(**page, pages=self.pages, stamp=self.task.number)
         if self.pages > 1:
             pn.state.onload(self._look_ahead)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pictures.display import absent, encode_sheet, limits, render_stamps
 from galaxy_explorer.explorer.plots.clusterings import format_residual, residual_pictures
-from galaxy_explorer.explorer.widgets.components import PictureStrips
+from galaxy_explorer.explorer.widgets.components import TileSheet, strip
 from galaxy_explorer.explorer.widgets.detail import RESIDUAL_LIMIT
 from galaxy_explorer.explorer.wording import format_model, format_ttype, typical_order
 
@@ -62,19 +62,19 @@ class Strips(pn.viewable.Viewer):
         self,
         state: ExplorerState,
         stamps: StampStore,
-        table: PictureStrips | None = None,
+        table: TileSheet | None = None,
         **params: Any,
     ) -> None:
         super().__init__(**params)
         self.state, self.stamps = state, stamps
-        self.table = PictureStrips(self.on_message) if table is None else table
+        self.table = TileSheet(self.on_message, kind="strips") if table is None else table
         self.task = LatestTask(self.prepare, self.fill)
         self.param.watch(self.task.ask, ["models", "picked"])
         state.param.watch(self.task.ask, "selection")
         state.display.param.watch(self.task.ask, list(state.display.param.values()))
         self.task.ask()
 
-    def __panel__(self) -> PictureStrips:
+    def __panel__(self) -> TileSheet:
         return self.table
 
     def rows(self) -> NDArray[np.int64]:
@@ -89,16 +89,15 @@ class Strips(pn.viewable.Viewer):
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
-        row = message.get("focus")
-        if isinstance(row, int) and 0 <= row < len(self.state.bundle):
-            self.state.focus = row
+        self.state.focus_on(message.get("tile"))
 
     def prepare(self) -> Callable[[], dict[str, Any]]:
         """What to draw now; it is made in a thread."""
         return partial(self._content, self.rows(), list(self.models))
 
     def _content(self, rows: NDArray[np.int64], models: list[str]) -> dict[str, Any]:
-        lines, pictures = self._lines(rows, models)
+        columns = [galaxy_values(self.state.bundle, int(row)) for row in rows]
+        lines, pictures = self._lines(rows, models, columns)
         if self.picked:
             words = "The galaxies that you picked."
         elif len(self.state.selection):
@@ -110,8 +109,8 @@ class Strips(pn.viewable.Viewer):
             "sheet": encode_sheet(pictures, len(rows)) if len(pictures) else None,
             "sheet_columns": len(rows),
             "sheet_rows": len(lines),
-            "galaxies": [galaxy_values(self.state.bundle, int(row)) for row in rows],
-            "lines": lines,
+            "columns": columns,
+            "rows": lines,
             "heading": heading,
         }
 
@@ -120,17 +119,28 @@ class Strips(pn.viewable.Viewer):
         self.table.param.update(**content, stamp=self.task.number)
 
     def _lines(
-        self, rows: NDArray[np.int64], models: list[str]
+        self, rows: NDArray[np.int64], models: list[str], columns: list[dict[str, Any]]
     ) -> tuple[list[dict[str, Any]], NDArray[np.uint8]]:
         """What the table draws, and all pictures (n, S, S, 3) in the order of the lines."""
+
+        def add(
+            model: str, pictures: NDArray[np.uint8], title: str, note: str, words: str, *,
+            figures: Sequence[tuple[str, bool]] = (),
+        ) -> None:  # fmt: skip
+            line = strip(title, note, words, len(lines) * len(rows), columns, figures=figures)
+            lines.append({**line, "model": model})
+            sheets.append(pictures)
+
         made = {model: self.stamps.decode(model, rows) for model in models}
         original = self.stamps.get(rows, "original") if self.stamps.originals else None
         between = self._limits(original, list(made.values()))
-        lines, sheets = [], []
+        side = self.stamps.side
+        lines: list[dict[str, Any]] = []
+        sheets = [np.zeros((0, side, side, 3), np.uint8)]
         scale = format_residual(RESIDUAL_LIMIT, colour=self.stamps.colour)
         if original is not None:
-            lines.append(_line("", "Original", "", "Original", []))
-            sheets.append(render_stamps(original, self.state.display, between))
+            drawn = render_stamps(original, self.state.display, between)
+            add("", drawn, "Original", "", "Original")
         errors = {model: self.state.bundle.column(f"{model}/error")[rows] for model in models}
         least = np.min([*errors.values(), np.full(len(rows), np.inf)], axis=0)
         for model, stamps in made.items():
@@ -140,16 +150,12 @@ class Strips(pn.viewable.Viewer):
                 for error, best in zip(errors[model], least, strict=True)
             ]
             note = f"mean {format_mse(errors[model].mean())}"
-            lines.append(_line(model, words, note, f"Reconstruction, {words},", figures))
-            sheets.append(render_stamps(stamps, self.state.display, between))
+            drawn = render_stamps(stamps, self.state.display, between)
+            add(model, drawn, words, note, f"Reconstruction, {words},", figures=figures)
             if original is not None:
-                lines.append(_line(model, "residual", scale, f"Residual, {words},", []))
-                sheets.append(residual_pictures(original - stamps, RESIDUAL_LIMIT))
-        for place, line in enumerate(lines):
-            line["first"] = place * len(rows)
-        side = self.stamps.side
-        empty = np.zeros((0, side, side, 3), np.uint8)
-        return lines, np.concatenate([empty, *sheets])
+                left = residual_pictures(original - stamps, RESIDUAL_LIMIT)
+                add(model, left, "residual", scale, f"Residual, {words},")
+        return lines, np.concatenate(sheets)
 
     def _limits(
         self, original: NDArray[Any] | None, made: list[NDArray[np.float32]]
@@ -177,23 +183,9 @@ def _reference(original: NDArray[Any] | None, made: Any) -> NDArray[Any]:
     return np.where(missing, made, original)
 
 
-def _line(
-    model: str, label: str, note: str, words: str, figures: list[tuple[str, bool]]
-) -> dict[str, Any]:
-    return {
-        "model": model,
-        "label": label,
-        "note": note,
-        "words": words,
-        "pictures": True,
-        "figures": [text for text, _ in figures],
-        "best": [best for _, best in figures],
-    }
-
-
 def galaxy_values(bundle: Bundle, row: int) -> dict[str, Any]:
     """A galaxy as the heading of a column; long names lose their beginning."""
     name = str(bundle.column("galaxy_id")[row])
     ttype = format_ttype(float(bundle.column("ttype")[row]))
     short = name if len(name) <= NAME_LENGTH else f"…{name[1 - NAME_LENGTH :]}"
-    return {"row": row, "name": short, "type": ttype, "words": f"{name}, {ttype}"}
+    return {"id": row, "name": short, "note": ttype, "words": f"{name}, {ttype}"}

@@ -14,7 +14,7 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 
-from galaxy_explorer.bundle.codebooks import map_sides, sizes
+from galaxy_explorer.bundle.codebooks import map_sides, sizes, ways
 from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.pages.codebooks.answers import evidence
 from galaxy_explorer.explorer.pages.codebooks.changes import BAND_WORDS, UNTOLD, picked
@@ -34,13 +34,13 @@ from galaxy_explorer.explorer.pages.codebooks.table import (
     header,
     scoreboard,
 )
-from galaxy_explorer.explorer.state import UNFOLDED
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
 from galaxy_explorer.explorer.widgets.components import CodebookSteps, HtmlPane, ScoreTable
 from galaxy_explorer.explorer.widgets.controls import (
     COMPACT,
     PAGE_HEIGHT,
     display_controls,
+    keep_in_address,
     model_choices,
     named_galaxies,
     report_models,
@@ -72,8 +72,8 @@ SMALL_CHIPS = {
     "& .MuiChip-root": {"height": "24px"},
 }
 PICK_HINT = "NGC 4565, IC 750; empty: the selection, or one of each type"
-SHARED = ("codes", "way", "code_map")
-"""What the browser and the state both say of the codebook that is shown."""
+WORDS = {"k": "codes", "codebook": "way", "map": "code_map"}
+"""Words of the address for the codebook that is shown."""
 
 
 class Front(pn.viewable.Viewer):
@@ -82,15 +82,18 @@ class Front(pn.viewable.Viewer):
     def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
         super().__init__(**params)
         self.state, bundle = state, state.bundle
+        maps, codes = ([str(n) for n in found] for found in (map_sides(bundle), sizes(bundle)))
         self.view = CodebookSteps(
             self.on_message, steps=step_values(bundle), dials=dial_values(bundle),
-            ways=way_values(bundle), sides=[str(side) for side in map_sides(bundle)],
-            **{name: getattr(state, name) for name in SHARED},
+            ways=way_values(bundle), sides=maps,
         )  # fmt: skip
+        for name, offered in (("codes", codes[::-1]), ("way", ways(bundle)), ("code_map", maps)):
+            self.view.param[name].objects = offered
+            setattr(self.view, name, offered[0])
+        keep_in_address(state, self.view, WORDS)
         self.strips = Strips(state, stamps, table=self.view, models=shipped(bundle))
-        self.view.param.watch(self._take, list(SHARED))
-        state.param.watch(self._follow, list(SHARED))
-        state.param.watch(self._show_picked, ["selection", *SHARED])
+        state.param.watch(self._show_picked, "selection")
+        self.view.param.watch(self._show_picked, list(WORDS.values()))
         self._show_picked()
 
     def __panel__(self) -> CodebookSteps:
@@ -98,16 +101,8 @@ class Front(pn.viewable.Viewer):
 
     def sides(self) -> Sides | None:
         """The two clusterings whose groups are shown."""
-        state = self.state
-        return sides_of(state.bundle, state.codes, state.way, state.code_map)
-
-    def _take(self, *events: param.parameterized.Event) -> None:
-        for event in events:
-            if event.new in self.state.param[event.name].objects:
-                setattr(self.state, event.name, event.new)
-
-    def _follow(self, *events: param.parameterized.Event) -> None:
-        self.view.param.update(**{event.name: event.new for event in events})
+        view = self.view
+        return sides_of(self.state.bundle, view.codes, view.way, view.code_map)
 
     def _show_picked(self, *_: param.parameterized.Event) -> None:
         rows, sides = self.state.selection, self.sides()
@@ -118,7 +113,7 @@ class Front(pn.viewable.Viewer):
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
-        if "focus" in message:
+        if "tile" in message:
             self.strips.on_message(message)
         elif message.get("clear"):
             self.state.clear()
@@ -161,11 +156,13 @@ PARTS = {
     "curves": "Reconstruction against distinction, and how the models were trained",
     "groups": "Two clusterings side by side",
 }
-"""The parts for experts, by their word in the address (`state.UNFOLDED`), in their order."""
+"""The parts for experts, by their word in the address, in their order."""
 
 
 class CodebooksPage(pn.viewable.Viewer):
     """The front, and below it the parts for experts, each made when it is first unfolded."""
+
+    unfolded: Any = param.Selector(default="", objects=["", *PARTS], doc="The part that is open.")
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
@@ -180,7 +177,7 @@ class CodebooksPage(pn.viewable.Viewer):
             margin=(8, 0), sx=COMPACT,
         )  # fmt: skip
         self.folded.param.watch(self._take_unfolded, "active")
-        state.param.watch(self._unfold, "unfolded")
+        self.param.watch(self._unfold, "unfolded")
         front = [_note(INTRODUCTION), self.front, _note(evidence(state.bundle))]
         self.view = pn.Column(
             _title("What do more codes buy?"), *(front if compared else [_note(NO_STEPS)]),
@@ -188,7 +185,7 @@ class CodebooksPage(pn.viewable.Viewer):
             styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
         )  # fmt: skip
         self.view.param.watch(self.appear, "visible")
-        self._unfold()
+        keep_in_address(state, self, {"unfolded": "unfolded"})
 
     def __panel__(self) -> pn.Column:
         return self.view
@@ -214,13 +211,12 @@ class CodebooksPage(pn.viewable.Viewer):
         return self.parts[name]
 
     def _take_unfolded(self, event: param.parameterized.Event) -> None:
-        self.state.unfolded = UNFOLDED[event.new[0] + 1] if event.new else ""
+        self.unfolded = list(PARTS)[event.new[0]] if event.new else ""
 
     def _unfold(self, *_: param.parameterized.Event) -> None:
-        name = self.state.unfolded
-        if name:
-            self.part(name)
-        self.folded.active = [UNFOLDED.index(name) - 1] if name else []
+        if self.unfolded:
+            self.part(self.unfolded)
+        self.folded.active = [list(PARTS).index(self.unfolded)] if self.unfolded else []
 
 
 class Pictures(pn.viewable.Viewer):
