@@ -104,7 +104,6 @@ def test_one_code_has_perplexity_one():
         ({"models": ("k16-magic-8x8",)}, "magic"),
         ({"models": ("convae-round",)}, "round"),
         ({"seeds": 0}, "--seeds 0"),
-        ({"steps": 0}, "--steps 0"),
         ({"models": ("k64-modern-16x16",)}, "at least one 8x8 model"),
     ],
 )
@@ -115,10 +114,12 @@ def test_a_wrong_request_is_refused_before_any_work(survey, tmp_path, options, m
 
 
 def test_steps_of_ones_own_for_every_training_of_the_plan(survey, tmp_path):
-    options = {"models": ("k16-modern-8x8",), "seeds": 2}
-    plan = make_plan(survey, tmp_path / "out", recipe="tiny", steps=7, **options)
-    assert plan.recipe.steps == plan.with_seed(1).recipe.steps == 7
-    assert make_plan(survey, tmp_path / "out", recipe="tiny", **options).recipe.steps != 7
+    plan = make_plan(survey, tmp_path / "out", recipe="tiny", models=("k16-modern-8x8",), seeds=2)
+    longer = plan.with_steps(7)
+    assert longer.recipe.steps == longer.with_seed(1).recipe.steps == 7
+    assert plan.recipe.steps != 7
+    with pytest.raises(TrainingError, match="--steps 0"):
+        plan.with_steps(0)
 
 
 def test_no_survey(tmp_path):

@@ -56,12 +56,13 @@ def train(  # noqa: PLR0913 (every choice has a default)
         Path(out),
         recipe=recipe,
         models=tuple(models or DEFAULT_MODELS),
-        steps=steps,
         seed=seed,
         seeds=seeds,
         name=name,
         aligned_with=[Path(path) for path in aligned_with],
     )
+    if steps is not None:
+        plan = plan.with_steps(steps)
     return load_bundle(train_bundle(plan, announce or (lambda _: None)))
 
 

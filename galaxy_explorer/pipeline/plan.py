@@ -123,26 +123,29 @@ class Plan:
         out = self.work / f"seed-{seed}"
         return replace(self, out=out, recipe=recipe, seed=seed, configs=configs, extra_configs=())
 
+    def with_steps(self, steps: int) -> Plan:
+        """The plan with so many steps of each autoencoder. Raises TrainingError for none."""
+        if steps < 1:
+            raise TrainingError(f"--steps {steps}: at least 1 is needed")
+        return replace(self, recipe=replace(self.recipe, steps=steps))
+
     def inputs(self, **other: Any) -> dict[str, Any]:
         """Key of a stage: the survey's pixels, the recipe, and `other`."""
         return {"pixels": self.pixels, "recipe": self.recipe.to_dict(), **other}
 
 
-def make_plan(  # noqa: PLR0913 (every choice has a default)
+def make_plan(
     survey_path: Path,
     out: Path,
     *,
     recipe: str,
     models: tuple[str, ...] = DEFAULT_MODELS,
-    steps: int | None = None,
     seed: int = 0,
     seeds: int = 1,
     name: str | None = None,
     aligned_with: Sequence[Path] = (),
 ) -> Plan:
     """Check the request; more than one of `seeds` adds the models of the study.
-
-    steps: of each autoencoder, in place of the recipe's.
 
     Raises TrainingError for an unknown recipe or model or too few galaxies, SurveyError for a
     survey that cannot be opened.
@@ -151,8 +154,6 @@ def make_plan(  # noqa: PLR0913 (every choice has a default)
 
     if recipe not in RECIPES:
         raise TrainingError(f"--recipe {recipe}: unknown; choose {', '.join(RECIPES)}")
-    if steps is not None and steps < 1:
-        raise TrainingError(f"--steps {steps}: at least 1 is needed")
     if not 1 <= seeds <= MAX_SEEDS:
         raise TrainingError(f"--seeds {seeds}: 1 to {MAX_SEEDS} are possible")
     survey = Survey.open(survey_path)
@@ -168,7 +169,7 @@ def make_plan(  # noqa: PLR0913 (every choice has a default)
     study = dict.fromkeys(STUDY_MODELS) if seeds > 1 else {}
     extra = tuple(config_of(model, survey.meta) for model in study if model not in models)
     out = Path(out).absolute()
-    chosen = replace(RECIPES[recipe], seed=seed, steps=steps or RECIPES[recipe].steps)
+    chosen = replace(RECIPES[recipe], seed=seed)
     others = tuple(Survey.open(path) for path in aligned_with)
     for other in others:
         check_overlap(survey, other)

@@ -22,7 +22,12 @@ from galaxy_explorer.explorer.pages.emulator.source import (
     reduced,
 )
 from galaxy_explorer.explorer.pages.emulator.views import Ladder, SamplesView, StageView
-from galaxy_explorer.explorer.pages.my_galaxy import ImageReport, measure, pictures, preview
+from galaxy_explorer.explorer.pages.my_galaxy.examination import (
+    ImageReport,
+    measure,
+    pictures,
+    preview,
+)
 from galaxy_explorer.explorer.pages.vocabulary import code_pictures
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, limits
 from galaxy_explorer.explorer.pictures.stamps import StampStore

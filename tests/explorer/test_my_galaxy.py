@@ -22,18 +22,18 @@ from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.classification import Classification, Membership, ModelReading
 from galaxy_explorer.errors import BadImage, Busy
 from galaxy_explorer.explorer.background import beside
-from galaxy_explorer.explorer.pages import my_galaxy
-from galaxy_explorer.explorer.pages import my_galaxy as examination
-from galaxy_explorer.explorer.pages.my_galaxy import (
+from galaxy_explorer.explorer.pages.my_galaxy import examination
+from galaxy_explorer.explorer.pages.my_galaxy import page as my_galaxy
+from galaxy_explorer.explorer.pages.my_galaxy.examination import (
     MEASURES,
     Measured,
-    MyGalaxyPage,
     look_alikes,
     ood_sentence,
     preview,
     read,
     sparsity_percentile,
 )
+from galaxy_explorer.explorer.pages.my_galaxy.page import MyGalaxyPage
 from galaxy_explorer.explorer.pictures.originals import example_rows, png
 from galaxy_explorer.explorer.search import bundle_sparsity
 from galaxy_explorer.explorer.wording import first_line
@@ -87,7 +87,7 @@ def view(state, context, monkeypatch) -> MyGalaxyPage:
     monkeypatch.setattr(Bundle, "draw", drawn, raising=False)
     statistics = Measured(dict.fromkeys(MEASURES, 0.5), 0, linear=True)
     monkeypatch.setattr(examination, "measure", lambda _: statistics)
-    monkeypatch.setattr(examination, "beside", lambda _, work, *given: work(*given))
+    monkeypatch.setattr(my_galaxy, "beside", lambda _, work, *given: work(*given))
     return MyGalaxyPage(state, context)
 
 

@@ -93,7 +93,7 @@ PAGES: dict[str, PageEntry] = {
         "Generate", "emulator.page", "EmulatorPage", behind=False, offered=has_prior,
         warm=warm_emulator,
     ),
-    "my_galaxy": PageEntry("My galaxy", "my_galaxy", "MyGalaxyPage", behind=False),
+    "my_galaxy": PageEntry("My galaxy", "my_galaxy.page", "MyGalaxyPage", behind=False),
     "codebooks": PageEntry(
         "Codebooks", "codebooks.page", "CodebooksPage", offered=has_several_models
     ),

@@ -1,0 +1,1 @@
+"""The My galaxy page: a picture of the visitor's own."""
