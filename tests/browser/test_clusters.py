@@ -11,7 +11,6 @@ from axe_playwright_python.sync_playwright import Axe
 
 from galaxy_explorer.bundle import load_bundle
 from galaxy_explorer.explorer.pictures.tiles import map_tiles
-from tests.browser.conftest import REBUILT
 from tests.browser.test_access import axe
 
 pytestmark = pytest.mark.browser
@@ -94,7 +93,6 @@ def test_axe_finds_nothing_in_the_list_and_in_all_histograms(clusters):
     assert axe(clusters) == []
 
 
-@REBUILT
 def test_a_cluster_is_given_a_name(clusters):
     clusters.locator(HEADS).first.click()
     clusters.get_by_role("button", name="Rename", exact=True).click()

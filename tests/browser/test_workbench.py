@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from galaxy_explorer.utils.tables import decode_table
 from tests.attacks.payloads import PAYLOADS, RAN
-from tests.browser.conftest import PATIENCE_MS, REBUILT, SIZE, watch
+from tests.browser.conftest import PATIENCE_MS, SIZE, watch
 
 pytestmark = pytest.mark.browser
 FIELD = "Find galaxies"
@@ -83,7 +83,6 @@ def test_a_search_in_vain_says_why(open_page):
     page.get_by_text("there is no column 'nonsense'").wait_for()
 
 
-@REBUILT
 def test_a_picture_of_mine_is_examined(open_page):
     page = open_page("my_galaxy", ".drop-field")
     y, x = np.mgrid[-32:32, -32:32]
@@ -94,9 +93,19 @@ def test_a_picture_of_mine_is_examined(open_page):
     page.get_by_text("neither FITS, PNG nor JPEG").wait_for()
     field.set_input_files({"name": "m.png", "mimeType": "image/png", "buffer": buffer.getvalue()})
     expect(page.locator(".shots figure")).to_have_count(4, timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Place on the map and codes").click()
     page.locator(".code-map-cell").first.wait_for()
-    page.locator(".tile-note", has_text="d ").first.wait_for()
+    alike = page.get_by_role("region", name="Gallery of galaxies").filter(has_text="Look-alikes")
+    expect(alike.locator(".tile-note").first).to_have_text(re.compile(r"^(no T|T −?\d)"))
+    found = alike.locator(".tile").evaluate_all("all => all.map((one) => one.dataset.tile)")
     page.get_by_role("button", name="Select these look-alikes").click()
+    page.get_by_role("link", name="Map", exact=True).click()
+    page.locator(".chosen-words span", has_text="look-alikes of my galaxy").wait_for()
+    chosen = page.get_by_role("region", name="Gallery of galaxies").filter(has_text="my galaxy")
+    expect(chosen.locator(".tile-note").first).to_have_text(re.compile(r"^d \d"))
+    rows = chosen.locator(".tile").evaluate_all("all => all.map((one) => one.dataset.tile)")
+    assert rows == found
+    page.get_by_role("link", name="My galaxy", exact=True).click()
     page.get_by_role("button", name="Forget it").click()
     page.locator(".shots").wait_for(state="hidden")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import holoviews as hv
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from galaxy_explorer.bundle.evaluation import Band
 from galaxy_explorer.explorer.plots import figures
-from galaxy_explorer.explorer.plots.clusterings import compared, counted
+from galaxy_explorer.explorer.plots.clusterings import cell_columns, compared, counted
 from galaxy_explorer.explorer.plots.colouring import Colouring
 from galaxy_explorer.explorer.plots.models import mtf, radial_profiles
 from galaxy_explorer.explorer.plots.palette import T_COLOURS
@@ -65,6 +66,16 @@ def test_the_tooltip_of_a_histogram_counts_and_never_mixes_in_shares() -> None:
     (tool,) = plot.select({"type": HoverTool})
     assert "galaxies" in tool.tooltips
     assert "%" not in tool.tooltips.replace("95 % interval", "")
+
+
+def test_the_tooltip_of_a_cell_names_its_two_clusters() -> None:
+    columns = cell_columns(np.array([[5, 0], [2, 9]]), [1, 0], [0, 1])
+    plot = hv.render(figures.contingency_table(columns, [1, 0], [0, 1]), backend="bokeh")
+    (tool,) = plot.select({"type": HoverTool})
+    data = plot.renderers[0].data_source.data
+    named = re.findall(r"cluster @{(\w+)}", tool.tooltips)
+    cells = zip(*(data[name].tolist() for name in (*named, "count")), strict=True)
+    assert set(cells) == {(0, 0, 5), (1, 0, 2), (1, 1, 9)}
 
 
 def test_bars_hold_the_counts_and_the_axis_every_interval() -> None:

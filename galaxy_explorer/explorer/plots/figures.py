@@ -184,16 +184,18 @@ def contingency_table(
     on_cell: called with the two clusters of a cell that is clicked.
     """
     x, y = np.asarray(columns["x"]), np.asarray(columns["y"])
-    names = ["strength", "left", "right", "count", "of_left", "of_right"]
+    # Bokeh calls the edges of a rectangle left and right: the clusters need other names.
+    told = {"left_cluster": columns["left"], "right_cluster": columns["right"]}
+    told |= {name: columns[name] for name in ("strength", "count", "of_left", "of_right")}
     corners = (x - 0.47, y - 0.47, x + 0.47, y + 0.47)
     cells = styled(
-        hv.Rectangles((*corners, *(columns[name] for name in names)), vdims=names),
+        hv.Rectangles((*corners, *told.values()), vdims=[*told]),
         {"line_color": None, "fill_alpha": "strength", "tools": ["hover", "tap"],
          "nonselection_fill_alpha": "strength", "nonselection_line_color": None,
          "selection_color": SELECTION_COLOUR, "selection_fill_alpha": 1.0, "hover_tooltips":
          tooltip(("@count{0,0} galaxies in both,", ""),
-                 ("of @of_left{0,0} in", "left cluster @left"),
-                 ("of @of_right{0,0} in", "right cluster @right"))},
+                 ("of @of_left{0,0} in", "left cluster @left_cluster"),
+                 ("of @of_right{0,0} in", "right cluster @right_cluster"))},
         {"linewidth": 0, "alpha": "strength"}, color=LINE_COLOUR,
     )  # fmt: skip
     if on_cell is not None:

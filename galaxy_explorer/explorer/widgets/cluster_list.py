@@ -289,10 +289,15 @@ class ClusterList(pn.viewable.Viewer):
         (cluster,) = chosen
         bundle, key = self.state.bundle, self.state.clustering
         await asyncio.to_thread(name_cluster, bundle, key, cluster, name, annotator)
-        self._named.clear()
-        self._show_rows()
-        self.state.select(self.state.selection, self.names[cluster].name)
-        self.renamed += 1
+
+        def show() -> None:
+            self._named.clear()
+            self._show_rows()
+            self.state.select(self.state.selection, self.names[cluster].name)
+            self.renamed += 1
+
+        # What follows the waiting has no longer the document's lock.
+        pn.state.execute(show, schedule=True)
 
     def _ready(self) -> bool:
         return self.stamps.ready(np.array(self._exemplars(), np.int64), self.state.pictures)

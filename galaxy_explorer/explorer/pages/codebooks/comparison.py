@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from galaxy_explorer.explorer.plots.figures import contingency_table
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR
 from galaxy_explorer.explorer.plots.ttype_histogram import panels
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, type_key
-from galaxy_explorer.explorer.widgets.components import HtmlPane, SmallMultiples
+from galaxy_explorer.explorer.widgets.components import HtmlPane, SmallMultiples, when_loaded
 from galaxy_explorer.explorer.widgets.figures import FigurePane
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ class Comparison(pn.viewable.Viewer):
         rows = np.flatnonzero(self.clustering(side).labels == cluster)
         self.state.select(rows, f"cluster {cluster} of {self.state.words(self.state.compare)}")
 
+    def _tell_cell(self, left: int, right: int) -> None:
+        """What HoloViews tells of a click comes without the document's lock."""
+        when_loaded(partial(self.select_cell, left, right))
+
     def select_cell(self, left: int, right: int) -> None:
         """Select the galaxies that are in one cluster on the left and in another on the right."""
         both = (self.clustering("left").labels == left) & (self.clustering("right").labels == right)
@@ -87,7 +92,7 @@ class Comparison(pn.viewable.Viewer):
 
     def _show_clusterings(self, *_: param.parameterized.Event) -> None:
         sides = {side: self.clustering(side) for side in SIDES}
-        self.heat.object = contingency_table(*compared(*sides.values()), self.select_cell)
+        self.heat.object = contingency_table(*compared(*sides.values()), self._tell_cell)
         for side, clustering in sides.items():
             set_map(self.maps[side], clustering.coordinates)
             title = f"{side.capitalize()}: {self.state.words(clustering.key)}"
