@@ -102,7 +102,7 @@ def test_the_background_fill_decodes_what_is_shown_first_and_no_more(
 def fill(store: StampStore) -> None:
     store.start_filling()
     end = time.monotonic() + FILL_LIMIT_S
-    while store.done_share < 1 and time.monotonic() < end:
+    while not store._file.done.all() and time.monotonic() < end:
         time.sleep(0.01)
 
 
@@ -134,7 +134,7 @@ def test_then_every_model_is_loaded(bundle, store, decoded, monkeypatch) -> None
     while len(loaded) < len(bundle.models) and time.monotonic() < end:
         time.sleep(0.01)
     assert sorted(loaded) == sorted(bundle.models)
-    assert store.done_share == 1
+    assert store._file.done.all()
 
 
 def test_first_come_the_galaxies_of_the_map_and_the_centres_of_clusters(bundle) -> None:

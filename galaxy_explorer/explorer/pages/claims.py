@@ -17,7 +17,7 @@ from galaxy_explorer.bundle.evaluation import CLAIMS, VERDICTS, Claim, Evaluatio
 from galaxy_explorer.bundle.files import verified_bytes
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
-from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane, View
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, Downloads, Made, keep_in_address
 from galaxy_explorer.explorer.widgets.intervals import (
     Axis,
@@ -82,7 +82,7 @@ INTRODUCTION = (
 )
 
 
-class ClaimsPage(pn.viewable.Viewer):
+class ClaimsPage(View):
     """Cards of the claims, all of them or those with one verdict."""
 
     verdict: Any = param.Selector(default=EVERY, objects=[EVERY, *VERDICTS], doc="What is shown.")
@@ -99,9 +99,6 @@ class ClaimsPage(pn.viewable.Viewer):
         keep_in_address(state, self, {"verdict": "verdict"})
         self._show()
         self.view = self._layout()
-
-    def __panel__(self) -> pn.Column:
-        return self.view
 
     @property
     def _evaluation(self) -> Evaluation | None:

@@ -34,7 +34,7 @@ from galaxy_explorer.explorer.pictures.display import (
 from galaxy_explorer.explorer.plots.clusterings import residual_pictures
 from galaxy_explorer.explorer.plots.models import mtf, radial_profiles
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.components import HtmlPane, TileSheet, strip
+from galaxy_explorer.explorer.widgets.components import HtmlPane, TileSheet, View, strip
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, keep_in_address
 from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.survey.store import Survey
@@ -235,7 +235,7 @@ td.best { font-weight: 700; }
 """
 
 
-class DeconvolutionPage(pn.viewable.Viewer):
+class DeconvolutionPage(View):
     """Pictures on top; below, the profile of one galaxy, the MTF, and figures against truth."""
 
     page = param.Integer(default=0, bounds=(0, None), doc="Page of galaxies, from 0.")
@@ -282,9 +282,6 @@ class DeconvolutionPage(pn.viewable.Viewer):
         )  # fmt: skip
         self.view.param.watch(self.appear, "visible")
         self.task.ask()
-
-    def __panel__(self) -> pn.Column:
-        return self.view
 
     def appear(self, event: param.parameterized.Event) -> None:
         """Draw only while the page can be seen."""

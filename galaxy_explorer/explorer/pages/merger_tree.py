@@ -17,7 +17,7 @@ from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import panels
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
 from galaxy_explorer.explorer.widgets.cluster_list import PANEL, card
-from galaxy_explorer.explorer.widgets.components import HtmlPane, TileSheet
+from galaxy_explorer.explorer.widgets.components import HtmlPane, TileSheet, View
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, keep_in_address, label_these
 from galaxy_explorer.explorer.widgets.figures import MergerTreeView
 from galaxy_explorer.explorer.widgets.gallery import Gallery
@@ -74,7 +74,7 @@ NOTE = (
 )
 
 
-class MergerGroups(pn.viewable.Viewer):
+class MergerGroups(View):
     """A tree of the evaluation, and the groups it falls into where it is cut."""
 
     tree: Any = param.Selector(doc="Number of the tree, where the evaluation holds several.")
@@ -103,9 +103,6 @@ class MergerGroups(pn.viewable.Viewer):
         which = choice("Tree", self.param.tree, names) if len(trees) > 1 else None
         parts = [part for part in (which, note, self.tree_view, self.groups) if part is not None]
         self.view = pn.Column(*parts, sizing_mode="stretch_width", margin=0)
-
-    def __panel__(self) -> pn.Column:
-        return self.view
 
     @property
     def _shown(self) -> StoredTree:
@@ -145,7 +142,7 @@ class MergerGroups(pn.viewable.Viewer):
             self.state.select(rows, words)
 
 
-class MergerTreePage(pn.viewable.Viewer):
+class MergerTreePage(View):
     """The tree and its groups on the left, the galaxies of the chosen group on the right."""
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
@@ -166,9 +163,6 @@ class MergerTreePage(pn.viewable.Viewer):
             sizing_mode="stretch_width", margin=8,
         )  # fmt: skip
         self.view.param.watch(self.appear, "visible")
-
-    def __panel__(self) -> pn.Row:
-        return self.view
 
     def appear(self, event: param.parameterized.Event) -> None:
         """Draw only while the page can be seen."""

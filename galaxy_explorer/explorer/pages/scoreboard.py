@@ -27,7 +27,7 @@ from galaxy_explorer.bundle.evaluation import (
 )
 from galaxy_explorer.explorer.assets import Html, asset, render
 from galaxy_explorer.explorer.plots.models import number_of_clusters
-from galaxy_explorer.explorer.widgets.components import CARD_STYLES, STYLES, HtmlPane
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES, STYLES, HtmlPane, View
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, Downloads, Made, keep_in_address
 from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.explorer.widgets.intervals import (
@@ -232,7 +232,7 @@ EVERY = {
 }
 
 
-class ScoreboardPage(pn.viewable.Viewer):
+class ScoreboardPage(View):
     """Filters above, one table for each figure below; then targets, numbers of clusters, costs."""
 
     question: Any = param.Selector(doc="Question whose figures are shown; empty: every question.")
@@ -280,9 +280,6 @@ class ScoreboardPage(pn.viewable.Viewer):
             styles={"height": PAGE_HEIGHT, "overflow": "hidden auto"},
         )  # fmt: skip
         keep_in_address(state, self, WORDS)
-
-    def __panel__(self) -> pn.Column:
-        return self.view
 
     def rows(self) -> list[EvaluationRow]:
         """The rows that pass the filters, in the order of the evaluation."""

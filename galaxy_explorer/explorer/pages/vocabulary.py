@@ -43,7 +43,13 @@ from galaxy_explorer.explorer.plots.figures import t_histogram
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR, type_colour
 from galaxy_explorer.explorer.plots.ttype_histogram import format_number
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
-from galaxy_explorer.explorer.widgets.components import CodeMap, HtmlPane, TileSheet, galaxy_tiles
+from galaxy_explorer.explorer.widgets.components import (
+    CodeMap,
+    HtmlPane,
+    TileSheet,
+    View,
+    galaxy_tiles,
+)
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, SOURCE_WORDS, keep_in_address
 from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.explorer.wording import format_model, format_ttype
@@ -133,7 +139,7 @@ CAPTIONS = {
 }
 
 
-class VocabularyPage(pn.viewable.Viewer):
+class VocabularyPage(View):
     """All codes on the left; the chosen code, its heaviest users and a code map on the right."""
 
     model: Any = param.Selector(doc="Model whose codebook is shown.")
@@ -173,9 +179,6 @@ class VocabularyPage(pn.viewable.Viewer):
             ask()
         self.view = self._layout()
         self.view.param.watch(self.appear, "visible")
-
-    def __panel__(self) -> pn.Row:
-        return self.view
 
     def appear(self, event: param.parameterized.Event) -> None:
         """Draw only while the page can be seen."""

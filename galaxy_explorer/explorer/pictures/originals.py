@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import logging
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -109,9 +108,7 @@ class SdssCutouts:
     timeout: float
     scale_arcsec: float = DEFAULT_SCALE_ARCSEC
     colour: bool = False
-    failures: int = 0
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(WORKERS, "sdss"))
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -134,8 +131,6 @@ class SdssCutouts:
         for job in done:
             if (stamp := job.result()) is not None:
                 stamps[jobs[job]] = stamp
-        with self._lock:
-            self.failures = len(late) + sum(job.result() is None for job in done)
         return stamps
 
     def address(self, row: int) -> str:

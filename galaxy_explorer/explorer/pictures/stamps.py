@@ -187,11 +187,6 @@ class StampStore:
                 found[row] = self._file.pixels[place]
         return found
 
-    @property
-    def done_share(self) -> float:
-        """Share of the galaxies that are shown first which is decoded, 0..1."""
-        return float(self._file.done.mean())
-
     def ready(self, rows: NDArray[np.int64], pictures: str = "reconstruction") -> bool:
         """Whether `get` would not have to wait."""
         rows = np.unique(np.asarray(rows, np.int64))

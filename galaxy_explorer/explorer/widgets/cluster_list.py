@@ -40,7 +40,7 @@ from galaxy_explorer.explorer.widgets.cluster_names import (
     name_cluster,
     shown_names,
 )
-from galaxy_explorer.explorer.widgets.components import HtmlPane, TileSheet
+from galaxy_explorer.explorer.widgets.components import HtmlPane, TileSheet, View
 from galaxy_explorer.explorer.widgets.controls import (
     COMPACT,
     Downloads,
@@ -116,7 +116,7 @@ def card(cluster: ClusterSummary, panel: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-class ClusterList(pn.viewable.Viewer):
+class ClusterList(View):
     """Cards of the clusters; a click selects the members of one, with shift those of several.
 
     What it lies in has to be positioned: the small multiples take its place.
@@ -149,9 +149,6 @@ class ClusterList(pn.viewable.Viewer):
         self.param.watch(self._show_rows, ["order", "show"])
         self.param.watch(self._appear, "open")
         self._show_clustering()
-
-    def __panel__(self) -> pn.Column:
-        return self.view
 
     @property
     def _clustering(self) -> Clustering:

@@ -45,6 +45,15 @@ class HtmlPane(pn.pane.HTML):
         return shown
 
 
+class View(pn.viewable.Viewer):
+    """A part of a page, with what it knows; what is seen of it is its `view`."""
+
+    view: Any
+
+    def __panel__(self) -> Any:
+        return self.view
+
+
 class MessageComponent(JSComponent):
     """A component whose messages from the browser go to one callback."""
 

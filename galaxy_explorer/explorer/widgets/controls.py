@@ -46,11 +46,10 @@ RECOMMENDED = " (recommended)"
 SOURCE_WORDS = {"Drawn by the model": "reconstruction", "Original": "original"}
 
 
-def clustering_select(state: ExplorerState, name: str = "clustering") -> pmui.Select:
-    """The choice of a clustering in words; `name` is "clustering" or "compare"."""
-    label = "Model" if name == "clustering" else "Compared with"
+def clustering_select(state: ExplorerState) -> pmui.Select:
+    """The choice of a clustering in words."""
     return pmui.Select.from_param(
-        state.param[name], label=label, options=state.clustering_choices(), **BOUND
+        state.param.clustering, label="Model", options=state.clustering_choices(), **BOUND
     )
 
 

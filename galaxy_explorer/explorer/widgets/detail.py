@@ -34,6 +34,7 @@ from galaxy_explorer.explorer.widgets.components import (
     HtmlPane,
     MessageComponent,
     TileSheet,
+    View,
     galaxy_tiles,
     script,
 )
@@ -199,7 +200,7 @@ class GalaxyView(MessageComponent):
     _esm = script("galaxy.js")
 
 
-class GalaxyTab(pn.viewable.Viewer):
+class GalaxyTab(View):
     """The drawer's view of the galaxy in focus.
 
     walk: called with +1 or -1 for the next galaxy; place: where this one stands, in words.
@@ -242,9 +243,6 @@ class GalaxyTab(pn.viewable.Viewer):
         )  # fmt: skip
         self._drawn()
         self._focused()
-
-    def __panel__(self) -> pn.Column:
-        return self.view
 
     def appear(self, *, shown: bool) -> None:
         """Draw only while it can be seen."""

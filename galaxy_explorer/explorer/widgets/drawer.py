@@ -19,7 +19,7 @@ from galaxy_explorer.explorer.plots.palette import T_COLOURS, UNKNOWN_COLOUR, cl
 from galaxy_explorer.explorer.plots.ttype_histogram import T_NAMES
 from galaxy_explorer.explorer.state import cluster_rows
 from galaxy_explorer.explorer.widgets.cluster_names import shown_names
-from galaxy_explorer.explorer.widgets.components import MessageComponent, script
+from galaxy_explorer.explorer.widgets.components import MessageComponent, View, script
 from galaxy_explorer.explorer.widgets.controls import folded
 from galaxy_explorer.explorer.widgets.detail import GalaxyTab
 from galaxy_explorer.explorer.widgets.finder import Finder
@@ -37,7 +37,6 @@ MOST_WALKED = 20_000
 
 GALLERY_PAGE = 48
 TYPES, CLUSTERS = "types", "clusters"
-NO_T = -1
 MOST_CLUSTERS = 12
 """Bars of clusters, of those with most galaxies."""
 
@@ -53,7 +52,7 @@ class SelectionSummary(MessageComponent):
     _esm = script("selection.js")
 
 
-class SelectionTab(pn.viewable.Viewer):
+class SelectionTab(View):
     """The drawer's view of the selection; with none, of all galaxies.
 
     Bars show the galaxies among which one chooses: those that were selected by other means. A
@@ -81,9 +80,6 @@ class SelectionTab(pn.viewable.Viewer):
             folded("More ways to select", lambda: Finder(state)),
             sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
-
-    def __panel__(self) -> pn.Column:
-        return self.view
 
     def _changed(self, *events: param.parameterized.Event) -> None:
         if not self._own and {"base", "clustering"} & {event.name for event in events}:
@@ -194,7 +190,7 @@ class DrawerHead(MessageComponent):
     _esm = script("drawer.js")
 
 
-class Drawer(pn.viewable.Viewer):
+class Drawer(View):
     """Tabs about what is selected and about one galaxy; on the map always, elsewhere when asked."""
 
     def __init__(
@@ -219,9 +215,6 @@ class Drawer(pn.viewable.Viewer):
         self.show()
         if on_map:
             pn.state.onload(self.prepare)  # the first click on the map is answered at once
-
-    def __panel__(self) -> pn.Column:
-        return self.view
 
     def show(self, *_: param.parameterized.Event) -> None:
         """Show the tab that is open, if the drawer is."""

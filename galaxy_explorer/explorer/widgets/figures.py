@@ -10,6 +10,7 @@ import panel_material_ui as pmui
 import param
 
 from galaxy_explorer.explorer.plots.figures import merger_tree
+from galaxy_explorer.explorer.widgets.components import View
 
 
 class FigurePane(pn.pane.HoloViews):
@@ -22,7 +23,7 @@ class FigurePane(pn.pane.HoloViews):
         super().__init__(object, **{**defaults, **params})
 
 
-class MergerTreeView(pn.viewable.Viewer):
+class MergerTreeView(View):
     """A tree of mergers that the visitor cuts: by the slider, or by a click on the tree."""
 
     branches = param.List(default=[], doc="What `branches` of the Merger tree page gives.")
@@ -41,9 +42,6 @@ class MergerTreeView(pn.viewable.Viewer):
         self.param.watch(self._bound, "branches")
         self._bound()
         self.view = pn.Column(self.slider, FigurePane(tree), sizing_mode="stretch_width", margin=0)
-
-    def __panel__(self) -> pn.Column:
-        return self.view
 
     @property
     def heights(self) -> list[float]:

@@ -16,6 +16,7 @@ from galaxy_explorer.clustering.embedding import percentiles
 from galaxy_explorer.errors import BadQuery
 from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.search import COMPARE, bundle_sparsity, label_columns
+from galaxy_explorer.explorer.widgets.components import View
 from galaxy_explorer.explorer.widgets.controls import SMALL, whole_number
 from galaxy_explorer.explorer.widgets.results import (
     SearchResults,
@@ -59,7 +60,7 @@ async def answer(state: ExplorerState, asked: str) -> bool:
     return True
 
 
-class Finder(pn.viewable.Viewer):
+class Finder(View):
     """Choices that select, in words and numbers."""
 
     odd_by: Any = param.Selector(default="both", objects=list(ODDITIES), doc="Odd in what.")
@@ -92,9 +93,6 @@ class Finder(pn.viewable.Viewer):
             odd, pmui.Button(label="Odd ones out", on_click=self.odd_ones, **look),
             sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
-
-    def __panel__(self) -> pn.Column:
-        return self.view
 
     async def look_alikes(self, *_: Any) -> None:
         """Select the galaxies nearest in code space to the one in focus, which comes first."""

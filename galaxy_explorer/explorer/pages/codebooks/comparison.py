@@ -22,7 +22,12 @@ from galaxy_explorer.explorer.plots.figures import contingency_table
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR
 from galaxy_explorer.explorer.plots.ttype_histogram import panels
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, type_key
-from galaxy_explorer.explorer.widgets.components import HtmlPane, SmallMultiples, when_loaded
+from galaxy_explorer.explorer.widgets.components import (
+    HtmlPane,
+    SmallMultiples,
+    View,
+    when_loaded,
+)
 from galaxy_explorer.explorer.widgets.figures import FigurePane
 
 if TYPE_CHECKING:
@@ -35,7 +40,7 @@ ARI = "Adjusted Rand index: 1 if both put the same pairs of galaxies together, 0
 AMI = "Adjusted mutual information: what a cluster on one side tells about the other; 0 to 1."
 
 
-class Comparison(pn.viewable.Viewer):
+class Comparison(View):
     """The clusterings `state.clustering` (left) and `state.compare` (right) side by side."""
 
     def __init__(self, state: ExplorerState, **params: Any) -> None:
@@ -56,9 +61,6 @@ class Comparison(pn.viewable.Viewer):
         self._show_clusterings()
         self.heat_view = pn.Column(self.scores, self.heat, self.picked, sizing_mode="stretch_width")
         self.view = self._layout()
-
-    def __panel__(self) -> pn.Row:
-        return self.view
 
     def clustering(self, side: str) -> Clustering:
         """The clustering on a side."""

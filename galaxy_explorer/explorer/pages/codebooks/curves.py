@@ -18,7 +18,7 @@ from galaxy_explorer.explorer.plots.models import (
     training_curves,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
-from galaxy_explorer.explorer.widgets.components import HtmlPane
+from galaxy_explorer.explorer.widgets.components import HtmlPane, View
 from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.explorer.wording import format_model
 
@@ -37,7 +37,7 @@ TRADEOFF_NOTE = (
 )
 
 
-class Tradeoff(pn.viewable.Viewer):
+class Tradeoff(View):
     """Reconstruction against distinction, one point a model."""
 
     distinction: Any = param.Selector(default="η² of T", objects=list(DISTINCTIONS))
@@ -66,9 +66,6 @@ class Tradeoff(pn.viewable.Viewer):
             bar, self.figure, note, sizing_mode="stretch_width", margin=0
         )  # fmt: skip
 
-    def __panel__(self) -> pn.Column:
-        return self.view
-
     def _show(self, *_: param.parameterized.Event) -> None:
         # Features of models without a codebook have other names: they are always shown.
         shown = [
@@ -80,7 +77,7 @@ class Tradeoff(pn.viewable.Viewer):
         self.figure.object = tradeoff(columns, self.distinction)
 
 
-class Training(pn.viewable.Viewer):
+class Training(View):
     """Training curves of some models, and what stopping by the rule would have cost."""
 
     figure_of: Any = param.Selector(default="NMSE", objects=list(CURVE_WORDS))
@@ -98,9 +95,6 @@ class Training(pn.viewable.Viewer):
             sizing_mode="stretch_width", margin=0, visible=curves,
         )  # fmt: skip
         self._show()
-
-    def __panel__(self) -> pn.Column:
-        return self.view
 
     def _show(self, *_: param.parameterized.Event) -> None:
         entries = [self.bundle.models[name] for name in self.models]

@@ -35,7 +35,7 @@ from galaxy_explorer.explorer.pages.codebooks.table import (
     scoreboard,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.components import CodebookSteps, HtmlPane, ScoreTable
+from galaxy_explorer.explorer.widgets.components import CodebookSteps, HtmlPane, ScoreTable, View
 from galaxy_explorer.explorer.widgets.controls import (
     COMPACT,
     PAGE_HEIGHT,
@@ -76,7 +76,7 @@ WORDS = {"k": "codes", "codebook": "way", "map": "code_map"}
 """Words of the address for the codebook that is shown."""
 
 
-class Front(pn.viewable.Viewer):
+class Front(View):
     """The codebooks from few codes to many; what is clicked becomes the selection."""
 
     def __init__(self, state: ExplorerState, stamps: StampStore, **params: Any) -> None:
@@ -95,9 +95,6 @@ class Front(pn.viewable.Viewer):
         state.param.watch(self._show_picked, "selection")
         self.view.param.watch(self._show_picked, list(WORDS.values()))
         self._show_picked()
-
-    def __panel__(self) -> CodebookSteps:
-        return self.view
 
     def sides(self) -> Sides | None:
         """The two clusterings whose groups are shown."""
@@ -159,7 +156,7 @@ PARTS = {
 """The parts for experts, by their word in the address, in their order."""
 
 
-class CodebooksPage(pn.viewable.Viewer):
+class CodebooksPage(View):
     """The front, and below it the parts for experts, each made when it is first unfolded."""
 
     unfolded: Any = param.Selector(default="", objects=["", *PARTS], doc="The part that is open.")
@@ -186,9 +183,6 @@ class CodebooksPage(pn.viewable.Viewer):
         )  # fmt: skip
         self.view.param.watch(self.appear, "visible")
         keep_in_address(state, self, {"unfolded": "unfolded"})
-
-    def __panel__(self) -> pn.Column:
-        return self.view
 
     def appear(self, event: param.parameterized.Event) -> None:
         """Draw only while the page can be seen."""
@@ -219,7 +213,7 @@ class CodebooksPage(pn.viewable.Viewer):
         self.folded.active = [list(PARTS).index(self.unfolded)] if self.unfolded else []
 
 
-class Pictures(pn.viewable.Viewer):
+class Pictures(View):
     """Any galaxies as any models draw them, with what is left over (report, Fig. 16)."""
 
     models = param.List(default=[], doc="Models whose reconstructions are shown.")
@@ -242,9 +236,6 @@ class Pictures(pn.viewable.Viewer):
         galaxies.param.watch(lambda event: self.pick(event.new), "value")
         self.view = _column(models, galaxies, self.missing, self.strips, display_controls(state))
 
-    def __panel__(self) -> pn.Column:
-        return self.view
-
     def _choose_models(self, *_: param.parameterized.Event) -> None:
         self.strips.models = list(self.models)
 
@@ -257,7 +248,7 @@ class Pictures(pn.viewable.Viewer):
         self.missing.visible = bool(unknown)
 
 
-class Table(pn.viewable.Viewer):
+class Table(View):
     """Every figure of every clustering; the two that are compared are marked."""
 
     def __init__(self, state: ExplorerState, **params: Any) -> None:
@@ -268,14 +259,11 @@ class Table(pn.viewable.Viewer):
         self._show()
         self.view = _column(_note(SCORES_NOTE), self.table)
 
-    def __panel__(self) -> pn.Column:
-        return self.view
-
     def _show(self, *_: param.parameterized.Event) -> None:
         self.table.rows = scoreboard(self.state.bundle, self.state.clustering, self.state.compare)
 
 
-class Curves(pn.viewable.Viewer):
+class Curves(View):
     """The trade-off, and how all models were trained."""
 
     def __init__(self, state: ExplorerState, **params: Any) -> None:
@@ -287,11 +275,8 @@ class Curves(pn.viewable.Viewer):
             styles={"flex-wrap": "wrap", "gap": "0 20px", "max-height": "none"},
         )  # fmt: skip
 
-    def __panel__(self) -> pn.Row:
-        return self.view
 
-
-class TwoClusterings(pn.viewable.Viewer):
+class TwoClusterings(View):
     """Two clusterings, those of the state, or a model without one, which is said."""
 
     left: Any = param.Selector(doc="Clustering or model on the left.")
@@ -325,9 +310,6 @@ class TwoClusterings(pn.viewable.Viewer):
                 styles={"flex-wrap": "wrap", "gap": "0 20px", "max-height": "none"},
             ),
         )  # fmt: skip
-
-    def __panel__(self) -> pn.Column:
-        return self.view
 
     def _choose(self, *_: param.parameterized.Event) -> None:
         clusterings = self.state.bundle.clusterings

@@ -22,7 +22,7 @@ from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
 from galaxy_explorer.explorer.pages.emulator.source import EmulatorSource, measured
 from galaxy_explorer.explorer.pictures.display import DisplaySettings, render_stamps
-from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane, View
 from galaxy_explorer.explorer.widgets.detail import picture_values
 from galaxy_explorer.explorer.widgets.intervals import format_figure, interval_html
 from galaxy_explorer.explorer.wording import format_ttype
@@ -149,7 +149,7 @@ class Chosen:
     draggable: bool = False
 
 
-class SampleDetail(pn.viewable.Viewer):
+class SampleDetail(View):
     """The card of the sample that was clicked; hidden while there is none."""
 
     def __init__(
@@ -177,9 +177,6 @@ class SampleDetail(pn.viewable.Viewer):
             sizing_mode="stretch_width", visible=False, margin=(0, 0, 12, 0),
         )  # fmt: skip
         self.task = LatestTask(self.prepare, self._show)
-
-    def __panel__(self) -> pn.Row:
-        return self.view
 
     def show(self, chosen: Chosen | None) -> None:
         """Show a sample; None: nothing."""

@@ -43,7 +43,7 @@ from galaxy_explorer.explorer.pages.emulator.source import (
 from galaxy_explorer.explorer.pages.emulator.views import Ladder, SamplesView, StageView
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
-from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane, View
 from galaxy_explorer.explorer.widgets.controls import (
     PAGE_HEIGHT,
     RECOMMENDED,
@@ -136,7 +136,7 @@ class Desk:
         self._shown[wanted.name] = wanted.key
 
 
-class EmulatorPanel(pn.viewable.Viewer):
+class EmulatorPanel(View):
     """Controls, what draws what they ask for, and the ways to look at what comes.
 
     chooser: of the prior, where there are several; it is folded away below the controls.
@@ -184,9 +184,6 @@ class EmulatorPanel(pn.viewable.Viewer):
         self.param.watch(self.appear, "shown")
         self.appear()
         self.source.measure_references()
-
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self.view
 
     def appear(self, *_: param.parameterized.Event) -> None:
         """Draw only while the page can be seen."""
@@ -354,7 +351,7 @@ def html_of(text: str) -> pn.pane.HTML:
     return HtmlPane(text, stylesheets=sheets, sizing_mode="stretch_width", margin=(4, 10))
 
 
-class EmulatorPage(pn.viewable.Viewer):
+class EmulatorPage(View):
     """One panel a prior; a chooser among their controls says which is shown."""
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
@@ -384,9 +381,6 @@ class EmulatorPage(pn.viewable.Viewer):
         self.chooser.param.watch(self._show, "value")
         self.view.param.watch(self.appear, "visible")
         state.param.watch(self._like, "like")
-
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self.view
 
     @property
     def panel(self) -> EmulatorPanel:

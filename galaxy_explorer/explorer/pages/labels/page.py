@@ -34,7 +34,7 @@ from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.search import label_store
 from galaxy_explorer.explorer.urls import one_url
 from galaxy_explorer.explorer.widgets.cluster_headings import choice
-from galaxy_explorer.explorer.widgets.components import HtmlPane, LabelDesk
+from galaxy_explorer.explorer.widgets.components import HtmlPane, LabelDesk, View
 from galaxy_explorer.explorer.widgets.controls import (
     BOUND,
     COMPACT,
@@ -81,7 +81,7 @@ def term_values(term: Term) -> dict[str, Any]:
     }
 
 
-class LabelsPage(pn.viewable.Viewer):
+class LabelsPage(View):
     """The desk on the left; queue, agreement and tools on the right."""
 
     def __init__(
@@ -140,9 +140,6 @@ class LabelsPage(pn.viewable.Viewer):
         self._offer_clusters()
         if login:
             pn.state.onload(partial(self._begin, login))
-
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self.view
 
     async def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""

@@ -19,7 +19,7 @@ import panel_material_ui as pmui
 from galaxy_explorer.errors import GalaxyExplorerError, in_words
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.pages.labels.session import LabelSession
-from galaxy_explorer.explorer.widgets.components import HtmlPane
+from galaxy_explorer.explorer.widgets.components import HtmlPane, View
 from galaxy_explorer.explorer.widgets.controls import SMALL
 from galaxy_explorer.labels.agreement import fleiss, pair_agreements, ratings
 from galaxy_explorer.labels.groups import Groups
@@ -173,7 +173,7 @@ THE_SELECTION = ""
 TABLE_WORDS = {"What everyone says": "labels", "The majority": "majority", "Every event": "events"}
 
 
-class Tool(pn.viewable.Viewer):
+class Tool(View):
     """A few controls and a line that says what came of them."""
 
     def __init__(self, session: LabelSession, changed: Callable[[], None], **params: Any) -> None:
@@ -182,9 +182,6 @@ class Tool(pn.viewable.Viewer):
         self.words = HtmlPane("", stylesheets=[STYLES], margin=(2, 10))
         self.view = pn.Column(*self.controls(), self.words, sizing_mode="stretch_width", margin=0)
         self.refresh()
-
-    def __panel__(self) -> pn.Column:
-        return self.view
 
     def controls(self) -> Iterable[Any]:
         """Make the controls."""

@@ -51,6 +51,7 @@ from galaxy_explorer.explorer.widgets.components import (
     DropZone,
     HtmlPane,
     TileSheet,
+    View,
     galaxy_tiles,
 )
 from galaxy_explorer.explorer.widgets.controls import (
@@ -90,7 +91,7 @@ def _reader() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, "my-galaxy")
 
 
-class MyGalaxyPage(pn.viewable.Viewer):
+class MyGalaxyPage(View):
     """Drop zone and framing on the left; what was found on the right."""
 
     found = param.ClassSelector(class_=ImageReport, default=None, doc="The picture as examined.")
@@ -156,9 +157,6 @@ class MyGalaxyPage(pn.viewable.Viewer):
         names = list(self.state.display.param.values())
         self.state.display.param.watch(self.task.ask, names)
         pn.state.onload(self.offer_examples)
-
-    def __panel__(self) -> pn.Row:
-        return self.view
 
     @property
     def _clustering(self) -> Any:
