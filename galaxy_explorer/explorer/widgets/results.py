@@ -41,9 +41,13 @@ def look_alikes(bundle: Bundle, key: str, row: int, count: int) -> SearchResults
     """The `count` galaxies nearest in code space to one of them, which comes first."""
     rows, far = neighbours(bundle, key, row, count)
     name = str(bundle.column("galaxy_id")[row])
-    notes = {int(r): f"d {d:.2f}" for r, d in zip(rows, far, strict=True)}
-    words, order = f"the {len(rows) - 1} look-alikes of {name}", "most alike first"
-    return SearchResults(rows, words, order, {"code_distance": far}, notes)
+    return by_distance(rows, far, f"the {len(rows) - 1} look-alikes of {name}")
+
+
+def by_distance(rows: NDArray[np.int64], far: NDArray[Any], words: str) -> SearchResults:
+    """Galaxies with their distances in code space, nearest first."""
+    notes = {int(row): f"d {distance:.2f}" for row, distance in zip(rows, far, strict=True)}
+    return SearchResults(rows, words, "most alike first", {"code_distance": far}, notes)
 
 
 def next_request(state: ExplorerState) -> Callable[[], bool]:

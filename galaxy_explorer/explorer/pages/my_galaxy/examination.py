@@ -41,7 +41,7 @@ from galaxy_explorer.explorer.search import (
     bundle_sparsity,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
-from galaxy_explorer.explorer.widgets.detail import picture_values
+from galaxy_explorer.explorer.widgets.detail import RESIDUAL_LIMIT, picture_values
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -185,7 +185,6 @@ def ood_sentence(found: Classification, model: str, thin: float) -> str:
 
 SHOWN_CLUSTERS = 3
 PREVIEW_PIXELS = 256
-RESIDUAL_LIMIT = 0.1
 MEASURES = {
     "concentration": ("C", "concentration"),
     "asymmetry": ("A", "asymmetry"),

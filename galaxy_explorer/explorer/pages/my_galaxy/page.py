@@ -62,7 +62,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     whole_number,
 )
 from galaxy_explorer.explorer.widgets.gallery import SHEET_COLUMNS
-from galaxy_explorer.explorer.widgets.results import SearchResults, publish_results
+from galaxy_explorer.explorer.widgets.results import by_distance, publish_results
 from galaxy_explorer.explorer.wording import first_line, format_ttype
 from galaxy_explorer.models.registry import AUTOENCODERS
 
@@ -154,8 +154,7 @@ class MyGalaxyPage(View):
         )  # fmt: skip
         self.param.watch(self.task.ask, "found")
         self.state.param.watch(self.task.ask, ["clustering", "pictures"])
-        names = list(self.state.display.param.values())
-        self.state.display.param.watch(self.task.ask, names)
+        state.display.param.watch(self.task.ask, list(state.display.param.values()))
         pn.state.onload(self.offer_examples)
 
     @property
@@ -167,8 +166,8 @@ class MyGalaxyPage(View):
         if "size" in message:
             name, data = str(message.get("name"))[:MAX_NAME], message.get("data")
             if not isinstance(data, bytes) or len(data) > self.limit:
-                limit = self.limit // MEGABYTE
-                self._say(f"{name}: more than {limit} MB; cut the galaxy from it first")
+                most = f"{self.limit // MEGABYTE} MB"
+                self._say(f"{name}: more than {most}; cut the galaxy from it first")
             else:
                 await self.take(name, data)
 
@@ -192,14 +191,12 @@ class MyGalaxyPage(View):
         if drawn:
             shown = await asyncio.to_thread(stamps.get, rows)
         self._examples = dict(zip(rows.tolist(), shown, strict=True))
-        sheet = encode_sheet(render_stamps(shown, DisplaySettings()), SHEET_COLUMNS)
-        ttype = bundle.column("ttype")
+        kinds = zip(found, bundle.column("ttype")[rows].tolist(), strict=True)
+        notes = [f"{kind}, {format_ttype(t)}" for kind, t in kinds]
         self.examples.param.update(
-            sheet=sheet, heading=f"{EXAMPLES}{DRAWN * drawn}", visible=self.found is None,
-            **galaxy_tiles(
-                rows, found, SHEET_COLUMNS,
-                [f"{kind}, {format_ttype(float(ttype[row]))}" for kind, row in found.items()],
-            ),
+            sheet=encode_sheet(render_stamps(shown, DisplaySettings()), SHEET_COLUMNS),
+            heading=f"{EXAMPLES}{DRAWN * drawn}", visible=self.found is None,
+            **galaxy_tiles(rows, found, SHEET_COLUMNS, notes),
         )  # fmt: skip
 
     async def on_example(self, message: dict[str, Any]) -> None:
@@ -214,26 +211,21 @@ class MyGalaxyPage(View):
         if self._source is None or self.zone.busy:
             return
         name, data = self._source
+        bundle, seconds = self.state.bundle, self.context.settings.upload_seconds
         self.zone.busy = True
         self._say(f"Examining {name} …")
         try:
-            async with asyncio.timeout(self.context.settings.upload_seconds):
-                bundle, loop = self.state.bundle, asyncio.get_running_loop()
+            async with asyncio.timeout(seconds):
                 # What reading needs of the bundle; the other process has no use for its arrays.
                 little = SimpleNamespace(name=bundle.name, manifest=bundle.manifest)
                 asked = (self.hdu.value.strip(), self.band.value.strip())
-                seconds = self.context.settings.upload_seconds
-                job = loop.run_in_executor(
-                    _reader(), beside, seconds, read, little, data, name, self.frame, asked
-                )
-                prepared, measured = await job
-                stamps = self.context.stamps
+                work = partial(beside, seconds, read, little, data, name, self.frame, asked)
+                read_and_measured = await asyncio.wrap_future(_reader().submit(work))
                 self.found = await asyncio.wrap_future(
-                    stamps.submit(analyse_image, bundle, name, prepared, measured)
+                    self.context.stamps.submit(analyse_image, bundle, name, *read_and_measured)
                 )
             self._say("")
         except TimeoutError:
-            seconds = self.context.settings.upload_seconds
             self._say(f"{name}: not done after {seconds} s; given up")
         except GalaxyExplorerError as error:
             self.found = None  # the picture stays: another HDU or band may be typed
@@ -274,17 +266,14 @@ class MyGalaxyPage(View):
             member = found.classification.clusterings[key]
             rows, far = look_alikes(state.bundle, key, member, own=own)
             sheet = self.context.stamps.pictures(rows, state.display, state.pictures)
+            line = first_line(state.bundle, key, member, rows, found.ttype)
+            thin = sparsity_percentile(state.bundle, key, member)
             return {
                 "shots": pictures(found, state.display),
-                "words": verdict(
-                    found,
-                    first_line(state.bundle, key, member, rows, found.ttype),
-                    codes_of,
-                    sparsity_percentile(state.bundle, key, member),
-                ),
+                "words": verdict(found, line, codes_of, thin),
                 "clusters": probabilities(state, found),
                 "measures": morphology(found),
-                "place": (member.x, member.y),
+                "place": {"x": [member.x], "y": [member.y]},
                 "alike": (rows, far, encode_sheet(sheet, SHEET_COLUMNS)),
                 "seen": encode_sheet(render_stamps(found.stamp[None], state.display), 1),
                 "codes": (codes_of, found.classification.models[codes_of].codes),
@@ -302,19 +291,12 @@ class MyGalaxyPage(View):
             getattr(self, name).object = content[name]
         self._show_alike(*content["alike"])
         self._show_codes(content["seen"], *content["codes"])
-        self._show_place(*content["place"])
-
-    def _show_place(self, x: float, y: float) -> None:
         set_map(self.place, self._clustering.coordinates)
-        self.place.select_one({"name": "mine"}).data_source.data = {"x": [x], "y": [y]}
+        self.place.select_one({"name": "mine"}).data_source.data = content["place"]
 
     def _show_alike(self, rows: np.ndarray, far: np.ndarray, sheet: bytes) -> None:
         ids, ttype = (self.state.bundle.column(name) for name in ("galaxy_id", "ttype"))
-        self._alike_found = SearchResults(
-            rows, "look-alikes of my galaxy", "nearest in code space first",
-            {"code_distance": far},
-            {row: f"d {distance:.2f}" for row, distance in zip(rows.tolist(), far, strict=True)},
-        )  # fmt: skip
+        self._alike_found = by_distance(rows, far, "look-alikes of my galaxy")
         self.alike.param.update(
             sheet=sheet, heading="Look-alikes, most alike first", stamp=self.task.number,
             **galaxy_tiles(
@@ -325,8 +307,8 @@ class MyGalaxyPage(View):
     def _show_codes(self, seen: bytes, model: str, codes: np.ndarray) -> None:
         count = int(self.state.bundle.models[model].config["num_embeddings"])
         self.code_map.param.update(
-            picture=seen, side=len(codes),
-            codes=codes.ravel().tolist(), colours=category_colours(count),
+            picture=seen, side=len(codes), codes=codes.ravel().tolist(),
+            colours=category_colours(count),
             words="my galaxy", caption="Code map: each cell has the colour and number of its code",
         )  # fmt: skip
 
