@@ -120,7 +120,8 @@ def cells(groups):
 def test_a_cell_selects_the_galaxies_in_both_clusters(groups, state):
     counts = cells(groups).dimension_values("count")
     place = int(np.argmax(counts))
-    left, right = (int(cells(groups).dimension_values(side)[place]) for side in ("left", "right"))
+    sides = ("left_cluster", "right_cluster")
+    left, right = (int(cells(groups).dimension_values(side)[place]) for side in sides)
     (stream,) = hv.streams.Stream.registry[cells(groups)]
     stream.event(index=[place])
     labels = [groups.comparison.clustering(side).labels for side in ("left", "right")]
