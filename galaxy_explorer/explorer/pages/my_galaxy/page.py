@@ -121,7 +121,7 @@ class MyGalaxyPage(View):
         )
         self.task = LatestTask(self.prepare, self.fill)
         self.results = self._results()
-        self.examples = TileSheet(self.on_example, tile_width=190, visible=False)
+        self.examples = TileSheet(self.on_example, tile_width=165, visible=False)
         frames = pmui.Select(label="What is cut", options={**FRAMES, "Central pixels": ""}, **SMALL)
         size = whole_number("Pixels", *CENTRAL)
         size.visible = False
@@ -148,9 +148,8 @@ class MyGalaxyPage(View):
             stylesheets=[PAGE_STYLES],
         )  # fmt: skip
         self.view = pn.Row(
-            left, self.results, pn.Column(self.examples, sizing_mode="stretch_width"),
-            sizing_mode="stretch_width", margin=8, css_classes=["my-galaxy"],
-            stylesheets=[PAGE_STYLES],
+            left, self.results, self.examples, sizing_mode="stretch_width", margin=8,
+            css_classes=["my-galaxy"], stylesheets=[PAGE_STYLES],
         )  # fmt: skip
         self.param.watch(self.task.ask, "found")
         self.state.param.watch(self.task.ask, ["clustering", "pictures"])
