@@ -8,9 +8,27 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import elsewhere
+from tests.browser.conftest import PATIENCE_MS, elsewhere
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=PATIENCE_MS)
+
+
+TREE = """() => [...Bokeh.documents[0].all_models].find(
+  (one) => one.type === "Figure" && one.tags.some((words) => /^Tree of mergers/.test(words))
+)"""
+BETWEEN_JOINS = f"""(above) => {{
+  const plot = ({TREE})(), {{canvas_view, frame}} = Bokeh.index.find_one(plot)
+  const joins = plot.renderers.find((one) => one.data_source.data.ys).data_source.data.ys
+  const heights = [...new Set(Array.from(joins, (path) => path[1]))].sort((a, b) => b - a)
+  const edge = canvas_view.el.getBoundingClientRect()
+  const middle = (heights[above - 1] + heights[above]) / 2
+  return [edge.x + frame.bbox.x_center, edge.y + frame.y_scale.compute(middle)]
+}}"""
+"""Where a cut leaves so many joins above it."""
+CUT_WORDS = f"""(words) => ({TREE})().renderers.some(
+  (one) => Array.from(one.data_source.data.text ?? []).includes(words)
+)"""
 
 
 @pytest.fixture
@@ -103,3 +121,15 @@ def test_the_merger_tree_is_cut_by_keys(open_page):
     with elsewhere(page, "cut=16") as other:
         expect(other.get_by_role("slider", name="Number of groups")).to_have_value("16")
         other.locator(".tile-row:visible").nth(15).wait_for()
+
+
+def test_the_merger_tree_is_cut_where_it_is_clicked(open_page):
+    page = open_page("merger")
+    page.locator(".tile-row.titled:visible").nth(7).wait_for()
+    page.wait_for_function(CUT_WORDS, arg="8 groups")
+    for joins_above in (4, 10):
+        page.mouse.click(*page.evaluate(BETWEEN_JOINS, joins_above))
+        count = joins_above + 1
+        expect(page.get_by_role("slider", name="Number of groups")).to_have_value(str(count))
+        expect(page.locator(".tile-row.titled:visible")).to_have_count(count)
+        page.wait_for_function(CUT_WORDS, arg=f"{count} groups")

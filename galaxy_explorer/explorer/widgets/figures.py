@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import holoviews as hv
@@ -10,7 +11,7 @@ import panel_material_ui as pmui
 import param
 
 from galaxy_explorer.explorer.plots.figures import merger_tree
-from galaxy_explorer.explorer.widgets.components import View
+from galaxy_explorer.explorer.widgets.components import View, when_loaded
 
 
 class FigurePane(pn.pane.HoloViews):
@@ -31,7 +32,8 @@ class MergerTreeView(View):
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
-        stream = hv.streams.Params(self, ["branches", "k"])
+        # Linked: else HoloViews hears no click on several elements that are drawn anew.
+        stream = hv.streams.Params(self, ["branches", "k"], linked=True)
         tree = hv.DynamicMap(self._draw, streams=[stream])
         self.taps = hv.streams.Tap(source=tree)
         self.taps.add_subscriber(self._cut)
@@ -60,4 +62,6 @@ class MergerTreeView(View):
     def _cut(self, y: float | None = None, **_: Any) -> None:
         """Cut at a height that was clicked."""
         if y is not None:
-            self.k = 1 + sum(height > y for height in self.heights)
+            k = 1 + sum(height > y for height in self.heights)
+            # HoloViews tells of a click off the document's lock, which the figure needs.
+            when_loaded(partial(self.param.update, k=k))
