@@ -66,7 +66,7 @@ class HeaderTools(pn.viewable.Viewer):
         super().__init__(**params)
         self.state = state
         self.field = SearchField(
-            self.on_message, hint="Find: NGC 4565, spirals, T < 0", slim=True, margin=(0, 4),
+            self.on_message, hint="Find: NGC 4565, spirals, T < 0", margin=(0, 4),
             explanation=EXPLANATION, sizing_mode=None, styles={"width": FIELD_WIDTH}
         )  # fmt: skip
         self.export = ExportDialog(state, context, page)

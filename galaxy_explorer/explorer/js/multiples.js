@@ -29,8 +29,7 @@ function makePanel(panel, model) {
 }
 
 export function render({model}) {
-  const grid = element("div", "panels")
-  grid.setAttribute("role", "group")
+  const grid = element("div", "panels", "", {role: "group"})
 
   const mark = () => {
     const buttons = [...grid.children]

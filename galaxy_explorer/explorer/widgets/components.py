@@ -104,13 +104,12 @@ class SessionBeacon(MessageComponent):
 
 
 class SearchField(MessageComponent):
-    """A search field; reports {"ask": text} when the visitor asks."""
+    """The search field of the header; reports {"ask": text} when the visitor asks."""
 
     text = param.String(default="", doc="What is written into the field from here.")
     hint = param.String(default="", doc="What the empty field shows.")
     label = param.String(default="Find galaxies", doc="What the field is, for screen readers.")
     explanation = param.String(default="", doc="Shown when pointed at.")
-    slim = param.Boolean(default=False, doc="For the header: without a button, on dark.")
 
     _esm = script("search.js")
 
