@@ -11,7 +11,7 @@ function makeHeading(row) {
   }
   const title = element("span", "row-title")
   if (row.colour) {
-    const dot = element("span", "panel-dot")
+    const dot = element("span", "row-dot")
     dot.style.background = row.colour
     title.append(dot)
   }
@@ -28,6 +28,13 @@ function makeHeading(row) {
   const notes = element("span", "row-notes")
   for (const note of row.notes || []) notes.append(element("span", "", note))
   if (notes.childElementCount) head.append(notes)
+  if (row.share !== undefined) {
+    const share = element("span", "row-share")
+    const fill = element("span", "row-fill")
+    fill.style.width = `${100 * row.share}%`
+    share.append(fill)
+    head.append(share)
+  }
   return head
 }
 
