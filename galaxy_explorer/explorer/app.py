@@ -38,6 +38,7 @@ from galaxy_explorer.explorer.widgets.components import (
     HtmlPane,
     Navigation,
     SearchField,
+    View,
     when_loaded,
 )
 from galaxy_explorer.explorer.widgets.drawer import Drawer
@@ -57,7 +58,7 @@ OWN_WIDTH = f":host {{ flex: 0 0 calc({FIELD_WIDTH} + 46px) !important; min-widt
 """Field and button; what is left of the header belongs to the navigation."""
 
 
-class HeaderTools(pn.viewable.Viewer):
+class HeaderTools(View):
     """Search field and export button; page: name of the page that is open."""
 
     def __init__(
@@ -66,16 +67,13 @@ class HeaderTools(pn.viewable.Viewer):
         super().__init__(**params)
         self.state = state
         self.field = SearchField(
-            self.on_message, hint="Find: NGC 4565, spirals, T < 0", slim=True, margin=(0, 4),
+            self.on_message, hint="Find: NGC 4565, spirals, T < 0", margin=(0, 4),
             explanation=EXPLANATION, sizing_mode=None, styles={"width": FIELD_WIDTH}
         )  # fmt: skip
         self.export = ExportDialog(state, context, page)
-        self._view = pn.Row(
+        self.view = pn.Row(
             self.field, self.export, margin=0, align="center", stylesheets=[OWN_WIDTH]
         )
-
-    def __panel__(self) -> pn.Row:
-        return self._view
 
     async def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""

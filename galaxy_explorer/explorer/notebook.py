@@ -279,7 +279,7 @@ class Figures:
             sides = self._sides()
             table, *orders = clusterings.counted(*sides)
             colours = [[type_colour(c.ttype_mean) for c in side.clusters] for side in sides]
-            return figures.flow([table], orders, colours)
+            return figures.flow(table, orders, colours)
 
         return self._following(draw, "clustering", "compare")
 

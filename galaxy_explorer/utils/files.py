@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -296,3 +297,52 @@ def has_odd_quotes(path: Path) -> bool:
     with path.open("rb") as stream:
         blocks = iter(lambda: stream.read(BLOCK_BYTES), b"")
         return sum(block.count(b'"') for block in blocks) % 2 == 1
+
+
+MAX_KEPT_HEADER = 8192
+
+
+class HashedFiles:
+    """Files of a line of JSON and compressed bytes, each called by the hash of its content.
+
+    Nothing can be read back but what was kept. names: what they are called, all that comes before
+    24 hexadecimal digits included; about: what every header says; the `kept` used last stay.
+    """
+
+    def __init__(
+        self, folder: Path, names: re.Pattern[str], about: Mapping[str, Any], kept: int
+    ) -> None:
+        self.folder, self._names, self._about, self._kept = folder, names, dict(about), kept
+
+    def put(self, prefix: str, header: Mapping[str, Any], content: bytes) -> str:
+        """Keep a header and a content; returns the file's name. Raises OSError on a full disk."""
+        text = json.dumps({**header, **self._about}, sort_keys=True).encode()
+        data = text + b"\n" + zlib.compress(content)
+        path = self.folder / f"{prefix}{hashlib.sha256(data).hexdigest()[:24]}"
+        if path.exists():
+            os.utime(path)
+            return path.name
+        atomic_write_bytes(path, data)
+        paths = [one for one in self.folder.iterdir() if self._names.fullmatch(one.name)]
+        if len(paths) > self._kept:
+            for one in sorted(paths, key=lambda one: one.stat().st_mtime_ns)[: -self._kept]:
+                one.unlink(missing_ok=True)
+        return path.name
+
+    def get(self, name: str, length: int) -> tuple[dict[str, Any], bytes]:
+        """Header and content of `length` bytes. Raises KeyError where it is not, or not whole."""
+        if not self._names.fullmatch(name):
+            raise KeyError(name)
+        try:
+            with (self.folder / name).open("rb") as stream:
+                data = stream.read(MAX_KEPT_HEADER + 2 * length)
+            os.utime(self.folder / name)
+            if not name.endswith(hashlib.sha256(data).hexdigest()[:24]):
+                raise ValueError("damaged")
+            text, _, packed = data.partition(b"\n")
+            header = json.loads(text)
+            if any(header[key] != value for key, value in self._about.items()):
+                raise ValueError("about something else")
+            return header, zlib.decompressobj().decompress(packed, length)
+        except (OSError, ValueError, LookupError, zlib.error) as error:
+            raise KeyError(name) from error

@@ -129,7 +129,7 @@ def choose(page, side: str, words: str) -> None:
 
 def test_both_clusterings_are_there(codebooks):
     assert codebooks.locator(".panels").count() == 2
-    assert codebooks.locator(".panel").count() == 128
+    assert codebooks.locator(".panels .row-head").count() == 128
     codebooks.get_by_text(re.compile("Agreement of left and right: ARI [−-]?[0-9.]+")).wait_for()
 
 
@@ -186,12 +186,12 @@ def test_a_cell_selects_as_many_galaxies_as_it_says(codebooks):
 
 def test_a_cluster_on_the_left_is_highlighted_on_the_right(codebooks):
     left, right = codebooks.locator(".panels").all()
-    panel = left.locator(".panel").first
-    count = panel.locator(".panel-count").inner_text()
+    panel = left.locator(".row-head").first
+    count = panel.locator(".row-count").inner_text()
     panel.click()
     codebooks.get_by_text(f"{count} selected").wait_for()
-    assert left.locator(".panel[aria-pressed=true]").count() == 1
-    fills = right.locator(".panel-fill").evaluate_all(
+    assert left.locator(".row-head[aria-pressed=true]").count() == 1
+    fills = right.locator(".row-fill").evaluate_all(
         "nodes => nodes.filter(node => parseFloat(node.style.width) > 0).length"
     )
     assert 0 < fills <= int(count.replace(",", ""))

@@ -141,15 +141,15 @@ def test_cells_hold_every_galaxy_once(groups, state):
 def test_a_cluster_of_either_side_is_highlighted_on_both(groups, state, side):
     labels = groups.comparison.clustering(side).labels
     cluster = int(np.bincount(labels).argmax())
-    groups.comparison.multiples[side]._handle_msg({"cluster": cluster})
+    groups.comparison.multiples[side]._handle_msg({"row": cluster})
     np.testing.assert_array_equal(state.selection, np.flatnonzero(labels == cluster))
-    assert groups.comparison.multiples[side].chosen == cluster
+    assert groups.comparison.multiples[side].chosen_rows == [cluster]
     for other in ("left", "right"):
         places = groups.comparison.maps[other].select_one({"name": MEMBERS}).data["x"]
         assert len(places) == len(state.selection)
-        shown = groups.comparison.multiples[other].panels
+        shown = groups.comparison.multiples[other].rows
         clusters = groups.comparison.clustering(other).clusters
-        picked = sum(panel["picked"] * clusters[panel["id"]].count for panel in shown)
+        picked = sum(panel["share"] * clusters[panel["id"]].count for panel in shown)
         assert picked == pytest.approx(len(state.selection))
 
 

@@ -105,7 +105,7 @@ def test_flows_hold_the_galaxies_that_clusters_share(bundle) -> None:
     left, right = list(bundle.clusterings.values())[:2]
     table, *orders = counted(left, right)
     colours = [["#b72930"] * len(side.clusters) for side in (left, right)]
-    figure = figures.flow([table], orders, colours)
+    figure = figures.flow(table, orders, colours)
     for ribbon in figure.Polygons.I.split(datatype="dictionary"):
         x, y = ribbon["x"], ribbon["y"]
         height = np.ptp(y[x == x.min()])

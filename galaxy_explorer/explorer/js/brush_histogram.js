@@ -50,8 +50,7 @@ class BrushFrame {
   }
 
   toggle(name, words, pressed) {
-    const button = element("button", name)
-    button.setAttribute("aria-label", words)
+    const button = element("button", name, "", {"aria-label": words})
     button.title = words
     button.setAttribute("aria-pressed", String(pressed))
     return button
@@ -455,8 +454,7 @@ class NumberBars extends BrushFrame {
   }
 
   handle(at, side) {
-    const handle = element("div", "brush-handle")
-    handle.tabIndex = 0
+    const handle = element("div", "brush-handle", "", {tabindex: 0})
     handle.dataset.span = at
     handle.dataset.side = side
     handle.setAttribute("role", "slider")

@@ -61,8 +61,7 @@ function makeBar(model) {
   clear.setAttribute("aria-label", "Clear the selection and all brushes")
   clear.title = "Select all galaxies again: no brush, nothing else"
   clear.addEventListener("click", () => model.send_msg({clear: ""}))
-  const add = element("select", "brushes-add")
-  add.setAttribute("aria-label", "Add a column")
+  const add = element("select", "brushes-add", "", {"aria-label": "Add a column"})
   add.title = "Add the histogram of another column"
   add.addEventListener("change", () => {
     if (add.value) model.send_msg({add: add.value})
@@ -111,13 +110,10 @@ function foldable(fold, row) {
 }
 
 export function render({model}) {
-  const root = element("div", "brushes")
-  root.setAttribute("role", "group")
-  root.setAttribute("aria-label", "Brushes")
+  const root = element("div", "brushes", "", {role: "group", "aria-label": "Brushes"})
   const parts = makeBar(model)
   const row = element("div", "brushes-row")
-  const said = element("div", "brushes-said")
-  said.setAttribute("role", "status")
+  const said = element("div", "brushes-said", "", {role: "status"})
   root.append(parts.bar, row, said)
   foldable(parts.fold, row)
   const reporter = new Reporter((message) => model.send_msg(message))

@@ -20,13 +20,9 @@ function makeSlider(choose) {
   const label = element("label", "", "Number of codes")
   const value = element("output")
   label.append(value)
-  const input = element("input")
-  input.type = "range"
-  input.min = 0
-  input.id = "number-of-codes"
+  const input = element("input", "", "", {type: "range", min: 0, id: "number-of-codes"})
   label.htmlFor = input.id
-  const ticks = element("div", "codes-ticks")
-  ticks.ariaHidden = "true"
+  const ticks = element("div", "codes-ticks", "", {"aria-hidden": "true"})
   input.addEventListener("input", () => choose(Number(input.value)))
   const legend = element("p", "soft", "In brackets: measured, but not in this bundle to draw.")
   root.append(label, input, ticks, legend)
@@ -99,8 +95,7 @@ function makeChange(model) {
   const root = element("section", "codes-change")
   const answer = element("p", "answer")
   const heads = element("div", "flow-heads")
-  const box = element("div", "flow")
-  box.setAttribute("role", "group")
+  const box = element("div", "flow", "", {role: "group"})
   box.ariaLabel = "Galaxies that change group"
   box.addEventListener("keydown", (event) => moveAmong(event, box))
   const note = element("p", "soft")

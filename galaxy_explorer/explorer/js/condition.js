@@ -25,17 +25,14 @@ function makeCondition() {
   const root = element("fieldset", "condition")
   const name = element("legend", "condition-name")
   const head = element("div", "condition-head")
-  const number = element("input", "condition-number")
-  number.inputMode = "decimal"
+  const number = element("input", "condition-number", "", {inputmode: "decimal"})
   number.autocomplete = "off"
   number.maxLength = 20
   const unit = element("span", "condition-unit")
-  const free = element("button", "plain-button condition-free")
-  free.type = "button"
+  const free = element("button", "plain-button condition-free", "", {type: "button"})
   head.append(number, unit, free)
   const line = element("div", "condition-line")
-  const slider = element("input", "condition-slider")
-  slider.type = "range"
+  const slider = element("input", "condition-slider", "", {type: "range"})
   const ends = ["", ""].map(() => element("span", "condition-end"))
   line.append(ends[0], slider, ends[1])
   root.append(name, head, line)

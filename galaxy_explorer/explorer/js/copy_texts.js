@@ -27,8 +27,7 @@ export function render({model}) {
         field.rows = rows
         field.value = text.replaceAll("{page}", page)
         field.addEventListener("focus", () => field.select())
-        const button = element("button", "plain-button", "Copy")
-        button.setAttribute("aria-label", `Copy: ${label}`)
+        const button = element("button", "plain-button", "Copy", {"aria-label": `Copy: ${label}`})
         button.addEventListener("click", (event) => {
           event.preventDefault()
           copy(field, button)

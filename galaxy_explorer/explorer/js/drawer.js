@@ -5,9 +5,7 @@ const OWN_KEYS = `${WRITTEN}, button, [role=slider], .desk`
 
 export function render({model}) {
   const head = element("div", "drawer-head")
-  const tabs = element("div", "drawer-tabs")
-  tabs.setAttribute("role", "tablist")
-  tabs.setAttribute("aria-label", "Drawer")
+  const tabs = element("div", "drawer-tabs", "", {role: "tablist", "aria-label": "Drawer"})
   const fold = element("button", "icon-button drawer-fold")
   const narrow = matchMedia("(max-width: 700px)")
   const isFolded = () => model.mode === "closed" || (model.mode === "auto" && narrow.matches)
@@ -17,8 +15,7 @@ export function render({model}) {
   const draw = () => {
     tabs.replaceChildren(
       ...model.entries.map(([name, title]) => {
-        const tab = element("button", "drawer-tab", title)
-        tab.setAttribute("role", "tab")
+        const tab = element("button", "drawer-tab", title, {role: "tab"})
         tab.dataset.tab = name
         tab.addEventListener("click", () => model.send_msg({tab: name}))
         return tab

@@ -3,8 +3,7 @@
 export function render({model}) {
   const zone = element("label", "drop-field")
   const words = element("span", "drop-words")
-  const input = element("input", "drop-input")
-  input.type = "file"
+  const input = element("input", "drop-input", "", {type: "file"})
   zone.append(words, input)
 
   const take = async (file) => {

@@ -78,8 +78,7 @@ function makeNodes(nodes, side, places, send) {
   const column = element("div", "flow-side")
   for (const node of nodes) {
     const {top, height} = places[side].get(node.band)
-    const button = element("button", "flow-node")
-    button.tabIndex = -1
+    const button = element("button", "flow-node", "", {tabindex: -1})
     button.title = button.ariaLabel = `${node.words}. Click to select them.`
     button.style.top = `${(100 * top) / TALL}%`
     button.style.height = `${(100 * height) / TALL}%`

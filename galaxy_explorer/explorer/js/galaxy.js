@@ -63,9 +63,7 @@ export function render({model}) {
   const [head, name, place] = galaxyHead(model)
   const line = element("p", "galaxy-line")
   const [frame, showPicture] = largePicture(model, root)
-  const kinds = element("div", "galaxy-kinds")
-  kinds.setAttribute("role", "group")
-  kinds.setAttribute("aria-label", "Picture")
+  const kinds = element("div", "galaxy-kinds", "", {role: "group", "aria-label": "Picture"})
   const tools = element("div", "chosen-tools")
   root.append(head, line, frame, kinds, tools)
 

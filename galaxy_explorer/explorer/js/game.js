@@ -2,13 +2,10 @@
 // which is not known here before all are answered.
 
 function makeGame() {
-  const root = element("section", "game")
-  root.tabIndex = -1
-  root.setAttribute("aria-label", "Real or synthetic?")
+  const root = element("section", "game", "", {tabindex: -1, "aria-label": "Real or synthetic?"})
   const heading = element("p", "samples-heading")
   const start = element("button", "plain-button game-start", "Begin")
-  const where = element("p", "game-where")
-  where.setAttribute("role", "status")
+  const where = element("p", "game-where", "", {role: "status"})
   const pair = element("div", "game-pair")
   const sides = ["left", "right"].map((side) => {
     const one = element("button", "picture")
@@ -17,8 +14,7 @@ function makeGame() {
     return one
   })
   pair.append(...sides)
-  const words = element("p", "headline")
-  words.setAttribute("role", "status")
+  const words = element("p", "headline", "", {role: "status"})
   const review = element("div", "game-review")
   root.append(heading, start, where, pair, words, review)
   return {root, heading, start, where, pair, sides, words, review}
@@ -30,8 +26,7 @@ function makeReview(model, showPicture) {
     const one = element("figure", told ? "game-told" : "game-fooled")
     const pictures = [0, 1].map((place) => {
       const real = (place === 0) === realLeft
-      const picture = element("div", "picture")
-      picture.setAttribute("role", "img")
+      const picture = element("div", "picture", "", {role: "img"})
       picture.setAttribute("aria-label", real ? `Real galaxy ${name}` : "Synthetic galaxy")
       showPicture(picture, 2 * number + place)
       const mark = real ? "real-mark" : "synthetic-mark"

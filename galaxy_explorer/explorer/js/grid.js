@@ -1,7 +1,8 @@
 // Helpers that every component here starts with: elements, and arrow keys inside a grid of buttons.
 
-function element(tag, classes, text) {
+function element(tag, classes, text, attributes = {}) {
   const node = document.createElement(tag)
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value)
   if (classes) node.className = classes
   if (text !== undefined && text !== null) node.textContent = text
   return node
@@ -118,8 +119,7 @@ function inOrder(rows, {by, falling}, value) {
 
 // The heading of a column that sorts when clicked, and says how it is sorted now.
 function sortHeading(name, place, {by, falling}, sort) {
-  const cell = element("th")
-  cell.scope = "col"
+  const cell = element("th", "", "", {scope: "col"})
   const way = falling ? "descending" : "ascending"
   cell.setAttribute("aria-sort", by === place ? way : "none")
   const button = element("button", "", name)

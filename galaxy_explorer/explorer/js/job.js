@@ -2,11 +2,8 @@
 
 export function render({model}) {
   const root = element("div", "job")
-  const words = element("div", "job-words")
-  words.setAttribute("role", "status")
-  const bar = element("div", "job-track")
-  bar.setAttribute("role", "progressbar")
-  bar.setAttribute("aria-label", "Progress")
+  const words = element("div", "job-words", "", {role: "status"})
+  const bar = element("div", "job-track", "", {role: "progressbar", "aria-label": "Progress"})
   const fill = element("div", "job-fill")
   bar.append(fill)
   const stop = element("button", "plain-button", "Cancel")

@@ -20,9 +20,7 @@ function within(event, selector) {
 
 function makeNameForm() {
   const form = element("form", "desk-name")
-  const field = element("input", "")
-  field.setAttribute("aria-label", "Your name")
-  field.maxLength = 60
+  const field = element("input", "", "", {"aria-label": "Your name", maxlength: 60})
   field.placeholder = "Your name"
   const start = element("button", "plain-button", "Start labelling")
   const error = alertLine()
@@ -36,8 +34,7 @@ function makeBar() {
   const place = element("span", "desk-place")
   const name = element("span", "desk-who")
   const leave = element("button", "plain-button small", "change name")
-  const badge = element("span", "desk-badge")
-  badge.setAttribute("role", "status")
+  const badge = element("span", "desk-badge", "", {role: "status"})
   bar.append(place, name, leave, badge)
   return {bar, place, name, leave, badge}
 }
@@ -53,8 +50,7 @@ function makeStage() {
   const words = element("p", "desk-words")
   const stages = element("div", "desk-terms stages")
   const features = element("div", "desk-terms")
-  const note = element("input", "desk-note")
-  note.setAttribute("aria-label", "Note on this galaxy")
+  const note = element("input", "desk-note", "", {"aria-label": "Note on this galaxy"})
   note.placeholder = "Note (n)"
   note.maxLength = 500
   const predicted = element("p", "desk-predicted")

@@ -4,8 +4,7 @@
 const GRID = 24
 
 function makeGrid() {
-  const tiles = element("div", "desk-tiles")
-  tiles.setAttribute("role", "group")
+  const tiles = element("div", "desk-tiles", "", {role: "group"})
   tiles.setAttribute("aria-label", "Galaxies of this grid")
   const accept = element("button", "plain-button desk-accept")
   return {tiles, accept}
@@ -154,8 +153,7 @@ class Grid {
   makeTile(item, first) {
     const made = element("button", "desk-tile")
     made.tabIndex = first ? 0 : -1
-    const picture = element("img", "picture")
-    picture.alt = ""
+    const picture = element("img", "picture", "", {alt: ""})
     picture.setAttribute("aria-hidden", "true") // the button says what it is
     made.append(picture, element("span", "desk-said"))
     made.addEventListener("click", () => this.toggle(item))

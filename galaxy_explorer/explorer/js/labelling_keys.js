@@ -47,8 +47,7 @@ function button(sign, words, action) {
 }
 
 function alertLine() {
-  const line = element("p", "desk-error")
-  line.setAttribute("role", "alert")
+  const line = element("p", "desk-error", "", {role: "alert"})
   return line
 }
 

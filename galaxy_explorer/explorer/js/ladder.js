@@ -2,13 +2,11 @@
 
 function headLine(model) {
   const line = element("tr")
-  const corner = element("th", "", "Hubble type T")
-  corner.scope = "col"
+  const corner = element("th", "", "Hubble type T", {scope: "col"})
   line.append(
     corner,
     ...model.columns.map(({words, colour}) => {
-      const cell = element("th", "ladder-type", words)
-      cell.scope = "col"
+      const cell = element("th", "ladder-type", words, {scope: "col"})
       cell.style.setProperty("--chip", colour)
       return cell
     }),
@@ -37,8 +35,7 @@ function realTile(model, words, place) {
 
 function bodyLine(model, line, sheet, lines) {
   const row = element("tr")
-  const label = element("th", "", line.label)
-  label.scope = "row"
+  const label = element("th", "", line.label, {scope: "row"})
   label.append(element("div", "row-notes", line.note))
   row.append(
     label,

@@ -48,12 +48,10 @@ function keepAddress(model) {
 }
 
 export function render({model}) {
-  const nav = element("nav", "pages")
-  nav.setAttribute("aria-label", "Pages")
+  const nav = element("nav", "pages", "", {"aria-label": "Pages"})
   const links = element("div", "links")
   const button = element("button", "opener")
-  const menu = element("div", "menu")
-  menu.id = "behind-the-map"
+  const menu = element("div", "menu", "", {id: "behind-the-map"})
   button.setAttribute("aria-controls", menu.id)
   button.append(element("span", "wide", "Behind the map"), element("span", "narrow", "Menu"))
   menu.hidden = true

@@ -3,9 +3,7 @@
 export function render({model}) {
   const root = element("label", "number-field")
   const name = element("span", "number-name")
-  const input = element("input", "number-input")
-  input.inputMode = "decimal"
-  input.autocomplete = "off"
+  const input = element("input", "number-input", "", {inputmode: "decimal", autocomplete: "off"})
   input.maxLength = 20
   root.append(name, input)
 

@@ -38,8 +38,7 @@ function fillCard(model, card, place, count) {
 }
 
 export function render({model}) {
-  const root = element("section", "samples")
-  root.setAttribute("aria-label", "Synthetic galaxies")
+  const root = element("section", "samples", "", {"aria-label": "Synthetic galaxies"})
   const heading = element("p", "samples-heading")
   const grid = element("div", "samples-grid")
   root.append(heading, grid)

@@ -1,11 +1,8 @@
 // A search field; what is asked travels with the question, so that nothing typed later mixes in.
 
 export function render({model}) {
-  const form = element("form", "search-form")
-  form.setAttribute("role", "search")
-  const input = element("input", "search-input")
-  input.type = "search"
-  input.maxLength = 500
+  const form = element("form", "search-form", "", {role: "search"})
+  const input = element("input", "search-input", "", {type: "search", maxlength: 500})
   input.spellcheck = false
   input.autocomplete = "off"
   const go = element("button", "search-go", "Find")
@@ -15,7 +12,6 @@ export function render({model}) {
     input.placeholder = model.hint
     input.setAttribute("aria-label", model.label)
     input.title = model.explanation
-    form.classList.toggle("slim", model.slim)
   }
   let asked = null
   form.addEventListener("submit", (event) => {
@@ -28,7 +24,7 @@ export function render({model}) {
   model.on("text", () => {
     if (model.text !== asked) input.value = model.text
   })
-  model.on(["hint", "label", "slim", "explanation"], dress)
+  model.on(["hint", "label", "explanation"], dress)
   input.value = model.text
   dress()
   return form

@@ -1,13 +1,11 @@
 // What is selected: how many, what can be done with them, and histograms whose bars select.
 
 function barRow(model, group, upright) {
-  const list = element("div", upright ? "bars upright" : "bars flat")
-  list.setAttribute("role", "group")
+  const list = element("div", upright ? "bars upright" : "bars flat", "", {role: "group"})
   list.setAttribute("aria-label", group.title)
   const top = Math.max(1, ...group.bars.map((bar) => bar.of))
   for (const bar of group.bars) {
-    const button = element("button", "bar")
-    button.setAttribute("aria-pressed", String(bar.chosen))
+    const button = element("button", "bar", "", {"aria-pressed": String(bar.chosen)})
     button.setAttribute("aria-label", bar.words)
     button.title = `${bar.words}. Click selects, Shift adds.`
     button.disabled = !bar.of
@@ -28,10 +26,8 @@ function barRow(model, group, upright) {
 }
 
 export function render({model}) {
-  const root = element("section", "chosen")
-  root.setAttribute("aria-label", "Selection")
-  const words = element("div", "chosen-words")
-  words.setAttribute("aria-live", "polite")
+  const root = element("section", "chosen", "", {"aria-label": "Selection"})
+  const words = element("div", "chosen-words", "", {"aria-live": "polite"})
   const tools = element("div", "chosen-tools")
   const figures = element("div", "chosen-figures")
   root.append(words, tools, figures)

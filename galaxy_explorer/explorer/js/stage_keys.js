@@ -1,11 +1,9 @@
 // The Hubble stages as buttons for one galaxy; that which the annotator has given is pressed.
 export function render({model}) {
-  const root = element("div", "stage-keys")
-  root.setAttribute("role", "group")
+  const root = element("div", "stage-keys", "", {role: "group"})
   root.setAttribute("aria-label", "Label: Hubble stage")
   const keys = element("div", "stage-row")
-  const note = element("p", "stage-note")
-  note.setAttribute("role", "status")
+  const note = element("p", "stage-note", "", {role: "status"})
   root.append(keys, note)
 
   const press = (label) => {

@@ -11,7 +11,7 @@ function makeHeading(row) {
   }
   const title = element("span", "row-title")
   if (row.colour) {
-    const dot = element("span", "panel-dot")
+    const dot = element("span", "row-dot")
     dot.style.background = row.colour
     title.append(dot)
   }
@@ -20,8 +20,7 @@ function makeHeading(row) {
   head.append(title)
   if (row.bars) {
     const drawing = element("span", "row-bars")
-    const axis = element("span", "row-axis")
-    axis.setAttribute("aria-hidden", "true")
+    const axis = element("span", "row-axis", "", {"aria-hidden": "true"})
     for (const label of ["−3", "0", "3", "6"]) axis.append(element("span", "", label))
     drawing.append(bars(row), axis)
     head.append(drawing)
@@ -29,6 +28,13 @@ function makeHeading(row) {
   const notes = element("span", "row-notes")
   for (const note of row.notes || []) notes.append(element("span", "", note))
   if (notes.childElementCount) head.append(notes)
+  if (row.share !== undefined) {
+    const share = element("span", "row-share")
+    const fill = element("span", "row-fill")
+    fill.style.width = `${100 * row.share}%`
+    share.append(fill)
+    head.append(share)
+  }
   return head
 }
 
@@ -59,16 +65,14 @@ function makeTable(view, address) {
   const table = element("table", "tile-table")
   const top = element("tr")
   const heads = view.columns.map(({name, note}) => {
-    const head = element("th", "tile-column", name)
-    head.scope = "col"
+    const head = element("th", "tile-column", name, {scope: "col"})
     if (note) head.append(element("div", "", note))
     return head
   })
   top.append(element("td"), ...heads)
   const lines = view.rows.map((row) => {
     const line = element("tr")
-    const head = element("th")
-    head.scope = "row"
+    const head = element("th", "", "", {scope: "row"})
     head.append(makeHeading(row))
     const cells = row.tiles.map((tile) => {
       const cell = element("td")
@@ -128,8 +132,7 @@ function addPager(model, root, bar) {
 
 // The words of the tile that is pointed at or has the keyboard, below it, inside the sheet's own box.
 function addCaption(root, body) {
-  const caption = element("div", "tile-caption")
-  caption.setAttribute("role", "tooltip")
+  const caption = element("div", "tile-caption", "", {role: "tooltip"})
   root.append(caption)
   const hide = () => {
     caption.hidden = true
@@ -173,11 +176,9 @@ function keepFocus(body, replace) {
 export function render({model}) {
   const root = element("section", `tile-sheet ${model.kind}`)
   const bar = element("div", "gallery-bar")
-  const heading = element("div", "gallery-heading")
-  heading.setAttribute("aria-live", "polite")
+  const heading = element("div", "gallery-heading", "", {"aria-live": "polite"})
   bar.append(heading)
-  const body = element("div", "tile-body")
-  body.setAttribute("role", "group")
+  const body = element("div", "tile-body", "", {role: "group"})
   root.append(bar, body)
   const tellPage = addPager(model, root, bar)
   const hideCaption = addCaption(root, body)

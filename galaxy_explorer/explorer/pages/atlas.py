@@ -25,7 +25,7 @@ from galaxy_explorer.explorer.urls import ALL, cell_url, glow_url, one_url, tile
 from galaxy_explorer.explorer.widgets.brushes import Brushes
 from galaxy_explorer.explorer.widgets.cluster_list import LIST, MULTIPLES, ClusterList
 from galaxy_explorer.explorer.widgets.cluster_names import shown_names
-from galaxy_explorer.explorer.widgets.components import HtmlPane, when_loaded
+from galaxy_explorer.explorer.widgets.components import HtmlPane, View, when_loaded
 from galaxy_explorer.explorer.widgets.controls import (
     SMALL,
     colour_select,
@@ -52,7 +52,7 @@ CLUSTERS = {"list": LIST, "histograms": MULTIPLES}
 """Words of the address for how the clusters are shown."""
 
 
-class AtlasPage(pn.viewable.Viewer):
+class AtlasPage(View):
     """The map, and over it what it shows and the button for how it shows it."""
 
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
@@ -99,15 +99,12 @@ class AtlasPage(pn.viewable.Viewer):
             top, self.view_panel, Brushes(state, context),
             sizing_mode="stretch_both", margin=0, css_classes=["stage"], stylesheets=style,
         )  # fmt: skip
-        self._layout = pn.Row(
+        self.view = pn.Row(
             stage, sizing_mode="stretch_both", margin=0, styles={"position": "relative"}
         )
         asked = state.page_words.get("clusters")
         if asked in CLUSTERS:
             self._made_clusters().param.update(open=True, show=CLUSTERS[asked])
-
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self._layout
 
     def _open_clusters(self, event: param.parameterized.Event) -> None:
         """Show the clusters as a list beside the map."""
@@ -121,7 +118,7 @@ class AtlasPage(pn.viewable.Viewer):
             clusters.param.watch(lambda *_: self._keep(clusters), ["open", "show"])
             clusters.param.watch(lambda *_: self._name(), "renamed")
             keep_in_address(self.state, clusters, {"sorted": "order"})
-            self._layout.insert(0, clusters)
+            self.view.insert(0, clusters)
         return self.clusters
 
     def _keep(self, clusters: ClusterList) -> None:

@@ -5,11 +5,7 @@ The legend says in a line of HTML what the colours mean.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -32,7 +28,7 @@ from galaxy_explorer.explorer.plots.palette import (
 )
 from galaxy_explorer.explorer.state import LEARNT, about_of
 from galaxy_explorer.explorer.wording import column_unit
-from galaxy_explorer.utils.files import atomic_write_bytes
+from galaxy_explorer.utils.files import HashedFiles
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -134,7 +130,6 @@ def _categories(codes: NDArray[Any], palette: tuple[str, ...], names: tuple[str,
 CLASS, TTYPE, UNCERTAINTY = "class", "ttype", "uncertainty"
 LEARNT_NAME = re.compile(rf"{LEARNT}({CLASS}|{TTYPE}|{UNCERTAINTY})-[0-9a-f]{{24}}")
 KEPT_LEARNT = 300
-MAX_HEADER_BYTES = 8192
 
 
 class KeptColourings:
@@ -145,7 +140,8 @@ class KeptColourings:
     """
 
     def __init__(self, folder: Path, bundle_hash: str, n_galaxies: int) -> None:
-        self.folder, self._bundle, self._n = folder, bundle_hash, n_galaxies
+        about = {"bundle": bundle_hash, "n": n_galaxies}
+        self._n, self._files = n_galaxies, HashedFiles(folder, LEARNT_NAME, about, KEPT_LEARNT)
 
     def put(
         self, about: str, values: NDArray[np.floating], words: str, names: Sequence[str] = ()
@@ -155,38 +151,14 @@ class KeptColourings:
         about: "class", numbers of `names`; "ttype"; "uncertainty", from 0 to 1. words: for the
         visitor. Raises OSError where the disk is full.
         """
-        header = {"bundle": self._bundle, "n": self._n, "words": words, "names": list(names)}
-        text = json.dumps(header, sort_keys=True).encode()
-        data = text + b"\n" + zlib.compress(np.asarray(values, "<f2").tobytes(), 1)
-        key = f"{LEARNT}{about}-{hashlib.sha256(data).hexdigest()[:24]}"
-        atomic_write_bytes(self.folder / key, data)
-        paths = [path for path in self.folder.iterdir() if LEARNT_NAME.fullmatch(path.name)]
-        if len(paths) > KEPT_LEARNT:
-            paths.sort(key=lambda path: path.stat().st_mtime_ns)
-            for path in paths[:-KEPT_LEARNT]:
-                path.unlink(missing_ok=True)
-        return key
+        header = {"words": words, "names": list(names)}
+        return self._files.put(f"{LEARNT}{about}-", header, np.asarray(values, "<f2").tobytes())
 
     def get(self, key: str) -> tuple[Colouring, str]:
         """The colouring and its words. Raises KeyError where it is not, or not whole."""
-        if not LEARNT_NAME.fullmatch(key):
-            raise KeyError(key)
-        path = self.folder / key
-        try:
-            with path.open("rb") as stream:
-                data = stream.read(MAX_HEADER_BYTES + 4 * self._n)
-            os.utime(path)
-            if hashlib.sha256(data).hexdigest()[:24] != key.rsplit("-", 1)[1]:
-                raise ValueError("damaged")
-            text, _, packed = data.partition(b"\n")
-            header = json.loads(text)
-            if (header.get("bundle"), header.get("n")) != (self._bundle, self._n):
-                raise ValueError("of another bundle")
-            plain = zlib.decompressobj().decompress(packed, 2 * self._n)
-            values = np.frombuffer(plain, "<f2", self._n).astype(np.float32)
-            names = tuple(str(name) for name in header["names"])
-        except (OSError, ValueError, zlib.error) as error:
-            raise KeyError(key) from error
+        header, content = self._files.get(key, 2 * self._n)
+        values = np.frombuffer(content, "<f2", self._n).astype(np.float32)
+        names = tuple(str(name) for name in header["names"])
         return _learnt(about_of(key), values, names), str(header["words"])
 
 

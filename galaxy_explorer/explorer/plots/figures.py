@@ -221,41 +221,30 @@ LEAST_FLOW = 0.02
 
 
 def flow(
-    tables: Sequence[NDArray[np.int64]],
-    orders: Sequence[Sequence[int]],
-    colours: Sequence[Sequence[str]],
+    table: NDArray[np.int64], orders: Sequence[Sequence[int]], colours: Sequence[Sequence[str]]
 ) -> Any:
-    """A Sankey diagram: where the galaxies of each cluster go from one clustering to the next.
+    """A Sankey diagram: where the galaxies of each cluster of a clustering are in another one.
 
-    tables: galaxies in cluster i of a clustering and j of the next one; orders: ids of the clusters
-    of each clustering, from top to bottom; colours: of each cluster of each clustering. Flows of
-    less than LEAST_FLOW of both of their clusters are left out.
+    table: galaxies in cluster i of the left and j of the right one; of either side, orders: ids of
+    the clusters from top to bottom, and colours: of each cluster. Flows of less than LEAST_FLOW of
+    both of their clusters are left out.
     """
-    sizes = [table.sum(1) for table in tables] + [tables[-1].sum(0)]
-    n = int(sizes[0].sum())
+    sizes, n = (table.sum(1), table.sum(0)), int(table.sum())
     tops = [_tops(size, order, n) for size, order in zip(sizes, orders, strict=True)]
+    left, right = (dict(found) for found in tops)
     ribbons, blend = [], (1 - np.cos(np.pi * np.linspace(0, 1, 25))) / 2
-    for place, table in enumerate(tables):
-        left, right = dict(tops[place]), dict(tops[place + 1])
-        x = place + NODE + (1 - 2 * NODE) * np.linspace(0, 1, 25)
-        for i in orders[place]:
-            for j in orders[place + 1]:
-                count = int(table[i, j])
-                if count >= LEAST_FLOW * max(sizes[place][i], sizes[place + 1][j]) and count:
-                    y = left[i] + (right[j] - left[i]) * blend
-                    outline = np.concatenate([y, (y - count)[::-1]])
-                    ribbons.append(
-                        {
-                            "x": np.concatenate([x, x[::-1]]),
-                            "y": outline,
-                            "left": i,
-                            "right": j,
-                            "count": count,
-                            "colour": colours[place][i],
-                        }
-                    )
-                left[i] -= count
-                right[j] -= count
+    x = NODE + (1 - 2 * NODE) * np.linspace(0, 1, 25)
+    for i in orders[0]:
+        for j in orders[1]:
+            count = int(table[i, j])
+            if count >= LEAST_FLOW * max(sizes[0][i], sizes[1][j]) and count:
+                y = left[i] + (right[j] - left[i]) * blend
+                ribbons.append({
+                    "x": np.concatenate([x, x[::-1]]), "y": np.concatenate([y, (y - count)[::-1]]),
+                    "left": i, "right": j, "count": count, "colour": colours[0][i],
+                })  # fmt: skip
+            left[i] -= count
+            right[j] -= count
     names = ["left", "right", "count", "colour"]
     flows = styled(
         hv.Polygons(ribbons, vdims=names), {"fill_alpha": 0.5, "line_color": None,
@@ -279,7 +268,7 @@ def flow(
     return framed(
         [flows, boxes, numbers], "Where the galaxies of each cluster on the left go on the right",
         height=420, printed={"fig_inches": (4.5, 5.5)}, show_frame=False, xaxis=None, yaxis=None,
-        xlim=(-0.15, len(tables) + 0.15),
+        xlim=(-0.15, 1.15),
     )  # fmt: skip
 
 

@@ -104,13 +104,12 @@ class SessionBeacon(MessageComponent):
 
 
 class SearchField(MessageComponent):
-    """A search field; reports {"ask": text} when the visitor asks."""
+    """The search field of the header; reports {"ask": text} when the visitor asks."""
 
     text = param.String(default="", doc="What is written into the field from here.")
     hint = param.String(default="", doc="What the empty field shows.")
     label = param.String(default="Find galaxies", doc="What the field is, for screen readers.")
     explanation = param.String(default="", doc="Shown when pointed at.")
-    slim = param.Boolean(default=False, doc="For the header: without a button, on dark.")
 
     _esm = script("search.js")
 
@@ -153,7 +152,8 @@ class TileSheet(MessageComponent):
     sheet and, where there is any, "note" (on the picture), "colour" (a bar below it) and "foot"
     (pairs of a text and whether it stands out); None leaves a cell of a table empty. "title": the
     heading, a button where there is an "id" and "words", with "colour" (a dot), "count", "bars" and
-    "tint" (a histogram of Hubble types), "notes" (lines), "unstable" (a dotted frame).
+    "tints" (a histogram of Hubble types), "notes" (lines), "share" (0..1, a bar below all),
+    "unstable" (a dotted frame).
     """
 
     kind = param.String(default="", doc="What kind of sheet it is, for its looks.")
@@ -204,18 +204,6 @@ def strip(
     for tile, figure in zip(tiles, figures, strict=False):
         tile["foot"] = [figure]
     return {"title": title, "notes": [note] if note else [], "tiles": tiles}
-
-
-class SmallMultiples(MessageComponent):
-    """Little histograms, each a button; reports {"cluster": id}."""
-
-    panels = param.List(default=[], doc="What `plots_types.panels` gives.")
-    panel_width = param.Integer(default=84, doc="Least width of a panel (CSS pixels).")
-    chosen = param.Integer(default=-1, doc="Cluster that is marked; -1: none.")
-    picking = param.Boolean(default=False, doc="Show the selected share of each cluster.")
-    label = param.String(default="Clusters", doc="What the panels are, for screen readers.")
-
-    _esm = script("bars.js", "multiples.js")
 
 
 class CodebookSteps(TileSheet):

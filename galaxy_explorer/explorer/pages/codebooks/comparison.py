@@ -22,12 +22,7 @@ from galaxy_explorer.explorer.plots.figures import contingency_table
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR
 from galaxy_explorer.explorer.plots.ttype_histogram import panels
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, type_key
-from galaxy_explorer.explorer.widgets.components import (
-    HtmlPane,
-    SmallMultiples,
-    View,
-    when_loaded,
-)
+from galaxy_explorer.explorer.widgets.components import HtmlPane, TileSheet, View, when_loaded
 from galaxy_explorer.explorer.widgets.figures import FigurePane
 
 if TYPE_CHECKING:
@@ -47,7 +42,7 @@ class Comparison(View):
         super().__init__(**params)
         self.state = state
         self.multiples = {
-            side: SmallMultiples(self._reporter(side), panel_width=75) for side in SIDES
+            side: TileSheet(self._reporter(side), row_width=75, kind="panels") for side in SIDES
         }
         self.maps = {
             side: place_figure(self.clustering(side).coordinates, height=110) for side in SIDES
@@ -69,7 +64,7 @@ class Comparison(View):
 
     def _reporter(self, side: str) -> Any:
         def report(message: dict[str, Any]) -> None:
-            cluster = message.get("cluster")
+            cluster = message.get("row")
             if isinstance(cluster, int) and cluster >= 0:
                 self.select_cluster(side, cluster)
 
@@ -123,10 +118,10 @@ class Comparison(View):
             clustering = self.clustering(side)
             counts = np.bincount(clustering.labels[rows], minlength=len(clustering.clusters))
             picked = {number: int(count) for number, count in enumerate(counts) if count}
+            drawn = panels(clustering.clusters, share=True, picked=picked)
             self.multiples[side].param.update(
-                panels=panels(clustering.clusters, share=True, picked=picked),
-                picking=bool(len(rows)),
-                chosen=_whole(clustering, picked),
+                rows=[panel_row(one, picking=bool(len(rows))) for one in drawn],
+                chosen_rows=_whole(clustering, picked),
                 label=f"Clusters on the {side}, early to late",
             )
             update_place(self.maps[side], clustering.coordinates, rows, SELECTION_COLOUR)
@@ -162,12 +157,18 @@ def _text() -> pn.pane.HTML:
     return HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(0, 0, 6, 0))
 
 
-def _whole(clustering: Clustering, picked: dict[int, int]) -> int:
-    """The cluster that is selected whole and alone; -1 if there is none."""
-    if len(picked) != 1:
-        return -1
-    number, count = next(iter(picked.items()))
-    return number if clustering.clusters[number].count == count else -1
+def panel_row(panel: dict[str, Any], *, picking: bool) -> dict[str, Any]:
+    """A cluster as one of the small multiples; picking: with the share that is selected."""
+    notes = [f"{panel['kind']} {panel['mean']}".strip()] if panel["count"] else ["empty"]
+    own = {name: panel[name] for name in ("id", "words", "bars", "tints", "colour")}
+    own |= {"title": str(panel["id"]), "count": panel["n"], "notes": notes, "tiles": []}
+    return own | ({"share": panel["picked"]} if picking else {})
+
+
+def _whole(clustering: Clustering, picked: dict[int, int]) -> list[int]:
+    """The cluster that is selected whole and alone; empty if there is none."""
+    whole = [one for one, count in picked.items() if clustering.clusters[one].count == count]
+    return whole if len(picked) == 1 else []
 
 
 def _format_picked(side: str, picked: dict[int, int]) -> str:
