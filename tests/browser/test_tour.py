@@ -56,7 +56,7 @@ def test_the_keyboard_leads_from_a_question_to_a_label(address: str, browser: Br
     tab_to(page, bar)
     page.keyboard.press("Enter")
     expect(bar).to_have_attribute("aria-pressed", "true")
-    picture = page.get_by_role("region", name="Gallery of galaxies").get_by_role("button")
+    picture = page.get_by_role("group", name="most typical first").get_by_role("button")
     tab_to(page, picture.filter(visible=True).and_(page.locator("[tabindex='0']")).first)
     page.keyboard.press("Enter")
     name = page.get_by_role("article").get_by_role("heading")

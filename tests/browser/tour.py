@@ -212,7 +212,7 @@ class Tour:
 
     def gallery(self, words: str) -> Locator:
         """The gallery with these words above it."""
-        return self.page.get_by_role("region", name="Gallery of galaxies").filter(has_text=words)
+        return self.page.get_by_role("group", name=words)
 
     def shows_galaxies(self) -> bool:
         """Whether some of the map has more on it than its ground."""

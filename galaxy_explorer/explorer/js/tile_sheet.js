@@ -196,7 +196,7 @@ export function render({model}) {
   }
 
   const draw = (address) => {
-    body.setAttribute("aria-label", model.label)
+    body.setAttribute("aria-label", model.heading || model.label)
     root.style.setProperty("--tile", `${model.tile_width}px`)
     root.style.setProperty("--row", `${model.row_width}px`)
     body.className = `tile-body ${model.row_width ? "beside" : ""}`

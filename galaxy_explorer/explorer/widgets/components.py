@@ -167,7 +167,7 @@ class TileSheet(MessageComponent):
     framed = param.Boolean(default=False, doc="Frame the middle ninth of each picture.")
     chosen = param.List(default=[], doc="Numbers of the tiles that are marked.")
     chosen_rows = param.List(default=[], doc="Numbers of the rows that are marked.")
-    label = param.String(default="Galaxies", doc="What the tiles are, for screen readers.")
+    label = param.String(default="Galaxies", doc="What the tiles are, where no heading says so.")
     pictures_words = param.String(default="", doc="What a picture is, before its words.")
     heading = param.String(default="", doc="What is shown, in words.")
     page = param.Integer(default=0, doc="Page that is shown, from 0.")
