@@ -20,8 +20,6 @@ from tests.small_psf_bundle import write_small_hst_survey, write_small_psf_bundl
 
 N_GALAXIES = 600
 SIZE = {"width": 1440, "height": 900}
-# Its steps are those of the page before the canvas: to be written anew.
-REBUILT = pytest.mark.skip(reason="the steps of this test are of the page before the canvas")
 PATIENCE_MS = 120_000  # software rendering on a loaded machine
 # No --use-gl: WebGL is drawn in software without it, and so would be the whole page with it.
 QUIET = (

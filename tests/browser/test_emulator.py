@@ -180,3 +180,18 @@ def test_a_real_neighbour_comes_into_focus(emulator) -> None:
     name = real.get_attribute("title").split(",")[0]
     real.click()
     emulator.locator(".galaxy-name", has_text=name).wait_for()
+
+
+def test_samples_come_onto_a_map_that_is_open_already(open_page) -> None:
+    page = open_page("atlas")
+    page.get_by_role("link", name="Generate", exact=True).click()
+    opened(page)
+    off = page.get_by_role("button", name="Take the synthetic galaxies off the map")
+    for _ in range(2):
+        page.get_by_role("button", name="Show on the map").click()
+        off.wait_for()
+        page.wait_for_function("() => location.search.includes('page=atlas')")
+        off.click()
+        off.wait_for(state="hidden")
+        page.get_by_role("link", name="Generate", exact=True).click()
+        page.locator(".samples:visible").wait_for()

@@ -43,7 +43,7 @@ from galaxy_explorer.explorer.pages.emulator.source import (
 from galaxy_explorer.explorer.pages.emulator.views import Ladder, SamplesView, StageView
 from galaxy_explorer.explorer.pictures.display import DisplaySettings
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, choice
-from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane, View
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane, View, when_loaded
 from galaxy_explorer.explorer.widgets.controls import (
     PAGE_HEIGHT,
     RECOMMENDED,
@@ -267,8 +267,8 @@ class EmulatorPanel(View):
         request, codes, _ = self.samples.made
         shown = self.options.display
         place = partial(self.source.ghosts, request, codes, self.state.clustering, shown)
-        self.state.ghosts = await asyncio.to_thread(place)
-        self.state.page = MAP
+        ghosts = await asyncio.to_thread(place)
+        when_loaded(partial(self.state.param.update, ghosts=ghosts, page=MAP))
 
     def prepare_file(self, kind: str) -> Callable[[], Made]:
         """The file that is asked for; it is made in a thread."""
