@@ -34,7 +34,7 @@ from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.search import label_store
 from galaxy_explorer.explorer.urls import one_url
 from galaxy_explorer.explorer.widgets.cluster_headings import choice
-from galaxy_explorer.explorer.widgets.components import HtmlPane, LabelDesk, View
+from galaxy_explorer.explorer.widgets.components import HtmlPane, LabelDesk, View, when_loaded
 from galaxy_explorer.explorer.widgets.controls import (
     BOUND,
     COMPACT,
@@ -212,7 +212,8 @@ class LabelsPage(View):
         self.predict.disabled = session.learner.probe is None
         if colourings is None:
             return
-        self.state.offer_colourings(colourings)
+        # Under the lock of the document: the map may be open, in colours that were learnt before.
+        when_loaded(partial(self.state.offer_colourings, colourings))
         self.paint.disabled = not colourings
         self.serial += 1
         learning = session.queue == LEARNING
