@@ -209,3 +209,12 @@ def test_the_scoreboard_sorts(open_page):
         "nodes => nodes.map(node => node.firstChild.textContent)"
     )
     assert again == names[::-1]
+
+
+def test_what_a_link_unfolds_lies_over_no_heading(open_page):
+    page = open_page("codebooks&unfolded=table", ".codes-page[data-painted]")
+    row = page.locator("table tbody tr").last
+    row.wait_for()
+    below = page.get_by_role("button", name="Two clusterings side by side")
+    row_box, heading_box = row.bounding_box(), below.bounding_box()
+    assert row_box["y"] + row_box["height"] <= heading_box["y"]

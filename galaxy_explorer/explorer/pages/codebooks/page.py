@@ -154,6 +154,8 @@ PARTS = {
     "groups": "Two clusterings side by side",
 }
 """The parts for experts, by their word in the address, in their order."""
+GROWING = {"max-height": "none"}
+"""Panel lets nothing be higher than what it lies in: what is longer would lie over what follows."""
 
 
 class CodebooksPage(View):
@@ -167,11 +169,13 @@ class CodebooksPage(View):
         compared = len(sizes(state.bundle)) > 1
         self.front = Front(state, context.stamps) if compared else None
         self.parts: dict[str, Any] = {}
-        self.boxes = {name: pn.Column(sizing_mode="stretch_width", margin=0) for name in PARTS}
+        self.boxes = {
+            name: pn.Column(sizing_mode="stretch_width", margin=0, styles=GROWING) for name in PARTS
+        }
         self.folded = pmui.Accordion(
             *((words, self.boxes[name]) for name, words in PARTS.items()),
             active=[], toggle=True, disable_gutters=True, sizing_mode="stretch_width",
-            margin=(8, 0), sx=COMPACT,
+            margin=(8, 0), sx=COMPACT, styles=GROWING,
         )  # fmt: skip
         self.folded.param.watch(self._take_unfolded, "active")
         self.param.watch(self._unfold, "unfolded")
