@@ -271,7 +271,9 @@ def test_the_prior_is_given_to_a_finished_bundle_too(path, survey) -> None:
 
 def test_pages_and_card_name_both(bundle) -> None:
     words = "toy of 6 levels, coarse"
-    assert prior_choices(bundle) == {f"{words} (shares)": f"{NAME}/toy-prior"}
+    prior = f"{NAME}/toy-prior"
+    assert prior_choices(bundle, "") == {f"{words} (shares)": prior}
+    assert list(prior_choices(bundle, prior)) == [f"{words} (shares) (recommended)"]
     assert [format_choice(bundle, key) for key in choices(bundle)] == [f"{words}, by code vectors"]
     state = ExplorerState(bundle)
     assert state.words(f"{NAME}/codes") == "toy of 6 levels, by code vectors"
