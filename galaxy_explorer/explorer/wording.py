@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.models.registry import kind_of_name
 from galaxy_explorer.survey.photometry import bands_of
+from galaxy_explorer.survey.store import SIMULATED
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle, Clustering
@@ -141,6 +142,12 @@ def format_bands(band: str | None) -> str:
     if len(names) > 1:
         return f" in the bands {', '.join(names)}"
     return f" in the {names[0]} band" if names else ""
+
+
+def real_mark(bundle: Bundle) -> str:
+    """What stands on pictures of the survey's galaxies beside synthetic ones."""
+    made = [str(one["source"]).startswith(SIMULATED) for one in bundle.manifest.survey.sources]
+    return "SIMULATED" if any(made) else "REAL"
 
 
 def format_galaxies(count: int) -> str:

@@ -42,6 +42,7 @@ FORMATS = (1, FORMAT)
 """1: a file for 256 stamps in float32, and a fingerprint of all of them in one."""
 BLOCK_ROWS = 1024
 SCALE_COLUMN = "stamp_pixel_scale_arcsec"
+SIMULATED = "simulated-"  # how the source of galaxies begins that no telescope saw
 VALID_COLUMN = "valid_share"
 TAKEN_COLUMN = "taken"
 RADIUS_COLUMN = "measured_radius_px"

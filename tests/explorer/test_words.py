@@ -12,6 +12,7 @@ from galaxy_explorer.explorer.wording import (
     format_clustering,
     format_model,
     format_types,
+    real_mark,
 )
 from galaxy_explorer.models.convae import ConvAEConfig
 from galaxy_explorer.models.vqvae import VQVAEConfig
@@ -68,3 +69,12 @@ def test_a_type_is_said_in_stages_and_as_a_number(ttype, error, words) -> None:
 )
 def test_galaxies_are_counted_by_their_types(ttype, words) -> None:
     assert count_types(np.array(ttype, float)) == words
+
+
+@pytest.mark.parametrize(
+    ("sources", "mark"),
+    [(["sdss_ngc", "efigi"], "REAL"), (["simulated-candels"], "SIMULATED"), ([], "REAL")],
+)
+def test_nothing_simulated_is_called_real(sources, mark) -> None:
+    survey = SimpleNamespace(sources=[{"source": source} for source in sources])
+    assert real_mark(SimpleNamespace(manifest=SimpleNamespace(survey=survey))) == mark

@@ -30,7 +30,7 @@ function makeReview(model, showPicture) {
       picture.setAttribute("aria-label", real ? `Real galaxy ${name}` : "Synthetic galaxy")
       showPicture(picture, 2 * number + place)
       const mark = real ? "real-mark" : "synthetic-mark"
-      picture.append(element("span", mark, real ? "REAL" : "SYNTHETIC"))
+      picture.append(element("span", mark, real ? model.real_mark : "SYNTHETIC"))
       return picture
     })
     one.append(...pictures, element("figcaption", "", `${told ? "✓" : "✗ fooled:"} ${name}`))

@@ -80,7 +80,7 @@ function showOriginal(model, figure, address) {
   const picture = element("img", "picture")
   picture.src = address || ""
   picture.alt = model.original_words
-  figure.append(picture, element("span", "real-mark", "REAL"))
+  figure.append(picture, element("span", "real-mark", model.real_mark))
   figure.append(element("figcaption", "", model.original_words))
 }
 

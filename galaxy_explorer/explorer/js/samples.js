@@ -9,7 +9,7 @@ function makeCard(model) {
   const side = element("div", "sample-side")
   const nearest = element("button", "picture sample-real")
   nearest.setAttribute("aria-label", "Nearest real galaxy: not looked for yet")
-  nearest.append(element("span", "real-mark", "REAL"))
+  nearest.append(element("span", "real-mark", model.real_mark))
   nearest.addEventListener("click", () => model.send_msg({focus: Number(card.dataset.row)}))
   side.append(nearest, element("div", "sample-lines"))
   card.append(picture, side)

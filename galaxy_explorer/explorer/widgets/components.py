@@ -296,6 +296,8 @@ class DownloadButtons(MessageComponent):
 class _EmulatorComponent(MessageComponent):
     """A component in the styles of the page."""
 
+    real_mark = param.String(default="REAL", doc="What stands on pictures of survey galaxies.")
+
     _stylesheets = [STYLES, asset("emulator.css")]  # noqa: RUF012
     __abstract = True
 

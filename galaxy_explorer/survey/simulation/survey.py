@@ -31,7 +31,7 @@ from galaxy_explorer.errors import SettingError
 from galaxy_explorer.settings import VERSION
 from galaxy_explorer.survey.simulation.galaxy import draw_companions, draw_galaxy
 from galaxy_explorer.survey.simulation.population import GalaxyParameters, draw_parameters
-from galaxy_explorer.survey.store import Survey, SurveySpec
+from galaxy_explorer.survey.store import SIMULATED, Survey, SurveySpec
 from galaxy_explorer.survey.telescopes import (
     TELESCOPES,
     Telescope,
@@ -99,7 +99,7 @@ def simulate_survey(
     draw_psf(telescope, np.random.default_rng(0), psf_file)  # an unusable file fails here
     spec = SurveySpec(
         name=Path(out).name,
-        source=f"simulated-{like}",
+        source=f"{SIMULATED}{like}",
         stamp_size=telescope.stamp_size,
         band=telescope.band,
         pixel_scale_arcsec=telescope.pixel_scale_arcsec,

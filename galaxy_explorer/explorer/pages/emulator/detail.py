@@ -25,7 +25,7 @@ from galaxy_explorer.explorer.pictures.display import DisplaySettings, render_st
 from galaxy_explorer.explorer.widgets.components import CARD_STYLES, HtmlPane, View
 from galaxy_explorer.explorer.widgets.detail import picture_values
 from galaxy_explorer.explorer.widgets.intervals import format_figure, interval_html
-from galaxy_explorer.explorer.wording import format_ttype
+from galaxy_explorer.explorer.wording import format_ttype, real_mark
 from galaxy_explorer.models.conditions import ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class SampleDetail(View):
             },
             {
                 **shown(real, f"Nearest real galaxy: {name}"),
-                "mark": "REAL", "kind": "mark real",
+                "mark": real_mark(self.source.bundle), "kind": "mark real",
             },
         ]  # fmt: skip
         read = read_rows(self.source.likeness, chosen.facts, chosen.place)

@@ -28,7 +28,7 @@ from galaxy_explorer.explorer.pages.emulator.source import (
 from galaxy_explorer.explorer.pictures.display import absent, as_shown
 from galaxy_explorer.explorer.widgets.components import PairGame
 from galaxy_explorer.explorer.widgets.job_bar import JobStep
-from galaxy_explorer.explorer.wording import format_ttype
+from galaxy_explorer.explorer.wording import format_ttype, real_mark
 from galaxy_explorer.labels.games import (
     ORIGINAL,
     RECONSTRUCTION,
@@ -75,7 +75,10 @@ class GameView:
     def __init__(self, source: EmulatorSource, start: Callable[[], None] = lambda: None) -> None:
         self.source, self._start = source, start
         shown = SHOWN[self.pictures]
-        self.view = PairGame(self.on_message, heading=INTRODUCTION.format(shown=shown))
+        self.view = PairGame(
+            self.on_message, heading=INTRODUCTION.format(shown=shown),
+            real_mark=real_mark(source.bundle),
+        )  # fmt: skip
         self.pairs: Pairs | None = None
 
     @staticmethod

@@ -47,6 +47,7 @@ from galaxy_explorer.explorer.widgets.components import (
     TypeMorph,
 )
 from galaxy_explorer.explorer.widgets.job_bar import JobStep
+from galaxy_explorer.explorer.wording import real_mark
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
@@ -90,7 +91,9 @@ class SamplesView:
     ) -> None:
         self.source, self._focus = source, focus
         self.detail = SampleDetail(source, display, self.close, drag)
-        self.view = SampleCards(self.on_message, margin=0, sheet_columns=COLUMNS)
+        self.view = SampleCards(
+            self.on_message, margin=0, sheet_columns=COLUMNS, real_mark=real_mark(source.bundle)
+        )
         self.made: tuple[Request, NDArray[Any], NDArray[np.float32]] | None = None
         self.facts: Facts | None = None
         self.heading = ""
@@ -314,7 +317,7 @@ class StageView:
 
     def __init__(self, source: EmulatorSource, field: Field, view: TypeMorph) -> None:
         self.source, self.view, self.values = source, view, stages(field)
-        self.view.sheet_columns = COLUMNS
+        self.view.param.update(sheet_columns=COLUMNS, real_mark=real_mark(source.bundle))
 
     def begin(self, request: Request, _options: DisplayOptions, _words: str) -> None:
         """Make room for what is coming."""
