@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 DISTANCE_HINT = "Root mean square distance of the {space} from those of this real galaxy"
-LIKELY_HINT = "Share of held-out real galaxies that the prior finds less likely than this sample"
+LIKELY_HINT = "Share of held-out galaxies that the prior finds less likely than this sample"
 READ_HEADING = " T is read off the synthetic galaxy by a network that has learnt from real ones."
 READ_HINT = (
     "As an independent network reads it, which has learnt from real galaxies of the train split;"
@@ -116,7 +116,7 @@ MEASURES = {
 }  # fmt: skip
 NOTE = "statmorph, on the pictures as the model draws them, without noise."
 BAR_NOTE = (
-    " Bar: two thirds of {n} held-out real galaxies, drawn from their codes and measured likewise."
+    " Bar: two thirds of {n} held-out galaxies, drawn from their codes and measured likewise."
 )
 STYLES = """
 .pair { display: flex; flex-wrap: wrap; gap: 12px 20px; align-items: flex-start; }

@@ -62,8 +62,7 @@ TWIN_HEADING = (
 WITHIN = 0.5
 SAMPLES_HEADING = (
     "None of these galaxies exists. Beside each: the training galaxy nearest in {space}, as the"
-    " model draws it, at distance d; and the share of held-out real galaxies that the prior finds"
-    " less likely."
+    " model draws it, at distance d; and the share of held-out galaxies that the prior finds less likely."
 )
 LADDER_HEADING = (
     "Above: real galaxies of each type, as the model draws them. Below: synthetic ones; along a"
@@ -138,7 +137,7 @@ class SamplesView:
         sheet, self.made, self.facts, real = content
         known: dict[str, Any] = {}
         if self.facts is not None:
-            usual = f" Held-out real galaxies have d {self.facts.usual:.2f} in the median."
+            usual = f" Held-out galaxies of the survey have d {self.facts.usual:.2f} in the median."
             usual += READ_HEADING if self.facts.read else ""
             asked = None if self.made is None else self.made[0].condition.get(TTYPE)
             types = asked if isinstance(asked, tuple) else ()
