@@ -62,7 +62,8 @@ TWIN_HEADING = (
 WITHIN = 0.5
 SAMPLES_HEADING = (
     "None of these galaxies exists. Beside each: the training galaxy nearest in {space}, as the"
-    " model draws it, at distance d; and the share of held-out galaxies that the prior finds less likely."
+    " model draws it, at distance d; and the share of held-out galaxies that the prior finds less"
+    " likely."
 )
 LADDER_HEADING = (
     "Above: real galaxies of each type, as the model draws them. Below: synthetic ones; along a"
