@@ -96,14 +96,15 @@ class ClusterNaming:
         self.name.value = name
 
     async def _save(self, _: object) -> None:
-        await self._give(self.name.value)
+        # As typed: when the field is left, `value` may be that of a keystroke before.
+        await self._give(self.name.value_input)
 
     async def _back(self, _: object) -> None:
         await self._give("")
 
     async def _give(self, name: str) -> None:
         try:
-            await self._rename(name, self.annotator.value.strip())
+            await self._rename(name, self.annotator.value_input.strip())
             self.fields.visible = False
         except LabelError as error:
             notify(in_words(error), warning=True)
