@@ -8,18 +8,16 @@ from typing import Any
 import pytest
 
 from galaxy_explorer.errors import LabelError
+from galaxy_explorer.explorer.search import label_store
 from galaxy_explorer.explorer.widgets import stage_keys
 from galaxy_explorer.explorer.widgets.stage_keys import StageKeys
-from galaxy_explorer.labels.log import Provenance
 from galaxy_explorer.labels.store import LabelStore
 
 
 @pytest.fixture
-def store(bundle, tmp_path, monkeypatch):
-    store = LabelStore(tmp_path / "labels.db", Provenance(bundle.hash, "m", "0.1.0"))
-    monkeypatch.setattr(stage_keys, "label_store", lambda _: store)
-    yield store
-    store.close()
+def store(bundle) -> LabelStore:
+    """That of this test alone: see `label_log`."""
+    return label_store(bundle)
 
 
 @pytest.fixture

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import panel as pn
 import param
 
 from galaxy_explorer.errors import LabelError
 from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.search import label_sample, label_store
-from galaxy_explorer.explorer.widgets.components import MessageComponent, script
+from galaxy_explorer.explorer.widgets.components import MessageComponent, View, script
 from galaxy_explorer.explorer.widgets.controls import logged_in
 from galaxy_explorer.labels.log import Change
 from galaxy_explorer.labels.scheme import MAX_NAME, STAGE, checked
@@ -34,13 +33,13 @@ class KeyRow(MessageComponent):
     _esm = script("outbox.js", "stage_keys.js")
 
 
-class StageKeys(pn.viewable.Viewer):
+class StageKeys(View):
     """One label of one galaxy, by one click; nothing where the log of labels cannot be used."""
 
     def __init__(self, state: ExplorerState, **params: Any) -> None:
         super().__init__(**params)
         self.state, self.annotator = state, logged_in()
-        self.row = KeyRow(self.on_message, login=bool(self.annotator), margin=(0, 12))
+        self.view = self.row = KeyRow(self.on_message, login=bool(self.annotator), margin=(0, 12))
         try:
             self.store: LabelStore | None = label_store(state.bundle)
             stages = [term for term in self.store.vocabulary().terms if term.kind == STAGE]
@@ -50,9 +49,6 @@ class StageKeys(pn.viewable.Viewer):
         self.row.visible = bool(stages)
         state.param.watch(lambda _: self.tell(), "focus")
         self.tell()
-
-    def __panel__(self) -> KeyRow:
-        return self.row
 
     def tell(self, note: str = "") -> None:
         """Show the label of the galaxy in focus; note: what became of the last one."""
