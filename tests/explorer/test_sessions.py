@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gc
 import gzip
@@ -14,6 +15,7 @@ from bokeh.document import Document
 from bokeh.server.contexts import BokehSessionContext
 from hypothesis import given
 from hypothesis import strategies as st
+from panel.io import document as panel_document
 
 from galaxy_explorer.explorer.server import routes  # noqa: F401 (bounds what messages hold)
 from galaxy_explorer.explorer.server.sessions import MAX_UNPACKED_BYTES, SessionSlots
@@ -132,3 +134,33 @@ def test_a_small_message_cannot_fill_the_memory() -> None:
     assert peak < 4 * MAX_UNPACKED_BYTES
     with pytest.raises(ValueError, match="cut"):
         Deserializer().decode(message(gzip.compress(b"galaxy" * 1000)[:-9]))
+
+
+def test_a_message_that_comes_while_others_are_sent_is_sent_too(monkeypatch) -> None:
+    class Socket:
+        """Of no kind that Panel knows."""
+
+    class Connection:
+        _socket = Socket()
+
+    sent: list[str] = []
+    document, connection = Document(), Connection()
+
+    async def write(message: str) -> None:
+        sent.append(message)
+        if message == "first":  # meanwhile the next one comes
+            panel_document._WRITE_MSGS[document] = {connection: ["second"]}
+
+    def handler(_: object, events: object = None, msg: str = "") -> list[asyncio.Future]:
+        return [asyncio.ensure_future(write(msg))]
+
+    monkeypatch.setitem(panel_document.extra_socket_handlers, Socket, handler)
+    panel_document._WRITE_MSGS[document] = {connection: ["first"]}
+    panel_document._WRITE_BLOCK[document] = True
+
+    async def both() -> None:
+        await panel_document._dispatch_msgs(document)
+        await panel_document._dispatch_msgs(document)
+
+    asyncio.run(both())
+    assert sent == ["first", "second"]

@@ -20,7 +20,7 @@ import sys
 import time
 import zlib
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -37,6 +37,7 @@ import panel_material_ui as pmui
 import param
 from bokeh.application.application import SessionContext
 from bokeh.core.serialization import Deserializer
+from bokeh.document import Document
 from bokeh.server.contexts import BokehSessionContext
 from bokeh.server.session import ServerSession
 from bokeh.server.tornado import (
@@ -47,6 +48,7 @@ from bokeh.server.tornado import (
 from bokeh.server.views.ws import WSHandler
 from bokeh.settings import settings as bokeh_settings
 from bokeh.util.token import generate_jwt_token, get_token_payload
+from panel.io import document as panel_document
 from panel.io.server import DocHandler
 from panel.util import edit_readonly
 from tornado.httputil import HTTPServerRequest
@@ -479,6 +481,22 @@ def unpacked_bytes(text: str) -> bytes:
     return data
 
 
+def sends_all(send: Callable[[Document], Awaitable[None]]) -> Callable[[Document], Awaitable[None]]:
+    """Panel's sender of the messages that had to wait, so that none of them is left lying.
+
+    Panel 1.9 marks a document with such messages, and takes the mark away at the end of a sending,
+    also when more have come meanwhile; their own sending then finds no mark, and they lie until
+    something else happens to be sent: on a busy page an answer is not shown.
+    """
+
+    async def send_waiting(document: Document) -> None:
+        if panel_document._WRITE_MSGS.get(document):  # noqa: SLF001 (nothing public tells)
+            panel_document._WRITE_BLOCK[document] = True  # noqa: SLF001
+        await send(document)
+
+    return send_waiting
+
+
 def guard_server(routes: Sequence[tuple[Any, ...]]) -> None:
     """Have every Bokeh server of this process, running or not, serve routes and keep others out."""
     find, write = BokehTornado.find_handler, DocHandler.write
@@ -520,4 +538,5 @@ def guard_server(routes: Sequence[tuple[Any, ...]]) -> None:
 
     BokehTornado.find_handler = find_handler
     DocHandler.write = write_page
+    panel_document._dispatch_msgs = sends_all(panel_document._dispatch_msgs)  # noqa: SLF001
     Deserializer._decode_bytes = decode_bytes  # noqa: SLF001
