@@ -32,6 +32,7 @@ from galaxy_explorer.explorer.pictures.display import (
     encode_sheet,
     limits,
     normalised,
+    pixel_histogram,
     render_stamps,
     sheet,
     without_colour,
@@ -145,6 +146,12 @@ def test_the_bands_of_a_galaxy_have_the_same_limits(coloured, interval) -> None:
     found = limits(coloured, DisplaySettings(interval=interval))
     expected = [ASTROPY_INTERVAL[interval]().get_limits(one.ravel()) for one in coloured]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_the_histogram_of_three_bands_is_of_each_where_its_colours_are_seen(coloured) -> None:
+    for colour_map, bands in (("grey", 3), ("viridis", 1)):
+        counts = pixel_histogram(coloured[0], DisplaySettings(colour_map=colour_map)).counts
+        assert counts.sum(axis=1).tolist() == [coloured[0][..., 0].size] * bands
 
 
 def test_equal_bands_look_as_one_band_does(galaxies) -> None:

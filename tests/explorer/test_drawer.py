@@ -147,6 +147,20 @@ def test_what_a_galaxys_card_offers(drawer, state) -> None:
     assert (state.focus, state.pictures) == (7, "reconstruction")
 
 
+def test_how_a_galaxy_is_drawn_is_shown_with_its_pixels(drawer, state) -> None:
+    state.focus = 3
+    galaxy = drawer.made["galaxy"]
+    assert galaxy.pixels.object == ""  # nobody sees it
+    galaxy.controls.active = [0]
+    galaxy.drawing.draw_at_once()
+    before = galaxy.pixels.object
+    assert "<polygon" in before
+    assert "0.2 % are darker" in before or "0.3 % are darker" in before
+    state.display.percentile = 80
+    galaxy.drawing.draw_at_once()
+    assert "10.0 % are darker" in galaxy.pixels.object
+
+
 def test_the_catalogue_is_told_in_words_with_units(state) -> None:
     entries, _ = catalogue_entries(state.bundle, 3)
     names = [one["name"] for one in entries]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import param
@@ -44,6 +44,8 @@ COLOUR_MAPS = {
 }
 OWN_COLOURS = "grey"
 """The colour map in which stamps of three bands keep their colours; the others take their mean."""
+PIXEL_BARS = 64
+"""Bars of the histogram of a stamp's pixels."""
 SHEET_QUALITY = 80
 """WebP quality of sheets: below it the grain of the sky turns into blocks."""
 
@@ -148,6 +150,41 @@ def normalised(
     span = np.where(high > low, high - low, np.inf)
     unit = np.clip((np.where(np.isfinite(stamps), stamps, low) - low) / span, 0.0, 1.0)
     return np.asarray(STRETCHES[settings.stretch](unit, clip=False), np.float32)
+
+
+class PixelHistogram(NamedTuple):
+    """How many pixels of a stamp have which value, and what a stretch makes of the values."""
+
+    edges: NDArray[np.float64]  # of the bars, (B + 1,)
+    counts: NDArray[np.int64]  # of each band that is seen, (1 or 3, B)
+    limits: tuple[float, float]  # what is shown darkest and brightest
+    outside: tuple[float, float]  # shares of the pixels below and above the limits
+    shown: NDArray[np.float32]  # brightness of each edge, (B + 1,), from 0 to 1
+
+
+def pixel_histogram(
+    stamp: NDArray[Any], settings: DisplaySettings, between: NDArray[Any] | None = None
+) -> PixelHistogram:
+    """The pixels of a stamp (S, S) or (S, S, 3); `between` as in `normalised`.
+
+    Pixels that are not finite are left out; the bars reach over all others and over the limits.
+    """
+    low, high = np.ravel(limits(stamp[None], settings) if between is None else between).tolist()
+    mapped = _mapped(stamp[None], settings)[0]
+    bands = mapped.reshape(stamp.shape[0] * stamp.shape[1], -1).T
+    known = [band[np.isfinite(band)] for band in bands]
+    every = np.concatenate([*known, [low, high]])
+    edges = np.linspace(every.min(), max(every.max(), every.min() + 1e-9), PIXEL_BARS + 1)
+    pixels = max(1, sum(map(len, known)))
+    span = high - low if high > low else np.inf
+    shown = STRETCHES[settings.stretch](np.clip((edges - low) / span, 0, 1), clip=False)
+    return PixelHistogram(
+        edges,
+        np.array([np.histogram(band, edges)[0] for band in known]),
+        (low, high),
+        (float(np.sum(every < low)) / pixels, float(np.sum(every > high)) / pixels),
+        np.asarray(1 - shown if settings.invert else shown, np.float32),
+    )
 
 
 @cache

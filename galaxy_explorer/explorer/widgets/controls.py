@@ -139,12 +139,12 @@ def colour_select(state: ExplorerState) -> pmui.Select:
     return select
 
 
-def display_controls(state: ExplorerState) -> pmui.Accordion:
-    """A folded panel: stretch, limits, colours, invert, shared limits."""
-    return folded("How pictures are drawn", lambda: _display_controls(state))
+def display_controls(state: ExplorerState, *shown: Any) -> pmui.Accordion:
+    """A folded panel: stretch, limits, colours, invert, shared limits; above them what is given."""
+    return folded("How pictures are drawn", lambda: _display_controls(state, *shown))
 
 
-def _display_controls(state: ExplorerState) -> pn.Column:
+def _display_controls(state: ExplorerState, *shown: Any) -> pn.Column:
     settings = state.display.param
     percentile = pmui.FloatSlider.from_param(
         settings.percentile, label="Pixels inside the limits (%)", start=80, end=100, step=0.1,
@@ -152,6 +152,7 @@ def _display_controls(state: ExplorerState) -> pn.Column:
     )  # fmt: skip
     percentile.visible = settings.interval.rx() == "percentile"
     return pn.Column(
+        *shown,
         pn.Row(
             pmui.Select.from_param(
                 settings.stretch, label="Stretch", options=STRETCH_WORDS, **BOUND

@@ -21,7 +21,12 @@ from numpy.typing import NDArray
 from galaxy_explorer.bundle.bundle import psf_model_name
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.background import LatestTask
-from galaxy_explorer.explorer.pictures.display import encode, encode_sheet
+from galaxy_explorer.explorer.pictures.display import (
+    PixelHistogram,
+    encode,
+    encode_sheet,
+    pixel_histogram,
+)
 from galaxy_explorer.explorer.plots.clusterings import format_residual, residual_pictures
 from galaxy_explorer.explorer.plots.palette import (
     UNKNOWN_COLOUR,
@@ -132,6 +137,14 @@ STYLES = """
   background: color-mix(in srgb, currentColor 10%, transparent); border-radius: 3px; }
 .detail .attribute i { position: absolute; top: 4px; bottom: 4px; min-width: 1px;
   background: color-mix(in srgb, currentColor 45%, transparent); }
+.pixels { margin: 4px 10px 8px; }
+.pixels svg { display: block; width: 100%; height: 88px; }
+.pixels polygon { fill-opacity: 0.55; }
+.pixels .limit, .pixels .curve { fill: none; vector-effect: non-scaling-stroke; }
+.pixels .limit { stroke: currentColor; stroke-dasharray: 3 3; }
+.pixels .curve { stroke: #ffb000; stroke-width: 2; }
+.pixels .ends { display: flex; justify-content: space-between; font-size: 11px; opacity: 0.75; }
+.pixels figcaption { font-size: 11px; opacity: 0.75; }
 .detail .attribute b { position: absolute; top: 1px; bottom: 1px; width: 3px; margin-left: -1px;
   background: #ffb000; }
 """
@@ -140,6 +153,39 @@ STYLES = """
 def picture_values(picture: NDArray[np.uint8], caption: str) -> dict[str, str]:
     """A picture (S, S, 3) and its caption as templates want them: data in base64."""
     return {"data": base64.b64encode(encode(picture)).decode("ascii"), "caption": caption}
+
+
+BAND_COLOURS = ("#ff5d5d", "#54c254", "#5b8cff")
+"""Of the bands that are shown red, green and blue."""
+ONE_BAND = ("#8fa3b8",)
+TALL = 40
+"""Height of the histogram's drawing; it is 100 wide."""
+
+
+def pixel_values(histogram: PixelHistogram) -> dict[str, Any]:
+    """A histogram of pixels as the template wants it: outlines, lines and words."""
+    first, last = histogram.edges[[0, -1]]
+    places = 100 * (histogram.edges - first) / (last - first)
+    heights = np.log1p(histogram.counts)
+    heights = TALL * (1 - heights / max(heights.max(), 1.0))
+    colours = BAND_COLOURS if len(heights) == len(BAND_COLOURS) else ONE_BAND
+    bands = []
+    for band, colour in zip(heights, colours, strict=True):
+        outline = zip(np.repeat(places, 2)[1:-1], np.repeat(band, 2), strict=True)
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in outline)
+        bands.append({"points": f"0,{TALL} {points} 100,{TALL}", "colour": colour})
+    low, high = histogram.limits
+    darker, brighter = histogram.outside
+    curve = zip(places, TALL * (1 - histogram.shown), strict=True)
+    return {
+        "words": f"Pixels by brightness in stretched units (logarithm of their number); limits"
+        f" {low:.2f} to {high:.2f} (dashed): {100 * darker:.1f} % are darker, {100 * brighter:.1f} % brighter;"
+        " the line is the stretch, from dark to bright".replace("-", "−"),
+        "bands": bands,
+        "limits": [f"{100 * (end - first) / (last - first):.1f}" for end in (low, high)],
+        "curve": " ".join(f"{x:.1f},{y:.1f}" for x, y in curve),
+        "ends": [f"{end:.2f}".replace("-", "−") for end in (first, last)],
+    }
 
 
 def galaxy_card(state: ExplorerState, stamps: StampStore, row: int | None) -> str:
@@ -222,11 +268,15 @@ class GalaxyTab(View):
         self.facts = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=(8, 12))
         self.alike = TileSheet(self.on_message, tile_width=62, kind="gallery")
         self.code_map = CodeMap(margin=(8, 12), visible=False)
+        self.pixels = HtmlPane("", stylesheets=[STYLES], sizing_mode="stretch_width", margin=0)
         self.tasks = (
             LatestTask(self.prepare_facts, self.fill_facts),
             LatestTask(self.prepare_alike, self.fill_alike),
             LatestTask(self.prepare_codes, self.fill_codes),
         )
+        self.drawing = LatestTask(self.prepare_pixels, self.fill_pixels, shown=False)
+        self.controls = display_controls(state, self.pixels)
+        self.controls.param.watch(self._unfolded, "active")
         state.param.watch(self._focused, "focus")
         state.param.watch(self._drawn, ["clustering", "pictures"])
         state.display.param.watch(self._drawn, list(state.display.param.values()))
@@ -235,10 +285,11 @@ class GalaxyTab(View):
             on_click=self._select_alike,
         )  # fmt: skip
         self._found: SearchResults | None = None
+        self._seen = True
         self.view = pn.Column(
             self.large, StageKeys(state), self.code_map,
             pn.Column(self.alike, select, margin=(8, 12), sizing_mode="stretch_width"),
-            self.facts, display_controls(state),
+            self.facts, self.controls,
             sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
         self._drawn()
@@ -248,6 +299,11 @@ class GalaxyTab(View):
         """Draw only while it can be seen."""
         for task in self.tasks:
             task.shown = shown
+        self._seen = shown
+        self._unfolded()
+
+    def _unfolded(self, *_: param.parameterized.Event) -> None:
+        self.drawing.shown = self._seen and bool(self.controls.active)
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
@@ -258,6 +314,7 @@ class GalaxyTab(View):
             self.state.focus_on(message["tile"])
         elif isinstance(kind, str) and kind in {one[0] for one in self.large.kinds}:
             self.state.keep_words([PICTURE], {PICTURE: kind} if kind != self._first() else {})
+            self.drawing.ask()
         elif self.state.focus is not None:
             self._act(message.get("do"), self.state.focus)
 
@@ -281,7 +338,10 @@ class GalaxyTab(View):
         self.large.galaxy = {
             "row": row, "name": told["id"], "line": line, "place": self._place()
         }  # fmt: skip
-        for task in self.tasks:
+        self._ask()
+
+    def _ask(self) -> None:
+        for task in (*self.tasks, self.drawing):
             task.ask()
 
     def _drawn(self, *_: param.parameterized.Event) -> None:
@@ -297,8 +357,7 @@ class GalaxyTab(View):
             kinds=[[*kind, one_url(self.state, "@row", kind[0])] for kind in kinds],
             first=self.state.page_words.get(PICTURE, self._first()),
         )
-        for task in self.tasks:
-            task.ask()
+        self._ask()
 
     def _first(self) -> str:
         """The picture that is large unless another one is asked for."""
@@ -350,6 +409,24 @@ class GalaxyTab(View):
     def _select_alike(self, _: object) -> None:
         if self._found is not None:
             publish_results(self.state, self._found)
+
+    def prepare_pixels(self) -> Callable[[], Html]:
+        """How the pixels of the large picture lie between the limits."""
+        kind = self.state.page_words.get(PICTURE)
+        stamps = kind if kind in {"original", "reconstruction"} else self._first()
+        return partial(self._pixels, self.state.focus, stamps)
+
+    def _pixels(self, row: int | None, kind: str) -> Html:
+        stamp = None if row is None else self.stamps.get(np.array([row]), kind)[0]
+        if stamp is None or np.isnan(stamp).all():
+            return Html("")
+        display = self.state.display
+        between = self.stamps.common_limits(display, kind) if display.shared else None
+        return render("detail.pixels", **pixel_values(pixel_histogram(stamp, display, between)))
+
+    def fill_pixels(self, content: Html) -> None:
+        """Show the histogram."""
+        self.pixels.object = content
 
     def prepare_codes(self) -> Callable[[], dict[str, Any]]:
         """The code map, where it is asked for."""
