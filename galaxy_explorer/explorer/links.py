@@ -124,6 +124,8 @@ def restore(
     # What opens the drawer comes last: a selection or a galaxy turns to its own tab.
     order = [*(word for word in steps if word not in {"tab", "drawer"}), "tab", "drawer"]
     complaints = [steps[word](asked[word]) for word in order if word in asked]
+    if state.focus is None:
+        state.tab = "selection"  # such as where the link's galaxy is not in this bundle
     others = [(word, text) for word, text in asked.items() if word not in KNOWN]
     state.page_words = dict(others[:MOST_WORDS])
     return [complaint for complaint in complaints if complaint]

@@ -330,3 +330,11 @@ def test_examples_can_be_tried_and_are_not_their_own_look_alikes(view, bundle) -
     assert sheet.visible
     asyncio.run(view.on_example({"tile": "1"}))
     assert view.found is None
+
+
+def test_a_picture_that_comes_while_another_is_examined_changes_nothing(view) -> None:
+    asyncio.run(view.take("first.png", galaxy_picture(), 3))
+    view.zone.busy = True
+    asyncio.run(view.take("second.png", galaxy_picture()))
+    assert view._own == 3
+    assert view._source[0] == "first.png"

@@ -141,6 +141,13 @@ def test_a_galaxy_in_a_link_opens_its_card(bundle, selections) -> None:
     assert (fresh.focus, fresh.tab, fresh.drawer) == (12, "galaxy", "open")
 
 
+def test_without_its_galaxy_a_link_opens_the_selection(bundle, selections) -> None:
+    fresh = ExplorerState(bundle)
+    complaints = restore(fresh, {"tab": "galaxy", "galaxy": "NGC 0"}, selections)
+    assert len(complaints) == 1
+    assert (fresh.focus, fresh.tab) == (None, "selection")
+
+
 def test_links_of_before_are_understood(bundle, selections) -> None:
     fresh = ExplorerState(bundle)
     assert restore(fresh, {"colour": "cluster_ttype"}, selections) == []

@@ -179,7 +179,8 @@ def pixel_values(histogram: PixelHistogram) -> dict[str, Any]:
     curve = zip(places, TALL * (1 - histogram.shown), strict=True)
     return {
         "words": f"Pixels by brightness in stretched units (logarithm of their number); limits"
-        f" {low:.2f} to {high:.2f} (dashed): {100 * darker:.1f} % are darker, {100 * brighter:.1f} % brighter;"
+        f" {low:.2f} to {high:.2f} (dashed): {100 * darker:.1f} % are darker,"
+        f" {100 * brighter:.1f} % brighter;"
         " the line is the stretch, from dark to bright".replace("-", "−"),
         "bands": bands,
         "limits": [f"{100 * (end - first) / (last - first):.1f}" for end in (low, high)],
@@ -287,9 +288,9 @@ class GalaxyTab(View):
         self._found: SearchResults | None = None
         self._seen = True
         self.view = pn.Column(
-            self.large, StageKeys(state), self.code_map,
+            self.large, StageKeys(state), self.code_map, self.controls,
             pn.Column(self.alike, select, margin=(8, 12), sizing_mode="stretch_width"),
-            self.facts, self.controls,
+            self.facts,
             sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
         self._drawn()

@@ -326,7 +326,7 @@ class Regroup(Tool):
 
     async def _merge(self) -> str:
         await self.record(
-            self.groups().merge([str(g) for g in self.chosen.value], self.title.value)
+            self.groups().merge([str(g) for g in self.chosen.value], self.title.value_input)
         )
         return self._done("Merged")
 
@@ -334,7 +334,7 @@ class Regroup(Tool):
         if len(self.chosen.value) != 1:
             return bad("Choose the one group that the selection is to leave.")
         ids = [self.session.sample.ids[row] for row in self.session.state.selection]
-        change = self.groups().split(str(self.chosen.value[0]), ids, self.title.value)
+        change = self.groups().split(str(self.chosen.value[0]), ids, self.title.value_input)
         await self.record(change)
         return self._done("Split")
 
@@ -343,7 +343,7 @@ class Regroup(Tool):
         return render("parts.paragraph", words="Reversed; z undoes it.")
 
     def _done(self, words: str) -> str:
-        done = f"{words} into {self.title.value}; z undoes it."
+        done = f"{words} into {self.title.value_input}; z undoes it."
         self.chosen.value, self.title.value = [], ""
         return render("parts.paragraph", words=f"{done} The model's clusters stay as they are.")
 
@@ -364,7 +364,7 @@ class EditVocabulary(Tool):
         self.words.object = self.words.object or vocabulary_html(self.session.vocabulary)
 
     async def _store(self) -> str:
-        edited = LabelScheme.from_lines(self.lines.value)
+        edited = LabelScheme.from_lines(self.lines.value_input)
         store, name = self.session.store, self.session.annotator
         self.session.vocabulary = await asyncio.to_thread(store.edit_vocabulary, name, edited)
         return vocabulary_html(self.session.vocabulary)

@@ -171,12 +171,14 @@ class MyGalaxyPage(View):
                 await self.take(name, data)
 
     async def take(self, name: str, data: bytes, own: int = -1) -> None:
-        """Examine a picture; what cannot be used is refused with a sentence.
+        """Examine a picture, unless another one is being examined.
 
-        own: row of the galaxy in it where it is one of the bundle's.
+        What cannot be used is refused with a sentence. own: row of the galaxy in it where it is one
+        of the bundle's.
         """
-        self._source, self._own = (name, data), own
-        await self.work()
+        if not self.zone.busy:
+            self._source, self._own = (name, data), own
+            await self.work()
 
     async def offer_examples(self) -> None:
         """Show a galaxy of each kind to try, where a type of galaxies not learnt from is known."""
