@@ -27,7 +27,7 @@ from galaxy_explorer.bundle.evaluation import (
 )
 from galaxy_explorer.explorer.assets import Html, asset, render
 from galaxy_explorer.explorer.plots.models import number_of_clusters
-from galaxy_explorer.explorer.widgets.components import CARD_STYLES, STYLES, HtmlPane, View
+from galaxy_explorer.explorer.widgets.components import CARD_STYLES, TABLE_STYLES, HtmlPane, View
 from galaxy_explorer.explorer.widgets.controls import PAGE_HEIGHT, Downloads, Made, keep_in_address
 from galaxy_explorer.explorer.widgets.figures import FigurePane
 from galaxy_explorer.explorer.widgets.intervals import (
@@ -216,7 +216,6 @@ def ecsv_bytes(rows: Sequence[EvaluationRow], evaluation: Evaluation, bundle: Bu
     return encode_table(table, "ecsv")
 
 
-TABLE_STYLES = [STYLES, asset("intervals.css")]
 CURVE = {"flex": "1 1 300px", "min-width": "0"}
 FIRST_QUESTION = "agreement"
 WORDS = {
@@ -246,7 +245,9 @@ class ScoreboardPage(View):
     def __init__(self, state: ExplorerState, _context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
-        self.tables = HtmlPane("", stylesheets=TABLE_STYLES, sizing_mode="stretch_width")
+        self.tables = HtmlPane(
+            "", stylesheets=[*TABLE_STYLES, asset("intervals.css")], sizing_mode="stretch_width"
+        )
         self.count = _html("")
         self.downloads = Downloads("Download these as", ["csv", "ecsv"], self.prepare_file)
         evaluation: Evaluation | None = state.bundle.evaluation

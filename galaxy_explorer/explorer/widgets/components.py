@@ -19,6 +19,7 @@ from panel.custom import JSComponent
 from galaxy_explorer.explorer.assets import Html, asset
 
 STYLES = asset("components.css")
+TABLE_STYLES = [STYLES, asset("scores.css")]
 CARD_STYLES = [asset("claims.css"), asset("intervals.css")]
 
 
@@ -175,6 +176,7 @@ class TileSheet(MessageComponent):
     stamp = param.Integer(default=0, doc="Counts the drawings; echoed once painted.")
 
     _esm = script("bars.js", "tile_sheet.js")
+    _stylesheets = [STYLES, asset("tile_sheet.css")]  # noqa: RUF012
 
 
 def galaxy_tiles(
@@ -234,6 +236,7 @@ class ScoreTable(MessageComponent):
     rows = param.List(default=[], doc="side and cells (text, sort, note, best) of each row.")
 
     _esm = script("scores.js")
+    _stylesheets = TABLE_STYLES
 
 
 class CodeMap(MessageComponent):
