@@ -420,7 +420,7 @@ class GalaxyTab(View):
     def _pixels(self, row: int | None, kind: str) -> Html:
         stamp = None if row is None else self.stamps.get(np.array([row]), kind)[0]
         if stamp is None or np.isnan(stamp).all():
-            return Html("")
+            return Html()
         display = self.state.display
         between = self.stamps.common_limits(display, kind) if display.shared else None
         return render("detail.pixels", **pixel_values(pixel_histogram(stamp, display, between)))
