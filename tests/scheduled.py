@@ -14,12 +14,15 @@ def double(number: int) -> int:
     return 2 * number
 
 
-def worker_of(_: int) -> tuple[int, str, bool]:
-    """The worker, its threads, and whether it looks at its own stack a hundred times a second."""
+def worker_of(_: int) -> tuple[int, str, bool, bool]:
+    """The worker, its threads, whether it looks at its own stack a hundred times a second, and
+    whether it gives freed memory back at once."""
     import dask
 
     watches = dask.config.get("distributed.worker.profile.enabled")
-    return os.getpid(), os.environ["OMP_NUM_THREADS"], watches
+    trims = "MALLOC_TRIM_THRESHOLD_" in os.environ
+    time.sleep(0.05)  # so that others have their turn
+    return os.getpid(), os.environ["OMP_NUM_THREADS"], watches, trims
 
 
 def refuse(number: int) -> int:

@@ -76,11 +76,12 @@ def test_two_workers(tmp_path, capfd):
     assert "Doubling: 40/40" in said
 
 
-def test_workers_are_others_have_one_thread_and_do_not_watch_themselves():
-    processes = {process for _, process in run(worker_of, range(9), "2")}
-    assert {(threads, watches) for _, threads, watches in processes} == {("1", False)}
+@pytest.mark.parametrize("wanted", [1, 3])
+def test_workers_are_as_many_as_asked_have_one_thread_and_do_not_hold_themselves_up(wanted):
+    processes = {process for _, process in run(worker_of, range(12), str(wanted))}
+    assert {tuple(told) for _, *told in processes} == {("1", False, False)}
     assert os.getpid() not in {number for number, *_ in processes}
-    assert len(processes) == 2
+    assert len(processes) == wanted
     for number, *_ in processes:
         assert not Path(f"/proc/{number}").exists()
 

@@ -40,9 +40,11 @@ CONNECT_S = 15
 QUIET_WORKERS = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
 }
 """Workers of this machine do not look at themselves 100 times a second, which took 2 to 3 % of each
-of them, whatever it did."""
+of them, whatever it did. Nor do they give freed memory back at once: networks ask for it again and
+again, and two workers spent as long on its pages as on the galaxies."""
 
 
 def parse_scheduler(text: str | None) -> int | str | None:
@@ -145,7 +147,7 @@ def connected(wanted: int | str, said: Callable[[str], object]) -> Iterator[Clie
             # Workers hold one shard each, whatever the machine has: nothing to spill or to kill for
             options = {"memory_limit": 0, "local_directory": str(folder), "preload": [__name__]}
             cluster = LocalCluster(
-                wanted,
+                n_workers=wanted,
                 threads_per_worker=1,
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL + 1,  # what matters is raised here
