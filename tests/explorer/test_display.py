@@ -118,6 +118,30 @@ def test_pixels_that_are_not_finite_are_black_and_spoil_nothing(galaxies, interv
     np.testing.assert_array_equal(pictures[2:], render_stamps(galaxies, display)[2:])
 
 
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("invert", [False, True])
+def test_the_histogram_holds_every_pixel_and_what_the_stretch_makes_of_it(
+    galaxies, interval, invert
+) -> None:
+    chosen = DisplaySettings(stretch="asinh", interval=interval, percentile=95, invert=invert)
+    stamp = galaxies[0].copy()
+    stamp[0, :5] = np.nan
+    told = pixel_histogram(stamp, chosen)
+    (low, high), known = limits(stamp[None], chosen)[0], stamp[np.isfinite(stamp)]
+    assert told.counts.sum() == len(known) == stamp.size - 5
+    np.testing.assert_array_equal(told.counts[0], np.histogram(known, told.edges)[0])
+    assert told.limits == (low, high)
+    assert told.outside == (np.mean(known < low), np.mean(known > high))
+    drawn = render_stamps(told.edges[None, None], chosen, np.array([low, high]))[0, 0, :, 0]
+    np.testing.assert_allclose(told.shown * 255, drawn, atol=2)
+
+
+def test_the_histogram_of_a_flat_or_an_empty_stamp_is_one_bar_or_none() -> None:
+    flat, empty = np.full((8, 8), 0.3, np.float32), np.full((8, 8), np.nan, np.float32)
+    assert pixel_histogram(flat, DisplaySettings()).counts.max() == 64
+    assert pixel_histogram(empty, DisplaySettings()).counts.sum() == 0
+
+
 @pytest.fixture(scope="module")
 def coloured(galaxies) -> np.ndarray:
     """The same, brightest in the red and faintest in the blue band, (12, 64, 64, 3)."""

@@ -159,6 +159,10 @@ def test_how_a_galaxy_is_drawn_is_shown_with_its_pixels(drawer, state) -> None:
     state.display.percentile = 80
     galaxy.drawing.draw_at_once()
     assert "10.0 % are darker" in galaxy.pixels.object
+    drawn = galaxy.pixels.object
+    state.page_words = {"picture": "original"}  # of a link from where the survey is
+    galaxy.drawing.draw_at_once()
+    assert galaxy.pixels.object == drawn
 
 
 def test_the_catalogue_is_told_in_words_with_units(state) -> None:
