@@ -176,14 +176,13 @@ def pixel_histogram(
     every = np.concatenate([*known, [low, high]])
     edges = np.linspace(every.min(), max(every.max(), every.min() + 1e-9), PIXEL_BARS + 1)
     pixels = max(1, sum(map(len, known)))
-    span = high - low if high > low else np.inf
-    shown = STRETCHES[settings.stretch](np.clip((edges - low) / span, 0, 1), clip=False)
+    shown = normalised(edges[None, None], settings, np.array([low, high]))[0, 0]
     return PixelHistogram(
         edges,
         np.array([np.histogram(band, edges)[0] for band in known]),
         (low, high),
         (float(np.sum(every < low)) / pixels, float(np.sum(every > high)) / pixels),
-        np.asarray(1 - shown if settings.invert else shown, np.float32),
+        1 - shown if settings.invert else shown,
     )
 
 

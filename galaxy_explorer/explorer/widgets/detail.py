@@ -33,6 +33,7 @@ from galaxy_explorer.explorer.plots.palette import (
     category_colours,
     cluster_colours,
 )
+from galaxy_explorer.explorer.state import PICTURES
 from galaxy_explorer.explorer.urls import one_url
 from galaxy_explorer.explorer.widgets.components import (
     CodeMap,
@@ -286,7 +287,6 @@ class GalaxyTab(View):
             on_click=self._select_alike,
         )  # fmt: skip
         self._found: SearchResults | None = None
-        self._seen = True
         self.view = pn.Column(
             self.large, StageKeys(state), self.code_map, self.controls,
             pn.Column(self.alike, select, margin=(8, 12), sizing_mode="stretch_width"),
@@ -300,11 +300,10 @@ class GalaxyTab(View):
         """Draw only while it can be seen."""
         for task in self.tasks:
             task.shown = shown
-        self._seen = shown
         self._unfolded()
 
     def _unfolded(self, *_: param.parameterized.Event) -> None:
-        self.drawing.shown = self._seen and bool(self.controls.active)
+        self.drawing.shown = self.tasks[0].shown and bool(self.controls.active)
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser."""
@@ -413,8 +412,8 @@ class GalaxyTab(View):
 
     def prepare_pixels(self) -> Callable[[], Html]:
         """How the pixels of the large picture lie between the limits."""
-        kind = self.state.page_words.get(PICTURE)
-        stamps = kind if kind in {"original", "reconstruction"} else self._first()
+        kind = self.state.page_words.get(PICTURE, "")
+        stamps = kind if kind in PICTURES else self._first()
         return partial(self._pixels, self.state.focus, stamps)
 
     def _pixels(self, row: int | None, kind: str) -> Html:

@@ -76,8 +76,7 @@ class Finder(View):
         value = pmui.TextInput(label="value", **SMALL)
 
         async def select(_: Any) -> None:
-            typed = value.value_input or value.value
-            await answer(state, f"{column.value} {relation.value} {typed}")
+            await answer(state, f"{column.value} {relation.value} {value.value_input}")
 
         self.number: Any = whole_number("How many", FIRST_SHOWN, 1, MAX_SHOWN)
         odd = pmui.Select.from_param(

@@ -345,7 +345,7 @@ class MyGalaxyPage(View):
         field = pmui.TextInput(label="or a position, from the SDSS", **SMALL)
 
         async def ask(_: Any) -> None:
-            await self.fetch(field.value_input or field.value)
+            await self.fetch(field.value_input)
 
         return [field, pmui.Button(label="Fetch", on_click=ask, variant="outlined", size="small")]
 
