@@ -21,7 +21,7 @@ from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.bundle.evaluation import Cost
 from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.errors import SettingError
-from galaxy_explorer.models.conditions import MorphologyLabels, labels_of
+from galaxy_explorer.models.conditions import MorphologyLabels, can_be_learnt, labels_of
 from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.autoencoders import Replica
 from galaxy_explorer.pipeline.plan import SPLITS
@@ -115,10 +115,8 @@ class Context:
 
     @cached_property
     def enough_typed(self) -> bool:
-        """Whether each split has galaxies enough with a T, so that T can be learnt and tested."""
-        typed = np.isfinite(self.ttype)
-        counts = [int((typed & (self.splits == split)).sum()) for split in SPLITS]
-        return min(counts) >= LEAST_TYPED
+        """Whether each split has galaxies enough with a T that varies, to learn T and to test."""
+        return can_be_learnt(self.ttype, self.splits, dict.fromkeys(SPLITS, LEAST_TYPED))
 
     @cached_property
     def fit_rows(self) -> np.ndarray:

@@ -171,7 +171,8 @@ def add_judge(
     judge = shipped_judge(context, models_that_draw(context), model)
     if judge is None:
         raise BundleError(
-            f"{path}: fewer than {LEAST_TYPED} galaxies of a split have a T in {survey_path};"
+            f"{path}: fewer than {LEAST_TYPED} galaxies of a split have a T in {survey_path},"
+            " or all of a split have the same;"
             " a judge of T cannot be trained"
         )
     target = load_bundle(path if out is None else copied(path, out))

@@ -261,13 +261,22 @@ def read_columns(attributes: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"read_{name}" for name in ("ttype", *attributes))
 
 
+def can_be_learnt(values: Floats, splits: NDArray[np.str_], least: Mapping[str, int]) -> bool:
+    """Whether a label (N,), NaN where unknown, can be learnt and tested by galaxies of splits (N,).
+
+    least: by the name of a split, how many of it must have the label, and not all the same one.
+    """
+    known = [values[(splits == split) & np.isfinite(values)] for split in least]
+    enough = zip(known, least.values(), strict=True)
+    return all(len(found) >= most and np.ptp(found) > 0 for found, most in enough)
+
+
 def labels_of(
     columns: Columns, names: Sequence[str], splits: NDArray[np.str_], least: Mapping[str, int]
 ) -> MorphologyLabels:
     """T, attributes and classes of a catalogue with these columns.
 
-    splits (N,); least: by the name of a split, galaxies of it that must have an attribute. An
-    attribute that fewer have, or that is the same for all, is left out.
+    splits (N,); least: as `can_be_learnt` has it; an attribute that cannot be is left out.
     """
     count = len(splits)
 
@@ -281,9 +290,7 @@ def labels_of(
     kept = {}
     for name, _, column in ATTRIBUTES:
         values, errors = known(column)
-        there = np.isfinite(values)
-        enough = all((there & (splits == split)).sum() >= most for split, most in least.items())
-        if enough and len(np.unique(values[there])) > 1:
+        if can_be_learnt(values, splits, least):
             kept[name] = (values.clip(0, 1), errors)
     classes = np.full(count, -1)
     for place, (_, _, column, word) in enumerate(CLASSES):

@@ -469,6 +469,11 @@ class _TrainingRun:
         self.task.model.eval()
         with torch.no_grad(), self.precision.autocast():
             figures = self.task.validate()
+        if not math.isfinite(figures["score"]):
+            raise TrainingError(
+                f"{self.work_dir}: the validation score is {figures['score']} at step {self.step};"
+                " are the validation galaxies too few, or all alike?"
+            )
         row = {"step": float(self.step), **figures}
         self.curve.append(row)
         self.rule.update(self.step, row)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from galaxy_explorer.models.conditions import CLASSES, MorphologyLabels, labels_of
+from galaxy_explorer.models.conditions import CLASSES, MorphologyLabels, can_be_learnt, labels_of
 from galaxy_explorer.models.ttype_regressor import (
     JUDGE_RECIPE,
     MOST_NOISE,
@@ -129,10 +129,22 @@ def test_a_catalogue_gives_the_labels_that_it_has():
     assert [int(place) and CLASSES[place][0] for place in found.classes[1:]] == ["spiral", 0]
     assert found.classes[0] == -1
     assert list(found.read) == [True, True, False]
-    bare = labels_of(lambda n: np.array(columns[n]), ["ttype"], splits, {})
+    bare = labels_of(lambda n: np.array(columns[n]), ["ttype"], splits, {"train": 1})
     assert bare.names == ()
     assert bare.attributes.shape == (3, 0)
     assert (bare.classes == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("test", "learnt"),
+    [([1.0, 2.0], True), ([3.0, 3.0], False), ([1.0, np.nan], False), ([np.nan, np.nan], False)],
+)
+def test_a_label_is_learnt_where_it_varies_within_each_split(test, learnt):
+    values = np.array([1.0, 2.0, *test])
+    splits = np.array(["train", "train", "test", "test"])
+    assert can_be_learnt(values, splits, {"train": 2, "test": 2}) is learnt
+    assert can_be_learnt(values, splits, {"train": 2})
+    assert not can_be_learnt(values, splits, {"train": 3})
 
 
 def test_a_stamp_is_seen_anew_without_losing_its_light():

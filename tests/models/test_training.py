@@ -83,6 +83,14 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
+def test_a_validation_score_that_is_no_number_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VQVAETask, "validate", lambda _: {"score": float("nan")})
+    with pytest.raises(TrainingError, match=r"validation score is nan at step \d+"):
+        train_model(CONFIG, blobs(64), blobs(16, 1), tmp_path, RECIPE)
+
+
 KILLED = """
 import sys
 from pathlib import Path
