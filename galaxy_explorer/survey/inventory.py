@@ -53,6 +53,11 @@ DOUBTS = (
         "the pixel scale of {} pictures is not stated; give --pixel-scale if it is known",
     ),
     ("enlarged", "{} pictures are enlarged more than twice"),
+    (
+        "darker in the middle",
+        "{} pictures are darker in the middle than at the edge: are they negatives? Light must be"
+        " the larger number",
+    ),
 )
 """What the words on a picture leave open, and what settles it."""
 

@@ -34,6 +34,7 @@ from galaxy_explorer.survey.store import (
 MAX_BAND_CHARACTERS = MAX_WORD = 64
 LARGEST_STRETCHED = 5.0  # the stretch gives 1 to 2 for the brightest centres
 SMALLEST_SHARE = 0.5  # of the stamp's side that a picture must have in pixels
+NEGATIVE_SHARE = 0.1  # of the range of pixels that the edge must be brighter by than the middle
 SMALLEST_STAMP_PX = 8
 LARGEST_STAMP_PX = 1024
 CAPS = (1.0, 255.0)
@@ -185,7 +186,9 @@ def make_stamp(
     enlarged = "enlarged more than twice" if ratio < SMALLEST_SHARE else ""
     apart = stated and row.pixel_scale > 0 and not same_scale(stated, row.pixel_scale)
     doubt = "with the header's pixel scale, for the catalogue has another" if apart else ""
-    parts = (chosen.words, image.passed_by, kind, image.orientation, *image.odd, enlarged, doubt)
+    dark = "darker in the middle than at the edge" if is_negative(pixels) else ""
+    doubts = (enlarged, dark, doubt)
+    parts = (chosen.words, image.passed_by, kind, image.orientation, *image.odd, *doubts)
     words = "; ".join(part for part in parts if part)
     by = image.scale_by if stated else "--pixel-scale" if given else "the catalogue"
     framing = framing._replace(size=(planes.shape[-1], planes.shape[-2]))
@@ -194,6 +197,17 @@ def make_stamp(
     cap = most if most in CAPS and float(planes.min()) >= 0.0 else np.nan
     by = by if scale > 0 else ""
     return found._replace(scale_by=by, framing=framing, band=chosen.band, cap=cap)
+
+
+def is_negative(pixels: NDArray[np.float32]) -> bool:
+    """Whether a stamp (C, S, S) is darker in the middle than at its edge, as a negative is.
+
+    By the medians of the inner quarter's square and of the outermost pixels of the mean plane.
+    """
+    plane = pixels.mean(0)
+    inner = central_square(plane, max(1, len(plane) // 4))
+    edge = np.concatenate([plane[0], plane[-1], plane[1:-1, 0], plane[1:-1, -1]])
+    return bool(np.median(edge) - np.median(inner) > NEGATIVE_SHARE * np.ptp(plane))
 
 
 def _as_stretched(image: Image) -> NDArray[np.float32]:

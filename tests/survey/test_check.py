@@ -187,6 +187,14 @@ def test_scaled_and_whole_numbers_taken_for_flux_are_doubted(tmp_path: Path) -> 
     )
 
 
+def test_a_negative_is_doubted(tmp_path: Path) -> None:
+    light = linear(1).data
+    for data, doubted in ((light, False), (light.max() - light, True)):
+        fits.writeto(tmp_path / "a.fits", data, overwrite=True)
+        doubts = check_source(tmp_path / "a.fits", None, options()).doubts()
+        assert any("are they negatives?" in doubt for doubt in doubts) is doubted
+
+
 def test_positions_that_look_like_hours_or_radians_are_doubted(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     steps = np.linspace(0, 1, 40)
