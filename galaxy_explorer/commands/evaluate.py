@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from galaxy_explorer.commands.common import AsJson, BundleFolder, PsfBundle, announce, say, say_json
+from galaxy_explorer.commands.common import (
+    AsJson,
+    BundleFolder,
+    PsfBundle,
+    Scheduler,
+    announce,
+    say,
+    say_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +38,7 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
         int | None, typer.Option(min=1, help="Trainings of each model at most; all there are.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes for the morphology.")] = 2,
+    scheduler: Scheduler = None,
     out: Annotated[
         Path | None, typer.Option(help="Write into a copy of the bundle, here; else into itself.")
     ] = None,
@@ -73,6 +82,8 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
 
     galaxy-explorer evaluate trained/mine --grid full --seeds 3
 
+    galaxy-explorer evaluate trained/mine --scheduler local
+
     galaxy-explorer evaluate trained/sdss --survey surveys/sdss --emulator
 
     galaxy-explorer evaluate trained/sdss --survey surveys/sdss --judge
@@ -87,6 +98,8 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
     told: Callable[[str], None] = (lambda _: None) if as_json else announce
     if emulator and judge:
         raise SettingError("--judge: --emulator makes the judge too; give one of the two")
+    if scheduler and (emulator or judge):
+        raise SettingError("--scheduler: its workers measure the scoreboard alone; leave it out")
     if judge:
         from galaxy_explorer.bundle.card import readings_rows
         from galaxy_explorer.evaluation.judge import add_judge
@@ -123,7 +136,14 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
     from galaxy_explorer.evaluation.run import evaluate_bundle
 
     made = evaluate_bundle(
-        bundle, source, out=out, grid=grid, seeds=seeds, workers=workers, say=told
+        bundle,
+        source,
+        out=out,
+        grid=grid,
+        seeds=seeds,
+        workers=workers,
+        scheduler=scheduler,
+        say=told,
     )
     if as_json:
         _say_file(out or bundle, EVALUATION)

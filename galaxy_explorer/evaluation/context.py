@@ -90,7 +90,7 @@ class Context:
         self.bundle, self.survey, self.work = bundle, survey, work
         self.grid_name, self.grid = grid, GRIDS[grid]
         self.cache = StageCache(work / "stages")
-        self.costs: list[Cost] = []
+        self.costs: dict[str, Cost] = {}
 
     @cached_property
     def splits(self) -> np.ndarray:
@@ -170,7 +170,7 @@ class Context:
             return StageResult(result.arrays, {**result.facts, "cost": cost})
 
         result = self.cache.get(name, {**self.sample_key, **inputs}, timed)
-        self.costs.append(Cost(name, **result.facts["cost"]))
+        self.costs[name] = Cost(name, **result.facts["cost"])
         return result
 
 
@@ -209,6 +209,11 @@ class EvaluatedModel:
     key: str
     shipped: bool
     load: Callable[[], Autoencoder]
+
+    @property
+    def words(self) -> str:
+        """Its name and seed; no other training has both."""
+        return f"{self.name} (seed {self.seed})"
 
     @property
     def has_maps(self) -> bool:

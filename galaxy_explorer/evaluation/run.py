@@ -8,8 +8,12 @@ evaluation, figures are means over trainings.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.card import claims_text, model_card
@@ -26,6 +30,7 @@ from galaxy_explorer.bundle.evaluation import (
 from galaxy_explorer.bundle.manifest import ExtraTraining, Manifest
 from galaxy_explorer.bundle.novelty import NOVELTY, fit_novelty
 from galaxy_explorer.bundle.writer import add_files
+from galaxy_explorer.errors import BundleError, SurveyError
 from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.claims import judge_all
 from galaxy_explorer.evaluation.context import (
@@ -36,6 +41,7 @@ from galaxy_explorer.evaluation.context import (
     find_models,
     peak_mib,
 )
+from galaxy_explorer.evaluation.encoding import orbits
 from galaxy_explorer.evaluation.evidence import Evidence
 from galaxy_explorer.evaluation.feature_runs import (
     Shipped,
@@ -62,6 +68,7 @@ from galaxy_explorer.evaluation.trainings import (
 )
 from galaxy_explorer.pipeline.autoencoders import find_replicas
 from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.utils.scheduler import once_a_process, run_tasks
 
 __all__ = ["evaluate_bundle"]
 
@@ -74,6 +81,20 @@ RECOMMENDED_RULE = (
 )
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """One measurement of an evaluation; what it finds is kept in the work folder.
+
+    name: no other has it. words: what is said as it begins. measure: does it, and notes the rows.
+    first: whether others build upon what it leaves.
+    """
+
+    name: str
+    words: str
+    measure: Callable[[], object]
+    first: bool = False
+
+
 class Evaluator:
     """One evaluation; `run` measures everything and returns it."""
 
@@ -83,15 +104,24 @@ class Evaluator:
         models_evaluated: list[EvaluatedModel],
         trainings: list[ExtraTraining],
         workers: int,
-        say: Say,
     ) -> None:
         self.context, self.models_evaluated, self.trainings = context, models_evaluated, trainings
-        self.workers, self.say = workers, say
+        self.workers = workers
         self.judging = LabelScorer(context)
         self.shipped = find_shipped(context.bundle, models_evaluated)
         self.taken = taken_over(context.bundle, models_evaluated, context.grid_name)
         self.rows = [(one.row, one.seed) for one in self.taken]
+        self.rows += trained_rows(trainings, self._known)
         self.stability: list[ClusterStability] = []
+        self.chosen: list[NumberOfClusters] = []
+
+    @classmethod
+    def of(cls, context: Context, *, seeds: int | None, workers: int) -> Evaluator:
+        """Of a bundle and its further trainings; arguments as `evaluate_bundle` has them."""
+        bundle = context.bundle
+        replicas = find_replicas(context.work.parent, context.survey)
+        models_evaluated = find_models(bundle, replicas, seeds)
+        return cls(context, models_evaluated, further_trainings(bundle, replicas), workers)
 
     @property
     def recommended(self) -> Shipped:
@@ -99,16 +129,25 @@ class Evaluator:
         key = self.context.bundle.manifest.default_clustering
         return next(shipped for shipped in self.shipped if shipped.clustering.key == key)
 
-    def run(self) -> Evaluation:
+    def measurements(self) -> list[Measurement]:
+        """Everything that is measured, in the order of the scoreboard."""
+        baselines = "Baselines, and the ceiling of a supervised network"
+        clusters = tuple(sorted({self.recommended.clustering.mixture.n_components, CLUSTERS}))
+        return [
+            *self._reconstruction(),
+            *self._clusterings(),
+            Measurement("baselines", baselines, self._rows(baseline_rows, self.judging, clusters)),
+            Measurement("ceiling", "", self._rows(ceiling_rows, self.context), first=True),
+            *self._numbers(),
+        ]
+
+    def run(self, say: Say) -> Evaluation:
         """Measure what is not measured yet; put everything together."""
         start = time.monotonic()
-        self._reconstruction()
-        self._clusterings()
-        self.say("Baselines, and the ceiling of a supervised network")
-        clusters = {self.recommended.clustering.mixture.n_components, CLUSTERS}
-        self._add(baseline_rows(self.judging, tuple(sorted(clusters))))
-        self._add(ceiling_rows(self.context))
-        chosen = self._numbers()
+        for one in self.measurements():
+            if one.words:
+                say(one.words)
+            one.measure()
         trees = (merger_tree(self.context, self.recommended),)
         evidence = Evidence(
             [row for row, _ in self.rows], [seed for _, seed in self.rows], self.models_evaluated
@@ -131,8 +170,8 @@ class Evaluator:
             recommended=self.recommended.clustering.key,
             recommended_rule=RECOMMENDED_RULE,
             rows=tuple(evidence.joined),
-            claims=tuple(judge_all(evidence, chosen)),
-            number_of_clusters=tuple(chosen),
+            claims=tuple(judge_all(evidence, self.chosen)),
+            number_of_clusters=tuple(self.chosen),
             stability=tuple(self.stability),
             tradeoff=tuple(tradeoff(evidence.joined, self.models_evaluated)),
             training=tuple(training_curves(self.context.bundle, self.trainings)),
@@ -147,21 +186,30 @@ class Evaluator:
             ),
         )
 
-    def _add(self, rows: list[EvaluationRow], seed: int = 0) -> None:
-        self.rows += [(row, seed) for row in rows]
+    def _rows(
+        self, measure: Callable[..., list[EvaluationRow]], *arguments: object, seed: int = 0
+    ) -> Callable[[], None]:
+        """What measures rows and notes them as of a training."""
 
-    def _reconstruction(self) -> None:
-        self.say(f"Reconstruction and vocabulary of {len(self.models_evaluated)} trainings")
-        for evaluated in self.models_evaluated:
-            self._add(reconstruction_rows(self.context, evaluated), evaluated.seed)
-        self.rows += trained_rows(self.trainings, self._known)
-        if len(self.context.rows("test", typed=True)) < 2:
+        def noted() -> None:
+            self.rows += [(row, seed) for row in measure(*arguments)]
+
+        return noted
+
+    def _reconstruction(self) -> Iterator[Measurement]:
+        context = self.context
+        for one in self.models_evaluated:
+            noted = self._rows(reconstruction_rows, context, one, seed=one.seed)
+            words = f"Reconstruction and vocabulary of {one.words}"
+            yield Measurement(f"reconstruction of {one.words}", words, noted)
+        if len(context.rows("test", typed=True)) < 2:
             return
-        for evaluated in self.models_evaluated:
-            if evaluated.shipped and (
-                evaluated.fully_evaluated or not evaluated.has_maps or not evaluated.has_64_features
-            ):
-                self._add(morphology_rows(self.context, evaluated, self.workers), evaluated.seed)
+        for one in self.models_evaluated:
+            compared = one.fully_evaluated or not one.has_maps or not one.has_64_features
+            if one.shipped and compared:
+                arguments = (context, one, self.workers)
+                noted = self._rows(morphology_rows, *arguments, seed=one.seed)
+                yield Measurement(f"morphology of {one.words}", "", noted)
 
     @property
     def _known(self) -> set[tuple[str, int]]:
@@ -169,49 +217,65 @@ class Evaluator:
         measured = {(evaluated.name, evaluated.seed) for evaluated in self.models_evaluated}
         return measured | {(one.row.model, one.seed) for one in self.taken}
 
-    def _clusterings(self) -> None:
+    def _clusterings(self) -> Iterator[Measurement]:
         full_grid = self.context.grid_name == "full"
         cells = [c for s in self.models_evaluated for c in plan_runs(s, full_grid=full_grid)]
+        turned = [cell.evaluated for cell in cells if cell.transformed]
+        turned += [shipped.evaluated for shipped in self.shipped]
+        for one in {one.words: one for one in turned}.values():
+            measure = partial(orbits, self.context, one)
+            words = f"What {one.words} makes of galaxies turned, shifted and under other noise"
+            yield Measurement(f"orbits of {one.words}", words, measure, first=True)
+        other = "What else clusters might follow"
+        yield Measurement("photometry", other, lambda: self.judging.columns, first=True)
         for number, cell in enumerate(cells, 1):
-            name = f"{cell.evaluated.name} (seed {cell.evaluated.seed}), {cell.features.name}"
-            self.say(f"Clusters {number} of {len(cells)}: {name}")
-            self._add(cell_rows(self.judging, cell), cell.evaluated.seed)
+            name = f"{cell.evaluated.words}, {cell.features.name}"
+            words = f"Clusters {number} of {len(cells)}: {name}"
+            noted = self._rows(cell_rows, self.judging, cell, seed=cell.evaluated.seed)
+            yield Measurement(f"clusters of {name}", words, noted)
         for shipped in self.shipped:
-            self.say(f"Shipped clustering {shipped.clustering.key}")
-            rows, stability = shipped_rows(self.judging, shipped)
-            self._add(rows, shipped.evaluated.seed)
-            self.stability.append(stability)
+            words = f"Shipped clustering {shipped.clustering.key}"
+            yield Measurement(words, words, partial(self._shipped, shipped))
 
-    def _numbers(self) -> list[NumberOfClusters]:
-        self.say("How many clusters: real galaxies, and simulated ones of known classes")
+    def _shipped(self, shipped: Shipped) -> None:
+        rows, stability = shipped_rows(self.judging, shipped)
+        self.rows += [(row, shipped.evaluated.seed) for row in rows]
+        self.stability.append(stability)
+
+    def _numbers(self) -> Iterator[Measurement]:
+        words = "How many clusters: real galaxies, and simulated ones of known classes"
         mapped = [
             s
             for s in (self.recommended.evaluated, *self.models_evaluated)
             if s.shipped and s.has_maps
         ]
         if mapped:
-            self._add(simulated_rows(self.context, mapped[0]))
-        chosen = []
+            yield Measurement(
+                "simulated", words, self._rows(simulated_rows, self.context, mapped[0])
+            )
         for shipped in self.shipped:
             if shipped is self.recommended or shipped.evaluated.fully_evaluated:
-                found = number_of_clusters(self.context, shipped)
-                chosen.append(found)
-                row = make_row(
-                    RowKey(found.model, found.features, found.clusterer),
-                    "number of clusters",
-                    "recommended k",
-                    {"value": float(found.recommended or 1)},
-                    n=len(self.context.fit_rows),
-                    split="train",
-                    note="a continuum" if found.verdict == "continuum" else found.verdict,
-                )
-                self._add([row])
-        return chosen
+                name = f"number of clusters of {shipped.clustering.key}"
+                yield Measurement(name, "", partial(self._number, shipped))
+
+    def _number(self, shipped: Shipped) -> None:
+        found = number_of_clusters(self.context, shipped)
+        self.chosen.append(found)
+        row = make_row(
+            RowKey(found.model, found.features, found.clusterer),
+            "number of clusters",
+            "recommended k",
+            {"value": float(found.recommended or 1)},
+            n=len(self.context.fit_rows),
+            split="train",
+            note="a continuum" if found.verdict == "continuum" else found.verdict,
+        )
+        self.rows.append((row, 0))
 
     def _costs(self, seconds: float) -> tuple[Cost, ...]:
         """By group of stages, and all together; resumed stages count what they took then."""
         groups: dict[str, list[Cost]] = {}
-        for cost in self.context.costs:
+        for cost in self.context.costs.values():
             # without its model: "k16-modern-8x8.0.clusters.codes" is about clusters
             first, *rest = cost.stage.split(".")
             if first in {"simulated", "baseline", "judge", "photometry"}:
@@ -232,6 +296,81 @@ class Evaluator:
         return (*joined, Cost("all stages", round(max(total, seconds), 2), peak))
 
 
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """What a worker needs to measure: folders that it must see, and what must lie there."""
+
+    bundle: str
+    bundle_sha256: str
+    survey: str
+    fingerprint: str
+    work: str
+    grid: str
+    seeds: int | None
+
+
+@dataclass(frozen=True)
+class MeasurementTask:
+    """A measurement, by its name."""
+
+    plan: EvaluationPlan
+    name: str
+
+
+def measure_task(task: MeasurementTask) -> None:
+    """Measure, and leave the result in the work folder.
+
+    Raises BundleError or SurveyError where the worker finds others than were meant.
+    """
+    plan = task.plan
+
+    def opened() -> dict[str, Measurement]:
+        bundle, survey = load_bundle(plan.bundle), Survey.open(plan.survey)
+        if bundle.hash != plan.bundle_sha256:
+            raise BundleError(f"{plan.bundle}: a worker finds another bundle; share that folder")
+        if survey.meta["fingerprint"] != plan.fingerprint:
+            raise SurveyError(f"{plan.survey}: a worker finds another survey; share that folder")
+        context = Context(bundle, survey, Path(plan.work), plan.grid)
+        evaluator = Evaluator.of(context, seeds=plan.seeds, workers=1)
+        return {one.name: one for one in evaluator.measurements()}
+
+    measurements: dict[str, Measurement] = once_a_process("evaluation", plan, opened)
+    with threadpool_limits(1):  # sums depend on how many threads share them
+        measurements[task.name].measure()
+
+
+def measure_ahead(evaluator: Evaluator, seeds: int | None, scheduler: str, say: Say) -> None:
+    """Have the workers of a scheduler measure everything; the evaluator then finds it done.
+
+    What others build upon is measured first. Raises as `utils.scheduler.run_tasks`.
+    """
+    context = evaluator.context
+    bundle, survey = context.bundle, context.survey
+    plan = EvaluationPlan(
+        bundle=str(bundle.path.resolve()),
+        bundle_sha256=bundle.hash,
+        survey=str(survey.path.resolve()),
+        fingerprint=str(survey.meta["fingerprint"]),
+        work=str(context.work.resolve()),
+        grid=context.grid_name,
+        seeds=seeds,
+    )
+    for first in (True, False):
+        names = [one.name for one in evaluator.measurements() if one.first is first]
+        tasks = [MeasurementTask(plan, name) for name in names]
+        done = run_tasks(
+            measure_task,
+            tasks,
+            scheduler=scheduler,
+            total=len(tasks),
+            words="Measuring what others build upon" if first else "Measuring",
+            unit="measurements",
+            said=say,
+        )
+        for _ in done:
+            pass
+
+
 def evaluate_bundle(
     path: Path,
     survey_path: Path,
@@ -239,29 +378,31 @@ def evaluate_bundle(
     grid: str = "quick",
     seeds: int | None = None,
     workers: int = 1,
+    scheduler: str | None = None,
     out: Path | None = None,
     say: Say,
 ) -> Evaluation:
     """Measure a bundle and write evaluation.json, CLAIMS.md and the card into it.
 
     seeds: at most that many trainings of each model, from the bundle's work folder; None for all.
+    workers: processes for the morphology. scheduler: as `utils.scheduler`: its workers measure.
     out: a copy of the bundle to write into instead. Raises BundleError, SurveyError or
     SettingError.
     """
     bundle, survey = load_bundle(path), Survey.open(survey_path)
     work = path.absolute().with_name(f"{path.absolute().name}.work")
     context = Context(bundle, survey, work / "evaluation", grid)
-    replicas = find_replicas(work, survey)
-    models_evaluated = find_models(bundle, replicas, seeds)
-    trainings = further_trainings(bundle, replicas)
-    if all(evaluated.shipped for evaluated in models_evaluated):
+    evaluator = Evaluator.of(context, seeds=seeds, workers=workers)
+    if all(evaluated.shipped for evaluated in evaluator.models_evaluated):
         say(f"No further trainings in {work}: figures are of one training each")
-    evaluation = Evaluator(context, models_evaluated, trainings, workers, say).run()
+    if scheduler is not None:
+        measure_ahead(evaluator, seeds, scheduler, say)
+    evaluation = evaluator.run(say)
     target = path if out is None else copied(path, out)
     say("Which error is usual for galaxies of some detail and noise")
     novelty = fit_novelty(bundle, survey)
     further = {} if novelty is None else {NOVELTY: novelty.to_bytes()}
-    write_evaluation(load_bundle(target), evaluation, trainings, further)
+    write_evaluation(load_bundle(target), evaluation, evaluator.trainings, further)
     return evaluation
 
 

@@ -14,6 +14,7 @@ from galaxy_explorer.cli import app
 from galaxy_explorer.emulation import morphology
 from galaxy_explorer.errors import SettingError, SurveyError
 from galaxy_explorer.evaluation.context import Context
+from galaxy_explorer.evaluation.reconstruction import KEPT
 from galaxy_explorer.evaluation.run import evaluate_bundle, write_evaluation
 from galaxy_explorer.pipeline.train import train_bundle
 from galaxy_explorer.survey.store import Survey
@@ -131,6 +132,40 @@ def test_a_rerun_measures_nothing_and_says_the_same(evaluation, bundle, survey, 
     assert again.rows == evaluation.rows
     assert again.claims == evaluation.claims
     assert len(asked) > 20
+
+
+def without_morphology(evaluation):
+    """Its rows but for those of statistics that only this process measures in a simpler way."""
+    measured = {*KEPT.values()}
+    rows = [r for r in evaluation.rows if r.figure not in measured]
+    return [row for row in rows if row.features != "C, A, S, Gini, M20"]
+
+
+@pytest.mark.slow
+def test_workers_measure_what_one_process_does(evaluation, bundle, survey, tmp_path, monkeypatch):
+    path = shutil.copytree(bundle, tmp_path / "sky")
+    shutil.copytree(bundle.with_name("sky.work"), tmp_path / "sky.work")
+    stages = tmp_path / "sky.work" / "evaluation" / "stages"
+    shutil.rmtree(stages.parent, ignore_errors=True)
+    missing, get = [], StageCache.get
+
+    def noted(cache, stage, inputs, compute):
+        if not cache.has(stage, inputs):
+            missing.append(stage)
+        return get(cache, stage, inputs, compute)
+
+    monkeypatch.setattr(StageCache, "get", noted)
+    options = {"grid": "tiny", "scheduler": "2", "say": lambda _: None}
+    found = evaluate_bundle(path, survey, **options)
+    assert [stage for stage in missing if not stage.endswith(".tree")] == []
+    assert without_morphology(found) == without_morphology(evaluation)
+    # What a killed worker had not finished is measured again, all else is left as it is.
+    gone = min(stages.iterdir())
+    left = {path: path.stat().st_mtime_ns for path in stages.iterdir() if path != gone}
+    gone.unlink()
+    assert evaluate_bundle(path, survey, **options).rows == found.rows
+    assert {path: path.stat().st_mtime_ns for path in left} == left
+    assert gone.is_file()
 
 
 @pytest.mark.slow
