@@ -88,8 +88,6 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
 
     galaxy-explorer evaluate trained/sdss --survey surveys/sdss --judge
     """
-    from msgspec import to_builtins
-
     from galaxy_explorer.bundle.bundle import load_bundle
     from galaxy_explorer.errors import SettingError
 
@@ -101,15 +99,7 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
     if scheduler and (emulator or judge):
         raise SettingError("--scheduler: its workers measure the scoreboard alone; leave it out")
     if judge:
-        from galaxy_explorer.bundle.card import readings_rows
-        from galaxy_explorer.evaluation.judge import add_judge
-
-        entry = add_judge(bundle, source, grid=grid, out=out, say=told)
-        if as_json:
-            say_json({"bundle": out or bundle, **to_builtins(entry)})
-            return
-        say("\n".join(map(reading_in_line, readings_rows(entry))))
-        say(f"Written into {out or bundle}; look at it: galaxy-explorer info {out or bundle}")
+        _judge(bundle, source, grid, out, as_json=as_json)
         return
     if emulator:
         from galaxy_explorer.bundle.emulation import EMULATION, headline
@@ -151,6 +141,22 @@ def evaluate(  # noqa: PLR0913 - each option of the command is an argument
     total = made.costs[-1]
     say(f"{len(made.rows)} figures, {len(made.claims)} claims, {len(made.targets)} goals")
     say(f"{total.seconds / 60:.1f} min in all stages, at most {total.peak_mib:.0f} MiB")
+    say(f"Written into {out or bundle}; look at it: galaxy-explorer info {out or bundle}")
+
+
+def _judge(bundle: Path, source: Path, grid: str, out: Path | None, *, as_json: bool) -> None:
+    """Train the judge of a bundle, put it there, and report how well it reads."""
+    from msgspec import to_builtins
+
+    from galaxy_explorer.bundle.card import readings_rows
+    from galaxy_explorer.evaluation.judge import add_judge
+
+    told: Callable[[str], None] = (lambda _: None) if as_json else announce
+    entry = add_judge(bundle, source, grid=grid, out=out, say=told)
+    if as_json:
+        say_json({"bundle": out or bundle, **to_builtins(entry)})
+        return
+    say("\n".join(map(reading_in_line, readings_rows(entry))))
     say(f"Written into {out or bundle}; look at it: galaxy-explorer info {out or bundle}")
 
 
