@@ -395,9 +395,11 @@ def evaluate_bundle(
     evaluator = Evaluator.of(context, seeds=seeds, workers=workers)
     if all(evaluated.shipped for evaluated in evaluator.models_evaluated):
         say(f"No further trainings in {work}: figures are of one training each")
-    if scheduler is not None:
+    if scheduler is None:
+        evaluation = evaluator.run(say)
+    else:
         measure_ahead(evaluator, seeds, scheduler, say)
-    evaluation = evaluator.run(say)
+        evaluation = evaluator.run(lambda _: None)  # all is there
     target = path if out is None else copied(path, out)
     say("Which error is usual for galaxies of some detail and noise")
     novelty = fit_novelty(bundle, survey)
