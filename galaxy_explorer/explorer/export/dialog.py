@@ -139,11 +139,7 @@ class ExportDialog(pn.viewable.Viewer):
         self.table = Downloads("Table", list(FORMATS), self.prepare_table)
         self.map = Downloads("Map", list(PICTURES), self.prepare_map)
         self.types = Downloads("Hubble types", list(PICTURES), self.prepare_types)
-        parts = [self.table.buttons, self.map.buttons, self.types.buttons]
         self.dialog = pmui.Dialog(
-            pn.Column(
-                self.heading, *parts, *self._samp_part(), self.texts, sizing_mode="stretch_width"
-            ),
             title="Take it home", show_close_button=True, close_on_click=True, width_option="md",
             margin=0,
         )  # fmt: skip
@@ -175,6 +171,10 @@ class ExportDialog(pn.viewable.Viewer):
         )
         link = "Link that reopens this view"
         self.texts.texts = [[link, f"{{page}}?{query}", 3], ["Cite this view", cite, 8]]
+        if not len(self.dialog):  # a visitor who takes nothing home does not wait for it
+            parts = [self.table.buttons, self.map.buttons, self.types.buttons, *self._samp_part()]
+            content = pn.Column(self.heading, *parts, self.texts, sizing_mode="stretch_width")
+            self.dialog.append(content)
         self.dialog.open = True
 
     def _chosen(self) -> tuple[NDArray[np.int64], str]:
