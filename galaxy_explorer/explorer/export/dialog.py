@@ -142,6 +142,8 @@ class ExportDialog(pn.viewable.Viewer):
         self.dialog = pmui.Dialog(
             title="Take it home", show_close_button=True, close_on_click=True, width_option="md",
             margin=0,
+            # Its cross is black where the theme is dark, unless it is told.
+            sx={"& .MuiIconButton-root": {"color": "text.primary"}},
         )  # fmt: skip
         self.button = pmui.IconButton(
             icon="ios_share", description="Take it home: table, figures, link, citation",
@@ -173,7 +175,10 @@ class ExportDialog(pn.viewable.Viewer):
         self.texts.texts = [[link, f"{{page}}?{query}", 3], ["Cite this view", cite, 8]]
         if not len(self.dialog):  # a visitor who takes nothing home does not wait for it
             parts = [self.table.buttons, self.map.buttons, self.types.buttons, *self._samp_part()]
-            content = pn.Column(self.heading, *parts, self.texts, sizing_mode="stretch_width")
+            content = pn.Column(
+                self.heading, pn.Column(*parts, margin=0, styles={"gap": "6px"}),
+                self.texts, sizing_mode="stretch_width",
+            )  # fmt: skip
             self.dialog.append(content)
         self.dialog.open = True
 
