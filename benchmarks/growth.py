@@ -59,7 +59,7 @@ LEAN = """
 import galaxy_explorer.pipeline.clusters as clusters
 import galaxy_explorer.pipeline.plan as plan
 clusters.LANDMARKS = 3000
-plan.features_of = lambda _: ("rings",)
+plan.features_of = lambda _: ("index",)
 plan.Plan.with_prior = property(lambda _: [])
 from galaxy_explorer.cli import main
 main()
@@ -155,7 +155,8 @@ def classify(folder: Path) -> list[str]:
 def evaluated(folder: Path, count: int) -> None:
     """A survey of real galaxies over and over, and a bundle that was trained on it for a minute.
 
-    It has one clustering, whose map has few landmarks, and no prior: `evaluate` asks for neither.
+    Of one clustering, the only one that needs no eight orientations of every galaxy; its map has few
+    landmarks; no prior.
     """
     copies(folder, count)
     words = ["--recipe", "tiny", "--models", "k16-modern-8x8", "--out", folder / "bundle"]

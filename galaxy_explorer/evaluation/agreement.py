@@ -24,6 +24,7 @@ from galaxy_explorer.clustering.validation import (
 from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.rows import RowKey, make_row
 from galaxy_explorer.survey.photometry import COLUMNS, measure_stamps
+from galaxy_explorer.survey.store import RowStamps
 from galaxy_explorer.utils.files import StageResult
 from galaxy_explorer.utils.resampling import bootstrap, share_interval
 
@@ -52,7 +53,9 @@ def other_columns(context: Context) -> list[CatalogColumn]:
     test = context.rows("test")
 
     def measure() -> StageResult:
-        return StageResult(dict(measure_stamps(context.survey.model_input(test))), {})
+        stamps = RowStamps(context.survey, test)
+        table = stamps.measured(lambda block: np.stack([*measure_stamps(block).values()], 1))
+        return StageResult(dict(zip(COLUMNS, table.T, strict=True)), {})
 
     measured = context.stage("photometry", {"columns": COLUMNS}, measure)
     columns = [

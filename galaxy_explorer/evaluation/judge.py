@@ -22,13 +22,13 @@ from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.emulation.likeness import left_out_noise, read_drawn
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation.context import LEAST_TYPED, Context, copied
-from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.survey.store import RowStamps, Survey
 from galaxy_explorer.utils.resampling import FEW_RESAMPLES, bootstrap
 
 if TYPE_CHECKING:
     from galaxy_explorer.models.ttype_regressor import TTypeRegressor
 
-MOST = 3000  # held-out galaxies that it is measured on
+MOST = 3000  # held-out galaxies of a split that its step is chosen on, or it is measured on
 MOST_CLASSED = 20_000  # training galaxies of which only a class is known
 TTYPE_SOURCE = "ttype_source"  # column: whose T it is
 
@@ -52,11 +52,11 @@ def trained_judge(context: Context) -> TTypeRegressor:
     classed = np.flatnonzero(~labels.read & (labels.classes >= 0) & (splits == "train"))
     classed = np.random.default_rng(0).permutation(classed)[:MOST_CLASSED]
     rows, steps = np.sort(np.concatenate([train, classed])), context.grid.judge_steps
-    read = context.survey.model_input
+    validation = np.sort(np.random.default_rng(0).permutation(validation)[:MOST])
     return train_judge(
-        read(rows),
+        RowStamps(context.survey, rows),
         labels.rows(rows),
-        (read(validation), labels.rows(validation)),
+        (RowStamps(context.survey, validation), labels.rows(validation)),
         context.work / "judge" / str(steps),
         replace(JUDGE_RECIPE, steps=steps),
     )

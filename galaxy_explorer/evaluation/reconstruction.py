@@ -21,6 +21,7 @@ from galaxy_explorer.evaluation.context import Context, EvaluatedModel
 from galaxy_explorer.evaluation.rows import RowKey, make_row
 from galaxy_explorer.models.quantizer import perplexity
 from galaxy_explorer.survey.photometry import segment
+from galaxy_explorer.survey.store import RowStamps
 from galaxy_explorer.utils.files import StageResult
 from galaxy_explorer.utils.progress import progress
 from galaxy_explorer.utils.resampling import bootstrap, slope
@@ -168,12 +169,19 @@ def typed_test_rows(context: Context) -> np.ndarray:
 
 def original_morphology(context: Context, rows: np.ndarray, workers: int) -> Morphology:
     """C, A, S, Gini and M20 of the survey's stamps, in linear light."""
-    return light_morphology(context, context.survey.model_input(rows), workers, "stamps")
+    return light_morphology(context, RowStamps(context.survey, rows), workers, "stamps")
 
 
-def light_morphology(context: Context, stamps: np.ndarray, workers: int, words: str) -> Morphology:
+def light_morphology(
+    context: Context, stamps: np.ndarray | RowStamps, workers: int, words: str
+) -> Morphology:
     """The same of the linear light of stretched stamps (n, C, S, S), as the mean of their bands."""
-    light = np.ascontiguousarray(units_of(context.bundle).light(stamps).mean(1))
+    units = units_of(context.bundle)
+
+    def mean_light(block: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(units.light(block).mean(1))
+
+    light = stamps.measured(mean_light) if isinstance(stamps, RowStamps) else mean_light(stamps)
     cache = context.work / MORPHOLOGY_CACHE
     return measure_morphology(light, cache, workers=workers, description=f"Morphology of {words}")
 

@@ -30,10 +30,13 @@ from galaxy_explorer.evaluation.context import Context
 from galaxy_explorer.evaluation.judge import judge_of
 from galaxy_explorer.evaluation.reconstruction import LIGHT, original_morphology
 from galaxy_explorer.evaluation.rows import RowKey, find_row, make_row
+from galaxy_explorer.survey.store import RowStamps
 from galaxy_explorer.utils.files import StageResult
 from galaxy_explorer.utils.resampling import bootstrap, chance_level
 
+Vectors = Callable[[np.ndarray], np.ndarray]
 CLUSTERERS = ("kmeans", "gmm")
+BLOCK_ROWS = 1024
 TYPED_TRAIN = 3  # times `grid.typed` train galaxies are measured for the morphology baseline
 LEAST_MEASURED = 20
 
@@ -42,13 +45,14 @@ LEAST_MEASURED = 20
 class Baseline:
     """Features by name: at most `components` principal components of standardised vectors.
 
-    ranked: each number is first replaced by the normal quantile of its rank among the training
-    galaxies.
+    vectors: of a context gives what makes vectors (n, F) of n catalogue rows, NaN for galaxies that
+    have none. ranked: each number is first replaced by the normal quantile of its rank among the
+    training galaxies.
     """
 
     name: str
     components: int
-    vectors: Callable[[Context], np.ndarray]
+    vectors: Callable[[Context], Vectors]
     ranked: bool = False
 
 
@@ -60,25 +64,26 @@ def measured_rows(context: Context) -> np.ndarray:
     return np.sort(np.concatenate([train, validation, context.rows("test", typed=True)]))
 
 
-def _morphology(context: Context) -> np.ndarray:
-    """Five statistics (M, 5), NaN for galaxies that are not, or cannot be, measured."""
+def _morphology(context: Context) -> Vectors:
+    """Five statistics (n, 5), NaN for galaxies that are not, or cannot be, measured."""
     rows = measured_rows(context)
     found = original_morphology(context, rows, workers=1)
     table = np.full((len(context.sample), len(STATISTICS)), np.nan)
     table[context.places(rows)] = np.stack([found.values[name] for name in STATISTICS], 1)
-    return table
+    return lambda rows: table[context.places(rows)]
+
+
+def _of_stamps(vectors: Callable[[np.ndarray], np.ndarray]) -> Callable[[Context], Vectors]:
+    """Vectors (n, F) of stamps (n, C, S, S)."""
+    return lambda context: lambda rows: vectors(context.survey.model_input(rows))
 
 
 BASELINES = (
-    Baseline("PCA-30 of pixels", 30, lambda c: pixel_vectors(c.survey.model_input(c.sample))),
-    Baseline(
-        "radial profile", 20, lambda c: radial_profile_vectors(c.survey.model_input(c.sample))
-    ),
+    Baseline("PCA-30 of pixels", 30, _of_stamps(pixel_vectors)),
+    Baseline("radial profile", 20, _of_stamps(radial_profile_vectors)),
     Baseline("C, A, S, Gini, M20", 5, _morphology),
     # The floor: the best that is known for which nothing is trained.
-    Baseline(
-        "rings of light", 12, lambda c: light_vectors(c.survey.model_input(c.sample)), ranked=True
-    ),
+    Baseline("rings of light", 12, _of_stamps(light_vectors), ranked=True),
 )
 
 
@@ -100,30 +105,50 @@ def baseline_rows(judging: LabelScorer, ks: tuple[int, ...]) -> list[EvaluationR
 
 
 def _cluster(context: Context, baseline: Baseline, ks: tuple[int, ...]) -> StageResult:
-    """Clusters (M,) by "<clusterer>-<k>", -1 for galaxies without features."""
-    vectors = baseline.vectors(context)
-    known = np.flatnonzero(np.isfinite(vectors).all(1))
-    train = np.intersect1d(known, context.places(context.rows("train")))
+    """Clusters (M,) by "<clusterer>-<k>", -1 for galaxies without features.
+
+    Vectors of all galaxies at once, such as their pixels, would fill the memory: of the training
+    galaxies alone they are, the others follow block by block.
+    """
+    vectors_of = baseline.vectors(context)
+    train = _known(vectors_of(context.rows("train")))
     arrays: dict[str, np.ndarray] = {}
     if len(train) < LEAST_MEASURED:
         return StageResult(arrays, {"fitted_to": len(train)})
-    if baseline.ranked:
-        from sklearn.preprocessing import QuantileTransformer
-
-        ranks = QuantileTransformer(
-            n_quantiles=min(1000, len(train)), output_distribution="normal", random_state=0
-        )
-        vectors = vectors.copy()
-        vectors[known] = ranks.fit(vectors[train]).transform(vectors[known])
-    features = fit_vectors(vectors, train, n=baseline.components).apply(vectors[known])
-    fit = features[np.searchsorted(known, train)]
-    for clusterer in CLUSTERERS:
-        for k in ks:
-            labels = np.full(len(vectors), -1, np.int16)
-            found = fit_clusterer(clusterer, fit, min(k, len(fit)))
-            labels[known] = found.predict(features)
-            arrays[f"{clusterer}-{k}"] = labels
+    ranked = _ranks(train) if baseline.ranked else lambda vectors: vectors
+    train = ranked(train)
+    reduced = fit_vectors(train, np.arange(len(train)), n=baseline.components)
+    fit = reduced.apply(train)
+    found = {
+        f"{clusterer}-{k}": fit_clusterer(clusterer, fit, min(k, len(fit)))
+        for clusterer in CLUSTERERS
+        for k in ks
+    }
+    arrays = {name: np.full(len(context.sample), -1, np.int16) for name in found}
+    for start in range(0, len(context.sample), BLOCK_ROWS):
+        vectors = vectors_of(context.sample[start : start + BLOCK_ROWS])
+        known = np.isfinite(vectors).all(1)
+        if known.any():
+            features = reduced.apply(ranked(vectors[known]))
+            for name, clusterer in found.items():
+                arrays[name][start + np.flatnonzero(known)] = clusterer.predict(features)
     return StageResult(arrays, {"fitted_to": len(train)})
+
+
+def _known(vectors: np.ndarray) -> np.ndarray:
+    found: np.ndarray = vectors[np.isfinite(vectors).all(1)]
+    return found
+
+
+def _ranks(train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """What replaces numbers by the normal quantile of their rank among those of `train`."""
+    from sklearn.preprocessing import QuantileTransformer
+
+    ranks = QuantileTransformer(
+        n_quantiles=min(1000, len(train)), output_distribution="normal", random_state=0
+    )
+    transform: Callable[[np.ndarray], np.ndarray] = ranks.fit(train).transform
+    return transform
 
 
 JUDGE = RowKey(NETWORK, "pixels")
@@ -141,10 +166,13 @@ def ceiling_rows(context: Context) -> list[EvaluationRow]:
     def judge() -> StageResult:
         from galaxy_explorer.models.ttype_regressor import judge_stamps
 
-        model, read = judge_of(context), context.survey.model_input
-        validation, test = (context.rows(split, typed=True) for split in ("validation", "test"))
-        found = judge_stamps(model, read(test))
-        early = judge_stamps(model, read(validation)).early
+        model = judge_of(context)
+        validation, test = (
+            RowStamps(context.survey, context.rows(split, typed=True))
+            for split in ("validation", "test")
+        )
+        found = judge_stamps(model, test)
+        early = judge_stamps(model, validation).early
         arrays = {"ttype": found.ttype, "early": found.early, "early_validation": early}
         return StageResult(arrays, {})
 

@@ -30,6 +30,7 @@ from torch.nn import functional
 
 from galaxy_explorer.models.conditions import CLASSES, MorphologyLabels
 from galaxy_explorer.models.inference import d4
+from galaxy_explorer.models.protocols import StampRows
 from galaxy_explorer.models.training import Recipe, train
 
 CHANNELS = (24, 48, 96, 160)
@@ -42,7 +43,6 @@ EARLY_TTYPE = 0.0
 # Beside the errors of the catalogue: what a label is uncertain by in any case.
 TTYPE_SCATTER, ATTRIBUTE_SCATTER = 1.0, 0.15
 BATCH = 256
-Stamps = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 JUDGE_RECIPE = Recipe(
@@ -204,9 +204,9 @@ class JudgeTask:
 
     def __init__(
         self,
-        stamps: Stamps,
+        stamps: StampRows,
         labels: MorphologyLabels,
-        validation: tuple[Stamps, MorphologyLabels],
+        validation: tuple[StampRows, MorphologyLabels],
         recipe: Recipe,
     ) -> None:
         torch.manual_seed(recipe.seed)  # the initial weights
@@ -300,7 +300,7 @@ def turned(stamps: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 @torch.inference_mode()
-def judge_stamps(model: TTypeRegressor, stamps: Stamps, *, turns: int = 8) -> Readings:
+def judge_stamps(model: TTypeRegressor, stamps: StampRows, *, turns: int = 8) -> Readings:
     """What is read of stretched stamps (N, C, S, S), a mean of the first `turns` orientations."""
     model.eval()
     device, count = next(model.parameters()).device, len(stamps)
@@ -308,8 +308,9 @@ def judge_stamps(model: TTypeRegressor, stamps: Stamps, *, turns: int = 8) -> Re
     found = Readings(*(np.zeros((count, *width)) for width in widths))
     for start in range(0, count, BATCH):
         part = slice(start, start + BATCH)
+        block = stamps[part]
         for turn in range(turns):
-            view = torch.from_numpy(np.ascontiguousarray(d4(stamps[part], turn))).to(device)
+            view = torch.from_numpy(np.ascontiguousarray(d4(block, turn))).to(device)
             features = model.features(view).float()
             read = model.read(features)
             seen = (read.ttype, read.early.sigmoid(), read.attributes.sigmoid(), features)
@@ -319,9 +320,9 @@ def judge_stamps(model: TTypeRegressor, stamps: Stamps, *, turns: int = 8) -> Re
 
 
 def train_judge(
-    stamps: Stamps,
+    stamps: StampRows,
     labels: MorphologyLabels,
-    validation: tuple[Stamps, MorphologyLabels],
+    validation: tuple[StampRows, MorphologyLabels],
     work_dir: Path,
     recipe: Recipe = JUDGE_RECIPE,
 ) -> TTypeRegressor:

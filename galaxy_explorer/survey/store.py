@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -259,6 +259,30 @@ def framing_words(wanted: ArrayLike) -> str:
     if not short + unknown:
         return words
     return f"{words}; {short:,} end within their frame, {unknown:,} show no radius: taken whole"
+
+
+@dataclass(frozen=True)
+class RowStamps:
+    """Stretched stamps (n, C, S, S) of rows of a survey, each read when it is indexed."""
+
+    survey: Survey
+    rows: NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the array which they would be."""
+        return (len(self.rows), *self.survey.stored([]).shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+        return self.survey.model_input(self.rows[part])
+
+    def measured(self, measure: Callable[[NDArray[np.float32]], NDArray[Any]]) -> NDArray[Any]:
+        """What `measure` makes (b, ...) of a block of stamps, of all of them (n, ...)."""
+        starts = range(0, max(len(self), 1), BLOCK_ROWS)
+        return np.concatenate([measure(self[i : i + BLOCK_ROWS]) for i in starts])
 
 
 def _read(array: Any, rows: ArrayLike | None) -> NDArray[Any]:
