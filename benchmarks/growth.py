@@ -155,8 +155,8 @@ def classify(folder: Path) -> list[str]:
 def evaluated(folder: Path, count: int) -> None:
     """A survey of real galaxies over and over, and a bundle that was trained on it for a minute.
 
-    Of one clustering, the only one that needs no eight orientations of every galaxy; its map has few
-    landmarks; no prior.
+    It has the one clustering that needs no eight orientations of every galaxy, with few landmarks
+    of its map, and no prior.
     """
     copies(folder, count)
     words = ["--recipe", "tiny", "--models", "k16-modern-8x8", "--out", folder / "bundle"]

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from galaxy_explorer.errors import SurveyError
+from galaxy_explorer.survey import store
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch, split_of
 from galaxy_explorer.survey.repeats import shared_galaxies
-from galaxy_explorer.survey.store import Survey, SurveySpec, fingerprint
+from galaxy_explorer.survey.store import RowStamps, Survey, SurveySpec, fingerprint
 from galaxy_explorer.survey.writer import SurveyWriter
 
 COUNT = 300
@@ -62,6 +63,25 @@ def test_model_input_stretches_linear_stamps_only(survey, stamps):
     sigma = survey.column("sky_sigma")[rows]
     expected = ArcsinhStretch().apply(stamps[rows], 5.0, sigma).astype(np.float32)
     np.testing.assert_array_equal(survey.model_input(rows), expected)
+
+
+def test_stamps_read_when_indexed_are_those_of_the_array(survey, monkeypatch):
+    rows = np.array([299, 0, 256, 0, 17])
+    found, array = RowStamps(survey, rows), survey.model_input(rows)
+    assert found.shape == array.shape
+    assert len(found) == len(array)
+    for part in (slice(1, 4), slice(3, 99), np.array([4, 1, 1])):
+        np.testing.assert_array_equal(found[part], array[part])
+    held = []
+    monkeypatch.setattr(store, "BLOCK_ROWS", 2)
+
+    def mean(block):
+        held.append(len(block))
+        return block.mean((1, 2, 3))
+
+    np.testing.assert_array_equal(found.measured(mean), array.mean((1, 2, 3)))
+    assert held == [2, 2, 1]
+    assert RowStamps(survey, rows[:0]).measured(mean).shape == (0,)
 
 
 def test_fingerprint_is_the_stated_hash(survey, stamps):
