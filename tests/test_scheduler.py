@@ -98,10 +98,13 @@ def test_a_task_whose_worker_dies_is_done_by_another(tmp_path):
 
 
 CLIENT = """
+import signal
 import sys
 from tests.scheduled import linger
 from galaxy_explorer.utils.scheduler import run_tasks
 if __name__ == "__main__":
+    # Tests that a shell runs in the background are born deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for _ in run_tasks(linger, sys.argv[1:], scheduler="2", total=2, words="Lingering"):
         pass
 """
