@@ -174,10 +174,10 @@ def lasso(page: Page, bundle_path: Path, traffic: Traffic, process: Path) -> Non
     sent, received, taken = len(traffic.sent), len(traffic.received), cpu(process)
     while_drawn = sent
     page.mouse.up()
-    page.get_by_text("chosen on the map").first.wait_for()
+    page.get_by_text("drawn on the map").first.wait_for()
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(4000)
-    words = page.get_by_text("chosen on the map").first.inner_text()
+    words = page.get_by_text("drawn on the map").first.inner_text()
     back = sorted(traffic.received[received:])
     print(f"  lasso: {words}; sent {sum(traffic.sent[sent:]):,} bytes, none while it was drawn:"
           f" {while_drawn == sent}; {cpu(process) - taken:.2f} s CPU of the server")  # fmt: skip
@@ -204,7 +204,7 @@ def measure(browser: Browser, bundle: Path) -> None:
         pan(page, "all of the map")
         page.evaluate(ZOOM, 0.1)
         pan(page, "a tenth of it")
-        page.evaluate(ZOOM, 1.2)
+        page.evaluate(ZOOM, 2)  # clear of the words above and the brushes below
         lasso(page, bundle, traffic, process)
         page.context.close()
 
