@@ -27,7 +27,7 @@ from galaxy_explorer.bundle.files import parse_arrays, verified_bytes
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.survey.photometry import DETAIL, detail_measures, rim_level
 from galaxy_explorer.survey.preprocessing import frame_filled
-from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.survey.store import RowStamps, Survey
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +39,6 @@ SMALLER, LARGER = 0.7, 1.4  # times the usual share of the frame: worth another 
 SCALE_PERCENTILE = 99.0  # if so few training galaxies are as small or as large in theirs
 FRAME_PART = "the part of its frame that the training galaxies fill"
 FEWEST_TRAIN, FEWEST_HELD_OUT = 300, 100
-BLOCK = 512
 PLAIN_PERCENTILE = 99.0
 NOT_MEASURED = (
     "judged by the error alone, which flags fine detail too: galaxy-explorer evaluate teaches the"
@@ -198,12 +197,10 @@ def fit_novelty(bundle: Bundle, survey: Survey) -> Novelty | None:
         return None
     if not np.array_equal(bundle.column("galaxy_id"), survey.column("galaxy_id")):
         raise BundleError(f"{bundle.path}: {survey.path} has other galaxies")
-    blocks = [np.arange(at, min(at + BLOCK, len(bundle))) for at in range(0, len(bundle), BLOCK)]
-    measures = np.concatenate([detail_measures(survey.model_input(rows)) for rows in blocks])
-    parts = [held_out[at : at + BLOCK] for at in range(0, len(held_out), BLOCK)]
-    rims = np.concatenate([rim_level(survey.model_input(rows)) for rows in parts])
-    sky = float(np.percentile(rims, 5))
-    filled = np.concatenate([frame_filled(survey.model_input(rows), sky) for rows in parts])
+    checked = RowStamps(survey, held_out)
+    measures = RowStamps(survey, np.arange(len(bundle))).measured(detail_measures)
+    sky = float(np.percentile(checked.measured(rim_level), 5))
+    filled = checked.measured(lambda block: frame_filled(block, sky))
     usual = float(np.median(filled))
     centre, spread = measures[train].mean(0), np.maximum(measures[train].std(0), 1e-6)
     covariance = np.cov(measures[train].T) + np.diag(1e-6 * spread**2)
