@@ -111,10 +111,10 @@ def _cluster(context: Context, baseline: Baseline, ks: tuple[int, ...]) -> Stage
     galaxies alone they are, the others follow block by block.
     """
     vectors_of = baseline.vectors(context)
-    train = _known(vectors_of(context.rows("train")))
-    arrays: dict[str, np.ndarray] = {}
+    train = vectors_of(context.rows("train"))
+    train = train[np.isfinite(train).all(1)]
     if len(train) < LEAST_MEASURED:
-        return StageResult(arrays, {"fitted_to": len(train)})
+        return StageResult({}, {"fitted_to": len(train)})
     ranked = _ranks(train) if baseline.ranked else lambda vectors: vectors
     train = ranked(train)
     reduced = fit_vectors(train, np.arange(len(train)), n=baseline.components)
@@ -133,11 +133,6 @@ def _cluster(context: Context, baseline: Baseline, ks: tuple[int, ...]) -> Stage
             for name, clusterer in found.items():
                 arrays[name][start + np.flatnonzero(known)] = clusterer.predict(features)
     return StageResult(arrays, {"fitted_to": len(train)})
-
-
-def _known(vectors: np.ndarray) -> np.ndarray:
-    found: np.ndarray = vectors[np.isfinite(vectors).all(1)]
-    return found
 
 
 def _ranks(train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
