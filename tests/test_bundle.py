@@ -4,12 +4,14 @@ import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace as replace_dataclass
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from galaxy_explorer import load_bundle
+from galaxy_explorer.bundle import SharedBundle
 from galaxy_explorer.bundle.catalogue import column_array
 from galaxy_explorer.bundle.clusterings import FULL, PACKED, packed, unpacked
 from galaxy_explorer.errors import BundleError
@@ -221,3 +223,13 @@ def test_weights_altered_after_opening_are_refused(path, tmp_path):
     file.write_bytes(data)
     with pytest.raises(BundleError, match=r"k16-modern-8x8\.safetensors: altered"):
         opened.load_model("k16-modern-8x8")
+
+
+def test_a_task_takes_the_bundle_that_was_meant_and_no_other(bundle, path):
+    shared = SharedBundle.of(bundle)
+    assert shared.opened() is bundle  # in this process, as it is open
+    with pytest.raises(BundleError, match="a worker finds another bundle; share that folder"):
+        replace_dataclass(shared, sha256="0" * 64).opened()
+    assert shared.opened().hash == bundle.hash
+    with pytest.raises(BundleError, match="elsewhere"):
+        replace_dataclass(shared, path=str(path.with_name("elsewhere"))).opened()

@@ -3,7 +3,7 @@
 What others use of it; none of it loads torch.
 """
 
-from galaxy_explorer.bundle.bundle import Bundle, load_bundle, read_deconvolution
+from galaxy_explorer.bundle.bundle import Bundle, SharedBundle, load_bundle, read_deconvolution
 from galaxy_explorer.bundle.clusterings import Clustering, Score
 from galaxy_explorer.bundle.emulation import EmulatorEvaluation
 from galaxy_explorer.bundle.evaluation import DeconvolutionMeasures, Evaluation
@@ -31,6 +31,7 @@ __all__ = [
     "ReadingsEntry",
     "RegressorEntry",
     "Score",
+    "SharedBundle",
     "add_files",
     "add_prior_files",
     "load_bundle",

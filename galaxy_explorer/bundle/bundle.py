@@ -64,6 +64,7 @@ from galaxy_explorer.clustering.naming import COLUMNS as NAMING_COLUMNS
 from galaxy_explorer.clustering.naming import ClusterName, name_clusters
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.models.registry import AUTOENCODERS, LATENTS
+from galaxy_explorer.utils.scheduler import once_a_process, remember
 
 if TYPE_CHECKING:
     from galaxy_explorer.models.protocols import Autoencoder, Prior
@@ -235,6 +236,28 @@ class Bundle:
         from galaxy_explorer.models.inference import decode_codes
 
         return decode_codes(self.load_model(model), codes)
+
+
+@dataclass(frozen=True)
+class SharedBundle:
+    """The bundle that a task is about: its folder, which all workers must see, and its hash."""
+
+    path: str
+    sha256: str
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> SharedBundle:
+        """Tasks in this process take the bundle as it is open."""
+        shared = cls(str(bundle.path.resolve()), bundle.hash)
+        remember("bundle", shared, bundle)
+        return shared
+
+    def opened(self) -> Bundle:
+        """The bundle, opened once a process. Raises BundleError for another one in its place."""
+        bundle: Bundle = once_a_process("bundle", self, lambda: load_bundle(self.path))
+        if bundle.hash != self.sha256:
+            raise BundleError(f"{self.path}: a worker finds another bundle; share that folder")
+        return bundle
 
 
 def load_bundle(path: str | Path) -> Bundle:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from galaxy_explorer.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle import Bundle, SharedBundle
 from galaxy_explorer.bundle.placing import ALL, Choice, choose
 from galaxy_explorer.classification.inputs import ImageBlock, Images, open_stack
 from galaxy_explorer.classification.prepared import (
@@ -22,10 +22,10 @@ from galaxy_explorer.classification.prepared import (
 )
 from galaxy_explorer.classification.records import Classification, classify_stamps
 from galaxy_explorer.classification.written import TableStream, make_table
-from galaxy_explorer.errors import BadImage, BundleError, SurveyError
+from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from galaxy_explorer.survey.store import taken_lines
-from galaxy_explorer.utils.scheduler import once_a_process, remember, run_tasks
+from galaxy_explorer.utils.scheduler import run_tasks
 
 BATCH = 32
 TASK_IMAGES = 256
@@ -38,13 +38,12 @@ Pictures = Sequence[tuple[str, Callable[[], Prepared]]]
 
 @dataclass(frozen=True)
 class Classifier:
-    """What a worker needs to classify: the bundle by folder and hash, what is computed and how.
+    """What a worker needs to classify: the bundle, what is computed and how.
 
     frame, hdu, band: as in `classify_images`.
     """
 
-    bundle: str
-    bundle_sha256: str
+    bundle: SharedBundle
     choice: Choice
     frame: str = "auto"
     hdu: int | None = None
@@ -63,20 +62,11 @@ class Classifier:
         wanted = list(wanted)
         if not wanted and not images.stacks and len(images) <= MANY:
             wanted = [ALL]
-        remember(bundle, (str(bundle.path.resolve()), bundle.hash))
-        return cls(str(bundle.path.resolve()), bundle.hash, choose(bundle, wanted), **reading)
-
-    def opened(self) -> Bundle:
-        """The bundle, opened once a process. Raises BundleError for another one in its place."""
-        key = (self.bundle, self.bundle_sha256)
-        bundle: Bundle = once_a_process("bundle", key, lambda: load_bundle(self.bundle))
-        if bundle.hash != self.bundle_sha256:
-            raise BundleError(f"{self.bundle}: a worker finds another bundle; share that folder")
-        return bundle
+        return cls(SharedBundle.of(bundle), choose(bundle, wanted), **reading)
 
     def classify(self, block: ImageBlock) -> list[Classification]:
         """Classify a block; a bad image gets its reason."""
-        bundle = self.opened()
+        bundle = self.bundle.opened()
         if not block.stack:
             how = {"frame": self.frame, "hdu": self.hdu, "band": self.band}
             return list(classify_images(bundle, block.files, choice=self.choice, **how))  # type: ignore[arg-type]
@@ -220,7 +210,7 @@ def classify_to_table(
 
     FITS is collected first. Raises SettingError for more of it than MOST_FITS.
     """
-    bundle, made = classifier.opened(), Written()
+    bundle, made = classifier.bundle.opened(), Written()
     stream, held = TableStream(out, len(images)), list[Classification]()
 
     def write() -> None:

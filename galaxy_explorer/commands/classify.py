@@ -109,7 +109,7 @@ def _work(
     from galaxy_explorer.classification import Classifications, Written, classify_to_table
     from galaxy_explorer.classification.blocks import MANY, classified_blocks
 
-    bundle = classifier.opened()
+    bundle = classifier.bundle.opened()
     if out is not None and len(found) > MANY:
         made = classify_to_table(classifier, found, out, scheduler=scheduler)
         return made, {"bundle": bundle.name, "bundle_sha256": bundle.hash}

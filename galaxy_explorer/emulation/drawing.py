@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer.bundle import load_bundle
+from galaxy_explorer.bundle import SharedBundle
 from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.likeness import read_samples
 from galaxy_explorer.emulation.observation import ObservationSettings, Observer, numbers_of
 from galaxy_explorer.emulation.request import Request
-from galaxy_explorer.errors import BundleError
 from galaxy_explorer.utils.files import save_arrays
 from galaxy_explorer.utils.scheduler import once_a_process
 
@@ -64,14 +63,13 @@ def part(request: Request, start: int, size: int) -> Request:
 
 @dataclass(frozen=True)
 class DrawTask:
-    """A block to be drawn into a file, and by what: folder and hash of a bundle, prior, camera.
+    """A block to be drawn into a file, and by what: bundle, prior, camera.
 
     model, kind: of the prior. implied: numbers that were asked for of all galaxies, one of which
     may give the pixel scale.
     """
 
-    bundle: str
-    bundle_sha256: str
+    bundle: SharedBundle
     model: str
     kind: str
     wish: ObservationSettings
@@ -91,8 +89,7 @@ def task_of(maker: Observer, whole: Request, request: Request, path: Path) -> Dr
         wish = replace(wish, psf=psf.resolve())
     implied = {n: float(v) for n, v in whole.condition.items() if not isinstance(v, tuple)}
     return DrawTask(
-        bundle=str(emulator.bundle.path.resolve()),
-        bundle_sha256=emulator.bundle.hash,
+        bundle=SharedBundle.of(emulator.bundle),
         model=emulator.model,
         kind=emulator.kind.name,
         wish=wish,
@@ -109,17 +106,14 @@ def observer_key(maker: Observer, whole: Request) -> Hashable:
 
 def _key(task: DrawTask) -> Hashable:
     wish = json.dumps(task.wish.identity, sort_keys=True, default=str)
-    return (task.bundle, task.bundle_sha256, task.model, task.kind, wish, task.implied)
+    return (task.bundle, task.model, task.kind, wish, task.implied)
 
 
 def draw_to_file(task: DrawTask) -> None:
     """Draw a block and write it, whole or not at all. Raises BundleError for another bundle."""
 
     def make() -> Observer:
-        bundle = load_bundle(task.bundle)
-        if bundle.hash != task.bundle_sha256:
-            raise BundleError(f"{task.bundle}: a worker finds another bundle; share that folder")
-        emulator = Emulator.open(bundle, task.model, task.kind)
+        emulator = Emulator.open(task.bundle.opened(), task.model, task.kind)
         return Observer(emulator, task.wish, dict(task.implied))
 
     observer: Observer = once_a_process("observer", _key(task), make)

@@ -475,7 +475,7 @@ class _Blocks:
             atomic_write_text(note, asked)
         parts = {start: part(self.request, start, BLOCK) for start in self.starts}
         missing = [start for start in parts if self._read(start) is None]
-        remember(self.maker, observer_key(self.maker, self.request), "observer")
+        remember("observer", observer_key(self.maker, self.request), self.maker)
         tasks = (task_of(self.maker, self.request, parts[at], self.path(at)) for at in missing)
         total = sum(parts[at].count for at in missing)
         draw = run_tasks(

@@ -15,14 +15,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from galaxy_explorer.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle import Bundle
 from galaxy_explorer.bundle.placing import Choice, StampReadings, needs_orbit, read_stamps
 from galaxy_explorer.clustering.embedding import PLACED_BY
 from galaxy_explorer.encoding.plan import PartTask, stretch_of
-from galaxy_explorer.errors import BundleError, SurveyError
-from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.errors import SurveyError
 from galaxy_explorer.utils.files import atomic_path
-from galaxy_explorer.utils.scheduler import once_a_process
 
 BLOCK_ROWS = 256
 FACTS = b"facts"
@@ -36,16 +34,7 @@ def encode_shard(shard: PartTask) -> dict[str, Any]:
     Raises BundleError or SurveyError where the worker finds others than were meant.
     """
     plan = shard.plan
-    bundle: Bundle = once_a_process(
-        "bundle", (plan.bundle, plan.bundle_sha256), lambda: load_bundle(plan.bundle)
-    )
-    if bundle.hash != plan.bundle_sha256:
-        raise BundleError(f"{plan.bundle}: a worker finds another bundle there; share that folder")
-    survey: Survey = once_a_process(
-        "survey", (plan.survey, plan.fingerprint), lambda: Survey.open(plan.survey)
-    )
-    if survey.meta["fingerprint"] != plan.fingerprint:
-        raise SurveyError(f"{plan.survey}: a worker finds another survey there; share that folder")
+    bundle, survey = plan.bundle.opened(), plan.survey.opened()
     blocks = []
     with threadpool_limits(1):  # sums depend on how many threads share them
         for start in range(shard.start, shard.stop, BLOCK_ROWS):

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from galaxy_explorer.bundle import Bundle
+from galaxy_explorer.bundle import Bundle, SharedBundle
 from galaxy_explorer.bundle.placing import Choice
 from galaxy_explorer.errors import SurveyError
 from galaxy_explorer.settings import VERSION
 from galaxy_explorer.survey.photometry import bands_of
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
 from galaxy_explorer.survey.scales import same_scale
-from galaxy_explorer.survey.store import CATALOG, Survey
+from galaxy_explorer.survey.store import CATALOG, SharedSurvey, Survey
 from galaxy_explorer.utils.files import sha256_of
 
 FORMAT = 2
@@ -28,14 +28,12 @@ PARTS = "parts"
 class EncodingPlan:
     """Everything that a worker needs: folders, their hashes, what is computed.
 
-    bundle, survey, out: absolute paths, which all workers must see. catalog: SHA-256 of the
-    survey's catalogue, whose columns are copied. rows: galaxies a shard.
+    catalog: SHA-256 of the survey's catalogue, whose columns are copied. out: an absolute path,
+    which all workers must see. rows: galaxies a shard.
     """
 
-    bundle: str
-    bundle_sha256: str
-    survey: str
-    fingerprint: str
+    bundle: SharedBundle
+    survey: SharedSurvey
     catalog: str
     galaxies: int
     choice: Choice
@@ -45,9 +43,16 @@ class EncodingPlan:
     @property
     def decisive(self) -> dict[str, Any]:
         """What decides the result, as JSON values."""
-        names = ("bundle_sha256", "fingerprint", "catalog", "galaxies", "rows")
-        known = {name: getattr(self, name) for name in names}
-        return {"format": FORMAT, "software": VERSION, **known, **asdict(self.choice)}
+        return {
+            "format": FORMAT,
+            "software": VERSION,
+            "bundle_sha256": self.bundle.sha256,
+            "fingerprint": self.survey.fingerprint,
+            "catalog": self.catalog,
+            "galaxies": self.galaxies,
+            "rows": self.rows,
+            **asdict(self.choice),
+        }
 
     def shards(self) -> Iterator[PartTask]:
         """All shards in the order of the survey."""
@@ -87,10 +92,8 @@ def make_plan(bundle: Bundle, survey: Survey, choice: Choice, out: Path, rows: i
             f" the pictures again with --size {ours.stamp_size} and as many bands"
         )
     return EncodingPlan(
-        bundle=str(bundle.path.resolve()),
-        bundle_sha256=bundle.hash,
-        survey=str(survey.path.resolve()),
-        fingerprint=str(theirs["fingerprint"]),
+        bundle=SharedBundle.of(bundle),
+        survey=SharedSurvey.of(survey),
         catalog=sha256_of(survey.path / CATALOG),
         galaxies=len(survey),
         choice=choice,

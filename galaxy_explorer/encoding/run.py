@@ -27,7 +27,7 @@ from galaxy_explorer.errors import SettingError, SurveyError
 from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.utils.files import atomic_write_text
 from galaxy_explorer.utils.progress import progress
-from galaxy_explorer.utils.scheduler import remember, run_tasks
+from galaxy_explorer.utils.scheduler import run_tasks
 
 META = "encoding.json"
 Layout = Literal["parts", "hats"]
@@ -132,7 +132,6 @@ def encode_survey(
     missing = plan.galaxies - sum(len(s) for s in plan.shards() if s.name in there)
     if missing < plan.galaxies:
         said(f"{plan.galaxies - missing:,} were encoded before")
-    remember(bundle, (plan.bundle, plan.bundle_sha256))
     tasks = run_tasks(
         encode_shard,
         (shard for shard in plan.shards() if shard.name not in there),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from galaxy_explorer.bundle.bundle import Bundle, load_bundle
+from galaxy_explorer.bundle.bundle import Bundle, SharedBundle, load_bundle
 from galaxy_explorer.bundle.card import claims_text, model_card
 from galaxy_explorer.bundle.evaluation import (
     CLAIMS,
@@ -30,7 +30,6 @@ from galaxy_explorer.bundle.evaluation import (
 from galaxy_explorer.bundle.manifest import ExtraTraining, Manifest
 from galaxy_explorer.bundle.novelty import NOVELTY, fit_novelty
 from galaxy_explorer.bundle.writer import add_files
-from galaxy_explorer.errors import BundleError, SurveyError
 from galaxy_explorer.evaluation.agreement import LabelScorer
 from galaxy_explorer.evaluation.claims import judge_all
 from galaxy_explorer.evaluation.context import (
@@ -67,7 +66,7 @@ from galaxy_explorer.evaluation.trainings import (
     training_curves,
 )
 from galaxy_explorer.pipeline.autoencoders import find_replicas
-from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.survey.store import SharedSurvey, Survey
 from galaxy_explorer.utils.scheduler import once_a_process, run_tasks
 
 __all__ = ["evaluate_bundle"]
@@ -301,12 +300,10 @@ class Evaluator:
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """What a worker needs to measure: folders that it must see, and what must lie there."""
+    """What a worker needs to measure; it must see the work folder too."""
 
-    bundle: str
-    bundle_sha256: str
-    survey: str
-    fingerprint: str
+    bundle: SharedBundle
+    survey: SharedSurvey
     work: str
     grid: str
     seeds: int | None
@@ -328,11 +325,7 @@ def measure_task(task: MeasurementTask) -> None:
     plan = task.plan
 
     def opened() -> dict[str, Measurement]:
-        bundle, survey = load_bundle(plan.bundle), Survey.open(plan.survey)
-        if bundle.hash != plan.bundle_sha256:
-            raise BundleError(f"{plan.bundle}: a worker finds another bundle; share that folder")
-        if survey.meta["fingerprint"] != plan.fingerprint:
-            raise SurveyError(f"{plan.survey}: a worker finds another survey; share that folder")
+        bundle, survey = plan.bundle.opened(), plan.survey.opened()
         context = Context(bundle, survey, Path(plan.work), plan.grid)
         evaluator = Evaluator.of(context, seeds=plan.seeds, workers=1)
         return {one.name: one for one in evaluator.measurements()}
@@ -348,12 +341,9 @@ def measure_ahead(evaluator: Evaluator, seeds: int | None, scheduler: str, say: 
     What others build upon is measured first. Raises as `utils.scheduler.run_tasks`.
     """
     context = evaluator.context
-    bundle, survey = context.bundle, context.survey
     plan = EvaluationPlan(
-        bundle=str(bundle.path.resolve()),
-        bundle_sha256=bundle.hash,
-        survey=str(survey.path.resolve()),
-        fingerprint=str(survey.meta["fingerprint"]),
+        bundle=SharedBundle.of(context.bundle),
+        survey=SharedSurvey.of(context.survey),
         work=str(context.work.resolve()),
         grid=context.grid_name,
         seeds=seeds,

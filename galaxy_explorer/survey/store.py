@@ -29,6 +29,7 @@ from galaxy_explorer.survey.shards import (
     read_rows,
     shard_hash,
 )
+from galaxy_explorer.utils.scheduler import once_a_process, remember
 
 CATALOG = "catalog.parquet"
 STAMPS = "stamps.zarr"
@@ -317,6 +318,28 @@ def fingerprint(path: Path) -> str:
             for name, stamp in zip(names, pixels.astype("<f4"), strict=True):
                 digest.update(name.encode() + stamp.tobytes())
     return digest.hexdigest() if old else joined_hash(hashes, stamps)
+
+
+@dataclass(frozen=True)
+class SharedSurvey:
+    """The survey that a task is about: its folder, which all workers must see, and its pixels."""
+
+    path: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, survey: Survey) -> SharedSurvey:
+        """Tasks in this process take the survey as it is open."""
+        shared = cls(str(survey.path.resolve()), str(survey.meta["fingerprint"]))
+        remember("survey", shared, survey)
+        return shared
+
+    def opened(self) -> Survey:
+        """The survey, opened once a process. Raises SurveyError for another one in its place."""
+        survey: Survey = once_a_process("survey", self, lambda: Survey.open(self.path))
+        if survey.meta["fingerprint"] != self.fingerprint:
+            raise SurveyError(f"{self.path}: a worker finds another survey; share that folder")
+        return survey
 
 
 class Reject(NamedTuple):

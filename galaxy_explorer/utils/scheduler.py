@@ -112,7 +112,7 @@ def _tell(words: str) -> None:
 
 
 _opened: dict[str, tuple[Hashable, Any]] = {}
-_opening = threading.Lock()
+_opening = threading.RLock()  # what is made may open a bundle itself
 
 
 def once_a_process(kind: str, key: Hashable, make: Callable[[], Any]) -> Any:
@@ -126,7 +126,7 @@ def once_a_process(kind: str, key: Hashable, make: Callable[[], Any]) -> Any:
         return _opened[kind][1]
 
 
-def remember(opened: Any, key: Hashable, kind: str = "bundle") -> None:
+def remember(kind: str, key: Hashable, opened: Any) -> None:
     """Let tasks in this process take what is open already."""
     with _opening:
         _opened[kind] = (key, opened)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from galaxy_explorer.errors import SurveyError
 from galaxy_explorer.survey import store
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch, split_of
 from galaxy_explorer.survey.repeats import shared_galaxies
-from galaxy_explorer.survey.store import RowStamps, Survey, SurveySpec, fingerprint
+from galaxy_explorer.survey.store import RowStamps, SharedSurvey, Survey, SurveySpec, fingerprint
 from galaxy_explorer.survey.writer import SurveyWriter
 
 COUNT = 300
@@ -187,3 +188,11 @@ def test_a_survey_that_has_a_galaxy_twice_says_so_by_same_as(tmp_path):
 def test_surveys_without_a_galaxy_in_common_share_none(tmp_path):
     one, other = small(tmp_path / "one", ["a"]), small(tmp_path / "other", ["b"])
     assert shared_galaxies(one, other).rows.shape == (0, 2)
+
+
+def test_a_task_takes_the_survey_that_was_meant_and_no_other(survey):
+    shared = SharedSurvey.of(survey)
+    assert shared.opened() is survey  # in this process, as it is open
+    with pytest.raises(SurveyError, match="a worker finds another survey; share that folder"):
+        replace(shared, fingerprint="0" * 64).opened()
+    assert shared.opened().meta == survey.meta
