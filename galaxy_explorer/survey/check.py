@@ -38,7 +38,7 @@ from galaxy_explorer.survey.folders import (
     ZipSource,
     is_picture,
 )
-from galaxy_explorer.survey.images import Image, read_image
+from galaxy_explorer.survey.images import Image, is_other_picture, read_image
 from galaxy_explorer.survey.ingest import (
     OpenedSource,
     named_row,
@@ -175,7 +175,8 @@ def open_alone(
         return found, [(name[-MAX_ID_CHARACTERS:], name) for name in found.index.paths]
     one = OnePicture(path, hdu), [(path.stem, path.name)]
     if not is_mosaic(path):
-        return one if path.is_file() and is_picture(path.name) else None
+        picture = path.is_file() and (is_picture(path.name) or is_other_picture(path))
+        return one if picture else None
     try:
         read_image(path, name=str(path), hdu=hdu)
     except BadImage as error:

@@ -42,12 +42,15 @@ PICTURES = {
     b"RIFF": "WEBP",
 }
 AS_PNG = "save it as PNG, or as FITS where its pixels are linear"
-UNREAD = {
+OTHER_PICTURES = {
     rb"GIF8": ("a GIF", AS_PNG),
-    rb"BM": ("a BMP", AS_PNG),
+    rb"BM.{4}\0{4}": ("a BMP", AS_PNG),
     rb"\0\0\0\x0cjP|\xff\x4f\xff\x51": ("JPEG 2000", AS_PNG),
     rb".{4}ftyp(avif|avis|hei[cxf]|mif1)": ("AVIF or HEIC", AS_PNG),
     rb"%PDF|%!PS": ("a PDF or PostScript", AS_PNG),
+}
+UNREAD = {
+    **OTHER_PICTURES,
     rb"version https://git-lfs": ("a pointer of Git LFS", "fetch the file itself: git lfs pull"),
     rb"\s*<": ("a web page or XML", "download the picture again"),
     rb"\xfd7zXZ|\x1f\x9d|PK\x03\x04|7z\xbc\xaf|Rar!": ("packed", "unpack it first"),
@@ -298,6 +301,13 @@ def _settle_plane(
     target[~valid] = 0.0
     fill_holes(target, valid, sky_level(target, valid)[0])
     return valid, ""
+
+
+def is_other_picture(path: Path) -> bool:
+    """Whether a file is a picture of a kind that is not read, by its first bytes."""
+    with path.open("rb") as file:
+        start = file.read(32)
+    return any(re.match(mark, start, re.DOTALL) for mark in OTHER_PICTURES)
 
 
 def read_image(

@@ -283,6 +283,15 @@ def test_a_fits_file_is_a_picture_a_mosaic_or_a_table_by_what_is_in_it(tmp_path:
     assert kinds["table"].catalog.types.known == 2
 
 
+def test_a_picture_of_another_kind_is_no_table(tmp_path: Path) -> None:
+    picture, table = tmp_path / "one.gif", tmp_path / "two.csv"
+    Image.new("L", (64, 64), 9).save(picture)
+    table.write_text("BMag,id\n17.2,a\n")  # begins as a BMP does
+    said = "\n".join(check_source(picture, None, options()).lines())
+    assert "is a GIF; save it as PNG" in said
+    assert "table without pictures" in "\n".join(check_source(table, None, options()).lines())
+
+
 def test_files_called_like_masks_are_said_of_a_folder(tmp_path: Path) -> None:
     for name in ("a.fits", "a_mask.fits", "a_psf.fits", "G12mskim.fits", "masked_tower.png"):
         (tmp_path / name).touch()

@@ -142,7 +142,7 @@ def test_a_card_that_cannot_be_parsed_states_nothing(keyword):
     ("data", "words"),
     [
         (b"GIF89a", "is a GIF; save it as PNG"),
-        (b"BM6000", "is a BMP; save"),
+        (b"BM6000" + bytes(4), "is a BMP; save"),
         (b"\0\0\0\x0cjP  \r\n", "is JPEG 2000; save"),
         (b"\0\0\0 ftypavif", "is AVIF or HEIC; save"),
         (b"%PDF-1.7", "is a PDF"),
