@@ -40,11 +40,14 @@ function followTheme(root) {
   follow()
 }
 
+const RETRY_MS = 2000
+
 export function render({model, view}) {
   const {document: page} = view.model
   const waiting = []
   let connection = null
   let away = false
+  let retrying = null
 
   // Before the server has greeted and shown its state it takes nothing else.
   const speak = (message) => {
@@ -53,22 +56,31 @@ export function render({model, view}) {
   }
   page.on_event("connection_lost", (_, event) => {
     away = true
+    retrying ??= setInterval(retry, RETRY_MS)
     connection = event.connection.deref()
     connection.send = speak
+    // Where the page changes in the moment of coming back, the server's first word is not the one
+    // that Bokeh waits for: it ends the connection with a number that no browser takes.
+    connection._close_bad_protocol = () => connection.socket?.close()
   })
   page.replace_with_json = (json) => {
     // A server that was started anew knows nothing of this page.
     if (!JSON.stringify(json).includes(model.visit)) return location.reload()
     away = false
+    stopRetrying()
     waiting.splice(0).forEach(speak)
     model.send_msg({back: true})
   }
 
-  // A socket that a policy of the browser refuses ends without a word: Bokeh, which waits for one,
-  // would take it for open for ever.
+  // Bokeh tries again for a while only, and takes a socket that a policy of the browser refuses,
+  // which ends without a word, for open for ever.
   const retry = () => {
     if (connection?.socket?.readyState === WebSocket.CLOSED) connection.socket = null
     if (connection && !connection.socket && !document.hidden) connection.reconnect()
+  }
+  const stopRetrying = () => {
+    clearInterval(retrying)
+    retrying = null
   }
   const leave = (event) => {
     if (!event.persisted) model.send_msg({left: true})
@@ -77,6 +89,7 @@ export function render({model, view}) {
   addEventListener("pagehide", leave)
   document.addEventListener("visibilitychange", retry)
   model.on("remove", () => {
+    stopRetrying()
     removeEventListener("online", retry)
     removeEventListener("pagehide", leave)
     document.removeEventListener("visibilitychange", retry)
