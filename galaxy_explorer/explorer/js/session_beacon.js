@@ -47,7 +47,6 @@ export function render({model, view}) {
   const waiting = []
   let connection = null
   let away = false
-  let retrying = null
 
   // Before the server has greeted and shown its state it takes nothing else.
   const speak = (message) => {
@@ -56,7 +55,6 @@ export function render({model, view}) {
   }
   page.on_event("connection_lost", (_, event) => {
     away = true
-    retrying ??= setInterval(retry, RETRY_MS)
     connection = event.connection.deref()
     connection.send = speak
     // Where the page changes in the moment of coming back, the server's first word is not the one
@@ -67,7 +65,6 @@ export function render({model, view}) {
     // A server that was started anew knows nothing of this page.
     if (!JSON.stringify(json).includes(model.visit)) return location.reload()
     away = false
-    stopRetrying()
     waiting.splice(0).forEach(speak)
     model.send_msg({back: true})
   }
@@ -78,10 +75,7 @@ export function render({model, view}) {
     if (connection?.socket?.readyState === WebSocket.CLOSED) connection.socket = null
     if (connection && !connection.socket && !document.hidden) connection.reconnect()
   }
-  const stopRetrying = () => {
-    clearInterval(retrying)
-    retrying = null
-  }
+  const retrying = setInterval(() => away && retry(), RETRY_MS)
   const leave = (event) => {
     if (!event.persisted) model.send_msg({left: true})
   }
@@ -89,7 +83,7 @@ export function render({model, view}) {
   addEventListener("pagehide", leave)
   document.addEventListener("visibilitychange", retry)
   model.on("remove", () => {
-    stopRetrying()
+    clearInterval(retrying)
     removeEventListener("online", retry)
     removeEventListener("pagehide", leave)
     document.removeEventListener("visibilitychange", retry)
