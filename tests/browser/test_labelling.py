@@ -143,10 +143,10 @@ def test_keys_are_shown_and_a_collision_is_refused(desk, name, stored):
 def test_the_name_is_asked_once_and_what_was_left_unsaved_is_stored(desk, name, stored):
     desk.keyboard.press("3")
     wait_saved(desk, 1)
-    left = {"do": "set", "event_id": uuid.uuid4().hex, "galaxy": "galaxy-0001", "aspect": "bar",
-            "label": "bar"}  # fmt: skip
-    script = "(left) => sessionStorage.setItem('galaxy-explorer-outbox', JSON.stringify(left))"
-    desk.evaluate(script, {"name": name, "items": [left]})
+    left = {"do": "set", "event_id": uuid.uuid4().hex, "annotator": name,
+            "galaxy": "galaxy-0001", "aspect": "bar", "label": "bar"}  # fmt: skip
+    script = "(left) => sessionStorage.setItem('galaxy-explorer-unsaved', JSON.stringify(left))"
+    desk.evaluate(script, [left])
     desk.reload()
     wait_saved(desk, 1)
     assert stored(name)[-1].event_id == left["event_id"]

@@ -43,9 +43,13 @@ def item(galaxy: str, label: str = "T3", aspect: str = "stage", **more: str) -> 
     return made | {"event_id": uuid.uuid4().hex} | more
 
 
+def save(session: LabelSession, items) -> dict:
+    return session.save(session.annotator, items)
+
+
 def test_a_change_is_acknowledged_by_its_event_after_the_commit(session, store):
     sent = [item("galaxy-0001"), item("galaxy-0002", "bar", "bar", confidence="low")]
-    answer = session.save(sent)
+    answer = save(session, sent)
     assert answer["saved"] == [one["event_id"] for one in sent]
     assert answer["said"]["galaxy-0002"] == {"bar": "bar"}
     assert [event.target for event in store.events()] == ["galaxy-0001", "galaxy-0002"]
@@ -54,7 +58,7 @@ def test_a_change_is_acknowledged_by_its_event_after_the_commit(session, store):
 
 def test_the_same_parcel_twice_is_stored_once(session, store):
     sent = [item(f"galaxy-{i:04d}") for i in range(5)]
-    assert session.save(sent)["saved"] == session.save(sent)["saved"]
+    assert save(session, sent)["saved"] == save(session, sent)["saved"]
     assert len(store.events()) == 5
 
 
@@ -75,18 +79,18 @@ def test_the_same_parcel_twice_is_stored_once(session, store):
 )
 def test_what_is_refused_is_said_and_the_rest_is_stored(session, store, bad):
     sent = [item("galaxy-0001"), item("galaxy-0002") | bad, item("galaxy-0003")]
-    answer = session.save(sent)
+    answer = save(session, sent)
     assert answer["saved"] == [sent[0]["event_id"], sent[2]["event_id"]]
     assert list(answer["refused"]) == [sent[1]["event_id"]]
     assert len(store.events()) == 2
 
 
 def test_undo_names_the_galaxy_to_go_back_to(session):
-    session.save([item("galaxy-0007")])
-    answer = session.save([{"do": "undo", "event_id": "u1"}])
+    save(session, [item("galaxy-0007")])
+    answer = save(session, [{"do": "undo", "event_id": "u1"}])
     assert answer["show"][:2] == [7, "galaxy-0007"]
     assert answer["said"] == {"galaxy-0007": {}}
-    refused = session.save([{"do": "undo", "event_id": "u2"}])["refused"]
+    refused = save(session, [{"do": "undo", "event_id": "u2"}])["refused"]
     assert refused == {"u2": "nothing to undo"}
 
 
@@ -94,7 +98,7 @@ def test_a_full_disk_is_said_and_nothing_is_acknowledged(session, store):
     store._log._connection.set_authorizer(None)
     store._log._connection.execute("PRAGMA max_page_count=1")
     many = [item(f"galaxy-{i:04d}", note="x" * 500) for i in range(100)]
-    answer = session.save(many)
+    answer = save(session, many)
     assert "not saved" in answer["failed"]
     assert answer["saved"] == []
     assert store.events() == []
@@ -102,7 +106,7 @@ def test_a_full_disk_is_said_and_nothing_is_acknowledged(session, store):
 
 def test_each_queue_holds_what_it_promises(session, store, state):
     assert sorted(session.order) == list(range(len(state.bundle)))
-    session.save([item("galaxy-0003"), item("galaxy-0004", "T-3")])
+    save(session, [item("galaxy-0003"), item("galaxy-0004", "T-3")])
     session.refill()
     assert len(session.order) == len(state.bundle) - 2
     session.queue = UNCERTAIN
@@ -115,7 +119,7 @@ def test_each_queue_holds_what_it_promises(session, store, state):
     assert len(session.order) == 0
     other = LabelSession(store, state)
     other.begin("Bo")
-    other.save([item("galaxy-0003", "T5"), item("galaxy-0004", "T-3")])
+    save(other, [item("galaxy-0003", "T5"), item("galaxy-0004", "T-3")])
     session.refill()
     assert list(session.order) == [3]
     state.select([9, 2], "lasso")
@@ -129,8 +133,8 @@ def test_two_visitors_have_their_own_queue_and_layer(session, store, state):
     other.begin("Bo")
     other.queue = EVERYTHING
     other.refill()
-    other.save([item("galaxy-0001", "T5")])
-    session.save([item("galaxy-0001", "T3")])
+    save(other, [item("galaxy-0001", "T5")])
+    save(session, [item("galaxy-0001", "T3")])
     assert session.annotations_of("galaxy-0001") == {"stage": "T3"}
     assert other.annotations_of("galaxy-0001") == {"stage": "T5"}
     assert list(session.order) != list(other.order)
@@ -146,10 +150,10 @@ def test_blind_mode_shows_neither_t_nor_cluster(session, page):
     assert session.item(5)[2] == "galaxy-0005"
     session.blind = False
     assert "cluster" in session.item(5)[2]
-    page.session.save([item("galaxy-0005")])
+    save(page.session, [item("galaxy-0005")])
     other = LabelSession(page.session.store, page.state)
     other.begin("Bo")
-    other.save([item("galaxy-0005", "T-2")])
+    save(other, [item("galaxy-0005", "T-2")])
     page.session.blind = True
     assert "Bo" not in page._about_html(5, "Ada", blind=True)[0]
     assert "T-2" not in page._about_html(5, "Ada", blind=True)[0]
@@ -177,6 +181,30 @@ def test_another_name_has_to_be_given_before_anything_is_stored(page):
     assert page.session.store.events() == []
 
 
+def test_a_label_that_waits_stays_with_whoever_gave_it_when_another_one_begins(page):
+    page.desk._handle_msg({"do": "leave"})
+    page.desk._handle_msg({"do": "name", "name": "Bo"})
+    given = {"do": "save", "annotator": "Ada", "items": [item("galaxy-0001")]}
+    page.desk._handle_msg(given)
+    assert [event.annotator for event in page.session.store.events()] == ["Ada"]
+    assert page.told[-1]["said"] == {"galaxy-0001": {}}, "Bo's screen shows what Bo said"
+
+
+def test_who_logged_in_labels_under_that_name_only(state, context, store, monkeypatch):
+    monkeypatch.setattr(type(pn.state), "user", property(lambda _: "grace"))
+    page = LabelsPage(state, context, store)
+    page.desk._handle_msg({"do": "save", "annotator": "Ada", "items": [item("galaxy-0001")]})
+    assert [event.annotator for event in store.events()] == ["grace"]
+
+
+@pytest.mark.parametrize("name", [["Ada"], " Ada", "A" * 1000])
+def test_labels_under_a_name_that_cannot_be_stored_are_refused(page, name):
+    sent = [item("galaxy-0001"), {"do": "undo", "event_id": "u1"}]
+    page.desk._handle_msg({"do": "save", "annotator": name, "items": sent})
+    assert len(page.told[-1]["refused"]) == 2
+    assert page.session.store.events() == []
+
+
 def test_a_log_that_cannot_be_used_is_said_on_the_page(state, context, label_log):
     label_log.write_bytes(b"something else, and long enough to be read" * 40)
     assert "labels.db" in LabelsPage(state, context).view[0].object
@@ -198,7 +226,7 @@ def test_impossible_messages_change_nothing(page, message):
 
 
 def test_words_of_annotators_are_escaped(page):
-    page.session.save([item("galaxy-0005", "", "note", note="<script>x</script>")])
+    save(page.session, [item("galaxy-0005", "", "note", note="<script>x</script>")])
     about, _ = page._about_html(5, "Ada", blind=False)
     assert "&lt;script&gt;" in about
     assert "<script>" not in about
@@ -260,7 +288,7 @@ def test_an_import_is_shown_before_it_is_stored(page):
 
 
 def test_the_export_is_the_table(page):
-    page.session.save([item("galaxy-0001")])
+    save(page.session, [item("galaxy-0001")])
     data = page.tools["Export"].data().getvalue().decode()
     assert "galaxy-0001" in data
     assert "T3" in data

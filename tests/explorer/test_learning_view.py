@@ -53,7 +53,7 @@ def give(page: LabelsPage, rows, **more: str) -> None:
 
 
 def save(page: LabelsPage, changes: list[dict[str, str]]) -> None:
-    page.desk._handle_msg({"do": "save", "items": changes})
+    page.desk._handle_msg({"do": "save", "annotator": page.session.annotator, "items": changes})
 
 
 def undo(page: LabelsPage) -> None:

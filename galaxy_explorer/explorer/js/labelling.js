@@ -424,7 +424,7 @@ class Desk {
     if (annotator) {
       this.field.blur() // what is hidden may keep the keyboard until the next frame
       if (!login) rememberName(annotator)
-      this.outbox.adopt(annotator)
+      this.outbox.send() // what a page that was left had not stored
     }
     this.show()
   }

@@ -1,7 +1,7 @@
 // What an annotator has done and the server has not yet stored.
 
 const RETRY_MS = 2500
-const OUTBOX = "galaxy-explorer-outbox"
+const UNSAVED = "galaxy-explorer-unsaved"
 
 function remembered(storage, name, otherwise) {
   try {
@@ -34,13 +34,12 @@ function newId() {
 }
 
 // Changes on their way to the disk: to the server one parcel after the other, kept in the browser
-// until it has said that they are stored.
+// until it has said that they are stored. Each is its annotator's, whoever labels here later.
 class Outbox {
   constructor(model, badge) {
     this.model = model
     this.badge = badge
-    this.left = remembered(sessionStorage, OUTBOX, null) // what a page that was left had not stored
-    this.items = []
+    this.items = remembered(sessionStorage, UNSAVED, []) // what a page that was left had not stored
     this.flying = []
     this.failure = ""
     this.stored = 0
@@ -49,20 +48,23 @@ class Outbox {
 
   // Changes that belong together leave in one parcel, unless another one is on its way.
   put(...changes) {
-    this.items.push(...changes.map((change) => ({event_id: newId(), ...change})))
+    const {annotator} = this.model
+    this.items.push(...changes.map((change) => ({event_id: newId(), annotator, ...change})))
     this.keep()
     this.send()
     this.tell()
   }
 
   keep() {
-    remember(sessionStorage, OUTBOX, {name: this.model.annotator, items: this.items})
+    remember(sessionStorage, UNSAVED, this.items)
   }
 
   send() {
-    if (this.flying.length || !this.items.length || !this.model.annotator) return
-    this.flying = this.items.slice(0, 200)
-    this.model.send_msg({do: "save", items: this.flying})
+    if (this.flying.length || !this.items.length) return
+    const {annotator} = this.items[0]
+    const end = this.items.findIndex((item) => item.annotator !== annotator)
+    this.flying = this.items.slice(0, end < 0 ? 200 : Math.min(end, 200))
+    this.model.send_msg({do: "save", annotator, items: this.flying})
     clearTimeout(this.retry)
     this.retry = setTimeout(() => {
       this.flying = []
@@ -84,13 +86,6 @@ class Outbox {
     if (failed) this.retry = setTimeout(() => this.send(), RETRY_MS)
     else this.send()
     return true
-  }
-
-  // Takes up what the same annotator had not stored when the page was left.
-  adopt(annotator) {
-    if (this.left?.name === annotator) this.items = [...this.left.items, ...this.items]
-    this.left = null
-    this.send()
   }
 
   state() {

@@ -149,10 +149,10 @@ class LabelsPage(View):
         elif kind == "leave" and not self.login:
             self.session.leave()
             self.desk.annotator = ""
-        elif kind == "save" and self.session.annotator:
+        elif kind == "save" and (annotator := self.login or message.get("annotator")):
             items = message.get("items")
             answer = await asyncio.to_thread(
-                self.session.save, items if isinstance(items, list) else []
+                self.session.save, annotator, items if isinstance(items, list) else []
             )
             self.desk.tell(answer)
             self.lesson.ask()

@@ -136,50 +136,56 @@ class LabelSession(param.Parameterized):
         said = self.store.said(self.annotator, galaxy)
         return {aspect: value.text(aspect) for aspect, value in said.items()}
 
-    def save(self, items: Iterable[Any]) -> dict[str, Any]:
+    def save(self, annotator: Any, items: Iterable[Any]) -> dict[str, Any]:
         """Store what a browser sent, in its order; what is "saved" in the answer is on the disk.
 
-        items: dicts with "do" ("set", "undo", "redo") and "event_id". May wait for the disk.
+        annotator: whose it is, who may have made room for another one since. items: dicts with
+        "do" ("set", "undo", "redo") and "event_id". May wait for the disk.
         """
         answer: dict[str, Any] = {"saved": [], "refused": {}, "failed": "", "show": None}
         touched: set[str] = set()
         listed = [item for item in list(items)[:MAX_BATCH] if isinstance(item, dict)]
-        for kind, together in groupby(listed, key=lambda item: item.get("do")):
+        for kind, group in groupby(listed, key=lambda item: item.get("do")):
+            together = list(group)
             try:
-                for event in self._store(kind, list(together), answer["refused"]):
+                for event in self._store(annotator, kind, together, answer["refused"]):
                     answer["saved"].append(event.event_id)
                     # Say what an event touched: the browser goes back to what was undone.
                     row = self.sample.rows.get(event.target) if event.kind == GALAXY else None
                     if row is not None:
                         touched.add(event.target)
-                    if event.action != SET:
+                    if event.action != SET and annotator == self.annotator:
                         answer["show"] = None if row is None else self.item(row)
             except NotSaved as error:
                 answer["failed"] = str(error)
                 break
+            except LabelError as error:
+                reasons = {str(item.get("event_id")): str(error) for item in together}
+                answer["refused"] |= reasons
         answer["said"] = {galaxy: self.annotations_of(galaxy) for galaxy in touched}
         return answer
 
     def _store(
-        self, kind: Any, items: list[dict[str, Any]], refused: dict[str, str]
+        self, annotator: Any, kind: Any, items: list[dict[str, Any]], refused: dict[str, str]
     ) -> list[Event]:
         """Store items of one kind. Refused ones are left out, with the reason in `refused`."""
+        checked(annotator, "name", MAX_NAME)
         if kind in {UNDO, REDO}:
-            return list(self._compensate(kind, items, refused))
+            return list(self._compensate(annotator, kind, items, refused))
         changes = []
         for item in items:
             try:
                 changes.append(self._change(kind, item))
             except LabelError as error:
                 refused[str(item.get("event_id"))] = str(error)
-        return self.store.record(self.annotator, changes)
+        return self.store.record(annotator, changes)
 
     def _compensate(
-        self, kind: str, items: list[dict[str, Any]], refused: dict[str, str]
+        self, annotator: str, kind: str, items: list[dict[str, Any]], refused: dict[str, str]
     ) -> Iterator[Event]:
         step = self.store.undo if kind == UNDO else self.store.redo
         for item in items:
-            events = step(self.annotator, str(item.get("event_id")))
+            events = step(annotator, str(item.get("event_id")))
             if not events:
                 refused[str(item.get("event_id"))] = f"nothing to {kind}"
             yield from events
