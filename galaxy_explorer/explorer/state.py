@@ -154,17 +154,22 @@ class ExplorerState(param.Parameterized):
         """Whether no galaxy passes the brushes: none is selected, and none is to stand out."""
         return not len(self.selection) and bool(len(self.brushes))
 
+    @property
+    def none_words(self) -> str:
+        """Where no galaxy passes the brushes, what was asked for in words; else empty."""
+        asked = _asked(self.base_label, self.brushes)
+        return f"no galaxy passes: {asked}" if self.none_pass else ""
+
     def _settle(self, base: NDArray[np.int64], base_label: str, brushes: BrushSet) -> None:
         """Take over what is chosen; watchers hear of it once, of what has changed."""
         passed = all_of([passing(self.bundle, brush) for brush in brushes.brushes])
-        rows, words = base, [base_label] if base_label else []
+        rows = base
         if passed is not None:
             chosen = passed & mask_of(len(passed), base) if len(base) else passed
             rows = _rows(np.flatnonzero(chosen))
-            words += [format_brush(brush) for brush in brushes.brushes]
         now: dict[str, Any] = {
             "selection": rows,
-            "selection_label": ", ".join(words) if len(rows) else "",
+            "selection_label": _asked(base_label, brushes) if len(rows) else "",
             "base": base,
             "base_label": base_label,
             "brushes": brushes,
@@ -324,6 +329,11 @@ def can_colour(column: pa.ChunkedArray) -> bool:
     words = column.unify_dictionaries().unique()
     twice = words.null_count > 0 and "" in words.to_pylist()  # both mean that there is none
     return bool(len(words) - twice <= len(column) // 4)
+
+
+def _asked(base_label: str, brushes: BrushSet) -> str:
+    """What was chosen and all brushes, in words."""
+    return ", ".join([base_label] * bool(base_label) + [*map(format_brush, brushes.brushes)])
 
 
 def _rows(rows: ArrayLike | Iterable[int]) -> NDArray[np.int64]:

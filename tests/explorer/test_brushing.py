@@ -188,8 +188,9 @@ def test_where_none_passes_nothing_is_selected_and_the_state_says_so(state) -> N
     state.brush(parse_brushes("T:-5..-4;magnitude:..-100"))
     assert (len(state.selection), state.selection_label) == (0, "")
     assert state.none_pass
+    assert state.none_words == "no galaxy passes: T −5 to −4, magnitude below −100 mag"
     state.clear()
-    assert not state.none_pass
+    assert (state.none_pass, state.none_words) == (False, "")
     assert state.brushes == BrushSet()
 
 

@@ -74,6 +74,21 @@ def test_bars_choose_among_what_passes_the_brushes(tab, state) -> None:
     )
 
 
+def test_where_no_galaxy_passes_the_drawer_says_so_and_offers_to_clear(tab, drawer, state) -> None:
+    for base in ((), [4, 9]):
+        state.select(base, "two" if base else "")
+        state.brush(parse_brushes("T:-5..-4;magnitude:..-100"))
+        assert tab.summary.count == "0 galaxies"
+        assert tab.summary.label == state.none_words
+        assert tab.summary.actions == [["clear", "Clear"]]
+        assert sum(bar["count"] for bar in bars(tab, CLUSTERS).values()) == 0
+        assert tab.gallery.sheet.heading.startswith("No galaxy passes: ")
+        assert tab.gallery.sheet.rows == [{"tiles": []}]
+        drawer.head._handle_msg({"back": True})
+        assert len(state.brushes) == 0
+        assert tab.gallery.sheet.heading.startswith("Nothing selected")
+
+
 @pytest.mark.parametrize(
     "message", [{}, {"do": "explode"}, {"group": "else", "bar": 1}, {"group": TYPES, "bar": "1"}]
 )

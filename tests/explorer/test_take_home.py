@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from galaxy_explorer.explorer.brushing import parse_brushes
+from galaxy_explorer.explorer.export import dialog
 from galaxy_explorer.explorer.export.dialog import ExportDialog, file_name
 from galaxy_explorer.explorer.links import restore
 from galaxy_explorer.explorer.state import ExplorerState
@@ -39,6 +41,21 @@ def test_a_selection_is_taken_whole_in_every_format(home, state, kind) -> None:
 
 def test_without_a_selection_everything_is_taken(home, state) -> None:
     assert len(made(home, "ecsv")[1]) == len(state.bundle)
+
+
+def test_where_no_galaxy_passes_the_brushes_there_is_nothing_to_take(
+    home, state, monkeypatch
+) -> None:
+    told = []
+    monkeypatch.setattr(dialog, "notify", lambda words, **_: told.append(words))
+    state.brush(parse_brushes("T:-5..-4;magnitude:..-100"))
+    home.open()
+    assert not home.dialog.open
+    assert told == [f"There is nothing to take home: {state.none_words}"]
+    assert len(made(home, "ecsv")[1]) == 0  # of a dialog that was open before
+    state.clear()
+    home.open()
+    assert home.dialog.open
 
 
 def test_neighbours_keep_their_order_and_distances(home, state) -> None:

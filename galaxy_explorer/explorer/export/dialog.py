@@ -154,7 +154,13 @@ class ExportDialog(pn.viewable.Viewer):
         return self.button
 
     def open(self, *_: Any) -> None:
-        """Say what there is to take, keep the selection for the link, and show the dialog."""
+        """Say what there is to take, keep the selection for the link, and show the dialog.
+
+        Where no galaxy passes the brushes there is nothing to take: that is said instead.
+        """
+        if self.state.none_pass:
+            notify(f"There is nothing to take home: {self.state.none_words}", warning=True)
+            return
         rows, words = self._chosen()
         clustering = self.state.words(self.state.clustering)
         self.heading.object = render(
@@ -184,6 +190,8 @@ class ExportDialog(pn.viewable.Viewer):
 
     def _chosen(self) -> tuple[NDArray[np.int64], str]:
         """The rows to take, in the order of the search that found them, and what they are."""
+        if self.state.none_pass:
+            return self.state.selection, self.state.none_words
         if not len(self.state.selection):
             return np.arange(len(self.state.bundle)), "all galaxies"
         results = current_results(self.state)

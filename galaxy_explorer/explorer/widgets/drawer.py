@@ -72,7 +72,9 @@ class SelectionTab(View):
         self.base_label = state.base_label
         self.chosen: set[tuple[str, int]] = set()
         self._own = False
-        state.param.watch(self._changed, ["base", "selection", "selection_label", "clustering"])
+        state.param.watch(
+            self._changed, ["base", "selection", "selection_label", "brushes", "clustering"]
+        )
         self.show()
         self.view = pn.Column(
             self.summary,
@@ -135,19 +137,20 @@ class SelectionTab(View):
     def show(self) -> None:
         """Show what is selected."""
         rows = self._all()
-        selected = len(self.state.selection) > 0
-        n = len(self.state.selection) if selected or self.state.none_pass else len(rows)
+        selected, none_words = len(self.state.selection) > 0, self.state.none_words
+        n = len(self.state.selection) if selected or none_words else len(rows)
         typed = self.state.t_classes[rows] >= 0
         none = int(len(rows) - typed.sum())
-        actions = [["label", "Label these"], ["export", "Export"], ["clear", "Clear"]]
+        label, export, clear = ["label", "Label these"], ["export", "Export"], ["clear", "Clear"]
+        every = "all; draw, search or click a bar"
         clusters = np.bincount(self.state.labels[rows] + 1)[1:]
         largest = np.argsort(-clusters, kind="stable")[:MOST_CLUSTERS]
         left_out = int((clusters > 0).sum() - (clusters[largest] > 0).sum())
         shown = [int(number) for number in largest if clusters[number]]
         self.summary.param.update(
             count=f"{format_galaxies(n)}{' selected' * selected}",
-            label=self.state.selection_label if selected else "all; draw, search or click a bar",
-            actions=actions if selected else [["export", "Export"]],
+            label=self.state.selection_label if selected else none_words or every,
+            actions=[label, export, clear] if selected else [clear if none_words else export],
             groups=[
                 self._group(TYPES, "Hubble type T", f"{none:,} without T", range(len(T_NAMES)))
                 | {"ends": ["early", "late"]},
@@ -160,7 +163,8 @@ class SelectionTab(View):
     def _group(self, key: str, title: str, note: str, bars: Any) -> dict[str, Any]:
         """One histogram: `of` counts those among which one chooses, `count` the selected ones."""
         places, rows = self._places(key), self._all()
-        now = self.state.selection if len(self.state.selection) else rows
+        chosen = len(self.state.selection) or self.state.none_pass
+        now = self.state.selection if chosen else rows
         size = int(places.max(initial=0)) + 2
         of = np.bincount(places[rows] + 1, minlength=size)
         count = np.bincount(places[now] + 1, minlength=size)
@@ -267,7 +271,7 @@ class Drawer(View):
             state.focus = None
             if not self.on_map:
                 state.drawer = "auto"
-        elif len(state.selection):
+        elif len(state.selection) or state.none_pass:
             state.clear()
 
     def walk(self, step: int) -> None:

@@ -28,6 +28,8 @@ SHEET_COLUMNS = 12
 class Gallery(pn.viewable.Viewer):
     """Pictures of the selected galaxies; with nothing selected, one galaxy of each cluster.
 
+    Where no galaxy passes the brushes it is empty and says so.
+
     One sheet image a page. A click puts its galaxy in `state.focus`; the display settings and the
     choice of pictures are those of the state.
     """
@@ -51,7 +53,7 @@ class Gallery(pn.viewable.Viewer):
         self.order = np.zeros(0, np.int64)
         self.task = LatestTask(self.prepare, self.fill, self._ready, self._at_hand)
         self._ahead: dict[tuple[Any, ...], bytes] = {}
-        state.param.watch(self._start, ["selection", "clustering"])
+        state.param.watch(self._start, ["selection", "brushes", "clustering"])
         state.param.watch(self.task.ask, "pictures")
         state.display.param.watch(self.task.ask, list(state.display.param.values()))
         state.param.watch(self._mark, "focus")
@@ -74,7 +76,8 @@ class Gallery(pn.viewable.Viewer):
         """Rows of all galaxies that are shown, in the order of the pictures."""
         clustering = self.state.bundle.clusterings[self.state.clustering]
         selected = self.state.selection
-        return typical_order(clustering, selected) if len(selected) else medoids(clustering)
+        chosen = len(selected) or self.state.none_pass
+        return typical_order(clustering, selected) if chosen else medoids(clustering)
 
     def note(self, _row: int) -> str:
         """What is written on the picture of a galaxy; empty for nothing."""
@@ -166,6 +169,8 @@ class Gallery(pn.viewable.Viewer):
         return self.state.pictures == "original" and self.stamps.originals is not None
 
     def _heading(self, first: int, shown: int, absent: int) -> str:
+        if none_words := self.state.none_words:
+            return none_words[0].upper() + none_words[1:]
         if len(self.state.selection):
             total = f"{format_galaxies(len(self.order))}, {self.state.selection_label}"
             span = f"{first + 1}–{first + shown}, {self.format_order()}"
