@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -33,6 +34,7 @@ from galaxy_explorer.survey.cubes import (
 )
 from galaxy_explorer.survey.readers import FileState, file_state
 from galaxy_explorer.survey.table_parts import CUTANA_IMAGES, cutana_batches
+from galaxy_explorer.utils.reading import plain_table
 
 SIDE_TABLE = "_metadata.parquet"
 MAX_CHUNK_BYTES = 1 << 30
@@ -172,20 +174,38 @@ def _values(array: Any, name: str) -> NDArray[Any]:
 
 
 def _columns(table: Path, count: int) -> dict[str, Callable[[], NDArray[Any]]]:
-    """Columns of a table beside an archive; raises SurveyError where its rows are not as many."""
+    """Columns of numbers and text of a table beside an archive.
+
+    Raises SurveyError where its rows are not as many, or it has no such column.
+    """
     file = pq.ParquetFile(table)
     if file.metadata.num_rows != count:
         raise SurveyError(f"{table}: {file.metadata.num_rows} rows for {count} stamps")
-    names = [
-        one.name
-        for one in file.schema_arrow
-        if pa.types.is_integer(one.type) or pa.types.is_string(one.type)
-    ]
+    fields = list(file.schema_arrow)
+    names = [one.name for one in fields if _may_match(one.type)]
+    if not names:
+        listed = ", ".join(f"{one.name} ({one.type})" for one in fields) or "none"
+        raise SurveyError(
+            f"{table}: no column of numbers or text to match stamps by (columns: {listed}); write "
+            "the ids as text or whole numbers, or move the table away if stamp i belongs to row i"
+        )
     return {name: partial(_column, table, name) for name in names}
 
 
+def _may_match(kind: pa.DataType) -> bool:
+    """Whether ids may be of a type: numbers, or text in any of the ways that Arrow stores it."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    text = re.fullmatch(r"(large_)?(string|binary)(_view)?", str(kind))
+    return bool(text) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
 def _column(table: Path, name: str) -> NDArray[Any]:
-    values = pq.read_table(table, columns=[name])[name]
+    try:
+        values = plain_table(pq.read_table(table, columns=[name]))[name]
+    except DAMAGE as error:
+        raise BadImage(f"{table}:{name}", f"cannot be read ({error})") from error
+    if pa.types.is_integer(values.type) and values.null_count:
+        values = values.cast(pa.string())  # numpy has no gaps among whole numbers but as floats
     if pa.types.is_string(values.type):
         return np.array([value or "" for value in values.to_pylist()])
     return np.asarray(values.to_numpy())

@@ -94,6 +94,43 @@ def test_a_zarr_group_with_ids_beside_the_stamps(tmp_path, ids):
     np.testing.assert_array_equal(survey.stamps()[:, 0], FLUX[::-1, 1])
 
 
+TEXTS = (
+    pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string()),
+    pa.binary(),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TEXTS, ids=str)
+def test_ids_in_the_table_beside_are_text_of_any_kind(tmp_path, kind):
+    zarr.create_array(tmp_path / "c.zarr", data=BITS[..., 0])
+    ids = [f"g{i}" for i in range(COUNT)]
+    beside = {"name": pa.array(ids, pa.string()).cast(kind), "flag": [1] * COUNT}
+    pq.write_table(pa.table(beside), tmp_path / "c_metadata.parquet")
+    catalog = write_csv(tmp_path / "c.csv", {"name": ids[::-1]})
+    survey = taken(tmp_path / "c.zarr", tmp_path / "s", catalog)
+    np.testing.assert_array_equal(survey.stored()[:, 0], BITS[::-1, ..., 0])
+
+
+def test_whole_numbers_with_a_gap_in_the_table_beside_are_ids(tmp_path):
+    zarr.create_array(tmp_path / "c.zarr", data=BITS[..., 0])
+    ids = [2**60 + i for i in range(COUNT)]
+    table = pa.table({"number": pa.array([None, *ids[1:]], pa.int64())})
+    pq.write_table(table, tmp_path / "c_metadata.parquet")
+    catalog = write_csv(tmp_path / "c.csv", {"id": ids[::-1]})
+    survey = taken(tmp_path / "c.zarr", tmp_path / "s", catalog)
+    np.testing.assert_array_equal(survey.stored()[:, 0], BITS[:0:-1, ..., 0])
+
+
+def test_a_table_beside_without_a_column_of_ids_is_refused(tmp_path):
+    zarr.create_array(tmp_path / "c.zarr", data=BITS[..., 0])
+    table = pa.table({"id": [[i] for i in range(COUNT)]})
+    pq.write_table(table, tmp_path / "c_metadata.parquet")
+    with pytest.raises(
+        SurveyError, match=r"no column of numbers or text .*id \(list.*write the id"
+    ):
+        open_zarr(tmp_path / "c.zarr", "id")
+
+
 def test_a_bare_zarr_array_goes_row_by_row(tmp_path):
     zarr.create_array(tmp_path / "c.zarr", data=BITS[..., 0])
     catalog = write_csv(tmp_path / "c.csv", {"id": [f"g{i}" for i in range(COUNT)]})
