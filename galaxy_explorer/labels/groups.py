@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.errors import LabelError
 from galaxy_explorer.labels.agreement import disagreements, ratings
-from galaxy_explorer.labels.log import CLUSTER, CLUSTERING, SELECTION, Change
+from galaxy_explorer.labels.log import CLUSTER, CLUSTERING, SELECTION, Change, Event
 from galaxy_explorer.labels.store import Annotations, LabelStore, Value, selection_digest
 
 MERGE, SPLIT, REVERSE = "merge", "split", "reverse"
@@ -72,16 +72,29 @@ def disputed(
     return np.array(rows, np.int64)
 
 
+def regroupings(layer: Annotations, until: int | None) -> list[Event]:
+    """An annotator's standing mergers, splits and reversals, up to an event of the log."""
+    return [event for event in layer.regroupings() if until is None or event.seq <= until]
+
+
 class Groups:
-    """The groups of one annotator over one clustering; reads the store, writes nothing."""
+    """The groups of one annotator over one clustering; reads the store, writes nothing.
+
+    until: as they were after that event of the log; None for now.
+    """
 
     def __init__(
-        self, store: LabelStore, sample: Sample, layer: Annotations, clustering: str
+        self,
+        store: LabelStore,
+        sample: Sample,
+        layer: Annotations,
+        clustering: str,
+        until: int | None = None,
     ) -> None:
         self.store, self.sample, self.clustering = store, sample, clustering
         self.target = store.provenance.clustering_target(clustering)
         # Mergers and splits of one clustering that are neither undone nor reversed.
-        events = [event for event in layer.regroupings() if event.target == self.target]
+        events = [event for event in regroupings(layer, until) if event.target == self.target]
         gone = {json.loads(event.detail)["seq"] for event in events if event.aspect == REVERSE}
         self.events = [
             event for event in events if event.aspect != REVERSE and event.seq not in gone
@@ -164,7 +177,8 @@ Spread = dict[str, tuple[Value, str]]
 def spread(store: LabelStore, sample: Sample, layer: Annotations) -> dict[str, Spread]:
     """What labels of clusters and selections say of their members: galaxy -> aspect -> value.
 
-    The newest label of an aspect wins. Labels of other bundles' clusters say nothing here.
+    Members are those that a group had when it was labelled, whatever became of it. The newest label
+    of an aspect wins. Labels of other bundles' clusters say nothing here.
     """
     found: dict[str, Spread] = {}
     said = sorted(
@@ -172,10 +186,11 @@ def spread(store: LabelStore, sample: Sample, layer: Annotations) -> dict[str, S
         for (kind, target, aspect), value in layer.values.items()
         if kind in {CLUSTER, SELECTION} and value.label
     )
-    groups: dict[str, Groups] = {}
-    for _, kind, target, aspect, value in said:
+    groups: dict[tuple[str, int], Groups] = {}
+    for seq, kind, target, aspect, value in said:
         source = f"{kind} {target.partition(':')[2] or target}"
-        for galaxy in _members(store, sample, layer, (kind, target), groups):
+        until = max((event.seq for event in regroupings(layer, seq)), default=0)
+        for galaxy in _members(store, sample, layer, (kind, target, until), groups):
             found.setdefault(galaxy, {})[aspect] = (value, source)
     return found
 
@@ -184,16 +199,17 @@ def _members(
     store: LabelStore,
     sample: Sample,
     layer: Annotations,
-    place: tuple[str, str],
-    groups: dict[str, Groups],
+    place: tuple[str, str, int],
+    groups: dict[tuple[str, int], Groups],
 ) -> list[str]:
-    kind, target = place
+    kind, target, until = place
     if kind == SELECTION:
         return store.members(target)
     name, _, group = target.partition("#")
     for key in sample.clusters:
         if store.provenance.clustering_target(key) == name:
-            if key not in groups:
-                groups[key] = Groups(store, sample, layer, key)
-            return [sample.ids[row] for row in np.flatnonzero(groups[key].names == group)]
+            if (key, until) not in groups:
+                groups[key, until] = Groups(store, sample, layer, key, until)
+            names = groups[key, until].names
+            return [sample.ids[row] for row in np.flatnonzero(names == group)]
     return []

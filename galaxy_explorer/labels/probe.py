@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer.labels.scheme import STAGE
+from galaxy_explorer.labels.scheme import STAGE, ttype_of
 
 if TYPE_CHECKING:
     from galaxy_explorer.labels.scheme import LabelScheme
@@ -70,25 +70,27 @@ def taught(layer: Annotations, scheme: LabelScheme, rows: Mapping[str, int]) -> 
     """The stages that an annotator gave to galaxies themselves, oldest first.
 
     Where stages of the scheme have a T the classes are early (T <= 0) and late, and labels without
-    a T are left out; else each stage is a class. rows: of the catalogue, by identifier.
+    a T are left out; else each stage is a class. Labels of earlier schemes keep their T. rows: of
+    the catalogue, by identifier.
     """
     stages = [term for term in scheme.terms if term.aspect == STAGE]
-    numbered = [term for term in stages if np.isfinite(term.ttype)]
-    if numbered:
-        number = {term.label: int(term.ttype > 0) for term in numbered}
-        names: tuple[str, ...] = (EARLY, LATE)
-    else:
-        number = {term.label: place for place, term in enumerate(stages)}
-        names = tuple(term.label for term in stages)
-    said = [
+    said = sorted(
         (values[STAGE].seq, rows[galaxy], values[STAGE].label)
         for galaxy, values in layer.galaxies().items()
-        if galaxy in rows and STAGE in values and values[STAGE].label in number
-    ]
-    said.sort()
+        if galaxy in rows and STAGE in values
+    )
+    numbered = any(np.isfinite(term.ttype) for term in stages)
+    if numbered:
+        names: tuple[str, ...] = (EARLY, LATE)
+        given = {label: ttype_of(label) for _, _, label in said}
+        number = {label: int(ttype > 0) for label, ttype in given.items() if np.isfinite(ttype)}
+    else:
+        names = tuple(term.label for term in stages)
+        number = {name: place for place, name in enumerate(names)}
+    said = [one for one in said if one[2] in number]
     found = np.array([row for _, row, _ in said], np.int64)
     classes = np.array([number[label] for _, _, label in said], np.int64)
-    types = np.array([scheme.by_label[label].ttype for _, _, label in said], np.float64)
+    types = np.array([ttype_of(label) for _, _, label in said], np.float64)
     return Lessons(found, classes, names, types if numbered else None)
 
 

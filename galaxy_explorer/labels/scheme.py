@@ -73,12 +73,17 @@ class Term:
 
     @property
     def ttype(self) -> float:
-        """The Hubble stage T of "T-3" .. "T6" and the like; NaN for every other label."""
-        number = self.label.removeprefix("T")
-        plain = number.removeprefix("-")
-        if self.kind == STAGE and number != self.label and plain.isdecimal() and plain.isascii():
-            return float(number)
-        return float("nan")
+        """The Hubble stage T of a stage; NaN for every other label."""
+        return ttype_of(self.label) if self.kind == STAGE else float("nan")
+
+
+def ttype_of(stage: str) -> float:
+    """T of a stage by its label, "T-3" .. "T6" and the like, of any vocabulary; else NaN."""
+    number = stage.removeprefix("T")
+    plain = number.removeprefix("-")
+    if number != stage and plain.isdecimal() and plain.isascii():
+        return float(number)
+    return float("nan")
 
 
 @dataclass(frozen=True)

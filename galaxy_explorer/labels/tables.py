@@ -12,7 +12,7 @@ from galaxy_explorer.errors import LabelError
 from galaxy_explorer.labels.agreement import majority
 from galaxy_explorer.labels.groups import Spread, spread
 from galaxy_explorer.labels.log import Event
-from galaxy_explorer.labels.scheme import NOTE, STAGE, LabelScheme
+from galaxy_explorer.labels.scheme import NOTE, STAGE, ttype_of
 from galaxy_explorer.labels.store import NOTHING, Annotations, Value
 
 if TYPE_CHECKING:
@@ -82,20 +82,15 @@ UCDS = {
 
 def label_table(store: LabelStore, sample: Sample | None) -> Table:
     """One row for each galaxy and annotator with something to say about it."""
-    vocabulary = store.vocabulary()
     rows = [
         row
         for layer in store.layers().values()
-        for row in _layer_rows(
-            layer, {} if sample is None else spread(store, sample, layer), vocabulary
-        )
+        for row in _layer_rows(layer, {} if sample is None else spread(store, sample, layer))
     ]
     return _table(store, rows, LABEL_COLUMNS)
 
 
-def _layer_rows(
-    layer: Annotations, derived: Mapping[str, Spread], vocabulary: LabelScheme
-) -> Iterator[dict[str, Any]]:
+def _layer_rows(layer: Annotations, derived: Mapping[str, Spread]) -> Iterator[dict[str, Any]]:
     own = layer.galaxies()
     for galaxy in [*own, *(galaxy for galaxy in derived if galaxy not in own)]:
         said, spread_to = own.get(galaxy, {}), derived.get(galaxy, {})
@@ -108,7 +103,7 @@ def _layer_rows(
             "galaxy_id": galaxy,
             "annotator": layer.annotator,
             "stage": stage.label,
-            "ttype": _ttype(stage.label, vocabulary),
+            "ttype": ttype_of(stage.label),
             "features": JOIN.join(features_of(said)),
             "confidence": said.get(STAGE, newest).confidence,
             "note": said.get(NOTE, NOTHING).note,
@@ -125,26 +120,18 @@ def features_of(said: Mapping[str, Value]) -> list[str]:
     return sorted(v.label for aspect, v in said.items() if aspect not in {STAGE, NOTE} and v.label)
 
 
-def _ttype(stage: str, vocabulary: LabelScheme) -> float:
-    term = vocabulary.by_label.get(stage)
-    return float("nan") if term is None else term.ttype
-
-
 def majority_table(store: LabelStore, _: Sample | None) -> Table:
     """One row for each galaxy that someone labelled itself: what most say."""
-    vocabulary = store.vocabulary()
     said: dict[str, dict[str, dict[str, Value]]] = {}
     for name, layer in store.layers().items():
         for galaxy, values in layer.galaxies().items():
             if set(values) != {NOTE}:
                 said.setdefault(galaxy, {})[name] = values
-    rows = [_majority_row(galaxy, said[galaxy], vocabulary) for galaxy in sorted(said)]
+    rows = [_majority_row(galaxy, said[galaxy]) for galaxy in sorted(said)]
     return _table(store, rows, MAJORITY_COLUMNS)
 
 
-def _majority_row(
-    galaxy: str, said: Mapping[str, Mapping[str, Value]], vocabulary: LabelScheme
-) -> dict[str, Any]:
+def _majority_row(galaxy: str, said: Mapping[str, Mapping[str, Value]]) -> dict[str, Any]:
     stages = [values[STAGE].label for values in said.values() if STAGE in values]
     stage, votes = majority(stages)
     given = [feature for values in said.values() for feature in features_of(values)]
@@ -153,7 +140,7 @@ def _majority_row(
         "n_annotators": len(said),
         "annotators": JOIN.join(said),
         "stage": stage,
-        "ttype": _ttype(stage, vocabulary),
+        "ttype": ttype_of(stage),
         "n_stage": len(stages),
         "n_prediction": sum(bool(v[STAGE].prediction) for v in said.values() if STAGE in v),
         "votes": votes,

@@ -89,6 +89,27 @@ def test_a_label_of_a_merged_group_spreads_to_all_of_it(store, sample, groups):
     assert spread(store, sample, store.layer("Bo")) == {}
 
 
+def test_a_label_of_a_cluster_stays_with_its_galaxies_when_it_is_merged_or_split(
+    store, sample, groups
+):
+    target = store.provenance.cluster_target(KEY, 1)
+    store.record("Ada", [Change(target, "stage", "T3", "cluster")])
+    store.record("Ada", [groups().merge(["1", "2"], "discs")])
+    store.record("Ada", [groups().split("discs", ["g1"], "odd")])
+    discs = store.provenance.cluster_target(KEY, "discs")
+    store.record("Ada", [Change(discs, "bar", "bar", "cluster")])
+    found = spread(store, sample, store.layer("Ada"))
+    assert {galaxy for galaxy, said in found.items() if "stage" in said} == {
+        "g1",
+        "g4",
+        "g7",
+        "g10",
+    }
+    assert {galaxy for galaxy, said in found.items() if "bar" in said} == {
+        "g2", "g4", "g5", "g7", "g8", "g10", "g11",
+    }  # fmt: skip
+
+
 def test_clusters_of_another_bundle_say_nothing_here(store, sample):
     target = Provenance("cd" * 32, KEY, "0").cluster_target(KEY, 1)
     store.record("Ada", [Change(target, "stage", "T3", "cluster")])

@@ -12,6 +12,8 @@ from astropy.table import Table
 from galaxy_explorer.errors import LabelError
 from galaxy_explorer.labels.imports import FORMATS, plan_import, read_rows
 from galaxy_explorer.labels.log import Change, log_path
+from galaxy_explorer.labels.probe import taught
+from galaxy_explorer.labels.scheme import DEFAULT, LabelScheme
 from galaxy_explorer.labels.tables import table as label_table
 from galaxy_explorer.utils.tables import FORMATS as OUT
 from galaxy_explorer.utils.tables import changed_column, decode_table, encode_table
@@ -51,6 +53,16 @@ def test_the_majority_counts_those_who_labelled_the_galaxy(labelled, sample):
     row = table[list(table["galaxy_id"]).index("g1")]
     assert (row["n_annotators"], row["stage"], row["votes"], row["features"]) == (3, "T4", 2, "bar")
     assert "g2" not in table["galaxy_id"], "a remark is no label"
+
+
+def test_labels_keep_their_stage_when_the_vocabulary_no_longer_has_them(labelled, sample):
+    fewer = tuple(term for term in DEFAULT.terms if term.label not in {"T3", "T4"})
+    labelled.edit_vocabulary("Bo", LabelScheme(fewer))
+    for name, row in (("labels", 0), ("majority", 0)):
+        found = label_table(labelled, name, sample)[row]
+        assert (found["stage"], found["ttype"]) in {("T3", 3), ("T4", 4)}
+    lessons = taught(labelled.layer("Ada"), labelled.vocabulary(), sample.rows)
+    assert lessons.ttype.tolist() == [3]
 
 
 def test_the_event_table_is_the_log(labelled):

@@ -15,9 +15,10 @@ from galaxy_explorer.explorer.search import label_sample
 from galaxy_explorer.explorer.state import LABEL_WAYS, PICTURES
 from galaxy_explorer.explorer.wording import caption
 from galaxy_explorer.labels import groups
+from galaxy_explorer.labels.agreement import ratings
 from galaxy_explorer.labels.log import GALAXY, REDO, SET, UNDO, Change, Event
 from galaxy_explorer.labels.probe import taught
-from galaxy_explorer.labels.scheme import MAX_NAME, NOTE, checked
+from galaxy_explorer.labels.scheme import MAX_NAME, NOTE, STAGE, checked, ttype_of
 from galaxy_explorer.labels.store import LabelStore
 
 if TYPE_CHECKING:
@@ -107,9 +108,11 @@ class LabelSession(param.Parameterized):
 
     @property
     def stages(self) -> list[str]:
-        """Labels of the stages in the order of their T, for weights."""
-        terms = [term for term in self.vocabulary.terms if np.isfinite(term.ttype)]
-        return [term.label for term in sorted(terms, key=lambda term: term.ttype)]
+        """Labels of the stages in the order of their T, for weights: offered now, or given."""
+        labels = {term.label for term in self.vocabulary.terms if term.kind == STAGE}
+        for given in ratings(self.store.layers()).values():
+            labels.update(given.values())
+        return sorted(filter(lambda label: np.isfinite(ttype_of(label)), labels), key=ttype_of)
 
     def window(self, first: int) -> dict[str, Any]:
         """Part of the queue from place `first` on, as the browser wants it."""
