@@ -200,6 +200,13 @@ class ExplorerState(param.Parameterized):
         )
         self.page = "labels"
 
+    def label_one(self, row: int) -> None:
+        """Open the Label page with one galaxy; brushes that it does not pass are dropped."""
+        kept = [one for one in self.brushes.brushes if passing(self.bundle, one)[row]]
+        name = str(self.bundle.column("galaxy_id")[row])
+        self._settle(_rows([row]), name, BrushSet(tuple(kept)))
+        self.label_these("one")
+
     def generate_like(self, row: int) -> None:
         """Open the Generate page for galaxies like one."""
         self.like = row

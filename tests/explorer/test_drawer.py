@@ -162,6 +162,18 @@ def test_what_a_galaxys_card_offers(drawer, state) -> None:
     assert (state.focus, state.pictures) == (7, "reconstruction")
 
 
+def test_a_galaxy_that_brushes_leave_out_is_labelled_all_the_same(drawer, state) -> None:
+    magnitude = state.bundle.column("magnitude")
+    state.focus = row = int(np.argmax(magnitude))
+    told = []
+    state.param.watch(lambda event: told.append(event.new.tolist()), "selection")
+    state.brush(parse_brushes(f"source:{state.bundle.column('source')[row]};magnitude:..15"))
+    assert row not in state.selection
+    drawer.made["galaxy"].large._handle_msg({"do": "label"})
+    assert (state.page, state.selection.tolist(), len(told)) == ("labels", [row], 2)
+    assert [brush.column for brush in state.brushes.brushes] == ["source"]
+
+
 def test_how_a_galaxy_is_drawn_is_shown_with_its_pixels(drawer, state) -> None:
     state.focus = 3
     galaxy = drawer.made["galaxy"]

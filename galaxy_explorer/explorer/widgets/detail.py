@@ -320,8 +320,7 @@ class GalaxyTab(View):
 
     def _act(self, asked: object, row: int) -> None:
         if asked == "label":
-            self.state.select([row], str(self.state.bundle.column("galaxy_id")[row]))
-            self.state.label_these("one")
+            self.state.label_one(row)
         elif asked == "generate":
             self.state.generate_like(row)
         elif asked == "code_map":
