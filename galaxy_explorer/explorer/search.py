@@ -53,12 +53,17 @@ ARCMINUTES |= dict.fromkeys(("arcsec", '"', "″"), 1 / 60)
 UNKNOWN = ("unknown", "nan", "?")
 COMPARE = ("<=", ">=", "!=", "=", "<", ">")
 
-_AND = re.compile(r"\s+and\s+|\s*[;&]+\s*", re.IGNORECASE)
+# What is quoted behind a relation is one value; a quote elsewhere may be minutes of arc.
+_AND = re.compile(
+    r"""(?P<quoted>[<>=~]\s*(?:"[^"]*"|'[^']*'))|\s+and\s+|\s*[;&]+\s*""", re.IGNORECASE
+)
 _CONDITION = re.compile(r"\s*([^<>=!~]+?)\s*(<=|>=|!=|==|=|<|>|~)\s*(.+?)\s*")
 _UNITS = "|".join(map(re.escape, sorted(ARCMINUTES, key=len, reverse=True)))
 _RADIUS = re.compile(rf"[\s,;]+(?:within|radius|r)?\s*=?\s*(\d+\.?\d*|\.\d+)\s*({_UNITS})\s*$")
 _DEGREES = re.compile(r"([+-]?\d+(?:\.\d*)?)°?d?[\s,]+([+-]?\d+(?:\.\d*)?)°?d?")
 _PART = r"\d{1,3}[:hd°\s]\s*\d{1,2}[:m′'\s]\s*\d{1,2}(?:\.\d*)?[s″\"]?"
+_LABELLED = re.compile(r"^\s*ra\b[\s:=]*(.+?)[\s,]*\bdec\b[\s:=]*", re.IGNORECASE)
+_IN_BRACKETS = re.compile(r"(?<=\S)\s*\([^()]*\)")
 _SEXAGESIMAL = re.compile(rf"({_PART})[\s,]*([+-]\s*{_PART}|(?<=[\s,]){_PART})")
 
 
@@ -109,7 +114,7 @@ def parse_query(text: str) -> Query:
     if not text or len(text) > MAX_CHARACTERS:
         raise BadQuery(f"search: type 1 to {MAX_CHARACTERS} characters: a name, a position, T < 0")
     name, cone, conditions = "", None, []
-    for term in _AND.split(text):
+    for term in _terms(text):
         if (place := parse_position(term)) is not None:
             cone = place
         elif found := _CONDITION.fullmatch(term):
@@ -120,32 +125,49 @@ def parse_query(text: str) -> Query:
     return Query(name, cone, tuple(conditions))
 
 
+def _terms(text: str) -> list[str]:
+    """What stands between "and", ";" and "&", but for those in a quoted value."""
+    found = [one for one in _AND.finditer(text) if one["quoted"] is None]
+    starts, ends = [0, *(one.end() for one in found)], [*(one.start() for one in found), len(text)]
+    return [text[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
 def parse_position(text: str) -> Cone | None:
-    """A position with or without a radius; None if the text is none.
+    """A position with or without a radius, also as `format_position` writes it; None if it is none.
 
     Sexagesimal right ascensions are hours, single numbers degrees. Raises BadQuery for a position
     that is not on the sky.
     """
     from astropy.coordinates import SkyCoord
 
-    radius = DEFAULT_RADIUS_ARCMIN
-    if found := _RADIUS.search(text):
+    text = _LABELLED.sub(r"\1 ", _IN_BRACKETS.sub("", text.replace("−", "-")))
+    text = text.replace("(", " ").replace(")", " ").strip()
+    radius, place = DEFAULT_RADIUS_ARCMIN, _pair(text)
+    if place is None and (found := _RADIUS.search(text)):
         radius = float(found[1]) * ARCMINUTES[found[2]]
-        text = text[: found.start()]
-    place = text.strip().replace("′", "m").replace("″", "s").replace("°", "d")
-    if pair := _DEGREES.fullmatch(text.strip()):
-        unit = ("deg", "deg")
-    elif pair := _SEXAGESIMAL.fullmatch(place):
-        unit = ("hourangle", "deg")
-    else:
+        place = _pair(text[: found.start()])
+    if place is None:
         return None
+    ra, dec, unit = place
     try:
-        centre = SkyCoord(pair[1], pair[2].replace("+ ", "+").replace("- ", "-"), unit=unit)
+        centre = SkyCoord(ra, dec, unit=(unit, "deg"))
     except ValueError as error:
         raise BadQuery(f"position {text!r}: not on the sky ({error})") from error
     if not 0 < radius <= MAX_RADIUS_ARCMIN:
         raise BadQuery(f"radius {radius:g} arcmin: more than 0, at most 180 degrees")
     return Cone(float(centre.ra.deg), float(centre.dec.deg), radius)
+
+
+def _pair(text: str) -> tuple[str, str, str] | None:
+    """Right ascension, declination and the unit of the first; None for what is no position."""
+    if found := _DEGREES.fullmatch(text.strip()):
+        return found[1], found[2], "deg"
+    if (found := _SEXAGESIMAL.fullmatch(text.strip())) is None:
+        return None
+    # Numbers alone: astropy takes 41 16 09" for seconds of arc.
+    ra, dec = (":".join(re.findall(r"\d+\.?\d*", part)) for part in found.groups())
+    unit = "deg" if re.search("[d°]", found[1]) else "hourangle"
+    return ra, "-" * found[2].startswith("-") + dec, unit
 
 
 def find(bundle: Bundle, query: Query, derived: Mapping[str, NDArray[Any]] | None = None) -> Found:

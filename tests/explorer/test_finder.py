@@ -124,6 +124,17 @@ def test_conditions_can_name_every_column_of_the_catalogue(state) -> None:
     assert not any("/" in name for name in searchable(state))
 
 
+@pytest.mark.parametrize("word", ["Star & galaxy", 'a "bar" and; ring'])
+def test_the_value_of_a_condition_is_taken_as_typed(said, state, monkeypatch, word) -> None:
+    spoken = np.array([word if row in (4, 8) else "Star" for row in range(len(state.bundle))])
+    monkeypatch.setattr(finder, "label_columns", lambda _: {"label": spoken})
+    monkeypatch.setattr(finder, "searchable", lambda _: ["label"])
+    relation, value, button = Finder(state).view[1]
+    relation.value, value.value_input = "=", word
+    button.clicks += 1
+    assert state.selection.tolist() == [4, 8]
+
+
 def test_the_header_finds_and_opens_the_drawer(state, context, said) -> None:
     tools = HeaderTools(state, context, lambda: "atlas")
     asyncio.run(tools.on_message({"ask": "cluster = 5"}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -21,6 +23,7 @@ from galaxy_explorer.explorer.search import (
     parse_position,
     parse_query,
 )
+from galaxy_explorer.explorer.wording import format_position
 
 POSITIONS = {
     "12:30:00 -00:30:00": (187.5, -0.5),
@@ -31,6 +34,14 @@ POSITIONS = {
     "187.5 +0.5": (187.5, 0.5),
     "23:59:59.9 +00:00:01": (359.99958333, 0.00027778),
     "-0.5 10": (359.5, 10.0),
+    "187.5° 0.5°": (187.5, 0.5),
+    "187.5°, −0.5°": (187.5, -0.5),
+    "12:30:00 −00:30:00": (187.5, -0.5),
+    "12h 30m 00.0s, - 00° 30′ 00″": (187.5, -0.5),
+    "12h 30m 00.0s, +00° 30′ 00″": (187.5, 0.5),
+    '12 30 00 +41 16 09"': (187.5, 41.26916667),
+    "187d30m00s +00d30m00s": (187.5, 0.5),
+    "RA = 187.5, Dec = -0.5": (187.5, -0.5),
     "00:00:00 -90:00:00": (0.0, -90.0),
 }
 RADII = {"5'": 5.0, "5 arcmin": 5.0, '30"': 0.5, "30 arcsec": 0.5, "1.5deg": 90.0, "r=2 deg": 120.0}
@@ -72,7 +83,20 @@ def test_a_position_written_by_astropy_is_read_back(ra: float, dec: float) -> No
     assert read.separation(place).arcsec < 0.02
 
 
-@pytest.mark.parametrize("text", ["NGC 4565", "587722982290292862", "T < 0", "M 31", "3C 273"])
+@given(st.floats(0, 359.99), st.floats(-89.9, 89.9))
+def test_a_position_is_read_as_a_galaxys_card_writes_it(ra: float, dec: float) -> None:
+    written = format_position(ra, dec)
+    (near,) = re.findall(r"\(.+\)", written)
+    for text in (written, near, near.strip("()")):
+        read = parse_query(f"{text} r=3'").cone
+        far = SkyCoord(read.ra, read.dec, unit="deg").separation(SkyCoord(ra, dec, unit="deg"))
+        assert far.arcsec < 1.5
+        assert read.radius_arcmin == 3.0
+
+
+@pytest.mark.parametrize(
+    "text", ["NGC 4565", "587722982290292862", "T < 0", "M 31", "3C 273", "ra > 10", "NGC 1 (2 3)"]
+)
 def test_what_is_no_position_is_none(text: str) -> None:
     assert parse_position(text) is None
 
@@ -160,3 +184,10 @@ def test_any_text_is_answered_or_refused(text: str) -> None:
 
 def test_a_condition_keeps_its_parts() -> None:
     assert parse_query('hubble == "S B"').conditions == (ColumnCondition("hubble", "=", "S B"),)
+
+
+def test_what_is_quoted_is_one_value() -> None:
+    asked = parse_query("""1 2 r=5' & name ~ "bar and ring" and class='a & b; c' ; T < 3""")
+    assert asked.cone == Cone(1.0, 2.0, 5.0)
+    told = [(one.column, one.relation, one.value) for one in asked.conditions]
+    assert told == [("name", "~", "bar and ring"), ("class", "=", "a & b; c"), ("T", "<", "3")]

@@ -76,7 +76,9 @@ class Finder(View):
         value = pmui.TextInput(label="value", **SMALL)
 
         async def select(_: Any) -> None:
-            await answer(state, f"{column.value} {relation.value} {value.value_input}")
+            typed = value.value_input
+            quote = "'" if '"' in typed else '"'
+            await answer(state, f"{column.value} {relation.value} {quote}{typed}{quote}")
 
         self.number: Any = whole_number("How many", FIRST_SHOWN, 1, MAX_SHOWN)
         odd = pmui.Select.from_param(
