@@ -37,7 +37,8 @@ MAX_BRUSHES = 16
 UNKNOWN = "unknown"
 SHORT = {"ttype": "T", "redshift": "z"}
 _FULL = {short: column for column, short in SHORT.items()}
-_NUMBER = r"[+-]?\d{1,17}(?:\.\d{1,17})?(?:[eE][+-]?\d{1,3})?"
+# As Python writes numbers: 17 digits, of which the first may be the fourth behind the point.
+_NUMBER = r"[+-]?\d{1,17}(?:\.\d{1,21})?(?:[eE][+-]?\d{1,3})?"
 _SPAN = re.compile(rf"({_NUMBER})?\.\.({_NUMBER})?|({_NUMBER})")
 
 
@@ -131,7 +132,7 @@ def _format_span(span: Span) -> str:
 
 def _escaped(text: str, taken: bool) -> str:  # noqa: FBT001
     """A text in which nothing separates; `taken`: it would mean something else as it is."""
-    safe = quote(text, safe=" ")
+    safe = quote(text, safe=" " if text == text.strip() else "")
     return f"%{ord(safe[0]):02X}{safe[1:]}" if taken else safe
 
 

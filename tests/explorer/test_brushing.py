@@ -25,10 +25,14 @@ from galaxy_explorer.explorer.brushing import (
 )
 from galaxy_explorer.explorer.state import ExplorerState, brush_columns
 
-finite = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e12, max_value=1e12)
+finite = st.floats(
+    allow_nan=False, allow_infinity=False, min_value=-1e12, max_value=1e12
+) | st.sampled_from([0.016666666666666666, 0.009999999776482582, 0.00012345678901234567])
 ends = st.none() | finite
 spans = st.tuples(ends, ends).map(lambda s: s if None in s else tuple(sorted(s)))
-texts = st.text(min_size=1, max_size=12) | st.sampled_from(["unknown", "3", "..", "1..2", "T", "z"])
+texts = st.text(min_size=1, max_size=12) | st.sampled_from(
+    ["unknown", "3", "..", "1..2", "T", "z", "0 ", " "]
+)
 columns = texts.filter(lambda name: name.strip() == name)
 brushes = st.one_of(
     st.builds(Brush, columns, spans=st.lists(spans, min_size=1, max_size=4).map(tuple)),
