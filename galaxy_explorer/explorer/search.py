@@ -303,21 +303,28 @@ def condition_sql(
 ) -> tuple[str, list[Any]]:
     """A condition on a column of a type in SQL, and its values.
 
-    An unknown number fulfils none but "= unknown". Raises BadQuery for what cannot hold.
+    A number is compared as the column would hold it: to the last digit of an integer, in single
+    precision where the column has no more. An unknown number fulfils none but "= unknown". Raises
+    BadQuery for what cannot hold.
     """
     if not (_is_number(kind) or pa.types.is_boolean(kind)):
         return _text_sql(condition, name)
-    wanted = condition.value.casefold()
+    wanted = condition.value.casefold().replace("−", "-")
     number = f"CAST({name} AS DOUBLE)"
     unknown = f"({name} IS NULL OR isnan({number}))"
     if wanted in UNKNOWN and condition.relation in {"=", "!="}:
         return unknown if condition.relation == "=" else f"NOT {unknown}", []
     try:
-        bound = float(wanted.replace("−", "-"))
+        bound = float(wanted)
     except ValueError:
         raise BadQuery(f"{condition.column}: {condition.value!r} is no number") from None
     if condition.relation not in COMPARE or math.isnan(bound):
         raise BadQuery(f"{condition.column} holds numbers: use < <= > >= = or !=, not ~")
+    if pa.types.is_integer(kind) and re.fullmatch(r"[+-]?[0-9]{1,38}", wanted):
+        number, bound = name, int(wanted)  # a double has 53 bits, an identifier up to 64
+    elif pa.types.is_float32(kind):
+        with np.errstate(over="ignore"):
+            bound = float(np.float32(bound))
     return f"({number} {condition.relation} ? AND NOT {unknown})", [bound]
 
 

@@ -209,6 +209,8 @@ def test_the_catalogue_is_told_in_words_with_units(state) -> None:
         (np.float64(-0.51234567), "mag", "−0.51235 mag"),
         (np.float32("nan"), "mag", ""),
         (3, "", "3"),
+        (39627788403084375, "", "39627788403084375"),
+        (True, "", "1"),
         ("Sb", "", "Sb"),
         (None, "mag", ""),
         (-2.0, "T", "−2"),

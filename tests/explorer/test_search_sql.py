@@ -90,6 +90,28 @@ def test_numbers_are_compared_as_numpy_does(galaxies, column, relation, bound) -
     assert found.rows.tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("kind", [pa.int64(), pa.uint64()])
+def test_integers_are_compared_to_their_last_digit(kind) -> None:
+    first = 39627788403084374
+    sky = Galaxies(targetid=pa.array([first, first + 1, first + 2, None], kind))
+    for asked, rows in (("=", [1]), ("!=", [0, 2]), ("<", [0]), ("<=", [0, 1]), (">", [2])):
+        assert find(sky, parse_query(f"targetid {asked} {first + 1}")).rows.tolist() == rows
+    assert find(sky, parse_query(f"targetid < {10**30}")).rows.tolist() == [0, 1, 2]
+
+
+def test_single_precision_is_compared_in_single_precision() -> None:
+    sky = Galaxies(m=np.array([13.2, 13.3, 13.4, np.nan, np.inf], np.float32))
+    asked = {
+        "= 13.3": [1],
+        "<= 13.3": [0, 1],
+        "< 13.3": [0],
+        "> 13.3": [2, 4],
+        "< 1e300": [0, 1, 2],
+    }
+    for words, rows in asked.items():
+        assert find(sky, parse_query(f"m {words}")).rows.tolist() == rows
+
+
 @settings(deadline=None, max_examples=80)
 @given(
     st.sampled_from(["word", "packed", "nothing", "galaxy_id"]),

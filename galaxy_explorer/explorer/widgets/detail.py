@@ -492,8 +492,10 @@ def format_value(value: object, unit: str) -> str:
     """A value of a catalogue with its unit; empty for what is not known."""
     if value is None or isinstance(value, str):
         return value or ""
-    number = float(value)  # type: ignore[arg-type]
-    if not math.isfinite(number):
+    if isinstance(value, int):
+        text = f"{value:d}"  # an identifier may have more digits than a float
+    elif math.isfinite(number := float(value)):  # type: ignore[arg-type]
+        text = f"{number:.5g}"
+    else:
         return ""
-    text = f"{number:.0f}" if isinstance(value, int) else f"{number:.5g}"
     return f"{text} {'' if unit == 'T' else unit}".strip().replace("-", "−")
