@@ -118,6 +118,7 @@ def test_an_evaluation_tells_of_trainings_that_the_bundle_does_not_know(bundle, 
 def test_replicas_of_other_pixels_or_with_altered_weights_are_left_out(trained, tmp_path):
     other = write_small_survey(tmp_path / "other", seed=5)
     assert find_replicas(trained.work, other) == []
+    assert find_replicas(trained.work, split_otherwise(trained.survey, tmp_path / "split")) == []
     assert find_replicas(tmp_path / "nowhere", trained.survey) == []
     work = shutil.copytree(trained.work, tmp_path / "work")
     weights = work / "weights" / f"{MODELS[0]}.safetensors"
@@ -227,16 +228,33 @@ def test_altered_weights_are_exported_again(trained, monkeypatch):
     assert weights.read_bytes() == intact
 
 
+def split_otherwise(survey: Survey, path) -> Survey:
+    """The same galaxies and stamps, as where repeats of a galaxy became known: one is held out."""
+    import pyarrow.parquet as pq
+
+    catalog = shutil.copytree(survey.path, path) / "catalog.parquet"
+    table = pq.read_table(catalog)
+    splits = table["split"].to_pylist()
+    splits[splits.index("train")] = "test"
+    table = table.set_column(table.column_names.index("split"), "split", [splits])
+    pq.write_table(table, catalog)
+    return Survey.open(path)
+
+
 @pytest.mark.slow
-def test_other_pixels_start_the_training_anew(trained, tmp_path):
-    other = write_small_survey(tmp_path / "other", seed=5).path
+@pytest.mark.parametrize("change", ["pixels", "splits"])
+def test_other_pixels_or_splits_start_the_training_anew(trained, tmp_path, change):
+    if change == "pixels":
+        other = write_small_survey(tmp_path / "other", seed=5).path
+    else:
+        other = split_otherwise(trained.survey, tmp_path / "other").path
     work = shutil.copytree(trained.work, tmp_path / "bundle.work")
     plan = make_plan(other, tmp_path / "bundle", recipe="tiny", models=MODELS)
     stages = Autoencoders(plan)
     assert not stages.is_trained(plan.configs[0])
     folder = stages.training_folder(plan.configs[0])
     assert folder == work / "models" / "k16-modern-8x8"
-    assert [file.name for file in folder.iterdir()] == ["pixels.txt"]
+    assert [file.name for file in folder.iterdir()] == ["inputs.json"]
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from galaxy_explorer.emulation.likeness import left_out_noise, read_drawn
 from galaxy_explorer.errors import BundleError
 from galaxy_explorer.evaluation.context import LEAST_TYPED, Context, copied
 from galaxy_explorer.survey.store import RowStamps, Survey
+from galaxy_explorer.utils.files import training_folder
 from galaxy_explorer.utils.resampling import FEW_RESAMPLES, bootstrap
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def trained_judge(context: Context) -> TTypeRegressor:
         RowStamps(context.survey, rows),
         labels.rows(rows),
         (RowStamps(context.survey, validation), labels.rows(validation)),
-        context.work / "judge" / str(steps),
+        training_folder(context.work / "judge" / str(steps), context.sample_key),
         replace(JUDGE_RECIPE, steps=steps),
     )
 

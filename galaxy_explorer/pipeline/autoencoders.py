@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +28,7 @@ from galaxy_explorer.deconvolution.observations import PEAK_SN, observe
 from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.models.quantizer import perplexity
 from galaxy_explorer.models.registry import AUTOENCODERS
-from galaxy_explorer.pipeline.plan import PIXELS_MARK, Plan, config_of
+from galaxy_explorer.pipeline.plan import Plan, config_of
 from galaxy_explorer.pipeline.prior import CodedSurvey
 from galaxy_explorer.pipeline.training_sample import (
     StoredStamps,
@@ -42,9 +41,10 @@ from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.utils.files import (
     StageCache,
     StageResult,
-    atomic_write_text,
+    begun_from,
     exclusive,
     sha256_of,
+    training_folder,
 )
 from galaxy_explorer.utils.progress import progress
 from galaxy_explorer.utils.resampling import bootstrap
@@ -250,7 +250,7 @@ class Autoencoders:
                 errors[block] = reconstruction_errors(model, stamps, codes[block])
             return StageResult({"codes": codes, "errors": errors}, {})
 
-        inputs = {"weights": training["sha256"], "pixels": self.plan.pixels}
+        inputs = {"weights": training["sha256"], "survey": self.plan.survey.training_key}
         encoded = self.cache.get(f"{config.name}.encoded", inputs, encode)
         codes, errors = encoded.arrays["codes"], encoded.arrays["errors"]
         test = self.rows("test")
@@ -319,13 +319,9 @@ class Autoencoders:
         return train_model(config, self._train_stamps, self._validation_stamps, folder, plan.recipe)
 
     def training_folder(self, config: AutoencoderConfig) -> Path:
-        """The model's own training folder, emptied where it belongs to other stamps."""
-        folder = self.plan.work / "models" / config.name
-        mark = folder / PIXELS_MARK
-        if mark.is_file() and mark.read_text().strip() != self.plan.pixels:
-            shutil.rmtree(folder)
-        atomic_write_text(mark, f"{self.plan.pixels}\n")
-        return folder
+        """The model's own training folder, emptied where it belongs to other stamps or splits."""
+        survey = {"survey": self.plan.survey.training_key}
+        return training_folder(self.plan.work / "models" / config.name, survey)
 
     def blocks(self, description: str) -> Iterator[tuple[slice, np.ndarray]]:
         """Stamps of all galaxies, block by block, with progress."""
@@ -345,7 +341,7 @@ class Autoencoders:
         self, config: AutoencoderConfig, weights: Path, codes: np.ndarray, training: dict[str, Any]
     ) -> dict[str, float]:
         """Errors of a hierarchical model with one level spoilt, on the test split."""
-        inputs = {"weights": training["sha256"], "pixels": self.plan.pixels}
+        inputs = {"weights": training["sha256"], "survey": self.plan.survey.training_key}
 
         def spoil() -> StageResult:
 
@@ -362,7 +358,8 @@ class Autoencoders:
     ) -> dict[str, float]:
         """What is kept of each band and of the colour, on the test split."""
         plan, test = self.plan, sampled_rows(self.plan.survey, "test")
-        inputs = {"weights": training["sha256"], "pixels": plan.pixels, "catalog": plan.catalog}
+        survey = {"survey": plan.survey.training_key, "catalog": plan.catalog}
+        inputs = {"weights": training["sha256"], **survey}
 
         def compare() -> StageResult:
             from galaxy_explorer.models.inference import decode_codes
@@ -403,7 +400,7 @@ class Autoencoders:
         """
         inputs = {
             "weights": products.training["sha256"],
-            "pixels": self.plan.pixels,
+            "survey": self.plan.survey.training_key,
             "components": PCA_COMPONENTS,
             "precision": "float16",
             "scale": "first component of unit variance",
@@ -527,12 +524,13 @@ def _finished(work: Path, seed: int, survey: Survey) -> list[Replica]:
     replicas = []
     for path in sorted(cache.folder.glob(f"*{TRAINED}")):
         name = path.name.removesuffix(TRAINED)
-        weights, mark = work / "weights" / f"{name}.safetensors", work / "models" / name
+        weights, folder = work / "weights" / f"{name}.safetensors", work / "models" / name
         stored = cache.peek(f"{name}.training")
         if stored is None or not weights.is_file() or cache.peek(f"{name}.encoded") is None:
             continue
-        pixels = (mark / PIXELS_MARK).read_text().strip()
-        if pixels != survey.meta["fingerprint"] or sha256_of(weights) != stored.facts["sha256"]:
+        if not begun_from(folder, {"survey": survey.training_key}):
+            continue
+        if sha256_of(weights) != stored.facts["sha256"]:
             continue
         config = config_of(name, survey.meta)
         replicas.append(Replica(name, seed, config, dict(stored.facts), weights, cache, splits))

@@ -164,7 +164,7 @@ def _inputs(stages: Autoencoders, products: Products, kind: str) -> dict[str, An
     """What a clustering depends on."""
     inputs = {
         "weights": products.training["sha256"],
-        "pixels": stages.plan.pixels,
+        "survey": stages.plan.survey.training_key,
         "mixture": asdict(MIXTURES[kind]),
         "fit_rows": FIT_ROWS,
         "seed": stages.plan.seed,
@@ -179,7 +179,7 @@ def ring_vectors_of(stages: Autoencoders, products: Products) -> np.ndarray:
     """
     inputs = {
         "weights": products.training["sha256"],
-        "pixels": stages.plan.pixels,
+        "survey": stages.plan.survey.training_key,
         "orientations": 8,
     }
 
@@ -209,7 +209,7 @@ def _rings(stages: Autoencoders, products: Products) -> StageResult:
     """
     inputs = {
         "weights": products.training["sha256"],
-        "pixels": stages.plan.pixels,
+        "survey": stages.plan.survey.training_key,
         "components": RING_COMPONENTS,
         "orientations": 8,
         "seed": stages.plan.seed,
@@ -246,7 +246,7 @@ def alignment(stages: Autoencoders, products: Products) -> StageResult:
     """
     inputs = {
         "weights": products.training["sha256"],
-        "pixels": stages.plan.pixels,
+        "survey": stages.plan.survey.training_key,
         "seed": stages.plan.seed,
         **_alignment_inputs(stages),
     }

@@ -54,7 +54,6 @@ TREND_MODELS = (
     "convae-dense",
     *(f"k{size}-paper-8x8" for size in SIZES),
 )
-PIXELS_MARK = "pixels.txt"  # in a training's folder: which stamps it saw
 MAX_SEEDS = 20
 FEWEST_SHARED = 30
 SPLITS = ("train", "validation", "test")
@@ -86,11 +85,6 @@ class Plan:
     def work(self) -> Path:
         """Folder of unfinished and finished stages, beside the bundle."""
         return self.out.with_name(f"{self.out.name}.work")
-
-    @property
-    def pixels(self) -> str:
-        """Fingerprint of ids and stamps: what training and encoding depend on."""
-        return str(self.survey.meta["fingerprint"])
 
     @property
     def catalog(self) -> str:
@@ -130,8 +124,8 @@ class Plan:
         return replace(self, recipe=replace(self.recipe, steps=steps))
 
     def inputs(self, **other: Any) -> dict[str, Any]:
-        """Key of a stage: the survey's pixels, the recipe, and `other`."""
-        return {"pixels": self.pixels, "recipe": self.recipe.to_dict(), **other}
+        """Key of a stage: the survey, the recipe, and `other`."""
+        return {"survey": self.survey.training_key, "recipe": self.recipe.to_dict(), **other}
 
 
 def make_plan(

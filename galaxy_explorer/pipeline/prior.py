@@ -8,8 +8,6 @@ A finished bundle may get one, too: trained on its own code maps, then put into 
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,9 +31,9 @@ from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.utils.files import (
     StageCache,
     StageResult,
-    atomic_write_text,
     exclusive,
     sha256_of,
+    training_folder,
 )
 from galaxy_explorer.utils.progress import progress
 
@@ -54,7 +52,6 @@ TYPED_SHARE = 0.6  # of the galaxies drawn in training that have a type
 EVENNESS = 0.5  # 0: every type as often as in the survey, 1: all ten classes equally often
 CONTROL_SHARE = 0.5  # of the steps: enough for a control that learns no label at all
 BLOCK = 512
-INPUTS_MARK = "inputs.json"  # in the training's folder: what it was made from
 
 
 @dataclass(frozen=True)
@@ -178,7 +175,7 @@ class _Prior:
         goes_on = {} if self.earlier is None else {"earlier": self.earlier.weights}
         return goes_on | {
             "weights": self.coded.weights,
-            "pixels": self.coded.survey.meta["fingerprint"],
+            "survey": self.coded.survey.training_key,
             "config": self.config.to_dict(),
             "recipe": self.recipe.to_dict(),
             "fields": [field.to_dict() for field in self.fields],
@@ -195,11 +192,8 @@ class _Prior:
         from galaxy_explorer.models.training import train
 
         with exclusive(self.coded.work / "models" / f"{self.stage}.lock"):
-            task, folder = self._task(), self.coded.work / "models" / self.stage
-            mark, text = folder / INPUTS_MARK, json.dumps(self.inputs, sort_keys=True)
-            if folder.is_dir() and not (mark.is_file() and mark.read_text() == text):
-                shutil.rmtree(folder)  # it belongs to other inputs
-            atomic_write_text(mark, text)
+            task = self._task()
+            folder = training_folder(self.coded.work / "models" / self.stage, self.inputs)
             result = train(task, self.recipe, folder, name=f"prior of {self.coded.model}")
             prior = task.model.cpu()
             save_weights(prior, self.weights)
@@ -283,7 +277,7 @@ class _Prior:
                     advance(len(part))
             return StageResult({"codes": codes}, {})
 
-        inputs = {"weights": self.coded.weights, "pixels": survey.meta["fingerprint"]}
+        inputs = {"weights": self.coded.weights, "survey": survey.training_key}
         return self.cache.get(f"{self.coded.model}.orbit", inputs, encode)
 
     def _data(self, rows: np.ndarray, views: Any = None) -> PriorData:

@@ -186,7 +186,7 @@ def _manifest(
             **{field: meta.get(field) for field in kept},
             "orientation": meta.get("orientation", ""),
             "frame": meta.get("frame", ""),
-            "fingerprint": plan.pixels,
+            "fingerprint": plan.survey.meta["fingerprint"],
             "counts": meta["counts"],
             "splits": {split: int(np.sum(splits == split)) for split in SPLITS},
             "sources": meta["sources"],

@@ -83,7 +83,7 @@ def mapped_stamps(
     """The same in a memory-mapped file: float16, or with `bits` uint8 as the survey has them."""
     shape = (len(rows), *survey.stored([]).shape[1:])
     dtype = np.dtype(np.uint8 if bits else np.float16)
-    mark = survey.meta["fingerprint"][:16]
+    mark = survey.training_key[:16]
     path = folder / f"{name}-{mark}-{len(rows)}-{dtype.name}.npy"
     if not path.exists():
         for old in folder.glob(f"{name}-*.npy"):

@@ -140,6 +140,12 @@ class Survey:
             self._columns[name] = values
         return self._columns[name]
 
+    @cached_property
+    def training_key(self) -> str:
+        """SHA-256 of ids, stamps and splits: what is learnt from a survey depends on them."""
+        splits = "\n".join([self.meta["fingerprint"], *self.column("split")])
+        return hashlib.sha256(splits.encode()).hexdigest()
+
     def table(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Catalogue rows from `start` to before `stop`; reads the parts of the file they lie in."""
         about = self._parquet.metadata

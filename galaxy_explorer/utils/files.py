@@ -34,6 +34,7 @@ from galaxy_explorer.errors import CURES, BadCatalog, TrainingError
 from galaxy_explorer.settings import VERSION
 
 BLOCK_BYTES = 1 << 20
+INPUTS_MARK = "inputs.json"
 OS_ERROR = re.compile(r"\(os error (\d+)\)")
 """The number of the system's error in a message of safetensors."""
 UNPACK: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
@@ -153,6 +154,20 @@ def sha256_of(path: Path) -> str:
         while block := stream.read(BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def training_folder(folder: Path, inputs: Mapping[str, Any]) -> Path:
+    """The folder of a training: emptied where it was begun from other inputs, marked with these."""
+    if folder.is_dir() and not begun_from(folder, inputs):
+        shutil.rmtree(folder)
+    atomic_write_text(folder / INPUTS_MARK, json.dumps(inputs, sort_keys=True))
+    return folder
+
+
+def begun_from(folder: Path, inputs: Mapping[str, Any]) -> bool:
+    """Whether `training_folder` marked a folder with these inputs."""
+    mark = folder / INPUTS_MARK
+    return mark.is_file() and mark.read_text() == json.dumps(inputs, sort_keys=True)
 
 
 @contextmanager
