@@ -31,7 +31,7 @@ from galaxy_explorer.survey.inventory import Inventory, SameRows
 from galaxy_explorer.survey.mosaics import MosaicSource, is_mosaic
 from galaxy_explorer.survey.names import SeenNames
 from galaxy_explorer.survey.preprocessing import RADII_A_HALF_SIDE
-from galaxy_explorer.survey.readers import Wanted
+from galaxy_explorer.survey.readers import Wanted, file_state
 from galaxy_explorer.survey.repeats import SameGalaxies, SharedTone, shared_tone
 from galaxy_explorer.survey.shards import Shard, load_block, save_block
 from galaxy_explorer.survey.sources import Rows, StampSource, open_source
@@ -57,7 +57,8 @@ from galaxy_explorer.survey.store import (
     Survey,
     SurveySpec,
 )
-from galaxy_explorer.survey.writer import SurveyWriter
+from galaxy_explorer.survey.writer import INPUTS, SurveyWriter
+from galaxy_explorer.utils.files import sha256_of
 from galaxy_explorer.utils.reading import StagedTable
 from galaxy_explorer.utils.scheduler import run_tasks
 
@@ -205,8 +206,9 @@ def ingest_survey(
     """Make (or append to) the survey `out` from the pictures of `source` and a catalogue.
 
     Run again after an interruption it goes on where it was; the survey is the same, byte for
-    byte, as without, and by whatever `scheduler` the work is shared out (see `run_tasks`). A row
-    whose stamp cannot be used is listed in `rejects.csv`.
+    byte, as without, and by whatever `scheduler` the work is shared out (see `run_tasks`); where
+    the catalogue, or a source that is a file, has changed since, it is refused. A row whose stamp
+    cannot be used is listed in `rejects.csv`.
 
     Raises BadCatalog, SurveyError, SettingError or SchedulerError for a scheduler that does not
     answer, or BadImage where the source as a whole cannot be read.
@@ -232,11 +234,17 @@ def ingest_survey(
             state=stamp.state,
             frame="measured" if options.frame == "measured" else "",
         )
+        # By size and time, for a file of pictures may have hundreds of gigabytes.
+        state = file_state(source)[1:] if source.is_file() else None
+        own = state is not None and reading.table.path.samefile(source)
         recipe = {
             "source": str(source.resolve()),
             "catalog": str(catalog.resolve()),
-            "catalog_rows": reading.table.metadata.num_rows,
             "options": asdict(options),
+            INPUTS: {
+                "catalogue": None if own else sha256_of(reading.table.path),
+                "source": state,
+            },
         }
         tone = None if options.repeats is None else shared_tone(Path(options.repeats), out, spec)
         writer = SurveyWriter(out, spec, recipe=recipe, append=options.append)

@@ -178,6 +178,8 @@ def _regrouped(parts: list[Path], schema: pa.Schema) -> Iterator[pa.Table]:
 _ORIENTED = {"linear": ("orientation",), "arcsinh": ()}
 PROGRESS = "progress"
 STATE = "state.json"
+INPUTS = "inputs"
+"""In a recipe: what a run reads by name, and what tells it from what lies there later."""
 WIDE = f"{PROGRESS}/wide.zarr"
 HASH_LINE = 65  # bytes
 PIXELS = ("float32", "uint8, over 255")  # as they are stored, in words of survey.json
@@ -186,11 +188,12 @@ PIXELS = ("float32", "uint8, over 255")  # as they are stored, in words of surve
 class SurveyWriter:
     """Writes one source into a survey (see the module's example).
 
-    `recipe` is JSON that names the run; a run can only be resumed with the same recipe. With
-    `append` the stamps join an existing survey of the same size, channels and stretch state.
+    `recipe` is JSON that names the run; a run can only be resumed with the same recipe. Its
+    "inputs" say by name in which state the run found what it reads. With `append` the stamps join
+    an existing survey of the same size, channels and stretch state.
 
     Raises SurveyError where the survey exists already, the source is in it already, what is there
-    does not fit, or an interrupted run had another recipe.
+    does not fit, or an interrupted run had another recipe or read what has changed since.
     """
 
     def __init__(
@@ -477,12 +480,17 @@ class SurveyWriter:
 
     def _resume(self, recipe: dict[str, Any]) -> None:
         self._state = json.loads((self._progress / STATE).read_text())
-        if self._state["recipe"] != json.loads(json.dumps(recipe)):
-            cure = "repeat the first command, or delete that folder to start afresh"
-            raise SurveyError(f"{self._work}: begun with other options; {cure}")
-        if "arrays" not in self._state:
-            cure = "delete that folder to start afresh"
+        begun, mine = self._state["recipe"], json.loads(json.dumps(recipe))
+        cure = "delete that folder to start afresh"
+        if "arrays" not in self._state or (INPUTS in mine and INPUTS not in begun):
             raise SurveyError(f"{self._work}: begun by an earlier version; {cure}")
+        if begun | {INPUTS: None} != mine | {INPUTS: None}:
+            cure = f"repeat the first command, or {cure}"
+            raise SurveyError(f"{self._work}: begun with other options; {cure}")
+        for name, state in mine.get(INPUTS, {}).items():
+            if state != begun[INPUTS].get(name):
+                words = f"the {name} has changed since this run was begun; put it back"
+                raise SurveyError(f"{self._work}: {words}, or {cure}")
         for name, state in self._state["arrays"].items():
             if state["array"] == WIDE and not (self._work / WIDE).exists():
                 state["array"] = STAMPS  # `finish` had begun

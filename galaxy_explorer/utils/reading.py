@@ -70,7 +70,7 @@ Names = Callable[[list[str]], Collection[str]]
 
 
 class StagedTable(pq.ParquetFile):  # type: ignore[misc]
-    """A table as Parquet. units: by column, as its file spells them."""
+    """A table as Parquet, in the file `path`. units: by column, as its file spells them."""
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class StagedTable(pq.ParquetFile):  # type: ignore[misc]
         left_out: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(path)
+        self.path = path
         self.units = dict(units or {})
         self.notes = list(notes)
         self.left_out = dict(left_out or {})

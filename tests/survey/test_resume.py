@@ -10,7 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from galaxy_explorer.errors import SurveyError
+from galaxy_explorer.survey.ingest import ingest_survey
+from galaxy_explorer.survey.stamps import IngestOptions
 from galaxy_explorer.survey.store import Survey
+from galaxy_explorer.survey.writer import SurveyWriter
 from tests.survey.test_ingest import rejects, write_csv
 
 
@@ -67,3 +71,28 @@ def test_killed_ingest_resumes_to_the_same_bytes(folder, tmp_path, blow, more):
     assert [entry.name for entry in out.parent.iterdir()] == ["s"]
     survey = Survey.open(out)
     assert len(survey) + len(rejects(out)) == COUNT
+
+
+@pytest.mark.parametrize("changed", ["catalogue", "source", ""])
+def test_what_has_changed_since_a_run_was_begun_is_not_mixed_with_it(
+    tmp_path, monkeypatch, changed
+):
+    cube = np.random.default_rng(0).normal(size=(9, 32, 32)).astype(np.float32)
+    source, ids = tmp_path / "cube.npz", list(range(9))
+    np.savez(source, images=cube, id=ids)
+    catalog = write_csv(tmp_path / "c.csv", {"id": ids})
+    with monkeypatch.context() as patch:
+        patch.delattr(SurveyWriter, "finish")
+        with pytest.raises(AttributeError, match="finish"):
+            ingest_survey(source, catalog, tmp_path / "s", IngestOptions(size=16))
+    if changed == "source":
+        np.savez(source, images=cube, id=ids[::-1])
+    # Read and written again it is the same table, whatever the time of its file.
+    write_csv(catalog, {"id": ids[::-1] if changed == "catalogue" else ids})
+    if not changed:
+        assert (
+            len(ingest_survey(source, catalog, tmp_path / "s", IngestOptions(size=16)).survey) == 9
+        )
+        return
+    with pytest.raises(SurveyError, match=f"the {changed} has changed .* or delete that folder"):
+        ingest_survey(source, catalog, tmp_path / "s", IngestOptions(size=16))

@@ -145,6 +145,12 @@ def test_another_recipe_cannot_resume(tmp_path):
         SurveyWriter(tmp_path / "survey", SPEC, recipe={"seed": 1})
 
 
+def test_a_run_that_did_not_note_what_it_read_cannot_resume(tmp_path):
+    write(tmp_path / "survey", until=2)
+    with pytest.raises(SurveyError, match="an earlier version; delete that folder"):
+        SurveyWriter(tmp_path / "survey", SPEC, recipe={"seed": 0, "inputs": {"source": [1, 2]}})
+
+
 def test_existing_survey_is_not_overwritten(whole):
     with pytest.raises(SurveyError, match="exists already"):
         SurveyWriter(whole.path, SPEC, recipe={})
