@@ -79,7 +79,7 @@ def units_of(bundle: Bundle) -> Units:
             "median of the survey, whose stamps differ",
         )
     if scale is None or not scale > 0:
-        scale, scale_from = None, "unknown"
+        scale, scale_from = None, "the survey states none"
     if survey.stretch.get("state") != "linear":
         return Units(RELATIVE, None, 1.0, stretch, scale, scale_from)
     sigma = _middle(bundle, "sky_sigma")
@@ -135,19 +135,18 @@ def implied_scale(
     """Pixel scale (arcsec) of stamps that were framed by the size asked for; None: there is none.
 
     Where stamps are cut in proportion to the galaxy, as SDSS pictures of NGC galaxies are, its size
-    is in the pixel scale alone.
+    is in the pixel scale alone. NaN where galaxies of several sizes are asked for.
     """
     field = next((f for f in fields if f.name == "size"), None)
-    asked = condition.get("size")
-    if (
-        field is None
-        or not isinstance(asked, int | float)
-        or SCALE_COLUMN not in bundle.column_names
-    ):
+    asked = np.unique(np.asarray(condition.get("size", ()), np.float64))
+    framed = bundle.manifest.survey.pixel_scale_arcsec is None
+    if field is None or not (framed and asked.size) or SCALE_COLUMN not in bundle.column_names:
         return None
     ratio = bundle.column(SCALE_COLUMN) / field.values(bundle.column)
     known = ratio[np.isfinite(ratio)]
-    return float(asked * np.median(known)) if len(known) else None
+    if not known.size:
+        return None
+    return float(asked[0] * np.median(known)) if asked.size == 1 else float("nan")
 
 
 def usual_magnitude(

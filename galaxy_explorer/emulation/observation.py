@@ -122,9 +122,7 @@ def checked_scale(units: Units, given: float | None) -> float:
     """Pixel scale of a stamp in arcsec: the given one, else the survey's; raises RequestError."""
     scale = units.pixel_scale_arcsec if given is None else given
     if scale is None:
-        raise RequestError(
-            "pixel scale: the survey states none; give the arcsec of a stamp's pixel"
-        )
+        raise RequestError(f"pixel scale: {units.scale_from}; give the arcsec of a stamp's pixel")
     within("pixel scale", scale, SCALE_RANGE)
     return scale
 
@@ -254,8 +252,11 @@ class Observer:
         condition: Mapping[str, Any] | None = None,
     ) -> None:
         self.emulator, self.wish = emulator, wish or ObservationSettings()
-        self._implied = implied_scale(emulator.bundle, emulator.fields, condition or {})
+        implied = implied_scale(emulator.bundle, emulator.fields, condition or {})
         self.units = units_of(emulator.bundle)
+        if implied is not None and math.isnan(implied):
+            words = "another for each size that is asked for"
+            self.units = replace(self.units, pixel_scale_arcsec=None, scale_from=words)
         wish, self.scale_from = self.wish, self.units.scale_from
         given: dict[str, Any] = {
             "psf_file": wish.psf,
@@ -268,9 +269,9 @@ class Observer:
         if wish.pixel_scale_arcsec is not None:
             self.scale_from = "chosen"
             self.scale = checked_scale(self.units, wish.pixel_scale_arcsec)
-        elif self._implied is not None:
+        elif implied is not None and math.isfinite(implied):
             self.scale_from = "size asked for, as the survey frames"
-            self.scale = checked_scale(self.units, self._implied)
+            self.scale = checked_scale(self.units, implied)
         elif camera or wish.psf is not None or wish.observed_scale_arcsec is not None:
             self.scale = checked_scale(self.units, None)
         self.setup = camera or plain_setup(self.units, self.scale or 1.0, **given)

@@ -32,7 +32,7 @@ from galaxy_explorer.emulation.drawing import (
     task_of,
 )
 from galaxy_explorer.emulation.light import RELATIVE
-from galaxy_explorer.emulation.observation import Observer, check_flux, numbers_of
+from galaxy_explorer.emulation.observation import Observer, check_flux, checked_scale, numbers_of
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import RequestError
 from galaxy_explorer.models.conditions import ATTRIBUTES, read_columns
@@ -386,10 +386,7 @@ def galsim_catalogue(
     """
     if not 0 <= band < stamps.shape[1]:
         raise RequestError(f"band {band}: 0 to {stamps.shape[1] - 1} are there")
-    if observer.scale is None:
-        raise RequestError(
-            "pixel scale: the survey states none; give the arcsec of a stamp's pixel"
-        )
+    checked_scale(observer.units, observer.scale)
     scale = observer.setup.camera.pixel_scale_arcsec
     table = table.copy()
     table["flux"] = stamps[:, band].sum((1, 2), dtype=np.float64)

@@ -45,7 +45,7 @@ from tests.small_bundle import write_small_bundle
 from tests.small_psf_bundle import NAME, write_small_hst_survey, write_small_psf_bundle
 
 FLUX = Units("electron/s", 25.0, 0.01, ArcsinhStretch(), 0.1, "of the survey")
-RELATIVE_LIGHT = Units(RELATIVE, None, 1.0, ArcsinhStretch(), None, "unknown")
+RELATIVE_LIGHT = Units(RELATIVE, None, 1.0, ArcsinhStretch(), None, "the survey states none")
 
 
 def light(n: int = 2, sigma: float = 3.0) -> np.ndarray:

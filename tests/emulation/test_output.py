@@ -151,10 +151,15 @@ def test_a_size_that_is_asked_for_is_the_pixel_scale(emulator: Emulator) -> None
     size = Field("size", "Diameter", "arcmin", 0.2, 9.0, 1.0, "majax_arcmin", log=True)
     framed = {"majax_arcmin": np.array([0.5, 2.0, np.nan])}
     framed[SCALE_COLUMN] = 1.2 * framed["majax_arcmin"]
-    bundle = SimpleNamespace(column_names=list(framed), column=framed.__getitem__)
+    survey = SimpleNamespace(pixel_scale_arcsec=None)
+    about = SimpleNamespace(survey=survey)
+    bundle = SimpleNamespace(column_names=list(framed), column=framed.__getitem__, manifest=about)
     assert implied_scale(bundle, [size], {"size": 0.3}) == pytest.approx(0.36)
-    assert implied_scale(bundle, [size], {"size": (0.3, 0.4)}) is None
+    assert implied_scale(bundle, [size], {"size": (0.3, 0.3)}) == pytest.approx(0.36)
+    assert np.isnan(implied_scale(bundle, [size], {"size": (0.3, 0.4)}))
     assert implied_scale(bundle, [size], {}) is None
+    survey.pixel_scale_arcsec = 0.396  # the same for all galaxies, whatever their size
+    assert implied_scale(bundle, [size], {"size": 0.3}) is None
     assert implied_scale(emulator.bundle, [size], {"size": 0.3}) is None
 
 
