@@ -514,7 +514,10 @@ def _word_stages(
 
 
 def floats(values: pa.ChunkedArray) -> NDArray[np.float64]:
-    """Numbers (N,) of a column, NaN for what is none or not finite."""
-    numbers = np.array(values.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    """Numbers (N,) of a column, NaN for what is none or not finite.
+
+    The nearest ones to whole numbers beyond 2^53, such as the least of int64: a flag, as -999 is.
+    """
+    numbers = np.array(values.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
     numbers[~np.isfinite(numbers)] = np.nan
     return numbers

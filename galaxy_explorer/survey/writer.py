@@ -65,7 +65,7 @@ from galaxy_explorer.survey.store import (
     SurveySpec,
 )
 from galaxy_explorer.utils.files import atomic_path, atomic_write_text, naming
-from galaxy_explorer.utils.tables import write_csv
+from galaxy_explorer.utils.tables import MOST_EXACT, write_csv
 
 FIXED = {
     "galaxy_id": pa.string(),
@@ -136,22 +136,37 @@ def join_parts(parts: list[Path], out: Path) -> None:
     """Join parts into one Parquet file, a batch at a time.
 
     A column that some parts lack is empty there; one whose types differ between sources becomes
-    float64 if all are numbers and text otherwise.
+    float64 if all are numbers that it holds to the last digit, and text otherwise.
     """
-    types: dict[str, pa.DataType] = dict(FIXED)
+    kinds = {name: {kind} for name, kind in FIXED.items()}
     for part in parts:
         for field in pq.read_schema(part):
-            known = types.setdefault(field.name, field.type)
-            if pa.types.is_null(known):
-                types[field.name] = field.type
-            elif known != field.type and not pa.types.is_null(field.type):
-                both = (known, field.type)
-                numbers = all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in both)
-                types[field.name] = pa.float64() if numbers else pa.string()
+            kinds.setdefault(field.name, set()).add(field.type)
+    types: dict[str, pa.DataType] = {}
+    for name, found in kinds.items():
+        known = {kind for kind in found if not pa.types.is_null(kind)}
+        numbers = all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in known)
+        if len(known) < 2:
+            types[name] = next(iter(known), pa.null())
+        elif numbers and _largest_whole(parts, name) <= MOST_EXACT:
+            types[name] = pa.float64()
+        else:
+            types[name] = pa.string()
     schema = pa.schema([pa.field(name, kind) for name, kind in types.items()])
     with atomic_path(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for batch in _regrouped(parts, schema):
             writer.write_table(batch, row_group_size=BATCH_ROWS)
+
+
+def _largest_whole(parts: list[Path], name: str) -> int:
+    """The largest magnitude in a column of those parts that have whole numbers in it."""
+    most = 0
+    for part in parts:
+        field = next((one for one in pq.read_schema(part) if one.name == name), None)
+        if field is not None and pa.types.is_integer(field.type):
+            ends = pc.min_max(pq.read_table(part, columns=[name])[name]).as_py()
+            most = max([most, *(abs(end) for end in ends.values() if end is not None)])
+    return most
 
 
 def _regrouped(parts: list[Path], schema: pa.Schema) -> Iterator[pa.Table]:

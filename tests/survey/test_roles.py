@@ -107,6 +107,15 @@ def test_flags_and_words_of_stages(pictures):
     assert any("2 values outside -6..11 taken as unknown: -999, 99" in n for n in report.notes)
 
 
+def test_the_least_whole_number_of_64_bits_is_a_flag(pictures):
+    least = np.iinfo(np.int64).min
+    numbers = {name: np.array([1, 2, 3, least]) for name in ("ra", "dec", "T", "pixscale")}
+    report = ingest(pictures, Table({"id": NAMES, **numbers}))
+    for name in ("ra", "dec", "ttype"):
+        np.testing.assert_array_equal(report.survey.column(name), [1, 2, 3, np.nan])
+    assert any("taken as unknown: -9.22337e+18" in note for note in report.notes)
+
+
 def test_hubble_types_and_another_word(pictures):
     report = ingest(pictures, "id,T\nU1,SB(rs)bc\nU2,E3\nU3,?\nU4,-2\n")
     np.testing.assert_array_equal(report.survey.column("ttype"), [4, -5, np.nan, -2])

@@ -121,6 +121,29 @@ def test_append_keeps_what_was_there(whole, tmp_path):
     assert (path / "rejects.csv").read_text() == (whole.path / "rejects.csv").read_text()
 
 
+LARGE = 1237648720693755918
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "wanted"),
+    [
+        (np.int64(LARGE), np.uint64(LARGE + 1), [str(LARGE), str(LARGE + 1)]),
+        (np.int64(-LARGE), np.float64(1.5), [str(-LARGE), "1.5"]),
+        (np.float64(1.5), np.int64(LARGE), ["1.5", str(LARGE)]),
+        (np.int32(7), np.uint64(2**53), [7.0, 2.0**53]),
+        (np.int64(7), np.float32(1.5), [7.0, 1.5]),
+    ],
+)
+def test_numbers_of_two_types_are_joined_to_the_last_digit(tmp_path, one, two, wanted):
+    for source, value in (("one", one), ("two", two)):
+        spec = SurveySpec(name="t", source=source, stamp_size=8, state="linear")
+        writer = SurveyWriter(tmp_path / "s", spec, recipe={}, append=source == "two")
+        columns = {"galaxy_id": [source], "specobjid": np.array([value])}
+        writer.append(block(0)[0][:1], columns, cursor=1)
+        survey = writer.finish({})
+    assert survey.column("specobjid").tolist() == wanted
+
+
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
