@@ -185,8 +185,14 @@ def _angles(table: pa.Table, columns: ColumnMap, role: str) -> NDArray[np.float6
     factor = columns.factors.get(role, 1.0)  # 1 for sexagesimal ones
     if pa.types.is_string(values.type):
         texts = values.to_pylist()
-        return factor * np.array([text_angle(value or "", role) for value in texts], np.float64)
-    return floats(values) * factor
+        numbers = np.array([text_angle(value or "", role) for value in texts], np.float64)
+    else:
+        numbers = floats(values)
+        if columns.undefined is not None:
+            numbers[numbers == columns.undefined] = np.nan
+    if role == "pixel_scale":
+        numbers[~(numbers > 0)] = np.nan  # -99 and 0 are no sizes of a pixel
+    return factor * numbers
 
 
 def _positions(
@@ -237,6 +243,7 @@ def catalog_use(
     first, rows, named = "", 0, 0
     emptied = Counter[str]()
     kept: Mapping[str, str] = {}
+    placed = {role: column for role in ("ra", "dec") if (column := getattr(columns, role))}
     for table in blocks(catalog, start=0, size=BATCH_ROWS):
         every = survey_columns(table, columns, list(range(table.num_rows)), further)
         scales = _angles(table, columns, "pixel_scale")
@@ -244,7 +251,7 @@ def catalog_use(
             extent.add(scales if role == "pixel_scale" else np.asarray(every[role]))
         first = first or next((one for one in every["galaxy_id"].to_pylist() if one), "")
         kept = further.kept(table.column_names, columns)
-        for name, column in kept.items():
+        for name, column in {**kept, **placed}.items():
             unknown = further.unknown(name, table[column])
             emptied[column] += 0 if unknown is None else pc.sum(unknown).as_py() or 0
         named += sum(map(bool, _ids(table, columns, columns.same_as)))

@@ -108,7 +108,8 @@ class ColumnMap:
 
     factors: what a role's numbers are multiplied by for degrees (arcsec for the pixel scale).
     whole: columns of ids that are whole numbers written as floats. flags: what stands in place of
-    a stage T and is none, and how often.
+    a stage T and is none, and how often. undefined: the number that stands for "unknown" in
+    columns of numbers, in the column's own unit.
     """
 
     galaxy_id: str
@@ -122,6 +123,7 @@ class ColumnMap:
     factors: Mapping[str, float] = field(default_factory=dict)
     whole: frozenset[str] = frozenset()
     flags: Mapping[str, int] = field(default_factory=dict)
+    undefined: float | None = None
 
     @property
     def renamed(self) -> dict[str, str]:

@@ -171,7 +171,7 @@ def settled_columns(
     columns = map_columns(column_names(table), given, name)
     columns = settle_columns(table, columns, given, name, needs_positions=needs_positions)
     options.further.settle(table, columns, name)
-    return columns
+    return replace(columns, undefined=options.further.undefined)
 
 
 def open_with_catalog(

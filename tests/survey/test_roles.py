@@ -9,6 +9,7 @@ from astropy.table import MaskedColumn, Table
 from PIL import Image as Pictures
 
 from galaxy_explorer.errors import BadCatalog, SurveyError
+from galaxy_explorer.survey.columns import FurtherColumns
 from galaxy_explorer.survey.ingest import ingest_survey
 from galaxy_explorer.survey.stamps import IngestOptions
 
@@ -324,3 +325,28 @@ def test_pixel_scales_in_degrees_are_not_taken_for_arcsec(pictures):
         ingest(pictures, tiny, columns={"pixel_scale": "pixscale"})
     said = ingest(pictures, tiny.replace("pixscale", "pixscale_deg")).survey
     np.testing.assert_allclose(said.column("stamp_pixel_scale_arcsec"), [0.2628])
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_a_pixel_scale_that_is_not_above_zero_is_unknown(pictures, text):
+    scales = np.array([0.4, -99.0, 0.0, np.nan])
+    report = ingest(
+        pictures, Table({"id": NAMES, "pixscale": scales.astype(str if text else float)})
+    )
+    scales = report.survey.column("stamp_pixel_scale_arcsec")
+    np.testing.assert_allclose(scales, [0.4, np.nan, np.nan, np.nan])
+    taken = report.survey.column("taken").tolist()
+    assert ["scale by the catalogue" in one for one in taken] == [True, False, False, False]
+    assert "0.4 arcsec/px; 3 rows without" in "\n".join(report.inventory.lines())
+
+
+def test_what_is_undefined_is_no_position_and_no_pixel_scale(pictures):
+    values = {"ra": [1.0, 2.0, 3.0], "dec": [1.0, 0.5, 2.0], "pixscale": [0.4, 2.0, 0.5]}
+    table = Table({"id": NAMES[:3], **values})
+    report = ingest(pictures, table, further=FurtherColumns(undefined=2))
+    for name in ("ra", "dec"):
+        np.testing.assert_allclose(report.survey.column(name), [1, np.nan, np.nan])
+    scales = report.survey.column("stamp_pixel_scale_arcsec")
+    np.testing.assert_allclose(scales, [0.4, np.nan, 0.5])
+    said = "\n".join(report.inventory.lines())
+    assert "2 taken as unknown: pixscale (1), ra (1), dec (1)" in said
