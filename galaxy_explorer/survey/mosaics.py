@@ -32,7 +32,13 @@ from galaxy_explorer.survey.fits_images import (
 from galaxy_explorer.survey.images import Image, band_names, band_of, image_of, turn_of, unit_of
 from galaxy_explorer.survey.limits import MAX_PIXELS, MAX_PLANES
 from galaxy_explorer.survey.readers import BlockReader, FileState, Wanted, file_state
-from galaxy_explorer.survey.scales import UNUSABLE_WCS, PixelScale, sky_wcs, stated_scale
+from galaxy_explorer.survey.scales import (
+    UNUSABLE_WCS,
+    PixelScale,
+    same_scale,
+    sky_wcs,
+    stated_scale,
+)
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts")
 MOSAIC_SUFFIXES = tuple(
@@ -133,6 +139,8 @@ class MosaicSource:
     """A FITS mosaic with WCS, cut at the catalogue's RA and Dec without being loaded.
 
     A file of several chips is cut where one of them holds the galaxy.
+
+    Raises SurveyError for chips whose pixel scales differ, BadImage where none is on the sky.
     """
 
     def __init__(
@@ -152,6 +160,12 @@ class MosaicSource:
         chips = _opened_mosaic(file, str(path), hdu)
         first = chips[0]
         self.pixel_scale = first.scale.arcsec
+        for chip in chips:
+            if not same_scale(chip.scale.arcsec, self.pixel_scale):
+                scales = " and ".join(
+                    f"{one.scale.arcsec:.4g} ({one.words})" for one in (first, chip)
+                )
+                raise SurveyError(f"{path}: chips of {scales} arcsec/px; choose one by --hdu")
         self.side = max(1, round(side_arcsec / self.pixel_scale)) if side_arcsec else side_px
         if self.side**2 > MAX_PIXELS:
             raise SurveyError(f"{path}: stamps of {self.side} px a side; at most {MAX_PIXELS} px")

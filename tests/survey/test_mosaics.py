@@ -156,6 +156,19 @@ def test_chips_are_cut_where_they_are_and_two_on_one_place_refused(tmp_path: Pat
     assert np.abs(centre(one.fetch(row_at(fits.Header(PLACE), *GALAXY)).data[0])).max() <= 0.55
 
 
+def test_chips_of_two_pixel_scales_are_refused(tmp_path: Path) -> None:
+    twice = {"CRVAL1": 10.2, "CD1_1": -2 * STEP, "CD2_2": 2 * STEP}
+    places = (PLACE, {**PLACE, **twice})
+    chips = [fits.ImageHDU(sky(GALAXY), fits.Header(place), name="SCI") for place in places]
+    fits.HDUList([fits.PrimaryHDU(), *chips]).writeto(tmp_path / "m.fits")
+    with pytest.raises(SurveyError, match=r"0\.3 \(HDU 1 SCI\) and 0\.6 .*choose one by --hdu"):
+        MosaicSource(tmp_path / "m.fits", side_arcsec=None, side_px=32)
+    source = MosaicSource(tmp_path / "m.fits", side_arcsec=19.2, side_px=64, hdu=2)
+    image = source.fetch(row_at(fits.Header({**PLACE, **twice}), *GALAXY))
+    assert image.pixel_scale_arcsec == pytest.approx(0.6)
+    assert image.data.shape == (1, 32, 32)
+
+
 def test_a_position_that_is_not_there_is_refused_with_the_reason(tmp_path: Path) -> None:
     fits.HDUList(kinds()["distorted"]).writeto(tmp_path / "m.fits")
     source = MosaicSource(tmp_path / "m.fits", side_arcsec=None, side_px=32)
