@@ -368,6 +368,20 @@ def _values(catalog: StagedTable, column: str) -> Iterator[tuple[int, pa.Chunked
         start += batch.num_rows
 
 
+def lost_digits(values: NDArray[Any]) -> str:
+    """One of the ids that are floats and no whole number that their type holds to the last digit.
+
+    That is below 2^53, for single precision 2^24. Empty where there is none.
+    """
+    if values.dtype.kind != "f":
+        return ""
+    exact = min(MOST_EXACT, 2 ** (np.finfo(values.dtype).nmant + 1))
+    # As double precision, for the bound itself is beyond what half precision holds.
+    numbers = values.astype(np.float64)
+    bad = numbers[~((numbers == np.floor(numbers)) & (np.abs(numbers) < exact))]
+    return f"{bad[0]:.17g}" if bad.size else ""
+
+
 def _settle_ids(catalog: StagedTable, column: str, name: str) -> bool:
     if column in catalog.left_out:
         raise BadCatalog(
@@ -378,9 +392,8 @@ def _settle_ids(catalog: StagedTable, column: str, name: str) -> bool:
         if pa.types.is_floating(values.type):
             numbers = values.drop_null().to_numpy()
             numbers = numbers[~np.isnan(numbers)]
-            bad = numbers[(numbers != np.floor(numbers)) | (np.abs(numbers) >= MOST_EXACT)]
-            if bad.size:
-                raise BadCatalog(float_ids(column, name, f"{bad[0]:.17g}"))
+            if lost := lost_digits(numbers):
+                raise BadCatalog(float_ids(column, name, lost))
             whole = True
         elif pa.types.is_string(values.type):
             these = [text for text in values.drop_null().to_pylist() if text]

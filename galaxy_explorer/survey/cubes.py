@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
+from galaxy_explorer.survey.columns import lost_digits
 from galaxy_explorer.survey.images import Image, image_of
 from galaxy_explorer.survey.limits import (
     MAX_FILE_BYTES,
@@ -36,7 +37,7 @@ from galaxy_explorer.survey.names import name_hash, place_of
 from galaxy_explorer.survey.readers import FileState, Reader, Wanted, file_state
 from galaxy_explorer.survey.shards import EIGHT_BITS
 from galaxy_explorer.utils.files import raise_if_full
-from galaxy_explorer.utils.tables import MOST_EXACT, check_id_texts, float_ids
+from galaxy_explorer.utils.tables import check_id_texts, float_ids
 
 CUBE_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".hdf")
 COPY_BYTES = 1 << 20
@@ -484,14 +485,6 @@ def _may_be_ids(values: NDArray[Any]) -> bool:
     if values.dtype.kind not in "OSUiu" or len(np.unique(values)) < len(values):
         return False
     return values.dtype.kind in "OSU" or int(values.max()) >= max(len(values), LEAST_ID) + 1
-
-
-def lost_digits(values: NDArray[Any]) -> str:
-    """One of the ids that are floats and no whole number under 2^53; empty where there is none."""
-    if values.dtype.kind != "f":
-        return ""
-    bad = values[~((values == np.floor(values)) & (np.abs(values) < MOST_EXACT))]
-    return f"{bad[0]:.17g}" if bad.size else ""
 
 
 def id_texts(values: NDArray[Any]) -> list[str]:

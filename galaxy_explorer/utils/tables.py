@@ -541,9 +541,9 @@ def check_id_texts(texts: Collection[str], column: str, name: str) -> bool:
 def float_ids(column: str, name: str, example: str) -> str:
     """The refusal of ids that have lost their last digits, and its cure."""
     return (
-        f"{name}: the id column {column!r} holds float (double precision) numbers such as "
-        f"{example}, exact to 2^53 only: ids may have lost digits; write the column as integers or "
-        "text"
+        f"{name}: the id column {column!r} holds floating-point numbers such as {example}, exact "
+        "to 2^53 only (2^24 in single precision): ids may have lost digits; write the column as "
+        "integers or text"
     )
 
 

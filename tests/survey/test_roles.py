@@ -175,6 +175,21 @@ def test_ids_of_numbers(pictures):
         ingest(pictures, Table({"id": [1.5, 2.0, 3.0, 4.0]}))
 
 
+@pytest.mark.parametrize(("kind", "bits"), [(np.float32, 24), (np.float64, 53)])
+def test_ids_are_exact_to_what_their_type_holds(pictures, tmp_path, kind, bits):
+    renamed(pictures, [str(2**bits - 1 - i) for i in range(4)])
+    for source in (pictures, tmp_path / "c.npz"):
+        for beyond in (0, 1):
+            ids = (2**bits - 1 + beyond - np.arange(4)).astype(kind)
+            np.savez(tmp_path / "c.npz", images=FLUX, id=ids)
+            table = Table({"id": ids if source == pictures else ids.astype(np.int64)})
+            if beyond:
+                with pytest.raises((BadCatalog, SurveyError), match=f"such as {2**bits}, exact"):
+                    ingest(source, table)
+            else:
+                assert len(ingest(source, table).survey) == 4
+
+
 def test_whole_floats_are_integers(pictures):
     renamed(pictures, ["7", "8", "9", "10"])
     for table in (Table({"id": [7.0, 8.0, np.nan, 10.0]}), "id,x\n7.0,1\n8.0,1\n,1\n10.0,1\n"):
