@@ -12,10 +12,10 @@ from galaxy_explorer.bundle import Bundle
 from galaxy_explorer.classification.records import Classification
 from galaxy_explorer.errors import BadImage, SettingError
 from galaxy_explorer.survey.catalog import CatalogRow
-from galaxy_explorer.survey.images import AS_STORED, Image, read_image, same_band
+from galaxy_explorer.survey.images import Image, read_image, same_band
 from galaxy_explorer.survey.photometry import bands_of
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch, Frame
-from galaxy_explorer.survey.scales import same_scale
+from galaxy_explorer.survey.scales import AS_STORED, same_scale
 from galaxy_explorer.survey.stamps import IngestOptions, make_stamp
 
 

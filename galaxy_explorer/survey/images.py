@@ -6,8 +6,6 @@ All are read as guardedly; refusals are BadImage and nothing else.
 from __future__ import annotations
 
 import io
-import itertools
-import math
 import re
 import struct
 import warnings
@@ -15,7 +13,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +28,7 @@ from galaxy_explorer.survey.limits import (
     MAX_SIDE_PX,
 )
 from galaxy_explorer.survey.photometry import fill_holes, gaps, sky_level
-from galaxy_explorer.survey.scales import stated_scale
+from galaxy_explorer.survey.scales import AS_STORED, FITS_ROWS_UP, Turn, stated_scale, turn_of
 
 SUFFIXES = (".fits", ".fit", ".fts", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 COMPRESSED = (".gz", ".bz2", ".fz")
@@ -78,27 +76,6 @@ WAVELENGTHS = {
 }  # fmt: skip
 SPACE_FILTER = re.compile(r"f(\d{3,4})(w|m|n|lp|x|w2)")
 JWST_FILTERS = frozenset((250, 277, 300, 322, 335, 356, 360, 430, 444, 460, 466, 480, 560, 770))
-
-
-class Turn(NamedTuple):
-    """How stored rows become a picture with the sky as people draw it, row 0 on top.
-
-    Rows and columns are exchanged first, then rows or columns are reversed. north: by a WCS.
-    """
-
-    exchange: bool = False
-    rows: bool = False
-    columns: bool = False
-    north: bool = False
-
-    def apply(self, planes: NDArray[Any]) -> NDArray[Any]:
-        """Planes (..., H, W), turned; a view."""
-        turned = planes.swapaxes(-1, -2) if self.exchange else planes
-        return turned[..., :: -1 if self.rows else 1, :: -1 if self.columns else 1]
-
-
-AS_STORED = Turn()
-FITS_ROWS_UP = Turn(rows=True)
 
 
 @dataclass(frozen=True)
@@ -549,32 +526,3 @@ def _plane_of(image: Image, band: str) -> int | None:
         known = image.band is not None and wavelength(image.band) is not None
         return 0 if band == "g" or not known or same_band(image.band or "", band) else None
     return PICTURE_BANDS.index(band) if count == 3 and band in PICTURE_BANDS else None
-
-
-def turn_of(header: Mapping[str, Any]) -> Turn:
-    """How FITS rows are drawn: north up and east left by flips and quarter turns, else upwards."""
-    from astropy.io import fits
-    from astropy.wcs import WCS
-
-    linear = re.compile(r"C(TYPE|RPIX|RVAL|DELT|ROTA|UNIT)[12]|(CD|PC)[12]_[12]")
-    cards = [(key, header[key]) for key in set(header) if key and linear.fullmatch(key)]
-    plain = fits.Header(cards)
-    kinds = [str(plain.get(axis, ""))[:8].upper() for axis in ("CTYPE1", "CTYPE2")]
-    if sorted(kind[:2] for kind in kinds) != ["DE", "RA"]:
-        return FITS_ROWS_UP
-    plain["CTYPE1"], plain["CTYPE2"] = kinds
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            east, north = WCS(plain).pixel_scale_matrix[:: 1 if kinds[0][:2] == "RA" else -1]
-    except Exception:  # noqa: BLE001 - whatever wcslib refuses says nothing of north
-        return FITS_ROWS_UP
-    best, most = FITS_ROWS_UP, -math.inf
-    for exchange, rows, columns in itertools.product((False, True), (True, False), (False, True)):
-        x, y = (1, 0) if exchange else (0, 1)
-        right, up = (-1 if columns else 1), (1 if rows else -1)
-        left_east = -right * east[x] / math.hypot(*east)
-        upright = left_east + up * north[y] / math.hypot(*north)
-        if upright > most + 1e-9:
-            best, most = Turn(exchange, rows, columns, north=True), upright
-    return best

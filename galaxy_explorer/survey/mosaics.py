@@ -29,7 +29,7 @@ from galaxy_explorer.survey.fits_images import (
     hdu_spans,
     physical,
 )
-from galaxy_explorer.survey.images import Image, band_names, band_of, image_of, turn_of, unit_of
+from galaxy_explorer.survey.images import Image, band_names, band_of, image_of, unit_of
 from galaxy_explorer.survey.limits import MAX_PIXELS, MAX_PLANES
 from galaxy_explorer.survey.readers import BlockReader, FileState, Wanted, file_state
 from galaxy_explorer.survey.scales import (
@@ -38,6 +38,7 @@ from galaxy_explorer.survey.scales import (
     same_scale,
     sky_wcs,
     stated_scale,
+    turn_of,
 )
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts")

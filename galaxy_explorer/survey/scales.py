@@ -1,4 +1,4 @@
-"""Pixel scales, sky coordinates and PSFs, as files state them in all their ways.
+"""Pixel scales, sky coordinates, orientation and PSFs, as files state them in all their ways.
 
 astropy reads CD, PC and CDELT, CROTA2, CUNIT and SIP; before it sees a header, what could keep it
 busy or fill the memory is left out. A PSF of the user's own is freed of its pedestal, centred, and
@@ -7,13 +7,14 @@ put on an image's pixels.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,7 @@ WCS_CARD = re.compile(
     r"PV[1-6]_[0-9]{1,2}|WCSAXES|NAXIS|LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|"
     r"[AB]_ORDER|[AB]_[0-9]_[0-9]"
 )
+LINEAR_CARD = re.compile(r"C(TYPE|RPIX|RVAL|DELT|ROTA|UNIT)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]")
 OLDER_CARD = re.compile(r"PC\d.*|CROTA\d|CDELT\d")
 """What FITS forbids beside a CD matrix, and what other programs then pass over."""
 KINDS = ("CTYPE1", "CTYPE2")
@@ -258,6 +260,60 @@ def sky_wcs(header: fits.Header, file: fits.HDUList | None = None) -> WCS:
     if wcs.naxis != 2:
         raise ValueError("no celestial axes")
     return wcs
+
+
+class Turn(NamedTuple):
+    """How stored rows become a picture with the sky as people draw it, row 0 on top.
+
+    Rows and columns are exchanged first, then rows or columns are reversed. north: by a WCS.
+    """
+
+    exchange: bool = False
+    rows: bool = False
+    columns: bool = False
+    north: bool = False
+
+    def apply(self, planes: NDArray[Any]) -> NDArray[Any]:
+        """Planes (..., H, W), turned; a view."""
+        turned = planes.swapaxes(-1, -2) if self.exchange else planes
+        return turned[..., :: -1 if self.rows else 1, :: -1 if self.columns else 1]
+
+
+AS_STORED = Turn()
+FITS_ROWS_UP = Turn(rows=True)
+
+
+def turn_of(header: Mapping[str, Any]) -> Turn:
+    """How FITS rows are drawn: north up and east left by flips and quarter turns, else upwards.
+
+    Of two matrices the one that states the pixel scale.
+    """
+    from astropy.io import fits
+    from astropy.wcs import WCS
+
+    names = {key for key in header if key and LINEAR_CARD.fullmatch(key)}
+    if any(key.startswith("CD") and key[2].isdecimal() for key in names):
+        names = {key for key in names if not OLDER_CARD.fullmatch(key)}
+    plain = fits.Header([(key, header[key]) for key in names])
+    kinds = [str(plain.get(axis, ""))[:8].upper() for axis in ("CTYPE1", "CTYPE2")]
+    if sorted(kind[:2] for kind in kinds) != ["DE", "RA"]:
+        return FITS_ROWS_UP
+    plain["CTYPE1"], plain["CTYPE2"] = kinds
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            east, north = WCS(plain).pixel_scale_matrix[:: 1 if kinds[0][:2] == "RA" else -1]
+    except Exception:  # noqa: BLE001 - whatever wcslib refuses says nothing of north
+        return FITS_ROWS_UP
+    best, most = FITS_ROWS_UP, -math.inf
+    for exchange, rows, columns in itertools.product((False, True), (True, False), (False, True)):
+        x, y = (1, 0) if exchange else (0, 1)
+        right, up = (-1 if columns else 1), (1 if rows else -1)
+        left_east = -right * east[x] / math.hypot(*east)
+        upright = left_east + up * north[y] / math.hypot(*north)
+        if upright > most + 1e-9:
+            best, most = Turn(exchange, rows, columns, north=True), upright
+    return best
 
 
 def cut_header(wcs: WCS, left: float, top: float, step: float, size: int) -> fits.Header:

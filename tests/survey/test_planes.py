@@ -277,6 +277,21 @@ def test_north_is_up_and_east_left(matrix):
     np.testing.assert_array_equal(image.turned().data[0], TURNED[matrix](PLANE))
 
 
+@pytest.mark.parametrize("older", [True, False])
+def test_north_follows_the_matrix_that_the_scale_follows(older):
+    header = wcs_header(1, 0, 0, -1)
+    if older:
+        for key in [key for key in header if key.startswith("CD")]:
+            del header[key]
+        header.update({"PC001001": 1.0, "PC002002": -1.0, "CDELT1": 1e-4, "CDELT2": 1e-4})
+    else:
+        header.update({"PC1_1": -1.0, "PC2_2": 1.0, "CDELT1": 1.0, "CDELT2": 1.0})
+    image = read_image(as_fits(fits.PrimaryHDU(PLANE, header)))
+    assert image.orientation == "north up by its WCS"
+    np.testing.assert_array_equal(image.turned().data[0], TURNED[1, 0, 0, -1](PLANE))
+    assert image.pixel_scale_arcsec == pytest.approx(0.36)
+
+
 def test_north_is_up_where_the_declination_is_the_first_axis():
     header = wcs_header(0, 1, -1, 0)  # Dec along columns, RA against rows
     header.update({"CTYPE1": "DEC--TAN", "CTYPE2": "RA---TAN", "CRVAL1": 5.0, "CRVAL2": 10.0})
