@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from galaxy_explorer import load_bundle
-from galaxy_explorer.bundle.writer import add_prior_files
+from galaxy_explorer.bundle.card import model_card
+from galaxy_explorer.bundle.emulation import EMULATION, EmulatorEvaluation, PriorEvaluation
+from galaxy_explorer.bundle.writer import add_files, add_prior_files
 from galaxy_explorer.cli import app
 from galaxy_explorer.emulation.emulator import Emulator, Request
 from galaxy_explorer.errors import BundleError, SurveyError, TrainingError
@@ -67,6 +69,26 @@ def test_a_prior_that_does_not_fit_leaves_the_bundle_as_it_was(tmp_path) -> None
     with pytest.raises(BundleError, match="are not the codes of"):
         add_prior_files(path, PRIOR, entry, b"", lambda _: "")
     assert load_bundle(path).hash == bundle.hash
+
+
+def test_what_was_measured_of_a_prior_goes_with_it(tmp_path) -> None:
+    path = write_small_bundle(tmp_path / "b")
+    nothing = {"settings": {}, "figures": (), "trends": (), "histograms": (), "curve": ()}
+    nothing |= {"guidance": 1.0, "guidance_rule": "", "model": PRIOR}
+    other = PriorEvaluation(**nothing, kind="rectified")
+    measured = EmulatorEvaluation(**nothing, kind="pixelcnn", others=(other,))
+    add_files(path, {EMULATION: measured.to_bytes()}, model_card)
+    assert measured.without("another", "pixelcnn") == measured
+    assert measured.without(PRIOR, "pixelcnn") is None
+    left = measured.without(PRIOR, "rectified")
+    assert left.others == ()
+    bundle = load_bundle(path)
+    entry = json.loads((path / "manifest.json").read_text())["priors"][f"{PRIOR}/pixelcnn"]
+    weights = (path / bundle.prior(PRIOR).file).read_bytes()
+    add_prior_files(path, PRIOR, entry, weights, model_card, emulation=left)
+    assert load_bundle(path).emulation == left
+    add_prior_files(path, PRIOR, entry, weights, model_card)
+    assert load_bundle(path).emulation is None
 
 
 @pytest.mark.slow

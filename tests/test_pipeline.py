@@ -10,6 +10,7 @@ from msgspec import structs
 
 from galaxy_explorer import load_bundle
 from galaxy_explorer.errors import TrainingError
+from galaxy_explorer.evaluation.context import find_models
 from galaxy_explorer.evaluation.trainings import further_trainings
 from galaxy_explorer.pipeline.autoencoders import Autoencoders, find_replicas
 from galaxy_explorer.pipeline.clusters import VIEWS, alignment, kept_together
@@ -112,6 +113,20 @@ def test_an_evaluation_tells_of_trainings_that_the_bundle_does_not_know(bundle, 
     earlier = structs.replace(known[1], curve=known[1].curve[:3])
     other = replace(bundle, manifest=structs.replace(bundle.manifest, extra_trainings=(earlier,)))
     assert further_trainings(other, replicas)[1] == known[1]
+
+
+@pytest.mark.slow
+def test_what_ships_is_one_training_and_measured_whole_whatever_its_seed(bundle, trained):
+    replicas = find_replicas(trained.work, trained.survey)
+    usual = find_models(bundle, replicas, None)
+    fifth = replace(bundle, manifest=structs.replace(bundle.manifest, seed=5))
+    others = [replace(one, seed=one.seed + 5) if one.seed else one for one in replicas]
+    found = find_models(fifth, others, None)
+    assert [(one.name, one.seed - 5, one.shipped) for one in found] == [
+        (one.name, one.seed, one.shipped) for one in usual
+    ]
+    assert [one.fully_evaluated for one in found] == [one.fully_evaluated for one in usual]
+    assert {one.seed for one in find_models(fifth, others, 1)} == {5}
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from galaxy_explorer.bundle.json_values import FieldError, Many, Text, build, one_of
 from galaxy_explorer.errors import BundleError
@@ -204,6 +205,16 @@ class EmulatorEvaluation(PriorEvaluation, frozen=True, forbid_unknown_fields=Tru
     """What was measured of the prior that draws where none is named; others: of the other ones."""
 
     others: Many[PriorEvaluation] = ()
+
+    def without(self, model: str, kind: str) -> EmulatorEvaluation | None:
+        """What still holds where that prior has become another: nothing if it draws first."""
+
+        def is_meant(one: PriorEvaluation) -> bool:
+            return one.model == model and one.kind in {"", kind}
+
+        if is_meant(self):
+            return None
+        return replace(self, others=tuple(one for one in self.others if not is_meant(one)))
 
     def to_bytes(self) -> bytes:
         """The file; NaN is refused."""

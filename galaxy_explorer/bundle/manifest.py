@@ -296,6 +296,11 @@ class Manifest(Struct, frozen=True, kw_only=True):
         return frozenset(name for name in (*encoded, *values) if name is not None)
 
     @property
+    def has_other_galaxies(self) -> bool:
+        """Whether its galaxies are of a survey that the networks are not from."""
+        return self.excerpt is not None and bool(self.excerpt.survey)
+
+    @property
     def seed(self) -> int:
         """The seed of the models that ship."""
         return int(self.recipe.get("seed", 0))

@@ -25,6 +25,7 @@ from safetensors.numpy import save as safetensors_bytes
 
 from galaxy_explorer.bundle.catalogue import Catalogue
 from galaxy_explorer.bundle.clusterings import FEATURES, SPARSITY, packed
+from galaxy_explorer.bundle.emulation import CONTACT_SHEET, EMULATION, EmulatorEvaluation
 from galaxy_explorer.bundle.files import (
     CARD,
     CATALOG,
@@ -137,13 +138,19 @@ def add_files(
 
 
 def add_prior_files(
-    path: str | Path, model: str, entry: Mapping[str, Any], weights: bytes, card: Card
+    path: str | Path,
+    model: str,
+    entry: Mapping[str, Any],
+    weights: bytes,
+    card: Card,
+    *,
+    emulation: EmulatorEvaluation | None = None,
 ) -> Path:
     """Put a prior into a finished bundle, and the card anew.
 
     It takes the place of a prior of the same model and kind; those of other kinds stay. entry: JSON
-    values. Raises BundleError where the bundle is not intact or the prior does not fit
-    its model.
+    values. emulation: what still holds of what was measured of the bundle's priors. Raises
+    BundleError where the bundle is not intact or the prior does not fit its model.
     """
     target = Path(path)
     values, manifest = _opened(target)
@@ -152,7 +159,12 @@ def add_prior_files(
     if key in priors:
         kept.remove(priors[key]["file"])
     priors[key] = {**entry, "file": file}
-    _rewrite(target, values, kept, {file: weights}, card)
+    files = {file: weights}
+    if emulation is None:
+        kept -= {EMULATION, CONTACT_SHEET}
+    else:
+        files[EMULATION] = emulation.to_bytes()
+    _rewrite(target, values, kept, files, card)
     return target
 
 

@@ -161,6 +161,9 @@ class Emulator:
 
     def values(self, field: Field) -> NDArray[np.float64]:
         """The field of every galaxy of the bundle (N,), NaN where unknown."""
+        needed = {field.column, field.over} - {""}
+        if not needed <= {*self.bundle.column_names}:  # of a survey that was encoded
+            return np.full(len(self.bundle), np.nan)
         return field.values(self.bundle.column)
 
     def _drawing(self) -> PriorSampler:

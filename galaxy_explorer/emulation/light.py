@@ -94,7 +94,8 @@ def units_of(bundle: Bundle) -> Units:
 
 
 def _known(bundle: Bundle, column: str) -> NDArray[np.float64]:
-    if column not in bundle.column_names:
+    # Of a survey that was encoded the catalogue says nothing of the light that the networks draw.
+    if bundle.manifest.has_other_galaxies or column not in bundle.column_names:
         return np.empty(0)
     values = bundle.column(column)
     numbers = values.astype(np.float64) if values.dtype.kind in "iuf" else np.empty(0)
@@ -139,7 +140,8 @@ def implied_scale(
     """
     field = next((f for f in fields if f.name == "size"), None)
     asked = np.unique(np.asarray(condition.get("size", ()), np.float64))
-    framed = bundle.manifest.survey.pixel_scale_arcsec is None
+    manifest = bundle.manifest
+    framed = manifest.survey.pixel_scale_arcsec is None and not manifest.has_other_galaxies
     if field is None or not (framed and asked.size) or SCALE_COLUMN not in bundle.column_names:
         return None
     ratio = bundle.column(SCALE_COLUMN) / field.values(bundle.column)

@@ -233,7 +233,7 @@ class EvaluatedModel:
     @property
     def fully_evaluated(self) -> bool:
         """Whether the whole grid is measured on it."""
-        return self.seed == 0 and self.has_maps and self.num_embeddings in MAIN_CODES
+        return self.shipped and self.has_maps and self.num_embeddings in MAIN_CODES
 
     @cached_property
     def codebook(self) -> np.ndarray:
@@ -251,13 +251,13 @@ def find_models(bundle: Bundle, replicas: list[Replica], seeds: int | None) -> l
 
     seeds: at most that many trainings of each model; None for all there are.
     """
-    found = []
+    found, first = [], bundle.manifest.seed
     for name in bundle.models:
         entry = bundle.models[name]
         metrics = entry.metrics
         evaluated = EvaluatedModel(
             name=name,
-            seed=bundle.manifest.seed,
+            seed=first,
             config=bundle.load_model(name).config,
             codes=bundle.encoded(name),
             errors=bundle.column(f"{name}/error"),
@@ -269,11 +269,12 @@ def find_models(bundle: Bundle, replicas: list[Replica], seeds: int | None) -> l
         found.append(evaluated)
     known = {(evaluated.name, evaluated.seed) for evaluated in found}
     for replica in replicas:
-        if (replica.name, replica.seed) in known or (seeds is not None and replica.seed >= seeds):
+        seed = replica.seed or first  # the bundle's own lie in the work folder itself
+        if (replica.name, seed) in known or (seeds is not None and seed - first >= seeds):
             continue
         evaluated = EvaluatedModel(
             name=replica.name,
-            seed=replica.seed,
+            seed=seed,
             config=replica.config,
             codes=replica.codes,
             errors=replica.errors,

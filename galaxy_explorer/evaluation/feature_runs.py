@@ -69,15 +69,18 @@ class FeatureSet:
 class FeatureRun:
     """The clusterers of one feature set of a model.
 
-    resampled: those whose stability is measured. transformed: whether galaxies transformed are
-    clustered too.
+    resampled: those whose stability is measured.
     """
 
     evaluated: EvaluatedModel
     features: FeatureSet
     clusterers: tuple[str, ...]
     resampled: tuple[str, ...] = ()
-    transformed: bool = False
+
+    @property
+    def transformed(self) -> bool:
+        """Whether galaxies transformed are clustered too."""
+        return self.evaluated.shipped
 
 
 ALL = tuple(CLUSTERERS)
@@ -94,22 +97,18 @@ def plan_runs(evaluated: EvaluatedModel, *, full_grid: bool) -> list[FeatureRun]
     if not evaluated.has_64_features:
         return []
     resampled = tuple(name for name in ALL if full_grid or name not in SLOW)
-    moved = evaluated.seed == 0
     if not evaluated.shipped:
         kinds = ("index", "codes", "rings") if evaluated.has_maps else (LATENTS,)
         return [FeatureRun(evaluated, FeatureSet(kind), FEW) for kind in kinds]
     if not evaluated.fully_evaluated and evaluated.has_maps:
-        cells = [
-            FeatureRun(evaluated, FeatureSet(k), FEW, (), moved)
-            for k in ("index", "codes", "rings")
-        ]
+        cells = [FeatureRun(evaluated, FeatureSet(k), FEW) for k in ("index", "codes", "rings")]
         return [
             *cells,
-            FeatureRun(evaluated, FeatureSet("codes", orbit=True), ALL, resampled, moved),
+            FeatureRun(evaluated, FeatureSet("codes", orbit=True), ALL, resampled),
         ]
     everything = FEATURE_KINDS if evaluated.has_maps else (LATENTS,)
     sets = [FeatureSet(kind, orbit=orbit) for kind in everything for orbit in (False, True)]
-    return [FeatureRun(evaluated, features, ALL, resampled, moved) for features in sets]
+    return [FeatureRun(evaluated, features, ALL, resampled) for features in sets]
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def _renumbered(
 ) -> list[np.ndarray]:
     """Features of the sample where the codes carry other numbers, fitted from the start."""
     features, codebook = [], cell.evaluated.codebook
-    several = cell.evaluated.seed == 0 and cell.features.kind == "index"
+    several = cell.evaluated.shipped and cell.features.kind == "index"
     for seed in range(context.grid.renumberings if several else 1):
         order = np.random.default_rng(seed + 1).permutation(len(codebook))
         maps, renamed = renumber(sample, codebook, order)

@@ -272,7 +272,7 @@ class Evaluator:
             split="train",
             note="a continuum" if found.verdict == "continuum" else found.verdict,
         )
-        self.rows.append((row, 0))
+        self.rows.append((row, shipped.evaluated.seed))
 
     def _costs(self, seconds: float) -> tuple[Cost, ...]:
         """By group of stages, and all together; resumed stages count what they took then."""

@@ -339,7 +339,8 @@ def kept_together(stages: Autoencoders, products: Products) -> dict[str, Any]:
                     continue
                 one = mixture.responsibilities(features[rows]).argmax(1)
                 two = mixture.responsibilities(fitted.apply(again)).argmax(1)
-                same = (one == two).astype(float)
+                _, galaxy = np.unique(rows, return_inverse=True)  # looked at several times
+                same = np.bincount(galaxy, one == two) / np.bincount(galaxy)
                 share = bootstrap(lambda drawn, same=same: float(same[drawn].mean()), len(same))
                 found[when] = {
                     "moved": moved_share(fitted, vectors, vectors[rows] - again),

@@ -318,7 +318,8 @@ def add_prior(
     Returns the model's name; by default it is the one that `galaxy-explorer train` gives a prior,
     for a kind that is named the one whose pictures are shown. Priors of other models and of
     other kinds stay. steps: in place of the recipe's. go_on: from the weights of the bundle's own
-    prior of that kind. The training lies in BUNDLE.work. Raises SurveyError where the survey is not
+    prior of that kind. What `evaluate --emulator` measured of a prior goes with it. The training
+    lies in BUNDLE.work. Raises SurveyError where the survey is not
     the bundle's, TrainingError for an unknown model, kind or recipe, and where they do not fit.
     """
     if kind is not None and kind not in PRIORS:
@@ -358,9 +359,21 @@ def add_prior(
         load_earlier = partial(bundle.load_prior, name, prior.name)
         earlier = EarlierTraining(entry, stored, load_earlier)
     made = train_prior(coded, recipe, kind=prior.name, steps=steps, earlier=earlier)
-    card = card_of(load_bundle(bundle_path))
-    add_prior_files(bundle_path, name, made.entry, made.weights.read_bytes(), card)
+    _put(made, load_bundle(bundle_path), name, prior.name)
     return name
+
+
+def _put(made: PriorProducts, bundle: Bundle, model: str, kind: str) -> None:
+    """Put a prior into a bundle, and out of it what was measured of the one in its place."""
+    key, emulation = f"{model}/{kind}", bundle.emulation
+    if key in bundle.priors:
+        stored = bundle.manifest.files[bundle.priors[key].file].sha256
+        if stored == sha256_of(made.weights):
+            return
+        emulation = None if emulation is None else emulation.without(model, kind)
+    card = card_of(replace(bundle, emulation=emulation))
+    weights = made.weights.read_bytes()
+    add_prior_files(bundle.path, model, made.entry, weights, card, emulation=emulation)
 
 
 def coded_bundle(bundle: Bundle, survey: Survey, model: str) -> CodedSurvey:

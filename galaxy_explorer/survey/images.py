@@ -75,7 +75,22 @@ WAVELENGTHS = {
     "w1": 3350, "w2": 4600, "ch1": 3550, "ch2": 4490,
 }  # fmt: skip
 SPACE_FILTER = re.compile(r"f(\d{3,4})(w|m|n|lp|x|w2)")
-JWST_FILTERS = frozenset((250, 277, 300, 322, 335, 356, 360, 430, 444, 460, 466, 480, 560, 770))
+HST_INFRARED = frozenset((
+    "f090m", "f095n", "f097n", "f098m", "f105w", "f108n", "f110m", "f110w", "f113n", "f125w",
+    "f126n", "f127m", "f128n", "f130n", "f132n", "f139m", "f140w", "f145m", "f150w", "f153m",
+    "f160w", "f164n", "f165m", "f166n", "f167n", "f168n", "f170m", "f171m", "f175w", "f180m",
+    "f187n", "f187w", "f190n", "f196n", "f200n", "f204m", "f205w", "f207m", "f212n", "f215n",
+    "f216n", "f222m", "f237m", "f240m",
+))  # fmt: skip
+JWST_FILTERS = frozenset((
+    "f070w", "f090w", "f115w", "f140m", "f150w", "f150w2", "f158m", "f162m", "f164n", "f182m",
+    "f187n", "f200w", "f210m", "f212n", "f250m", "f277w", "f300m", "f322w2", "f323n", "f335m",
+    "f356w", "f360m", "f380m", "f405n", "f410m", "f430m", "f444w", "f460m", "f466n", "f470n",
+    "f480m", "f560w", "f770w", "f1000w", "f1130w", "f1280w", "f1500w", "f1800w", "f2100w",
+    "f2550w",
+))  # fmt: skip
+"""Named by tens of nm, as all of JWST's are; HST's others are by nm."""
+ON_BOTH = "f410m"  # 410 nm on HST, 4100 nm on JWST
 
 
 @dataclass(frozen=True)
@@ -396,24 +411,29 @@ def band_names(header: Mapping[str, Any], planes: int) -> tuple[str, ...]:
 
     Also from cards of another name, numbered from 0 or 1, whose values all are known bands.
     """
+
+    def are_known(names: Sequence[str]) -> bool:
+        waves = {wavelength(name, str(header.get("TELESCOP", ""))) for name in names}
+        return len(waves - {None}) == planes
+
     if planes < 2:
         return ()
     for keyword in ("BANDS", "FILTERS", "FILTER", "BAND"):
         text = header.get(keyword)
         if isinstance(text, str):
             bare = text.strip(BAND_PUNCTUATION)
-            parts = [
-                tuple(p.strip(BAND_PUNCTUATION) for p in re.split(cut, bare)) for cut in BAND_CUTS
-            ]
-            for names in (*parts, tuple(bare)):
-                if len(names) == planes == len(set(names)) and all(names):
+            cuts = (*(re.split(cut, bare) for cut in BAND_CUTS), bare)
+            for number, cut in enumerate(cuts):
+                names = tuple(part.strip(BAND_PUNCTUATION) for part in cut)
+                # At blanks and between letters the name of one filter falls apart, too: "SDSS r".
+                fitting = all(names) if number == 0 else are_known(names)
+                if len(names) == planes == len(set(names)) and fitting:
                     return tuple(name[:16] for name in names)
     families = _numbered_texts(header, planes)
     for keyword in ("BAND", "FILTER", "FILT"):
         if keyword in families and all(families[keyword]):
             return families[keyword]
-    known = (n for n in families.values() if len({wavelength(x) for x in n} - {None}) == planes)
-    return next(known, ())
+    return next(filter(are_known, families.values()), ())
 
 
 def _numbered_texts(header: Mapping[str, Any], count: int) -> dict[str, tuple[str, ...]]:
@@ -455,15 +475,22 @@ def band_of(header: Mapping[str, Any]) -> str | None:
 
 
 def wavelength(name: str, telescope: str = "") -> float | None:
-    """Wavelength of a band in nm, by its name; None for one that is not known."""
+    """Wavelength of a band in nm, by its name; None for one that is not known.
+
+    telescope: as a header states it; where that is silent, a filter that two may mean is not known.
+    """
     words = re.split(r"[^a-z0-9]+", name.lower())
     for word in words:
         if word in WAVELENGTHS:
             return float(WAVELENGTHS[word])
         if match := SPACE_FILTER.fullmatch(word):
-            number = int(match[1])
-            tens = number < 210 or number >= 1000 or number in JWST_FILTERS
-            return 10.0 * number if tens or "jwst" in telescope.lower() else float(number)
+            number, stated = float(match[1]), telescope.lower()
+            if "jwst" in stated:
+                return 10.0 * number
+            if word in HST_INFRARED or ("hst" not in stated and word in JWST_FILTERS):
+                return None if word == ON_BOTH else 10.0 * number
+            # Of no telescope's list: in the ultraviolet of HST, or in the infrared of another.
+            return number if "hst" in stated or number >= 210 else None
     return None
 
 
@@ -497,13 +524,7 @@ def choose_planes(image: Image, band: str, cure: str = "--band") -> list[int]:
     if count == 1 and image.band and band != "rgb":
         several = f"it is of the band {image.band}; leave {cure} out to take it all the same"
     if band == "rgb":
-        if count != 3:
-            raise BadImage("picture", f"{several}, or three of them with commas")
-        telescope = str(header.get("TELESCOP", ""))
-        waves = [wavelength(name, telescope) for name in image.bands]
-        if waves and None not in waves:
-            return sorted(range(3), key=lambda plane: -(waves[plane] or 0.0))
-        return [0, 1, 2]
+        return _red_to_blue(image, several)
     planes = []
     for part in band.split(","):
         plane = _plane_of(image, part.strip())
@@ -511,6 +532,21 @@ def choose_planes(image: Image, band: str, cure: str = "--band") -> list[int]:
             raise BadImage("picture", f"no band {part.strip()!r}: {several}")
         planes.append(plane)
     return planes
+
+
+def _red_to_blue(image: Image, several: str) -> list[int]:
+    """The three planes of a picture as "rgb"; several: what helps where there are other planes."""
+    if len(image.data) != 3:
+        raise BadImage("picture", f"{several}, or three of them with commas")
+    telescope = str((image.header or {}).get("TELESCOP", ""))
+    waves = {name: wavelength(name, telescope) for name in image.bands}
+    unknown = [name for name, wave in waves.items() if wave is None]
+    if unclear := [name for name in unknown if SPACE_FILTER.search(name.lower())]:
+        words = f"the wavelength of {unclear[0]} depends on TELESCOP, which is not stated"
+        raise BadImage("picture", f"{words}: {several}, three of them with commas, red first")
+    if not waves or unknown:
+        return [0, 1, 2]
+    return sorted(range(3), key=lambda plane: -(waves[image.bands[plane]] or 0.0))
 
 
 def _plane_of(image: Image, band: str) -> int | None:
@@ -523,6 +559,7 @@ def _plane_of(image: Image, band: str) -> int | None:
         found = exact or alike
         return found[0] if len(found) == 1 else None
     if count == 1:
-        known = image.band is not None and wavelength(image.band) is not None
+        # By HST's list, in which all filters of its kind have a wavelength.
+        known = wavelength(image.band or "", "HST") is not None
         return 0 if band == "g" or not known or same_band(image.band or "", band) else None
     return PICTURE_BANDS.index(band) if count == 3 and band in PICTURE_BANDS else None

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from msgspec import structs
 
 from galaxy_explorer.bundle.bundle import load_bundle
+from galaxy_explorer.bundle.manifest import ExcerptEntry
 from galaxy_explorer.emulation.cameras import (
     PROFILES,
     draw_psf,
@@ -19,6 +21,7 @@ from galaxy_explorer.emulation.cameras import (
     psf_on_pixels,
     setup_of,
 )
+from galaxy_explorer.emulation.emulator import Emulator
 from galaxy_explorer.emulation.light import (
     RELATIVE,
     Units,
@@ -242,6 +245,20 @@ def test_linear_stamps_give_flux_by_the_exact_inverse(hst: Path) -> None:
     flux = 0.005 * light()
     assert units.light(units.stamps(flux)) == pytest.approx(flux, abs=1e-5)
     assert units.pixel_scale_arcsec == CANDELS.pixel_scale_arcsec
+
+
+def test_an_encoded_survey_says_nothing_of_the_light_that_is_drawn(hst: Path) -> None:
+    """Its sky and pixel scale are not those that the networks have learnt from."""
+    bundle = load_bundle(hst)
+    sky = {"sky_sigma": np.full(len(bundle), 0.005), "zero_point": np.full(len(bundle), 25.9)}
+    catalogue = SimpleNamespace(column_names=list(sky), column=sky.__getitem__)
+    bundle = replace(bundle, catalogue=catalogue)
+    assert units_of(bundle).sky_sigma == 0.005
+    excerpt = ExcerptEntry("x", 9, "0" * 64, "", "another")
+    other = replace(bundle, manifest=structs.replace(bundle.manifest, excerpt=excerpt))
+    assert (units_of(other).unit, units_of(other).sky_sigma) == ("sky sigma", 1.0)
+    size = Field("size", "Radius", "arcsec", 0.2, 9.0, 1.0, "radius_arcsec")
+    assert np.isnan(Emulator.values(SimpleNamespace(bundle=other), size)).all()
 
 
 def test_the_psf_layer_can_be_left_out(hst: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_size_that_is_asked_for_is_the_pixel_scale(emulator: Emulator) -> None
     framed = {"majax_arcmin": np.array([0.5, 2.0, np.nan])}
     framed[SCALE_COLUMN] = 1.2 * framed["majax_arcmin"]
     survey = SimpleNamespace(pixel_scale_arcsec=None)
-    about = SimpleNamespace(survey=survey)
+    about = SimpleNamespace(survey=survey, has_other_galaxies=False)
     bundle = SimpleNamespace(column_names=list(framed), column=framed.__getitem__, manifest=about)
     assert implied_scale(bundle, [size], {"size": 0.3}) == pytest.approx(0.36)
     assert implied_scale(bundle, [size], {"size": (0.3, 0.3)}) == pytest.approx(0.36)

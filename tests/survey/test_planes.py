@@ -182,6 +182,16 @@ def test_bands_that_do_not_name_every_plane_are_not_guessed():
     assert plane_of(cube("gr"), "2") == [2]
 
 
+@pytest.mark.parametrize(
+    ("name", "count"), [("SDSS r", 2), ("i2", 2), ("DECam r DR9", 3), ("vis", 3), ("r R", 2)]
+)
+def test_the_name_of_one_filter_is_not_cut_into_those_of_planes(name, count):
+    data = cube(count=count, FILTER=name)
+    assert read_image(data).bands == ()
+    assert plane_of(data, "1") == [1]
+    assert read_image(cube(count=2, FILTER="F606W F814W")).bands == ("F606W", "F814W")
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.permutations(["u", "g", "r", "i", "z"]), st.sampled_from(["BANDS", "BAND", "FILTER"]))
 def test_names_follow_the_planes_in_any_order(order, way):
@@ -206,8 +216,10 @@ def test_a_single_plane_of_another_band_is_refused():
     data = as_fits(fits.PrimaryHDU(PLANE, fits.Header({"FILTER": "F160W"})))
     assert plane_of(data, "g") == [0]  # what is taken where nothing is asked for
     assert plane_of(data, "f160w") == [0]
-    with pytest.raises(BadImage, match="no band 'r'"):
-        plane_of(data, "r")
+    for name in ("F160W", "F410M"):
+        data = as_fits(fits.PrimaryHDU(PLANE, fits.Header({"FILTER": name})))
+        with pytest.raises(BadImage, match="no band 'r'"):
+            plane_of(data, "r")
 
 
 def test_wavelengths_order_filters():
@@ -216,6 +228,29 @@ def test_wavelengths_order_filters():
     assert waves == sorted(waves)
     assert wavelength("HSC-I2") == wavelength("i") == wavelength("i DECam SDSS c0003")
     assert wavelength("halpha") is None
+
+
+@pytest.mark.parametrize(
+    ("names", "telescope", "order"),
+    [
+        ("F300W,F450W,F606W", "HST", [2, 1, 0]),
+        ("F300W,F450W,F606W", "", [2, 1, 0]),
+        ("F410M,F606W,F160W", "HST", [2, 1, 0]),
+        ("F410M,F606W,F160W", "JWST", [1, 0, 2]),
+        ("F140LP,F300X,F125W", "HST", [2, 1, 0]),
+        ("F300M,F444W,F150W2", "", [1, 0, 2]),
+        ("F410M,F606W,F160W", "", "F410M depends on TELESCOP.*with commas, red first"),
+        ("F170W,F606W,F160W", "", "F170W depends on TELESCOP"),
+        ("Halpha,OIII,SII", "", [0, 1, 2]),
+    ],
+)
+def test_filters_are_those_of_the_telescope(names, telescope, order):
+    data = cube(names, **({"TELESCOP": telescope} if telescope else {}))
+    if isinstance(order, list):
+        assert plane_of(data, "rgb") == order
+    else:
+        with pytest.raises(BadImage, match=order):
+            plane_of(data, "rgb")
 
 
 def test_channels_last_are_read():

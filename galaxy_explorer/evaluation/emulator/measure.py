@@ -184,10 +184,12 @@ class Measurer:
         """Code vectors (8 n, V) of galaxies in all eight orientations."""
         from galaxy_explorer.models.inference import encode_orbit
 
-        inputs = {"model": self.model, "rows": rows.tolist()}
+        bundle = self.context.bundle
+        weights = bundle.manifest.files[bundle.models[self.model].weights].sha256
+        inputs = {"weights": weights, "rows": rows.tolist()}
 
         def encode() -> StageResult:
-            model = self.context.bundle.load_model(self.model)
+            model = bundle.load_model(self.model)
             parts = []
             with progress(len(rows), f"Orientations of {words}") as advance:
                 for start in range(0, len(rows), BATCH):

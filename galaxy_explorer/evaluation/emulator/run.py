@@ -133,6 +133,15 @@ class PriorMeasurement:
         rows = np.random.default_rng(0).permutation(np.flatnonzero(chosen))
         return np.sort(rows[np.argsort(unknown[rows], kind="stable")][:most])
 
+    def _training_rows_like(self, rows: np.ndarray) -> np.ndarray:
+        """Training rows, as many with and without a T as there are of these, drawn at random."""
+        unknown, parts = np.isnan(self.context.ttype), []
+        train = np.random.default_rng(0).permutation(self.context.in_split("train"))
+        for without in (False, True):
+            most = np.count_nonzero(unknown[rows] == without)
+            parts.append(train[unknown[train] == without][:most])
+        return np.sort(np.concatenate(parts))
+
     def _curve(self) -> list[GuidancePoint]:
         """The guidance curve on validation galaxies with a T; empty where there are too few."""
         rows = self._rows("validation", min(GUIDANCE_ROWS, self.samples // FURTHER), typed=True)
@@ -163,7 +172,7 @@ class PriorMeasurement:
                 self.measurer.sampled(self.source, extra, guidance, "further samples")
             )
             control = self._control(extra, guidance)
-        train = self._rows("train", len(rows))
+        train = self._training_rows_like(rows)
         return Sets(
             real=held_out.real,
             reconstructions=held_out.reconstructions,
