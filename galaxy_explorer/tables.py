@@ -6,7 +6,7 @@ UCDs are those of the IVOA's UCD1+ vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ from galaxy_explorer.settings import VERSION
 
 if TYPE_CHECKING:
     from astropy.table import Table
+
+    from galaxy_explorer.clustering.naming import ClusterName
 
 
 SOFTWARE = f"galaxy_explorer {VERSION}"
@@ -109,14 +111,16 @@ def galaxy_table(
     rows: ArrayLike,
     *,
     clustering: str | None = None,
+    names: Sequence[ClusterName] | None = None,
     extra: Mapping[str, ArrayLike] | None = None,
     words: str = "",
 ) -> Table:
     """Galaxies in `rows` (n,), in that order: the catalogue and what one clustering says of them.
 
-    clustering: key, else the default one. extra: further columns (n,), put after the identifier.
-    words: the selection in words, for the provenance. Columns carry unit, description and UCD;
-    `meta` says where the table is from. Raises KeyError for an unknown clustering.
+    clustering: key, else the default one. names: of its clusters, else those by the rule. extra:
+    further columns (n,), put after the identifier. words: the selection in words, for the
+    provenance. Columns carry unit, description and UCD; `meta` says where the table is from.
+    Raises KeyError for an unknown clustering.
     """
     rows = np.asarray(rows, np.int64)
     key = clustering or bundle.manifest.default_clustering
@@ -125,10 +129,10 @@ def galaxy_table(
         if "/" not in name and name not in columns:
             columns[name] = bundle.column(name)[rows]
     found = bundle.clusterings[key]
-    names = np.array([one.name for one in bundle.cluster_names(key)])
+    called = np.array([one.name for one in names or bundle.cluster_names(key)])
     columns |= {
         "cluster": found.labels[rows],
-        "cluster_name": names[found.labels[rows]],
+        "cluster_name": called[found.labels[rows]],
         "probability": found.responsibility[rows],
         "map_x": found.coordinates[rows, 0],
         "map_y": found.coordinates[rows, 1],

@@ -188,10 +188,9 @@ class ExplorerState(param.Parameterized):
         if type(row) is int and 0 <= row < len(self.bundle):
             self.focus = row
 
-    def select_cluster(self, cluster: int) -> None:
-        """Select the members of a cluster of the clustering that is shown."""
-        rows = cluster_rows(self.bundle, self.clustering, cluster)
-        self.select(rows, self.bundle.cluster_names(self.clustering)[cluster].name)
+    def select_cluster(self, cluster: int, name: str) -> None:
+        """Select the members of a cluster of the clustering that is shown, which is called so."""
+        self.select(cluster_rows(self.bundle, self.clustering, cluster), name)
 
     def label_these(self, way: str = "grid") -> None:
         """Open the Label page with the selection: as a grid, or one galaxy after the other."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from galaxy_explorer.survey.store import SIMULATED
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle, Clustering
     from galaxy_explorer.classification import Membership
+    from galaxy_explorer.clustering.naming import ClusterName
 
 
 FEATURE_WORDS = {
@@ -186,12 +187,13 @@ def count_types(ttype: NDArray[np.float64]) -> str:
 
 
 def first_line(
-    bundle: Bundle, key: str, member: Membership, rows: NDArray[np.int64], ttype: float
-) -> list[str]:
+    bundle: Bundle, names: Sequence[ClusterName], member: Membership, rows: NDArray[np.int64],
+    ttype: float,
+) -> list[str]:  # fmt: skip
     """What a galaxy is, in a few words each: type, cluster, what its look-alikes are.
 
-    key: of the clustering that it is a member of; rows: the look-alikes, whose T stand in where the
-    bundle has no network that reads it. ttype: as that reads it.
+    names: of the clusters that it may be a member of; rows: the look-alikes, whose T stand in where
+    the bundle has no network that reads it. ttype: as that reads it.
     """
     from galaxy_explorer.clustering.summary import MIN_KNOWN
 
@@ -202,8 +204,7 @@ def first_line(
         parts.append(format_types(ttype, bundle.ttype_regressor.real.rms))
     elif len(known) >= MIN_KNOWN:
         parts.append(f"{format_types(known.mean(), known.std(ddof=1))} of its look-alikes")
-    cluster = int(np.argmax(member.responsibilities))
-    name = bundle.cluster_names(key)[cluster].name
+    name = names[int(np.argmax(member.responsibilities))].name
     return [*parts, f"cluster “{name}”", f"look-alikes: {count_types(alike)}"]
 
 
@@ -218,14 +219,15 @@ def caption(bundle: Bundle, clustering: Clustering, row: int) -> str:
 
 
 def describe_galaxy(bundle: Bundle, key: str, row: int) -> dict[str, int | str]:
-    """What is told of a galaxy that is pointed at on a clustering's map: row; id, T, cluster."""
-    cluster = int(bundle.clusterings[key].labels[row])
-    called = f"cluster {cluster}, {bundle.cluster_names(key)[cluster].name}"
+    """What is told of a galaxy that is pointed at on a clustering's map: row; id, T, cluster.
+
+    The cluster by its number, -1 for none: it may be given another name at any time.
+    """
     return {
         "row": row,
         "id": str(bundle.column("galaxy_id")[row]),
         "t": format_ttype(float(bundle.column("ttype")[row])),
-        "cluster": called if cluster >= 0 else "in no cluster",
+        "cluster": int(bundle.clusterings[key].labels[row]),
     }
 
 

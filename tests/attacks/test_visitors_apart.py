@@ -30,7 +30,7 @@ def random_action(generator: np.random.Generator, bundle: Bundle) -> Action:
     key = keys[number % len(keys)]
     actions: list[Action] = [
         lambda state: state.select(rows, f"{len(rows)} by lasso"),
-        lambda state: state.select_cluster(number % 8),
+        lambda state: state.select_cluster(number % 8, "a cluster"),
         lambda state: state.clear(),
         lambda state: state.param.update(clustering=key),
         lambda state: state.param.update(compare=key),

@@ -313,8 +313,12 @@ def test_pointing_at_a_galaxy_asks_for_it_alone_and_a_click_opens_its_card(
     x, y = atlas.evaluate(PLACE, place)
     assert not [url for url in requests if CELL.search(url)]
     atlas.mouse.move(x + 1, y + 1)
-    name = load_bundle(small_app["bundle"]).column("galaxy_id")[row]
+    bundle = load_bundle(small_app["bundle"])
+    name, key = bundle.column("galaxy_id")[row], bundle.manifest.default_clustering
     atlas.locator("#galaxy-tooltip", has_text=name).wait_for()
+    cluster = bundle.clusterings[key].labels[row]
+    called = f"cluster {cluster}, {bundle.cluster_names(key)[cluster].name}"
+    assert atlas.locator("#galaxy-tooltip div").inner_text().endswith(called)
     atlas.locator(f"#galaxy-tooltip img[src$='/{row}.jpg']").wait_for()
     assert len([url for url in requests if CELL.search(url)]) == 1
     atlas.mouse.move(x + 3, y + 3)  # the same galaxy: nothing more is asked

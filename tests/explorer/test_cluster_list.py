@@ -14,6 +14,8 @@ from PIL import Image
 from galaxy_explorer.clustering.naming import ClusterName, WordEvidence
 from galaxy_explorer.clustering.summary import COLUMNS, ENOUGH_TTYPES, MIN_KNOWN, representative
 from galaxy_explorer.explorer import search
+from galaxy_explorer.explorer.export.dialog import ExportDialog
+from galaxy_explorer.explorer.pages.atlas import AtlasPage
 from galaxy_explorer.explorer.plots.palette import UNKNOWN_COLOUR
 from galaxy_explorer.explorer.plots.print import DPI, TrendColumn, trend_figure
 from galaxy_explorer.explorer.state import ExplorerState
@@ -21,8 +23,11 @@ from galaxy_explorer.explorer.widgets import cluster_list, cluster_names
 from galaxy_explorer.explorer.widgets.cluster_headings import cluster_heading
 from galaxy_explorer.explorer.widgets.cluster_list import MULTIPLES, PICTURES, ClusterList
 from galaxy_explorer.explorer.widgets.cluster_names import given_names
+from galaxy_explorer.explorer.widgets.drawer import Drawer
+from galaxy_explorer.explorer.widgets.results import search as search_words
 from galaxy_explorer.labels.log import Provenance
 from galaxy_explorer.labels.store import LabelStore
+from galaxy_explorer.utils.tables import decode_table
 
 
 @pytest.fixture(autouse=True)
@@ -200,6 +205,29 @@ def test_a_name_that_is_given_holds_for_everybody_until_it_is_taken_back(listed,
     assert cards(other)[number]["title"] == "blue diffuse spirals"
     give(listed, "")
     assert cards(listed)[number]["title"] == rule
+
+
+def test_a_name_that_is_given_is_the_one_that_is_shown_found_and_taken_home(
+    listed, state, context
+) -> None:
+    number, words = largest(listed), "blue diffuse spirals"
+    page, row = AtlasPage(state, context), int(np.flatnonzero(state.labels == number)[0])
+    listed.choose(number)
+    give(listed, words)
+    state.clear()
+    page._on_map({"kind": "name", "cluster": number})
+    assert state.selection_label == words
+    state.clear()
+    found = search_words(state, "blue diffuse", {})
+    np.testing.assert_array_equal(found.rows, np.flatnonzero(state.labels == number))
+    drawer = Drawer(state, context, lambda: None)
+    state.focus = row
+    galaxy = drawer.made["galaxy"]
+    assert galaxy.large.galaxy["line"].endswith(f"cluster {number}, {words}")
+    assert f"{number}, {words}; probability" in galaxy.facts.object
+    data = ExportDialog(state, context, lambda: "").prepare_table("ecsv")()[1]
+    table = decode_table(data, "ecsv")
+    assert set(table["cluster_name"][table["cluster"] == number]) == {words}
 
 
 def test_of_two_who_name_a_cluster_the_last_one_holds(listed, store):

@@ -235,7 +235,7 @@ def test_a_card_with_an_original_shows_the_residual(bundle, state, tmp_path):
 def test_text_of_the_catalogue_is_not_html(state, monkeypatch):
     names = np.array(["<img src=x onerror=alert(1)>"] * len(state.bundle))
     monkeypatch.setitem(state.bundle.catalogue._columns, "galaxy_id", names)
-    text = facts(state, 0)
+    text = facts(state, 0, state.bundle.cluster_names(state.clustering))
     assert "<img" not in text
     assert "&lt;img" in text
 

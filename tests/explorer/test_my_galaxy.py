@@ -117,15 +117,15 @@ def test_the_first_line_has_the_type_that_was_read_or_that_of_the_look_alikes(bu
     key = bundle.manifest.default_clustering
     member = classified(bundle, np.zeros(1))[0].clusterings[key]
     typed = np.flatnonzero(~np.isnan(bundle.column("ttype")))[:24]
-    line = first_line(bundle, key, member, typed, np.nan)
+    names = bundle.cluster_names(key)
+    line = first_line(bundle, names, member, typed, np.nan)
     mean = float(bundle.column("ttype")[typed].mean())
     assert f"T {mean:.1f}".replace("-", "−") in line[0]
     assert line[0].endswith("of its look-alikes")
     judged = SimpleNamespace(
-        ttype_regressor=SimpleNamespace(real=SimpleNamespace(rms=1.6)),
-        column=bundle.column, cluster_names=bundle.cluster_names,
-    )  # fmt: skip
-    line = first_line(judged, key, member, typed, 3.1)
+        ttype_regressor=SimpleNamespace(real=SimpleNamespace(rms=1.6)), column=bundle.column
+    )
+    line = first_line(judged, names, member, typed, 3.1)
     assert line[0] == "Sab to Sc, T 3.1 ± 1.6"
     assert line[2].startswith("look-alikes: ")
 

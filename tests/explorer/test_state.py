@@ -46,9 +46,9 @@ def test_rows_outside_the_catalogue_are_refused_and_change_nothing(state, rows) 
 
 
 def test_a_cluster_selects_its_members_and_says_so(state) -> None:
-    state.select_cluster(7)
+    state.select_cluster(7, "late spirals")
     assert state.selection.tolist() == np.flatnonzero(state.labels == 7).tolist()
-    assert state.selection_label == state.bundle.cluster_names(state.clustering)[7].name
+    assert state.selection_label == "late spirals"
 
 
 def test_clear_selects_nothing_and_forgets_the_words(state) -> None:

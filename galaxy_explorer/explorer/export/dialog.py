@@ -27,6 +27,7 @@ from galaxy_explorer.explorer.background import notify
 from galaxy_explorer.explorer.links import link_query
 from galaxy_explorer.explorer.plots.print import PICTURES, printed
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
+from galaxy_explorer.explorer.widgets.cluster_names import shown_names
 from galaxy_explorer.explorer.widgets.components import CopyTexts, HtmlPane
 from galaxy_explorer.explorer.widgets.controls import Downloads, Made
 from galaxy_explorer.explorer.widgets.results import current_results
@@ -213,9 +214,9 @@ class ExportDialog(pn.viewable.Viewer):
 
         async def send(_: Any) -> None:
             rows, words = self._chosen()
-            table = galaxy_table(
-                self.state.bundle, rows, clustering=self.state.clustering, words=words
-            )
+            bundle, key = self.state.bundle, self.state.clustering
+            names = shown_names(bundle, key)
+            table = galaxy_table(bundle, rows, clustering=key, names=names, words=words)
             await _said(link.send, table, rows, words)
 
         async def point(_: Any) -> None:
@@ -238,7 +239,10 @@ class ExportDialog(pn.viewable.Viewer):
         key, bundle = self.state.clustering, self.state.bundle
 
         def make() -> Made:
-            table = galaxy_table(bundle, rows, clustering=key, extra=extra, words=words)
+            names = shown_names(bundle, key)
+            table = galaxy_table(
+                bundle, rows, clustering=key, names=names, extra=extra, words=words
+            )
             return file_name(bundle.name, words), encode_table(table, kind)
 
         return make

@@ -52,7 +52,15 @@ function hide() {
   if (node) node.style.display = "none"
 }
 
-function show(known, picture, {x, y}) {
+// What a cluster is called on the map.
+function clusterWords({names}, cluster) {
+  const {cluster: numbers, text} = names.data_source.data
+  const place = numbers.indexOf(cluster)
+  return place < 0 ? "in no cluster" : `cluster ${cluster}, ${text[place].trim()}`
+}
+
+function show(args, known, {x, y}) {
+  const [, picture] = args.addresses.tags
   const node = box()
   const image = document.createElement("img")
   image.src = picture.replace("@row", known.row)
@@ -63,7 +71,7 @@ function show(known, picture, {x, y}) {
   const name = document.createElement("b")
   name.textContent = known.id
   const words = document.createElement("div")
-  words.textContent = `${known.t} · ${known.cluster}`
+  words.textContent = `${known.t} · ${clusterWords(args, known.cluster)}`
   node.replaceChildren(image, name, words)
   node.style.display = "block"
   const {offsetWidth: width, offsetHeight: height} = node
@@ -104,7 +112,6 @@ function onScreen({plot}, {sx, sy}, index) {
 
 function point(args, event, index) {
   const address = pressed ? null : addressOf(args, cellAt(args, event))
-  const [, picture] = args.addresses.tags
   if (address === asked) return
   hide()
   if (!address) return
@@ -116,7 +123,7 @@ function point(args, event, index) {
   timer = setTimeout(async () => {
     const answer = await fetch(address)
     const known = answer.ok ? await answer.json() : null
-    if (known && asked === address) show(known, picture, place)
+    if (known && asked === address) show(args, known, place)
   }, REST_MS)
 }
 

@@ -55,6 +55,8 @@ CLUSTERS = {"list": LIST, "histograms": MULTIPLES}
 class AtlasPage(View):
     """The map, and over it what it shows and the button for how it shows it."""
 
+    named = param.Integer(default=0, doc="Counts how often the names of clusters were shown.")
+
     def __init__(self, state: ExplorerState, context: AppContext, **params: Any) -> None:
         super().__init__(**params)
         self.state, self.context, self.stamps = state, context, context.stamps
@@ -139,8 +141,8 @@ class AtlasPage(View):
             )
             key = HtmlPane(
                 pn.bind(
-                    lambda column, key: self._legend(column, key) if column == "cluster" else "",
-                    self.state.param.colour_by, self.state.param.clustering,
+                    lambda column, key, _: self._legend(column, key) if column == "cluster" else "",
+                    self.state.param.colour_by, self.state.param.clustering, self.param.named,
                 ),
                 sizing_mode="stretch_width", margin=(0, 10),
             )  # fmt: skip
@@ -162,8 +164,9 @@ class AtlasPage(View):
         except ValueError:
             return  # no page of this app sends such a thing
         if isinstance(asked, Name):
-            if asked.cluster < len(state.bundle.clusterings[state.clustering].clusters):
-                state.select_cluster(asked.cluster)
+            names = shown_names(state.bundle, state.clustering)
+            if asked.cluster < len(names):
+                state.select_cluster(asked.cluster, names[asked.cluster].name)
             return
         if isinstance(asked, Cell):
             row = tiles.shown(asked.side, asked.column, asked.line, self._mask())
@@ -201,6 +204,7 @@ class AtlasPage(View):
         bundle, key = self.state.bundle, self.state.clustering
         colours = cluster_colours(bundle.clusterings[key].clusters)
         self.map.name(cluster_centres(bundle, key), shown_names(bundle, key), colours)
+        self.named += 1
 
     def _point(self) -> None:
         """Mark the galaxy in focus, unless the selection puts another one in its place."""
@@ -239,7 +243,7 @@ class AtlasPage(View):
         )  # fmt: skip
 
     def _legend(self, column: str, clustering: str) -> str:
-        names = self.state.bundle.cluster_names(clustering)
+        names = shown_names(self.state.bundle, clustering)
         if column in self.state.learnt:
             colours = self.context.colourings.get(column)[0]
         else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -35,6 +35,7 @@ from galaxy_explorer.explorer.plots.palette import (
 )
 from galaxy_explorer.explorer.state import PICTURES
 from galaxy_explorer.explorer.urls import one_url
+from galaxy_explorer.explorer.widgets.cluster_names import shown_names
 from galaxy_explorer.explorer.widgets.components import (
     CodeMap,
     HtmlPane,
@@ -61,6 +62,7 @@ from galaxy_explorer.models.registry import AUTOENCODERS
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle.bundle import Bundle
+    from galaxy_explorer.clustering.naming import ClusterName
     from galaxy_explorer.explorer.context import AppContext
     from galaxy_explorer.explorer.pictures.stamps import StampStore
     from galaxy_explorer.explorer.state import ExplorerState
@@ -209,18 +211,22 @@ def galaxy_card(state: ExplorerState, stamps: StampStore, row: int | None) -> st
         words = f"Residual: original − reconstruction, {scale}"
         shown = [picture_values(picture, "Original"), *shown, picture_values(residual, words)]
     name = str(bundle.column("galaxy_id")[row])
-    return render("detail.card", pictures=shown, name=name, facts=facts(state, row))
+    # In a notebook, where no label log is opened.
+    names = bundle.cluster_names(state.clustering)
+    return render("detail.card", pictures=shown, name=name, facts=facts(state, row, names))
 
 
-def facts(state: ExplorerState, row: int, *, named: bool = True) -> Html:
-    """What is known about a galaxy, as HTML; named: under its name."""
+def facts(
+    state: ExplorerState, row: int, names: Sequence[ClusterName], *, named: bool = True
+) -> Html:
+    """What is known about a galaxy, as HTML; names: of the clusters; named: under its name."""
     bundle, clustering = state.bundle, state.bundle.clusterings[state.clustering]
     error, percentile = error_percentile(bundle, bundle.manifest.display_model, row)
     cluster, source = int(clustering.labels[row]), bundle.column("source")[row]
     ttype = format_ttype(float(bundle.column("ttype")[row]))
     place = float(bundle.column("ra")[row]), float(bundle.column("dec")[row])
     services = [{"name": name, "address": url} for name, url in sky_links(*place).items()]
-    name = bundle.cluster_names(state.clustering)[cluster].name
+    name = names[cluster].name
     colour = [*cluster_colours(clustering.clusters), UNKNOWN_COLOUR][cluster]  # -1: in none
     sure = f"{cluster}, {name}; probability {clustering.responsibility[row]:.3f}"
     entries = {
@@ -333,7 +339,9 @@ class GalaxyTab(View):
             return
         bundle, key = self.state.bundle, self.state.clustering
         told = describe_galaxy(bundle, key, row)
-        line = f"{told['t']} · {told['cluster']}"
+        cluster = int(told["cluster"])
+        called = f"cluster {cluster}, {shown_names(bundle, key)[cluster].name}"
+        line = f"{told['t']} · {called if cluster >= 0 else 'in no cluster'}"
         self.large.galaxy = {
             "row": row, "name": told["id"], "line": line, "place": self._place()
         }  # fmt: skip
@@ -370,8 +378,9 @@ class GalaxyTab(View):
         if row is None:
             return ""
         entries, attributes = catalogue_entries(self.state.bundle, row)
+        names = shown_names(self.state.bundle, self.state.clustering)
         return render(
-            "detail.galaxy", facts=facts(self.state, row, named=False), entries=entries,
+            "detail.galaxy", facts=facts(self.state, row, names, named=False), entries=entries,
             attributes=attributes,
         )  # fmt: skip
 

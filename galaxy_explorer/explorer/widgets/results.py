@@ -12,6 +12,7 @@ import panel as pn
 from numpy.typing import NDArray
 
 from galaxy_explorer.explorer.search import Found, find, neighbours, parse_query, rows_called
+from galaxy_explorer.explorer.widgets.cluster_names import shown_names
 from galaxy_explorer.explorer.widgets.gallery import Gallery
 from galaxy_explorer.explorer.wording import format_galaxies
 
@@ -116,7 +117,7 @@ def search(state: ExplorerState, text: str, derived: Mapping[str, NDArray[Any]])
     found = find(bundle, query, known)
     if query.name and not (len(found.rows) and found.exact):
         # No galaxy is called so: it may be the name of a class, or of clusters.
-        names = {n: one.name for n, one in enumerate(bundle.cluster_names(state.clustering))}
+        names = {n: one.name for n, one in enumerate(shown_names(bundle, state.clustering))}
         rows, words = rows_called(bundle, query.name, names, clustering.labels)
         if len(rows):
             others = find(bundle, replace(query, name=""), known)

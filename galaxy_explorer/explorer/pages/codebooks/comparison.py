@@ -22,6 +22,7 @@ from galaxy_explorer.explorer.plots.figures import contingency_table
 from galaxy_explorer.explorer.plots.palette import SELECTION_COLOUR
 from galaxy_explorer.explorer.plots.ttype_histogram import panels
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES, type_key
+from galaxy_explorer.explorer.widgets.cluster_names import shown_names
 from galaxy_explorer.explorer.widgets.components import HtmlPane, TileSheet, View, when_loaded
 from galaxy_explorer.explorer.widgets.figures import FigurePane
 
@@ -73,7 +74,8 @@ class Comparison(View):
     def select_cluster(self, side: str, cluster: int) -> None:
         """Select the members of a cluster of the left or right clustering."""
         if side == "left":
-            self.state.select_cluster(cluster)
+            names = shown_names(self.state.bundle, self.state.clustering)
+            self.state.select_cluster(cluster, names[cluster].name)
             return
         rows = np.flatnonzero(self.clustering(side).labels == cluster)
         self.state.select(rows, f"cluster {cluster} of {self.state.words(self.state.compare)}")

@@ -41,6 +41,7 @@ from galaxy_explorer.explorer.search import (
     bundle_sparsity,
 )
 from galaxy_explorer.explorer.widgets.cluster_headings import STYLES
+from galaxy_explorer.explorer.widgets.cluster_names import shown_names
 from galaxy_explorer.explorer.widgets.detail import RESIDUAL_LIMIT, picture_values
 
 if TYPE_CHECKING:
@@ -251,7 +252,7 @@ def probabilities(state: ExplorerState, found: ImageReport) -> Html:
 
 def picks(state: ExplorerState, key: str, member: Membership) -> list[dict[str, str]]:
     """The most probable clusters of a clustering: number, share and mean T of each."""
-    clusters, names = state.bundle.clusterings[key].clusters, state.bundle.cluster_names(key)
+    clusters, names = state.bundle.clusterings[key].clusters, shown_names(state.bundle, key)
     colours = cluster_colours(clusters)
     best = np.argsort(-member.responsibilities, kind="stable")[:SHOWN_CLUSTERS]
     chosen: list[dict[str, str]] = []

@@ -46,6 +46,7 @@ from galaxy_explorer.explorer.plots.palette import (
 from galaxy_explorer.explorer.search import (
     parse_position,
 )
+from galaxy_explorer.explorer.widgets.cluster_names import shown_names
 from galaxy_explorer.explorer.widgets.components import (
     CodeMap,
     DropZone,
@@ -267,7 +268,8 @@ class MyGalaxyPage(View):
             member = found.classification.clusterings[key]
             rows, far = look_alikes(state.bundle, key, member, own=own)
             sheet = self.context.stamps.pictures(rows, state.display, state.pictures)
-            line = first_line(state.bundle, key, member, rows, found.ttype)
+            names = shown_names(state.bundle, key)
+            line = first_line(state.bundle, names, member, rows, found.ttype)
             thin = sparsity_percentile(state.bundle, key, member)
             return {
                 "shots": pictures(found, state.display),
