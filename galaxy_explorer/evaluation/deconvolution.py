@@ -280,12 +280,12 @@ class _MeasurementRun:
         self.cache = StageCache(folder)
 
     def stage(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        weights = self.bundle.models[self.name].weights
+        weights, real = self.bundle.models[self.name].weights, self.request.real
         inputs = {
             "weights": self.bundle.manifest.files[weights].sha256,
-            "survey": self.survey.meta["fingerprint"],
+            "survey": self.survey.training_key,
             "n": self.request.n,
-            "real": str(self.request.real),
+            "real": None if real is None else Survey.open(real).training_key,
             "exposure": self.request.exposure_s,
             "classics": [str(s) for s in (*wiener_settings(), *richardson_lucy_settings())],
             "tuned_on": TUNED_ON,
