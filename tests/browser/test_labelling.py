@@ -98,9 +98,16 @@ def test_the_whole_loop_works_by_keyboard_alone(desk, name, stored):
     desk.keyboard.type("345 bars? z")
     desk.keyboard.press("Enter")
     wait_saved(desk, 2)
+    desk.keyboard.press("n")
+    desk.keyboard.type("!")
+    desk.get_by_role("button", name="Keys").focus()
+    wait_saved(desk, 3)
+    desk.keyboard.press("n")
+    desk.keyboard.type("not this")
+    desk.keyboard.press("Escape")
     desk.keyboard.press("c")
     desk.keyboard.press("4")
-    wait_saved(desk, 3)
+    wait_saved(desk, 4)
     assert shown(desk) != first, "a stage goes on"
     desk.keyboard.press("z")
     expect(desk.locator(".desk")).to_have_attribute("data-galaxy", first)
@@ -111,6 +118,7 @@ def test_the_whole_loop_works_by_keyboard_alone(desk, name, stored):
     assert [(e.action, e.aspect, e.label, e.note, e.confidence) for e in events] == [
         ("set", "bar", "bar", "", ""),
         ("set", "note", "", "345 bars? z", ""),
+        ("set", "note", "", "345 bars? z!", ""),
         ("set", "stage", "T4", "", "low"),
         ("undo", "stage", "", "", ""),
         ("redo", "stage", "T4", "", "low"),

@@ -234,6 +234,7 @@ def test_words_of_annotators_are_escaped(page):
 
 def test_many_are_labelled_after_a_question_that_states_the_number(page):
     page.state.select([1, 2, 3], "lasso <b>")
+    page.state.clustering = list(page.state.bundle.clusterings)[-1]
     tool = page.tools["Label many at once"]
     tool.target.value, tool.label.value = "", "merger"
     tool.ask.clicks += 1
@@ -241,7 +242,8 @@ def test_many_are_labelled_after_a_question_that_states_the_number(page):
     assert "<b>)" not in tool.words.object
     assert page.session.store.events() == []
     tool.sure.clicks += 1
-    assert [event.kind for event in page.session.store.events()] == ["selection"]
+    made = [(event.kind, event.model) for event in page.session.store.events()]
+    assert made == [("selection", page.state.clustering)]
     assert not tool.sure.visible
     table = label_table(page.session.store, "labels", page.session.sample)
     assert list(table["derived_features"]) == ["merger"] * 3

@@ -109,8 +109,9 @@ class Desk {
       this.model.send_msg({do: "leave"})
     })
     this.picture.addEventListener("load", () => this.picture.classList.remove("waiting"))
+    this.note.addEventListener("change", () => this.saveNote()) // however the field is left
     this.note.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") this.saveNote()
+      if (event.key === "Enter") this.note.blur()
       if (event.key === "Escape") {
         this.note.value = this.here()?.[3].note ?? ""
         this.note.blur()
@@ -328,7 +329,6 @@ class Desk {
   saveNote() {
     const item = this.here()
     const text = this.note.value.trim()
-    this.note.blur()
     if (!item || text === (item[3].note ?? "")) return
     this.put({do: "set", galaxy: item[1], aspect: "note", label: "", note: text})
     item[3] = {...item[3], note: text}

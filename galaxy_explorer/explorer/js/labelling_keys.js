@@ -8,7 +8,7 @@ const PAGE_KEYS = [
   ["y", "redo (also Ctrl+Y)"],
   ["⌫", "take the stage away"],
   ["c", "confidence of the next label"],
-  ["n", "write a note; Enter stores it, Esc leaves it"],
+  ["n", "write a note; leaving the field stores it, Esc does not"],
   ["Enter", "in a grid: label all but those left out"],
   ["Space", "in a grid: leave a galaxy out, or take it in"],
   ["?", "these keys"],

@@ -10,6 +10,7 @@ import io
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -208,7 +209,9 @@ class Tool(View):
 
     async def record(self, change: Change) -> None:
         """Store one change of the annotator. Raises LabelError."""
-        await asyncio.to_thread(self.session.store.record, self.session.annotator, [change])
+        session = self.session
+        shown = replace(change, model=session.state.clustering)
+        await asyncio.to_thread(session.store.record, session.annotator, [shown])
 
     def groups(self) -> Groups:
         """The annotator's groups over the clustering that is shown."""
