@@ -136,7 +136,8 @@ def join_parts(parts: list[Path], out: Path) -> None:
     """Join parts into one Parquet file, a batch at a time.
 
     A column that some parts lack is empty there; one whose types differ between sources becomes
-    float64 if all are numbers that it holds to the last digit, and text otherwise.
+    float64 if all are numbers that it holds to the last digit, and text otherwise. So do whole
+    numbers with gaps, which are read as floats.
     """
     kinds = {name: {kind} for name, kind in FIXED.items()}
     for part in parts:
@@ -146,7 +147,8 @@ def join_parts(parts: list[Path], out: Path) -> None:
     for name, found in kinds.items():
         known = {kind for kind in found if not pa.types.is_null(kind)}
         numbers = all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in known)
-        if len(known) < 2:
+        gaps = any(map(pa.types.is_integer, known)) and _has_gaps(parts, name)
+        if len(known) < 2 and not (gaps and _largest_whole(parts, name) > MOST_EXACT):
             types[name] = next(iter(known), pa.null())
         elif numbers and _largest_whole(parts, name) <= MOST_EXACT:
             types[name] = pa.float64()
@@ -156,6 +158,15 @@ def join_parts(parts: list[Path], out: Path) -> None:
     with atomic_path(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for batch in _regrouped(parts, schema):
             writer.write_table(batch, row_group_size=BATCH_ROWS)
+
+
+def _has_gaps(parts: list[Path], name: str) -> bool:
+    """Whether a column is empty anywhere, or some parts lack it."""
+    return any(
+        name not in pq.read_schema(part).names
+        or pq.read_table(part, columns=[name])[name].null_count
+        for part in parts
+    )
 
 
 def _largest_whole(parts: list[Path], name: str) -> int:

@@ -144,6 +144,18 @@ def test_numbers_of_two_types_are_joined_to_the_last_digit(tmp_path, one, two, w
     assert survey.column("specobjid").tolist() == wanted
 
 
+def test_whole_numbers_with_gaps_keep_their_digits(tmp_path):
+    for source, value in (("one", 39627788403084375), ("two", None)):
+        spec = SurveySpec(name="t", source=source, stamp_size=8, state="linear")
+        writer = SurveyWriter(tmp_path / "s", spec, recipe={}, append=source == "two")
+        columns = {"galaxy_id": [source]} | ({} if value is None else {"targetid": [value]})
+        columns["few"] = np.array([3 if value else 4])
+        writer.append(block(0)[0][:1], columns, cursor=1)
+        survey = writer.finish({})
+    assert survey.column("targetid").tolist() == ["39627788403084375", ""]
+    assert survey.column("few").tolist() == [3, 4]
+
+
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
