@@ -8,6 +8,7 @@ import pytest
 
 from galaxy_explorer.explorer.pages.labels.page import LabelsPage
 from galaxy_explorer.explorer.pages.labels.session import WINDOW, LabelSession
+from galaxy_explorer.explorer.widgets.cluster_names import name_cluster
 from galaxy_explorer.labels.groups import DISAGREEMENTS, EVERYTHING, SELECTED, UNCERTAIN
 from galaxy_explorer.labels.log import Provenance
 from galaxy_explorer.labels.store import LabelStore
@@ -248,6 +249,12 @@ def test_many_are_labelled_after_a_question_that_states_the_number(page):
     table = label_table(page.session.store, "labels", page.session.sample)
     assert list(table["derived_features"]) == ["merger"] * 3
     assert set(table["stage"]) == {""}
+
+
+def test_the_queue_of_a_cluster_has_the_name_that_was_given(page):
+    name_cluster(page.state.bundle, page.state.clustering, 1, "blue discs", "Ada")
+    page._refresh()
+    assert page.cluster.options["1, blue discs"] == 1
 
 
 def test_clusters_are_merged_split_and_reversed(page):

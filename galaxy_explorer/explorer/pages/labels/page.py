@@ -34,6 +34,7 @@ from galaxy_explorer.explorer.plots.palette import type_colour
 from galaxy_explorer.explorer.search import label_store
 from galaxy_explorer.explorer.urls import one_url
 from galaxy_explorer.explorer.widgets.cluster_headings import choice
+from galaxy_explorer.explorer.widgets.cluster_names import shown_names
 from galaxy_explorer.explorer.widgets.components import HtmlPane, LabelDesk, View, when_loaded
 from galaxy_explorer.explorer.widgets.controls import (
     BOUND,
@@ -298,7 +299,7 @@ class LabelsPage(View):
         self.about.object, self.agreement.object = words
 
     def _offer_clusters(self) -> None:
-        names = self.state.bundle.cluster_names(self.state.clustering)
+        names = shown_names(self.state.bundle, self.state.clustering)
         numbered = {f"{n}, {one.name}": n for n, one in enumerate(names)}
         offer(self.cluster, numbered, self.session.cluster)
 
