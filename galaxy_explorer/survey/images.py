@@ -66,6 +66,7 @@ NO_BANDS = re.compile(
 """Third axes, by CTYPE3, whose planes are no colours."""
 CENTRE_SHARE = 0.1
 EXIF_ORIENTATION = 0x0112
+TIFF_BITS, TIFF_BLACK_OR_WHITE, WHITE_IS_ZERO = 258, 262, 0
 PICTURE_BANDS = ("r", "g", "b")
 
 # Wavelengths (nm) of bands, by the first word of their name that is known.
@@ -347,11 +348,7 @@ def _read_picture(data: bytes, name: str, kind: str) -> Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Pictures.open(io.BytesIO(data), formats=(kind,)) as picture:
-                width, height = picture.size
-                if width * height > MAX_PIXELS or max(picture.size) > MAX_SIDE_PX:
-                    raise BadImage(name, f"{width} x {height} pixels; at most {MAX_PIXELS}")
-                if (pages := getattr(picture, "n_frames", 1)) > 1:
-                    raise BadImage(name, f"{pages} pages; save the one that is meant")
+                _check_picture(picture, name)
                 most = 65535.0 if picture.mode.startswith("I") else 255.0
                 planes, alpha, linear = _pixels(picture)
     except Pictures.DecompressionBombError as error:
@@ -368,10 +365,29 @@ def _read_picture(data: bytes, name: str, kind: str) -> Image:
     )
 
 
+def _check_picture(picture: Any, name: str) -> None:
+    """Raise BadImage for what Pillow does not read, or not as it is, before it reads it."""
+    width, height = picture.size
+    if width * height > MAX_PIXELS or max(picture.size) > MAX_SIDE_PX:
+        raise BadImage(name, f"{width} x {height} pixels; at most {MAX_PIXELS}")
+    if (pages := getattr(picture, "n_frames", 1)) > 1:
+        raise BadImage(name, f"{pages} pages; save the one that is meant")
+    tags = getattr(picture, "tag_v2", {})
+    # PNG and TIFF name the bits in how they are to be unpacked, TIFF of separate planes in a tag.
+    deep = ";16" in str(picture.tile) or max(tags.get(TIFF_BITS, (8,))) > 8
+    if deep and picture.mode[0] not in "IF":
+        what = "16-bit colour or transparency, of which 8 bits would be read"
+        raise BadImage(name, f"{what}; save each colour as FITS or as 16-bit grey")
+    if tags.get(TIFF_BLACK_OR_WHITE) == WHITE_IS_ZERO and picture.mode == "F":
+        what = "floating-point numbers of which 0 is white, without a number for black"
+        raise BadImage(name, f"{what}; save it with black as 0, or as FITS")
+
+
 def _pixels(picture: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None, bool]:
     """Planes (C, H, W), where a picture is not transparent (H, W), whether they are linear."""
     from PIL import ImageOps
 
+    is_negative = getattr(picture, "tag_v2", {}).get(TIFF_BLACK_OR_WHITE) == WHITE_IS_ZERO
     if picture.getexif().get(EXIF_ORIENTATION, 1) != 1:
         picture = ImageOps.exif_transpose(picture)
     if picture.mode == "F":
@@ -380,6 +396,7 @@ def _pixels(picture: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None
         whole = np.asarray(picture)
         if whole.min() < 0 or whole.max() > 65535:
             raise ValueError("whole numbers of more than 16 bits; save it as FITS")
+        whole = 65535 - whole if is_negative else whole  # Pillow does so for 8 bits alone
         return np.asarray(whole / 65535.0, np.float32)[None], None, False
     alpha = None
     if picture.has_transparency_data:

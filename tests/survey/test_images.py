@@ -3,11 +3,14 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from PIL import Image as Pictures
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from galaxy_explorer.errors import BadImage
 from galaxy_explorer.survey.images import finite, read_image
@@ -106,6 +109,71 @@ def test_png_of_16_bits_is_divided_by_65535():
     stream = io.BytesIO()
     Pictures.fromarray(pixels).save(stream, "PNG")
     np.testing.assert_allclose(read_image(stream.getvalue()).data[0], pixels / 65535, rtol=1e-6)
+
+
+def png_of_16_bits(kind: int, samples: int) -> bytes:
+    """A PNG of 14 x 12 pixels; kind: its colour type, as Pillow writes only grey of 16 bits."""
+    lines = np.random.default_rng(3).integers(0, 65536, (12, 14 * samples)).astype(">u2")
+    parts = {
+        b"IHDR": struct.pack(">IIBBBBB", 14, 12, 16, kind, 0, 0, 0),
+        b"IDAT": zlib.compress(b"".join(b"\0" + line.tobytes() for line in lines)),
+        b"IEND": b"",
+    }
+    chunks = (
+        struct.pack(">I", len(data)) + key + data + struct.pack(">I", zlib.crc32(key + data))
+        for key, data in parts.items()
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def tiff(pixels: np.ndarray, *, order: str = "<", planar: bool = False, white: int = 1) -> bytes:
+    """A TIFF of pixels (H, W) or (H, W, 3); white: 0 where 0 is white. Pillow writes 8 bits."""
+    height, width, *more = pixels.shape
+    count = more[0] if more else 1
+    strips = count if planar else 1
+    size = pixels.nbytes // strips
+    directory = ImageFileDirectory_v2(prefix=b"II" if order == "<" else b"MM")
+    tags = {
+        256: width, 257: height, 258: (8 * pixels.itemsize,) * count, 259: 1,
+        262: 2 if more else white, 273: tuple(size * one for one in range(strips)), 277: count,
+        278: height, 279: (size,) * strips, 284: 2 if planar else 1,
+        339: (3 if pixels.dtype.kind == "f" else 1,) * count,
+    }  # fmt: skip
+    for tag, value in tags.items():
+        directory[tag] = value
+    stream = io.BytesIO()
+    directory.save(stream)
+    stored = np.moveaxis(pixels, 2, 0) if planar else pixels
+    return stream.getvalue() + stored.astype(pixels.dtype.newbyteorder(order)).tobytes()
+
+
+DEEP = np.random.default_rng(3).integers(0, 65536, (12, 14, 3)).astype(np.uint16)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(png_of_16_bits(*one) for one in ((2, 3), (4, 2), (6, 4))),
+        *(tiff(DEEP, order=order) for order in "<>"),
+        tiff(DEEP, planar=True),
+    ],
+    ids=["png rgb", "png grey alpha", "png rgba", "tiff", "tiff of high bytes", "tiff planes"],
+)
+def test_colours_of_16_bits_are_not_cut_to_8(data):
+    with pytest.raises(BadImage, match=r"16-bit colour .* each colour as FITS or as 16-bit grey"):
+        read_image(data)
+    assert read_image(png_of_16_bits(0, 1)).full_range == 65535
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_tiff_of_which_0_is_white_is_turned_to_light(kind):
+    pixels = (DEEP[..., 0] // (257 if kind == np.uint8 else 1)).astype(kind)
+    most = np.iinfo(kind).max
+    for white, wanted in ((1, pixels), (0, most - pixels)):
+        image = read_image(tiff(pixels, white=white))
+        np.testing.assert_allclose(image.data[0], wanted / most, rtol=1e-6)
+    with pytest.raises(BadImage, match=r"0 is white.*save it with black as 0, or as FITS"):
+        read_image(tiff(pixels.astype(np.float32), white=0))
 
 
 def test_missing_file_and_folder_are_badimage(tmp_path):
