@@ -311,6 +311,9 @@ ANGLE_WORDS = {
     "icrs": "", "hour": "h", "hourangle": "h", "hms": "h:m:s", "dms": "d:m:s",
 }  # fmt: skip
 
+DEGREES_FIRST = re.compile(r"(?<![a-z])d+:?m+:?s+(?![a-z])", re.IGNORECASE)
+"""In a name or unit of an angle: "ra_dms", "dd:mm:ss"."""
+
 
 def settle_columns(
     catalog: StagedTable,
@@ -405,9 +408,12 @@ def _settle_ids(catalog: StagedTable, column: str, name: str) -> bool:
     return bool(whole)
 
 
-def _is_sexagesimal(catalog: StagedTable, column: str, role: str, name: str) -> bool:
-    """Whether a column has angles such as hh:mm:ss; raises BadCatalog for what is no angle."""
-    sexagesimal, plain = False, ""
+def _sexagesimal(catalog: StagedTable, column: str, role: str, name: str) -> str:
+    """What angles such as hh:mm:ss of a column count: "hours" or "degrees"; empty without any.
+
+    Raises BadCatalog for what is no angle.
+    """
+    sexagesimal, plain = "", ""
     for start, values in _values(catalog, column):
         if pa.types.is_string(values.type) or pa.types.is_boolean(values.type):
             for row, value in enumerate(values.to_pylist(), start + 1):
@@ -418,7 +424,10 @@ def _is_sexagesimal(catalog: StagedTable, column: str, role: str, name: str) -> 
                         f"degrees or hh:mm:ss are needed (--{role} none leaves the column out)"
                     )
                 number = decimal(cell)
-                sexagesimal = sexagesimal or (number is None and cell not in EMPTY)
+                if number is None and cell not in EMPTY and sexagesimal != "hours":
+                    # Of RA those with a d or a degree sign in them count degrees.
+                    same = text_angle(cell, role) == text_angle(cell, "dec")
+                    sexagesimal = "degrees" if same else "hours"
                 if role == "ra" and number is not None and abs(number) <= 24.0:
                     plain = plain or cell
     if sexagesimal and plain:
@@ -453,16 +462,14 @@ def _settle_angle(catalog: StagedTable, column: str, role: str, name: str) -> fl
             f"{name}: column {column!r} is of B1950; convert it to J2000 (--{role} none leaves it"
             " out)"
         )
-    sexagesimal = _is_sexagesimal(catalog, column, role, name)
-    if sexagesimal and role == "ra" and word == "deg":
+    sexagesimal = _sexagesimal(catalog, column, role, name)
+    if sexagesimal == "hours" and (word == "deg" or DEGREES_FIRST.search(f"{column} {said}")):
         raise BadCatalog(
-            f"{name}: column {column!r} holds hh:mm:ss, but its unit says degrees; write one of "
-            "the two (--ra none leaves it out)"
+            f"{name}: column {column!r} holds hh:mm:ss, but its unit or name says degrees; write "
+            "one of the two (--ra none leaves it out)"
         )
     if sexagesimal:
-        catalog.notes.append(
-            f"{role} = {column}: sexagesimal ({'hours' if role == 'ra' else 'degrees'}) converted"
-        )
+        catalog.notes.append(f"{role} = {column}: sexagesimal ({sexagesimal}) converted")
         return 1.0
     if not word and role == "pixel_scale":
         _check_scales(catalog, column, name)

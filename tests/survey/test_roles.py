@@ -326,10 +326,26 @@ def test_bytes_that_became_text_and_degrees_that_are_hours_are_refused(pictures)
         ingest(pictures, "id\nb'U1'\nb'U2'\n")
     table = Table({"id": ["U1"], "ra": ["10:00:00"], "dec": ["+02:00:00"]})
     table["ra"].unit = table["dec"].unit = "deg"
-    with pytest.raises(BadCatalog, match="'ra' holds hh:mm:ss, but its unit says degrees"):
+    with pytest.raises(BadCatalog, match="'ra' holds hh:mm:ss, but its unit or name says deg"):
         ingest(pictures, table, columns={"ra": "ra"})
     table["ra"].unit = "h:m:s"
     np.testing.assert_allclose(ingest(pictures, table).survey.column("ra"), [150.0])
+
+
+@pytest.mark.parametrize(
+    ("column", "unit"),
+    [("ra_dms", ""), ("RA (dms)", ""), ("ra", "d:m:s"), ("ra", '"dd:mm:ss"'), ("RA_ddmmss", "")],
+)
+def test_hours_in_a_column_of_degrees_minutes_and_seconds_are_refused(pictures, column, unit):
+    tables = [Table({"id": ["U1"], column: [ra], "dec": [1.0]}) for ra in ("10:30:00", "10d30m00s")]
+    for table in tables:
+        table[column].unit = u.Unit(unit, parse_strict="silent") if unit else None
+    roles = {"ra": column, "dec": "dec"}
+    with pytest.raises(BadCatalog, match="holds hh:mm:ss, but its unit or name says degrees"):
+        ingest(pictures, tables[0], columns=roles)
+    report = ingest(pictures, tables[1], columns=roles)
+    assert report.survey.column("ra").tolist() == [10.5]
+    assert f"ra = {column}: sexagesimal (degrees) converted" in report.notes
 
 
 def test_pixel_scales_in_degrees_are_not_taken_for_arcsec(pictures):
