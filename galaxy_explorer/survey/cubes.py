@@ -99,7 +99,7 @@ class Cube:
 
 
 def open_cube(path: Path, staging: Path, id_column: str) -> Cube:
-    """Open a cube (N, H, W) or (N, C, H, W); `id_column` is the likely name of its id array.
+    """Open a cube (N, H, W), (N, C, H, W) or (N, H, W, C); `id_column` likely names its ids.
 
     The image array of an .npz is unpacked to `staging` first, because a packed array cannot be
     read from the middle.
@@ -203,8 +203,8 @@ def stamp_shape(
 
 
 def channels_last(shape: tuple[int, ...]) -> bool:
-    """Whether a cube is (N, H, W, 3) or (N, H, W, 4), as pictures of machine learning are."""
-    return len(shape) == 4 and shape[1] > MAX_PLANES and shape[3] in (3, 4)
+    """Whether a cube is (N, H, W, C), as pictures of machine learning are: H are no planes."""
+    return len(shape) == 4 and shape[1] > MAX_PLANES >= shape[3]
 
 
 def planes_first(stamps: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -7,6 +7,7 @@ import pytest
 from galaxy_explorer.errors import BadImage, SurveyError
 from galaxy_explorer.survey.catalog import CatalogRow
 from galaxy_explorer.survey.cubes import CubeSource, open_cube
+from galaxy_explorer.survey.images import choose_planes
 
 DATA = np.random.default_rng(0).normal(size=(7, 2, 12, 10)).astype(np.float32)
 NAMES = np.array([f"g{i}" for i in range(7)])
@@ -97,6 +98,24 @@ def test_channels_last_are_read(tmp_path, suffix):
     image = CubeSource(cube, 2).fetch(CatalogRow(1, "b", "b", np.nan, np.nan, np.nan))
     np.testing.assert_allclose(image.data, np.moveaxis(values[1], 2, 0) / 255, rtol=1e-6)
     assert "channels last" in image.words
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_any_number_of_channels_may_be_last(tmp_path, count):
+    values = np.random.default_rng(0).normal(size=(2, 24, 20, count)).astype(np.float32)
+    np.save(tmp_path / "a.npy", values)
+    cube = open_cube(tmp_path / "a.npy", tmp_path, "id")
+    assert cube.shape == (count, 24, 20)
+    image = CubeSource(cube, 2).fetch(CatalogRow(1, "b", "b", np.nan, np.nan, np.nan))
+    np.testing.assert_array_equal(image.data, np.moveaxis(values[1], 2, 0))
+    if count == 1:
+        assert choose_planes(image, "g") == [0]
+    else:
+        with pytest.raises(
+            BadImage, match=f"has {count} planes; choose by --band: 0 to {count - 1}"
+        ):
+            choose_planes(image, "g")
+        assert choose_planes(image, str(count - 1)) == [count - 1]
 
 
 def test_two_arrays_that_both_hold_the_ids_are_refused(tmp_path):
