@@ -203,7 +203,10 @@ def _column(table: Path, name: str) -> NDArray[Any]:
     try:
         values = plain_table(pq.read_table(table, columns=[name]))[name]
     except DAMAGE as error:
-        raise BadImage(f"{table}:{name}", f"cannot be read ({error})") from error
+        cure = "leave the column out, or name that of the ids by --id"
+        raise BadImage(
+            f"{table}:{name}", f"is neither numbers nor text ({error}); {cure}"
+        ) from error
     if pa.types.is_integer(values.type) and values.null_count:
         values = values.cast(pa.string())  # numpy has no gaps among whole numbers but as floats
     if pa.types.is_string(values.type):
