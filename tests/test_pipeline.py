@@ -119,7 +119,8 @@ def test_an_evaluation_tells_of_trainings_that_the_bundle_does_not_know(bundle, 
 def test_what_ships_is_one_training_and_measured_whole_whatever_its_seed(bundle, trained):
     replicas = find_replicas(trained.work, trained.survey)
     usual = find_models(bundle, replicas, None)
-    fifth = replace(bundle, manifest=structs.replace(bundle.manifest, seed=5))
+    recipe = {**bundle.manifest.recipe, "seed": 5}
+    fifth = replace(bundle, manifest=structs.replace(bundle.manifest, recipe=recipe))
     others = [replace(one, seed=one.seed + 5) if one.seed else one for one in replicas]
     found = find_models(fifth, others, None)
     assert [(one.name, one.seed - 5, one.shipped) for one in found] == [
