@@ -14,17 +14,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 from typer.testing import CliRunner
 
 from galaxy_explorer import cli, load_bundle, load_demo
 from galaxy_explorer.bundle.card import card_text, model_card
+from galaxy_explorer.bundle.evaluation import EVALUATION
 from galaxy_explorer.bundle.novelty import NOVELTY, judge_novelty, known_percentiles
 from galaxy_explorer.bundle.remaking import PARTS, excerpt_rows, renew_card, write_excerpt
 from galaxy_explorer.bundle.survey_check import check_survey
+from galaxy_explorer.bundle.writer import add_files
 from galaxy_explorer.errors import BundleError, SettingError, SurveyError
 from galaxy_explorer.survey.preprocessing import split_of
 from galaxy_explorer.survey.store import Survey
 from tests.small_bundle import write_small_bundle
+from tests.small_evaluation import small_evaluation
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST_BYTES = 8_000_000
@@ -84,6 +88,14 @@ def test_an_excerpt_says_what_it_is_part_of(whole, part):
     assert "an excerpt of 120 of the 300 galaxies of `toy`" in " ".join(part.card.split())
     assert whole.manifest.excerpt is None
     assert "excerpt" not in whole.card
+
+
+def test_an_excerpt_has_what_was_measured_but_no_merger_tree_of_other_galaxies(whole, tmp_path):
+    measured = small_evaluation(len(whole))
+    shutil.copytree(whole.path, tmp_path / "measured")
+    add_files(tmp_path / "measured", {EVALUATION: measured.to_bytes()}, lambda _: "# toy\n")
+    made = load_bundle(write_excerpt(tmp_path / "measured", tmp_path / "small", n=100))
+    assert made.evaluation == structs.replace(measured, trees=())
 
 
 def test_it_is_the_same_every_time_and_takes_the_place_of_itself_alone(whole, part, tmp_path):
@@ -263,11 +275,9 @@ def test_cards_begin_with_the_metadata_that_hubs_read():
 
 
 def test_names_of_a_hostile_bundle_stay_in_their_line_of_the_header(whole):
-    from msgspec.structs import replace
-
     hostile = 'a": [b]\n---\n# x\nlicense: "mine'
-    survey = replace(whole.manifest.survey, name=hostile, sources=({"source": hostile},))
-    text = model_card(replace(whole.manifest, survey=survey, name=hostile))
+    survey = structs.replace(whole.manifest.survey, name=hostile, sources=({"source": hostile},))
+    text = model_card(structs.replace(whole.manifest, survey=survey, name=hostile))
     assert header_of(text)["license"] == ["bsd-3-clause"]
     assert header_of(text)["datasets"] == [hostile]
     assert text.split("\n---\n")[0].count("\nlicense: ") == 1
@@ -278,8 +288,6 @@ def test_a_card_is_written_anew_once_and_nothing_else_changes(tmp_path):
     shutil.copytree(ROOT / "trained" / "candels", path)
     assert not renew_card(path)
     before = {file.name: file.read_bytes() for file in path.iterdir()}
-    from galaxy_explorer.bundle.writer import add_files
-
     add_files(path, {}, lambda _: card_text(before["README.md"].decode()))
     assert renew_card(path)
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before

@@ -106,10 +106,11 @@ def write_remade(
 ) -> Path:
     """Write a bundle of the networks of another one and of other galaxies.
 
-    Weights, priors, mixtures and what was measured stay those of `source`; counts and typical
-    members of the clusters are of the galaxies. called: its name. origin: where the networks are
-    from. fingerprint: of the survey that has these galaxies in their order, "" where none has.
-    left_out: of PARTS, or kinds of priors. Raises BundleError where they do not fit together.
+    Weights, priors, mixtures and what was measured stay those of `source`, but for the merger trees
+    of its galaxies; counts and typical members of the clusters are of the galaxies. called: its
+    name. origin: where the networks are from. fingerprint: of the survey that has these galaxies in
+    their order, "" where none has. left_out: of PARTS, or kinds of priors. Raises BundleError where
+    they do not fit together.
     """
     left, models = set(left_out), galaxies.codes
     values = with_prior_keys(read_manifest(source.path)[0])
@@ -151,6 +152,9 @@ def write_remade(
     known = source.manifest.files
     there = [file for file in names if file in known]
     added = {file: verified_bytes(source.path / file, known[file]) for file in there}
+    if EVALUATION in added and source.evaluation is not None:
+        # A tree of before has a leaf for each galaxy of the whole, and none for these.
+        added[EVALUATION] = structs.replace(source.evaluation, trees=()).to_bytes()
     usual = None if "novelty" in left else novelty_of(source)
     if usual is not None and galaxies.known:
         weights, errors = (

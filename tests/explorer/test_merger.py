@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
+from galaxy_explorer.bundle.manifest import ExcerptEntry
 from galaxy_explorer.clustering.summary import group_summaries
 from galaxy_explorer.explorer.pages.merger_tree import (
     MergerGroups,
@@ -15,6 +17,7 @@ from galaxy_explorer.explorer.pages.merger_tree import (
 from galaxy_explorer.explorer.pages.registry import offered_pages
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.cluster_list import ClusterList
+from tests.small_evaluation import small_evaluation
 
 
 @pytest.fixture
@@ -76,6 +79,14 @@ def test_the_tree_is_offered_only_where_there_is_one(state, evaluated, context):
     assert "merger" in offered_pages(with_tree)
     page = MergerTreePage(state, with_tree)
     assert page.merger.groups.rows
+
+
+def test_the_tree_of_other_galaxies_is_not_offered(evaluated, context):
+    of = ExcerptEntry("whole", 300, "0" * 64, "")
+    part = replace(evaluated, manifest=structs.replace(evaluated.manifest, excerpt=of))
+    longer = replace(evaluated, evaluation=small_evaluation(len(evaluated) + 1))
+    for bundle in (part, longer):
+        assert "merger" not in offered_pages(replace(context, bundle=bundle))
 
 
 def test_clusters_that_do_not_come_back_are_marked(state, evaluated, context):

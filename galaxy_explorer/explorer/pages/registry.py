@@ -31,9 +31,14 @@ def has_psf_model(context: AppContext) -> bool:
 
 
 def has_merger_tree(context: AppContext) -> bool:
-    """Whether the bundle was evaluated with a tree of its galaxies."""
-    evaluation = context.bundle.evaluation
-    return evaluation is not None and bool(evaluation.trees)
+    """Whether the bundle was evaluated with a tree of its galaxies.
+
+    Bundles that were made of evaluated ones kept the tree of the galaxies there.
+    """
+    bundle = context.bundle
+    trees = () if bundle.evaluation is None else bundle.evaluation.trees
+    own = bundle.manifest.excerpt is None and all(len(one.leaf) == len(bundle) for one in trees)
+    return own and bool(trees)
 
 
 def warm_emulator(context: AppContext) -> None:
