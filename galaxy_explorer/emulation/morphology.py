@@ -19,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from galaxy_explorer.survey.photometry import segment
+from galaxy_explorer.survey.photometry import SMALLEST_SIGMA, segment
 from galaxy_explorer.utils.files import atomic_path
 from galaxy_explorer.utils.progress import progress
 
@@ -107,7 +108,7 @@ BLOCK = 64  # stamps between two writes of the cache
 # Neither the Sersic fit nor the multimode search is used here: both end at once.
 OPTIONS = {"sersic_fitting_args": {"maxiter": 1}, "niter_bh_mid": 0}
 NAMES = {"r_half": "rhalf_circ", "ellipticity": "ellipticity_asymmetry"}  # statmorph's
-METHOD = b"statmorph C A S Gini M20 n r_half ellipticity, segmentation 1"
+METHOD = b"statmorph C A S Gini M20 n r_half ellipticity, segmentation 2"
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def measure_morphology(
     workers: int = 1,
     description: str = "Measuring morphology",
 ) -> Morphology:
-    """Statistics of stamps (N, S, S), resumable: what was measured before is read from `cache`.
+    """Statistics of stamps (N, S, S) of linear flux; what was measured before is read from `cache`.
 
     cache: a file of values by the hash of the pixels. workers: processes; about 0.2 s of CPU a
     stamp of 64 x 64.
@@ -166,22 +167,26 @@ def _measured(
     blocks = [rows[i : i + BLOCK] for i in range(0, len(rows), BLOCK)]
     if workers == 1 or len(rows) < workers:
         for block in blocks:
-            yield [(row, measure_one(stamps[row])) for row in block]
+            yield [(row, measure_one(stamps[row], 0.0)) for row in block]
         return
     # Spawned, not forked: the parent's threads stay out of the workers.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         for block in blocks:
-            values = pool.map(measure_one, [stamps[row] for row in block], chunksize=8)
+            part = [stamps[row] for row in block]
+            values = pool.map(measure_one, part, repeat(0.0), chunksize=8)
             yield list(zip(block, values, strict=True))
 
 
-def measure_one(stamp: NDArray[np.float32]) -> Floats:
-    """Each of MEASURED of one stamp (S, S), then statmorph's flag, (9,) float64."""
+def measure_one(stamp: NDArray[np.float32], smallest: float = SMALLEST_SIGMA) -> Floats:
+    """Each of MEASURED of one stamp (S, S), then statmorph's flag, (9,) float64.
+
+    smallest: sigma that the sky has at least, as for a stretched stamp; 0 for linear flux.
+    """
     from statmorph import SourceMorphology
 
     image = stamp.astype(np.float64)
-    segments = segment(image)
+    segments = segment(image, smallest)
     light, member, others = image - segments.sky, segments.labels == 1, segments.labels > 1
     with warnings.catch_warnings():
         # What statmorph warns of it also flags.

@@ -16,7 +16,7 @@ from galaxy_explorer.bundle.evaluation import EvaluationRow
 from galaxy_explorer.deconvolution.classics import reduced_chi2
 from galaxy_explorer.emulation.light import units_of
 from galaxy_explorer.emulation.likeness import left_out_noise
-from galaxy_explorer.emulation.morphology import Morphology, measure_morphology
+from galaxy_explorer.emulation.morphology import METHOD, Morphology, measure_morphology
 from galaxy_explorer.evaluation.context import Context, EvaluatedModel
 from galaxy_explorer.evaluation.rows import RowKey, make_row
 from galaxy_explorer.models.quantizer import perplexity
@@ -156,7 +156,7 @@ def vocabulary_rows(context: Context, evaluated: EvaluatedModel) -> list[Evaluat
 
 
 KEPT = {"concentration": "C kept", "gini": "Gini kept", "m20": "M20 kept"}
-LIGHT = "linear, as the emulator's proof measures it"
+LIGHT = f"linear, as the emulator's proof measures it: {METHOD.decode()}"
 MORPHOLOGY_CACHE = "morphology.safetensors"
 DRAWS = 10  # resamples of a ratio for each of the grid's bootstraps: they cost nothing
 

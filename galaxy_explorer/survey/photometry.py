@@ -277,16 +277,17 @@ class Segments:
         return max(int(self.labels.max()) - 1, 0)
 
 
-def segment(stamp: Floats) -> Segments:
+def segment(stamp: Floats, smallest: float = SMALLEST_SIGMA) -> Segments:
     """Sources of a stamp (S, S) above 1.5 sigma of its sky, of at least 8 pixels.
 
     The galaxy is the source that holds the centre, else the one nearest to it. Without any source
-    it is the disc of a quarter of the stamp's side about the centre.
+    it is the disc of a quarter of the stamp's side about the centre. smallest: sigma that the sky
+    has at least, in the unit of the stamp; 0 for linear flux, whose unit may be any.
     """
     from scipy import ndimage
 
     sky, sigma = sky_level(stamp)
-    sigma = max(sigma, SMALLEST_SIGMA)
+    sigma = max(sigma, smallest)
     smooth = ndimage.gaussian_filter(stamp - sky, SMOOTHING_PX)
     found, count = ndimage.label(smooth > DETECTION_SIGMA * sigma)
     sizes = np.bincount(found.ravel(), minlength=count + 1)

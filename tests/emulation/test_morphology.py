@@ -53,6 +53,13 @@ def test_processes_change_nothing(stamps, tmp_path, measured):
         np.testing.assert_array_equal(again.values[name], measured.values[name])
 
 
+def test_the_unit_of_linear_flux_changes_nothing(stamps, tmp_path, measured):
+    again = measure_morphology(stamps * np.float32(1e-8), tmp_path / "cache")
+    np.testing.assert_array_equal(again.flag, measured.flag)
+    for name, values in measured.values.items():
+        np.testing.assert_allclose(again.values[name], values, rtol=1e-3, atol=1e-4)
+
+
 def test_a_stamp_without_a_galaxy_is_flagged_and_not_a_number(tmp_path):
     empty = np.zeros((1, 64, 64), np.float32)
     assert measure_one(empty[0])[-1] > 1

@@ -109,10 +109,12 @@ def read(
 def measure(prepared: Prepared) -> Measured:
     """Non-parametric morphology: of the framed flux where there is one, else of the stamp."""
     from galaxy_explorer.emulation.morphology import STATISTICS, measure_one
+    from galaxy_explorer.survey.photometry import SMALLEST_SIGMA
 
     linear = prepared.flux is not None
     pixels = prepared.flux if prepared.flux is not None else prepared.stamp
-    *values, flag = measure_one(pixels.mean(axis=0)).tolist()
+    smallest = 0.0 if linear else SMALLEST_SIGMA
+    *values, flag = measure_one(pixels.mean(axis=0), smallest).tolist()
     return Measured(dict(zip(STATISTICS, values, strict=False)), int(flag), linear)
 
 
