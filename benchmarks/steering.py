@@ -1,6 +1,6 @@
 """How many labels it takes to steer clusters: eta squared of T against the number of labels.
 
-    python -m benchmarks.steering trained/colour
+    python -m benchmarks.steering trained/sdss
 
 Of the training galaxies n with a T are drawn, ten times; the clusters that they steer are judged on
 the typed galaxies of the test split. The interval is that of the mean over the draws (Student); the

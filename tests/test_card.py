@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
 
 from galaxy_explorer.bundle.bundle import load_bundle, read_deconvolution
-from galaxy_explorer.bundle.card import Markdown, claims_text, escape, model_card, table
+from galaxy_explorer.bundle.card import (
+    Markdown,
+    claims_text,
+    escape,
+    model_card,
+    table,
+    train_command,
+)
 from galaxy_explorer.bundle.manifest import CardFigure
 from tests.small_bundle import write_small_bundle
 from tests.small_evaluation import small_evaluation
@@ -26,6 +34,24 @@ def test_the_figures_of_the_cards_that_ship_are_those_of_their_bundles(name):
         deconvolution=read_deconvolution(bundle),
     )
     assert tables_of(text) == tables_of(bundle.card)
+
+
+def test_a_card_says_how_its_models_were_made(tmp_path):
+    manifest = load_bundle(write_small_bundle(tmp_path / "b")).manifest
+    recipe = {"name": "quick", "steps": 70, "seed": 4}
+    models = {name: manifest.models[name] for name in list(manifest.models)[:2]}
+    key = manifest.default_clustering
+    looks = {"looks": [{"name": "artificial looks"}, {"name": "hst"}]}
+    clusterings = {key: replace(manifest.clusterings[key], alignment=looks)}
+    made = replace(
+        manifest, recipe=recipe, models=models, clusterings=clusterings,
+        extra_trainings=(SimpleNamespace(seed=5),),
+    )  # fmt: skip
+    assert train_command(made) == (
+        f"galaxy-explorer train surveys/{made.survey.name} --out trained/{made.name}"
+        f" --models {','.join(models)} --recipe quick --steps 70 --seed 4 --seeds 2"
+        " --aligned-with surveys/hst"
+    )
 
 
 def tables_of(text: str) -> list[list[str]]:

@@ -14,6 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from galaxy_explorer import __version__, cli
+from galaxy_explorer.api import Labels
+from galaxy_explorer.bundle.bundle import demo_folder, load_demo
 from galaxy_explorer.errors import BadImage, BundleError
 from tests.small_bundle import write_small_bundle
 from tests.small_survey import blobs
@@ -252,6 +254,21 @@ def test_where_nothing_could_be_done_the_status_is_1(bundle: Path, tmp_path: Pat
     done = invoke("labels", "import", tmp_path / "mine.csv", *log)
     assert done.exit_code == 1
     assert "1 refused" in done.stdout
+
+
+def test_a_new_user_takes_labels_home_without_naming_a_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = tmp_path / "labels.db"
+    with Labels(log, demo_folder()) as labels:
+        labels.give("Ada", str(load_demo().column("galaxy_id")[0]), "T3")
+    words = ("labels", "export", "--labels", log, "--out", tmp_path / "t.ecsv")
+    done = invoke(*words)
+    assert done.exit_code == 0, done.output
+    assert "clusters are those of the demo" in " ".join(done.output.split())
+    monkeypatch.setenv("GALAXY_EXPLORER_BUNDLE", "absent")
+    assert invoke(*words).exit_code == 1
 
 
 def test_an_export_of_a_log_that_is_not_there_makes_none(bundle: Path, tmp_path: Path) -> None:

@@ -46,6 +46,12 @@ def test_an_address_where_nobody_listens_is_said(monkeypatch):
         run(double, range(3), "tcp://127.0.0.1:9")
 
 
+def test_a_scheduler_of_certificates_says_where_they_are_named(monkeypatch):
+    monkeypatch.setattr("galaxy_explorer.utils.scheduler.CONNECT_S", 1)
+    with pytest.raises(SettingError, match=r"tls://127\.0\.0\.1:9: .*CLIENT__CERT"):
+        run(double, range(3), "tls://127.0.0.1:9")
+
+
 def test_this_process_imports_no_dask():
     code = (
         "import sys; from galaxy_explorer.utils.scheduler import run_tasks;"

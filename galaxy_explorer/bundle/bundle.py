@@ -336,7 +336,10 @@ def verify_bundle(path: str | Path) -> Bundle:
     return bundle
 
 
-NO_PSF_MODEL = "train one with galaxy-explorer train SURVEY --models k512-psf-21x21"
+NO_PSF_MODEL = (
+    "train one with galaxy-explorer train SURVEY --out BUNDLE --models k512-psf-21x21, on what"
+    " galaxy-explorer simulate --like candels --out SURVEY makes"
+)
 
 
 def psf_model_name(bundle: Bundle) -> str | None:

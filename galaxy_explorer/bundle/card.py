@@ -57,6 +57,8 @@ LIKE_FOR_LIKE = (("index", "gmm"), ("codes", "kmeans"), ("rings", "kmeans"), ("l
 STEERED_HEAD = "Steered by labels"
 READINGS_HEAD = ("what", "stamps", "n", "r", "rms error", "mean error")
 LEADING = ("concentration", "gini", "m20")  # A and S are dominated by noise: behind
+OWN_LOOKS = ("artificial looks", "the survey itself")
+"""Second looks at galaxies that are not by a survey of `--aligned-with`."""
 TAG = re.compile(r"<(?=[A-Za-z/!?])")  # what opens HTML in CommonMark
 
 
@@ -91,7 +93,8 @@ def model_card(
     `deconvolution.json` with the command that made it.
     """
     parts = [_render("header", manifest=manifest)]
-    parts.append(_render("model", manifest=manifest, heading=PRIOR_HEAD))
+    made_by = train_command(manifest)
+    parts.append(_render("model", manifest=manifest, heading=PRIOR_HEAD, made_by=made_by))
     if evaluation is not None:
         parts.append(_render("evaluation", manifest=manifest, evaluation=evaluation))
     if emulation is not None:
@@ -120,6 +123,22 @@ def tags(manifest: Manifest) -> list[str]:
     deconvolves = any(AUTOENCODERS[one.kind].has_psf_layer for one in manifest.models.values())
     more = {"image-generation": bool(manifest.priors), "deconvolution": deconvolves}
     return [*TAGS, *(tag for tag, there in more.items() if there)]
+
+
+def train_command(manifest: Manifest) -> str:
+    """The command that makes the models and clusterings of a bundle."""
+    recipe, seed = manifest.recipe, manifest.seed
+    name = manifest.name if manifest.excerpt is None else manifest.excerpt.of
+    words = [f"galaxy-explorer train surveys/{manifest.survey.name} --out trained/{name}"]
+    words.append(f"--models {','.join(manifest.models)} --recipe {recipe.get('name', '?')}")
+    words += [f"--steps {recipe['steps']}"] if "steps" in recipe else []
+    words += [f"--seed {seed}"] if seed else []
+    last = max((one.seed for one in manifest.extra_trainings), default=seed)
+    words += [f"--seeds {last - seed + 1}"] if last > seed else []
+    looks = (one.alignment.get("looks", ()) for one in manifest.clusterings.values())
+    named = dict.fromkeys(look["name"] for found in looks for look in found)
+    words += [f"--aligned-with surveys/{one}" for one in named if one not in OWN_LOOKS]
+    return " ".join(words)
 
 
 def measured_by(card: str) -> str:

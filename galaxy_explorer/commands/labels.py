@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from galaxy_explorer.commands.common import end_in_vain, printable, say
+from galaxy_explorer.commands.common import announce, end_in_vain, printable, say
+from galaxy_explorer.settings import PREFIX, Settings, read_settings
 
 if TYPE_CHECKING:
     from galaxy_explorer.labels.imports import ImportPlan
@@ -73,20 +75,20 @@ def labels(  # noqa: PLR0913 - each option of the command is an argument
     from galaxy_explorer.api import Labels
     from galaxy_explorer.errors import LabelError
     from galaxy_explorer.labels.log import log_path
-    from galaxy_explorer.settings import read_settings
 
     if action is Action.EXPORT and out is None:
         raise typer.BadParameter("export: name the table to write", param_hint="--out")
     if action is Action.IMPORT and file is None:
         raise typer.BadParameter("import: name the table to read", param_hint="FILE")
-    place = log or log_path(read_settings().labels)
+    settings = read_settings()
+    place = log or log_path(settings.labels)
     is_new = not place.is_file()
     if action is Action.EXPORT and is_new:
         raise LabelError(f"{place}: there is no such label log; name the one to read by --labels")
     with TemporaryDirectory() as folder:
         # A dry run makes no log; what it would do with an empty one is tried on another.
         used = Path(folder) / "labels.db" if dry_run and is_new else log
-        with Labels(used, bundle or read_settings().bundle) as given:
+        with Labels(used, bundle or _usual_bundle(settings)) as given:
             if out is not None and action is Action.EXPORT:
                 count = len(given.export_table(out, what.value))
                 say(f"{count:,} rows of {what.value} from {given.path}: {out}")
@@ -101,6 +103,17 @@ def labels(  # noqa: PLR0913 - each option of the command is an argument
                 say(f"{done} in {new}: {plan.words()}")
                 if plan.refused and not (plan.changes or plan.same):
                     end_in_vain()
+
+
+def _usual_bundle(settings: Settings) -> Path:
+    """The bundle of the settings; of a new user, who has none yet, that of `demo`."""
+    from galaxy_explorer.bundle.bundle import demo_folder
+
+    named = Path(settings.bundle)
+    if named.exists() or f"{PREFIX}BUNDLE" in os.environ:
+        return named
+    announce(f"{named} is not there: clusters are those of the demo (--bundle names another)")
+    return demo_folder()
 
 
 def lines_of(plan: ImportPlan) -> list[str]:

@@ -44,9 +44,10 @@ def prior(
 ) -> None:
     """Give a finished bundle a prior, from which new galaxies are drawn.
 
-    `galaxy-explorer train` makes one by itself; this is for bundles that have none, and for the
-    prior of another model: a gated PixelCNN or a rectified flow over code maps, a neural spline
-    flow over the latents of a model without codes. Priors of other models and of other kinds stay.
+    `galaxy-explorer train` makes one of a model with maps of 8 x 8 codes; this is for bundles that
+    have none, and for the prior of another model: a gated PixelCNN or a rectified flow over code
+    maps, a neural spline flow over the latents of a model without codes. Priors of other models and
+    of other kinds stay.
     Interrupt it as you like: the same command resumes, from BUNDLE.work.
 
     [bold]Examples[/bold]

@@ -335,7 +335,10 @@ def add_prior(
         configs = [config_from(entry.kind, entry.config) for entry in bundle.models.values()]
         best = best_for_prior(configs)
         if best is None:
-            raise TrainingError(f"{bundle.path}: no model with maps of 8 x 8 codes or a PSF layer")
+            raise TrainingError(
+                f"{bundle.path}: no model with maps of 8 x 8 codes or a PSF layer; name another by"
+                " --model, or take --kind rectified"
+            )
         name = best.name
     coded = coded_bundle(bundle, survey, name)
     autoencoder = AUTOENCODERS[coded.config.kind]

@@ -162,6 +162,12 @@ def connected(wanted: int | str, said: Callable[[str], object]) -> Iterator[Clie
                 f"--scheduler {wanted}: no dask scheduler answers there; start one with `dask"
                 " scheduler` and workers with `dask worker`, or take --scheduler local"
             ) from error
+        except TypeError as error:  # so says dask of certificates that it was not given
+            raise SettingError(
+                f"--scheduler {wanted}: {error}; name them in dask's settings"
+                " DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..._TLS__CLIENT__CERT and"
+                " ..._TLS__CLIENT__KEY"
+            ) from error
         if client.dashboard_link:
             said(f"{_worker_words(client)}; dask's dashboard: {client.dashboard_link}")
         yield client

@@ -168,7 +168,7 @@ class Desk {
   preview() {
     const {model} = this
     this.root.dataset.way = "one"
-    this.title.textContent = "One key labels a galaxy and brings the next"
+    this.title.textContent = "One key says the Hubble stage and brings the next galaxy"
     this.words.textContent =
       "Or accept a grid of 24 but for those you click, or let the queue learn from your labels " +
       "and ask for what it is least sure of."

@@ -313,7 +313,7 @@ def refusal(name: str) -> str:
     """Why a request is refused, and the cure."""
     return (
         f"This server does not answer to the name {name!r}. Whoever runs it can allow the name with"
-        f" {ORIGINS} {name} or GALAXY_EXPLORER_HOSTS={name}.\n"
+        f" GALAXY_EXPLORER_HOSTS={name}, or {ORIGINS} {name} of panel serve.\n"
     )
 
 
