@@ -204,6 +204,13 @@ def test_a_saturated_core_is_masked_with_a_word(tmp_path: Path) -> None:
     assert "NaN" in refused.reason
 
 
+def test_names_of_any_script_are_written(tmp_path: Path) -> None:
+    path = write(tmp_path / "Großgalaxie.fits", **PLACE, **CD)
+    (found,) = deconvolve_images(network(), [path], MODEL, {"PSFFILE": "psf-äöü.fits"})
+    header = fits.getheader(found.write(tmp_path))
+    assert (header["INFILE"], header["PSFFILE"]) == ("Gro?galaxie.fits", "psf-???.fits")
+
+
 def test_a_psf_is_put_on_the_pixels_of_the_image(tmp_path: Path) -> None:
     path = write(tmp_path / "a.fits", **PLACE, **CD)
     header = fits.Header({"PIXELSCL": 0.02})
