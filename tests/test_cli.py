@@ -260,6 +260,7 @@ def test_a_new_user_takes_labels_home_without_naming_a_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GALAXY_EXPLORER_BUNDLE", raising=False)
     log = tmp_path / "labels.db"
     with Labels(log, demo_folder()) as labels:
         labels.give("Ada", str(load_demo().column("galaxy_id")[0]), "T3")
