@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+import numpy as np
+
 from galaxy_explorer.bundle import Bundle, load_bundle
 from galaxy_explorer.bundle.survey_check import check_survey
 from galaxy_explorer.errors import LabelError, SettingError
@@ -22,6 +24,7 @@ from galaxy_explorer.explorer.plots.colouring import Colouring, KeptColourings, 
 from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.labels.log import log_path
 from galaxy_explorer.settings import Settings, read_settings
+from galaxy_explorer.survey.store import SCALE_COLUMN
 from galaxy_explorer.utils.files import cache_folder
 
 
@@ -106,13 +109,18 @@ def make_context(settings: Settings) -> AppContext:
 def sdss_cutouts(bundle: Bundle, folder: Path, settings: Settings) -> SdssCutouts:
     """Pictures from the SDSS at the positions of a bundle, cut as its stamps are."""
     survey = bundle.manifest.survey
-    scale = survey.pixel_scale_arcsec or DEFAULT_SCALE_ARCSEC
+    usual = float(survey.pixel_scale_arcsec or DEFAULT_SCALE_ARCSEC)
+    scales = np.full(len(bundle), usual)
+    if SCALE_COLUMN in bundle.column_names:
+        own = np.asarray(bundle.column(SCALE_COLUMN), np.float64)
+        scales = np.where(np.isfinite(own) & (own > 0), own, usual)
     return SdssCutouts(
         ra=bundle.column("ra"),
         dec=bundle.column("dec"),
+        scales=scales,
         side=survey.stamp_size,
         folder=folder / "sdss",
         timeout=settings.cutout_timeout,
-        scale_arcsec=float(scale),
+        usual_scale=usual,
         colour=has_colour(survey.channels),
     )

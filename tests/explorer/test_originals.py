@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import io
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
+from urllib.parse import parse_qs
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from msgspec import structs
 from PIL import Image
 
+from galaxy_explorer.bundle.catalogue import Catalogue
+from galaxy_explorer.explorer.context import sdss_cutouts
 from galaxy_explorer.explorer.pictures.originals import (
     MAX_BYTES,
     SERVICE,
@@ -18,9 +25,12 @@ from galaxy_explorer.explorer.pictures.originals import (
     read_picture,
     survey_originals,
 )
+from galaxy_explorer.settings import read_settings
+from galaxy_explorer.survey.store import SCALE_COLUMN
 
 SIDE = 64
 SKY = np.array([10.5, 20.5, np.nan])
+SCALES = np.array([0.4, 1.5, 0.8])
 
 
 def jpeg(side: int = SIDE, green: int = 200) -> bytes:
@@ -50,7 +60,9 @@ def service(monkeypatch):
 
 @pytest.fixture
 def cutouts(tmp_path):
-    return SdssCutouts(ra=SKY, dec=SKY - 5, side=SIDE, folder=tmp_path / "sdss", timeout=20)
+    return SdssCutouts(
+        ra=SKY, dec=SKY - 5, scales=SCALES, side=SIDE, folder=tmp_path / "sdss", timeout=20
+    )
 
 
 def test_making_the_source_asks_for_nothing(cutouts, service) -> None:
@@ -64,11 +76,29 @@ def test_a_galaxy_is_asked_for_by_position_over_https(cutouts, service) -> None:
     assert SERVICE.startswith("https://")
     query = service.asked[0].split("?")[1].split("&")
     assert {"ra=10.500000", "dec=5.500000", "width=64", "height=64"} <= set(query)
+    assert "scale=0.4" in query
 
 
-def test_what_was_fetched_is_not_asked_for_again(cutouts, service, tmp_path) -> None:
+def test_a_galaxy_is_asked_for_at_the_scale_of_its_stamp(bundle, service, tmp_path) -> None:
+    known = {name: bundle.column(name) for name in ("ra", "dec")}
+    own = np.array([0.25, *[np.nan] * (len(bundle) - 1)])
+
+    def asked(survey_scale: float | None, columns: dict[str, np.ndarray]) -> list[str]:
+        survey = structs.replace(bundle.manifest.survey, pixel_scale_arcsec=survey_scale)
+        manifest = structs.replace(bundle.manifest, survey=survey)
+        found = replace(bundle, manifest=manifest, catalogue=Catalogue.of(pa.table(columns)))
+        cutouts = sdss_cutouts(found, tmp_path, read_settings({}))
+        cutouts.picture_at(1.0, 2.0)
+        addresses = cutouts.address(0), cutouts.address(1), service.asked[-1]
+        return [parse_qs(address)["scale"][0] for address in addresses]
+
+    assert asked(None, known) == ["0.8", "0.8", "0.8"]
+    assert asked(0.06, known | {SCALE_COLUMN: own}) == ["0.25", "0.06", "0.06"]
+
+
+def test_what_was_fetched_is_not_asked_for_again(cutouts, service) -> None:
     first = cutouts(np.array([0, 1]))
-    again = SdssCutouts(ra=SKY, dec=SKY - 5, side=SIDE, folder=tmp_path / "sdss", timeout=20)
+    again = replace(cutouts, _pool=ThreadPoolExecutor(1))
     np.testing.assert_array_equal(again(np.array([0, 1])), first)
     assert len(service.asked) == 2
 
@@ -104,7 +134,7 @@ def test_a_service_that_hangs_does_not_hold_the_page_up(tmp_path, monkeypatch) -
         "galaxy_explorer.explorer.pictures.originals.urllib.request.urlopen",
         lambda *_, **__: release.wait(60) and io.BytesIO(b""),
     )
-    cutouts = SdssCutouts(ra=SKY, dec=SKY, side=SIDE, folder=tmp_path, timeout=0.05)
+    cutouts = SdssCutouts(ra=SKY, dec=SKY, scales=SCALES, side=SIDE, folder=tmp_path, timeout=0.05)
     stamps = cutouts(np.array([0, 1]))
     release.set()
     assert np.isnan(stamps).all()

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 SERVICE = "https://skyserver.sdss.org/dr18/SkyServerWS/ImgCutout/getjpeg"
 DEFAULT_SCALE_ARCSEC = 0.8
-"""Pixel scale asked for where the survey states none: 64 pixels are then 51 arcsec."""
+"""Pixel scale asked for where none is known: 64 pixels are then 51 arcsec."""
 MAX_BYTES = 1_000_000
 """A 64-pixel JPEG is about 3 kB; whatever is much larger is not one."""
 MAX_KEPT = 20_000
@@ -97,16 +97,18 @@ def survey_originals(bundle: Bundle, survey: Survey) -> Originals:
 class SdssCutouts:
     """Pictures from the SDSS image cutout service, kept on disk.
 
-    ra, dec: degrees (N,), NaN where unknown. timeout: seconds for a whole page of pictures. colour:
+    ra, dec: degrees (N,), NaN where unknown. scales: arcsec a pixel of each stamp (N,).
+    timeout: seconds for a whole page of pictures. usual_scale: of a position that is typed. colour:
     stamps (n, S, S, 3) of i, r and g; else (n, S, S) of r.
     """
 
     ra: NDArray[np.float64]
     dec: NDArray[np.float64]
+    scales: NDArray[np.float64]
     side: int
     folder: Path
     timeout: float
-    scale_arcsec: float = DEFAULT_SCALE_ARCSEC
+    usual_scale: float = DEFAULT_SCALE_ARCSEC
     colour: bool = False
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(WORKERS, "sdss"))
 
@@ -135,18 +137,18 @@ class SdssCutouts:
 
     def address(self, row: int) -> str:
         """Address of the picture of a catalogue row."""
-        return self.address_at(float(self.ra[row]), float(self.dec[row]))
+        return self.address_at(*(float(one[row]) for one in (self.ra, self.dec, self.scales)))
 
     def picture_at(self, ra: float, dec: float) -> bytes:
         """The JPEG of a position (degrees, ICRS), not kept. Raises OSError, ValueError."""
-        return self._download(self.address_at(ra, dec))
+        return self._download(self.address_at(ra, dec, self.usual_scale))
 
-    def address_at(self, ra: float, dec: float) -> str:
-        """Address of the picture of a position (degrees, ICRS)."""
+    def address_at(self, ra: float, dec: float, scale: float) -> str:
+        """Address of the picture of a position (degrees, ICRS), at so many arcsec a pixel."""
         query = {
             "ra": f"{ra:.6f}",
             "dec": f"{dec:.6f}",
-            "scale": f"{self.scale_arcsec:g}",
+            "scale": f"{scale:g}",
             "width": str(self.side),
             "height": str(self.side),
         }
