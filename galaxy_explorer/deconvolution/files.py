@@ -121,7 +121,8 @@ class DeconvolutionInput:
     """One image cut to the model's size: its file, header, sky and sigma in the image's unit.
 
     valid: (S, S), False where there are no data. scale: arcsec/px, None if not known. electrons:
-    per unit of flux, for the photon noise, None without it. notes: what was taken, and how.
+    per unit of flux, for the photon noise, None without it. notes: what was taken, and how. step:
+    pixels of the image in one of the stamp, other than 1 where it was resampled.
     """
 
     path: Path
@@ -133,6 +134,7 @@ class DeconvolutionInput:
     scale: float | None
     electrons: float | None
     notes: tuple[str, ...]
+    step: float
 
 
 def read_stamp(path: Path, size: int, options: DeconvolutionOptions) -> DeconvolutionInput:
@@ -164,7 +166,7 @@ def read_stamp(path: Path, size: int, options: DeconvolutionOptions) -> Deconvol
     taken = "; ".join(part for part in (image.words, image.passed_by, words) if part)
     notes = [f"{name}: {text}" for text in (taken, *missing)] + notes
     return DeconvolutionInput(
-        path, header, pixels, sky, sigma, valid, scale, electrons, tuple(notes)
+        path, header, pixels, sky, sigma, valid, scale, electrons, tuple(notes), step
     )  # fmt: skip
 
 
@@ -401,7 +403,7 @@ def _psf_for(
     psf: PointSpread, stamp: DeconvolutionInput, own: Array
 ) -> tuple[Array, tuple[str, ...]]:
     """The user's PSF on the stamp's pixels, and words; raises BadImage for a coarser one."""
-    values, words = psf.on_pixels(stamp.scale)
+    values, words = psf.on_pixels(stamp.scale, stamp.step)
     notes, width, known = (*psf.notes, *words), fwhm(values), fwhm(own / own.sum())
     if not 1 / WIDTHS < width / known < WIDTHS:
         doubt = f"PSF {psf.name} is {width:.2g} px wide, the model's own {known:.2g}"

@@ -389,28 +389,34 @@ class PointSpread:
         """FWHM in its pixels of the Gaussian that has the PSF's effective area."""
         return fwhm(self.values)
 
-    def on_pixels(self, scale: float | None) -> tuple[Array, tuple[str, ...]]:
+    def on_pixels(self, scale: float | None, step: float = 1.0) -> tuple[Array, tuple[str, ...]]:
         """The PSF on pixels of `scale` arcsec, and words about it.
+
+        step: pixels of the image in one of those, other than 1 where it was resampled. A PSF that
+        states no scale is on the image's pixels, or so much finer as it is oversampled.
 
         Each pixel sums what it covers of finer ones, as a detector does. Raises BadImage where the
         PSF is on coarser pixels: nothing brings back what they do not resolve.
         """
-        ratio = self.oversampling
+        notes: tuple[str, ...] = ()
         if self.scale is not None and scale is not None:
             ratio = scale / self.scale
-        if ratio is None:
-            own = "no pixel scale" if self.scale is None else f"{self.scale:.4g} arcsec/px"
-            return self.values, (f"PSF {self.name} states {own}: taken as on the image's pixels",)
+        else:
+            ratio = (self.oversampling or 1.0) * step
+            if self.oversampling is None:
+                own = "no pixel scale" if self.scale is None else f"{self.scale:.4g} arcsec/px"
+                notes = (f"PSF {self.name} states {own}: taken as on the image's pixels",)
         if same_scale(ratio, 1.0):
-            return self.values, ()
-        names = f"{self.scale or (scale or 1) / ratio:.4g} arcsec/px, the image "
+            return self.values, notes
+        image = "image" if step == 1 else "resampled image"
+        names = f"{self.scale or (scale or 1) / ratio:.4g} arcsec/px, the {image} "
         names += "1" if scale is None else f"{scale:.4g}"
         if ratio < 1:
-            raise BadImage(self.name, f"PSF of {names}; give it at the image's scale, or finer")
+            raise BadImage(self.name, f"PSF of {names}; give it at the {image}'s scale, or finer")
         rows = _overlap(len(self.values), ratio)
         rebinned = rows @ self.values.astype(np.float64) @ rows.T
         made = np.asarray(rebinned / rebinned.sum(), np.float32)
-        return made, (f"PSF {self.name} of {names}: summed {ratio:.4g} to one pixel",)
+        return made, (*notes, f"PSF {self.name} of {names}: summed {ratio:.4g} to one pixel")
 
 
 def fwhm(psf: Array) -> float:

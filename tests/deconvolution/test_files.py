@@ -18,7 +18,7 @@ from galaxy_explorer.deconvolution.files import (
 )
 from galaxy_explorer.deconvolution.observations import flux_unit, photon_noise
 from galaxy_explorer.errors import BadImage
-from galaxy_explorer.survey.scales import read_psf
+from galaxy_explorer.survey.scales import fwhm, read_psf
 from tests.deconvolution.scenes import SIZE, galaxies, network, psfs
 
 SCALE = 0.06
@@ -231,3 +231,23 @@ def test_a_psf_is_put_on_the_pixels_of_the_image(tmp_path: Path) -> None:
     assert isinstance(coarse, BadImage)
     assert "0.12 arcsec/px, the image 0.06" in coarse.reason
     assert any("is it of these images" in note for note in made("silent").notes)
+
+
+@pytest.mark.parametrize("oversampled", [None, 3])
+def test_a_psf_without_a_scale_is_resampled_with_the_image(
+    tmp_path: Path, oversampled: int | None
+) -> None:
+    path = write(tmp_path / "a.fits", shape=(143, 150), **PLACE, **CD)
+    header = fits.Header({"OVERSAMP": oversampled} if oversampled else {})
+    width = 3.1 * 1.5 * (oversampled or 1)
+    fits.PrimaryHDU(psfs(1, width)[0], header).writeto(tmp_path / "p.fits")
+    psf = read_psf(tmp_path / "p.fits")
+
+    def made(scale: float) -> object:
+        options = DeconvolutionOptions(model_scale=scale, resample=True, psf=psf)
+        return next(iter(deconvolve_images(network(), [path], options)))
+
+    assert fwhm(made(0.09).observed.psf[0]) == pytest.approx(3.1, rel=0.05)
+    assert fwhm(made(SCALE).observed.psf[0]) == pytest.approx(3.1 * 1.5, rel=0.05)
+    finer = made(0.04)
+    assert isinstance(finer, BadImage) == (oversampled is None)
