@@ -108,6 +108,19 @@ def test_a_residual_is_what_the_reconstruction_leaves_over(
     assert fetch(one_url(state, 4, "residual")).code == 404
 
 
+def test_an_original_that_is_not_at_hand_is_no_black_picture(
+    fetch, state, stamps, monkeypatch
+) -> None:
+    def originals(rows: np.ndarray) -> np.ndarray:
+        return np.where((rows == 4)[:, None, None], np.nan, stamps.get(rows))
+
+    monkeypatch.setattr(stamps, "originals", originals)
+    assert fetch(one_url(state, 4, "original")).code == 404
+    for state.display.shared in (False, True):
+        drawn = fetch(one_url(state, 3, "reconstruction"))
+        assert fetch(one_url(state, 3, "original")).body == drawn.body
+
+
 def test_the_picture_follows_the_display_settings(fetch, state) -> None:
     before = np.asarray(opened(fetch(one_url(state, 3))).convert("L"), int)
     state.display.invert = True

@@ -178,14 +178,17 @@ def draw_kind(
         codes = context.bundle.codes(name)[rows]
         light = stamps.submit(lambda: drawn_light(psf_model(context.bundle), codes)[0]).result()
         return render_stamps(light, settings)
-    if kind != "reconstruction" and stamps.originals is None:
-        raise KeyError(kind)
-    if kind != RESIDUAL:
+    if kind == "reconstruction":
         return stamps.pictures(rows, settings, kind)
+    if stamps.originals is None:
+        raise KeyError(kind)
     original = stamps.get(rows, "original")
     if absent(original).any():
         raise KeyError(kind)
-    return residual_pictures(original - stamps.get(rows), RESIDUAL_LIMIT)
+    if kind == RESIDUAL:
+        return residual_pictures(original - stamps.get(rows), RESIDUAL_LIMIT)
+    between = stamps.common_limits(settings, kind) if settings.shared else None
+    return render_stamps(original, settings, between)
 
 
 def draw_galaxies(key: str, name: str, column: str, digest: str, *place: str) -> bytes:
