@@ -403,7 +403,10 @@ def _psf_for(
     psf: PointSpread, stamp: DeconvolutionInput, own: Array
 ) -> tuple[Array, tuple[str, ...]]:
     """The user's PSF on the stamp's pixels, and words; raises BadImage for a coarser one."""
-    values, words = psf.on_pixels(stamp.scale, stamp.step)
+    try:
+        values, words = psf.on_pixels(stamp.scale, stamp.step)
+    except BadImage as error:
+        raise BadImage(str(stamp.path), f"{error.source}: {error.reason}") from error
     notes, width, known = (*psf.notes, *words), fwhm(values), fwhm(own / own.sum())
     if not 1 / WIDTHS < width / known < WIDTHS:
         doubt = f"PSF {psf.name} is {width:.2g} px wide, the model's own {known:.2g}"

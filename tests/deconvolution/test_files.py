@@ -229,7 +229,8 @@ def test_a_psf_is_put_on_the_pixels_of_the_image(tmp_path: Path) -> None:
     assert any("0.02 arcsec/px, the image 0.06" in note for note in fine.notes)
     coarse = made("coarse")
     assert isinstance(coarse, BadImage)
-    assert "0.12 arcsec/px, the image 0.06" in coarse.reason
+    assert coarse.source == str(path)
+    assert "coarse.fits: PSF of 0.12 arcsec/px, the image 0.06" in coarse.reason
     assert any("is it of these images" in note for note in made("silent").notes)
 
 
