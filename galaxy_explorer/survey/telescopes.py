@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_explorer.errors import SurveyError
+from galaxy_explorer.errors import BadImage, SurveyError
 
 Array = NDArray[np.float32]
 
@@ -131,19 +131,23 @@ def draw_psf(
     """One object's PSF (P, P), sum 1 and centred on the middle pixel, and its parameters.
 
     The PSF is sampled, not averaged, on the pixels: the response of the pixel is already in
-    the light that it is convolved with.
+    the light that it is convolved with. One of a file has the width that it has there; each is
+    wider or narrower by the scatter.
     """
     import galsim
 
-    fwhm = telescope.psf_fwhm_arcsec * float(np.exp(telescope.psf_scatter * rng.normal()))
+    scatter = float(np.exp(telescope.psf_scatter * rng.normal()))
+    fwhm = telescope.psf_fwhm_arcsec * scatter
     e1, e2 = (telescope.psf_ellipticity * rng.normal(size=2)).clip(-0.2, 0.2).tolist()
-    facts = {"psf_fwhm_arcsec": fwhm, "psf_e1": e1, "psf_e2": e2}
+    facts = {"psf_e1": e1, "psf_e2": e2}
     if telescope.name == "sdss":
         beta = float(rng.uniform(2.8, 4.2))
         facts["psf_moffat_beta"] = beta
         profile = galsim.Moffat(beta=beta, fwhm=fwhm)
     else:
         profile, base_fwhm = _hst_psf(telescope, psf_file)
+        if psf_file is not None:
+            fwhm = base_fwhm * scatter
         profile = profile.dilate(fwhm / base_fwhm)
     image = profile.shear(e1=e1, e2=e2).drawImage(
         nx=telescope.psf_size,
@@ -153,29 +157,30 @@ def draw_psf(
         dtype=np.float64,
     )
     light = np.maximum(image.array, 0.0)
-    return (light / light.sum()).astype(np.float32), facts
+    return (light / light.sum()).astype(np.float32), {"psf_fwhm_arcsec": fwhm, **facts}
 
 
 @lru_cache(maxsize=4)
 def _hst_psf(telescope: Telescope, psf_file: Path | None) -> tuple[Any, float]:
-    """A measured PSF, or an obscured aperture with struts, as a profile with its FWHM."""
+    """A measured PSF, or an obscured aperture with struts, as a profile with its FWHM in arcsec.
+
+    Raises SurveyError for a file that is no PSF, or that is on coarser pixels than the stamps.
+    """
     import galsim
 
     scale = telescope.pixel_scale_arcsec
     if psf_file is not None:
-        from astropy.io import fits
+        from galaxy_explorer.survey.scales import read_psf, same_scale
 
         try:
-            data = np.asarray(fits.getdata(psf_file), dtype=np.float64)
-        except (OSError, TypeError, ValueError) as error:
-            raise SurveyError(f"{psf_file}: --psf needs a readable FITS image ({error})") from error
-        if data.ndim != 2 or data.shape[0] != data.shape[1] or data.shape[0] % 2 == 0:
-            raise SurveyError(
-                f"{psf_file}: --psf needs a square image of odd size, not {data.shape}"
-            )
-        if not np.isfinite(data).all() or data.sum() <= 0:
-            raise SurveyError(f"{psf_file}: --psf needs finite values with a positive sum")
-        image = galsim.Image(data, scale=scale)
+            psf = read_psf(psf_file)
+        except BadImage as error:
+            raise SurveyError(f"--psf {error}") from error
+        own = psf.scale or scale / (psf.oversampling or 1.0)
+        if own > scale and not same_scale(own, scale):
+            words = f"{own:.4g} arcsec/px, the stamps {scale:.4g}; give it at that scale, or finer"
+            raise SurveyError(f"--psf {psf_file}: PSF of {words}")
+        image = galsim.Image(psf.values.astype(np.float64), scale=own)
     else:
         optics = galsim.OpticalPSF(
             lam=1545.0, diam=2.4, obscuration=0.33, nstruts=4, strut_thick=0.02, pad_factor=1.5

@@ -6,6 +6,7 @@ import pytest
 from astropy.io import fits
 
 from galaxy_explorer.errors import SurveyError
+from galaxy_explorer.survey.scales import fwhm
 from galaxy_explorer.survey.telescopes import CANDELS, SDSS, draw_psf, unit_noise
 
 
@@ -41,6 +42,25 @@ def test_measured_psf_is_used(tmp_path):
     psf, _ = draw_psf(CANDELS, np.random.default_rng(0), path)
     usual, _ = draw_psf(CANDELS, np.random.default_rng(0))
     assert np.abs(psf - usual).max() > 0.1 * usual.max()  # no diffraction in a Gaussian
+
+
+def test_measured_psf_keeps_its_width_at_the_scale_that_it_states(tmp_path):
+    y, x = np.mgrid[-60:61, -60:61]
+    for name, cards in (("same", {}), ("finer", {"PIXELSCL": 0.03}), ("fine", {"OVERSAMP": 3})):
+        step = cards.get("PIXELSCL", 0.06 / cards.get("OVERSAMP", 1))
+        path, sigma = tmp_path / f"{name}.fits", 0.27 / 2.3548 / step
+        data = np.exp(-0.5 * (x**2 + y**2) / sigma**2)
+        fits.writeto(path, data, fits.Header(cards))
+        rng = np.random.default_rng(0)
+        drawn = [draw_psf(CANDELS, rng, path) for _ in range(20)]
+        assert np.median([facts["psf_fwhm_arcsec"] for _, facts in drawn]) == pytest.approx(
+            0.27, rel=0.02
+        )
+        for psf, facts in drawn:
+            assert 0.06 * fwhm(psf) == pytest.approx(facts["psf_fwhm_arcsec"], rel=0.02)
+    fits.writeto(tmp_path / "coarse.fits", data, fits.Header({"PIXELSCL": 0.13}))
+    with pytest.raises(SurveyError, match=r"coarse\.fits: PSF of 0\.13 arcsec/px, the stamps 0\."):
+        draw_psf(CANDELS, np.random.default_rng(0), tmp_path / "coarse.fits")
 
 
 @pytest.mark.parametrize(

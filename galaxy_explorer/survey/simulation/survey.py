@@ -83,7 +83,8 @@ def simulate_survey(
 
     Extras of the survey: "truth" (n, 1, S, S), the light without PSF, sky and noise, companions
     included, and "psf" (n, P, P). Fluxes are in the unit of `zero_point`: magnitude =
-    zero_point - 2.5 log10(flux). `psf_file` is a FITS image sampled like the stamps (candels).
+    zero_point - 2.5 log10(flux). `psf_file` is a FITS image of the PSF (candels), at the scale that
+    it states, else at that of the stamps.
 
     Raises SettingError for an unknown telescope, fewer than one galaxy or worker, or a PSF file
     that the telescope has no use for; SurveyError where `out` is taken or the file unusable.
@@ -105,7 +106,8 @@ def simulate_survey(
         pixel_scale_arcsec=telescope.pixel_scale_arcsec,
         state="linear",
     )
-    psf = sha256_of(psf_file) if psf_file else None
+    # In words, as a survey whose PSFs an earlier version gave the telescope's width is no start.
+    psf = f"{sha256_of(psf_file)}, of its own width and scale" if psf_file else None
     recipe = {"like": like, "n": n, "seed": seed, "psf": psf, "software": VERSION}
     writer = SurveyWriter(out, spec, recipe=recipe)
     starts = range(writer.cursor, n, BLOCK)
