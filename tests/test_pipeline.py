@@ -13,7 +13,7 @@ from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.evaluation.context import find_models
 from galaxy_explorer.evaluation.trainings import further_trainings
 from galaxy_explorer.pipeline.autoencoders import Autoencoders, find_replicas
-from galaxy_explorer.pipeline.clusters import VIEWS, alignment, kept_together
+from galaxy_explorer.pipeline.clusters import VIEWS, alignment, chance_of_sharing, kept_together
 from galaxy_explorer.pipeline.train import make_plan, train_bundle
 from galaxy_explorer.survey.store import Survey, SurveySpec
 from galaxy_explorer.survey.writer import SurveyWriter
@@ -325,6 +325,16 @@ def test_aligned_features_forget_who_took_the_picture(trained, tmp_path):
     # Second looks at galaxies of the other splits are measured, not used.
     held = alignment(stages, products).arrays["again.1.rows"]
     assert set(stages.splits[held]) == {"validation", "test"}
+
+
+def test_a_galaxy_shares_no_cluster_with_itself_by_chance():
+    rng = np.random.default_rng(0)
+    galaxy = np.repeat(np.arange(30), rng.integers(1, 4, 30))
+    one, two = rng.integers(5, size=30)[galaxy], rng.integers(6, size=len(galaxy))
+    others = galaxy[:, None] != galaxy[None, :]
+    expected = (one[:, None] == two[None, :])[others].mean()
+    assert chance_of_sharing(one, two, galaxy) == pytest.approx(expected)
+    assert chance_of_sharing(np.arange(9), np.arange(9), np.arange(9)) == 0
 
 
 def test_a_survey_with_too_few_galaxies_in_common_is_refused(trained, tmp_path):

@@ -320,7 +320,8 @@ def kept_together(stages: Autoencoders, products: Products) -> dict[str, Any]:
     aligned ones, and `chance`, the share for pairs of different galaxies.
     """
     kinds = {"before": "rings", "after": "aligned"}
-    inputs = {kind: _inputs(stages, products, kind) for kind in kinds.values()}
+    inputs: dict[str, Any] = {kind: _inputs(stages, products, kind) for kind in kinds.values()}
+    inputs["chance"] = "of different galaxies"  # once counted galaxies against themselves, too
 
     def measure() -> StageResult:
         result, vectors = alignment(stages, products), ring_vectors_of(stages, products)
@@ -335,11 +336,11 @@ def kept_together(stages: Autoencoders, products: Products) -> dict[str, Any]:
             mixture = served(stages, products, kind, features)
             for found, (rows, again) in zip(looks, seen, strict=True):
                 found["held"] = len(rows)
-                if not len(rows):
-                    continue
+                galaxies, galaxy = np.unique(rows, return_inverse=True)  # looked at several times
+                if len(galaxies) < 2:
+                    continue  # there is nobody to be compared with
                 one = mixture.responsibilities(features[rows]).argmax(1)
                 two = mixture.responsibilities(fitted.apply(again)).argmax(1)
-                _, galaxy = np.unique(rows, return_inverse=True)  # looked at several times
                 same = np.bincount(galaxy, one == two) / np.bincount(galaxy)
                 share = bootstrap(lambda drawn, same=same: float(same[drawn].mean()), len(same))
                 found[when] = {
@@ -347,12 +348,26 @@ def kept_together(stages: Autoencoders, products: Products) -> dict[str, Any]:
                     "same_cluster": float(same.mean()),
                     "same_cluster_low": share.low,
                     "same_cluster_high": share.high,
-                    "chance": float((one[:, None] == two[None, :]).mean()),
+                    "chance": chance_of_sharing(one, two, galaxy),
                 }
         return StageResult({"held": np.array([look["held"] for look in looks])}, {"looks": looks})
 
     stage = f"{products.config.name}/aligned.kept"
     return dict(stages.cache.get(stage, inputs, measure).facts)
+
+
+def chance_of_sharing(one: np.ndarray, two: np.ndarray, galaxy: np.ndarray) -> float:
+    """Share of the pairs of different galaxies of which one is in the cluster of the other.
+
+    one, two (M,): clusters of galaxies, the same for each look at one, and of the looks at them.
+    galaxy (M,): their numbers from 0, at least two of them. By counts: of M x M pairs there are too
+    many to hold.
+    """
+    looks = np.bincount(galaxy)
+    clusters = int(max(one.max(), two.max())) + 1
+    shared = np.bincount(one, minlength=clusters) @ np.bincount(two, minlength=clusters)
+    own = looks[galaxy] @ (one == two)
+    return float((shared - own) / (len(galaxy) ** 2 - looks @ looks))
 
 
 def fit_served(settings: Mapping[str, Any], features: np.ndarray, k: int, seed: int) -> Mixture:
