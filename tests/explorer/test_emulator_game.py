@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from galaxy_explorer.bundle.bundle import load_bundle
+from galaxy_explorer.bundle.bundle import Bundle, load_bundle
 from galaxy_explorer.emulation.request import Request
 from galaxy_explorer.errors import NotSaved
 from galaxy_explorer.evaluation.emulator.figures import fooling_figures
@@ -88,6 +89,32 @@ def test_a_game_is_scored_kept_and_told_once(source, kept) -> None:
     again = begun(source)
     again.on_message({"answers": ["left"] * PAIRS})
     assert "All 2 games here" in again.view.words
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0.8, ORIGINAL), (0.2, RECONSTRUCTION)])
+def test_a_game_is_of_originals_only_where_all_that_are_shown_are(
+    source, kept, monkeypatch, share, shown
+) -> None:
+    asked = []
+
+    def originals(rows: np.ndarray) -> np.ndarray:
+        asked.append(rows)
+        there = np.arange(len(rows)) < share * len(rows)
+        return np.where(there[:, None, None], np.float32(0.5), np.nan) * np.ones((64, 64))
+
+    stored = SimpleNamespace(noise=np.ones((64, 33)))
+    monkeypatch.setattr(source.stamps, "originals", originals)
+    monkeypatch.setattr(Bundle, "ttype_regressor", property(lambda _: stored))
+    monkeypatch.setattr(Bundle, "load_ttype_regressor", lambda _: stored)
+    view = begun(source)
+    assert len(view.pairs.rows) == PAIRS
+    assert (view.pairs.pictures == ORIGINAL) == ("as the survey has it" in view.view.heading)
+    view.on_message({"answers": ["left"] * PAIRS})
+    (only,) = read_games(kept)
+    assert only.pictures == shown
+    if shown == ORIGINAL:
+        names = source.bundle.column("galaxy_id")[asked[0][:PAIRS]]
+        assert [name for name, _ in only.pairs] == names.tolist()
 
 
 def test_answers_that_no_page_sends_are_no_game(source, kept) -> None:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from galaxy_explorer.explorer.background import Work
 
 PAIRS = 20
+ASKED = 2  # times as many originals are looked for: of some galaxies there is none
 SEED_BITS = 32
 NOISE_KIND = 16  # of the noise of the first band: another than what judge and proof draw
 LEFT, RIGHT = "left", "right"
@@ -60,13 +61,21 @@ SHOWN = {
 
 @dataclass(frozen=True)
 class Pairs:
-    """What is shown: rows and T of real galaxies (n,), whether each stands left, and the seed."""
+    """What is shown: rows and T of real galaxies (n,), whether each stands left, and the seed.
+
+    real: stamps of their originals; None where they are shown as the model draws them.
+    """
 
     rows: NDArray[np.int64]
     ttype: NDArray[np.float64]
     real_left: NDArray[np.bool_]
     seed: int
-    pictures: str
+    real: NDArray[np.float32] | None
+
+    @property
+    def pictures(self) -> str:
+        """What the real galaxies are shown as."""
+        return RECONSTRUCTION if self.real is None else ORIGINAL
 
 
 class GameView:
@@ -89,7 +98,7 @@ class GameView:
 
     @property
     def pictures(self) -> str:
-        """What real galaxies are shown as: originals need the survey, and the noise of its sky."""
+        """What real galaxies may be shown as: originals need the noise of the survey's sky, too."""
         there = self.source.stamps.originals is not None and self.source.bundle.ttype_regressor
         return ORIGINAL if there else RECONSTRUCTION
 
@@ -99,50 +108,59 @@ class GameView:
         return Request(len(pairs.rows), pairs.seed, {TTYPE: types})
 
     def begin(self, _request: Request, _options: DisplayOptions, _words: str) -> None:
-        """Choose pairs and make room for them."""
+        """Make room for new pairs."""
+        self.pairs = None
+        self.view.param.update(sheet=None, count=PAIRS, truth=[], words="", playing=True)
+
+    def choose(self) -> Pairs:
+        """New pairs, of galaxies whose originals are at hand where enough are. May wait."""
         seed = secrets.randbits(SEED_BITS)
         rng, rows = np.random.default_rng(seed), typed_rows(self.source)
-        rows = rng.permutation(rows)[:PAIRS]
+        rows, real = rng.permutation(rows), None
+        if self.pictures == ORIGINAL:
+            asked = rows[: ASKED * PAIRS]
+            stamps = self.source.stamps.get(asked, ORIGINAL)
+            there = ~absent(stamps)
+            if there.sum() >= PAIRS:
+                rows, real = asked[there], stamps[there][:PAIRS]
+        rows = rows[:PAIRS]
         ttype = np.asarray(self.source.bundle.column("ttype"), np.float64)[rows]
-        self.pairs = Pairs(rows, ttype, rng.random(len(rows)) < 0.5, seed, self.pictures)
-        self.view.param.update(sheet=None, count=len(rows), truth=[], words="", playing=True)
+        return Pairs(rows, ttype, rng.random(len(rows)) < 0.5, seed, real)
 
     def work(self, _request: Request, options: DisplayOptions) -> Work:
-        """The pictures of the pairs, two in a line."""
-        return partial(self._work, self.pairs, options)
+        """The pairs and their pictures, two in a line."""
+        return partial(self._work, options)
 
-    def _work(
-        self, pairs: Pairs | None, options: DisplayOptions, cancelled: Callable[[], bool]
-    ) -> Iterator[JobStep]:
-        if pairs is None:
-            return
+    def _work(self, options: DisplayOptions, cancelled: Callable[[], bool]) -> Iterator[JobStep]:
+        pairs = self.choose()
         for drawn in self.source.drawn(self.request_of(pairs), cancelled):
-            sheet = None
+            content = None
             if drawn.share == 1:
                 real, samples = self._stamps(pairs, drawn.codes)
                 left = pairs.real_left.reshape(-1, *[1] * (real.ndim - 1))
                 both = np.stack([np.where(left, real, samples), np.where(left, samples, real)], 1)
                 sheet = synthetic_sheet(both.reshape(-1, *real.shape[1:]), options.display, 2)
-            yield JobStep(drawn.share, f"{len(pairs.rows)} pairs", sheet)
+                content = pairs, sheet
+            yield JobStep(drawn.share, f"{len(pairs.rows)} pairs", content)
 
     def _stamps(self, pairs: Pairs, codes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Stamps of the real galaxies and of the samples, under alike noise."""
-        if pairs.pictures == ORIGINAL:
-            real = self.source.stamps.get(pairs.rows, ORIGINAL)
-            if not absent(real).any():
-                drawn = self.source.emulator.decode(codes)
-                filters = self.source.bundle.load_ttype_regressor().noise.astype(np.float64)
-                bands = drawn.shape[1]
-                sky = SkyNoise(np.full(len(drawn), bands**0.5), filters)  # known of their mean
-                kinds = range(NOISE_KIND, NOISE_KIND + bands)
-                noise = [sky.draw(sky.sigma, pairs.rows, kind) for kind in kinds]
-                return real, as_shown(drawn + np.concatenate(noise, axis=1))
-        return self.source.reconstructions(pairs.rows), self.source.stamps_of(codes)
+        if pairs.real is None:
+            return self.source.reconstructions(pairs.rows), self.source.stamps_of(codes)
+        drawn = self.source.emulator.decode(codes)
+        filters = self.source.bundle.load_ttype_regressor().noise.astype(np.float64)
+        bands = drawn.shape[1]
+        sky = SkyNoise(np.full(len(drawn), bands**0.5), filters)  # known of their mean
+        kinds = range(NOISE_KIND, NOISE_KIND + bands)
+        noise = [sky.draw(sky.sigma, pairs.rows, kind) for kind in kinds]
+        return pairs.real, as_shown(drawn + np.concatenate(noise, axis=1))
 
-    def show(self, sheet: bytes | None) -> None:
+    def show(self, content: tuple[Pairs, bytes] | None) -> None:
         """Show the pairs once they are whole."""
-        if sheet is not None:
-            self.view.param.update(sheet=sheet, stamp=self.view.stamp + 1)
+        if content is not None:
+            self.pairs, sheet = content
+            heading = INTRODUCTION.format(shown=SHOWN[self.pairs.pictures])
+            self.view.param.update(sheet=sheet, heading=heading, stamp=self.view.stamp + 1)
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Answer the browser: begin, or count the answers."""
