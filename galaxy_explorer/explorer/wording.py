@@ -18,6 +18,7 @@ from galaxy_explorer.survey.store import SIMULATED
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle, Clustering
+    from galaxy_explorer.bundle.manifest import Manifest
     from galaxy_explorer.classification import Membership
     from galaxy_explorer.clustering.naming import ClusterName
 
@@ -137,18 +138,24 @@ def column_unit(column: str) -> str:
 TRAINING = "train"
 
 
-def format_bands(band: str | None) -> str:
-    """Bands of a survey: " in the r band", " in the bands i, r, g", "" where unknown."""
-    names = [name for name in bands_of(band) if name]
+def format_survey(manifest: Manifest) -> str:
+    """The survey that galaxies are of: "sdss in the r band", "sdss in the bands i, r, g".
+
+    The bands are those of the training: of another survey, encoded later, they are not known.
+    """
+    about, survey = manifest.excerpt, manifest.survey
+    if about is not None and about.survey:
+        return about.survey
+    names = [name for name in bands_of(survey.band) if name]
     if len(names) > 1:
-        return f" in the bands {', '.join(names)}"
-    return f" in the {names[0]} band" if names else ""
+        return f"{survey.name} in the bands {', '.join(names)}"
+    return f"{survey.name} in the {names[0]} band" if names else survey.name
 
 
 def real_mark(bundle: Bundle) -> str:
-    """What stands on pictures of the survey's galaxies beside synthetic ones."""
-    made = [str(one["source"]).startswith(SIMULATED) for one in bundle.manifest.survey.sources]
-    return "SIMULATED" if any(made) else "REAL"
+    """What stands on pictures of the bundle's galaxies beside synthetic ones."""
+    sources = set(bundle.column("source").tolist())
+    return "SIMULATED" if any(str(one).startswith(SIMULATED) for one in sources) else "REAL"
 
 
 def format_galaxies(count: int) -> str:

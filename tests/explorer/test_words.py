@@ -11,6 +11,7 @@ from galaxy_explorer.explorer.wording import (
     count_types,
     format_clustering,
     format_model,
+    format_survey,
     format_types,
     real_mark,
 )
@@ -76,5 +77,20 @@ def test_galaxies_are_counted_by_their_types(ttype, words) -> None:
     [(["sdss_ngc", "efigi"], "REAL"), (["simulated-candels"], "SIMULATED"), ([], "REAL")],
 )
 def test_nothing_simulated_is_called_real(sources, mark) -> None:
-    survey = SimpleNamespace(sources=[{"source": source} for source in sources])
-    assert real_mark(SimpleNamespace(manifest=SimpleNamespace(survey=survey))) == mark
+    column = {"source": np.array(sources, str)}
+    assert real_mark(SimpleNamespace(column=column.__getitem__)) == mark
+
+
+@pytest.mark.parametrize(
+    ("band", "encoded", "words"),
+    [
+        (None, None, "sdss"),
+        ("r", None, "sdss in the r band"),
+        ("i,r,g", "", "sdss in the bands i, r, g"),
+        ("i,r,g", "mine", "mine"),
+    ],
+)
+def test_galaxies_are_said_to_be_of_the_survey_that_they_are_of(band, encoded, words) -> None:
+    about = None if encoded is None else SimpleNamespace(survey=encoded)
+    survey = SimpleNamespace(name="sdss", band=band)
+    assert format_survey(SimpleNamespace(survey=survey, excerpt=about)) == words

@@ -24,7 +24,7 @@ from galaxy_explorer.explorer.pictures.display import (
 )
 from galaxy_explorer.explorer.plots.palette import T_COLOURS, cluster_colours
 from galaxy_explorer.explorer.plots.ttype_histogram import T_NAMES, format_histogram, format_mean
-from galaxy_explorer.explorer.wording import format_bands, format_clustering, format_model
+from galaxy_explorer.explorer.wording import format_clustering, format_model, format_survey
 from galaxy_explorer.tables import PAPER, SOFTWARE
 
 if TYPE_CHECKING:
@@ -60,13 +60,12 @@ def report(
                 cluster_section(bundle, cluster, names[cluster.id], colours[cluster.id])
             )
         advance(1)
-    survey = bundle.manifest.survey
-    band = format_bands(survey.band)
     known = int(np.isfinite(bundle.column("ttype")).sum())
     about = (
-        f"{len(bundle):,} galaxies{band}, {known:,} of them with a Hubble type. The models were"
-        f" never told a type. Shown: {clustering_words(bundle, chosen)}. Pictures are drawn by the"
-        " model from its codes; they hold no survey pixels."
+        f"{len(bundle):,} galaxies of {format_survey(bundle.manifest)}, {known:,} of them with a"
+        " Hubble type. The models were never told a type. Shown:"
+        f" {clustering_words(bundle, chosen)}. Pictures are drawn by the model from its"
+        " codes; they hold no survey pixels."
     )
     return render(
         "report.page",

@@ -35,7 +35,7 @@ from galaxy_explorer.explorer.widgets.controls import (
     model_controls,
     picture_source,
 )
-from galaxy_explorer.explorer.wording import format_bands, format_column
+from galaxy_explorer.explorer.wording import format_column, format_survey
 
 DRAWN = ("Galaxies", "Dots")
 OVER: dict[str, Any] = {
@@ -234,10 +234,9 @@ class AtlasPage(View):
     def _introduction(self, column: str, clustering: str) -> str:
         """What the map shows, and what its colours mean where no name on it says so."""
         bundle = self.state.bundle
-        survey = bundle.manifest.survey
-        words = f"{len(bundle):,} galaxies of {survey.name}{format_bands(survey.band)}"
         return render(
-            "pages.introduction", sample=words,
+            "pages.introduction",
+            sample=f"{len(bundle):,} galaxies of {format_survey(bundle.manifest)}",
             colour=self.state.learnt.get(column) or format_column(column),
             legend="" if column == "cluster" else self._legend(column, clustering),
         )  # fmt: skip
