@@ -100,6 +100,16 @@ def test_a_survey_is_classified_by_its_stamps(bundle, tmp_path):
     np.testing.assert_array_equal([one.models[MODEL].codes for one in found], codes)
 
 
+def test_options_that_choose_nothing_are_refused(bundle, place, tmp_path):
+    write_small_survey(tmp_path / "s", n=9)
+    for name, value in (("frame", "64"), ("frame", "whole"), ("band", "r"), ("hdu", 0)):
+        with pytest.raises(SettingError, match=rf"--{name} {value}: .*s: .* framed already"):
+            ge.classify(bundle, tmp_path / "s", model=MODEL, **{name: value})
+    for name in ("cube.npy", "cube.zarr", "cube.parquet"):
+        with pytest.raises(SettingError, match=rf"--hdu 1: .*{name}: only FITS files have HDUs"):
+            ge.classify(bundle, place / name, model=MODEL, hdu=1)
+
+
 def test_what_is_computed_by_default(bundle, place):
     files = Classifier.of(bundle, (), open_inputs([place / "files"]))
     assert set(files.choice.models) == set(bundle.models)

@@ -22,9 +22,9 @@ from galaxy_explorer.classification.prepared import (
 )
 from galaxy_explorer.classification.records import Classification, classify_stamps
 from galaxy_explorer.classification.written import TableStream, make_table
-from galaxy_explorer.errors import BadImage, SurveyError
+from galaxy_explorer.errors import BadImage, SettingError, SurveyError
 from galaxy_explorer.survey.preprocessing import ArcsinhStretch
-from galaxy_explorer.survey.store import taken_lines
+from galaxy_explorer.survey.store import META, taken_lines
 from galaxy_explorer.utils.scheduler import run_tasks
 
 BATCH = 32
@@ -56,9 +56,17 @@ class Classifier:
         """The classifier of some images.
 
         wanted: models, as `placing.choose` takes them; without any, all of them look at up to MANY
-        files, and the default ones at more or at stacks. Raises SettingError for another frame.
+        files, and the default ones at more or at stacks. Raises SettingError for another frame, and
+        for what would choose nothing in a stack: all of `reading` in a survey, `hdu` elsewhere.
         """
         check_frame(reading.get("frame", "auto"))
+        given = {name: value for name, value in reading.items() if value not in (None, "", "auto")}
+        for path, _ in images.stacks:
+            names, words = given.keys() & {"hdu"}, "only FITS files have HDUs"
+            if (path / META).exists():
+                names, words = set(given), "stamps of a survey are framed already"
+            for name in sorted(names):
+                raise SettingError(f"--{name} {given[name]}: {path}: {words}; leave it out")
         wanted = list(wanted)
         if not wanted and not images.stacks and len(images) <= MANY:
             wanted = [ALL]
