@@ -259,18 +259,24 @@ def sparsity(features: ArrayLike, advance: Callable[[int], object] = lambda _: N
     """
     known = np.asarray(features)
     reference = _reference(known).astype(np.float64)
-    k = min(DENSITY_NEIGHBOUR, len(reference) - 1)
+    # Galaxies of the sample find themselves first.
+    ranks = [min(DENSITY_NEIGHBOUR + itself, len(reference)) for itself in (0, 1)]
+    sampled = np.zeros(len(known), bool)
+    _reference(sampled)[:] = True
     tree = _tree(reference) if reference.shape[1] <= MAX_TREE_FEATURES else None
     norms = np.square(reference).sum(1)
     found = np.empty(len(known))
     for start in range(0, len(known), BLOCK):
         block = known[start : start + BLOCK].astype(np.float64)
         if tree is not None:
-            found[start : start + BLOCK] = tree.query(block, k=[k + 1])[0][:, 0]
+            near = tree.query(block, k=ranks)[0]
         else:
             squared = norms - 2 * block @ reference.T + np.square(block).sum(1)[:, None]
-            kth = np.partition(squared, k, axis=1)[:, k]
-            found[start : start + BLOCK] = np.sqrt(np.maximum(kth, 0.0))
+            places = np.array(ranks) - 1
+            kth = np.partition(squared, places, axis=1)[:, places]
+            near = np.sqrt(np.maximum(kth, 0.0))
+        own = sampled[start : start + BLOCK]
+        found[start : start + BLOCK] = np.where(own, near[:, 1], near[:, 0])
         advance(len(block))
     return found
 

@@ -394,7 +394,7 @@ def bundle_sparsity(bundle: Bundle, key: str) -> NDArray[np.floating]:
         found = measured().arrays[SPARSITY]
     else:
         folder = Path(read_settings().cache or cache_folder()) / "density"
-        about = {"bundle": bundle.hash, "clustering": key}
+        about = {"bundle": bundle.hash, "clustering": key, "neighbours": "others alone"}
         stage = f"{bundle.hash[:24]}.{key}"
         try:
             found = StageCache(folder).get(stage, about, measured).arrays[SPARSITY]

@@ -105,6 +105,16 @@ def test_a_new_galaxy_is_compared_with_the_sample_that_the_density_is_of(monkeyp
     assert embedding.kth_distance(features, np.full(3, 0.1)) == pytest.approx(far)
 
 
+@pytest.mark.parametrize("width", [3, 30])
+def test_density_counts_others_alone_within_the_sample_and_outside(width, monkeypatch) -> None:
+    monkeypatch.setattr(embedding, "MAX_REFERENCE", 50)
+    features = np.random.default_rng(4).normal(size=(505, width))
+    sample = np.arange(0, 505, 11)
+    far = cdist(features, features[sample])
+    far[sample, np.arange(len(sample))] = np.inf
+    np.testing.assert_allclose(sparsity(features), np.sort(far, axis=1)[:, 14], rtol=1e-6)
+
+
 def test_density_is_measured_once_and_kept(bundle, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("GALAXY_EXPLORER_CACHE", str(tmp_path))
     monkeypatch.setattr(search, "MAX_REFERENCE", 10)
