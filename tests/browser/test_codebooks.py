@@ -115,6 +115,9 @@ def test_the_larger_map_is_set_beside(front):
     front.get_by_role("button", name="Show 16×16 beside 8×8").click()
     front.get_by_text("16×16, 512 codes").wait_for()
     assert front.locator(".codes-names div").count() == rows + 1
+    front.get_by_role("slider", name="Number of codes").press("Home")  # there it was not trained
+    front.locator(".codes-page[data-codes='16']").wait_for()
+    assert "undefined" not in front.locator(".codes-dials").inner_text()
 
 
 def test_a_link_opens_a_codebook(open_page):

@@ -197,7 +197,7 @@ export function render({model}) {
       dial.answer.textContent = own ? own.answer : "Not trained."
       const ring = views[1]?.dials[place]?.text
       const larger =
-        beside && ring !== "–" ? `Ring: ${ring} with ${model.sides[1]}×${model.sides[1]}. ` : ""
+        ring && ring !== "–" ? `Ring: ${ring} with ${model.sides[1]}×${model.sides[1]}. ` : ""
       dial.trend.textContent = larger + way.trends[place]
       drawDial(dial.svg, sizes, figures, here, views[1]?.dials[place], model.dials[place].end)
     })
