@@ -338,3 +338,30 @@ def test_a_picture_that_comes_while_another_is_examined_changes_nothing(view) ->
     asyncio.run(view.take("second.png", galaxy_picture()))
     assert view._own == 3
     assert view._source[0] == "first.png"
+
+
+def test_what_is_asked_for_during_an_examination_is_done_afterwards(view, monkeypatch) -> None:
+    framed = []
+
+    def reading(bundle, data, name, frame, asked):
+        framed.append((frame, *asked))
+        view.frame, view.band.value = "whole", " r"
+        return read(bundle, data, name, frame)
+
+    monkeypatch.setattr(my_galaxy, "read", reading)
+    asyncio.run(view.take("mine.png", galaxy_picture()))
+    assert framed == [("auto", "", ""), ("whole", "", "r")]
+    assert not view.zone.busy
+
+
+@pytest.mark.parametrize("data", [galaxy_picture(), b"no picture"], ids=["good", "bad"])
+def test_a_picture_that_is_forgotten_during_its_examination_does_not_come_back(
+    view, monkeypatch, data
+) -> None:
+    def reading(*given):
+        view.forget()
+        return read(*given)
+
+    monkeypatch.setattr(my_galaxy, "read", reading)
+    asyncio.run(view.take("mine.png", data))
+    assert (view.found, view.message.object, view.zone.busy) == (None, "", False)

@@ -208,32 +208,46 @@ class MyGalaxyPage(View):
             picture = render_stamps(self._examples[row][None], DisplaySettings())[0]
             await self.take(str(self.state.bundle.column("galaxy_id")[row]), png(picture), row)
 
+    @property
+    def _asked(self) -> tuple[tuple[str, bytes] | None, str, tuple[str, str]]:
+        """Picture, framing, HDU and band that are asked for now."""
+        return self._source, self.frame, (self.hdu.value.strip(), self.band.value.strip())
+
     async def work(self, *_: Any) -> None:
-        """Examine the picture again, framed as is asked for now."""
+        """Examine the picture as is asked for now, and again where that changes meanwhile."""
         if self._source is None or self.zone.busy:
             return
-        name, data = self._source
-        bundle, seconds = self.state.bundle, self.context.settings.upload_seconds
         self.zone.busy = True
+        try:
+            done = None
+            while self._source is not None and done != self._asked:
+                done = self._asked
+                await self._examine(self._source, *done[1:])
+        finally:
+            self.zone.busy = False
+
+    async def _examine(self, source: tuple[str, bytes], frame: str, asked: tuple[str, str]) -> None:
+        """Examine a picture; show what was found unless it is forgotten by then."""
+        name, data = source
+        bundle, seconds = self.state.bundle, self.context.settings.upload_seconds
+        found, words = self.found, ""
         self._say(f"Examining {name} …")
         try:
             async with asyncio.timeout(seconds):
                 # What reading needs of the bundle; the other process has no use for its arrays.
                 little = SimpleNamespace(name=bundle.name, manifest=bundle.manifest)
-                asked = (self.hdu.value.strip(), self.band.value.strip())
-                work = partial(beside, seconds, read, little, data, name, self.frame, asked)
+                work = partial(beside, seconds, read, little, data, name, frame, asked)
                 read_and_measured = await asyncio.wrap_future(_reader().submit(work))
-                self.found = await asyncio.wrap_future(
+                found = await asyncio.wrap_future(
                     self.context.stamps.submit(analyse_image, bundle, name, *read_and_measured)
                 )
-            self._say("")
         except TimeoutError:
-            self._say(f"{name}: not done after {seconds} s; given up")
+            words = f"{name}: not done after {seconds} s; given up"
         except GalaxyExplorerError as error:
-            self.found = None  # the picture stays: another HDU or band may be typed
-            self._say(str(error))
-        finally:
-            self.zone.busy = False
+            found, words = None, str(error)  # the picture stays: another HDU or band may be typed
+        if self._source is source:
+            self.found = found
+            self._say(words)
 
     async def fetch(self, text: str) -> None:
         """Examine the picture of a position from the SDSS, where that is turned on."""
@@ -252,6 +266,7 @@ class MyGalaxyPage(View):
     def forget(self, *_: Any) -> None:
         """Drop the picture and everything that was made of it."""
         self._source = self.found = None
+        self._say("")
 
     def prepare(self) -> Any:
         """What to draw now; it is made in a thread."""
