@@ -162,6 +162,15 @@ def test_models_without_a_codebook_are_not_offered(page):
     assert "convae-conv" not in page.param["model"].objects
 
 
+@pytest.mark.parametrize("setting", [{"interval": "minmax"}, {"shared": True}])
+def test_pictures_of_galaxies_follow_the_limits(page, state, setting):
+    grid, users, mapped = page.grid.stamp, page.users.sheet, page.code_map.picture
+    state.display.param.update(**setting)
+    assert page.grid.stamp == grid
+    assert page.users.sheet != users
+    assert page.code_map.picture != mapped
+
+
 def test_numbers_outside_the_codebook_are_ignored(page):
     before = page.code
     for code in (-1, 512, "1", None):

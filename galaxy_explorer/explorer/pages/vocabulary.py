@@ -175,8 +175,11 @@ class VocabularyPage(View):
         keep_in_address(state, self, WORDS)
         for ask in (codes, chosen, mapped):
             self.state.param.watch(ask, "pictures")
-            self.state.display.param.watch(ask, ["colour_map", "invert", "stretch", "percentile"])
             ask()
+        display = self.state.display.param
+        display.watch(codes, ["colour_map", "invert"])  # stretch and limits of codes are their own
+        for ask in (chosen, mapped):
+            display.watch(ask, list(display.values()))
         self.view = self._layout()
         self.view.param.watch(self.appear, "visible")
 
