@@ -36,6 +36,7 @@ from galaxy_explorer.explorer.pages.my_galaxy.examination import (
 from galaxy_explorer.explorer.pages.my_galaxy.page import MyGalaxyPage
 from galaxy_explorer.explorer.pictures.originals import example_rows, png
 from galaxy_explorer.explorer.search import bundle_sparsity
+from galaxy_explorer.explorer.widgets.cluster_names import shown_names
 from galaxy_explorer.explorer.wording import first_line
 from tests.explorer.fakes import SIDE
 
@@ -203,6 +204,7 @@ def test_nothing_stays(view, tmp_path, monkeypatch) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    shown_names(view.state.bundle, view.state.clustering)  # opens the log of labels
     before = set(tmp_path.rglob("*"))
     drop(view, "mine.png", galaxy_picture())
     image = weakref.ref(view.found.prepared.image)
