@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,8 @@ from galaxy_explorer.clustering.codebook_use import (
     surroundings,
 )
 from galaxy_explorer.explorer.pages import vocabulary as codebook_pictures
-from galaxy_explorer.explorer.pages.vocabulary import VocabularyPage
+from galaxy_explorer.explorer.pages.registry import has_code_maps
+from galaxy_explorer.explorer.pages.vocabulary import VocabularyPage, coded_models
 
 K = 12
 
@@ -169,6 +172,13 @@ def test_pictures_of_galaxies_follow_the_limits(page, state, setting):
     assert page.grid.stamp == grid
     assert page.users.sheet != users
     assert page.code_map.picture != mapped
+
+
+@pytest.mark.parametrize(("kind", "there"), [("vqvae", True), ("vqvae2", False), ("convae", False)])
+def test_the_page_is_there_where_a_model_has_one_map_of_codes(kind, there):
+    bundle = SimpleNamespace(models={"m": SimpleNamespace(kind=kind)})
+    assert has_code_maps(SimpleNamespace(bundle=bundle)) is there
+    assert bool(coded_models(bundle)) is there
 
 
 def test_numbers_outside_the_codebook_are_ignored(page):

@@ -20,9 +20,9 @@ def always(_: AppContext) -> bool:
 
 
 def has_code_maps(context: AppContext) -> bool:
-    """Whether a model of the bundle has a codebook."""
+    """Whether a model of the bundle has a codebook and one code map a galaxy."""
     models = context.bundle.models.values()
-    return any(AUTOENCODERS[model.kind].maps > 0 for model in models)
+    return any(AUTOENCODERS[model.kind].has_codebook for model in models)
 
 
 def has_psf_model(context: AppContext) -> bool:
