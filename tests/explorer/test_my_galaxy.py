@@ -10,12 +10,14 @@ import tempfile
 import threading
 import time
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from msgspec import structs
 from PIL import Image
 
 from galaxy_explorer.bundle.bundle import Bundle
@@ -36,9 +38,11 @@ from galaxy_explorer.explorer.pages.my_galaxy.examination import (
 from galaxy_explorer.explorer.pages.my_galaxy.page import MyGalaxyPage
 from galaxy_explorer.explorer.pictures.originals import example_rows, png
 from galaxy_explorer.explorer.search import bundle_sparsity
+from galaxy_explorer.explorer.state import ExplorerState
 from galaxy_explorer.explorer.widgets.cluster_names import shown_names
 from galaxy_explorer.explorer.wording import first_line
 from tests.explorer.fakes import SIDE
+from tests.small_bundle import CONVAE
 
 HOSTILE_NAME = '"><img src=x onerror=alert(1)>.png'
 
@@ -66,12 +70,12 @@ def galaxy_fits() -> bytes:
 
 
 def classified(bundle: Bundle, stamps: np.ndarray) -> list[Classification]:
-    """A stand-in for the models: random codes, the third galaxy's place in code space."""
-    readings = {
-        name: ModelReading(np.ones((m.config["map_size"],) * 2, np.uint16), 0.001, 50.0)
+    """A stand-in for the models: the same codes, the third galaxy's place in code space."""
+    codes = {
+        name: np.zeros(64) if m.has_latents else np.ones((m.config["map_size"],) * 2, np.uint16)
         for name, m in bundle.models.items()
-        if "num_embeddings" in m.config
     }
+    readings = {name: ModelReading(one, 0.001, 50.0) for name, one in codes.items()}
     members = {
         key: Membership(
             1, 0.7, np.eye(64)[1] * 0.7, 0.0, 0.0, one.feature_values[3].astype(np.float64)
@@ -112,6 +116,19 @@ def test_a_picture_is_examined(view, state, data) -> None:
     assert view.clusters.object.count("<tr>") == 1 + len(state.bundle.clusterings)
     assert len(view.code_map.codes) == view.code_map.side**2
     assert view.alike.rows[0]["tiles"][0]["id"] == 3
+
+
+def test_a_bundle_of_latents_shows_no_code_map(view, bundle) -> None:
+    key = f"{CONVAE}/latents"
+    manifest = structs.replace(
+        bundle.manifest, models={CONVAE: bundle.models[CONVAE]}, display_model=CONVAE,
+        default_clustering=key,
+    )  # fmt: skip
+    latents = replace(bundle, manifest=manifest, clusterings={key: bundle.clusterings[key]})
+    page = MyGalaxyPage(ExplorerState(latents), replace(view.context, bundle=latents))
+    drop(page, "mine.png", galaxy_picture())
+    assert page.results.visible
+    assert not page.code_map.visible
 
 
 def test_the_first_line_has_the_type_that_was_read_or_that_of_the_look_alikes(bundle) -> None:

@@ -273,10 +273,12 @@ class MyGalaxyPage(View):
         found, state = self.found, self.state
         if found is None:
             return lambda: None
-        # The model whose codes are laid over the picture: the clustering's, if it has any.
+        # The model whose codes are laid over the picture: the clustering's, if it has one map.
         model = str(self._clustering.model)
-        has_codes = AUTOENCODERS[self.state.bundle.models[model].kind].maps > 0
-        codes_of = model if has_codes else self.state.bundle.manifest.display_model
+        models = self.state.bundle.models
+        if not AUTOENCODERS[models[model].kind].has_codebook:
+            model = self.state.bundle.manifest.display_model
+        has_codes = AUTOENCODERS[models[model].kind].has_codebook
         key, own = state.clustering, self._own
 
         def content() -> dict[str, Any]:
@@ -288,13 +290,13 @@ class MyGalaxyPage(View):
             thin = sparsity_percentile(state.bundle, key, member)
             return {
                 "shots": pictures(found, state.display),
-                "words": verdict(found, line, codes_of, thin),
+                "words": verdict(found, line, model, thin),
                 "clusters": probabilities(state, found),
                 "measures": morphology(found),
                 "place": {"x": [member.x], "y": [member.y]},
                 "alike": (rows, far, encode_sheet(sheet, SHEET_COLUMNS)),
                 "seen": encode_sheet(render_stamps(found.stamp[None], state.display), 1),
-                "codes": (codes_of, found.classification.models[codes_of].codes),
+                "codes": (model, found.classification.models[model].codes) if has_codes else None,
             }
 
         return content
@@ -308,7 +310,9 @@ class MyGalaxyPage(View):
         for name in ("shots", "words", "clusters", "measures"):
             getattr(self, name).object = content[name]
         self._show_alike(*content["alike"])
-        self._show_codes(content["seen"], *content["codes"])
+        self.code_map.visible = content["codes"] is not None
+        if content["codes"] is not None:
+            self._show_codes(content["seen"], *content["codes"])
         set_map(self.place, self._clustering.coordinates)
         self.place.select_one({"name": "mine"}).data_source.data = content["place"]
 
