@@ -125,6 +125,13 @@ def test_a_line_holds_nothing(pyramid) -> None:
     assert len(pyramid.inside(np.array([[0, 0], [1, 1]]))) == 0
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_map_of_one_galaxy_has_a_width(n) -> None:
+    alone = TilePyramid(unit_map(np.zeros((n, 2))), np.ones(n))
+    low, high = np.split(alone.extent, 2)
+    assert (low < high).all()
+
+
 def test_of_several_galaxies_the_most_typical_is_shown_and_ties_go_to_the_first() -> None:
     points = np.array([[0.5, 0.5], [0.51, 0.51], [0.51, 0.51], [0.9, 0.9]])
     rows = TilePyramid(points, np.array([0.2, 0.7, 0.7, 0.1])).rows(0, 0, 0)

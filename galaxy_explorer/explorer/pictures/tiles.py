@@ -131,7 +131,7 @@ class TilePyramid:
         """The least box (x0, y0, x1, y1) of whole cells of the first view with all galaxies."""
         side = max(FIRST_CELLS.values())
         low = np.floor(self.points.min(axis=0) * side) / side
-        high = np.ceil(self.points.max(axis=0) * side) / side
+        high = (np.floor(self.points.max(axis=0) * side) + 1) / side
         return np.concatenate([low, high]).astype(np.float64)
 
     def point_of(self, row: int) -> NDArray[np.float32]:
