@@ -148,6 +148,19 @@ def test_first_come_the_galaxies_of_the_map_and_the_centres_of_clusters(bundle) 
     assert central <= set(first[: len(mosaic | central)])
 
 
+def test_a_version_that_shows_others_first_takes_no_stamp_for_theirs(
+    bundle, store, tmp_path, decoded, monkeypatch
+) -> None:
+    store.get(store.first[:2])
+    others = store.first[::-1].copy()
+    monkeypatch.setattr(stamps, "first_shown", lambda _: others)
+    other = StampStore(bundle, tmp_path)
+    rows = others[:2].tolist()
+    np.testing.assert_array_equal(other.get(others[:2]), expected(bundle, rows))
+    other.close()
+    assert set(rows) <= set(decoded)
+
+
 def test_a_failing_decoder_reaches_who_asked_and_the_next_one_works(
     bundle, store, monkeypatch
 ) -> None:

@@ -6,6 +6,7 @@ recently used stay in memory.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import tempfile
@@ -43,7 +44,7 @@ KEPT_BUNDLES = 4
 FIRST_SHOWN = 2048
 """Galaxies whose stamps are decoded at the start and kept on disk."""
 FIRST = "-first"
-"""In the name of a file of theirs; which they are follows from the bundle."""
+"""In the name of a file of theirs, before a hash of which they are: versions may choose others."""
 KEPT_BYTES = 64 << 20
 """Memory for the stamps of other galaxies."""
 REFERENCE_STAMPS = 256
@@ -172,7 +173,8 @@ class StampStore:
         shape = (self.side, self.side, *[3] * self.colour)
         self.first = first_shown(bundle)
         self._slot = {int(row): place for place, row in enumerate(self.first)}
-        name = f"{bundle.hash[:24]}{FIRST}" + ("-rgb" if self.colour else "")
+        which = hashlib.sha256(self.first.tobytes()).hexdigest()[:12]
+        name = f"{bundle.hash[:24]}{FIRST}-{which}" + ("-rgb" if self.colour else "")
         self._file = StampFile(cache_dir, name, (len(self.first), *shape))
         self._recent = RecentStamps(shape)
         self._decoder = ThreadPoolExecutor(1, "decoder")
