@@ -55,7 +55,7 @@ COMPARE = ("<=", ">=", "!=", "=", "<", ">")
 
 # What is quoted behind a relation is one value; a quote elsewhere may be minutes of arc.
 _AND = re.compile(
-    r"""(?P<quoted>[<>=~]\s*(?:"[^"]*"|'[^']*'))|\s+and\s+|\s*[;&]+\s*""", re.IGNORECASE
+    r"""([<>=~]\s*(?:"[^"]*"|'[^']*'))|\s+and\s+|\s*[;&]+\s*""", re.IGNORECASE
 )
 _CONDITION = re.compile(r"\s*([^<>=!~]+?)\s*(<=|>=|!=|==|=|<|>|~)\s*(.+?)\s*")
 _UNITS = "|".join(map(re.escape, sorted(ARCMINUTES, key=len, reverse=True)))
@@ -127,7 +127,7 @@ def parse_query(text: str) -> Query:
 
 def _terms(text: str) -> list[str]:
     """What stands between "and", ";" and "&", but for those in a quoted value."""
-    found = [one for one in _AND.finditer(text) if one["quoted"] is None]
+    found = [one for one in _AND.finditer(text) if one[1] is None]
     starts, ends = [0, *(one.end() for one in found)], [*(one.start() for one in found), len(text)]
     return [text[start:end] for start, end in zip(starts, ends, strict=True)]
 

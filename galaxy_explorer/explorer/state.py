@@ -188,8 +188,12 @@ class ExplorerState(param.Parameterized):
         if type(row) is int and 0 <= row < len(self.bundle):
             self.focus = row
 
-    def select_cluster(self, cluster: int, name: str) -> None:
-        """Select the members of a cluster of the clustering that is shown, which is called so."""
+    def select_cluster(self, cluster: int, name: str = "") -> None:
+        """Select the members of a cluster of the clustering that is shown.
+
+        name: what it is called, else the name by the rule.
+        """
+        name = name or self.bundle.cluster_names(self.clustering)[cluster].name
         self.select(cluster_rows(self.bundle, self.clustering, cluster), name)
 
     def label_these(self, way: str = "grid") -> None:
