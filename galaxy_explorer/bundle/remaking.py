@@ -134,14 +134,10 @@ def write_remade(
     }
     card = card_of(source, left)
     contents = BundleContents(
-        manifest=values,
-        columns=galaxies.columns,
+        manifest=values, columns=galaxies.columns, codes=models, arrays=arrays, card=card,
         weights={name: source.path / source.models[name].weights for name in models},
-        codes=models,
-        arrays=arrays,
-        card=card,
         priors={key: source.path / entry.file for key, entry in priors.items()},
-    )
+    )  # fmt: skip
     save_bundle(target, contents)
     judge = None if "judge" in left else source.ttype_regressor
     names = [file for part, files in FILES.items() if part not in left for file in files]
