@@ -108,7 +108,9 @@ class Desk {
       rememberName("")
       this.model.send_msg({do: "leave"})
     })
-    this.picture.addEventListener("load", () => this.picture.classList.remove("waiting"))
+    for (const end of ["load", "error"]) {
+      this.picture.addEventListener(end, () => this.picture.classList.remove("waiting"))
+    }
     this.note.addEventListener("change", () => this.saveNote()) // however the field is left
     this.note.addEventListener("keydown", (event) => {
       if (event.key === "Enter") this.note.blur()

@@ -64,6 +64,7 @@ function show(args, known, {x, y}) {
   const node = box()
   const image = document.createElement("img")
   image.src = picture.replace("@row", known.row)
+  image.addEventListener("error", () => image.remove()) // of an original that is not at hand
   image.alt = "the galaxy"
   image.width = SIDE
   image.height = SIDE
