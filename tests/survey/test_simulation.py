@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from scipy.stats import spearmanr
 
 from galaxy_explorer.errors import SettingError, SurveyError
@@ -17,6 +20,7 @@ from galaxy_explorer.survey.simulation import survey as simulation
 from galaxy_explorer.survey.simulation.survey import convolve, simulate_galaxy, simulate_survey
 from galaxy_explorer.survey.store import Survey
 from galaxy_explorer.survey.telescopes import CANDELS, SDSS, draw_psf, noise_sigma
+from galaxy_explorer.utils.files import sha256_of
 
 SEED = 11
 
@@ -188,6 +192,20 @@ def test_candels_survey_has_its_own_scale(tmp_path):
     assert survey.extra_array("psf").shape == (3, CANDELS.psf_size, CANDELS.psf_size)
     assert survey.meta["pixel_scale_arcsec"] == 0.06
     assert "magnitude_f160w" in survey.column_names
+
+
+def test_what_was_begun_when_a_psf_lost_its_width_is_not_gone_on_with(tmp_path, monkeypatch):
+    psf, given = tmp_path / "psf.fits", {"like": "candels", "n": 2}
+    fits.writeto(psf, draw_psf(CANDELS, np.random.default_rng(0))[0])
+    monkeypatch.setattr(simulation, "_blocks", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        simulate_survey(tmp_path / "s", psf_file=psf, **given)
+    (state,) = tmp_path.rglob("state.json")
+    about = json.loads(state.read_text())
+    about["recipe"]["psf"] = sha256_of(psf)
+    state.write_text(json.dumps(about))
+    with pytest.raises(SurveyError, match="begun with other options"):
+        simulate_survey(tmp_path / "s", psf_file=psf, **given)
 
 
 def test_magnitude_is_that_of_the_light(sdss):
