@@ -28,7 +28,7 @@ def simulate(
     psf: Annotated[
         Path | None,
         typer.Option(
-            help="FITS image of the F160W PSF at the scale of the stamps (candels). "
+            help="FITS image of the F160W PSF at the scale of the stamps or finer (candels). "
             "Without it psfs/egg_hst-f160w.fits where that exists, else an obscured aperture.",
             exists=True,
             dir_okay=False,
