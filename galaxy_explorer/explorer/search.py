@@ -54,9 +54,7 @@ UNKNOWN = ("unknown", "nan", "?")
 COMPARE = ("<=", ">=", "!=", "=", "<", ">")
 
 # What is quoted behind a relation is one value; a quote elsewhere may be minutes of arc.
-_AND = re.compile(
-    r"""([<>=~]\s*(?:"[^"]*"|'[^']*'))|\s+and\s+|\s*[;&]+\s*""", re.IGNORECASE
-)
+_AND = re.compile(r"""([<>=~]\s*(?:"[^"]*"|'[^']*'))|\s+and\s+|\s*[;&]+\s*""", re.IGNORECASE)
 _CONDITION = re.compile(r"\s*([^<>=!~]+?)\s*(<=|>=|!=|==|=|<|>|~)\s*(.+?)\s*")
 _UNITS = "|".join(map(re.escape, sorted(ARCMINUTES, key=len, reverse=True)))
 _RADIUS = re.compile(rf"[\s,;]+(?:within|radius|r)?\s*=?\s*(\d+\.?\d*|\.\d+)\s*({_UNITS})\s*$")
