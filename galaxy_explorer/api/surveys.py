@@ -26,9 +26,9 @@ def simulate_survey(
 
     Same seed, same pixels, whatever the number of workers (processes). like: "sdss", r band, 64 px
     at 0.396 arcsec/px; "candels", F160W, 84 px at 0.06 arcsec/px. psf: FITS image of the F160W PSF
-    at that scale or finer; without it psfs/egg_hst-f160w.fits where that exists, else an obscured aperture.
-    The survey holds, beside stamps and catalogue, the light before blurring, the PSF and every
-    parameter. Interrupted, the same call again goes on.
+    at that scale or finer; without it psfs/egg_hst-f160w.fits where that exists, else an obscured
+    aperture. The survey holds, beside stamps and catalogue, the light before blurring, the PSF and
+    every parameter. Interrupted, the same call again goes on.
 
     Raises SettingError for a value out of range, SurveyError where `out` is taken or the PSF
     unusable.
