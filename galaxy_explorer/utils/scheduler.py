@@ -136,8 +136,14 @@ def remember(kind: str, key: Hashable, opened: Any) -> None:
 def connected(wanted: int | str, said: Callable[[str], object]) -> Iterator[Client]:
     """A client of the scheduler at an address, or of as many own workers of one thread each."""
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client, LocalCluster, Security
 
+    certified = Security().get_connection_args("client").get("ssl_context") is not None
+    if str(wanted).startswith("tls://") and not certified:
+        raise SettingError(
+            f"--scheduler {wanted}: no certificates are named; do so in dask's settings"
+            " DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..._TLS__CLIENT__CERT and ..._TLS__CLIENT__KEY"
+        )
     with ExitStack() as stack:
         address: Any = wanted
         if isinstance(wanted, int):
@@ -161,12 +167,6 @@ def connected(wanted: int | str, said: Callable[[str], object]) -> Iterator[Clie
             raise SettingError(
                 f"--scheduler {wanted}: no dask scheduler answers there; start one with `dask"
                 " scheduler` and workers with `dask worker`, or take --scheduler local"
-            ) from error
-        except TypeError as error:  # so says dask of certificates that it was not given
-            raise SettingError(
-                f"--scheduler {wanted}: {error}; name them in dask's settings"
-                " DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..._TLS__CLIENT__CERT and"
-                " ..._TLS__CLIENT__KEY"
             ) from error
         if client.dashboard_link:
             said(f"{_worker_words(client)}; dask's dashboard: {client.dashboard_link}")
