@@ -9,11 +9,12 @@ import pytest
 from msgspec import structs
 
 from galaxy_explorer import load_bundle
+from galaxy_explorer.bundle.clusterings import VIEWS
 from galaxy_explorer.errors import TrainingError
 from galaxy_explorer.evaluation.context import find_models
 from galaxy_explorer.evaluation.trainings import further_trainings
 from galaxy_explorer.pipeline.autoencoders import Autoencoders, find_replicas
-from galaxy_explorer.pipeline.clusters import VIEWS, alignment, chance_of_sharing, kept_together
+from galaxy_explorer.pipeline.clusters import alignment, chance_of_sharing, kept_together
 from galaxy_explorer.pipeline.train import make_plan, train_bundle
 from galaxy_explorer.survey.store import Survey, SurveySpec
 from galaxy_explorer.survey.writer import SurveyWriter
@@ -121,7 +122,8 @@ def test_what_ships_is_one_training_and_measured_whole_whatever_its_seed(bundle,
     usual = find_models(bundle, replicas, None)
     recipe = {**bundle.manifest.recipe, "seed": 5}
     fifth = replace(bundle, manifest=structs.replace(bundle.manifest, recipe=recipe))
-    others = [replace(one, seed=one.seed + 5) if one.seed else one for one in replicas]
+    assert {one.seed for one in find_replicas(trained.work, trained.survey, 5)} == {1, 5}
+    others = [replace(one, seed=one.seed + 5) for one in replicas]
     found = find_models(fifth, others, None)
     assert [(one.name, one.seed - 5, one.shipped) for one in found] == [
         (one.name, one.seed, one.shipped) for one in usual

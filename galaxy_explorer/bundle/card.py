@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from galaxy_explorer.bundle.clusterings import SAME_SURVEY, VIEWS
 from galaxy_explorer.bundle.emulation import (
     KINDS,
     TESTED,
@@ -57,8 +58,6 @@ LIKE_FOR_LIKE = (("index", "gmm"), ("codes", "kmeans"), ("rings", "kmeans"), ("l
 STEERED_HEAD = "Steered by labels"
 READINGS_HEAD = ("what", "stamps", "n", "r", "rms error", "mean error")
 LEADING = ("concentration", "gini", "m20")  # A and S are dominated by noise: behind
-OWN_LOOKS = ("artificial looks", "the survey itself")
-"""Second looks at galaxies that are not by a survey of `--aligned-with`."""
 TAG = re.compile(r"<(?=[A-Za-z/!?])")  # what opens HTML in CommonMark
 
 
@@ -137,7 +136,7 @@ def train_command(manifest: Manifest) -> str:
     words += [f"--seeds {last - seed + 1}"] if last > seed else []
     looks = (one.alignment.get("looks", ()) for one in manifest.clusterings.values())
     named = dict.fromkeys(look["name"] for found in looks for look in found)
-    words += [f"--aligned-with surveys/{one}" for one in named if one not in OWN_LOOKS]
+    words += [f"--aligned-with surveys/{one}" for one in named if one not in {VIEWS, SAME_SURVEY}]
     return " ".join(words)
 
 

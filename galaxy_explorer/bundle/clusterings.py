@@ -30,6 +30,8 @@ STEERED_NAME = r"\A[a-z0-9][a-z0-9_-]{0,40}\Z"
 FULL, PACKED = "precisions_cholesky", "precisions_packed"
 FEATURES = "features"
 SPARSITY = "sparsity"
+VIEWS, SAME_SURVEY = "artificial looks", "the survey itself"
+"""Second looks that an alignment was fitted on; others have the names of surveys."""
 """Column of a clustering of many galaxies: how thin code space is around each."""
 
 

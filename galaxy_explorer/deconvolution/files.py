@@ -41,6 +41,7 @@ from galaxy_explorer.survey.scales import (
 )
 from galaxy_explorer.utils.files import atomic_path
 from galaxy_explorer.utils.progress import progress
+from galaxy_explorer.utils.tables import header_text
 
 PLANES = {
     "DECONVOLVED": "light without the PSF, network and data",
@@ -317,16 +318,16 @@ class DeconvolvedImage:
         out = Path(folder) / self.name
         primary = fits.PrimaryHDU()
         primary.header["ORIGIN"] = f"galaxy_explorer {VERSION}"
-        primary.header["INFILE"] = (_as_card(self.stamp.path.name), "input image")
+        primary.header["INFILE"] = (header_text(self.stamp.path.name), "input image")
         primary.header["SKY"] = (self.stamp.sky, "subtracted sky, in BUNIT")
         primary.header["SKYSIG"] = (self.stamp.sky_sigma, "sigma of the sky, in BUNIT")
         primary.header["CHI2RED"] = (self.chi2, "reduced chi^2 of RECONVOLVED")
         if self.stamp.scale is not None:
             primary.header["PIXSCALE"] = (self.stamp.scale, "[arcsec] of these pixels")
         for keyword, text in self.facts.items():
-            primary.header[keyword] = _as_card(text)
+            primary.header[keyword] = header_text(text)
         for note in self.notes:
-            primary.header.add_history(_as_card(note))
+            primary.header.add_history(header_text(note))
         images = (
             self.light, self.network, self.reconvolved, self.pixels, self.sigma, self.residual,
         )  # fmt: skip
@@ -341,11 +342,6 @@ class DeconvolvedImage:
         with atomic_path(out) as temporary:
             hdus.writeto(temporary, overwrite=True)
         return out
-
-
-def _as_card(text: str) -> str:
-    """Text as a FITS header takes it: a question mark for all but printable ASCII."""
-    return re.sub(r"[^ -~]", "?", text)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

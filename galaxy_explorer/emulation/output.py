@@ -44,7 +44,7 @@ from galaxy_explorer.utils.files import (
 )
 from galaxy_explorer.utils.progress import progress
 from galaxy_explorer.utils.scheduler import remember, run_tasks
-from galaxy_explorer.utils.tables import changed_column, write_table
+from galaxy_explorer.utils.tables import changed_column, header_text, write_table
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -86,7 +86,7 @@ def cards(maker: Observer, request: Request) -> list[Card]:
         value = request.condition[field.name]
         shown: str | float = "see CATALOG" if isinstance(value, tuple) else float(value)
         words = f"{field.label} [{field.unit}]" if field.unit else field.label
-        asked.append(Card(f"HIERARCH CONDITION {field.name.upper()}", shown, plain(words)))
+        asked.append(Card(f"HIERARCH CONDITION {field.name.upper()}", shown, header_text(words)))
     text = ", ".join(f"{card.keyword.split()[-1].lower()}={card.value}" for card in asked)
     condition = [Card("ASKED", text or "nothing", "condition"), *asked]
     return [*_origin(maker, request), *condition, *_light(maker, request)]
@@ -99,7 +99,7 @@ def _origin(maker: Observer, request: Request) -> list[Card]:
         []
         if request.like is None
         else [
-            Card("LIKE", plain(request.like.galaxy), "the galaxy that they are drawn from"),
+            Card("LIKE", header_text(request.like.galaxy), "the galaxy that they are drawn from"),
             Card("CHANGE", float(request.like.change), "how much of it may change, 0 to 1"),
         ]
     )
@@ -107,10 +107,10 @@ def _origin(maker: Observer, request: Request) -> list[Card]:
         Card("HIERARCH SYNTHETIC", True, "no real galaxy"),  # noqa: FBT003
         Card("OBJECT", "synthetic galaxies"),
         Card("ORIGIN", f"galaxy_explorer {VERSION}", "software"),
-        Card("BUNDLE", plain(emulator.bundle.name)),
+        Card("BUNDLE", header_text(emulator.bundle.name)),
         Card("BUNDHASH", emulator.bundle.hash),
-        Card("MODEL", plain(emulator.model), "decoder"),
-        Card("PRIOR", plain(emulator.kind.title), "the prior"),
+        Card("MODEL", header_text(emulator.model), "decoder"),
+        Card("PRIOR", header_text(emulator.kind.title), "the prior"),
         Card("SEED", request.seed, "galaxy = f(seed, number, condition, ...)"),
         Card("FIRST", request.first, "number of the first galaxy"),
         Card("SAMENOIS", request.same_noise, "all have the noise of the first"),
@@ -124,9 +124,9 @@ def _origin(maker: Observer, request: Request) -> list[Card]:
 def _light(maker: Observer, request: Request) -> list[Card]:
     camera, units, setup = maker.setup.camera, maker.units, maker.setup
     lines = [
-        Card("BUNIT", plain(camera.flux_unit), "linear light"),
+        Card("BUNIT", header_text(camera.flux_unit), "linear light"),
         Card("CAMERA", camera.name, "observed as"),
-        Card("PSFFROM", plain(setup.psf_from), "PSF of the observation"),
+        Card("PSFFROM", header_text(setup.psf_from), "PSF of the observation"),
         Card("SKYSIG", setup.sigma, "sigma of the added sky noise, BUNIT"),
     ]
     if maker.has_layer:
@@ -146,7 +146,7 @@ def _light(maker: Observer, request: Request) -> list[Card]:
         shown = "see CATALOG" if isinstance(value, tuple) else float(value)
         lines += [
             Card("MAGNITUD", shown, "all light of a stamp scaled to this"),
-            Card("MAGFROM", plain(magnitude[1]), "no colour term"),
+            Card("MAGFROM", header_text(magnitude[1]), "no colour term"),
         ]
     notes = [
         "The decoder draws y = STRSCALE arcsinh(f / (STRSOFT STRSIGMA)) + STRPED; f is the light.",
@@ -166,11 +166,6 @@ def _light(maker: Observer, request: Request) -> list[Card]:
         Card("STRPED", units.stretch.pedestal, "its pedestal"),
         *(Card("COMMENT", line) for note in notes for line in wrap(note, COMMENT_WIDTH)),
     ]
-
-
-def plain(text: str) -> str:
-    """Text as a FITS header can hold it."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
 def facts(lines: Sequence[Card]) -> dict[str, Any]:
@@ -215,7 +210,9 @@ def catalogue(
         if field.name in request.condition:
             values = np.broadcast_to(request.condition[field.name], (request.count,))
             table[f"asked_{field.name}"] = Column(
-                values.astype(np.float64), unit=field.unit or None, description=plain(field.label)
+                values.astype(np.float64),
+                unit=field.unit or None,
+                description=header_text(field.label),
             )
     if log_prob is None:
         log_prob = maker.emulator.log_prob(codes, request.condition)
@@ -238,7 +235,9 @@ def read_words(emulator: Emulator) -> dict[str, str]:
     found: dict[str, tuple[str, ReadingsEntry]] = {"ttype": ("Hubble stage T", judge)}
     found |= {name: (f"{named[name]}, 0 to 1", e) for name, e in judge.attributes.items()}
     return {
-        column: plain(f"{label}, read by a network; rms error {e.drawn_by(emulator.model).rms:.2g}")
+        column: header_text(
+            f"{label}, read by a network; rms error {e.drawn_by(emulator.model).rms:.2g}"
+        )
         for column, (label, e) in zip(read_columns(judge.attributes), found.values(), strict=True)
     }
 

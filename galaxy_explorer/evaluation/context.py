@@ -269,12 +269,12 @@ def find_models(bundle: Bundle, replicas: list[Replica], seeds: int | None) -> l
         found.append(evaluated)
     known = {(evaluated.name, evaluated.seed) for evaluated in found}
     for replica in replicas:
-        seed = replica.seed or first  # the bundle's own lie in the work folder itself
-        if (replica.name, seed) in known or (seeds is not None and seed - first >= seeds):
+        too_many = seeds is not None and replica.seed - first >= seeds
+        if (replica.name, replica.seed) in known or too_many:
             continue
         evaluated = EvaluatedModel(
             name=replica.name,
-            seed=seed,
+            seed=replica.seed,
             config=replica.config,
             codes=replica.codes,
             errors=replica.errors,

@@ -121,7 +121,7 @@ class Evaluator:
     def of(cls, context: Context, *, seeds: int | None, workers: int) -> Evaluator:
         """Of a bundle and its further trainings; arguments as `evaluate_bundle` has them."""
         bundle = context.bundle
-        replicas = find_replicas(context.work.parent, context.survey)
+        replicas = find_replicas(context.work.parent, context.survey, bundle.manifest.seed)
         models_evaluated = find_models(bundle, replicas, seeds)
         return cls(context, models_evaluated, further_trainings(bundle, replicas), workers)
 

@@ -29,7 +29,7 @@ def further_trainings(bundle: Bundle, replicas: Iterable[Replica]) -> list[Extra
     seed = bundle.manifest.seed
     known = {(one.name, one.seed): one for one in bundle.manifest.extra_trainings}
     for replica in replicas:
-        key = (replica.name, replica.seed or seed)
+        key = (replica.name, replica.seed)
         entry = build({**training_entry(replica), "seed": key[1]}, ExtraTraining)
         same = key in known and known[key].curve == entry.curve
         if not same and not (key[1] == seed and replica.name in bundle.models):

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from galaxy_explorer.errors import LabelError
 from galaxy_explorer.labels.agreement import disagreements, ratings
-from galaxy_explorer.labels.log import CLUSTER, CLUSTERING, SELECTION, Change, Event
+from galaxy_explorer.labels.log import CLUSTER, CLUSTERING, SELECTION, Change
 from galaxy_explorer.labels.store import Annotations, LabelStore, Value, selection_digest
 
 MERGE, SPLIT, REVERSE = "merge", "split", "reverse"
@@ -72,11 +72,6 @@ def disputed(
     return np.array(rows, np.int64)
 
 
-def regroupings(layer: Annotations, until: int | None) -> list[Event]:
-    """An annotator's standing mergers, splits and reversals, up to an event of the log."""
-    return [event for event in layer.regroupings() if until is None or event.seq <= until]
-
-
 class Groups:
     """The groups of one annotator over one clustering; reads the store, writes nothing.
 
@@ -94,7 +89,11 @@ class Groups:
         self.store, self.sample, self.clustering = store, sample, clustering
         self.target = store.provenance.clustering_target(clustering)
         # Mergers and splits of one clustering that are neither undone nor reversed.
-        events = [event for event in regroupings(layer, until) if event.target == self.target]
+        events = [
+            event
+            for event in layer.regroupings()
+            if event.target == self.target and (until is None or event.seq <= until)
+        ]
         gone = {json.loads(event.detail)["seq"] for event in events if event.aspect == REVERSE}
         self.events = [
             event for event in events if event.aspect != REVERSE and event.seq not in gone
@@ -187,9 +186,10 @@ def spread(store: LabelStore, sample: Sample, layer: Annotations) -> dict[str, S
         if kind in {CLUSTER, SELECTION} and value.label
     )
     groups: dict[tuple[str, int], Groups] = {}
+    regrouped = [event.seq for event in layer.regroupings()]
     for seq, kind, target, aspect, value in said:
         source = f"{kind} {target.partition(':')[2] or target}"
-        until = max((event.seq for event in regroupings(layer, seq)), default=0)
+        until = max((number for number in regrouped if number < seq), default=0)
         for galaxy in _members(store, sample, layer, (kind, target, until), groups):
             found.setdefault(galaxy, {})[aspect] = (value, source)
     return found

@@ -492,16 +492,17 @@ class Replica:
         return load_weights(self.config, self.weights)
 
 
-def find_replicas(work: Path, survey: Survey) -> list[Replica]:
+def find_replicas(work: Path, survey: Survey, seed: int = 0) -> list[Replica]:
     """All finished models of `work` trained on `survey`, by name, then seed; none if none.
 
-    Models whose weights were altered, or which saw other pixels, are left out.
+    seed: of those that lie in the folder itself, the bundle's own. Models whose weights were
+    altered, or which saw other pixels or splits, are left out.
     """
-    folders = {0: work}
+    folders = {seed: work}
     if work.is_dir():
         found = {int(m[1]): p for p in work.iterdir() if (m := SEED_FOLDER.fullmatch(p.name))}
         folders |= found
-    replicas = [r for seed, folder in folders.items() for r in _finished(folder, seed, survey)]
+    replicas = [r for number, folder in folders.items() for r in _finished(folder, number, survey)]
     return sorted(replicas, key=lambda replica: (replica.name, replica.seed))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from galaxy_explorer.bundle.clusterings import SAME_SURVEY, VIEWS
 from galaxy_explorer.clustering.clusterers import fit_kmeans
 from galaxy_explorer.clustering.embedding import LANDMARKS, fit_map, landmarks, place_rest
 from galaxy_explorer.clustering.features import (
@@ -63,7 +64,6 @@ ALIGNED_COMPONENTS = 8
 LOOKED_AT = 1000  # training galaxies
 LOOKS = 3  # at each of them, beside its own picture
 LOOKED_AT_ONCE = 256
-VIEWS = "artificial looks"
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,7 @@ def _second_looks(
     twice = shared_galaxies(survey, survey)
     if len(twice.rows):
         one, two = twice.rows.T
-        yield "the survey itself", twice.words, one, ring_vectors_of(stages, products)[two]
+        yield SAME_SURVEY, twice.words, one, ring_vectors_of(stages, products)[two]
     for other in stages.plan.aligned_with:
         shared = shared_galaxies(survey, other)
         one, two = shared.rows.T

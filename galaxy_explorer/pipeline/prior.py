@@ -319,8 +319,8 @@ def add_prior(
     for a kind that is named the one whose pictures are shown. Priors of other models and of
     other kinds stay. steps: in place of the recipe's. go_on: from the weights of the bundle's own
     prior of that kind. What `evaluate --emulator` measured of a prior goes with it. The training
-    lies in BUNDLE.work. Raises SurveyError where the survey is not
-    the bundle's, TrainingError for an unknown model, kind or recipe, and where they do not fit.
+    lies in BUNDLE.work. Raises SurveyError where the survey is not the bundle's, TrainingError for
+    an unknown model, kind or recipe, and where they do not fit.
     """
     if kind is not None and kind not in PRIORS:
         raise TrainingError(f"--kind {kind}: unknown; choose {', '.join(PRIORS)}")

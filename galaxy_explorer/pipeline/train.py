@@ -153,9 +153,9 @@ def _further_trainings(plan: Plan, stages: Autoencoders) -> list[dict[str, Any]]
         wanted += [(other, config) for config in other.plan.configs]
     made = {(where.plan.seed, config.name): where.products(config) for where, config in wanted}
     shipped = {config.name for config in plan.configs}
-    for replica in find_replicas(plan.work, plan.survey):
-        seed, config = replica.seed or plan.seed, replica.config
-        where = Autoencoders(plan.with_seed(seed)) if replica.seed else stages
+    for replica in find_replicas(plan.work, plan.survey, plan.seed):
+        seed, config = replica.seed, replica.config
+        where = stages if seed == plan.seed else Autoencoders(plan.with_seed(seed))
         known = (seed, config.name) in made or (where is stages and config.name in shipped)
         if not known and where.is_trained(config):
             made[seed, config.name] = where.products(config)

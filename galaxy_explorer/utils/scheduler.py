@@ -138,8 +138,8 @@ def connected(wanted: int | str, said: Callable[[str], object]) -> Iterator[Clie
     import dask
     from distributed import Client, LocalCluster, Security
 
-    certified = Security().get_connection_args("client").get("ssl_context") is not None
-    if str(wanted).startswith("tls://") and not certified:
+    certificates = Security().get_connection_args("client").get
+    if str(wanted).startswith("tls://") and certificates("ssl_context") is None:
         raise SettingError(
             f"--scheduler {wanted}: no certificates are named; do so in dask's settings"
             " DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..._TLS__CLIENT__CERT and ..._TLS__CLIENT__KEY"

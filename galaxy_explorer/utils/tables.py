@@ -324,6 +324,11 @@ def unescaped(table: Table) -> Table:
     return table
 
 
+def header_text(text: str) -> str:
+    """Text as a FITS header takes it: a question mark for all but printable ASCII."""
+    return re.sub(r"[^ -~]", "?", text)
+
+
 def _is_plain(text: str) -> bool:
     return text.isascii() and text.isprintable() and text == text.rstrip()
 

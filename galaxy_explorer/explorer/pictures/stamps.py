@@ -250,8 +250,14 @@ class StampStore:
         self, rows: NDArray[np.int64], settings: DisplaySettings, pictures: str = "reconstruction"
     ) -> NDArray[np.uint8]:
         """Rendered pictures (n, S, S, 3) of catalogue rows."""
+        return self.rendered(self.get(rows, pictures), settings, pictures)
+
+    def rendered(
+        self, stamps: NDArray[np.float32], settings: DisplaySettings, pictures: str
+    ) -> NDArray[np.uint8]:
+        """Pictures (n, S, S, 3) of stamps that `get` gave."""
         between = self.common_limits(settings, pictures) if settings.shared else None
-        return render_stamps(self.get(rows, pictures), settings, between)
+        return render_stamps(stamps, settings, between)
 
     def common_limits(self, settings: DisplaySettings, pictures: str) -> NDArray[np.float64]:
         """Lower and upper limit (2,) shared by all galaxies, from an even sample of them."""

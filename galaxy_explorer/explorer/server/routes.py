@@ -187,8 +187,7 @@ def draw_kind(
         raise KeyError(kind)
     if kind == RESIDUAL:
         return residual_pictures(original - stamps.get(rows), RESIDUAL_LIMIT)
-    between = stamps.common_limits(settings, kind) if settings.shared else None
-    return render_stamps(original, settings, between)
+    return stamps.rendered(original, settings, kind)
 
 
 def draw_galaxies(key: str, name: str, column: str, digest: str, *place: str) -> bytes:

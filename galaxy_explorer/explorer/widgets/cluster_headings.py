@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import panel_material_ui as pmui
 
+from galaxy_explorer.bundle.clusterings import SAME_SURVEY, VIEWS
 from galaxy_explorer.explorer.assets import Html, render
 from galaxy_explorer.explorer.plots.palette import ORDER_COLOURS
 from galaxy_explorer.explorer.plots.ttype_histogram import STABLE, format_mean
@@ -130,8 +131,8 @@ def several_clusters(k: int, n: int) -> Html:
 
 
 LOOKS = {
-    "artificial looks": "its own picture, resized, shifted, brighter, blurred or noisier",
-    "the survey itself": "a second entry in the survey",
+    VIEWS: "its own picture, resized, shifted, brighter, blurred or noisier",
+    SAME_SURVEY: "a second entry in the survey",
 }
 
 

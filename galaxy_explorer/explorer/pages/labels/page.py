@@ -285,7 +285,7 @@ class LabelsPage(View):
     def _about_html(self, row: int, me: str, *, blind: bool) -> tuple[str, str]:
         store = self.session.store
         layers = store.layers()
-        agreement = agreement_html(layers, self.session.stages, me)
+        agreement = agreement_html(layers, self.session.stages(layers), me)
         if row < 0:
             return "", agreement
         galaxy = self.session.sample.ids[row]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from galaxy_explorer.labels.agreement import ratings
 from galaxy_explorer.labels.log import GALAXY, REDO, SET, UNDO, Change, Event
 from galaxy_explorer.labels.probe import taught
 from galaxy_explorer.labels.scheme import MAX_NAME, NOTE, STAGE, checked, ttype_of
-from galaxy_explorer.labels.store import LabelStore
+from galaxy_explorer.labels.store import Annotations, LabelStore
 
 if TYPE_CHECKING:
     from galaxy_explorer.explorer.state import ExplorerState
@@ -81,7 +81,8 @@ class LabelSession(param.Parameterized):
             clustering = self.state.bundle.clusterings[self.state.clustering]
             self.order = groups.uncertain(self.sample, layer, clustering.responsibility)
         elif self.queue == groups.DISAGREEMENTS:
-            self.order = groups.disputed(self.sample, self.store.layers(), self.stages)
+            layers = self.store.layers()
+            self.order = groups.disputed(self.sample, layers, self.stages(layers))
         elif self.queue == groups.SELECTED:
             self.order = np.array(self.state.selection)
         else:
@@ -106,11 +107,10 @@ class LabelSession(param.Parameterized):
             self.refill()
         return done
 
-    @property
-    def stages(self) -> list[str]:
+    def stages(self, layers: Mapping[str, Annotations]) -> list[str]:
         """Labels of the stages in the order of their T, for weights: offered now, or given."""
         labels = {term.label for term in self.vocabulary.terms if term.kind == STAGE}
-        for given in ratings(self.store.layers()).values():
+        for given in ratings(layers).values():
             labels.update(given.values())
         return sorted(filter(lambda label: np.isfinite(ttype_of(label)), labels), key=ttype_of)
 
