@@ -164,6 +164,22 @@ RESTART_INTERVAL = 100  # steps; about the memory of the moving averages
 RESTART_UNTIL = 0.8  # of the training: the last fifth leaves the codebook in peace
 
 
+def check_before(memory: dict[str, Tensor], codes: Tensor) -> Tensor | None:
+    """What the check before remembered of the same galaxies; `codes` take its place.
+
+    None at the first check, also where the training was begun with others held out.
+    """
+    before = memory.get("codes")
+    memory["codes"] = codes
+    return None if before is None or before.shape != codes.shape else before
+
+
+def share_changed(memory: dict[str, Tensor], codes: Tensor) -> float:
+    """Share of the code indices that are others than at the check before, 1 at the first."""
+    before = check_before(memory, codes)
+    return 1.0 if before is None else float((before != codes).double().mean())
+
+
 class CodebookTask(StampTask):
     """Codebooks that may start from data and have their dead codes restarted.
 
@@ -231,9 +247,7 @@ class CodebookTask(StampTask):
             counts = np.bincount(maps.ravel(), minlength=self.quantizers[0].num_embeddings)
             figures[f"perplexity{level}"] = perplexity(torch.from_numpy(counts))
             figures[f"used_share{level}"] = float((counts > 0).mean())
-        now, before = torch.from_numpy(codes.astype(np.int32)), self.memory.get("codes")
-        self.memory["codes"] = now
-        changed = 1.0 if before is None else float((before != now).double().mean())
+        changed = share_changed(self.memory, torch.from_numpy(codes.astype(np.int32)))
         return {**figures, "codes_changed": changed}
 
 
@@ -303,8 +317,8 @@ class ConvAETask(StampTask):
 
     def vocabulary(self, codes: NDArray[np.generic]) -> dict[str, float]:
         """`codes_changed`: mean square by which latents changed, over their variance."""
-        now, before = torch.from_numpy(codes.astype(np.float32)), self.memory.get("codes")
-        self.memory["codes"] = now
+        now = torch.from_numpy(codes.astype(np.float32))
+        before = check_before(self.memory, now)
         if before is None:
             return {"codes_changed": 1.0}
         variance = float(now.double().var(0).mean())
@@ -446,8 +460,7 @@ class PSFVQVAETask(VQVAETask):
 
     def _figures(self, codes: Tensor, misfits: Tensor) -> dict[str, float]:
         counts = torch.bincount(codes.ravel(), minlength=self.model.config.num_embeddings)
-        now, before = codes.int(), self.memory.get("codes")
-        self.memory["codes"] = now
+        changed = share_changed(self.memory, codes.int())
         fit, faint, core = (float(value) for value in misfits)
         return {
             "score": math.exp(fit + faint + CORE_WEIGHT * core),
@@ -456,7 +469,7 @@ class PSFVQVAETask(VQVAETask):
             "psnr_db": -10 * core / math.log(10),
             "perplexity": perplexity(counts),
             "used_share": float((counts > 0).double().mean()),
-            "codes_changed": 1.0 if before is None else float((before != now).double().mean()),
+            "codes_changed": changed,
         }
 
 

@@ -13,7 +13,12 @@ import pytest
 import torch
 
 from galaxy_explorer.errors import TrainingError
-from galaxy_explorer.models.autoencoder_training import VQVAETask, data_variance, train_model
+from galaxy_explorer.models.autoencoder_training import (
+    VQVAETask,
+    data_variance,
+    share_changed,
+    train_model,
+)
 from galaxy_explorer.models.inference import d4
 from galaxy_explorer.models.training import (
     CHECKPOINT,
@@ -219,6 +224,14 @@ def test_the_stop_rule_wants_all_three_to_have_settled() -> None:
     ):
         rule.update(step, row)
     assert rule.step == 4
+
+
+def test_codes_are_compared_with_those_of_the_same_galaxies_only() -> None:
+    memory: dict[str, torch.Tensor] = {}
+    before, now = torch.tensor([[1, 2], [3, 4]]), torch.tensor([[1, 2], [3, 5]])
+    assert [share_changed(memory, codes) for codes in (before, before, now)] == [1.0, 0.0, 0.25]
+    assert share_changed(memory, now[:1]) == 1.0  # the training was begun with more held out
+    assert share_changed(memory, now[:1]) == 0.0
 
 
 def test_a_run_may_end_where_the_rule_says(tmp_path: Path) -> None:
