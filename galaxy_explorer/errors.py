@@ -8,6 +8,7 @@ GalaxyExplorerError
 ├── NoHub            no program on this machine listens to SAMP
 ├── SurveyError      a survey folder is incomplete or does not fit the request
 ├── TrainingError    a training run cannot start, resume or continue
+│   └── DeadNetwork  what a network makes of all galaxies is the same
 ├── BundleError      a bundle is missing, incomplete or altered
 ├── RequestError     galaxies are asked for that the emulator cannot make
 ├── LabelError       a label is refused, or the label log cannot be used
@@ -65,6 +66,10 @@ class SurveyError(GalaxyExplorerError):
 
 class TrainingError(GalaxyExplorerError):
     """A training run cannot start, resume or continue."""
+
+
+class DeadNetwork(TrainingError):
+    """What a network makes of all galaxies is the same, and no step will change that."""
 
 
 class BundleError(GalaxyExplorerError):

@@ -54,6 +54,16 @@ def test_a_card_says_how_its_models_were_made(tmp_path):
     )
 
 
+def test_a_card_says_which_networks_were_begun_again(tmp_path):
+    manifest = load_bundle(write_small_bundle(tmp_path / "b")).manifest
+    assert "begun as number" not in model_card(manifest)
+    name = next(iter(manifest.models))
+    models = manifest.models | {name: replace(manifest.models[name], starts=2)}
+    assert f"`{name}` is the network begun as number 2: " in model_card(
+        replace(manifest, models=models)
+    )
+
+
 def tables_of(text: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines() if line.startswith(("|", "#"))]
 

@@ -70,6 +70,7 @@ class _Training(Struct, frozen=True, kw_only=True):
 
     steps, seconds: what the training ran. metrics: measured on the held-out test split. curve:
     figures on the validation split every 5 % of the steps. best_step: whose weights are kept.
+    starts: networks that were begun, of which all but the last died.
     early_stop_step: where the stop rule was first met, None if never.
     """
 
@@ -80,6 +81,7 @@ class _Training(Struct, frozen=True, kw_only=True):
     best_step: Count | None = None
     early_stop_step: Count | None = field(default=None, name="rule_step")
     seconds: float = 0.0
+    starts: Count = 1
     metrics: Numbers
     curve: Curve = ()
 

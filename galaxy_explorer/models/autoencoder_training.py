@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from galaxy_explorer.errors import DeadNetwork
 from galaxy_explorer.models.convae import ConvAE
 from galaxy_explorer.models.inference import (
     WIDE_BATCH,
@@ -316,13 +317,26 @@ class ConvAETask(StampTask):
         return self.error(self.model(seen), stamps)
 
     def vocabulary(self, codes: NDArray[np.generic]) -> dict[str, float]:
-        """`codes_changed`: mean square by which latents changed, over their variance."""
+        """`codes_changed`: mean square by which latents changed, over their variance.
+
+        Raises DeadNetwork where they do not vary: rectifiers that are off for every galaxy pass no
+        gradient either.
+        """
         now = torch.from_numpy(codes.astype(np.float32))
+        variance = float(now.double().var(0).mean())
+        if not variance:
+            raise DeadNetwork(
+                f"{self.model.config.name}: all galaxies have the same latents; are they all alike,"
+                " or is the learning rate of the recipe too high?"
+            )
         before = check_before(self.memory, now)
         if before is None:
             return {"codes_changed": 1.0}
-        variance = float(now.double().var(0).mean())
         return {"codes_changed": float((now - before).double().square().mean()) / variance}
+
+
+MOST_STARTS = 5
+SEEDS_APART = 1_000  # of one start and the next: far from the seeds that users give
 
 
 def train_model(
@@ -332,10 +346,23 @@ def train_model(
 
     examples, validation: stretched stamps (N, C, S, S), or what else the task learns from, such as
     `Observations` of the model with the PSF layer. By all processes that torchrun started together.
+    A network that dies is begun again, with other weights and batches, in a folder within
+    `work_dir`; where several processes train it, or none of MOST_STARTS lives, raises DeadNetwork.
     """
-    task = load(AUTOENCODERS[config.kind].task)(config, examples, validation, recipe)
-    result = train(task, recipe, work_dir, name=config.name, shared=True)
-    return task.model.cpu(), result
+    kind, name = AUTOENCODERS[config.kind], config.name
+    for start in range(MOST_STARTS):
+        begun = replace(recipe, seed=recipe.seed + start * SEEDS_APART)
+        folder = work_dir / f"start-{start + 1}" if start else work_dir
+        task = load(kind.task)(config, examples, validation, begun)
+        words = f"{name}, start {start + 1}" if start else name
+        try:
+            result = train(task, begun, folder, name=words, shared=True)
+        except DeadNetwork:
+            if processes()[1] > 1 or start + 1 == MOST_STARTS:
+                raise
+        else:
+            break
+    return task.model.cpu(), replace(result, starts=start + 1)
 
 
 PEAK_SN = (10.0, 400.0)  # of galaxies that are observed anew

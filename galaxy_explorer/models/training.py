@@ -335,6 +335,7 @@ class TrainingResult:
     seconds: float  # of training and validation, over all sittings
     precision: str
     curve: list[dict[str, float]]
+    starts: int = 1  # networks begun; all but the last died
 
 
 def train(

@@ -299,6 +299,7 @@ class Autoencoders:
             "best_step": result.best_step,
             "rule_step": result.early_stop_step,
             "curve": result.curve,
+            "starts": result.starts,
             "seconds": round(result.seconds, 1),
             "precision": result.precision,
             "variance": data_variance(train),
@@ -510,11 +511,13 @@ def training_entry(made: Products | Replica) -> dict[str, Any]:
     """What a manifest says of a training: figures, curve, where it stopped."""
     kept = ("steps", "best_step", "rule_step", "seconds")
     curve = [{k: v for k, v in row.items() if k != "score"} for row in made.training["curve"]]
+    starts = made.training.get("starts", 1)  # an earlier version did not say
     return {
         "name": made.config.name,
         "kind": made.config.kind,
         "config": made.config.to_dict(),
         **{field: made.training[field] for field in kept},
+        **({"starts": starts} if starts > 1 else {}),
         "metrics": made.metrics,
         "curve": curve,
     }

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from galaxy_explorer.errors import TrainingError
-from galaxy_explorer.models.autoencoder_training import ConvAETask, train_model
+from galaxy_explorer.errors import DeadNetwork, TrainingError
+from galaxy_explorer.models.autoencoder_training import MOST_STARTS, ConvAETask, train_model
 from galaxy_explorer.models.convae import ConvAE, ConvAEConfig
 from galaxy_explorer.models.inference import (
     decode_codes,
@@ -17,7 +17,7 @@ from galaxy_explorer.models.inference import (
     reconstruction_errors,
     save_weights,
 )
-from galaxy_explorer.models.training import CHECKPOINT, Recipe
+from galaxy_explorer.models.training import CHECKPOINT, CURVE, Recipe
 
 SMALL = ConvAEConfig("conv", stamp_size=16)
 RECIPE = Recipe(
@@ -153,3 +153,36 @@ def test_a_checkpoint_of_the_other_design_is_refused(tmp_path: Path) -> None:
     other = dataclasses.replace(SMALL, design="dense")
     with pytest.raises(TrainingError, match="another model"):
         train_model(other, stamps(8), stamps(4), tmp_path, short)
+
+
+class _DyingTask(ConvAETask):
+    """Whose first network gives every galaxy the same latents from step 4 on."""
+
+    def after_step(self, step: int, steps: int) -> None:
+        super().after_step(step, steps)
+        if step == 3 and self.recipe.seed == RECIPE.seed:
+            with torch.no_grad():
+                self.model.narrow[-1].weight.zero_()
+
+
+def test_a_network_that_dies_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = dataclasses.replace(RECIPE, steps=20)
+    monkeypatch.setattr("galaxy_explorer.models.autoencoder_training.ConvAETask", _DyingTask)
+    model, result = train_model(SMALL, stamps(64), stamps(16, seed=1), tmp_path, short)
+    assert result.starts == 2
+    assert result.curve[-1]["nmse"] < result.curve[0]["nmse"]
+    assert encode_stamps(model, stamps(16, seed=1)).astype(float).std(0).max() > 0
+    again, resumed = train_model(SMALL, stamps(64), stamps(16, seed=1), tmp_path, short)
+    assert (resumed.starts, resumed.curve) == (2, result.curve)
+    assert all(torch.equal(v, again.state_dict()[k]) for k, v in model.state_dict().items())
+
+
+def test_a_network_that_always_dies_is_an_error(tmp_path: Path) -> None:
+    alike = np.repeat(stamps(1), 16, 0)
+    short = dataclasses.replace(RECIPE, steps=2)
+    with pytest.raises(DeadNetwork, match="convae-conv: all galaxies have the same latents"):
+        train_model(SMALL, stamps(16), alike, tmp_path, short)
+    assert len(list(tmp_path.rglob(CURVE))) == 0
+    assert len(list(tmp_path.glob("start-*"))) == MOST_STARTS - 1
