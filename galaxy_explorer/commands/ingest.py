@@ -268,10 +268,10 @@ def ingest(
 
     [bold]Examples[/bold]
 
-    galaxy-explorer ingest sdss_ngc --catalog sdss_ngc/catalog.csv --out surveys/report
+    galaxy-explorer ingest sdss_ngc --catalog sdss_ngc/catalog.csv --out surveys/r_band
     --id name --image image --ttype ttype_best --band g --band-name r
 
-    galaxy-explorer ingest gz1/stamps_r_64.npz --catalog gz1/catalog.csv --out surveys/report
+    galaxy-explorer ingest gz1/stamps_r_64.npz --catalog gz1/catalog.csv --out surveys/r_band
     --id dr7objid --source-name gz1 --append
 
     galaxy-explorer ingest gz2_5class --catalog gz2_5class/catalog.csv --out surveys/sdss

@@ -61,7 +61,7 @@ def train(  # noqa: PLR0913 (the options of the command)
 
     galaxy-explorer train surveys/mine --out trained/mine --models k64-modern-8x8,convae-conv
 
-    galaxy-explorer train surveys/report --out trained/report --steps 3500 --seeds 3
+    galaxy-explorer train surveys/mine --out trained/mine --steps 3500 --seeds 3
 
     torchrun --nproc-per-node 2 -m galaxy_explorer train surveys/mine --out trained/mine
 
