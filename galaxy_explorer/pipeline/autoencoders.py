@@ -511,13 +511,12 @@ def training_entry(made: Products | Replica) -> dict[str, Any]:
     """What a manifest says of a training: figures, curve, where it stopped."""
     kept = ("steps", "best_step", "rule_step", "seconds")
     curve = [{k: v for k, v in row.items() if k != "score"} for row in made.training["curve"]]
-    starts = made.training.get("starts", 1)  # an earlier version did not say
     return {
         "name": made.config.name,
         "kind": made.config.kind,
         "config": made.config.to_dict(),
         **{field: made.training[field] for field in kept},
-        **({"starts": starts} if starts > 1 else {}),
+        "starts": made.training.get("starts", 1),  # an earlier version did not say
         "metrics": made.metrics,
         "curve": curve,
     }
