@@ -89,7 +89,7 @@ def test_a_bundle_written_again_is_the_same_to_the_byte(tmp_path: Path):
 
 
 def test_a_training_is_written_as_it_was_read():
-    training = {"steps": 60, "best_step": 57, "rule_step": None, "seconds": 3.5, "starts": 1}
+    training = {"steps": 60, "best_step": 57, "rule_step": None, "seconds": 3.5}
     figures = {"metrics": {"nmse": 0.02, "n_test": 20}, "curve": [{"step": 3.0, "nmse": 1}]}
     named = {"name": "k16-modern-8x8", "kind": "vqvae", "config": {"map_size": 8}}
     stored = {**named, **training, **figures, "seed": 1}

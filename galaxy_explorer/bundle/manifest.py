@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from galaxy_explorer.bundle.clusterings import ClusteringEntry, check_clusterings
 from galaxy_explorer.bundle.files import CARD, CATALOG, FILE_NAME, MANIFEST, SHA256, FileEntry
@@ -70,7 +70,7 @@ class _Training(Struct, frozen=True, kw_only=True):
 
     steps, seconds: what the training ran. metrics: measured on the held-out test split. curve:
     figures on the validation split every 5 % of the steps. best_step: whose weights are kept.
-    starts: networks that were begun, of which all but the last died.
+    starts: networks that were begun, of which all but the last died; unset where the first lived.
     early_stop_step: where the stop rule was first met, None if never.
     """
 
@@ -81,7 +81,7 @@ class _Training(Struct, frozen=True, kw_only=True):
     best_step: Count | None = None
     early_stop_step: Count | None = field(default=None, name="rule_step")
     seconds: float = 0.0
-    starts: Count = 1
+    starts: Count | UnsetType = UNSET
     metrics: Numbers
     curve: Curve = ()
 

@@ -510,13 +510,14 @@ def find_replicas(work: Path, survey: Survey, seed: int = 0) -> list[Replica]:
 def training_entry(made: Products | Replica) -> dict[str, Any]:
     """What a manifest says of a training: figures, curve, where it stopped."""
     kept = ("steps", "best_step", "rule_step", "seconds")
+    starts = made.training.get("starts", 1)  # an earlier version did not say
     curve = [{k: v for k, v in row.items() if k != "score"} for row in made.training["curve"]]
     return {
         "name": made.config.name,
         "kind": made.config.kind,
         "config": made.config.to_dict(),
         **{field: made.training[field] for field in kept},
-        "starts": made.training.get("starts", 1),  # an earlier version did not say
+        **({"starts": starts} if starts > 1 else {}),
         "metrics": made.metrics,
         "curve": curve,
     }
