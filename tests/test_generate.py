@@ -148,6 +148,22 @@ def test_a_folder_has_a_file_and_a_picture_for_each(bundle: Path, tmp_path: Path
     assert np.array_equal(fits.getdata(images[8])[0], fits.getdata(cube)[8])
 
 
+def test_a_folder_never_mixes_two_requests(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "made"
+    assert run(bundle, "-n", "3", "--ttype", "2", "--out", out).exit_code == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    fewer = run(bundle, "-n", "2", "--ttype", "7", "--out", out)
+    assert isinstance(fewer.exception, RequestError)
+    with pytest.raises(RequestError, match=r"made: holds synthetic-.*-seed0-000002, of a request"):
+        raise fewer.exception
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    # As many replace the others whole, and those of another seed have names of their own.
+    assert run(bundle, "-n", "3", "--ttype", "7", "--out", out).exit_code == 0
+    assert {fits.getheader(path)["ASKED"] for path in out.glob("*.fits")} == {"ttype=7.0"}
+    assert run(bundle, "-n", "2", "--seed", "1", "--out", out).exit_code == 0
+    assert len(list(out.glob("*.fits"))) == 5
+
+
 def test_a_psf_of_ones_own(bundle: Path, tmp_path: Path) -> None:
     sharp = np.zeros((9, 9))
     sharp[4, 4] = 1.0

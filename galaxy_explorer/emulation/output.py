@@ -424,6 +424,8 @@ def write_galaxies(
         raise RequestError(f"--out {out}: a file .fits or .png, or a folder, is possible")
     if out.suffix == ".png":
         sheet_shape(request.count, maker.side)
+    if not out.suffix:
+        _check_folder(maker, request, out)
     blocks = _Blocks(maker, request, out)
     blocks.make(scheduler)
     WRITERS[out.suffix](maker, request, out, blocks)
@@ -554,6 +556,19 @@ def _check_cube(path: Path, table: Table, blocks: _Blocks) -> None:
 def _write_sheet(maker: Observer, request: Request, out: Path, blocks: _Blocks) -> None:
     sheet = png_bytes(np.concatenate([block.shown for block in blocks]), cards(maker, request))
     atomic_write_bytes(out, sheet)
+
+
+def _check_folder(maker: Observer, request: Request, out: Path) -> None:
+    """Raise RequestError where files of this seed would stay in a folder beside the new ones."""
+    called = set(names(maker, request))
+    stem = re.compile(rf"{re.escape(file_stem(maker, request))}-\d+")
+    pictures = [path for path in out.glob("*") if path.suffix in {".fits", ".png"}]
+    left = sorted({p.stem for p in pictures if stem.fullmatch(p.stem)} - called)
+    if left:
+        raise RequestError(
+            f"--out {out}: holds {left[0]}, of a request for more galaxies with this seed; remove"
+            " those, or name another folder"
+        )
 
 
 def _write_folder(maker: Observer, request: Request, out: Path, blocks: _Blocks) -> None:
