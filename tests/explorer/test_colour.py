@@ -192,7 +192,7 @@ def test_large_coloured_pictures_are_averaged_band_by_band() -> None:
 
 def test_common_limits_are_those_of_all_bands(context) -> None:
     display = DisplaySettings(shared=True)
-    found = context.stamps.common_limits(display, "reconstruction")
+    found = context.stamps.common_limits(display)
     everything = context.stamps.get(np.arange(len(context.bundle)))
     np.testing.assert_array_equal(found, limits(everything, display)[0])
 

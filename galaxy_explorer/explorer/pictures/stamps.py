@@ -250,20 +250,20 @@ class StampStore:
         self, rows: NDArray[np.int64], settings: DisplaySettings, pictures: str = "reconstruction"
     ) -> NDArray[np.uint8]:
         """Rendered pictures (n, S, S, 3) of catalogue rows."""
-        return self.rendered(self.get(rows, pictures), settings, pictures)
+        return self.rendered(self.get(rows, pictures), settings)
 
-    def rendered(
-        self, stamps: NDArray[np.float32], settings: DisplaySettings, pictures: str
-    ) -> NDArray[np.uint8]:
+    def rendered(self, stamps: NDArray[np.float32], settings: DisplaySettings) -> NDArray[np.uint8]:
         """Pictures (n, S, S, 3) of stamps that `get` gave."""
-        between = self.common_limits(settings, pictures) if settings.shared else None
+        between = self.common_limits(settings) if settings.shared else None
         return render_stamps(stamps, settings, between)
 
-    def common_limits(self, settings: DisplaySettings, pictures: str) -> NDArray[np.float64]:
-        """Lower and upper limit (2,) shared by all galaxies, from an even sample of them."""
+    def common_limits(self, settings: DisplaySettings) -> NDArray[np.float64]:
+        """Lower and upper limit (2,) shared by all galaxies, from an even sample of them.
+
+        Those of the reconstructions, which every galaxy has, for originals too.
+        """
         sample = np.linspace(0, len(self.bundle) - 1, min(len(self.bundle), REFERENCE_STAMPS))
-        source = pictures if pictures == "reconstruction" else "reconstruction"
-        stamps = self.get(sample.astype(np.int64), source)
+        stamps = self.get(sample.astype(np.int64))
         return np.asarray(limits(stamps, settings)[0])
 
     def start_filling(self) -> None:

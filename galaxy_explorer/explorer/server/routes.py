@@ -187,7 +187,7 @@ def draw_kind(
         raise KeyError(kind)
     if kind == RESIDUAL:
         return residual_pictures(original - stamps.get(rows), RESIDUAL_LIMIT)
-    return stamps.rendered(original, settings, kind)
+    return stamps.rendered(original, settings)
 
 
 def draw_galaxies(key: str, name: str, column: str, digest: str, *place: str) -> bytes:

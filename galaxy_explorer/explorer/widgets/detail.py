@@ -429,7 +429,7 @@ class GalaxyTab(View):
         if stamp is None or np.isnan(stamp).all():
             return Html()
         display = self.state.display
-        between = self.stamps.common_limits(display, kind) if display.shared else None
+        between = self.stamps.common_limits(display) if display.shared else None
         return render("detail.pixels", **pixel_values(pixel_histogram(stamp, display, between)))
 
     def fill_pixels(self, content: Html) -> None:

@@ -162,7 +162,7 @@ class Strips(pn.viewable.Viewer):
     ) -> NDArray[np.float64] | None:
         """The limits of all pictures of a galaxy: those of its original, else of the first."""
         if self.state.display.shared:
-            return self.stamps.common_limits(self.state.display, "reconstruction")
+            return self.stamps.common_limits(self.state.display)
         if original is None and not made:
             return None
         first = made[0] if made else original
