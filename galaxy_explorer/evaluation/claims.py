@@ -7,7 +7,7 @@ of it is typed by hand.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -52,13 +52,12 @@ SLOPE_TEST = (
 class Judgement:
     """What a rule finds: the figures in order, and its verdict.
 
-    explanation, seeds: where they follow from the figures.
+    explanation: where it follows from the figures.
     """
 
     figures: Sequence[ClaimEstimate]
     verdict: str
     explanation: str = ""
-    seeds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,10 @@ def _estimates(evidence: Evidence, rows: Iterable[Row]) -> list[ClaimEstimate]:
             figures.append(difference(row.name, one, other))
         elif row.chance:
             found = find_row(evidence.joined, **row.wanted)
-            chance, n = (None, 0) if found is None else (found.chance, found.n)
-            figures.append(ClaimEstimate(row.name, chance, n=n))
+            chance = ClaimEstimate(row.name, None)
+            if found is not None:
+                chance = replace(chance, value=found.chance, n=found.n, seeds=found.seed_count)
+            figures.append(chance)
         else:
             figures.append(evidence.estimate(row.name, **row.wanted))
     return figures
@@ -105,10 +106,11 @@ def slopes(
     figures, signs, fewest, parts = [], [], [], []
     for title, wanted in titles.items():
         for quantizer in QUANTIZERS:
-            estimate, seeds = evidence.trend(f"{title}, {quantizer}", quantizer, **wanted)
+            estimate = evidence.trend(f"{title}, {quantizer}", quantizer, **wanted)
             figures.append(estimate)
-            signs.append(sign(estimate, positive=positive, enough=seeds >= SEEDS_FOR_A_TREND))
-            fewest.append(seeds)
+            enough = estimate.seeds >= SEEDS_FOR_A_TREND
+            signs.append(sign(estimate, positive=positive, enough=enough))
+            fewest.append(estimate.seeds)
             if estimate.value is None:
                 parts.append(f"{quantizer}: not measured")
             elif not (estimate.above_zero or estimate.below_zero):
@@ -123,7 +125,7 @@ def slopes(
             figures += _estimates(evidence, named)
     short = FEWER_SEEDS if min(fewest) < SEEDS_FOR_A_TREND else ""
     words = "; ".join(parts).capitalize() + "." + short
-    return Judgement(figures, verdict_of(signs), words, min(fewest))
+    return Judgement(figures, verdict_of(signs), words)
 
 
 def differences(evidence: Evidence, rows: Sequence[Row]) -> Judgement:
@@ -171,11 +173,7 @@ def survives(evidence: Evidence, kept: Sequence[Row], lost: Sequence[Row]) -> Ju
 
 @dataclass(frozen=True)
 class ClaimEntry:
-    """A claim of the report: its place there, its words, how it is tested and judged.
-
-    judge: the rule with its figures. counted: the row whose trainings are counted, where the rule
-    does not count them.
-    """
+    """A claim of the report: its place there, its words, how it is tested and judged by `judge`."""
 
     id: str
     section: str
@@ -184,13 +182,12 @@ class ClaimEntry:
     rule: str
     judge: Callable[[Evidence], Judgement]
     explanation: str = ""
-    counted: Wanted = field(default_factory=dict)
 
 
 def judge(entry: ClaimEntry, evidence: Evidence, further: Iterable[ClaimEstimate] = ()) -> Claim:
     """The claim with its figures, those of `further` last, and its verdict."""
     found = entry.judge(evidence)
-    seeds = evidence.seed_count(**entry.counted) if found.seeds is None else found.seeds
+    measured = [figure.seeds for figure in found.figures if figure.value is not None]
     return Claim(
         id=entry.id,
         section=entry.section,
@@ -200,7 +197,7 @@ def judge(entry: ClaimEntry, evidence: Evidence, further: Iterable[ClaimEstimate
         figures=tuple(figure.figure() for figure in (*found.figures, *further)),
         verdict=found.verdict,
         explanation=entry.explanation or found.explanation,
-        seeds=seeds,
+        seeds=min(measured, default=0),
     )
 
 
@@ -302,7 +299,6 @@ CLAIMS: tuple[ClaimEntry, ...] = (
             least=KEPT,
         ),
         explanation="Code numbers are names: a clustering of galaxies must not depend on them.",
-        counted={"model": LARGE, "figure": "ARI, renumbered", **REPORTED},
     ),
     ClaimEntry(
         id="early-late-counts",
@@ -314,7 +310,6 @@ CLAIMS: tuple[ClaimEntry, ...] = (
         judge=partial(differences, rows=(*_counts("early clusters"), *_counts("late clusters"))),
         explanation="The report counted by eye; here a cluster is early or late where the interval"
         " of its share of T <= 0 lies off one half and that of the sample.",
-        counted={"model": SMALL, "figure": "early clusters", **REPORTED},
     ),
     ClaimEntry(
         id="hubble-trend",
@@ -332,7 +327,6 @@ CLAIMS: tuple[ClaimEntry, ...] = (
         ),
         explanation="A trend in the mean says nothing of its size: compare the share with what a"
         " supervised network explains.",
-        counted=ETA2_SMALL,
     ),
     ClaimEntry(
         id="convae-separation",
@@ -358,7 +352,6 @@ CLAIMS: tuple[ClaimEntry, ...] = (
         ),
         explanation="The last figure is the same VQ-VAE with its code vectors in place of the"
         " indices.",
-        counted={"model": CONV, "figure": "eta^2", **LATENTS},
     ),
     ClaimEntry(
         id="dense-worst",
@@ -376,7 +369,6 @@ CLAIMS: tuple[ClaimEntry, ...] = (
             ),
         ),
         explanation="Each of the three others counts as one comparison.",
-        counted={"model": DENSE, "figure": "NMSE"},
     ),
     ClaimEntry(
         id="rotation",
@@ -393,7 +385,6 @@ CLAIMS: tuple[ClaimEntry, ...] = (
         ),
         explanation="A mean over the eight orientations makes any of them invariant under quarter"
         " turns: see the rows with orbit mean.",
-        counted={"model": LARGE, "figure": ROTATED, **REPORTED},
     ),
     ClaimEntry(
         id="smoother",
@@ -405,7 +396,6 @@ CLAIMS: tuple[ClaimEntry, ...] = (
             below_one, rows=[_row(model, model, "fine structure kept") for model in ALL_MODELS]
         ),
         explanation="Most of what is lost is the noise of the sky.",
-        counted={"model": SMALL, "figure": "fine structure kept"},
     ),
     ClaimEntry(
         id="noiseless-fainter",
@@ -438,7 +428,6 @@ CLAIMS: tuple[ClaimEntry, ...] = (
         ),
         explanation="The claim judged is that more features reconstruct better; the choice of 64"
         " weighs that against the size of the clustering.",
-        counted={"model": "k512-modern-8x8", "figure": "NMSE"},
     ),
     ClaimEntry(  # after Guo et al. 2017
         id=CLUSTERS_EQUAL_FEATURES,
@@ -463,6 +452,5 @@ CLAIMS: tuple[ClaimEntry, ...] = (
         ),
         explanation="The recommended numbers are those of the scoreboard's rule, which saw no"
         " T-type.",
-        counted={"model": LARGE, "figure": "bootstrap ARI", "features": "index", **KMEANS},
     ),
 )

@@ -29,7 +29,7 @@ from galaxy_explorer.survey.store import CATALOG, Survey
 from galaxy_explorer.utils.files import StageCache, StageResult, sha256_of
 
 if TYPE_CHECKING:
-    from galaxy_explorer.models.protocols import Autoencoder
+    from galaxy_explorer.models.protocols import Autoencoder, AutoencoderConfig
 
 
 LEAST_TYPED = 20  # galaxies with a T below which nothing is learnt or said of T
@@ -191,6 +191,11 @@ def peak_mib() -> float:
 MAIN_CODES = (16, 512)  # the report's two ends, for which everything is measured
 
 
+def is_clustered(config: AutoencoderConfig) -> bool:
+    """Whether the features of a model are clustered: 64 of them, as in the report."""
+    return AUTOENCODERS[config.kind].has_64_features(config.to_dict())
+
+
 @dataclass(frozen=True)
 class EvaluatedModel:
     """One trained autoencoder, with N galaxies in the order of the catalogue.
@@ -227,8 +232,8 @@ class EvaluatedModel:
 
     @property
     def has_64_features(self) -> bool:
-        """Whether its features are clustered: 64 of them, as in the report."""
-        return AUTOENCODERS[self.config.kind].has_64_features(self.config.to_dict())
+        """See `is_clustered`."""
+        return is_clustered(self.config)
 
     @property
     def fully_evaluated(self) -> bool:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galaxy_explorer.bundle.evaluation import ClaimFigure, EvaluationRow
-from galaxy_explorer.evaluation.context import EvaluatedModel
+from galaxy_explorer.evaluation.context import is_clustered
 from galaxy_explorer.evaluation.rows import find_row, join_seeds
 from galaxy_explorer.utils.resampling import slope_interval
+
+if TYPE_CHECKING:
+    from galaxy_explorer.models.protocols import AutoencoderConfig
 
 SEEDS_FOR_A_TREND = 3
 SIZES_FOR_A_TREND = 3
@@ -21,7 +25,10 @@ QUANTIZERS = ("paper", "modern")
 
 @dataclass(frozen=True)
 class ClaimEstimate:
-    """A number with its 95 % interval, of `n` galaxies or trainings; value None: not measured."""
+    """A number with its 95 % interval, of `n` galaxies or trainings; value None: not measured.
+
+    seeds: how often the models behind it were trained, the least often trained of them.
+    """
 
     name: str
     value: float | None
@@ -29,6 +36,7 @@ class ClaimEstimate:
     high: float | None = None
     n: int = 0
     unit: str = ""
+    seeds: int = 0
 
     def figure(self) -> ClaimFigure:
         """For the page of claims."""
@@ -46,32 +54,30 @@ class ClaimEstimate:
 
 
 class Evidence:
-    """All rows of an evaluation, by training and joined over trainings."""
+    """All rows of an evaluation, by training and joined over trainings.
+
+    configs: of every model that was trained, by name, whether or not its weights are at hand.
+    """
 
     def __init__(
         self,
         rows: Iterable[EvaluationRow],
         seeds: Iterable[int],
-        models_evaluated: list[EvaluatedModel],
+        configs: Mapping[str, AutoencoderConfig],
     ) -> None:
         self.pairs = list(zip(rows, seeds, strict=True))
         self.joined = join_seeds(row for row, _ in self.pairs)
-        self.models_evaluated = {evaluated.name: evaluated for evaluated in models_evaluated}
+        self.configs = configs
 
     def estimate(self, name: str, **wanted: object) -> ClaimEstimate:
         """The joined figure of a row, for example model=..., figure="eta^2"."""
         row = find_row(self.joined, **wanted)
         if row is None:
             return ClaimEstimate(name, None)
-        return ClaimEstimate(name, row.value, row.low, row.high, row.n, row.unit)
+        return ClaimEstimate(name, row.value, row.low, row.high, row.n, row.unit, row.seed_count)
 
-    def seed_count(self, **wanted: object) -> int:
-        """Trainings behind a joined figure, 0 where there is none."""
-        row = find_row(self.joined, **wanted)
-        return row.seed_count if row else 0
-
-    def trend(self, name: str, quantizer: str, **wanted: object) -> tuple[ClaimEstimate, int]:
-        """Change of a figure for each doubling of the codebook, and the fewest trainings of a size.
+    def trend(self, name: str, quantizer: str, **wanted: object) -> ClaimEstimate:
+        """Change of a figure for each doubling of the codebook.
 
         Least squares over all trainings of the 8 x 8 models, with Student's interval: its scatter
         is that between trainings and about a straight line in log K. Where three sizes or more were
@@ -79,19 +85,24 @@ class Evidence:
         """
         points: list[tuple[float, float]] = []
         for row, _ in self.pairs:
-            evaluated = self.models_evaluated.get(row.model)
-            if evaluated is None or not evaluated.has_64_features or not evaluated.has_maps:
-                continue
-            if evaluated.config.quantizer != quantizer or row.value is None:
+            size = self._codes_of(row.model, quantizer)
+            if size is None or row.value is None:
                 continue
             if all(getattr(row, field) == value for field, value in wanted.items()):
-                points.append((math.log2(evaluated.config.num_embeddings), row.value))
+                points.append((math.log2(size), row.value))
         times = Counter(size for size, _ in points)
         often = {size for size, count in times.items() if count >= SEEDS_FOR_A_TREND}
         if len(often) >= SIZES_FOR_A_TREND:
             points = [point for point in points if point[0] in often]
         fewest = min((times[size] for size, _ in points), default=0)
-        return _slope(name, points), fewest
+        return replace(_slope(name, points), seeds=fewest)
+
+    def _codes_of(self, model: str, quantizer: str) -> int | None:
+        """Codes of an 8 x 8 model with that quantizer, None of any other."""
+        config = self.configs.get(model)
+        if config is None or not is_clustered(config):
+            return None
+        return config.num_embeddings if getattr(config, "quantizer", "") == quantizer else None
 
 
 def _slope(name: str, points: list[tuple[float, float]]) -> ClaimEstimate:
@@ -113,7 +124,8 @@ def difference(name: str, one: ClaimEstimate, other: ClaimEstimate) -> ClaimEsti
     value = one.value - other.value
     below = math.hypot(_below(one), _above(other))
     above = math.hypot(_above(one), _below(other))
-    return ClaimEstimate(name, value, value - below, value + above, min(one.n, other.n), one.unit)
+    n, seeds = min(one.n, other.n), min(one.seeds, other.seeds)
+    return ClaimEstimate(name, value, value - below, value + above, n, one.unit, seeds)
 
 
 def _below(estimate: ClaimEstimate) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -65,9 +66,13 @@ from galaxy_explorer.evaluation.trainings import (
     trained_rows,
     training_curves,
 )
+from galaxy_explorer.models.registry import AUTOENCODERS
 from galaxy_explorer.pipeline.autoencoders import find_replicas
 from galaxy_explorer.survey.store import SharedSurvey, Survey
 from galaxy_explorer.utils.scheduler import once_a_process, run_tasks
+
+if TYPE_CHECKING:
+    from galaxy_explorer.models.protocols import AutoencoderConfig
 
 __all__ = ["evaluate_bundle"]
 
@@ -151,9 +156,8 @@ class Evaluator:
                 say(one.words)
             one.measure()
         trees = (merger_tree(self.context, self.recommended),)
-        evidence = Evidence(
-            [row for row, _ in self.rows], [seed for _, seed in self.rows], self.models_evaluated
-        )
+        configs = self._configs()
+        evidence = Evidence([row for row, _ in self.rows], [seed for _, seed in self.rows], configs)
         bundle, known = self.context.bundle, self._known
         shipped = {(one.name, one.seed) for one in self.models_evaluated if one.shipped}
         return Evaluation(
@@ -175,7 +179,7 @@ class Evaluator:
             claims=tuple(judge_all(evidence, self.chosen)),
             number_of_clusters=tuple(self.chosen),
             stability=tuple(self.stability),
-            tradeoff=tuple(tradeoff(evidence.joined, self.models_evaluated)),
+            tradeoff=tuple(tradeoff(evidence.joined, configs)),
             training=tuple(training_curves(self.context.bundle, self.trainings)),
             trees=trees,
             targets=tuple(judge_targets(evidence.joined, self.recommended.subset)),
@@ -187,6 +191,12 @@ class Evaluator:
                 if (row.model, seed) in known - shipped and row.note != FROM_MANIFEST
             ),
         )
+
+    def _configs(self) -> dict[str, AutoencoderConfig]:
+        """Of every model that was trained, also of those of which only figures are at hand."""
+        told = {one.name: AUTOENCODERS[one.kind].config_of(one.config) for one in self.trainings}
+        found = told | {one.name: one.config for one in self.models_evaluated}
+        return {name: found[name] for name in sorted(found)}
 
     def _rows(
         self, measure: Callable[..., list[EvaluationRow]], *arguments: object, seed: int = 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from galaxy_explorer.bundle.bundle import Bundle
 from galaxy_explorer.bundle.evaluation import (
@@ -13,9 +14,12 @@ from galaxy_explorer.bundle.evaluation import (
 )
 from galaxy_explorer.bundle.json_values import build
 from galaxy_explorer.bundle.manifest import AutoencoderEntry, ExtraTraining
-from galaxy_explorer.evaluation.context import EvaluatedModel
+from galaxy_explorer.evaluation.context import EvaluatedModel, is_clustered
 from galaxy_explorer.evaluation.rows import RowKey, find_row, make_row
 from galaxy_explorer.pipeline.autoencoders import Replica, training_entry
+
+if TYPE_CHECKING:
+    from galaxy_explorer.models.protocols import AutoencoderConfig
 
 FROM_MANIFEST = "measured when the bundle was made"
 DISTINCTIONS = (("index", "gmm"), ("codes", "kmeans"), ("latents", "gmm"))
@@ -100,14 +104,13 @@ def trained_rows(
 
 
 def tradeoff(
-    rows: list[EvaluationRow], models_evaluated: Iterable[EvaluatedModel]
+    rows: list[EvaluationRow], configs: Mapping[str, AutoencoderConfig]
 ) -> list[TradeoffPoint]:
     """One point for each clustered model and feature set; rows joined over seeds."""
-    models = {
-        evaluated.name: evaluated for evaluated in models_evaluated if evaluated.has_64_features
-    }
     points = []
-    for name, evaluated in models.items():
+    for name, config in configs.items():
+        if not is_clustered(config):
+            continue
         error = find_row(rows, model=name, figure="NMSE")
         for features, clusterer in DISTINCTIONS:
             wanted = {"model": name, "features": features, "clusterer": clusterer}
@@ -119,7 +122,7 @@ def tradeoff(
                 model=name,
                 features=features,
                 clusterer=clusterer,
-                codes=evaluated.num_embeddings,
+                codes=config.num_embeddings,
                 **_interval("nmse", error),
                 **_interval("eta2", eta2),
                 **_interval("ami", ami),

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from galaxy_explorer.bundle.card import claims_text
-from galaxy_explorer.evaluation.claims import LARGE, SMALL, judge_all
+from galaxy_explorer.evaluation.claims import CONV, LARGE, SMALL, judge_all
 from galaxy_explorer.evaluation.evidence import (
     ClaimEstimate,
     Evidence,
@@ -17,20 +16,19 @@ from galaxy_explorer.evaluation.evidence import (
     verdict_of,
 )
 from galaxy_explorer.evaluation.rows import RowKey, make_row
+from galaxy_explorer.pipeline.plan import config_of
 from tests.small_evaluation import small_evaluation
 
 SIZES = (16, 32, 64, 128, 256, 512)
 
 
-def model(quantizer, size):
-    config = SimpleNamespace(quantizer=quantizer, num_embeddings=size)
-    name = f"k{size}-{quantizer}-8x8"
-    return SimpleNamespace(name=name, has_64_features=True, has_maps=True, config=config)
+STAMPS = {"stamp_size": 64, "channels": 1}
 
 
 def evidence(rows):
-    models_evaluated = [model(q, size) for q in ("paper", "modern") for size in SIZES]
-    return Evidence([row for row, _ in rows], [seed for _, seed in rows], models_evaluated)
+    names = [f"k{size}-{quantizer}-8x8" for quantizer in ("paper", "modern") for size in SIZES]
+    configs = {name: config_of(name, STAMPS) for name in (*names, "k512-modern-4x4", CONV)}
+    return Evidence([row for row, _ in rows], [seed for _, seed in rows], configs)
 
 
 def judged(claim_id, found):
@@ -77,6 +75,26 @@ def test_sizes_trained_once_do_not_count_where_three_were_trained_often():
             rows.append((replace(row, value=1.0), seed))
     claim = judged("reconstruction-k", evidence(rows))
     assert (claim.verdict, claim.seeds) == ("holds", 3)
+
+
+def test_only_models_of_64_features_are_in_a_trend():
+    """A point far off, of a model with another map or without codes, changes nothing."""
+    far = {"value": 9.0, "low": 8.9, "high": 9.1}
+    others = [
+        (make_row(RowKey(name), "reconstruction", "NMSE", far, n=100), 0)
+        for name in ("k512-modern-4x4", CONV, "k64-unheard-of-8x8")
+    ]
+    with_others = judged("reconstruction-k", evidence([*errors(-0.003), *others]))
+    assert with_others == judged("reconstruction-k", evidence(errors(-0.003)))
+
+
+def test_trainings_are_counted_of_the_model_that_has_fewest():
+    """A claim on several models is on as many trainings as the least often trained of them."""
+    rows = [figure("fine structure kept", RowKey(name), 0.3) for name in (SMALL, LARGE, CONV)]
+    again = [(row, seed) for row, _ in rows[:2] for seed in (1, 2)]
+    claim = judged("smoother", evidence(rows + again))
+    assert (claim.verdict, claim.seeds) == ("holds", 1)
+    assert judged("smoother", evidence(rows[:2] + again)).seeds == 3
 
 
 def test_nothing_measured_is_no_verdict_and_no_error():

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from galaxy_explorer import load_bundle
 from galaxy_explorer.bundle.evaluation import QUESTIONS, VERDICTS, TrainingRow
+from galaxy_explorer.bundle.manifest import ExtraTraining
 from galaxy_explorer.cli import app
 from galaxy_explorer.emulation import morphology
 from galaxy_explorer.errors import SettingError, SurveyError
@@ -191,11 +192,21 @@ def test_figures_of_a_training_that_is_gone_are_taken_over(evaluation, bundle, s
     assert evaluation.extra_trainings == ()
     gone = [row for row in evaluation.rows if row.model == "k16-modern-8x8" and row.value]
     extra = tuple(TrainingRow(1, replace(row, value=row.value + 0.1)) for row in gone)
-    write_evaluation(load_bundle(path), replace(evaluation, extra_trainings=extra), [])
+    # Another model of which nothing ships stays in what is said of all models, too.
+    extra += tuple(TrainingRow(0, replace(row, model="k32-modern-8x8")) for row in gone)
+    opened = load_bundle(path)
+    entry = opened.models["k16-modern-8x8"]
+    told = ExtraTraining(
+        name="k32-modern-8x8", kind=entry.kind, config={**entry.config, "num_embeddings": 32},
+        steps=entry.steps, metrics=entry.metrics, seed=0,
+    )  # fmt: skip
+    write_evaluation(opened, replace(evaluation, extra_trainings=extra), [told])
     again = evaluate_bundle(path, survey, grid="tiny", say=lambda _: None)
     mean = next(r for r in again.rows if (r.model, r.figure) == ("k16-modern-8x8", "NMSE"))
     assert again.extra_trainings == extra
-    assert again.settings["of an earlier evaluation"] == "1"
+    assert again.settings["of an earlier evaluation"] == "2"
+    drawn = {(point.model, point.codes) for point in again.tradeoff}
+    assert {("k16-modern-8x8", 16), ("k32-modern-8x8", 32)} <= drawn
     before = next(row for row in gone if row.figure == "NMSE")
     assert (mean.seed_count, mean.value) == (2, pytest.approx(before.value + 0.05))
     assert load_bundle(path).evaluation == again
