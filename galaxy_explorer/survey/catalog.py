@@ -262,8 +262,8 @@ def catalog_use(
         "galaxy_id": f"as text, to the last digit; the first is {first}",
         "image": "names the file, with or without suffix",
         "same_as": f"{named:,} rows name another that shows the same galaxy",
-        "ra": f"{_unit_words(catalog, columns, 'ra')}; {extents['ra'].words(rows, 'deg')}",
-        "dec": f"{_unit_words(catalog, columns, 'dec')}; {extents['dec'].words(rows, 'deg')}",
+        "ra": _place_words(catalog, columns, "ra", extents["ra"].words(rows, "deg")),
+        "dec": _place_words(catalog, columns, "dec", extents["dec"].words(rows, "deg")),
         "ttype": counts.words,
         "pixel_scale": extents["pixel_scale"].words(rows, "arcsec/px"),
     }
@@ -295,6 +295,14 @@ def catalog_use(
         types=counts if columns.ttype else None,
         doubts=tuple(_doubts(catalog, columns, extents)),
     )
+
+
+def _place_words(catalog: StagedTable, columns: ColumnMap, role: str, extent: str) -> str:
+    """How a column of positions was read, and from where to where it goes."""
+    other = "dec" if role == "ra" else "ra"
+    if not getattr(columns, other):
+        return f"of no use alone; --{other} names the column that goes with it"
+    return f"{_unit_words(catalog, columns, role)}; {extent}"
 
 
 def _unit_words(catalog: StagedTable, columns: ColumnMap, role: str) -> str:

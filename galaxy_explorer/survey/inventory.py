@@ -58,6 +58,11 @@ DOUBTS = (
         "{} pictures are darker in the middle than at the edge: are they negatives? Light must be"
         " the larger number",
     ),
+    (
+        "flat regions",
+        "{} pictures are flat regions of a few numbers: are they masks or segmentation maps? Such"
+        " maps are no galaxies: leave them out",
+    ),
 )
 """What the words on a picture leave open, and what settles it."""
 

@@ -195,6 +195,27 @@ def test_a_negative_is_doubted(tmp_path: Path) -> None:
         assert any("are they negatives?" in doubt for doubt in doubts) is doubted
 
 
+def test_a_segmentation_map_is_doubted(tmp_path: Path) -> None:
+    """And neither a picture of a few photons nor a faint one of a few greys is."""
+    y, x = np.mgrid[-40:40, -40:40]
+    labels = np.select([np.hypot(x, y) < 15, np.hypot(x - 25, y - 20) < 6], [1, 2], 0)
+    photons = np.random.default_rng(1).poisson(3 * np.exp(-np.hypot(x, y) / 8) + 0.05)
+    greys = np.rint(12 * np.exp(-np.hypot(x, y) / 12))
+    kinds = ((labels, True), (labels == 1, True), (photons, False), (greys, False))
+    for data, doubted in kinds:
+        fits.writeto(tmp_path / "a.fits", data.astype(np.int32), overwrite=True)
+        doubts = check_source(tmp_path / "a.fits", None, options()).doubts()
+        assert any("are they masks or segmentation maps?" in doubt for doubt in doubts) is doubted
+
+
+def test_half_a_position_is_of_no_use_and_said(tmp_path: Path, place: Path) -> None:
+    rows = "\n".join(f"g{i},{150 + i}" for i in range(5))
+    (tmp_path / "half.csv").write_text(f"name,ra\n{rows}\n")
+    found = check_source(place / "in", tmp_path / "half.csv", options())
+    words = {use.role: use.words for use in found.catalog.uses}
+    assert words["RA"] == "of no use alone; --dec names the column that goes with it"
+
+
 def test_positions_that_look_like_hours_or_radians_are_doubted(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     steps = np.linspace(0, 1, 40)
