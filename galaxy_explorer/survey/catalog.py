@@ -71,7 +71,8 @@ def stage_catalog(
     if parts:
         opened.left_out |= dict.fromkeys(left_out, "entries of several values")
     if opened.metadata.num_rows == 0:
-        raise BadCatalog(f"{name}: no rows")
+        unread = "; ".join(f"column {one!r} is {why}" for one, why in opened.left_out.items())
+        raise BadCatalog(f"{name}: no rows" if not unread else f"{name}: nothing to read; {unread}")
     return opened
 
 

@@ -193,7 +193,9 @@ def stamp_shape(
 ) -> tuple[int, tuple[int, int, int]]:
     """How many stamps an array holds, and their shape (C, H, W); raises BadImage if none."""
     if len(shape) not in CUBE_AXES or dtype.kind not in "buif":
-        raise BadImage(name, f"{dtype} of shape {shape} is no stack of stamps (N, H, W)")
+        raise BadImage(
+            name, f"{dtype} of shape {shape} is no stack of stamps (N, H, W), nor (N, C, H, W)"
+        )
     planes = (1, *shape[1:])[-3:]
     if channels_last(shape):
         planes = (shape[3], shape[1], shape[2])

@@ -216,6 +216,14 @@ def test_half_a_position_is_of_no_use_and_said(tmp_path: Path, place: Path) -> N
     assert words["RA"] == "of no use alone; --dec names the column that goes with it"
 
 
+def test_a_table_of_pictures_alone_says_what_it_holds(tmp_path: Path) -> None:
+    light = linear(1).data
+    column = fits.Column("IMAGE", "1024E", dim="(32,32)", array=light.reshape(1, -1))
+    fits.BinTableHDU.from_columns([column]).writeto(tmp_path / "a.fits")
+    with pytest.raises(BadCatalog, match="nothing to read; column 'IMAGE' is 32 x 32 values"):
+        check_source(tmp_path / "a.fits", None, options())
+
+
 def test_positions_that_look_like_hours_or_radians_are_doubted(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     steps = np.linspace(0, 1, 40)
