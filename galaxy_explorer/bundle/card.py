@@ -49,7 +49,7 @@ PRIOR_HEAD = "Prior of the emulator"
 SCORES = {"ami": "AMI", "homogeneity": "homogeneity", "eta2": "η²"}
 NETWORK = "supervised network"  # the ceiling's name in an evaluation
 BASELINE = "baseline"
-RECONSTRUCTION = ("NMSE", "SSIM", "fine structure kept", "C kept", "Gini kept", "M20 kept")
+RECONSTRUCTION = ("NMSE", "blur", "SSIM", "fine structure kept", "C kept", "Gini kept", "M20 kept")
 AGREEMENT = (
     *("AMI", "eta^2", "R^2 by cluster means", "two-class accuracy"),
     *("early clusters", "late clusters"),

@@ -31,18 +31,23 @@ SSIM_WINDOW_PX = 7
 SMOOTHING_PX = 1.0
 FINE = "median ratio of what a Gaussian of 1 px smooths away; "
 STRETCHED = "in stretched units, original and reconstruction alike"
+BLUR = "FWHM of the Gaussian that brings the stamps nearest to what is drawn, noise included; "
+WIDTHS_PX = np.arange(0.0, 16.0, 0.01)  # FWHM that are tried
+FWHM = math.sqrt(8 * math.log(2))  # of a Gaussian, in sigma
 
 
 def reconstruction_rows(context: Context, evaluated: EvaluatedModel) -> list[EvaluationRow]:
-    """NMSE, PSNR, SSIM, chi squared of sky and core, perplexity and use of the codes."""
+    """NMSE, PSNR, SSIM, blur, chi squared of sky and core, perplexity and use of the codes."""
     stage = f"{evaluated.name}.{evaluated.seed}.reconstruction"
 
     def measure() -> StageResult:
-        """SSIM, reduced chi squared, fine structure and light of each test galaxy."""
+        """SSIM, reduced chi squared, fine structure, light and spectra of each test galaxy."""
         from galaxy_explorer.models.inference import decode_codes
 
         model, test = evaluated.load(), context.rows("test")
         arrays = {name: np.empty(len(test)) for name in ("ssim", "sky", "core", "fine", "light")}
+        rings = len(ring_frequencies(model.config.stamp_size))
+        arrays |= {name: np.empty((len(test), rings)) for name in ("power", "cross")}
         with progress(len(test), f"Comparing with {evaluated.name}") as advance:
             for start in range(0, len(test), BLOCK_ROWS):
                 rows = test[start : start + BLOCK_ROWS]
@@ -53,10 +58,11 @@ def reconstruction_rows(context: Context, evaluated: EvaluatedModel) -> list[Eva
                     arrays["sky"][place], arrays["core"][place] = sky_and_core(stamp[0], picture[0])
                     arrays["fine"][place] = fine_structure(picture[0]) / fine_structure(stamp[0])
                     arrays["light"][place] = light_kept(stamp[0], picture[0])
+                    arrays["power"][place], arrays["cross"][place] = spectra(stamp, picture)
                 advance(len(rows))
         return StageResult(arrays, {})
 
-    measured = context.stage(stage, evaluated.inputs, measure)
+    measured = context.stage(stage, {**evaluated.inputs, "blur": BLUR}, measure)
     return [*_error_rows(context, evaluated, measured), *vocabulary_rows(context, evaluated)]
 
 
@@ -101,6 +107,38 @@ def light_kept(stamp: np.ndarray, picture: np.ndarray) -> float:
     return float((picture[galaxy] - segments.sky).sum()) / whole if whole > 0 else math.nan
 
 
+def _ring_numbers(size: int) -> np.ndarray:
+    """Ring of spatial frequency of each cell of a Fourier transform (S, S): waves across it."""
+    waves = np.fft.fftfreq(size) * size
+    return np.asarray(np.rint(np.hypot(waves[:, None], waves)), np.int64)
+
+
+def ring_frequencies(size: int) -> np.ndarray:
+    """Frequency of each ring, in cycles a pixel."""
+    return np.arange(int(_ring_numbers(size).max()) + 1) / size
+
+
+def spectra(stamp: np.ndarray, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Power of a stamp and what a picture of it has in common, ring by ring; both (C, S, S)."""
+    size = stamp.shape[-1]
+    taper = np.sqrt(np.hanning(size))
+    level = np.median(stamp, axis=(1, 2), keepdims=True)  # ends in darkness
+    one, other = (np.fft.fft2((x - level) * taper[:, None] * taper) for x in (stamp, picture))
+    rings = np.broadcast_to(_ring_numbers(size), one.shape).ravel()
+    power, cross = np.abs(one) ** 2, (one.conj() * other).real
+    return np.bincount(rings, power.ravel()), np.bincount(rings, cross.ravel())
+
+
+def blur_of(power: np.ndarray, cross: np.ndarray, size: int) -> float:
+    """FWHM (px) of the Gaussian that brings stamps of S pixels nearest to pictures of them.
+
+    By least squares; power and cross (R,): see `spectra`, summed over galaxies.
+    """
+    sigma = WIDTHS_PX[:, None] / FWHM
+    transfer = np.exp(-2 * (np.pi * sigma * ring_frequencies(size)) ** 2)
+    return float(WIDTHS_PX[np.argmin(transfer**2 @ power - 2 * transfer @ cross)])
+
+
 def _error_rows(
     context: Context, evaluated: EvaluatedModel, measured: StageResult
 ) -> list[EvaluationRow]:
@@ -108,12 +146,15 @@ def _error_rows(
     errors = evaluated.errors[test].astype(np.float64)
     nmse = lambda rows: float(errors[rows].mean()) / evaluated.variance  # noqa: E731
     psnr = lambda rows: -10 * math.log10(max(errors[rows].mean(), 1e-12))  # noqa: E731
-    ssim = measured.arrays["ssim"]
+    ssim, power, cross = (measured.arrays[name] for name in ("ssim", "power", "cross"))
+    size = evaluated.config.stamp_size
+    blur = lambda rows: blur_of(power[rows].sum(0), cross[rows].sum(0), size)  # noqa: E731
     known = "sigma measured on the border of each stamp; " + STRETCHED
     figures: list[tuple[str, Callable[[np.ndarray], float], str, str]] = [
         ("NMSE", nmse, "", "over the variance of the training pixels; " + STRETCHED),
         ("PSNR", psnr, "dB", "for a peak of 1; " + STRETCHED),
         ("SSIM", lambda rows: float(np.nanmean(ssim[rows])), "", STRETCHED),
+        ("blur", blur, "px", BLUR + STRETCHED),
         ("chi^2 of the sky", _median_of(measured.arrays["sky"]), "", "median; " + known),
         ("chi^2 of the core", _median_of(measured.arrays["core"]), "", "median; " + known),
         ("fine structure kept", _median_of(measured.arrays["fine"]), "", FINE + STRETCHED),

@@ -56,7 +56,7 @@ def make_row(
 
 
 FIELDS = ("value", "low", "high", "chance", "ceiling")
-LOWER = ("NMSE", "chi^2 of the sky", "chi^2 of the core", "undecided")
+LOWER = ("NMSE", "blur", "chi^2 of the sky", "chi^2 of the core", "undecided")
 HIGHER = (
     *("PSNR", "SSIM", "C kept", "Gini kept", "M20 kept", "perplexity", "perplexity / K"),
     *("codes used", "AMI", "homogeneity", "V-measure", "eta^2", "R^2 by cluster means"),
