@@ -37,9 +37,7 @@ LARGEST_STRETCHED = 5.0  # the stretch gives 1 to 2 for the brightest centres
 SMALLEST_SHARE = 0.5  # of the stamp's side that a picture must have in pixels
 NEGATIVE_SHARE = 0.1  # of the range of pixels that the edge must be brighter by than the middle
 MOST_LABELS = 64  # numbers in a segmentation map; of 4,500 SDSS pictures 9 have so few
-FLAT_SHARE = (
-    0.8  # of its pixels that have the number of the next; of the SDSS pictures at most 0.46
-)
+FLAT_SHARE = 0.8  # of its pixels that have the number of the next; of the pictures at most .46
 SMALLEST_STAMP_PX = 8
 LARGEST_STAMP_PX = 1024
 CAPS = (1.0, 255.0)
