@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,7 +66,8 @@ class Evidence:
         seeds: Iterable[int],
         configs: Mapping[str, AutoencoderConfig],
     ) -> None:
-        self.pairs = list(zip(rows, seeds, strict=True))
+        # By seed, so that means are the same to the last digit whatever was measured first.
+        self.pairs = sorted(zip(rows, seeds, strict=True), key=itemgetter(1))
         self.joined = join_seeds(row for row, _ in self.pairs)
         self.configs = configs
 
