@@ -14,10 +14,12 @@ from galaxy_explorer.bundle.card import (
     claims_text,
     escape,
     model_card,
+    reconstruction_table,
     table,
     train_command,
 )
 from galaxy_explorer.bundle.manifest import CardFigure
+from galaxy_explorer.evaluation.rows import RowKey, make_row
 from tests.small_bundle import write_small_bundle
 from tests.small_evaluation import small_evaluation
 
@@ -96,6 +98,16 @@ def test_texts_of_a_bundle_stay_in_their_cells_and_are_no_html(tmp_path):
     assert "<img" not in text
     assert "\n# Owned" not in text
     assert rows_of(text) == rows_of(same)
+
+
+def test_a_figure_of_fewer_trainings_says_of_how_many():
+    """The column of trainings is that of the first figure."""
+    rows = [
+        replace(make_row(RowKey("a"), "reconstruction", figure, {"value": 0.5}, n=9), seed_count=n)
+        for figure, n in (("NMSE", 3), ("blur", 1), ("SSIM", 3))
+    ]
+    text = reconstruction_table(replace(small_evaluation(), rows=tuple(rows)))
+    assert text.splitlines()[2] == "| a | 3 | 0.500 | 0.500, of 1 | 0.500 | - | - | - | - |"
 
 
 def test_claims_stay_in_their_cells_and_are_no_html():

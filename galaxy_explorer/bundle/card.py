@@ -277,7 +277,11 @@ def reconstruction_table(evaluation: Evaluation) -> Markdown:
     for model in _models(kept, "reconstruction"):
         found = [_row(kept, model=model, figure=figure) for figure in RECONSTRUCTION]
         seeds = next((row.seed_count for row in found if row), 1)
-        rows.append([model, seeds, *map(format_value, found)])
+        cells = [format_value(row) for row in found]
+        for place, row in enumerate(found):
+            if row is not None and row.seed_count != seeds:
+                cells[place] += f", of {row.seed_count}"
+        rows.append([model, seeds, *cells])
     return table(["model", "trainings", *RECONSTRUCTION], rows)
 
 
