@@ -238,6 +238,7 @@ FIXED = (
     ("ARI, other noise", 0.70),
     ("bootstrap ARI", 0.70),
 )
+DRAWN = (("NMSE", 0.012), ("blur", 1.7))  # of what is drawn of galaxies in colour; px
 ROUNDING = 1e-9
 TWO_CLASS = "two-class accuracy"
 
@@ -247,6 +248,8 @@ def judge_targets(rows: list[EvaluationRow], subset: RowKey) -> list[Target]:
     key = (subset.model, subset.features, subset.clusterer)
     own = [row for row in rows if (row.model, row.features, row.clusterer) == key]
     targets = [_target(own, figure, goal, "") for figure, goal in FIXED]
+    drawn = [row for row in rows if (row.model, row.question) == (subset.model, "reconstruction")]
+    targets += [_target(drawn, figure, goal, "at most; of its model") for figure, goal in DRAWN]
     network = {row.figure: row for row in rows if row.model == JUDGE.model}
     radial = find_row(
         rows,
@@ -283,6 +286,9 @@ def judge_targets(rows: list[EvaluationRow], subset: RowKey) -> list[Target]:
 def _target(rows: list[EvaluationRow], figure: str, goal: float, note: str) -> Target:
     row = find_row(rows, figure=figure)
     value = row.value if row else None
-    met = None if value is None else int(value >= goal - ROUNDING)
+    met = None
+    if row is not None and value is not None:
+        beyond = goal - value if row.better == "lower" else value - goal
+        met = int(beyond >= -ROUNDING)
     low, high = (row.low, row.high) if row else (None, None)
     return Target(figure, goal, value, low, high, met, note)

@@ -65,11 +65,15 @@ def test_goals_are_reached_or_not():
         make_row(own, "invariance", "ARI, rotated by 45 degrees", {"value": 0.6}, n=9),
         make_row(own, "agreement", "eta^2", {"value": 0.5}, n=9),
         make_row(JUDGE, "ceiling", "R^2 of T", {"value": 0.6}, n=9),
+        make_row(RowKey("m"), "reconstruction", "NMSE", {"value": 0.011}, n=9),
+        make_row(RowKey("m"), "reconstruction", "blur", {"value": 1.8}, n=9),
+        make_row(RowKey("another"), "reconstruction", "blur", {"value": 1.6}, n=9),
     ]
     targets = {target.name: target for target in judge_targets(rows, own)}
     assert targets["ARI, renumbered"].met == 1
     assert targets["ARI, rotated by 45 degrees"].met == 0
     assert targets["bootstrap ARI"].met is None
+    assert (targets["NMSE"].met, targets["blur"].met) == (1, 0)
     assert targets["eta^2"].goal == pytest.approx(0.45)
     assert targets["eta^2"].met == 1
 
