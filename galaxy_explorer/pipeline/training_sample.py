@@ -29,14 +29,15 @@ MEMORY_BYTES = 2 << 30
 BLOCK = 512
 
 
-def sampled_rows(survey: Survey, split: str) -> NDArray[np.int64]:
-    """Rows of a split, ascending: all, or MOST of them by a hash of their ids."""
+def sampled_rows(survey: Survey, split: str, most: int | None = None) -> NDArray[np.int64]:
+    """Rows of a split, ascending: all, or `most` of them (MOST) by a hash of their ids."""
     rows = np.flatnonzero(survey.column("split") == split)
-    if len(rows) <= MOST[split]:
+    most = MOST[split] if most is None else most
+    if len(rows) <= most:
         return rows
     names = survey.column("galaxy_id")[rows].tolist()
     hashes = np.fromiter((name_hash(name) for name in names), np.uint64, len(rows))
-    return np.sort(rows[np.argsort(hashes, kind="stable")[: MOST[split]]])
+    return np.sort(rows[np.argsort(hashes, kind="stable")[:most]])
 
 
 def sample_words(survey: Survey) -> dict[str, int]:
