@@ -193,6 +193,10 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True):
     note: Text
 
 
+ALL_STAGES = "all stages"
+"""The stage of a cost that is that of the whole evaluation."""
+
+
 class Cost(Struct, frozen=True, forbid_unknown_fields=True):
     """What a stage took: seconds of wall clock, peak memory of the process so far in MiB."""
 

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from galaxy_explorer.bundle.bundle import Bundle, SharedBundle, load_bundle
 from galaxy_explorer.bundle.card import claims_text, model_card
 from galaxy_explorer.bundle.evaluation import (
+    ALL_STAGES,
     CLAIMS,
     EVALUATION,
     ClusterStability,
@@ -305,7 +306,7 @@ class Evaluator:
         ]
         total = sum(cost.seconds for cost in joined)
         peak = max([peak_mib(), *(cost.peak_mib for cost in joined)])
-        return (*joined, Cost("all stages", round(max(total, seconds), 2), peak))
+        return (*joined, Cost(ALL_STAGES, round(max(total, seconds), 2), peak))
 
 
 @dataclass(frozen=True)

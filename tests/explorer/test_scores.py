@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from galaxy_explorer.bundle.evaluation import ROW_FIELDS, VERDICTS
+from galaxy_explorer.bundle.evaluation import ROW_FIELDS, VERDICTS, Cost
 from galaxy_explorer.explorer.assets import render
 from galaxy_explorer.explorer.pages.claims import ClaimsPage, cards, verdict_counts
 from galaxy_explorer.explorer.pages.scoreboard import (
@@ -190,6 +190,10 @@ def test_parts_show_targets_curves_and_costs(bundle, evaluation):
     assert f"{sum(cost.seconds for cost in evaluation.costs):,.1f} s" in costs_table(
         evaluation.costs
     )
+    whole = costs_table((*evaluation.costs, Cost("all stages", 200.0, 1100.0)))
+    assert whole.count("<tr") == len(evaluation.costs) + 2
+    assert "200.0 s" in whole
+    assert "292.5 s" not in whole  # the whole is no part
 
 
 def test_no_text_of_an_evaluation_becomes_html(bundle, evaluation):

@@ -17,6 +17,7 @@ import param
 from msgspec.structs import astuple
 
 from galaxy_explorer.bundle.evaluation import (
+    ALL_STAGES,
     QUESTIONS,
     ROW_FIELDS,
     Cost,
@@ -78,16 +79,17 @@ def choice_words(bundle: Bundle, one: NumberOfClusters) -> str:
 
 
 def costs_table(costs: Sequence[Cost]) -> Html:
-    """Time and peak memory of each stage of the evaluation, and their sum and maximum."""
+    """Time and peak memory of each stage of the evaluation, and of all: else sum and maximum."""
 
     def stage(name: str, seconds: float, mib: float) -> dict[str, str]:
         return {"name": name, "time": f"{seconds:,.1f} s", "peak": f"{mib:,.0f} MiB"}
 
-    total = (sum(cost.seconds for cost in costs), max((c.peak_mib for c in costs), default=0.0))
-    stages = [stage(cost.stage, cost.seconds, cost.peak_mib) for cost in costs]
-    return render(
-        "scoreboard.costs", stages=stages, all=stage("all", *total) if len(costs) > 1 else None
-    )
+    parts = [cost for cost in costs if cost.stage != ALL_STAGES]
+    total = (sum(cost.seconds for cost in parts), max((c.peak_mib for c in parts), default=0.0))
+    whole = next((c for c in costs if c.stage == ALL_STAGES), Cost(ALL_STAGES, *total))
+    stages = [stage(cost.stage, cost.seconds, cost.peak_mib) for cost in parts]
+    last = stage(whole.stage, whole.seconds, whole.peak_mib) if len(parts) > 1 else None
+    return render("scoreboard.costs", stages=stages, all=last)
 
 
 ALL = ""
