@@ -322,6 +322,11 @@ EXPLANATIONS = {
     "NMSE": "Part of the variance of the stamps that the reconstruction misses.",
     "PSNR": "Peak signal-to-noise ratio of the reconstruction.",
     "SSIM": "Structural similarity of reconstruction and original, 1 where they are the same.",
+    "blur": "Width (FWHM) of the Gaussian that brings originals nearest to reconstructions; noise"
+    " that is not drawn counts, too.",
+    "fine structure kept": "Scatter of what a Gaussian of 1 pixel smooths away, reconstruction over"
+    " original.",
+    "light kept": "Light of the galaxy above its sky, reconstruction over original.",
     "kept": "Slope of the statistic against T in reconstructions, over that in originals: 1 keeps"
     " all of it.",
     "perplexity": "Number of codes in use, weighted by how often.",
@@ -345,6 +350,14 @@ def figure_title(figure: str) -> str:
     for name, sign in SIGNS.items():
         figure = figure.replace(name, sign)
     return figure
+
+
+def with_models_in_words(bundle: Bundle, text: str) -> str:
+    """A text in which the names of models are said in words."""
+    told = {*bundle.models, *(one.name for one in bundle.manifest.extra_trainings)}
+    for name in sorted(told, key=len, reverse=True):
+        text = text.replace(name, format_entry(bundle, name))
+    return text
 
 
 def explanation(figure: str) -> str:

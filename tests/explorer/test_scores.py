@@ -223,6 +223,23 @@ def test_each_verdict_is_counted_and_can_be_chosen(evaluated, context):
     assert page.cards.object.count("<article") == counts["partly"]
 
 
+@pytest.mark.parametrize(
+    ("fewest", "words"),
+    [(0, "no training."), (1, "at least one training each."), (3, "at least 3 trainings each.")],
+)
+def test_a_claim_names_models_in_words_and_its_fewest_trainings(
+    evaluated, context, monkeypatch, fewest, words
+):
+    claims = evaluated.evaluation.claims
+    figure = replace(claims[0].figures[0], name="eta^2, k16-modern-8x8")
+    first = replace(claims[0], figures=(figure,), seeds=fewest)
+    changed = replace(evaluated.evaluation, claims=(first,))
+    monkeypatch.setattr(ClaimsPage, "_evaluation", changed)
+    shown = ClaimsPage(ExplorerState(evaluated), context).cards.object
+    assert "η², 16 codes, modern, 8×8 map" in shown
+    assert f"<b>Based on</b>\n      {words}" in shown
+
+
 @pytest.mark.parametrize("view", [ClaimsPage, ScoreboardPage])
 def test_without_an_evaluation_the_command_is_named(view, state, context):
     shown = view(state, context).view.objects[0].object

@@ -9,6 +9,7 @@ import pytest
 
 from galaxy_explorer.explorer.wording import (
     count_types,
+    explanation,
     format_clustering,
     format_model,
     format_survey,
@@ -18,6 +19,21 @@ from galaxy_explorer.explorer.wording import (
 from galaxy_explorer.models.convae import ConvAEConfig
 from galaxy_explorer.models.vqvae import VQVAEConfig
 from galaxy_explorer.models.vqvae2 import VQVAE2Config
+
+
+@pytest.mark.parametrize(
+    ("figure", "words"),
+    [
+        ("C kept", "Slope of the statistic"),
+        ("fine structure kept", "smooths away"),
+        ("light kept", "Light of the galaxy"),
+        ("blur", "FWHM"),
+        ("n", ""),
+    ],
+)
+def test_each_figure_has_its_own_explanation(figure, words):
+    assert words in explanation(figure)
+    assert bool(words) is bool(explanation(figure))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from galaxy_explorer.explorer.widgets.intervals import (
     format_interval,
     interval_html,
 )
+from galaxy_explorer.explorer.wording import figure_title, with_models_in_words
 
 if TYPE_CHECKING:
     from galaxy_explorer.bundle import Bundle
@@ -45,12 +46,12 @@ def verdict_counts(claims: Sequence[Claim]) -> dict[str, int]:
     return {verdict: found[verdict] for verdict in VERDICTS}
 
 
-def cards(claims: Sequence[Claim]) -> Html:
-    """One card a claim, as HTML."""
-    return render("claims.cards", claims=[card_values(claim) for claim in claims])
+def cards(claims: Sequence[Claim], words: Callable[[str], str] = figure_title) -> Html:
+    """One card a claim, as HTML; words: for the names of its figures."""
+    return render("claims.cards", claims=[card_values(claim, words) for claim in claims])
 
 
-def card_values(claim: Claim) -> dict[str, Any]:
+def card_values(claim: Claim, words: Callable[[str], str]) -> dict[str, Any]:
     """What a card shows; figures of the same unit share an axis."""
     axes: dict[str, Axis] = {
         unit: common_axis(
@@ -60,7 +61,7 @@ def card_values(claim: Claim) -> dict[str, Any]:
     }
     figures = [
         {
-            "name": f.name, "unit": f.unit, "value": format_figure(f.value),
+            "name": words(f.name), "unit": f.unit, "value": format_figure(f.value),
             "interval": format_interval(f.low, f.high), "n": f"{f.n:,}",
             "marks": interval_html(f.value, f.low, f.high, axis=axes[f.unit]),
         }
@@ -70,8 +71,15 @@ def card_values(claim: Claim) -> dict[str, Any]:
         "kind": CLASSES[claim.verdict], "sign": SIGNS[claim.verdict], "verdict": claim.verdict,
         "id": claim.id, "section": claim.section, "words": claim.words, "figures": figures,
         "explanation": claim.explanation, "test": claim.test, "rule": claim.rule,
-        "seeds": f"{claim.seeds} trainings each" if claim.seeds > 1 else "one training",
+        "seeds": _trainings(claim.seeds),
     }  # fmt: skip
+
+
+def _trainings(fewest: int) -> str:
+    """Of how many trainings the figures of a claim are, at least."""
+    if fewest < 2:
+        return "at least one training each" if fewest else "no training"
+    return f"at least {fewest} trainings each"
 
 
 EVERY = "all"
@@ -110,9 +118,11 @@ class ClaimsPage(View):
             self.cards.object = render("parts.not_evaluated", path=self.state.bundle.path)
             return
         shown = [c for c in self._evaluation.claims if self.verdict in (EVERY, c.verdict)]
-        self.cards.object = (
-            cards(shown) if shown else render("parts.paragraph", words="No claim has this verdict.")
-        )
+        if not shown:
+            self.cards.object = render("parts.paragraph", words="No claim has this verdict.")
+            return
+        bundle = self.state.bundle
+        self.cards.object = cards(shown, lambda f: figure_title(with_models_in_words(bundle, f)))
 
     def prepare_file(self, _kind: str) -> Callable[[], Made]:
         """The file that is asked for; it is made in a thread."""
