@@ -320,8 +320,10 @@ CLAIMS: tuple[ClaimEntry, ...] = (
             differences,
             rows=(
                 _row("eta^2", SMALL, "eta^2", **REPORTED),
-                replace(
-                    _row("eta^2 of shuffled clusters", SMALL, "eta^2", **REPORTED), chance=True
+                Row(
+                    "eta^2 of shuffled clusters",
+                    {"model": SMALL, "figure": "eta^2", **REPORTED},
+                    chance=True,
                 ),
                 Row("eta^2 less chance", less=("eta^2", "eta^2 of shuffled clusters")),
             ),

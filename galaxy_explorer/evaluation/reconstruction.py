@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from msgspec.structs import asdict
@@ -107,6 +108,7 @@ def light_kept(stamp: np.ndarray, picture: np.ndarray) -> float:
     return float((picture[galaxy] - segments.sky).sum()) / whole if whole > 0 else math.nan
 
 
+@cache
 def _ring_numbers(size: int) -> np.ndarray:
     """Ring of spatial frequency of each cell of a Fourier transform (S, S): waves across it."""
     waves = np.fft.fftfreq(size) * size
