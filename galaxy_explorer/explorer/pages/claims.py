@@ -70,7 +70,7 @@ def card_values(claim: Claim, words: Callable[[str], str]) -> dict[str, Any]:
     return {
         "kind": CLASSES[claim.verdict], "sign": SIGNS[claim.verdict], "verdict": claim.verdict,
         "id": claim.id, "section": claim.section, "words": claim.words, "figures": figures,
-        "explanation": claim.explanation, "test": claim.test, "rule": claim.rule,
+        "explanation": claim.explanation, "test": words(claim.test), "rule": claim.rule,
         "seeds": _trainings(claim.seeds),
     }  # fmt: skip
 
