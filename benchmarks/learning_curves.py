@@ -14,9 +14,10 @@ split, and R^2 of the T that a ridge reads off its ring features, taught by all 
 with a T. The folder keeps what is trained: the same command again goes on, and two at once share
 the work.
 
-Steps: the error on the validation split as the bundle's models were trained, from its manifest.
+The first two end with the change for each doubling and its 95 % interval over draws or trainings.
 
-Each ends with the change for each doubling and its 95 % interval over trainings or draws.
+Steps: the error on the validation split as the bundle's models were trained, from its manifest.
+The learning rate falls meanwhile: half of a training is not a training of half the steps.
 """
 
 from __future__ import annotations
