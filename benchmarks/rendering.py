@@ -12,7 +12,9 @@ scatter and the faintest light of each band, which need no model.
 Galaxies of one class may still differ, in distance and so in size and sharpness, which is no fault
 of a rendering. So the same is asked of the same galaxies in two renderings: those that the survey
 has twice, and those that further surveys show again; once of all pairs, and once of those that the
-alignment did not see, whose galaxies are not in the training split.
+alignment did not see, whose galaxies are not in the training split. Of these, too, how many have a
+T within one stage in both as the bundle's judge reads it: of the pictures as they are, and with the
+second brought into the tones of the first, as `ingest --repeats` does, learnt from the other pairs.
 """
 
 from __future__ import annotations
@@ -35,9 +37,11 @@ from galaxy_explorer import Bundle, load_bundle
 from galaxy_explorer.clustering.features import ring_vectors
 from galaxy_explorer.models.inference import encode_orbit
 from galaxy_explorer.models.protocols import Autoencoder
+from galaxy_explorer.models.ttype_regressor import judge_stamps
+from galaxy_explorer.survey.photometry import fit_tone
 from galaxy_explorer.survey.repeats import shared_galaxies
 from galaxy_explorer.survey.store import RENDERING_COLUMN, Survey
-from galaxy_explorer.utils.resampling import bootstrap
+from galaxy_explorer.utils.resampling import bootstrap, share_interval
 
 MODEL = "k512-modern-16x16"
 EARLY, LATE = (("round", "in_between"), ("spiral", "edge_on"))  # of Galaxy Zoo 2's classes
@@ -142,9 +146,26 @@ def seen_twice(survey: Survey, further: list[Survey]) -> Iterator[tuple[str, See
             yield f"{words} of {other.path.name}", (survey, first[these]), (other, second[these])
 
 
+def read_alike(bundle: Bundle, words: str, one: Seen, other: Seen, held: np.ndarray) -> None:
+    """Print how many held galaxies are read within one stage in both renderings."""
+    judge = bundle.load_ttype_regressor().model
+    first, second = (survey.model_input(rows) for survey, rows in (one, other))
+    toned = fit_tone(second[~held], first[~held]).apply(second[held])
+    read = judge_stamps(judge, first[held]).table[:, 0]
+    for which, stamps in (("as they are", second[held]), ("in the tones of the first", toned)):
+        apart = judge_stamps(judge, stamps).table[:, 0] - read
+        near, n = int((np.abs(apart) <= 1).sum()), len(apart)
+        low, high = (float(end) for end in share_interval(near, n))
+        print(
+            f"{words}, {n} read by the judge, {which}: within one stage {near / n:.3f}"
+            f" [{low:.3f}, {high:.3f}], second less first {apart.mean():+.2f}"
+        )
+
+
 def main(bundle_path: Path, survey_path: Path, *further: Path) -> None:
     """Print lines for each two renderings."""
-    survey, features = Survey.open(survey_path), Features(load_bundle(bundle_path))
+    survey, bundle = Survey.open(survey_path), load_bundle(bundle_path)
+    features = Features(bundle)
     for one, other in combinations(np.unique(survey.column(RENDERING_COLUMN)), 2):
         (first, second), words = alike(survey, one, other)
         if len(first) >= FEWEST:
@@ -158,6 +179,8 @@ def main(bundle_path: Path, survey_path: Path, *further: Path) -> None:
             if taken.sum() >= FEWEST:
                 seen = [(where, rows[taken]) for where, rows in (one, other)]
                 features.compare(f"{words}, same galaxies, {which}", *seen)
+        if bundle.ttype_regressor is not None and held.sum() >= FEWEST:
+            read_alike(bundle, words, one, other, held)
 
 
 if __name__ == "__main__":
